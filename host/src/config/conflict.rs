@@ -1,0 +1,77 @@
+//! Routes that each are right and together are not: two for the same request. Which component serves what is not known
+//! here.
+
+use matchit::{InsertError, Router};
+
+use super::Route;
+
+/// The routes that stand in the way of an earlier one, by index, and why.
+pub(super) fn conflicts(routes: &[Route]) -> Vec<(usize, String)> {
+    let mut patterns = Router::new();
+    let mut found = Vec::new();
+    for (index, route) in routes.iter().enumerate() {
+        let path = &route.path;
+        // It was refused when it was read.
+        if path.is_empty() {
+            continue;
+        }
+        let same = || (0..index).filter(|other| routes[*other].path == *path);
+        // Parameters of two names at one place cannot be told apart.
+        if same().next().is_none()
+            && let Err(InsertError::Conflict { with }) = patterns.insert(path, ())
+        {
+            let message = format!("\"{path}\" matches the same paths as \"{with}\"; write both alike");
+            found.push((index, message));
+        }
+        if let Some(other) = same().find(|other| overlap(&routes[*other], route)) {
+            let line = routes[other].line;
+            let message =
+                format!("\"{path}\" has methods that route[{other}] on line {line} serves; give each its own");
+            found.push((index, message));
+        }
+    }
+    found
+}
+
+/// No methods are all methods.
+fn overlap(a: &Route, b: &Route) -> bool {
+    let shared = a.methods.iter().any(|method| b.methods.contains(method));
+    a.methods.is_empty() || b.methods.is_empty() || shared
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(path: &str, methods: &[&str]) -> Route {
+        Route {
+            path: path.to_owned(),
+            methods: methods.iter().map(|&method| method.to_owned()).collect(),
+            component: "items".to_owned(),
+            transaction: None,
+            commit_on: None,
+            rollback_on_redirect: None,
+            hooks: Vec::new(),
+            line: 1,
+        }
+    }
+
+    #[test]
+    fn the_later_of_two_is_the_problem() {
+        for (earlier, later, conflict) in [
+            (route("/a", &["GET"]), route("/a", &["POST"]), false),
+            (route("/a", &["GET"]), route("/a", &["PUT", "GET"]), true),
+            (route("/a", &["GET"]), route("/a", &[]), true),
+            (route("/a", &[]), route("/b", &[]), false),
+            (route("/{x}", &["GET"]), route("/{x}", &["PUT"]), false),
+            (route("/{x}", &["GET"]), route("/{y}", &["PUT"]), true),
+            (route("/{x}", &[]), route("/{*y}", &[]), true),
+            (route("/{x}", &[]), route("/a", &[]), false),
+            (route("/{{x}}", &["GET"]), route("/{{x}}", &["PUT"]), false),
+        ] {
+            let found = conflicts(&[earlier, later]);
+            assert_eq!(found.len(), usize::from(conflict), "{found:?}");
+            assert!(found.iter().all(|(index, _)| *index == 1));
+        }
+    }
+}

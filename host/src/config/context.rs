@@ -1,0 +1,87 @@
+//! What all parts of one reading share: where the file is, the environment, and the problems so far. It fetches what
+//! values refer to, and does not know which keys there are.
+
+use std::{cell::RefCell, fs, path::Path};
+
+use super::{
+    env::{self, Environment},
+    problem::{Origin, Problem, Problems},
+    tree::{Node, Value},
+};
+
+/// What all sections of one reading share.
+pub(super) struct Context<'a> {
+    pub(super) file: &'a Path,
+    /// What the paths of the file are relative to.
+    pub(super) folder: &'a Path,
+    pub(super) env: &'a Environment,
+    problems: RefCell<Vec<Problem>>,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(file: &'a Path, env: &'a Environment) -> Self {
+        Self { file, folder: file.parent().unwrap_or(Path::new("")), env, problems: RefCell::default() }
+    }
+
+    pub(super) fn report(&self, origin: Origin, key: impl Into<String>, message: impl Into<String>) {
+        self.problems.borrow_mut().push(Problem {
+            file: self.file.to_owned(),
+            origin,
+            key: key.into(),
+            message: message.into(),
+        });
+    }
+
+    /// What was read, unless there were problems.
+    pub(super) fn finish<T>(self, read: Option<T>) -> Result<T, Problems> {
+        let problems = self.problems.into_inner();
+        match read {
+            Some(value) if problems.is_empty() => Ok(value),
+            _ => Err(Problems::new(problems)),
+        }
+    }
+
+    /// Fetches what a value refers to: `${NAME}` in text, and `{ file = "path" }` in place of text. Reports each thing
+    /// that is not there.
+    pub(super) fn resolve(&self, key: &str, node: &Node) -> Option<Node> {
+        let value = match &node.value {
+            Value::Text(text) if text.contains("${") => env::expand(text, self.env).map(Value::Foreign),
+            Value::Table(table) if table.len() == 1 && table.contains_key("file") => {
+                let file = self.resolve(key, &table["file"])?;
+                self.secret(&file.value).map(Value::Foreign)
+            }
+            // All of them before the first failure counts, so that each is reported.
+            Value::Array(items) => {
+                let item = |(index, item)| self.resolve(&format!("{key}[{index}]"), item);
+                let items: Vec<_> = items.iter().enumerate().map(item).collect();
+                Ok(Value::Array(items.into_iter().collect::<Option<_>>()?))
+            }
+            Value::Table(table) => {
+                let field = |(name, node): (&String, _)| {
+                    let node = self.resolve(&format!("{key}.{name}"), node)?;
+                    Some((name.clone(), node))
+                };
+                let fields: Vec<_> = table.iter().map(field).collect();
+                Ok(Value::Table(fields.into_iter().collect::<Option<_>>()?))
+            }
+            other => Ok(other.clone()),
+        };
+        let origin = node.origin.clone();
+        match value {
+            Ok(value) => Some(Node { origin, value }),
+            Err(message) => {
+                self.report(origin, key, message);
+                None
+            }
+        }
+    }
+
+    /// The text of a file, without the newline that editors and `echo` put at the end.
+    fn secret(&self, path: &Value) -> Result<String, String> {
+        let path = path.as_text().ok_or("has a `file` that is not text")?;
+        let path = self.folder.join(path);
+        let text = fs::read_to_string(&path).map_err(|error| format!("needs the file {}: {error}", path.display()))?;
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
+    }
+}

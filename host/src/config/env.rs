@@ -1,0 +1,174 @@
+//! What the environment adds to the file: `CARYA_SECTION__KEY` in place of a key's value, and `${NAME}` inside
+//! strings. It does not know which keys there are: an unknown one is found, with its origin, when sections are read.
+
+use std::collections::BTreeMap;
+
+use super::{
+    problem::Origin,
+    tree::{Node, Table, Value},
+};
+
+/// The variables of a process.
+pub(super) type Environment = BTreeMap<String, String>;
+
+const PREFIX: &str = "CARYA_";
+
+/// Variables with our prefix that are no configuration: they are read by the command line, by the log, or by the
+/// tests and the build.
+const OTHERS: [&str; 6] = [
+    "CARYA_CI_CACHE",
+    "CARYA_CONFIG",
+    "CARYA_GUEST_TARGET_DIR",
+    "CARYA_LOG",
+    "CARYA_RUSTUP_TIMEOUT",
+    "CARYA_TOOLCHAIN_DIR",
+];
+
+/// Puts the variables that configure something into the tree, and gives back what is wrong with the others: the
+/// variable, the key that it names, and why that key cannot be set.
+pub(super) fn apply(root: &mut Table, env: &Environment) -> Vec<(Origin, String, String)> {
+    let mut wrong = Vec::new();
+    for (name, text) in env {
+        let Some(path) = path(name) else { continue };
+        let node = Node { origin: Origin::Variable(name.clone()), value: Value::Foreign(text.clone()) };
+        let parts: Vec<&str> = path.split("__").collect();
+        let refused = if parts.contains(&"") {
+            Err("names no key; write CARYA_KEY or CARYA_SECTION__KEY")
+        } else {
+            set(root, &parts, node)
+        };
+        if let Err(message) = refused {
+            wrong.push((Origin::Variable(name.clone()), parts.join("."), message.to_owned()));
+        }
+    }
+    wrong
+}
+
+/// The part of a variable's name that says which key it sets, in small letters.
+fn path(name: &str) -> Option<String> {
+    let (prefix, path) = name.split_at_checked(PREFIX.len())?;
+    let ours = prefix.eq_ignore_ascii_case(PREFIX) && !OTHERS.contains(&name);
+    // Kubernetes sets these in every pod of a namespace that has a service called `carya`.
+    let kubernetes = path == "PORT" || path.starts_with("PORT_") || path.starts_with("SERVICE_");
+    (ours && !kubernetes).then(|| path.to_lowercase())
+}
+
+fn set(table: &mut Table, parts: &[&str], node: Node) -> Result<(), &'static str> {
+    let Some((first, rest)) = parts.split_first() else {
+        return Ok(());
+    };
+    let key = spelled(table, first);
+    if rest.is_empty() {
+        table.insert(key, node);
+        return Ok(());
+    }
+    let next =
+        table.entry(key).or_insert_with(|| Node { origin: node.origin.clone(), value: Value::Table(Table::new()) });
+    match &mut next.value {
+        Value::Table(inner) => set(inner, rest, node),
+        Value::Array(_) => Err("is inside a list, which no variable reaches into"),
+        _ => Err("is inside a value that is no table"),
+    }
+}
+
+/// A key as the table spells it: a variable's name has neither capitals nor dashes to offer.
+fn spelled(table: &Table, name: &str) -> String {
+    if table.contains_key(name) {
+        return name.to_owned();
+    }
+    table.keys().find(|key| key.to_lowercase().replace('-', "_") == name).map_or_else(|| name.to_owned(), String::clone)
+}
+
+/// Replaces `${NAME}` and `${NAME:-default}`; `$${` stands for `${`. As in a shell, the default also takes the place
+/// of a variable that is empty. Values are not searched again.
+pub(super) fn expand(text: &str, env: &Environment) -> Result<String, String> {
+    let mut expanded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        expanded.push_str(before);
+        if before.ends_with('$') {
+            expanded.push('{');
+            rest = after;
+            continue;
+        }
+        let (inside, after) =
+            after.split_once('}').ok_or("has `${` without `}`; write `$${` for a `${` that is meant as it is")?;
+        let (name, default) = match inside.split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (inside, None),
+        };
+        let value = env.get(name).map(String::as_str);
+        let value = match default {
+            Some(default) => value.filter(|value| !value.is_empty()).or(Some(default)),
+            None => value,
+        };
+        expanded.push_str(value.ok_or_else(|| {
+            format!(
+                "needs the environment variable `{name}`, which is not set; `${{{name}:-default}}` would do without"
+            )
+        })?);
+        rest = after;
+    }
+    expanded.push_str(rest);
+    Ok(expanded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tree::parse;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        let owned = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        owned.collect()
+    }
+
+    #[test]
+    fn variables_are_replaced() {
+        let env = environment(&[("USER", "ann"), ("EMPTY", ""), ("NESTED", "${USER}")]);
+        for (text, expected) in [
+            ("plain $5 {x}", Ok("plain $5 {x}")),
+            ("${USER}@${HOST:-local}", Ok("ann@local")),
+            ("${EMPTY}|${EMPTY:-default}", Ok("|default")),
+            ("${HOST:-}", Ok("")),
+            ("$${USER} ${USER}", Ok("${USER} ann")),
+            ("${NESTED}", Ok("${USER}")),
+            ("${HOST}", Err("`HOST`, which is not set")),
+            ("${USER", Err("without `}`")),
+            ("${}", Err("``, which is not set")),
+        ] {
+            match (expand(text, &env), expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+                (Err(found), Err(expected)) => assert!(found.contains(expected), "{found}"),
+                (found, _) => panic!("{text}: {found:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn names_of_variables_are_paths() {
+        for (name, expected) in [
+            ("CARYA_DEBUG", Some("debug")),
+            ("carya_Server__Listen", Some("server__listen")),
+            ("CARYA_LOG", None),
+            ("CARYA_PORT_8080_TCP", None),
+            ("PATH", None),
+            ("ééé", None),
+        ] {
+            assert_eq!(path(name).as_deref(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn keys_are_found_however_they_are_spelled() {
+        let mut root = parse("[component.my-items.settings]\napiKey = 'a'").expect("it is TOML");
+        let env = environment(&[("CARYA_COMPONENT__MY_ITEMS__SETTINGS__APIKEY", "b")]);
+        assert!(apply(&mut root, &env).is_empty());
+        let Value::Table(components) = &root["component"].value else {
+            panic!("component is a table");
+        };
+        let shown = format!("{components:?}");
+        assert!(shown.contains(r#"Foreign("b")"#) && !shown.contains(r#"Text("a")"#));
+        assert_eq!(components.len(), 1);
+    }
+}

@@ -1,0 +1,106 @@
+//! Durations and sizes: whole numbers with a unit. Each function reads one kind and tells, as a predicate, what is wrong
+//! with a value and what is accepted. It does not know which key a value belongs to.
+
+use std::time::Duration;
+
+use super::tree::Value;
+
+const DURATIONS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
+const SIZES: [(&str, u64); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+
+/// A number with one of these units, in the unit that counts one.
+fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
+    number.parse::<u64>().ok()?.checked_mul(*factor)
+}
+
+/// A duration; `"0s"` is one.
+pub(super) fn duration(value: &Value) -> Result<Duration, String> {
+    let millis = value.as_text().and_then(|text| quantity(text, &DURATIONS));
+    millis
+        .map(Duration::from_millis)
+        .ok_or_else(|| r#"is not a duration; write it as "500ms", "30s", "5m" or "1h""#.to_owned())
+}
+
+/// A duration that is not zero.
+pub(super) fn positive_duration(value: &Value) -> Result<Duration, String> {
+    match duration(value)? {
+        // Elsewhere zero may mean "for ever": it is refused, rather than taken in one of two ways.
+        Duration::ZERO => Err(r#"is no time at all; write it as "500ms", "30s", "5m" or "1h""#.to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+/// A number of bytes, from 1.
+pub(super) fn size(value: &Value) -> Result<usize, String> {
+    let bytes = match value.as_integer() {
+        Some(bytes) => u64::try_from(bytes).ok(),
+        None => value.as_text().and_then(|text| quantity(text, &SIZES)),
+    };
+    bytes
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| r#"is not a size; write it as 65536, "64KiB", "16MiB" or "1GiB""#.to_owned())
+}
+
+/// The memory of an instance: from one page of WebAssembly to what a host can give to many.
+pub(super) fn memory(value: &Value) -> Result<usize, String> {
+    let bytes = size(value)?;
+    if (64 << 10..=1 << 30).contains(&bytes) { Ok(bytes) } else { Err("is not a size from 64KiB to 1GiB".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+
+    #[test]
+    fn durations() {
+        for (written, millis) in [
+            ("500ms", Some(500)),
+            ("30s", Some(30_000)),
+            ("5m", Some(300_000)),
+            ("1h", Some(3_600_000)),
+            ("0s", Some(0)),
+            ("", None),
+            ("30", None),
+            ("s", None),
+            ("-1s", None),
+            ("1.5s", None),
+            ("1 s", None),
+            ("1h30m", None),
+            ("99999999999999999h", None),
+        ] {
+            let expected = millis.map(Duration::from_millis);
+            assert_eq!(duration(&text(written)).ok(), expected, "{written}");
+        }
+        assert!(positive_duration(&text("0ms")).is_err());
+        assert!(duration(&Value::Integer(30)).is_err());
+    }
+
+    #[test]
+    fn sizes() {
+        for (written, bytes) in [
+            (text("64KiB"), Some(65_536)),
+            (text("16MiB"), Some(16 << 20)),
+            (text("1GiB"), Some(1 << 30)),
+            (Value::Integer(1), Some(1)),
+            (Value::Foreign("65536".to_owned()), Some(65_536)),
+            (text("65536"), None),
+            (text("64KB"), None),
+            (text("0KiB"), None),
+            (Value::Integer(0), None),
+            (Value::Integer(-1), None),
+            (Value::Boolean(true), None),
+        ] {
+            assert_eq!(size(&written).ok(), bytes, "{written}");
+        }
+        for (written, accepted) in [("64KiB", true), ("1GiB", true), ("63KiB", false), ("2GiB", false)] {
+            assert_eq!(memory(&text(written)).is_ok(), accepted, "{written}");
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The format of `carya.toml`: every section, its keys, their types and defaults. What a value may look like is known
+//! to `value.rs` and `quantity.rs`; whether the files that it names are there, to those who open them.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs, io,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    Component, Config, Database, Hook, Model, Problems, Route, Server, StaticFiles, StatusSet, Transaction, conflict,
+    context::Context,
+    env,
+    problem::{Origin, suggest},
+    quantity::{duration, memory, positive_duration, size},
+    section::{Entry, Section},
+    tree::{self, Value},
+    value::{
+        access, address, boolean, component_of, database_url, integer, method, path, pattern, prefix, setting, statuses,
+    },
+};
+
+const MIB: usize = 1 << 20;
+
+/// The priority of the transaction, and of hooks that do not say theirs.
+const PRIORITY: i32 = 100;
+
+/// What holds without a file, with the environment of this process.
+pub fn defaults() -> Result<Config, Problems> {
+    parse("", Path::new("carya.toml"), &environment())
+}
+
+fn environment() -> BTreeMap<String, String> {
+    // Text that is not Unicode is not passed over: what it was meant to set would silently stay as it is.
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
+}
+
+/// Reads a file, with the environment of this process.
+pub fn load(file: &Path) -> Result<Config, Problems> {
+    let env = environment();
+    match fs::read_to_string(file) {
+        Ok(text) => parse(&text, file, &env),
+        Err(error) => {
+            let hint = match error.kind() {
+                io::ErrorKind::NotFound => "; `carya new NAME` makes a project that has one",
+                _ => "",
+            };
+            let context = Context::new(file, &env);
+            context.report(Origin::File, "", format!("cannot be read: {error}{hint}"));
+            context.finish(None)
+        }
+    }
+}
+
+/// Reads the text of a file, with an environment. The path is for messages, and for what the text's paths are relative
+/// to; nothing need be there.
+pub fn parse(text: &str, file: &Path, env: &BTreeMap<String, String>) -> Result<Config, Problems> {
+    let context = Context::new(file, env);
+    let mut table = match tree::parse(text) {
+        Ok(table) => table,
+        Err((origin, message)) => {
+            context.report(origin, "", message);
+            return context.finish(None);
+        }
+    };
+    for (origin, key, message) in env::apply(&mut table, env) {
+        context.report(origin, key, message);
+    }
+    let config = Entry::root(&context, table).table(config);
+    context.finish(config)
+}
+
+fn config(root: &mut Section<'_>) -> Config {
+    let context = root.context();
+    // First, because the others name them.
+    let components = root.fields("component");
+    let names: Vec<String> =
+        components.iter().filter(|(_, entry)| !added_by_variable(entry)).map(|(name, _)| name.clone()).collect();
+    let named = component_of(&names);
+    let config = Config {
+        file: context.file.to_owned(),
+        debug: root.take("debug", boolean).unwrap_or(false),
+        server: root.section("server", server),
+        database: root.optional("database", database),
+        transaction: root.section("transaction", transaction),
+        model: root.section("model", |section| model(section, &named)),
+        templates: root.optional("templates", |section| section.require("folder", path(context.folder))),
+        static_files: root.each("static", static_files),
+        components: components
+            .into_iter()
+            .filter_map(|(name, entry)| Some((name.clone(), component(&name, entry, &names)?)))
+            .collect(),
+        hooks: root.each("hook", |section| hook(section, &named)),
+        routes: root.each("route", |section| route(section, &named)),
+    };
+    for (index, message) in conflict::conflicts(&config.routes) {
+        let origin = Origin::Line(config.routes[index].line);
+        context.report(origin, format!("route[{index}].path"), message);
+    }
+    config
+}
+
+fn server(section: &mut Section<'_>) -> Server {
+    let context = section.context();
+    Server {
+        listen: section.take("listen", address).unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
+        max_body: section.take("max_body", size).unwrap_or(MIB),
+        max_response: section.take("max_response", size).unwrap_or(16 * MIB),
+        header_timeout: section.take("header_timeout", positive_duration).unwrap_or(Duration::from_secs(10)),
+        request_timeout: section.take("request_timeout", positive_duration).unwrap_or(Duration::from_secs(30)),
+        drain_timeout: section.take("drain_timeout", duration).unwrap_or(Duration::from_secs(10)),
+        max_concurrent_requests: section.take("max_concurrent_requests", integer(1..=100_000)).unwrap_or(256),
+        cache: section.take("cache", path(context.folder)).unwrap_or_else(|| cache(context)),
+    }
+}
+
+/// The folder for caches by the XDG rules; beside the file for a user without a home.
+fn cache(context: &Context<'_>) -> PathBuf {
+    let folder = |name| {
+        let path = context.env.get(name).map(Path::new);
+        path.filter(|path| path.is_absolute())
+    };
+    match (folder("XDG_CACHE_HOME"), folder("HOME")) {
+        (Some(cache), _) => cache.join("carya"),
+        (None, Some(home)) => home.join(".cache/carya"),
+        (None, None) => context.folder.join(".carya-cache"),
+    }
+}
+
+fn database(section: &mut Section<'_>) -> Database {
+    let url = section.needed("url");
+    let url = url.and_then(|url| url.read_secret(database_url(section.context().folder)));
+    Database {
+        url: url.unwrap_or_default(),
+        max_connections: section.take("max_connections", integer(1..=1000)).unwrap_or(4),
+        max_lifetime: section.take("max_lifetime", positive_duration).unwrap_or(Duration::from_secs(30 * 60)),
+        acquire_timeout: section.take("acquire_timeout", positive_duration).unwrap_or(Duration::from_secs(5)),
+        statement_timeout: section.take("statement_timeout", positive_duration).unwrap_or(Duration::from_secs(2)),
+        busy_timeout: section.take("busy_timeout", duration).unwrap_or(Duration::from_secs(1)),
+        max_rows: section.take("max_rows", integer(1..=10_000_000)).unwrap_or(10_000),
+        max_result: section.take("max_result", size).unwrap_or(8 * MIB),
+        echo: section.take("echo", boolean).unwrap_or(false),
+        echo_pool: section.take("echo_pool", boolean).unwrap_or(false),
+    }
+}
+
+fn transaction(section: &mut Section<'_>) -> Transaction {
+    Transaction {
+        priority: priority(section),
+        commit_on: commit_on(section).unwrap_or_else(|| StatusSet::new(vec![200..=399])),
+        rollback_on_redirect: section.take("rollback_on_redirect", boolean).unwrap_or(false),
+        retries: section.take("retries", integer(0..=10)).unwrap_or(2),
+    }
+}
+
+fn priority(section: &mut Section<'_>) -> i32 {
+    section.take("priority", integer(-10_000..=10_000)).unwrap_or(PRIORITY)
+}
+
+fn commit_on(section: &mut Section<'_>) -> Option<StatusSet> {
+    section.list("commit_on", statuses).map(StatusSet::new)
+}
+
+fn model(section: &mut Section<'_>, named: impl Fn(&Value) -> Result<String, String>) -> Model {
+    let folder = section.context().folder;
+    Model { component: section.take("component", named), migrations: section.take("migrations", path(folder)) }
+}
+
+fn static_files(section: &mut Section<'_>) -> StaticFiles {
+    let folder = section.context().folder;
+    StaticFiles { path: section.require("path", prefix), folder: section.require("folder", path(folder)) }
+}
+
+/// A table that is in the tree only because a variable has a key in it.
+fn added_by_variable(entry: &Entry<'_>) -> bool {
+    entry.is_table() && matches!(entry.origin(), Origin::Variable(_))
+}
+
+fn component(name: &str, entry: Entry<'_>, names: &[String]) -> Option<Component> {
+    if added_by_variable(&entry) {
+        let end = suggest(name, names.iter().map(String::as_str));
+        entry.report(format!("is not a component of the file; {end}"));
+        return None;
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.is_empty() || !name.chars().all(plain) {
+        entry.report("is not a name; it may have letters, digits, `-` and `_`");
+    }
+    entry.table(|section| Component {
+        path: section.require("path", path(section.context().folder)),
+        settings: section
+            .fields("settings")
+            .into_iter()
+            .filter_map(|(name, entry)| Some((name, entry.read(setting)?)))
+            .collect(),
+        memory: section.take("memory", memory).unwrap_or(64 * MIB),
+        timeout: section.take("timeout", positive_duration).unwrap_or(Duration::from_secs(5)),
+    })
+}
+
+fn hook(section: &mut Section<'_>, named: impl Fn(&Value) -> Result<String, String>) -> Hook {
+    Hook { component: section.require("component", named), priority: priority(section) }
+}
+
+fn route(section: &mut Section<'_>, named: impl Fn(&Value) -> Result<String, String>) -> Route {
+    Route {
+        path: section.require("path", pattern),
+        methods: section.list("methods", method).unwrap_or_default(),
+        component: section.require("component", &named),
+        transaction: section.take("transaction", access),
+        commit_on: commit_on(section),
+        rollback_on_redirect: section.take("rollback_on_redirect", boolean),
+        hooks: section.items("hooks").into_iter().filter_map(|entry| route_hook(entry, &named)).collect(),
+        line: section.line(),
+    }
+}
+
+/// `"audit"`, or `{ component = "audit", priority = 50 }`.
+fn route_hook(entry: Entry<'_>, named: impl Fn(&Value) -> Result<String, String>) -> Option<Hook> {
+    if entry.is_table() {
+        return entry.table(|section| hook(section, named));
+    }
+    Some(Hook { component: entry.read(named)?, priority: PRIORITY })
+}

@@ -1,0 +1,229 @@
+//! What single values may be. Each function reads one kind and tells, as a predicate, what is wrong with a value and
+//! what is accepted ("is not an address; write it as ..."). It does not know which key a value belongs to.
+
+use std::{
+    net::SocketAddr,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+};
+
+use super::{Access, problem::suggest, tree::Value};
+
+/// CONNECT has no path to route by.
+const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
+
+pub(super) fn boolean(value: &Value) -> Result<bool, String> {
+    let accepted = "is not a boolean; write it as true or false";
+    value.as_boolean().ok_or_else(|| accepted.to_owned())
+}
+
+pub(super) fn integer<T: TryFrom<i64>>(range: RangeInclusive<i64>) -> impl Fn(&Value) -> Result<T, String> {
+    move |value| {
+        let number = value.as_integer().filter(|number| range.contains(number));
+        let number = number.and_then(|number| T::try_from(number).ok());
+        number.ok_or_else(|| {
+            let (first, last) = (range.start(), range.end());
+            format!("is not a whole number from {first} to {last}")
+        })
+    }
+}
+
+/// Text that is not empty.
+pub(super) fn text(value: &Value) -> Result<String, String> {
+    match value.as_text() {
+        Some("") => Err("is empty".to_owned()),
+        Some(text) => Ok(text.to_owned()),
+        None => Err("is not text; write it in quotes".to_owned()),
+    }
+}
+
+/// A path; a relative one starts at the folder.
+pub(super) fn path(folder: &Path) -> impl Fn(&Value) -> Result<PathBuf, String> {
+    |value| Ok(folder.join(text(value)?))
+}
+
+pub(super) fn address(value: &Value) -> Result<SocketAddr, String> {
+    let address = value.as_text().and_then(|text| text.parse().ok());
+    address.ok_or_else(|| r#"is not an address; write it as "127.0.0.1:8080""#.to_owned())
+}
+
+pub(super) fn access(value: &Value) -> Result<Access, String> {
+    let word = text(value)?;
+    let mode = Access::ALL.into_iter().find(|mode| mode.as_str() == word);
+    mode.ok_or_else(|| {
+        let end = suggest(&word, Access::ALL.map(Access::as_str));
+        format!("is not an access mode; {end}")
+    })
+}
+
+/// A method, in capitals.
+pub(super) fn method(value: &Value) -> Result<String, String> {
+    let word = text(value)?.to_uppercase();
+    if METHODS.contains(&word.as_str()) {
+        Ok(word)
+    } else {
+        Err(format!("is not a method; {}", suggest(&word, METHODS)))
+    }
+}
+
+/// A status that ends a request, or a class of them.
+pub(super) fn statuses(value: &Value) -> Result<RangeInclusive<u16>, String> {
+    let written = match value {
+        Value::Integer(status) => status.to_string(),
+        other => other.as_text().unwrap_or_default().to_owned(),
+    };
+    let range = match written.as_bytes() {
+        [class @ b'2'..=b'5', b'x', b'x'] => {
+            let first = u16::from(class - b'0') * 100;
+            Some(first..=first + 99)
+        }
+        _ => match written.parse() {
+            Ok(status @ 200..=599) => Some(status..=status),
+            _ => None,
+        },
+    };
+    range.ok_or_else(|| r#"is not a status from 200 to 599; write it as "2xx" or "404""#.to_owned())
+}
+
+/// A pattern as matchit has it.
+pub(super) fn pattern(value: &Value) -> Result<String, String> {
+    let pattern = prefix(value)?;
+    match matchit::Router::new().insert(&pattern, ()) {
+        Ok(()) => Ok(pattern),
+        Err(error) => {
+            let reason = error.to_string().to_lowercase();
+            Err(format!("is not a path pattern: {reason}; write it as \"/items/{{id}}\" or \"/files/{{*path}}\""))
+        }
+    }
+}
+
+/// The beginning of a request's path.
+pub(super) fn prefix(value: &Value) -> Result<String, String> {
+    let path = text(value)?;
+    if !path.starts_with('/') {
+        return Err(format!("does not start with `/`; write it as \"/{path}\""));
+    }
+    if path.contains(['?', '#']) {
+        return Err("has a `?` or `#`, which are no part of a path".to_owned());
+    }
+    Ok(path)
+}
+
+/// The URL of an SQLite file, `sqlite://PATH`; a relative path starts at the folder. No message has the URL, which may
+/// hold a password.
+pub(super) fn database_url(folder: &Path) -> impl Fn(&Value) -> Result<String, String> {
+    |value| {
+        let accepted = r#"write it as "sqlite:PATH""#;
+        let text = text(value)?;
+        let path = match text.split_once(':') {
+            Some(("sqlite", path)) => path.strip_prefix("//").unwrap_or(path),
+            Some((scheme @ ("postgres" | "postgresql" | "mysql" | "mariadb"), _)) => {
+                return Err(format!("is a {scheme} URL, which this version does not support; {accepted}"));
+            }
+            _ => return Err(format!("is not the URL of a database; {accepted}")),
+        };
+        let (path, options) = path.split_once('?').unwrap_or((path, ""));
+        if path.is_empty() || path == ":memory:" || options.contains("mode=memory") {
+            return Err(format!(
+                "names no file, and a database in memory would be another one on every connection, while readers and \
+                 the writer need the same; {accepted}"
+            ));
+        }
+        if !options.is_empty() {
+            return Err(format!("has options, which are the host's to set; {accepted}"));
+        }
+        Ok(format!("sqlite://{}", folder.join(path).display()))
+    }
+}
+
+/// One of these components.
+pub(super) fn component_of(names: &[String]) -> impl Fn(&Value) -> Result<String, String> {
+    move |value| {
+        let name = text(value)?;
+        if names.contains(&name) {
+            return Ok(name);
+        }
+        let end = suggest(&name, names.iter().map(String::as_str));
+        Err(format!("is not a component of this file; {end}"))
+    }
+}
+
+/// A component's setting: text as it is, everything else as JSON.
+pub(super) fn setting(value: &Value) -> Result<String, String> {
+    match value.as_text() {
+        Some(text) => Ok(text.to_owned()),
+        None => {
+            let json = value.to_json().map(|json| json.to_string());
+            json.ok_or_else(|| "has a number that JSON cannot write".to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+
+    #[test]
+    fn statuses_and_their_classes() {
+        for (text, expected) in [
+            ("2xx", Some(200..=299)),
+            ("5xx", Some(500..=599)),
+            ("404", Some(404..=404)),
+            ("1xx", None),
+            ("6xx", None),
+            ("2XX", None),
+            ("199", None),
+            ("600", None),
+            ("", None),
+        ] {
+            assert_eq!(statuses(&written(text)).ok(), expected, "{text}");
+        }
+        assert_eq!(statuses(&Value::Integer(404)), Ok(404..=404));
+    }
+
+    #[test]
+    fn patterns() {
+        for (text, reason) in [
+            ("/", None),
+            ("/items/{id}/parts/{part}", None),
+            ("/files/{*path}", None),
+            ("items", Some("does not start with `/`")),
+            ("/items?x=1", Some("no part of a path")),
+            ("/items/{id", Some("not a path pattern")),
+            ("/{*path}/x", Some("not a path pattern")),
+        ] {
+            let found = pattern(&written(text)).err();
+            assert_eq!(found.is_some(), reason.is_some(), "{text}: {found:?}");
+            assert!(found.unwrap_or_default().contains(reason.unwrap_or_default()));
+        }
+    }
+
+    #[test]
+    fn database_urls() {
+        let url = database_url(Path::new("/app"));
+        for (text, expected) in [
+            ("sqlite:items.db", Ok("sqlite:///app/items.db")),
+            ("sqlite://data/items.db", Ok("sqlite:///app/data/items.db")),
+            ("sqlite:///var/items.db", Ok("sqlite:///var/items.db")),
+            ("sqlite::memory:", Err("names no file")),
+            ("sqlite://x?mode=memory", Err("names no file")),
+            ("sqlite:", Err("names no file")),
+            ("sqlite:x?mode=ro", Err("has options")),
+            ("postgres://a:secret@b/c", Err("is a postgres URL")),
+            ("items.db", Err("is not the URL of a database")),
+            ("oracle:x", Err("is not the URL of a database")),
+        ] {
+            match (url(&written(text)), expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+                (Err(found), Err(expected)) => {
+                    assert!(found.contains(expected) && !found.contains("secret"), "{found}");
+                }
+                (found, _) => panic!("{text}: {found:?}"),
+            }
+        }
+    }
+}
