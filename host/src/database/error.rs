@@ -1,0 +1,48 @@
+//! What can go wrong with a statement, in the words of the contract. Knows no engine.
+
+/// Classes of failure that a guest can act on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A unique, foreign key, check or not-null constraint.
+    Constraint,
+    /// Another transaction was in the way.
+    Conflict,
+    /// A write through a reader.
+    ReadOnly,
+    /// Not a statement that guests may send.
+    Forbidden,
+    /// Ran longer than allowed.
+    Timeout,
+    /// Too large or too many.
+    Limit,
+    /// The connection or the handle is gone, or none was to be had.
+    Lost,
+    /// Anything else.
+    Other,
+}
+
+/// A failed statement.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct DbError {
+    /// Its class.
+    pub kind: Kind,
+    /// SQLSTATE or the engine's own code.
+    pub code: Option<String>,
+    /// What happened, for the guest and the log.
+    pub message: String,
+    /// Whether the same work may succeed when it is done again.
+    pub retryable: bool,
+}
+
+impl DbError {
+    /// An error that the host found itself.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, code: None, message: message.into(), retryable: false }
+    }
+
+    /// The same error, marked as one that may go away.
+    pub fn retryable(self) -> Self {
+        Self { retryable: true, ..self }
+    }
+}

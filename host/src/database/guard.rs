@@ -1,0 +1,183 @@
+//! The gate that every guest statement passes before it is sent: a lexer that knows just enough of SQL to tell what
+//! kind of statement this is and that it is only one. It refuses; it never rewrites. The engine's own barrier stands
+//! behind it (the authorizer on SQLite), so nothing here has to understand SQL.
+
+use super::{
+    Access,
+    error::{DbError, Kind},
+    value::Value,
+};
+
+/// The longest statement, in bytes.
+pub const MAX_SQL_BYTES: usize = 32 * 1024;
+/// The most parameters of one statement.
+pub const MAX_PARAMS: usize = 1000;
+/// The most bytes that the parameters of one statement hold together.
+pub const MAX_PARAM_BYTES: usize = 4 * 1024 * 1024;
+
+const READING: &[&str] = &["SELECT", "WITH", "VALUES"];
+const WRITING: &[&str] = &["INSERT", "UPDATE", "DELETE", "REPLACE"];
+
+/// Whether a guest may send this statement with these parameters through a handle of this kind.
+pub fn check(sql: &str, params: &[Value], access: Access) -> Result<(), DbError> {
+    if sql.len() > MAX_SQL_BYTES {
+        let message = format!("the statement has {} bytes; at most {MAX_SQL_BYTES} are allowed", sql.len());
+        return Err(DbError::new(Kind::Limit, message));
+    }
+    if params.len() > MAX_PARAMS {
+        let message = format!("the statement has {} parameters; at most {MAX_PARAMS} are allowed", params.len());
+        return Err(DbError::new(Kind::Limit, message));
+    }
+    let bytes: usize = params.iter().map(Value::size).sum();
+    if bytes > MAX_PARAM_BYTES {
+        let message = format!("the parameters hold {bytes} bytes; at most {MAX_PARAM_BYTES} are allowed");
+        return Err(DbError::new(Kind::Limit, message));
+    }
+    let keyword = first_keyword(sql).map_err(|why| DbError::new(Kind::Forbidden, why))?;
+    let is = |words: &[&str]| words.iter().any(|word| keyword.eq_ignore_ascii_case(word));
+    if is(READING) || (is(WRITING) && access == Access::ReadWrite) {
+        Ok(())
+    } else if is(WRITING) {
+        Err(DbError::new(Kind::ReadOnly, format!("{keyword} needs a writer; this handle is a reader")))
+    } else {
+        let message =
+            format!("a statement may not begin with `{keyword}`; guests send queries and changes of rows only");
+        Err(DbError::new(Kind::Forbidden, message))
+    }
+}
+
+/// The first word of the one statement in `sql`, or why it is not one statement.
+fn first_keyword(sql: &str) -> Result<&str, &'static str> {
+    let bytes = sql.as_bytes();
+    let mut keyword = None;
+    let mut depth = 0usize;
+    let mut ended = false;
+    let mut at = 0;
+    while at < bytes.len() {
+        let start = at;
+        match bytes[at] {
+            0 => return Err("the statement holds a NUL byte"),
+            byte if byte.is_ascii_whitespace() => {
+                at += 1;
+                continue;
+            }
+            b'-' if bytes.get(at + 1) == Some(&b'-') => {
+                at += bytes[at..].iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len() - at);
+                continue;
+            }
+            b'/' if bytes.get(at + 1) == Some(&b'*') => {
+                let length = sql[at + 2..].find("*/").ok_or("a comment is not closed")?;
+                at += length + 4;
+                continue;
+            }
+            b';' => {
+                ended = true;
+                at += 1;
+                continue;
+            }
+            _ if ended => return Err("only one statement may be sent at a time"),
+            quote @ (b'\'' | b'"' | b'`') => at = after_quoted(bytes, at, quote)?,
+            b'[' => {
+                at += 1 + bytes[at..].iter().position(|&byte| byte == b']').ok_or("a quoted name is not closed")?;
+            }
+            b'(' => {
+                depth += 1;
+                at += 1;
+                // `(SELECT ..)` begins with its first word.
+                continue;
+            }
+            b')' => {
+                depth = depth.checked_sub(1).ok_or("a parenthesis is closed that was not opened")?;
+                at += 1;
+            }
+            byte if is_word(byte) => at += bytes[at..].iter().take_while(|&&byte| is_word(byte)).count(),
+            _ => at += 1,
+        }
+        keyword.get_or_insert(start..at);
+    }
+    if bytes.contains(&0) {
+        return Err("the statement holds a NUL byte");
+    }
+    if depth > 0 {
+        return Err("a parenthesis is not closed");
+    }
+    // Quotes and words end at ASCII bytes or at the end, so the range is on character boundaries.
+    keyword.and_then(|range| sql.get(range)).ok_or("the statement is empty")
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
+}
+
+/// The index after the quoted text that begins at `at`; a doubled quote stands for itself.
+fn after_quoted(bytes: &[u8], mut at: usize, quote: u8) -> Result<usize, &'static str> {
+    loop {
+        let length = bytes[at + 1..].iter().position(|&byte| byte == quote).ok_or("a quoted text is not closed")?;
+        at += length + 2;
+        if bytes.get(at) != Some(&quote) {
+            return Ok(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Access::{ReadOnly, ReadWrite};
+
+    #[test]
+    fn statements_pass_or_are_refused() {
+        let ok = None;
+        let forbidden = Some(Kind::Forbidden);
+        let table = [
+            ("SELECT 1", ReadOnly, ok),
+            ("  select 1 ;  -- done", ReadOnly, ok),
+            ("/* a */ (SELECT 1) /* ; */;", ReadOnly, ok),
+            ("SELECT ';', \"a;b\", [c;d], `e;f`, 'it''s;'", ReadOnly, ok),
+            ("WITH a AS (SELECT 1) SELECT * FROM a", ReadOnly, ok),
+            ("VALUES (1), (2)", ReadOnly, ok),
+            ("INSERT INTO t VALUES (1)", ReadOnly, Some(Kind::ReadOnly)),
+            ("INSERT INTO t VALUES (1)", ReadWrite, ok),
+            ("replace into t values (1)", ReadWrite, ok),
+            ("UPDATE t SET a = 'é'", ReadWrite, ok),
+            ("DELETE FROM t", ReadWrite, ok),
+            ("SELECT 1; SELECT 2", ReadOnly, forbidden),
+            ("SELECT 1; COMMIT", ReadWrite, forbidden),
+            ("SELECT 1;;", ReadOnly, ok),
+            ("COMMIT", ReadWrite, forbidden),
+            ("/**/COMMIT", ReadWrite, forbidden),
+            ("-- SELECT\nROLLBACK", ReadWrite, forbidden),
+            ("(((END)))", ReadWrite, forbidden),
+            ("BEGIN", ReadWrite, forbidden),
+            ("SAVEPOINT a", ReadWrite, forbidden),
+            ("PRAGMA query_only = 0", ReadOnly, forbidden),
+            ("ATTACH '/etc/passwd' AS x", ReadWrite, forbidden),
+            ("EXPLAIN SELECT 1", ReadOnly, forbidden),
+            ("CREATE TABLE t (a)", ReadWrite, forbidden),
+            ("VACUUM INTO '/tmp/x'", ReadWrite, forbidden),
+            ("SELECT (1", ReadOnly, forbidden),
+            ("SELECT 1)", ReadOnly, forbidden),
+            ("SELECT 'a", ReadOnly, forbidden),
+            ("SELECT /* a", ReadOnly, forbidden),
+            ("SELECT [a", ReadOnly, forbidden),
+            ("SELECT 1\0; COMMIT", ReadWrite, forbidden),
+            ("-- \0\nSELECT 1", ReadWrite, forbidden),
+            ("", ReadOnly, forbidden),
+            (" ; ", ReadOnly, forbidden),
+            ("'SELECT'", ReadOnly, forbidden),
+            ("éSELECT 1", ReadOnly, forbidden),
+        ];
+        for (sql, access, expected) in table {
+            assert_eq!(check(sql, &[], access).map_err(|error| error.kind).err(), expected, "{sql:?} {access:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_limited() {
+        let kind = |sql: &str, params: &[Value]| check(sql, params, ReadOnly).map_err(|error| error.kind);
+        assert_eq!(kind(&format!("SELECT '{}'", "x".repeat(MAX_SQL_BYTES)), &[]), Err(Kind::Limit));
+        assert_eq!(kind("SELECT ?", &vec![Value::Null; MAX_PARAMS + 1]), Err(Kind::Limit));
+        assert_eq!(kind("SELECT ?", &[Value::Bytes(vec![0; MAX_PARAM_BYTES + 1])]), Err(Kind::Limit));
+        assert_eq!(kind("SELECT ?", &[Value::Bytes(vec![0; MAX_PARAM_BYTES])]), Ok(()));
+    }
+}

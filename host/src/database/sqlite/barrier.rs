@@ -1,0 +1,236 @@
+//! What keeps guests inside on a raw SQLite connection: the authorizer, the limits, and the hooks that stop a
+//! statement in time and a commit that is not the host's.
+//!
+//! The one file of the database that needs `unsafe`: sqlx has no interface to the authorizer and the limits.
+
+#![allow(unsafe_code)]
+
+use std::{
+    ffi::{CStr, c_char, c_int, c_void},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use libsqlite3_sys::*;
+use sqlx::{SqliteConnection, sqlite::LockedSqliteHandle};
+
+/// Who is speaking on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Speaker {
+    /// The host: everything is allowed.
+    Host = 0,
+    /// A guest through a reader.
+    Reader = 1,
+    /// A guest through a writer.
+    Writer = 2,
+}
+
+/// What the connection's hooks look at. The host sets it between statements; the connection's own thread reads it
+/// while it runs one.
+#[derive(Debug)]
+pub(super) struct Barrier {
+    speaker: AtomicU8,
+    /// When the running statement must end, in nanoseconds after `epoch`.
+    deadline: AtomicU64,
+    epoch: Instant,
+    /// A guest's statement ended the transaction.
+    ended: AtomicBool,
+}
+
+impl Barrier {
+    /// Puts the barrier around a fresh connection.
+    pub(super) async fn install(connection: &mut SqliteConnection) -> Result<Arc<Barrier>, sqlx::Error> {
+        let barrier = Arc::new(Barrier {
+            speaker: AtomicU8::new(Speaker::Host as u8),
+            deadline: AtomicU64::new(u64::MAX),
+            epoch: Instant::now(),
+            ended: AtomicBool::new(false),
+        });
+        let mut handle = connection.lock_handle().await?;
+        configure(&mut handle)?;
+        authorize(&mut handle, &barrier);
+        // 2000 operations are some 20 us: often enough for a deadline, too seldom to be measurable.
+        let watched = barrier.clone();
+        handle.set_progress_handler(2000, move || watched.in_time());
+        let watched = barrier.clone();
+        // `false` turns the commit into a rollback.
+        handle.set_commit_hook(move || watched.speaker.load(SeqCst) == Speaker::Host as u8);
+        let watched = barrier.clone();
+        handle.set_rollback_hook(move || {
+            if watched.speaker.load(SeqCst) != Speaker::Host as u8 {
+                watched.ended.store(true, SeqCst);
+            }
+        });
+        drop(handle);
+        Ok(barrier)
+    }
+
+    /// Lets somebody else speak, for at most `time` at a stretch.
+    pub(super) fn admit(&self, speaker: Speaker, time: Duration) {
+        let deadline = self.epoch.elapsed().saturating_add(time).as_nanos();
+        self.deadline.store(u64::try_from(deadline).unwrap_or(u64::MAX), SeqCst);
+        self.speaker.store(speaker as u8, SeqCst);
+    }
+
+    /// The host speaks again, with no deadline.
+    pub(super) fn dismiss(&self) {
+        self.speaker.store(Speaker::Host as u8, SeqCst);
+        self.deadline.store(u64::MAX, SeqCst);
+    }
+
+    /// Stops whatever runs on the connection at the next chance.
+    pub(super) fn interrupt(&self) {
+        self.deadline.store(0, SeqCst);
+    }
+
+    /// Whether a guest's statement ended the transaction.
+    pub(super) fn transaction_ended(&self) -> bool {
+        self.ended.load(SeqCst)
+    }
+
+    fn in_time(&self) -> bool {
+        let deadline = self.deadline.load(SeqCst);
+        deadline == u64::MAX || self.epoch.elapsed().as_nanos() < u128::from(deadline)
+    }
+}
+
+/// Limits and switches that hold for the host as well.
+fn configure(handle: &mut LockedSqliteHandle<'_>) -> Result<(), sqlx::Error> {
+    let db = handle.as_raw_handle().as_ptr();
+    let switches = [
+        (SQLITE_DBCONFIG_DEFENSIVE, 1),
+        (SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0),
+        (SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0),
+    ];
+    for (switch, value) in switches {
+        // SAFETY: `db` is a live connection that this thread has locked; these switches take an int and a pointer
+        // for the result, which may be null.
+        let code = unsafe { sqlite3_db_config(db, switch, value as c_int, std::ptr::null_mut::<c_int>()) };
+        if code != SQLITE_OK {
+            return Err(sqlx::Error::Configuration(format!("SQLite refused switch {switch} with code {code}").into()));
+        }
+    }
+    let limits = [
+        (SQLITE_LIMIT_LENGTH, 4 << 20),
+        (SQLITE_LIMIT_SQL_LENGTH, 64 << 10),
+        (SQLITE_LIMIT_COLUMN, 256),
+        (SQLITE_LIMIT_EXPR_DEPTH, 100),
+        (SQLITE_LIMIT_COMPOUND_SELECT, 50),
+        (SQLITE_LIMIT_VDBE_OP, 100_000),
+        (SQLITE_LIMIT_ATTACHED, 0),
+        (SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000),
+        (SQLITE_LIMIT_VARIABLE_NUMBER, crate::database::guard::MAX_PARAMS as c_int),
+        (SQLITE_LIMIT_TRIGGER_DEPTH, 20),
+        (SQLITE_LIMIT_WORKER_THREADS, 0),
+    ];
+    for (limit, value) in limits {
+        // SAFETY: as above; an unknown limit is ignored by SQLite.
+        unsafe { sqlite3_limit(db, limit, value) };
+    }
+    Ok(())
+}
+
+fn authorize(handle: &mut LockedSqliteHandle<'_>, barrier: &Arc<Barrier>) {
+    // The connection's thread may outlive every owner that we know of, and SQLite has no destructor for this pointer:
+    // one small box for each connection stays for good.
+    let state = Arc::into_raw(barrier.clone()).cast_mut().cast::<c_void>();
+    // SAFETY: the connection is locked, the function has the signature that SQLite calls, and `state` lives for ever.
+    unsafe { sqlite3_set_authorizer(handle.as_raw_handle().as_ptr(), Some(authorizer), state) };
+}
+
+/// Called by SQLite for everything that a statement would do, when it is compiled.
+unsafe extern "C" fn authorizer(
+    state: *mut c_void,
+    action: c_int,
+    first: *const c_char,
+    second: *const c_char,
+    _database: *const c_char,
+    _trigger: *const c_char,
+) -> c_int {
+    // SAFETY: `state` is what `authorize` gave, which is never freed.
+    let barrier = unsafe { &*state.cast::<Barrier>() };
+    let speaker = barrier.speaker.load(SeqCst);
+    if speaker == Speaker::Host as u8 {
+        return SQLITE_OK;
+    }
+    // SAFETY: SQLite passes null or a C string that lives for this call.
+    let name = |pointer: *const c_char| match pointer.is_null() {
+        true => &b""[..],
+        false => unsafe { CStr::from_ptr(pointer) }.to_bytes(),
+    };
+    let writes = speaker == Speaker::Writer as u8;
+    if allowed(action, name(first), name(second), writes) { SQLITE_OK } else { SQLITE_DENY }
+}
+
+/// What guests may do. Everything that is not named is refused: transactions, savepoints, ATTACH, PRAGMA, schema
+/// changes, temporary objects, virtual tables, ANALYZE.
+fn allowed(action: c_int, first: &[u8], second: &[u8], writes: bool) -> bool {
+    match action {
+        SQLITE_SELECT | SQLITE_RECURSIVE => true,
+        SQLITE_READ => !hidden(first),
+        SQLITE_FUNCTION => !is_any(second, &[b"load_extension", b"fts3_tokenizer"]),
+        SQLITE_INSERT | SQLITE_UPDATE | SQLITE_DELETE => writes && !hidden(first) && !has_prefix(first, b"sqlite_"),
+        _ => false,
+    }
+}
+
+/// Tables that are not the application's: the host's own, and SQLite's views of the connection and the file.
+fn hidden(table: &[u8]) -> bool {
+    has_prefix(table, b"carya_")
+        || has_prefix(table, b"_sqlx_")
+        || has_prefix(table, b"pragma_")
+        || has_prefix(table, b"sqlite_temp_")
+        || is_any(table, &[b"dbstat", b"sqlite_dbpage", b"sqlite_stmt", b"bytecode", b"tables_used"])
+}
+
+fn has_prefix(name: &[u8], prefix: &[u8]) -> bool {
+    name.len() >= prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix)
+}
+
+fn is_any(name: &[u8], names: &[&[u8]]) -> bool {
+    names.iter().any(|other| name.eq_ignore_ascii_case(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_guests_may_do() {
+        let table: &[(c_int, &str, &str, bool, bool)] = &[
+            // action, first, second, reader, writer
+            (SQLITE_SELECT, "", "", true, true),
+            (SQLITE_READ, "items", "id", true, true),
+            (SQLITE_READ, "carya_outbox", "id", false, false),
+            (SQLITE_READ, "_sqlx_migrations", "version", false, false),
+            (SQLITE_READ, "PRAGMA_database_list", "file", false, false),
+            (SQLITE_FUNCTION, "", "abs", true, true),
+            (SQLITE_FUNCTION, "", "Load_Extension", false, false),
+            (SQLITE_INSERT, "items", "", false, true),
+            (SQLITE_UPDATE, "items", "id", false, true),
+            (SQLITE_DELETE, "items", "", false, true),
+            (SQLITE_DELETE, "sqlite_sequence", "", false, false),
+            (SQLITE_DELETE, "carya_outbox", "", false, false),
+            (SQLITE_TRANSACTION, "COMMIT", "", false, false),
+            (SQLITE_SAVEPOINT, "BEGIN", "a", false, false),
+            (SQLITE_ATTACH, "/etc/passwd", "", false, false),
+            (SQLITE_PRAGMA, "query_only", "0", false, false),
+            (SQLITE_CREATE_TABLE, "t", "", false, false),
+            (SQLITE_CREATE_TEMP_TABLE, "t", "", false, false),
+            (SQLITE_CREATE_VTABLE, "t", "fts5", false, false),
+            (SQLITE_DROP_TABLE, "items", "", false, false),
+            (SQLITE_ALTER_TABLE, "main", "items", false, false),
+            (SQLITE_ANALYZE, "items", "", false, false),
+        ];
+        for &(action, first, second, reader, writer) in table {
+            for (writes, expected) in [(false, reader), (true, writer)] {
+                let actual = allowed(action, first.as_bytes(), second.as_bytes(), writes);
+                assert_eq!(actual, expected, "{action} {first} {second} writes: {writes}");
+            }
+        }
+    }
+}

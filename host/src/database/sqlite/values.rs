@@ -1,0 +1,77 @@
+//! Values between the contract and SQLite: by what a value *is*, since any column may hold any of SQLite's types.
+
+use sqlx::{
+    Arguments, Column as _, Decode, Row, Sqlite, TypeInfo, ValueRef,
+    sqlite::{SqliteArguments, SqliteColumn, SqliteRow, SqliteValueRef},
+};
+
+use crate::database::{
+    error::{DbError, Kind},
+    value::{Column, Value},
+};
+
+/// The parameters of a statement.
+pub(super) fn bind(params: Vec<Value>) -> Result<SqliteArguments, DbError> {
+    let mut arguments = SqliteArguments::default();
+    for (index, value) in params.into_iter().enumerate() {
+        let added = match value {
+            Value::Null => arguments.add(None::<i64>),
+            Value::Boolean(value) => arguments.add(value),
+            Value::Int64(value) => arguments.add(value),
+            Value::Float64(value) if value.is_nan() => {
+                // SQLite would store NULL.
+                let message = format!("parameter {}: SQLite cannot store NaN; send null or text", index + 1);
+                return Err(DbError::new(Kind::Other, message));
+            }
+            Value::Float64(value) => arguments.add(value),
+            Value::Text(value) | Value::Other { text: value, .. } => arguments.add(value),
+            Value::Bytes(value) => arguments.add(value),
+        };
+        added.map_err(|error| DbError::new(Kind::Other, format!("parameter {}: {error}", index + 1)))?;
+    }
+    Ok(arguments)
+}
+
+/// The columns of a row.
+pub(super) fn columns(row: &SqliteRow) -> Vec<Column> {
+    row.columns().iter().map(column).collect()
+}
+
+/// A column by name and declared type.
+pub(super) fn column(column: &SqliteColumn) -> Column {
+    let type_info = column.type_info();
+    let type_name = if type_info.is_null() { String::new() } else { type_info.name().to_owned() };
+    Column { name: column.name().to_owned(), type_name }
+}
+
+/// The names of a row's columns.
+pub(super) fn names(row: &SqliteRow) -> impl Iterator<Item = &str> {
+    row.columns().iter().map(|column| column.name())
+}
+
+/// The values of a row.
+pub(super) fn decode_row(row: &SqliteRow) -> Result<Vec<Value>, DbError> {
+    row.columns().iter().enumerate().map(|(index, column)| decode(row, index, column)).collect()
+}
+
+fn decode(row: &SqliteRow, index: usize, column: &SqliteColumn) -> Result<Value, DbError> {
+    fn typed<'r, T: Decode<'r, Sqlite>>(raw: SqliteValueRef<'r>, column: &SqliteColumn) -> Result<T, DbError> {
+        T::decode(raw).map_err(|error| DbError::new(Kind::Other, format!("column {}: {error}", column.name())))
+    }
+    let raw = row
+        .try_get_raw(index)
+        .map_err(|error| DbError::new(Kind::Other, format!("column {}: {error}", column.name())))?;
+    if raw.is_null() {
+        return Ok(Value::Null);
+    }
+    let storage = raw.type_info().name().to_owned();
+    Ok(match storage.as_str() {
+        "INTEGER" => match typed::<i64>(raw, column)? {
+            number @ (0 | 1) if column.type_info().name() == "BOOLEAN" => Value::Boolean(number == 1),
+            number => Value::Int64(number),
+        },
+        "REAL" => Value::Float64(typed(raw, column)?),
+        "BLOB" => Value::Bytes(typed(raw, column)?),
+        _ => Value::Text(typed(raw, column)?),
+    })
+}

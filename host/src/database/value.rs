@@ -1,0 +1,226 @@
+//! SQL values and rows as the contract has them, and rows as JSON text. Knows no engine.
+
+use std::fmt::Write;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+
+use super::error::{DbError, Kind};
+
+/// One SQL value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// NULL.
+    Null,
+    /// A boolean.
+    Boolean(bool),
+    /// Any integer that fits.
+    Int64(i64),
+    /// Any binary floating point number.
+    Float64(f64),
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// A value of another type, in the engine's own text form.
+    Other {
+        /// The engine's name of the type.
+        type_name: String,
+        /// The value.
+        text: String,
+    },
+}
+
+impl Value {
+    /// What the value takes in memory beyond its variant, in bytes; it is what result limits count.
+    pub fn size(&self) -> usize {
+        match self {
+            Value::Text(text) | Value::Other { text, .. } => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
+            _ => 0,
+        }
+    }
+}
+
+/// A column of a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Name or alias.
+    pub name: String,
+    /// The engine's name of the type; empty where it knows none.
+    pub type_name: String,
+}
+
+/// A whole result.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Rows {
+    /// The columns.
+    pub columns: Vec<Column>,
+    /// The rows, a value for each column.
+    pub rows: Vec<Vec<Value>>,
+}
+
+/// What a statement without rows did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Execution {
+    /// Rows inserted, updated or deleted.
+    pub rows_affected: u64,
+    /// The key of the last inserted row, where the engine tells.
+    pub last_insert_id: Option<i64>,
+}
+
+/// Rows as they come, written as a JSON array of objects.
+#[derive(Debug)]
+pub struct JsonRows {
+    text: String,
+    /// `"name":` for each column, escaped once.
+    keys: Vec<String>,
+}
+
+impl Default for JsonRows {
+    fn default() -> Self {
+        Self { text: String::from("["), keys: Vec::new() }
+    }
+}
+
+impl JsonRows {
+    /// Starts a row. The names are those of the first row; every row of a result has the same columns.
+    pub fn start_row<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        if self.text.len() > 1 {
+            self.text.push(',');
+        } else {
+            self.keys.extend(names.map(|name| {
+                let mut key = String::with_capacity(name.len() + 3);
+                write_string(&mut key, name);
+                key.push(':');
+                key
+            }));
+        }
+        self.text.push('{');
+    }
+
+    /// Writes the value of the column at `index`. Bytes are written in base64, JSON columns as they are.
+    pub fn value(&mut self, index: usize, value: &Value) -> Result<(), DbError> {
+        if index > 0 {
+            self.text.push(',');
+        }
+        let key = &self.keys[index];
+        self.text.push_str(key);
+        let text = &mut self.text;
+        match value {
+            Value::Null => text.push_str("null"),
+            Value::Boolean(value) => text.push_str(if *value { "true" } else { "false" }),
+            Value::Int64(value) => write!(text, "{value}").unwrap_or_default(),
+            Value::Float64(value) if value.is_finite() => match serde_json::to_string(value) {
+                Ok(number) => text.push_str(&number),
+                Err(_) => text.push_str("null"),
+            },
+            Value::Float64(value) => {
+                return Err(DbError::new(
+                    Kind::Other,
+                    format!("column {key} holds {value}, which JSON cannot express; use `query` or convert it in SQL"),
+                ));
+            }
+            Value::Bytes(bytes) => {
+                text.push('"');
+                BASE64_STANDARD.encode_string(bytes, text);
+                text.push('"');
+            }
+            Value::Other { type_name, text: json } if type_name == "JSON" || type_name == "JSONB" => {
+                text.push_str(json)
+            }
+            Value::Text(value) | Value::Other { text: value, .. } => write_string(text, value),
+        }
+        Ok(())
+    }
+
+    /// Ends a row.
+    pub fn end_row(&mut self) {
+        self.text.push('}');
+    }
+
+    /// Bytes so far.
+    pub fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// The JSON text.
+    pub fn finish(mut self) -> String {
+        self.text.push(']');
+        self.text
+    }
+}
+
+/// Writes a JSON string. Most text needs no escape, so clean runs are copied whole.
+fn write_string(out: &mut String, value: &str) {
+    out.reserve(value.len() + 2);
+    out.push('"');
+    let mut clean = 0;
+    for (at, byte) in value.bytes().enumerate() {
+        let escape = match byte {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            b'\n' => "\\n",
+            b'\r' => "\\r",
+            b'\t' => "\\t",
+            0..0x20 => "",
+            _ => continue,
+        };
+        out.push_str(&value[clean..at]);
+        match escape {
+            "" => write!(out, "\\u{byte:04x}").unwrap_or_default(),
+            escape => out.push_str(escape),
+        }
+        clean = at + 1;
+    }
+    out.push_str(&value[clean..]);
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(rows: &[&[Value]]) -> Result<String, DbError> {
+        let mut json = JsonRows::default();
+        for row in rows {
+            json.start_row(["a", "b \"c\""].into_iter());
+            for (index, value) in row.iter().enumerate() {
+                json.value(index, value)?;
+            }
+            json.end_row();
+        }
+        Ok(json.finish())
+    }
+
+    #[test]
+    fn rows_become_json_that_any_parser_reads_back() -> Result<(), Box<dyn std::error::Error>> {
+        assert_eq!(json(&[])?, "[]");
+        let text = json(&[
+            &[Value::Int64(i64::MIN), Value::Text("q\"\\\u{1}\n\u{7f}é\u{2028}".into())],
+            &[Value::Bytes(vec![0, 255]), Value::Null],
+            &[Value::Float64(0.1), Value::Boolean(true)],
+            &[
+                Value::Other { type_name: "JSON".into(), text: "{\"x\":[1]}".into() },
+                Value::Other { type_name: "NUMERIC".into(), text: "1.50".into() },
+            ],
+        ])?;
+        let parsed: serde_json::Value = serde_json::from_str(&text)?;
+        assert_eq!(
+            parsed,
+            serde_json::json!([
+                {"a": i64::MIN, "b \"c\"": "q\"\\\u{1}\n\u{7f}é\u{2028}"},
+                {"a": "AP8=", "b \"c\"": null},
+                {"a": 0.1, "b \"c\"": true},
+                {"a": {"x": [1]}, "b \"c\"": "1.50"},
+            ])
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn what_json_cannot_express_is_an_error() {
+        for value in [f64::NAN, f64::INFINITY] {
+            assert_eq!(json(&[&[Value::Float64(value), Value::Null]]).map_err(|e| e.kind), Err(Kind::Other));
+        }
+    }
+}
