@@ -1,0 +1,50 @@
+//! Which access mode a request gets, and when.
+
+use crate::config::Access;
+
+/// The access mode by method, fixed before routing: GET and HEAD read, OPTIONS and TRACE do nothing, everything else
+/// may write (Pecan's TransactionHook, which opens a transaction for OPTIONS too).
+pub fn by_method(method: &http::Method) -> Access {
+    match *method {
+        http::Method::GET | http::Method::HEAD => Access::ReadOnly,
+        http::Method::OPTIONS | http::Method::TRACE => Access::None,
+        _ => Access::ReadWrite,
+    }
+}
+
+/// The access mode once the route is known. What a hook said holds for this request, then what the route says, then
+/// the method.
+pub fn by_route(method: &http::Method, route: Option<Access>, hook: Option<Access>) -> Access {
+    hook.or(route).unwrap_or_else(|| by_method(method))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Method;
+
+    #[test]
+    fn access_modes() {
+        use Access::{None as Nothing, ReadOnly, ReadWrite};
+        let table = [
+            (Method::GET, None, None, ReadOnly, ReadOnly),
+            (Method::HEAD, None, None, ReadOnly, ReadOnly),
+            (Method::POST, None, None, ReadWrite, ReadWrite),
+            (Method::PUT, None, None, ReadWrite, ReadWrite),
+            (Method::PATCH, None, None, ReadWrite, ReadWrite),
+            (Method::DELETE, None, None, ReadWrite, ReadWrite),
+            (Method::OPTIONS, None, None, Nothing, Nothing),
+            (Method::TRACE, None, None, Nothing, Nothing),
+            (Method::from_bytes(b"REPORT").unwrap_or_default(), None, None, ReadWrite, ReadWrite),
+            (Method::GET, Some(ReadWrite), None, ReadOnly, ReadWrite),
+            (Method::POST, Some(ReadOnly), None, ReadWrite, ReadOnly),
+            (Method::POST, Some(Nothing), None, ReadWrite, Nothing),
+            (Method::GET, Some(ReadWrite), Some(ReadOnly), ReadOnly, ReadOnly),
+            (Method::GET, None, Some(ReadWrite), ReadOnly, ReadWrite),
+        ];
+        for (method, route, hook, first, then) in table {
+            assert_eq!(by_method(&method), first, "{method}");
+            assert_eq!(by_route(&method, route, hook), then, "{method} {route:?} {hook:?}");
+        }
+    }
+}
