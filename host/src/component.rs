@@ -1,0 +1,15 @@
+//! Sandboxed guests: compiling, checking, instantiating and calling them, and what they may import. The only room that
+//! names wasmtime. Knows transactions as sessions to lend; knows nothing of HTTP servers and of why a call is made.
+
+pub mod call;
+pub mod code;
+pub mod engine;
+pub mod imports;
+pub mod registry;
+pub mod store;
+pub mod wit;
+
+pub use call::CallError;
+pub use engine::Engine;
+pub use registry::{Capabilities, Component, LoadError};
+pub use store::{Guest, Sandbox};

@@ -1,0 +1,219 @@
+//! Calling guests: one function for each thing a host asks of them. Every call has a deadline, lends handles that die
+//! with it, and leaves a store that can be entered again.
+
+use std::{sync::Arc, time::Duration};
+
+use wasmtime::component::Resource;
+
+use super::{
+    imports::database::{Reader, Writer},
+    registry::Component,
+    store::{Guest, OutOfMemory, OutOfTime, Sandbox},
+    wit::{
+        carya::host::{
+            database::Handle,
+            types::{Failure, Response},
+        },
+        exports::carya::host::{actions, on_route::Decision},
+    },
+};
+use crate::{
+    config::Access,
+    transaction::{Action, Event, trace::Open},
+};
+
+/// Why a call brought no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The guest answered with an error of its own.
+    #[error("component `{component}` failed: {message}")]
+    Refused {
+        /// Who.
+        component: Arc<str>,
+        /// Its words.
+        message: String,
+    },
+    /// The guest trapped: panic, stack overflow, exit, nonsense in the canonical ABI.
+    #[error("component `{component}` trapped: {message}")]
+    Trapped {
+        /// Who.
+        component: Arc<str>,
+        /// wasmtime's words.
+        message: String,
+    },
+    /// The guest used up its time.
+    #[error("component `{component}` did not answer within {limit:?} (component.{component}.timeout)")]
+    TimedOut {
+        /// Who.
+        component: Arc<str>,
+        /// How long it had.
+        limit: Duration,
+    },
+    /// The guest wanted more memory than its limit.
+    #[error("component `{component}`: {message} (component.{component}.memory)")]
+    OutOfMemory {
+        /// Who.
+        component: Arc<str>,
+        /// How much.
+        message: String,
+    },
+    /// The host has no room for another instance just now.
+    #[error("component `{component}`: no room for another instance: {message}")]
+    Busy {
+        /// Who.
+        component: Arc<str>,
+        /// Which limit was met.
+        message: String,
+    },
+    /// The component does not export what it was called for.
+    #[error("component `{component}` does not export {interface}")]
+    NotExported {
+        /// Who.
+        component: Arc<str>,
+        /// The interface.
+        interface: &'static str,
+    },
+}
+
+/// Calls one export in the request's instance of a component. A macro, because the bindings of each export are a type of
+/// their own; `$call` says what to call and with which arguments.
+macro_rules! call {
+    ($sandbox:ident, $component:ident, $export:ident, $interface:literal, $event:expr, |$bindings:ident| $call:expr) => {{
+        let indices = $component
+            .exports
+            .$export
+            .as_ref()
+            .ok_or_else(|| CallError::NotExported { component: $component.name().clone(), interface: $interface })?;
+        let open = $sandbox.guest().trace.open($event, Some($component.name().clone()));
+        $sandbox.guest().enter($component);
+        let calling = async {
+            let instance = $sandbox.instance($component).await?;
+            let $bindings = indices.load(&mut $sandbox.store, &instance)?;
+            $call
+        };
+        let result = tokio::time::timeout($component.timeout, calling).await;
+        $sandbox.finish($component, open, result)
+    }};
+}
+
+impl Sandbox {
+    /// Asks the controller for its answer, by the function that the request's access mode calls for.
+    pub async fn controller(&mut self, component: &Component) -> Result<Response, CallError> {
+        match self.guest().access() {
+            Access::ReadOnly => call!(self, component, read, "read-controller", Event::Controller, |controller| {
+                let reader = self.guest().lend_reader()?;
+                controller.call_read(&mut self.store, reader).await
+            }),
+            Access::ReadWrite => call!(self, component, write, "write-controller", Event::Controller, |controller| {
+                let writer = self.guest().lend_writer()?;
+                controller.call_write(&mut self.store, writer).await
+            }),
+            Access::None => call!(self, component, plain, "plain-controller", Event::Controller, |controller| {
+                controller.call_plain(&mut self.store).await
+            }),
+        }
+    }
+
+    /// Runs an on-route hook.
+    pub async fn on_route(&mut self, hook: &Component) -> Result<Decision, CallError> {
+        call!(self, hook, on_route, "on-route", Event::OnRoute, |hook| hook.call_on_route(&mut self.store).await)
+    }
+
+    /// Runs a before hook; one that stands inside the transaction gets a handle.
+    pub async fn before(&mut self, hook: &Component, inside: bool) -> Result<Option<Response>, CallError> {
+        call!(self, hook, before, "before", Event::Before, |hook| {
+            let handle = self.guest().lend(inside)?;
+            hook.call_before(&mut self.store, handle).await
+        })
+    }
+
+    /// Runs an after hook, which sees and may change the answer.
+    pub async fn after(&mut self, hook: &Component, inside: bool) -> Result<(), CallError> {
+        self.guest().may_change_reply = true;
+        call!(self, hook, after, "after", Event::After, |hook| {
+            let handle = self.guest().lend(inside)?;
+            hook.call_after(&mut self.store, handle).await
+        })
+    }
+
+    /// Runs an on-error hook.
+    pub async fn on_error(
+        &mut self,
+        hook: &Component,
+        inside: bool,
+        failure: &Failure,
+    ) -> Result<Option<Response>, CallError> {
+        call!(self, hook, on_error, "on-error", Event::OnError, |hook| {
+            let handle = self.guest().lend(inside)?;
+            hook.call_on_error(&mut self.store, handle, failure).await
+        })
+    }
+
+    /// Initializes the model.
+    pub async fn init(&mut self, model: &Component) -> Result<(), CallError> {
+        call!(self, model, model, "model", Event::Controller, |model| {
+            let writer = self.guest().lend_writer()?;
+            model.call_init(&mut self.store, writer).await
+        })
+    }
+
+    /// Runs an action; `attempt` counts from 1.
+    pub async fn run_action(&mut self, component: &Component, action: &Action, attempt: u32) -> Result<(), CallError> {
+        let (event, outcome) = match action.on_commit {
+            true => (Event::AfterCommit, actions::Outcome::Commit),
+            false => (Event::AfterRollback, actions::Outcome::Rollback),
+        };
+        let (id, name, payload) = (action.id.clone(), action.name.to_string(), action.payload.clone());
+        let action = actions::Action { id, name, payload, outcome, attempt };
+        call!(self, component, actions, "actions", event, |actions| actions.call_run(&mut self.store, &action).await)
+    }
+
+    /// Ends a call: handles die, a store that cannot be entered again is replaced, and errors get their names.
+    fn finish<T>(
+        &mut self,
+        component: &Component,
+        open: Open,
+        result: Result<wasmtime::Result<Result<T, String>>, tokio::time::error::Elapsed>,
+    ) -> Result<T, CallError> {
+        let guest = self.guest();
+        guest.leave();
+        guest.trace.close(open);
+        let name = component.name().clone();
+        let error = match result {
+            Ok(Ok(Ok(answer))) => return Ok(answer),
+            Ok(Ok(Err(message))) => return Err(CallError::Refused { component: name, message }),
+            Ok(Err(error)) if error.is::<OutOfTime>() => {
+                CallError::TimedOut { component: name, limit: component.timeout }
+            }
+            Err(_) => CallError::TimedOut { component: name, limit: component.timeout },
+            Ok(Err(error)) if error.is::<OutOfMemory>() => {
+                let message = error.root_cause().to_string();
+                CallError::OutOfMemory { component: name, message }
+            }
+            Ok(Err(error)) if error.is::<wasmtime::PoolConcurrencyLimitError>() => {
+                CallError::Busy { component: name, message: error.to_string() }
+            }
+            Ok(Err(error)) => CallError::Trapped { component: name, message: format!("{error:#}") },
+        };
+        self.renew();
+        Err(error)
+    }
+}
+
+impl Guest {
+    fn lend_reader(&mut self) -> wasmtime::Result<Resource<Reader>> {
+        Ok(self.table.push(Reader { call: self.call })?)
+    }
+
+    fn lend_writer(&mut self) -> wasmtime::Result<Resource<Writer>> {
+        Ok(self.table.push(Writer { call: self.call })?)
+    }
+
+    fn lend(&mut self, inside: bool) -> wasmtime::Result<Handle> {
+        Ok(match self.access() {
+            Access::ReadOnly if inside => Handle::Reader(self.lend_reader()?),
+            Access::ReadWrite if inside => Handle::Writer(self.lend_writer()?),
+            _ => Handle::None,
+        })
+    }
+}

@@ -1,0 +1,88 @@
+//! Compiled code on disk, so that only the first start compiles. An entry is named after the component's digest and
+//! the engine's settings, so it is either right or not there.
+//!
+//! The one file of this room that needs `unsafe`: machine code is mapped as it was written. That is as safe as the
+//! folder: it is made for its owner alone.
+
+#![allow(unsafe_code)]
+
+use std::{
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+use wasmtime::{Engine, component::Component};
+
+/// A folder of compiled components.
+#[derive(Debug, Clone)]
+pub struct CodeCache {
+    folder: PathBuf,
+    settings: u64,
+}
+
+/// A component's code, and where it came from.
+pub(super) struct Code {
+    pub(super) component: Component,
+    /// SHA-256 of the component's bytes, in hexadecimal.
+    pub(super) digest: String,
+    /// Whether it was in the cache.
+    pub(super) cached: bool,
+}
+
+impl CodeCache {
+    pub(super) fn new(folder: PathBuf, engine: &Engine) -> Self {
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        Self { folder, settings: hasher.finish() }
+    }
+
+    /// The code of a component, from the cache or compiled now. A cache that cannot be written costs time, not success.
+    pub(super) fn load(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Code> {
+        let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let entry = self.folder.join(format!("{digest}-{:016x}.cwasm", self.settings));
+        if is_ours(&entry) {
+            // SAFETY: the file was written by this program for this very engine configuration, is complete because it
+            // was renamed into place, and belongs to this user alone.
+            match unsafe { Component::deserialize_file(engine, &entry) } {
+                Ok(component) => return Ok(Code { component, digest, cached: true }),
+                Err(error) => tracing::warn!(entry = %entry.display(), %error, "compiling again: unusable cache entry"),
+            }
+        }
+        let component = Component::from_binary(engine, bytes)?;
+        if let Err(error) = self.keep(&entry, &component.serialize()?) {
+            tracing::warn!(folder = %self.folder.display(), %error, "compiled code cannot be kept; set server.cache");
+        }
+        Ok(Code { component, digest, cached: false })
+    }
+
+    fn keep(&self, entry: &Path, code: &[u8]) -> io::Result<()> {
+        make_private(&self.folder)?;
+        let draft = entry.with_extension(format!("{}.draft", std::process::id()));
+        let mut file = fs::File::create(&draft)?;
+        file.write_all(code)?;
+        // Renamed only when it is whole on disk: a power cut must not leave half a program.
+        file.sync_all()?;
+        fs::rename(&draft, entry)
+    }
+}
+
+#[cfg(unix)]
+fn make_private(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Whether the file is there, belongs to whoever runs this program, and nobody else may write it.
+#[cfg(unix)]
+fn is_ours(entry: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let mine = |path: &Path| {
+        let own = fs::metadata("/proc/self").map(|process| process.uid());
+        fs::symlink_metadata(path)
+            .is_ok_and(|found| own.as_ref().is_ok_and(|own| found.uid() == *own) && found.mode() & 0o022 == 0)
+    };
+    mine(entry) && entry.parent().is_some_and(mine)
+}

@@ -1,0 +1,24 @@
+//! What guests may ask of the host, a file for each interface of the contract.
+
+mod config;
+mod context;
+pub mod database;
+mod log;
+mod request;
+mod response;
+pub mod wasi;
+
+use super::{store::Guest, wit::carya::host::types};
+use crate::config::Access;
+
+impl types::Host for Guest {}
+
+impl From<types::AccessMode> for Access {
+    fn from(mode: types::AccessMode) -> Self {
+        match mode {
+            types::AccessMode::None => Access::None,
+            types::AccessMode::ReadOnly => Access::ReadOnly,
+            types::AccessMode::ReadWrite => Access::ReadWrite,
+        }
+    }
+}

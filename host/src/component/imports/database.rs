@@ -1,0 +1,311 @@
+//! `database`: the request's session, lent as handles. A handle knows the call it was lent to, and is dead after it.
+
+use std::sync::Arc;
+
+use wasmtime::component::Resource;
+
+use crate::{
+    component::{
+        store::Guest,
+        wit::carya::host::database::{self as wit, Host, HostReader, HostSavepoint, HostWriter},
+    },
+    database::{
+        error::{DbError, Kind},
+        value::{Column, Execution, Rows, Value},
+    },
+    transaction::{Action, Delivery, Session, Trace, session::SavepointId},
+};
+
+/// A handle that reads.
+#[derive(Debug)]
+pub struct Reader {
+    pub(in crate::component) call: u64,
+}
+
+/// A handle that reads and writes.
+#[derive(Debug)]
+pub struct Writer {
+    pub(in crate::component) call: u64,
+}
+
+/// An open savepoint.
+#[derive(Debug)]
+pub struct Savepoint {
+    call: u64,
+    id: SavepointId,
+}
+
+type Answer<T> = wasmtime::Result<Result<T, wit::DbError>>;
+
+impl Host for Guest {}
+
+impl HostReader for Guest {
+    async fn query(&mut self, reader: Resource<Reader>, sql: String, params: Vec<wit::Value>) -> Answer<wit::Rows> {
+        let call = self.table.get(&reader)?.call;
+        answer(self.query(call, sql, params).await)
+    }
+
+    async fn query_one(
+        &mut self,
+        reader: Resource<Reader>,
+        sql: String,
+        params: Vec<wit::Value>,
+    ) -> Answer<Option<Vec<wit::Value>>> {
+        let call = self.table.get(&reader)?.call;
+        answer(self.query_one(call, sql, params).await)
+    }
+
+    async fn query_json(&mut self, reader: Resource<Reader>, sql: String, params: Vec<wit::Value>) -> Answer<String> {
+        let call = self.table.get(&reader)?.call;
+        answer(self.query_json(call, sql, params).await)
+    }
+
+    fn drop(&mut self, reader: Resource<Reader>) -> wasmtime::Result<()> {
+        self.table.delete(reader)?;
+        Ok(())
+    }
+}
+
+impl HostWriter for Guest {
+    async fn query(&mut self, writer: Resource<Writer>, sql: String, params: Vec<wit::Value>) -> Answer<wit::Rows> {
+        let call = self.table.get(&writer)?.call;
+        answer(self.query(call, sql, params).await)
+    }
+
+    async fn query_one(
+        &mut self,
+        writer: Resource<Writer>,
+        sql: String,
+        params: Vec<wit::Value>,
+    ) -> Answer<Option<Vec<wit::Value>>> {
+        let call = self.table.get(&writer)?.call;
+        answer(self.query_one(call, sql, params).await)
+    }
+
+    async fn query_json(&mut self, writer: Resource<Writer>, sql: String, params: Vec<wit::Value>) -> Answer<String> {
+        let call = self.table.get(&writer)?.call;
+        answer(self.query_json(call, sql, params).await)
+    }
+
+    async fn execute(
+        &mut self,
+        writer: Resource<Writer>,
+        sql: String,
+        params: Vec<wit::Value>,
+    ) -> Answer<wit::Execution> {
+        let call = self.table.get(&writer)?.call;
+        answer(self.execute(call, sql, params).await)
+    }
+
+    async fn execute_batch(
+        &mut self,
+        writer: Resource<Writer>,
+        sql: String,
+        params: Vec<Vec<wit::Value>>,
+    ) -> Answer<u64> {
+        let call = self.table.get(&writer)?.call;
+        let mut affected = 0;
+        for params in params {
+            match self.execute(call, sql.clone(), params).await {
+                Ok(done) => affected += done.rows_affected,
+                Err(error) => return Ok(Err(error.into())),
+            }
+        }
+        Ok(Ok(affected))
+    }
+
+    async fn savepoint(&mut self, writer: Resource<Writer>) -> Answer<Resource<Savepoint>> {
+        let call = self.table.get(&writer)?.call;
+        let opened = match self.session(call) {
+            Ok((session, trace)) => session.savepoint(trace).await,
+            Err(error) => Err(error),
+        };
+        match opened {
+            Ok(id) => Ok(Ok(self.table.push(Savepoint { call, id })?)),
+            Err(error) => Ok(Err(error.into())),
+        }
+    }
+
+    fn mark_rollback(&mut self, writer: Resource<Writer>) -> wasmtime::Result<()> {
+        let call = self.table.get(&writer)?.call;
+        if let Ok((session, _)) = self.session(call) {
+            session.mark_rollback();
+        }
+        Ok(())
+    }
+
+    fn after_commit(
+        &mut self,
+        writer: Resource<Writer>,
+        name: String,
+        payload: String,
+        delivery: wit::Delivery,
+    ) -> Answer<()> {
+        let call = self.table.get(&writer)?.call;
+        let delivery = match delivery {
+            wit::Delivery::AtMostOnce => Delivery::AtMostOnce,
+            wit::Delivery::AtLeastOnce => Delivery::AtLeastOnce,
+        };
+        answer(self.register(call, name, payload, true, delivery))
+    }
+
+    fn after_rollback(&mut self, writer: Resource<Writer>, name: String, payload: String) -> Answer<()> {
+        let call = self.table.get(&writer)?.call;
+        answer(self.register(call, name, payload, false, Delivery::AtMostOnce))
+    }
+
+    fn drop(&mut self, writer: Resource<Writer>) -> wasmtime::Result<()> {
+        self.table.delete(writer)?;
+        Ok(())
+    }
+}
+
+impl HostSavepoint for Guest {
+    async fn rollback(&mut self, savepoint: Resource<Savepoint>) -> Answer<()> {
+        let &Savepoint { call, id } = self.table.get(&savepoint)?;
+        answer(match self.session(call) {
+            Ok((session, _)) => session.rollback_to(id).await,
+            Err(error) => Err(error),
+        })
+    }
+
+    async fn drop(&mut self, savepoint: Resource<Savepoint>) -> wasmtime::Result<()> {
+        let Savepoint { call, id } = self.table.delete(savepoint)?;
+        // A failed release dooms the transaction; there is nobody to tell here.
+        if let Ok((session, _)) = self.session(call)
+            && let Err(error) = session.release(id).await
+        {
+            tracing::warn!(component = &*self.current.name, %error, "a savepoint could not be released");
+        }
+        Ok(())
+    }
+}
+
+impl Guest {
+    /// The session of the call that a handle was lent to.
+    fn session(&mut self, call: u64) -> Result<(&mut Session, &mut Trace), DbError> {
+        if call != self.call {
+            return Err(DbError::new(Kind::Lost, "this handle is dead: it was lent to a call that is over"));
+        }
+        let session = self.bound.session().ok_or_else(|| DbError::new(Kind::Lost, "this request has no database"))?;
+        Ok((session, &mut self.trace))
+    }
+
+    async fn query(&mut self, call: u64, sql: String, params: Vec<wit::Value>) -> Result<wit::Rows, DbError> {
+        let (session, trace) = self.session(call)?;
+        Ok(session.query(trace, sql, values(params)).await?.into())
+    }
+
+    async fn query_one(
+        &mut self,
+        call: u64,
+        sql: String,
+        params: Vec<wit::Value>,
+    ) -> Result<Option<Vec<wit::Value>>, DbError> {
+        let (session, trace) = self.session(call)?;
+        let row = session.query_one(trace, sql, values(params)).await?;
+        Ok(row.map(|row| row.into_iter().map(wit::Value::from).collect()))
+    }
+
+    async fn query_json(&mut self, call: u64, sql: String, params: Vec<wit::Value>) -> Result<String, DbError> {
+        let (session, trace) = self.session(call)?;
+        session.query_json(trace, sql, values(params)).await
+    }
+
+    async fn execute(&mut self, call: u64, sql: String, params: Vec<wit::Value>) -> Result<Execution, DbError> {
+        let (session, trace) = self.session(call)?;
+        session.execute(trace, sql, values(params)).await
+    }
+
+    fn register(
+        &mut self,
+        call: u64,
+        name: String,
+        payload: String,
+        on_commit: bool,
+        delivery: Delivery,
+    ) -> Result<(), DbError> {
+        let (component, runs_actions) = (self.current.name.clone(), self.current.runs_actions);
+        let number = self.call;
+        let request = self.request.clone();
+        let (session, _) = self.session(call)?;
+        if !runs_actions {
+            let message =
+                format!("component `{component}` registers the action `{name}` but does not export `actions`");
+            return Err(DbError::new(Kind::Forbidden, message));
+        }
+        // Unique by the request, and by what else it registers.
+        let id = format!("{}-{number}-{}", request.id, session.registered());
+        session.register(Action { component, name: Arc::from(name), payload, on_commit, delivery, id })
+    }
+}
+
+fn answer<T, U: From<T>>(result: Result<T, DbError>) -> Answer<U> {
+    Ok(result.map(U::from).map_err(wit::DbError::from))
+}
+
+/// Parameters in the database's own words. Strings and bytes are moved, not copied.
+pub(crate) fn values(params: Vec<wit::Value>) -> Vec<Value> {
+    params.into_iter().map(Value::from).collect()
+}
+
+impl From<wit::Value> for Value {
+    fn from(value: wit::Value) -> Self {
+        match value {
+            wit::Value::Null => Value::Null,
+            wit::Value::Boolean(value) => Value::Boolean(value),
+            wit::Value::Int64(value) => Value::Int64(value),
+            wit::Value::Float64(value) => Value::Float64(value),
+            wit::Value::Text(value) => Value::Text(value),
+            wit::Value::Bytes(value) => Value::Bytes(value),
+            wit::Value::Other(wit::OtherValue { type_name, text }) => Value::Other { type_name, text },
+        }
+    }
+}
+
+impl From<Value> for wit::Value {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => wit::Value::Null,
+            Value::Boolean(value) => wit::Value::Boolean(value),
+            Value::Int64(value) => wit::Value::Int64(value),
+            Value::Float64(value) => wit::Value::Float64(value),
+            Value::Text(value) => wit::Value::Text(value),
+            Value::Bytes(value) => wit::Value::Bytes(value),
+            Value::Other { type_name, text } => wit::Value::Other(wit::OtherValue { type_name, text }),
+        }
+    }
+}
+
+impl From<Rows> for wit::Rows {
+    fn from(rows: Rows) -> Self {
+        let column = |Column { name, type_name }| wit::Column { name, type_name };
+        let row = |row: Vec<Value>| row.into_iter().map(wit::Value::from).collect();
+        wit::Rows {
+            columns: rows.columns.into_iter().map(column).collect(),
+            rows: rows.rows.into_iter().map(row).collect(),
+        }
+    }
+}
+
+impl From<Execution> for wit::Execution {
+    fn from(Execution { rows_affected, last_insert_id }: Execution) -> Self {
+        wit::Execution { rows_affected, last_insert_id }
+    }
+}
+
+impl From<DbError> for wit::DbError {
+    fn from(error: DbError) -> Self {
+        let kind = match error.kind {
+            Kind::Constraint => wit::DbErrorKind::Constraint,
+            Kind::Conflict => wit::DbErrorKind::Conflict,
+            Kind::ReadOnly => wit::DbErrorKind::ReadOnly,
+            Kind::Forbidden => wit::DbErrorKind::Forbidden,
+            Kind::Timeout => wit::DbErrorKind::Timeout,
+            Kind::Limit => wit::DbErrorKind::Limit,
+            Kind::Lost => wit::DbErrorKind::Lost,
+            Kind::Other => wit::DbErrorKind::Other,
+        };
+        wit::DbError { kind, code: error.code, message: error.message, retryable: error.retryable }
+    }
+}

@@ -1,0 +1,27 @@
+//! `log`: guests' words in the host's log, with who said them in which request.
+
+use crate::component::{
+    store::Guest,
+    wit::carya::host::log::{self, Level},
+};
+
+/// The longest message that is written, in bytes.
+const MAX_MESSAGE: usize = 8 * 1024;
+
+impl log::Host for Guest {
+    fn write(&mut self, level: Level, mut message: String) -> wasmtime::Result<()> {
+        if message.len() > MAX_MESSAGE {
+            message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+            message.push_str(" [cut]");
+        }
+        let (component, request) = (&*self.current.name, &*self.request.id);
+        match level {
+            Level::Trace => tracing::trace!(target: "guest", component, request, "{message}"),
+            Level::Debug => tracing::debug!(target: "guest", component, request, "{message}"),
+            Level::Info => tracing::info!(target: "guest", component, request, "{message}"),
+            Level::Warn => tracing::warn!(target: "guest", component, request, "{message}"),
+            Level::Error => tracing::error!(target: "guest", component, request, "{message}"),
+        }
+        Ok(())
+    }
+}

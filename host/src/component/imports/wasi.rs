@@ -1,0 +1,101 @@
+//! WASI as guests get it: clocks, randomness, and an output that ends in the host's log. No files, no network, no
+//! environment, no arguments.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::{
+    WasiCtx, WasiCtxBuilder,
+    cli::{IsTerminal, StdoutStream},
+    p2::{OutputStream, Pollable, StreamResult},
+};
+
+use crate::{component::registry::Identity, message::Request};
+
+/// The longest line that is kept together, in bytes.
+const MAX_LINE: usize = 8 * 1024;
+
+/// The context of one component in one request.
+pub(in crate::component) fn context(component: &Identity, request: &Arc<Request>) -> WasiCtx {
+    let output = |is_error| Output { component: component.name.clone(), request: request.clone(), is_error };
+    let mut builder = WasiCtxBuilder::new();
+    builder.stdout(output(false)).stderr(output(true)).allow_tcp(false).allow_udp(false);
+    builder.build()
+}
+
+/// Standard output or error of a guest.
+#[derive(Clone)]
+struct Output {
+    component: Arc<str>,
+    request: Arc<Request>,
+    is_error: bool,
+}
+
+impl Output {
+    fn line(&self, line: &[u8]) {
+        let (component, request) = (&*self.component, &*self.request.id);
+        let line = String::from_utf8_lossy(line);
+        let line = line.trim_end();
+        match self.is_error {
+            _ if line.is_empty() => {}
+            true => tracing::warn!(target: "guest", component, request, stream = "stderr", "{line}"),
+            false => tracing::info!(target: "guest", component, request, stream = "stdout", "{line}"),
+        }
+    }
+}
+
+impl IsTerminal for Output {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Output {
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(Lines { output: self.clone(), pending: Vec::new() })
+    }
+
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        // Only WASI 0.3 asks for this, which this host does not offer.
+        Box::new(tokio::io::sink())
+    }
+}
+
+/// Collects what is written into lines. What is left at the end is a line too.
+struct Lines {
+    output: Output,
+    pending: Vec<u8>,
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Lines {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for Lines {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
+            self.pending.extend_from_slice(piece);
+            if piece.ends_with(b"\n") || self.pending.len() > MAX_LINE {
+                self.output.line(&self.pending);
+                self.pending.clear();
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(MAX_LINE)
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.output.line(&self.pending);
+    }
+}

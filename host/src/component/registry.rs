@@ -1,0 +1,282 @@
+//! Loaded components: their code, what they export, and what that lets them do.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use wasmtime::component::{InstancePre, types::ComponentItem};
+
+use super::{
+    engine::Engine,
+    store::Guest,
+    wit::exports::carya::host::{
+        actions, after, before, model, on_error, on_route, plain_controller, read_controller, write_controller,
+    },
+};
+use crate::config::{self, Access};
+
+/// The package that this host implements.
+pub const PACKAGE: &str = "carya:host";
+/// Its version.
+pub const VERSION: &str = "0.1.0";
+
+/// A component that is ready to be instantiated.
+pub struct Component {
+    /// Who it is, as its guests' imports see it.
+    pub identity: Identity,
+    pub(super) index: usize,
+    pub(super) pre: InstancePre<Guest>,
+    pub(super) exports: Exports,
+    /// How long one call may take.
+    pub timeout: Duration,
+    /// SHA-256 of the file.
+    pub digest: String,
+    /// Whether its code was in the cache.
+    pub cached: bool,
+}
+
+impl std::fmt::Debug for Component {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Component")
+            .field("identity", &self.identity)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a component's imports need to know of it.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// Its settings.
+    pub settings: Arc<BTreeMap<String, String>>,
+    /// Whether it can run actions.
+    pub runs_actions: bool,
+    pub(super) index: usize,
+    pub(super) memory: usize,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self { name: "".into(), settings: Arc::default(), runs_actions: false, index: usize::MAX, memory: 0 }
+    }
+}
+
+/// The calls that a component answers, each with its place in the component.
+#[derive(Default)]
+pub(super) struct Exports {
+    pub(super) read: Option<read_controller::GuestIndices>,
+    pub(super) write: Option<write_controller::GuestIndices>,
+    pub(super) plain: Option<plain_controller::GuestIndices>,
+    pub(super) on_route: Option<on_route::GuestIndices>,
+    pub(super) before: Option<before::GuestIndices>,
+    pub(super) after: Option<after::GuestIndices>,
+    pub(super) on_error: Option<on_error::GuestIndices>,
+    pub(super) model: Option<model::GuestIndices>,
+    pub(super) actions: Option<actions::GuestIndices>,
+}
+
+/// Why a component cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file could not be read.
+    #[error("component `{name}`: cannot read {path}: {source}")]
+    Read {
+        /// The component.
+        name: String,
+        /// Its file.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It is not a component, or not one that this host can run.
+    #[error("component `{name}` ({path}): {reason}")]
+    Unusable {
+        /// The component.
+        name: String,
+        /// Its file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a component exports, imports, and may do by that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Interfaces it exports, as `carya:host/before@0.1.0`.
+    pub exports: Vec<String>,
+    /// Interfaces it imports.
+    pub imports: Vec<String>,
+    /// In words.
+    pub summary: Vec<&'static str>,
+}
+
+impl Engine {
+    /// Loads the component of a file, compiling it unless that was done before.
+    pub fn load(&self, index: usize, name: &str, config: &config::Component) -> Result<Component, LoadError> {
+        let path = config.path.display().to_string();
+        let unusable = |reason: String| LoadError::Unusable { name: name.to_owned(), path: path.clone(), reason };
+        let bytes = read(name, &config.path)?;
+        let code = self.code.load(self.wasmtime(), &bytes).map_err(|error| unusable(explain(&bytes, &error)))?;
+        let pre = self.linker.instantiate_pre(&code.component).map_err(|error| unusable(format!("{error:#}")))?;
+        let exports = Exports::of(&pre);
+        let identity = Identity {
+            name: name.into(),
+            settings: Arc::new(config.settings.clone()),
+            runs_actions: exports.actions.is_some(),
+            index,
+            memory: config.memory,
+        };
+        let (timeout, digest, cached) = (config.timeout, code.digest, code.cached);
+        Ok(Component { identity, index, pre, exports, timeout, digest, cached })
+    }
+
+    /// What the component of a file exports, imports and may do.
+    pub fn inspect(&self, path: &Path) -> Result<Capabilities, LoadError> {
+        let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        let bytes = read(&name, path)?;
+        let code = self.code.load(self.wasmtime(), &bytes).map_err(|error| LoadError::Unusable {
+            name,
+            path: path.display().to_string(),
+            reason: explain(&bytes, &error),
+        })?;
+        let ty = code.component.component_type();
+        let instances = |items: Vec<(&str, ComponentItem)>| -> Vec<String> {
+            items.into_iter().map(|(name, _)| name.to_owned()).collect()
+        };
+        let engine = self.wasmtime();
+        let exports = instances(ty.exports(engine).map(|(name, item)| (name, item.ty)).collect());
+        let imports = instances(ty.imports(engine).map(|(name, item)| (name, item.ty)).collect());
+        let summary = summarize(&exports, &imports);
+        Ok(Capabilities { exports, imports, summary })
+    }
+}
+
+fn read(name: &str, path: &Path) -> Result<Vec<u8>, LoadError> {
+    std::fs::read(path).map_err(|source| LoadError::Read {
+        name: name.to_owned(),
+        path: path.display().to_string(),
+        source,
+    })
+}
+
+/// A compiler's error in words that help.
+fn explain(bytes: &[u8], error: &wasmtime::Error) -> String {
+    match bytes {
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => {
+            "this is a core module, not a component; build it for the target wasm32-wasip2".to_owned()
+        }
+        [0, b'a', b's', b'm', ..] => format!("it cannot be compiled: {error:#}"),
+        _ => "this is not a WebAssembly file".to_owned(),
+    }
+}
+
+/// What exports and imports mean.
+fn summarize(exports: &[String], imports: &[String]) -> Vec<&'static str> {
+    let has = |list: &[String], prefix: &str| list.iter().any(|name| name.starts_with(prefix));
+    let exports = |interface: &str| has(exports, &format!("{PACKAGE}/{interface}@"));
+    let mut summary = Vec::new();
+    match (exports("read-controller"), exports("write-controller")) {
+        (true, true) => summary.push("controller: reads and writes"),
+        (true, false) => summary.push("controller: reads only"),
+        (false, true) => summary.push("controller: writes"),
+        (false, false) => {}
+    }
+    let roles = [
+        ("plain-controller", "controller without a transaction"),
+        ("on-route", "hook before routing; may change the access mode"),
+        ("before", "hook before the controller"),
+        ("after", "hook after the controller; may change the answer"),
+        ("on-error", "hook on failures; may answer them"),
+        ("model", "model: writes at start"),
+        ("actions", "runs actions after the transaction"),
+    ];
+    summary.extend(roles.iter().filter(|(interface, _)| exports(interface)).map(|(_, words)| *words));
+    if summary.is_empty() {
+        summary.push("exports nothing that this host calls");
+    }
+    let grants = [
+        ("wasi:http/outgoing-handler", "imports outbound HTTP, which this host does not offer"),
+        ("wasi:sockets/", "imports sockets, which are closed to it"),
+        ("wasi:filesystem/", "imports files, of which it is given none"),
+    ];
+    summary.extend(grants.iter().filter(|(prefix, _)| has(imports, prefix)).map(|(_, words)| *words));
+    summary
+}
+
+impl Exports {
+    fn of(pre: &InstancePre<Guest>) -> Self {
+        Self {
+            read: read_controller::GuestIndices::new(pre).ok(),
+            write: write_controller::GuestIndices::new(pre).ok(),
+            plain: plain_controller::GuestIndices::new(pre).ok(),
+            on_route: on_route::GuestIndices::new(pre).ok(),
+            before: before::GuestIndices::new(pre).ok(),
+            after: after::GuestIndices::new(pre).ok(),
+            on_error: on_error::GuestIndices::new(pre).ok(),
+            model: model::GuestIndices::new(pre).ok(),
+            actions: actions::GuestIndices::new(pre).ok(),
+        }
+    }
+}
+
+impl Component {
+    /// Its name in the configuration.
+    pub fn name(&self) -> &Arc<str> {
+        &self.identity.name
+    }
+
+    /// Whether it can serve as the controller of requests with this access mode.
+    pub fn serves(&self, access: Access) -> bool {
+        match access {
+            Access::None => self.exports.plain.is_some(),
+            Access::ReadOnly => self.exports.read.is_some(),
+            Access::ReadWrite => self.exports.write.is_some(),
+        }
+    }
+
+    /// Whether it is a hook: exports at least one phase.
+    pub fn is_hook(&self) -> bool {
+        self.has_on_route() || self.has_before() || self.has_after() || self.has_on_error()
+    }
+
+    /// Whether it runs before routing.
+    pub fn has_on_route(&self) -> bool {
+        self.exports.on_route.is_some()
+    }
+
+    /// Whether it runs before the controller.
+    pub fn has_before(&self) -> bool {
+        self.exports.before.is_some()
+    }
+
+    /// Whether it runs after the controller.
+    pub fn has_after(&self) -> bool {
+        self.exports.after.is_some()
+    }
+
+    /// Whether it runs on failures.
+    pub fn has_on_error(&self) -> bool {
+        self.exports.on_error.is_some()
+    }
+
+    /// Whether it is a model.
+    pub fn is_model(&self) -> bool {
+        self.exports.model.is_some()
+    }
+
+    /// Whether it runs actions.
+    pub fn runs_actions(&self) -> bool {
+        self.exports.actions.is_some()
+    }
+}
+
+/// The interface that a controller must export for an access mode.
+pub fn controller_interface(access: Access) -> String {
+    let interface = match access {
+        Access::None => "plain-controller",
+        Access::ReadOnly => "read-controller",
+        Access::ReadWrite => "write-controller",
+    };
+    format!("{PACKAGE}/{interface}@{VERSION}")
+}

@@ -1,0 +1,29 @@
+//! The one place where the contract in `wit/` becomes Rust. Everything below is generated.
+
+#![allow(missing_docs, clippy::all, unreachable_pub)]
+
+wasmtime::component::bindgen!({
+    path: "../wit",
+    world: "everything",
+    // A statement waits for the database; everything else a guest asks for is at hand.
+    imports: {
+        "carya:host/database.[method]reader.query": async | trappable,
+        "carya:host/database.[method]reader.query-one": async | trappable,
+        "carya:host/database.[method]reader.query-json": async | trappable,
+        "carya:host/database.[method]writer.query": async | trappable,
+        "carya:host/database.[method]writer.query-one": async | trappable,
+        "carya:host/database.[method]writer.query-json": async | trappable,
+        "carya:host/database.[method]writer.execute": async | trappable,
+        "carya:host/database.[method]writer.execute-batch": async | trappable,
+        "carya:host/database.[method]writer.savepoint": async | trappable,
+        "carya:host/database.[method]savepoint.rollback": async | trappable,
+        "carya:host/database.[drop]savepoint": async | trappable,
+        default: trappable,
+    },
+    exports: { default: async },
+    with: {
+        "carya:host/database.reader": super::imports::database::Reader,
+        "carya:host/database.writer": super::imports::database::Writer,
+        "carya:host/database.savepoint": super::imports::database::Savepoint,
+    },
+});
