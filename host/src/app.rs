@@ -1,0 +1,212 @@
+//! From configuration to a generation that can serve: components loaded and matched to routes, templates compiled, the
+//! database opened and brought up to date. Everything that is wrong is found and told at once, as far as that goes.
+
+use std::{sync::Arc, time::Instant};
+
+use anyhow::{Context, bail};
+use http::Method;
+
+use crate::{
+    component::{Component, Engine, Guest, Sandbox, registry::controller_interface},
+    config::{self, Access, Config, StatusSet},
+    database::{Database, outbox},
+    generation::{Chain, Generation, Handler},
+    message::Request,
+    render::Templates,
+    routes::Routes,
+    transaction::{
+        Bound, Outcome, Unbound, Verdict, plan,
+        verdict::{self, Facts},
+    },
+};
+
+/// Methods that stand for "all" on a route that names none, with HEAD as part of GET.
+const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+
+/// Everything that needs no database: the engine, components against routes, templates.
+pub fn assemble(config: &Config) -> anyhow::Result<Generation> {
+    let concurrency = u32::try_from(config.server.max_concurrent_requests).unwrap_or(u32::MAX);
+    let engine = Engine::new(concurrency, config.server.cache.clone())?;
+    let mut problems = Vec::new();
+    let components = load(&engine, config, &mut problems);
+    let find = |name: &str| components.iter().find(|component| **component.name() == *name);
+
+    let hooks_of = |hooks: &[config::Hook], place: &str, global: bool, problems: &mut Vec<String>| {
+        let mut found = Vec::new();
+        for hook in hooks {
+            let Some(component) = find(&hook.component) else { continue };
+            let name = component.name();
+            if !component.is_hook() {
+                problems.push(format!(
+                    "{place}: component `{name}` exports no hook phase (on-route, before, after, on-error of carya:host)"
+                ));
+            } else if !global
+                && component.has_on_route()
+                && !(component.has_before() || component.has_after() || component.has_on_error())
+            {
+                problems.push(format!(
+                    "{place}: component `{name}` exports only on-route, which runs before routing; make it a global [[hook]]"
+                ));
+            }
+            found.push((hook.priority, component.clone()));
+        }
+        found
+    };
+    let global = hooks_of(&config.hooks, "[[hook]]", true, &mut problems);
+    let mut routes = Routes::default();
+    let mut handlers = Vec::new();
+    for (index, route) in config.routes.iter().enumerate() {
+        let place = format!("{}:{}: route[{index}] {:?}", config.file.display(), route.line, route.path);
+        let hooks = hooks_of(&route.hooks, &place, false, &mut problems);
+        let Some(controller) = find(&route.component) else { continue };
+        match_exports(route, controller, &place, &mut problems);
+        if let Err(error) = routes.add(&route.path, &methods_of(route, controller), handlers.len()) {
+            problems.push(format!("{place}: {error}"));
+        }
+        handlers.push(Handler {
+            controller: controller.clone(),
+            access: route.transaction,
+            commit_on: route.commit_on.clone().unwrap_or_else(|| config.transaction.commit_on.clone()),
+            rollback_on_redirect: route.rollback_on_redirect.unwrap_or(config.transaction.rollback_on_redirect),
+            chain: Chain::new(&hooks, &global, config.transaction.priority),
+        });
+    }
+    if let Some(model) = config.model.component.as_deref().and_then(find)
+        && !model.is_model()
+    {
+        problems.push(format!("[model]: component `{}` does not export carya:host/model@0.1.0", model.name()));
+    }
+    let templates = match config.templates.as_deref().map(Templates::load).transpose() {
+        Ok(templates) => templates.unwrap_or_default(),
+        Err(error) => {
+            problems.push(error.to_string());
+            Templates::default()
+        }
+    };
+    if !problems.is_empty() {
+        bail!("{}", problems.join("\n"));
+    }
+    Ok(Generation {
+        debug: config.debug,
+        request_timeout: config.server.request_timeout,
+        max_response: config.server.max_response,
+        retries: config.transaction.retries,
+        global: Chain::new(&[], &global, config.transaction.priority),
+        engine,
+        routes,
+        handlers,
+        templates,
+        database: None,
+        components,
+    })
+}
+
+/// Opens the database, runs pending migrations, and initializes the model.
+pub async fn prepare(config: &Config, mut generation: Generation) -> anyhow::Result<Generation> {
+    let Some(settings) = &config.database else { return Ok(generation) };
+    let database = Arc::new(Database::open(settings).await.context("[database] cannot be opened")?);
+    if let Some(folder) = &config.model.migrations {
+        let report = database.migrate(folder).await?;
+        for name in &report.applied {
+            tracing::info!(migration = name, "applied");
+        }
+    }
+    if generation.components.iter().any(|component| component.runs_actions()) {
+        outbox::create(&database).await.context("the table for actions could not be made")?;
+    }
+    generation.database = Some(database);
+    if let Some(model) = config.model.component.as_deref().and_then(|name| generation.component(name)) {
+        initialize(&generation, &model.clone()).await?;
+    }
+    Ok(generation)
+}
+
+/// Loads all components, and says which are compiled, since that takes time.
+fn load(engine: &Engine, config: &Config, problems: &mut Vec<String>) -> Vec<Arc<Component>> {
+    let mut components = Vec::new();
+    for (index, (name, component)) in config.components.iter().enumerate() {
+        let started = Instant::now();
+        match engine.load(index, name, component) {
+            Ok(loaded) => {
+                let how = if loaded.cached { "loaded" } else { "compiled" };
+                let ms = started.elapsed().as_millis();
+                tracing::info!(component = name, ms, digest = &loaded.digest[..12], "{how}");
+                components.push(Arc::new(loaded));
+            }
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
+    components
+}
+
+/// The methods that a route serves: those it names, or all that its controller can serve.
+pub fn methods_of(route: &config::Route, controller: &Component) -> Vec<Method> {
+    if route.methods.is_empty() {
+        let can_serve = |method: &Method| controller.serves(plan::by_route(method, route.transaction, None));
+        return METHODS.into_iter().filter(can_serve).collect();
+    }
+    route.methods.iter().filter_map(|method| method.parse().ok()).collect()
+}
+
+/// Checks that a controller exports what its route asks of it.
+fn match_exports(route: &config::Route, controller: &Component, place: &str, problems: &mut Vec<String>) {
+    let methods = methods_of(route, controller);
+    if methods.is_empty() {
+        let wanted = match route.transaction {
+            Some(access) => controller_interface(access),
+            None => {
+                format!("{} or {}", controller_interface(Access::ReadOnly), controller_interface(Access::ReadWrite))
+            }
+        };
+        problems.push(format!("{place}: component `{}` does not export {wanted}", controller.name()));
+    }
+    for method in &methods {
+        let access = plan::by_route(method, route.transaction, None);
+        if !controller.serves(access) {
+            problems.push(format!(
+                "{place}: {method} is {}, for which component `{}` would have to export {}",
+                access.as_str(),
+                controller.name(),
+                controller_interface(access)
+            ));
+        }
+    }
+}
+
+/// Runs the model's `init` in a transaction of its own.
+async fn initialize(generation: &Generation, model: &Component) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let request = Arc::new(Request { id: format!("init-{}", model.name()), ..Request::default() });
+    let mut guest = Guest::new(request);
+    guest.bound = Unbound::default().start(Access::ReadWrite, generation.database.clone(), &mut guest.trace);
+    let mut sandbox = Sandbox::new(&generation.engine, guest);
+    let result = sandbox.init(model).await;
+    let mut guest = sandbox.into_guest();
+    let Bound::Started(bound) = guest.bound else { bail!("the model was not bound") };
+    let verdict = verdict::decide(&Facts {
+        failed: result.is_err(),
+        reached: true,
+        status: 200,
+        commit_on: &StatusSet::new(vec![200..=200]),
+        rollback_on_redirect: false,
+        doomed: bound.session().doom().is_some(),
+        marked: bound.session().is_marked(),
+        abandoned: false,
+    });
+    let doom = bound.session().doom().cloned();
+    let settled = match verdict {
+        Verdict::Commit(approval) => bound.commit(approval, &mut guest.trace).await,
+        Verdict::Rollback(_) => bound.rollback(&mut guest.trace).await,
+    };
+    let failure = settled.failure().cloned().or(doom);
+    let outcome = settled.clear(&mut guest.trace).outcome;
+    result.context("the model could not be initialized")?;
+    match failure {
+        Some(error) => Err(error).context("the model could not be initialized"),
+        None if outcome != Outcome::Committed => bail!("the model asked for a rollback of its own initialization"),
+        None => {
+            tracing::info!(component = &**model.name(), ms = started.elapsed().as_millis(), "model initialized");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The command line: what can be asked, and what is printed. Answers go to standard output, everything else to
+//! standard error.
+
+mod check;
+mod new;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Instant,
+};
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    app,
+    component::Engine,
+    config::{self, Config, Problems},
+    database::Database,
+    server::Server,
+    telemetry::{self, Format},
+};
+
+/// Serves sandboxed controllers and hooks, and owns the database transaction of every request.
+#[derive(Debug, Parser)]
+#[command(name = "carya", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// How log lines look.
+    #[arg(long, value_enum, default_value = "text", global = true, env = "CARYA_LOG_FORMAT")]
+    log_format: Format,
+}
+
+const EXIT_CODES: &str =
+    "Exit codes: 0 all is well; 1 it could not be done; 2 the command line or the configuration is wrong.
+Logging: CARYA_LOG=info (or debug, carya::sql=info, guest=debug, ...).";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve an application.
+    Serve(ConfigArg),
+    /// Do everything that serve does, short of changing the database and listening.
+    Check {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell what a component exports, imports, and may do.
+    Inspect {
+        /// The component.
+        file: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the routes of an application, with their hooks in the order in which they run.
+    Routes {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a new project: configuration, a controller, a hook, a migration.
+    New {
+        /// Its name, and the folder that is made for it.
+        name: String,
+    },
+    /// Run pending migrations.
+    Migrate {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Only list what would be run.
+        #[arg(long)]
+        dry_run: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct ConfigArg {
+    /// The configuration file.
+    #[arg(long, short, default_value = "carya.toml", env = "CARYA_CONFIG", value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Runs a command and says how it went.
+pub async fn run(cli: Cli) -> ExitCode {
+    match dispatch(cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(if error.is::<Problems>() { 2 } else { 1 })
+        }
+    }
+}
+
+async fn dispatch(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Serve(arg) => serve(&arg.config, cli.log_format).await,
+        Command::Check { config, json } => check::check(&load(&config.config, cli.log_format)?, json).await,
+        Command::Routes { config, json } => check::routes(&load(&config.config, cli.log_format)?, json),
+        Command::Inspect { file, json } => inspect(&file, json),
+        Command::New { name } => new::new(&name),
+        Command::Migrate { config, dry_run, json } => {
+            migrate(&load(&config.config, cli.log_format)?, dry_run, json).await
+        }
+    }
+}
+
+/// Reads the configuration, and starts the log as it says.
+fn load(path: &Path, format: Format) -> anyhow::Result<Config> {
+    let config = config::load(path)?;
+    telemetry::start(format, config.debug);
+    Ok(config)
+}
+
+async fn serve(path: &Path, format: Format) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let config = load(path, format)?;
+    let generation = app::prepare(&config, app::assemble(&config)?).await?;
+    let routes = generation.handlers.len();
+    let server = Server::bind(config.server.clone(), &config.static_files, Arc::new(generation))
+        .await
+        .with_context(|| format!("cannot listen on {}; set server.listen to a free address", config.server.listen))?;
+    let address = server.address()?;
+    let ms = started.elapsed().as_millis();
+    tracing::info!(%address, routes, debug = config.debug, ms, "serving");
+    server.serve(stop_signal()?).await;
+    Ok(())
+}
+
+/// Ready when the process is asked to end.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+fn inspect(file: &Path, json: bool) -> anyhow::Result<()> {
+    // Compiling tells more than parsing: what is accepted here can be served.
+    let engine = Engine::new(1, config::defaults()?.server.cache)?;
+    let found = engine.inspect(file)?;
+    if json {
+        println!(
+            "{:#}",
+            serde_json::json!({"file": file, "may": found.summary, "exports": found.exports, "imports": found.imports})
+        );
+        return Ok(());
+    }
+    println!("{}", file.display());
+    for (title, lines) in [
+        ("may", found.summary.iter().map(|line| (*line).to_owned()).collect()),
+        ("exports", found.exports),
+        ("imports", found.imports),
+    ] {
+        println!("  {title}");
+        for line in lines {
+            println!("    {line}");
+        }
+    }
+    Ok(())
+}
+
+async fn migrate(config: &Config, dry_run: bool, json: bool) -> anyhow::Result<()> {
+    let (Some(settings), Some(folder)) = (&config.database, &config.model.migrations) else {
+        anyhow::bail!("there is nothing to migrate: set database.url and model.migrations");
+    };
+    let database = Database::open(settings).await.context("[database] cannot be opened")?;
+    let (word, names, before) = if dry_run {
+        ("pending", database.pending_migrations(folder).await?, None)
+    } else {
+        let report = database.migrate(folder).await?;
+        ("applied", report.applied, Some(report.already_applied))
+    };
+    if json {
+        println!("{:#}", serde_json::json!({ word: names }));
+        return Ok(());
+    }
+    for name in &names {
+        println!("{word} {name}");
+    }
+    if names.is_empty() {
+        println!(
+            "nothing is pending{}",
+            before.map_or_else(String::new, |count| format!("; {count} were applied before"))
+        );
+    }
+    Ok(())
+}

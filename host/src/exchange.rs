@@ -1,0 +1,207 @@
+//! Between the server and the life of a request: reads a request whole, runs it detached from its connection, and
+//! writes the reply.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::Body,
+    extract::{Request as HttpRequest, State},
+    response::Response,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::sync::{Semaphore, oneshot};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    error::Failure,
+    generation::Generation,
+    lifecycle::{self, Ended},
+    message::{Reply, Request},
+};
+
+/// The header that carries a request's id in and out.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+/// How long a request waits for one of `server.max_concurrent_requests` places.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What every exchange needs.
+#[derive(Debug)]
+pub struct Exchange {
+    /// What is served.
+    pub generation: Arc<Generation>,
+    /// The longest request body, in bytes.
+    pub max_body: usize,
+    /// Places for requests that run at the same time.
+    pub places: Semaphore,
+    /// Requests that run.
+    pub running: TaskTracker,
+    /// Cuts off what still runs, when the host cannot wait any longer.
+    pub cut_off: CancellationToken,
+}
+
+/// Serves one request.
+pub async fn serve(State(exchange): State<Arc<Exchange>>, request: HttpRequest) -> Response {
+    let (parts, body) = request.into_parts();
+    let id = request_id(&parts.headers);
+    let mut request =
+        Request { method: parts.method, uri: parts.uri, headers: parts.headers, id, ..Request::default() };
+    match read(body, exchange.max_body).await {
+        Ok(body) => request.body = body,
+        Err(failure) => {
+            log_refusal(&request, &failure);
+            return respond(failure.reply(&request), &request.id);
+        }
+    }
+    let request = Arc::new(request);
+    let (mut sender, receiver) = oneshot::channel();
+    // Detached: a client that goes away must not cut a commit in two.
+    let (tracker, shared, running) = (exchange.running.clone(), request.clone(), exchange.clone());
+    tracker.spawn(async move {
+        let reply = match tokio::time::timeout(PATIENCE, running.places.acquire()).await {
+            Ok(Ok(_place)) => {
+                let abandoned = async {
+                    tokio::select! {
+                        () = sender.closed() => {}
+                        () = running.cut_off.cancelled() => {}
+                    }
+                };
+                let ended = lifecycle::run(&running.generation, shared.clone(), abandoned).await;
+                log_end(&shared, &ended);
+                reply(ended, running.generation.debug)
+            }
+            _ => {
+                let failure = Failure::overloaded();
+                log_refusal(&shared, &failure);
+                failure.reply(&shared)
+            }
+        };
+        // Nobody to tell if the client is gone.
+        drop(sender.send(reply));
+    });
+    let reply = receiver.await.unwrap_or_else(|_| Failure::host("the request's task died").reply(&request));
+    respond(reply, &request.id)
+}
+
+/// The whole body, or why not.
+async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, Failure> {
+    match Limited::new(body, limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Failure::body_too_large(limit)),
+        Err(error) => Err(Failure::body_unreadable(error)),
+    }
+}
+
+/// The reply of a request that ran, with its trace where the client may see it.
+fn reply(ended: Ended, debug: bool) -> Reply {
+    let mut reply = ended.reply;
+    if debug && let Ok(timing) = HeaderValue::from_str(&ended.trace.server_timing()) {
+        reply.headers.insert(SERVER_TIMING, timing);
+    }
+    reply
+}
+
+fn respond(reply: Reply, id: &str) -> Response {
+    let Reply { status, mut headers, body } = reply;
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// The client's id for the request if it has a sane one, else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    match given.filter(|id| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())) {
+        Some(id) => id.to_owned(),
+        // Without randomness ids repeat, which is no reason not to serve.
+        None => {
+            let (high, low) = (getrandom::u64().unwrap_or_default(), getrandom::u64().unwrap_or_default());
+            format!("{high:016x}{low:016x}")
+        }
+    }
+}
+
+/// The trace id of a W3C `traceparent`: `00-TRACEID-PARENTID-FLAGS`.
+fn trace_id(headers: &HeaderMap) -> Option<&str> {
+    let parent = headers.get("traceparent")?.to_str().ok()?;
+    let mut fields = parent.split('-');
+    let (version, trace, span) = (fields.next()?, fields.next()?, fields.next()?);
+    let is_hex =
+        |text: &str, length| text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let is_zero = |text: &str| text.bytes().all(|byte| byte == b'0');
+    let good = is_hex(version, 2)
+        && version != "ff"
+        && is_hex(trace, 32)
+        && !is_zero(trace)
+        && is_hex(span, 16)
+        && !is_zero(span)
+        && fields.next().is_some_and(|flags| is_hex(flags, 2));
+    good.then_some(trace)
+}
+
+fn log_end(request: &Request, ended: &Ended) {
+    let (method, path) = (request.method.as_str(), request.uri.path());
+    let status = ended.reply.status.as_u16();
+    let ms = ended.trace.elapsed().as_secs_f64() * 1000.0;
+    let outcome = ended.outcome.as_str();
+    let trace = trace_id(&request.headers);
+    let id = &*request.id;
+    tracing::info!(target: "carya::access", request = id, method, path, status, outcome, ms, trace, "request");
+    if let Some(failure) = &ended.failure {
+        let (fault, detail) = (failure.fault.as_str(), &*failure.detail);
+        match failure.status.is_server_error() {
+            true => tracing::error!(request = id, fault, trace, "{detail}"),
+            false => tracing::debug!(request = id, fault, trace, "{detail}"),
+        }
+    }
+    tracing::debug!(target: "carya::lifecycle", request = id, trace, "{}", ended.trace.server_timing());
+}
+
+fn log_refusal(request: &Request, failure: &Failure) {
+    let (method, path, status) = (request.method.as_str(), request.uri.path(), failure.status.as_u16());
+    let (id, detail) = (&*request.id, &*failure.detail);
+    tracing::info!(target: "carya::access", request = id, method, path, status, detail, "refused");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, value: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+        headers
+    }
+
+    #[test]
+    fn request_ids_are_taken_over_or_made() {
+        assert_eq!(request_id(&headers("x-request-id", "abc-1")), "abc-1");
+        for bad in ["", "a b", &"x".repeat(129)] {
+            assert_eq!(request_id(&headers("x-request-id", bad)).len(), 32, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn trace_parents() {
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let table = [
+            (format!("00-{trace}-00f067aa0ba902b7-01"), Some(trace)),
+            (format!("01-{trace}-00f067aa0ba902b7-01-more"), Some(trace)),
+            (format!("ff-{trace}-00f067aa0ba902b7-01"), None),
+            (format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32)), None),
+            (format!("00-{trace}-{}-01", "0".repeat(16)), None),
+            (format!("00-{trace}-00f067aa0ba902b7"), None),
+            ("nonsense".to_owned(), None),
+        ];
+        for (parent, expected) in table {
+            assert_eq!(trace_id(&headers("traceparent", &parent)), expected, "{parent}");
+        }
+    }
+}

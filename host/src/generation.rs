@@ -1,0 +1,96 @@
+//! Everything that requests are served with, fixed: a request sees one of these from start to end.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    component::{Component, Engine},
+    config::{Access, StatusSet},
+    database::Database,
+    render::Templates,
+    routes::Routes,
+};
+
+/// A served application.
+#[derive(Debug)]
+pub struct Generation {
+    /// Tell lifecycle events to clients and to the log.
+    pub debug: bool,
+    /// How long a request may take.
+    pub request_timeout: Duration,
+    /// The longest body that a guest may answer, in bytes.
+    pub max_response: usize,
+    /// How often everything inside is done again after a conflict.
+    pub retries: u32,
+    /// Makes stores.
+    pub engine: Engine,
+    /// Which handler a request meets.
+    pub routes: Routes,
+    /// What routes lead to.
+    pub handlers: Vec<Handler>,
+    /// The hooks of requests without a route.
+    pub global: Chain,
+    /// What guests' answers are rendered with.
+    pub templates: Templates,
+    /// Where guests' statements go.
+    pub database: Option<Arc<Database>>,
+    /// All components, to find one by name.
+    pub components: Vec<Arc<Component>>,
+}
+
+/// A controller with its hooks and its policy.
+#[derive(Debug)]
+pub struct Handler {
+    /// The controller.
+    pub controller: Arc<Component>,
+    /// The access mode, whatever the method.
+    pub access: Option<Access>,
+    /// The statuses that commit.
+    pub commit_on: StatusSet,
+    /// Redirects roll back.
+    pub rollback_on_redirect: bool,
+    /// Global and route-level hooks, merged.
+    pub chain: Chain,
+}
+
+/// Hooks in ascending order of priority, with the transaction standing somewhere among them.
+#[derive(Debug, Default)]
+pub struct Chain {
+    hooks: Vec<Arc<Component>>,
+    /// Hooks from here on stand inside the transaction.
+    inside: usize,
+}
+
+impl Chain {
+    /// Orders hooks by priority. At equal priority route-level hooks stand outside global ones, then order of
+    /// registration counts. A hook that is both is kept once, where the route has it.
+    pub fn new(route: &[(i32, Arc<Component>)], global: &[(i32, Arc<Component>)], transaction: i32) -> Self {
+        let is_ours = |hook: &Arc<Component>| route.iter().any(|(_, other)| Arc::ptr_eq(other, hook));
+        let inherited = global.iter().filter(|(_, hook)| !is_ours(hook));
+        let mut hooks: Vec<_> = route.iter().chain(inherited).cloned().collect();
+        hooks.sort_by_key(|(priority, _)| *priority);
+        let inside = hooks.partition_point(|(priority, _)| *priority < transaction);
+        Self { hooks: hooks.into_iter().map(|(_, hook)| hook).collect(), inside }
+    }
+
+    /// All hooks, outermost first.
+    pub fn all(&self) -> &[Arc<Component>] {
+        &self.hooks
+    }
+
+    /// The hooks outside the transaction, outermost first.
+    pub fn outside(&self) -> &[Arc<Component>] {
+        &self.hooks[..self.inside]
+    }
+
+    /// The hooks inside the transaction, outermost first.
+    pub fn inside(&self) -> &[Arc<Component>] {
+        &self.hooks[self.inside..]
+    }
+}
+
+impl Generation {
+    /// The component of a name.
+    pub fn component(&self, name: &str) -> Option<&Arc<Component>> {
+        self.components.iter().find(|component| **component.name() == *name)
+    }
+}

@@ -1,0 +1,19 @@
+//! carya runs the transaction of every request natively around sandboxed guests. `ARCHITECTURE.md` beside this crate
+//! has the map.
+
+pub mod app;
+pub mod cli;
+pub mod component;
+pub mod config;
+pub mod database;
+pub mod delivery;
+pub mod error;
+pub mod exchange;
+pub mod generation;
+pub mod lifecycle;
+pub mod message;
+pub mod render;
+pub mod routes;
+pub mod server;
+pub mod telemetry;
+pub mod transaction;

@@ -1,0 +1,335 @@
+//! The life of a request: phases in order, hooks around the controller, the transaction among them, one verdict.
+//!
+//! ```text
+//! on-route | start | route | before (outside) | before (inside) | controller, encoding
+//!                                             | on-error, after (inside) | verdict | actions | clear
+//!                          | on-error, after (outside) | reply
+//! ```
+
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
+
+use futures_util::FutureExt;
+use http::{HeaderValue, Method, StatusCode, header};
+
+use crate::{
+    component::{
+        CallError, Component, Guest, Sandbox,
+        wit::{carya::host::types::Response, exports::carya::host::on_route::Decision},
+    },
+    config::{Access, StatusSet},
+    delivery,
+    error::Failure,
+    generation::{Chain, Generation, Handler},
+    message::{Reply, Request},
+    render,
+    routes::Found,
+    transaction::{
+        Bound, Cleared, Outcome, Reason, Started, Trace, Verdict, plan,
+        verdict::{self, Facts},
+    },
+};
+
+/// A request that is over. The reply exists only once the transaction is cleared.
+#[derive(Debug)]
+pub struct Ended {
+    /// What the client gets.
+    pub reply: Reply,
+    /// How the transaction ended.
+    pub outcome: Outcome,
+    /// What happened, in order.
+    pub trace: Trace,
+    /// What went wrong, if something did.
+    pub failure: Option<Failure>,
+}
+
+/// Serves a request from its first hook to its reply. When `abandoned` is ready before the commit has begun, the
+/// request is cut off and rolled back.
+pub async fn run(generation: &Generation, request: Arc<Request>, abandoned: impl Future<Output = ()>) -> Ended {
+    let mut life = Life {
+        generation,
+        sandbox: Sandbox::new(&generation.engine, Guest::new(request)),
+        chain: &generation.global,
+        handler: None,
+        reached: false,
+        answered: false,
+        failure: None,
+    };
+    let interrupted = tokio::select! {
+        ended = AssertUnwindSafe(life.until_the_verdict()).catch_unwind() => match ended {
+            Ok(()) => None,
+            Err(_) => Some(Failure::host("the host panicked; the panic is in the log")),
+        },
+        () = tokio::time::sleep(generation.request_timeout) => Some(Failure::too_slow()),
+        () = abandoned => Some(Failure::abandoned()),
+    };
+    let is_abandoned = interrupted.is_some();
+    if let Some(failure) = interrupted {
+        life.sandbox.cut_off();
+        life.answered = false;
+        life.failure = None;
+        life.fail(failure);
+    }
+    let cleared = life.settle(is_abandoned).await;
+    life.outside().await;
+    life.end(cleared)
+}
+
+struct Life<'a> {
+    generation: &'a Generation,
+    sandbox: Sandbox,
+    chain: &'a Chain,
+    handler: Option<&'a Handler>,
+    /// The controller itself answered.
+    reached: bool,
+    /// An on-error hook answered for the failure.
+    answered: bool,
+    failure: Option<Failure>,
+}
+
+impl<'a> Life<'a> {
+    /// Everything that a client's going away may cut off.
+    async fn until_the_verdict(&mut self) {
+        if let Some(access) = self.on_route().await
+            && self.start_and_route(access)
+            && self.before(self.chain.outside(), false).await
+        {
+            self.inside().await;
+        }
+        let chain = self.chain;
+        self.on_error(chain.inside(), true).await;
+        self.after(chain.inside(), true).await;
+    }
+
+    /// The on-route hooks. Some, with what a hook said of the access mode, if the request goes on.
+    async fn on_route(&mut self) -> Option<Option<Access>> {
+        let mut access = None;
+        for hook in self.chain.all().iter().filter(|hook| hook.has_on_route()) {
+            match self.sandbox.on_route(hook).await {
+                Ok(Decision::Proceed) => {}
+                Ok(Decision::Access(mode)) => access = Some(mode.into()),
+                Ok(Decision::Answer(response)) => {
+                    self.answer(response).await;
+                    return None;
+                }
+                Err(error) => {
+                    self.fail_call(&error);
+                    return None;
+                }
+            }
+        }
+        Some(access)
+    }
+
+    /// Binds the request, by method before its route is known and by the route after. False if there is no route.
+    fn start_and_route(&mut self, by_hook: Option<Access>) -> bool {
+        let generation = self.generation;
+        let guest = self.sandbox.guest();
+        let (method, path) = (guest.request.method.clone(), guest.request.uri.path());
+        let found = generation.routes.find(&method, path);
+        self.rebind(by_hook.unwrap_or_else(|| plan::by_method(&method)));
+        match found {
+            Found::Route { route, params } => {
+                let handler = &generation.handlers[route];
+                self.chain = &handler.chain;
+                self.handler = Some(handler);
+                self.sandbox.guest().params = params;
+                self.rebind(plan::by_route(&method, handler.access, by_hook));
+                true
+            }
+            Found::WrongMethod { allow } if method == Method::OPTIONS => {
+                let allow = HeaderValue::from_str(&allow).ok();
+                let headers = allow.map(|allow| (header::ALLOW, allow)).into_iter().collect();
+                let status = StatusCode::NO_CONTENT;
+                self.sandbox.guest().reply = Some(Reply { status, headers, ..Reply::default() });
+                false
+            }
+            Found::WrongMethod { allow } => self.fail(Failure::method_not_allowed(allow)),
+            Found::Nothing => self.fail(Failure::not_found()),
+        }
+    }
+
+    fn rebind(&mut self, access: Access) {
+        let database = self.generation.database.clone();
+        let guest = self.sandbox.guest();
+        guest.bound = std::mem::take(&mut guest.bound).rebind(access, database, &mut guest.trace);
+    }
+
+    /// Before hooks of one side. False if one answered or failed.
+    async fn before(&mut self, hooks: &'a [Arc<Component>], inside: bool) -> bool {
+        for hook in hooks.iter().filter(|hook| hook.has_before()) {
+            match self.sandbox.before(hook, inside).await {
+                Ok(None) => {}
+                Ok(Some(response)) => {
+                    self.answer(response).await;
+                    return false;
+                }
+                Err(error) => return self.fail_call(&error),
+            }
+        }
+        true
+    }
+
+    /// What stands inside the transaction, done again in fresh instances after a conflict with another transaction.
+    async fn inside(&mut self) {
+        let Some(handler) = self.handler else { return };
+        let context = self.sandbox.guest().context.clone();
+        for attempt in 0.. {
+            if self.before(handler.chain.inside(), true).await {
+                match self.sandbox.controller(&handler.controller).await {
+                    Ok(response) => self.reached = self.answer(response).await,
+                    Err(error) => drop(self.fail_call(&error)),
+                }
+            }
+            if attempt >= self.generation.retries || !self.retry(handler).await {
+                return;
+            }
+            self.sandbox.guest().context = context.clone();
+        }
+    }
+
+    /// Goes back to before the first statement, if another transaction was in the way.
+    async fn retry(&mut self, handler: &Handler) -> bool {
+        let database = self.generation.database.clone();
+        let guest = self.sandbox.guest();
+        let had_conflict =
+            guest.bound.session().is_some_and(|session| session.had_conflict() && session.doom().is_some());
+        guest.bound = match std::mem::take(&mut guest.bound) {
+            Bound::Started(started) if had_conflict => Bound::Started(started.retry(database, &mut guest.trace).await),
+            bound => {
+                guest.bound = bound;
+                return false;
+            }
+        };
+        guest.reply = None;
+        (self.failure, self.reached) = (None, false);
+        for component in handler.chain.inside().iter().chain([&handler.controller]) {
+            self.sandbox.forget(component);
+        }
+        true
+    }
+
+    /// On-error hooks of one side, until one answers. Its answer changes what the client sees and nothing else.
+    async fn on_error(&mut self, hooks: &[Arc<Component>], inside: bool) {
+        if self.answered {
+            return;
+        }
+        let Some(failure) = self.failure.as_ref().map(Failure::to_wit) else { return };
+        for hook in hooks.iter().rev().filter(|hook| hook.has_on_error()) {
+            match self.sandbox.on_error(hook, inside, &failure).await {
+                Ok(None) => {}
+                Ok(Some(response)) => {
+                    self.answered = self.answer(response).await;
+                    return;
+                }
+                Err(error) => tracing::error!(request = self.id(), %error, "an on-error hook failed"),
+            }
+        }
+    }
+
+    /// After hooks of one side, innermost first. A failure inside rolls back; outside everything is settled already, so
+    /// the answer stays.
+    async fn after(&mut self, hooks: &[Arc<Component>], inside: bool) {
+        for hook in hooks.iter().rev().filter(|hook| hook.has_after()) {
+            match self.sandbox.after(hook, inside).await {
+                Err(error) if inside => drop(self.fail_call(&error)),
+                Err(error) => {
+                    tracing::error!(request = self.id(), %error, "an after hook outside the transaction failed")
+                }
+                Ok(()) => {}
+            }
+        }
+    }
+
+    /// The verdict, the end of the transaction, and the actions that were registered for it.
+    async fn settle(&mut self, abandoned: bool) -> Cleared {
+        let bound = std::mem::take(&mut self.sandbox.guest().bound);
+        let started = match bound {
+            Bound::Unbound(unbound) => return unbound.clear(&mut self.sandbox.guest().trace),
+            Bound::ReadOnly(binding) => return binding.clear(&mut self.sandbox.guest().trace).await,
+            Bound::Started(started) => started,
+        };
+        let verdict = self.verdict(&started, abandoned);
+        let trace = &mut self.sandbox.guest().trace;
+        let mut settled = match verdict {
+            Verdict::Commit(approval) => started.commit(approval, trace).await,
+            Verdict::Rollback(_) => started.rollback(trace).await,
+        };
+        if let Some(error) = settled.failure() {
+            let failure = match settled.outcome() {
+                Outcome::InDoubt => Failure::in_doubt(error),
+                _ => Failure::statement(error, "the commit failed"),
+            };
+            self.answered = false;
+            self.fail(failure);
+        }
+        let guest = self.sandbox.guest();
+        delivery::run(self.generation, settled.take_actions(), &guest.request, &mut guest.trace).await;
+        settled.clear(&mut guest.trace)
+    }
+
+    fn verdict(&mut self, started: &Started, abandoned: bool) -> Verdict {
+        static NO_STATUS: StatusSet = StatusSet::none();
+        let session = started.session();
+        let verdict = verdict::decide(&Facts {
+            failed: self.failure.is_some(),
+            reached: self.reached,
+            status: self.sandbox.guest().reply.as_ref().map_or(0, |reply| reply.status.as_u16()),
+            commit_on: self.handler.map_or(&NO_STATUS, |handler| &handler.commit_on),
+            rollback_on_redirect: self.handler.is_some_and(|handler| handler.rollback_on_redirect),
+            doomed: session.doom().is_some(),
+            marked: session.is_marked(),
+            abandoned,
+        });
+        // The guest said that all is well and it is not: the client must not hear it.
+        if let (Verdict::Rollback(Reason::Doomed), Some(doom)) = (&verdict, session.doom()) {
+            self.fail(Failure::statement(doom, "a failed statement was left standing"));
+        }
+        verdict
+    }
+
+    /// Hooks that stand outside the transaction and see how it ended.
+    async fn outside(&mut self) {
+        let chain = self.chain;
+        self.on_error(chain.outside(), false).await;
+        self.after(chain.outside(), false).await;
+    }
+
+    fn end(self, cleared: Cleared) -> Ended {
+        let guest = self.sandbox.into_guest();
+        let reply = guest.reply.unwrap_or_else(|| Failure::host("no answer was made").reply(&guest.request));
+        Ended { reply, outcome: cleared.outcome, trace: guest.trace, failure: self.failure }
+    }
+
+    /// Takes a guest's answer. False if it cannot be sent.
+    async fn answer(&mut self, response: Response) -> bool {
+        let generation = self.generation;
+        match render::render(response, &generation.templates, &mut self.sandbox, generation.max_response).await {
+            Ok(reply) => {
+                self.sandbox.guest().reply = Some(reply);
+                true
+            }
+            Err(failure) => self.fail(failure),
+        }
+    }
+
+    fn fail_call(&mut self, error: &CallError) -> bool {
+        let doom = self.sandbox.guest().bound.session().and_then(|session| session.doom().cloned());
+        self.fail(Failure::call(error, doom.as_ref()))
+    }
+
+    /// Notes a failure; the first one stays the answer. Always false, for the callers that stop here.
+    fn fail(&mut self, failure: Failure) -> bool {
+        if self.failure.is_some() {
+            tracing::error!(request = self.id(), failure = failure.detail, "a further failure");
+            return false;
+        }
+        let guest = self.sandbox.guest();
+        guest.reply = Some(failure.reply(&guest.request));
+        self.failure = Some(failure);
+        false
+    }
+
+    fn id(&mut self) -> &str {
+        &self.sandbox.guest().request.id
+    }
+}

@@ -1,0 +1,131 @@
+//! From a guest's answer to the bytes of a reply: status and header checks, templates, rows as JSON. It happens inside
+//! the transaction, so that an answer that cannot be made rolls back.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+
+use crate::{
+    component::{
+        Sandbox,
+        imports::database::values,
+        wit::carya::host::types::{Body, Response, RowsQuery, Template},
+    },
+    error::Failure,
+    message::{self, Reply},
+};
+
+/// The templates of an application, compiled.
+#[derive(Debug, Default)]
+pub struct Templates(Environment<'static>);
+
+/// Why templates could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// A file or the folder could not be read.
+    #[error("template {path}: {source}")]
+    Read {
+        /// The file or folder.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A template is malformed.
+    #[error("template {path}: {source}")]
+    Syntax {
+        /// The file.
+        path: String,
+        /// Line and reason.
+        source: minijinja::Error,
+    },
+}
+
+impl Templates {
+    /// Compiles every file below a folder. Names are paths relative to it, with `/`.
+    pub fn load(folder: &Path) -> Result<Self, TemplateError> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|name| match name.rsplit('.').next() {
+            Some("html" | "htm" | "xml" | "svg") => AutoEscape::Html,
+            Some("json" | "js") => AutoEscape::Json,
+            _ => AutoEscape::None,
+        });
+        for path in files(folder)? {
+            let read = |source| TemplateError::Read { path: path.display().to_string(), source };
+            let text = std::fs::read_to_string(&path).map_err(read)?;
+            let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+            environment
+                .add_template_owned(name, text)
+                .map_err(|source| TemplateError::Syntax { path: path.display().to_string(), source })?;
+        }
+        Ok(Self(environment))
+    }
+
+    fn render(&self, template: &Template) -> Result<String, String> {
+        let context: serde_json::Value =
+            serde_json::from_str(&template.context).map_err(|error| format!("its context is not JSON: {error}"))?;
+        let compiled = self.0.get_template(&template.name).map_err(|error| error.to_string())?;
+        compiled.render(minijinja::value::Serde(context)).map_err(|error| format!("{error:#}"))
+    }
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>, TemplateError> {
+    let read = |source| TemplateError::Read { path: folder.display().to_string(), source };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(read)? {
+        let path = entry.map_err(read)?.path();
+        match path.is_dir() {
+            true => found.extend(files(&path)?),
+            false => found.push(path),
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Turns a guest's answer into a reply. A query for rows runs on the request's session.
+pub async fn render(
+    response: Response,
+    templates: &Templates,
+    sandbox: &mut Sandbox,
+    max_response: usize,
+) -> Result<Reply, Failure> {
+    let status = message::status(response.status).map_err(Failure::nonsense)?;
+    let mut headers = HeaderMap::with_capacity(response.headers.len() + 3);
+    for (name, value) in &response.headers {
+        let (name, value) = message::header(name, value).map_err(Failure::nonsense)?;
+        headers.append(name, value);
+    }
+    let (body, content_type) = match response.body {
+        Body::Bytes(bytes) => (Bytes::from(bytes), "application/octet-stream"),
+        Body::Text(text) => (Bytes::from(text), "text/plain; charset=utf-8"),
+        Body::Json(json) => (Bytes::from(json), "application/json"),
+        Body::Template(template) => {
+            let page = templates
+                .render(&template)
+                .map_err(|error| Failure::nonsense(format!("template {:?}: {error}", template.name)))?;
+            (Bytes::from(page), "text/html; charset=utf-8")
+        }
+        Body::Rows(query) => (Bytes::from(rows(query, sandbox).await?), "application/json"),
+    };
+    if body.len() > max_response {
+        let detail = format!("the answer has {} bytes; server.max_response allows {max_response}", body.len());
+        return Err(Failure::nonsense(detail));
+    }
+    if !body.is_empty() {
+        headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
+    }
+    Ok(Reply { status, headers, body })
+}
+
+async fn rows(query: RowsQuery, sandbox: &mut Sandbox) -> Result<String, Failure> {
+    let guest = sandbox.guest();
+    let session =
+        guest.bound.session().ok_or_else(|| Failure::nonsense("rows were answered on a request without a database"))?;
+    session
+        .query_json(&mut guest.trace, query.sql, values(query.params))
+        .await
+        .map_err(|error| Failure::statement(&error, "the query for the body"))
+}

@@ -1,0 +1,141 @@
+//! Which route a request takes: patterns as matchit has them, method sets, and what to say when there is none. A route
+//! is a number here; what it stands for is known elsewhere.
+
+use std::sync::Arc;
+
+use http::Method;
+use percent_encoding::percent_decode_str;
+
+/// The routing table.
+#[derive(Debug, Default)]
+pub struct Routes {
+    patterns: matchit::Router<usize>,
+    paths: Vec<Path>,
+}
+
+/// One pattern and what it leads to.
+#[derive(Debug)]
+struct Path {
+    pattern: String,
+    /// The names of its parameters, in order.
+    params: Vec<Arc<str>>,
+    /// Methods and the route that serves them.
+    methods: Vec<(Method, usize)>,
+}
+
+/// Where a request goes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found {
+    /// To a route, with the parameters of its pattern, percent-decoded.
+    Route {
+        /// The number of the route.
+        route: usize,
+        /// Name and value of each parameter.
+        params: Vec<(Arc<str>, String)>,
+    },
+    /// The path is known, the method is not; `allow` lists those that are.
+    WrongMethod {
+        /// As the `Allow` header has it.
+        allow: String,
+    },
+    /// No such path.
+    Nothing,
+}
+
+impl Routes {
+    /// Adds a route for some methods of a pattern. Fails if the pattern is malformed or in conflict with another.
+    pub fn add(&mut self, pattern: &str, methods: &[Method], route: usize) -> Result<(), matchit::InsertError> {
+        let index = match self.paths.iter().position(|path| path.pattern == pattern) {
+            Some(index) => index,
+            None => {
+                self.patterns.insert(pattern, self.paths.len())?;
+                self.paths.push(Path { pattern: pattern.to_owned(), params: names(pattern), methods: Vec::new() });
+                self.paths.len() - 1
+            }
+        };
+        self.paths[index].methods.extend(methods.iter().map(|method| (method.clone(), route)));
+        Ok(())
+    }
+
+    /// Finds the route of a request. HEAD goes where GET goes, unless it has a route of its own.
+    pub fn find(&self, method: &Method, path: &str) -> Found {
+        let Ok(found) = self.patterns.at(path) else { return Found::Nothing };
+        let path = &self.paths[*found.value];
+        let serving =
+            |wanted: &Method| path.methods.iter().find(|(method, _)| method == wanted).map(|(_, route)| *route);
+        let route = serving(method).or_else(|| (method == Method::HEAD).then(|| serving(&Method::GET)).flatten());
+        match route {
+            Some(route) => {
+                let values =
+                    found.params.iter().map(|(_, value)| percent_decode_str(value).decode_utf8_lossy().into_owned());
+                Found::Route { route, params: path.params.iter().cloned().zip(values).collect() }
+            }
+            None => Found::WrongMethod { allow: path.allow() },
+        }
+    }
+}
+
+impl Path {
+    fn allow(&self) -> String {
+        let mut allow: Vec<&str> = self.methods.iter().map(|(method, _)| method.as_str()).collect();
+        if allow.contains(&"GET") && !allow.contains(&"HEAD") {
+            allow.push("HEAD");
+        }
+        if !allow.contains(&"OPTIONS") {
+            allow.push("OPTIONS");
+        }
+        allow.sort_unstable();
+        allow.join(", ")
+    }
+}
+
+/// The names in a pattern: `id` and `rest` of `/items/{id}/{*rest}`.
+fn names(pattern: &str) -> Vec<Arc<str>> {
+    let unescaped = pattern.replace("{{", "").replace("}}", "");
+    let names = unescaped.split('{').skip(1).filter_map(|piece| piece.split_once('}'));
+    names.map(|(name, _)| name.trim_start_matches('*').into()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_find_their_route() -> Result<(), matchit::InsertError> {
+        let mut routes = Routes::default();
+        routes.add("/", &[Method::GET], 0)?;
+        routes.add("/items/{id}", &[Method::GET, Method::PUT], 1)?;
+        routes.add("/items/{id}", &[Method::DELETE], 2)?;
+        routes.add("/files/{*path}", &[Method::GET], 3)?;
+        routes.add("/items/new", &[Method::POST], 4)?;
+        let table = [
+            ("GET", "/", "0"),
+            ("HEAD", "/", "0"),
+            ("POST", "/", "allow GET, HEAD, OPTIONS"),
+            ("GET", "/items/7", "1 id=7"),
+            ("PUT", "/items/a%2Fb%20%C3%A9", "1 id=a/b é"),
+            ("DELETE", "/items/7", "2 id=7"),
+            ("POST", "/items/7", "allow DELETE, GET, HEAD, OPTIONS, PUT"),
+            ("OPTIONS", "/items/7", "allow DELETE, GET, HEAD, OPTIONS, PUT"),
+            ("POST", "/items/new", "4"),
+            ("GET", "/items/new", "allow OPTIONS, POST"),
+            ("GET", "/files/a/b.txt", "3 path=a/b.txt"),
+            ("GET", "/items/", "nothing"),
+            ("GET", "/items/7/", "nothing"),
+            ("GET", "/nowhere", "nothing"),
+        ];
+        for (method, path, expected) in table {
+            let method: Method = method.parse().unwrap_or_default();
+            let actual = match routes.find(&method, path) {
+                Found::Route { route, params } => {
+                    params.iter().fold(route.to_string(), |text, (name, value)| format!("{text} {name}={value}"))
+                }
+                Found::WrongMethod { allow } => format!("allow {allow}"),
+                Found::Nothing => "nothing".to_owned(),
+            };
+            assert_eq!(actual, expected, "{method} {path}");
+        }
+        assert!(routes.add("/items/{other}", &[Method::GET], 5).is_err());
+        Ok(())
+    }
+}

@@ -1,0 +1,126 @@
+//! The listener: connections, static files, and the end. All that stands around an exchange is on this page.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::Router;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower_http::services::ServeDir;
+
+use crate::{
+    config::{self, StaticFiles},
+    delivery,
+    exchange::{self, Exchange},
+    generation::Generation,
+};
+
+/// How long requests have to roll back once they are cut off.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// A server that listens and does not yet accept.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    config: config::Server,
+    router: Router,
+    exchange: Arc<Exchange>,
+}
+
+impl Server {
+    /// Binds the address. Fails if somebody else has it.
+    pub async fn bind(
+        config: config::Server,
+        static_files: &[StaticFiles],
+        generation: Arc<Generation>,
+    ) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(config.listen).await?;
+        let exchange = Arc::new(Exchange {
+            generation,
+            max_body: config.max_body,
+            places: Semaphore::new(config.max_concurrent_requests),
+            running: TaskTracker::new(),
+            cut_off: CancellationToken::new(),
+        });
+        let mut router = Router::new();
+        for files in static_files {
+            router = router.nest_service(&files.path, ServeDir::new(&files.folder));
+        }
+        let router = router.fallback(exchange::serve).with_state(exchange.clone());
+        Ok(Self { listener, config, router, exchange })
+    }
+
+    /// The address, with the port that the system chose where port 0 was asked for.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `stop` is ready. Then no connection is accepted any more, requests in flight have
+    /// `server.drain_timeout` to end, and what is left is cut off and rolled back.
+    pub async fn serve(self, stop: impl Future<Output = ()>) {
+        let Self { listener, config, router, exchange } = self;
+        let generation = exchange.generation.clone();
+        let stopping = CancellationToken::new();
+        let has_actions = generation.components.iter().any(|component| component.runs_actions());
+        let outbox = generation
+            .database
+            .clone()
+            .filter(|_| has_actions)
+            .map(|database| tokio::spawn(delivery::deliver_outbox(generation.clone(), database, stopping.clone())));
+        let connections = GracefulShutdown::new();
+        let mut http = auto::Builder::new(TokioExecutor::new());
+        http.http1().timer(TokioTimer::new()).header_read_timeout(config.header_timeout);
+        http.http2().timer(TokioTimer::new());
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let stream = tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(error) => {
+                        // Out of file descriptors, mostly: wait for some to come back.
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        continue;
+                    }
+                },
+                () = &mut stop => break,
+            };
+            // Answers are small and whole; waiting for more to send only delays them.
+            let _ = stream.set_nodelay(true);
+            let service = TowerToHyperService::new(router.clone());
+            let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
+            let connection = connections.watch(connection.into_owned());
+            tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "a connection ended badly");
+                }
+            });
+        }
+        drop(listener);
+        exchange.running.close();
+        tracing::info!(in_flight = exchange.running.len(), "shutting down");
+        let drained = async {
+            connections.shutdown().await;
+            exchange.running.wait().await;
+        };
+        if tokio::time::timeout(config.drain_timeout, drained).await.is_err() {
+            tracing::warn!(left = exchange.running.len(), "drain_timeout is over: rolling back what still runs");
+        }
+        exchange.cut_off.cancel();
+        if tokio::time::timeout(LAST_WORDS, exchange.running.wait()).await.is_err() {
+            tracing::error!(left = exchange.running.len(), "requests could not be ended; their connections are closed");
+        }
+        stopping.cancel();
+        if let Some(outbox) = outbox {
+            let _ = tokio::time::timeout(LAST_WORDS, outbox).await;
+        }
+        if let Some(database) = &generation.database {
+            database.close();
+        }
+        tracing::info!("stopped");
+    }
+}
