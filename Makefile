@@ -1,0 +1,84 @@
+# `make` lists the targets. Every one of them can be run at any time and does only what is missing.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+CONFIG := guest-examples/carya.toml
+
+# Printed by `make run` before the host starts.
+define TRY
+carya: serving on 127.0.0.1:8080 (stop with Ctrl-C)
+endef
+export TRY
+
+.PHONY: help
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
+
+.PHONY: setup
+setup: ## Check Rust, install a C compiler and the wasm target where they are missing
+	@command -v cargo >/dev/null || { \
+		echo "setup: error: no cargo. Install Rust with rustup, open a new shell and run this again." >&2; exit 1; }
+	@needed=$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml); \
+	found=$$(cargo --version | cut -d ' ' -f 2); \
+	[ "$$(printf '%s\n' "$$needed" "$$found" | sort -V | head -n 1)" = "$$needed" ] || { \
+		echo "setup: error: Rust $$found is too old, $$needed is needed. Run: rustup update stable" >&2; exit 1; }
+	@command -v cc >/dev/null || { \
+		sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+		command -v apt-get >/dev/null && { [ -z "$$sudo" ] || command -v sudo >/dev/null; } || { \
+			echo "setup: error: no C compiler (cc), which SQLite needs. Install gcc and the C headers, then run this again." >&2; \
+			exit 1; }; \
+		echo "setup: installing a C compiler"; \
+		$$sudo apt-get -qq update </dev/null; \
+		$$sudo apt-get -qq install -y --no-install-recommends gcc libc6-dev </dev/null; }
+	@guest-examples/toolchain.sh >/dev/null
+
+.PHONY: guests
+guests: setup ## Build the example guests into guest-examples/dist
+	@echo "== guests"
+	@guest-examples/build.sh
+
+.PHONY: run
+run: guests ## Build all and serve the examples on 127.0.0.1:8080
+	@echo "== carya (release)"
+	@cargo build --locked --release -p carya
+	@printf '\n%s\n\n' "$$TRY"
+	@exec "$(TARGET_DIR)/release/carya" serve --config $(CONFIG)
+
+.PHONY: test
+test: guests ## Build the guests and run all tests
+	@echo "== tests"
+	@cargo test --locked --workspace
+
+.PHONY: lint
+lint: format clippy rustdoc ## Check formatting, clippy and rustdoc; warnings are errors
+
+# Guests get no clippy: with Debian's tool chain there is only a rustc for their target.
+.PHONY: format clippy rustdoc
+format:
+	@echo "== format"
+	@cargo fmt --all --check
+	@if [ -f guest-examples/Cargo.toml ]; then cargo fmt --all --check --manifest-path guest-examples/Cargo.toml; fi
+clippy:
+	@echo "== clippy"
+	@cargo clippy --locked --workspace --all-targets -- -D warnings
+rustdoc:
+	@echo "== rustdoc"
+	@RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --workspace
+
+.PHONY: bench
+bench: guests ## Run the benchmarks
+	@echo "== benchmarks"
+	@cargo bench --locked
+
+.PHONY: docs
+docs: ## Build the API documentation and print where it is
+	@cargo doc --locked --no-deps --workspace
+	@echo "docs: $(abspath $(TARGET_DIR))/doc/carya/index.html"
+
+.PHONY: clean
+clean: ## Remove everything that was built or unpacked
+	@cargo clean
+	@rm -rf guest-examples/dist guest-examples/target

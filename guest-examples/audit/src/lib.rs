@@ -1,0 +1,42 @@
+//! Writes down who changed what, in the transaction that changed it: either both stay or neither does.
+//!
+//! A hook that stands inside the transaction (priority 100 or more).
+
+use carya::host::database::{Handle, Value};
+use carya::host::{context, request, response};
+use exports::carya::host::after::Guest;
+
+wit_bindgen::generate!({
+    inline: "
+        package shop:audit;
+        world guest {
+            include carya:host/imports@0.1.0;
+            export carya:host/after@0.1.0;
+        }
+    ",
+    path: "../../wit",
+    generate_all,
+});
+
+struct Audit;
+export!(Audit);
+
+impl Guest for Audit {
+    fn after(db: Handle) -> Result<(), String> {
+        let Handle::Writer(db) = db else {
+            return Ok(());
+        };
+        // An error is rolled back, and a row about it with it. The transaction may also take no more statements.
+        if response::status() >= 400 {
+            return Ok(());
+        }
+        let who = context::get("who").map_or(Value::Null, Value::Text);
+        let (method, path) = (Value::Text(request::method()), Value::Text(request::path()));
+        db.execute(
+            "INSERT INTO audit (request_id, method, path, who) VALUES (?, ?, ?, ?)",
+            &[Value::Text(request::id()), method, path, who],
+        )
+        .map(drop)
+        .map_err(|error| error.message)
+    }
+}

@@ -1,0 +1,192 @@
+#!/usr/bin/env bash
+# Builds the example guests into guest-examples/dist/NAME.wasm. Touches only what changed.
+# A language whose tools are missing is skipped with a line that says so; with CI=true that is an error.
+# Settings: CARYA_GUEST_TARGET_DIR (built things), CARYA_GUEST_TOOLS_DIR (tools from npm and PyPI).
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+repo=$(dirname "$here")
+dist=$here/dist
+absolute() { case $1 in /*) echo "$1" ;; *) echo "$PWD/$1" ;; esac; }
+target_dir=$(absolute "${CARYA_GUEST_TARGET_DIR:-${CARGO_TARGET_DIR:-$repo/target}/guests}")
+tools_dir=$(absolute "${CARYA_GUEST_TOOLS_DIR:-$repo/target/guest-tools}")
+world=controller
+cd "$repo" # so that fingerprints hold relative paths and survive another checkout folder
+
+say() { echo "guests: $*" >&2; }
+die() {
+    say "error: $*"
+    exit 1
+}
+
+# skip NAME WHY REMEDY
+skip() {
+    [ "${CI:-}" != true ] || die "$1: $2. $3"
+    printf '\n*** SKIPPED guest %s: %s. %s ***\n\n' "$1" "$2" "$3" >&2
+    rm -f "$dist/$1.wasm" # an outdated component would only mislead
+}
+
+# place NAME FILE: replaces dist/NAME.wasm in one step, since a running host may be watching it.
+place() {
+    cmp -s "$2" "$dist/$1.wasm" && return
+    cp "$2" "$dist/.$1.$$"
+    mv "$dist/.$1.$$" "$dist/$1.wasm"
+    say "dist/$1.wasm"
+}
+
+# fingerprint PATH...: one number over names and contents.
+fingerprint() {
+    find "$@" -type f -not -path '*/node_modules/*' -not -path '*/__pycache__/*' -print0 |
+        LC_ALL=C sort -z | xargs -0 cksum | cksum | cut -d ' ' -f 1
+}
+
+# once NAME INPUT... -- COMMAND...: runs COMMAND with the output file as its last argument, unless the inputs are
+# those of the last time. COMMAND returns 1 after `skip`; every other failure must `die`.
+once() {
+    local name=$1 built=$target_dir/components/$1.wasm inputs=() now
+    shift
+    while [ "$1" != -- ]; do
+        inputs+=("$1")
+        shift
+    done
+    shift
+    now=$(fingerprint wit guest-examples/build.sh "${inputs[@]}")
+    if [ ! -f "$built" ] || [ "$(cat "$built.inputs" 2>/dev/null)" != "$now" ]; then
+        mkdir -p "$target_dir/components"
+        rm -f "$built.inputs"
+        "$@" "$built" || return 0
+        echo "$now" >"$built.inputs"
+    fi
+    place "$name" "$built"
+}
+
+rust() {
+    if [ ! -f guest-examples/Cargo.toml ]; then
+        say "no Rust guests yet (guest-examples/Cargo.toml)"
+        return
+    fi
+    local exports built file name
+    exports=$(guest-examples/toolchain.sh)
+    # The messages name what this build produced; the folder may also hold guests that are gone from the sources.
+    built=$(
+        eval "$exports"
+        unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS # meant for the host's processor and linker
+        cd guest-examples
+        CARGO_TARGET_DIR=$target_dir cargo build --locked --release --target wasm32-wasip2 \
+            --message-format=json-render-diagnostics
+    )
+    while IFS= read -r file; do
+        name=$(basename "$file" .wasm)
+        place "${name//_/-}" "$file"
+    done < <(grep -o '"[^"]*\.wasm"' <<<"$built" | tr -d '"' | sort -u)
+}
+
+# --- JavaScript: StarlingMonkey (items-js) and QuickJS (items-qjs), from one source ---
+
+javascript() {
+    if [ ! -f guest-examples/items-js/items.js ]; then
+        say "no JavaScript guest yet (guest-examples/items-js/items.js)"
+        return
+    fi
+    once items-js guest-examples/items-js -- componentize_js items-js starlingmonkey
+    once items-qjs guest-examples/items-js -- componentize_js items-qjs quickjs
+}
+
+# componentize_js NAME ENGINE OUTPUT
+componentize_js() {
+    local tools
+    js_tools "$1" || return 1
+    say "$1: componentizing"
+    # Through stdin, because node looks for packages beside the script: here that is the current folder.
+    (cd "$tools" && node --input-type=module - "$2" "$here/items-js/items.js" "$repo/wit" "$world" "$3" \
+        <"$here/items-js/build.mjs") || die "$1 could not be built from guest-examples/items-js (messages above)"
+}
+
+# Sets `tools`. The folder is named after the lock file and renamed into place, so it is whole if it is there.
+js_tools() {
+    local work
+    tools=$tools_dir/js-$(fingerprint guest-examples/items-js/package.json guest-examples/items-js/package-lock.json)
+    if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+        skip "$1" "no node and npm" "Install Node.js 18 or newer with npm, then run this again"
+        return 1
+    fi
+    if [ "$(node -p 'parseInt(process.versions.node)')" -lt 18 ]; then
+        skip "$1" "node $(node -v) is too old" "Install Node.js 18 or newer, then run this again"
+        return 1
+    fi
+    [ -d "$tools" ] && return
+    say "installing the JavaScript tools from npm (385 MB) into $tools"
+    mkdir -p "$tools_dir"
+    work=$(mktemp -d "$tools_dir/install.XXXXXX")
+    cp guest-examples/items-js/package.json guest-examples/items-js/package-lock.json "$work"
+    # Not `npm ci`: it refuses where a registry lacks a package for some other platform. The lock still decides.
+    if ! (cd "$work" && npm install --ignore-scripts --loglevel=error --no-audit --no-fund </dev/null >&2); then
+        rm -rf "$work"
+        skip "$1" "npm could not install the tools (messages above)" "Check that npm reaches its registry, then run this again"
+        return 1
+    fi
+    settle "$work" "$tools"
+}
+
+# --- Python (items-python) ---
+
+python() {
+    if [ ! -f guest-examples/items-python/items.py ]; then
+        say "no Python guest yet (guest-examples/items-python/items.py)"
+        return
+    fi
+    once items-python guest-examples/items-python -- componentize_python items-python
+}
+
+# componentize_python NAME OUTPUT
+componentize_python() {
+    local tools
+    python_tools "$1" || return 1
+    say "$1: componentizing"
+    # No --stub-wasi: it would freeze Python's random seed at build time.
+    PYTHONPATH=$tools python3 "$tools/bin/componentize-py" --quiet --wit-path wit --world "$world" \
+        componentize --python-path guest-examples/items-python --output "$2" items </dev/null >&2 ||
+        die "$1 could not be built from guest-examples/items-python (messages above)"
+}
+
+# Sets `tools`, as js_tools does.
+python_tools() {
+    local work pip=(python3 -m pip)
+    tools=$tools_dir/python-$(fingerprint guest-examples/items-python/requirements.txt)
+    if ! command -v python3 >/dev/null; then
+        skip "$1" "no python3" "Install Python 3.10 or newer with pip, then run this again"
+        return 1
+    fi
+    [ -d "$tools" ] && return
+    say "installing the Python tools from PyPI (47 MB) into $tools"
+    mkdir -p "$tools_dir"
+    work=$(mktemp -d "$tools_dir/install.XXXXXX")
+    # Debian splits pip and venv off into packages of their own: either one will do.
+    if ! python3 -m pip --version >/dev/null 2>&1; then
+        if ! python3 -m venv "$work/venv" >/dev/null 2>&1; then
+            rm -rf "$work"
+            skip "$1" "python3 has neither pip nor venv" "Install pip (Debian and Ubuntu: python3-pip), then run this again"
+            return 1
+        fi
+        pip=("$work/venv/bin/python" -m pip)
+    fi
+    if ! "${pip[@]}" install --quiet --disable-pip-version-check --target "$work/packages" \
+        --root-user-action ignore --requirement guest-examples/items-python/requirements.txt </dev/null >&2; then
+        rm -rf "$work"
+        skip "$1" "pip could not install the tools (messages above)" "Check that pip reaches its index, then run this again"
+        return 1
+    fi
+    settle "$work/packages" "$tools"
+    rm -rf "$work"
+}
+
+# settle FROM TO: another run may have been quicker, then its folder serves.
+settle() {
+    mv -T "$1" "$2" 2>/dev/null || rm -rf "$1"
+    [ -d "$2" ] || die "could not create $2: check its permissions and the free disk space"
+}
+
+mkdir -p "$dist"
+rust
+javascript
+python

@@ -1,0 +1,21 @@
+//! The phase `before` of `trace-hook` alone, because the host calls a hook by what it exports.
+
+#[path = "../../trace-hook/src/before.rs"]
+mod before;
+#[path = "../../trace-hook/src/handle.rs"]
+mod handle;
+
+wit_bindgen::generate!({
+    inline: "
+        package test:only-before;
+        world guest {
+            include carya:host/imports@0.1.0;
+            export carya:host/before@0.1.0;
+        }
+    ",
+    path: "../../../wit",
+    generate_all,
+});
+
+struct Hook;
+export!(Hook);

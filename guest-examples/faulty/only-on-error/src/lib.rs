@@ -1,0 +1,21 @@
+//! The phase `on-error` of `trace-hook` alone, because the host calls a hook by what it exports.
+
+#[path = "../../trace-hook/src/handle.rs"]
+mod handle;
+#[path = "../../trace-hook/src/on_error.rs"]
+mod on_error;
+
+wit_bindgen::generate!({
+    inline: "
+        package test:only-on-error;
+        world guest {
+            include carya:host/imports@0.1.0;
+            export carya:host/on-error@0.1.0;
+        }
+    ",
+    path: "../../../wit",
+    generate_all,
+});
+
+struct Hook;
+export!(Hook);

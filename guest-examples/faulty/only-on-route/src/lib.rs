@@ -1,0 +1,19 @@
+//! The phase `on-route` of `trace-hook` alone, because the host calls a hook by what it exports.
+
+#[path = "../../trace-hook/src/on_route.rs"]
+mod on_route;
+
+wit_bindgen::generate!({
+    inline: "
+        package test:only-on-route;
+        world guest {
+            include carya:host/imports@0.1.0;
+            export carya:host/on-route@0.1.0;
+        }
+    ",
+    path: "../../../wit",
+    generate_all,
+});
+
+struct Hook;
+export!(Hook);

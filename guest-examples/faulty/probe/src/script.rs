@@ -1,0 +1,168 @@
+//! The steps of a script. What a step is, its first member says; the rest of its members may be left out.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use crate::carya::host::database;
+use crate::carya::host::types::{Body, Header};
+
+/// One step, with its result. Where `swallow` is true a database error is the result, as `{"error":{..}}`, and the
+/// script goes on; otherwise the controller returns it. A step without a result of its own has `null`.
+#[derive(Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub(crate) enum Step {
+    /// `query` gives `{"columns":[..],"rows":[[..]]}`, `query_one` `{"row":[..]}`, `query_json` `{"json":"TEXT"}`,
+    /// `execute` `{"rows_affected":1,"last_insert_id":1}`, `batch` (`params` is a list of lists) `{"rows_affected":1}`.
+    Sql {
+        sql: String,
+        #[serde(default)]
+        op: Op,
+        #[serde(default = "none")]
+        params: Json,
+        #[serde(default)]
+        swallow: bool,
+    },
+    /// Gives `{"savepoint":[RESULTS]}`.
+    Savepoint {
+        savepoint: Vec<Step>,
+        #[serde(default)]
+        end: End,
+        #[serde(default)]
+        swallow: bool,
+    },
+    MarkRollback {
+        #[serde(rename = "mark_rollback")]
+        _true: bool,
+    },
+    AfterCommit {
+        after_commit: String,
+        #[serde(default)]
+        payload: String,
+        #[serde(default)]
+        delivery: Delivery,
+        #[serde(default)]
+        swallow: bool,
+    },
+    AfterRollback {
+        after_rollback: String,
+        #[serde(default)]
+        payload: String,
+        #[serde(default)]
+        swallow: bool,
+    },
+    /// The answer instead of the results. The script goes on.
+    Answer {
+        answer: Answer,
+    },
+    Fail {
+        fail: String,
+    },
+    Panic {
+        #[serde(rename = "panic")]
+        _true: bool,
+    },
+    Sleep {
+        sleep_ms: u64,
+    },
+    /// Writes a line to the host's log, at level info.
+    Log {
+        log: String,
+    },
+    ContextSet {
+        context_set: BTreeMap<String, String>,
+    },
+    /// Gives what the request is, and what there is under the names that the lists ask for.
+    Echo {
+        #[serde(rename = "echo")]
+        _true: bool,
+        #[serde(default)]
+        params: Vec<String>,
+        #[serde(default)]
+        query: Vec<String>,
+        #[serde(default)]
+        header: Vec<String>,
+        #[serde(default)]
+        config: Vec<String>,
+        #[serde(default)]
+        context: Vec<String>,
+    },
+}
+
+impl Step {
+    pub(crate) fn swallows(&self) -> bool {
+        use Step::{AfterCommit, AfterRollback, Savepoint, Sql};
+        matches!(
+            self,
+            Sql { swallow: true, .. }
+                | Savepoint { swallow: true, .. }
+                | AfterCommit { swallow: true, .. }
+                | AfterRollback { swallow: true, .. }
+        )
+    }
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Op {
+    #[default]
+    Query,
+    QueryOne,
+    QueryJson,
+    Execute,
+    Batch,
+}
+
+/// How a savepoint ends; `leak` leaves it open.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum End {
+    #[default]
+    Drop,
+    Rollback,
+    Leak,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Delivery {
+    #[default]
+    AtMostOnce,
+    AtLeastOnce,
+}
+
+impl From<Delivery> for database::Delivery {
+    fn from(delivery: Delivery) -> Self {
+        match delivery {
+            Delivery::AtMostOnce => Self::AtMostOnce,
+            Delivery::AtLeastOnce => Self::AtLeastOnce,
+        }
+    }
+}
+
+/// `{"status":200,"headers":[["name","value"]]}` and one of `"bytes":"00ff"`, `"text":".."`, `"json":JSON`,
+/// `"template":{"name":"..","context":JSON}`, `"rows":{"sql":"..","params":[..]}`; none of them is the results.
+#[derive(Deserialize)]
+pub(crate) struct Answer {
+    #[serde(default = "ok")]
+    pub(crate) status: u16,
+    #[serde(default)]
+    pub(crate) headers: Vec<Header>,
+    #[serde(flatten)]
+    pub(crate) body: Option<Body>,
+}
+
+impl Default for Answer {
+    fn default() -> Self {
+        Self { status: ok(), headers: vec![], body: None }
+    }
+}
+
+fn ok() -> u16 {
+    200
+}
+
+fn none() -> Json {
+    Json::Array(vec![])
+}

@@ -1,0 +1,23 @@
+//! `on_error`: `fail`, `panic`, `write`, `answer` (200 `on_error`), `tell` (200 with status and fault of the failure
+//! and its mark).
+
+use crate::carya::host::config;
+use crate::carya::host::database::Handle;
+use crate::carya::host::types::{Body, Failure, Response};
+use crate::exports::carya::host::on_error::Guest;
+use crate::handle::{mark, write};
+
+impl Guest for crate::Hook {
+    fn on_error(db: Handle, failure: Failure) -> Result<Option<Response>, String> {
+        let text = match config::get("on_error").as_deref() {
+            None | Some("none") => return Ok(None),
+            Some("fail") => return Err("on_error fails".into()),
+            Some("panic") => panic!("on_error panics"),
+            Some("write") => return write(&db).map(|()| None),
+            Some("answer") => "on_error".into(),
+            Some("tell") => format!("{} {:?} {}", failure.status, failure.fault, mark(&db)),
+            Some(other) => return Err(format!("on_error = {other}: unknown")),
+        };
+        Ok(Some(Response { status: 200, headers: vec![], body: Body::Text(text) }))
+    }
+}

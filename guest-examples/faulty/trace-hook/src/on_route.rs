@@ -1,0 +1,22 @@
+//! `on_route`: `fail`, `panic`, `answer` (200 `on_route`), `read-write`, `read-only`, `none` (the access mode).
+
+use crate::carya::host::config;
+use crate::carya::host::types::{AccessMode, Body, Response};
+use crate::exports::carya::host::on_route::{Decision, Guest};
+
+impl Guest for crate::Hook {
+    fn on_route() -> Result<Decision, String> {
+        Ok(match config::get("on_route").as_deref() {
+            None | Some("proceed") => Decision::Proceed,
+            Some("fail") => return Err("on_route fails".into()),
+            Some("panic") => panic!("on_route panics"),
+            Some("answer") => {
+                Decision::Answer(Response { status: 200, headers: vec![], body: Body::Text("on_route".into()) })
+            }
+            Some("read-write") => Decision::Access(AccessMode::ReadWrite),
+            Some("read-only") => Decision::Access(AccessMode::ReadOnly),
+            Some("none") => Decision::Access(AccessMode::None),
+            Some(other) => return Err(format!("on_route = {other}: unknown")),
+        })
+    }
+}

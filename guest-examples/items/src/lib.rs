@@ -1,0 +1,205 @@
+//! The shop's items: a page of them, one of them, and the three ways to change one.
+//!
+//! `items-js` and `items-python` answer the same, byte for byte: change all three together.
+
+use carya::host::database::{DbError, DbErrorKind, Reader, Value, Writer};
+use carya::host::request;
+use carya::host::types::{Body, Response};
+use exports::carya::host::{read_controller, write_controller};
+use serde_json::{Map, Value as Json, json};
+
+wit_bindgen::generate!({ path: "../../wit", world: "controller" });
+
+struct Items;
+export!(Items);
+
+impl read_controller::Guest for Items {
+    fn read(db: Reader) -> Result<Response, String> {
+        match request::param("id") {
+            Some(_) => one(&db),
+            None => page(&db),
+        }
+    }
+}
+
+impl write_controller::Guest for Items {
+    fn write(db: Writer) -> Result<Response, String> {
+        match request::method().as_str() {
+            "POST" => create(&db),
+            "PUT" => update(&db),
+            "DELETE" => delete(&db),
+            method => Err(format!("{method} is not routed here")),
+        }
+    }
+}
+
+// The rows stay JSON text that the host wrote: nothing here takes them apart only to put them together again.
+fn page(db: &Reader) -> Result<Response, String> {
+    let (page, per_page) = (number("page", 1, 1_000_000), number("per_page", 20, 100));
+    let (Some(page), Some(per_page)) = (page, per_page) else {
+        return Ok(invalid([
+            ("page", page.is_some(), "must be a whole number from 1 to 1000000"),
+            ("per_page", per_page.is_some(), "must be a whole number from 1 to 100"),
+        ]));
+    };
+    let items = db.query_json(
+        "SELECT id, name, price_cents, stock FROM items ORDER BY id LIMIT ? OFFSET ?",
+        &[Value::Int64(per_page), Value::Int64((page - 1) * per_page)],
+    )?;
+    let count = db.query_one("SELECT count(*) FROM items", &[])?;
+    let Some([Value::Int64(total)]) = count.as_deref() else {
+        return Err(format!("count(*) gave {count:?}"));
+    };
+    Ok(json(200, format!(r#"{{"items":{items},"page":{page},"total":{total}}}"#)))
+}
+
+fn one(db: &Reader) -> Result<Response, String> {
+    let rows = db.query_json("SELECT id, name, price_cents, stock FROM items WHERE id = ?", &[id()])?;
+    // One row or none: without the brackets it is the item itself.
+    match rows.trim_start_matches('[').trim_end_matches(']') {
+        "" => Ok(missing()),
+        item => Ok(json(200, item.to_owned())),
+    }
+}
+
+fn create(db: &Writer) -> Result<Response, String> {
+    let draft = match Draft::from_body() {
+        Ok(draft) => draft,
+        Err(problem) => return Ok(problem),
+    };
+    let sql = "INSERT INTO items (name, price_cents, stock) VALUES (?, ?, ?) RETURNING id";
+    let row = match db.query_one(sql, &draft.values()) {
+        Err(error) if error.kind == DbErrorKind::Constraint => return Ok(name_taken()),
+        row => row?,
+    };
+    let Some([Value::Int64(id)]) = row.as_deref() else {
+        return Err(format!("RETURNING id gave {row:?}"));
+    };
+    let mut response = json(201, draft.to_item(*id));
+    response.headers.push(("location".into(), format!("/items/{id}")));
+    Ok(response)
+}
+
+fn update(db: &Writer) -> Result<Response, String> {
+    let draft = match Draft::from_body() {
+        Ok(draft) => draft,
+        Err(problem) => return Ok(problem),
+    };
+    let Value::Int64(id) = id() else {
+        return Ok(missing());
+    };
+    let [name, price_cents, stock] = draft.values();
+    let sql = "UPDATE items SET name = ?, price_cents = ?, stock = ? WHERE id = ?";
+    match db.execute(sql, &[name, price_cents, stock, Value::Int64(id)]) {
+        Ok(done) if done.rows_affected == 0 => Ok(missing()),
+        Ok(_) => Ok(json(200, draft.to_item(id))),
+        Err(error) if error.kind == DbErrorKind::Constraint => Ok(name_taken()),
+        Err(error) => Err(error.message),
+    }
+}
+
+fn delete(db: &Writer) -> Result<Response, String> {
+    match db.execute("DELETE FROM items WHERE id = ?", &[id()]) {
+        Ok(done) if done.rows_affected == 0 => Ok(missing()),
+        Ok(_) => Ok(Response { status: 204, headers: vec![], body: Body::Bytes(vec![]) }),
+        Err(error) if error.kind == DbErrorKind::Constraint => {
+            Ok(problem(409, "Conflict", "there are orders of this item"))
+        }
+        Err(error) => Err(error.message),
+    }
+}
+
+/// What a client sends of an item.
+struct Draft {
+    name: String,
+    price_cents: i64,
+    stock: i64,
+}
+
+impl Draft {
+    /// The request's body as a draft, or the answer that says what is wrong with it.
+    fn from_body() -> Result<Self, Response> {
+        let Ok(body) = serde_json::from_slice::<Map<String, Json>>(&request::body()) else {
+            return Err(problem(400, "Bad Request", "the body is not a JSON object"));
+        };
+        let name = body.get("name").and_then(Json::as_str).filter(|name| (1..=100).contains(&name.chars().count()));
+        // 5.0 is a whole number too: JavaScript cannot tell it from 5.
+        let amount = |field| {
+            let number = body.get(field).and_then(Json::as_f64);
+            number.filter(|n| n.fract() == 0.0 && (0.0..=1e9).contains(n)).map(|n| n as i64)
+        };
+        match (name, amount("price_cents"), amount("stock")) {
+            (Some(name), Some(price_cents), Some(stock)) => Ok(Self { name: name.to_owned(), price_cents, stock }),
+            (name, price_cents, stock) => Err(invalid([
+                ("name", name.is_some(), "must be a text of 1 to 100 characters"),
+                ("price_cents", price_cents.is_some(), "must be a whole number from 0 to 1000000000"),
+                ("stock", stock.is_some(), "must be a whole number from 0 to 1000000000"),
+            ])),
+        }
+    }
+
+    fn values(&self) -> [Value; 3] {
+        [Value::Text(self.name.clone()), Value::Int64(self.price_cents), Value::Int64(self.stock)]
+    }
+
+    fn to_item(&self, id: i64) -> String {
+        json!({ "id": id, "name": self.name, "price_cents": self.price_cents, "stock": self.stock }).to_string()
+    }
+}
+
+/// The item that the path names. What cannot be an id is NULL, which equals none.
+fn id() -> Value {
+    request::param("id").and_then(|id| whole(&id)).map_or(Value::Null, Value::Int64)
+}
+
+/// A query parameter from 1 to `max`.
+fn number(name: &str, default: i64, max: i64) -> Option<i64> {
+    match request::query(name) {
+        Some(text) => whole(&text).filter(|n| (1..=max).contains(n)),
+        None => Some(default),
+    }
+}
+
+/// Decimal digits only, and no more of them than a JavaScript number holds exactly.
+fn whole(text: &str) -> Option<i64> {
+    let digits = text.len() <= 15 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if digits { text.parse().ok() } else { None }
+}
+
+fn json(status: u16, text: String) -> Response {
+    Response { status, headers: vec![], body: Body::Json(text) }
+}
+
+fn missing() -> Response {
+    problem(404, "Not Found", "there is no such item")
+}
+
+fn name_taken() -> Response {
+    problem(409, "Conflict", "another item has this name")
+}
+
+fn problem(status: u16, title: &str, detail: &str) -> Response {
+    problem_json(status, json!({ "detail": detail, "status": status, "title": title }))
+}
+
+/// Names the fields that are not valid: each comes with whether it is, and the rule that it should follow.
+fn invalid<const N: usize>(fields: [(&str, bool, &str); N]) -> Response {
+    let errors =
+        fields.into_iter().filter(|(_, valid, _)| !valid).map(|(field, _, rule)| (field.to_owned(), rule.into()));
+    let errors = errors.collect::<Map<_, Json>>();
+    let detail = "some fields are not valid";
+    problem_json(422, json!({ "detail": detail, "errors": errors, "status": 422, "title": "Unprocessable Content" }))
+}
+
+/// An answer after RFC 9457. Its members are in alphabetical order, as serde_json keeps them.
+fn problem_json(status: u16, problem: Json) -> Response {
+    let mut response = json(status, problem.to_string());
+    response.headers.push(("content-type".into(), "application/problem+json".into()));
+    response
+}
+
+impl From<DbError> for String {
+    fn from(error: DbError) -> Self {
+        error.message
+    }
+}

@@ -1,0 +1,103 @@
+//! Orders: taking stock and writing the order down is one transaction, the confirmation goes out after its commit.
+
+use carya::host::database::{DbError, Delivery, Reader, Value, Writer};
+use carya::host::log::{self, Level};
+use carya::host::request;
+use carya::host::types::{Body, Response, RowsQuery};
+use exports::carya::host::{actions, read_controller, write_controller};
+use serde_json::{Value as Json, json};
+
+wit_bindgen::generate!({
+    inline: "
+        package shop:orders;
+        world guest {
+            include carya:host/imports@0.1.0;
+            export carya:host/read-controller@0.1.0;
+            export carya:host/write-controller@0.1.0;
+            export carya:host/actions@0.1.0;
+        }
+    ",
+    path: "../../wit",
+    generate_all,
+});
+
+struct Orders;
+export!(Orders);
+
+impl read_controller::Guest for Orders {
+    fn read(db: Reader) -> Result<Response, String> {
+        let Some(id) = request::param("id") else {
+            let sql = "SELECT * FROM orders ORDER BY id DESC LIMIT 100".to_owned();
+            return Ok(answer(200, Body::Rows(RowsQuery { sql, params: vec![] })));
+        };
+        // What is no number is NULL, which equals no id.
+        let id = id.parse().map_or(Value::Null, Value::Int64);
+        let rows = db.query_json("SELECT * FROM orders WHERE id = ?", &[id])?;
+        // One row or none: without the brackets it is the order itself.
+        match rows.trim_start_matches('[').trim_end_matches(']') {
+            "" => Ok(problem(404, "Not Found", "there is no such order")),
+            order => Ok(answer(200, Body::Json(order.to_owned()))),
+        }
+    }
+}
+
+impl write_controller::Guest for Orders {
+    fn write(db: Writer) -> Result<Response, String> {
+        let body = serde_json::from_slice::<Json>(&request::body()).unwrap_or_default();
+        let (Some(item), Some(quantity @ 1..=1000)) = (body["item_id"].as_i64(), body["quantity"].as_i64()) else {
+            let detail = "expected item_id and a quantity from 1 to 1000";
+            return Ok(problem(422, "Unprocessable Content", detail));
+        };
+
+        // The condition stands in the statement that takes the stock: two orders cannot both see the last piece.
+        let taken = db.query_one(
+            "UPDATE items SET stock = stock - ? WHERE id = ? AND stock >= ? RETURNING price_cents",
+            &[Value::Int64(quantity), Value::Int64(item), Value::Int64(quantity)],
+        )?;
+        let Some([price]) = taken.as_deref() else {
+            // A 4xx rolls back: nothing of this request stays, its row in the audit included.
+            return Ok(problem(409, "Conflict", "there is not that much of this item"));
+        };
+        let order = db.query_one(
+            "INSERT INTO orders (item_id, quantity, price_cents) VALUES (?, ?, ?) RETURNING id",
+            &[Value::Int64(item), Value::Int64(quantity), price.clone()],
+        )?;
+        let Some([Value::Int64(id)]) = order.as_deref() else {
+            return Err(format!("RETURNING id gave {order:?}"));
+        };
+
+        let order = json!({ "id": id, "item_id": item, "quantity": quantity }).to_string();
+        db.after_commit("confirm", &order, Delivery::AtLeastOnce)?;
+        let mut response = answer(201, Body::Json(order));
+        response.headers.push(("location".into(), format!("/orders/{id}")));
+        Ok(response)
+    }
+}
+
+impl actions::Guest for Orders {
+    /// Stands for the mail to the customer. It may come more than once, always with the same `action.id`.
+    fn run(action: actions::Action) -> Result<(), String> {
+        match action.name.as_str() {
+            "confirm" => log::write(Level::Info, &format!("order confirmed: {}", action.payload)),
+            name => return Err(format!("unknown action {name}")),
+        }
+        Ok(())
+    }
+}
+
+fn answer(status: u16, body: Body) -> Response {
+    Response { status, headers: vec![], body }
+}
+
+/// An answer after RFC 9457.
+fn problem(status: u16, title: &str, detail: &str) -> Response {
+    let text = json!({ "detail": detail, "status": status, "title": title }).to_string();
+    let headers = vec![("content-type".into(), "application/problem+json".into())];
+    Response { status, headers, body: Body::Json(text) }
+}
+
+impl From<DbError> for String {
+    fn from(error: DbError) -> Self {
+        error.message
+    }
+}

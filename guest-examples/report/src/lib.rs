@@ -1,0 +1,39 @@
+//! The shop's report, as a page that the host renders and as rows that never come here.
+
+use carya::host::database::{DbError, Reader};
+use carya::host::request;
+use carya::host::types::{Body, Response, RowsQuery, Template};
+use exports::carya::host::read_controller::Guest;
+
+wit_bindgen::generate!({ path: "../../wit", world: "read-only-controller" });
+
+const SALES: &str = "\
+    SELECT items.name, items.price_cents, items.stock, coalesce(sum(orders.quantity), 0) AS sold,
+           coalesce(sum(orders.quantity * orders.price_cents), 0) AS revenue_cents
+    FROM items LEFT JOIN orders ON orders.item_id = items.id
+    GROUP BY items.id ORDER BY revenue_cents DESC, items.name";
+
+const CHANGES: &str = "SELECT at, method, path, who FROM audit ORDER BY id DESC LIMIT 10";
+
+struct Report;
+export!(Report);
+
+impl Guest for Report {
+    fn read(db: Reader) -> Result<Response, String> {
+        let body = if request::path().ends_with("/rows") {
+            Body::Rows(RowsQuery { sql: SALES.to_owned(), params: vec![] })
+        } else {
+            // What the host wrote as JSON goes back to its template as it is.
+            let (sales, changes) = (db.query_json(SALES, &[])?, db.query_json(CHANGES, &[])?);
+            let context = format!(r#"{{"sales":{sales},"changes":{changes}}}"#);
+            Body::Template(Template { name: "report.html".to_owned(), context })
+        };
+        Ok(Response { status: 200, headers: vec![], body })
+    }
+}
+
+impl From<DbError> for String {
+    fn from(error: DbError) -> Self {
+        error.message
+    }
+}

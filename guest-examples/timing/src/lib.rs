@@ -1,0 +1,49 @@
+//! Tells the client in `x-response-time` how long it took, the commit included.
+//!
+//! A hook that stands outside everything else (priority 1). A hook's instance lives as long as the request, so a
+//! static carries the start from `before` to `after`.
+
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use carya::host::database::Handle;
+use carya::host::response;
+use carya::host::types::Response;
+use exports::carya::host::{after, before};
+
+wit_bindgen::generate!({
+    inline: "
+        package shop:timing;
+        world guest {
+            include carya:host/imports@0.1.0;
+            export carya:host/before@0.1.0;
+            export carya:host/after@0.1.0;
+        }
+    ",
+    path: "../../wit",
+    generate_all,
+});
+
+static START: OnceLock<Instant> = OnceLock::new();
+
+struct Timing;
+export!(Timing);
+
+impl before::Guest for Timing {
+    fn before(_: Handle) -> Result<Option<Response>, String> {
+        START.get_or_init(Instant::now);
+        Ok(None)
+    }
+}
+
+impl after::Guest for Timing {
+    fn after(_: Handle) -> Result<(), String> {
+        match START.get() {
+            Some(start) => {
+                let us = start.elapsed().as_micros();
+                response::set_header("x-response-time", &format!("{}.{:03}ms", us / 1000, us % 1000))
+            }
+            None => Ok(()),
+        }
+    }
+}
