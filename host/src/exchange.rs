@@ -147,11 +147,11 @@ fn trace_id(headers: &HeaderMap) -> Option<&str> {
 fn log_end(request: &Request, ended: &Ended) {
     let (method, path) = (request.method.as_str(), request.uri.path());
     let status = ended.reply.status.as_u16();
-    let ms = ended.trace.elapsed().as_secs_f64() * 1000.0;
+    let us = ended.trace.elapsed().as_micros();
     let outcome = ended.outcome.as_str();
     let trace = trace_id(&request.headers);
     let id = &*request.id;
-    tracing::info!(target: "carya::access", request = id, method, path, status, outcome, ms, trace, "request");
+    tracing::info!(target: "carya::access", request = id, method, path, status, outcome, us, trace, "request");
     if let Some(failure) = &ended.failure {
         let (fault, detail) = (failure.fault.as_str(), &*failure.detail);
         match failure.status.is_server_error() {

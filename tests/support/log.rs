@@ -1,0 +1,63 @@
+//! The program's log, line by line, as JSON.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::ChildStderr,
+    sync::watch,
+};
+
+use super::{PATIENCE, Result};
+
+/// What was logged so far, and what comes.
+pub struct Log {
+    lines: Arc<Mutex<Vec<Value>>>,
+    /// Changes with every line; closed at the end of the log.
+    news: watch::Receiver<usize>,
+}
+
+impl Log {
+    /// Reads a log to its end, in the background.
+    pub fn follow(stderr: ChildStderr) -> Self {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (tell, news) = watch::channel(0);
+        let written = lines.clone();
+        tokio::spawn(async move {
+            let mut reader = BufReader::new(stderr).lines();
+            while let Ok(Some(line)) = reader.next_line().await {
+                // What is not JSON is a message for people, as the error at the end.
+                let line = serde_json::from_str(&line).unwrap_or_else(|_| serde_json::json!({ "message": line }));
+                let mut lines = written.lock().unwrap_or_else(PoisonError::into_inner);
+                lines.push(line);
+                tell.send_replace(lines.len());
+            }
+        });
+        Self { lines, news }
+    }
+
+    /// The lines so far.
+    pub fn lines(&self) -> Vec<Value> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The first line whose message contains a text, waiting for it. Fails with the whole log if it does not come.
+    pub async fn wait_for(&self, text: &str) -> Result<Value> {
+        let mut news = self.news.clone();
+        let find = || self.lines().into_iter().find(|line| line["message"].as_str().is_some_and(|m| m.contains(text)));
+        let waiting = async {
+            loop {
+                news.mark_unchanged();
+                if let Some(line) = find() {
+                    return Some(line);
+                }
+                if news.changed().await.is_err() {
+                    return find();
+                }
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_default();
+        found.ok_or_else(|| format!("{text:?} was not logged, but {:#?}", self.lines()).into())
+    }
+}

@@ -1,0 +1,172 @@
+//! Starting the real program on a configuration of one's own, asking it things, and looking at its database.
+
+mod answer;
+mod log;
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use reqwest::{Method, header::HeaderMap};
+use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+pub use answer::Answer;
+pub use log::Log;
+
+/// How long anything may take that is expected to happen.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+pub type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// The component of a guest in `guest-examples/`, as `make guests` builds it.
+pub fn guest(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-examples/dist").join(name).with_extension("wasm");
+    assert!(path.exists(), "{} is not there: run `make guests`", path.display());
+    path
+}
+
+/// The program under test, with its compiled-code cache shared by all tests.
+pub fn carya() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_carya"));
+    command.env("CARYA_SERVER__CACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/code")).kill_on_drop(true);
+    command
+}
+
+/// An application that is being served. It ends when this is dropped.
+pub struct App {
+    pub folder: TempDir,
+    pub log: Log,
+    address: String,
+    client: reqwest::Client,
+    process: Child,
+}
+
+impl App {
+    /// Serves a configuration. `{guest:NAME}` in it stands for the path of a built guest; `[server]`, `[database]` and
+    /// `debug` are set by the environment where a test needs nothing special. Other files of the application are
+    /// given by name and text.
+    pub async fn start(config: &str, files: &[(&str, &str)]) -> Result<Self> {
+        Self::start_in(tempfile::tempdir()?, config, files, &[]).await
+    }
+
+    /// The same in a folder that is there already, with more environment variables.
+    pub async fn start_in(folder: TempDir, config: &str, files: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Self> {
+        write(folder.path(), config, files)?;
+        let mut process = carya()
+            .args(["serve", "--log-format", "json"])
+            .current_dir(folder.path())
+            .env("CARYA_SERVER__LISTEN", "127.0.0.1:0")
+            .env("CARYA_DEBUG", "true")
+            .env("CARYA_DATABASE__URL", "sqlite://app.sqlite")
+            .envs(env.iter().copied())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let stderr = process.stderr.take().ok_or("no standard error")?;
+        let log = Log::follow(stderr);
+        let serving = log.wait_for("serving").await?;
+        let address = serving["address"].as_str().ok_or("no address")?.to_owned();
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build()?;
+        Ok(Self { folder, log, address, client, process })
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.id().unwrap_or_default()
+    }
+
+    /// A request to be filled in; `path` begins with a slash and is sent as it is.
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method = Method::from_bytes(method.as_bytes()).unwrap_or_default();
+        self.client.request(method, format!("http://{}{path}", self.address))
+    }
+
+    /// Sends a request without a body.
+    pub async fn ask(&self, method: &str, path: &str) -> Result<Answer> {
+        Answer::read(self.request(method, path).send().await?).await
+    }
+
+    pub async fn get(&self, path: &str) -> Result<Answer> {
+        self.ask("GET", path).await
+    }
+
+    pub async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Result<Answer> {
+        Answer::read(self.request("POST", path).body(body).send().await?).await
+    }
+
+    /// Sends a request with headers and a body.
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: HeaderMap,
+        body: impl Into<reqwest::Body>,
+    ) -> Result<Answer> {
+        Answer::read(self.request(method, path).headers(headers).body(body).send().await?).await
+    }
+
+    /// Another client's connection to the application's database.
+    pub async fn database(&self) -> Result<SqliteConnection> {
+        let options = SqliteConnectOptions::new().filename(self.folder.path().join("app.sqlite"));
+        Ok(SqliteConnection::connect_with(&options.busy_timeout(PATIENCE)).await?)
+    }
+
+    /// The one number that a query returns, as another client sees it.
+    pub async fn number(&self, sql: &str) -> Result<i64> {
+        let row = sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_one(&mut self.database().await?).await?;
+        Ok(row.try_get(0)?)
+    }
+
+    /// The texts of a query's first column, as another client sees them.
+    pub async fn texts(&self, sql: &str) -> Result<Vec<String>> {
+        let rows = sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_all(&mut self.database().await?).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// Sends a signal, as `TERM` or `KILL`.
+    pub async fn signal(&self, signal: &str) -> Result {
+        let status = Command::new("kill").args(["-s", signal, &self.pid().to_string()]).status().await?;
+        status.success().then_some(()).ok_or_else(|| format!("kill -s {signal} failed").into())
+    }
+
+    /// Asks the program to end and waits for it. Gives the folder back, for a second start, and the exit code.
+    pub async fn stop(mut self) -> Result<(TempDir, Option<i32>)> {
+        self.signal("TERM").await?;
+        let status = tokio::time::timeout(PATIENCE, self.process.wait()).await??;
+        Ok((self.folder, status.code()))
+    }
+
+    /// Kills the program on the spot. Gives the folder back, for a second start.
+    pub async fn kill(mut self) -> Result<TempDir> {
+        self.signal("KILL").await?;
+        self.process.wait().await?;
+        Ok(self.folder)
+    }
+}
+
+/// Writes a configuration and what belongs to it.
+pub fn write(folder: &Path, config: &str, files: &[(&str, &str)]) -> Result {
+    let mut text = String::new();
+    let mut rest = config;
+    while let Some((before, after)) = rest.split_once("{guest:") {
+        let (name, after) = after.split_once('}').ok_or("{guest: is not closed")?;
+        text.push_str(before);
+        text.push_str(&guest(name).display().to_string());
+        rest = after;
+    }
+    text.push_str(rest);
+    std::fs::write(folder.join("carya.toml"), text)?;
+    for (name, content) in files {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().unwrap_or(folder))?;
+        std::fs::write(path, content)?;
+    }
+    Ok(())
+}
