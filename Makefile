@@ -7,12 +7,6 @@ SHELL := bash
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 CONFIG := guest-examples/carya.toml
 
-# Printed by `make run` before the host starts.
-define TRY
-carya: serving on 127.0.0.1:8080 (stop with Ctrl-C)
-endef
-export TRY
-
 .PHONY: help
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
@@ -44,7 +38,9 @@ guests: setup ## Build the example guests into guest-examples/dist
 run: guests ## Build all and serve the examples on 127.0.0.1:8080
 	@echo "== carya (release)"
 	@cargo build --locked --release -p carya
-	@printf '\n%s\n\n' "$$TRY"
+	@printf '\n== the shop, on 127.0.0.1:8080 (stop with Ctrl-C); try in another shell:\n\n'
+	@cat guest-examples/curl.txt
+	@echo
 	@exec "$(TARGET_DIR)/release/carya" serve --config $(CONFIG)
 
 .PHONY: test

@@ -1,5 +1,10 @@
 //! carya from the outside: the real program, real HTTP, the real database looked at with another client.
 
+// A test binary has no public interface; `pub` in its modules says what they are for.
+#![allow(unreachable_pub)]
+
 mod config;
+mod contract;
 mod smoke;
 mod support;
+mod tidy;

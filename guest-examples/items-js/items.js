@@ -85,7 +85,7 @@ function remove(db) {
 function draftFromBody() {
   let body;
   try {
-    body = JSON.parse(request.bodyText(), portable);
+    body = JSON.parse(request.bodyText(), refuseOddities);
   } catch {
     body = null;
   }
@@ -103,10 +103,10 @@ function draftFromBody() {
   return { name, price_cents, stock };
 }
 
-// JavaScript alone reads half a surrogate pair ("\ud800"), which is no text to anyone else, and 1e400 as Infinity.
-function portable(key, value) {
+// JSON.parse lets half a surrogate pair ("\ud800") pass, which is no text to the host, and reads 1e400 as Infinity.
+function refuseOddities(key, value) {
   const isText = key.isWellFormed() && (typeof value !== 'string' || value.isWellFormed());
-  if (!isText || value === Infinity || value === -Infinity) throw new SyntaxError('no other language reads this');
+  if (!isText || value === Infinity || value === -Infinity) throw new SyntaxError('neither text nor number');
   return value;
 }
 

@@ -121,7 +121,7 @@ def draft_from_body():
     """What the client sent of an item, its members in the order in which they are answered."""
     try:
         body = json.loads(request.body_text(), parse_int=float)
-        # Python alone reads NaN, 1e400 and half a surrogate pair ("\ud800"), but it does not write them.
+        # It lets NaN, 1e400 and half a surrogate pair ("\ud800") pass, none of which can be written again.
         json.dumps(body, allow_nan=False, ensure_ascii=False).encode()
     except (Err, ValueError, RecursionError):
         body = None

@@ -70,13 +70,13 @@ impl Actions {
     }
 
     /// How many there are: the place to go back to when a savepoint is rolled back.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// Forgets those registered since there were `len`.
-    pub fn truncate(&mut self, len: usize) {
-        self.0.truncate(len);
+    /// Forgets those registered since there were `count`.
+    pub fn truncate(&mut self, count: usize) {
+        self.0.truncate(count);
     }
 
     /// Those that must be recorded before the commit.

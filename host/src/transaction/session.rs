@@ -109,7 +109,7 @@ impl Session {
         let result = self.ready(trace).await?.savepoint().await;
         self.note(result)?;
         self.opened += 1;
-        self.savepoints.push(SavepointState { id: self.opened, actions: self.actions.len() });
+        self.savepoints.push(SavepointState { id: self.opened, actions: self.actions.count() });
         Ok(SavepointId(self.opened))
     }
 
@@ -152,7 +152,7 @@ impl Session {
 
     /// How many actions are registered.
     pub fn registered(&self) -> usize {
-        self.actions.len()
+        self.actions.count()
     }
 
     /// Asks for a rollback.

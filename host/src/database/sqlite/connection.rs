@@ -1,0 +1,277 @@
+//! One connection in a transaction: guests' statements with the barrier up, the host's with it down.
+
+use std::{sync::Arc, time::Instant};
+
+use deadpool::managed::Object;
+use futures_util::StreamExt;
+use sqlx::{
+    AssertSqlSafe, Either, Executor, SqlSafeStr, Statement as _,
+    sqlite::{SqliteConnection, SqliteRow},
+};
+
+use super::{Database, Opener, Slot, barrier::Speaker, failed, values};
+use crate::database::{
+    Access,
+    error::{DbError, Kind},
+    guard,
+    value::{Column, Execution, JsonRows, Rows, Value},
+};
+
+/// A connection in a transaction. Dropped before [`Connection::commit`] or [`Connection::rollback`] it is closed, which
+/// rolls back; it never returns to the pool in a state that is not known.
+#[derive(Debug)]
+pub struct Connection {
+    slot: Option<Object<Opener>>,
+    database: Arc<Database>,
+    access: Access,
+    /// Open savepoints.
+    depth: usize,
+    in_transaction: bool,
+    /// A statement was sent and its end not seen.
+    running: bool,
+}
+
+impl Connection {
+    /// Begins a transaction on a connection from the pool.
+    pub(super) async fn begin(slot: Object<Opener>, database: Arc<Database>, access: Access) -> Result<Self, DbError> {
+        let sql = match access {
+            Access::ReadWrite => database.host.begin_writing.clone(),
+            Access::ReadOnly | Access::None => database.host.begin_reading.clone(),
+        };
+        let mut connection =
+            Self { slot: Some(slot), database, access, depth: 0, in_transaction: false, running: false };
+        connection.host(sql).await?;
+        connection.in_transaction = true;
+        Ok(connection)
+    }
+
+    /// Runs a query and collects its rows.
+    pub async fn query(&mut self, sql: String, params: Vec<Value>) -> Result<Rows, DbError> {
+        let mut columns = Vec::new();
+        let mut rows = Vec::new();
+        let text = sql.clone();
+        self.guest(sql, params, &mut |row| {
+            if rows.is_empty() {
+                columns = values::columns(row);
+            }
+            let row = values::decode_row(row)?;
+            let bytes = row.iter().map(|value| value.size() + size_of::<Value>()).sum();
+            rows.push(row);
+            Ok(bytes)
+        })
+        .await?;
+        if rows.is_empty() {
+            columns = self.describe(text).await?;
+        }
+        Ok(Rows { columns, rows })
+    }
+
+    /// Runs a query and returns the values of its first row.
+    pub async fn query_one(&mut self, sql: String, params: Vec<Value>) -> Result<Option<Vec<Value>>, DbError> {
+        let mut first = None;
+        // The rest is read to its end: an INSERT .. RETURNING must not stop half way.
+        self.guest(sql, params, &mut |row| {
+            if first.is_none() {
+                first = Some(values::decode_row(row)?);
+            }
+            Ok(0)
+        })
+        .await?;
+        Ok(first)
+    }
+
+    /// Runs a query and writes its rows as a JSON array of objects.
+    pub async fn query_json(&mut self, sql: String, params: Vec<Value>) -> Result<String, DbError> {
+        let mut json = JsonRows::default();
+        self.guest(sql, params, &mut |row| {
+            let before = json.size();
+            json.start_row(values::names(row));
+            for (index, value) in values::decode_row(row)?.iter().enumerate() {
+                json.value(index, value)?;
+            }
+            json.end_row();
+            Ok(json.size() - before)
+        })
+        .await?;
+        Ok(json.finish())
+    }
+
+    /// Runs a statement and tells what it did.
+    pub async fn execute(&mut self, sql: String, params: Vec<Value>) -> Result<Execution, DbError> {
+        self.guest(sql, params, &mut |_| Ok(0)).await
+    }
+
+    /// Opens a savepoint and returns its level, 0 for the outermost.
+    pub async fn savepoint(&mut self) -> Result<usize, DbError> {
+        let level = self.depth;
+        self.host(self.database.host.savepoint("SAVEPOINT", level)).await?;
+        self.depth += 1;
+        Ok(level)
+    }
+
+    /// Closes a savepoint and those inside it, and keeps what was done since.
+    pub async fn release(&mut self, level: usize) -> Result<(), DbError> {
+        self.host(self.database.host.savepoint("RELEASE", level)).await?;
+        self.depth = level;
+        Ok(())
+    }
+
+    /// Undoes everything since a savepoint was opened, and closes it and those inside it.
+    pub async fn rollback_to(&mut self, level: usize) -> Result<(), DbError> {
+        self.host(self.database.host.savepoint("ROLLBACK TO", level)).await?;
+        self.release(level).await
+    }
+
+    /// Runs a statement of the host's own in this transaction.
+    pub async fn execute_as_host(&mut self, sql: &'static str, params: Vec<Value>) -> Result<Execution, DbError> {
+        let arguments = values::bind(params)?;
+        let connection = self.connection()?;
+        let done = sqlx::query_with(sql, arguments).execute(connection).await.map_err(failed)?;
+        Ok(Execution { rows_affected: done.rows_affected(), last_insert_id: None })
+    }
+
+    /// Runs a query of the host's own in this transaction.
+    pub async fn query_as_host(&mut self, sql: &'static str, params: Vec<Value>) -> Result<Vec<Vec<Value>>, DbError> {
+        let arguments = values::bind(params)?;
+        let connection = self.connection()?;
+        let rows = sqlx::query_with(sql, arguments).fetch_all(connection).await.map_err(failed)?;
+        rows.iter().map(values::decode_row).collect()
+    }
+
+    /// Commits and gives the connection back.
+    pub async fn commit(mut self) -> Result<(), DbError> {
+        self.host(self.database.host.commit.clone()).await?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    /// Rolls back and gives the connection back.
+    pub async fn rollback(mut self) -> Result<(), DbError> {
+        if self.running {
+            // A guest's statement was cut off, and may still be running: closing the connection ends both.
+            return Ok(());
+        }
+        self.host(self.database.host.rollback.clone()).await?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    /// Runs one of the host's statements.
+    async fn host(&mut self, sql: String) -> Result<(), DbError> {
+        self.running = true;
+        let connection = self.connection()?;
+        sqlx::query(AssertSqlSafe(sql)).execute(connection).await.map_err(failed)?;
+        self.running = false;
+        Ok(())
+    }
+
+    /// Runs a guest's statement with the barrier up. `each` is called for every row and returns the bytes it takes.
+    async fn guest(
+        &mut self,
+        sql: String,
+        params: Vec<Value>,
+        each: &mut (dyn FnMut(&SqliteRow) -> Result<usize, DbError> + Send),
+    ) -> Result<Execution, DbError> {
+        guard::check(&sql, &params, self.access)?;
+        let arguments = values::bind(params)?;
+        let limits = self.database.limits;
+        let speaker = if self.access == Access::ReadWrite { Speaker::Writer } else { Speaker::Reader };
+        let started = Instant::now();
+        let echo = limits.echo.then(|| sql.clone());
+
+        self.running = true;
+        let slot = self.slot()?;
+        slot.barrier.admit(speaker, limits.statement_timeout);
+        let mut done = Execution { rows_affected: 0, last_insert_id: None };
+        let (mut rows, mut bytes) = (0, 0);
+        let result = {
+            let mut stream = (&mut slot.connection).fetch_many(sqlx::query_with(AssertSqlSafe(sql), arguments));
+            loop {
+                match stream.next().await {
+                    None => break Ok(()),
+                    Some(Err(error)) => break Err(failed(error)),
+                    Some(Ok(Either::Left(result))) => {
+                        done.rows_affected += result.rows_affected();
+                        done.last_insert_id = Some(result.last_insert_rowid()).filter(|&id| id != 0);
+                    }
+                    Some(Ok(Either::Right(row))) => {
+                        rows += 1;
+                        bytes += match each(&row) {
+                            Ok(bytes) => bytes,
+                            Err(error) => break Err(error),
+                        };
+                        if rows > limits.max_rows || bytes > limits.max_result {
+                            break Err(DbError::new(
+                                Kind::Limit,
+                                format!(
+                                    "the statement returns more than {} rows or {} bytes; ask for less at a time",
+                                    limits.max_rows, limits.max_result
+                                ),
+                            ));
+                        }
+                    }
+                }
+            }
+        };
+        if let Some(sql) = echo {
+            let took = started.elapsed();
+            tracing::info!(target: "carya::sql", %sql, rows, affected = done.rows_affected, ?took, "statement");
+        }
+        let slot = self.slot()?;
+        if slot.barrier.transaction_ended() {
+            // `running` stays set: the connection will be closed.
+            return Err(DbError::new(Kind::Lost, "the statement ended the transaction"));
+        }
+        match result {
+            Err(error) if error.kind == Kind::Limit && error.code.is_none() => {
+                // Cut off in the middle; the connection's thread may still be stepping with the barrier up.
+                Err(error)
+            }
+            result => {
+                slot.barrier.dismiss();
+                self.running = false;
+                result.map(|()| done).map_err(|error| self.in_context(error))
+            }
+        }
+    }
+
+    /// The authorizer only says "not authorized"; which handle was used tells what that means.
+    fn in_context(&self, error: DbError) -> DbError {
+        match error.kind {
+            Kind::Forbidden if self.access != Access::ReadWrite => DbError {
+                kind: Kind::ReadOnly,
+                message: format!("{}: this handle only reads, and only the application's tables", error.message),
+                ..error
+            },
+            _ => error,
+        }
+    }
+
+    /// The columns of a query that returned no row.
+    async fn describe(&mut self, sql: String) -> Result<Vec<Column>, DbError> {
+        let slot = self.slot()?;
+        // Compiled a moment ago, with the barrier up, and found in the driver's cache.
+        let statement = (&mut slot.connection).prepare(AssertSqlSafe(sql).into_sql_str()).await.map_err(failed)?;
+        Ok(statement.columns().iter().map(values::column).collect())
+    }
+
+    fn slot(&mut self) -> Result<&mut Slot, DbError> {
+        self.slot.as_deref_mut().ok_or_else(|| DbError::new(Kind::Lost, "the connection is gone"))
+    }
+
+    fn connection(&mut self) -> Result<&mut SqliteConnection, DbError> {
+        Ok(&mut self.slot()?.connection)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot.take()
+            && (self.in_transaction || self.running)
+        {
+            slot.barrier.interrupt();
+            // Taken out of the pool, which opens another when it needs one; dropping it closes it.
+            drop(Object::take(slot));
+        }
+    }
+}

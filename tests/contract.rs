@@ -1,0 +1,66 @@
+//! The contract in `wit/`: every item is documented, and the host's bindings cover all of it.
+
+use std::path::Path;
+
+use super::support::Result;
+
+fn contract() -> Result<Vec<(String, String)>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        files.push((name, std::fs::read_to_string(&path)?));
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Whether a line declares something that readers look up.
+fn declares(line: &str) -> bool {
+    let keyword = line.split([' ', '(']).next().unwrap_or_default();
+    let is_type = ["interface", "world", "record", "variant", "enum", "resource", "type", "flags"].contains(&keyword);
+    // A function, a field, or a case.
+    let is_member = line.contains(": func(") || line.ends_with(',') || line.ends_with("),");
+    is_type || is_member
+}
+
+#[test]
+fn every_item_is_documented() -> Result {
+    let mut wrong = Vec::new();
+    for (file, text) in contract()? {
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        for (index, line) in lines.iter().enumerate() {
+            let is_code = !line.starts_with("///") && !line.starts_with("use ") && !line.starts_with("package ");
+            // An enumeration in one line is documented as a whole.
+            if is_code && declares(line) && index > 0 && !lines[index - 1].starts_with("///") {
+                wrong.push(format!("{file}:{}: {line}", index + 1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "without a doc comment: {wrong:#?}");
+    Ok(())
+}
+
+#[test]
+fn every_file_is_of_the_same_version() -> Result {
+    let (package, version) = (carya::component::registry::PACKAGE, carya::component::registry::VERSION);
+    for (file, text) in contract()? {
+        assert!(text.starts_with(&format!("package {package}@{version};")), "{file}");
+    }
+    Ok(())
+}
+
+/// Guests never see the words that end a transaction.
+#[test]
+fn no_handle_ends_a_transaction() -> Result {
+    for (file, text) in contract()? {
+        for line in text.lines().map(str::trim).filter(|line| !line.starts_with("///")) {
+            for word in ["begin:", "commit: func", "start-transaction", "set-isolation"] {
+                let is_registration = line.starts_with("after-commit:");
+                assert!(!line.contains(word) || is_registration, "{file}: {line}");
+            }
+        }
+    }
+    Ok(())
+}
