@@ -17,7 +17,7 @@ use crate::{
     error::Failure,
     generation::Generation,
     lifecycle::{self, Ended},
-    message::{Reply, Request},
+    message::{self, Reply, Request},
 };
 
 /// The header that carries a request's id in and out.
@@ -118,11 +118,7 @@ fn request_id(headers: &HeaderMap) -> String {
     let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
     match given.filter(|id| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())) {
         Some(id) => id.to_owned(),
-        // Without randomness ids repeat, which is no reason not to serve.
-        None => {
-            let (high, low) = (getrandom::u64().unwrap_or_default(), getrandom::u64().unwrap_or_default());
-            format!("{high:016x}{low:016x}")
-        }
+        None => message::new_id(),
     }
 }
 

@@ -29,6 +29,13 @@ pub struct Reply {
     pub body: Bytes,
 }
 
+/// An id that no other request or action has: 128 random bits in hexadecimal.
+pub fn new_id() -> String {
+    // Without randomness ids repeat, which is no reason not to serve.
+    let (high, low) = (getrandom::u64().unwrap_or_default(), getrandom::u64().unwrap_or_default());
+    format!("{high:016x}{low:016x}")
+}
+
 /// A status that an answer may have: 200 to 599. The error says what was given.
 pub fn status(status: u16) -> Result<StatusCode, String> {
     match StatusCode::from_u16(status) {

@@ -51,6 +51,7 @@ impl CodeCache {
                 Err(error) => tracing::warn!(entry = %entry.display(), %error, "compiling again: unusable cache entry"),
             }
         }
+        tracing::info!(digest = &digest[..12], kib = bytes.len() / 1024, "compiling a component, which is done once");
         let component = Component::from_binary(engine, bytes)?;
         if let Err(error) = self.keep(&entry, &component.serialize()?) {
             tracing::warn!(folder = %self.folder.display(), %error, "compiled code cannot be kept; set server.cache");

@@ -67,6 +67,9 @@ impl Engine {
 fn config(concurrency: u32) -> Config {
     // A request meets a controller and a few hooks; their interpreters consist of many core instances.
     let instances = concurrency.saturating_mul(4);
+    // Where the kernel tells which pages were touched (Linux 6.7), only these are put back. Where it does not, all that
+    // is kept is, so keep less.
+    let keep_resident = if PoolingAllocationConfig::is_pagemap_scan_available() { 2 << 20 } else { 256 << 10 };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(6))
@@ -82,7 +85,7 @@ fn config(concurrency: u32) -> Config {
         .max_tables_per_component(8)
         .table_elements(100_000)
         .max_memory_size(MAX_MEMORY)
-        .linear_memory_keep_resident(2 << 20)
+        .linear_memory_keep_resident(keep_resident)
         .table_keep_resident(64 << 10)
         .pagemap_scan(Enabled::Auto);
     let mut config = Config::new();

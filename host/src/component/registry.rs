@@ -1,6 +1,11 @@
 //! Loaded components: their code, what they export, and what that lets them do.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use wasmtime::component::{InstancePre, types::ComponentItem};
 
@@ -21,7 +26,7 @@ pub const VERSION: &str = "0.1.0";
 /// A component that is ready to be instantiated.
 pub struct Component {
     /// Who it is, as its guests' imports see it.
-    pub identity: Identity,
+    pub identity: Arc<Identity>,
     pub(super) index: usize,
     pub(super) pre: InstancePre<Guest>,
     pub(super) exports: Exports,
@@ -43,21 +48,26 @@ impl std::fmt::Debug for Component {
 }
 
 /// What a component's imports need to know of it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Identity {
     /// Its name in the configuration.
     pub name: Arc<str>,
     /// Its settings.
-    pub settings: Arc<BTreeMap<String, String>>,
+    pub settings: BTreeMap<String, String>,
     /// Whether it can run actions.
     pub runs_actions: bool,
     pub(super) index: usize,
     pub(super) memory: usize,
 }
 
-impl Default for Identity {
-    fn default() -> Self {
-        Self { name: "".into(), settings: Arc::default(), runs_actions: false, index: usize::MAX, memory: 0 }
+impl Identity {
+    /// Who runs while nobody does.
+    pub(super) fn nobody() -> Arc<Self> {
+        static NOBODY: LazyLock<Arc<Identity>> = LazyLock::new(|| {
+            let (name, settings) = ("".into(), BTreeMap::new());
+            Arc::new(Identity { name, settings, runs_actions: false, index: usize::MAX, memory: 0 })
+        });
+        NOBODY.clone()
     }
 }
 
@@ -122,13 +132,13 @@ impl Engine {
         let exports = Exports::of(&pre);
         let identity = Identity {
             name: name.into(),
-            settings: Arc::new(config.settings.clone()),
+            settings: config.settings.clone(),
             runs_actions: exports.actions.is_some(),
             index,
             memory: config.memory,
         };
         let (timeout, digest, cached) = (config.timeout, code.digest, code.cached);
-        Ok(Component { identity, index, pre, exports, timeout, digest, cached })
+        Ok(Component { identity: Arc::new(identity), index, pre, exports, timeout, digest, cached })
     }
 
     /// What the component of a file exports, imports and may do.

@@ -24,7 +24,6 @@ use crate::{
 };
 
 /// What the guests of one request see and share.
-#[derive(Default)]
 pub struct Guest {
     /// The request.
     pub request: Arc<Request>,
@@ -39,7 +38,7 @@ pub struct Guest {
     /// What happened so far.
     pub trace: Trace,
     /// Whose code runs, or ran last.
-    pub(super) current: Identity,
+    pub(super) current: Arc<Identity>,
     /// The number of the call under way; handles carry it, so that they die with their call.
     pub(super) call: u64,
     /// Whether `current` is an after hook, which may change the answer.
@@ -53,7 +52,7 @@ pub struct Guest {
 
 /// The store of one request and the instances in it.
 pub struct Sandbox {
-    engine: Engine,
+    engine: wasmtime::Engine,
     pub(super) store: Store<Guest>,
     instances: Vec<(usize, Instance)>,
 }
@@ -74,7 +73,9 @@ pub(super) struct OutOfMemory {
 impl Sandbox {
     /// A store for a request.
     pub fn new(engine: &Engine, guest: Guest) -> Self {
-        Self { engine: engine.clone(), store: fresh(engine, guest), instances: Vec::new() }
+        let engine = engine.wasmtime().clone();
+        let store = fresh(&engine, guest);
+        Self { engine, store, instances: Vec::new() }
     }
 
     /// The state.
@@ -95,7 +96,8 @@ impl Sandbox {
 
     /// Moves on to a fresh store, after a trap.
     pub(super) fn renew(&mut self) {
-        let mut guest = std::mem::take(self.store.data_mut());
+        let request = self.guest().request.clone();
+        let mut guest = std::mem::replace(self.store.data_mut(), Guest::new(request));
         self.instances.clear();
         guest.table = ResourceTable::new();
         guest.wasi.clear();
@@ -122,8 +124,8 @@ impl Sandbox {
     }
 }
 
-fn fresh(engine: &Engine, guest: Guest) -> Store<Guest> {
-    let mut store = Store::new(engine.wasmtime(), guest);
+fn fresh(engine: &wasmtime::Engine, guest: Guest) -> Store<Guest> {
+    let mut store = Store::new(engine, guest);
     store.limiter(|guest| guest);
     store.set_epoch_deadline(1);
     // At every tick a guest lets other requests run; a spinning one costs them little.
@@ -137,7 +139,21 @@ fn fresh(engine: &Engine, guest: Guest) -> Store<Guest> {
 impl Guest {
     /// The state of a request that was not bound to anything yet.
     pub fn new(request: Arc<Request>) -> Self {
-        Self { request, ..Self::default() }
+        Self {
+            request,
+            params: Vec::new(),
+            reply: None,
+            context: BTreeMap::new(),
+            bound: Bound::default(),
+            trace: Trace::default(),
+            current: Identity::nobody(),
+            call: 0,
+            may_change_reply: false,
+            deadline: None,
+            memory: Vec::new(),
+            table: ResourceTable::new(),
+            wasi: Vec::new(),
+        }
     }
 
     /// Fixes who runs next, and until when.

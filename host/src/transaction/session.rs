@@ -150,11 +150,6 @@ impl Session {
         self.actions.register(action)
     }
 
-    /// How many actions are registered.
-    pub fn registered(&self) -> usize {
-        self.actions.count()
-    }
-
     /// Asks for a rollback.
     pub fn mark_rollback(&mut self) {
         self.marked = true;

@@ -13,6 +13,7 @@ use crate::{
         error::{DbError, Kind},
         value::{Column, Execution, Rows, Value},
     },
+    message,
     transaction::{Action, Delivery, Session, Trace, session::SavepointId},
 };
 
@@ -226,16 +227,13 @@ impl Guest {
         delivery: Delivery,
     ) -> Result<(), DbError> {
         let (component, runs_actions) = (self.current.name.clone(), self.current.runs_actions);
-        let number = self.call;
-        let request = self.request.clone();
         let (session, _) = self.session(call)?;
         if !runs_actions {
             let message =
                 format!("component `{component}` registers the action `{name}` but does not export `actions`");
             return Err(DbError::new(Kind::Forbidden, message));
         }
-        // Unique by the request, and by what else it registers.
-        let id = format!("{}-{number}-{}", request.id, session.registered());
+        let id = message::new_id();
         session.register(Action { component, name: Arc::from(name), payload, on_commit, delivery, id })
     }
 }

@@ -1,0 +1,117 @@
+//! A request from its first hook to its reply, without HTTP: what a fresh sandbox costs, and what statements add.
+//!
+//! Needs the guests: `make bench` builds them.
+
+use std::{
+    future::pending,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use carya::{app, config, generation::Generation, lifecycle, message::Request};
+use divan::{Bencher, black_box};
+use http::{Method, Uri};
+use tokio::runtime::Runtime;
+
+const CONFIG: &str = r#"
+[database]
+url = "sqlite://bench.sqlite"
+[model]
+migrations = "migrations"
+[component.reads-only]
+path = "{guests}/reads-only.wasm"
+[component.probe]
+path = "{guests}/probe.wasm"
+[component.only-before]
+path = "{guests}/only-before.wasm"
+[component.only-after]
+path = "{guests}/only-after.wasm"
+[[route]]
+path = "/hello"
+component = "reads-only"
+[[route]]
+path = "/hooks"
+component = "reads-only"
+hooks = ["only-before", "only-after"]
+[[route]]
+path = "/probe"
+component = "probe"
+"#;
+
+fn main() {
+    divan::main();
+}
+
+/// An application in a folder of its own.
+struct Bench {
+    runtime: Runtime,
+    generation: Generation,
+    _folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::build().expect("the application cannot be built; run `make guests` first")
+    }
+
+    fn build() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let migrations = folder.path().join("migrations");
+        std::fs::create_dir(&migrations)?;
+        std::fs::write(
+            migrations.join("0001_bench.sql"),
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)
+             INSERT INTO t (name) SELECT 'name ' || i FROM n;",
+        )?;
+        let guests: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-examples/dist");
+        let text = CONFIG.replace("{guests}", &guests.display().to_string());
+        let config = config::parse(&text, &folder.path().join("carya.toml"), &Default::default())?;
+        let runtime = Runtime::new()?;
+        let generation = runtime.block_on(app::prepare(&config, app::assemble(&config)?))?;
+        Ok(Self { runtime, generation, _folder: folder })
+    }
+
+    /// Runs one request over and over.
+    fn run(&self, bencher: Bencher<'_, '_>, method: Method, uri: &'static str, body: &'static str) {
+        let request = || {
+            let uri = Uri::from_static(uri);
+            Arc::new(Request { method: method.clone(), uri, body: body.into(), id: "bench".into(), ..Request::default() })
+        };
+        let ended = self.runtime.block_on(lifecycle::run(&self.generation, request(), pending()));
+        assert!(ended.reply.status.is_success(), "{:?}", ended.failure);
+        bencher.with_inputs(request).bench_local_values(|request| {
+            black_box(self.runtime.block_on(lifecycle::run(&self.generation, request, pending())))
+        });
+    }
+}
+
+#[divan::bench]
+fn hello(bencher: Bencher<'_, '_>) {
+    Bench::new().run(bencher, Method::GET, "/hello", "");
+}
+
+#[divan::bench]
+fn hello_behind_two_hooks(bencher: Bencher<'_, '_>) {
+    Bench::new().run(bencher, Method::GET, "/hooks", "");
+}
+
+#[divan::bench]
+fn read_one_row(bencher: Bencher<'_, '_>) {
+    let script = "[{%22sql%22:%22SELECT%20name%20FROM%20t%20WHERE%20id=7%22,%22op%22:%22query_one%22}]";
+    let uri: &'static str = Box::leak(format!("/probe?script={script}").into_boxed_str());
+    Bench::new().run(bencher, Method::GET, uri, "");
+}
+
+#[divan::bench]
+fn read_hundred_rows_as_json(bencher: Bencher<'_, '_>) {
+    let script = "[{%22sql%22:%22SELECT%20*%20FROM%20t%20LIMIT%20100%22,%22op%22:%22query_json%22}]";
+    let uri: &'static str = Box::leak(format!("/probe?script={script}").into_boxed_str());
+    Bench::new().run(bencher, Method::GET, uri, "");
+}
+
+#[divan::bench]
+fn write_one_row(bencher: Bencher<'_, '_>) {
+    let script = r#"[{"sql":"UPDATE t SET name = ? WHERE id = 7","params":["x"],"op":"execute"}]"#;
+    Bench::new().run(bencher, Method::POST, "/probe", script);
+}
