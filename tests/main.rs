@@ -5,6 +5,10 @@
 
 mod config;
 mod contract;
-mod smoke;
+mod hooks;
+mod lifecycle;
+mod property;
+mod retries;
+mod script;
 mod support;
 mod tidy;

@@ -76,7 +76,13 @@ impl Bench {
     fn run(&self, bencher: Bencher<'_, '_>, method: Method, uri: &'static str, body: &'static str) {
         let request = || {
             let uri = Uri::from_static(uri);
-            Arc::new(Request { method: method.clone(), uri, body: body.into(), id: "bench".into(), ..Request::default() })
+            Arc::new(Request {
+                method: method.clone(),
+                uri,
+                body: body.into(),
+                id: "bench".into(),
+                ..Request::default()
+            })
         };
         let ended = self.runtime.block_on(lifecycle::run(&self.generation, request(), pending()));
         assert!(ended.reply.status.is_success(), "{:?}", ended.failure);

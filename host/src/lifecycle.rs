@@ -6,7 +6,7 @@
 //!                          | on-error, after (outside) | reply
 //! ```
 
-use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -50,7 +50,7 @@ pub async fn run(generation: &Generation, request: Arc<Request>, abandoned: impl
         sandbox: Sandbox::new(&generation.engine, Guest::new(request)),
         chain: &generation.global,
         handler: None,
-        reached: false,
+        reached: None,
         answered: false,
         failure: None,
     };
@@ -79,25 +79,39 @@ struct Life<'a> {
     sandbox: Sandbox,
     chain: &'a Chain,
     handler: Option<&'a Handler>,
-    /// The controller itself answered.
-    reached: bool,
+    /// The status that the controller itself answered; hooks may change what the client sees, and not this.
+    reached: Option<u16>,
     /// An on-error hook answered for the failure.
     answered: bool,
     failure: Option<Failure>,
 }
 
 impl<'a> Life<'a> {
-    /// Everything that a client's going away may cut off.
+    /// Everything that a client's going away may cut off. What stands inside the transaction is done again after a
+    /// conflict with another one.
     async fn until_the_verdict(&mut self) {
-        if let Some(access) = self.on_route().await
-            && self.start_and_route(access)
-            && self.before(self.chain.outside(), false).await
-        {
-            self.inside().await;
-        }
+        let entered = match self.on_route().await {
+            Some(access) => self.start_and_route(access) && self.before(self.chain.outside(), false).await,
+            None => false,
+        };
         let chain = self.chain;
-        self.on_error(chain.inside(), true).await;
-        self.after(chain.inside(), true).await;
+        let context = self.sandbox.guest().context.clone();
+        let retries = if entered { self.generation.retries } else { 0 };
+        for attempt in 0.. {
+            if entered {
+                self.inside().await;
+            }
+            // Hooks hear of the last attempt only; and they too may meet a conflict.
+            if attempt == retries || !self.had_conflict() {
+                self.on_error(chain.inside(), true).await;
+                self.after(chain.inside(), true).await;
+            }
+            if attempt == retries || !self.had_conflict() {
+                return;
+            }
+            self.retry(attempt).await;
+            self.sandbox.guest().context.clone_from(&context);
+        }
     }
 
     /// The on-route hooks. Some, with what a hook said of the access mode, if the request goes on.
@@ -169,43 +183,43 @@ impl<'a> Life<'a> {
         true
     }
 
-    /// What stands inside the transaction, done again in fresh instances after a conflict with another transaction.
+    /// Before hooks inside the transaction, the controller, and the encoding of its answer.
     async fn inside(&mut self) {
         let Some(handler) = self.handler else { return };
-        let context = self.sandbox.guest().context.clone();
-        for attempt in 0.. {
-            if self.before(handler.chain.inside(), true).await {
-                match self.sandbox.controller(&handler.controller).await {
-                    Ok(response) => self.reached = self.answer(response).await,
-                    Err(error) => drop(self.fail_call(&error)),
+        if self.before(handler.chain.inside(), true).await {
+            match self.sandbox.controller(&handler.controller).await {
+                Ok(response) => {
+                    let status = response.status;
+                    self.reached = self.answer(response).await.then_some(status);
                 }
+                Err(error) => drop(self.fail_call(&error)),
             }
-            if attempt >= self.generation.retries || !self.retry(handler).await {
-                return;
-            }
-            self.sandbox.guest().context = context.clone();
         }
     }
 
-    /// Goes back to before the first statement, if another transaction was in the way.
-    async fn retry(&mut self, handler: &Handler) -> bool {
+    /// Whether another transaction was in the way of this one.
+    fn had_conflict(&mut self) -> bool {
+        match &self.sandbox.guest().bound {
+            Bound::Started(started) => started.session().had_conflict() && started.session().doom().is_some(),
+            _ => false,
+        }
+    }
+
+    /// Goes back to before the first statement, in fresh instances, after a while.
+    async fn retry(&mut self, attempt: u32) {
         let database = self.generation.database.clone();
         let guest = self.sandbox.guest();
-        let had_conflict =
-            guest.bound.session().is_some_and(|session| session.had_conflict() && session.doom().is_some());
         guest.bound = match std::mem::take(&mut guest.bound) {
-            Bound::Started(started) if had_conflict => Bound::Started(started.retry(database, &mut guest.trace).await),
-            bound => {
-                guest.bound = bound;
-                return false;
-            }
+            Bound::Started(started) => Bound::Started(started.retry(database, &mut guest.trace).await),
+            bound => bound,
         };
         guest.reply = None;
-        (self.failure, self.reached) = (None, false);
-        for component in handler.chain.inside().iter().chain([&handler.controller]) {
+        (self.failure, self.reached, self.answered) = (None, None, false);
+        let controller = self.handler.map(|handler| &handler.controller);
+        for component in self.chain.inside().iter().chain(controller) {
             self.sandbox.forget(component);
         }
-        true
+        tokio::time::sleep(back_off(attempt)).await;
     }
 
     /// On-error hooks of one side, until one answers. Its answer changes what the client sees and nothing else.
@@ -272,8 +286,8 @@ impl<'a> Life<'a> {
         let session = started.session();
         let verdict = verdict::decide(&Facts {
             failed: self.failure.is_some(),
-            reached: self.reached,
-            status: self.sandbox.guest().reply.as_ref().map_or(0, |reply| reply.status.as_u16()),
+            reached: self.reached.is_some(),
+            status: self.reached.unwrap_or_default(),
             commit_on: self.handler.map_or(&NO_STATUS, |handler| &handler.commit_on),
             rollback_on_redirect: self.handler.is_some_and(|handler| handler.rollback_on_redirect),
             doomed: session.doom().is_some(),
@@ -332,4 +346,10 @@ impl<'a> Life<'a> {
     fn id(&mut self) -> &str {
         &self.sandbox.guest().request.id
     }
+}
+
+/// How long to wait before another attempt: longer each time, and not as long as the other one that was in the way.
+fn back_off(attempt: u32) -> Duration {
+    let most = 10_000 << attempt.min(6);
+    Duration::from_micros(most / 2 + getrandom::u64().unwrap_or_default() % (most / 2))
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use deadpool::managed::Object;
 use futures_util::StreamExt;
 use sqlx::{
-    AssertSqlSafe, Either, Executor, SqlSafeStr, Statement as _,
+    AssertSqlSafe, Connection as _, Either, Executor, SqlSafeStr, Statement as _,
     sqlite::{SqliteConnection, SqliteRow},
 };
 
@@ -218,21 +218,18 @@ impl Connection {
             tracing::info!(target: "carya::sql", %sql, rows, affected = done.rows_affected, ?took, "statement");
         }
         let slot = self.slot()?;
+        if result.is_err() {
+            // Perhaps cut off in the middle: the connection's thread stops stepping before it answers this.
+            slot.connection.ping().await.map_err(failed)?;
+        }
         if slot.barrier.transaction_ended() {
             // `running` stays set: the connection will be closed.
-            return Err(DbError::new(Kind::Lost, "the statement ended the transaction"));
+            let ended = || DbError::new(Kind::Other, "the statement ended the transaction");
+            return Err(result.err().unwrap_or_else(ended));
         }
-        match result {
-            Err(error) if error.kind == Kind::Limit && error.code.is_none() => {
-                // Cut off in the middle; the connection's thread may still be stepping with the barrier up.
-                Err(error)
-            }
-            result => {
-                slot.barrier.dismiss();
-                self.running = false;
-                result.map(|()| done).map_err(|error| self.in_context(error))
-            }
-        }
+        slot.barrier.dismiss();
+        self.running = false;
+        result.map(|()| done).map_err(|error| self.in_context(error))
     }
 
     /// The authorizer only says "not authorized"; which handle was used tells what that means.

@@ -1,0 +1,258 @@
+//! What hooks get and what they can and cannot change: handles, the access mode, the answer, the verdict.
+
+use serde_json::{Value as Json, json};
+
+use super::{components, global, route};
+use crate::{
+    script::{answer, fail, insert, marks, play, start, swallowed},
+    support::{Answer, App, Result},
+};
+
+const INSIDE: &str = "hook@100";
+const OUTSIDE: &str = "hook@99";
+
+/// An application with the one hook `hook`.
+async fn with_hook(guest: &str, settings: &str, place: &str) -> Result<App> {
+    start(&(components(&[("hook", guest, settings)]) + &global(&[place]) + &route("/", ""))).await
+}
+
+/// Posts a script that leaves the mark `m`; true if it is there afterwards. A hook's mark is `h`.
+async fn post(app: &App, script: &[Json]) -> Result<(Answer, String)> {
+    let answer = play(app, "POST", "/", &json!([&[insert("m")], script].concat())).await?;
+    let left = marks(app).await?;
+    assert_eq!(answer.events().contains(&"commit".to_owned()), !left.is_empty(), "{:?}: {left}", answer.events());
+    Ok((answer, left))
+}
+
+#[tokio::test]
+async fn hooks_inside_get_a_handle() -> Result {
+    let after = "after = \"header\"";
+    for (place, method, mark) in [
+        (INSIDE, "GET", "hook:reader"),
+        (INSIDE, "POST", "hook:writer"),
+        (OUTSIDE, "GET", "hook:none"),
+        (OUTSIDE, "POST", "hook:none"),
+    ] {
+        let app = with_hook("only-after", after, place).await?;
+        let answer = app.ask(method, "/").await?;
+        assert_eq!((answer.status, answer.header("x-after")), (200, mark), "{method} {place}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_transaction_stands_where_it_is_configured() -> Result {
+    let hook = components(&[("hook", "only-after", "after = \"header\"")]);
+    for (priority, mark) in [(50, "hook:writer"), (51, "hook:none")] {
+        let transaction = format!("[transaction]\npriority = {priority}\n");
+        let app = start(&(transaction + &hook + &global(&["hook@50"]) + &route("/", ""))).await?;
+        assert_eq!(app.post("/", "[]").await?.header("x-after"), mark, "{priority}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_hook_writes_in_the_transaction_of_the_request() -> Result {
+    let sql = "sql = \"INSERT INTO marks VALUES ('h')\"";
+    for phase in ["before", "after"] {
+        let app = with_hook("trace-hook", &format!("{phase} = \"write\", {sql}"), INSIDE).await?;
+        assert_eq!(post(&app, &[fail()]).await?.1, "", "{phase}");
+        assert_eq!(post(&app, &[answer(409)]).await?.1, "", "{phase}");
+        assert_eq!(post(&app, &[]).await?.1, "h m", "{phase}");
+    }
+    let app = with_hook("trace-hook", &format!("on_error = \"write\", {sql}"), INSIDE).await?;
+    assert_eq!(post(&app, &[fail()]).await?.1, "");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_failed_statement_of_a_hook_dooms() -> Result {
+    let sql = "sql = \"INSERT INTO marks VALUES (NULL)\"";
+    for phase in ["before", "after"] {
+        let app = with_hook("trace-hook", &format!("{phase} = \"write\", {sql}"), INSIDE).await?;
+        let (answer, left) = post(&app, &[]).await?;
+        assert_eq!((answer.status, left.as_str()), (500, ""), "{phase}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_on_route_hook_overrides_the_access_mode() -> Result {
+    let with =
+        |mode: &'static str| async move { with_hook("only-on-route", &format!("on_route = {mode:?}"), INSIDE).await };
+    let table = [
+        ("read-write", "GET", "on_route:hook, start, inside, commit, clear"),
+        ("read-only", "POST", "on_route:hook, start_read_only, inside, clear"),
+        ("none", "POST", "on_route:hook, inside, clear"),
+        ("none", "GET", "on_route:hook, inside, clear"),
+    ];
+    for (mode, method, steps) in table {
+        let app = with(mode).await?;
+        let answer = play(&app, method, "/", &json!([])).await?;
+        assert_eq!((answer.status, answer.steps().as_str()), (200, steps), "{mode} {method}");
+    }
+    let written = play(&with("read-write").await?, "GET", "/", &json!([insert("m")])).await?;
+    assert_eq!(written.status, 200, "{}", written.text());
+    let app = with("read-only").await?;
+    let refused = play(&app, "POST", "/", &json!([insert("m")])).await?;
+    assert_eq!((refused.status, marks(&app).await?.as_str()), (500, ""));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_access_mode_that_the_controller_does_not_serve() -> Result {
+    let hook = components(&[("hook", "only-on-route", "on_route = \"read-write\"")]) + &global(&["hook"]);
+    let reader = r#"
+        [component.reader]
+        path = "{guest:reads-only}"
+        [[route]]
+        path = "/"
+        component = "reader"
+    "#;
+    let answer = start(&(hook + reader)).await?.get("/").await?;
+    assert_eq!((answer.status, answer.steps().as_str()), (500, "on_route:hook, start, rollback, clear"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_on_route_hook_answers() -> Result {
+    let app = with_hook("only-on-route", "on_route = \"answer\"", INSIDE).await?;
+    for path in ["/", "/nowhere"] {
+        let answer = app.post(path, "[]").await?;
+        assert_eq!((answer.status, answer.steps().as_str()), (200, "on_route:hook, clear"), "{path}");
+        assert_eq!(answer.text(), "on_route", "{path}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_before_hook_answers_on_either_side() -> Result {
+    for place in [INSIDE, OUTSIDE] {
+        let app = with_hook("only-before", "before = \"answer-200\"", place).await?;
+        let (answer, left) = post(&app, &[]).await?;
+        assert_eq!((answer.status, answer.text().as_str(), left.as_str()), (200, "before", ""), "{place}");
+        assert_eq!(answer.steps(), "start, before:hook, rollback, clear", "{place}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_hook_marks_for_rollback() -> Result {
+    let app = with_hook("only-before", "before = \"mark-rollback\"", INSIDE).await?;
+    let (answer, left) = post(&app, &[]).await?;
+    assert_eq!((answer.status, left.as_str()), (200, ""));
+    assert_eq!(answer.steps(), "start, before:hook, inside, rollback, clear");
+    Ok(())
+}
+
+#[tokio::test]
+async fn hooks_hand_on_through_the_context() -> Result {
+    let hooks =
+        components(&[("a", "only-before", "before = \"context\""), ("b", "only-before", "before = \"context\"")]);
+    let app = start(&(hooks + &global(&["a@1", "b@100"]) + &route("/", ""))).await?;
+    let script = json!([{ "echo": true, "context": ["before", "other"] }]);
+    for (method, marks) in [("POST", "a:none b:writer"), ("GET", "a:none b:reader")] {
+        let answer = play(&app, method, "/", &script).await?.json()?;
+        assert_eq!(answer[0]["context"], json!({ "before": marks, "other": null }), "{method}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_outer_after_hook_that_fails_changes_nothing() -> Result {
+    for how in ["fail", "panic"] {
+        let app = with_hook("only-after", &format!("after = {how:?}"), OUTSIDE).await?;
+        let (answer, left) = post(&app, &[]).await?;
+        assert_eq!((answer.status, left.as_str()), (200, "m"), "{how}");
+        assert_eq!(answer.steps(), "start, inside, commit, clear, after:hook", "{how}");
+        app.log.wait_for("an after hook outside the transaction failed").await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_hook_that_panics() -> Result {
+    let table = [
+        ("on_route", INSIDE, 500, "", "on_route:hook, on_error:hook, after:hook, clear"),
+        ("before", INSIDE, 500, "", "on_route:hook, start, before:hook, on_error:hook, after:hook, rollback, clear"),
+        ("before", OUTSIDE, 500, "", "on_route:hook, start, before:hook, rollback, clear, on_error:hook, after:hook"),
+        ("after", INSIDE, 500, "", "on_route:hook, start, before:hook, after:hook, rollback, clear"),
+        ("after", OUTSIDE, 200, "m", "on_route:hook, start, before:hook, inside, commit, clear, after:hook"),
+    ];
+    for (phase, place, status, left, steps) in table {
+        let app = with_hook("trace-hook", &format!("{phase} = \"panic\""), place).await?;
+        let (answer, found) = post(&app, &[]).await?;
+        assert_eq!((answer.status, answer.steps().as_str()), (status, steps), "{phase} {place}");
+        assert_eq!(found, left, "{phase} {place}");
+    }
+    for place in [INSIDE, OUTSIDE] {
+        let app = with_hook("only-on-error", "on_error = \"panic\"", place).await?;
+        let (answer, left) = post(&app, &[fail()]).await?;
+        assert_eq!((answer.status, left.as_str()), (500, ""), "on_error {place}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_after_hook_changes_the_answer_and_not_the_verdict() -> Result {
+    for place in [INSIDE, OUTSIDE] {
+        let app = with_hook("only-after", "after = \"rewrite\"", place).await?;
+        for status in [404, 409, 503] {
+            let (answer, left) = post(&app, &[answer(status)]).await?;
+            assert_eq!((answer.status, left.as_str()), (203, ""), "{place} {status}: rolled back all the same");
+        }
+        let (answer, left) = post(&app, &[json!({ "answer": { "text": "small" } })]).await?;
+        assert_eq!((answer.status, answer.text().as_str(), left.as_str()), (203, "SMALL", "m"), "{place}");
+        assert_eq!(answer.header("x-inside"), "", "{place}: the header is taken away");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_after_hook_sets_no_header_that_it_may_not() -> Result {
+    let app = with_hook("only-after", "after = \"bad-header\"", INSIDE).await?;
+    let (answer, left) = post(&app, &[]).await?;
+    assert_eq!((answer.status, left.as_str()), (200, "m"));
+    assert_eq!(answer.header("x-refused"), "bad name,x-bad,content-length,connection");
+    Ok(())
+}
+
+#[tokio::test]
+async fn on_error_hooks_are_told_what_failed() -> Result {
+    for (place, handle) in [(INSIDE, "writer"), (OUTSIDE, "none")] {
+        let app = with_hook("only-on-error", "on_error = \"tell\"", place).await?;
+        let table = [
+            (fail(), "500 Fault::Guest"),
+            (json!({ "panic": true }), "500 Fault::Guest"),
+            (json!({ "answer": { "status": 42 } }), "500 Fault::Guest"),
+        ];
+        for (step, told) in table {
+            let (answer, left) = post(&app, &[step]).await?;
+            assert_eq!((answer.status, left.as_str()), (200, ""), "{place}");
+            assert_eq!(answer.text(), format!("{told} hook:{handle}"), "{place}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_outer_on_error_hook_answers_what_only_the_verdict_found() -> Result {
+    let app = with_hook("only-on-error", "on_error = \"tell\"", OUTSIDE).await?;
+    let (answer, left) = post(&app, &[swallowed()]).await?;
+    assert_eq!((answer.status, left.as_str()), (200, ""));
+    assert_eq!(answer.text(), "500 Fault::Database hook:none");
+    assert_eq!(answer.steps(), "start, rollback, clear, on_error:hook");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_kept_handle_is_dead() -> Result {
+    for (place, kept) in [(INSIDE, "lost"), (OUTSIDE, "nothing")] {
+        let app = with_hook("keeper", "", place).await?;
+        for method in ["GET", "POST"] {
+            let answer = app.ask(method, "/").await?;
+            assert_eq!((answer.status, answer.header("x-kept")), (200, kept), "{method} {place}");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! Actions that must not be lost: recorded in the transaction they belong to, and run until they succeed.
+
+use std::{path::Path, time::Duration};
+
+use serde_json::{Value as Json, json};
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use tempfile::TempDir;
+
+use super::expect;
+use crate::{
+    script::{fail, start, start_again},
+    support::{App, PATIENCE, Result},
+};
+
+const ROUTE: &str = r#"
+    [[route]]
+    path = "/"
+    component = "probe"
+"#;
+
+fn durable(name: &str, payload: &str) -> Json {
+    json!({ "after_commit": name, "payload": payload, "delivery": "at-least-once" })
+}
+
+async fn recorded(app: &App) -> Result<i64> {
+    app.number("SELECT count(*) FROM carya_outbox").await
+}
+
+/// Waits for the host to write down or to strike out an action, of which the log says nothing.
+async fn until_recorded(app: &App, count: i64) -> Result {
+    let counting = async {
+        while recorded(app).await? != count {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Result::Ok(())
+    };
+    tokio::time::timeout(PATIENCE, counting).await?
+}
+
+/// Makes all recorded actions due at once, with another payload.
+async fn make_due(folder: &Path, payload: &str) -> Result {
+    let options = SqliteConnectOptions::new().filename(folder.join("app.sqlite"));
+    let mut database = SqliteConnection::connect_with(&options).await?;
+    sqlx::query("UPDATE carya_outbox SET due_at = 0, payload = ?").bind(payload).execute(&mut database).await?;
+    Ok(database.close().await?)
+}
+
+/// Starts again in the folder of a host that was killed, and waits for what is said to be done.
+async fn deliver(folder: TempDir, said: &str) -> Result {
+    make_due(folder.path(), "1").await?;
+    let app = start_again(folder, ROUTE).await?;
+    app.log.wait_for(said).await?;
+    until_recorded(&app, 0).await
+}
+
+#[tokio::test]
+async fn a_durable_action_is_struck_out_when_it_has_run() -> Result {
+    let app = start(ROUTE).await?;
+    expect(&app, "durable", "POST /", &[durable("one", "")], 200, "start, inside, commit, one, clear").await?;
+    assert_eq!(recorded(&app).await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_durable_action_goes_with_its_transaction() -> Result {
+    let app = start(ROUTE).await?;
+    expect(&app, "durable", "POST /", &[durable("no", ""), fail()], 500, "start, rollback, clear").await?;
+    let savepoint = json!({ "savepoint": [durable("no", "")], "end": "rollback" });
+    expect(&app, "durable", "POST /", &[savepoint], 200, "start, inside, commit, clear").await?;
+    assert_eq!(recorded(&app).await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_durable_action_that_failed_is_run_again() -> Result {
+    let app = start(ROUTE).await?;
+    let script = [durable("fail-once", "")];
+    expect(&app, "durable", "POST /", &script, 200, "start, inside, commit, fail-once, clear").await?;
+    assert_eq!(recorded(&app).await?, 1);
+    deliver(app.kill().await?, "action fail-once 1").await
+}
+
+#[tokio::test]
+async fn a_durable_action_outlives_a_host_that_is_killed_before_it_ran() -> Result {
+    let app = start(ROUTE).await?;
+    let request = app.request("POST", "/").body(json!([durable("sleep", "60000")]).to_string());
+    let asking = tokio::spawn(request.send());
+    until_recorded(&app, 1).await?;
+    let folder = app.kill().await?;
+    assert!(asking.await?.is_err(), "nobody answers");
+    deliver(folder, "action sleep 1").await
+}
+
+#[tokio::test]
+async fn clients_that_repeat_a_request_id_do_not_meet() -> Result {
+    let app = start(ROUTE).await?;
+    for count in 1..=2 {
+        let request = app.request("POST", "/").header("x-request-id", "same");
+        let response = request.body(json!([durable("fail", "")]).to_string()).send().await?;
+        assert_eq!((response.status().as_u16(), recorded(&app).await?), (200, count));
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! Failed statements inside the transaction: what they doom, and what goes back before them.
+
+use serde_json::{Value as Json, json};
+
+use super::{expect, expect_next};
+use crate::{
+    script::{after_commit, after_rollback, answer, broken, insert, marks, play, start, start_with, swallowed},
+    support::Result,
+};
+
+const ROUTE: &str = r#"
+    [[route]]
+    path = "/"
+    component = "probe"
+"#;
+const COMMITTED: &str = "start, inside, commit, clear";
+const ROLLED_BACK: &str = "start, rollback, clear";
+
+fn savepoint(steps: Json, end: &str) -> Json {
+    json!({ "savepoint": steps, "end": end })
+}
+
+#[tokio::test]
+async fn a_failed_statement_dooms() -> Result {
+    let app = start(ROUTE).await?;
+    let forbidden = json!({ "sql": "COMMIT", "swallow": true });
+    let unknown = json!({ "sql": "SELECT * FROM no_such_table", "swallow": true });
+    for failed in [broken(), swallowed(), forbidden, unknown] {
+        expect(&app, "doom", "POST /", &[failed], 500, ROLLED_BACK).await?;
+    }
+    // The guest's own bad news are good enough.
+    expect(&app, "doom", "POST /", &[swallowed(), answer(409)], 409, "start, inside, rollback, clear").await?;
+    expect(&app, "doom", "POST /", &[swallowed(), answer(302)], 500, ROLLED_BACK).await
+}
+
+#[tokio::test]
+async fn the_log_says_what_doomed() -> Result {
+    let app = start(ROUTE).await?;
+    expect(&app, "doom", "POST /", &[swallowed()], 500, ROLLED_BACK).await?;
+    let line = app.log.wait_for("a failed statement was left standing").await?;
+    assert_eq!(line["fault"], "database", "{line}");
+    assert!(line["message"].as_str().is_some_and(|message| message.contains("NOT NULL")), "{line}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_doomed_transaction_takes_no_statement() -> Result {
+    let app = start(ROUTE).await?;
+    let script = json!([swallowed(), { "sql": "SELECT 1", "swallow": true }, answer(409)]);
+    assert_eq!(play(&app, "POST", "/", &script).await?.status, 409);
+    let script = json!([swallowed(), { "sql": "SELECT 1", "swallow": true }, { "mark_rollback": true }]);
+    let answer = play(&app, "POST", "/", &script).await?;
+    let results = answer.json()?;
+    assert_eq!(results[0]["error"]["kind"], "constraint", "{results}");
+    assert_eq!(results[1]["error"]["kind"], "other", "{results}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_savepoint_that_is_rolled_back_lifts_the_doom() -> Result {
+    let app = start(ROUTE).await?;
+    let table = [
+        (savepoint(json!([swallowed()]), "rollback"), 200, COMMITTED),
+        (savepoint(json!([insert("n"), swallowed()]), "rollback"), 200, COMMITTED),
+        (savepoint(json!([swallowed()]), "drop"), 500, ROLLED_BACK),
+        (savepoint(json!([swallowed()]), "leak"), 500, ROLLED_BACK),
+        (savepoint(json!([savepoint(json!([swallowed()]), "drop")]), "rollback"), 200, COMMITTED),
+        (savepoint(json!([savepoint(json!([swallowed()]), "leak")]), "rollback"), 200, COMMITTED),
+        (savepoint(json!([savepoint(json!([swallowed()]), "rollback")]), "drop"), 200, COMMITTED),
+        (savepoint(json!([insert("n")]), "rollback"), 200, COMMITTED),
+    ];
+    for (step, status, steps) in table {
+        expect_next(&app, "savepoint", "POST /", &[step], status, steps).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_savepoint_keeps_what_is_not_rolled_back() -> Result {
+    let app = start(ROUTE).await?;
+    let inner = savepoint(json!([insert("b"), savepoint(json!([insert("c")]), "rollback"), insert("d")]), "drop");
+    let script = json!([insert("a"), inner, savepoint(json!([insert("e")]), "leak"), insert("f")]);
+    let answer = play(&app, "POST", "/", &script).await?;
+    assert_eq!((answer.status, answer.steps().as_str()), (200, COMMITTED), "{}", answer.text());
+    assert_eq!(marks(&app).await?, "a b d e f");
+    Ok(())
+}
+
+#[tokio::test]
+async fn actions_go_with_their_savepoint() -> Result {
+    let app = start(ROUTE).await?;
+    let script = [
+        after_commit("one"),
+        savepoint(json!([after_commit("two"), savepoint(json!([after_commit("three")]), "drop")]), "rollback"),
+        savepoint(json!([after_commit("four")]), "drop"),
+    ];
+    expect(&app, "actions", "POST /", &script, 200, "start, inside, commit, one, four, clear").await?;
+    let script = [savepoint(json!([after_rollback("one")]), "rollback"), after_rollback("two"), answer(400)];
+    expect_next(&app, "actions", "POST /", &script, 400, "start, inside, rollback, two, clear").await
+}
+
+#[tokio::test]
+async fn a_result_that_is_too_large_can_be_gone_back_before() -> Result {
+    let app = start_with(ROUTE, &[("CARYA_DATABASE__MAX_ROWS", "3")]).await?;
+    let large = json!({ "sql": "VALUES (1), (2), (3), (4)", "swallow": true });
+    expect(&app, "limit", "POST /", std::slice::from_ref(&large), 500, ROLLED_BACK).await?;
+    expect(&app, "limit", "POST /", &[savepoint(json!([large]), "rollback")], 200, COMMITTED).await
+}
+
+#[tokio::test]
+async fn a_statement_that_takes_too_long_can_be_gone_back_before() -> Result {
+    let app = start_with(ROUTE, &[("CARYA_DATABASE__STATEMENT_TIMEOUT", "100ms")]).await?;
+    let numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)";
+    let reading = json!({ "sql": format!("{numbers} SELECT count(*) FROM n"), "swallow": true });
+    expect(&app, "timeout", "POST /", std::slice::from_ref(&reading), 500, ROLLED_BACK).await?;
+    expect(&app, "timeout", "POST /", &[savepoint(json!([reading]), "rollback")], 200, COMMITTED).await?;
+    // SQLite undoes the whole transaction when it stops a statement that writes: there is nothing to go back to.
+    let writing = json!({ "sql": format!("{numbers} INSERT INTO marks SELECT i FROM n"), "swallow": true });
+    let mut savepoint = savepoint(json!([writing]), "rollback");
+    savepoint["swallow"] = true.into();
+    expect_next(&app, "timeout", "POST /", &[savepoint, insert("lost")], 500, ROLLED_BACK).await
+}
+
+#[tokio::test]
+async fn a_marked_transaction_rolls_back_and_the_answer_stays() -> Result {
+    let app = start(ROUTE).await?;
+    let mark = json!({ "mark_rollback": true });
+    let script = [mark.clone(), after_commit("no"), after_rollback("yes")];
+    expect(&app, "mark", "POST /", &script, 200, "start, inside, rollback, yes, clear").await?;
+    // A savepoint does not take it back.
+    let script = [savepoint(json!([mark]), "rollback")];
+    expect(&app, "mark", "POST /", &script, 200, "start, inside, rollback, clear").await
+}

@@ -1,0 +1,144 @@
+//! How a transaction begins and ends when the database does not play along: the rows PX-10, PX-11, PX-12.
+
+use serde_json::json;
+use sqlx::{Connection, SqliteConnection};
+
+use super::{expect, expect_next};
+use crate::{
+    script::{after_commit, after_rollback, insert, marks, play, start, start_on, start_with},
+    support::{App, Result},
+};
+
+const ROUTE: &str = r#"
+    [[route]]
+    path = "/"
+    component = "probe"
+"#;
+
+/// An application whose table refuses, when it is committed, a note without its mark.
+async fn with_late_constraint(config: &str) -> Result<App> {
+    let table = "CREATE TABLE marks (mark TEXT PRIMARY KEY NOT NULL);
+        CREATE TABLE notes (mark TEXT REFERENCES marks (mark) DEFERRABLE INITIALLY DEFERRED)";
+    start_on(table, &format!("{ROUTE}{config}")).await
+}
+
+/// Another client that holds the write lock until it is dropped.
+async fn lock(app: &App) -> Result<SqliteConnection> {
+    let mut other = app.database().await?;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await?;
+    Ok(other)
+}
+
+#[tokio::test]
+async fn px_10_the_commit_fails() -> Result {
+    let app = with_late_constraint("").await?;
+    let note = json!({ "sql": "INSERT INTO notes VALUES ('nowhere')", "op": "execute" });
+    let script = [note, after_commit("no"), after_rollback("three")];
+    expect(&app, "PX-10", "POST /", &script, 500, "start, rollback, three, clear").await?;
+    assert_eq!(app.number("SELECT count(*) FROM notes").await?, 0);
+    let line = app.log.wait_for("the commit failed").await?;
+    assert_eq!(line["fault"], "database", "{line}");
+    expect(&app, "PX-10, the next", "POST /", &[], 200, "start, inside, commit, clear").await
+}
+
+#[tokio::test]
+async fn px_11_the_rollback_fails() -> Result {
+    let app = start_with(ROUTE, &[("CARYA_DATABASE__ECHO_POOL", "true")]).await?;
+    let opened = || {
+        let lines = app.log.lines();
+        lines.iter().filter(|line| line["message"] == "connection opened").count()
+    };
+    // It ends the transaction behind the host's back.
+    let end = |swallow: bool| json!({ "sql": "INSERT OR ROLLBACK INTO marks VALUES (NULL)", "op": "execute", "swallow": swallow });
+    for script in [
+        vec![end(false)],
+        vec![end(true)],
+        vec![end(true), insert("outside")],
+        vec![json!({ "savepoint": [end(true)], "end": "rollback", "swallow": true })],
+        vec![json!({ "savepoint": [end(true)], "end": "rollback", "swallow": true }), insert("outside")],
+        vec![json!({ "savepoint": [end(true)], "end": "drop" }), insert("outside")],
+    ] {
+        let before = opened();
+        let script = [vec![insert("m"), after_rollback("three")], script].concat();
+        let answer = play(&app, "POST", "/", &json!(script)).await?;
+        assert_eq!(answer.steps(), "start, rollback, three, clear", "PX-11 {script:?}");
+        assert!(answer.status >= 500, "PX-11 {script:?}: {}", answer.text());
+        assert_eq!(marks(&app).await?, "", "PX-11 {script:?}");
+        expect_next(&app, "PX-11, the next", "POST /", &[], 200, "start, inside, commit, clear").await?;
+        sqlx::query("DELETE FROM marks").execute(&mut app.database().await?).await?;
+        assert_eq!(opened(), before + 1, "PX-11 {script:?}: the connection was lent again");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn px_11_the_first_error_stays_the_answer() -> Result {
+    let app = start(ROUTE).await?;
+    let end = json!({ "sql": "INSERT OR ROLLBACK INTO marks VALUES (NULL)", "op": "execute" });
+    expect(&app, "PX-11", "POST /", &[end], 500, "start, rollback, clear").await?;
+    app.log.wait_for("NOT NULL constraint failed").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn px_12_another_process_holds_the_lock() -> Result {
+    let env = [("CARYA_DATABASE__BUSY_TIMEOUT", "20ms"), ("CARYA_TRANSACTION__RETRIES", "0")];
+    let app = start_with(ROUTE, &env).await?;
+    let other = lock(&app).await?;
+    for script in [json!([insert("m")]), json!([{ "sql": "SELECT 1", "swallow": true }])] {
+        let answer = play(&app, "POST", "/", &script).await?;
+        assert_eq!((answer.status, answer.steps().as_str()), (503, "start, rollback, clear"), "PX-12 {script}");
+        assert_eq!(answer.header("retry-after"), "1", "PX-12 {script}");
+        assert!(answer.events().contains(&"begin".to_owned()), "PX-12 {script}");
+    }
+    expect(&app, "PX-12, reading", "GET /", &[json!({ "sql": "SELECT 1" })], 200, "start_read_only, inside, clear")
+        .await?;
+    other.close().await?;
+    expect(&app, "PX-12, later", "POST /", &[], 200, "start, inside, commit, clear").await
+}
+
+#[tokio::test]
+async fn px_12_no_connection_becomes_free_in_time() -> Result {
+    let app = start_with(ROUTE, &[("CARYA_DATABASE__ACQUIRE_TIMEOUT", "400ms")]).await?;
+    let slow = json!([insert("slow"), { "log": "I have the writer" }, { "sleep_ms": 1200 }]);
+    let waiting = async {
+        app.log.wait_for("I have the writer").await?;
+        play(&app, "POST", "/", &json!([insert("m")])).await
+    };
+    let (slow, answer) = tokio::try_join!(play(&app, "POST", "/", &slow), waiting)?;
+    assert_eq!((answer.status, answer.steps().as_str()), (503, "start, rollback, clear"), "PX-12");
+    assert_eq!(answer.header("retry-after"), "1", "PX-12");
+    assert_eq!((slow.status, marks(&app).await?.as_str()), (200, "slow"), "PX-12: the one who had it");
+    Ok(())
+}
+
+#[tokio::test]
+async fn px_12_a_request_without_statements_needs_no_connection() -> Result {
+    let app = start_with(ROUTE, &[("CARYA_DATABASE__BUSY_TIMEOUT", "20ms")]).await?;
+    let _other = lock(&app).await?;
+    let answer = play(&app, "POST", "/", &json!([after_commit("one")])).await?;
+    assert_eq!(answer.events().join(", "), "start, controller:probe, commit, after_commit:one, clear", "PX-12");
+    assert_eq!(answer.status, 200, "PX-12");
+    Ok(())
+}
+
+#[tokio::test]
+async fn px_10_hooks_outside_hear_of_a_commit_that_failed() -> Result {
+    let hook = r#"
+        [component.hook]
+        path = "{guest:trace-hook}"
+        settings = { on_error = "tell", after = "header" }
+        [[hook]]
+        component = "hook"
+        priority = 1
+    "#;
+    let app = with_late_constraint(hook).await?;
+    let script = json!([{ "sql": "INSERT INTO notes VALUES ('nowhere')", "op": "execute" }]);
+    let answer = play(&app, "POST", "/", &script).await?;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "500 Fault::Database hook:none"), "PX-10");
+    assert_eq!(answer.header("x-after"), "hook:none", "PX-10");
+    let steps = "on_route:hook, start, before:hook, rollback, clear, on_error:hook, after:hook";
+    assert_eq!(answer.steps(), steps, "PX-10");
+    assert_eq!(app.number("SELECT count(*) FROM notes").await?, 0, "PX-10");
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! Requests that are cut off: the row PX-18. Whatever ends them before the commit began rolls them back.
+
+use serde_json::json;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+use crate::{
+    script::{insert, marks, play, start, start_with},
+    support::{App, Result},
+};
+
+const ROUTES: &str = r#"
+    [[route]]
+    path = "/"
+    component = "probe"
+    [component.faulty]
+    path = "{guest:faulty}"
+    memory = "16MiB"
+    timeout = "500ms"
+    [component.writer]
+    path = "{guest:only-before}"
+    settings = { before = "write", sql = "INSERT INTO marks VALUES ('m')" }
+    [[route]]
+    path = "/{what}"
+    methods = ["POST"]
+    component = "faulty"
+    hooks = ["writer"]
+"#;
+
+/// Leaves a mark, says so in the log, and takes its time.
+fn slow() -> serde_json::Value {
+    json!([insert("m"), { "log": "it is written" }, { "sleep_ms": 60_000 }])
+}
+
+/// A statement that never ends by itself.
+const ENDLESS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+
+/// Sends a request and goes away once the guest has said that its mark is written.
+async fn go_away(app: &App, script: &serde_json::Value) -> Result {
+    let body = script.to_string();
+    let head = format!("POST / HTTP/1.1\r\nhost: carya\r\ncontent-length: {}\r\n\r\n", body.len());
+    let mut client = TcpStream::connect(app.address()).await?;
+    client.write_all((head + &body).as_bytes()).await?;
+    app.log.wait_for("it is written").await?;
+    drop(client);
+    let line = app.log.wait_for("the client went away").await?;
+    assert_eq!(line["fault"], "client", "{line}");
+    Ok(())
+}
+
+/// The writer is free and nothing was left behind.
+async fn is_well(app: &App, row: &str) -> Result {
+    assert_eq!(marks(app).await?, "", "{row}");
+    let answer = play(app, "POST", "/", &json!([{ "sql": "DELETE FROM marks" }])).await?;
+    assert_eq!(answer.steps(), "start, inside, commit, clear", "{row}: the next request");
+    Ok(())
+}
+
+#[tokio::test]
+async fn px_18_a_guest_that_fails() -> Result {
+    let app = start(ROUTES).await?;
+    let table = [
+        ("panic", 500),
+        ("error", 500),
+        ("exit", 500),
+        ("spin", 504),
+        ("sleep", 504),
+        ("memory", 500),
+        ("recursion", 500),
+        ("stack", 500),
+    ];
+    for (what, status) in table {
+        let row = format!("PX-18 {what}");
+        let answer = app.post(&format!("/{what}"), "").await?;
+        assert_eq!(
+            (answer.status, answer.steps().as_str()),
+            (status, "start, before:writer, rollback, clear"),
+            "{row}"
+        );
+        is_well(&app, &row).await?;
+    }
+    let answer = app.post("/print", "").await?;
+    assert_eq!((answer.status, marks(&app).await?.as_str()), (200, "m"), "PX-18: one that does not fail");
+    Ok(())
+}
+
+#[tokio::test]
+async fn px_18_a_statement_that_takes_too_long() -> Result {
+    let app = start_with(ROUTES, &[("CARYA_DATABASE__STATEMENT_TIMEOUT", "100ms")]).await?;
+    for swallow in [false, true] {
+        let script = json!([insert("m"), { "sql": ENDLESS, "swallow": swallow }]);
+        let answer = play(&app, "POST", "/", &script).await?;
+        assert_eq!((answer.status, answer.steps().as_str()), (500, "start, rollback, clear"), "PX-18: {swallow}");
+        is_well(&app, "PX-18: statement").await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn px_18_a_component_out_of_time_within_a_statement() -> Result {
+    let app = start_with(ROUTES, &[("CARYA_COMPONENT__PROBE__TIMEOUT", "500ms")]).await?;
+    let answer = play(&app, "POST", "/", &json!([insert("m"), { "sql": ENDLESS, "swallow": true }])).await?;
+    assert_eq!((answer.status, answer.steps().as_str()), (504, "start, rollback, clear"), "PX-18");
+    is_well(&app, "PX-18: component").await
+}
+
+#[tokio::test]
+async fn px_18_a_request_out_of_time() -> Result {
+    let app = start_with(ROUTES, &[("CARYA_SERVER__REQUEST_TIMEOUT", "500ms")]).await?;
+    let answer = play(&app, "POST", "/", &slow()).await?;
+    assert_eq!((answer.status, answer.steps().as_str()), (504, "start, rollback, clear"), "PX-18");
+    is_well(&app, "PX-18: request").await
+}
+
+#[tokio::test]
+async fn px_18_the_client_goes_away() -> Result {
+    let app = start(ROUTES).await?;
+    go_away(&app, &slow()).await?;
+    is_well(&app, "PX-18: client").await
+}
+
+#[tokio::test]
+async fn px_18_the_client_goes_away_within_a_statement() -> Result {
+    let app = start_with(ROUTES, &[("CARYA_DATABASE__STATEMENT_TIMEOUT", "60s")]).await?;
+    go_away(&app, &json!([insert("m"), { "log": "it is written" }, { "sql": ENDLESS }])).await?;
+    is_well(&app, "PX-18: client").await
+}
+
+#[tokio::test]
+async fn px_18_the_host_shuts_down() -> Result {
+    let app = start_with(ROUTES, &[("CARYA_SERVER__DRAIN_TIMEOUT", "50ms")]).await?;
+    let ending = async {
+        app.log.wait_for("it is written").await?;
+        app.signal("TERM").await?;
+        app.log.wait_for("the host is shutting down").await?;
+        app.log.wait_for("stopped").await
+    };
+    // The client may be told, or find the connection closed.
+    let script = slow();
+    let (answer, ended) = tokio::join!(play(&app, "POST", "/", &script), ending);
+    ended?;
+    if let Ok(answer) = answer {
+        assert_eq!((answer.status, answer.steps().as_str()), (503, "start, rollback, clear"), "PX-18");
+    }
+    assert_eq!(marks(&app).await?, "", "PX-18: shutdown");
+    assert_eq!(app.stop().await?.1, Some(0), "PX-18: shutdown");
+    Ok(())
+}
+
+#[tokio::test]
+async fn px_18_the_host_is_killed() -> Result {
+    let app = start(ROUTES).await?;
+    let script = slow();
+    let killing = async {
+        app.log.wait_for("it is written").await?;
+        app.signal("KILL").await
+    };
+    let (answer, killed) = tokio::join!(play(&app, "POST", "/", &script), killing);
+    killed?;
+    assert!(answer.is_err(), "PX-18: nobody answers");
+    assert_eq!(marks(&app).await?, "", "PX-18: killed");
+    Ok(())
+}

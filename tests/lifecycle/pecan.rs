@@ -1,0 +1,87 @@
+//! Pecan's own suite as events: the PC rows. Where a row says "inside", the controller's code ran to its end.
+
+use super::expect;
+use crate::{
+    script::{after_commit, after_rollback, answer, fail, start},
+    support::Result,
+};
+
+/// Pecan's paths; those of decorated controllers say so.
+const ROUTES: &str = r#"
+    [[route]]
+    path = "/"
+    component = "probe"
+    [[route]]
+    path = "/{plain}"
+    component = "probe"
+    [[route]]
+    path = "/tx/{name}"
+    component = "probe"
+    transaction = "read-write"
+    [[route]]
+    path = "/tx-/{name}"
+    component = "probe"
+    transaction = "read-write"
+    rollback_on_redirect = true
+"#;
+
+macro_rules! rows {
+    ($($name:ident: $request:literal, [$($step:expr),*] => $status:literal, $steps:literal;)*) => { $(
+        #[tokio::test]
+        async fn $name() -> Result {
+            expect(&start(ROUTES).await?, stringify!($name), $request, &[$($step),*], $status, $steps).await
+        }
+    )* };
+}
+
+rows! {
+    pc_01_get: "GET /", [] => 200, "start_read_only, inside, clear";
+    pc_02_post: "POST /", [] => 200, "start, inside, commit, clear";
+    pc_03_get_redirect: "GET /redirect", [answer(302)] => 302, "start_read_only, clear";
+    pc_04_post_redirect: "POST /redirect", [answer(302)] => 302, "start, commit, clear";
+    pc_05_post_error: "POST /error", [fail()] => 500, "start, rollback, clear";
+    pc_07_post_after_commit: "POST /", [after_commit("one")] => 200, "start, inside, commit, one, clear";
+    pc_08_get_decorated:
+        "GET /tx/decorated", [after_commit("two")] => 200,
+        "start_read_only, clear, start, inside, commit, two, clear";
+    pc_10_post_after_rollback:
+        "POST /rollback", [after_rollback("three"), answer(500)] => 500, "start, rollback, three, clear";
+    pc_11_get_decorated_after_rollback:
+        "GET /tx/rollback_decorated", [after_rollback("four"), answer(500)] => 500,
+        "start_read_only, clear, start, rollback, four, clear";
+    pc_12_no_route: "GET /fourohfour/", [] => 404, "start_read_only, clear";
+    pc_17_get_redirect_transactional:
+        "GET /tx/redirect_transactional", [answer(302)] => 302, "start_read_only, clear, start, commit, clear";
+    pc_18_post_redirect_transactional:
+        "POST /tx/redirect_transactional", [answer(302)] => 302, "start, commit, clear";
+    pc_19_get_redirect_rollback:
+        "GET /tx-/redirect_rollback", [answer(302)] => 302, "start_read_only, clear, start, rollback, clear";
+    pc_20_post_redirect_rollback: "POST /tx-/redirect_rollback", [answer(302)] => 302, "start, rollback, clear";
+    pc_22_get_error: "GET /error", [fail()] => 500, "start_read_only, clear";
+    pc_24_get_error_transactional:
+        "GET /tx/error_transactional", [fail()] => 500, "start_read_only, clear, start, rollback, clear";
+    pc_35_get_generic: "GET /tx/generic", [] => 200, "start_read_only, clear, start, inside, commit, clear";
+    pc_36_post_generic: "POST /tx/generic", [] => 200, "start, inside, commit, clear";
+    // Actions of the other outcome do not run.
+    pc_07_only_actions_of_the_outcome:
+        "POST /", [after_rollback("no"), after_commit("yes")] => 200, "start, inside, commit, yes, clear";
+    pc_10_only_actions_of_the_outcome:
+        "POST /", [after_commit("no"), after_rollback("yes"), fail()] => 500, "start, rollback, yes, clear";
+    // A reader has no way to register actions, so a controller that wants one on GET has no writer to ask.
+    pc_06_get_after_commit: "GET /", [after_commit("one")] => 500, "start_read_only, clear";
+    pc_09_get_after_rollback: "GET /rollback", [after_rollback("three"), answer(500)] => 500, "start_read_only, clear";
+}
+
+#[tokio::test]
+async fn pc_37_an_on_route_hook_fails() -> Result {
+    let hooks = r#"
+        [component.early]
+        path = "{guest:only-on-route}"
+        settings = { on_route = "fail" }
+        [[hook]]
+        component = "early"
+    "#;
+    let app = start(&format!("{ROUTES}{hooks}")).await?;
+    expect(&app, "PC-37", "GET /", &[], 500, "on_route:early, clear").await?;
+    expect(&app, "PC-37", "POST /", &[], 500, "on_route:early, clear").await
+}

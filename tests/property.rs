@@ -1,0 +1,183 @@
+//! Random requests against a model of what the rules say. Each request plays a random script, with failures at random
+//! places, on a route with one of many hooks. What came of it must be what the model says, and whatever the model says,
+//! these hold: one clear, after the end of the transaction; a commit or a rollback and never both; a mark is in the
+//! database if and only if it was committed.
+//!
+//! The seed is printed; `PROPERTY_SEED` sets another.
+
+mod chains;
+mod model;
+
+use std::cell::Cell;
+
+use proptest::{
+    collection::vec,
+    prelude::*,
+    sample::select,
+    test_runner::{Config, RngSeed, TestCaseError, TestRunner},
+};
+use serde_json::json;
+use sqlx::{Row, SqliteConnection};
+use tokio::runtime::{self, Runtime};
+
+use self::{
+    chains::{CHAINS, Chain},
+    model::{End, Played, Step},
+};
+use crate::{
+    script::{play, start},
+    support::{Answer, App, Result},
+};
+
+const CASES: u32 = 200;
+
+/// One request.
+#[derive(Debug, Clone)]
+struct Ask {
+    method: &'static str,
+    chain: &'static Chain,
+    script: Vec<Step>,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let leaf = prop_oneof![
+        12 => any::<bool>().prop_map(|swallow| Step::Insert { mark: String::new(), swallow }),
+        3 => any::<bool>().prop_map(|swallow| Step::Broken { swallow }),
+        3 => any::<bool>().prop_map(|commit| Step::Action { commit, name: String::new() }),
+        4 => select(vec![200, 201, 204, 301, 302, 304, 400, 404, 409, 500, 503]).prop_map(Step::Answer),
+        1 => Just(Step::Nonsense),
+        1 => Just(Step::Mark),
+        1 => Just(Step::Fail),
+        1 => Just(Step::Panic),
+    ];
+    let end = || prop_oneof![2 => Just(End::Drop), 3 => Just(End::Rollback), 1 => Just(End::Leak)];
+    let step = leaf.prop_recursive(3, 12, 4, move |inner| {
+        (vec(inner, 0..4), end()).prop_map(|(steps, end)| Step::Savepoint { steps, end })
+    });
+    vec(step, 0..5)
+}
+
+fn asks() -> impl Strategy<Value = Vec<Ask>> {
+    let chain = prop_oneof![1 => Just(&CHAINS[0]), 4 => (0..CHAINS.len()).prop_map(|index| &CHAINS[index])];
+    let ask = (prop_oneof![1 => Just("GET"), 9 => Just("POST")], chain, steps());
+    vec(ask.prop_map(|(method, chain, script)| Ask { method, chain, script }), 1..6)
+}
+
+/// The served application, another client of its database, and what happened so far.
+struct World {
+    runtime: Runtime,
+    app: App,
+    asked: Cell<usize>,
+    committed: Cell<usize>,
+}
+
+impl World {
+    fn new() -> Result<Self> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let app = runtime.block_on(start(&chains::config()))?;
+        Ok(Self { runtime, app, asked: Cell::default(), committed: Cell::default() })
+    }
+
+    /// Asks, and compares.
+    async fn check(&self, mut ask: Ask, database: &mut SqliteConnection) -> Result {
+        self.asked.set(self.asked.get() + 1);
+        model::name(&mut ask.script, &format!("r{}", self.asked.get()), &mut 0);
+        let hooks_before = marks_of_hooks(database).await?;
+        let answer = play(&self.app, ask.method, &ask.chain.path(), &json!(model::render(&ask.script))).await?;
+        let events = answer.events();
+        let committed = check_order(&ask, &events)?;
+        self.committed.set(self.committed.get() + usize::from(committed));
+        let written = marks_like(database, &format!("r{}-%", self.asked.get())).await?;
+        let by_hooks = marks_of_hooks(database).await? - hooks_before;
+        if ask.method == "GET" {
+            same("written by GET", &written, &Vec::new())?;
+            return same("written by hooks of GET", &by_hooks, &0);
+        }
+        let played = Played::of(&ask.script);
+        let expected = ask.chain.expect(&played);
+        same("committed", &committed, &expected.committed)?;
+        same("status", &answer.status, &expected.status)?;
+        same("written", &written, &if committed { played.marks.clone() } else { Vec::new() })?;
+        same("written by hooks", &by_hooks, &i64::from(committed && ask.chain.writes()))?;
+        same("actions", &actions(&events), &if ask.chain.reaches() { played.actions(committed) } else { Vec::new() })?;
+        check_promise(&answer, played.marked || ask.chain.marks(), &written, &played.marks)
+    }
+}
+
+/// What holds for the order of events whatever the request. True if it committed.
+fn check_order(ask: &Ask, events: &[String]) -> Result<bool> {
+    let count = |name: &str| events.iter().filter(|event| *event == name).count();
+    let place = |name: &str| events.iter().position(|event| event == name);
+    same("clears", &count("clear"), &1)?;
+    same("ends", &(count("commit") + count("rollback")), &usize::from(ask.method == "POST"))?;
+    let end = place("commit").or_else(|| place("rollback")).unwrap_or_default();
+    let clear = place("clear").unwrap_or_default();
+    for (index, event) in events.iter().enumerate() {
+        let is_action = event.starts_with("after_commit:") || event.starts_with("after_rollback:");
+        let is_in_place = match event.as_str() {
+            "start" | "start_read_only" => index == 0,
+            "begin" => index < end.max(1) || ask.method == "GET",
+            _ if is_action => end < index && index < clear,
+            _ => true,
+        };
+        same(event, &is_in_place, &true)?;
+    }
+    Ok(count("commit") == 1)
+}
+
+/// A client that hears from the controller itself that all is well, and nobody asked for a rollback, finds what was
+/// written.
+fn check_promise(answer: &Answer, is_marked: bool, written: &[String], promised: &[String]) -> Result {
+    let is_promise = (200..300).contains(&answer.status) && answer.header("x-inside") == "1" && !is_marked;
+    if is_promise { same("promised", &written, &promised) } else { Ok(()) }
+}
+
+fn actions(events: &[String]) -> Vec<String> {
+    let names = events.iter().filter_map(|event| event.split_once(':'));
+    names
+        .filter(|(kind, _)| matches!(*kind, "after_commit" | "after_rollback"))
+        .map(|(_, name)| name.to_owned())
+        .collect()
+}
+
+async fn marks_like(database: &mut SqliteConnection, pattern: &str) -> Result<Vec<String>> {
+    let rows = sqlx::query("SELECT mark FROM marks WHERE mark LIKE ? ORDER BY rowid").bind(pattern);
+    rows.fetch_all(database).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+async fn marks_of_hooks(database: &mut SqliteConnection) -> Result<i64> {
+    let row = sqlx::query("SELECT count(*) FROM marks WHERE mark NOT LIKE 'r%'").fetch_one(database).await?;
+    Ok(row.try_get(0)?)
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Result {
+    if found == expected { Ok(()) } else { Err(format!("{what}: found {found:?}, expected {expected:?}").into()) }
+}
+
+#[test]
+fn requests_end_as_the_rules_say() -> Result {
+    let seed = std::env::var("PROPERTY_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    println!("PROPERTY_SEED={seed}");
+    let world = World::new()?;
+    let config = Config {
+        cases: CASES,
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        max_shrink_iters: 300,
+        ..Config::default()
+    };
+    TestRunner::new(config).run(&asks(), |asks| {
+        let checks = async {
+            let mut database = world.app.database().await?;
+            for ask in asks {
+                world.check(ask, &mut database).await?;
+            }
+            Result::Ok(())
+        };
+        world.runtime.block_on(checks).map_err(|error| TestCaseError::fail(error.to_string()))
+    })?;
+    let (asked, committed) = (world.asked.get(), world.committed.get());
+    println!("{asked} requests, {committed} committed");
+    assert!(committed > asked / 10 && committed < asked * 9 / 10, "{committed} of {asked} committed: too one-sided");
+    Ok(())
+}

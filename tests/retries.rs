@@ -1,0 +1,195 @@
+//! Conflicts with another writer: everything inside the transaction is done again, in fresh instances, with the same
+//! body, and nothing of the attempts before is left.
+
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+use sqlx::{Connection, SqliteConnection};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+use crate::{
+    script::{after_commit, after_rollback, answer, insert, marks, play, start_with},
+    support::{Answer, App, PATIENCE, Result},
+};
+
+const ROUTE: &str = r#"
+    [[route]]
+    path = "/"
+    component = "probe"
+"#;
+
+/// Serves the route and more; an attempt gives up after 30 ms.
+async fn serve(config: &str, retries: &str) -> Result<App> {
+    let env = [("CARYA_DATABASE__BUSY_TIMEOUT", "30ms"), ("CARYA_TRANSACTION__RETRIES", retries)];
+    start_with(&format!("{config}{ROUTE}"), &env).await
+}
+
+/// Another client that has written and not yet committed.
+async fn lock(app: &App) -> Result<SqliteConnection> {
+    let mut other = app.database().await?;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await?;
+    sqlx::query("INSERT INTO marks VALUES ('other')").execute(&mut other).await?;
+    Ok(other)
+}
+
+async fn unlock(mut other: SqliteConnection) -> Result {
+    sqlx::query("COMMIT").execute(&mut other).await?;
+    Ok(other.close().await?)
+}
+
+/// How often guests have said this in the log.
+fn said(app: &App, what: &str) -> usize {
+    app.log.lines().iter().filter(|line| line["message"] == what).count()
+}
+
+/// Plays a script that first says `try`, with the lock held by somebody else until it was tried twice.
+async fn play_against_a_lock(app: &App, script: &[Json]) -> Result<Answer> {
+    let script = json!([&[json!({ "log": "try" })], script].concat());
+    let other = lock(app).await?;
+    let unlocking = async {
+        let twice = async {
+            while said(app, "try") < 2 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, twice).await?;
+        unlock(other).await
+    };
+    Ok(tokio::try_join!(play(app, "POST", "/", &script), unlocking)?.0)
+}
+
+fn retried(answer: &Answer) -> usize {
+    answer.events().iter().filter(|event| *event == "retry").count()
+}
+
+/// The events but those of attempts that failed.
+fn last_attempt(answer: &Answer) -> String {
+    let events = answer.events().join(", ");
+    events.rsplit_once("retry, ").map_or(events.clone(), |(_, last)| last.to_owned())
+}
+
+#[tokio::test]
+async fn a_conflict_is_met_with_another_attempt() -> Result {
+    let app = serve("", "10").await?;
+    let script = [after_commit("one"), after_rollback("no"), insert("m"), json!({ "echo": true })];
+    let answer = play_against_a_lock(&app, &script).await?;
+    let events = answer.events().join(", ");
+    assert_eq!(answer.status, 200, "{events}: {}", answer.text());
+    assert!(events.starts_with("start, controller:probe, begin, rollback, retry, "), "{events}");
+    assert_eq!(last_attempt(&answer), "controller:probe, begin, commit, after_commit:one, clear");
+    assert_eq!(marks(&app).await?, "m other");
+    assert_eq!(said(&app, "try"), 1 + retried(&answer), "an attempt is a run of the controller");
+    assert!(answer.json()?[4]["body_len"].as_u64().is_some_and(|length| length > 0), "{}", answer.text());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_guest_cannot_hide_a_conflict() -> Result {
+    for status in [200, 409] {
+        let app = serve("", "10").await?;
+        let swallowed = json!({ "sql": "INSERT INTO marks VALUES ('m')", "op": "execute", "swallow": true });
+        let answer = play_against_a_lock(&app, &[swallowed, answer(status)]).await?;
+        assert!(retried(&answer) > 0, "{:?}", answer.events());
+        assert_eq!((answer.status, marks(&app).await?.starts_with('m')), (status, status == 200));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn attempts_are_bounded() -> Result {
+    for retries in [0, 1, 2] {
+        let app = serve("", &retries.to_string()).await?;
+        let _other = lock(&app).await?;
+        for swallow in [false, true] {
+            let write = json!({ "sql": "INSERT INTO marks VALUES ('m')", "op": "execute", "swallow": swallow });
+            let script = json!([after_commit("no"), after_rollback("yes"), write]);
+            let answer = play(&app, "POST", "/", &script).await?;
+            assert_eq!((answer.status, answer.header("retry-after")), (503, "1"), "{retries}");
+            assert_eq!(retried(&answer), retries, "{:?}", answer.events());
+            let last = last_attempt(&answer).replace("start, ", "");
+            assert_eq!(last, "controller:probe, begin, rollback, after_rollback:yes, clear", "{retries}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn hooks_inside_run_again_and_those_outside_do_not() -> Result {
+    let hooks = r#"
+        [component.outer]
+        path = "{guest:trace-hook}"
+        settings = { name = "outer", before = "context", after = "header" }
+        [component.inner]
+        path = "{guest:trace-hook}"
+        settings = { name = "inner", before = "context", after = "header" }
+        [[hook]]
+        component = "outer"
+        priority = 1
+        [[hook]]
+        component = "inner"
+    "#;
+    let app = serve(hooks, "10").await?;
+    let answer = play_against_a_lock(&app, &[insert("m"), json!({ "echo": true, "context": ["before"] })]).await?;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let count = |event: &str| answer.events().iter().filter(|name| *name == event).count();
+    assert_eq!(count("before:outer"), 1);
+    assert_eq!(count("before:inner"), 1 + retried(&answer));
+    // What the first attempt handed on is forgotten with it.
+    assert_eq!(answer.json()?[2]["context"]["before"], "outer:none inner:writer");
+    assert_eq!(answer.headers.get_all("x-after").iter().count(), 2, "{:?}", answer.headers);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_conflict_of_an_inner_before_hook_is_met_with_another_attempt() -> Result {
+    a_conflict_of_a_hook("before").await
+}
+
+#[tokio::test]
+async fn a_conflict_of_an_inner_after_hook_is_met_with_another_attempt() -> Result {
+    a_conflict_of_a_hook("after").await
+}
+
+/// An inner hook is the one that writes.
+async fn a_conflict_of_a_hook(phase: &str) -> Result {
+    let settings = format!("{phase} = \"write\", sql = \"INSERT INTO marks VALUES ('h')\"");
+    let hook = format!(
+        "[component.hook]\npath = \"{{guest:trace-hook}}\"\nsettings = {{ {settings} }}\n[[hook]]\ncomponent = \"hook\"\n"
+    );
+    let app = serve(&hook, "2").await?;
+    let other = lock(&app).await?;
+    let answer = play(&app, "POST", "/", &json!([])).await?;
+    assert_eq!((answer.status, retried(&answer)), (503, 2), "{phase}: {:?}", answer.events());
+    unlock(other).await?;
+    assert_eq!((app.post("/", "[]").await?.status, marks(&app).await?.as_str()), (200, "h other"), "{phase}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_conflicts_are_tried_again() -> Result {
+    let app = serve("", "10").await?;
+    for script in [json!([insert("m"), insert("m")]), json!([{ "fail": "as asked" }]), json!([{ "panic": true }])] {
+        let answer = play(&app, "POST", "/", &script).await?;
+        assert_eq!((answer.status, retried(&answer)), (500, 0), "{script}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_that_is_gone_is_not_tried_for() -> Result {
+    let app =
+        start_with(ROUTE, &[("CARYA_DATABASE__BUSY_TIMEOUT", "5s"), ("CARYA_TRANSACTION__RETRIES", "10")]).await?;
+    let other = lock(&app).await?;
+    let body = json!([{ "log": "try" }, insert("m")]).to_string();
+    let mut client = TcpStream::connect(app.address()).await?;
+    let head = format!("POST / HTTP/1.1\r\nhost: carya\r\ncontent-length: {}\r\n\r\n", body.len());
+    client.write_all((head + &body).as_bytes()).await?;
+    app.log.wait_for("try").await?;
+    drop(client);
+    app.log.wait_for("the client went away").await?;
+    assert_eq!(said(&app, "try"), 1);
+    unlock(other).await?;
+    assert_eq!(play(&app, "POST", "/", &json!([insert("n")])).await?.status, 200);
+    assert_eq!(marks(&app).await?, "n other");
+    Ok(())
+}
