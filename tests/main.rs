@@ -3,12 +3,16 @@
 // A test binary has no public interface; `pub` in its modules says what they are for.
 #![allow(unreachable_pub)]
 
+mod cli;
 mod config;
 mod contract;
 mod hooks;
+mod languages;
 mod lifecycle;
 mod property;
 mod retries;
 mod script;
+mod shop;
+mod shutdown;
 mod support;
 mod tidy;

@@ -5,6 +5,8 @@ mod check;
 mod new;
 
 use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -18,7 +20,7 @@ use crate::{
     app,
     component::Engine,
     config::{self, Config, Problems},
-    database::Database,
+    database::{Database, migrate},
     server::Server,
     telemetry::{self, Format},
 };
@@ -69,6 +71,7 @@ enum Command {
     /// Make a new project: configuration, a controller, a hook, a migration.
     New {
         /// Its name, and the folder that is made for it.
+        #[arg(value_parser = new::name)]
         name: String,
     },
     /// Run pending migrations.
@@ -93,24 +96,42 @@ struct ConfigArg {
 
 /// Runs a command and says how it went.
 pub async fn run(cli: Cli) -> ExitCode {
-    match dispatch(cli).await {
+    match dispatch(cli).await.and_then(|answer| print(&answer)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", told(&error));
             ExitCode::from(if error.is::<Problems>() { 2 } else { 1 })
         }
     }
 }
 
-async fn dispatch(cli: Cli) -> anyhow::Result<()> {
+/// An error with its causes, but for those that the text before them holds already.
+fn told(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .skip(1)
+        .map(ToString::to_string)
+        .fold(error.to_string(), |text, cause| if text.contains(&cause) { text } else { format!("{text}: {cause}") })
+}
+
+/// Prints the answer to a command. Its reader may stop early, as `head` does.
+fn print(answer: &str) -> anyhow::Result<()> {
+    match io::stdout().write_all(answer.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("the answer could not be printed"),
+    }
+}
+
+/// Runs a command and gives its answer.
+async fn dispatch(cli: Cli) -> anyhow::Result<String> {
     match cli.command {
-        Command::Serve(arg) => serve(&arg.config, cli.log_format).await,
+        Command::Serve(arg) => serve(&arg.config, cli.log_format).await.map(|()| String::new()),
         Command::Check { config, json } => check::check(&load(&config.config, cli.log_format)?, json).await,
         Command::Routes { config, json } => check::routes(&load(&config.config, cli.log_format)?, json),
         Command::Inspect { file, json } => inspect(&file, json),
         Command::New { name } => new::new(&name),
         Command::Migrate { config, dry_run, json } => {
-            migrate(&load(&config.config, cli.log_format)?, dry_run, json).await
+            run_migrations(&load(&config.config, cli.log_format)?, dry_run, json).await
         }
     }
 }
@@ -149,54 +170,48 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-fn inspect(file: &Path, json: bool) -> anyhow::Result<()> {
+fn inspect(file: &Path, json: bool) -> anyhow::Result<String> {
     // Compiling tells more than parsing: what is accepted here can be served.
     let engine = Engine::new(1, config::defaults()?.server.cache)?;
     let found = engine.inspect(file)?;
     if json {
-        println!(
-            "{:#}",
+        return Ok(format!(
+            "{:#}\n",
             serde_json::json!({"file": file, "may": found.summary, "exports": found.exports, "imports": found.imports})
-        );
-        return Ok(());
+        ));
     }
-    println!("{}", file.display());
+    let mut answer = format!("{}\n", file.display());
     for (title, lines) in [
         ("may", found.summary.iter().map(|line| (*line).to_owned()).collect()),
         ("exports", found.exports),
         ("imports", found.imports),
     ] {
-        println!("  {title}");
+        writeln!(answer, "  {title}")?;
         for line in lines {
-            println!("    {line}");
+            writeln!(answer, "    {line}")?;
         }
     }
-    Ok(())
+    Ok(answer)
 }
 
-async fn migrate(config: &Config, dry_run: bool, json: bool) -> anyhow::Result<()> {
+async fn run_migrations(config: &Config, dry_run: bool, json: bool) -> anyhow::Result<String> {
     let (Some(settings), Some(folder)) = (&config.database, &config.model.migrations) else {
         anyhow::bail!("there is nothing to migrate: set database.url and model.migrations");
     };
-    let database = Database::open(settings).await.context("[database] cannot be opened")?;
     let (word, names, before) = if dry_run {
-        ("pending", database.pending_migrations(folder).await?, None)
+        let mut connection = Database::look(settings).await.context("[database] cannot be opened")?;
+        ("pending", migrate::pending(connection.as_mut(), folder).await?, None)
     } else {
+        let database = Database::open(settings).await.context("[database] cannot be opened")?;
         let report = database.migrate(folder).await?;
         ("applied", report.applied, Some(report.already_applied))
     };
     if json {
-        println!("{:#}", serde_json::json!({ word: names }));
-        return Ok(());
-    }
-    for name in &names {
-        println!("{word} {name}");
+        return Ok(format!("{:#}\n", serde_json::json!({ word: names })));
     }
     if names.is_empty() {
-        println!(
-            "nothing is pending{}",
-            before.map_or_else(String::new, |count| format!("; {count} were applied before"))
-        );
+        let before = before.map_or_else(String::new, |count| format!("; applied before: {count}"));
+        return Ok(format!("nothing is pending{before}\n"));
     }
-    Ok(())
+    Ok(names.iter().map(|name| format!("{word} {name}\n")).collect())
 }

@@ -21,6 +21,8 @@ use crate::{
 
 /// How long requests have to roll back once they are cut off.
 const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How long their answers have to reach the clients.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
 /// A server that listens and does not yet accept.
 #[derive(Debug)]
@@ -71,7 +73,7 @@ impl Server {
             .clone()
             .filter(|_| has_actions)
             .map(|database| tokio::spawn(delivery::deliver_outbox(generation.clone(), database, stopping.clone())));
-        let connections = GracefulShutdown::new();
+        let (connections, clients) = (GracefulShutdown::new(), TaskTracker::new());
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http1().timer(TokioTimer::new()).header_read_timeout(config.header_timeout);
         http.http2().timer(TokioTimer::new());
@@ -94,7 +96,7 @@ impl Server {
             let service = TowerToHyperService::new(router.clone());
             let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
             let connection = connections.watch(connection.into_owned());
-            tokio::spawn(async move {
+            clients.spawn(async move {
                 if let Err(error) = connection.await {
                     tracing::debug!(%error, "a connection ended badly");
                 }
@@ -102,6 +104,7 @@ impl Server {
         }
         drop(listener);
         exchange.running.close();
+        clients.close();
         tracing::info!(in_flight = exchange.running.len(), "shutting down");
         let drained = async {
             connections.shutdown().await;
@@ -114,6 +117,8 @@ impl Server {
         if tokio::time::timeout(LAST_WORDS, exchange.running.wait()).await.is_err() {
             tracing::error!(left = exchange.running.len(), "requests could not be ended; their connections are closed");
         }
+        // Clients that still owe us the rest of a request do not hold up the end.
+        let _ = tokio::time::timeout(LAST_ANSWERS, clients.wait()).await;
         stopping.cancel();
         if let Some(outbox) = outbox {
             let _ = tokio::time::timeout(LAST_WORDS, outbox).await;

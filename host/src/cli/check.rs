@@ -1,5 +1,7 @@
 //! `carya check` and `carya routes`: what an application consists of, and whether it could be served.
 
+use std::fmt::Write;
+
 use anyhow::Context;
 use http::Method;
 use serde_json::{Value, json};
@@ -7,13 +9,13 @@ use serde_json::{Value, json};
 use crate::{
     app,
     config::Config,
-    database::Database,
+    database::{Database, migrate},
     generation::{Generation, Handler},
     transaction::plan,
 };
 
-/// Checks everything that serve would, and prints what there is.
-pub(super) async fn check(config: &Config, as_json: bool) -> anyhow::Result<()> {
+/// Checks everything that serve would, and lists what there is.
+pub(super) async fn check(config: &Config, as_json: bool) -> anyhow::Result<String> {
     let generation = app::assemble(config)?;
     let database = database(config).await?;
     if as_json {
@@ -23,45 +25,40 @@ pub(super) async fn check(config: &Config, as_json: bool) -> anyhow::Result<()> 
             .map(|component| json!({"name": &**component.name(), "digest": component.digest}))
             .collect();
         let routes = routes_as_json(config, &generation);
-        println!("{:#}", json!({"ok": true, "components": components, "routes": routes, "database": database}));
-        return Ok(());
+        let all = json!({"ok": true, "components": components, "routes": routes, "database": database});
+        return Ok(format!("{all:#}\n"));
     }
-    println!("{}: good", config.file.display());
-    println!("components");
+    let mut answer = format!("{}: good\ncomponents\n", config.file.display());
     for component in &generation.components {
-        println!("  {:20} {}", component.name(), &component.digest[..12]);
+        writeln!(answer, "  {:20} {}", component.name(), &component.digest[..12])?;
     }
-    print_routes(config, &generation);
-    println!("database");
+    answer += &routes_as_text(config, &generation)?;
+    answer += "database\n";
     for (key, value) in database.as_object().into_iter().flatten() {
-        println!("  {key:20} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        writeln!(answer, "  {key:20} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))?;
     }
-    Ok(())
+    Ok(answer)
 }
 
 /// Lists the routes.
-pub(super) fn routes(config: &Config, as_json: bool) -> anyhow::Result<()> {
+pub(super) fn routes(config: &Config, as_json: bool) -> anyhow::Result<String> {
     let generation = app::assemble(config)?;
     match as_json {
-        true => println!("{:#}", routes_as_json(config, &generation)),
-        false => print_routes(config, &generation),
+        true => Ok(format!("{:#}\n", routes_as_json(config, &generation))),
+        false => routes_as_text(config, &generation),
     }
-    Ok(())
 }
 
 /// Whether the database can be reached and what would be migrated. Makes nothing that is not there.
 async fn database(config: &Config) -> anyhow::Result<Value> {
     let Some(settings) = &config.database else { return Ok(json!({"state": "not configured"})) };
-    let path = settings.url.strip_prefix("sqlite://").unwrap_or(&settings.url);
-    if !std::path::Path::new(path).exists() {
-        return Ok(json!({"state": "the file will be made", "file": path}));
-    }
-    let database = Database::open(settings).await.context("[database] cannot be opened")?;
+    let mut connection = Database::look(settings).await.context("[database] cannot be opened")?;
     let pending = match &config.model.migrations {
-        Some(folder) => database.pending_migrations(folder).await?,
+        Some(folder) => migrate::pending(connection.as_mut(), folder).await?,
         None => Vec::new(),
     };
-    Ok(json!({"state": "reachable", "file": path, "pending migrations": pending}))
+    let state = if connection.is_some() { "reachable" } else { "the file will be made" };
+    Ok(json!({"state": state, "url": settings.url, "pending migrations": pending}))
 }
 
 /// A route in words: methods with their access modes, and the hooks around it.
@@ -103,8 +100,8 @@ fn routes_as_json(config: &Config, generation: &Generation) -> Value {
     lines(config, generation).into_iter().map(line).collect()
 }
 
-fn print_routes(config: &Config, generation: &Generation) {
-    println!("routes");
+fn routes_as_text(config: &Config, generation: &Generation) -> anyhow::Result<String> {
+    let mut answer = "routes\n".to_owned();
     for line in lines(config, generation) {
         let chain: Vec<String> = line
             .outside
@@ -113,9 +110,10 @@ fn print_routes(config: &Config, generation: &Generation) {
             .chain(line.inside)
             .chain([line.component])
             .collect();
-        println!("  {:24} {}", line.path, chain.join(" > "));
+        writeln!(answer, "  {:24} {}", line.path, chain.join(" > "))?;
         for method in line.methods {
-            println!("    {method}");
+            writeln!(answer, "    {method}")?;
         }
     }
+    Ok(answer)
 }

@@ -1,6 +1,79 @@
-//! `carya new`.
+//! `carya new`: a project that builds and serves at once. Its files stand in `template/` as they are; only the
+//! project's name is put into them. The contract comes from `wit/` itself, so that the two cannot differ.
 
-/// Makes a project.
-pub(super) fn new(name: &str) -> anyhow::Result<()> {
-    anyhow::bail!("{name}")
+use std::{fs, io, path::Path};
+
+use anyhow::{Context, bail};
+
+/// What stands for the project's name in a template file.
+const NAME: &str = "{{name}}";
+
+/// Files of the template, by their path in the project.
+macro_rules! template {
+    ($($path:literal),* $(,)?) => { [$(($path, include_str!(concat!("../../template/", $path)))),*] };
+}
+
+/// Files of the contract.
+macro_rules! contract {
+    ($($name:literal),* $(,)?) => { [$((concat!("wit/", $name), include_str!(concat!("../../../wit/", $name)))),*] };
+}
+
+const TEMPLATE: [(&str, &str); 11] = template![
+    "README.md",
+    "Makefile",
+    "carya.toml",
+    "migrations/0001_notes.sql",
+    "notes/Cargo.toml",
+    "notes/src/lib.rs",
+    "greeting/Cargo.toml",
+    "greeting/src/lib.rs",
+    "Cargo.toml",
+    ".cargo/config.toml",
+    ".gitignore",
+];
+
+const CONTRACT: [(&str, &str); 8] = contract![
+    "actions.wit",
+    "controller.wit",
+    "database.wit",
+    "hook.wit",
+    "model.wit",
+    "request.wit",
+    "types.wit",
+    "world.wit",
+];
+
+/// A project's name as the command line has it: what Cargo takes as the name of a package, in ASCII.
+pub(super) fn name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(plain) && text.len() <= 64 {
+        return Ok(text.to_owned());
+    }
+    Err("a name begins with a letter and has letters, digits, `-` and `_`, at most 64 in all".to_owned())
+}
+
+/// Makes a project in a new folder of its name.
+pub(super) fn new(name: &str) -> anyhow::Result<String> {
+    let folder = Path::new(name);
+    if folder.symlink_metadata().is_ok() {
+        bail!("{name} is there already; choose another name, or move it away");
+    }
+    // Renamed when it is whole. That cannot overwrite anything either: only an empty folder would give way.
+    let draft = format!(".{name}.{}.draft", std::process::id());
+    let made = write(Path::new(&draft), name).and_then(|()| fs::rename(&draft, folder));
+    if made.is_err() {
+        let _ = fs::remove_dir_all(&draft);
+    }
+    made.with_context(|| format!("the folder {name} could not be made"))?;
+    Ok(format!("Made {name}/, whose README.md says what is where. Build and serve it with\n\n    cd {name} && make\n"))
+}
+
+fn write(folder: &Path, name: &str) -> io::Result<()> {
+    fs::create_dir(folder)?;
+    for (path, text) in TEMPLATE.iter().chain(&CONTRACT) {
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().unwrap_or(folder))?;
+        fs::write(path, text.replace(NAME, name))?;
+    }
+    Ok(())
 }

@@ -5,7 +5,7 @@ mod barrier;
 mod connection;
 mod values;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use deadpool::managed::{self, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult};
 use sqlx::{
@@ -75,10 +75,8 @@ impl HostSql {
 impl Database {
     /// Opens the file, and makes it if it is not there. Fails if it cannot be opened or is no database.
     pub async fn open(config: &config::Database) -> Result<Self, DbError> {
-        // Not the driver's own parser: a path may hold `?` and `%`.
-        let path = config.url.strip_prefix("sqlite://").unwrap_or(&config.url);
         let options = SqliteConnectOptions::new()
-            .filename(path)
+            .filename(path(config)?)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             // With WAL this loses nothing when a process dies; only a power cut may take the last commits.
@@ -138,19 +136,38 @@ impl Database {
     }
 
     /// Brings the schema up to date; see [`migrate`].
-    pub async fn migrate(&self, folder: &std::path::Path) -> Result<migrate::Report, migrate::Error> {
+    pub async fn migrate(&self, folder: &Path) -> Result<migrate::Report, migrate::Error> {
         migrate::run(&mut self.connect().await?, folder).await
     }
 
-    /// Which migrations are still to be run.
-    pub async fn pending_migrations(&self, folder: &std::path::Path) -> Result<Vec<String>, migrate::Error> {
-        migrate::pending(&mut self.connect().await?, folder).await
+    /// A connection for a look at a file that must be neither made nor changed; none where there is no file yet.
+    pub async fn look(config: &config::Database) -> Result<Option<SqliteConnection>, DbError> {
+        let path = path(config)?;
+        if !path.exists() {
+            return Ok(None);
+        }
+        let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(config.busy_timeout);
+        let mut connection = SqliteConnection::connect_with(&options).await.map_err(failed)?;
+        // The first statement is what opens the file.
+        sqlx::query("SELECT 1 FROM sqlite_schema").fetch_optional(&mut connection).await.map_err(failed)?;
+        Ok(Some(connection))
     }
 
     /// Closes the pools. Connections in use are closed when they come back.
     pub fn close(&self) {
         self.readers.close();
         self.writer.close();
+    }
+}
+
+/// The file, in a folder that is there. Not by the driver's own parser: a path may hold `?` and `%`.
+fn path(config: &config::Database) -> Result<&Path, DbError> {
+    let path = Path::new(config.url.strip_prefix("sqlite://").unwrap_or(&config.url));
+    match path.parent() {
+        Some(folder) if folder != "" && !folder.is_dir() => {
+            Err(DbError::new(Kind::Other, format!("there is no folder {}", folder.display())))
+        }
+        _ => Ok(path),
     }
 }
 

@@ -1,0 +1,52 @@
+//! A list of notes: GET /notes reads it, POST /notes adds the request's text to it.
+
+use carya::host::database::{DbError, Reader, Value, Writer};
+use carya::host::request;
+use carya::host::types::{Body, Response, RowsQuery};
+use exports::carya::host::{read_controller, write_controller};
+
+wit_bindgen::generate!({ path: "../wit", world: "controller" });
+
+struct Notes;
+export!(Notes);
+
+impl read_controller::Guest for Notes {
+    /// The reader has no way to write. The rows do not even come here: the host writes them to the client.
+    fn read(_db: Reader) -> Result<Response, String> {
+        let query = RowsQuery {
+            sql: "SELECT id, text, written_at FROM notes ORDER BY id DESC LIMIT 100".to_owned(),
+            params: vec![],
+        };
+        Ok(answer(200, Body::Rows(query)))
+    }
+}
+
+impl write_controller::Guest for Notes {
+    /// All of it is one transaction, which the host begins and ends: 2xx and 3xx commit, all else rolls back.
+    fn write(db: Writer) -> Result<Response, String> {
+        let text = request::body_text()?;
+        if text.trim().is_empty() {
+            return Ok(answer(422, Body::Text("A note needs a text.\n".to_owned())));
+        }
+        let sql = "INSERT INTO notes (text) VALUES (?) RETURNING id, text, written_at";
+        let rows = db.query_json(sql, &[Value::Text(text)])?;
+        // One row: without the brackets it is the note itself.
+        let note = rows.trim_matches(['[', ']']).to_owned();
+        Ok(answer(201, Body::Json(note)))
+    }
+}
+
+fn answer(status: u16, body: Body) -> Response {
+    Response {
+        status,
+        headers: vec![],
+        body,
+    }
+}
+
+/// Lets `?` turn a failed statement into a failed request: the message goes to the log, the client gets a 500.
+impl From<DbError> for String {
+    fn from(error: DbError) -> Self {
+        error.message
+    }
+}

@@ -1,0 +1,114 @@
+//! The program as a process: what it prints, and how it ends.
+
+mod check;
+mod inspect;
+mod migrate;
+mod new;
+
+use std::{path::Path, process::Stdio};
+
+use super::support::{PATIENCE, Result, carya, write};
+
+/// How a run of the program ended.
+#[derive(Debug)]
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    /// Without the log.
+    err: String,
+}
+
+impl Ran {
+    fn json(&self) -> Result<serde_json::Value> {
+        serde_json::from_str(&self.out).map_err(|error| format!("{error}: {self:?}").into())
+    }
+}
+
+/// Runs the program in a folder, to its end.
+async fn run(folder: &Path, args: &[&str]) -> Result<Ran> {
+    let running = carya().args(args).current_dir(folder).env("CARYA_LOG", "off").output();
+    let output = tokio::time::timeout(PATIENCE, running).await??;
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Ran { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) })
+}
+
+#[tokio::test]
+async fn help_tells_commands_and_exit_codes() -> Result {
+    let folder = tempfile::tempdir()?;
+    let help = run(folder.path(), &["--help"]).await?;
+    assert_eq!((help.code, help.err.as_str()), (Some(0), ""));
+    for word in ["serve", "check", "inspect", "routes", "new", "migrate", "Exit codes: 0", "CARYA_LOG"] {
+        assert!(help.out.contains(word), "{word}: {}", help.out);
+    }
+    let version = run(folder.path(), &["--version"]).await?;
+    assert_eq!((version.code, version.out.trim()), (Some(0), concat!("carya ", env!("CARGO_PKG_VERSION"))));
+    Ok(())
+}
+
+#[tokio::test]
+async fn exit_codes_tell_who_must_change_what() -> Result {
+    let folder = tempfile::tempdir()?;
+    let table: [(&[&str], i32, &str); 7] = [
+        (&[], 2, "Usage: carya"),
+        (&["sevre"], 2, "similar subcommand exists: 'serve'"),
+        (&["inspect"], 2, "<FILE>"),
+        (&["new"], 2, "<NAME>"),
+        (&["serve"], 2, "carya.toml: cannot be read: No such file or directory (os error 2); `carya new NAME` makes"),
+        (&["check", "--config", "other.toml"], 2, "other.toml: cannot be read"),
+        (&["inspect", "gone.wasm"], 1, "component `gone`: cannot read gone.wasm: No such file or directory"),
+    ];
+    for (args, code, message) in table {
+        let ran = run(folder.path(), args).await?;
+        assert!(ran.code == Some(code) && ran.err.contains(message), "{args:?}: {ran:?}");
+        assert_eq!(ran.out, "", "{args:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reader_may_stop_early() -> Result {
+    let folder = tempfile::tempdir()?;
+    write(folder.path(), "", &[])?;
+    let mut process = carya();
+    process.arg("check").current_dir(folder.path()).env("CARYA_LOG", "off");
+    let mut process = process.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    drop(process.stdout.take());
+    let output = tokio::time::timeout(PATIENCE, process.wait_with_output()).await??;
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_is_told_whole() -> Result {
+    let folder = tempfile::tempdir()?;
+    write(
+        folder.path(),
+        "[server]\nlisten = \"8080\"\nmax_bdoy = 1\n[[route]]\npath = \"/x\"\ncomponent = \"nobody\"\n",
+        &[],
+    )?;
+    for command in ["serve", "check", "routes", "migrate"] {
+        let ran = run(folder.path(), &[command]).await?;
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{command}: {ran:?}");
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(ran.err, @r#"
+            error: carya.toml:2: server.listen: "8080" is not an address; write it as "127.0.0.1:8080"
+            carya.toml:3: server.max_bdoy: unknown key; did you mean `max_body`?
+            carya.toml:6: route[0].component: "nobody" is not a component of this file; there are none
+            "#);
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_told_with_what_to_do() -> Result {
+    let folder = tempfile::tempdir()?;
+    let other = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = other.local_addr()?;
+    write(folder.path(), &format!("[server]\nlisten = \"{address}\"\n"), &[])?;
+    let ran = run(folder.path(), &["serve"]).await?;
+    let expected =
+        format!("error: cannot listen on {address}; set server.listen to a free address: Address already in");
+    assert!(ran.code == Some(1) && ran.err.starts_with(&expected), "{ran:?}");
+    Ok(())
+}

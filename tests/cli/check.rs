@@ -1,0 +1,229 @@
+//! `carya check` and `carya routes`: what is good is listed, what is wrong is told with its place.
+
+use insta::assert_snapshot;
+
+use super::{
+    super::support::{Result, write},
+    run,
+};
+
+const GOOD: &str = r#"
+[database]
+url = "sqlite://app.sqlite"
+[model]
+migrations = "migrations"
+[component.items]
+path = "{guest:items}"
+[component.reads]
+path = "{guest:reads-only}"
+[component.before]
+path = "{guest:only-before}"
+[component.audit]
+path = "{guest:audit}"
+[[hook]]
+component = "before"
+priority = 10
+[[route]]
+path = "/items/{id}"
+component = "items"
+hooks = [{ component = "audit", priority = 150 }]
+[[route]]
+path = "/reads"
+component = "reads"
+"#;
+
+const TABLE: [(&str, &str); 1] = [("migrations/0001_first_table.sql", "CREATE TABLE a (x);")];
+
+#[tokio::test]
+async fn check_lists_what_there_is_and_makes_no_database() -> Result {
+    let folder = tempfile::tempdir()?;
+    write(folder.path(), GOOD, &TABLE)?;
+    let ran = run(folder.path(), &["check"]).await?;
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    // The digests change with every build of the guests.
+    let is_digest = |word: &str| word.len() == 12 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let plain = ran.out.lines().map(|line| match line.rsplit_once(' ') {
+        Some((rest, digest)) if is_digest(digest) => format!("{rest} DIGEST"),
+        _ => line.to_owned(),
+    });
+    assert_snapshot!(plain.collect::<Vec<_>>().join("\n"), @r#"
+    carya.toml: good
+    components
+      audit                DIGEST
+      before               DIGEST
+      items                DIGEST
+      reads                DIGEST
+    routes
+      /items/{id}              before > [transaction] > audit > items
+        GET read-only
+        POST read-write
+        PUT read-write
+        PATCH read-write
+        DELETE read-write
+      /reads                   before > [transaction] > reads
+        GET read-only
+    database
+      pending migrations   ["0001_first_table"]
+      state                the file will be made
+      url                  sqlite://app.sqlite
+    "#);
+    assert!(!folder.path().join("app.sqlite").exists());
+    Ok(())
+}
+
+#[tokio::test]
+async fn check_as_json() -> Result {
+    let folder = tempfile::tempdir()?;
+    write(folder.path(), GOOD, &TABLE)?;
+    let mut found = run(folder.path(), &["check", "--json"]).await?.json()?;
+    for component in found["components"].as_array_mut().into_iter().flatten() {
+        assert_eq!(component["digest"].as_str().map(str::len), Some(64));
+        component["digest"] = "DIGEST".into();
+    }
+    assert_snapshot!("check", format!("{found:#}"));
+    let routes = run(folder.path(), &["routes", "--json"]).await?;
+    assert_eq!((routes.code, routes.json()?), (Some(0), found["routes"].take()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn routes_need_no_database() -> Result {
+    let folder = tempfile::tempdir()?;
+    write(folder.path(), GOOD, &[])?;
+    let ran = run(folder.path(), &["routes"]).await?;
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    assert_snapshot!(ran.out, @r"
+    routes
+      /items/{id}              before > [transaction] > audit > items
+        GET read-only
+        POST read-write
+        PUT read-write
+        PATCH read-write
+        DELETE read-write
+      /reads                   before > [transaction] > reads
+        GET read-only
+    ");
+    Ok(())
+}
+
+/// Everything that is wrong with an application's parts, at once.
+#[tokio::test]
+async fn wrong_parts_are_told_with_component_route_export_and_place() -> Result {
+    let folder = tempfile::tempdir()?;
+    write(
+        folder.path(),
+        r#"
+[model]
+component = "none"
+[component.gone]
+path = "gone.wasm"
+[component.text]
+path = "text.wasm"
+[component.core]
+path = "core.wasm"
+[component.cut]
+path = "cut.wasm"
+[component.none]
+path = "{guest:no-exports}"
+[component.reads]
+path = "{guest:reads-only}"
+[component.early]
+path = "{guest:only-on-route}"
+[[hook]]
+component = "none"
+[[route]]
+path = "/posts"
+component = "reads"
+methods = ["GET", "POST"]
+[[route]]
+path = "/nothing"
+component = "none"
+[[route]]
+path = "/writes"
+component = "reads"
+transaction = "read-write"
+[[route]]
+path = "/plain"
+component = "reads"
+transaction = "none"
+[[route]]
+path = "/hooked"
+component = "reads"
+hooks = ["early", "reads"]
+"#,
+        &[("text.wasm", "not wasm"), ("core.wasm", "\0asm\x01\0\0\0"), ("cut.wasm", "\0asm\x0d\0\x01\0\x07")],
+    )?;
+    for command in ["check", "routes", "serve"] {
+        let ran = run(folder.path(), &[command]).await?;
+        assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{command}: {ran:?}");
+        insta::allow_duplicates! {
+            assert_snapshot!(ran.err, @r#"
+            error: component `core` (core.wasm): this is a core module, not a component; build it for the target wasm32-wasip2
+            component `cut` (cut.wasm): it cannot be compiled: failed to parse WebAssembly module: unexpected end-of-file (at offset 0x9)
+            component `gone`: cannot read gone.wasm: No such file or directory (os error 2)
+            component `text` (text.wasm): this is not a WebAssembly file
+            [[hook]]: component `none` exports no hook phase (on-route, before, after, on-error of carya:host)
+            carya.toml:20: route[0] "/posts": POST is read-write, for which component `reads` would have to export carya:host/write-controller@0.1.0
+            carya.toml:24: route[1] "/nothing": component `none` does not export carya:host/read-controller@0.1.0 or carya:host/write-controller@0.1.0
+            carya.toml:27: route[2] "/writes": component `reads` does not export carya:host/write-controller@0.1.0
+            carya.toml:31: route[3] "/plain": component `reads` does not export carya:host/plain-controller@0.1.0
+            carya.toml:35: route[4] "/hooked": component `early` exports only on-route, which runs before routing; make it a global [[hook]]
+            carya.toml:35: route[4] "/hooked": component `reads` exports no hook phase (on-route, before, after, on-error of carya:host)
+            [model]: component `none` does not export carya:host/model@0.1.0
+            "#);
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn check_looks_at_a_database_without_changing_it() -> Result {
+    let folder = tempfile::tempdir()?;
+    write(folder.path(), GOOD, &TABLE)?;
+    let path = folder.path().join("app.sqlite");
+    let state = async || -> Result<String> {
+        let ran = run(folder.path(), &["check", "--json"]).await?;
+        Ok(if ran.code == Some(0) { ran.json()?["database"].to_string() } else { ran.err })
+    };
+
+    // An empty file is an empty database.
+    std::fs::write(&path, "")?;
+    assert_snapshot!(state().await?, @r#"{"pending migrations":["0001_first_table"],"state":"reachable","url":"sqlite://app.sqlite"}"#);
+    assert_eq!(std::fs::read(&path)?, b"");
+
+    assert_eq!(run(folder.path(), &["migrate"]).await?.code, Some(0));
+    write(folder.path(), GOOD, &[("migrations/0002_more.sql", "CREATE TABLE b (x);")])?;
+    assert_snapshot!(state().await?, @r#"{"pending migrations":["0002_more"],"state":"reachable","url":"sqlite://app.sqlite"}"#);
+
+    write(folder.path(), GOOD, &[("migrations/0001_first_table.sql", "CREATE TABLE other (x);")])?;
+    assert_snapshot!(state().await?, @"error: migrations in migrations: migration 1 was previously applied but has been modified");
+
+    std::fs::write(&path, "this is a letter and no database, whatever its name may be".repeat(20))?;
+    for file in ["app.sqlite-wal", "app.sqlite-shm"] {
+        let _ = std::fs::remove_file(folder.path().join(file));
+    }
+    assert_snapshot!(state().await?, @"error: [database] cannot be opened: file is not a database");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_database_in_a_folder_that_is_not_there_is_told() -> Result {
+    let folder = tempfile::tempdir()?;
+    write(folder.path(), "[database]\nurl = \"sqlite:data/app.sqlite\"\n[model]\nmigrations = \".\"\n", &[])?;
+    for args in [["check"].as_slice(), &["migrate"], &["migrate", "--dry-run"], &["serve"]] {
+        let ran = run(folder.path(), args).await?;
+        let expected = "error: [database] cannot be opened: there is no folder data\n";
+        assert_eq!((ran.code, ran.err.as_str()), (Some(1), expected), "{args:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_template_that_cannot_be_read_is_told() -> Result {
+    let folder = tempfile::tempdir()?;
+    write(folder.path(), "[templates]\nfolder = \"templates\"\n", &[("templates/page.html", "{% if %}")])?;
+    let ran = run(folder.path(), &["check"]).await?;
+    assert_eq!(ran.code, Some(1));
+    assert_snapshot!(ran.err, @"error: template templates/page.html: syntax error: unexpected end of block (in page.html:1)");
+    Ok(())
+}

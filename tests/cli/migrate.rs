@@ -1,0 +1,113 @@
+//! `carya migrate`: each migration once, and nothing half done.
+
+use std::path::Path;
+
+use serde_json::json;
+use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
+
+use super::{
+    super::support::{Result, write},
+    run,
+};
+
+const CONFIG: &str = "[database]\nurl = \"sqlite:app.sqlite\"\n[model]\nmigrations = \"migrations\"\n";
+const FIRST: (&str, &str) = ("migrations/0001_first.sql", "CREATE TABLE a (x); INSERT INTO a VALUES (1);");
+const SECOND: (&str, &str) = ("migrations/0002_second_one.sql", "INSERT INTO a VALUES (2);");
+
+async fn sum(folder: &Path) -> Result<i64> {
+    let options = SqliteConnectOptions::new().filename(folder.join("app.sqlite")).read_only(true);
+    let mut database = SqliteConnection::connect_with(&options).await?;
+    Ok(sqlx::query("SELECT sum(x) FROM a").fetch_one(&mut database).await?.try_get(0)?)
+}
+
+#[tokio::test]
+async fn runs_what_is_pending_once() -> Result {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    let migrate = async |more: &[&str]| -> Result<String> {
+        let ran = run(folder, &[&["migrate"], more].concat()).await?;
+        assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+        Ok(ran.out)
+    };
+
+    write(folder, CONFIG, &[FIRST])?;
+    assert_eq!(migrate(&["--dry-run"]).await?, "pending 0001_first\n");
+    assert!(!folder.join("app.sqlite").exists(), "a dry run made the database");
+    assert_eq!(migrate(&[]).await?, "applied 0001_first\n");
+    assert_eq!(migrate(&[]).await?, "nothing is pending; applied before: 1\n");
+    assert_eq!(migrate(&["--dry-run"]).await?, "nothing is pending\n");
+
+    write(folder, CONFIG, &[SECOND])?;
+    assert_eq!(migrate(&["--dry-run"]).await?, "pending 0002_second_one\n");
+    assert_eq!(sum(folder).await?, 1);
+    assert_eq!(migrate(&[]).await?, "applied 0002_second_one\n");
+    assert_eq!(sum(folder).await?, 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn as_json() -> Result {
+    let folder = tempfile::tempdir()?;
+    write(folder.path(), CONFIG, &[FIRST, SECOND])?;
+    let names = ["0001_first", "0002_second_one"];
+    for (args, expected) in [
+        (["migrate", "--json", "--dry-run"].as_slice(), json!({ "pending": names })),
+        (&["migrate", "--json"], json!({ "applied": names })),
+        (&["migrate", "--json"], json!({ "applied": [] })),
+        (&["migrate", "--json", "--dry-run"], json!({ "pending": [] })),
+    ] {
+        assert_eq!(run(folder.path(), args).await?.json()?, expected, "{args:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_broken_one_leaves_nothing_and_those_before_it_stay() -> Result {
+    let folder = tempfile::tempdir()?;
+    let broken = ("migrations/0002_broken.sql", "INSERT INTO a VALUES (10); INSERT INTO nowhere VALUES (1);");
+    write(folder.path(), CONFIG, &[FIRST, broken, ("migrations/0003_never.sql", "INSERT INTO a VALUES (100);")])?;
+    for command in ["migrate", "serve", "migrate"] {
+        let ran = run(folder.path(), &[command]).await?;
+        assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{command}");
+        let message = "error: migrations in migrations: while executing migration 2: ";
+        assert!(ran.err.starts_with(message) && ran.err.ends_with("no such table: nowhere\n"), "{}", ran.err);
+        assert_eq!(sum(folder.path()).await?, 1);
+    }
+
+    write(folder.path(), CONFIG, &[("migrations/0002_broken.sql", "INSERT INTO a VALUES (10);")])?;
+    assert_eq!(run(folder.path(), &["migrate"]).await?.out, "applied 0002_broken\napplied 0003_never\n");
+    assert_eq!(sum(folder.path()).await?, 111);
+    Ok(())
+}
+
+#[tokio::test]
+async fn history_cannot_be_changed() -> Result {
+    let folder = tempfile::tempdir()?;
+    write(folder.path(), CONFIG, &[FIRST, SECOND])?;
+    assert_eq!(run(folder.path(), &["migrate"]).await?.code, Some(0));
+    let refused = async |reason: &str| -> Result {
+        for args in [["migrate", "--json"].as_slice(), &["migrate", "--dry-run"], &["check"], &["serve"]] {
+            let ran = run(folder.path(), args).await?;
+            let expected = format!("error: migrations in migrations: {reason}\n");
+            assert_eq!((ran.code, ran.err), (Some(1), expected), "{args:?}");
+        }
+        Ok(())
+    };
+    write(folder.path(), CONFIG, &[(FIRST.0, "CREATE TABLE other (x);")])?;
+    refused("migration 1 was previously applied but has been modified").await?;
+    std::fs::remove_file(folder.path().join(FIRST.0))?;
+    refused("migration 1 was previously applied but is missing in the resolved migrations").await
+}
+
+#[tokio::test]
+async fn what_cannot_be_migrated_is_told() -> Result {
+    let folder = tempfile::tempdir()?;
+    write(folder.path(), "", &[])?;
+    let ran = run(folder.path(), &["migrate"]).await?;
+    let expected = "error: there is nothing to migrate: set database.url and model.migrations\n";
+    assert_eq!((ran.code, ran.err.as_str()), (Some(1), expected));
+    write(folder.path(), CONFIG, &[])?;
+    let ran = run(folder.path(), &["migrate"]).await?;
+    assert!(ran.code == Some(1) && ran.err.contains("migrations: No such file or directory"), "{ran:?}");
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! `carya new`: a project that builds and serves at once, and nothing is overwritten.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use tokio::process::Command;
+
+use super::{
+    super::support::{App, Result},
+    run,
+};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The files of a folder, by their path in it.
+fn files(folder: &Path) -> Result<BTreeMap<PathBuf, String>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next)? {
+            let path = entry?.path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => drop(found.insert(path.strip_prefix(folder)?.to_owned(), fs::read_to_string(&path)?)),
+            }
+        }
+    }
+    Ok(found)
+}
+
+#[tokio::test]
+async fn makes_all_of_the_template_and_the_contract() -> Result {
+    let folder = tempfile::tempdir()?;
+    let ran = run(folder.path(), &["new", "my-notes_2"]).await?;
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    assert!(ran.out.ends_with("\n    cd my-notes_2 && make\n"), "{}", ran.out);
+    assert_eq!(fs::read_dir(folder.path())?.count(), 1, "there is more than the project");
+
+    let mut expected = files(&repository().join("host/template"))?;
+    for text in expected.values_mut() {
+        *text = text.replace("{{name}}", "my-notes_2");
+    }
+    let contract = files(&repository().join("wit"))?;
+    expected.extend(contract.into_iter().map(|(path, text)| (Path::new("wit").join(path), text)));
+    assert_eq!(files(&folder.path().join("my-notes_2"))?, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn overwrites_nothing() -> Result {
+    let folder = tempfile::tempdir()?;
+    fs::write(folder.path().join("file"), "mine")?;
+    fs::create_dir(folder.path().join("folder"))?;
+    std::os::unix::fs::symlink("nowhere", folder.path().join("link"))?;
+    for name in ["file", "folder", "link"] {
+        let ran = run(folder.path(), &["new", name]).await?;
+        let expected = format!("error: {name} is there already; choose another name, or move it away\n");
+        assert_eq!((ran.code, ran.out.as_str(), ran.err), (Some(1), "", expected));
+    }
+    assert_eq!(fs::read_to_string(folder.path().join("file"))?, "mine");
+    assert_eq!(fs::read_dir(folder.path().join("folder"))?.count(), 0);
+    assert_eq!(fs::read_dir(folder.path())?.count(), 3, "something was left behind");
+    Ok(())
+}
+
+#[tokio::test]
+async fn refuses_names_that_are_none() -> Result {
+    let folder = tempfile::tempdir()?;
+    for name in ["", "9lives", "-x", "_x", ".", "..", "a/b", "../up", "a b", "a.b", "päckchen", &"x".repeat(65)] {
+        let ran = run(folder.path(), &["new", "--", name]).await?;
+        let message = "a name begins with a letter and has letters, digits, `-` and `_`, at most 64 in all";
+        // clap tells a value that is empty itself.
+        assert!(ran.code == Some(2) && ran.err.contains(message), "{name:?}: {ran:?}");
+    }
+    assert_eq!(fs::read_dir(folder.path())?.count(), 0);
+    Ok(())
+}
+
+/// The guests are compiled as `make` does it, with the tool chain that the repository's own guests have.
+#[tokio::test]
+async fn the_project_builds_and_serves() -> Result {
+    let folder = tempfile::tempdir()?;
+    assert_eq!(run(folder.path(), &["new", "notes"]).await?.code, Some(0));
+    let project = folder.path().join("notes");
+    // What is not the project's own is compiled once for all runs of this test.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new");
+    fs::create_dir_all(&target)?;
+    std::os::unix::fs::symlink(&target, project.join("target"))?;
+    let script = r#"exports=$("$TOOLCHAIN") && eval "$exports" && cargo fmt --check && make check"#;
+    let made = Command::new("bash")
+        .args(["-c", script])
+        .current_dir(&project)
+        .env("TOOLCHAIN", repository().join("guest-examples/toolchain.sh"))
+        .env("CARYA", env!("CARGO_BIN_EXE_carya"))
+        .env("CARYA_LOG", "off")
+        .env_remove("LD_LIBRARY_PATH")
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    let (out, err) = (String::from_utf8_lossy(&made.stdout), String::from_utf8_lossy(&made.stderr));
+    assert!(made.status.success(), "{out}{err}");
+    assert!(out.contains("sqlite://notes.sqlite") && out.contains("[\"0001_notes\"]"), "{out}");
+
+    // The harness serves temporary folders: the project takes the place of an empty one.
+    let served = tempfile::tempdir()?;
+    fs::rename(&project, served.path())?;
+    let config = fs::read_to_string(served.path().join("carya.toml"))?;
+    let app = App::start_in(served, &config, &[], &[]).await?;
+
+    let none = app.get("/notes").await?;
+    assert_eq!((none.status, none.text().as_str()), (200, "[]"));
+    assert_eq!(none.header("x-greeting"), "hello from notes");
+    let made = app.post("/notes", "Pecans [roasted]").await?;
+    assert_eq!((made.status, made.header("content-type")), (201, "application/json"), "{}", made.text());
+    let note = made.json()?;
+    assert_eq!((&note["id"], &note["text"]), (&1.into(), &"Pecans [roasted]".into()));
+    assert_eq!(app.post("/notes", " \n").await?.status, 422);
+    assert_eq!(app.get("/notes").await?.json()?, serde_json::json!([note]));
+    assert_eq!(app.ask("DELETE", "/notes").await?.status, 405);
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! One controller in four languages and engines: the same requests, the same answers.
+
+use serde_json::Value;
+
+use super::{
+    shop,
+    support::{App, Result, carya, guest},
+};
+
+/// What clients notice of an answer.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    status: u16,
+    content_type: String,
+    location: String,
+    body: Value,
+    /// As it was sent: the guests promise the same bytes.
+    text: String,
+}
+
+const ITEM: &str = r#"{"name":"Hickory spoon","price_cents":1250,"stock":8}"#;
+
+/// Requests in the order in which they are sent; the later ones meet what the earlier ones made.
+fn requests() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let text = |method, path, body: &str| (method, path, body.as_bytes().to_vec());
+    vec![
+        text("GET", "/items", ""),
+        text("GET", "/items?page=2&per_page=2", ""),
+        text("GET", "/items?page=0&per_page=101", ""),
+        text("GET", "/items?page=%2B1", ""),
+        text("GET", "/items/2", ""),
+        text("HEAD", "/items/2", ""),
+        text("GET", "/items/4711", ""),
+        text("GET", "/items/2.0", ""),
+        text("GET", "/items/9999999999999999", ""),
+        text("POST", "/items", ITEM),
+        text("POST", "/items", ITEM),
+        text("POST", "/items", r#"{"name":"Nüsse \"🌰\"\n\u2028","price_cents":5.0,"stock":1e2,"more":null}"#),
+        text("POST", "/items", r#"{"name":"","price_cents":-1}"#),
+        text("POST", "/items", r#"{"name":7,"price_cents":0.5,"stock":1000000001}"#),
+        text("POST", "/items", r#"{"name":"a","name":"b","price_cents":0,"stock":0}"#),
+        text("POST", "/items", "[1]"),
+        text("POST", "/items", "{"),
+        text("POST", "/items", ""),
+        ("POST", "/items", b"{\"name\":\"\xff\"}".to_vec()),
+        text("POST", "/items", r#"{"name":"\ud800","price_cents":1,"stock":1}"#),
+        text("PUT", "/items/6", r#"{"name":"Hickory ladle","price_cents":1500,"stock":0}"#),
+        text("PUT", "/items/6", r#"{"name":"Nutcracker","price_cents":1500,"stock":0}"#),
+        text("PUT", "/items/4711", ITEM),
+        text("PUT", "/items/x", ITEM),
+        text("PUT", "/items/6", "null"),
+        text("DELETE", "/items/6", ""),
+        text("DELETE", "/items/6", ""),
+        text("DELETE", "/items/x", ""),
+        text("GET", "/items?per_page=100", ""),
+    ]
+}
+
+/// Serves the items alone, by one component.
+async fn answers(name: &str) -> Result<Vec<Seen>> {
+    // Compiling a whole engine takes longer than a start may take: it is done beforehand.
+    let compiled = carya().arg("inspect").arg(guest(name)).output().await?;
+    assert!(compiled.status.success(), "{name}: {}", String::from_utf8_lossy(&compiled.stderr));
+    let config = format!(
+        r#"
+        [model]
+        component = "shop-model"
+        migrations = "migrations"
+        [component.shop-model]
+        path = "{{guest:shop-model}}"
+        [component.items]
+        path = "{{guest:{name}}}"
+        [[route]]
+        path = "/items"
+        component = "items"
+        [[route]]
+        path = "/items/{{id}}"
+        component = "items"
+        "#
+    );
+    let files = shop::files()?;
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (&**name, &**text)).collect();
+    let app = App::start(&config, &files).await?;
+    let mut seen = Vec::new();
+    for (method, path, body) in requests() {
+        let answer = app.send(method, path, reqwest::header::HeaderMap::new(), body).await?;
+        seen.push(Seen {
+            status: answer.status,
+            content_type: answer.header("content-type").to_owned(),
+            location: answer.header("location").to_owned(),
+            body: answer.json().unwrap_or_default(),
+            text: answer.text(),
+        });
+    }
+    Ok(seen)
+}
+
+/// Compares a guest with the one in Rust. `make guests` leaves a guest out where the tools of its language are missing,
+/// except in CI.
+async fn like_rust(name: &str) -> Result {
+    if !guest("items").with_file_name(format!("{name}.wasm")).exists() && std::env::var("CI").as_deref() != Ok("true") {
+        eprintln!("{name} was not built: not compared");
+        return Ok(());
+    }
+    let (expected, found) = tokio::try_join!(answers("items"), answers(name))?;
+    for (((method, path, body), expected), found) in requests().into_iter().zip(expected).zip(found) {
+        assert_eq!(found, expected, "{name}: {method} {path} {}", String::from_utf8_lossy(&body));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn rust_answers_with_the_statuses_that_are_meant() -> Result {
+    let statuses: Vec<u16> = answers("items").await?.iter().map(|seen| seen.status).collect();
+    let expected = [
+        200, 200, 422, 422, 200, 200, 404, 404, 404, // read
+        201, 409, 201, 422, 422, 201, 400, 400, 400, 400, 400, // create
+        200, 409, 404, 404, 400, 204, 404, 404, 200, // change, delete
+    ];
+    assert_eq!(statuses, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn javascript_on_starlingmonkey() -> Result {
+    like_rust("items-js").await
+}
+
+#[tokio::test]
+async fn javascript_on_quickjs() -> Result {
+    like_rust("items-qjs").await
+}
+
+#[tokio::test]
+async fn python() -> Result {
+    like_rust("items-python").await
+}

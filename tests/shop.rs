@@ -1,0 +1,198 @@
+//! The example application, as `guest-examples/carya.toml` puts it together.
+
+mod curl;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use reqwest::header::{HeaderMap, HeaderValue};
+use serde_json::{Value, json};
+
+use super::support::{Answer, App, Result};
+
+/// The folder of the example.
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-examples")
+}
+
+/// Its configuration, with the components where they were built.
+pub fn config() -> Result<String> {
+    let text = fs::read_to_string(folder().join("carya.toml"))?;
+    let dist = folder().join("dist").canonicalize()?;
+    Ok(text.replace("path = \"dist/", &format!("path = \"{}/", dist.display())))
+}
+
+/// The files that stand beside the configuration, for a temporary folder.
+pub fn files() -> Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for part in ["migrations", "templates", "static"] {
+        for entry in fs::read_dir(folder().join(part))? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            found.push((format!("{part}/{name}"), fs::read_to_string(&path)?));
+        }
+    }
+    Ok(found)
+}
+
+/// Serves the shop.
+pub async fn open() -> Result<App> {
+    let files = files()?;
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (&**name, &**text)).collect();
+    App::start(&config()?, &files).await
+}
+
+/// Sends JSON with the key that the example knows.
+async fn change(app: &App, method: &str, path: &str, body: Value) -> Result<Answer> {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-api-key", HeaderValue::from_static("demo"));
+    app.send(method, path, headers, body.to_string()).await
+}
+
+/// All that an order may leave behind.
+async fn traces(app: &App) -> Result<Vec<String>> {
+    app.texts(
+        "SELECT 'item ' || id || ' stock ' || stock FROM items
+         UNION ALL SELECT 'order ' || id || ' item ' || item_id || ' quantity ' || quantity FROM orders
+         UNION ALL SELECT 'audit ' || id || ' ' || method || ' ' || path || ' ' || who FROM audit
+         UNION ALL SELECT 'outbox ' || id FROM carya_outbox",
+    )
+    .await
+}
+
+#[tokio::test]
+async fn an_order_takes_stock_and_is_written_down_in_one_transaction() -> Result {
+    let app = open().await?;
+    let before = traces(&app).await?;
+    let answer = change(&app, "POST", "/orders", json!({"item_id": 2, "quantity": 2})).await?;
+    assert_eq!((answer.status, answer.header("location")), (201, "/orders/1"), "{}", answer.text());
+    assert_eq!(answer.json()?, json!({"id": 1, "item_id": 2, "quantity": 2}));
+
+    let after = traces(&app).await?;
+    let new: Vec<&String> = after.iter().filter(|line| !before.contains(line)).collect();
+    assert_eq!(new, ["item 2 stock 4", "order 1 item 2 quantity 2", "audit 1 POST /orders key-1"]);
+    let row = app.texts("SELECT request_id FROM audit").await?;
+    assert_eq!(row, [answer.header("x-request-id")]);
+    let order = app.get("/orders/1").await?.json()?;
+    assert_eq!((&order["price_cents"], &order["quantity"]), (&json!(2450), &json!(2)));
+
+    let events = answer.events();
+    let place = |event: &str| events.iter().position(|other| other == event);
+    assert_eq!(events.iter().filter(|event| *event == "commit").count(), 1, "{events:?}");
+    assert!(place("after:audit") < place("commit"), "{events:?}");
+    assert!(place("commit") < place("after_commit:confirm"), "{events:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_confirmation_is_logged_after_the_commit_and_only_then() -> Result {
+    let app = open().await?;
+    assert_eq!(change(&app, "POST", "/orders", json!({"item_id": 2, "quantity": 7})).await?.status, 409);
+    let made = change(&app, "POST", "/orders", json!({"item_id": 2, "quantity": 6})).await?;
+    assert_eq!(made.status, 201);
+    let line = app.log.wait_for("order confirmed").await?;
+    assert_eq!(line["component"], "orders", "{line}");
+    assert!(line["message"].as_str().is_some_and(|text| text.ends_with(&made.text())), "{line}");
+    let confirmed = |line: &Value| line["message"].as_str().is_some_and(|text| text.contains("order confirmed"));
+    assert_eq!(app.log.lines().iter().filter(|line| confirmed(line)).count(), 1);
+    assert_eq!(app.number("SELECT count(*) FROM carya_outbox").await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_be_ordered_leaves_no_trace() -> Result {
+    let app = open().await?;
+    assert_eq!(change(&app, "POST", "/orders", json!({"item_id": 1, "quantity": 1})).await?.status, 201);
+    let before = traces(&app).await?;
+    let table = [
+        (json!({"item_id": 2, "quantity": 7}), 409),
+        (json!({"item_id": 4711, "quantity": 1}), 409),
+        (json!({"item_id": 2, "quantity": 0}), 422),
+        (json!({"item_id": "2", "quantity": 1}), 422),
+        (json!([]), 422),
+    ];
+    for (order, status) in table {
+        let answer = change(&app, "POST", "/orders", order.clone()).await?;
+        assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"), "{order}");
+        let events = answer.events();
+        assert!(!events.iter().any(|event| event == "commit" || event.starts_with("after_commit")), "{events:?}");
+    }
+    assert_eq!(traces(&app).await?, before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_last_items_are_never_sold_twice() -> Result {
+    let app = open().await?;
+    let order = || change(&app, "POST", "/orders", json!({"item_id": 5, "quantity": 1}));
+    let answers = futures_util::future::try_join_all((0..16).map(|_| order())).await?;
+    let count = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
+    assert_eq!((count(201), count(409)), (3, 13));
+    assert_eq!(app.number("SELECT stock FROM items WHERE id = 5").await?, 0);
+    assert_eq!(app.number("SELECT sum(quantity) FROM orders").await?, 3);
+    assert_eq!(app.number("SELECT count(*) FROM audit").await?, 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_has_no_key_changes_nothing_and_costs_no_connection() -> Result {
+    let app = open().await?;
+    let before = traces(&app).await?;
+    for key in [None, Some(""), Some("demO"), Some("demo2")] {
+        let mut headers = HeaderMap::new();
+        if let Some(key) = key {
+            headers.insert("x-api-key", HeaderValue::from_static(key));
+        }
+        for (method, path) in [("POST", "/orders"), ("POST", "/items"), ("PUT", "/items/1"), ("DELETE", "/items/1")] {
+            let answer = app.send(method, path, headers.clone(), r#"{"item_id":1,"quantity":1}"#).await?;
+            assert_eq!((answer.status, answer.header("www-authenticate")), (401, "ApiKey"), "{method} {path} {key:?}");
+            assert!(answer.header("x-response-time").ends_with("ms"));
+            let events = answer.events();
+            assert!(!events.iter().any(|event| event == "begin" || event.starts_with("controller")), "{events:?}");
+        }
+    }
+    assert_eq!(traces(&app).await?, before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_answer_tells_its_time() -> Result {
+    let app = open().await?;
+    for (method, path) in [("GET", "/items/1"), ("HEAD", "/items/1"), ("GET", "/items/4711"), ("GET", "/report")] {
+        let answer = app.ask(method, path).await?;
+        let time = answer.header("x-response-time").trim_end_matches("ms");
+        assert!(time.parse::<f64>().is_ok_and(|ms| ms > 0.0), "{method} {path}: {time:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_report_is_a_page_and_rows() -> Result {
+    let app = open().await?;
+    let item = json!({"name": "<b>Spoon</b> & fork", "price_cents": 1205, "stock": 1});
+    assert_eq!(change(&app, "POST", "/items", item).await?.status, 201);
+    assert_eq!(change(&app, "POST", "/orders", json!({"item_id": 6, "quantity": 1})).await?.status, 201);
+
+    let page = app.get("/report").await?;
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    let text = page.text();
+    for part in ["&lt;b&gt;Spoon&lt;&#x2f;b&gt; &amp; fork", "12.05", "sold-out", "POST &#x2f;orders</code> by key-1"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+
+    let rows = app.get("/report/rows").await?;
+    assert_eq!((rows.status, rows.header("content-type")), (200, "application/json"));
+    let first = json!({
+        "name": "<b>Spoon</b> & fork", "price_cents": 1205, "stock": 0, "sold": 1, "revenue_cents": 1205
+    });
+    let rows = rows.json()?;
+    assert_eq!((&rows[0], rows.as_array().map(Vec::len)), (&first, Some(6)));
+
+    let css = app.get("/static/report.css").await?;
+    assert_eq!((css.status, css.header("content-type")), (200, "text/css"));
+    assert_eq!(css.text(), fs::read_to_string(folder().join("static/report.css"))?);
+    assert_eq!(app.get("/static/..%2fcarya.toml").await?.status, 404);
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! `guest-examples/curl.txt` holds what it says: every line is sent and answered as its comment promises.
+
+use reqwest::{
+    Method,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
+
+use super::super::support::Result;
+
+/// A line of curl, as far as the example uses it.
+#[derive(Debug)]
+struct Line {
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Line {
+    fn read(line: &str) -> Result<Self> {
+        let mut words = words(line).into_iter();
+        if words.next().as_deref() != Some("curl") {
+            return Err("not a line of curl".into());
+        }
+        let (mut method, mut path, mut headers, mut body) = (None, String::new(), HeaderMap::new(), String::new());
+        while let Some(word) = words.next() {
+            let mut value = || words.next().ok_or("a value is missing");
+            match word.as_str() {
+                "-i" => {}
+                "-I" => method = Some(Method::HEAD),
+                "-X" => method = Some(value()?.parse()?),
+                "-d" => body = value()?,
+                "-H" => {
+                    let header = value()?;
+                    let (name, value) = header.split_once(": ").ok_or("not a header")?;
+                    headers.insert(name.parse::<HeaderName>()?, value.parse::<HeaderValue>()?);
+                }
+                url => {
+                    let (_, rest) = url.split_once("127.0.0.1:8080/").ok_or_else(|| format!("what is {url}?"))?;
+                    path = format!("/{rest}");
+                }
+            }
+        }
+        let default = if body.is_empty() { Method::GET } else { Method::POST };
+        Ok(Self { method: method.unwrap_or(default), path, headers, body })
+    }
+}
+
+/// The words of a line as a shell has them, with single quotes.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
+    for letter in line.chars() {
+        match letter {
+            '\'' => quoted = !quoted,
+            ' ' if !quoted => words.push(std::mem::take(&mut word)),
+            letter => word.push(letter),
+        }
+    }
+    words.push(word);
+    words
+}
+
+/// The statuses that a comment promises, in order: `: 201, and 409 when done again`.
+fn statuses(comment: &str) -> Vec<u16> {
+    let end = comment.rsplit_once(": ").map_or("", |(_, end)| end);
+    end.split([' ', ',']).filter_map(|word| word.parse().ok()).collect()
+}
+
+#[tokio::test]
+async fn every_line_is_answered_as_its_comment_says() -> Result {
+    let app = super::open().await?;
+    let text = std::fs::read_to_string(super::folder().join("curl.txt"))?;
+    let lines: Vec<&str> = text.lines().collect();
+    for pair in lines.chunks(2) {
+        let [comment, line] = pair else { return Err("a comment has no line".into()) };
+        let Line { method, path, headers, body } = Line::read(line).map_err(|error| format!("{line}: {error}"))?;
+        let statuses = statuses(comment);
+        assert!(comment.starts_with("# ") && !statuses.is_empty(), "{comment}");
+        for status in statuses {
+            let answer = app.send(method.as_str(), &path, headers.clone(), body.clone()).await?;
+            assert_eq!(answer.status, status, "{comment}\n{line}\n{}", answer.text());
+        }
+    }
+    assert!(lines.len() >= 24, "curl.txt lost some lines");
+    Ok(())
+}

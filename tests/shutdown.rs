@@ -1,0 +1,165 @@
+//! The end of a process, and what the next one finds.
+
+use std::time::{Duration, Instant};
+
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::{
+    shop,
+    support::{Answer, App, PATIENCE, Result},
+};
+
+const PROBE: &str = r#"
+[component.probe]
+path = "{guest:probe}"
+timeout = "20s"
+[model]
+migrations = "migrations"
+[[route]]
+path = "/{what}"
+component = "probe"
+"#;
+
+const TABLE: [(&str, &str); 1] = [("migrations/0001_rows.sql", "CREATE TABLE rows (x);")];
+
+/// How soon a process ends that has nothing to wait for.
+const SOON: Duration = Duration::from_secs(3);
+
+async fn start(drain_timeout: &str) -> Result<App> {
+    let env = [("CARYA_SERVER__DRAIN_TIMEOUT", drain_timeout)];
+    App::start_in(tempfile::tempdir()?, PROBE, &TABLE, &env).await
+}
+
+/// A request that writes a row, says so in the log, and goes on for a while.
+async fn slow(app: &App, ms: u64) -> Result<tokio::task::JoinHandle<Result<Answer>>> {
+    let script = json!([{"sql": "INSERT INTO rows VALUES (1)"}, {"log": "under way"}, {"sleep_ms": ms}]);
+    let request = app.request("POST", "/slow").body(script.to_string());
+    let running = tokio::spawn(async move { Answer::read(request.send().await?).await });
+    app.log.wait_for("under way").await?;
+    Ok(running)
+}
+
+/// Starts again in the same folder, and counts the rows.
+async fn rows_after_restart(folder: tempfile::TempDir) -> Result<i64> {
+    let app = App::start_in(folder, PROBE, &TABLE, &[]).await?;
+    let answer = app.send("GET", "/rows", HeaderMap::new(), r#"[{"sql":"SELECT count(*) FROM rows"}]"#).await?;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let rows = app.number("SELECT count(*) FROM rows").await?;
+    assert_eq!(app.stop().await?.1, Some(0));
+    Ok(rows)
+}
+
+#[tokio::test]
+async fn a_request_in_flight_is_finished_and_committed() -> Result {
+    let app = start("20s").await?;
+    let running = slow(&app, 700).await?;
+    app.signal("TERM").await?;
+    let line = app.log.wait_for("shutting down").await?;
+    assert_eq!(line["in_flight"], 1);
+    let refused = TcpStream::connect(app.address()).await.map_err(|error| error.kind());
+    assert_eq!(refused.err(), Some(std::io::ErrorKind::ConnectionRefused));
+    assert!(!running.is_finished(), "the request did not outlast the listener");
+
+    let answer = running.await??;
+    assert_eq!((answer.status, answer.events().contains(&"commit".to_owned())), (200, true), "{}", answer.text());
+    let (folder, code) = app.stop().await?;
+    assert_eq!(code, Some(0));
+    assert_eq!(rows_after_restart(folder).await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_that_takes_too_long_is_rolled_back() -> Result {
+    let app = start("300ms").await?;
+    let running = slow(&app, 15_000).await?;
+    let asked = Instant::now();
+    app.signal("TERM").await?;
+    app.log.wait_for("drain_timeout is over").await?;
+    let answer = running.await??;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, "1"), "{}", answer.text());
+    assert!(answer.events().contains(&"rollback".to_owned()), "{:?}", answer.events());
+    app.log.wait_for("stopped").await?;
+    let (folder, code) = app.stop().await?;
+    assert_eq!(code, Some(0));
+    assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());
+    assert_eq!(rows_after_restart(folder).await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn connections_that_ask_nothing_do_not_hold_the_end() -> Result {
+    let app = start("20s").await?;
+    let mut kept = TcpStream::connect(app.address()).await?;
+    kept.write_all(b"GET /x HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n[]").await?;
+    let mut answer = [0; 4096];
+    let length = kept.read(&mut answer).await?;
+    assert!(answer[..length].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..length]));
+    let mut silent = TcpStream::connect(app.address()).await?;
+    // Accepted for certain once a later connection was served.
+    assert_eq!(app.get("/x").await?.status, 200);
+
+    let asked = Instant::now();
+    app.signal("TERM").await?;
+    for connection in [&mut kept, &mut silent] {
+        let ended = tokio::time::timeout(PATIENCE, connection.read(&mut answer)).await?;
+        assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+    }
+    assert_eq!(app.stop().await?.1, Some(0));
+    assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());
+    Ok(())
+}
+
+#[tokio::test]
+async fn clients_that_owe_the_rest_of_a_request_hold_it_for_drain_timeout_at_most() -> Result {
+    let app = start("300ms").await?;
+    let mut clients = Vec::new();
+    for part in ["POST /x HTTP/1.1\r\nhost: x\r\n", "POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n[{"] {
+        let mut client = TcpStream::connect(app.address()).await?;
+        client.write_all(part.as_bytes()).await?;
+        clients.push(client);
+    }
+    assert_eq!(app.get("/x").await?.status, 200);
+    let asked = Instant::now();
+    assert_eq!(app.stop().await?.1, Some(0));
+    assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_it_like_a_termination() -> Result {
+    let app = start("20s").await?;
+    let running = slow(&app, 300).await?;
+    app.signal("INT").await?;
+    assert_eq!(running.await??.status, 200);
+    app.log.wait_for("stopped").await?;
+    assert_eq!(app.stop().await?.1, Some(0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_second_start_compiles_nothing_and_finds_everything() -> Result {
+    let files = shop::files()?;
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (&**name, &**text)).collect();
+    let env = [("CARYA_SERVER__CACHE", "code")];
+    let has = |lines: &[Value], message: &str| lines.iter().any(|line| line["message"] == message);
+
+    let first = App::start_in(tempfile::tempdir()?, &shop::config()?, &files, &env).await?;
+    let lines = first.log.lines();
+    assert!(has(&lines, "compiled") && !has(&lines, "loaded"), "{lines:#?}");
+    assert!(has(&lines, "applied"), "{lines:#?}");
+    let items = first.get("/items").await?.json()?;
+    let (folder, code) = first.stop().await?;
+    assert_eq!(code, Some(0));
+
+    let second = App::start_in(folder, &shop::config()?, &files, &env).await?;
+    let lines = second.log.lines();
+    assert!(has(&lines, "loaded") && !has(&lines, "compiled"), "{lines:#?}");
+    assert!(!has(&lines, "applied"), "{lines:#?}");
+    assert_eq!(second.get("/items").await?.json()?, items);
+    Ok(())
+}
