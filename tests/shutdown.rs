@@ -92,6 +92,23 @@ async fn a_request_that_takes_too_long_is_rolled_back() -> Result {
 }
 
 #[tokio::test]
+async fn asked_again_it_waits_no_longer() -> Result {
+    let app = start("20s").await?;
+    let running = slow(&app, 15_000).await?;
+    let asked = Instant::now();
+    app.signal("INT").await?;
+    app.log.wait_for("shutting down").await?;
+    app.signal("INT").await?;
+    assert_eq!(running.await??.status, 503);
+    app.log.wait_for("stopped").await?;
+    let (folder, code) = app.stop().await?;
+    assert_eq!(code, Some(0));
+    assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());
+    assert_eq!(rows_after_restart(folder).await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
 async fn connections_that_ask_nothing_do_not_hold_the_end() -> Result {
     let app = start("20s").await?;
     let mut kept = TcpStream::connect(app.address()).await?;
@@ -127,6 +144,18 @@ async fn clients_that_owe_the_rest_of_a_request_hold_it_for_drain_timeout_at_mos
     let asked = Instant::now();
     assert_eq!(app.stop().await?.1, Some(0));
     assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_has_its_time_to_arrive() -> Result {
+    let env = [("CARYA_SERVER__REQUEST_TIMEOUT", "200ms")];
+    let app = App::start_in(tempfile::tempdir()?, PROBE, &TABLE, &env).await?;
+    let mut client = TcpStream::connect(app.address()).await?;
+    client.write_all(b"POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n[{").await?;
+    let mut answer = [0; 4096];
+    let length = tokio::time::timeout(SOON, client.read(&mut answer)).await??;
+    assert!(answer[..length].starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer[..length]));
     Ok(())
 }
 

@@ -83,6 +83,9 @@ pub fn assemble(config: &Config) -> anyhow::Result<Generation> {
             Templates::default()
         }
     };
+    for files in config.static_files.iter().filter(|files| !files.folder.is_dir()) {
+        problems.push(format!("[[static]] {:?}: there is no folder {}", files.path, files.folder.display()));
+    }
     if !problems.is_empty() {
         bail!("{}", problems.join("\n"));
     }

@@ -15,6 +15,7 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     app,
@@ -154,20 +155,28 @@ async fn serve(path: &Path, format: Format) -> anyhow::Result<()> {
     let address = server.address()?;
     let ms = started.elapsed().as_millis();
     tracing::info!(%address, routes, debug = config.debug, ms, "serving");
-    server.serve(stop_signal()?).await;
+    let mut signals = Signals::new()?;
+    server.serve(async || signals.next().await).await;
     Ok(())
 }
 
-/// Ready when the process is asked to end.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(async move {
+/// The signals by which a process is asked to end.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-    })
+    }
 }
 
 fn inspect(file: &Path, json: bool) -> anyhow::Result<String> {

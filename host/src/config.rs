@@ -56,7 +56,7 @@ pub struct Server {
     pub max_response: usize,
     /// How long the head of a request may take to arrive.
     pub header_timeout: Duration,
-    /// How long a request may take from its last byte to its answer.
+    /// How long a request's body may take to arrive, and how long its answer may take from then on.
     pub request_timeout: Duration,
     /// How long requests in flight may go on once shutdown was asked for.
     pub drain_timeout: Duration,

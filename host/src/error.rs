@@ -84,6 +84,12 @@ impl Failure {
         failure
     }
 
+    /// The body did not arrive within `server.request_timeout`.
+    pub fn body_too_slow() -> Self {
+        let detail = "the body did not arrive within server.request_timeout";
+        Self::new(StatusCode::REQUEST_TIMEOUT, Fault::Client, "The body took too long to arrive.", detail)
+    }
+
     /// The body could not be read to its end.
     pub fn body_unreadable(error: impl std::fmt::Display) -> Self {
         Self::new(

@@ -47,7 +47,8 @@ pub async fn serve(State(exchange): State<Arc<Exchange>>, request: HttpRequest) 
     let id = request_id(&parts.headers);
     let mut request =
         Request { method: parts.method, uri: parts.uri, headers: parts.headers, id, ..Request::default() };
-    match read(body, exchange.max_body).await {
+    let arrived = tokio::time::timeout(exchange.generation.request_timeout, read(body, exchange.max_body)).await;
+    match arrived.unwrap_or_else(|_| Err(Failure::body_too_slow())) {
         Ok(body) => request.body = body,
         Err(failure) => {
             log_refusal(&request, &failure);

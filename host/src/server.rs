@@ -61,9 +61,9 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Serves until `stop` is ready. Then no connection is accepted any more, requests in flight have
-    /// `server.drain_timeout` to end, and what is left is cut off and rolled back.
-    pub async fn serve(self, stop: impl Future<Output = ()>) {
+    /// Serves until `asked` to end. Then no connection is accepted any more, requests in flight have
+    /// `server.drain_timeout` to end, or until asked again, and what is left is cut off and rolled back.
+    pub async fn serve(self, mut asked: impl AsyncFnMut()) {
         let Self { listener, config, router, exchange } = self;
         let generation = exchange.generation.clone();
         let stopping = CancellationToken::new();
@@ -77,7 +77,6 @@ impl Server {
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http1().timer(TokioTimer::new()).header_read_timeout(config.header_timeout);
         http.http2().timer(TokioTimer::new());
-        let mut stop = std::pin::pin!(stop);
         loop {
             let stream = tokio::select! {
                 accepted = listener.accept() => match accepted {
@@ -89,7 +88,7 @@ impl Server {
                         continue;
                     }
                 },
-                () = &mut stop => break,
+                () = asked() => break,
             };
             // Answers are small and whole; waiting for more to send only delays them.
             let _ = stream.set_nodelay(true);
@@ -110,8 +109,12 @@ impl Server {
             connections.shutdown().await;
             exchange.running.wait().await;
         };
-        if tokio::time::timeout(config.drain_timeout, drained).await.is_err() {
-            tracing::warn!(left = exchange.running.len(), "drain_timeout is over: rolling back what still runs");
+        tokio::select! {
+            () = drained => {}
+            () = tokio::time::sleep(config.drain_timeout) => {
+                tracing::warn!(left = exchange.running.len(), "drain_timeout is over: rolling back what still runs");
+            }
+            () = asked() => tracing::warn!(left = exchange.running.len(), "asked again: rolling back what still runs"),
         }
         exchange.cut_off.cancel();
         if tokio::time::timeout(LAST_WORDS, exchange.running.wait()).await.is_err() {

@@ -219,6 +219,16 @@ async fn a_database_in_a_folder_that_is_not_there_is_told() -> Result {
 }
 
 #[tokio::test]
+async fn a_static_folder_that_is_not_there_is_told() -> Result {
+    let folder = tempfile::tempdir()?;
+    write(folder.path(), "[[static]]\npath = \"/static\"\nfolder = \"gone\"\n", &[])?;
+    let ran = run(folder.path(), &["check"]).await?;
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
+    assert_snapshot!(ran.err, @r#"error: [[static]] "/static": there is no folder gone"#);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_template_that_cannot_be_read_is_told() -> Result {
     let folder = tempfile::tempdir()?;
     write(folder.path(), "[templates]\nfolder = \"templates\"\n", &[("templates/page.html", "{% if %}")])?;

@@ -138,7 +138,7 @@ fn database(section: &mut Section<'_>) -> Database {
         url: url.unwrap_or_default(),
         max_connections: section.take("max_connections", integer(1..=1000)).unwrap_or(4),
         max_lifetime: section.take("max_lifetime", positive_duration).unwrap_or(Duration::from_secs(30 * 60)),
-        acquire_timeout: section.take("acquire_timeout", positive_duration).unwrap_or(Duration::from_secs(5)),
+        acquire_timeout: section.take("acquire_timeout", positive_duration).unwrap_or(Duration::from_secs(3)),
         statement_timeout: section.take("statement_timeout", positive_duration).unwrap_or(Duration::from_secs(2)),
         busy_timeout: section.take("busy_timeout", duration).unwrap_or(Duration::from_secs(1)),
         max_rows: section.take("max_rows", integer(1..=10_000_000)).unwrap_or(10_000),

@@ -196,7 +196,7 @@ impl Session {
             let open = trace.open(Event::Begin, None);
             let begun = match &self.database {
                 Some(database) => database.begin(self.access).await,
-                None => Err(DbError::new(Kind::Lost, "no [database] is configured")),
+                None => Err(DbError::new(Kind::Other, "no [database] is configured")),
             };
             trace.close(open);
             let begun = self.note(begun)?;
