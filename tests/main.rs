@@ -3,12 +3,17 @@
 // A test binary has no public interface; `pub` in its modules says what they are for.
 #![allow(unreachable_pub)]
 
+mod actions;
+mod barrier;
 mod cli;
 mod config;
 mod contract;
+mod database;
+mod faults;
 mod hooks;
 mod languages;
 mod lifecycle;
+mod probe;
 mod property;
 mod retries;
 mod script;

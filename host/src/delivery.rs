@@ -18,8 +18,6 @@ use crate::{
 
 /// How often the outbox is looked at.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// How many actions are taken from the outbox at a time.
-const BATCH: u32 = 16;
 
 /// Runs the actions of a request, in order of registration. One that fails is logged and the rest still run.
 pub async fn run(generation: &Generation, actions: Vec<Action>, request: &Arc<Request>, trace: &mut Trace) {
@@ -34,27 +32,21 @@ pub async fn run(generation: &Generation, actions: Vec<Action>, request: &Arc<Re
 /// Delivers what earlier runs left in the outbox, until told to stop.
 pub async fn deliver_outbox(generation: Arc<Generation>, database: Arc<Database>, stop: CancellationToken) {
     loop {
-        let waited = tokio::select! {
+        let taken = tokio::select! {
             () = stop.cancelled() => return,
-            taken = outbox::take_due(&database, BATCH) => match taken {
-                Ok(entries) if entries.is_empty() => true,
-                Ok(entries) => {
-                    for entry in entries {
-                        redeliver(&generation, entry).await;
-                    }
-                    false
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the outbox cannot be read; trying again");
-                    true
-                }
-            }
+            taken = outbox::take_due(&database) => taken,
         };
-        if waited {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(INTERVAL) => {}
+        match taken {
+            Ok(Some(entry)) => {
+                redeliver(&generation, entry).await;
+                continue;
             }
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "the outbox cannot be read; trying again"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(INTERVAL) => {}
         }
     }
 }

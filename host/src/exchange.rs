@@ -8,7 +8,7 @@ use axum::{
     extract::{Request as HttpRequest, State},
     response::Response,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::sync::{Semaphore, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -52,7 +52,10 @@ pub async fn serve(State(exchange): State<Arc<Exchange>>, request: HttpRequest) 
         Ok(body) => request.body = body,
         Err(failure) => {
             log_refusal(&request, &failure);
-            return respond(failure.reply(&request), &request.id);
+            let mut reply = failure.reply(&request);
+            // What was not read stands in the way of a next request on this connection.
+            reply.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            return respond(reply, &request.id);
         }
     }
     let request = Arc::new(request);

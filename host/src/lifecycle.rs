@@ -322,7 +322,10 @@ impl<'a> Life<'a> {
                 self.sandbox.guest().reply = Some(reply);
                 true
             }
-            Err(failure) => self.fail(failure),
+            Err(mut failure) => {
+                failure.detail = format!("component `{}`: {}", self.sandbox.guest().speaker(), failure.detail);
+                self.fail(failure)
+            }
         }
     }
 

@@ -44,8 +44,13 @@ impl Log {
 
     /// The first line whose message contains a text, waiting for it. Fails with the whole log if it does not come.
     pub async fn wait_for(&self, text: &str) -> Result<Value> {
+        self.wait_until(text, |line| line["message"].as_str().is_some_and(|message| message.contains(text))).await
+    }
+
+    /// The first line that is as asked for. `what` says in words what that is.
+    pub async fn wait_until(&self, what: &str, matches: impl Fn(&Value) -> bool) -> Result<Value> {
         let mut news = self.news.clone();
-        let find = || self.lines().into_iter().find(|line| line["message"].as_str().is_some_and(|m| m.contains(text)));
+        let find = || self.lines().into_iter().find(|line| matches(line));
         let waiting = async {
             loop {
                 news.mark_unchanged();
@@ -58,6 +63,6 @@ impl Log {
             }
         };
         let found = tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_default();
-        found.ok_or_else(|| format!("{text:?} was not logged, but {:#?}", self.lines()).into())
+        found.ok_or_else(|| format!("{what:?} was not logged, but {:#?}", self.lines()).into())
     }
 }

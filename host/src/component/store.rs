@@ -170,6 +170,11 @@ impl Guest {
         self.deadline = None;
     }
 
+    /// The name of the component whose code runs, or ran last.
+    pub fn speaker(&self) -> &str {
+        &self.current.name
+    }
+
     /// The access mode of this request.
     pub fn access(&self) -> Access {
         self.bound.access()

@@ -33,10 +33,15 @@ pub fn check(sql: &str, params: &[Value], access: Access) -> Result<(), DbError>
         let message = format!("the parameters hold {bytes} bytes; at most {MAX_PARAM_BYTES} are allowed");
         return Err(DbError::new(Kind::Limit, message));
     }
-    let keyword = first_keyword(sql).map_err(|why| DbError::new(Kind::Forbidden, why))?;
+    let (keyword, wanted) = read(sql).map_err(|why| DbError::new(Kind::Forbidden, why))?;
     let is = |words: &[&str]| words.iter().any(|word| keyword.eq_ignore_ascii_case(word));
     if is(READING) || (is(WRITING) && access == Access::ReadWrite) {
-        Ok(())
+        if params.len() == wanted {
+            return Ok(());
+        }
+        // SQLite would take NULL for those that are missing.
+        let message = format!("the statement has {wanted} parameters, but {} were given", params.len());
+        Err(DbError::new(Kind::Other, message))
     } else if is(WRITING) {
         Err(DbError::new(Kind::ReadOnly, format!("{keyword} needs a writer; this handle is a reader")))
     } else {
@@ -46,10 +51,11 @@ pub fn check(sql: &str, params: &[Value], access: Access) -> Result<(), DbError>
     }
 }
 
-/// The first word of the one statement in `sql`, or why it is not one statement.
-fn first_keyword(sql: &str) -> Result<&str, &'static str> {
+/// The first word of the one statement in `sql` and how many parameters it has, or why it is not one statement.
+fn read(sql: &str) -> Result<(&str, usize), &'static str> {
     let bytes = sql.as_bytes();
     let mut keyword = None;
+    let mut params = 0usize;
     let mut depth = 0usize;
     let mut ended = false;
     let mut at = 0;
@@ -90,6 +96,15 @@ fn first_keyword(sql: &str) -> Result<&str, &'static str> {
                 depth = depth.checked_sub(1).ok_or("a parenthesis is closed that was not opened")?;
                 at += 1;
             }
+            sign @ (b'?' | b'$') if sign == b'?' || bytes.get(at + 1).is_some_and(u8::is_ascii_digit) => {
+                at += 1 + bytes[at + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+                // `?` is the next one, `?7` the seventh.
+                let number = match &sql[start + 1..at] {
+                    "" => params.saturating_add(1),
+                    digits => digits.parse().unwrap_or(usize::MAX),
+                };
+                params = params.max(number);
+            }
             byte if is_word(byte) => at += bytes[at..].iter().take_while(|&&byte| is_word(byte)).count(),
             _ => at += 1,
         }
@@ -102,7 +117,8 @@ fn first_keyword(sql: &str) -> Result<&str, &'static str> {
         return Err("a parenthesis is not closed");
     }
     // Quotes and words end at ASCII bytes or at the end, so the range is on character boundaries.
-    keyword.and_then(|range| sql.get(range)).ok_or("the statement is empty")
+    let keyword = keyword.and_then(|range| sql.get(range)).ok_or("the statement is empty")?;
+    Ok((keyword, params))
 }
 
 fn is_word(byte: u8) -> bool {
@@ -169,6 +185,26 @@ mod tests {
         ];
         for (sql, access, expected) in table {
             assert_eq!(check(sql, &[], access).map_err(|error| error.kind).err(), expected, "{sql:?} {access:?}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_counted() {
+        let table = [
+            ("SELECT 1", 0),
+            ("SELECT ?, ?", 2),
+            ("SELECT ?2, ?1", 2),
+            ("SELECT ?3, ?", 4),
+            ("SELECT ?1, ?1", 1),
+            ("SELECT $2, a$1", 2),
+            ("SELECT '?', \"?\", [?], `?` -- ?\n /* ? */", 0),
+            ("SELECT a->>'?', ?", 1),
+        ];
+        for (sql, expected) in table {
+            assert_eq!(read(sql).map(|(_, params)| params), Ok(expected), "{sql}");
+            let given = vec![Value::Null; expected + 1];
+            let kind = |given: &[Value]| check(sql, given, ReadOnly).map_err(|error| error.kind);
+            assert_eq!((kind(&given[1..]), kind(&given)), (Ok(()), Err(Kind::Other)), "{sql}");
         }
     }
 

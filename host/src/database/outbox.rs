@@ -75,25 +75,25 @@ pub async fn put_off(database: &Arc<Database>, id: &str, attempt: u32) -> Result
     connection.commit().await
 }
 
-/// Takes up to `count` actions that are due, oldest first.
-pub async fn take_due(database: &Arc<Database>, count: u32) -> Result<Vec<Entry>, DbError> {
-    let due = "SELECT id FROM carya_outbox WHERE due_at <= ? ORDER BY seq LIMIT ?";
+/// Takes the oldest action that is due. One at a time: the next is not to wait with its lease running.
+pub async fn take_due(database: &Arc<Database>) -> Result<Option<Entry>, DbError> {
+    let due = "SELECT id FROM carya_outbox WHERE due_at <= ? ORDER BY seq LIMIT 1";
     let now = Value::Int64(millis_after(Duration::ZERO));
     // Reading first keeps an idle host off the write lock.
     let mut connection = database.begin(Access::ReadOnly).await?;
-    let waiting = connection.query_as_host(due, vec![now.clone(), Value::Int64(1)]).await?;
+    let waiting = connection.query_as_host(due, vec![now.clone()]).await?;
     connection.rollback().await?;
     if waiting.is_empty() {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let mut connection = database.begin(Access::ReadWrite).await?;
     let take = "UPDATE carya_outbox SET attempts = attempts + 1, due_at = ?
-        WHERE seq IN (SELECT seq FROM carya_outbox WHERE due_at <= ? ORDER BY seq LIMIT ?)
+        WHERE seq IN (SELECT seq FROM carya_outbox WHERE due_at <= ? ORDER BY seq LIMIT 1)
         RETURNING id, component, name, payload, attempts";
-    let params = vec![Value::Int64(millis_after(LEASE)), now, Value::Int64(count.into())];
+    let params = vec![Value::Int64(millis_after(LEASE)), now];
     let rows = connection.query_as_host(take, params).await?;
     connection.commit().await?;
-    Ok(rows.into_iter().filter_map(entry).collect())
+    Ok(rows.into_iter().find_map(entry))
 }
 
 fn entry(row: Vec<Value>) -> Option<Entry> {

@@ -9,7 +9,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use deadpool::managed::{self, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult};
 use sqlx::{
-    Connection as _,
+    AssertSqlSafe, ConnectOptions, Connection as _,
     sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous},
 };
 
@@ -21,6 +21,9 @@ use super::{
     migrate,
 };
 use crate::config;
+
+/// The most memory that SQLite may use in this process: 256 MiB.
+const MAX_HEAP_BYTES: &str = "268435456";
 
 /// The pools of one SQLite file.
 #[derive(Debug)]
@@ -70,6 +73,10 @@ impl HostSql {
     fn savepoint(&self, words: &str, level: usize) -> String {
         format!("{words} carya_{level}{}", self.secret)
     }
+
+    fn sign(&self, sql: &str) -> AssertSqlSafe<String> {
+        AssertSqlSafe(format!("{sql}{}", self.secret))
+    }
 }
 
 impl Database {
@@ -84,7 +91,11 @@ impl Database {
             .foreign_keys(true)
             .busy_timeout(config.busy_timeout)
             .pragma("temp_store", "MEMORY")
-            .statement_cache_capacity(100);
+            // For all connections together: what a guest sorts or asks for must not starve the host.
+            .pragma("hard_heap_limit", MAX_HEAP_BYTES)
+            .statement_cache_capacity(100)
+            // It would show guests' values in the log; see `echo`.
+            .disable_statement_logging();
         let opener = |read_only: bool| Opener {
             options: match read_only {
                 true => options.clone().read_only(true).pragma("query_only", "ON"),
@@ -131,7 +142,6 @@ impl Database {
 
     /// A connection of the host's own, outside the pools and without the barrier, for migrations.
     pub async fn connect(&self) -> Result<SqliteConnection, DbError> {
-        use sqlx::ConnectOptions;
         self.options.connect().await.map_err(failed)
     }
 
@@ -234,6 +244,8 @@ fn failed(error: sqlx::Error) -> DbError {
         libsqlite3_sys::SQLITE_BUSY | libsqlite3_sys::SQLITE_LOCKED => Kind::Conflict,
         libsqlite3_sys::SQLITE_READONLY => Kind::ReadOnly,
         libsqlite3_sys::SQLITE_AUTH => Kind::Forbidden,
+        // Refused functions have no code of their own.
+        libsqlite3_sys::SQLITE_ERROR if database.message().starts_with("not authorized") => Kind::Forbidden,
         libsqlite3_sys::SQLITE_INTERRUPT => Kind::Timeout,
         libsqlite3_sys::SQLITE_TOOBIG | libsqlite3_sys::SQLITE_NOMEM => Kind::Limit,
         libsqlite3_sys::SQLITE_CANTOPEN | libsqlite3_sys::SQLITE_NOTADB | libsqlite3_sys::SQLITE_IOERR => Kind::Lost,

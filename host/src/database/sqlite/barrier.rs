@@ -172,6 +172,8 @@ fn allowed(action: c_int, first: &[u8], second: &[u8], writes: bool) -> bool {
     match action {
         SQLITE_SELECT | SQLITE_RECURSIVE => true,
         SQLITE_READ => !hidden(first),
+        // Full-text search asks for it on its own; `pragma_data_version` is hidden.
+        SQLITE_PRAGMA => first == b"data_version" && second.is_empty(),
         SQLITE_FUNCTION => !is_any(second, &[b"load_extension", b"fts3_tokenizer"]),
         SQLITE_INSERT | SQLITE_UPDATE | SQLITE_DELETE => writes && !hidden(first) && !has_prefix(first, b"sqlite_"),
         _ => false,
@@ -219,6 +221,8 @@ mod tests {
             (SQLITE_SAVEPOINT, "BEGIN", "a", false, false),
             (SQLITE_ATTACH, "/etc/passwd", "", false, false),
             (SQLITE_PRAGMA, "query_only", "0", false, false),
+            (SQLITE_PRAGMA, "data_version", "", true, true),
+            (SQLITE_PRAGMA, "data_version", "1", false, false),
             (SQLITE_CREATE_TABLE, "t", "", false, false),
             (SQLITE_CREATE_TEMP_TABLE, "t", "", false, false),
             (SQLITE_CREATE_VTABLE, "t", "fts5", false, false),

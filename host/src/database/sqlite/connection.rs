@@ -125,6 +125,7 @@ impl Connection {
     /// Runs a statement of the host's own in this transaction.
     pub async fn execute_as_host(&mut self, sql: &'static str, params: Vec<Value>) -> Result<Execution, DbError> {
         let arguments = values::bind(params)?;
+        let sql = self.database.host.sign(sql);
         let connection = self.connection()?;
         let done = sqlx::query_with(sql, arguments).execute(connection).await.map_err(failed)?;
         Ok(Execution { rows_affected: done.rows_affected(), last_insert_id: None })
@@ -133,6 +134,7 @@ impl Connection {
     /// Runs a query of the host's own in this transaction.
     pub async fn query_as_host(&mut self, sql: &'static str, params: Vec<Value>) -> Result<Vec<Vec<Value>>, DbError> {
         let arguments = values::bind(params)?;
+        let sql = self.database.host.sign(sql);
         let connection = self.connection()?;
         let rows = sqlx::query_with(sql, arguments).fetch_all(connection).await.map_err(failed)?;
         rows.iter().map(values::decode_row).collect()

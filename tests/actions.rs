@@ -1,0 +1,230 @@
+//! Actions: what runs after the outcome, in which order, and what is never lost.
+
+use reqwest::header::{HeaderMap, HeaderValue};
+use serde_json::{Value as Json, json};
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use tempfile::TempDir;
+
+use super::{
+    probe::{config, kind, results, send, serve},
+    support::{App, Result, guest},
+};
+
+const SCHEMA: &str = "CREATE TABLE t (name TEXT UNIQUE)";
+
+fn after_commit(name: &str, payload: &str) -> Json {
+    json!({ "after_commit": name, "payload": payload, "swallow": true })
+}
+
+fn durable(name: &str, payload: &str) -> Json {
+    json!({ "after_commit": name, "payload": payload, "delivery": "at-least-once" })
+}
+
+fn after_rollback(name: &str, payload: &str) -> Json {
+    json!({ "after_rollback": name, "payload": payload, "swallow": true })
+}
+
+fn insert() -> Json {
+    json!({ "sql": "INSERT INTO t VALUES ('x')", "op": "execute" })
+}
+
+/// What ran actions wrote to the log, in order.
+fn ran(app: &App) -> Vec<String> {
+    let lines = app.log.lines();
+    let messages = lines.iter().filter_map(|line| line["message"].as_str());
+    messages.filter_map(|message| message.strip_prefix("action ")).map(str::to_owned).collect()
+}
+
+/// Waits for all that was logged before the end of a request of its own.
+async fn settle(app: &App) -> Result {
+    let id = results(app, "GET", &json!([{ "echo": true }])).await?[0]["id"].clone();
+    app.log.wait_until("the end of a request", |line| line["request"] == id && line["message"] == "request").await?;
+    Ok(())
+}
+
+async fn again(folder: TempDir) -> Result<App> {
+    App::start_in(folder, &config(""), &[("migrations/0001_schema.sql", SCHEMA)], &[]).await
+}
+
+async fn make_due(app: &App) -> Result {
+    sqlx::query("UPDATE carya_outbox SET due_at = 0").execute(&mut app.database().await?).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn actions_run_for_their_outcome_in_order() -> Result {
+    let app = serve(SCHEMA).await?;
+    let (a, b, d) = (after_commit("a", "1"), after_commit("b", "2"), durable("d", "4"));
+    let (r, s) = (after_rollback("r", "3"), after_rollback("s", "5"));
+    let undone = json!({ "savepoint": [a, r, d], "end": "rollback" });
+    let kept = json!({ "savepoint": [b], "end": "drop" });
+    let failed = json!({ "sql": "nonsense", "swallow": true });
+    let table = [
+        (json!([b, r, a, s, d]), 200, "start, inside, commit, b, a, d, clear"),
+        (json!([b, r, a, s, d, insert()]), 200, "start, inside, commit, b, a, d, clear"),
+        (json!([r, a, s, { "fail": "as asked" }]), 500, "start, rollback, r, s, clear"),
+        (json!([s, a, d, r, { "mark_rollback": true }]), 200, "start, inside, rollback, s, r, clear"),
+        (json!([s, a, failed]), 500, "start, rollback, s, clear"),
+        (json!([s, a, d, { "answer": { "status": 409 } }]), 409, "start, inside, rollback, s, clear"),
+        (json!([s, { "panic": true }]), 500, "start, rollback, s, clear"),
+        (json!([a, undone, kept]), 200, "start, inside, commit, a, b, clear"),
+        (json!([s, undone, { "fail": "as asked" }]), 500, "start, rollback, s, clear"),
+        (json!([{ "savepoint": [a, failed], "end": "rollback" }, b]), 200, "start, inside, commit, b, clear"),
+    ];
+    let mut expected = Vec::new();
+    for (script, status, steps) in table {
+        let answer = send(&app, "POST", &script).await?;
+        assert_eq!((answer.status, answer.steps().as_str()), (status, steps), "{script}: {}", answer.text());
+        assert_eq!(app.number("SELECT count(*) FROM carya_outbox").await?, 0, "{script}");
+        expected.extend(steps.split(", ").filter_map(|step| {
+            let payload =
+                [("a", 1), ("b", 2), ("r", 3), ("d", 4), ("s", 5)].into_iter().find(|(name, _)| *name == step);
+            payload.map(|(name, payload)| format!("{name} {payload}"))
+        }));
+        sqlx::query("DELETE FROM t").execute(&mut app.database().await?).await?;
+    }
+    settle(&app).await?;
+    assert_eq!(ran(&app), expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_that_fails_is_logged_and_the_rest_run() -> Result {
+    let app = serve(SCHEMA).await?;
+    let script = json!([after_commit("fail", ""), insert(), after_commit("panic", ""), after_commit("last", "7")]);
+    let answer = send(&app, "POST", &script).await?;
+    let id = answer.header("x-request-id").to_owned();
+    assert_eq!((answer.status, answer.steps().as_str()), (200, "start, inside, commit, fail, panic, last, clear"));
+    assert_eq!(app.number("SELECT count(*) FROM t").await?, 1);
+    settle(&app).await?;
+    assert_eq!(ran(&app), ["last 7"]);
+    for (name, why) in [("fail", "component `probe` failed: the action fails"), ("panic", "component `probe` trapped")]
+    {
+        let is_it = |line: &Json| line["name"] == name && line["message"] == "an action failed";
+        let line = app.log.wait_until(name, is_it).await?;
+        assert_eq!((&line["request"], &line["level"], &line["attempt"]), (&json!(id), &json!("ERROR"), &json!(1)));
+        assert!(line["error"].as_str().is_some_and(|error| error.contains(why)), "{line}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_durable_action_is_run_until_it_succeeds() -> Result {
+    let app = serve(SCHEMA).await?;
+    let answer = send(&app, "POST", &json!([insert(), durable("fail-once", "7"), durable("fine", "8")])).await?;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let left = app.texts("SELECT name || ' ' || payload || ' ' || attempts FROM carya_outbox").await?;
+    assert_eq!(left, ["fail-once 7 1"]);
+    let id = app.texts("SELECT id FROM carya_outbox").await?;
+    let failed = app.log.wait_for("an action failed; it will be run again").await?;
+    assert_eq!(failed["id"], id[0]);
+    make_due(&app).await?;
+    // The next look at the outbox is at the next start, if not before.
+    let (folder, code) = app.stop().await?;
+    assert_eq!(code, Some(0));
+    let app = again(folder).await?;
+    let ran = app.log.wait_for("action fail-once 7").await?;
+    assert_eq!((&ran["request"], &ran["component"]), (&json!(id[0]), &json!("probe")));
+    while app.number("SELECT count(*) FROM carya_outbox").await? > 0 {
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_that_fails_for_ever_counts_its_attempts() -> Result {
+    let mut app = serve(SCHEMA).await?;
+    results(&app, "POST", &json!([durable("fail", "")])).await?;
+    for attempt in 2..4 {
+        make_due(&app).await?;
+        app = again(app.kill().await?).await?;
+        let is_it = |line: &Json| line["name"] == "fail" && line["attempt"] == attempt;
+        app.log.wait_until("the attempt", is_it).await?;
+        assert_eq!(app.number("SELECT attempts FROM carya_outbox").await?, attempt);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_host_that_is_killed_before_an_action_runs_it_after_its_restart() -> Result {
+    let app = serve(SCHEMA).await?;
+    let script = json!([insert(), durable("sleep", "1000"), durable("later", "9")]);
+    let request = app.request("POST", "/x").body(script.to_string());
+    let client = tokio::spawn(request.send());
+    // Nothing is logged between the commit and the action.
+    while app.number("SELECT count(*) FROM carya_outbox").await? < 2 {
+        tokio::task::yield_now().await;
+    }
+    let folder = app.kill().await?;
+    assert!(client.await?.is_err(), "nobody was told of the commit");
+    let database = folder.path().join("app.sqlite");
+    let options = SqliteConnectOptions::new().filename(database);
+    let mut database = SqliteConnection::connect_with(&options).await?;
+    let ids: Vec<String> =
+        sqlx::query_scalar("UPDATE carya_outbox SET due_at = 0 RETURNING id").fetch_all(&mut database).await?;
+    let app = again(folder).await?;
+    assert_eq!(app.number("SELECT count(*) FROM t").await?, 1, "what was committed is there");
+    for (action, id) in ["action sleep 1000", "action later 9"].into_iter().zip(&ids) {
+        assert_eq!(app.log.wait_for(action).await?["request"], *id);
+    }
+    while app.number("SELECT count(*) FROM carya_outbox").await? > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(ran(&app), ["sleep 1000", "later 9"], "each once");
+    Ok(())
+}
+
+/// A client may send an id twice; the actions of the two requests are still two.
+#[tokio::test]
+async fn a_repeated_request_id_loses_no_action() -> Result {
+    let app = serve(SCHEMA).await?;
+    let mut headers = HeaderMap::new();
+    headers.insert("x-request-id", HeaderValue::from_static("twice"));
+    for _ in 0..2 {
+        let answer = app.send("POST", "/x", headers.clone(), json!([durable("fail", "")]).to_string()).await?;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    assert_eq!(app.number("SELECT count(DISTINCT id) FROM carya_outbox").await?, 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn registering_has_limits() -> Result {
+    let app = serve(SCHEMA).await?;
+    let table = [
+        (json!(after_commit("fine", &"x".repeat((64 << 10) - 4))), "ok"),
+        (json!(after_commit("fine", &"x".repeat(64 << 10))), "limit"),
+        (json!(after_rollback(&"x".repeat((64 << 10) + 1), "")), "limit"),
+    ];
+    for (step, expected) in table {
+        let got = results(&app, "POST", &json!([step])).await?;
+        assert_eq!(kind(&got[0]), expected, "{got}");
+    }
+    let many: Vec<_> =
+        (0..101).map(|n| if n % 2 == 0 { after_commit("n", "") } else { after_rollback("n", "") }).collect();
+    let got = results(&app, "POST", &json!(many)).await?;
+    let kinds: Vec<_> = (0..101).map(|n| kind(&got[n])).collect();
+    assert!(kinds[..100].iter().all(|kind| kind == "ok") && kinds[100] == "limit", "{kinds:?}");
+    let answer = send(&app, "GET", &json!([after_commit("n", "")])).await?;
+    assert_eq!(answer.status, 500, "a reader has no actions");
+    Ok(())
+}
+
+/// The same component with its `actions` under a name that means nothing to the host.
+#[tokio::test]
+async fn a_component_without_actions_may_not_register_any() -> Result {
+    let folder = tempfile::tempdir()?;
+    let mut code = std::fs::read(guest("probe"))?;
+    let (name, other) = (b"carya:host/actions@0.1.0", b"carya:host/inertia@0.1.0");
+    let places: Vec<_> = (0..code.len() - name.len()).filter(|&at| code[at..].starts_with(name)).collect();
+    places.into_iter().for_each(|at| code[at..at + name.len()].copy_from_slice(other));
+    std::fs::write(folder.path().join("inert.wasm"), code)?;
+    let config = config("").replace("{guest:probe}", "inert.wasm");
+    let app = App::start_in(folder, &config, &[("migrations/0001_schema.sql", SCHEMA)], &[]).await?;
+    let script = json!([insert(), after_commit("a", ""), after_rollback("r", "")]);
+    let got = results(&app, "POST", &script).await?;
+    assert_eq!((kind(&got[1]).as_str(), kind(&got[2]).as_str()), ("forbidden", "forbidden"), "{got}");
+    assert!(got[1]["error"]["message"].as_str().is_some_and(|message| message.contains("`actions`")), "{got}");
+    assert_eq!(app.number("SELECT count(*) FROM t").await?, 1, "the refusal is no failed statement");
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! The barrier, tried with real hostile statements through both handles. After every one of them the database is what
+//! it was, as another client sees it, no file came or went, and the next requests on the same connections do what they
+//! always do.
+
+mod statements;
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value as Json, json};
+use sqlx::{Row, SqliteConnection};
+
+use super::{
+    probe::{attempt, kind, results, send, serve_with},
+    support::{App, Result},
+};
+
+const SCHEMA: &str = "
+    CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+    INSERT INTO items VALUES (1, 'a'), (2, 'b');
+    CREATE TABLE counted (id INTEGER PRIMARY KEY AUTOINCREMENT, item REFERENCES items (id));
+    INSERT INTO counted VALUES (1, 1);
+    CREATE TABLE harsh (n UNIQUE ON CONFLICT ROLLBACK);
+    INSERT INTO harsh VALUES (1);
+    CREATE TABLE traps (what TEXT);
+    CREATE TRIGGER trap BEFORE INSERT ON traps BEGIN SELECT RAISE(ROLLBACK, 'trapped'); END;
+    CREATE VIEW names AS SELECT name FROM items;
+    CREATE TRIGGER rename INSTEAD OF INSERT ON names BEGIN UPDATE items SET name = NEW.name; END;
+    CREATE VIRTUAL TABLE texts USING fts5(body);
+    INSERT INTO texts VALUES ('hello world');
+    CREATE TABLE scratch (what TEXT)";
+
+/// The application, and another client that watches its database.
+struct Watched {
+    app: App,
+    database: SqliteConnection,
+    /// What must stay as it is.
+    before: String,
+}
+
+impl Watched {
+    /// One reading and one writing connection, so that the next request meets the same.
+    async fn new() -> Result<Self> {
+        let limits = "[database]\nmax_connections = 1\nmax_rows = 1000\nstatement_timeout = '100ms'";
+        let app = serve_with(SCHEMA, limits).await?;
+        let database = app.database().await?;
+        let mut watched = Self { app, database, before: String::new() };
+        watched.before = watched.fingerprint().await?;
+        Ok(watched)
+    }
+
+    async fn fingerprint(&mut self) -> Result<String> {
+        let queries = [
+            "SELECT id || name FROM items ORDER BY id",
+            "SELECT id || '-' || item FROM counted",
+            "SELECT 'h' || n FROM harsh UNION ALL SELECT what FROM traps UNION ALL SELECT what FROM scratch",
+            "SELECT 's' || seq FROM sqlite_sequence",
+            "SELECT body FROM texts",
+            "SELECT type || name || tbl_name || coalesce(sql, '') FROM sqlite_schema ORDER BY 1",
+            "SELECT id || component || name || payload || attempts || due_at FROM carya_outbox ORDER BY seq",
+            "SELECT version || description || hex(checksum) FROM _sqlx_migrations",
+            "SELECT 'user_version' || user_version FROM pragma_user_version",
+            "SELECT 'application_id' || application_id FROM pragma_application_id",
+            "SELECT journal_mode FROM pragma_journal_mode",
+            "SELECT integrity_check FROM pragma_integrity_check",
+        ];
+        let mut found = Vec::new();
+        for query in queries {
+            for row in sqlx::query(query).fetch_all(&mut self.database).await? {
+                found.push(row.try_get::<String, _>(0)?);
+            }
+        }
+        let files = std::fs::read_dir(self.app.folder.path())?;
+        let files: std::io::Result<BTreeSet<_>> = files.map(|file| Ok(file?.file_name())).collect();
+        found.push(format!("{:?}", files?));
+        Ok(found.join("\n"))
+    }
+
+    /// Sends ordinary requests on the connections that a guest has just abused, and tells what is wrong with them or
+    /// with the database.
+    async fn damage(&mut self) -> Result<Option<String>> {
+        let mut wrong = Vec::new();
+        let read = json!({ "sql": "SELECT group_concat(id || name) FROM items", "op": "query_one" });
+        let write = json!({ "sql": "INSERT INTO scratch VALUES ('next')", "op": "execute" });
+        let unmake = json!({ "sql": "DELETE FROM scratch", "op": "execute" });
+        let orphan = json!({ "sql": "INSERT INTO counted VALUES (9, 9)", "op": "execute" });
+        let smuggled = json!({ "sql": "WITH x AS (SELECT 1) INSERT INTO scratch SELECT 'x' FROM x" });
+        let seen = results(&self.app, "GET", &json!([read])).await?;
+        let seen_writing = results(&self.app, "POST", &json!([read, write])).await?;
+        for seen in [&seen[0], &seen_writing[0]] {
+            if seen["row"][0]["v"] != "1a,2b" {
+                wrong.push(format!("the next request reads {seen}"));
+            }
+        }
+        if sqlx::query("SELECT * FROM scratch").fetch_all(&mut self.database).await?.len() != 1 {
+            wrong.push("the next request does not commit".to_owned());
+        }
+        results(&self.app, "POST", &json!([unmake])).await?;
+        for (method, step, expected) in [("GET", smuggled, "read-only"), ("POST", orphan, "constraint")] {
+            let got = kind(&attempt(&self.app, method, step).await?);
+            if got != expected {
+                wrong.push(format!("the next {method} request gets {got} instead of {expected}"));
+            }
+        }
+        let now = self.fingerprint().await?;
+        if now != self.before {
+            wrong.push(format!("the database was\n{}\nand is\n{now}", self.before));
+        }
+        Ok((!wrong.is_empty()).then(|| wrong.join("; ")))
+    }
+
+    /// Tries a statement through one handle, and tells what is not as it should be.
+    async fn try_out(&mut self, method: &str, sql: &str, params: &Json, expected: &str) -> Result<Option<String>> {
+        let hostile = json!({ "sql": sql, "params": params, "swallow": true });
+        let got = attempt(&self.app, method, hostile.clone()).await?;
+        if !expected.split('|').any(|expected| expected == kind(&got)) {
+            return Ok(Some(format!("{}: {got:.300}", kind(&got))));
+        }
+        if method == "POST" && kind(&got) != "ok" {
+            // What the guest wrote before must not stay either, though it claims that all is well.
+            let marker = json!({ "sql": "INSERT INTO scratch VALUES ('before')", "op": "execute" });
+            let answer = send(&self.app, "POST", &json!([marker, hostile])).await?;
+            if answer.status < 500 {
+                return Ok(Some(format!("swallowed: {} {}", answer.status, answer.text())));
+            }
+        }
+        self.damage().await
+    }
+}
+
+#[tokio::test]
+async fn hostile_statements_stay_inside() -> Result {
+    let mut watched = Watched::new().await?;
+    let mut wrong = Vec::new();
+    for statements::Case { sql, reader, writer } in statements::all() {
+        for (method, expected) in [("GET", reader), ("POST", writer)] {
+            let tried = watched.try_out(method, &sql, &json!([]), expected).await;
+            let what = tried.map_err(|error| format!("{method} {sql:.300}: {error}"))?;
+            wrong.extend(what.map(|what| format!("{method} {sql:.200}\n    expected {expected}, got {what}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// The driver keeps compiled statements by their text: a guest that knows the host's own must not get at them.
+#[tokio::test]
+async fn the_hosts_own_statements_are_not_lent_to_guests() -> Result {
+    let mut watched = Watched::new().await?;
+    // The host has sent each of its statements by then: when it looked at the outbox, and for these actions.
+    for action in ["fail", "done"] {
+        let step = json!({ "after_commit": action, "delivery": "at-least-once" });
+        results(&watched.app, "POST", &json!([step])).await?;
+    }
+    sqlx::query("UPDATE carya_outbox SET due_at = due_at + 3600000").execute(&mut watched.database).await?;
+    watched.before = watched.fingerprint().await?;
+    assert!(watched.before.contains("probefail1"), "{}", watched.before);
+    let source = include_str!("../host/src/database/outbox.rs");
+    let literals = source.split('"').skip(1).step_by(2).filter(|text| text.contains(" carya_outbox"));
+    let texts: Vec<&str> = literals.collect();
+    assert!(texts.len() >= 5, "{texts:?}");
+    let mut wrong = Vec::new();
+    for sql in texts {
+        let params = json!(vec![7; sql.matches('?').count()]);
+        for (method, expected) in [("GET", "read-only|forbidden"), ("POST", "forbidden")] {
+            let what = watched.try_out(method, sql, &params, expected).await?;
+            wrong.extend(what.map(|what| format!("{method} {sql}: {what}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// More statements than the driver keeps, each its own text, and the barrier still stands for all of them.
+#[tokio::test]
+async fn many_statements_do_not_wear_the_barrier_out() -> Result {
+    let mut watched = Watched::new().await?;
+    let distinct = |n: i32| json!({ "sql": format!("SELECT id FROM items WHERE id = -{n}") });
+    let hidden = |n: i32| json!({ "sql": format!("SELECT {n} FROM carya_outbox"), "swallow": true });
+    for method in ["GET", "POST"] {
+        let got = results(&watched.app, method, &json!((0..250).map(distinct).collect::<Vec<_>>())).await?;
+        assert!(got.as_array().is_some_and(|all| all.iter().all(|one| one["columns"][0]["name"] == "id")), "{got}");
+        for n in 0..120 {
+            assert_ne!(kind(&attempt(&watched.app, method, hidden(n)).await?), "ok", "{method} {n}");
+        }
+    }
+    assert_eq!(watched.damage().await?, None);
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! Statements as guests send them, and what comes back: the contract's `database`, from a guest's side and seen by
+//! another client.
+
+mod limits;
+mod savepoints;
+mod statements;
+mod values;

@@ -1,0 +1,165 @@
+//! Too large, too many, too long: what the guest hears, and that nobody else notices.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value as Json, json};
+
+use crate::{
+    probe::{attempt, kind, results, send, serve_with},
+    support::{App, Result},
+};
+
+const RUNAWAY: &str = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c)";
+
+async fn app() -> Result<App> {
+    let extra = "
+        [server]
+        max_body = '16MiB'
+        [database]
+        max_connections = 1
+        max_rows = 100
+        max_result = '64KiB'
+        statement_timeout = '300ms'";
+    serve_with("CREATE TABLE t (v); INSERT INTO t VALUES (1), (2)", extra).await
+}
+
+/// The next request on the same connection does what it always does.
+async fn assert_unaffected(app: &App, after: &str) -> Result {
+    let script = json!([{ "sql": "SELECT count(*) FROM t" }]);
+    for method in ["GET", "POST"] {
+        let read = results(app, method, &script).await.map_err(|error| format!("{method} after {after}: {error}"))?;
+        assert_eq!(read[0]["rows"][0][0]["v"], "2", "{method} after {after}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn limits_have_a_kind() -> Result {
+    let app = app().await?;
+    let rows = |count: usize| format!("{RUNAWAY} SELECT n FROM c LIMIT {count}");
+    let all = |size: usize| json!(vec![1; size]);
+    let padded = |size: usize| format!("SELECT 1 /*{}*/", "x".repeat(size - 13));
+    let table: Vec<(&str, Json, &str)> = vec![
+        ("100 rows", json!({ "sql": rows(100) }), "ok"),
+        ("101 rows", json!({ "sql": rows(101) }), "limit"),
+        ("101 rows for JSON", json!({ "sql": rows(101), "op": "query_json" }), "limit"),
+        ("a large row", json!({ "sql": "SELECT zeroblob(60000)" }), "ok"),
+        ("a row that is too large", json!({ "sql": "SELECT zeroblob(70000)" }), "limit"),
+        (
+            "rows that are too large",
+            json!({ "sql": format!("{RUNAWAY} SELECT zeroblob(1000) FROM c LIMIT 70") }),
+            "limit",
+        ),
+        ("too much JSON", json!({ "sql": "SELECT zeroblob(50000)", "op": "query_json" }), "limit"),
+        ("a statement of 32 KiB", json!({ "sql": padded(32 << 10) }), "ok"),
+        ("a statement of 32 KiB and a byte", json!({ "sql": padded((32 << 10) + 1) }), "limit"),
+        ("1000 parameters", json!({ "sql": "SELECT ?1000", "params": all(1000) }), "ok"),
+        ("1001 parameters", json!({ "sql": "SELECT ?1001", "params": all(1001) }), "limit"),
+        ("large parameters", json!({ "sql": "SELECT length(?)", "params": ["x".repeat(4 << 20)] }), "ok"),
+        (
+            "parameters too large",
+            json!({ "sql": "SELECT ?, ?", "params": ["x".repeat(3 << 20), "x".repeat(2 << 20)] }),
+            "limit",
+        ),
+        ("a value too large", json!({ "sql": "SELECT length(zeroblob(5000000))" }), "limit"),
+        ("a runaway", json!({ "sql": format!("{RUNAWAY} SELECT max(n) FROM c") }), "timeout"),
+        (
+            "a runaway row by row",
+            json!({ "sql": format!("{RUNAWAY} SELECT n FROM c WHERE n < 0"), "op": "query_one" }),
+            "timeout",
+        ),
+    ];
+    for (what, step, expected) in table {
+        for method in ["GET", "POST"] {
+            let got = attempt(&app, method, step.clone()).await?;
+            assert_eq!(kind(&got), expected, "{method} {what}: {:.300}", got.to_string());
+            assert_unaffected(&app, what).await?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn limits_of_writing_have_a_kind() -> Result {
+    let app = app().await?;
+    let table = [
+        (json!({ "sql": format!("INSERT INTO t {RUNAWAY} SELECT n FROM c"), "op": "execute" }), "timeout"),
+        (json!({ "sql": format!("UPDATE t SET v = ({RUNAWAY} SELECT max(n) FROM c)"), "op": "execute" }), "timeout"),
+        (json!({ "sql": format!("INSERT INTO t {RUNAWAY} SELECT n FROM c LIMIT 200 RETURNING v") }), "limit"),
+        (json!({ "sql": "INSERT INTO t VALUES (zeroblob(5000000))", "op": "execute" }), "limit"),
+    ];
+    for (step, expected) in table {
+        let got = attempt(&app, "POST", step.clone()).await?;
+        assert_eq!(kind(&got), expected, "{step}: {got}");
+        assert_unaffected(&app, &step.to_string()).await?;
+    }
+    Ok(())
+}
+
+/// A limit is a failed statement like any other.
+#[tokio::test]
+async fn a_limit_dooms_and_a_savepoint_lifts_the_doom() -> Result {
+    let app = app().await?;
+    let steps = [
+        format!("{RUNAWAY} SELECT n FROM c LIMIT 200"),
+        format!("{RUNAWAY} SELECT max(n) FROM c"),
+        format!("INSERT INTO t {RUNAWAY} SELECT n FROM c LIMIT 200 RETURNING v"),
+        "SELECT CAST(x'ff' AS TEXT) FROM t".to_owned(),
+    ];
+    let marker = json!({ "sql": "INSERT INTO t VALUES ('kept')", "op": "execute" });
+    let mut database = app.database().await?;
+    for sql in steps {
+        let failing = json!({ "sql": sql, "swallow": true });
+        assert_eq!(send(&app, "POST", &json!([marker, failing])).await?.status, 500, "{sql}");
+        assert_unaffected(&app, &sql).await?;
+        let undone = json!([marker, { "savepoint": [failing], "end": "rollback" }, { "sql": "SELECT 1" }]);
+        results(&app, "POST", &undone).await.map_err(|error| format!("{sql}: {error}"))?;
+        assert_eq!(app.number("SELECT count(*) FROM t WHERE v = 'kept'").await?, 1, "{sql}");
+        sqlx::query("DELETE FROM t WHERE v = 'kept'").execute(&mut database).await?;
+        assert_unaffected(&app, &sql).await?;
+    }
+    Ok(())
+}
+
+/// What is wrong with a row ends the statement, even one that would go on for ever without another row.
+#[tokio::test]
+async fn a_runaway_behind_a_bad_row_is_stopped() -> Result {
+    let app = app().await?;
+    let rest = format!("UNION ALL SELECT n FROM ({RUNAWAY} SELECT n FROM c) WHERE n < 0");
+    for (op, first) in [("query", "CAST(x'ff' AS TEXT)"), ("query_json", "9e999"), ("query", "zeroblob(70000)")] {
+        for method in ["GET", "POST"] {
+            let begun = Instant::now();
+            let sql = format!("SELECT {first} {rest}");
+            let got = attempt(&app, method, json!({ "sql": sql, "op": op })).await?;
+            assert_ne!(kind(&got), "ok");
+            assert_unaffected(&app, &sql).await?;
+            assert!(begun.elapsed() < Duration::from_secs(2), "{sql}: {:?}", begun.elapsed());
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_one_request_sorts_does_not_starve_the_host() -> Result {
+    let app = app().await?;
+    let wide = vec!["zeroblob(4000000)"; 200].join(", ");
+    let bombs = [
+        format!("SELECT max(v) FROM (SELECT zeroblob(4000000) || n AS v FROM ({RUNAWAY} SELECT n FROM c) ORDER BY v)"),
+        format!("SELECT count(*) FROM ({RUNAWAY} SELECT DISTINCT n || hex(zeroblob(1000000)) FROM c)"),
+        format!("{RUNAWAY} SELECT json_group_array(hex(zeroblob(1000))) OVER (ORDER BY n) FROM c"),
+        format!("{RUNAWAY} SELECT {wide} FROM c"),
+    ];
+    for sql in &bombs {
+        for (method, op) in [("GET", "query"), ("POST", "execute")] {
+            let got = attempt(&app, method, json!({ "sql": sql, "op": op })).await?;
+            let found = kind(&got);
+            assert!(["limit", "timeout", "lost"].contains(&found.as_str()), "{method} {sql:.100}: {got}");
+            assert_unaffected(&app, sql).await?;
+        }
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", app.pid()))?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse()?;
+    assert!(peak < 600 << 10, "{} MiB", peak >> 10);
+    Ok(())
+}
