@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Builds the example guests into guest-examples/dist/NAME.wasm. Touches only what changed.
 # A language whose tools are missing is skipped with a line that says so; with CI=true that is an error.
-# Settings: CARYA_GUEST_TARGET_DIR (built things), CARYA_GUEST_TOOLS_DIR (tools from npm and PyPI).
+# Settings: CARYA_BUILD_TARGET_DIR (built things), CARYA_BUILD_TOOLS_DIR (tools from npm and PyPI).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repo=$(dirname "$here")
 dist=$here/dist
 absolute() { case $1 in /*) echo "$1" ;; *) echo "$PWD/$1" ;; esac; }
-target_dir=$(absolute "${CARYA_GUEST_TARGET_DIR:-${CARGO_TARGET_DIR:-$repo/target}/guests}")
-tools_dir=$(absolute "${CARYA_GUEST_TOOLS_DIR:-$repo/target/guest-tools}")
+target_dir=$(absolute "${CARYA_BUILD_TARGET_DIR:-${CARGO_TARGET_DIR:-$repo/target}/guests}")
+tools_dir=$(absolute "${CARYA_BUILD_TOOLS_DIR:-$repo/target/guest-tools}")
 world=controller
 cd "$repo" # so that fingerprints hold relative paths and survive another checkout folder
 

@@ -4,13 +4,13 @@
 #     exports=$(guest-examples/toolchain.sh) && eval "$exports"
 #
 # Only for building guests: the exports can name another rustc, never build the host with them.
-# Progress goes to stderr. Settings: CARYA_TOOLCHAIN_DIR (where things are kept), CARYA_RUSTUP_TIMEOUT (seconds; also
-# tries again at once after a failure), CARYA_DEBIAN_MIRROR (when apt knows none).
+# Progress goes to stderr. Settings: CARYA_BUILD_TOOLCHAIN_DIR (where things are kept), CARYA_BUILD_RUSTUP_TIMEOUT (seconds; also
+# tries again at once after a failure), CARYA_BUILD_DEBIAN_MIRROR (when apt knows none).
 set -euo pipefail
 
 target=wasm32-wasip2
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-dir=${CARYA_TOOLCHAIN_DIR:-$(dirname "$here")/target/wasm-toolchain}
+dir=${CARYA_BUILD_TOOLCHAIN_DIR:-$(dirname "$here")/target/wasm-toolchain}
 case $dir in /*) ;; *) dir=$PWD/$dir ;; esac
 cd "$here" # rustup chooses the tool chain by folder
 
@@ -33,10 +33,10 @@ rustup_failed=$dir/rustup-failed
 
 add_with_rustup() {
     command -v rustup >/dev/null || return 1
-    if [ -z "${CARYA_RUSTUP_TIMEOUT:-}" ] && [ -n "$(find "$rustup_failed" -mtime -1 2>/dev/null)" ]; then
+    if [ -z "${CARYA_BUILD_RUSTUP_TIMEOUT:-}" ] && [ -n "$(find "$rustup_failed" -mtime -1 2>/dev/null)" ]; then
         return 1
     fi
-    local seconds=${CARYA_RUSTUP_TIMEOUT:-45}
+    local seconds=${CARYA_BUILD_RUSTUP_TIMEOUT:-45}
     say "rustup target add $target (at most $seconds s)"
     # Some networks swallow the download instead of refusing it, so never without a time limit.
     if timeout --foreground --kill-after=5 "$seconds" rustup target add "$target" </dev/null >&2 && has_target rustc; then
@@ -45,7 +45,7 @@ add_with_rustup() {
     fi
     mkdir -p "$dir"
     touch "$rustup_failed"
-    say "rustup could not add $target; not trying again for a day unless CARYA_RUSTUP_TIMEOUT is set"
+    say "rustup could not add $target; not trying again for a day unless CARYA_BUILD_RUSTUP_TIMEOUT is set"
     return 1
 }
 
@@ -61,7 +61,7 @@ root=$dir/debian-trixie
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 by_hand="Get the target by hand: \`rustup target add $target\` on a network that reaches Rust's download server \
-(CARYA_RUSTUP_TIMEOUT=600 for a slow one), or build the guests on a machine that has it."
+(CARYA_BUILD_RUSTUP_TIMEOUT=600 for a slow one), or build the guests on a machine that has it."
 
 # Nothing here can help: the next call must be free to ask rustup again.
 no_debian() {
@@ -71,8 +71,8 @@ no_debian() {
 
 # The mirror that this machine already uses. Before the first `apt-get update` only its address tells whose it is.
 debian_mirror() {
-    if [ -n "${CARYA_DEBIAN_MIRROR:-}" ]; then
-        echo "$CARYA_DEBIAN_MIRROR"
+    if [ -n "${CARYA_BUILD_DEBIAN_MIRROR:-}" ]; then
+        echo "$CARYA_BUILD_DEBIAN_MIRROR"
         return
     fi
     {
@@ -87,7 +87,7 @@ debian_mirror() {
 unpack_debian() {
     local mirror work package
     mirror=$(debian_mirror)
-    [ -n "$mirror" ] || no_debian "apt knows no Debian mirror (CARYA_DEBIAN_MIRROR can name one)"
+    [ -n "$mirror" ] || no_debian "apt knows no Debian mirror (CARYA_BUILD_DEBIAN_MIRROR can name one)"
     [ -f "$keyring" ] || no_debian "$keyring is missing (package debian-archive-keyring)"
 
     mkdir -p "$dir"

@@ -6,7 +6,7 @@ use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
 use super::{
-    probe::{config, kind, results, send, serve},
+    script::{config, kind, results, send, serve},
     support::{App, Result, guest},
 };
 
@@ -43,7 +43,7 @@ async fn settle(app: &App) -> Result {
 }
 
 async fn again(folder: TempDir) -> Result<App> {
-    App::start_in(folder, &config(""), &[("migrations/0001_schema.sql", SCHEMA)], &[]).await
+    App::start_in(folder, &config(), &[("migrations/0001_tables.sql", SCHEMA)], &[]).await
 }
 
 async fn make_due(app: &App) -> Result {
@@ -219,8 +219,8 @@ async fn a_component_without_actions_may_not_register_any() -> Result {
     let places: Vec<_> = (0..code.len() - name.len()).filter(|&at| code[at..].starts_with(name)).collect();
     places.into_iter().for_each(|at| code[at..at + name.len()].copy_from_slice(other));
     std::fs::write(folder.path().join("inert.wasm"), code)?;
-    let config = config("").replace("{guest:probe}", "inert.wasm");
-    let app = App::start_in(folder, &config, &[("migrations/0001_schema.sql", SCHEMA)], &[]).await?;
+    let config = config().replace("{guest:probe}", "inert.wasm");
+    let app = App::start_in(folder, &config, &[("migrations/0001_tables.sql", SCHEMA)], &[]).await?;
     let script = json!([insert(), after_commit("a", ""), after_rollback("r", "")]);
     let got = results(&app, "POST", &script).await?;
     assert_eq!((kind(&got[1]).as_str(), kind(&got[2]).as_str()), ("forbidden", "forbidden"), "{got}");

@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use sqlx::{Row, SqliteConnection};
 
 use super::{
-    probe::{attempt, kind, results, send, serve_with},
+    script::{attempt, kind, results, send, serve_with},
     support::{App, Result},
 };
 

@@ -13,7 +13,6 @@ mod faults;
 mod hooks;
 mod languages;
 mod lifecycle;
-mod probe;
 mod property;
 mod retries;
 mod script;

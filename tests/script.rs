@@ -1,5 +1,5 @@
-//! Scripts for the guest `probe`, as JSON, and the application that most of them are played in: one table, `marks`,
-//! in which a request leaves the marks that it managed to write.
+//! Scripts for the guest `probe`, as JSON, and the applications that they are played in: one table, `marks`, in which
+//! a request leaves the marks that it managed to write, or tables of a test's own.
 
 use reqwest::header::HeaderMap;
 use serde_json::{Value as Json, json};
@@ -14,69 +14,116 @@ const PROBE: &str = r#"
     migrations = "migrations"
 "#;
 
+const ROUTE: &str = r#"
+    [[route]]
+    path = "/{what}"
+    component = "probe"
+"#;
+
 const TABLE: (&str, &str) = ("migrations/0001_marks.sql", "CREATE TABLE marks (mark TEXT PRIMARY KEY NOT NULL)");
 
 /// An application with the component `probe`, the table, and what else the configuration says.
-pub(crate) async fn start(config: &str) -> Result<App> {
+pub async fn start(config: &str) -> Result<App> {
     start_with(config, &[]).await
 }
 
 /// The same on tables of one's own, given as SQL.
-pub(crate) async fn start_on(tables: &str, config: &str) -> Result<App> {
+pub async fn start_on(tables: &str, config: &str) -> Result<App> {
     App::start(&format!("{PROBE}{config}"), &[("migrations/0001_tables.sql", tables)]).await
 }
 
 /// The same with more environment variables.
-pub(crate) async fn start_with(config: &str, env: &[(&str, &str)]) -> Result<App> {
+pub async fn start_with(config: &str, env: &[(&str, &str)]) -> Result<App> {
     App::start_in(tempfile::tempdir()?, &format!("{PROBE}{config}"), &[TABLE], env).await
 }
 
 /// The same once more, in the folder of one that has ended.
-pub(crate) async fn start_again(folder: TempDir, config: &str) -> Result<App> {
+pub async fn start_again(folder: TempDir, config: &str) -> Result<App> {
     App::start_in(folder, &format!("{PROBE}{config}"), &[TABLE], &[]).await
 }
 
+/// An application with `probe` behind every path, on tables of one's own.
+pub async fn serve(tables: &str) -> Result<App> {
+    serve_with(tables, "").await
+}
+
+/// The same with more configuration.
+pub async fn serve_with(tables: &str, extra: &str) -> Result<App> {
+    start_on(tables, &format!("{ROUTE}{extra}")).await
+}
+
+/// What [`serve`] serves.
+pub fn config() -> String {
+    format!("{PROBE}{ROUTE}")
+}
+
 /// Has a script played, whatever the method.
-pub(crate) async fn play(app: &App, method: &str, path: &str, script: &Json) -> Result<Answer> {
+pub async fn play(app: &App, method: &str, path: &str, script: &Json) -> Result<Answer> {
     app.send(method, path, HeaderMap::new(), script.to_string()).await
 }
 
+/// The same where the path does not matter.
+pub async fn send(app: &App, method: &str, script: &Json) -> Result<Answer> {
+    play(app, method, "/x", script).await
+}
+
+/// Sends a script that is expected to end well, and returns the results of its steps.
+pub async fn results(app: &App, method: &str, script: &Json) -> Result<Json> {
+    let answer = send(app, method, script).await?;
+    if answer.status != 200 {
+        return Err(format!("{script}: {} {}", answer.status, answer.text()).into());
+    }
+    answer.json()
+}
+
+/// The result of one step, whatever it does: what fails comes back as `{"error":{..}}`, what it wrote is rolled back.
+pub async fn attempt(app: &App, method: &str, mut step: Json) -> Result<Json> {
+    step["swallow"] = true.into();
+    let script = if method == "GET" { json!([step]) } else { json!([step, { "mark_rollback": true }]) };
+    Ok(results(app, method, &script).await?[0].take())
+}
+
+/// How a result failed: its kind, or `ok`.
+pub fn kind(result: &Json) -> String {
+    result["error"]["kind"].as_str().unwrap_or("ok").to_owned()
+}
+
 /// The marks that are there, as another client sees them.
-pub(crate) async fn marks(app: &App) -> Result<String> {
+pub async fn marks(app: &App) -> Result<String> {
     Ok(app.texts("SELECT mark FROM marks ORDER BY mark").await?.join(" "))
 }
 
 /// Writes a mark.
-pub(crate) fn insert(mark: &str) -> Json {
+pub fn insert(mark: &str) -> Json {
     json!({ "sql": "INSERT INTO marks VALUES (?)", "op": "execute", "params": [mark] })
 }
 
 /// A statement that fails, and whose error the controller returns.
-pub(crate) fn broken() -> Json {
+pub fn broken() -> Json {
     json!({ "sql": "INSERT INTO marks VALUES (NULL)", "op": "execute" })
 }
 
 /// A statement that fails, and whose error the controller ignores.
-pub(crate) fn swallowed() -> Json {
+pub fn swallowed() -> Json {
     json!({ "sql": "INSERT INTO marks VALUES (NULL)", "op": "execute", "swallow": true })
 }
 
 /// Answers with a status.
-pub(crate) fn answer(status: u16) -> Json {
+pub fn answer(status: u16) -> Json {
     json!({ "answer": { "status": status } })
 }
 
 /// Returns an error.
-pub(crate) fn fail() -> Json {
+pub fn fail() -> Json {
     json!({ "fail": "as the script says" })
 }
 
 /// Registers an action for the commit.
-pub(crate) fn after_commit(name: &str) -> Json {
+pub fn after_commit(name: &str) -> Json {
     json!({ "after_commit": name })
 }
 
 /// Registers an action for the rollback.
-pub(crate) fn after_rollback(name: &str) -> Json {
+pub fn after_rollback(name: &str) -> Json {
     json!({ "after_rollback": name })
 }

@@ -87,7 +87,7 @@ pub struct Database {
     pub max_result: usize,
     /// Log every statement with its duration and row count.
     pub echo: bool,
-    /// Log every connection that is opened, lent and closed.
+    /// Log connections as they are opened and lent.
     pub echo_pool: bool,
 }
 

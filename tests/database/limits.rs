@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value as Json, json};
 
 use crate::{
-    probe::{attempt, kind, results, send, serve_with},
+    script::{attempt, kind, results, send, serve_with},
     support::{App, Result},
 };
 

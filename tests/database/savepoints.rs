@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use crate::{
-    probe::{send, serve},
+    script::{send, serve},
     support::Result,
 };
 

@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use tokio::{runtime::Handle, task::block_in_place};
 
 use crate::{
-    probe::{attempt, kind, results, serve, serve_with},
+    script::{attempt, kind, results, serve, serve_with},
     support::{App, Result},
 };
 

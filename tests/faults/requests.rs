@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{ask, error_of};
 use crate::{
     faults::app,
-    probe::{results, serve_with},
+    script::{results, serve_with},
     support::{Answer, App, Result},
 };
 

@@ -18,7 +18,7 @@ pub use answer::Answer;
 pub use log::Log;
 
 /// How long anything may take that is expected to happen.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -29,9 +29,13 @@ pub fn guest(name: &str) -> PathBuf {
     path
 }
 
-/// The program under test, with its compiled-code cache shared by all tests.
+/// The program under test, with its compiled-code cache shared by all tests, and nothing of the environment that would
+/// configure it.
 pub fn carya() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_carya"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARYA_")) {
+        command.env_remove(name);
+    }
     command.env("CARYA_SERVER__CACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/code")).kill_on_drop(true);
     command
 }

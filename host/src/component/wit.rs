@@ -1,4 +1,15 @@
-//! The one place where the contract in `wit/` becomes Rust. Everything below is generated.
+//! The one place where the contract in `wit/` becomes Rust. Everything below is generated from it:
+//!
+//! ```wit
+#![doc = include_str!("../../../wit/world.wit")]
+#![doc = include_str!("../../../wit/controller.wit")]
+#![doc = include_str!("../../../wit/hook.wit")]
+#![doc = include_str!("../../../wit/database.wit")]
+#![doc = include_str!("../../../wit/types.wit")]
+#![doc = include_str!("../../../wit/request.wit")]
+#![doc = include_str!("../../../wit/model.wit")]
+#![doc = include_str!("../../../wit/actions.wit")]
+//! ```
 
 #![allow(missing_docs, clippy::all, unreachable_pub)]
 

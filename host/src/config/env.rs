@@ -13,16 +13,12 @@ pub(super) type Environment = BTreeMap<String, String>;
 
 const PREFIX: &str = "CARYA_";
 
-/// Variables with our prefix that are no configuration: they are read by the command line, by the log, or by the
-/// tests and the build.
-const OTHERS: [&str; 6] = [
-    "CARYA_CI_CACHE",
-    "CARYA_CONFIG",
-    "CARYA_GUEST_TARGET_DIR",
-    "CARYA_LOG",
-    "CARYA_RUSTUP_TIMEOUT",
-    "CARYA_TOOLCHAIN_DIR",
-];
+/// Variables with our prefix that are no configuration: they are read by the command line and by the log.
+const OTHERS: [&str; 3] = ["CARYA_CONFIG", "CARYA_LOG", "CARYA_LOG_FORMAT"];
+
+/// Beginnings of others: what the build reads, and what Kubernetes sets in every pod of a namespace that has a service
+/// called `carya`.
+const OTHER_PREFIXES: [&str; 3] = ["BUILD_", "PORT_", "SERVICE_"];
 
 /// Puts the variables that configure something into the tree, and gives back what is wrong with the others: the
 /// variable, the key that it names, and why that key cannot be set.
@@ -48,9 +44,8 @@ pub(super) fn apply(root: &mut Table, env: &Environment) -> Vec<(Origin, String,
 fn path(name: &str) -> Option<String> {
     let (prefix, path) = name.split_at_checked(PREFIX.len())?;
     let ours = prefix.eq_ignore_ascii_case(PREFIX) && !OTHERS.contains(&name);
-    // Kubernetes sets these in every pod of a namespace that has a service called `carya`.
-    let kubernetes = path == "PORT" || path.starts_with("PORT_") || path.starts_with("SERVICE_");
-    (ours && !kubernetes).then(|| path.to_lowercase())
+    let other = path == "PORT" || OTHER_PREFIXES.iter().any(|prefix| path.starts_with(prefix));
+    (ours && !other).then(|| path.to_lowercase())
 }
 
 fn set(table: &mut Table, parts: &[&str], node: Node) -> Result<(), &'static str> {
@@ -151,6 +146,8 @@ mod tests {
             ("CARYA_DEBUG", Some("debug")),
             ("carya_Server__Listen", Some("server__listen")),
             ("CARYA_LOG", None),
+            ("CARYA_LOG_FORMAT", None),
+            ("CARYA_BUILD_TOOLS_DIR", None),
             ("CARYA_PORT_8080_TCP", None),
             ("PATH", None),
             ("ééé", None),

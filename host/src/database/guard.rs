@@ -15,11 +15,31 @@ pub const MAX_PARAMS: usize = 1000;
 /// The most bytes that the parameters of one statement hold together.
 pub const MAX_PARAM_BYTES: usize = 4 * 1024 * 1024;
 
-const READING: &[&str] = &["SELECT", "WITH", "VALUES"];
-const WRITING: &[&str] = &["INSERT", "UPDATE", "DELETE", "REPLACE"];
+/// What a statement does, as far as its first word tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// SELECT or VALUES.
+    Query,
+    /// WITH, behind which anything may stand.
+    With,
+    /// INSERT or REPLACE.
+    Insert,
+    /// UPDATE or DELETE.
+    Change,
+}
 
-/// Whether a guest may send this statement with these parameters through a handle of this kind.
-pub fn check(sql: &str, params: &[Value], access: Access) -> Result<(), DbError> {
+const VERBS: [(&str, Verb); 7] = [
+    ("SELECT", Verb::Query),
+    ("WITH", Verb::With),
+    ("VALUES", Verb::Query),
+    ("INSERT", Verb::Insert),
+    ("REPLACE", Verb::Insert),
+    ("UPDATE", Verb::Change),
+    ("DELETE", Verb::Change),
+];
+
+/// What a statement does that a guest may send with these parameters through a handle of this kind, or why it may not.
+pub fn check(sql: &str, params: &[Value], access: Access) -> Result<Verb, DbError> {
     if sql.len() > MAX_SQL_BYTES {
         let message = format!("the statement has {} bytes; at most {MAX_SQL_BYTES} are allowed", sql.len());
         return Err(DbError::new(Kind::Limit, message));
@@ -34,21 +54,20 @@ pub fn check(sql: &str, params: &[Value], access: Access) -> Result<(), DbError>
         return Err(DbError::new(Kind::Limit, message));
     }
     let (keyword, wanted) = read(sql).map_err(|why| DbError::new(Kind::Forbidden, why))?;
-    let is = |words: &[&str]| words.iter().any(|word| keyword.eq_ignore_ascii_case(word));
-    if is(READING) || (is(WRITING) && access == Access::ReadWrite) {
-        if params.len() == wanted {
-            return Ok(());
-        }
-        // SQLite would take NULL for those that are missing.
-        let message = format!("the statement has {wanted} parameters, but {} were given", params.len());
-        Err(DbError::new(Kind::Other, message))
-    } else if is(WRITING) {
-        Err(DbError::new(Kind::ReadOnly, format!("{keyword} needs a writer; this handle is a reader")))
-    } else {
+    let Some((_, verb)) = VERBS.into_iter().find(|(word, _)| keyword.eq_ignore_ascii_case(word)) else {
         let message =
             format!("a statement may not begin with `{keyword}`; guests send queries and changes of rows only");
-        Err(DbError::new(Kind::Forbidden, message))
+        return Err(DbError::new(Kind::Forbidden, message));
+    };
+    if matches!(verb, Verb::Insert | Verb::Change) && access != Access::ReadWrite {
+        return Err(DbError::new(Kind::ReadOnly, format!("{keyword} needs a writer; this handle is a reader")));
     }
+    if params.len() != wanted {
+        // SQLite would take NULL for those that are missing.
+        let message = format!("the statement has {wanted} parameters, but {} were given", params.len());
+        return Err(DbError::new(Kind::Other, message));
+    }
+    Ok(verb)
 }
 
 /// The first word of the one statement in `sql` and how many parameters it has, or why it is not one statement.
@@ -204,7 +223,7 @@ mod tests {
             assert_eq!(read(sql).map(|(_, params)| params), Ok(expected), "{sql}");
             let given = vec![Value::Null; expected + 1];
             let kind = |given: &[Value]| check(sql, given, ReadOnly).map_err(|error| error.kind);
-            assert_eq!((kind(&given[1..]), kind(&given)), (Ok(()), Err(Kind::Other)), "{sql}");
+            assert_eq!((kind(&given[1..]), kind(&given)), (Ok(Verb::Query), Err(Kind::Other)), "{sql}");
         }
     }
 
@@ -214,6 +233,6 @@ mod tests {
         assert_eq!(kind(&format!("SELECT '{}'", "x".repeat(MAX_SQL_BYTES)), &[]), Err(Kind::Limit));
         assert_eq!(kind("SELECT ?", &vec![Value::Null; MAX_PARAMS + 1]), Err(Kind::Limit));
         assert_eq!(kind("SELECT ?", &[Value::Bytes(vec![0; MAX_PARAM_BYTES + 1])]), Err(Kind::Limit));
-        assert_eq!(kind("SELECT ?", &[Value::Bytes(vec![0; MAX_PARAM_BYTES])]), Ok(()));
+        assert_eq!(kind("SELECT ?", &[Value::Bytes(vec![0; MAX_PARAM_BYTES])]), Ok(Verb::Query));
     }
 }

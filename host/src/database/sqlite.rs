@@ -86,7 +86,7 @@ impl Database {
             .filename(path(config)?)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // With WAL this loses nothing when a process dies; only a power cut may take the last commits.
+            // What was acknowledged is on disk, whatever happens to the machine.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(config.busy_timeout)

@@ -13,7 +13,7 @@ use super::{Database, Opener, Slot, barrier::Speaker, failed, values};
 use crate::database::{
     Access,
     error::{DbError, Kind},
-    guard,
+    guard::{self, Verb},
     value::{Column, Execution, JsonRows, Rows, Value},
 };
 
@@ -174,7 +174,7 @@ impl Connection {
         params: Vec<Value>,
         each: &mut (dyn FnMut(&SqliteRow) -> Result<usize, DbError> + Send),
     ) -> Result<Execution, DbError> {
-        guard::check(&sql, &params, self.access)?;
+        let verb = guard::check(&sql, &params, self.access)?;
         let arguments = values::bind(params)?;
         let limits = self.database.limits;
         let speaker = if self.access == Access::ReadWrite { Speaker::Writer } else { Speaker::Reader };
@@ -193,8 +193,9 @@ impl Connection {
                     None => break Ok(()),
                     Some(Err(error)) => break Err(failed(error)),
                     Some(Ok(Either::Left(result))) => {
-                        done.rows_affected += result.rows_affected();
-                        done.last_insert_id = Some(result.last_insert_rowid()).filter(|&id| id != 0);
+                        // Where this statement has none, these are numbers of one before it, perhaps of another request.
+                        done.rows_affected += if verb == Verb::Query { 0 } else { result.rows_affected() };
+                        done.last_insert_id = (verb == Verb::Insert).then_some(result.last_insert_rowid());
                     }
                     Some(Ok(Either::Right(row))) => {
                         rows += 1;
