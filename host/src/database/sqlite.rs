@@ -49,10 +49,10 @@ struct Limits {
 /// their text, and the authorizer is asked only when one is compiled.
 #[derive(Debug)]
 struct HostSql {
-    begin_reading: String,
-    begin_writing: String,
-    commit: String,
-    rollback: String,
+    begin_reading: Arc<str>,
+    begin_writing: Arc<str>,
+    commit: Arc<str>,
+    rollback: Arc<str>,
     secret: String,
 }
 
@@ -62,16 +62,16 @@ impl HostSql {
             .map_err(|error| DbError::new(Kind::Other, format!("the system gives no random bytes: {error}")))?;
         let secret = format!(" -- {secret:016x}");
         Ok(Self {
-            begin_reading: format!("BEGIN{secret}"),
-            begin_writing: format!("BEGIN IMMEDIATE{secret}"),
-            commit: format!("COMMIT{secret}"),
-            rollback: format!("ROLLBACK{secret}"),
+            begin_reading: format!("BEGIN{secret}").into(),
+            begin_writing: format!("BEGIN IMMEDIATE{secret}").into(),
+            commit: format!("COMMIT{secret}").into(),
+            rollback: format!("ROLLBACK{secret}").into(),
             secret,
         })
     }
 
-    fn savepoint(&self, words: &str, level: usize) -> String {
-        format!("{words} carya_{level}{}", self.secret)
+    fn savepoint(&self, words: &str, level: usize) -> Arc<str> {
+        format!("{words} carya_{level}{}", self.secret).into()
     }
 
     fn sign(&self, sql: &str) -> AssertSqlSafe<String> {

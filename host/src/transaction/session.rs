@@ -106,7 +106,8 @@ impl Session {
             let message = format!("at most {MAX_SAVEPOINTS} savepoints may be open at a time");
             return Err(DbError::new(Kind::Limit, message));
         }
-        let result = self.ready(trace).await?.savepoint().await;
+        let level = self.savepoints.len();
+        let result = self.ready(trace).await?.savepoint(level).await;
         self.note(result)?;
         self.opened += 1;
         self.savepoints.push(SavepointState { id: self.opened, actions: self.actions.count() });

@@ -24,8 +24,6 @@ pub struct Connection {
     slot: Option<Object<Opener>>,
     database: Arc<Database>,
     access: Access,
-    /// Open savepoints.
-    depth: usize,
     in_transaction: bool,
     /// A statement was sent and its end not seen.
     running: bool,
@@ -38,8 +36,7 @@ impl Connection {
             Access::ReadWrite => database.host.begin_writing.clone(),
             Access::ReadOnly | Access::None => database.host.begin_reading.clone(),
         };
-        let mut connection =
-            Self { slot: Some(slot), database, access, depth: 0, in_transaction: false, running: false };
+        let mut connection = Self { slot: Some(slot), database, access, in_transaction: false, running: false };
         connection.host(sql).await?;
         connection.in_transaction = true;
         Ok(connection)
@@ -86,8 +83,8 @@ impl Connection {
         self.guest(sql, params, &mut |row| {
             let before = json.size();
             json.start_row(values::names(row));
-            for (index, value) in values::decode_row(row)?.iter().enumerate() {
-                json.value(index, value)?;
+            for (index, value) in values::decode_each(row).enumerate() {
+                json.value(index, &value?)?;
             }
             json.end_row();
             Ok(json.size() - before)
@@ -101,19 +98,14 @@ impl Connection {
         self.guest(sql, params, &mut |_| Ok(0)).await
     }
 
-    /// Opens a savepoint and returns its level, 0 for the outermost.
-    pub async fn savepoint(&mut self) -> Result<usize, DbError> {
-        let level = self.depth;
-        self.host(self.database.host.savepoint("SAVEPOINT", level)).await?;
-        self.depth += 1;
-        Ok(level)
+    /// Opens a savepoint at a level, 0 for the outermost.
+    pub async fn savepoint(&mut self, level: usize) -> Result<(), DbError> {
+        self.host(self.database.host.savepoint("SAVEPOINT", level)).await
     }
 
     /// Closes a savepoint and those inside it, and keeps what was done since.
     pub async fn release(&mut self, level: usize) -> Result<(), DbError> {
-        self.host(self.database.host.savepoint("RELEASE", level)).await?;
-        self.depth = level;
-        Ok(())
+        self.host(self.database.host.savepoint("RELEASE", level)).await
     }
 
     /// Undoes everything since a savepoint was opened, and closes it and those inside it.
@@ -159,7 +151,7 @@ impl Connection {
     }
 
     /// Runs one of the host's statements.
-    async fn host(&mut self, sql: String) -> Result<(), DbError> {
+    async fn host(&mut self, sql: Arc<str>) -> Result<(), DbError> {
         self.running = true;
         let connection = self.connection()?;
         sqlx::query(AssertSqlSafe(sql)).execute(connection).await.map_err(failed)?;

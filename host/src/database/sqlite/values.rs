@@ -49,9 +49,14 @@ pub(super) fn names(row: &SqliteRow) -> impl Iterator<Item = &str> {
     row.columns().iter().map(|column| column.name())
 }
 
+/// The values of a row, one after the other.
+pub(super) fn decode_each(row: &SqliteRow) -> impl Iterator<Item = Result<Value, DbError>> {
+    row.columns().iter().enumerate().map(|(index, column)| decode(row, index, column))
+}
+
 /// The values of a row.
 pub(super) fn decode_row(row: &SqliteRow) -> Result<Vec<Value>, DbError> {
-    row.columns().iter().enumerate().map(|(index, column)| decode(row, index, column)).collect()
+    decode_each(row).collect()
 }
 
 fn decode(row: &SqliteRow, index: usize, column: &SqliteColumn) -> Result<Value, DbError> {
@@ -64,8 +69,8 @@ fn decode(row: &SqliteRow, index: usize, column: &SqliteColumn) -> Result<Value,
     if raw.is_null() {
         return Ok(Value::Null);
     }
-    let storage = raw.type_info().name().to_owned();
-    Ok(match storage.as_str() {
+    let storage = raw.type_info().into_owned();
+    Ok(match storage.name() {
         "INTEGER" => match typed::<i64>(raw, column)? {
             number @ (0 | 1) if column.type_info().name() == "BOOLEAN" => Value::Boolean(number == 1),
             number => Value::Int64(number),
