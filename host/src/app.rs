@@ -7,7 +7,10 @@ use anyhow::{Context, bail};
 use http::Method;
 
 use crate::{
-    component::{Component, Engine, Guest, Sandbox, registry::controller_interface},
+    component::{
+        Component, Engine, Guest, Sandbox,
+        registry::{controller_interface, interface},
+    },
     config::{self, Access, Config, StatusSet},
     database::{Database, outbox},
     generation::{Chain, Generation, Handler},
@@ -15,7 +18,7 @@ use crate::{
     render::Templates,
     routes::Routes,
     transaction::{
-        Bound, Outcome, Unbound, Verdict, plan,
+        Bound, Outcome, Unbound, plan,
         verdict::{self, Facts},
     },
 };
@@ -74,7 +77,7 @@ pub fn assemble(config: &Config) -> anyhow::Result<Generation> {
     if let Some(model) = config.model.component.as_deref().and_then(find)
         && !model.is_model()
     {
-        problems.push(format!("[model]: component `{}` does not export carya:host/model@0.1.0", model.name()));
+        problems.push(format!("[model]: component `{}` does not export {}", model.name(), interface("model")));
     }
     let templates = match config.templates.as_deref().map(Templates::load).transpose() {
         Ok(templates) => templates.unwrap_or_default(),
@@ -114,7 +117,7 @@ pub async fn prepare(config: &Config, mut generation: Generation) -> anyhow::Res
             tracing::info!(migration = name, "applied");
         }
     }
-    if generation.components.iter().any(|component| component.runs_actions()) {
+    if generation.runs_actions() {
         outbox::create(&database).await.context("the table for actions could not be made")?;
     }
     generation.database = Some(database);
@@ -197,10 +200,7 @@ async fn initialize(generation: &Generation, model: &Component) -> anyhow::Resul
         abandoned: false,
     });
     let doom = bound.session().doom().cloned();
-    let settled = match verdict {
-        Verdict::Commit(approval) => bound.commit(approval, &mut guest.trace).await,
-        Verdict::Rollback(_) => bound.rollback(&mut guest.trace).await,
-    };
+    let settled = bound.settle(verdict, &mut guest.trace).await;
     let failure = settled.failure().cloned().or(doom);
     let outcome = settled.clear(&mut guest.trace).outcome;
     result.context("the model could not be initialized")?;

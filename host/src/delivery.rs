@@ -13,7 +13,7 @@ use crate::{
     },
     generation::Generation,
     message::Request,
-    transaction::{Action, Delivery, Event, Trace},
+    transaction::{Action, Delivery, Trace},
 };
 
 /// How often the outbox is looked at.
@@ -22,8 +22,7 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// Runs the actions of a request, in order of registration. One that fails is logged and the rest still run.
 pub async fn run(generation: &Generation, actions: Vec<Action>, request: &Arc<Request>, trace: &mut Trace) {
     for action in actions {
-        let event = if action.on_commit { Event::AfterCommit } else { Event::AfterRollback };
-        let open = trace.open(event, Some(action.name.clone()));
+        let open = trace.open(action.event(), Some(action.name.clone()));
         attempt(generation, &action, request, 1).await;
         trace.close(open);
     }

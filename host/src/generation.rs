@@ -89,6 +89,11 @@ impl Chain {
 }
 
 impl Generation {
+    /// Whether any component runs actions.
+    pub fn runs_actions(&self) -> bool {
+        self.components.iter().any(|component| component.runs_actions())
+    }
+
     /// The component of a name.
     pub fn component(&self, name: &str) -> Option<&Arc<Component>> {
         self.components.iter().find(|component| **component.name() == *name)

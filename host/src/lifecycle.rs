@@ -264,10 +264,7 @@ impl<'a> Life<'a> {
         };
         let verdict = self.verdict(&started, abandoned);
         let trace = &mut self.sandbox.guest().trace;
-        let mut settled = match verdict {
-            Verdict::Commit(approval) => started.commit(approval, trace).await,
-            Verdict::Rollback(_) => started.rollback(trace).await,
-        };
+        let mut settled = started.settle(verdict, trace).await;
         if let Some(error) = settled.failure() {
             let failure = match settled.outcome() {
                 Outcome::InDoubt => Failure::in_doubt(error),

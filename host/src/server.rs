@@ -67,11 +67,10 @@ impl Server {
         let Self { listener, config, router, exchange } = self;
         let generation = exchange.generation.clone();
         let stopping = CancellationToken::new();
-        let has_actions = generation.components.iter().any(|component| component.runs_actions());
         let outbox = generation
             .database
             .clone()
-            .filter(|_| has_actions)
+            .filter(|_| generation.runs_actions())
             .map(|database| tokio::spawn(delivery::deliver_outbox(generation.clone(), database, stopping.clone())));
         let (connections, clients) = (GracefulShutdown::new(), TaskTracker::new());
         let mut http = auto::Builder::new(TokioExecutor::new());

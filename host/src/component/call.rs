@@ -159,10 +159,8 @@ impl Sandbox {
 
     /// Runs an action; `attempt` counts from 1.
     pub async fn run_action(&mut self, component: &Component, action: &Action, attempt: u32) -> Result<(), CallError> {
-        let (event, outcome) = match action.on_commit {
-            true => (Event::AfterCommit, actions::Outcome::Commit),
-            false => (Event::AfterRollback, actions::Outcome::Rollback),
-        };
+        let event = action.event();
+        let outcome = if action.on_commit { actions::Outcome::Commit } else { actions::Outcome::Rollback };
         let (id, name, payload) = (action.id.clone(), action.name.to_string(), action.payload.clone());
         let action = actions::Action { id, name, payload, outcome, attempt };
         call!(self, component, actions, "actions", event, |actions| actions.call_run(&mut self.store, &action).await)

@@ -80,10 +80,8 @@ fn make_private(folder: &Path) -> io::Result<()> {
 #[cfg(unix)]
 fn is_ours(entry: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let mine = |path: &Path| {
-        let own = fs::metadata("/proc/self").map(|process| process.uid());
-        fs::symlink_metadata(path)
-            .is_ok_and(|found| own.as_ref().is_ok_and(|own| found.uid() == *own) && found.mode() & 0o022 == 0)
-    };
+    let Ok(own) = fs::metadata("/proc/self").map(|process| process.uid()) else { return false };
+    let mine =
+        |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.uid() == own && found.mode() & 0o022 == 0);
     mine(entry) && entry.parent().is_some_and(mine)
 }

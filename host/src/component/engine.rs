@@ -56,10 +56,6 @@ impl Engine {
         let code = CodeCache::new(cache, &wasmtime);
         Ok(Self { wasmtime, linker: Arc::new(linker), code })
     }
-
-    pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
-        &self.wasmtime
-    }
 }
 
 /// Each request has a fresh instance of every guest it meets. The pool makes that cheap: memory is mapped once, copied

@@ -127,7 +127,7 @@ impl Engine {
         let path = config.path.display().to_string();
         let unusable = |reason: String| LoadError::Unusable { name: name.to_owned(), path: path.clone(), reason };
         let bytes = read(name, &config.path)?;
-        let code = self.code.load(self.wasmtime(), &bytes).map_err(|error| unusable(explain(&bytes, &error)))?;
+        let code = self.code.load(&self.wasmtime, &bytes).map_err(|error| unusable(explain(&bytes, &error)))?;
         let pre = self.linker.instantiate_pre(&code.component).map_err(|error| unusable(format!("{error:#}")))?;
         let exports = Exports::of(&pre);
         let identity = Identity {
@@ -145,7 +145,7 @@ impl Engine {
     pub fn inspect(&self, path: &Path) -> Result<Capabilities, LoadError> {
         let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         let bytes = read(&name, path)?;
-        let code = self.code.load(self.wasmtime(), &bytes).map_err(|error| LoadError::Unusable {
+        let code = self.code.load(&self.wasmtime, &bytes).map_err(|error| LoadError::Unusable {
             name,
             path: path.display().to_string(),
             reason: explain(&bytes, &error),
@@ -154,7 +154,7 @@ impl Engine {
         let instances = |items: Vec<(&str, ComponentItem)>| -> Vec<String> {
             items.into_iter().map(|(name, _)| name.to_owned()).collect()
         };
-        let engine = self.wasmtime();
+        let engine = &self.wasmtime;
         let exports = instances(ty.exports(engine).map(|(name, item)| (name, item.ty)).collect());
         let imports = instances(ty.imports(engine).map(|(name, item)| (name, item.ty)).collect());
         let summary = summarize(&exports, &imports);
@@ -281,12 +281,16 @@ impl Component {
     }
 }
 
+/// An interface of the contract by its full name.
+pub fn interface(name: &str) -> String {
+    format!("{PACKAGE}/{name}@{VERSION}")
+}
+
 /// The interface that a controller must export for an access mode.
 pub fn controller_interface(access: Access) -> String {
-    let interface = match access {
+    interface(match access {
         Access::None => "plain-controller",
         Access::ReadOnly => "read-controller",
         Access::ReadWrite => "write-controller",
-    };
-    format!("{PACKAGE}/{interface}@{VERSION}")
+    })
 }

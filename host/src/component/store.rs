@@ -73,7 +73,7 @@ pub(super) struct OutOfMemory {
 impl Sandbox {
     /// A store for a request.
     pub fn new(engine: &Engine, guest: Guest) -> Self {
-        let engine = engine.wasmtime().clone();
+        let engine = engine.wasmtime.clone();
         let store = fresh(&engine, guest);
         Self { engine, store, instances: Vec::new() }
     }

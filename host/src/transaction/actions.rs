@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::trace::Event;
 use crate::database::{
     error::{DbError, Kind},
     outbox::Entry,
@@ -39,6 +40,11 @@ pub struct Action {
 }
 
 impl Action {
+    /// What running it is in a trace.
+    pub fn event(&self) -> Event {
+        if self.on_commit { Event::AfterCommit } else { Event::AfterRollback }
+    }
+
     /// As it is recorded for a delivery that must not be lost.
     pub fn to_entry(&self) -> Entry {
         Entry {

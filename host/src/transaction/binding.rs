@@ -14,7 +14,7 @@ use super::{
     actions::Action,
     session::Session,
     trace::{Event, Trace},
-    verdict::{Approval, Outcome},
+    verdict::{Approval, Outcome, Verdict},
 };
 use crate::database::{
     Access, Database,
@@ -107,8 +107,16 @@ impl Started {
         &self.0
     }
 
+    /// Ends it as the verdict says.
+    pub async fn settle(self, verdict: Verdict, trace: &mut Trace) -> Settled {
+        match verdict {
+            Verdict::Commit(approval) => self.commit(approval, trace).await,
+            Verdict::Rollback(_) => self.rollback(trace).await,
+        }
+    }
+
     /// Commits. If that fails, nothing is committed, unless the connection was lost while it ran.
-    pub async fn commit(mut self, _: Approval, trace: &mut Trace) -> Settled {
+    async fn commit(mut self, _: Approval, trace: &mut Trace) -> Settled {
         let recorded = self.0.record_durable_actions(trace).await;
         let open = trace.open(Event::Commit, None);
         let (connection, actions) = self.0.into_parts();
@@ -132,7 +140,7 @@ impl Started {
     }
 
     /// Rolls back. If that fails, the connection is closed, which does the same.
-    pub async fn rollback(self, trace: &mut Trace) -> Settled {
+    async fn rollback(self, trace: &mut Trace) -> Settled {
         let (connection, actions) = self.0.into_parts();
         let open = trace.open(Event::Rollback, None);
         if let Some(connection) = connection
