@@ -43,8 +43,12 @@ run: guests ## Build all and serve the examples on 127.0.0.1:8080
 	@echo
 	@exec "$(TARGET_DIR)/release/carya" serve --config $(CONFIG)
 
+.PHONY: servers
+servers: ## Install PostgreSQL and MariaDB for the tests where they are missing
+	@tests/support/servers/install.sh
+
 .PHONY: test
-test: guests ## Build the guests and run all tests
+test: guests servers ## Build the guests and run all tests
 	@echo "== tests"
 	@cargo test --locked --workspace
 

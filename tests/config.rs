@@ -1,5 +1,7 @@
 //! What a configuration file may say, and what is answered to one that is wrong: the texts here are read by people.
 
+mod database;
+
 use std::{collections::BTreeMap, fs, path::Path};
 
 use carya::config::{Access, Config, Problems, load, parse};
@@ -27,6 +29,7 @@ fn an_empty_file_is_all_defaults() {
         debug: false,
         server: Server {
             listen: 127.0.0.1:8080,
+            metrics: None,
             max_body: 1048576,
             max_response: 16777216,
             header_timeout: 10s,
@@ -36,6 +39,7 @@ fn an_empty_file_is_all_defaults() {
             cache: "/home/ann/.cache/carya",
         },
         database: None,
+        databases: {},
         transaction: Transaction {
             priority: 100,
             commit_on: StatusSet(
@@ -45,6 +49,7 @@ fn an_empty_file_is_all_defaults() {
             ),
             rollback_on_redirect: false,
             retries: 2,
+            isolation: None,
         },
         model: Model {
             component: None,
@@ -67,6 +72,7 @@ debug = true
 
 [server]
 listen = "[::1]:0"
+metrics = "127.0.0.1:9090"
 max_body = 65536
 max_response = "1GiB"
 header_timeout = "500ms"
@@ -85,13 +91,26 @@ busy_timeout = "0s"
 max_rows = 100
 max_result = "64KiB"
 echo = true
+echo_params = true
 echo_pool = true
+
+[database.reports]
+url = "postgres://app:secret@db/reports?sslmode=require"
+reader_url = "postgres://reader:secret@db/reports"
+admin_url = "postgresql://owner:secret@db/reports"
+replicas = ["postgres://reader:secret@db2/reports", "postgres://reader:secret@[::1]:5433/reports"]
+replica_wait = "0s"
+replica_max_lag = "1m"
+replica_check = "500ms"
+lock_timeout = "200ms"
+migrations = "reports"
 
 [transaction]
 priority = 50
 commit_on = ["2xx", "404", 409]
 rollback_on_redirect = true
 retries = 0
+isolation = "serializable"
 
 [model]
 component = "items"
@@ -128,6 +147,10 @@ component = "items"
 transaction = "read-write"
 commit_on = []
 rollback_on_redirect = false
+database = "reports"
+isolation = "repeatable-read"
+primary = true
+retries = 5
 hooks = ["my-audit", { component = "my-audit", priority = 200 }]
 "#,
         &[],
@@ -150,7 +173,7 @@ header_timeout = "0s"
 max_concurrent_requests = 0
 
 [database]
-url = "postgres://ann:hunter2@db/items"
+url = "oracle://ann:hunter2@db/items"
 
 [transaction]
 commit_on = ["2xx", "6xx", true]
@@ -199,7 +222,7 @@ path = "/{a}{b}"
     carya.toml:7: server.request_timeout: 30 is not a duration; write it as "500ms", "30s", "5m" or "1h"
     carya.toml:8: server.header_timeout: "0s" is no time at all; write it as "500ms", "30s", "5m" or "1h"
     carya.toml:9: server.max_concurrent_requests: 0 is not a whole number from 1 to 100000
-    carya.toml:12: database.url: is a postgres URL, which this version does not support; write it as "sqlite:PATH"
+    carya.toml:12: database.url: is not the URL of a database; accepted: "sqlite:PATH", "postgres://...", "mysql://..."
     carya.toml:15: transaction.commit_on[1]: "6xx" is not a status from 200 to 599; write it as "2xx" or "404"
     carya.toml:15: transaction.commit_on[2]: true is not a status from 200 to 599; write it as "2xx" or "404"
     carya.toml:16: transaction.retries: 99 is not a whole number from 0 to 10
@@ -233,7 +256,8 @@ listen = "127.0.0.1:80"
 [transaction]
 commit-on = ["2xx"]
 commit_on = "2xx"
-isolation = "serializable"
+isolation_level = "serializable"
+database = "items"
 
 [route]
 path = "/"
@@ -247,15 +271,16 @@ items = "items.wasm"
 "#,
         &[],
     ), @r#"
-    carya.toml:2: lisen: unknown key; accepted: component, debug, server, database, transaction, model, templates, static, hook, route
+    carya.toml:2: lisen: unknown key; accepted: component, database, debug, server, transaction, model, templates, static, hook, route
     carya.toml:3: database: "sqlite:items.db" is not a table; write it as [database]
     carya.toml:5: sever: unknown key; did you mean `server`?
     carya.toml:9: transaction.commit-on: unknown key; did you mean `commit_on`?
     carya.toml:10: transaction.commit_on: "2xx" is not a list; write it as ["2xx"]
-    carya.toml:11: transaction.isolation: unknown key; accepted: priority, commit_on, rollback_on_redirect, retries
-    carya.toml:13: route: a table is not a list; write it as [[route]]
-    carya.toml:17: model: a list is not a table; write it as [model]
-    carya.toml:21: component.items: "items.wasm" is not a table; write it as [component.items]
+    carya.toml:11: transaction.isolation_level: unknown key; accepted: priority, commit_on, rollback_on_redirect, retries, isolation
+    carya.toml:12: transaction.database: unknown key; accepted: priority, commit_on, rollback_on_redirect, retries, isolation
+    carya.toml:14: route: a table is not a list; write it as [[route]]
+    carya.toml:18: model: a list is not a table; write it as [model]
+    carya.toml:22: component.items: "items.wasm" is not a table; write it as [component.items]
     "#);
 }
 
@@ -318,7 +343,7 @@ fn problems_of_the_environment() {
             ("CARYA_", ""),
             ("CARYA_COMPONENT__MYITEMS__TIMEOUT", "1s"),
             ("CARYA_COMPONENT__MY_ITEMS__TIMEOUT", "1"),
-            ("CARYA_DATABASE__URL", "mysql://ann:hunter2@db/items"),
+            ("CARYA_DATABASE__URL", "mysql://ann:hunter2@db"),
             ("CARYA_DEBUG", ""),
             ("CARYA_HOOK", "[{ component = 'my-items' }]"),
             ("CARYA_ROUTE__0__PATH", "/"),
@@ -332,11 +357,11 @@ fn problems_of_the_environment() {
     CARYA_: names no key; write CARYA_KEY or CARYA_SECTION__KEY
     CARYA_COMPONENT__MYITEMS__TIMEOUT: component.myitems: is not a component of the file; did you mean `my-items`?
     CARYA_COMPONENT__MY_ITEMS__TIMEOUT: component.my-items.timeout: "1" is not a duration; write it as "500ms", "30s", "5m" or "1h"
-    CARYA_DATABASE__URL: database.url: is a mysql URL, which this version does not support; write it as "sqlite:PATH"
+    CARYA_DATABASE__URL: database.url: names no database; write it as "mysql://USER:PASSWORD@HOST/NAME"
     CARYA_DEBUG: debug: "" is not a boolean; write it as true or false
     CARYA_HOOK: hook: is a list of tables, which only the file can have
     CARYA_ROUTE__0__PATH: route.0.path: is inside a list, which no variable reaches into
-    CARYA_SERVER_LISTEN: server_listen: unknown key (variables are named CARYA_SECTION__KEY); accepted: component, debug, server, database, transaction, model, templates, static, hook, route
+    CARYA_SERVER_LISTEN: server_listen: unknown key (variables are named CARYA_SECTION__KEY); accepted: component, database, debug, server, transaction, model, templates, static, hook, route
     CARYA_SERVER__LISTEN__PORT: server.listen.port: is inside a value that is no table
     CARYA_SERVER__LITSEN: server.litsen: unknown key (variables are named CARYA_SECTION__KEY); did you mean `listen`?
     CARYA_TRANSACTION: transaction: "none" is not a table; write it as [transaction]
@@ -395,14 +420,6 @@ settings = { keys = ["${A_KEY}", { file = 5 }] }
     carya.toml:9: component.items.settings.keys[0]: needs the environment variable `A_KEY`, which is not set; `${A_KEY:-default}` would do without
     carya.toml:9: component.items.settings.keys[1]: has a `file` that is not text
     ");
-}
-
-#[test]
-fn a_database_is_one_file() {
-    let url = |url: &str| problems(&format!("[database]\nurl = \"{url}\""), &[]);
-    assert_snapshot!(url("sqlite::memory:"), @r#"carya.toml:2: database.url: names no file, and a database in memory would be another one on every connection, while readers and the writer need the same; write it as "sqlite:PATH""#);
-    assert_snapshot!(url("sqlite:items.db?mode=ro"), @r#"carya.toml:2: database.url: has options, which are the host's to set; write it as "sqlite:PATH""#);
-    assert_snapshot!(url("items.db"), @r#"carya.toml:2: database.url: is not the URL of a database; write it as "sqlite:PATH""#);
 }
 
 #[test]

@@ -5,3 +5,5 @@ mod limits;
 mod savepoints;
 mod statements;
 mod values;
+mod values_mariadb;
+mod values_postgres;

@@ -114,6 +114,20 @@ async fn attempts_are_bounded() -> Result {
 }
 
 #[tokio::test]
+async fn a_route_says_how_often() -> Result {
+    let route = |path: &str, retries: u32| {
+        format!("[[route]]\npath = \"{path}\"\ncomponent = \"probe\"\nretries = {retries}\n")
+    };
+    let app = serve(&(route("/never", 0) + &route("/once", 1)), "2").await?;
+    let _other = lock(&app).await?;
+    for (path, times) in [("/never", 0), ("/once", 1), ("/", 2)] {
+        let answer = play(&app, "POST", path, &json!([insert("m")])).await?;
+        assert_eq!((answer.status, retried(&answer)), (503, times), "{path}: {:?}", answer.events());
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn hooks_inside_run_again_and_those_outside_do_not() -> Result {
     let hooks = r#"
         [component.outer]

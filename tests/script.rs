@@ -71,7 +71,8 @@ pub async fn send(app: &App, method: &str, script: &Json) -> Result<Answer> {
 pub async fn results(app: &App, method: &str, script: &Json) -> Result<Json> {
     let answer = send(app, method, script).await?;
     if answer.status != 200 {
-        return Err(format!("{script}: {} {}", answer.status, answer.text()).into());
+        let told = app.log.lines().pop().unwrap_or_default();
+        return Err(format!("{script}: {} {}, and at last it logged {told}", answer.status, answer.text()).into());
     }
     answer.json()
 }

@@ -8,7 +8,7 @@ use std::{
 use super::support::Result;
 
 /// The rooms of the host. A room imports only from rooms below it.
-const ROOMS: [&str; 17] = [
+const ROOMS: [&str; 18] = [
     "main",
     "cli",
     "app",
@@ -23,18 +23,20 @@ const ROOMS: [&str; 17] = [
     "transaction",
     "message",
     "routes",
+    "token",
     "database",
     "config",
     "telemetry",
 ];
 
 /// Words that only some files may say, and why.
-const WALLS: [(&str, &[&str], &str); 8] = [
+const WALLS: [(&str, &[&str], &str); 9] = [
     ("wasmtime::", &["component/"], "only the component room names the runtime"),
     ("wasmtime_wasi::", &["component/"], "only the component room names the runtime"),
-    ("axum::", &["exchange.rs", "server.rs"], "only the HTTP edge names axum"),
-    ("sqlx::", &["database/"], "only the database room names the driver"),
+    ("axum::", &["exchange.rs", "server.rs", "server/"], "only the HTTP edge names axum"),
+    ("sqlx::", &["database/", "config/url.rs"], "only the database room names the driver, and the reader of its URLs"),
     ("anyhow::", &["main.rs", "cli", "app.rs"], "below the application errors are typed"),
+    ("prometheus_client::", &["telemetry/"], "only the telemetry room names the format of metrics"),
     ("std::env", &["config/"], "configuration is read once and passed as values"),
     (
         "allow(unsafe_code)",

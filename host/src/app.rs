@@ -1,7 +1,7 @@
 //! From configuration to a generation that can serve: components loaded and matched to routes, templates compiled, the
 //! database opened and brought up to date. Everything that is wrong is found and told at once, as far as that goes.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
 
 use anyhow::{Context, bail};
 use http::Method;
@@ -11,9 +11,9 @@ use crate::{
         Component, Engine, Guest, Sandbox,
         registry::{controller_interface, interface},
     },
-    config::{self, Access, Config, StatusSet},
-    database::{Database, outbox},
-    generation::{Chain, Generation, Handler},
+    config::{self, Access, Config, Dialect, StatusSet},
+    database::{Database, Terms, harden, outbox},
+    generation::{Chain, Generation, Handler, MAIN},
     message::Request,
     render::Templates,
     routes::Routes,
@@ -71,6 +71,10 @@ pub fn assemble(config: &Config) -> anyhow::Result<Generation> {
             access: route.transaction,
             commit_on: route.commit_on.clone().unwrap_or_else(|| config.transaction.commit_on.clone()),
             rollback_on_redirect: route.rollback_on_redirect.unwrap_or(config.transaction.rollback_on_redirect),
+            database: route.database.clone(),
+            isolation: route.isolation.or(config.transaction.isolation),
+            primary: route.primary,
+            retries: route.retries.unwrap_or(config.transaction.retries),
             chain: Chain::new(&hooks, &global, config.transaction.priority),
         });
     }
@@ -96,35 +100,67 @@ pub fn assemble(config: &Config) -> anyhow::Result<Generation> {
         debug: config.debug,
         request_timeout: config.server.request_timeout,
         max_response: config.server.max_response,
-        retries: config.transaction.retries,
         global: Chain::new(&[], &global, config.transaction.priority),
         engine,
         routes,
         handlers,
         templates,
         database: None,
+        databases: BTreeMap::new(),
         components,
     })
 }
 
-/// Opens the database, runs pending migrations, and initializes the model.
+/// Opens the databases, runs pending migrations, and initializes the model.
 pub async fn prepare(config: &Config, mut generation: Generation) -> anyhow::Result<Generation> {
-    let Some(settings) = &config.database else { return Ok(generation) };
-    let database = Arc::new(Database::open(settings).await.context("[database] cannot be opened")?);
-    if let Some(folder) = &config.model.migrations {
-        let report = database.migrate(folder).await?;
-        for name in &report.applied {
-            tracing::info!(migration = name, "applied");
-        }
+    let outbox = generation.runs_actions();
+    if let Some(settings) = &config.database {
+        generation.database = Some(open(MAIN, settings, config.model.migrations.as_deref(), outbox).await?);
     }
-    if generation.runs_actions() {
-        outbox::create(&database).await.context("the table for actions could not be made")?;
+    for (name, settings) in &config.databases {
+        let database = open(name, settings, settings.migrations.as_deref(), outbox).await?;
+        generation.databases.insert(name.clone(), database);
     }
-    generation.database = Some(database);
     if let Some(model) = config.model.component.as_deref().and_then(|name| generation.component(name)) {
         initialize(&generation, &model.clone()).await?;
     }
     Ok(generation)
+}
+
+/// Opens a database and brings it up to date.
+async fn open(
+    name: &str,
+    settings: &config::Database,
+    migrations: Option<&Path>,
+    outbox: bool,
+) -> anyhow::Result<Arc<Database>> {
+    let key = if name == MAIN { "[database]".to_owned() } else { format!("[database.{name}]") };
+    let database = Database::open(name, settings).await.with_context(|| format!("{key} cannot be opened"))?;
+    if settings.dialect != Dialect::Sqlite {
+        tokio::spawn(tell_what_is_missing(name.to_owned(), settings.clone()));
+    }
+    if let Some(folder) = migrations {
+        let report = database.migrate(folder).await?;
+        for migration in &report.applied {
+            tracing::info!(database = name, migration, "applied");
+        }
+    }
+    if outbox {
+        outbox::create(&database).await.with_context(|| {
+            format!(
+                "{key}: the table for actions could not be made; `carya harden --apply` makes it, or a login that may"
+            )
+        })?;
+    }
+    Ok(Arc::new(database))
+}
+
+/// Says in the log what guests' logins may do beyond their work. Beside the start, which does not wait for it.
+async fn tell_what_is_missing(database: String, settings: config::Database) {
+    match harden::missing(&settings).await {
+        Ok(findings) => findings.iter().for_each(|finding| tracing::warn!(database, "{finding}")),
+        Err(error) => tracing::warn!(database, %error, "what the guests' logins may do could not be asked"),
+    }
 }
 
 /// Loads all components, and says which are compiled, since that takes time.
@@ -184,7 +220,8 @@ async fn initialize(generation: &Generation, model: &Component) -> anyhow::Resul
     let started = Instant::now();
     let request = Arc::new(Request { id: format!("init-{}", model.name()), ..Request::default() });
     let mut guest = Guest::new(request);
-    guest.bound = Unbound::default().start(Access::ReadWrite, generation.database.clone(), &mut guest.trace);
+    guest.bound =
+        Unbound::default().start(generation.database.clone(), Terms::new(Access::ReadWrite), &mut guest.trace);
     let mut sandbox = Sandbox::new(&generation.engine, guest);
     let result = sandbox.init(model).await;
     let mut guest = sandbox.into_guest();

@@ -2,6 +2,7 @@
 //! standard error.
 
 mod check;
+mod harden;
 mod new;
 
 use std::{
@@ -21,7 +22,8 @@ use crate::{
     app,
     component::Engine,
     config::{self, Config, Problems},
-    database::{Database, migrate},
+    database::Database,
+    generation::MAIN,
     server::Server,
     telemetry::{self, Format},
 };
@@ -74,6 +76,17 @@ enum Command {
         /// Its name, and the folder that is made for it.
         #[arg(value_parser = new::name)]
         name: String,
+    },
+    /// Print the SQL that gives guests logins without powers, for PostgreSQL and MySQL.
+    Harden {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Run it by database.admin_url, set the passwords of the configuration, and tell what remains.
+        #[arg(long, conflicts_with = "check")]
+        apply: bool,
+        /// Only tell what is missing; fails if anything is.
+        #[arg(long)]
+        check: bool,
     },
     /// Run pending migrations.
     Migrate {
@@ -130,6 +143,9 @@ async fn dispatch(cli: Cli) -> anyhow::Result<String> {
         Command::Check { config, json } => check::check(&load(&config.config, cli.log_format)?, json).await,
         Command::Routes { config, json } => check::routes(&load(&config.config, cli.log_format)?, json),
         Command::Inspect { file, json } => inspect(&file, json),
+        Command::Harden { config, apply, check } => {
+            harden::harden(&load(&config.config, cli.log_format)?, apply, check).await
+        }
         Command::New { name } => new::new(&name),
         Command::Migrate { config, dry_run, json } => {
             run_migrations(&load(&config.config, cli.log_format)?, dry_run, json).await
@@ -149,9 +165,15 @@ async fn serve(path: &Path, format: Format) -> anyhow::Result<()> {
     let config = load(path, format)?;
     let generation = app::prepare(&config, app::assemble(&config)?).await?;
     let routes = generation.handlers.len();
-    let server = Server::bind(config.server.clone(), &config.static_files, Arc::new(generation))
+    let mut server = Server::bind(config.server.clone(), &config.static_files, Arc::new(generation))
         .await
         .with_context(|| format!("cannot listen on {}; set server.listen to a free address", config.server.listen))?;
+    if let Some(address) = config.server.metrics {
+        let bound = server.bind_metrics(address).await;
+        let address =
+            bound.with_context(|| format!("cannot listen on {address}; set server.metrics to a free address"))?;
+        tracing::info!(%address, "metrics");
+    }
     let address = server.address()?;
     let ms = started.elapsed().as_millis();
     tracing::info!(%address, routes, debug = config.debug, ms, "serving");
@@ -208,10 +230,9 @@ async fn run_migrations(config: &Config, dry_run: bool, json: bool) -> anyhow::R
         anyhow::bail!("there is nothing to migrate: set database.url and model.migrations");
     };
     let (word, names, before) = if dry_run {
-        let mut connection = Database::look(settings).await.context("[database] cannot be opened")?;
-        ("pending", migrate::pending(connection.as_mut(), folder).await?, None)
+        ("pending", Database::pending(settings, folder).await?, None)
     } else {
-        let database = Database::open(settings).await.context("[database] cannot be opened")?;
+        let database = Database::open(MAIN, settings).await.context("[database] cannot be opened")?;
         let report = database.migrate(folder).await?;
         ("applied", report.applied, Some(report.already_applied))
     };

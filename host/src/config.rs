@@ -4,18 +4,22 @@
 
 mod conflict;
 mod context;
+mod database;
 mod env;
 mod problem;
 mod quantity;
 mod read;
 mod section;
 mod tree;
+mod url;
 mod value;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
+pub use database::{Database, Dialect};
 pub use problem::{Origin, Problem, Problems};
 pub use read::{defaults, load, parse};
+pub use url::shown as shown_url;
 
 /// The whole of `carya.toml`, with the environment's overrides applied. Paths are absolute or relative to the
 /// working directory; those in the file are relative to the file.
@@ -27,8 +31,10 @@ pub struct Config {
     pub debug: bool,
     /// `[server]`
     pub server: Server,
-    /// `[database]`; without it guests get handles that answer every statement with an error.
+    /// `[database]`, the default one; without it guests get handles that answer every statement with an error.
     pub database: Option<Database>,
+    /// `[database.NAME]`: more databases, for the routes that name them.
+    pub databases: BTreeMap<String, Database>,
     /// `[transaction]`
     pub transaction: Transaction,
     /// `[model]`
@@ -50,6 +56,8 @@ pub struct Config {
 pub struct Server {
     /// Address and port. Port 0 lets the system choose one.
     pub listen: SocketAddr,
+    /// Address and port for those who read metrics; without it they are not served.
+    pub metrics: Option<SocketAddr>,
     /// The longest request body, in bytes.
     pub max_body: usize,
     /// The longest response body that a guest may make, in bytes.
@@ -66,31 +74,6 @@ pub struct Server {
     pub cache: PathBuf,
 }
 
-/// `[database]`
-#[derive(Debug, Clone)]
-pub struct Database {
-    /// `sqlite://PATH`, with the path relative to the configuration file; made if it is not there.
-    pub url: String,
-    /// Reading connections. SQLite has one writing connection besides.
-    pub max_connections: u32,
-    /// A connection older than this is replaced.
-    pub max_lifetime: Duration,
-    /// How long a request waits for a connection before it is answered 503.
-    pub acquire_timeout: Duration,
-    /// How long one statement may run.
-    pub statement_timeout: Duration,
-    /// How long to wait for another process's lock on an SQLite file.
-    pub busy_timeout: Duration,
-    /// The most rows that one statement may return.
-    pub max_rows: usize,
-    /// The most bytes that the rows of one statement may hold.
-    pub max_result: usize,
-    /// Log every statement with its duration and row count.
-    pub echo: bool,
-    /// Log connections as they are opened and lent.
-    pub echo_pool: bool,
-}
-
 /// `[transaction]`
 #[derive(Debug, Clone)]
 pub struct Transaction {
@@ -102,6 +85,8 @@ pub struct Transaction {
     pub rollback_on_redirect: bool,
     /// How often a request is run again after a conflict with another transaction.
     pub retries: u32,
+    /// How transactions are kept apart; without it, as the database has it.
+    pub isolation: Option<Isolation>,
 }
 
 /// `[model]`
@@ -109,7 +94,7 @@ pub struct Transaction {
 pub struct Model {
     /// The component that exports `model`.
     pub component: Option<String>,
-    /// A folder of SQL files, `0001_name.sql`.
+    /// A folder of SQL files, `0001_name.sql`, for the default database.
     pub migrations: Option<PathBuf>,
 }
 
@@ -155,6 +140,14 @@ pub struct Route {
     pub component: String,
     /// The access mode, whatever the method.
     pub transaction: Option<Access>,
+    /// The name of its database, where it is not the default one.
+    pub database: Option<String>,
+    /// How its transactions are kept apart, where it differs from `[transaction]`.
+    pub isolation: Option<Isolation>,
+    /// It never reads from a replica.
+    pub primary: bool,
+    /// How often it is run again after a conflict, where it differs from `[transaction]`.
+    pub retries: Option<u32>,
     /// The statuses that commit, where they differ from `[transaction]`.
     pub commit_on: Option<StatusSet>,
     /// Redirects roll back, where it differs from `[transaction]`.
@@ -186,6 +179,40 @@ impl Access {
             Access::None => "none",
             Access::ReadOnly => "read-only",
             Access::ReadWrite => "read-write",
+        }
+    }
+}
+
+/// How far a transaction is kept apart from others that run at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Isolation {
+    /// Each statement sees what was committed before it.
+    ReadCommitted,
+    /// All statements see what was committed before the first.
+    RepeatableRead,
+    /// As if transactions ran one after the other.
+    Serializable,
+}
+
+impl Isolation {
+    /// All of them.
+    pub const ALL: [Isolation; 3] = [Isolation::ReadCommitted, Isolation::RepeatableRead, Isolation::Serializable];
+
+    /// The word for it in configuration and output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Isolation::ReadCommitted => "read-committed",
+            Isolation::RepeatableRead => "repeatable-read",
+            Isolation::Serializable => "serializable",
+        }
+    }
+
+    /// The words for it in SQL, after `ISOLATION LEVEL`.
+    pub fn as_sql(self) -> &'static str {
+        match self {
+            Isolation::ReadCommitted => "READ COMMITTED",
+            Isolation::RepeatableRead => "REPEATABLE READ",
+            Isolation::Serializable => "SERIALIZABLE",
         }
     }
 }

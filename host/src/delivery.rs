@@ -20,10 +20,16 @@ use crate::{
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Runs the actions of a request, in order of registration. One that fails is logged and the rest still run.
-pub async fn run(generation: &Generation, actions: Vec<Action>, request: &Arc<Request>, trace: &mut Trace) {
+pub async fn run(
+    generation: &Generation,
+    database: Option<&Arc<Database>>,
+    actions: Vec<Action>,
+    request: &Arc<Request>,
+    trace: &mut Trace,
+) {
     for action in actions {
         let open = trace.open(action.event(), Some(action.name.clone()));
-        attempt(generation, &action, request, 1).await;
+        attempt(generation, database, &action, request, 1).await;
         trace.close(open);
     }
 }
@@ -37,7 +43,7 @@ pub async fn deliver_outbox(generation: Arc<Generation>, database: Arc<Database>
         };
         match taken {
             Ok(Some(entry)) => {
-                redeliver(&generation, entry).await;
+                redeliver(&generation, &database, entry).await;
                 continue;
             }
             Ok(None) => {}
@@ -50,7 +56,7 @@ pub async fn deliver_outbox(generation: Arc<Generation>, database: Arc<Database>
     }
 }
 
-async fn redeliver(generation: &Generation, entry: Entry) {
+async fn redeliver(generation: &Generation, database: &Arc<Database>, entry: Entry) {
     let attempts = entry.attempts;
     let request = Arc::new(Request { id: entry.id.clone(), ..Request::default() });
     let action = Action {
@@ -61,11 +67,17 @@ async fn redeliver(generation: &Generation, entry: Entry) {
         delivery: Delivery::AtLeastOnce,
         id: entry.id,
     };
-    attempt(generation, &action, &request, attempts).await;
+    attempt(generation, Some(database), &action, &request, attempts).await;
 }
 
 /// Runs an action once, and keeps the outbox's book.
-async fn attempt(generation: &Generation, action: &Action, request: &Arc<Request>, attempt: u32) {
+async fn attempt(
+    generation: &Generation,
+    database: Option<&Arc<Database>>,
+    action: &Action,
+    request: &Arc<Request>,
+    attempt: u32,
+) {
     let Some(component) = generation.component(&action.component) else {
         let (component, action) = (&*action.component, &*action.name);
         tracing::error!(
@@ -78,7 +90,7 @@ async fn attempt(generation: &Generation, action: &Action, request: &Arc<Request
     let result =
         Sandbox::new(&generation.engine, Guest::new(request.clone())).run_action(component, action, attempt).await;
     let recorded = action.delivery == Delivery::AtLeastOnce;
-    let database = generation.database.as_ref().filter(|_| recorded);
+    let database = database.filter(|_| recorded);
     let kept = match (&result, database) {
         (Ok(()), Some(database)) => outbox::done(database, &action.id).await,
         (Err(_), Some(database)) => outbox::put_off(database, &action.id, attempt).await,

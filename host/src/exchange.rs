@@ -145,6 +145,7 @@ fn trace_id(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn log_end(request: &Request, ended: &Ended) {
+    crate::telemetry::metrics::request(ended.reply.status.as_u16(), ended.outcome.as_str(), ended.trace.elapsed());
     let (method, path) = (request.method.as_str(), request.uri.path());
     let status = ended.reply.status.as_u16();
     let us = ended.trace.elapsed().as_micros();
@@ -163,6 +164,7 @@ fn log_end(request: &Request, ended: &Ended) {
 }
 
 fn log_refusal(request: &Request, failure: &Failure) {
+    crate::telemetry::metrics::refused(failure.status.as_u16());
     let (method, path, status) = (request.method.as_str(), request.uri.path(), failure.status.as_u16());
     let (id, detail) = (&*request.id, &*failure.detail);
     tracing::info!(target: "carya::access", request = id, method, path, status, detail, "refused");

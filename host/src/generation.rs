@@ -1,14 +1,17 @@
 //! Everything that requests are served with, fixed: a request sees one of these from start to end.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     component::{Component, Engine},
     config::{Access, StatusSet},
-    database::Database,
+    database::{Database, Isolation},
     render::Templates,
     routes::Routes,
 };
+
+/// What the default database is called where databases are told apart by name.
+pub const MAIN: &str = "default";
 
 /// A served application.
 #[derive(Debug)]
@@ -19,8 +22,6 @@ pub struct Generation {
     pub request_timeout: Duration,
     /// The longest body that a guest may answer, in bytes.
     pub max_response: usize,
-    /// How often everything inside is done again after a conflict.
-    pub retries: u32,
     /// Makes stores.
     pub engine: Engine,
     /// Which handler a request meets.
@@ -31,8 +32,10 @@ pub struct Generation {
     pub global: Chain,
     /// What guests' answers are rendered with.
     pub templates: Templates,
-    /// Where guests' statements go.
+    /// Where guests' statements go, unless their route says otherwise.
     pub database: Option<Arc<Database>>,
+    /// The other databases, by name.
+    pub databases: BTreeMap<String, Arc<Database>>,
     /// All components, to find one by name.
     pub components: Vec<Arc<Component>>,
 }
@@ -48,6 +51,14 @@ pub struct Handler {
     pub commit_on: StatusSet,
     /// Redirects roll back.
     pub rollback_on_redirect: bool,
+    /// Where its statements go, if not to the default database.
+    pub database: Option<String>,
+    /// How its transactions are kept apart from others.
+    pub isolation: Option<Isolation>,
+    /// It reads on the primary only.
+    pub primary: bool,
+    /// How often everything inside is done again after a conflict.
+    pub retries: u32,
     /// Global and route-level hooks, merged.
     pub chain: Chain,
 }
@@ -92,6 +103,20 @@ impl Generation {
     /// Whether any component runs actions.
     pub fn runs_actions(&self) -> bool {
         self.components.iter().any(|component| component.runs_actions())
+    }
+
+    /// The database of a name, or the default one.
+    pub fn database(&self, name: Option<&str>) -> Option<&Arc<Database>> {
+        match name {
+            Some(name) => self.databases.get(name),
+            None => self.database.as_ref(),
+        }
+    }
+
+    /// All databases with their names.
+    pub fn all_databases(&self) -> impl Iterator<Item = (&str, &Arc<Database>)> {
+        let named = self.databases.iter().map(|(name, database)| (name.as_str(), database));
+        self.database.iter().map(|database| (MAIN, database)).chain(named)
     }
 
     /// The component of a name.

@@ -16,4 +16,5 @@ pub mod render;
 pub mod routes;
 pub mod server;
 pub mod telemetry;
+pub mod token;
 pub mod transaction;

@@ -6,23 +6,28 @@
 //!                          | on-error, after (outside) | reply
 //! ```
 
-use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+mod retry;
+
+use std::{future::Future, panic::AssertUnwindSafe, pin::pin, sync::Arc};
 
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, StatusCode, header};
 
+use self::retry::Entrance;
 use crate::{
     component::{
         CallError, Component, Guest, Sandbox,
         wit::{carya::host::types::Response, exports::carya::host::on_route::Decision},
     },
     config::{Access, StatusSet},
+    database::Terms,
     delivery,
     error::Failure,
-    generation::{Chain, Generation, Handler},
+    generation::{self, Chain, Generation, Handler},
     message::{Reply, Request},
     render,
     routes::Found,
+    token,
     transaction::{
         Bound, Cleared, Outcome, Reason, Started, Trace, Verdict, plan,
         verdict::{self, Facts},
@@ -50,26 +55,34 @@ pub async fn run(generation: &Generation, request: Arc<Request>, abandoned: impl
         sandbox: Sandbox::new(&generation.engine, Guest::new(request)),
         chain: &generation.global,
         handler: None,
+        entrance: Entrance::Ahead,
+        attempt: 0,
         reached: None,
         answered: false,
         failure: None,
     };
-    let interrupted = tokio::select! {
-        ended = AssertUnwindSafe(life.until_the_verdict()).catch_unwind() => match ended {
-            Ok(()) => None,
-            Err(_) => Some(Failure::host("the host panicked; the panic is in the log")),
-        },
-        () = tokio::time::sleep(generation.request_timeout) => Some(Failure::too_slow()),
-        () = abandoned => Some(Failure::abandoned()),
+    let mut too_slow = pin!(tokio::time::sleep(generation.request_timeout));
+    let mut abandoned = pin!(abandoned);
+    let cleared = loop {
+        let interrupted = tokio::select! {
+            ended = AssertUnwindSafe(life.until_the_verdict()).catch_unwind() => match ended {
+                Ok(()) => None,
+                Err(_) => Some(Failure::host("the host panicked; the panic is in the log")),
+            },
+            () = &mut too_slow => Some(Failure::too_slow()),
+            () = &mut abandoned => Some(Failure::abandoned()),
+        };
+        let is_abandoned = interrupted.is_some();
+        if let Some(failure) = interrupted {
+            life.sandbox.cut_off();
+            life.answered = false;
+            life.failure = None;
+            life.fail(failure);
+        }
+        if let Some(cleared) = life.settle(is_abandoned).await {
+            break cleared;
+        }
     };
-    let is_abandoned = interrupted.is_some();
-    if let Some(failure) = interrupted {
-        life.sandbox.cut_off();
-        life.answered = false;
-        life.failure = None;
-        life.fail(failure);
-    }
-    let cleared = life.settle(is_abandoned).await;
     life.outside().await;
     life.end(cleared)
 }
@@ -79,6 +92,9 @@ struct Life<'a> {
     sandbox: Sandbox,
     chain: &'a Chain,
     handler: Option<&'a Handler>,
+    entrance: Entrance,
+    /// How often everything inside was done again.
+    attempt: u32,
     /// The status that the controller itself answered; hooks may change what the client sees, and not this.
     reached: Option<u16>,
     /// An on-error hook answered for the failure.
@@ -88,29 +104,35 @@ struct Life<'a> {
 
 impl<'a> Life<'a> {
     /// Everything that a client's going away may cut off. What stands inside the transaction is done again after a
-    /// conflict with another one.
+    /// conflict with another one, here or at the commit.
     async fn until_the_verdict(&mut self) {
-        let entered = match self.on_route().await {
-            Some(access) => self.start_and_route(access) && self.before(self.chain.outside(), false).await,
-            None => false,
-        };
+        if let Entrance::Ahead = self.entrance {
+            let entered = match self.on_route().await {
+                Some(access) => self.start_and_route(access) && self.before(self.chain.outside(), false).await,
+                None => false,
+            };
+            self.entrance = match entered {
+                true => Entrance::Open(self.sandbox.guest().context.clone()),
+                false => Entrance::Closed,
+            };
+        } else {
+            self.start_over().await;
+        }
         let chain = self.chain;
-        let context = self.sandbox.guest().context.clone();
-        let retries = if entered { self.generation.retries } else { 0 };
-        for attempt in 0.. {
-            if entered {
+        loop {
+            if let Entrance::Open(_) = self.entrance {
                 self.inside().await;
             }
             // Hooks hear of the last attempt only; and they too may meet a conflict.
-            if attempt == retries || !self.had_conflict() {
+            if !self.may_retry() || !self.had_conflict() {
                 self.on_error(chain.inside(), true).await;
                 self.after(chain.inside(), true).await;
             }
-            if attempt == retries || !self.had_conflict() {
+            if !self.may_retry() || !self.had_conflict() {
                 return;
             }
-            self.retry(attempt).await;
-            self.sandbox.guest().context.clone_from(&context);
+            self.roll_back_to_retry().await;
+            self.start_over().await;
         }
     }
 
@@ -140,14 +162,14 @@ impl<'a> Life<'a> {
         let guest = self.sandbox.guest();
         let (method, path) = (guest.request.method.clone(), guest.request.uri.path());
         let found = generation.routes.find(&method, path);
-        self.rebind(by_hook.unwrap_or_else(|| plan::by_method(&method)));
+        self.rebind(by_hook.unwrap_or_else(|| plan::by_method(&method)), None);
         match found {
             Found::Route { route, params } => {
                 let handler = &generation.handlers[route];
                 self.chain = &handler.chain;
                 self.handler = Some(handler);
                 self.sandbox.guest().params = params;
-                self.rebind(plan::by_route(&method, handler.access, by_hook));
+                self.rebind(plan::by_route(&method, handler.access, by_hook), Some(handler));
                 true
             }
             Found::WrongMethod { allow } if method == Method::OPTIONS => {
@@ -162,10 +184,18 @@ impl<'a> Life<'a> {
         }
     }
 
-    fn rebind(&mut self, access: Access) {
-        let database = self.generation.database.clone();
+    fn rebind(&mut self, access: Access, handler: Option<&Handler>) {
+        let name = handler.and_then(|handler| handler.database.as_deref());
+        let database = self.generation.database(name);
         let guest = self.sandbox.guest();
-        guest.bound = std::mem::take(&mut guest.bound).rebind(access, database, &mut guest.trace);
+        let reads = access == Access::ReadOnly && database.is_some_and(|database| database.has_replicas());
+        let terms = Terms {
+            access,
+            isolation: handler.and_then(|handler| handler.isolation),
+            primary: handler.is_some_and(|handler| handler.primary),
+            after: reads.then(|| token::wanted(&guest.request.headers, name.unwrap_or(generation::MAIN))).flatten(),
+        };
+        guest.bound = std::mem::take(&mut guest.bound).rebind(database.cloned(), terms, &mut guest.trace);
     }
 
     /// Before hooks of one side. False if one answered or failed.
@@ -195,31 +225,6 @@ impl<'a> Life<'a> {
                 Err(error) => drop(self.fail_call(&error)),
             }
         }
-    }
-
-    /// Whether another transaction was in the way of this one.
-    fn had_conflict(&mut self) -> bool {
-        match &self.sandbox.guest().bound {
-            Bound::Started(started) => started.session().had_conflict() && started.session().doom().is_some(),
-            _ => false,
-        }
-    }
-
-    /// Goes back to before the first statement, in fresh instances, after a while.
-    async fn retry(&mut self, attempt: u32) {
-        let database = self.generation.database.clone();
-        let guest = self.sandbox.guest();
-        guest.bound = match std::mem::take(&mut guest.bound) {
-            Bound::Started(started) => Bound::Started(started.retry(database, &mut guest.trace).await),
-            bound => bound,
-        };
-        guest.reply = None;
-        (self.failure, self.reached, self.answered) = (None, None, false);
-        let controller = self.handler.map(|handler| &handler.controller);
-        for component in self.chain.inside().iter().chain(controller) {
-            self.sandbox.forget(component);
-        }
-        tokio::time::sleep(back_off(attempt)).await;
     }
 
     /// On-error hooks of one side, until one answers. Its answer changes what the client sees and nothing else.
@@ -254,17 +259,23 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// The verdict, the end of the transaction, and the actions that were registered for it.
-    async fn settle(&mut self, abandoned: bool) -> Cleared {
+    /// The verdict, the end of the transaction, and the actions that were registered for it. None if another
+    /// transaction was in the way of the commit and everything is to be done once more.
+    async fn settle(&mut self, abandoned: bool) -> Option<Cleared> {
         let bound = std::mem::take(&mut self.sandbox.guest().bound);
         let started = match bound {
-            Bound::Unbound(unbound) => return unbound.clear(&mut self.sandbox.guest().trace),
-            Bound::ReadOnly(binding) => return binding.clear(&mut self.sandbox.guest().trace).await,
+            Bound::Unbound(unbound) => return Some(unbound.clear(&mut self.sandbox.guest().trace)),
+            Bound::ReadOnly(binding) => return Some(binding.clear(&mut self.sandbox.guest().trace).await),
             Bound::Started(started) => started,
         };
         let verdict = self.verdict(&started, abandoned);
-        let trace = &mut self.sandbox.guest().trace;
-        let mut settled = started.settle(verdict, trace).await;
+        let may_retry = self.may_retry();
+        let guest = self.sandbox.guest();
+        let mut settled = started.settle(verdict, &mut guest.trace).await;
+        if settled.had_conflict() && may_retry {
+            guest.bound = Bound::Started(settled.retry(&mut guest.trace));
+            return None;
+        }
         if let Some(error) = settled.failure() {
             let failure = match settled.outcome() {
                 Outcome::InDoubt => Failure::in_doubt(error),
@@ -274,8 +285,9 @@ impl<'a> Life<'a> {
             self.fail(failure);
         }
         let guest = self.sandbox.guest();
-        delivery::run(self.generation, settled.take_actions(), &guest.request, &mut guest.trace).await;
-        settled.clear(&mut guest.trace)
+        let actions = settled.take_actions();
+        delivery::run(self.generation, settled.database(), actions, &guest.request, &mut guest.trace).await;
+        Some(settled.clear(&mut guest.trace))
     }
 
     fn verdict(&mut self, started: &Started, abandoned: bool) -> Verdict {
@@ -307,7 +319,11 @@ impl<'a> Life<'a> {
 
     fn end(self, cleared: Cleared) -> Ended {
         let guest = self.sandbox.into_guest();
-        let reply = guest.reply.unwrap_or_else(|| Failure::host("no answer was made").reply(&guest.request));
+        let mut reply = guest.reply.unwrap_or_else(|| Failure::host("no answer was made").reply(&guest.request));
+        if let Some(position) = &cleared.position {
+            let name = self.handler.and_then(|handler| handler.database.as_deref());
+            token::hand_out(&mut reply.headers, name.unwrap_or(generation::MAIN), position);
+        }
         Ended { reply, outcome: cleared.outcome, trace: guest.trace, failure: self.failure }
     }
 
@@ -346,10 +362,4 @@ impl<'a> Life<'a> {
     fn id(&mut self) -> &str {
         &self.sandbox.guest().request.id
     }
-}
-
-/// How long to wait before another attempt: longer each time, and not as long as the other one that was in the way.
-fn back_off(attempt: u32) -> Duration {
-    let most = 10_000 << attempt.min(6);
-    Duration::from_micros(most / 2 + getrandom::u64().unwrap_or_default() % (most / 2))
 }

@@ -1,5 +1,7 @@
 //! The listener: connections, static files, and the end. All that stands around an exchange is on this page.
 
+mod metrics;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
@@ -28,6 +30,7 @@ const LAST_ANSWERS: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
+    metrics: Option<TcpListener>,
     config: config::Server,
     router: Router,
     exchange: Arc<Exchange>,
@@ -53,7 +56,12 @@ impl Server {
             router = router.nest_service(&files.path, ServeDir::new(&files.folder));
         }
         let router = router.fallback(exchange::serve).with_state(exchange.clone());
-        Ok(Self { listener, config, router, exchange })
+        Ok(Self { listener, metrics: None, config, router, exchange })
+    }
+
+    /// Binds the address for metrics, and gives it back with the port that the system chose.
+    pub async fn bind_metrics(&mut self, address: SocketAddr) -> std::io::Result<SocketAddr> {
+        self.metrics.insert(TcpListener::bind(address).await?).local_addr()
     }
 
     /// The address, with the port that the system chose where port 0 was asked for.
@@ -64,14 +72,16 @@ impl Server {
     /// Serves until `asked` to end. Then no connection is accepted any more, requests in flight have
     /// `server.drain_timeout` to end, or until asked again, and what is left is cut off and rolled back.
     pub async fn serve(self, mut asked: impl AsyncFnMut()) {
-        let Self { listener, config, router, exchange } = self;
+        let Self { listener, metrics, config, router, exchange } = self;
+        // To the end: how a host drains is of interest.
+        let metrics = metrics.map(|listener| tokio::spawn(metrics::serve(listener)));
         let generation = exchange.generation.clone();
         let stopping = CancellationToken::new();
-        let outbox = generation
-            .database
-            .clone()
-            .filter(|_| generation.runs_actions())
-            .map(|database| tokio::spawn(delivery::deliver_outbox(generation.clone(), database, stopping.clone())));
+        let outboxes = TaskTracker::new();
+        for (_, database) in generation.all_databases().filter(|_| generation.runs_actions()) {
+            outboxes.spawn(delivery::deliver_outbox(generation.clone(), database.clone(), stopping.clone()));
+        }
+        outboxes.close();
         let (connections, clients) = (GracefulShutdown::new(), TaskTracker::new());
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http1().timer(TokioTimer::new()).header_read_timeout(config.header_timeout);
@@ -122,11 +132,12 @@ impl Server {
         // Clients that still owe us the rest of a request do not hold up the end.
         let _ = tokio::time::timeout(LAST_ANSWERS, clients.wait()).await;
         stopping.cancel();
-        if let Some(outbox) = outbox {
-            let _ = tokio::time::timeout(LAST_WORDS, outbox).await;
-        }
-        if let Some(database) = &generation.database {
+        let _ = tokio::time::timeout(LAST_WORDS, outboxes.wait()).await;
+        for (_, database) in generation.all_databases() {
             database.close();
+        }
+        if let Some(metrics) = metrics {
+            metrics.abort();
         }
         tracing::info!("stopped");
     }

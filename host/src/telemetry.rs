@@ -1,4 +1,6 @@
-//! Where the host's log goes: standard error, as text or as JSON lines.
+//! Where the host's log goes: standard error, as text or as JSON lines. What is counted is in `telemetry/metrics.rs`.
+
+pub mod metrics;
 
 use std::io::IsTerminal;
 

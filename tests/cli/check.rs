@@ -237,3 +237,54 @@ async fn a_template_that_cannot_be_read_is_told() -> Result {
     assert_snapshot!(ran.err, @"error: template templates/page.html: syntax error: unexpected end of block (in page.html:1)");
     Ok(())
 }
+
+#[tokio::test]
+async fn what_a_route_says_of_its_transactions_is_shown() -> Result {
+    let folder = tempfile::tempdir()?;
+    write(
+        folder.path(),
+        r#"
+[database.reports]
+url = "sqlite://reports.sqlite"
+migrations = "migrations"
+[component.reads]
+path = "{guest:reads-only}"
+[[route]]
+path = "/plain"
+component = "reads"
+[[route]]
+path = "/reports"
+component = "reads"
+database = "reports"
+isolation = "repeatable-read"
+primary = true
+"#,
+        &TABLE,
+    )?;
+    let ran = run(folder.path(), &["check"]).await?;
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    let from = ran.out.find("routes").ok_or("there are no routes")?;
+    assert_snapshot!(&ran.out[from..], @r#"
+    routes
+      /plain                   [transaction] > reads
+        GET read-only
+      /reports                 [transaction] > reads
+        database reports
+        isolation repeatable-read
+        primary true
+        GET read-only
+    database
+      state                not configured
+    database reports
+      pending migrations   ["0001_first_table"]
+      state                the file will be made
+      url                  sqlite://reports.sqlite
+    "#);
+    let found = run(folder.path(), &["check", "--json"]).await?.json()?;
+    assert_snapshot!(format!("{}\n{}\n{}", found["routes"][0], found["routes"][1], found["databases"]), @r#"
+    {"component":"reads","hooks_inside":[],"hooks_outside":[],"methods":["GET read-only"],"path":"/plain"}
+    {"component":"reads","database":"reports","hooks_inside":[],"hooks_outside":[],"isolation":"repeatable-read","methods":["GET read-only"],"path":"/reports","primary":true}
+    {"reports":{"pending migrations":["0001_first_table"],"state":"the file will be made","url":"sqlite://reports.sqlite"}}
+    "#);
+    Ok(())
+}

@@ -15,19 +15,19 @@ use crate::{
 
 const SCHEMA: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, v)";
 
-fn int(value: i64) -> Json {
+pub fn int(value: i64) -> Json {
     json!({ "t": "int64", "v": value.to_string() })
 }
 
-fn float(value: f64) -> Json {
+pub fn float(value: f64) -> Json {
     json!({ "t": "float64", "v": value.to_string() })
 }
 
-fn text(value: impl Into<String>) -> Json {
+pub fn text(value: impl Into<String>) -> Json {
     json!({ "t": "text", "v": value.into() })
 }
 
-fn bytes(value: &[u8]) -> Json {
+pub fn bytes(value: &[u8]) -> Json {
     json!({ "t": "bytes", "v": value.iter().map(|byte| format!("{byte:02x}")).collect::<String>() })
 }
 

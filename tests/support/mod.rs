@@ -1,7 +1,9 @@
 //! Starting the real program on a configuration of one's own, asking it things, and looking at its database.
 
 mod answer;
+pub mod client;
 mod log;
+pub mod servers;
 
 use std::{
     path::{Path, PathBuf},
@@ -10,12 +12,14 @@ use std::{
 };
 
 use reqwest::{Method, header::HeaderMap};
-use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 pub use answer::Answer;
+use client::Client;
 pub use log::Log;
+pub use servers::Engine;
 
 /// How long anything may take that is expected to happen.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -44,6 +48,8 @@ pub fn carya() -> Command {
 pub struct App {
     pub folder: TempDir,
     pub log: Log,
+    /// The URL of its database on a server; `None` with SQLite.
+    pub database_url: Option<String>,
     address: String,
     client: reqwest::Client,
     process: Child,
@@ -57,7 +63,18 @@ impl App {
         Self::start_in(tempfile::tempdir()?, config, files, &[]).await
     }
 
-    /// The same in a folder that is there already, with more environment variables.
+    /// The same on a fresh database of an engine, one of [`Engine::all`]. Migrations among the files are the engine's.
+    pub async fn start_on(engine: Engine, config: &str, files: &[(&str, &str)]) -> Result<Self> {
+        if engine == Engine::Sqlite {
+            return Self::start(config, files).await;
+        }
+        let cluster = servers::shared(engine).await?.ok_or_else(|| format!("{engine} is not installed"))?;
+        let url = cluster.database().await?.primary_url();
+        Self::start_in(tempfile::tempdir()?, config, files, &[("CARYA_DATABASE__URL", &url)]).await
+    }
+
+    /// The same in a folder that is there already, with more environment variables. One of them may name a database on
+    /// a server.
     pub async fn start_in(folder: TempDir, config: &str, files: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Self> {
         write(folder.path(), config, files)?;
         let mut process = carya()
@@ -73,8 +90,10 @@ impl App {
         let log = Log::follow(stderr);
         let serving = log.wait_for("serving").await?;
         let address = serving["address"].as_str().ok_or("no address")?.to_owned();
+        let url = env.iter().rev().find(|(name, _)| *name == "CARYA_DATABASE__URL").map(|(_, url)| (*url).to_owned());
+        let database_url = url.filter(|url| !url.starts_with("sqlite:"));
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build()?;
-        Ok(Self { folder, log, address, client, process })
+        Ok(Self { folder, log, database_url, address, client, process })
     }
 
     /// `127.0.0.1:PORT`.
@@ -116,22 +135,36 @@ impl App {
         Answer::read(self.request(method, path).headers(headers).body(body).send().await?).await
     }
 
-    /// Another client's connection to the application's database.
+    /// Another client's connection to the application's database, which is SQLite's.
     pub async fn database(&self) -> Result<SqliteConnection> {
-        let options = SqliteConnectOptions::new().filename(self.folder.path().join("app.sqlite"));
-        Ok(SqliteConnection::connect_with(&options.busy_timeout(PATIENCE)).await?)
+        Ok(SqliteConnection::connect_with(&self.file()).await?)
+    }
+
+    fn file(&self) -> SqliteConnectOptions {
+        SqliteConnectOptions::new().filename(self.folder.path().join("app.sqlite")).busy_timeout(PATIENCE)
+    }
+
+    /// Another client of the application's database, of whatever engine.
+    pub fn client(&self) -> Result<Client> {
+        match &self.database_url {
+            Some(url) => Client::new(url),
+            None => Ok(Client::Sqlite(self.file())),
+        }
     }
 
     /// The one number that a query returns, as another client sees it.
     pub async fn number(&self, sql: &str) -> Result<i64> {
-        let row = sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_one(&mut self.database().await?).await?;
-        Ok(row.try_get(0)?)
+        self.client()?.number(sql).await
     }
 
     /// The texts of a query's first column, as another client sees them.
     pub async fn texts(&self, sql: &str) -> Result<Vec<String>> {
-        let rows = sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_all(&mut self.database().await?).await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        self.client()?.texts(sql).await
+    }
+
+    /// Runs one or more statements as another client.
+    pub async fn execute(&self, sql: &str) -> Result {
+        self.client()?.execute(sql).await
     }
 
     /// Sends a signal, as `TERM` or `KILL`.

@@ -1,15 +1,15 @@
 //! `carya check` and `carya routes`: what an application consists of, and whether it could be served.
 
-use std::fmt::Write;
+use std::{fmt::Write, path::Path};
 
 use anyhow::Context;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     app,
-    config::Config,
-    database::{Database, migrate},
+    config::{self, Config},
+    database::Database,
     generation::{Generation, Handler},
     transaction::plan,
 };
@@ -17,7 +17,15 @@ use crate::{
 /// Checks everything that serve would, and lists what there is.
 pub(super) async fn check(config: &Config, as_json: bool) -> anyhow::Result<String> {
     let generation = app::assemble(config)?;
-    let database = database(config).await?;
+    let database = match &config.database {
+        Some(settings) => database("database", settings, config.model.migrations.as_deref()).await?,
+        None => json!({"state": "not configured"}),
+    };
+    let mut databases = Map::new();
+    for (name, settings) in &config.databases {
+        let key = format!("database.{name}");
+        databases.insert(name.clone(), self::database(&key, settings, settings.migrations.as_deref()).await?);
+    }
     if as_json {
         let components: Vec<Value> = generation
             .components
@@ -25,7 +33,13 @@ pub(super) async fn check(config: &Config, as_json: bool) -> anyhow::Result<Stri
             .map(|component| json!({"name": &**component.name(), "digest": component.digest}))
             .collect();
         let routes = routes_as_json(config, &generation);
-        let all = json!({"ok": true, "components": components, "routes": routes, "database": database});
+        let all = json!({
+            "ok": true,
+            "components": components,
+            "routes": routes,
+            "database": database,
+            "databases": databases,
+        });
         return Ok(format!("{all:#}\n"));
     }
     let mut answer = format!("{}: good\ncomponents\n", config.file.display());
@@ -33,9 +47,12 @@ pub(super) async fn check(config: &Config, as_json: bool) -> anyhow::Result<Stri
         writeln!(answer, "  {:20} {}", component.name(), &component.digest[..12])?;
     }
     answer += &routes_as_text(config, &generation)?;
-    answer += "database\n";
-    for (key, value) in database.as_object().into_iter().flatten() {
-        writeln!(answer, "  {key:20} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))?;
+    let named = databases.iter().map(|(name, database)| (format!("database {name}"), database));
+    for (title, database) in std::iter::once(("database".to_owned(), &database)).chain(named) {
+        writeln!(answer, "{title}")?;
+        for (key, value) in database.as_object().into_iter().flatten() {
+            writeln!(answer, "  {key:20} {}", plain(value))?;
+        }
     }
     Ok(answer)
 }
@@ -49,29 +66,34 @@ pub(super) fn routes(config: &Config, as_json: bool) -> anyhow::Result<String> {
     }
 }
 
-/// Whether the database can be reached and what would be migrated. Makes nothing that is not there.
-async fn database(config: &Config) -> anyhow::Result<Value> {
-    let Some(settings) = &config.database else { return Ok(json!({"state": "not configured"})) };
-    let mut connection = Database::look(settings).await.context("[database] cannot be opened")?;
-    let pending = match &config.model.migrations {
-        Some(folder) => migrate::pending(connection.as_mut(), folder).await?,
+/// Whether a database can be reached and what would be migrated. Makes nothing that is not there.
+async fn database(key: &str, settings: &config::Database, migrations: Option<&Path>) -> anyhow::Result<Value> {
+    let exists = Database::exists(settings).await.with_context(|| format!("[{key}] cannot be opened"))?;
+    let pending = match migrations {
+        Some(folder) => Database::pending(settings, folder).await?,
         None => Vec::new(),
     };
-    let state = if connection.is_some() { "reachable" } else { "the file will be made" };
-    Ok(json!({"state": state, "url": settings.url, "pending migrations": pending}))
+    let state = if exists { "reachable" } else { "the file will be made" };
+    Ok(json!({"state": state, "url": settings.shown_url(), "pending migrations": pending}))
 }
 
-/// A route in words: methods with their access modes, and the hooks around it.
+/// A value for people: text without quotes.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A route in words: methods with their access modes, the hooks around it, and what it says of its transactions.
 struct Line {
     path: String,
     methods: Vec<String>,
     component: String,
     outside: Vec<String>,
     inside: Vec<String>,
+    said: Map<String, Value>,
 }
 
 fn lines(config: &Config, generation: &Generation) -> Vec<Line> {
-    let line = |(route, handler): (&crate::config::Route, &Handler)| {
+    let line = |(route, handler): (&config::Route, &Handler)| {
         let names = |hooks: &[std::sync::Arc<crate::component::Component>]| {
             hooks.iter().map(|hook| hook.name().to_string()).collect()
         };
@@ -82,20 +104,30 @@ fn lines(config: &Config, generation: &Generation) -> Vec<Line> {
             component: handler.controller.name().to_string(),
             outside: names(handler.chain.outside()),
             inside: names(handler.chain.inside()),
+            said: said(route),
         }
     };
     config.routes.iter().zip(&generation.handlers).map(line).collect()
 }
 
+/// The keys of a route that are set, of those that say where and how its transactions run.
+fn said(route: &config::Route) -> Map<String, Value> {
+    let database = route.database.as_deref().map(Value::from);
+    let isolation = route.isolation.map(|isolation| Value::from(isolation.as_str()));
+    let primary = route.primary.then_some(Value::Bool(true));
+    let keys = [("database", database), ("isolation", isolation), ("primary", primary)];
+    keys.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+}
+
 fn routes_as_json(config: &Config, generation: &Generation) -> Value {
     let line = |line: Line| {
-        json!({
-            "path": line.path,
-            "methods": line.methods,
-            "component": line.component,
-            "hooks_outside": line.outside,
-            "hooks_inside": line.inside,
-        })
+        let mut object = line.said;
+        object.insert("path".to_owned(), line.path.into());
+        object.insert("methods".to_owned(), line.methods.into());
+        object.insert("component".to_owned(), line.component.into());
+        object.insert("hooks_outside".to_owned(), line.outside.into());
+        object.insert("hooks_inside".to_owned(), line.inside.into());
+        Value::Object(object)
     };
     lines(config, generation).into_iter().map(line).collect()
 }
@@ -111,6 +143,9 @@ fn routes_as_text(config: &Config, generation: &Generation) -> anyhow::Result<St
             .chain([line.component])
             .collect();
         writeln!(answer, "  {:24} {}", line.path, chain.join(" > "))?;
+        for (key, value) in &line.said {
+            writeln!(answer, "    {key} {}", plain(value))?;
+        }
         for method in line.methods {
             writeln!(answer, "    {method}")?;
         }

@@ -1,6 +1,8 @@
 //! The format of `carya.toml`: every section, its keys, their types and defaults. What a value may look like is known
 //! to `value.rs` and `quantity.rs`; whether the files that it names are there, to those who open them.
 
+mod database;
+
 use std::{
     collections::BTreeMap,
     ffi::OsString,
@@ -11,16 +13,14 @@ use std::{
 };
 
 use super::{
-    Component, Config, Database, Hook, Model, Problems, Route, Server, StaticFiles, StatusSet, Transaction, conflict,
+    Component, Config, Hook, Model, Problems, Route, Server, StaticFiles, StatusSet, Transaction, conflict,
     context::Context,
     env,
     problem::{Origin, suggest},
     quantity::{duration, memory, positive_duration, size},
     section::{Entry, Section},
     tree::{self, Value},
-    value::{
-        access, address, boolean, component_of, database_url, integer, method, path, pattern, prefix, setting, statuses,
-    },
+    value::{access, address, boolean, integer, isolation, method, one_of, path, pattern, prefix, setting, statuses},
 };
 
 const MIB: usize = 1 << 20;
@@ -80,12 +80,15 @@ fn config(root: &mut Section<'_>) -> Config {
     let components = root.fields("component");
     let names: Vec<String> =
         components.iter().filter(|(_, entry)| !added_by_variable(entry)).map(|(name, _)| name.clone()).collect();
-    let named = component_of(&names);
+    let named = one_of("component", &names);
+    let (database, databases) = root.optional("database", database::all).unwrap_or_default();
+    let database_names: Vec<String> = databases.keys().cloned().collect();
     let config = Config {
         file: context.file.to_owned(),
         debug: root.take("debug", boolean).unwrap_or(false),
         server: root.section("server", server),
-        database: root.optional("database", database),
+        database,
+        databases,
         transaction: root.section("transaction", transaction),
         model: root.section("model", |section| model(section, &named)),
         templates: root.optional("templates", |section| section.require("folder", path(context.folder))),
@@ -95,7 +98,7 @@ fn config(root: &mut Section<'_>) -> Config {
             .filter_map(|(name, entry)| Some((name.clone(), component(&name, entry, &names)?)))
             .collect(),
         hooks: root.each("hook", |section| hook(section, &named)),
-        routes: root.each("route", |section| route(section, &named)),
+        routes: root.each("route", |section| route(section, &named, one_of("database", &database_names))),
     };
     for (index, message) in conflict::conflicts(&config.routes) {
         let origin = Origin::Line(config.routes[index].line);
@@ -108,6 +111,7 @@ fn server(section: &mut Section<'_>) -> Server {
     let context = section.context();
     Server {
         listen: section.take("listen", address).unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
+        metrics: section.take("metrics", address),
         max_body: section.take("max_body", size).unwrap_or(MIB),
         max_response: section.take("max_response", size).unwrap_or(16 * MIB),
         header_timeout: section.take("header_timeout", positive_duration).unwrap_or(Duration::from_secs(10)),
@@ -131,30 +135,18 @@ fn cache(context: &Context<'_>) -> PathBuf {
     }
 }
 
-fn database(section: &mut Section<'_>) -> Database {
-    let url = section.needed("url");
-    let url = url.and_then(|url| url.read_secret(database_url(section.context().folder)));
-    Database {
-        url: url.unwrap_or_default(),
-        max_connections: section.take("max_connections", integer(1..=1000)).unwrap_or(4),
-        max_lifetime: section.take("max_lifetime", positive_duration).unwrap_or(Duration::from_secs(30 * 60)),
-        acquire_timeout: section.take("acquire_timeout", positive_duration).unwrap_or(Duration::from_secs(3)),
-        statement_timeout: section.take("statement_timeout", positive_duration).unwrap_or(Duration::from_secs(2)),
-        busy_timeout: section.take("busy_timeout", duration).unwrap_or(Duration::from_secs(1)),
-        max_rows: section.take("max_rows", integer(1..=10_000_000)).unwrap_or(10_000),
-        max_result: section.take("max_result", size).unwrap_or(8 * MIB),
-        echo: section.take("echo", boolean).unwrap_or(false),
-        echo_pool: section.take("echo_pool", boolean).unwrap_or(false),
-    }
-}
-
 fn transaction(section: &mut Section<'_>) -> Transaction {
     Transaction {
         priority: priority(section),
         commit_on: commit_on(section).unwrap_or_else(|| StatusSet::new(vec![200..=399])),
         rollback_on_redirect: section.take("rollback_on_redirect", boolean).unwrap_or(false),
-        retries: section.take("retries", integer(0..=10)).unwrap_or(2),
+        retries: retries(section).unwrap_or(2),
+        isolation: section.take("isolation", isolation),
     }
+}
+
+fn retries(section: &mut Section<'_>) -> Option<u32> {
+    section.take("retries", integer(0..=10))
 }
 
 fn priority(section: &mut Section<'_>) -> i32 {
@@ -180,16 +172,21 @@ fn added_by_variable(entry: &Entry<'_>) -> bool {
     entry.is_table() && matches!(entry.origin(), Origin::Variable(_))
 }
 
+/// Reports a name that would need quotes.
+fn check_name(name: &str, entry: &Entry<'_>) {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.is_empty() || !name.chars().all(plain) {
+        entry.report("is not a name; it may have letters, digits, `-` and `_`");
+    }
+}
+
 fn component(name: &str, entry: Entry<'_>, names: &[String]) -> Option<Component> {
     if added_by_variable(&entry) {
         let end = suggest(name, names.iter().map(String::as_str));
         entry.report(format!("is not a component of the file; {end}"));
         return None;
     }
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if name.is_empty() || !name.chars().all(plain) {
-        entry.report("is not a name; it may have letters, digits, `-` and `_`");
-    }
+    check_name(name, &entry);
     entry.table(|section| Component {
         path: section.require("path", path(section.context().folder)),
         settings: section
@@ -206,12 +203,20 @@ fn hook(section: &mut Section<'_>, named: impl Fn(&Value) -> Result<String, Stri
     Hook { component: section.require("component", named), priority: priority(section) }
 }
 
-fn route(section: &mut Section<'_>, named: impl Fn(&Value) -> Result<String, String>) -> Route {
+fn route(
+    section: &mut Section<'_>,
+    named: impl Fn(&Value) -> Result<String, String>,
+    database: impl Fn(&Value) -> Result<String, String>,
+) -> Route {
     Route {
         path: section.require("path", pattern),
         methods: section.list("methods", method).unwrap_or_default(),
         component: section.require("component", &named),
         transaction: section.take("transaction", access),
+        database: section.take("database", database),
+        isolation: section.take("isolation", isolation),
+        primary: section.take("primary", boolean).unwrap_or(false),
+        retries: retries(section),
         commit_on: commit_on(section),
         rollback_on_redirect: section.take("rollback_on_redirect", boolean),
         hooks: section.items("hooks").into_iter().filter_map(|entry| route_hook(entry, &named)).collect(),

@@ -68,14 +68,24 @@ impl<'a> Entry<'a> {
 
     /// The items of a list.
     fn items(self) -> Vec<Self> {
-        let Self { context, key, node } = self;
-        let (origin, shown) = (node.origin.clone(), node.value.to_string());
-        let hint = match node.value {
-            Value::Table(_) => format!("[[{key}]]"),
+        let shown = self.node.value.to_string();
+        let hint = match self.node.value {
+            Value::Table(_) => format!("[[{}]]", self.key),
             _ => format!("[{shown}]"),
         };
+        self.items_or(format!("{shown} is not a list; write it as {hint}"))
+    }
+
+    /// The same for values that no message may show.
+    fn secret_items(self) -> Vec<Self> {
+        self.items_or(r#"is not a list; write it as ["...", "..."]"#.to_owned())
+    }
+
+    fn items_or(self, message: String) -> Vec<Self> {
+        let Self { context, key, node } = self;
+        let origin = node.origin.clone();
         let Some(items) = node.into_items() else {
-            context.report(origin, key, format!("{shown} is not a list; write it as {hint}"));
+            context.report(origin, key, message);
             return Vec::new();
         };
         let entry = |(index, node)| Self { context, key: format!("{key}[{index}]"), node };
@@ -127,8 +137,10 @@ impl<'a> Section<'a> {
     }
 
     /// What stands under a key.
-    fn entry(&mut self, key: &'static str) -> Option<Entry<'a>> {
-        self.asked.push(key);
+    pub(super) fn entry(&mut self, key: &'static str) -> Option<Entry<'a>> {
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
         let node = self.table.remove(key)?;
         Some(Entry { context: self.context, key: self.full_key(key), node })
     }
@@ -164,6 +176,34 @@ impl<'a> Section<'a> {
     /// A list, item by item.
     pub(super) fn items(&mut self, key: &'static str) -> Vec<Entry<'a>> {
         self.entry(key).map(Entry::items).unwrap_or_default()
+    }
+
+    /// The same for values that no message may show.
+    pub(super) fn secret_items(&mut self, key: &'static str) -> Vec<Entry<'a>> {
+        self.entry(key).map(Entry::secret_items).unwrap_or_default()
+    }
+
+    /// Reports a key that has no place here.
+    pub(super) fn refuse(&mut self, key: &'static str, message: &str) {
+        if let Some(node) = self.table.remove(key) {
+            self.context.report(node.origin, self.full_key(key), message);
+        }
+    }
+
+    /// Whether all keys are free ones, with a table each, and there are some.
+    pub(super) fn has_only_tables(&self) -> bool {
+        !self.table.is_empty() && self.table.values().all(is_named_table)
+    }
+
+    /// The tables under keys that nobody asked for, by name.
+    pub(super) fn tables(&mut self) -> BTreeMap<String, Entry<'a>> {
+        let (tables, others) = std::mem::take(&mut self.table).into_iter().partition(|(_, node)| is_named_table(node));
+        self.table = others;
+        let entry = |(name, node): (String, Node)| {
+            let entry = Entry { context: self.context, key: self.full_key(&name), node };
+            (name, entry)
+        };
+        Table::into_iter(tables).map(entry).collect()
     }
 
     /// A table with free keys, entry by entry.
@@ -213,4 +253,9 @@ impl<'a> Section<'a> {
             self.context.report(node.origin.clone(), self.full_key(key), format!("unknown key{form}; {end}"));
         }
     }
+}
+
+/// Not `{ file = "path" }`, which stands for a text: under an unknown key it is a slip, and no table by that name.
+fn is_named_table(node: &Node) -> bool {
+    matches!(&node.value, Value::Table(table) if !(table.len() == 1 && table.contains_key("file")))
 }

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Access, problem::suggest, tree::Value};
+use super::{Access, Isolation, problem::suggest, tree::Value};
 
 /// CONNECT has no path to route by.
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
@@ -48,11 +48,24 @@ pub(super) fn address(value: &Value) -> Result<SocketAddr, String> {
 }
 
 pub(super) fn access(value: &Value) -> Result<Access, String> {
+    word(value, "an access mode", Access::ALL, Access::as_str)
+}
+
+pub(super) fn isolation(value: &Value) -> Result<Isolation, String> {
+    word(value, "an isolation level", Isolation::ALL, Isolation::as_str)
+}
+
+/// What one of these words stands for.
+fn word<T: Copy, const N: usize>(
+    value: &Value,
+    what: &str,
+    all: [T; N],
+    as_str: fn(T) -> &'static str,
+) -> Result<T, String> {
     let word = text(value)?;
-    let mode = Access::ALL.into_iter().find(|mode| mode.as_str() == word);
-    mode.ok_or_else(|| {
-        let end = suggest(&word, Access::ALL.map(Access::as_str));
-        format!("is not an access mode; {end}")
+    all.into_iter().find(|meant| as_str(*meant) == word).ok_or_else(|| {
+        let end = suggest(&word, all.map(as_str));
+        format!("is not {what}; {end}")
     })
 }
 
@@ -109,42 +122,15 @@ pub(super) fn prefix(value: &Value) -> Result<String, String> {
     Ok(path)
 }
 
-/// The URL of an SQLite file, `sqlite://PATH`; a relative path starts at the folder. No message has the URL, which may
-/// hold a password.
-pub(super) fn database_url(folder: &Path) -> impl Fn(&Value) -> Result<String, String> {
-    |value| {
-        let accepted = r#"write it as "sqlite:PATH""#;
-        let text = text(value)?;
-        let path = match text.split_once(':') {
-            Some(("sqlite", path)) => path.strip_prefix("//").unwrap_or(path),
-            Some((scheme @ ("postgres" | "postgresql" | "mysql" | "mariadb"), _)) => {
-                return Err(format!("is a {scheme} URL, which this version does not support; {accepted}"));
-            }
-            _ => return Err(format!("is not the URL of a database; {accepted}")),
-        };
-        let (path, options) = path.split_once('?').unwrap_or((path, ""));
-        if path.is_empty() || path == ":memory:" || options.contains("mode=memory") {
-            return Err(format!(
-                "names no file, and a database in memory would be another one on every connection, while readers and \
-                 the writer need the same; {accepted}"
-            ));
-        }
-        if !options.is_empty() {
-            return Err(format!("has options, which are the host's to set; {accepted}"));
-        }
-        Ok(format!("sqlite://{}", folder.join(path).display()))
-    }
-}
-
-/// One of these components.
-pub(super) fn component_of(names: &[String]) -> impl Fn(&Value) -> Result<String, String> {
+/// One of these names, of what the file has by name.
+pub(super) fn one_of(what: &str, names: &[String]) -> impl Fn(&Value) -> Result<String, String> {
     move |value| {
         let name = text(value)?;
         if names.contains(&name) {
             return Ok(name);
         }
         let end = suggest(&name, names.iter().map(String::as_str));
-        Err(format!("is not a component of this file; {end}"))
+        Err(format!("is not a {what} of this file; {end}"))
     }
 }
 
@@ -199,31 +185,6 @@ mod tests {
             let found = pattern(&written(text)).err();
             assert_eq!(found.is_some(), reason.is_some(), "{text}: {found:?}");
             assert!(found.unwrap_or_default().contains(reason.unwrap_or_default()));
-        }
-    }
-
-    #[test]
-    fn database_urls() {
-        let url = database_url(Path::new("/app"));
-        for (text, expected) in [
-            ("sqlite:items.db", Ok("sqlite:///app/items.db")),
-            ("sqlite://data/items.db", Ok("sqlite:///app/data/items.db")),
-            ("sqlite:///var/items.db", Ok("sqlite:///var/items.db")),
-            ("sqlite::memory:", Err("names no file")),
-            ("sqlite://x?mode=memory", Err("names no file")),
-            ("sqlite:", Err("names no file")),
-            ("sqlite:x?mode=ro", Err("has options")),
-            ("postgres://a:secret@b/c", Err("is a postgres URL")),
-            ("items.db", Err("is not the URL of a database")),
-            ("oracle:x", Err("is not the URL of a database")),
-        ] {
-            match (url(&written(text)), expected) {
-                (Ok(found), Ok(expected)) => assert_eq!(found, expected),
-                (Err(found), Err(expected)) => {
-                    assert!(found.contains(expected) && !found.contains("secret"), "{found}");
-                }
-                (found, _) => panic!("{text}: {found:?}"),
-            }
         }
     }
 }

@@ -1,9 +1,23 @@
-//! The gate that every guest statement passes before it is sent: a lexer that knows just enough of SQL to tell what
-//! kind of statement this is and that it is only one. It refuses; it never rewrites. The engine's own barrier stands
-//! behind it (the authorizer on SQLite), so nothing here has to understand SQL.
+//! The gate that every guest statement passes before it is sent: it reads just enough of SQL to tell what kind of
+//! statement this is, that it is only one, and that it uses no name it may not. It refuses; it never rewrites. The
+//! engine's own barrier stands behind it, so nothing here has to understand SQL.
+//!
+//! A `?` outside of texts, names and comments is always a parameter. PostgreSQL has operators that are written with it;
+//! for those on `jsonb`, `?`, `?|` and `?&`, guests call `jsonb_exists`, `jsonb_exists_any` and `jsonb_exists_all`, for
+//! `@?` they call `jsonb_path_exists`.
 
+mod lexer;
+mod place;
+mod words;
+
+use std::ops::Range;
+
+use self::{
+    lexer::{Lexer, Shape},
+    place::Places,
+};
 use super::{
-    Access,
+    Access, Dialect,
     error::{DbError, Kind},
     value::Value,
 };
@@ -18,28 +32,36 @@ pub const MAX_PARAM_BYTES: usize = 4 * 1024 * 1024;
 /// What a statement does, as far as its first word tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
-    /// SELECT or VALUES.
+    /// SELECT, VALUES or TABLE.
     Query,
     /// WITH, behind which anything may stand.
     With,
     /// INSERT or REPLACE.
     Insert,
-    /// UPDATE or DELETE.
+    /// UPDATE, DELETE or MERGE.
     Change,
 }
 
-const VERBS: [(&str, Verb); 7] = [
-    ("SELECT", Verb::Query),
-    ("WITH", Verb::With),
-    ("VALUES", Verb::Query),
-    ("INSERT", Verb::Insert),
-    ("REPLACE", Verb::Insert),
-    ("UPDATE", Verb::Change),
-    ("DELETE", Verb::Change),
-];
+/// A parameter's place in a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placeholder {
+    /// Its bytes.
+    pub range: Range<usize>,
+    /// Which parameter it stands for, from 1. `?` is the one after the highest so far, `?7` and `$7` are the seventh.
+    pub number: usize,
+}
 
-/// What a statement does that a guest may send with these parameters through a handle of this kind, or why it may not.
-pub fn check(sql: &str, params: &[Value], access: Access) -> Result<Verb, DbError> {
+/// A statement that passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// What it does.
+    pub verb: Verb,
+    /// Where its parameters stand, in the order of the text.
+    pub placeholders: Vec<Placeholder>,
+}
+
+/// Whether a guest may send a statement with these parameters through a handle of this kind: what it is, or why not.
+pub fn check(dialect: Dialect, sql: &str, params: &[Value], access: Access) -> Result<Checked, DbError> {
     if sql.len() > MAX_SQL_BYTES {
         let message = format!("the statement has {} bytes; at most {MAX_SQL_BYTES} are allowed", sql.len());
         return Err(DbError::new(Kind::Limit, message));
@@ -53,186 +75,102 @@ pub fn check(sql: &str, params: &[Value], access: Access) -> Result<Verb, DbErro
         let message = format!("the parameters hold {bytes} bytes; at most {MAX_PARAM_BYTES} are allowed");
         return Err(DbError::new(Kind::Limit, message));
     }
-    let (keyword, wanted) = read(sql).map_err(|why| DbError::new(Kind::Forbidden, why))?;
-    let Some((_, verb)) = VERBS.into_iter().find(|(word, _)| keyword.eq_ignore_ascii_case(word)) else {
-        let message =
-            format!("a statement may not begin with `{keyword}`; guests send queries and changes of rows only");
-        return Err(DbError::new(Kind::Forbidden, message));
-    };
-    if matches!(verb, Verb::Insert | Verb::Change) && access != Access::ReadWrite {
-        return Err(DbError::new(Kind::ReadOnly, format!("{keyword} needs a writer; this handle is a reader")));
-    }
+    let checked = read(dialect, sql, params.len(), access != Access::ReadWrite)?;
+    let wanted = checked.placeholders.iter().map(|placeholder| placeholder.number).max().unwrap_or(0);
     if params.len() != wanted {
-        // SQLite would take NULL for those that are missing.
+        // SQLite would take NULL for those that are missing; a driver may wait for them for ever.
         let message = format!("the statement has {wanted} parameters, but {} were given", params.len());
         return Err(DbError::new(Kind::Other, message));
     }
-    Ok(verb)
+    Ok(checked)
 }
 
-/// The first word of the one statement in `sql` and how many parameters it has, or why it is not one statement.
-fn read(sql: &str) -> Result<(&str, usize), &'static str> {
-    let bytes = sql.as_bytes();
-    let mut keyword = None;
-    let mut params = 0usize;
-    let mut depth = 0usize;
-    let mut ended = false;
-    let mut at = 0;
-    while at < bytes.len() {
-        let start = at;
-        match bytes[at] {
-            0 => return Err("the statement holds a NUL byte"),
-            byte if byte.is_ascii_whitespace() => {
-                at += 1;
-                continue;
-            }
-            b'-' if bytes.get(at + 1) == Some(&b'-') => {
-                at += bytes[at..].iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len() - at);
-                continue;
-            }
-            b'/' if bytes.get(at + 1) == Some(&b'*') => {
-                let length = sql[at + 2..].find("*/").ok_or("a comment is not closed")?;
-                at += length + 4;
-                continue;
-            }
-            b';' => {
-                ended = true;
-                at += 1;
-                continue;
-            }
-            _ if ended => return Err("only one statement may be sent at a time"),
-            quote @ (b'\'' | b'"' | b'`') => at = after_quoted(bytes, at, quote)?,
-            b'[' => {
-                at += 1 + bytes[at..].iter().position(|&byte| byte == b']').ok_or("a quoted name is not closed")?;
-            }
-            b'(' => {
-                depth += 1;
-                at += 1;
-                // `(SELECT ..)` begins with its first word.
-                continue;
-            }
-            b')' => {
-                depth = depth.checked_sub(1).ok_or("a parenthesis is closed that was not opened")?;
-                at += 1;
-            }
-            sign @ (b'?' | b'$') if sign == b'?' || bytes.get(at + 1).is_some_and(u8::is_ascii_digit) => {
-                at += 1 + bytes[at + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-                // `?` is the next one, `?7` the seventh.
-                let number = match &sql[start + 1..at] {
-                    "" => params.saturating_add(1),
-                    digits => digits.parse().unwrap_or(usize::MAX),
-                };
-                params = params.max(number);
-            }
-            byte if is_word(byte) => at += bytes[at..].iter().take_while(|&&byte| is_word(byte)).count(),
-            _ => at += 1,
+/// Where the parameters of one of the host's own statements stand.
+pub(super) fn placeholders(dialect: Dialect, sql: &str) -> Vec<Placeholder> {
+    let mut lexer = Lexer::new(dialect, sql);
+    let mut found = Vec::new();
+    while let Ok(Some(token)) = lexer.next() {
+        if let Shape::Parameter(number) = token.shape {
+            found.push(Placeholder { number: number.unwrap_or(found.len() + 1), range: token.range });
         }
-        keyword.get_or_insert(start..at);
     }
-    if bytes.contains(&0) {
-        return Err("the statement holds a NUL byte");
+    found
+}
+
+/// Reads the one statement in `sql`, once.
+fn read(dialect: Dialect, sql: &str, params: usize, reader: bool) -> Result<Checked, DbError> {
+    let forbidden = |why| DbError::new(Kind::Forbidden, why);
+    if sql.as_bytes().contains(&0) {
+        return Err(forbidden("the statement holds a NUL byte"));
+    }
+    let mut lexer = Lexer::new(dialect, sql);
+    let mut places = (dialect != Dialect::Sqlite).then(|| Places::new(dialect, sql));
+    let mut placeholders = Vec::with_capacity(params);
+    let (mut verb, mut highest, mut depth, mut ended) = (None, 0usize, 0usize, false);
+    let mut upcoming = lexer.next().map_err(forbidden)?;
+    while let Some(token) = upcoming {
+        upcoming = lexer.next().map_err(forbidden)?;
+        match token.shape {
+            Shape::End => {
+                ended = true;
+                continue;
+            }
+            _ if ended => return Err(forbidden("only one statement may be sent at a time")),
+            Shape::Open => depth += 1,
+            Shape::Close => {
+                depth = depth.checked_sub(1).ok_or_else(|| forbidden("a parenthesis is closed that was not opened"))?;
+            }
+            // `(SELECT ..)` begins with its first word.
+            _ if verb.is_none() => verb = Some(begin(dialect, &sql[token.range.clone()])?),
+            _ => {}
+        }
+        if let Shape::Parameter(number) = token.shape {
+            let number = number.unwrap_or(highest.saturating_add(1));
+            highest = highest.max(number);
+            placeholders.push(Placeholder { range: token.range.clone(), number });
+        }
+        if let Some(places) = &mut places {
+            places.take(&token, upcoming.as_ref().map(|token| token.shape), verb)?;
+        }
     }
     if depth > 0 {
-        return Err("a parenthesis is not closed");
+        return Err(forbidden("a parenthesis is not closed"));
     }
-    // Quotes and words end at ASCII bytes or at the end, so the range is on character boundaries.
-    let keyword = keyword.and_then(|range| sql.get(range)).ok_or("the statement is empty")?;
-    Ok((keyword, params))
+    let verb = verb.ok_or_else(|| forbidden("the statement is empty"))?;
+    if reader && matches!(verb, Verb::Insert | Verb::Change) {
+        return Err(DbError::new(Kind::ReadOnly, "changes of rows need a writer; this handle is a reader"));
+    }
+    if reader && places.is_some_and(|places| places.locks) {
+        return Err(DbError::new(Kind::ReadOnly, "locks on rows need a writer; this handle is a reader"));
+    }
+    Ok(Checked { verb, placeholders })
 }
 
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
-}
-
-/// The index after the quoted text that begins at `at`; a doubled quote stands for itself.
-fn after_quoted(bytes: &[u8], mut at: usize, quote: u8) -> Result<usize, &'static str> {
-    loop {
-        let length = bytes[at + 1..].iter().position(|&byte| byte == quote).ok_or("a quoted text is not closed")?;
-        at += length + 2;
-        if bytes.get(at) != Some(&quote) {
-            return Ok(at);
-        }
-    }
+/// The verb that a statement's first word is, if a guest may use it.
+fn begin(dialect: Dialect, word: &str) -> Result<Verb, DbError> {
+    const VERBS: [(&str, Verb); 9] = [
+        ("SELECT", Verb::Query),
+        ("WITH", Verb::With),
+        ("VALUES", Verb::Query),
+        ("TABLE", Verb::Query),
+        ("INSERT", Verb::Insert),
+        ("REPLACE", Verb::Insert),
+        ("UPDATE", Verb::Change),
+        ("DELETE", Verb::Change),
+        ("MERGE", Verb::Change),
+    ];
+    let known = |name: &str| match name {
+        "TABLE" => dialect != Dialect::Sqlite,
+        "REPLACE" => dialect != Dialect::Postgres,
+        "MERGE" => dialect == Dialect::Postgres,
+        _ => true,
+    };
+    let found = VERBS.into_iter().find(|(name, _)| word.eq_ignore_ascii_case(name) && known(name));
+    found.map(|(_, verb)| verb).ok_or_else(|| {
+        let message = format!("a statement may not begin with `{word}`; guests send queries and changes of rows only");
+        DbError::new(Kind::Forbidden, message)
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use Access::{ReadOnly, ReadWrite};
-
-    #[test]
-    fn statements_pass_or_are_refused() {
-        let ok = None;
-        let forbidden = Some(Kind::Forbidden);
-        let table = [
-            ("SELECT 1", ReadOnly, ok),
-            ("  select 1 ;  -- done", ReadOnly, ok),
-            ("/* a */ (SELECT 1) /* ; */;", ReadOnly, ok),
-            ("SELECT ';', \"a;b\", [c;d], `e;f`, 'it''s;'", ReadOnly, ok),
-            ("WITH a AS (SELECT 1) SELECT * FROM a", ReadOnly, ok),
-            ("VALUES (1), (2)", ReadOnly, ok),
-            ("INSERT INTO t VALUES (1)", ReadOnly, Some(Kind::ReadOnly)),
-            ("INSERT INTO t VALUES (1)", ReadWrite, ok),
-            ("replace into t values (1)", ReadWrite, ok),
-            ("UPDATE t SET a = 'é'", ReadWrite, ok),
-            ("DELETE FROM t", ReadWrite, ok),
-            ("SELECT 1; SELECT 2", ReadOnly, forbidden),
-            ("SELECT 1; COMMIT", ReadWrite, forbidden),
-            ("SELECT 1;;", ReadOnly, ok),
-            ("COMMIT", ReadWrite, forbidden),
-            ("/**/COMMIT", ReadWrite, forbidden),
-            ("-- SELECT\nROLLBACK", ReadWrite, forbidden),
-            ("(((END)))", ReadWrite, forbidden),
-            ("BEGIN", ReadWrite, forbidden),
-            ("SAVEPOINT a", ReadWrite, forbidden),
-            ("PRAGMA query_only = 0", ReadOnly, forbidden),
-            ("ATTACH '/etc/passwd' AS x", ReadWrite, forbidden),
-            ("EXPLAIN SELECT 1", ReadOnly, forbidden),
-            ("CREATE TABLE t (a)", ReadWrite, forbidden),
-            ("VACUUM INTO '/tmp/x'", ReadWrite, forbidden),
-            ("SELECT (1", ReadOnly, forbidden),
-            ("SELECT 1)", ReadOnly, forbidden),
-            ("SELECT 'a", ReadOnly, forbidden),
-            ("SELECT /* a", ReadOnly, forbidden),
-            ("SELECT [a", ReadOnly, forbidden),
-            ("SELECT 1\0; COMMIT", ReadWrite, forbidden),
-            ("-- \0\nSELECT 1", ReadWrite, forbidden),
-            ("", ReadOnly, forbidden),
-            (" ; ", ReadOnly, forbidden),
-            ("'SELECT'", ReadOnly, forbidden),
-            ("éSELECT 1", ReadOnly, forbidden),
-        ];
-        for (sql, access, expected) in table {
-            assert_eq!(check(sql, &[], access).map_err(|error| error.kind).err(), expected, "{sql:?} {access:?}");
-        }
-    }
-
-    #[test]
-    fn parameters_are_counted() {
-        let table = [
-            ("SELECT 1", 0),
-            ("SELECT ?, ?", 2),
-            ("SELECT ?2, ?1", 2),
-            ("SELECT ?3, ?", 4),
-            ("SELECT ?1, ?1", 1),
-            ("SELECT $2, a$1", 2),
-            ("SELECT '?', \"?\", [?], `?` -- ?\n /* ? */", 0),
-            ("SELECT a->>'?', ?", 1),
-        ];
-        for (sql, expected) in table {
-            assert_eq!(read(sql).map(|(_, params)| params), Ok(expected), "{sql}");
-            let given = vec![Value::Null; expected + 1];
-            let kind = |given: &[Value]| check(sql, given, ReadOnly).map_err(|error| error.kind);
-            assert_eq!((kind(&given[1..]), kind(&given)), (Ok(Verb::Query), Err(Kind::Other)), "{sql}");
-        }
-    }
-
-    #[test]
-    fn sizes_are_limited() {
-        let kind = |sql: &str, params: &[Value]| check(sql, params, ReadOnly).map_err(|error| error.kind);
-        assert_eq!(kind(&format!("SELECT '{}'", "x".repeat(MAX_SQL_BYTES)), &[]), Err(Kind::Limit));
-        assert_eq!(kind("SELECT ?", &vec![Value::Null; MAX_PARAMS + 1]), Err(Kind::Limit));
-        assert_eq!(kind("SELECT ?", &[Value::Bytes(vec![0; MAX_PARAM_BYTES + 1])]), Err(Kind::Limit));
-        assert_eq!(kind("SELECT ?", &[Value::Bytes(vec![0; MAX_PARAM_BYTES])]), Ok(Verb::Query));
-    }
-}
+mod tests;

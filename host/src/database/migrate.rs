@@ -3,11 +3,11 @@
 use std::{borrow::Cow, collections::BTreeMap, path::Path};
 
 use sqlx::{
-    SqliteConnection,
+    MySqlConnection, PgConnection, SqliteConnection,
     migrate::{Migrate, MigrateError, Migrator},
 };
 
-use super::error::DbError;
+use super::{error::DbError, server::Link};
 
 /// Where the migrator keeps its book.
 const TABLE: &str = "_sqlx_migrations";
@@ -24,7 +24,7 @@ pub enum Error {
         source: MigrateError,
     },
     /// The database could not be reached.
-    #[error(transparent)]
+    #[error("[database] cannot be opened: {0}")]
     Database(#[from] DbError),
 }
 
@@ -37,30 +37,50 @@ pub struct Report {
     pub already_applied: usize,
 }
 
-/// Runs what is pending. Each migration runs in a transaction of its own; the first that fails ends the run.
-pub(super) async fn run(connection: &mut SqliteConnection, folder: &Path) -> Result<Report, Error> {
+/// The database whose history it is.
+#[derive(Debug)]
+pub(super) enum Book {
+    Sqlite(SqliteConnection),
+    Postgres(Box<PgConnection>),
+    MySql(Box<MySqlConnection>),
+}
+
+impl From<Link> for Book {
+    fn from(link: Link) -> Self {
+        match link {
+            Link::Postgres(connection) => Book::Postgres(connection),
+            Link::MySql(session) => Book::MySql(Box::new(session.connection)),
+        }
+    }
+}
+
+/// Runs what is pending. Each migration runs in a transaction of its own, as far as the database can take back changes
+/// of its schema; the first that fails ends the run.
+pub(super) async fn run(mut book: Book, folder: &Path) -> Result<Report, Error> {
     let failed = |source| Error::Migration { folder: folder.display().to_string(), source };
     let migrator = Migrator::new(folder).await.map_err(failed)?;
-    let applied = names_of_pending(Some(connection), &migrator).await.map_err(failed)?;
-    migrator.run_direct(None, connection, false).await.map_err(failed)?;
+    let applied = names_of_pending(Some(&mut book), &migrator).await.map_err(failed)?;
+    match &mut book {
+        Book::Sqlite(connection) => migrator.run_direct(None, connection, false).await,
+        Book::Postgres(connection) => migrator.run_direct(None, &mut **connection, false).await,
+        Book::MySql(connection) => migrator.run_direct(None, &mut **connection, false).await,
+    }
+    .map_err(failed)?;
     let all = migrator.iter().filter(|migration| !migration.migration_type.is_down_migration()).count();
     Ok(Report { already_applied: all - applied.len(), applied })
 }
 
-/// Names of the migrations that a run would run; without a connection, on a database that is yet to be made. Only
-/// reads, and fails where a run would fail before it ran any.
-pub async fn pending(connection: Option<&mut SqliteConnection>, folder: &Path) -> Result<Vec<String>, Error> {
+/// Names of the migrations that a run would run; without a book, on a database that is yet to be made. Only reads, and
+/// fails where a run would fail before it ran any.
+pub(super) async fn pending(mut book: Option<Book>, folder: &Path) -> Result<Vec<String>, Error> {
     let failed = |source| Error::Migration { folder: folder.display().to_string(), source };
     let migrator = Migrator::new(folder).await.map_err(failed)?;
-    names_of_pending(connection, &migrator).await.map_err(failed)
+    names_of_pending(book.as_mut(), &migrator).await.map_err(failed)
 }
 
-async fn names_of_pending(
-    connection: Option<&mut SqliteConnection>,
-    migrator: &Migrator,
-) -> Result<Vec<String>, MigrateError> {
-    let applied = match connection {
-        Some(connection) => applied(connection).await?,
+async fn names_of_pending(book: Option<&mut Book>, migrator: &Migrator) -> Result<Vec<String>, MigrateError> {
+    let applied = match book {
+        Some(book) => applied(book).await?,
         None => BTreeMap::new(),
     };
     if let Some(version) = applied.keys().find(|version| !migrator.version_exists(**version)) {
@@ -79,12 +99,29 @@ async fn names_of_pending(
     Ok(names)
 }
 
-/// What the book says: versions that have been run, with their checksums.
-async fn applied(connection: &mut SqliteConnection) -> Result<BTreeMap<i64, Cow<'static, [u8]>>, MigrateError> {
-    let book = sqlx::query("SELECT 1 FROM sqlite_schema WHERE name = ?").bind(TABLE);
-    if book.fetch_optional(&mut *connection).await?.is_none() {
+/// What the book says: versions that have been run, with their checksums. There is none before the first run.
+async fn applied(book: &mut Book) -> Result<BTreeMap<i64, Cow<'static, [u8]>>, MigrateError> {
+    let is_there = match book {
+        Book::Sqlite(connection) => {
+            let table = sqlx::query("SELECT 1 FROM sqlite_schema WHERE name = ?").bind(TABLE);
+            table.fetch_optional(connection).await?.is_some()
+        }
+        Book::Postgres(connection) => {
+            let table = sqlx::query("SELECT 1 WHERE to_regclass($1) IS NOT NULL").bind(TABLE);
+            table.fetch_optional(&mut **connection).await?.is_some()
+        }
+        Book::MySql(connection) => {
+            let table = "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?";
+            sqlx::query(table).bind(TABLE).fetch_optional(&mut **connection).await?.is_some()
+        }
+    };
+    if !is_there {
         return Ok(BTreeMap::new());
     }
-    let applied = connection.list_applied_migrations(TABLE).await?;
+    let applied = match book {
+        Book::Sqlite(connection) => connection.list_applied_migrations(TABLE).await?,
+        Book::Postgres(connection) => connection.list_applied_migrations(TABLE).await?,
+        Book::MySql(connection) => connection.list_applied_migrations(TABLE).await?,
+    };
     Ok(applied.into_iter().map(|migration| (migration.version, migration.checksum)).collect())
 }

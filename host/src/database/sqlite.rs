@@ -14,11 +14,10 @@ use sqlx::{
 };
 
 use self::barrier::Barrier;
-pub use self::connection::Connection;
+pub(super) use self::connection::Connection;
 use super::{
-    Access,
+    Access, Limits,
     error::{DbError, Kind},
-    migrate,
 };
 use crate::config;
 
@@ -27,7 +26,7 @@ const MAX_HEAP_BYTES: &str = "268435456";
 
 /// The pools of one SQLite file.
 #[derive(Debug)]
-pub struct Database {
+pub(super) struct Database {
     readers: Pool<Opener>,
     /// One connection: SQLite has one writer at a time, and waiting here is fair and cheap where waiting for its
     /// lock is neither.
@@ -35,14 +34,6 @@ pub struct Database {
     options: SqliteConnectOptions,
     limits: Limits,
     host: HostSql,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Limits {
-    statement_timeout: Duration,
-    max_rows: usize,
-    max_result: usize,
-    echo: bool,
 }
 
 /// The host's own statements. They end in a comment that guests cannot guess: the driver keeps compiled statements by
@@ -81,7 +72,7 @@ impl HostSql {
 
 impl Database {
     /// Opens the file, and makes it if it is not there. Fails if it cannot be opened or is no database.
-    pub async fn open(config: &config::Database) -> Result<Self, DbError> {
+    pub(super) async fn open(config: &config::Database) -> Result<Self, DbError> {
         let options = SqliteConnectOptions::new()
             .filename(path(config)?)
             .create_if_missing(true)
@@ -117,12 +108,7 @@ impl Database {
             readers: pool(opener(true), config.max_connections as usize)?,
             writer: pool(opener(false), 1)?,
             options: options.clone(),
-            limits: Limits {
-                statement_timeout: config.statement_timeout,
-                max_rows: config.max_rows,
-                max_result: config.max_result,
-                echo: config.echo,
-            },
+            limits: Limits::new(config),
             host: HostSql::new()?,
         };
         // The writer first: it makes the file and its WAL mode, which a reader cannot.
@@ -132,7 +118,7 @@ impl Database {
     }
 
     /// Takes a connection and begins a transaction on it.
-    pub async fn begin(self: &Arc<Self>, access: Access) -> Result<Connection, DbError> {
+    pub(super) async fn begin(self: &Arc<Self>, access: Access) -> Result<Connection, DbError> {
         let pool = match access {
             Access::ReadWrite => &self.writer,
             Access::ReadOnly | Access::None => &self.readers,
@@ -141,17 +127,17 @@ impl Database {
     }
 
     /// A connection of the host's own, outside the pools and without the barrier, for migrations.
-    pub async fn connect(&self) -> Result<SqliteConnection, DbError> {
+    pub(super) async fn connect(&self) -> Result<SqliteConnection, DbError> {
         self.options.connect().await.map_err(failed)
     }
 
-    /// Brings the schema up to date; see [`migrate`].
-    pub async fn migrate(&self, folder: &Path) -> Result<migrate::Report, migrate::Error> {
-        migrate::run(&mut self.connect().await?, folder).await
+    /// Changes the schema.
+    pub(super) async fn define(&self, sql: String) -> Result<(), DbError> {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.connect().await?).await.map(drop).map_err(failed)
     }
 
     /// A connection for a look at a file that must be neither made nor changed; none where there is no file yet.
-    pub async fn look(config: &config::Database) -> Result<Option<SqliteConnection>, DbError> {
+    pub(super) async fn look(config: &config::Database) -> Result<Option<SqliteConnection>, DbError> {
         let path = path(config)?;
         if !path.exists() {
             return Ok(None);
@@ -164,7 +150,7 @@ impl Database {
     }
 
     /// Closes the pools. Connections in use are closed when they come back.
-    pub fn close(&self) {
+    pub(super) fn close(&self) {
         self.readers.close();
         self.writer.close();
     }

@@ -12,13 +12,16 @@ use std::sync::Arc;
 
 use super::{
     actions::Action,
-    session::Session,
+    session::{Parts, Session},
     trace::{Event, Trace},
     verdict::{Approval, Outcome, Verdict},
 };
-use crate::database::{
-    Access, Database,
-    error::{DbError, Kind},
+use crate::{
+    database::{
+        Access, Connection, Database, Position, Terms,
+        error::{DbError, Kind},
+    },
+    telemetry::metrics::{self, Resolution},
 };
 
 /// Nothing is started.
@@ -39,6 +42,9 @@ pub struct Settled {
     outcome: Outcome,
     actions: Vec<Action>,
     failure: Option<DbError>,
+    position: Option<Position>,
+    database: Option<Arc<Database>>,
+    terms: Terms,
 }
 
 /// Over. The request may be answered.
@@ -46,6 +52,8 @@ pub struct Settled {
 pub struct Cleared {
     /// How it ended.
     pub outcome: Outcome,
+    /// The position of the commit, where a replica could be behind it.
+    pub position: Option<Position>,
 }
 
 /// What a request is bound to while its guests run.
@@ -67,16 +75,16 @@ impl Default for Bound {
 
 impl Unbound {
     /// Binds for an access mode. Costs nothing: the database is touched by the first statement.
-    pub fn start(self, access: Access, database: Option<Arc<Database>>, trace: &mut Trace) -> Bound {
-        match access {
+    pub fn start(self, database: Option<Arc<Database>>, terms: Terms, trace: &mut Trace) -> Bound {
+        match terms.access {
             Access::None => Bound::Unbound(self),
             Access::ReadOnly => {
                 trace.mark(Event::StartReadOnly);
-                Bound::ReadOnly(ReadOnly(Session::new(database, access)))
+                Bound::ReadOnly(ReadOnly(Session::new(database, terms)))
             }
             Access::ReadWrite => {
                 trace.mark(Event::Start);
-                Bound::Started(Started(Session::new(database, access)))
+                Bound::Started(Started(Session::new(database, terms)))
             }
         }
     }
@@ -84,14 +92,14 @@ impl Unbound {
     /// Ends a request that never was bound.
     pub fn clear(self, trace: &mut Trace) -> Cleared {
         trace.mark(Event::Clear);
-        Cleared { outcome: Outcome::Nothing }
+        Cleared { outcome: Outcome::Nothing, position: None }
     }
 }
 
 impl ReadOnly {
     /// Ends it. Whatever a guest did to the session cannot survive the rollback.
     pub async fn clear(self, trace: &mut Trace) -> Cleared {
-        if let (Some(connection), _) = self.0.into_parts()
+        if let Some(connection) = self.0.into_parts().connection
             && let Err(error) = connection.rollback().await
         {
             // The connection is closed by now, which does the same.
@@ -119,16 +127,12 @@ impl Started {
     async fn commit(mut self, _: Approval, trace: &mut Trace) -> Settled {
         let recorded = self.0.record_durable_actions(trace).await;
         let open = trace.open(Event::Commit, None);
-        let (connection, actions) = self.0.into_parts();
-        let (outcome, failure) = match (recorded, connection) {
-            (Err(error), _) => (Outcome::RolledBack, Some(error)),
+        let Parts { database, terms, connection, actions } = self.0.into_parts();
+        let (outcome, position, failure) = match (recorded, connection) {
+            (Err(error), _) => (Outcome::RolledBack, None, Some(error)),
             // Not one statement: nothing to commit.
-            (Ok(()), None) => (Outcome::Committed, None),
-            (Ok(()), Some(connection)) => match connection.commit().await {
-                Ok(()) => (Outcome::Committed, None),
-                Err(error) if error.kind == Kind::Lost => (Outcome::InDoubt, Some(error)),
-                Err(error) => (Outcome::RolledBack, Some(error)),
-            },
+            (Ok(()), None) => (Outcome::Committed, None, None),
+            (Ok(()), Some(connection)) => commit(connection, database.as_deref()).await,
         };
         let (event, actions) = match outcome {
             Outcome::Committed => (Event::Commit, actions.due(true)),
@@ -136,12 +140,12 @@ impl Started {
             Outcome::RolledBack | Outcome::Nothing => (Event::Rollback, actions.due(false)),
         };
         trace.close_as(open, event);
-        Settled { outcome, actions, failure }
+        Settled { outcome, actions, failure, position, database, terms }
     }
 
     /// Rolls back. If that fails, the connection is closed, which does the same.
     async fn rollback(self, trace: &mut Trace) -> Settled {
-        let (connection, actions) = self.0.into_parts();
+        let Parts { database, terms, connection, actions } = self.0.into_parts();
         let open = trace.open(Event::Rollback, None);
         if let Some(connection) = connection
             && let Err(error) = connection.rollback().await
@@ -149,21 +153,52 @@ impl Started {
             tracing::warn!(%error, "a transaction could not be rolled back; its connection was closed");
         }
         trace.close(open);
-        Settled { outcome: Outcome::RolledBack, actions: actions.due(false), failure: None }
+        let outcome = Outcome::RolledBack;
+        Settled { outcome, actions: actions.due(false), failure: None, position: None, database, terms }
     }
 
     /// Rolls back to do everything inside again.
-    pub async fn retry(self, database: Option<Arc<Database>>, trace: &mut Trace) -> Started {
-        drop(self.rollback(trace).await);
-        trace.mark(Event::Retry);
-        Started(Session::new(database, Access::ReadWrite))
+    pub async fn retry(self, trace: &mut Trace) -> Started {
+        self.rollback(trace).await.retry(trace)
     }
+}
+
+/// Commits on a connection. What the server did not answer to is asked of it, where it knows the transaction by name.
+async fn commit(connection: Connection, database: Option<&Database>) -> (Outcome, Option<Position>, Option<DbError>) {
+    let transaction = connection.transaction_id().map(str::to_owned);
+    let error = match connection.commit().await {
+        Ok(position) => return (Outcome::Committed, position, None),
+        Err(error) if error.kind != Kind::Lost => {
+            if error.kind == Kind::Conflict {
+                metrics::conflict();
+            }
+            return (Outcome::RolledBack, None, Some(error));
+        }
+        Err(error) => error,
+    };
+    let resolved = match (database, &transaction) {
+        (Some(database), Some(transaction)) => database.resolve(transaction).await,
+        _ => None,
+    };
+    tracing::error!(%error, transaction, committed = resolved, "the connection was lost while a commit ran");
+    let (resolution, outcome) = match resolved {
+        Some(true) => (Resolution::Committed, Outcome::Committed),
+        Some(false) => (Resolution::RolledBack, Outcome::RolledBack),
+        None => (Resolution::Unknown, Outcome::InDoubt),
+    };
+    metrics::in_doubt(resolution);
+    (outcome, None, (outcome != Outcome::Committed).then_some(error))
 }
 
 impl Settled {
     /// How it ended.
     pub fn outcome(&self) -> Outcome {
         self.outcome
+    }
+
+    /// The database that it was in.
+    pub fn database(&self) -> Option<&Arc<Database>> {
+        self.database.as_ref()
     }
 
     /// Why a commit failed.
@@ -179,7 +214,18 @@ impl Settled {
     /// Ends it.
     pub fn clear(self, trace: &mut Trace) -> Cleared {
         trace.mark(Event::Clear);
-        Cleared { outcome: self.outcome }
+        Cleared { outcome: self.outcome, position: self.position }
+    }
+
+    /// Whether another transaction was in the way of the commit.
+    pub fn had_conflict(&self) -> bool {
+        self.failure.as_ref().is_some_and(|error| error.kind == Kind::Conflict)
+    }
+
+    /// Starts over to do everything inside again. What was registered for this end is forgotten.
+    pub fn retry(self, trace: &mut Trace) -> Started {
+        trace.mark(Event::Retry);
+        Started(Session::new(self.database, self.terms))
     }
 }
 
@@ -201,14 +247,19 @@ impl Bound {
         }
     }
 
-    /// Binds for another access mode, before any guest had a handle. Where the mode is the same nothing happens.
-    pub fn rebind(self, access: Access, database: Option<Arc<Database>>, trace: &mut Trace) -> Bound {
+    /// Binds for something else, before any guest had a handle. Where the access mode is the same no step is taken.
+    pub fn rebind(mut self, database: Option<Arc<Database>>, terms: Terms, trace: &mut Trace) -> Bound {
+        if self.access() == terms.access {
+            if let Some(session) = self.session() {
+                session.redirect(database, terms);
+            }
+            return self;
+        }
         match self {
-            bound if bound.access() == access => bound,
-            Bound::Unbound(unbound) => unbound.start(access, database, trace),
+            Bound::Unbound(unbound) => unbound.start(database, terms, trace),
             Bound::ReadOnly(_) | Bound::Started(_) => {
                 trace.mark(Event::Clear);
-                Unbound::default().start(access, database, trace)
+                Unbound::default().start(database, terms, trace)
             }
         }
     }

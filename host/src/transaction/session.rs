@@ -7,11 +7,14 @@ use super::{
     actions::{Action, Actions},
     trace::{Event, Trace},
 };
-use crate::database::{
-    Access, Connection, Database,
-    error::{DbError, Kind},
-    outbox,
-    value::{Execution, Rows, Value},
+use crate::{
+    database::{
+        Access, Connection, Database, Terms,
+        error::{DbError, Kind},
+        outbox,
+        value::{Execution, Rows, Value},
+    },
+    telemetry::metrics,
 };
 
 /// The most savepoints that may be open at a time.
@@ -21,16 +24,23 @@ const MAX_SAVEPOINTS: usize = 16;
 #[derive(Debug)]
 pub struct Session {
     database: Option<Arc<Database>>,
-    access: Access,
+    terms: Terms,
     connection: Option<Connection>,
     savepoints: Vec<SavepointState>,
     doom: Option<Doom>,
-    /// A conflict with another transaction was among the failures.
-    conflict: bool,
     marked: bool,
     actions: Actions,
     /// Savepoints ever opened, so that a stale one is told from a new one at the same level.
     opened: u64,
+}
+
+/// What is left of a session when its guests are done.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) database: Option<Arc<Database>>,
+    pub(super) terms: Terms,
+    pub(super) connection: Option<Connection>,
+    pub(super) actions: Actions,
 }
 
 /// A failed statement that nobody went back before.
@@ -53,14 +63,13 @@ struct SavepointState {
 pub struct SavepointId(u64);
 
 impl Session {
-    pub(super) fn new(database: Option<Arc<Database>>, access: Access) -> Self {
+    pub(super) fn new(database: Option<Arc<Database>>, terms: Terms) -> Self {
         Self {
             database,
-            access,
+            terms,
             connection: None,
             savepoints: Vec::new(),
             doom: None,
-            conflict: false,
             marked: false,
             actions: Actions::default(),
             opened: 0,
@@ -69,7 +78,7 @@ impl Session {
 
     /// All rows of a query.
     pub async fn query(&mut self, trace: &mut Trace, sql: String, params: Vec<Value>) -> Result<Rows, DbError> {
-        let connection = self.ready(trace).await?;
+        let connection = self.speak(trace).await?;
         let result = connection.query(sql, params).await;
         self.note(result)
     }
@@ -81,21 +90,21 @@ impl Session {
         sql: String,
         params: Vec<Value>,
     ) -> Result<Option<Vec<Value>>, DbError> {
-        let connection = self.ready(trace).await?;
+        let connection = self.speak(trace).await?;
         let result = connection.query_one(sql, params).await;
         self.note(result)
     }
 
     /// All rows as JSON text.
     pub async fn query_json(&mut self, trace: &mut Trace, sql: String, params: Vec<Value>) -> Result<String, DbError> {
-        let connection = self.ready(trace).await?;
+        let connection = self.speak(trace).await?;
         let result = connection.query_json(sql, params).await;
         self.note(result)
     }
 
     /// Runs a statement.
     pub async fn execute(&mut self, trace: &mut Trace, sql: String, params: Vec<Value>) -> Result<Execution, DbError> {
-        let connection = self.ready(trace).await?;
+        let connection = self.speak(trace).await?;
         let result = connection.execute(sql, params).await;
         self.note(result)
     }
@@ -168,24 +177,41 @@ impl Session {
 
     /// Whether another transaction was in the way.
     pub fn had_conflict(&self) -> bool {
-        self.conflict
+        self.doom().is_some_and(|error| error.kind == Kind::Conflict)
+    }
+
+    /// What the transaction is to be.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// Leads somewhere else, before the first statement.
+    pub(super) fn redirect(&mut self, database: Option<Arc<Database>>, terms: Terms) {
+        (self.database, self.terms) = (database, terms);
     }
 
     /// Writes the actions that must not be lost into the transaction, which begins for them if it has not.
     pub(super) async fn record_durable_actions(&mut self, trace: &mut Trace) -> Result<(), DbError> {
         let entries: Vec<_> = self.actions.durable().map(Action::to_entry).collect();
         for entry in entries {
-            outbox::record(self.ready(trace).await?, &entry).await?;
+            let table = self.database.as_ref().map_or_else(String::new, |database| database.outbox().to_owned());
+            outbox::record(self.ready(trace).await?, &table, &entry).await?;
         }
         Ok(())
     }
 
-    pub(super) fn into_parts(self) -> (Option<Connection>, Actions) {
-        (self.connection, self.actions)
+    pub(super) fn into_parts(self) -> Parts {
+        Parts { database: self.database, terms: self.terms, connection: self.connection, actions: self.actions }
     }
 
     fn level(&self, savepoint: SavepointId) -> Option<usize> {
         self.savepoints.iter().position(|state| state.id == savepoint.0)
+    }
+
+    /// The connection, for a guest's statement.
+    async fn speak(&mut self, trace: &mut Trace) -> Result<&mut Connection, DbError> {
+        metrics::statement(self.terms.access == Access::ReadWrite);
+        self.ready(trace).await
     }
 
     /// The connection, with the transaction begun.
@@ -196,7 +222,7 @@ impl Session {
         if self.connection.is_none() {
             let open = trace.open(Event::Begin, None);
             let begun = match &self.database {
-                Some(database) => database.begin(self.access).await,
+                Some(database) => database.begin(&self.terms).await,
                 None => Err(DbError::new(Kind::Other, "no [database] is configured")),
             };
             trace.close(open);
@@ -209,8 +235,12 @@ impl Session {
     /// Remembers a failure: it dooms the transaction.
     fn note<T>(&mut self, result: Result<T, DbError>) -> Result<T, DbError> {
         if let Err(error) = &result {
-            self.conflict |= error.kind == Kind::Conflict;
-            self.doom = Some(Doom { error: error.clone(), depth: self.savepoints.len() });
+            if error.kind == Kind::Conflict {
+                metrics::conflict();
+            }
+            let depth = self.savepoints.len();
+            // What failed first is the cause of what fails after it.
+            self.doom.get_or_insert_with(|| Doom { error: error.clone(), depth });
         }
         result
     }

@@ -1,26 +1,24 @@
 //! One connection in a transaction: guests' statements with the barrier up, the host's with it down.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use deadpool::managed::Object;
 use futures_util::StreamExt;
-use sqlx::{
-    AssertSqlSafe, Connection as _, Either, Executor, SqlSafeStr, Statement as _,
-    sqlite::{SqliteConnection, SqliteRow},
-};
+use sqlx::{AssertSqlSafe, Connection as _, Either, Executor, SqlSafeStr, Statement as _, sqlite::SqliteConnection};
 
 use super::{Database, Opener, Slot, barrier::Speaker, failed, values};
 use crate::database::{
-    Access,
+    Access, Dialect,
     error::{DbError, Kind},
-    guard::{self, Verb},
-    value::{Column, Execution, JsonRows, Rows, Value},
+    guard,
+    sink::{self, Run, Sink},
+    value::{Column, Execution, Value},
 };
 
 /// A connection in a transaction. Dropped before [`Connection::commit`] or [`Connection::rollback`] it is closed, which
 /// rolls back; it never returns to the pool in a state that is not known.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     slot: Option<Object<Opener>>,
     database: Arc<Database>,
     access: Access,
@@ -42,105 +40,53 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Runs a query and collects its rows.
-    pub async fn query(&mut self, sql: String, params: Vec<Value>) -> Result<Rows, DbError> {
-        let mut columns = Vec::new();
-        let mut rows = Vec::new();
-        let text = sql.clone();
-        self.guest(sql, params, &mut |row| {
-            if rows.is_empty() {
-                columns = values::columns(row);
-            }
-            let row = values::decode_row(row)?;
-            let bytes = row.iter().map(|value| value.size() + size_of::<Value>()).sum();
-            rows.push(row);
-            Ok(bytes)
-        })
-        .await?;
-        if rows.is_empty() {
-            columns = self.describe(text).await?;
-        }
-        Ok(Rows { columns, rows })
-    }
-
-    /// Runs a query and returns the values of its first row.
-    pub async fn query_one(&mut self, sql: String, params: Vec<Value>) -> Result<Option<Vec<Value>>, DbError> {
-        let mut first = None;
-        // The rest is read to its end: an INSERT .. RETURNING must not stop half way.
-        self.guest(sql, params, &mut |row| {
-            if first.is_none() {
-                first = Some(values::decode_row(row)?);
-            }
-            Ok(0)
-        })
-        .await?;
-        Ok(first)
-    }
-
-    /// Runs a query and writes its rows as a JSON array of objects.
-    pub async fn query_json(&mut self, sql: String, params: Vec<Value>) -> Result<String, DbError> {
-        let mut json = JsonRows::default();
-        self.guest(sql, params, &mut |row| {
-            let before = json.size();
-            json.start_row(values::names(row));
-            for (index, value) in values::decode_each(row).enumerate() {
-                json.value(index, &value?)?;
-            }
-            json.end_row();
-            Ok(json.size() - before)
-        })
-        .await?;
-        Ok(json.finish())
-    }
-
-    /// Runs a statement and tells what it did.
-    pub async fn execute(&mut self, sql: String, params: Vec<Value>) -> Result<Execution, DbError> {
-        self.guest(sql, params, &mut |_| Ok(0)).await
-    }
-
     /// Opens a savepoint at a level, 0 for the outermost.
-    pub async fn savepoint(&mut self, level: usize) -> Result<(), DbError> {
+    pub(crate) async fn savepoint(&mut self, level: usize) -> Result<(), DbError> {
         self.host(self.database.host.savepoint("SAVEPOINT", level)).await
     }
 
     /// Closes a savepoint and those inside it, and keeps what was done since.
-    pub async fn release(&mut self, level: usize) -> Result<(), DbError> {
+    pub(crate) async fn release(&mut self, level: usize) -> Result<(), DbError> {
         self.host(self.database.host.savepoint("RELEASE", level)).await
     }
 
     /// Undoes everything since a savepoint was opened, and closes it and those inside it.
-    pub async fn rollback_to(&mut self, level: usize) -> Result<(), DbError> {
+    pub(crate) async fn rollback_to(&mut self, level: usize) -> Result<(), DbError> {
         self.host(self.database.host.savepoint("ROLLBACK TO", level)).await?;
         self.release(level).await
     }
 
     /// Runs a statement of the host's own in this transaction.
-    pub async fn execute_as_host(&mut self, sql: &'static str, params: Vec<Value>) -> Result<Execution, DbError> {
+    pub(in crate::database) async fn execute_as_host(
+        &mut self,
+        sql: String,
+        params: Vec<Value>,
+    ) -> Result<Execution, DbError> {
         let arguments = values::bind(params)?;
-        let sql = self.database.host.sign(sql);
+        let sql = self.database.host.sign(&sql);
         let connection = self.connection()?;
         let done = sqlx::query_with(sql, arguments).execute(connection).await.map_err(failed)?;
         Ok(Execution { rows_affected: done.rows_affected(), last_insert_id: None })
     }
 
     /// Runs a query of the host's own in this transaction.
-    pub async fn query_as_host(&mut self, sql: &'static str, params: Vec<Value>) -> Result<Vec<Vec<Value>>, DbError> {
+    pub(crate) async fn query_as_host(&mut self, sql: String, params: Vec<Value>) -> Result<Vec<Vec<Value>>, DbError> {
         let arguments = values::bind(params)?;
-        let sql = self.database.host.sign(sql);
+        let sql = self.database.host.sign(&sql);
         let connection = self.connection()?;
         let rows = sqlx::query_with(sql, arguments).fetch_all(connection).await.map_err(failed)?;
         rows.iter().map(values::decode_row).collect()
     }
 
     /// Commits and gives the connection back.
-    pub async fn commit(mut self) -> Result<(), DbError> {
+    pub(crate) async fn commit(mut self) -> Result<(), DbError> {
         self.host(self.database.host.commit.clone()).await?;
         self.in_transaction = false;
         Ok(())
     }
 
     /// Rolls back and gives the connection back.
-    pub async fn rollback(mut self) -> Result<(), DbError> {
+    pub(crate) async fn rollback(mut self) -> Result<(), DbError> {
         if self.running {
             // A guest's statement was cut off, and may still be running: closing the connection ends both.
             return Ok(());
@@ -159,58 +105,42 @@ impl Connection {
         Ok(())
     }
 
-    /// Runs a guest's statement with the barrier up. `each` is called for every row and returns the bytes it takes.
-    async fn guest(
+    /// Runs a guest's statement with the barrier up.
+    pub(in crate::database) async fn guest(
         &mut self,
         sql: String,
         params: Vec<Value>,
-        each: &mut (dyn FnMut(&SqliteRow) -> Result<usize, DbError> + Send),
+        sink: &mut Sink<'_>,
     ) -> Result<Execution, DbError> {
-        let verb = guard::check(&sql, &params, self.access)?;
-        let arguments = values::bind(params)?;
         let limits = self.database.limits;
+        let verb = guard::check(Dialect::Sqlite, &sql, &params, self.access)?.verb;
+        let shown = sink::shown(&params, limits);
+        let arguments = values::bind(params)?;
         let speaker = if self.access == Access::ReadWrite { Speaker::Writer } else { Speaker::Reader };
-        let started = Instant::now();
-        let echo = limits.echo.then(|| sql.clone());
+        let mut run = Run::new(sink, limits, verb);
+        let sql: Arc<str> = sql.into();
 
         self.running = true;
         let slot = self.slot()?;
         slot.barrier.admit(speaker, limits.statement_timeout);
-        let mut done = Execution { rows_affected: 0, last_insert_id: None };
-        let (mut rows, mut bytes) = (0, 0);
         let result = {
-            let mut stream = (&mut slot.connection).fetch_many(sqlx::query_with(AssertSqlSafe(sql), arguments));
+            let mut stream = (&mut slot.connection).fetch_many(sqlx::query_with(AssertSqlSafe(sql.clone()), arguments));
             loop {
                 match stream.next().await {
-                    None => break Ok(()),
+                    None => break run.end(),
                     Some(Err(error)) => break Err(failed(error)),
-                    Some(Ok(Either::Left(result))) => {
-                        // Where this statement has none, these are numbers of one before it, perhaps of another request.
-                        done.rows_affected += if verb == Verb::Query { 0 } else { result.rows_affected() };
-                        done.last_insert_id = (verb == Verb::Insert).then_some(result.last_insert_rowid());
-                    }
+                    Some(Ok(Either::Left(done))) => run.did(done.rows_affected(), Some(done.last_insert_rowid())),
                     Some(Ok(Either::Right(row))) => {
-                        rows += 1;
-                        bytes += match each(&row) {
-                            Ok(bytes) => bytes,
-                            Err(error) => break Err(error),
-                        };
-                        if rows > limits.max_rows || bytes > limits.max_result {
-                            break Err(DbError::new(
-                                Kind::Limit,
-                                format!(
-                                    "the statement returns more than {} rows or {} bytes; ask for less at a time",
-                                    limits.max_rows, limits.max_result
-                                ),
-                            ));
+                        let columns = || values::columns(&row);
+                        if let Err(error) = run.row(columns, values::names(&row), values::decode_each(&row)) {
+                            break Err(error);
                         }
                     }
                 }
             }
         };
-        if let Some(sql) = echo {
-            let took = started.elapsed();
-            tracing::info!(target: "carya::sql", %sql, rows, affected = done.rows_affected, ?took, "statement");
+        if limits.echo {
+            run.echo(&sql, shown.as_deref());
         }
         let slot = self.slot()?;
         if result.is_err() {
@@ -224,7 +154,11 @@ impl Connection {
         }
         slot.barrier.dismiss();
         self.running = false;
-        result.map(|()| done).map_err(|error| self.in_context(error))
+        result.map_err(|error| self.in_context(error))?;
+        if run.sink.lacks_columns() {
+            run.sink.columns(self.describe(sql).await?);
+        }
+        Ok(run.done)
     }
 
     /// The authorizer only says "not authorized"; which handle was used tells what that means.
@@ -240,7 +174,7 @@ impl Connection {
     }
 
     /// The columns of a query that returned no row.
-    async fn describe(&mut self, sql: String) -> Result<Vec<Column>, DbError> {
+    async fn describe(&mut self, sql: Arc<str>) -> Result<Vec<Column>, DbError> {
         let slot = self.slot()?;
         // Compiled a moment ago, with the barrier up, and found in the driver's cache.
         let statement = (&mut slot.connection).prepare(AssertSqlSafe(sql).into_sql_str()).await.map_err(failed)?;

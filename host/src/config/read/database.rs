@@ -1,0 +1,90 @@
+//! The format of `[database]` and of the `[database.NAME]` beside its keys: which keys there are, on which product, and
+//! their defaults. What a URL may look like is known to `url.rs`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    super::{
+        Database, Dialect,
+        problem::suggest,
+        quantity::{duration, positive_duration, size},
+        section::{Entry, Section},
+        url,
+        value::{boolean, integer, path},
+    },
+    MIB, added_by_variable, check_name,
+};
+
+/// Keys that only servers have, and why a file has not.
+const SERVER_KEYS: [(&str, &str); 7] = [
+    ("reader_url", "is for servers; an SQLite file has no logins"),
+    ("admin_url", "is for servers; an SQLite file has no logins"),
+    ("replicas", NO_REPLICAS),
+    ("replica_wait", NO_REPLICAS),
+    ("replica_max_lag", NO_REPLICAS),
+    ("replica_check", NO_REPLICAS),
+    ("lock_timeout", "is for servers; an SQLite file has `busy_timeout`"),
+];
+const NO_REPLICAS: &str = "is for servers; an SQLite file has no replicas";
+
+/// The default database, and those with names.
+pub(super) fn all(section: &mut Section<'_>) -> (Option<Database>, BTreeMap<String, Database>) {
+    let default = (!section.has_only_tables()).then(|| {
+        section.refuse("migrations", "is for databases with a name; for this one write it in [model]");
+        database(section)
+    });
+    let tables = section.tables();
+    let names: Vec<String> =
+        tables.iter().filter(|(_, entry)| !added_by_variable(entry)).map(|(name, _)| name.clone()).collect();
+    let named = tables.into_iter().filter_map(|(name, entry)| Some((name.clone(), with_name(&name, entry, &names)?)));
+    (default, named.collect())
+}
+
+fn with_name(name: &str, entry: Entry<'_>, names: &[String]) -> Option<Database> {
+    if added_by_variable(&entry) {
+        let end = suggest(name, names.iter().map(String::as_str));
+        entry.report(format!("is not a database of the file; {end}"));
+        return None;
+    }
+    check_name(name, &entry);
+    entry.table(|section| {
+        let migrations = section.take("migrations", path(section.context().folder));
+        Database { migrations, ..database(section) }
+    })
+}
+
+fn database(section: &mut Section<'_>) -> Database {
+    let folder = section.context().folder;
+    let url = section.needed("url").and_then(|url| url.read_secret(url::database(folder)));
+    let dialect = url.as_ref().map(|(dialect, _)| *dialect);
+    // Where the product is not known, all keys are read, so that what else is wrong is told too.
+    match dialect {
+        Some(Dialect::Sqlite) => SERVER_KEYS.iter().for_each(|(key, message)| section.refuse(key, message)),
+        Some(_) => section.refuse("busy_timeout", "is for SQLite files; a server has `lock_timeout`"),
+        None => {}
+    }
+    let another = |url: &Entry<'_>| url.read_secret(url::another(dialect, folder));
+    let (dialect, url) = url.unwrap_or((Dialect::Sqlite, String::new()));
+    Database {
+        url,
+        dialect,
+        reader_url: section.entry("reader_url").as_ref().and_then(another),
+        admin_url: section.entry("admin_url").as_ref().and_then(another),
+        replicas: section.secret_items("replicas").iter().filter_map(another).collect(),
+        replica_wait: section.take("replica_wait", duration).unwrap_or(Duration::from_millis(100)),
+        replica_max_lag: section.take("replica_max_lag", duration).unwrap_or(Duration::from_secs(10)),
+        replica_check: section.take("replica_check", positive_duration).unwrap_or(Duration::from_secs(1)),
+        max_connections: section.take("max_connections", integer(1..=1000)).unwrap_or(4),
+        max_lifetime: section.take("max_lifetime", positive_duration).unwrap_or(Duration::from_secs(30 * 60)),
+        acquire_timeout: section.take("acquire_timeout", positive_duration).unwrap_or(Duration::from_secs(3)),
+        statement_timeout: section.take("statement_timeout", positive_duration).unwrap_or(Duration::from_secs(2)),
+        lock_timeout: section.take("lock_timeout", positive_duration).unwrap_or(Duration::from_secs(1)),
+        busy_timeout: section.take("busy_timeout", duration).unwrap_or(Duration::from_secs(1)),
+        max_rows: section.take("max_rows", integer(1..=10_000_000)).unwrap_or(10_000),
+        max_result: section.take("max_result", size).unwrap_or(8 * MIB),
+        echo: section.take("echo", boolean).unwrap_or(false),
+        echo_params: section.take("echo_params", boolean).unwrap_or(false),
+        echo_pool: section.take("echo_pool", boolean).unwrap_or(false),
+        migrations: None,
+    }
+}

@@ -1,0 +1,226 @@
+//! The URLs of databases: which product each is for, and whether it is whole. A URL may hold a password, so no message
+//! here has any part of one. Whether somebody answers there is not known here.
+
+use std::{borrow::Cow, fmt::Display, path::Path};
+
+use sqlx::{mysql::MySqlConnectOptions, postgres::PgConnectOptions};
+
+use super::{Dialect, tree::Value, value::text};
+
+/// What the URL of a server may say besides: how to get there. What happens on a connection is the host's to set.
+const POSTGRES_OPTIONS: &[&str] = &["sslmode", "sslrootcert", "sslcert", "sslkey", "host", "application_name"];
+const MYSQL_OPTIONS: &[&str] = &["ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket"];
+
+/// The URL of a database; the path of an SQLite file is relative to the folder.
+pub(super) fn database(folder: &Path) -> impl Fn(&Value) -> Result<(Dialect, String), String> {
+    |value| {
+        let url = text(value)?;
+        match url.split_once(':') {
+            Some(("sqlite", path)) => Ok((Dialect::Sqlite, file(folder, path)?)),
+            Some((scheme @ ("postgres" | "postgresql"), _)) => {
+                whole(&url, scheme, POSTGRES_OPTIONS)?;
+                url.parse::<PgConnectOptions>().map_err(refused)?;
+                Ok((Dialect::Postgres, url))
+            }
+            Some((scheme @ ("mysql" | "mariadb"), _)) => {
+                whole(&url, scheme, MYSQL_OPTIONS)?;
+                url.parse::<MySqlConnectOptions>().map_err(refused)?;
+                Ok((Dialect::MySql, url))
+            }
+            _ => {
+                Err(r#"is not the URL of a database; accepted: "sqlite:PATH", "postgres://...", "mysql://...""#
+                    .to_owned())
+            }
+        }
+    }
+}
+
+/// Another URL beside a first one, which must be for the same product where that is known.
+pub(super) fn another(first: Option<Dialect>, folder: &Path) -> impl Fn(&Value) -> Result<String, String> {
+    let database = database(folder);
+    move |value| {
+        let (dialect, url) = database(value)?;
+        match first {
+            Some(first) if first != dialect => {
+                let (first, found) = (first.as_str(), dialect.as_str());
+                Err(format!("is a URL of {found}, while `url` is one of {first}; both must be the same"))
+            }
+            _ => Ok(url),
+        }
+    }
+}
+
+/// A URL without the password and options, for people.
+pub fn shown(url: &str) -> Cow<'_, str> {
+    match Parts::of(url) {
+        Some(Parts { scheme, user, place, name, .. }) if scheme != "sqlite" => {
+            let at = if user.is_empty() { "" } else { "@" };
+            format!("{scheme}://{user}{at}{place}{name}").into()
+        }
+        _ => url.into(),
+    }
+}
+
+/// `sqlite:PATH` as `sqlite://PATH`.
+fn file(folder: &Path, path: &str) -> Result<String, String> {
+    let accepted = r#"write it as "sqlite:PATH""#;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    let (path, options) = path.split_once('?').unwrap_or((path, ""));
+    if path.is_empty() || path == ":memory:" || options.contains("mode=memory") {
+        return Err(format!(
+            "names no file, and a database in memory would be another one on every connection, while readers and \
+             the writer need the same; {accepted}"
+        ));
+    }
+    if !options.is_empty() {
+        return Err(format!("has options, which are the host's to set; {accepted}"));
+    }
+    Ok(format!("sqlite://{}", folder.join(path).display()))
+}
+
+/// The parts of a server's URL, as they are written.
+struct Parts<'a> {
+    scheme: &'a str,
+    user: &'a str,
+    /// Host and port.
+    place: &'a str,
+    /// The database's name, after a slash.
+    name: &'a str,
+    options: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn of(url: &'a str) -> Option<Self> {
+        let (scheme, rest) = url.split_once("://")?;
+        let (rest, options) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, name) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (login, place) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let user = login.split_once(':').map_or(login, |(user, _)| user);
+        Some(Self { scheme, user, place, name, options })
+    }
+}
+
+/// Checks that a URL says everything that a driver would otherwise take from its surroundings, and nothing that it would
+/// pass over.
+fn whole(url: &str, scheme: &str, accepted: &[&str]) -> Result<(), String> {
+    let written = |wrong: &str| format!("{wrong}; write it as \"{scheme}://USER:PASSWORD@HOST/NAME\"");
+    let parts = Parts::of(url).ok_or_else(|| written("has no `//`"))?;
+    let options = parts.options.split('&').filter(|option| !option.is_empty());
+    let options: Vec<&str> = options.map(|option| option.split_once('=').map_or(option, |(name, _)| name)).collect();
+    if url.contains('#') {
+        return Err(malformed("it has a `#`"));
+    }
+    if parts.user.is_empty() {
+        return Err(written("names no user"));
+    }
+    if parts.place.is_empty() {
+        return Err(written("names no host"));
+    }
+    if parts.name.len() < 2 {
+        return Err(written("names no database"));
+    }
+    if !options.iter().all(|name| accepted.contains(name)) {
+        return Err(format!("has an option that it cannot have; accepted: {}", accepted.join(", ")));
+    }
+    Ok(())
+}
+
+/// What the driver says of a URL.
+fn refused(error: sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Configuration(reason) => malformed(reason),
+        other => malformed(other),
+    }
+}
+
+fn malformed(reason: impl Display) -> String {
+    format!(
+        "is malformed: {reason}; in a user's name or a password write `/`, `?`, `#`, `@` and `%` as %2F, %3F, %23, %40 \
+         and %25"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(url: &str) -> Result<(Dialect, String), String> {
+        database(Path::new("/app"))(&Value::Text(url.to_owned()))
+    }
+
+    #[test]
+    fn files() {
+        for (url, expected) in [
+            ("sqlite:items.db", Ok("sqlite:///app/items.db")),
+            ("sqlite://data/items.db", Ok("sqlite:///app/data/items.db")),
+            ("sqlite:///var/items.db", Ok("sqlite:///var/items.db")),
+            ("sqlite::memory:", Err("names no file")),
+            ("sqlite://x?mode=memory", Err("names no file")),
+            ("sqlite:", Err("names no file")),
+            ("sqlite:x?mode=ro", Err("has options")),
+            ("items.db", Err("is not the URL of a database")),
+            ("oracle:x", Err("is not the URL of a database")),
+        ] {
+            match (read(url), expected) {
+                (Ok((dialect, found)), Ok(expected)) => {
+                    assert_eq!((dialect, found.as_str()), (Dialect::Sqlite, expected));
+                    assert_eq!(shown(&found), expected);
+                }
+                (Err(found), Err(expected)) => assert!(found.contains(expected), "{found}"),
+                (found, _) => panic!("{url}: {found:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn servers_and_what_people_see_of_them() {
+        for (url, dialect, expected) in [
+            ("postgres://ann:secret@db/items", Dialect::Postgres, "postgres://ann@db/items"),
+            (
+                "postgresql://ann@[::1]:5433/items?sslmode=require",
+                Dialect::Postgres,
+                "postgresql://ann@[::1]:5433/items",
+            ),
+            ("postgres://ann:secret@localhost/items?host=/run/pg", Dialect::Postgres, "postgres://ann@localhost/items"),
+            ("postgres://ann:sec%40ret@%2Frun%2Fpg/items", Dialect::Postgres, "postgres://ann@%2Frun%2Fpg/items"),
+            ("mysql://ann:secret:@db:3307/items", Dialect::MySql, "mysql://ann@db:3307/items"),
+            ("mariadb://ann:secret@db/items?ssl-mode=REQUIRED", Dialect::MySql, "mariadb://ann@db/items"),
+            ("mysql://ann:sec@ret@db/items?socket=/run/my.sock", Dialect::MySql, "mysql://ann@db/items"),
+        ] {
+            assert_eq!(read(url), Ok((dialect, url.to_owned())));
+            assert_eq!(shown(url), expected);
+        }
+    }
+
+    #[test]
+    fn no_message_has_a_part_of_the_url() {
+        for (url, reason) in [
+            ("postgres:secret", "has no `//`"),
+            ("postgres://secret@/items", "names no host"),
+            ("postgres://db/secret", "names no user"),
+            ("postgres://ann:secret@db", "names no database"),
+            ("mysql://ann:secret@db/", "names no database"),
+            ("postgres://ann:secret@db:secret/items", "invalid port number"),
+            ("postgres://ann:secret@db:99999/items", "invalid port number"),
+            ("mysql://ann:secret@[db/items", "invalid IPv6 address"),
+            ("postgres://ann:sec#ret@db/items", "it has a `#`"),
+            ("postgres://ann:sec/ret@db/items", "names no user"),
+            ("postgres://ann:%ff@db/items", "invalid utf-8"),
+            ("postgres://ann:secret@db/items?passwd=secret", "accepted: sslmode, sslrootcert"),
+            ("mysql://ann:secret@db/items?secret", "accepted: ssl-mode, ssl-ca"),
+            ("postgres://ann:secret@db/items?sslmode=maybe", "is malformed"),
+        ] {
+            let found = read(url).expect_err(url);
+            assert!(found.contains(reason), "{url}: {found}");
+            assert!(!found.contains("secret"), "{url}: {found}");
+        }
+    }
+
+    #[test]
+    fn all_logins_are_of_one_product() {
+        let another = another(Some(Dialect::Postgres), Path::new("/app"));
+        assert!(another(&Value::Text("postgres://ann:secret@db/items".to_owned())).is_ok());
+        let found = another(&Value::Text("mysql://ann:secret@db/items".to_owned()));
+        assert_eq!(found, Err("is a URL of MySQL, while `url` is one of PostgreSQL; both must be the same".to_owned()));
+    }
+}

@@ -1,0 +1,230 @@
+//! What stands where in a statement: which words may follow which, and which names may be used how, on PostgreSQL,
+//! MySQL and MariaDB. Knows the tokens around a word, not grammar.
+
+use super::{
+    Dialect, Verb,
+    lexer::{Shape, Token},
+    words::{self, Place},
+};
+use crate::database::error::{DbError, Kind};
+
+/// Words whose neighbours matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keyword {
+    Change,
+    Delayed,
+    Delete,
+    For,
+    From,
+    In,
+    Into,
+    Key,
+    Modifier,
+    Only,
+    Previous,
+    Procedure,
+    Query,
+    Share,
+    SqlCalcFoundRows,
+    Update,
+    Value,
+    Other,
+}
+
+/// What was read of a statement so far, as far as it matters for what comes.
+#[derive(Debug)]
+pub(super) struct Places<'a> {
+    sql: &'a str,
+    dialect: Dialect,
+    depth: usize,
+    /// The token before, and which word it was.
+    before: Option<Shape>,
+    keyword: Keyword,
+    /// Here INTO names a table that rows are put into.
+    into: bool,
+    /// The next name is that of a table that is written.
+    target: bool,
+    /// The next name is that of a table, and what stands behind it in parentheses are its columns.
+    filled: bool,
+    /// The main verb behind WITH has come.
+    main: bool,
+    /// The next name is one of `information_schema`.
+    described: bool,
+    /// The next parenthesis must be closed at once.
+    bare: bool,
+    /// Rows are locked.
+    pub(super) locks: bool,
+}
+
+impl<'a> Places<'a> {
+    pub(super) fn new(dialect: Dialect, sql: &'a str) -> Self {
+        Self {
+            sql,
+            dialect,
+            depth: 0,
+            before: None,
+            keyword: Keyword::Other,
+            into: false,
+            target: false,
+            filled: false,
+            main: false,
+            described: false,
+            bare: false,
+            locks: false,
+        }
+    }
+
+    /// Takes a token, with the one after it, and the statement's verb as far as it is known.
+    pub(super) fn take(&mut self, token: &Token, next: Option<Shape>, verb: Option<Verb>) -> Result<(), DbError> {
+        let mut keyword = Keyword::Other;
+        match token.shape {
+            Shape::Word => {
+                let word = &self.sql[token.range.clone()];
+                keyword = self.keyword(word);
+                self.word(keyword, word, verb)?;
+                self.name(word, next)?;
+                self.keep_target(keyword, next);
+            }
+            Shape::Name => {
+                self.into = false;
+                self.name(&self.sql[token.range.start + 1..token.range.end - 1], next)?;
+                self.keep_target(keyword, next);
+            }
+            Shape::Open => {
+                self.depth += 1;
+                (self.into, self.filled) = (false, false);
+                if std::mem::take(&mut self.bare) && next != Some(Shape::Close) {
+                    return Err(forbidden("LAST_INSERT_ID may not be given a value; a later request would read it"));
+                }
+            }
+            Shape::Close => {
+                self.depth = self.depth.saturating_sub(1);
+                (self.into, self.target, self.filled) = (false, false, false);
+            }
+            Shape::Sign(b'.') => self.into = false,
+            _ => (self.into, self.target, self.filled) = (false, false, false),
+        }
+        self.before = Some(token.shape);
+        self.keyword = keyword;
+        Ok(())
+    }
+
+    /// Refuses a keyword by those around it.
+    fn word(&mut self, keyword: Keyword, word: &str, verb: Option<Verb>) -> Result<(), DbError> {
+        let into = std::mem::take(&mut self.into);
+        let postgres = self.dialect == Dialect::Postgres;
+        match keyword {
+            Keyword::Query if self.depth == 0 => self.main = true,
+            Keyword::Change => self.into = self.begins(verb),
+            Keyword::Modifier => self.into = into && !postgres,
+            Keyword::Delayed if into => return Err(forbidden("INSERT DELAYED knows no transaction")),
+            Keyword::Into if !into => {
+                return Err(forbidden("INTO may stand behind INSERT, REPLACE and MERGE only"));
+            }
+            Keyword::Into => (self.target, self.filled) = (true, true),
+            Keyword::From if self.keyword == Keyword::Delete => self.target = true,
+            Keyword::Update | Keyword::Share if self.ends_lock() => self.locks = true,
+            Keyword::Update => self.target = true,
+            Keyword::Procedure if !postgres => return Err(forbidden("PROCEDURE may not be used")),
+            Keyword::SqlCalcFoundRows if !postgres => {
+                return Err(forbidden("SQL_CALC_FOUND_ROWS leaves its count for a later request"));
+            }
+            Keyword::Value if self.keyword == Keyword::Previous && !postgres => {
+                return Err(forbidden(format!("PREVIOUS {word} FOR tells what an earlier request got")));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether a verb here begins a statement: the whole one, one of a WITH, or the one behind it. Elsewhere it may be
+    /// the name of a column, `SELECT f(1) insert INTO evil`.
+    fn begins(&mut self, verb: Option<Verb>) -> bool {
+        match self.before {
+            None | Some(Shape::Open) => true,
+            Some(Shape::Close) if self.depth == 0 && verb == Some(Verb::With) => {
+                !std::mem::replace(&mut self.main, true)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether UPDATE or SHARE here ends a clause that locks: FOR UPDATE, FOR NO KEY UPDATE, IN SHARE MODE.
+    fn ends_lock(&self) -> bool {
+        match self.dialect {
+            Dialect::Postgres => matches!(self.keyword, Keyword::For | Keyword::Key),
+            Dialect::Sqlite | Dialect::MySql => matches!(self.keyword, Keyword::For | Keyword::In),
+        }
+    }
+
+    /// Refuses a name, with quotes or without, that guests may not use here.
+    fn name(&mut self, name: &str, next: Option<Shape>) -> Result<(), DbError> {
+        let dotted = next == Some(Shape::Sign(b'.'));
+        let called = next == Some(Shape::Open) && !self.filled;
+        if std::mem::take(&mut self.described) && !words::may_view(name) {
+            return Err(forbidden(format!("information_schema.{name} may not be read")));
+        }
+        self.described = self.dialect == Dialect::MySql && dotted && words::is(name, "information_schema");
+        if self.target && self.dialect == Dialect::Postgres && words::is_catalog(name) {
+            return Err(forbidden(format!("{name} is PostgreSQL's own and may not be written")));
+        }
+        let Some(group) = words::find(self.dialect, name) else { return Ok(()) };
+        let refused = match group.place {
+            Place::Anywhere => true,
+            Place::Called => called,
+            Place::Schema => dotted,
+            Place::CalledWithArgument => {
+                self.bare = called;
+                false
+            }
+        };
+        match refused {
+            true => Err(forbidden(format!("{name} {}", group.why))),
+            false => Ok(()),
+        }
+    }
+
+    /// A name may have more parts, and ONLY or a parenthesis before it.
+    fn keep_target(&mut self, keyword: Keyword, next: Option<Shape>) {
+        let dotted = next == Some(Shape::Sign(b'.'));
+        self.target &= dotted || matches!(keyword, Keyword::Into | Keyword::From | Keyword::Update | Keyword::Only);
+        self.filled &= dotted || keyword == Keyword::Into;
+    }
+
+    fn keyword(&self, word: &str) -> Keyword {
+        let is = |keyword: Keyword, name: &str| match word.eq_ignore_ascii_case(name) {
+            true => keyword,
+            false => Keyword::Other,
+        };
+        let bytes = word.as_bytes();
+        match (bytes.len(), bytes[0] | 0x20) {
+            (2, b'i') => is(Keyword::In, "IN"),
+            (3, b'f') => is(Keyword::For, "FOR"),
+            (3, b'k') => is(Keyword::Key, "KEY"),
+            (4, b'f') => is(Keyword::From, "FROM"),
+            (4, b'i') => is(Keyword::Into, "INTO"),
+            (4, b'o') => is(Keyword::Only, "ONLY"),
+            (5, b's') => is(Keyword::Share, "SHARE"),
+            (5, b't') => is(Keyword::Query, "TABLE"),
+            (5, b'm') if self.dialect == Dialect::Postgres => is(Keyword::Change, "MERGE"),
+            (5, b'v') => is(Keyword::Value, "VALUE"),
+            (6, b'd') => is(Keyword::Delete, "DELETE"),
+            (6, b'i') if bytes[1] | 0x20 == b'g' => is(Keyword::Modifier, "IGNORE"),
+            (6, b'i') => is(Keyword::Change, "INSERT"),
+            (6, b's') => is(Keyword::Query, "SELECT"),
+            (6, b'u') => is(Keyword::Update, "UPDATE"),
+            (7, b'd') => is(Keyword::Delayed, "DELAYED"),
+            (7, b'r') if self.dialect == Dialect::MySql => is(Keyword::Change, "REPLACE"),
+            (8, b'p') => is(Keyword::Previous, "PREVIOUS"),
+            (9, b'p') => is(Keyword::Procedure, "PROCEDURE"),
+            (12, b'l') => is(Keyword::Modifier, "LOW_PRIORITY"),
+            (13, b'h') => is(Keyword::Modifier, "HIGH_PRIORITY"),
+            (19, b's') => is(Keyword::SqlCalcFoundRows, "SQL_CALC_FOUND_ROWS"),
+            _ => Keyword::Other,
+        }
+    }
+}
+
+fn forbidden(why: impl Into<String>) -> DbError {
+    DbError::new(Kind::Forbidden, why)
+}

@@ -1,0 +1,241 @@
+//! Statements that pass and statements that do not, a table for each dialect, and what holds for any text.
+
+mod mysql;
+mod postgres;
+mod sqlite;
+
+use proptest::prelude::*;
+
+use super::*;
+use Access::{ReadOnly, ReadWrite};
+
+/// How a statement is refused that is sent with as many parameters as it has; none if it passes.
+fn refusal(dialect: Dialect, sql: &str, access: Access) -> Option<Kind> {
+    let mut kinds =
+        (0..10).map(|count| check(dialect, sql, &vec![Value::Null; count], access).err().map(|error| error.kind));
+    kinds.find(|kind| *kind != Some(Kind::Other)).unwrap_or(Some(Kind::Other))
+}
+
+/// Tells which statements are not refused as they should be.
+fn all_are(dialect: Dialect, access: Access, wanted: Option<Kind>, statements: &[&str]) {
+    let wrong = statements.iter().filter(|sql| refusal(dialect, sql, access) != wanted);
+    let wrong: Vec<String> = wrong.map(|sql| format!("{:?} {sql}", refusal(dialect, sql, access))).collect();
+    assert!(wrong.is_empty(), "{access:?}, not {wanted:?}:\n{}", wrong.join("\n"));
+}
+
+/// What every dialect refuses through either handle.
+const ALWAYS_FORBIDDEN: &[&str] = &[
+    "",
+    " ; ",
+    ";",
+    "-- nothing",
+    "/* nothing */",
+    "COMMIT",
+    "commit work",
+    "END",
+    "ROLLBACK",
+    "ROLLBACK TO carya_0",
+    "SAVEPOINT carya_0",
+    "RELEASE carya_0",
+    "BEGIN",
+    "START TRANSACTION",
+    "/**/COMMIT",
+    "/* SELECT */ COMMIT",
+    "/*/ SELECT 1; */ COMMIT",
+    "-- SELECT\nROLLBACK",
+    "--\r\nCOMMIT",
+    " \t\r\n\u{c}COMMIT",
+    "\u{b}COMMIT",
+    "\u{feff}COMMIT",
+    "\u{a0}SELECT 1",
+    "(COMMIT)",
+    "(((END)))",
+    ";COMMIT",
+    "1",
+    "'SELECT'",
+    "\"SELECT\" 1",
+    "éSELECT 1",
+    "SELECT1",
+    "SELECT 1; SELECT 2",
+    "SELECT 1; COMMIT",
+    "SELECT 1;COMMIT;BEGIN",
+    "SELECT 1;\nCOMMIT -- ;",
+    "SELECT 1 /* ; */ ; COMMIT",
+    "SELECT ';' ; ROLLBACK",
+    "SELECT \"a;\"\";b\" ; ROLLBACK",
+    "SELECT 'it''s;' ; COMMIT",
+    "SELECT 1 -- \n;COMMIT",
+    "INSERT INTO t VALUES ('x'); COMMIT; BEGIN",
+    "SELECT (1",
+    "SELECT 1)",
+    "SELECT (1))",
+    "SELECT )1(",
+    "SELECT 'a",
+    "SELECT 'a''",
+    "SELECT \"a",
+    "SELECT /* a",
+    "SELECT 1 /*/",
+    "SELECT 1\0; COMMIT",
+    "SELECT '\0'",
+    "-- \0\nSELECT 1",
+    "\0COMMIT",
+    "CREATE TABLE t (a int)",
+    "CREATE TEMPORARY TABLE t (a int)",
+    "DROP TABLE t",
+    "ALTER TABLE t ADD a int",
+    "TRUNCATE t",
+    "EXPLAIN SELECT 1",
+    "EXPLAIN ANALYZE DELETE FROM t",
+    "SET a = 1",
+    "SHOW TABLES",
+    "ANALYZE",
+    "PRAGMA query_only = 0",
+    "ATTACH '/etc/passwd' AS x",
+    "DETACH DATABASE main",
+    "VACUUM INTO '/tmp/x'",
+    "REINDEX",
+    "PREPARE a AS SELECT 1",
+    "EXECUTE a",
+    "CALL a()",
+    "GRANT ALL ON t TO PUBLIC",
+];
+
+#[test]
+fn what_no_dialect_takes() {
+    for dialect in [Dialect::Sqlite, Dialect::Postgres, Dialect::MySql] {
+        for access in [ReadOnly, ReadWrite] {
+            all_are(dialect, access, Some(Kind::Forbidden), ALWAYS_FORBIDDEN);
+        }
+    }
+}
+
+#[test]
+fn sizes_are_limited() {
+    let kind =
+        |sql: &str, params: &[Value]| check(Dialect::Sqlite, sql, params, ReadOnly).map_err(|error| error.kind).err();
+    assert_eq!(kind(&format!("SELECT '{}'", "x".repeat(MAX_SQL_BYTES)), &[]), Some(Kind::Limit));
+    assert_eq!(kind("SELECT ?", &vec![Value::Null; MAX_PARAMS + 1]), Some(Kind::Limit));
+    assert_eq!(kind("SELECT ?", &[Value::Bytes(vec![0; MAX_PARAM_BYTES + 1])]), Some(Kind::Limit));
+    assert_eq!(kind("SELECT ?", &[Value::Bytes(vec![0; MAX_PARAM_BYTES])]), None);
+}
+
+/// Checks which parameters a statement has, and that it is taken with so many only.
+fn parameters_are(dialect: Dialect, sql: &str, wanted: &[usize]) {
+    let highest = wanted.iter().copied().max().unwrap_or(0);
+    let given = vec![Value::Null; highest + 1];
+    let checked = check(dialect, sql, &given[1..], ReadOnly).map_err(|error| error.message);
+    let numbers = checked.map(|checked| checked.placeholders.iter().map(|one| one.number).collect());
+    assert_eq!(numbers, Ok(wanted.to_vec()), "{dialect:?} {sql}");
+    assert_eq!(
+        check(dialect, sql, &given, ReadOnly).map_err(|error| error.kind),
+        Err(Kind::Other),
+        "{dialect:?} {sql}"
+    );
+}
+
+#[test]
+fn parameters_are_counted() {
+    let table: &[(&str, &[usize])] = &[
+        ("SELECT 1", &[]),
+        ("SELECT ?, ?", &[1, 2]),
+        ("SELECT ?2, ?1", &[2, 1]),
+        ("SELECT ?3, ?", &[3, 4]),
+        ("SELECT ?1, ?1", &[1, 1]),
+        ("SELECT $2, a$1", &[2]),
+        ("SELECT '?', \"?\" -- ?\n /* ? */", &[]),
+        ("SELECT a->>'?', ?", &[1]),
+        ("SELECT (?)+?", &[1, 2]),
+    ];
+    for (sql, wanted) in table {
+        for dialect in [Dialect::Sqlite, Dialect::Postgres, Dialect::MySql] {
+            parameters_are(dialect, sql, wanted);
+        }
+    }
+    parameters_are(Dialect::Sqlite, "SELECT [?], `?`", &[]);
+    parameters_are(Dialect::MySql, "SELECT `?` # ?\n", &[]);
+    parameters_are(Dialect::Postgres, "SELECT $$?$$, $a$?$a$, E'\\'?', U&'?', /* /* ? */ ? */ ?::int", &[1]);
+}
+
+/// Pieces that mean something to a lexer.
+fn soup() -> impl Strategy<Value = String> {
+    let pieces = prop::sample::select(vec![
+        "SELECT",
+        "INSERT",
+        " INTO ",
+        "WITH",
+        "UPDATE",
+        "'",
+        "''",
+        "\"",
+        "`",
+        "[",
+        "]",
+        "(",
+        ")",
+        ";",
+        "--",
+        "-- ",
+        "#",
+        "/*",
+        "*/",
+        "/*!",
+        "\\",
+        "$",
+        "$$",
+        "$a$",
+        "$1",
+        "?",
+        "?2",
+        "E'",
+        "U&\"",
+        "e",
+        "1",
+        "0x",
+        "1e",
+        ".",
+        "é",
+        "\u{212a}",
+        "\n",
+        "\r",
+        " ",
+        ",",
+        "carya_outbox",
+        "pg_sleep",
+        "sleep",
+        "last_insert_id",
+        "information_schema",
+        "x",
+        "@",
+        ":=",
+        "\0",
+    ]);
+    prop::collection::vec(pieces, 0..24).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_taken_or_refused(sql in prop_oneof![any::<String>(), soup(), soup().prop_map(|end| format!("SELECT {end}"))]) {
+        for dialect in [Dialect::Sqlite, Dialect::Postgres, Dialect::MySql] {
+            for count in 0..3 {
+                let Ok(checked) = check(dialect, &sql, &vec![Value::Null; count], ReadWrite) else { continue };
+                let mut end = 0;
+                for placeholder in &checked.placeholders {
+                    prop_assert!(placeholder.range.start >= end);
+                    prop_assert!(sql[placeholder.range.clone()].starts_with(['?', '$']));
+                    end = placeholder.range.end;
+                }
+                // What passes is closed: nothing of it swallows a second statement.
+                let two = format!("{sql}\n;COMMIT");
+                let refused = check(dialect, &two, &vec![Value::Null; count], ReadWrite).map_err(|error| error.kind);
+                prop_assert_eq!(refused, Err(Kind::Forbidden), "{:?} {}", dialect, two);
+            }
+        }
+    }
+
+    #[test]
+    fn texts_hide_everything(text in "[^'\\\\\0]{0,40}") {
+        for dialect in [Dialect::Sqlite, Dialect::Postgres, Dialect::MySql] {
+            prop_assert_eq!(refusal(dialect, &format!("SELECT '{text}'"), ReadOnly), None, "{:?}", dialect);
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! The names that guests may not use, each group with its reason. Knows names only, not where they stand.
+//!
+//! The engine's own barrier (logins that may do little, read-only transactions) stands behind most of these. For what
+//! no login can be denied, as MariaDB's built-in functions, this list is the only barrier.
+
+use super::Dialect;
+
+/// Where a name is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Wherever it is a name.
+    Anywhere,
+    /// Where it is called: before a parenthesis.
+    Called,
+    /// Where it is called with an argument.
+    CalledWithArgument,
+    /// Where it is a schema: before a dot.
+    Schema,
+}
+
+/// Names with the same reason. One that ends in `*` stands for all that begin so.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// Where they are refused.
+    pub(super) place: Place,
+    /// What they do that guests may not, after "it".
+    pub(super) why: &'static str,
+    names: &'static [&'static str],
+}
+
+use Place::{Anywhere, Called, CalledWithArgument, Schema};
+
+#[rustfmt::skip]
+const POSTGRES: &[Group] = &[
+    Group { place: Anywhere, why: "is the host's own", names: &["carya_*", "_sqlx_*"] },
+    Group {
+        place: Anywhere,
+        why: "shows other sessions",
+        names: &[
+            "pg_stat_*", "pg_statio_*", "pg_locks", "pg_cursors", "pg_prepared_statements", "pg_prepared_xacts",
+            "pg_replication_*", "pg_backend_memory_contexts", "pg_shmem_allocations",
+        ],
+    },
+    Group {
+        place: Anywhere,
+        why: "shows or changes settings",
+        names: &[
+            "pg_settings", "pg_file_settings", "pg_hba_file_rules", "pg_ident_file_mappings", "pg_db_role_setting",
+            "pg_config",
+        ],
+    },
+    Group {
+        place: Anywhere,
+        why: "holds secrets",
+        names: &[
+            "pg_authid", "pg_shadow", "pg_user_mapping", "pg_user_mappings", "_pg_user_mappings",
+            "user_mapping_options", "pg_foreign_server", "foreign_server_options", "_pg_foreign_servers",
+            "pg_subscription",
+        ],
+    },
+    Group {
+        place: Anywhere,
+        why: "holds rows of any table, also the host's",
+        names: &["pg_statistic*", "pg_stats", "pg_stats_ext", "pg_stats_ext_exprs", "pg_toast*", "pg_largeobject*"],
+    },
+    Group {
+        place: Called,
+        why: "reaches large objects, which outlive statements and read and write files",
+        names: &["lo_*", "loread", "lowrite"],
+    },
+    Group {
+        place: Called,
+        why: "runs SQL that is given as text, which nobody has looked at",
+        names: &[
+            "query_to_xml", "query_to_xmlschema", "query_to_xml_and_xmlschema", "table_to_xml", "table_to_xmlschema",
+            "table_to_xml_and_xmlschema", "schema_to_xml", "schema_to_xmlschema", "schema_to_xml_and_xmlschema",
+            "database_to_xml", "database_to_xmlschema", "database_to_xml_and_xmlschema", "cursor_to_xml",
+            "cursor_to_xmlschema", "cursor_to_xml_and_xmlschema", "ts_stat", "ts_rewrite", "crosstab*", "connectby", "xpath_table",
+        ],
+    },
+    Group { place: Called, why: "reaches other databases", names: &["dblink*", "postgres_fdw_*"] },
+    Group {
+        place: Called,
+        why: "shows or changes what lives as long as the connection",
+        names: &["set_config", "current_setting", "setseed", "set_limit"],
+    },
+    Group {
+        place: Called,
+        why: "tells what an earlier request got, or survives a rollback; use RETURNING",
+        names: &["currval", "lastval", "setval"],
+    },
+    Group { place: Called, why: "uses up a transaction's number in a query", names: &["txid_current"] },
+    Group {
+        place: Called,
+        why: "belongs to the server's maintenance",
+        names: &[
+            "binary_upgrade_*", "brin_desummarize_*", "brin_summarize_*", "gin_clean_*", "get_raw_page",
+            "heap_page_items", "bt_*", "verify_heapam", "currtid2", "autoprewarm_*", "pgrowlocks",
+        ],
+    },
+    Group {
+        place: Called,
+        why: "changes tables",
+        names: &["addgeometrycolumn", "dropgeometry*", "updategeometrysrid", "populate_geometry_columns"],
+    },
+    Group {
+        place: Called,
+        why: "is not among the functions of PostgreSQL's own that guests may call",
+        names: &["pg_*"],
+    },
+];
+
+/// What may be called of PostgreSQL's own `pg_..` functions. The others sleep, signal, lock, notify, read files, steer
+/// replication, show other sessions; each version brings new ones.
+#[rustfmt::skip]
+const POSTGRES_CALLS: &[&str] = &[
+    "pg_backend_pid", "pg_char_to_encoding", "pg_client_encoding", "pg_collation_for", "pg_column_compression",
+    "pg_column_size", "pg_current_snapshot", "pg_current_xact_id_if_assigned", "pg_database_size",
+    "pg_describe_object", "pg_encoding_to_char", "pg_function_is_visible", "pg_get_constraintdef", "pg_get_expr",
+    "pg_get_function_arguments", "pg_get_function_identity_arguments", "pg_get_function_result", "pg_get_indexdef",
+    "pg_get_keywords", "pg_get_partkeydef", "pg_get_serial_sequence", "pg_get_triggerdef", "pg_get_userbyid",
+    "pg_get_viewdef", "pg_has_role", "pg_indexes_size", "pg_input_is_valid", "pg_is_in_recovery", "pg_lsn",
+    "pg_partition_ancestors", "pg_partition_root", "pg_partition_tree", "pg_relation_size", "pg_size_bytes",
+    "pg_size_pretty", "pg_snapshot_xip", "pg_snapshot_xmax", "pg_snapshot_xmin", "pg_table_is_visible",
+    "pg_table_size", "pg_total_relation_size", "pg_trigger_depth", "pg_type_is_visible", "pg_typeof",
+    "pg_visible_in_snapshot", "pg_wal_lsn_diff",
+];
+
+#[rustfmt::skip]
+const MYSQL: &[Group] = &[
+    Group { place: Anywhere, why: "is the host's own", names: &["carya_*", "_sqlx_*"] },
+    Group {
+        place: Schema,
+        why: "is the server's own",
+        names: &["mysql", "performance_schema", "sys"],
+    },
+    Group {
+        place: Called,
+        why: "takes or shows locks, which outlive the transaction",
+        names: &[
+            "get_lock", "release_lock", "release_all_locks", "is_free_lock", "is_used_lock",
+            "service_get_read_locks", "service_get_write_locks", "service_release_locks", "version_tokens_*",
+        ],
+    },
+    Group {
+        place: Called,
+        why: "waits",
+        names: &[
+            "sleep", "benchmark", "master_pos_wait", "source_pos_wait", "master_gtid_wait",
+            "wait_for_executed_gtid_set", "wait_until_sql_thread_after_gtids", "wsrep_sync_wait_*",
+        ],
+    },
+    Group { place: Called, why: "reaches files and programs", names: &["load_file", "sys_exec", "sys_eval", "sys_get", "sys_set"] },
+    Group {
+        place: Called,
+        why: "steers the server",
+        names: &["asynchronous_connection_failover_*", "group_replication_*", "keyring_*", "audit_log_*"],
+    },
+    Group {
+        place: Called,
+        why: "tells what an earlier request did, or survives a rollback",
+        names: &["setval", "lastval", "found_rows"],
+    },
+    Group {
+        place: CalledWithArgument,
+        why: "would set what a later request reads",
+        names: &["last_insert_id"],
+    },
+];
+
+/// The views of `information_schema` that guests may read on MySQL and MariaDB: those that describe tables. The others
+/// show other sessions, settings, and what this connection did before.
+#[rustfmt::skip]
+const MYSQL_VIEWS: &[&str] = &[
+    "character_sets", "check_constraints", "collation_character_set_applicability", "collations", "columns",
+    "key_column_usage", "keywords", "parameters", "partitions", "referential_constraints", "routines", "schemata",
+    "statistics", "table_constraints", "tables", "triggers", "views",
+];
+
+/// Whether a name is this one.
+pub(super) fn is(name: &str, wanted: &str) -> bool {
+    matches(wanted, name)
+}
+
+/// Whether a name is of PostgreSQL's own catalogs.
+pub(super) fn is_catalog(name: &str) -> bool {
+    matches("pg_*", name) || matches("information_schema", name)
+}
+
+/// Whether a view of `information_schema` may be read on MySQL and MariaDB.
+pub(super) fn may_view(name: &str) -> bool {
+    MYSQL_VIEWS.iter().any(|view| matches(view, name))
+}
+
+/// Where and why a name is refused in a dialect. SQLite's authorizer knows names better than a list.
+pub(super) fn find(dialect: Dialect, name: &str) -> Option<&'static Group> {
+    let (filter, groups) = match dialect {
+        Dialect::Sqlite => return None,
+        Dialect::Postgres => (&POSTGRES_FILTER, POSTGRES),
+        Dialect::MySql => (&MYSQL_FILTER, MYSQL),
+    };
+    if !filter.may_know(name.as_bytes()) {
+        return None;
+    }
+    let group = groups.iter().find(|group| group.names.iter().any(|pattern| matches(pattern, name)))?;
+    let allowed = group.place == Called && POSTGRES_CALLS.iter().any(|call| matches(call, name));
+    (!allowed).then_some(group)
+}
+
+/// Whether a name is meant by a pattern. A letter that is not ASCII stands for any letter: servers fold some to others.
+fn matches(pattern: &str, name: &str) -> bool {
+    let (letters, prefix) = match pattern.as_bytes() {
+        [start @ .., b'*'] => (start, true),
+        whole => (whole, false),
+    };
+    match name.as_bytes().get(..letters.len()) {
+        Some(start) if prefix || name.len() == letters.len() => {
+            start.eq_ignore_ascii_case(letters) || !name.is_ascii() && matches_folded(letters, prefix, name)
+        }
+        Some(_) => !name.is_ascii() && matches_folded(letters, prefix, name),
+        None => false,
+    }
+}
+
+#[cold]
+fn matches_folded(letters: &[u8], prefix: bool, name: &str) -> bool {
+    let mut found = name.chars();
+    let same = |wanted: &u8| {
+        found.next().is_some_and(|letter| !letter.is_ascii() || letter.eq_ignore_ascii_case(&char::from(*wanted)))
+    };
+    letters.iter().all(same) && (prefix || found.next().is_none())
+}
+
+/// What tells with one or two looks that a word is none of a dialect's names, as nearly all are.
+struct Filter {
+    /// A bit for each whole name, by its length, two of its letters and its last.
+    wholes: [u64; 64],
+    /// A bit for the first three letters of each that ends in `*`.
+    starts: [u64; 64],
+}
+
+static POSTGRES_FILTER: Filter = Filter::new(POSTGRES);
+static MYSQL_FILTER: Filter = Filter::new(MYSQL);
+
+impl Filter {
+    const fn new(groups: &[Group]) -> Self {
+        let mut filter = Self { wholes: [0; 64], starts: [0; 64] };
+        let mut group = 0;
+        while group < groups.len() {
+            let names = groups[group].names;
+            let mut name = 0;
+            while name < names.len() {
+                let letters = names[name].as_bytes();
+                match letters[letters.len() - 1] {
+                    b'*' => {
+                        let (row, bit) = Self::start(letters);
+                        filter.starts[row] |= bit;
+                    }
+                    _ => {
+                        let (row, bit) = Self::whole(letters);
+                        filter.wholes[row] |= bit;
+                    }
+                }
+                name += 1;
+            }
+            group += 1;
+        }
+        filter
+    }
+
+    const fn whole(letters: &[u8]) -> (usize, u64) {
+        Self::place([letters[0], letters[2], letters[letters.len() - 1], letters.len() as u8])
+    }
+
+    const fn start(letters: &[u8]) -> (usize, u64) {
+        Self::place([letters[0], letters[1], letters[2], 0])
+    }
+
+    /// Upper and lower case have the same five last bits.
+    const fn place(letters: [u8; 4]) -> (usize, u64) {
+        let mixed = (u32::from_le_bytes(letters) & 0x1f1f_1f1f).wrapping_mul(0x9e37_79b1) >> 20;
+        ((mixed >> 6) as usize, 1 << (mixed & 63))
+    }
+
+    fn may_know(&self, letters: &[u8]) -> bool {
+        if letters.len() < 3 {
+            return false;
+        }
+        let ((row, bit), (start, start_bit)) = (Self::whole(letters), Self::start(letters));
+        self.wholes[row] & bit != 0 || self.starts[start] & start_bit != 0 || !letters.is_ascii()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_any_case_and_alphabet() {
+        let found = |dialect, name| find(dialect, name).is_some();
+        for name in ["pg_sleep", "PG_SLEEP", "carya_outbox", "CARYA_", "pg_anything", "lo_import", "pg_stat_x"] {
+            assert!(found(Dialect::Postgres, name), "{name}");
+            assert!(!found(Dialect::Sqlite, name), "{name}");
+        }
+        for name in ["get_lock", "GET_LOC\u{212a}", "slëep", "_SQLX_migrations", "MySQL", "ſleep"] {
+            assert!(found(Dialect::MySql, name), "{name}");
+        }
+        for name in ["", "a", "pg", "carya", "select", "pg_typeof", "PG_Size_Pretty", "lower", "größe", "sleeps", "é"]
+        {
+            assert!(!found(Dialect::Postgres, name) && !found(Dialect::MySql, name), "{name}");
+        }
+        assert!(may_view("Tables") && !may_view("processlist") && !may_view("processlıst"));
+    }
+
+    #[test]
+    fn every_name_passes_the_filter() {
+        for (groups, filter) in [(POSTGRES, &POSTGRES_FILTER), (MYSQL, &MYSQL_FILTER)] {
+            for name in groups.iter().flat_map(|group| group.names) {
+                assert!(filter.may_know(name.to_uppercase().trim_end_matches('*').as_bytes()), "{name}");
+                assert_eq!(name.to_lowercase(), **name);
+            }
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What a login may do in MariaDB or MySQL beyond a guest's work: its grants, each of which must be one that is known
+//! to be needed, and a few questions to the server.
+
+use sqlx::{AssertSqlSafe, Connection, MySqlConnection, Row};
+
+use super::{
+    super::{Cure, Finding, Names, failed, listed},
+    host_database, identifier, pattern,
+};
+use crate::database::error::DbError;
+
+/// What privileges allow, where it is worth a word.
+const POWERS: [(&str, &str); 16] = [
+    ("ALL PRIVILEGES", "everything"),
+    ("FILE", "files of the server to be read and written, where secure_file_priv lets it"),
+    ("SUPER", "settings of the server to be changed and other sessions to be ended"),
+    ("PROCESS", "other sessions' statements to be read"),
+    ("RELOAD", "the whole server to be locked"),
+    ("SHUTDOWN", "the server to be stopped"),
+    ("CREATE USER", "logins to be made and changed"),
+    ("LOCK TABLES", "a commit in passing, and locks that other requests wait for"),
+    ("CREATE TEMPORARY TABLES", "tables that the next request on the connection finds"),
+    ("EXECUTE", "programs that run with their owner's rights, and may commit"),
+    ("CREATE", "a commit in passing, and tables of its own"),
+    ("DROP", "tables to be emptied and dropped, and a commit in passing"),
+    ("ALTER", "tables to be changed, and a commit in passing"),
+    ("TRIGGER", "code of its own to run in other transactions"),
+    ("EVENT", "code of its own to run when no request does"),
+    ("GRANT OPTION", "its rights to be handed on"),
+];
+
+const HARDEN: Cure = Cure::Harden;
+const OTHER_LOGIN: Cure = Cure::Advice("name another login in [database], then carya harden --apply");
+
+/// A question whose answer is a list of names; an empty one is a good one.
+struct Question {
+    what: &'static str,
+    sql: &'static str,
+    allows: &'static str,
+    cure: Cure,
+    /// Asked once, not of every login.
+    of_server: bool,
+}
+
+const QUESTIONS: [Question; 5] = [
+    Question {
+        what: "sees other databases:",
+        sql: "SELECT schema_name FROM information_schema.schemata
+            WHERE schema_name NOT IN (DATABASE(), '{HOST}', 'information_schema', 'performance_schema')",
+        allows: "data there to be used, with rights that everybody has",
+        cure: Cure::Advice("take the rights that all logins have, as on `test`: DELETE FROM mysql.db WHERE user = ''"),
+        of_server: false,
+    },
+    Question {
+        what: "has no limit by max_statement_time",
+        sql: "SELECT '' FROM information_schema.system_variables
+            WHERE variable_name = 'MAX_STATEMENT_TIME' AND @@max_statement_time = 0",
+        allows: "statements without bounds where the host sets none",
+        cure: HARDEN,
+        of_server: false,
+    },
+    Question {
+        what: "tables that are not InnoDB:",
+        sql: "SELECT table_name FROM information_schema.tables
+            WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' AND engine <> 'InnoDB'",
+        allows: "writes that no rollback undoes",
+        cure: Cure::Advice("ALTER TABLE ... ENGINE = InnoDB"),
+        of_server: true,
+    },
+    Question {
+        what: "tables of the host in the application's database:",
+        sql: "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()
+            AND (LEFT(table_name, 6) = 'carya_' OR table_name = '_sqlx_migrations')",
+        allows: "others' actions to be read, forged and lost, and migrations to be forgotten",
+        cure: Cure::Advice("RENAME TABLE them into the database of the same name with _carya behind it"),
+        of_server: true,
+    },
+    Question {
+        what: "local_infile is",
+        sql: "SELECT 'ON' FROM DUAL WHERE @@local_infile",
+        allows: "the server to ask its clients, the host among them, for files",
+        cure: Cure::Advice("set local_infile = 0 in the server's configuration"),
+        of_server: true,
+    },
+];
+
+/// What a login may do beyond its work.
+pub(in crate::database::harden) async fn missing(
+    names: &Names,
+    url: &str,
+    writes: bool,
+) -> Result<Vec<Finding>, DbError> {
+    let failed = |error| failed(&error);
+    let mut connection = MySqlConnection::connect(url).await.map_err(failed)?;
+    let login = &ask(&mut connection, "SELECT CURRENT_USER()").await.map_err(failed)?.join("");
+    let mut grants = ask(&mut connection, "SHOW GRANTS").await.map_err(failed)?;
+    // MariaDB from 10.11; elsewhere it is an error, and there is nothing that everybody has.
+    grants.extend(ask(&mut connection, "SHOW GRANTS FOR PUBLIC").await.unwrap_or_default());
+    let mut findings: Vec<Finding> = grants.iter().flat_map(|grant| beyond(grant, names, writes, login)).collect();
+    for question in QUESTIONS.iter().filter(|question| writes || !question.of_server) {
+        let sql = question.sql.replace("{HOST}", &host_database(names));
+        // MySQL has no table of variables and no such limit for a login.
+        let Ok(found) = ask(&mut connection, &sql).await else { continue };
+        if found.is_empty() {
+            continue;
+        }
+        let who = if question.of_server { String::new() } else { format!("{login} ") };
+        let what = format!("{who}{} {}", question.what, listed(found)).trim_end().to_owned();
+        findings.push(Finding { what, allows: question.allows.to_owned(), cure: question.cure });
+    }
+    connection.close().await.map_err(failed)?;
+    Ok(findings)
+}
+
+/// The first column of a statement's rows, by the text protocol, which every statement may use.
+async fn ask(connection: &mut MySqlConnection, sql: &str) -> Result<Vec<String>, sqlx::Error> {
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(connection).await?;
+    // Some servers give names as bytes.
+    let text = |row: &sqlx::mysql::MySqlRow| {
+        row.try_get_unchecked::<Vec<u8>, _>(0).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    };
+    rows.iter().map(text).collect()
+}
+
+/// What a grant gives beyond a guest's work.
+fn beyond(grant: &str, names: &Names, writes: bool, login: &str) -> Vec<Finding> {
+    let finding = |what: String, allows: &str, cure| Finding { what, allows: allows.to_owned(), cure };
+    let Some((privileges, object, with_grant)) = parts(grant) else {
+        // A role, or something that this knows nothing of.
+        return vec![finding(
+            format!("{login} has: {}", grant.split(" IDENTIFIED").next().unwrap_or(grant)),
+            "whatever comes with it",
+            OTHER_LOGIN,
+        )];
+    };
+    let application = [pattern(&names.database), identifier(&names.database)].map(|name| format!("{name}."));
+    let outbox = format!("{}.{}", identifier(&host_database(names)), identifier(super::OUTBOX));
+    // A bare `_` in a grant on a whole database is a wildcard; in one on a table it is a letter.
+    let inside = object == format!("{}*", application[0])
+        || application.iter().any(|name| object.starts_with(name.as_str())) && !object.ends_with(".*");
+    let needed = |privilege: &str| match privilege.split(" (").next().unwrap_or_default() {
+        "USAGE" => true,
+        "SELECT" => inside,
+        "INSERT" if writes && object == outbox => true,
+        "INSERT" | "UPDATE" | "DELETE" => writes && inside,
+        _ => false,
+    };
+    let extra = privileges.into_iter().chain(with_grant.then(|| "GRANT OPTION".to_owned()));
+    let everywhere = object.starts_with("*.") || object.contains("@");
+    let found = |privilege: String| {
+        let known = POWERS.iter().find(|(name, _)| *name == privilege);
+        let allows = known.map_or("more than guests need", |(_, allows)| allows);
+        finding(format!("{login} has {privilege} on {object}"), allows, if everywhere { OTHER_LOGIN } else { HARDEN })
+    };
+    extra.filter(|privilege| !needed(privilege)).map(found).collect()
+}
+
+/// Privileges, what they are on, and whether they may be handed on, of ``GRANT a, b (c, d) ON `x`.* TO ...``.
+fn parts(grant: &str) -> Option<(Vec<String>, String, bool)> {
+    let rest = grant.strip_prefix("GRANT ")?;
+    let (privileges, rest) = rest.split_once(" ON ")?;
+    let (object, to) = rest.split_once(" TO ")?;
+    let mut depth = 0_usize;
+    let split = |letter: char| {
+        match letter {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        letter == ',' && depth == 0
+    };
+    let privileges = privileges.split(split).map(|privilege| privilege.trim().to_owned()).collect();
+    Some((privileges, object.to_owned(), to.contains("GRANT OPTION")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{config::Dialect, database::harden::Login};
+
+    #[test]
+    fn grants_beyond_a_guests_work() {
+        let names = Names {
+            dialect: Dialect::MySql,
+            database: "my_app".to_owned(),
+            reader: None,
+            writer: Login { name: "w".to_owned(), password: None },
+            statement_timeout: Duration::from_secs(1),
+            idle_timeout: Duration::from_secs(1),
+        };
+        for (grant, reader, writer) in [
+            ("GRANT USAGE ON *.* TO `w`@`%` IDENTIFIED BY PASSWORD '*1' WITH MAX_STATEMENT_TIME 2.000000", 0, 0),
+            (r"GRANT SELECT ON `my\_app`.* TO `w`@`%`", 0, 0),
+            (r"GRANT SELECT, INSERT, UPDATE, DELETE ON `my\_app`.* TO `w`@`%`", 3, 0),
+            ("GRANT SELECT ON `my_app`.* TO `w`@`%`", 1, 1),
+            ("GRANT SELECT (a, b), INSERT (a) ON `my_app`.`t` TO `w`@`%`", 1, 0),
+            (r"GRANT SELECT ON `my\_app`.* TO `w`@`%` WITH GRANT OPTION", 1, 1),
+            ("GRANT INSERT ON `my_app_carya`.`carya_outbox` TO `w`@`%`", 1, 0),
+            ("GRANT SELECT ON `my_app_carya`.`carya_outbox` TO `w`@`%`", 1, 1),
+            ("GRANT FILE, PROCESS ON *.* TO `w`@`%`", 2, 2),
+            ("GRANT ALL PRIVILEGES ON *.* TO `root`@`%` WITH GRANT OPTION", 2, 2),
+            ("GRANT PROXY ON ''@'%' TO 'root'@'localhost' WITH GRANT OPTION", 2, 2),
+            ("GRANT `dba` TO `w`@`%`", 1, 1),
+            ("GRANT EXECUTE ON FUNCTION `my_app`.`f` TO `w`@`%`", 1, 1),
+        ] {
+            let count = |writes| beyond(grant, &names, writes, "w").len();
+            assert_eq!((count(false), count(true)), (reader, writer), "{grant}");
+        }
+    }
+}

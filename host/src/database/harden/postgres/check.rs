@@ -1,0 +1,306 @@
+//! What a login may do in PostgreSQL beyond a guest's work, asked through that login: a table of questions to the
+//! catalog, each with what its answer would allow. Changes nothing and knows nothing of how the script is written, but
+//! shares its rule for functions and views.
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use super::{
+    super::{Cure, Finding, failed, listed},
+    FORBIDDEN_FUNCTIONS, FORBIDDEN_VIEWS, HOST_TABLES,
+};
+use crate::database::error::DbError;
+
+/// Whom a question is asked about.
+#[derive(Clone, Copy, PartialEq)]
+enum About {
+    Both,
+    Reader,
+    Writer,
+    /// The server, once for all.
+    Server,
+}
+
+/// A question to the catalog. The answer is a list of names; an empty one is a good one.
+struct Question {
+    about: About,
+    /// What it is that the names have in common.
+    what: &'static str,
+    sql: &'static str,
+    allows: &'static str,
+    cure: Cure,
+}
+
+const OTHER_LOGIN: Cure = Cure::Advice("name another login in [database], then carya harden --apply");
+const SUPERUSER: Cure = Cure::Advice("carya harden --apply, with a superuser's admin_url");
+const POSTGRESQL_CONF: Cure = Cure::Advice("set it in postgresql.conf");
+const OWNER: Cure = Cure::Advice("REVOKE it from PUBLIC and from the login, unless guests are meant to have it");
+
+/// Relations of people, and the server's own.
+const TABLES: &str = "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')";
+
+const QUESTIONS: [Question; 21] = [
+    Question {
+        about: About::Both,
+        what: "has attributes",
+        sql: "SELECT f.word FROM pg_catalog.pg_roles r CROSS JOIN LATERAL (VALUES ('SUPERUSER', r.rolsuper),
+                ('CREATEDB', r.rolcreatedb), ('CREATEROLE', r.rolcreaterole), ('REPLICATION', r.rolreplication),
+                ('BYPASSRLS', r.rolbypassrls)) AS f(word, has) WHERE r.rolname = current_user AND f.has",
+        allows: "to get round every other limit",
+        cure: OTHER_LOGIN,
+    },
+    Question {
+        about: About::Both,
+        what: "is a member of",
+        sql: "SELECT rolname FROM pg_catalog.pg_roles
+            WHERE rolname <> current_user AND pg_has_role(current_user, oid, 'MEMBER')",
+        allows: "SET ROLE and all that these may do; with pg_read_server_files, pg_write_server_files and \
+                 pg_execute_server_program files and programs of the server, with pg_write_all_data every table",
+        cure: OTHER_LOGIN,
+    },
+    Question {
+        about: About::Both,
+        what: "owns",
+        sql: "SELECT CASE WHEN dbid IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
+                THEN pg_describe_object(classid, objid, objsubid) ELSE 'things in another database' END
+            FROM pg_catalog.pg_shdepend WHERE refclassid = 'pg_catalog.pg_authid'::regclass AND deptype = 'o'
+              AND refobjid = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user)",
+        allows: "to change and drop them, and to grant rights on them",
+        cure: OTHER_LOGIN,
+    },
+    Question {
+        about: About::Both,
+        what: "may on the database",
+        sql: "SELECT word FROM (VALUES ('CREATE'), ('TEMPORARY')) AS f(word)
+            WHERE has_database_privilege(current_database(), word)",
+        allows: "temporary tables that the next request on the connection finds, and schemas for code of its own",
+        cure: Cure::Harden,
+    },
+    Question {
+        about: About::Both,
+        what: "may CREATE in the schemas",
+        sql: "SELECT nspname FROM pg_catalog.pg_namespace WHERE has_schema_privilege(oid, 'CREATE')",
+        allows: "SELECT INTO, and tables and functions that others take for their own",
+        cure: Cure::Harden,
+    },
+    Question {
+        about: About::Reader,
+        what: "may write to",
+        sql: "SELECT c.oid::regclass::text FROM {TABLES} AND (has_any_column_privilege(c.oid, 'INSERT, UPDATE')
+                OR has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE'))",
+        allows: "writes from a reading handle once the transaction is not READ ONLY",
+        cure: Cure::Harden,
+    },
+    Question {
+        about: About::Writer,
+        what: "may write to the server's tables",
+        sql: "SELECT c.oid::regclass::text FROM {TABLES} AND n.nspname IN ('pg_catalog', 'information_schema')
+              AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE')",
+        allows: "settings to be changed by UPDATE, for this and later requests",
+        cure: SUPERUSER,
+    },
+    Question {
+        about: About::Both,
+        what: "may TRUNCATE, REFERENCE or TRIGGER on",
+        sql: "SELECT c.oid::regclass::text FROM {TABLES} AND (has_table_privilege(c.oid, 'TRUNCATE, REFERENCES, TRIGGER')
+                OR has_any_column_privilege(c.oid, 'REFERENCES'))",
+        allows: "tables to be emptied and locked, or code of its own to run in other transactions",
+        cure: Cure::Harden,
+    },
+    Question {
+        about: About::Both,
+        what: "may use the host's tables",
+        sql: "SELECT c.oid::regclass::text FROM {TABLES} AND {HOST_TABLES}
+              AND (has_any_column_privilege(c.oid, 'SELECT, UPDATE, REFERENCES')
+                OR has_table_privilege(c.oid, 'DELETE, TRUNCATE, TRIGGER')
+                OR has_any_column_privilege(c.oid, 'INSERT') AND NOT (n.nspname = 'carya' AND c.relname = 'carya_outbox'))",
+        allows: "others' actions to be read, forged and lost, and migrations to be forgotten",
+        cure: Cure::Harden,
+    },
+    Question {
+        about: About::Reader,
+        what: "may write to the outbox",
+        sql: "SELECT c.oid::regclass::text FROM {TABLES} AND {HOST_TABLES} AND has_any_column_privilege(c.oid, 'INSERT')",
+        allows: "actions to be forged",
+        cure: Cure::Harden,
+    },
+    Question {
+        about: About::Both,
+        what: "may set sequences",
+        sql: "SELECT oid::regclass::text FROM pg_catalog.pg_class
+            WHERE CASE relkind WHEN 'S' THEN has_sequence_privilege(oid, 'UPDATE') END",
+        allows: "numbers to be given twice, which no rollback undoes",
+        cure: Cure::Harden,
+    },
+    Question {
+        about: About::Reader,
+        what: "may draw from sequences",
+        sql: "SELECT oid::regclass::text FROM pg_catalog.pg_class
+            WHERE CASE relkind WHEN 'S' THEN has_sequence_privilege(oid, 'USAGE') END",
+        allows: "a write that no rollback undoes",
+        cure: Cure::Harden,
+    },
+    Question {
+        about: About::Both,
+        what: "may look at",
+        sql: "SELECT c.oid::regclass::text FROM pg_catalog.pg_class c
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE {FORBIDDEN_VIEWS} AND has_table_privilege(c.oid, 'SELECT')",
+        allows: "other requests' statements to be read, with the values in them",
+        cure: SUPERUSER,
+    },
+    Question {
+        about: About::Both,
+        what: "may use the languages",
+        sql: "SELECT lanname FROM pg_catalog.pg_language WHERE lanpltrusted AND has_language_privilege(oid, 'USAGE')",
+        allows: "DO: loops, SET and COMMIT in the database, and functions where there is a schema for them",
+        cure: SUPERUSER,
+    },
+    Question {
+        about: About::Both,
+        what: "may call functions that run as their owner",
+        sql: "SELECT p.oid::regprocedure::text FROM pg_catalog.pg_proc p
+            JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+            WHERE p.prosecdef AND n.nspname <> 'pg_catalog' AND p.prorettype <> 'trigger'::regtype
+              AND p.prorettype <> 'event_trigger'::regtype AND has_function_privilege(p.oid, 'EXECUTE')
+              AND has_schema_privilege(n.oid, 'USAGE')",
+        allows: "whatever these do with their owner's rights",
+        cure: OWNER,
+    },
+    Question {
+        about: About::Both,
+        what: "may call functions in languages that are not trusted",
+        sql: "SELECT p.oid::regprocedure::text FROM pg_catalog.pg_proc p
+            JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+            JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+            WHERE NOT l.lanpltrusted AND l.lanname NOT IN ('internal', 'c') AND has_function_privilege(p.oid, 'EXECUTE')
+              AND has_schema_privilege(n.oid, 'USAGE')",
+        allows: "whatever these do on the server's machine, files and programs included",
+        cure: OWNER,
+    },
+    Question {
+        about: About::Both,
+        what: "may reach other servers by",
+        sql: "SELECT fdwname::text FROM pg_catalog.pg_foreign_data_wrapper
+                WHERE has_foreign_data_wrapper_privilege(oid, 'USAGE')
+            UNION ALL SELECT srvname FROM pg_catalog.pg_foreign_server WHERE has_server_privilege(oid, 'USAGE')
+            UNION ALL SELECT oid::regclass::text FROM pg_catalog.pg_class
+                WHERE relkind = 'f' AND has_any_column_privilege(oid, 'SELECT, INSERT, UPDATE')",
+        allows: "work outside of the host's transaction",
+        cure: OWNER,
+    },
+    Question {
+        about: About::Both,
+        what: "has no limit by",
+        sql: "SELECT name FROM (VALUES ('statement_timeout', '0'), ('lock_timeout', '0'),
+                ('idle_in_transaction_session_timeout', '0'), ('temp_file_limit', '-1')) AS f(name, none)
+            WHERE current_setting(name) = none",
+        allows: "statements, locks and files on the server without bounds where the host sets none",
+        cure: Cure::Advice("carya harden --apply; for temp_file_limit with a superuser's admin_url"),
+    },
+    Question {
+        about: About::Reader,
+        what: "is not set to",
+        sql: "SELECT 'default_transaction_read_only' WHERE current_setting('default_transaction_read_only') <> 'on'",
+        allows: "a transaction that forgot to say READ ONLY to write, as far as rights go",
+        cure: Cure::Harden,
+    },
+    Question {
+        about: About::Server,
+        what: "max_prepared_transactions is",
+        sql: "SELECT current_setting('max_prepared_transactions') WHERE current_setting('max_prepared_transactions') <> '0'",
+        allows: "PREPARE TRANSACTION: a transaction and its locks that stay when their connection is gone",
+        cure: POSTGRESQL_CONF,
+    },
+    Question {
+        about: About::Server,
+        what: "client_connection_check_interval is",
+        sql: "SELECT '0, better is 1s' WHERE current_setting('client_connection_check_interval', true) = '0'",
+        allows: "a statement to go on when the host has closed its connection",
+        cure: POSTGRESQL_CONF,
+    },
+];
+
+/// What forbidden functions are good for, by how their names begin. The first that fits counts, the last fits all.
+const POWERS: [(&str, &[&str], &str); 11] = [
+    ("locks", &["pg_advisory", "pg_try_advisory"], "locks that other requests wait for and no rollback undoes"),
+    ("sleeps", &["pg_sleep"], "a connection to be held without work"),
+    ("settings", &["set_config", "setseed"], "READ ONLY, limits and search_path to be changed for later requests too"),
+    ("large objects", &["lo"], "data of its own where no table's rights reach"),
+    ("other sessions", &["pg_terminate_", "pg_cancel_"], "other requests to be ended"),
+    ("messages", &["pg_notify", "pg_logical_emit"], "messages to other sessions"),
+    (
+        "SQL in strings",
+        &["query_to_", "cursor_to_", "table_to_", "schema_to_", "database_to_", "ts_stat", "ts_rewrite"],
+        "statements that the gate has not seen",
+    ),
+    ("other servers", &["dblink", "postgres_fdw"], "work outside of the host's transaction"),
+    ("statistics", &["pg_stat_", "pg_lock_", "pg_show_", "pg_prepared_", "pg_cursor"], "a look at others' statements"),
+    ("sequences", &["setval", "currval", "lastval"], "what an earlier request left, or numbers given twice"),
+    ("other functions with effects", &[""], "effects that no rollback undoes"),
+];
+
+/// What a login may do beyond its work.
+pub(in crate::database::harden) async fn missing(url: &str, writes: bool) -> Result<Vec<Finding>, DbError> {
+    let failed = |error| failed(&error);
+    let mut connection = PgConnection::connect(url).await.map_err(failed)?;
+    let login: String =
+        sqlx::query_scalar("SELECT current_user::text").fetch_one(&mut connection).await.map_err(failed)?;
+    let mut findings = Vec::new();
+    for question in QUESTIONS.iter().filter(|question| question.about.fits(writes)) {
+        let names = ask(&mut connection, question.sql).await.map_err(failed)?;
+        if names.is_empty() {
+            continue;
+        }
+        // A superuser may do all there is; a list of it would tell nothing more.
+        let all = names.iter().any(|name| name == "SUPERUSER");
+        let who = if question.about == About::Server { String::new() } else { format!("{login} ") };
+        findings.push(Finding {
+            what: format!("{who}{} {}", question.what, listed(names)),
+            allows: question.allows.to_owned(),
+            cure: question.cure,
+        });
+        if all {
+            return Ok(findings);
+        }
+    }
+    let functions = "SELECT DISTINCT p.proname::text FROM pg_catalog.pg_proc p
+        JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+        WHERE ({FORBIDDEN_FUNCTIONS}) AND has_function_privilege(p.oid, 'EXECUTE')
+          AND has_schema_privilege(n.oid, 'USAGE') ORDER BY 1";
+    let mut functions = ask(&mut connection, functions).await.map_err(failed)?;
+    for (power, beginnings, allows) in POWERS {
+        let fits = |name: &mut String| beginnings.iter().any(|beginning| name.starts_with(beginning));
+        let names: Vec<String> = functions.extract_if(.., fits).collect();
+        if !names.is_empty() {
+            findings.push(Finding {
+                what: format!("{login} may call functions ({power}): {}", listed(names)),
+                allows: allows.to_owned(),
+                cure: SUPERUSER,
+            });
+        }
+    }
+    connection.close().await.map_err(failed)?;
+    Ok(findings)
+}
+
+impl About {
+    fn fits(self, writes: bool) -> bool {
+        match self {
+            About::Both => true,
+            About::Reader => !writes,
+            About::Writer | About::Server => writes,
+        }
+    }
+}
+
+async fn ask(connection: &mut PgConnection, sql: &str) -> Result<Vec<String>, sqlx::Error> {
+    let sql = sql
+        .replace("{TABLES}", TABLES)
+        .replace("{HOST_TABLES}", HOST_TABLES)
+        .replace("{FORBIDDEN_VIEWS}", FORBIDDEN_VIEWS)
+        .replace("{FORBIDDEN_FUNCTIONS}", FORBIDDEN_FUNCTIONS);
+    sqlx::query_scalar(AssertSqlSafe(format!("SELECT name::text FROM ({sql}) AS found(name)")))
+        .fetch_all(connection)
+        .await
+}

@@ -1,0 +1,175 @@
+//! MySQL's and MariaDB's side of [`server`](super::server): what is said to begin and end a transaction, and how a
+//! statement runs.
+
+mod error;
+mod statement;
+mod temporal;
+mod values;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::StreamExt;
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection as _, Either, Executor, MySqlConnection, Row, SqlSafeStr, Statement as _,
+    mysql::{MySqlConnectOptions, MySqlRow},
+};
+
+use self::error::failed;
+use super::{
+    Access, Position, Terms,
+    error::{DbError, Kind},
+    guard::Placeholder,
+    server::{End, Times},
+    sink::Run,
+    value::Value,
+};
+
+/// Standard quoting and concatenation, so that SQL means the same as on the other engines and the gate reads it as the
+/// server does; and no value that is cut short or made up.
+const SQL_MODE: &str = "PIPES_AS_CONCAT,ANSI_QUOTES,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,\
+    ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION";
+
+/// How long ago something must have been written before a replica that tells no position is trusted to have it.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// A connection, and which of the two products is at its other end.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(in crate::database) connection: MySqlConnection,
+    is_mariadb: bool,
+}
+
+/// The options of all connections: those of the URL, and what the host sets itself left out.
+pub(super) fn options(options: MySqlConnectOptions) -> MySqlConnectOptions {
+    options
+        .charset("utf8mb4")
+        .pipes_as_concat(false)
+        .no_engine_substitution(false)
+        .statement_cache_capacity(100)
+        // It would show guests' values in the log; see `echo`.
+        .disable_statement_logging()
+}
+
+impl Session {
+    pub(super) async fn connect(options: &MySqlConnectOptions, times: Times) -> Result<Self, DbError> {
+        let connection = MySqlConnection::connect_with(options).await.map_err(failed)?;
+        let mut session = Self { connection, is_mariadb: false };
+        let version = session.say("SELECT VERSION()".to_owned()).await?;
+        session.is_mariadb = version.into_iter().flatten().any(|version| version.contains("MariaDB"));
+        let (statement, lock) = (times.statement, times.lock.as_secs().max(1));
+        let timeout = match session.is_mariadb {
+            true => format!("max_statement_time = {}", statement.as_secs_f64()),
+            false => format!("max_execution_time = {}", statement.as_millis().max(1)),
+        };
+        let sql = format!(
+            "SET SESSION sql_mode = '{SQL_MODE}', time_zone = '+00:00', {timeout}, \
+            innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}"
+        );
+        session.say(sql).await?;
+        Ok(session)
+    }
+
+    /// Begins. These servers give a transaction no id that could be asked for later; where the server tells, its end
+    /// shows that there still was one.
+    pub(super) async fn begin(&mut self, terms: &Terms, _: Times) -> Result<Option<String>, DbError> {
+        let isolation = terms
+            .isolation
+            .map_or_else(String::new, |level| format!("SET TRANSACTION ISOLATION LEVEL {}; ", level.as_sql()));
+        let mode = match terms.access {
+            Access::ReadWrite => "READ WRITE",
+            Access::ReadOnly | Access::None => "READ ONLY",
+        };
+        self.say(format!("{isolation}START TRANSACTION {mode}")).await?;
+        Ok(self.is_mariadb.then(|| "1".to_owned()))
+    }
+
+    /// Prepares a statement and runs it.
+    pub(super) async fn run(
+        &mut self,
+        sql: &str,
+        placeholders: &[Placeholder],
+        params: Vec<Value>,
+        run: &mut Run<'_, '_>,
+    ) -> Result<(), (DbError, bool)> {
+        let in_order = |error: DbError| {
+            let is_lost = error.kind == Kind::Lost;
+            (error, is_lost)
+        };
+        let connection = &mut self.connection;
+        let (sql, arguments) = statement::ready(connection, sql, placeholders, params).await.map_err(in_order)?;
+        let wants_columns = run.sink.lacks_columns().then(|| sql.clone());
+        {
+            let mut stream = (&mut *connection).fetch_many(sqlx::query_with(AssertSqlSafe(sql), arguments));
+            while let Some(next) = stream.next().await {
+                match next.map_err(|error| in_order(failed(error)))? {
+                    Either::Left(done) => {
+                        let key = i64::try_from(done.last_insert_id()).ok().filter(|key| *key != 0);
+                        run.did(done.rows_affected(), key);
+                    }
+                    Either::Right(row) => run
+                        .row(|| values::columns(&row), values::names(&row), values::decode_each(&row))
+                        .map_err(|error| (error, true))?,
+                }
+            }
+        }
+        if let Some(sql) = wants_columns
+            && run.sink.lacks_columns()
+        {
+            // Found in the driver's cache.
+            let prepared = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await;
+            let prepared = prepared.map_err(|error| in_order(failed(error)))?;
+            run.sink.columns(prepared.columns().iter().map(values::column).collect());
+        }
+        run.end().map_err(|error| (error, false))
+    }
+
+    /// Runs statements without parameters in one message, and gives the first value of each row.
+    pub(super) async fn say(&mut self, sql: String) -> Result<Vec<Option<String>>, DbError> {
+        let mut answers = Vec::new();
+        let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch(&mut self.connection);
+        while let Some(row) = stream.next().await {
+            let row: MySqlRow = row.map_err(failed)?;
+            answers.push(row.try_get_unchecked(0).map_err(failed)?);
+        }
+        Ok(answers)
+    }
+
+    /// Commits, and tells whether there still was a transaction.
+    pub(super) async fn commit(&mut self, with_position: bool) -> Result<End, DbError> {
+        let (witness, position) = match (self.is_mariadb, with_position) {
+            (true, true) => ("SELECT @@in_transaction; ", "; SELECT @@last_gtid"),
+            (true, false) => ("SELECT @@in_transaction; ", ""),
+            (false, _) => ("", ""),
+        };
+        let answers = self.say(format!("{witness}COMMIT{position}")).await?;
+        let mut answers = answers.into_iter();
+        let transaction = if self.is_mariadb { answers.next().flatten() } else { None };
+        let position = match self.is_mariadb {
+            true => answers.next().flatten().and_then(|gtid| gtid.parse().ok()),
+            false => Some(moment(Duration::ZERO)),
+        };
+        Ok(End { transaction, position })
+    }
+
+    /// Rolls back. No server can be told to forbid locks by name, so they are given up here as well.
+    pub(super) async fn rollback(&mut self) -> Result<(), DbError> {
+        self.say("ROLLBACK; DO RELEASE_ALL_LOCKS()".to_owned()).await.map(drop)
+    }
+
+    /// How far a primary has written its log, or how far a replica has applied it.
+    pub(super) async fn position(&mut self, of_replica: bool) -> Result<Position, DbError> {
+        if !self.is_mariadb {
+            return Ok(moment(if of_replica { WINDOW } else { Duration::ZERO }));
+        }
+        let variable = if of_replica { "gtid_slave_pos" } else { "gtid_binlog_pos" };
+        let answers = self.say(format!("SELECT @@GLOBAL.{variable}")).await?;
+        let gtid = answers.into_iter().flatten().next().and_then(|gtid| gtid.parse().ok());
+        gtid.ok_or_else(|| DbError::new(Kind::Other, format!("the server has no GTID: @@{variable} is empty")))
+    }
+}
+
+/// A moment so long ago, where the server tells nothing better.
+fn moment(ago: Duration) -> Position {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(ago);
+    Position::Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

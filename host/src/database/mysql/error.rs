@@ -1,0 +1,119 @@
+//! Errors of the driver in the contract's words. Knows the error numbers of MySQL and MariaDB; knows no statement.
+//!
+//! The code is always the server's error number, as `1062`. Nearly half of all errors share the SQLSTATE HY000, and 23000
+//! does not tell a duplicate key from a missing parent.
+
+use sqlx::mysql::MySqlDatabaseError;
+
+use crate::database::error::{DbError, Kind};
+
+/// An error of the driver in the contract's words.
+pub(super) fn failed(error: sqlx::Error) -> DbError {
+    let sqlx::Error::Database(database) = &error else {
+        let kind = match error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Kind::Lost,
+            _ => Kind::Other,
+        };
+        return DbError::new(kind, error.to_string());
+    };
+    match database.try_downcast_ref::<MySqlDatabaseError>() {
+        Some(error) => reported(error.number(), error.code().unwrap_or_default(), error.message()),
+        None => DbError::new(Kind::Other, database.message()),
+    }
+}
+
+/// An error that the server reported.
+fn reported(number: u16, state: &str, message: &str) -> DbError {
+    let kind = kind(number, state, message);
+    let message = match kind {
+        Kind::Timeout => "the statement ran longer than database.statement_timeout allows".to_owned(),
+        _ => message.to_owned(),
+    };
+    DbError { kind, code: Some(number.to_string()), message, retryable: kind == Kind::Conflict }
+}
+
+/// Where the two servers give a number two meanings, SQLSTATE or message tell which it is.
+fn kind(number: u16, state: &str, message: &str) -> Kind {
+    match number {
+        // Unique keys.
+        1022 | 1062 | 1169 | 1557 | 1586 | 1761 | 1762 | 1859 => Kind::Constraint,
+        // NOT NULL, and columns without a default.
+        1048 | 1364 => Kind::Constraint,
+        // Foreign keys.
+        1216 | 1217 | 1451 | 1452 => Kind::Constraint,
+        // Views' WITH CHECK OPTION; CHECK on MySQL; CHECK on MariaDB, something else on MySQL.
+        1369 | 3819 => Kind::Constraint,
+        4025 if state == "23000" => Kind::Constraint,
+        // Changed since it was read; a lock awaited too long; deadlock; NOWAIT on MySQL; a cluster's other node.
+        1020 | 1205 | 1213 | 3101 | 3572 => Kind::Conflict,
+        // In a read-only transaction; on a read-only server.
+        1792 | 1836 => Kind::ReadOnly,
+        // "running with the --read-only option", but also "with the --secure-file-priv option".
+        1290 if message.contains("read-only") || message.contains("read_only") => Kind::ReadOnly,
+        1290 => Kind::Forbidden,
+        // Privileges on a database, on files, on a table, a column, a routine, on the server. No such prepared statement.
+        1044 | 1045 | 1142 | 1143 | 1227 | 1295 | 1370 | 1419 => Kind::Forbidden,
+        // KILL QUERY; max_statement_time on MariaDB; max_execution_time on MySQL.
+        1317 | 1969 | 3024 => Kind::Timeout,
+        // Memory, sort memory, the table's size, the packet, the join, the binary log, locks, the stack, recursion.
+        1037 | 1038 | 1041 | 1104 | 1114 | 1153 | 1197 | 1206 | 1301 | 1436 | 1456 | 3636 => Kind::Limit,
+        // A user's quota, parameters, prepared statements.
+        1226 | 1390 | 1461 => Kind::Limit,
+        // No connection: too many, no such database, host refused, cluster node not ready.
+        1040 | 1047 | 1049 | 1129 | 1130 | 1203 => Kind::Lost,
+        // The connection ends: shutdown, network, killed, idle.
+        1053 | 1080 | 1152 | 1158..=1161 | 1184 | 1927 | 2006 | 2013 | 3168 | 3169 | 4031 => Kind::Lost,
+        _ => Kind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_become_kinds() {
+        let table = [
+            (1062, "23000", "Duplicate entry '1' for key 'PRIMARY'", Kind::Constraint),
+            (4025, "23000", "CONSTRAINT `c` failed for `t`.`t`", Kind::Constraint),
+            (4025, "HY000", "InnoDB: invalid AUTOEXTEND_SIZE", Kind::Other),
+            (1213, "40001", "Deadlock found when trying to get lock; try restarting transaction", Kind::Conflict),
+            (1020, "HY000", "Record has changed since last read in table 't'", Kind::Conflict),
+            (1792, "25006", "Cannot execute statement in a READ ONLY transaction", Kind::ReadOnly),
+            (1290, "HY000", "The MariaDB server is running with the --read-only option", Kind::ReadOnly),
+            (1290, "HY000", "The MySQL server is running with the --secure-file-priv option", Kind::Forbidden),
+            (1142, "42000", "DELETE command denied to user", Kind::Forbidden),
+            (1153, "08S01", "Got a packet bigger than 'max_allowed_packet' bytes", Kind::Limit),
+            (1927, "70100", "Connection was killed", Kind::Lost),
+            (1040, "08004", "Too many connections", Kind::Lost),
+            (1064, "42000", "You have an error in your SQL syntax", Kind::Other),
+        ];
+        for (number, state, message, kind) in table {
+            let error = reported(number, state, message);
+            assert_eq!((error.kind, error.code), (kind, Some(number.to_string())), "{message}");
+            assert_eq!((error.message.as_str(), error.retryable), (message, kind == Kind::Conflict));
+        }
+    }
+
+    #[test]
+    fn a_timeout_names_the_setting() {
+        for number in [1317, 1969, 3024] {
+            let error = reported(number, "70100", "Query execution was interrupted");
+            assert_eq!(error.kind, Kind::Timeout);
+            assert!(error.message.contains("database.statement_timeout"), "{}", error.message);
+        }
+    }
+
+    #[test]
+    fn a_broken_conversation_loses_the_connection() {
+        let broken = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        assert_eq!(failed(sqlx::Error::Io(broken)).kind, Kind::Lost);
+        assert_eq!(failed(sqlx::Error::Protocol("unexpected".into())).kind, Kind::Lost);
+        assert_eq!(failed(sqlx::Error::RowNotFound).kind, Kind::Other);
+    }
+}

@@ -1,0 +1,278 @@
+//! Values of MySQL and MariaDB in the contract's words, from rows of prepared statements. Knows the binary protocol's
+//! types; knows nothing of statements. Parameters, the other way, stand in `statement.rs`.
+
+use sqlx::{
+    Column as _, Decode, MySql, Row, Type, TypeInfo,
+    mysql::{MySqlColumn, MySqlRow, MySqlTypeInfo},
+};
+
+use super::temporal;
+use crate::database::{
+    error::{DbError, Kind},
+    value::{Column, Value},
+};
+
+/// The columns of a row.
+pub(super) fn columns(row: &MySqlRow) -> Vec<Column> {
+    row.columns().iter().map(column).collect()
+}
+
+/// A column by name and type.
+pub(super) fn column(column: &MySqlColumn) -> Column {
+    Column { name: column.name().to_owned(), type_name: type_name(column.type_info()).to_owned() }
+}
+
+/// The names of a row's columns.
+pub(super) fn names(row: &MySqlRow) -> impl Iterator<Item = &str> {
+    row.columns().iter().map(|column| column.name())
+}
+
+/// The values of a row, one after the other.
+pub(super) fn decode_each(row: &MySqlRow) -> impl Iterator<Item = Result<Value, DbError>> {
+    row.columns().iter().enumerate().map(|(index, column)| decode(row, index, column))
+}
+
+fn decode(row: &MySqlRow, index: usize, column: &MySqlColumn) -> Result<Value, DbError> {
+    let wrong = |why: String| DbError::new(Kind::Other, format!("column {}: {why}", column.name()));
+    let raw = row.try_get_raw(index).map_err(|error| wrong(error.to_string()))?;
+    // Fails on NULL and on nothing else. What the driver calls NULL also has zero dates among it.
+    let Ok(bytes) = <&[u8] as Decode<MySql>>::decode(raw) else {
+        return Ok(Value::Null);
+    };
+    let kind = Shape::of(column.type_info());
+    kind.read(bytes).map_err(wrong)
+}
+
+/// Whether the server takes a column's bytes for text, which it then sends in UTF-8. The flag that the driver's names
+/// of types go by is also set for text that is compared by its bytes, as in the collation `utf8mb4_bin`.
+fn is_text(info: &MySqlTypeInfo) -> bool {
+    <str as Type<MySql>>::compatible(info)
+}
+
+/// The engine's name of a type; empty for a NULL without one.
+fn type_name(info: &MySqlTypeInfo) -> &str {
+    match info.name() {
+        "NULL" => "",
+        name if !is_text(info) => name,
+        "BINARY" => "CHAR",
+        "VARBINARY" => "VARCHAR",
+        "TINYBLOB" => "TINYTEXT",
+        "BLOB" => "TEXT",
+        "MEDIUMBLOB" => "MEDIUMTEXT",
+        "LONGBLOB" => "LONGTEXT",
+        name => name,
+    }
+}
+
+/// What tells how the bytes of a value are to be read.
+#[derive(Debug, Clone, Copy)]
+struct Shape<'a> {
+    type_name: &'a str,
+    is_text: bool,
+    is_unsigned: bool,
+    /// Of dates and times.
+    width: Option<u32>,
+}
+
+impl<'a> Shape<'a> {
+    fn of(info: &'a MySqlTypeInfo) -> Self {
+        let type_name = type_name(info);
+        let is_unsigned = match type_name {
+            // TINYINT(1) by any sign; types are equal to the driver if their signs are.
+            "BOOLEAN" => *info == <u8 as Type<MySql>>::type_info(),
+            name => name.ends_with(" UNSIGNED"),
+        };
+        let width = matches!(type_name, "TIME" | "DATETIME" | "TIMESTAMP" | "YEAR").then(|| width(info)).flatten();
+        Self { type_name, is_text: is_text(info), is_unsigned, width }
+    }
+
+    /// Reads a value that is not NULL, or says why it cannot and what to do.
+    fn read(self, bytes: &[u8]) -> Result<Value, String> {
+        let value = match self.type_name {
+            "BOOLEAN" => self.integer(bytes).map(|value| match value {
+                Value::Int64(number @ (0 | 1)) => Value::Boolean(number == 1),
+                other => other,
+            }),
+            "BIT" => big_endian(bytes).map(|number| self.fitting(number)),
+            "FLOAT" => bytes.try_into().ok().map(|bytes| Value::Float64(f32::from_le_bytes(bytes).into())),
+            "DOUBLE" => bytes.try_into().ok().map(|bytes| Value::Float64(f64::from_le_bytes(bytes))),
+            "DATE" => temporal::date(bytes).map(|text| self.other(text)),
+            "TIME" => temporal::time(bytes, temporal::decimals(self.width, 10)).map(|text| self.other(text)),
+            "DATETIME" | "TIMESTAMP" => {
+                temporal::date_time(bytes, temporal::decimals(self.width, 19)).map(|text| self.other(text))
+            }
+            "YEAR" => temporal::year(bytes, self.width).map(|text| self.other(text)),
+            "DECIMAL" | "JSON" => text(bytes).map(|text| self.other(text)),
+            "GEOMETRY" => {
+                return Err("there is no value for GEOMETRY; select ST_AsText(..) or ST_AsBinary(..) of it".to_owned());
+            }
+            name if name.ends_with("INT") || name.ends_with("INT UNSIGNED") => self.integer(bytes),
+            _ if self.is_text => text(bytes).map(Value::Text),
+            _ => Some(Value::Bytes(bytes.to_vec())),
+        };
+        value.ok_or_else(|| {
+            let way = if self.is_text { "CAST(.. AS BINARY)" } else { "CAST(.. AS CHAR)" };
+            format!(
+                "the server sent a {} that cannot be read ({} bytes); select {way} of it",
+                self.type_name,
+                bytes.len()
+            )
+        })
+    }
+
+    fn integer(self, bytes: &[u8]) -> Option<Value> {
+        if !matches!(bytes.len(), 1 | 2 | 4 | 8) {
+            return None;
+        }
+        let negative = !self.is_unsigned && bytes.last()? & 0x80 != 0;
+        let mut whole = [if negative { 0xff } else { 0 }; 8];
+        whole[..bytes.len()].copy_from_slice(bytes);
+        Some(match self.is_unsigned {
+            true => self.fitting(u64::from_le_bytes(whole)),
+            false => Value::Int64(i64::from_le_bytes(whole)),
+        })
+    }
+
+    /// An integer where it fits, its digits where not.
+    fn fitting(self, number: u64) -> Value {
+        i64::try_from(number).map_or_else(|_| self.other(number.to_string()), Value::Int64)
+    }
+
+    fn other(self, text: String) -> Value {
+        Value::Other { type_name: self.type_name.to_owned(), text }
+    }
+}
+
+/// The bits of a BIT column, filled up to whole bytes.
+fn big_endian(bytes: &[u8]) -> Option<u64> {
+    let from = 8usize.checked_sub(bytes.len())?;
+    let mut whole = [0; 8];
+    whole[from..].copy_from_slice(bytes);
+    Some(u64::from_be_bytes(whole))
+}
+
+fn text(bytes: &[u8]) -> Option<String> {
+    std::str::from_utf8(bytes).ok().map(str::to_owned)
+}
+
+/// A column's display width, which tells how many decimals its times have: a value with fewer digits is sent without
+/// them. The driver keeps it to itself and shows it to debuggers only. Where it stops doing so, times keep their
+/// value and lose trailing zeros; a test would tell.
+fn width(info: &MySqlTypeInfo) -> Option<u32> {
+    let shown = format!("{info:?}");
+    let (_, rest) = shown.split_once("max_size: Some(")?;
+    rest.split_once(')')?.0.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NAMES: [&str; 30] = [
+        "BOOLEAN",
+        "TINYINT",
+        "TINYINT UNSIGNED",
+        "SMALLINT",
+        "SMALLINT UNSIGNED",
+        "INT",
+        "INT UNSIGNED",
+        "MEDIUMINT",
+        "MEDIUMINT UNSIGNED",
+        "BIGINT",
+        "BIGINT UNSIGNED",
+        "FLOAT",
+        "DOUBLE",
+        "TIMESTAMP",
+        "DATE",
+        "TIME",
+        "DATETIME",
+        "YEAR",
+        "BIT",
+        "ENUM",
+        "DECIMAL",
+        "GEOMETRY",
+        "JSON",
+        "BINARY",
+        "VARBINARY",
+        "CHAR",
+        "VARCHAR",
+        "TEXT",
+        "BLOB",
+        "",
+    ];
+
+    fn shape(type_name: &str) -> Shape<'_> {
+        let is_text = matches!(type_name, "CHAR" | "VARCHAR" | "TEXT" | "ENUM");
+        Shape { type_name, is_text, is_unsigned: type_name.ends_with(" UNSIGNED"), width: None }
+    }
+
+    fn other(type_name: &str, text: &str) -> Value {
+        Value::Other { type_name: type_name.to_owned(), text: text.to_owned() }
+    }
+
+    #[test]
+    fn bytes_become_values() {
+        let table: [(&str, &[u8], Value); 21] = [
+            ("BOOLEAN", &[0], Value::Boolean(false)),
+            ("BOOLEAN", &[1], Value::Boolean(true)),
+            ("BOOLEAN", &[255], Value::Int64(-1)),
+            ("TINYINT", &[128], Value::Int64(-128)),
+            ("TINYINT UNSIGNED", &[128], Value::Int64(128)),
+            ("SMALLINT UNSIGNED", &[255, 255], Value::Int64(65535)),
+            ("MEDIUMINT", &[251, 255, 255, 255], Value::Int64(-5)),
+            ("INT UNSIGNED", &[255; 4], Value::Int64(u32::MAX.into())),
+            ("BIGINT", &[255; 8], Value::Int64(-1)),
+            ("BIGINT UNSIGNED", &[255, 255, 255, 255, 255, 255, 255, 127], Value::Int64(i64::MAX)),
+            ("BIGINT UNSIGNED", &[255; 8], other("BIGINT UNSIGNED", "18446744073709551615")),
+            ("BIT", &[5], Value::Int64(5)),
+            ("BIT", &[1, 0], Value::Int64(256)),
+            ("BIT", &[255; 8], other("BIT", "18446744073709551615")),
+            ("FLOAT", &0.1f32.to_le_bytes(), Value::Float64(f64::from(0.1f32))),
+            ("DOUBLE", &0.1f64.to_le_bytes(), Value::Float64(0.1)),
+            ("DECIMAL", b"-1.50", other("DECIMAL", "-1.50")),
+            ("DATE", &[0], other("DATE", "0000-00-00")),
+            ("JSON", b"{\"a\": 1}", other("JSON", "{\"a\": 1}")),
+            ("TEXT", "é\0".as_bytes(), Value::Text("é\0".into())),
+            ("BLOB", &[0, 255], Value::Bytes(vec![0, 255])),
+        ];
+        for (name, bytes, expected) in table {
+            assert_eq!(shape(name).read(bytes), Ok(expected), "{name} {bytes:?}");
+        }
+        let unsigned = Shape { is_unsigned: true, ..shape("BOOLEAN") };
+        assert_eq!(unsigned.read(&[200]), Ok(Value::Int64(200)), "TINYINT(1) UNSIGNED");
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_what_to_do() {
+        let why = |name: &str, bytes: &[u8]| shape(name).read(bytes).err().unwrap_or_default();
+        assert!(why("GEOMETRY", &[0; 25]).contains("ST_AsText"));
+        assert!(why("CHAR", &[255]).contains("CAST(.. AS BINARY)"));
+        assert!(why("TIME", &[3]).contains("CAST(.. AS CHAR)"));
+    }
+
+    #[test]
+    fn the_driver_still_shows_widths() {
+        assert_eq!(width(&<bool as Type<MySql>>::type_info()), Some(1));
+        assert_eq!(width(&<i64 as Type<MySql>>::type_info()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_become_a_value_or_an_error(
+            name in prop::sample::select(NAMES.to_vec()),
+            width in prop::option::of(any::<u32>()),
+            (is_text, is_unsigned) in any::<(bool, bool)>(),
+            length in prop::option::of(0u8..14),
+            mut bytes in prop::collection::vec(any::<u8>(), 0..20),
+        ) {
+            if let (Some(length), Some(first)) = (length, bytes.first_mut()) {
+                *first = length;
+                bytes.truncate(usize::from(length) + 1);
+            }
+            let read = Shape { type_name: name, is_text, is_unsigned, width }.read(&bytes);
+            prop_assert!(read.is_ok() || read.is_err_and(|why| why.contains(name)));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! PostgreSQL's side of [`server`](super::server): what is said to begin and end a transaction, and how a statement
+//! runs. The server keeps guests inside: a login that may do little, a read-only transaction, timeouts.
+
+mod error;
+mod statement;
+mod values;
+
+use futures_util::StreamExt;
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection as _, Either, Executor, PgConnection, Row, SqlSafeStr, Statement as _,
+    postgres::{PgConnectOptions, PgRow},
+};
+
+use self::error::failed;
+use super::{
+    Access, Position, Terms,
+    error::{DbError, Kind},
+    guard::Placeholder,
+    server::{End, Times},
+    sink::Run,
+    value::Value,
+};
+
+/// Takes back what a guest with a login that may do more than it needs could have left on the session. Unlike
+/// DISCARD ALL it can share a message with others and leaves the driver's prepared statements alone.
+const CLEAN: &str = "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; DISCARD SEQUENCES; DISCARD TEMP";
+
+/// The options of all connections: those of the URL, and what makes text forms and waiting the same everywhere.
+pub(super) fn options(options: PgConnectOptions) -> PgConnectOptions {
+    options
+        .application_name("carya")
+        .statement_cache_capacity(100)
+        .options([("IntervalStyle", "postgres"), ("idle_in_transaction_session_timeout", "60s")])
+        // It would show guests' values in the log; see `echo`.
+        .disable_statement_logging()
+}
+
+pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, DbError> {
+    PgConnection::connect_with(options).await.map_err(failed)
+}
+
+/// Begins. A writing transaction gets its id at once, by which its outcome can be asked for whatever happens; in a
+/// reading one a first query makes READ ONLY final.
+pub(super) async fn begin(
+    connection: &mut PgConnection,
+    terms: &Terms,
+    times: Times,
+) -> Result<Option<String>, DbError> {
+    let isolation = terms.isolation.map_or_else(String::new, |level| format!(" ISOLATION LEVEL {}", level.as_sql()));
+    let (mode, first) = match terms.access {
+        Access::ReadWrite => ("READ WRITE", "SELECT pg_current_xact_id()::text"),
+        Access::ReadOnly | Access::None => ("READ ONLY", "SELECT NULL::text"),
+    };
+    let (statement, lock) = (times.statement.as_millis().max(1), times.lock.as_millis().max(1));
+    let sql = format!(
+        "BEGIN{isolation} {mode}; SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}; {first}"
+    );
+    let rows = say(connection, sql).await?;
+    Ok(rows.into_iter().flatten().next())
+}
+
+/// Prepares a statement and runs it.
+pub(super) async fn run(
+    connection: &mut PgConnection,
+    sql: &str,
+    placeholders: &[Placeholder],
+    params: Vec<Value>,
+    run: &mut Run<'_, '_>,
+) -> Result<(), (DbError, bool)> {
+    let in_order = |error: DbError| {
+        let is_lost = error.kind == Kind::Lost;
+        (error, is_lost)
+    };
+    let (sql, arguments) = statement::ready(connection, sql, placeholders, params).await.map_err(in_order)?;
+    let wants_columns = run.sink.lacks_columns().then(|| sql.clone());
+    {
+        let mut stream = (&mut *connection).fetch_many(sqlx::query_with(AssertSqlSafe(sql), arguments));
+        while let Some(next) = stream.next().await {
+            match next.map_err(|error| in_order(failed(error)))? {
+                Either::Left(done) => run.did(done.rows_affected(), None),
+                Either::Right(row) => run
+                    .row(|| values::columns(&row), values::names(&row), values::decode_each(&row))
+                    .map_err(|error| (error, true))?,
+            }
+        }
+    }
+    if let Some(sql) = wants_columns
+        && run.sink.lacks_columns()
+    {
+        // Found in the driver's cache.
+        let prepared = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await;
+        let prepared = prepared.map_err(|error| in_order(failed(error)))?;
+        run.sink.columns(prepared.columns().iter().map(values::column).collect());
+    }
+    run.end().map_err(|error| (error, false))
+}
+
+/// Runs statements without parameters in one message, and gives the first value of each row.
+pub(super) async fn say(connection: &mut PgConnection, sql: String) -> Result<Vec<Option<String>>, DbError> {
+    let mut answers = Vec::new();
+    let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch(connection);
+    while let Some(row) = stream.next().await {
+        let row: PgRow = row.map_err(failed)?;
+        answers.push(row.try_get(0).map_err(failed)?);
+    }
+    Ok(answers)
+}
+
+/// Commits. On a transaction that has failed the first question is an error already, so that no COMMIT can pass that
+/// the server would turn into a rollback.
+pub(super) async fn commit(connection: &mut PgConnection, with_position: bool) -> Result<End, DbError> {
+    let position = if with_position { "; SELECT pg_current_wal_insert_lsn()::text" } else { "" };
+    let sql = format!("SELECT pg_current_xact_id_if_assigned()::text; COMMIT{position}; {CLEAN}");
+    let mut answers = say(connection, sql).await?.into_iter();
+    let transaction = answers.next().flatten();
+    let position = answers.next().flatten().and_then(|lsn| lsn.parse().ok());
+    Ok(End { transaction, position })
+}
+
+pub(super) async fn rollback(connection: &mut PgConnection) -> Result<(), DbError> {
+    say(connection, format!("ROLLBACK; {CLEAN}")).await.map(drop)
+}
+
+/// How far a primary has written its log, or how far a replica has replayed it.
+pub(super) async fn position(connection: &mut PgConnection, of_replica: bool) -> Result<Position, DbError> {
+    let function = if of_replica { "pg_last_wal_replay_lsn" } else { "pg_current_wal_insert_lsn" };
+    let answers = say(connection, format!("SELECT {function}()::text")).await?;
+    let lsn = answers.into_iter().flatten().next().and_then(|lsn| lsn.parse().ok());
+    lsn.ok_or_else(|| DbError::new(Kind::Other, "the server is no replica: it replays nothing"))
+}
+
+/// Whether a transaction is committed. None while it still runs.
+pub(super) async fn outcome(connection: &mut PgConnection, transaction: &str) -> Result<Option<bool>, DbError> {
+    let answers = say(connection, format!("SELECT pg_xact_status('{transaction}'::xid8)")).await?;
+    Ok(match answers.into_iter().flatten().next().as_deref() {
+        Some("committed") => Some(true),
+        Some("aborted") => Some(false),
+        _ => None,
+    })
+}

@@ -1,0 +1,129 @@
+//! A guest's statement made ready: its placeholders in PostgreSQL's notation, its parameters as the types that the
+//! server infers. Knows values and types; knows no transaction.
+//!
+//! No type is declared, so that `WHERE price > ?` compares with a `numeric` whatever is sent. A value that has a binary
+//! form of the inferred type goes as that. Anything else goes as text, through a cast in the statement, and is read by
+//! the type's own input function, which takes it exactly or refuses it.
+
+mod bind;
+mod type_name;
+
+use std::ops::Range;
+
+use sqlx::{
+    AssertSqlSafe, Either, Executor, PgConnection, SqlSafeStr, Statement as _,
+    postgres::{PgArguments, PgTypeInfo},
+};
+
+use self::bind::{Cast, Parameter};
+use super::error::failed;
+use crate::database::{
+    error::{DbError, Kind},
+    guard::Placeholder,
+    value::Value,
+};
+
+/// The text to send and the parameters to send with it. Both texts that this prepares stay in the driver's cache: the
+/// next time they cost no round trip, and running the statement costs the one that it must.
+pub(super) async fn ready(
+    connection: &mut PgConnection,
+    sql: &str,
+    placeholders: &[Placeholder],
+    params: Vec<Value>,
+) -> Result<(String, PgArguments), DbError> {
+    let most = placeholders.iter().map(|placeholder| placeholder.number).max().unwrap_or(0);
+    counted(most, params.len())?;
+    let mut params = parameters(params)?;
+    loop {
+        let text = rewritten(sql, placeholders, &params);
+        let types = inferred(connection, &text).await?;
+        counted(types.len(), params.len())?;
+        // A cast may change what is inferred for others, so this goes on until none is missing.
+        let mut complete = true;
+        for (param, type_info) in params.iter_mut().zip(&types) {
+            complete &= param.fit(type_info)?;
+        }
+        if complete {
+            return Ok((text, bind::arguments(params)?));
+        }
+    }
+}
+
+fn parameters(values: Vec<Value>) -> Result<Vec<Parameter>, DbError> {
+    values.into_iter().enumerate().map(|(index, value)| Parameter::new(index + 1, value)).collect()
+}
+
+/// The types of the parameters, as the server infers them.
+async fn inferred(connection: &mut PgConnection, text: &str) -> Result<Vec<PgTypeInfo>, DbError> {
+    let statement = connection.prepare(AssertSqlSafe(text).into_sql_str()).await.map_err(failed)?;
+    Ok(match statement.parameters() {
+        Some(Either::Left(types)) => types.to_vec(),
+        Some(Either::Right(_)) | None => Vec::new(),
+    })
+}
+
+fn counted(wanted: usize, given: usize) -> Result<(), DbError> {
+    if wanted == given {
+        return Ok(());
+    }
+    let message = format!("the statement has {wanted} parameters, but {given} were given");
+    Err(DbError::new(Kind::Other, message))
+}
+
+/// The statement with `$7` in place of each placeholder for the seventh parameter, cast where its value needs it.
+fn rewritten(sql: &str, placeholders: &[Placeholder], params: &[Parameter]) -> String {
+    let mut text = String::with_capacity(sql.len() + 16 * placeholders.len());
+    let mut from = 0;
+    for Placeholder { range, number } in placeholders {
+        text.push_str(&sql[from..range.start]);
+        let cast = number.checked_sub(1).and_then(|index| params.get(index)).map_or(&Cast::None, Parameter::cast);
+        let placeholder = match cast {
+            Cast::None => format!("${number}"),
+            Cast::To(type_name) => format!("(${number}::{type_name})"),
+            Cast::FromText(type_name) => format!("(${number}::text::{type_name})"),
+        };
+        // `a?` would become the name `a$1`, and `?and` what newer servers refuse.
+        let (before, after) = touches(sql, range);
+        text.push_str(if before { " " } else { "" });
+        text.push_str(&placeholder);
+        text.push_str(if after { " " } else { "" });
+        from = range.end;
+    }
+    text.push_str(&sql[from..]);
+    text
+}
+
+/// Whether a part of a statement stands right behind or before what could be a part of a word.
+fn touches(sql: &str, range: &Range<usize>) -> (bool, bool) {
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || *byte >= 0x80;
+    let before = range.start.checked_sub(1).and_then(|at| sql.as_bytes().get(at));
+    let after = sql.as_bytes().get(range.end);
+    (before.is_some_and(is_word), after.is_some_and(is_word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn placeholders(sql: &str) -> Vec<Placeholder> {
+        let marks = sql.match_indices('?').enumerate();
+        marks.map(|(index, (at, _))| Placeholder { range: at..at + 1, number: index + 1 }).collect()
+    }
+
+    #[test]
+    fn placeholders_become_numbers() -> Result<(), DbError> {
+        let other = |type_name: &str| Value::Other { type_name: type_name.into(), text: "1".into() };
+        let table = [
+            ("SELECT 1", vec![], "SELECT 1"),
+            ("SELECT ?", vec![Value::Null], "SELECT $1"),
+            ("SELECT a?,?b?", vec![Value::Null; 3], "SELECT a $1,$2 b $3"),
+            ("SELECT 'é'||?||?", vec![other("NUMERIC(3,1)"), Value::Null], "SELECT 'é'||($1::text::NUMERIC(3,1))||$2"),
+        ];
+        for (sql, values, expected) in table {
+            assert_eq!(rewritten(sql, &placeholders(sql), &parameters(values)?), expected);
+        }
+        let seventh = [Placeholder { range: 7..9, number: 7 }, Placeholder { range: 11..13, number: 7 }];
+        assert_eq!(rewritten("SELECT $7, ?7", &seventh, &[]), "SELECT $7, $7");
+        Ok(())
+    }
+}

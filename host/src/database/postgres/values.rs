@@ -1,0 +1,90 @@
+//! Values between the contract and PostgreSQL: reads what the server sends, in its binary format, exactly.
+//!
+//! The driver's own decoders are not used: they panic on `infinity`, and lose `NaN`, `24:00:00` and bounds of arrays.
+//! What has a case of its own in the contract gets it: `float4` as the very number that it stands for, enums as text,
+//! `void` as NULL. Everything else becomes `Other`, in the text that the type's output function writes with DateStyle
+//! ISO, TimeZone UTC and IntervalStyle postgres. That is what `x::text` says too, with one exception: the cast of an
+//! `inet` always appends its mask.
+
+mod float;
+mod form;
+mod nested;
+mod network;
+mod numeric;
+mod time;
+mod wire;
+
+use sqlx::{
+    Column as _, Row, TypeInfo, ValueRef,
+    postgres::{PgColumn, PgRow},
+};
+
+pub(super) use self::form::Form;
+use self::wire::Wire;
+use crate::database::{
+    error::{DbError, Kind},
+    value::{Column, Value},
+};
+
+/// Bytes that are no value of their type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Malformed;
+
+/// The columns of a row.
+pub(super) fn columns(row: &PgRow) -> Vec<Column> {
+    row.columns().iter().map(column).collect()
+}
+
+/// A column by name and type.
+pub(super) fn column(column: &PgColumn) -> Column {
+    Column { name: column.name().to_owned(), type_name: column.type_info().name().to_owned() }
+}
+
+/// The names of a row's columns.
+pub(super) fn names(row: &PgRow) -> impl Iterator<Item = &str> {
+    row.columns().iter().map(|column| column.name())
+}
+
+/// The values of a row, one after the other.
+pub(super) fn decode_each(row: &PgRow) -> impl Iterator<Item = Result<Value, DbError>> {
+    row.columns().iter().enumerate().map(|(index, column)| decode(row, index, column))
+}
+
+fn decode(row: &PgRow, index: usize, column: &PgColumn) -> Result<Value, DbError> {
+    let name = column.name();
+    let broken = |error: &dyn std::fmt::Display| DbError::new(Kind::Other, format!("column \"{name}\": {error}"));
+    let raw = row.try_get_raw(index).map_err(|error| broken(&error))?;
+    if raw.is_null() {
+        return Ok(Value::Null);
+    }
+    let type_name = column.type_info().name();
+    let Some(form) = Form::of(column.type_info()) else {
+        return Err(DbError::new(
+            Kind::Other,
+            format!(
+                "column \"{name}\" has type {}, which the contract cannot express; select it as text: {name}::text",
+                type_name.to_lowercase()
+            ),
+        ));
+    };
+    let bytes = raw.as_bytes().map_err(|error| broken(&error))?;
+    value(&form, type_name, bytes).map_err(|Malformed| broken(&format!("the server sent no {type_name}")))
+}
+
+/// A value that is not NULL.
+fn value(form: &Form, type_name: &str, bytes: &[u8]) -> Result<Value, Malformed> {
+    let wire = Wire(bytes);
+    Ok(match form {
+        Form::Void => Value::Null,
+        Form::Bool => Value::Boolean(wire.all(Wire::boolean)?),
+        Form::Int2 => Value::Int64(wire.all(Wire::i16)?.into()),
+        Form::Int4 => Value::Int64(wire.all(Wire::i32)?.into()),
+        Form::Int8 => Value::Int64(wire.all(Wire::i64)?),
+        Form::Oid => Value::Int64(wire.all(Wire::u32)?.into()),
+        Form::Float4 => Value::Float64(f32::from_bits(wire.all(Wire::u32)?).into()),
+        Form::Float8 => Value::Float64(f64::from_bits(wire.all(Wire::u64)?)),
+        Form::Text | Form::Char => Value::Text(form.text(bytes)?),
+        Form::Bytea => Value::Bytes(bytes.to_vec()),
+        _ => Value::Other { type_name: type_name.to_owned(), text: form.text(bytes)? },
+    })
+}

@@ -1,0 +1,172 @@
+//! How the values of a type look on the wire, and their text. Knows which types the contract can express.
+
+use std::fmt::Write;
+
+use sqlx::{
+    TypeInfo,
+    postgres::{PgTypeInfo, PgTypeKind},
+};
+
+use super::{Malformed, Wire, float, nested, network, numeric, time};
+
+/// The shape of a type's binary values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::database::postgres) enum Form {
+    Bool,
+    Int2,
+    Int4,
+    Int8,
+    Oid,
+    Float4,
+    Float8,
+    /// Characters that are the contract's text.
+    Text,
+    /// The type `"char"`: one byte.
+    Char,
+    Bytea,
+    Void,
+    Json,
+    Xml,
+    /// Characters after a version, which is 1: `jsonb`, `jsonpath`.
+    Versioned,
+    Numeric,
+    Uuid,
+    Date,
+    Time,
+    Timetz,
+    Timestamp,
+    Timestamptz,
+    Interval,
+    /// `inet` and `cidr`; the value tells which.
+    Network,
+    Macaddr,
+    Bits,
+    /// Numbers that are names more than numbers: `xid`, `cid`.
+    Xid,
+    Xid8,
+    Tid,
+    Lsn,
+    Array(Box<Form>),
+    Range(Box<Form>),
+}
+
+impl Form {
+    /// The form of a type, unless the contract cannot express it.
+    pub(in crate::database::postgres) fn of(type_info: &PgTypeInfo) -> Option<Form> {
+        // Those below 16384 are the same on every server.
+        let built_in = match type_info.oid()?.0 {
+            16 => Form::Bool,
+            17 => Form::Bytea,
+            18 => Form::Char,
+            20 => Form::Int8,
+            21 => Form::Int2,
+            23 => Form::Int4,
+            26 => Form::Oid,
+            // name, text, unknown, bpchar, varchar, refcursor
+            19 | 25 | 705 | 1042 | 1043 | 1790 => Form::Text,
+            27 => Form::Tid,
+            28 | 29 => Form::Xid,
+            114 => Form::Json,
+            142 => Form::Xml,
+            650 | 869 => Form::Network,
+            700 => Form::Float4,
+            701 => Form::Float8,
+            774 | 829 => Form::Macaddr,
+            1082 => Form::Date,
+            1083 => Form::Time,
+            1114 => Form::Timestamp,
+            1184 => Form::Timestamptz,
+            1186 => Form::Interval,
+            1266 => Form::Timetz,
+            1560 | 1562 => Form::Bits,
+            1700 => Form::Numeric,
+            2278 => Form::Void,
+            2950 => Form::Uuid,
+            3220 => Form::Lsn,
+            3802 | 4072 => Form::Versioned,
+            5069 => Form::Xid8,
+            // int2vector and oidvector pass for arrays, but have a text of their own; the elements of box[] are
+            // separated by semicolons, but box is not expressed anyway.
+            22 | 30 => return None,
+            _ => return Form::composed(type_info),
+        };
+        Some(built_in)
+    }
+
+    fn composed(type_info: &PgTypeInfo) -> Option<Form> {
+        match type_info.name() {
+            // A type that was dropped while the statement was prepared; the driver panics when asked for its kind.
+            "?" => return None,
+            name if name == "citext" || name.ends_with(".citext") => return Some(Form::Text),
+            _ => {}
+        }
+        match type_info.kind() {
+            PgTypeKind::Domain(base) => Form::of(base),
+            PgTypeKind::Enum(_) => Some(Form::Text),
+            PgTypeKind::Array(element) => Form::of(element).map(|form| Form::Array(Box::new(form))),
+            PgTypeKind::Range(bound) => Form::of(bound).map(|form| Form::Range(Box::new(form))),
+            PgTypeKind::Simple | PgTypeKind::Pseudo | PgTypeKind::Composite(_) => None,
+        }
+    }
+
+    /// The text of a value that is not NULL, as the type's output function writes it.
+    pub(super) fn text(&self, bytes: &[u8]) -> Result<String, Malformed> {
+        let wire = Wire(bytes);
+        match self {
+            Form::Bool => wire.all(Wire::boolean).map(|value| if value { "t" } else { "f" }.to_owned()),
+            Form::Int2 => wire.all(Wire::i16).map(|value| value.to_string()),
+            Form::Int4 => wire.all(Wire::i32).map(|value| value.to_string()),
+            Form::Int8 => wire.all(Wire::i64).map(|value| value.to_string()),
+            Form::Oid | Form::Xid => wire.all(Wire::u32).map(|value| value.to_string()),
+            Form::Xid8 => wire.all(Wire::u64).map(|value| value.to_string()),
+            Form::Float4 => wire.all(Wire::u32).map(|bits| float::single(f32::from_bits(bits))),
+            Form::Float8 => wire.all(Wire::u64).map(|bits| float::double(f64::from_bits(bits))),
+            Form::Text | Form::Json | Form::Xml => wire.text().map(str::to_owned),
+            Form::Char => wire.all(Wire::byte).map(char),
+            Form::Bytea => Ok(hex("\\x", bytes)),
+            Form::Void => Ok(String::new()),
+            Form::Versioned => match bytes {
+                [1, text @ ..] => Wire(text).text().map(str::to_owned),
+                _ => Err(Malformed),
+            },
+            Form::Numeric => wire.all(numeric::text),
+            Form::Uuid => wire.all(uuid),
+            Form::Date => wire.all(time::date),
+            Form::Time => wire.all(time::time),
+            Form::Timetz => wire.all(time::timetz),
+            Form::Timestamp => wire.all(|wire| time::timestamp(wire, "")),
+            Form::Timestamptz => wire.all(|wire| time::timestamp(wire, "+00")),
+            Form::Interval => wire.all(time::interval),
+            Form::Network => wire.all(network::address),
+            Form::Macaddr => Ok(network::hardware(bytes)),
+            Form::Bits => wire.all(network::bits),
+            Form::Tid => wire.all(|wire| Ok(format!("({},{})", wire.u32()?, wire.u16()?))),
+            Form::Lsn => wire.all(|wire| Ok(format!("{:X}/{:X}", wire.u32()?, wire.u32()?))),
+            Form::Array(element) => wire.all(|wire| nested::array(wire, element)),
+            Form::Range(bound) => wire.all(|wire| nested::range(wire, bound)),
+        }
+    }
+}
+
+/// A `"char"`: NUL is no character at all, and what is not ASCII is written in octal.
+fn char(byte: u8) -> String {
+    match byte {
+        0 => String::new(),
+        0x80.. => format!("\\{byte:03o}"),
+        _ => char::from(byte).to_string(),
+    }
+}
+
+fn uuid(wire: &mut Wire<'_>) -> Result<String, Malformed> {
+    let groups = [wire.take(4)?, wire.take(2)?, wire.take(2)?, wire.take(2)?, wire.take(6)?];
+    Ok(groups.map(|group| hex("", group)).join("-"))
+}
+
+fn hex(prefix: &str, bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(prefix.len() + 2 * bytes.len());
+    text.push_str(prefix);
+    for byte in bytes {
+        write!(text, "{byte:02x}").unwrap_or_default();
+    }
+    text
+}

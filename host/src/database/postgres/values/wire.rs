@@ -1,0 +1,74 @@
+//! Reading the parts of a binary value from its bytes. Knows no type.
+
+use super::Malformed;
+
+/// What is left of a value.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wire<'a>(pub(super) &'a [u8]);
+
+impl<'a> Wire<'a> {
+    /// What one reader makes of all that is left.
+    pub(super) fn all<T>(mut self, read: impl FnOnce(&mut Self) -> Result<T, Malformed>) -> Result<T, Malformed> {
+        let value = read(&mut self)?;
+        if self.0.is_empty() { Ok(value) } else { Err(Malformed) }
+    }
+
+    /// Some bytes.
+    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
+        let (taken, left) = self.0.split_at_checked(length).ok_or(Malformed)?;
+        self.0 = left;
+        Ok(taken)
+    }
+
+    /// As many bytes as an array has.
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let (taken, left) = self.0.split_first_chunk().ok_or(Malformed)?;
+        self.0 = left;
+        Ok(*taken)
+    }
+
+    /// A value within another: its length, -1 for NULL, and its bytes.
+    pub(super) fn nested(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
+        match self.i32()? {
+            -1 => Ok(None),
+            length => self.take(usize::try_from(length).map_err(|_| Malformed)?).map(Some),
+        }
+    }
+
+    /// All the rest, as text.
+    pub(super) fn text(self) -> Result<&'a str, Malformed> {
+        std::str::from_utf8(self.0).map_err(|_| Malformed)
+    }
+
+    pub(super) fn boolean(&mut self) -> Result<bool, Malformed> {
+        Ok(self.byte()? != 0)
+    }
+
+    pub(super) fn byte(&mut self) -> Result<u8, Malformed> {
+        self.array().map(u8::from_be_bytes)
+    }
+
+    pub(super) fn i16(&mut self) -> Result<i16, Malformed> {
+        self.array().map(i16::from_be_bytes)
+    }
+
+    pub(super) fn u16(&mut self) -> Result<u16, Malformed> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    pub(super) fn i32(&mut self) -> Result<i32, Malformed> {
+        self.array().map(i32::from_be_bytes)
+    }
+
+    pub(super) fn u32(&mut self) -> Result<u32, Malformed> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    pub(super) fn i64(&mut self) -> Result<i64, Malformed> {
+        self.array().map(i64::from_be_bytes)
+    }
+
+    pub(super) fn u64(&mut self) -> Result<u64, Malformed> {
+        self.array().map(u64::from_be_bytes)
+    }
+}

@@ -1,0 +1,203 @@
+//! A database server: a pool for writers, one for readers, one for each replica, and one for the host's own tables.
+//! Knows who a statement goes to; what is said there is for the dialects to know.
+
+mod connection;
+mod link;
+mod replicas;
+
+use std::{sync::Arc, time::Duration};
+
+use deadpool::{
+    Status,
+    managed::{Object, Pool, PoolError, QueueMode},
+};
+
+pub(super) use self::{
+    connection::Connection,
+    link::{End, Link, Times},
+};
+use self::{link::Opener, replicas::Replicas};
+use super::{
+    Access, Dialect, Limits, Position, Terms,
+    error::{DbError, Kind},
+    outbox,
+};
+use crate::{
+    config,
+    telemetry::metrics::{Connections, Tally, Target},
+};
+
+/// How long the host looks for the outcome of a commit that was cut off.
+const RESOLVE: Duration = Duration::from_secs(3);
+
+/// A primary and its replicas.
+#[derive(Debug)]
+pub(super) struct Server {
+    dialect: Dialect,
+    writers: Pool<Opener>,
+    readers: Pool<Opener>,
+    /// With the owner's login where there is one.
+    host: Pool<Opener>,
+    replicas: Replicas,
+    limits: Limits,
+    tally: Arc<Tally>,
+    outbox: String,
+}
+
+impl Server {
+    /// Connects to the primary, or, where that cannot be reached, to a replica at least.
+    pub(super) async fn open(name: &str, config: &config::Database) -> Result<Arc<Self>, DbError> {
+        let writers = pool(&config.url, config)?;
+        let own = |url: &Option<String>| match url {
+            Some(url) => pool(url, config),
+            None => Ok(writers.clone()),
+        };
+        let server = Arc::new(Self {
+            dialect: config.dialect,
+            readers: own(&config.reader_url)?,
+            host: own(&config.admin_url)?,
+            replicas: Replicas::new(config)?,
+            outbox: outbox::table(config.dialect, writers.manager().database()),
+            writers,
+            limits: Limits::new(config),
+            tally: Tally::new(name),
+        });
+        if let Err(error) = acquire(&server.writers).await {
+            if !server.has_replicas() {
+                return Err(error);
+            }
+            tracing::warn!(database = name, %error, "the primary cannot be reached; only reads are served for now");
+        }
+        server.watch_pools();
+        server.replicas.watch(&server, config.replica_check);
+        Ok(server)
+    }
+
+    fn watch_pools(&self) {
+        self.tally.watch("writers", connections(&self.writers));
+        self.tally.watch("readers", connections(&self.readers));
+        for (index, pool) in self.replicas.pools().enumerate() {
+            self.tally.watch(format!("replica {}", index + 1), connections(pool));
+        }
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    pub(super) fn outbox(&self) -> &str {
+        &self.outbox
+    }
+
+    pub(super) fn has_replicas(&self) -> bool {
+        !self.replicas.is_empty()
+    }
+
+    /// Begins where the terms lead: writers on the primary, readers on a replica that is far enough, else there too.
+    pub(super) async fn begin(self: &Arc<Self>, terms: &Terms) -> Result<Connection, DbError> {
+        if terms.access == Access::ReadWrite {
+            self.tally.begin(Target::Primary);
+            return self.begin_on(&self.writers, terms).await;
+        }
+        if !terms.primary
+            && let Some(connection) = self.replicas.begin(self, terms).await
+        {
+            self.tally.begin(Target::Replica);
+            return Ok(connection);
+        }
+        self.tally.begin(Target::Primary);
+        self.begin_on(&self.readers, terms).await
+    }
+
+    pub(super) async fn begin_as_host(self: &Arc<Self>, access: Access) -> Result<Connection, DbError> {
+        self.begin_on(&self.host, &Terms::new(access)).await
+    }
+
+    /// Begins on a connection of a pool. One that was kept may have died meanwhile, with all its like: then a new one
+    /// is made, since nothing has been done yet that could be done twice.
+    async fn begin_on(self: &Arc<Self>, pool: &Pool<Opener>, terms: &Terms) -> Result<Connection, DbError> {
+        let object = acquire(pool).await?;
+        let kept = Object::metrics(&object).recycle_count > 0;
+        match Connection::begin(object, self.clone(), terms).await {
+            Err(error) if kept && error.kind == Kind::Lost => {
+                drop(pool.retain(|_, _| false));
+                Connection::begin(acquire(pool).await?, self.clone(), terms).await
+            }
+            begun => begun,
+        }
+    }
+
+    /// How far the server of a pool has come.
+    async fn position(self: &Arc<Self>, pool: &Pool<Opener>, of_replica: bool) -> Result<Position, DbError> {
+        let mut connection = Connection::idle(acquire(pool).await?, self.clone());
+        let position = connection.position(of_replica).await;
+        if position.is_err() {
+            drop(pool.retain(|_, _| false));
+        }
+        position
+    }
+
+    /// Whether a transaction is committed, as its server says once it is there again.
+    pub(super) async fn resolve(self: &Arc<Self>, transaction: &str) -> Option<bool> {
+        let ask = async {
+            loop {
+                if let Ok(slot) = acquire(&self.writers).await {
+                    match Connection::idle(slot, self.clone()).outcome(transaction).await {
+                        Ok(Some(committed)) => return committed,
+                        Ok(None) => {}
+                        // Dead since the server went away, like all of its time.
+                        Err(_) => drop(self.writers.retain(|_, _| false)),
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(RESOLVE, ask).await.ok()
+    }
+
+    /// A connection of the host's own, with the owner's login.
+    pub(super) async fn connect(&self) -> Result<Link, DbError> {
+        self.host.manager().connect().await
+    }
+
+    pub(super) fn close(&self) {
+        self.replicas.close();
+        for pool in [&self.writers, &self.readers, &self.host] {
+            pool.close();
+        }
+    }
+}
+
+/// A connection for a look at the database.
+pub(super) async fn look(config: &config::Database) -> Result<Link, DbError> {
+    Opener::new(config.admin_url.as_ref().unwrap_or(&config.url), config)?.connect().await
+}
+
+fn pool(url: &str, config: &config::Database) -> Result<Pool<Opener>, DbError> {
+    Pool::builder(Opener::new(url, config)?)
+        .max_size(config.max_connections as usize)
+        .runtime(deadpool::Runtime::Tokio1)
+        .wait_timeout(Some(config.acquire_timeout))
+        .create_timeout(Some(config.acquire_timeout))
+        // The last one used is the one whose server process is still warm.
+        .queue_mode(QueueMode::Lifo)
+        .build()
+        .map_err(|error| DbError::new(Kind::Other, error.to_string()))
+}
+
+/// What a pool holds, whenever it is asked.
+fn connections(pool: &Pool<Opener>) -> impl Fn() -> Connections + Send + Sync + 'static {
+    let pool = pool.clone();
+    move || {
+        let Status { size, available, waiting, .. } = pool.status();
+        Connections { used: size.saturating_sub(available), idle: available, waiting }
+    }
+}
+
+async fn acquire(pool: &Pool<Opener>) -> Result<Object<Opener>, DbError> {
+    pool.get().await.map_err(|error| match error {
+        PoolError::Backend(error) => error,
+        PoolError::Timeout(_) => DbError::new(Kind::Lost, "no connection became free in time").retryable(),
+        other => DbError::new(Kind::Lost, format!("no connection: {other}")),
+    })
+}

@@ -1,0 +1,236 @@
+//! One connection to a server in a transaction: guests' statements through the gate, the host's past it.
+
+use std::{sync::Arc, time::Duration};
+
+use deadpool::managed::Object;
+
+use super::{
+    Server,
+    link::{Link, Opener},
+    replicas::InFlight,
+};
+use crate::database::{
+    Access, Position, Terms,
+    error::{DbError, Kind},
+    guard,
+    sink::{self, GRACE, Run, Sink},
+    value::{Execution, Rows, Value},
+};
+
+/// How long a commit may take; it may wait for a disk or for a replica.
+const COMMIT: Duration = Duration::from_secs(10);
+
+/// A connection in a transaction. Dropped before it is ended it is closed.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    slot: Option<Object<Opener>>,
+    server: Arc<Server>,
+    access: Access,
+    transaction: Option<String>,
+    in_transaction: bool,
+    /// Something was sent and its end not seen.
+    running: bool,
+    in_flight: Option<InFlight>,
+}
+
+impl Connection {
+    /// A connection from a pool, in no transaction.
+    pub(super) fn idle(slot: Object<Opener>, server: Arc<Server>) -> Self {
+        Self {
+            slot: Some(slot),
+            server,
+            access: Access::None,
+            transaction: None,
+            in_transaction: false,
+            running: false,
+            in_flight: None,
+        }
+    }
+
+    /// Begins a transaction on a connection from a pool.
+    pub(super) async fn begin(slot: Object<Opener>, server: Arc<Server>, terms: &Terms) -> Result<Self, DbError> {
+        let times = Object::pool(&slot).map(|pool| pool.manager().times);
+        let times = times.ok_or_else(|| DbError::new(Kind::Lost, "the pool is closed"))?;
+        let mut connection = Self::idle(slot, server);
+        (connection.access, connection.running) = (terms.access, true);
+        let begun = tokio::time::timeout(times.statement + GRACE, connection.link()?.begin(terms, times)).await;
+        connection.transaction = begun.unwrap_or_else(|_| Err(silent()))?;
+        (connection.in_transaction, connection.running) = (true, false);
+        Ok(connection)
+    }
+
+    /// Counts this connection as one that its replica is busy with.
+    pub(super) fn count(&mut self, in_flight: InFlight) {
+        self.in_flight = Some(in_flight);
+    }
+
+    /// How far the server has come.
+    pub(super) async fn position(&mut self, of_replica: bool) -> Result<Position, DbError> {
+        self.running = true;
+        let position = self.link()?.position(of_replica).await?;
+        self.running = false;
+        Ok(position)
+    }
+
+    /// Whether a transaction is committed. None while it still runs.
+    pub(super) async fn outcome(&mut self, transaction: &str) -> Result<Option<bool>, DbError> {
+        self.running = true;
+        let outcome = self.link()?.outcome(transaction).await?;
+        self.running = false;
+        Ok(outcome)
+    }
+
+    /// Runs a guest's statement.
+    pub(in crate::database) async fn guest(
+        &mut self,
+        sql: String,
+        params: Vec<Value>,
+        sink: &mut Sink<'_>,
+    ) -> Result<Execution, DbError> {
+        let limits = self.server.limits;
+        let checked = guard::check(self.server.dialect, &sql, &params, self.access)?;
+        let shown = sink::shown(&params, limits);
+        let mut run = Run::new(sink, limits, checked.verb);
+        let result = self.run(&sql, &checked.placeholders, params, &mut run).await;
+        if limits.echo {
+            run.echo(&sql, shown.as_deref());
+        }
+        result.map(|()| run.done)
+    }
+
+    /// Runs a query of the host's own.
+    pub(in crate::database) async fn query_as_host(
+        &mut self,
+        sql: String,
+        params: Vec<Value>,
+    ) -> Result<Vec<Vec<Value>>, DbError> {
+        let mut rows = Rows::default();
+        self.host(&sql, params, Sink::Rows(&mut rows)).await?;
+        Ok(rows.rows)
+    }
+
+    /// Runs a statement of the host's own.
+    pub(in crate::database) async fn execute_as_host(
+        &mut self,
+        sql: String,
+        params: Vec<Value>,
+    ) -> Result<Execution, DbError> {
+        self.host(&sql, params, Sink::Nothing).await
+    }
+
+    async fn host(&mut self, sql: &str, params: Vec<Value>, mut sink: Sink<'_>) -> Result<Execution, DbError> {
+        let placeholders = guard::placeholders(self.server.dialect, sql);
+        let mut run = Run::new(&mut sink, self.server.limits, guard::Verb::Change);
+        self.run(sql, &placeholders, params, &mut run).await?;
+        Ok(run.done)
+    }
+
+    async fn run(
+        &mut self,
+        sql: &str,
+        placeholders: &[guard::Placeholder],
+        params: Vec<Value>,
+        run: &mut Run<'_, '_>,
+    ) -> Result<(), DbError> {
+        self.running = true;
+        let patience = self.server.limits.statement_timeout + GRACE;
+        let result = match tokio::time::timeout(patience, self.link()?.run(sql, placeholders, params, run)).await {
+            Ok(result) => result,
+            Err(_) => Err((sink::too_long(), true)),
+        };
+        match result {
+            Ok(()) => {
+                self.running = false;
+                Ok(())
+            }
+            Err((error, is_cut_off)) => {
+                self.running = is_cut_off;
+                if error.kind == Kind::Lost {
+                    self.forsake_siblings();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Closes the idle connections of the same pool: what this one was lost to, a restart or a change of the schema,
+    /// they met as well.
+    fn forsake_siblings(&self) {
+        if let Some(pool) = self.slot.as_ref().and_then(Object::pool) {
+            drop(pool.retain(|_, _| false));
+        }
+    }
+
+    pub(in crate::database) async fn savepoint(&mut self, level: usize) -> Result<(), DbError> {
+        self.say(format!("SAVEPOINT carya_{level}")).await
+    }
+
+    pub(in crate::database) async fn release(&mut self, level: usize) -> Result<(), DbError> {
+        self.say(format!("RELEASE SAVEPOINT carya_{level}")).await
+    }
+
+    pub(in crate::database) async fn rollback_to(&mut self, level: usize) -> Result<(), DbError> {
+        self.say(format!("ROLLBACK TO SAVEPOINT carya_{level}; RELEASE SAVEPOINT carya_{level}")).await
+    }
+
+    pub(in crate::database) fn transaction_id(&self) -> Option<&str> {
+        self.transaction.as_deref()
+    }
+
+    /// Commits. Whatever goes wrong from here on without the server's word on it is [`Kind::Lost`].
+    pub(in crate::database) async fn commit(mut self) -> Result<Option<Position>, DbError> {
+        self.running = true;
+        let with_position = self.server.has_replicas();
+        let ended = tokio::time::timeout(COMMIT, self.link()?.commit(with_position)).await;
+        let end = ended.unwrap_or_else(|_| Err(silent()))?;
+        if end.transaction != self.transaction {
+            let message = "the transaction was ended before the host ended it; its connection is closed";
+            return Err(DbError::new(Kind::Lost, message));
+        }
+        (self.in_transaction, self.running) = (false, false);
+        Ok(end.position)
+    }
+
+    pub(in crate::database) async fn rollback(mut self) -> Result<(), DbError> {
+        if self.running {
+            // A statement was cut off, and may still be running: closing the connection ends both.
+            return Ok(());
+        }
+        self.running = true;
+        let patience = self.server.limits.statement_timeout + GRACE;
+        let ended = tokio::time::timeout(patience, self.link()?.rollback()).await;
+        ended.unwrap_or_else(|_| Err(silent()))?;
+        (self.in_transaction, self.running) = (false, false);
+        Ok(())
+    }
+
+    async fn say(&mut self, sql: String) -> Result<(), DbError> {
+        self.running = true;
+        let patience = self.server.limits.statement_timeout + GRACE;
+        let said = tokio::time::timeout(patience, self.link()?.say(sql)).await;
+        let result = said.unwrap_or_else(|_| Err(silent()));
+        self.running = matches!(&result, Err(error) if error.kind == Kind::Lost);
+        result
+    }
+
+    fn link(&mut self) -> Result<&mut Link, DbError> {
+        let gone = || DbError::new(Kind::Lost, "the connection is gone");
+        self.slot.as_deref_mut().map(|slot| &mut slot.link).ok_or_else(gone)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot.take()
+            && (self.in_transaction || self.running)
+        {
+            // Taken out of the pool, which opens another when it needs one; dropping it closes it, and the server
+            // rolls back.
+            drop(Object::take(slot));
+        }
+    }
+}
+
+fn silent() -> DbError {
+    DbError::new(Kind::Lost, "the server did not answer in time")
+}

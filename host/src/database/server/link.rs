@@ -1,0 +1,200 @@
+//! One connection to a server, in the dialect that it speaks: what the rest of `server` says to a server is said here,
+//! in the same words for both.
+
+use std::{str::FromStr, time::Duration};
+
+use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
+use sqlx::{PgConnection, mysql::MySqlConnectOptions, postgres::PgConnectOptions};
+
+use crate::{
+    config,
+    database::{
+        Dialect, Position, Terms,
+        error::{DbError, Kind},
+        guard::Placeholder,
+        mysql, postgres,
+        sink::Run,
+        value::Value,
+    },
+};
+
+/// A connection.
+#[derive(Debug)]
+pub(in crate::database) enum Link {
+    /// To PostgreSQL.
+    Postgres(Box<PgConnection>),
+    /// To MySQL or MariaDB.
+    MySql(Box<mysql::Session>),
+}
+
+/// How a server is reached.
+#[derive(Debug, Clone)]
+enum Address {
+    Postgres(Box<PgConnectOptions>),
+    MySql(Box<MySqlConnectOptions>),
+}
+
+/// What every transaction begins with.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::database) struct Times {
+    pub(in crate::database) statement: Duration,
+    pub(in crate::database) lock: Duration,
+}
+
+/// What the end of a transaction told.
+#[derive(Debug, Default)]
+pub(in crate::database) struct End {
+    /// The transaction that was ended, where the server tells.
+    pub(in crate::database) transaction: Option<String>,
+    /// How far the server had come by then, where that was asked.
+    pub(in crate::database) position: Option<Position>,
+}
+
+impl Link {
+    /// Begins, with all limits, in one round trip. The id of the transaction, where it has one.
+    pub(super) async fn begin(&mut self, terms: &Terms, times: Times) -> Result<Option<String>, DbError> {
+        match self {
+            Link::Postgres(connection) => postgres::begin(connection, terms, times).await,
+            Link::MySql(session) => session.begin(terms, times).await,
+        }
+    }
+
+    /// Prepares a guest's or the host's statement with its parameters, and runs it. `Err` with the second part false
+    /// leaves the connection in order, with the transaction as the server has it after an error.
+    pub(super) async fn run(
+        &mut self,
+        sql: &str,
+        placeholders: &[Placeholder],
+        params: Vec<Value>,
+        run: &mut Run<'_, '_>,
+    ) -> Result<(), (DbError, bool)> {
+        match self {
+            Link::Postgres(connection) => postgres::run(connection, sql, placeholders, params, run).await,
+            Link::MySql(session) => session.run(sql, placeholders, params, run).await,
+        }
+    }
+
+    /// Runs one or more statements of the host without parameters, in one round trip.
+    pub(in crate::database) async fn say(&mut self, sql: String) -> Result<(), DbError> {
+        match self {
+            Link::Postgres(connection) => postgres::say(connection, sql).await.map(drop),
+            Link::MySql(session) => session.say(sql).await.map(drop),
+        }
+    }
+
+    /// Commits, in one round trip.
+    pub(super) async fn commit(&mut self, with_position: bool) -> Result<End, DbError> {
+        match self {
+            Link::Postgres(connection) => postgres::commit(connection, with_position).await,
+            Link::MySql(session) => session.commit(with_position).await,
+        }
+    }
+
+    /// Rolls back, in one round trip, and takes back what a guest could have done to the session.
+    pub(super) async fn rollback(&mut self) -> Result<(), DbError> {
+        match self {
+            Link::Postgres(connection) => postgres::rollback(connection).await,
+            Link::MySql(session) => session.rollback().await,
+        }
+    }
+
+    /// How far a primary has come, or how much of it a replica has.
+    pub(super) async fn position(&mut self, of_replica: bool) -> Result<Position, DbError> {
+        match self {
+            Link::Postgres(connection) => postgres::position(connection, of_replica).await,
+            Link::MySql(session) => session.position(of_replica).await,
+        }
+    }
+
+    /// Whether a transaction is committed. None while it still runs, or where the server cannot tell.
+    pub(super) async fn outcome(&mut self, transaction: &str) -> Result<Option<bool>, DbError> {
+        match self {
+            Link::Postgres(connection) => postgres::outcome(connection, transaction).await,
+            Link::MySql(_) => Ok(None),
+        }
+    }
+}
+
+/// Opens connections for a pool and decides which of them are lent again.
+#[derive(Debug)]
+pub(in crate::database) struct Opener {
+    address: Address,
+    pub(super) times: Times,
+    max_lifetime: Duration,
+    echo: bool,
+}
+
+/// A connection in a pool.
+#[derive(Debug)]
+pub(in crate::database) struct Slot {
+    pub(super) link: Link,
+}
+
+impl Opener {
+    pub(super) fn new(url: &str, config: &config::Database) -> Result<Self, DbError> {
+        let times = Times { statement: config.statement_timeout, lock: config.lock_timeout };
+        let malformed = |error: sqlx::Error| DbError::new(Kind::Other, format!("the URL is malformed: {error}"));
+        let address = match config.dialect {
+            Dialect::MySql => {
+                let url = url.replacen("mariadb://", "mysql://", 1);
+                Address::MySql(Box::new(mysql::options(MySqlConnectOptions::from_str(&url).map_err(malformed)?)))
+            }
+            Dialect::Postgres | Dialect::Sqlite => {
+                Address::Postgres(Box::new(postgres::options(PgConnectOptions::from_str(url).map_err(malformed)?)))
+            }
+        };
+        Ok(Self { address, times, max_lifetime: config.max_lifetime, echo: config.echo_pool })
+    }
+
+    /// The database's name on the server.
+    pub(super) fn database(&self) -> &str {
+        match &self.address {
+            Address::Postgres(options) => options.get_database(),
+            Address::MySql(options) => options.get_database(),
+        }
+        .unwrap_or_default()
+    }
+
+    /// `host:port`.
+    pub(super) fn host(&self) -> String {
+        match &self.address {
+            Address::Postgres(options) => format!("{}:{}", options.get_host(), options.get_port()),
+            Address::MySql(options) => format!("{}:{}", options.get_host(), options.get_port()),
+        }
+    }
+
+    pub(super) async fn connect(&self) -> Result<Link, DbError> {
+        let link = match &self.address {
+            Address::Postgres(options) => Link::Postgres(Box::new(postgres::connect(options).await?)),
+            Address::MySql(options) => Link::MySql(Box::new(mysql::Session::connect(options, self.times).await?)),
+        };
+        if self.echo {
+            tracing::info!(target: "carya::pool", server = self.host(), "connection opened");
+        }
+        Ok(link)
+    }
+}
+
+impl managed::Manager for Opener {
+    type Type = Slot;
+    type Error = DbError;
+
+    async fn create(&self) -> Result<Slot, DbError> {
+        let unreachable = |error: DbError| DbError {
+            message: format!("{} cannot be reached: {}", self.host(), error.message),
+            kind: Kind::Lost,
+            ..error
+        };
+        Ok(Slot { link: self.connect().await.map_err(unreachable)? })
+    }
+
+    async fn recycle(&self, _: &mut Slot, metrics: &Metrics) -> RecycleResult<DbError> {
+        if metrics.age() > self.max_lifetime {
+            return Err(RecycleError::message("older than max_lifetime"));
+        }
+        if self.echo {
+            tracing::info!(target: "carya::pool", lent = metrics.recycle_count, "connection lent");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,236 @@
+//! What is counted while the host runs: plain functions that any room may call, each of them an addition or two to fixed
+//! places, with no lock and no allocation. It does not know who calls; how the numbers are told is in `metrics/text.rs`.
+
+mod text;
+
+use std::{
+    array,
+    fmt::{self, Debug},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+pub use text::{CONTENT_TYPE, text};
+
+/// The classes of statuses that end a request.
+const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
+/// How requests end, in the words of the log.
+const OUTCOMES: [&str; 5] = ["nothing", "committed", "rolled back", "in doubt", REFUSED];
+const REFUSED: &str = "refused";
+/// Upper bounds of the times that are told apart, in microseconds.
+const BOUNDS: [u64; 16] = [
+    250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,
+    10_000_000, 30_000_000,
+];
+
+static REQUESTS: [[AtomicU64; OUTCOMES.len()]; CLASSES.len()] =
+    [const { [const { AtomicU64::new(0) }; OUTCOMES.len()] }; CLASSES.len()];
+/// Requests by time: up to each bound, and above the last.
+static TIMES: [AtomicU64; BOUNDS.len() + 1] = [const { AtomicU64::new(0) }; BOUNDS.len() + 1];
+static MICROSECONDS: AtomicU64 = AtomicU64::new(0);
+static RETRIES: AtomicU64 = AtomicU64::new(0);
+static CONFLICTS: AtomicU64 = AtomicU64::new(0);
+static STATEMENTS: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+static IN_DOUBT: [AtomicU64; Resolution::ALL.len()] = [const { AtomicU64::new(0) }; Resolution::ALL.len()];
+/// The databases that are open. It is locked to open one and to tell the numbers.
+static TALLIES: Mutex<Vec<Weak<Tally>>> = Mutex::new(Vec::new());
+
+/// A request ran and ended, with a status and an outcome in the words of the log.
+pub fn request(status: u16, outcome: &str, elapsed: Duration) {
+    count_request(status, outcome);
+    let us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+    add(&TIMES[BOUNDS.partition_point(|bound| *bound < us)]);
+    MICROSECONDS.fetch_add(us, Relaxed);
+}
+
+/// A request was answered without being run.
+pub fn refused(status: u16) {
+    count_request(status, REFUSED);
+}
+
+fn count_request(status: u16, outcome: &str) {
+    let class = usize::from(status / 100).wrapping_sub(2);
+    let outcome = OUTCOMES.iter().position(|word| *word == outcome);
+    if let (Some(row), Some(outcome)) = (REQUESTS.get(class), outcome) {
+        add(&row[outcome]);
+    }
+}
+
+/// A request is run again.
+pub fn retry() {
+    add(&RETRIES);
+}
+
+/// Another transaction was in the way.
+pub fn conflict() {
+    add(&CONFLICTS);
+}
+
+/// A guest's statement is run, in a transaction that may write or not.
+pub fn statement(may_write: bool) {
+    add(&STATEMENTS[usize::from(may_write)]);
+}
+
+/// It was found out how a commit went whose answer was lost, or it was not.
+pub fn in_doubt(resolution: Resolution) {
+    add(&IN_DOUBT[resolution as usize]);
+}
+
+fn add(count: &AtomicU64) {
+    count.fetch_add(1, Relaxed);
+}
+
+/// What became of a commit in doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolution {
+    /// It was done.
+    Committed,
+    /// It was not done.
+    RolledBack,
+    /// Nobody could tell.
+    Unknown,
+}
+
+impl Resolution {
+    const ALL: [Self; 3] = [Self::Committed, Self::RolledBack, Self::Unknown];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Committed => "committed",
+            Self::RolledBack => "rolled back",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Where a transaction begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The database itself.
+    Primary,
+    /// A copy of it.
+    Replica,
+}
+
+impl Target {
+    const ALL: [Self; 2] = [Self::Primary, Self::Replica];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Replica => "replica",
+        }
+    }
+}
+
+/// The connections of a pool at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// Lent.
+    pub used: usize,
+    /// Open and not lent.
+    pub idle: usize,
+    /// Callers that wait for one.
+    pub waiting: usize,
+}
+
+/// What is counted for one database, as long as this is held.
+pub struct Tally {
+    name: String,
+    begun: [AtomicU64; Target::ALL.len()],
+    pools: Mutex<Vec<Pool>>,
+}
+
+struct Pool {
+    name: String,
+    look: Box<dyn Fn() -> Connections + Send + Sync>,
+}
+
+impl Tally {
+    /// Starts counting for a database that is opened; `default` is the name of the one without a name.
+    pub fn new(name: &str) -> Arc<Self> {
+        let begun = array::from_fn(|_| AtomicU64::new(0));
+        let tally = Arc::new(Self { name: name.to_owned(), begun, pools: Mutex::default() });
+        let mut tallies = TALLIES.lock().unwrap_or_else(PoisonError::into_inner);
+        tallies.retain(|other| other.strong_count() > 0);
+        tallies.push(Arc::downgrade(&tally));
+        tally
+    }
+
+    /// A transaction begins.
+    pub fn begin(&self, target: Target) {
+        add(&self.begun[target as usize]);
+    }
+
+    /// Adds a pool by a name as `readers` or `replica 1`. It is looked at whenever the numbers are told.
+    pub fn watch(&self, pool: impl Into<String>, look: impl Fn() -> Connections + Send + Sync + 'static) {
+        let pool = Pool { name: pool.into(), look: Box::new(look) };
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner).push(pool);
+    }
+}
+
+impl Debug for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tally").field("name", &self.name).field("begun", &self.begun).finish_non_exhaustive()
+    }
+}
+
+fn tallies() -> Vec<Arc<Tally>> {
+    TALLIES.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // The counts are those of the whole process: other tests may add to them.
+    #[test]
+    fn what_is_counted_is_told() {
+        request(200, "committed", Duration::from_micros(500));
+        request(404, "rolled back", Duration::from_secs(60));
+        refused(503);
+        retry();
+        conflict();
+        statement(true);
+        in_doubt(Resolution::Unknown);
+        let tally = Tally::new("re\"ports");
+        tally.begin(Target::Replica);
+        tally.watch("readers", || Connections { used: 2, idle: 1, waiting: 0 });
+        let told = text();
+        for line in [
+            "carya_requests_total{status=\"2xx\",outcome=\"committed\"} ",
+            "carya_requests_total{status=\"5xx\",outcome=\"refused\"} ",
+            "carya_request_seconds_bucket{le=\"0.0005\"} ",
+            "carya_request_seconds_bucket{le=\"+Inf\"} ",
+            "carya_retries_total ",
+            "carya_conflicts_total ",
+            "carya_statements_total{access=\"read-write\"} ",
+            "carya_in_doubt_total{resolution=\"unknown\"} ",
+            "carya_begin_total{database=\"re\\\"ports\",target=\"replica\"} 1\n",
+            "carya_pool_connections{database=\"re\\\"ports\",pool=\"readers\",state=\"used\"} 2\n",
+            "carya_pool_waiting{database=\"re\\\"ports\",pool=\"readers\"} 0\n",
+            concat!("carya_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1\n"),
+        ] {
+            assert!(told.lines().any(|said| format!("{said}\n").starts_with(line)), "{line}: {told}");
+        }
+        assert!(told.ends_with("# EOF\n"));
+        drop(tally);
+        assert!(!text().contains("ports"));
+    }
+
+    #[test]
+    fn a_time_counts_up_to_its_bound() {
+        for (us, place) in [(0, 0), (250, 0), (251, 1), (30_000_000, 15), (30_000_001, 16)] {
+            assert_eq!(BOUNDS.partition_point(|bound| *bound < us), place, "{us}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_not_known_is_no_panic() {
+        request(99, "committed", Duration::ZERO);
+        request(999, "lost", Duration::MAX);
+    }
+}

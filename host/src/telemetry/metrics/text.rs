@@ -1,0 +1,130 @@
+//! The numbers in the text format that Prometheus reads (OpenMetrics 1.0). What they mean is known to `metrics.rs`.
+
+use std::{
+    fmt::Error,
+    sync::{PoisonError, atomic::AtomicU64, atomic::Ordering::Relaxed},
+};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, NoLabelSet},
+    metrics::MetricType,
+    registry::{Registry, Unit},
+};
+
+use super::{
+    BOUNDS, CLASSES, CONFLICTS, IN_DOUBT, MICROSECONDS, OUTCOMES, REQUESTS, RETRIES, Resolution, STATEMENTS, TIMES,
+    Target, tallies,
+};
+
+/// What the text is, for a header.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// All numbers as they are now.
+pub fn text() -> String {
+    let (mut registry, mut text) = (Registry::with_prefix("carya"), String::new());
+    registry.register_collector(Box::new(Numbers));
+    // A string takes all that is written to it.
+    let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
+    text
+}
+
+/// Reads the numbers where they are counted.
+#[derive(Debug)]
+struct Numbers;
+
+impl Collector for Numbers {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let to = &mut encoder;
+        to.encode_descriptor("build", "The version of the host", None, MetricType::Info)?
+            .encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
+        let requests = CLASSES.iter().zip(&REQUESTS).flat_map(|(class, row)| {
+            let series = move |(outcome, count)| ([("status", *class), ("outcome", outcome)], read(count));
+            OUTCOMES.into_iter().zip(row).map(series)
+        });
+        counters(to, "requests", "Requests that were answered", requests)?;
+        times(to)?;
+        counter(to, "retries", "Further attempts after a conflict", &RETRIES)?;
+        counter(to, "conflicts", "Statements and commits that met another transaction", &CONFLICTS)?;
+        let statements = ["read-only", "read-write"].into_iter().zip(&STATEMENTS);
+        let statements = statements.map(|(access, count)| ([("access", access)], read(count)));
+        counters(to, "statements", "Statements of guests", statements)?;
+        let in_doubt = Resolution::ALL.into_iter().zip(&IN_DOUBT);
+        let in_doubt = in_doubt.map(|(found, count)| ([("resolution", found.as_str())], read(count)));
+        counters(to, "in_doubt", "Commits whose answer was lost", in_doubt)?;
+        databases(to)
+    }
+}
+
+fn read(count: &AtomicU64) -> u64 {
+    count.load(Relaxed)
+}
+
+fn counter(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, count: &AtomicU64) -> Result<(), Error> {
+    let mut metric = to.encode_descriptor(name, help, None, MetricType::Counter)?;
+    metric.encode_counter::<NoLabelSet, _, u64>(&read(count), None)
+}
+
+/// A counter by labels.
+fn counters<'a, const N: usize>(
+    to: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    series: impl Iterator<Item = ([(&'a str, &'a str); N], u64)>,
+) -> Result<(), Error> {
+    let mut metric = to.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (labels, count) in series {
+        metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+    }
+    Ok(())
+}
+
+/// A number that goes up and down, by labels.
+fn gauges<'a, const N: usize>(
+    to: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    series: impl Iterator<Item = ([(&'a str, &'a str); N], usize)>,
+) -> Result<(), Error> {
+    let mut metric = to.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (labels, number) in series {
+        metric.encode_family(&labels)?.encode_gauge(&number)?;
+    }
+    Ok(())
+}
+
+fn times(to: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+    let seconds = |us: u64| us as f64 / 1e6;
+    let bounds = BOUNDS.into_iter().map(seconds).chain([f64::INFINITY]);
+    let buckets: Vec<(f64, u64)> = bounds.zip(TIMES.iter().map(read)).collect();
+    let count = buckets.iter().map(|(_, count)| count).sum();
+    let help = "How long requests took that were run";
+    let mut metric = to.encode_descriptor("request", help, Some(&Unit::Seconds), MetricType::Histogram)?;
+    metric.encode_histogram::<NoLabelSet>(seconds(read(&MICROSECONDS)), count, &buckets, None)
+}
+
+fn databases(to: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+    let tallies = tallies();
+    let begun = tallies.iter().flat_map(|tally| {
+        let series = |(target, count): (Target, _)| {
+            ([("database", tally.name.as_str()), ("target", target.as_str())], read(count))
+        };
+        Target::ALL.into_iter().zip(&tally.begun).map(series)
+    });
+    counters(to, "begin", "Transactions that were begun", begun)?;
+    let pools: Vec<_> = tallies
+        .iter()
+        .flat_map(|tally| {
+            let pools = tally.pools.lock().unwrap_or_else(PoisonError::into_inner);
+            pools.iter().map(|pool| (tally.name.as_str(), pool.name.clone(), (pool.look)())).collect::<Vec<_>>()
+        })
+        .collect();
+    let connections = pools.iter().flat_map(|(database, pool, found)| {
+        let labels = |state| [("database", *database), ("pool", pool.as_str()), ("state", state)];
+        [(labels("used"), found.used), (labels("idle"), found.idle)]
+    });
+    gauges(to, "pool_connections", "Connections that are open", connections)?;
+    let waiting =
+        pools.iter().map(|(database, pool, found)| ([("database", *database), ("pool", pool.as_str())], found.waiting));
+    gauges(to, "pool_waiting", "Requests that wait for a connection", waiting)
+}

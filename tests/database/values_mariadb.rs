@@ -1,0 +1,224 @@
+//! Values through the contract on MariaDB, there and back: what each column type gives, and what it takes.
+
+use serde_json::{Value as Json, json};
+
+use crate::{
+    script::{attempt, config, kind, results},
+    support::{App, Engine, Result},
+};
+
+/// A column's type, a literal, and what a guest reads: a case of the contract's `value`, or the type name of an `other`,
+/// and the value.
+const READ: &[(&str, &str, &str, &str)] = &[
+    ("BOOLEAN", "TRUE", "boolean", "true"),
+    ("BOOLEAN", "FALSE", "boolean", "false"),
+    ("TINYINT(1)", "2", "int64", "2"),
+    ("TINYINT(1)", "-128", "int64", "-128"),
+    ("TINYINT(1) UNSIGNED", "255", "int64", "255"),
+    ("TINYINT", "1", "int64", "1"),
+    ("SMALLINT", "-32768", "int64", "-32768"),
+    ("SMALLINT UNSIGNED", "65535", "int64", "65535"),
+    ("MEDIUMINT", "-8388608", "int64", "-8388608"),
+    ("MEDIUMINT UNSIGNED", "16777215", "int64", "16777215"),
+    ("INT", "-2147483648", "int64", "-2147483648"),
+    ("INT UNSIGNED", "4294967295", "int64", "4294967295"),
+    ("INT(5) ZEROFILL", "42", "int64", "42"),
+    ("BIGINT", "-9223372036854775808", "int64", "-9223372036854775808"),
+    ("BIGINT UNSIGNED", "9223372036854775807", "int64", "9223372036854775807"),
+    ("BIGINT UNSIGNED", "9223372036854775808", "BIGINT UNSIGNED", "9223372036854775808"),
+    ("BIGINT UNSIGNED", "18446744073709551615", "BIGINT UNSIGNED", "18446744073709551615"),
+    ("FLOAT", "0.1", "float64", "0.10000000149011612"),
+    ("DOUBLE", "0.1", "float64", "0.1"),
+    ("DOUBLE", "-0.30000000000000004e0", "float64", "-0.30000000000000004"),
+    ("DECIMAL(10,2)", "1.5", "DECIMAL", "1.50"),
+    ("DECIMAL(10,2) ZEROFILL", "1.5", "DECIMAL", "00000001.50"),
+    (
+        "DECIMAL(65,30)",
+        "-12345678901234567890123456789012345.123456789012345678901234567890",
+        "DECIMAL",
+        "-12345678901234567890123456789012345.123456789012345678901234567890",
+    ),
+    (
+        "DECIMAL(65,38)",
+        "0.00000000000000000000000000000000000001",
+        "DECIMAL",
+        "0.00000000000000000000000000000000000001",
+    ),
+    ("BIT(1)", "b'1'", "int64", "1"),
+    ("BIT(12)", "b'100000000001'", "int64", "2049"),
+    ("BIT(64)", "0xffffffffffffffff", "BIT", "18446744073709551615"),
+    ("DATE", "'1000-01-01'", "DATE", "1000-01-01"),
+    ("DATE", "'9999-12-31'", "DATE", "9999-12-31"),
+    ("TIME", "'00:00:00'", "TIME", "00:00:00"),
+    ("TIME", "'-838:59:59'", "TIME", "-838:59:59"),
+    ("TIME(1)", "'24:00:00'", "TIME", "24:00:00.0"),
+    ("TIME(3)", "'-00:00:00.5'", "TIME", "-00:00:00.500"),
+    ("TIME(6)", "'838:59:59.999999'", "TIME", "838:59:59.999999"),
+    ("DATETIME", "'2024-02-29 00:00:00'", "DATETIME", "2024-02-29 00:00:00"),
+    ("DATETIME(3)", "'2024-02-29 12:30:00.5'", "DATETIME", "2024-02-29 12:30:00.500"),
+    ("DATETIME(6)", "'9999-12-31 23:59:59.999999'", "DATETIME", "9999-12-31 23:59:59.999999"),
+    ("DATETIME(6)", "'2024-02-29'", "DATETIME", "2024-02-29 00:00:00.000000"),
+    ("TIMESTAMP", "'1970-01-01 00:00:01'", "TIMESTAMP", "1970-01-01 00:00:01"),
+    ("TIMESTAMP(6)", "'2038-01-19 03:14:07.000001'", "TIMESTAMP", "2038-01-19 03:14:07.000001"),
+    ("YEAR", "2155", "YEAR", "2155"),
+    ("YEAR", "0", "YEAR", "0000"),
+    ("CHAR(5)", "'é  '", "text", "é"),
+    ("VARCHAR(5)", "CONCAT('é', CHAR(92), '''  ')", "text", "é\\'  "),
+    ("VARCHAR(5) CHARACTER SET latin1", "'é'", "text", "é"),
+    ("VARCHAR(5) COLLATE utf8mb4_bin", "'😀'", "text", "😀"),
+    ("TINYTEXT", "''", "text", ""),
+    ("LONGTEXT", "'x'", "text", "x"),
+    ("ENUM('a','b') COLLATE utf8mb4_bin", "'b'", "text", "b"),
+    ("SET('a','b')", "'a,b'", "text", "a,b"),
+    ("BINARY(3)", "x'00ff'", "bytes", "00ff00"),
+    ("VARBINARY(3)", "x'00ff'", "bytes", "00ff"),
+    ("LONGBLOB", "x''", "bytes", ""),
+    ("JSON", "'{\"a\": 1.50}'", "text", "{\"a\": 1.50}"),
+    ("UUID", "'67e55044-10b1-426f-9247-bb680e5fe0c8'", "text", "67e55044-10b1-426f-9247-bb680e5fe0c8"),
+    ("INET6", "'::1'", "text", "::1"),
+    ("UUID", "NULL", "null", ""),
+    ("TIMESTAMP NULL", "NULL", "null", ""),
+];
+
+/// A column's type, a value that it does not take as it is, and the error number.
+const REFUSED: &[(&str, &str, &str, &str)] = &[
+    ("TINYINT", "int64", "128", "1264"),
+    ("BIGINT UNSIGNED", "int64", "-1", "1264"),
+    ("INT", "text", "12x", "1265"),
+    ("INT", "text", "", "1366"),
+    ("FLOAT", "float64", "1e39", "1264"),
+    ("DECIMAL(4,2)", "DECIMAL", "100.00", "1264"),
+    ("BIT(8)", "int64", "256", "1406"),
+    ("VARCHAR(3)", "text", "four", "1406"),
+    ("VARCHAR(3)", "bytes", "ff", "1366"),
+    ("VARCHAR(3) CHARACTER SET latin1", "text", "😀", "1366"),
+    ("VARBINARY(1)", "bytes", "0000", "1406"),
+    ("ENUM('a')", "text", "b", "1265"),
+    ("DATE", "DATE", "2023-02-29", "1292"),
+    ("DATE", "DATE", "0000-00-00", "1292"),
+    ("TIME", "TIME", "839:00:00", "1292"),
+    ("TIMESTAMP", "TIMESTAMP", "2024-01-01T00:00:00Z", "1292"),
+    ("YEAR", "YEAR", "1900", "1264"),
+    ("JSON", "JSON", "{", "4025"),
+];
+
+fn value(case: &str, text: &str) -> Json {
+    match case {
+        "null" => json!({ "t": "null" }),
+        "boolean" => json!({ "t": "boolean", "v": text == "true" }),
+        "int64" | "float64" | "text" | "bytes" => json!({ "t": case, "v": text }),
+        type_name => json!({ "t": "other", "v": { "type_name": type_name, "text": text } }),
+    }
+}
+
+/// An application with a table for each case: `t0`, `t1`, ..
+async fn serve(cases: &[(&str, &str, &str, &str)]) -> Result<App> {
+    let table = |(index, case): (usize, &(&str, &str, &str, &str))| {
+        // Whoever reads these may not declare a TIMESTAMP that is set by itself.
+        let null = if case.0.ends_with("NULL") { "" } else { " NULL" };
+        format!("CREATE TABLE t{index} (id INT PRIMARY KEY AUTO_INCREMENT, v {}{null});\n", case.0)
+    };
+    let tables: String = cases.iter().enumerate().map(table).collect();
+    App::start_on(Engine::MariaDb, &config(), &[("migrations/0001_tables.sql", &tables)]).await
+}
+
+#[tokio::test]
+async fn every_type_is_read_as_it_is_and_taken_back() -> Result {
+    let app = serve(READ).await?;
+    for (index, (column, literal, case, text)) in READ.iter().enumerate() {
+        let expected = value(case, text);
+        let read = results(
+            &app,
+            "POST",
+            &json!([
+                { "sql": format!("INSERT INTO t{index} (v) VALUES ({literal})"), "op": "execute" },
+                { "sql": format!("SELECT v, CAST(v AS CHAR) FROM t{index}") },
+            ]),
+        )
+        .await?;
+        assert_eq!(read[1]["rows"][0][0], expected, "{column} {literal}");
+        if expected["t"] == "other" && *case != "BIT" {
+            assert_eq!(read[1]["rows"][0][1]["v"], *text, "{column} {literal}: the server's own text");
+        }
+        let script = json!([
+            { "sql": format!("INSERT INTO t{index} (v) VALUES (?)"), "op": "execute", "params": [expected] },
+            { "sql": format!("SELECT v FROM t{index} WHERE v <=> ? ORDER BY id"), "params": [expected] },
+        ]);
+        let stored = results(&app, "POST", &script).await?;
+        assert_eq!(stored[1]["rows"], json!([[expected], [expected]]), "{column} {literal}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_an_error() -> Result {
+    let app = serve(REFUSED).await?;
+    for (index, (column, case, text, code)) in REFUSED.iter().enumerate() {
+        let insert = json!({
+            "sql": format!("INSERT INTO t{index} (v) VALUES (?)"), "op": "execute", "params": [value(case, text)],
+        });
+        let result = attempt(&app, "POST", insert).await?;
+        assert_eq!(result["error"]["code"], *code, "{column} {text}: {result}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn parameters_are_what_they_are() -> Result {
+    let app = serve(&READ[..1]).await?;
+    let text = |text: &str| value("text", text);
+    let table = [
+        // A decimal is compared as a decimal, not as a binary floating point number.
+        (
+            "SELECT CAST('1.0000000000000000001' AS DECIMAL(30,20)) = ?",
+            value("DECIMAL", "1.0000000000000000002"),
+            "int64",
+            "0",
+        ),
+        ("SELECT ?", value("DECIMAL", "1.50"), "DECIMAL", "1.50"),
+        ("SELECT 18446744073709551614 = ?", value("BIGINT UNSIGNED", "18446744073709551615"), "int64", "0"),
+        // NULL and booleans leave the type of what stands beside them.
+        ("SELECT COALESCE(?, 5)", value("null", ""), "int64", "5"),
+        ("SELECT COALESCE(?, DATE'2024-01-01')", value("null", ""), "DATE", "2024-01-01"),
+        ("SELECT COALESCE(?, 5)", value("boolean", "true"), "int64", "1"),
+        ("SELECT TIME'100:00:00' > ?", value("TIME", "99:00:00"), "int64", "1"),
+        ("SELECT ?1 || 'b' || ?1", text("a"), "text", "aba"),
+        ("SELECT ?", text("a\0\\'\""), "text", "a\0\\'\""),
+    ];
+    for (sql, param, case, expected) in table {
+        let read = results(&app, "GET", &json!([{ "sql": sql, "params": [param] }])).await?;
+        assert_eq!(read[0]["rows"], json!([[value(case, expected)]]), "{sql}");
+    }
+    for (sql, param) in [("SELECT ?", value("float64", "NaN")), ("SELECT ?", value("DECIMAL", "1e5"))] {
+        let result = attempt(&app, "GET", json!({ "sql": sql, "params": [param] })).await?;
+        assert_eq!(kind(&result), "other", "{param}");
+        assert!(result["error"]["message"].to_string().contains("parameter 1"), "{result}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn zero_dates_are_no_null() -> Result {
+    let types = [("DATE", "", "", ""), ("DATETIME", "", "", ""), ("TIMESTAMP(3)", "", "", "")];
+    let app = serve(&types).await?;
+    for (index, text) in ["0000-00-00", "0000-00-00 00:00:00", "0000-00-00 00:00:00.000"].into_iter().enumerate() {
+        let script = json!([
+            { "sql": format!("INSERT IGNORE INTO t{index} (v) VALUES ('nonsense')"), "op": "execute" },
+            { "sql": format!("SELECT v FROM t{index}") },
+        ]);
+        let type_name = types[index].0.trim_end_matches("(3)");
+        assert_eq!(results(&app, "POST", &script).await?[1]["rows"], json!([[value(type_name, text)]]));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn geometry_is_refused_and_says_what_to_do() -> Result {
+    let app = serve(&READ[..1]).await?;
+    let result = attempt(&app, "GET", json!({ "sql": "SELECT POINT(1, 2) AS place" })).await?;
+    let message = result["error"]["message"].to_string();
+    assert!(message.contains("place") && message.contains("ST_AsText"), "{message}");
+    let read = results(&app, "GET", &json!([{ "sql": "SELECT ST_AsText(POINT(1, 2))" }])).await?;
+    assert_eq!(read[0]["rows"], json!([[value("text", "POINT(1 2)")]]));
+    Ok(())
+}

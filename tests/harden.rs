@@ -1,0 +1,87 @@
+//! `carya harden`: what guests' logins may do on real servers, without the gate in front of them.
+
+mod mysql;
+mod postgres;
+
+use std::path::Path;
+
+use super::support::{PATIENCE, Result, carya, write};
+
+/// In URLs `s%27e%5Ccret`: a password that needs care in SQL.
+const PASSWORD: &str = "s%27e%5Ccret";
+
+/// An application's URLs: the owner's, and those of two logins for guests that are named after its database.
+struct Urls {
+    admin: String,
+    reader: String,
+    writer: String,
+}
+
+impl Urls {
+    fn new(admin: String, database: &str) -> Result<Self> {
+        let (scheme, rest) = admin.split_once("://").ok_or("no scheme")?;
+        let (_, place) = rest.rsplit_once('@').ok_or("no login")?;
+        let login = |end: &str| format!("{scheme}://{database}_{end}:{PASSWORD}@{place}");
+        Ok(Self { reader: login("ro"), writer: login("rw"), admin })
+    }
+
+    fn configure(&self, folder: &Path) -> Result {
+        let Self { admin, reader, writer } = self;
+        let config = format!("[database]\nurl = \"{writer}\"\nreader_url = \"{reader}\"\nadmin_url = \"{admin}\"\n");
+        write(folder, &config, &[])
+    }
+}
+
+/// Runs `carya harden`. Gives the exit code, and what it printed to standard output and standard error.
+async fn harden(folder: &Path, args: &[&str]) -> Result<(Option<i32>, String, String)> {
+    let running = carya().arg("harden").args(args).current_dir(folder).env("CARYA_LOG", "off").output();
+    let output = tokio::time::timeout(PATIENCE, running).await??;
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    Ok((output.status.code(), text(&output.stdout), text(&output.stderr)))
+}
+
+/// What is missing after an `--apply`, but for what only the server's configuration can cure.
+async fn apply(folder: &Path) -> Result<Vec<String>> {
+    let (code, out, err) = harden(folder, &["--apply"]).await?;
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(!out.contains("cret") && !err.contains("cret"), "a password was printed: {out}{err}");
+    let of_server = |line: &&str| {
+        ["client_connection_check_interval", "max_prepared_transactions", "local_infile"]
+            .iter()
+            .any(|setting| line.starts_with(&format!("missing: {setting}")))
+    };
+    Ok(out
+        .lines()
+        .filter(|line| line.starts_with("missing"))
+        .filter(|line| !of_server(line))
+        .map(str::to_owned)
+        .collect())
+}
+
+#[tokio::test]
+async fn sqlite_has_nothing_to_harden() -> Result {
+    let folder = tempfile::tempdir()?;
+    write(folder.path(), "[database]\nurl = \"sqlite:app.sqlite\"\n", &[])?;
+    for args in [&[][..], &["--apply"], &["--check"]] {
+        let (code, out, err) = harden(folder.path(), args).await?;
+        assert_eq!((code, err.as_str()), (Some(0), ""));
+        assert!(out.contains("nothing to harden") && out.contains("authorizer"), "{out}");
+    }
+    assert!(!folder.path().join("app.sqlite").exists());
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_owners_login_is_never_made_a_guests() -> Result {
+    let folder = tempfile::tempdir()?;
+    for scheme in ["postgres", "mysql"] {
+        let url = format!("{scheme}://owner:secret@127.0.0.1:1/app");
+        write(folder.path(), &format!("[database]\nurl = \"{url}\"\nadmin_url = \"{url}\"\n"), &[])?;
+        for args in [&[][..], &["--apply"]] {
+            let (code, out, err) = harden(folder.path(), args).await?;
+            assert_eq!((code, out.as_str()), (Some(1), ""));
+            assert!(err.contains("guests need logins of their own") && !err.contains("secret"), "{err}");
+        }
+    }
+    Ok(())
+}

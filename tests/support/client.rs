@@ -1,0 +1,109 @@
+//! Another client of a database, whatever its engine: what it sees and does is not carya's doing.
+
+use sqlx::{
+    AssertSqlSafe, Connection as _, MySqlConnection, PgConnection, Row, SqliteConnection,
+    mysql::{MySqlConnectOptions, MySqlRow},
+    postgres::{PgConnectOptions, PgRow},
+    sqlite::SqliteConnectOptions,
+};
+
+use super::{PATIENCE, Result};
+
+/// The way to a database. Everything that is asked here goes over a connection of its own.
+#[derive(Debug, Clone)]
+pub enum Client {
+    Sqlite(SqliteConnectOptions),
+    Postgres(PgConnectOptions),
+    MariaDb(MySqlConnectOptions),
+}
+
+impl Client {
+    /// To the database of a `postgres://` or `mysql://` URL.
+    pub fn new(url: &str) -> Result<Self> {
+        match url.split_once(':') {
+            Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(url.parse()?)),
+            Some(("mysql" | "mariadb", _)) => Ok(Self::MariaDb(url.parse()?)),
+            _ => Err(format!("{url} is not the URL of a server").into()),
+        }
+    }
+
+    /// A connection to keep, as for a transaction of several steps.
+    pub async fn connect(&self) -> Result<Connection> {
+        let connecting = async {
+            Ok::<_, sqlx::Error>(match self {
+                Self::Sqlite(options) => Connection::Sqlite(SqliteConnection::connect_with(options).await?),
+                Self::Postgres(options) => Connection::Postgres(PgConnection::connect_with(options).await?),
+                Self::MariaDb(options) => Connection::MariaDb(MySqlConnection::connect_with(options).await?),
+            })
+        };
+        Ok(tokio::time::timeout(PATIENCE, connecting).await??)
+    }
+
+    /// The one number that a query returns.
+    pub async fn number(&self, sql: &str) -> Result<i64> {
+        self.connect().await?.number(sql).await
+    }
+
+    /// The texts of a query's first column.
+    pub async fn texts(&self, sql: &str) -> Result<Vec<String>> {
+        self.connect().await?.texts(sql).await
+    }
+
+    /// Runs one or more statements.
+    pub async fn execute(&self, sql: &str) -> Result {
+        self.connect().await?.execute(sql).await
+    }
+}
+
+/// A connection of another client.
+pub enum Connection {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+    MariaDb(MySqlConnection),
+}
+
+impl Connection {
+    /// The one number that a query returns, of whatever type of number or truth value.
+    pub async fn number(&mut self, sql: &str) -> Result<i64> {
+        if let Self::Sqlite(connection) = self {
+            return Ok(sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_one(connection).await?.try_get(0)?);
+        }
+        let texts = self.texts(sql).await?;
+        match texts.first().ok_or_else(|| format!("no rows: {sql}"))?.as_str() {
+            "t" => Ok(1),
+            "f" => Ok(0),
+            number => number.parse().map_err(|error| format!("{error}: {number:?} of {sql}").into()),
+        }
+    }
+
+    /// The texts of a query's first column; with a server, of whatever type.
+    pub async fn texts(&mut self, sql: &str) -> Result<Vec<String>> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        // A server's unprepared statements return everything as text.
+        Ok(match self {
+            Self::Sqlite(connection) => {
+                let rows = sqlx::query(sql).fetch_all(connection).await?;
+                rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?
+            }
+            Self::Postgres(connection) => {
+                let rows = sqlx::raw_sql(sql).fetch_all(connection).await?;
+                rows.iter().map(|row: &PgRow| row.try_get_unchecked(0)).collect::<sqlx::Result<_>>()?
+            }
+            Self::MariaDb(connection) => {
+                let rows = sqlx::raw_sql(sql).fetch_all(connection).await?;
+                rows.iter().map(|row: &MySqlRow| row.try_get_unchecked(0)).collect::<sqlx::Result<_>>()?
+            }
+        })
+    }
+
+    /// Runs one or more statements.
+    pub async fn execute(&mut self, sql: &str) -> Result {
+        let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+        match self {
+            Self::Sqlite(connection) => sql.execute(connection).await.map(|_| ())?,
+            Self::Postgres(connection) => sql.execute(connection).await.map(|_| ())?,
+            Self::MariaDb(connection) => sql.execute(connection).await.map(|_| ())?,
+        }
+        Ok(())
+    }
+}

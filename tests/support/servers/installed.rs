@@ -1,0 +1,104 @@
+//! Which database servers this machine has, and as whom they can run. Starts nothing.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use super::Engine;
+
+/// The oldest PostgreSQL that is supported.
+const OLDEST_POSTGRES: u32 = 15;
+
+/// What it takes to run a server.
+#[derive(Debug)]
+pub struct Installation {
+    /// Programs, or the folder of them, by the names that the scripts know.
+    pub programs: Vec<(&'static str, PathBuf)>,
+    /// User and group for the server, where we are root, as whom no server wants to run.
+    pub account: Option<(u32, u32)>,
+}
+
+impl Installation {
+    /// The one of an engine that has servers. Where it is missing it is said once, loudly; with `CI` in the environment,
+    /// where all tests must run, it is a panic.
+    pub fn of(engine: Engine) -> Option<&'static Self> {
+        static POSTGRES: OnceLock<Option<Installation>> = OnceLock::new();
+        static MARIADB: OnceLock<Option<Installation>> = OnceLock::new();
+        let (once, find): (_, fn() -> Result<Self, String>) = match engine {
+            Engine::Sqlite => return None,
+            Engine::Postgres => (&POSTGRES, postgres),
+            Engine::MariaDb => (&MARIADB, mariadb),
+        };
+        let found = once.get_or_init(|| find().map_err(|why| tell(engine, &why)).ok());
+        assert!(found.is_some() || std::env::var_os("CI").is_none(), "no {engine} for the tests: run `make servers`");
+        found.as_ref()
+    }
+}
+
+/// Says what is skipped, past the test runner, which keeps the output of tests that pass.
+fn tell(engine: Engine, why: &str) {
+    let text = format!("\n*** SKIPPED all tests on {engine}: {why}. Install it with `make servers` ***\n\n");
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+fn postgres() -> Result<Installation, String> {
+    let mut folders = Vec::new();
+    if let Some(folder) = output("pg_config", &["--bindir"]) {
+        folders.push(PathBuf::from(folder));
+    }
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    folders.extend(versions.map(|version| version.path().join("bin")));
+    folders.extend(path());
+    // `pg_config` alone can be there without a server. The newest is the best, the first among equals.
+    let servers = folders.into_iter().filter_map(|folder| Some((postgres_version(&folder)?, folder)));
+    let newest = servers.reduce(|best, other| if other.0 > best.0 { other } else { best });
+    match newest {
+        Some((version, bin)) if version >= OLDEST_POSTGRES => {
+            Ok(Installation { programs: vec![("BIN", bin)], account: account("postgres")? })
+        }
+        Some((version, _)) => Err(format!("PostgreSQL {version} is too old, {OLDEST_POSTGRES} is needed")),
+        None => Err("no `postgres` in pg_config's folder, in /usr/lib/postgresql or on the PATH".to_owned()),
+    }
+}
+
+/// 15 of `postgres (PostgreSQL) 15.8 (Debian 15.8-0+deb12u1)`.
+fn postgres_version(folder: &Path) -> Option<u32> {
+    let text = output(folder.join("postgres"), &["--version"])?;
+    let version = text.split_whitespace().nth(2)?;
+    version.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
+}
+
+fn mariadb() -> Result<Installation, String> {
+    let find = |name: &str| {
+        let folders = path().into_iter().chain(["/usr/sbin", "/usr/bin", "/usr/libexec"].map(PathBuf::from));
+        let found = folders.map(|folder| folder.join(name)).find(|file| file.is_file());
+        found.ok_or_else(|| format!("no `{name}` on the PATH or in /usr/sbin"))
+    };
+    let programs = vec![("SERVER", find("mariadbd")?), ("INSTALL", find("mariadb-install-db")?)];
+    Ok(Installation { programs, account: account("mysql")? })
+}
+
+fn path() -> Vec<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect()
+}
+
+/// Who runs a server: its own user where we are root, otherwise we ourselves.
+fn account(name: &str) -> Result<Option<(u32, u32)>, String> {
+    if number(&["-u"]) != Some(0) {
+        return Ok(None);
+    }
+    let (user, group) = (number(&["-u", name]), number(&["-g", name]));
+    user.zip(group).map(Some).ok_or_else(|| format!("we are root, and there is no user `{name}` to run it as"))
+}
+
+fn number(arguments: &[&str]) -> Option<u32> {
+    output("id", arguments)?.parse().ok()
+}
+
+fn output(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
