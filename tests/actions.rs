@@ -2,15 +2,14 @@
 
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Value as Json, json};
-use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
 use super::{
     script::{config, kind, results, send, serve},
-    support::{App, Result, guest},
+    support::{App, Result, guest, on_each_engine},
 };
 
-const SCHEMA: &str = "CREATE TABLE t (name TEXT UNIQUE)";
+const SCHEMA: &str = "CREATE TABLE t (name VARCHAR(100) UNIQUE)";
 
 fn after_commit(name: &str, payload: &str) -> Json {
     json!({ "after_commit": name, "payload": payload, "swallow": true })
@@ -46,12 +45,20 @@ async fn again(folder: TempDir) -> Result<App> {
     App::start_in(folder, &config(), &[("migrations/0001_tables.sql", SCHEMA)], &[]).await
 }
 
-async fn make_due(app: &App) -> Result {
-    sqlx::query("UPDATE carya_outbox SET due_at = 0").execute(&mut app.database().await?).await?;
-    Ok(())
+/// How many actions are still to be done.
+async fn recorded(app: &App) -> Result<i64> {
+    app.number(&format!("SELECT count(*) FROM {}", app.outbox())).await
 }
 
-#[tokio::test]
+/// The ids of the actions that are still to be done, in their order.
+async fn ids(app: &App) -> Result<Vec<String>> {
+    app.texts(&format!("SELECT id FROM {} ORDER BY seq", app.outbox())).await
+}
+
+async fn make_due(app: &App) -> Result {
+    app.execute(&format!("UPDATE {} SET due_at = 0", app.outbox())).await
+}
+
 async fn actions_run_for_their_outcome_in_order() -> Result {
     let app = serve(SCHEMA).await?;
     let (a, b, d) = (after_commit("a", "1"), after_commit("b", "2"), durable("d", "4"));
@@ -75,20 +82,19 @@ async fn actions_run_for_their_outcome_in_order() -> Result {
     for (script, status, steps) in table {
         let answer = send(&app, "POST", &script).await?;
         assert_eq!((answer.status, answer.steps().as_str()), (status, steps), "{script}: {}", answer.text());
-        assert_eq!(app.number("SELECT count(*) FROM carya_outbox").await?, 0, "{script}");
+        assert_eq!(recorded(&app).await?, 0, "{script}");
         expected.extend(steps.split(", ").filter_map(|step| {
             let payload =
                 [("a", 1), ("b", 2), ("r", 3), ("d", 4), ("s", 5)].into_iter().find(|(name, _)| *name == step);
             payload.map(|(name, payload)| format!("{name} {payload}"))
         }));
-        sqlx::query("DELETE FROM t").execute(&mut app.database().await?).await?;
+        app.execute("DELETE FROM t").await?;
     }
     settle(&app).await?;
     assert_eq!(ran(&app), expected);
     Ok(())
 }
 
-#[tokio::test]
 async fn one_that_fails_is_logged_and_the_rest_run() -> Result {
     let app = serve(SCHEMA).await?;
     let script = json!([after_commit("fail", ""), insert(), after_commit("panic", ""), after_commit("last", "7")]);
@@ -108,14 +114,13 @@ async fn one_that_fails_is_logged_and_the_rest_run() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn a_durable_action_is_run_until_it_succeeds() -> Result {
     let app = serve(SCHEMA).await?;
     let answer = send(&app, "POST", &json!([insert(), durable("fail-once", "7"), durable("fine", "8")])).await?;
     assert_eq!(answer.status, 200, "{}", answer.text());
-    let left = app.texts("SELECT name || ' ' || payload || ' ' || attempts FROM carya_outbox").await?;
+    let left = app.texts(&format!("SELECT concat(name, ' ', payload, ' ', attempts) FROM {}", app.outbox())).await?;
     assert_eq!(left, ["fail-once 7 1"]);
-    let id = app.texts("SELECT id FROM carya_outbox").await?;
+    let id = ids(&app).await?;
     let failed = app.log.wait_for("an action failed; it will be run again").await?;
     assert_eq!(failed["id"], id[0]);
     make_due(&app).await?;
@@ -125,13 +130,12 @@ async fn a_durable_action_is_run_until_it_succeeds() -> Result {
     let app = again(folder).await?;
     let ran = app.log.wait_for("action fail-once 7").await?;
     assert_eq!((&ran["request"], &ran["component"]), (&json!(id[0]), &json!("probe")));
-    while app.number("SELECT count(*) FROM carya_outbox").await? > 0 {
+    while recorded(&app).await? > 0 {
         tokio::task::yield_now().await;
     }
     Ok(())
 }
 
-#[tokio::test]
 async fn one_that_fails_for_ever_counts_its_attempts() -> Result {
     let mut app = serve(SCHEMA).await?;
     results(&app, "POST", &json!([durable("fail", "")])).await?;
@@ -140,34 +144,30 @@ async fn one_that_fails_for_ever_counts_its_attempts() -> Result {
         app = again(app.kill().await?).await?;
         let is_it = |line: &Json| line["name"] == "fail" && line["attempt"] == attempt;
         app.log.wait_until("the attempt", is_it).await?;
-        assert_eq!(app.number("SELECT attempts FROM carya_outbox").await?, attempt);
+        assert_eq!(app.number(&format!("SELECT attempts FROM {}", app.outbox())).await?, attempt);
     }
     Ok(())
 }
 
-#[tokio::test]
 async fn a_host_that_is_killed_before_an_action_runs_it_after_its_restart() -> Result {
     let app = serve(SCHEMA).await?;
     let script = json!([insert(), durable("sleep", "1000"), durable("later", "9")]);
     let request = app.request("POST", "/x").body(script.to_string());
     let client = tokio::spawn(request.send());
     // Nothing is logged between the commit and the action.
-    while app.number("SELECT count(*) FROM carya_outbox").await? < 2 {
+    while recorded(&app).await? < 2 {
         tokio::task::yield_now().await;
     }
+    let (database, outbox, ids) = (app.client()?, app.outbox(), ids(&app).await?);
     let folder = app.kill().await?;
     assert!(client.await?.is_err(), "nobody was told of the commit");
-    let database = folder.path().join("app.sqlite");
-    let options = SqliteConnectOptions::new().filename(database);
-    let mut database = SqliteConnection::connect_with(&options).await?;
-    let ids: Vec<String> =
-        sqlx::query_scalar("UPDATE carya_outbox SET due_at = 0 RETURNING id").fetch_all(&mut database).await?;
+    database.execute(&format!("UPDATE {outbox} SET due_at = 0")).await?;
     let app = again(folder).await?;
     assert_eq!(app.number("SELECT count(*) FROM t").await?, 1, "what was committed is there");
     for (action, id) in ["action sleep 1000", "action later 9"].into_iter().zip(&ids) {
         assert_eq!(app.log.wait_for(action).await?["request"], *id);
     }
-    while app.number("SELECT count(*) FROM carya_outbox").await? > 0 {
+    while recorded(&app).await? > 0 {
         tokio::task::yield_now().await;
     }
     assert_eq!(ran(&app), ["sleep 1000", "later 9"], "each once");
@@ -175,7 +175,6 @@ async fn a_host_that_is_killed_before_an_action_runs_it_after_its_restart() -> R
 }
 
 /// A client may send an id twice; the actions of the two requests are still two.
-#[tokio::test]
 async fn a_repeated_request_id_loses_no_action() -> Result {
     let app = serve(SCHEMA).await?;
     let mut headers = HeaderMap::new();
@@ -184,11 +183,10 @@ async fn a_repeated_request_id_loses_no_action() -> Result {
         let answer = app.send("POST", "/x", headers.clone(), json!([durable("fail", "")]).to_string()).await?;
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
-    assert_eq!(app.number("SELECT count(DISTINCT id) FROM carya_outbox").await?, 2);
+    assert_eq!(app.number(&format!("SELECT count(DISTINCT id) FROM {}", app.outbox())).await?, 2);
     Ok(())
 }
 
-#[tokio::test]
 async fn registering_has_limits() -> Result {
     let app = serve(SCHEMA).await?;
     let table = [
@@ -211,7 +209,6 @@ async fn registering_has_limits() -> Result {
 }
 
 /// The same component with its `actions` under a name that means nothing to the host.
-#[tokio::test]
 async fn a_component_without_actions_may_not_register_any() -> Result {
     let folder = tempfile::tempdir()?;
     let mut code = std::fs::read(guest("probe"))?;
@@ -227,4 +224,15 @@ async fn a_component_without_actions_may_not_register_any() -> Result {
     assert!(got[1]["error"]["message"].as_str().is_some_and(|message| message.contains("`actions`")), "{got}");
     assert_eq!(app.number("SELECT count(*) FROM t").await?, 1, "the refusal is no failed statement");
     Ok(())
+}
+
+on_each_engine! {
+    actions_run_for_their_outcome_in_order,
+    one_that_fails_is_logged_and_the_rest_run,
+    a_durable_action_is_run_until_it_succeeds,
+    one_that_fails_for_ever_counts_its_attempts,
+    a_host_that_is_killed_before_an_action_runs_it_after_its_restart,
+    a_repeated_request_id_loses_no_action,
+    registering_has_limits,
+    a_component_without_actions_may_not_register_any,
 }

@@ -38,6 +38,6 @@ fn has_writer(steps: &str) -> bool {
 
 /// The same as [`expect`] for a further request to an application that has rows already: takes them away first.
 async fn expect_next(app: &App, row: &str, request: &str, script: &[Json], status: u16, steps: &str) -> Result {
-    sqlx::query("DELETE FROM marks").execute(&mut app.database().await?).await?;
+    app.execute("DELETE FROM marks").await?;
     expect(app, row, request, script, status, steps).await
 }

@@ -4,12 +4,11 @@
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
-use sqlx::{Connection, SqliteConnection};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::{
-    script::{after_commit, after_rollback, answer, insert, marks, play, start_with},
-    support::{Answer, App, PATIENCE, Result},
+    script::{after_commit, after_rollback, answer, impatient, insert, lock, marks, play, start_with},
+    support::{Answer, App, PATIENCE, Result, on_each_engine},
 };
 
 const ROUTE: &str = r#"
@@ -18,23 +17,10 @@ const ROUTE: &str = r#"
     component = "probe"
 "#;
 
-/// Serves the route and more; an attempt gives up after 30 ms.
+/// Serves the route and more; an attempt does not wait long.
 async fn serve(config: &str, retries: &str) -> Result<App> {
-    let env = [("CARYA_DATABASE__BUSY_TIMEOUT", "30ms"), ("CARYA_TRANSACTION__RETRIES", retries)];
+    let env = [impatient(), ("CARYA_TRANSACTION__RETRIES", retries)];
     start_with(&format!("{config}{ROUTE}"), &env).await
-}
-
-/// Another client that has written and not yet committed.
-async fn lock(app: &App) -> Result<SqliteConnection> {
-    let mut other = app.database().await?;
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await?;
-    sqlx::query("INSERT INTO marks VALUES ('other')").execute(&mut other).await?;
-    Ok(other)
-}
-
-async fn unlock(mut other: SqliteConnection) -> Result {
-    sqlx::query("COMMIT").execute(&mut other).await?;
-    Ok(other.close().await?)
 }
 
 /// How often guests have said this in the log.
@@ -45,7 +31,7 @@ fn said(app: &App, what: &str) -> usize {
 /// Plays a script that first says `try`, with the lock held by somebody else until it was tried twice.
 async fn play_against_a_lock(app: &App, script: &[Json]) -> Result<Answer> {
     let script = json!([&[json!({ "log": "try" })], script].concat());
-    let other = lock(app).await?;
+    let mut other = lock(app).await?;
     let unlocking = async {
         let twice = async {
             while said(app, "try") < 2 {
@@ -53,7 +39,7 @@ async fn play_against_a_lock(app: &App, script: &[Json]) -> Result<Answer> {
             }
         };
         tokio::time::timeout(PATIENCE, twice).await?;
-        unlock(other).await
+        other.execute("COMMIT").await
     };
     Ok(tokio::try_join!(play(app, "POST", "/", &script), unlocking)?.0)
 }
@@ -68,7 +54,6 @@ fn last_attempt(answer: &Answer) -> String {
     events.rsplit_once("retry, ").map_or(events.clone(), |(_, last)| last.to_owned())
 }
 
-#[tokio::test]
 async fn a_conflict_is_met_with_another_attempt() -> Result {
     let app = serve("", "10").await?;
     let script = [after_commit("one"), after_rollback("no"), insert("m"), json!({ "echo": true })];
@@ -83,7 +68,6 @@ async fn a_conflict_is_met_with_another_attempt() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn a_guest_cannot_hide_a_conflict() -> Result {
     for status in [200, 409] {
         let app = serve("", "10").await?;
@@ -95,7 +79,6 @@ async fn a_guest_cannot_hide_a_conflict() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn attempts_are_bounded() -> Result {
     for retries in [0, 1, 2] {
         let app = serve("", &retries.to_string()).await?;
@@ -113,7 +96,6 @@ async fn attempts_are_bounded() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn a_route_says_how_often() -> Result {
     let route = |path: &str, retries: u32| {
         format!("[[route]]\npath = \"{path}\"\ncomponent = \"probe\"\nretries = {retries}\n")
@@ -127,7 +109,6 @@ async fn a_route_says_how_often() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn hooks_inside_run_again_and_those_outside_do_not() -> Result {
     let hooks = r#"
         [component.outer]
@@ -154,12 +135,10 @@ async fn hooks_inside_run_again_and_those_outside_do_not() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn a_conflict_of_an_inner_before_hook_is_met_with_another_attempt() -> Result {
     a_conflict_of_a_hook("before").await
 }
 
-#[tokio::test]
 async fn a_conflict_of_an_inner_after_hook_is_met_with_another_attempt() -> Result {
     a_conflict_of_a_hook("after").await
 }
@@ -171,15 +150,14 @@ async fn a_conflict_of_a_hook(phase: &str) -> Result {
         "[component.hook]\npath = \"{{guest:trace-hook}}\"\nsettings = {{ {settings} }}\n[[hook]]\ncomponent = \"hook\"\n"
     );
     let app = serve(&hook, "2").await?;
-    let other = lock(&app).await?;
+    let mut other = lock(&app).await?;
     let answer = play(&app, "POST", "/", &json!([])).await?;
     assert_eq!((answer.status, retried(&answer)), (503, 2), "{phase}: {:?}", answer.events());
-    unlock(other).await?;
+    other.execute("COMMIT").await?;
     assert_eq!((app.post("/", "[]").await?.status, marks(&app).await?.as_str()), (200, "h other"), "{phase}");
     Ok(())
 }
 
-#[tokio::test]
 async fn only_conflicts_are_tried_again() -> Result {
     let app = serve("", "10").await?;
     for script in [json!([insert("m"), insert("m")]), json!([{ "fail": "as asked" }]), json!([{ "panic": true }])] {
@@ -189,11 +167,9 @@ async fn only_conflicts_are_tried_again() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn a_client_that_is_gone_is_not_tried_for() -> Result {
-    let app =
-        start_with(ROUTE, &[("CARYA_DATABASE__BUSY_TIMEOUT", "5s"), ("CARYA_TRANSACTION__RETRIES", "10")]).await?;
-    let other = lock(&app).await?;
+    let app = start_with(ROUTE, &[(impatient().0, "5s"), ("CARYA_TRANSACTION__RETRIES", "10")]).await?;
+    let mut other = lock(&app).await?;
     let body = json!([{ "log": "try" }, insert("m")]).to_string();
     let mut client = TcpStream::connect(app.address()).await?;
     let head = format!("POST / HTTP/1.1\r\nhost: carya\r\ncontent-length: {}\r\n\r\n", body.len());
@@ -202,8 +178,20 @@ async fn a_client_that_is_gone_is_not_tried_for() -> Result {
     drop(client);
     app.log.wait_for("the client went away").await?;
     assert_eq!(said(&app, "try"), 1);
-    unlock(other).await?;
+    other.execute("COMMIT").await?;
     assert_eq!(play(&app, "POST", "/", &json!([insert("n")])).await?.status, 200);
     assert_eq!(marks(&app).await?, "n other");
     Ok(())
+}
+
+on_each_engine! {
+    a_conflict_is_met_with_another_attempt,
+    a_guest_cannot_hide_a_conflict,
+    attempts_are_bounded,
+    a_route_says_how_often,
+    hooks_inside_run_again_and_those_outside_do_not,
+    a_conflict_of_an_inner_before_hook_is_met_with_another_attempt,
+    a_conflict_of_an_inner_after_hook_is_met_with_another_attempt,
+    only_conflicts_are_tried_again,
+    a_client_that_is_gone_is_not_tried_for,
 }

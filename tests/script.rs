@@ -5,7 +5,7 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
-use crate::support::{Answer, App, Result};
+use crate::support::{Answer, App, Engine, Result, client::Connection};
 
 const PROBE: &str = r#"
     [component.probe]
@@ -20,7 +20,8 @@ const ROUTE: &str = r#"
     component = "probe"
 "#;
 
-const TABLE: (&str, &str) = ("migrations/0001_marks.sql", "CREATE TABLE marks (mark TEXT PRIMARY KEY NOT NULL)");
+const TABLE: (&str, &str) =
+    ("migrations/0001_marks.sql", "CREATE TABLE marks (mark VARCHAR(100) PRIMARY KEY NOT NULL)");
 
 /// An application with the component `probe`, the table, and what else the configuration says.
 pub async fn start(config: &str) -> Result<App> {
@@ -94,6 +95,28 @@ pub async fn marks(app: &App) -> Result<String> {
     Ok(app.texts("SELECT mark FROM marks ORDER BY mark").await?.join(" "))
 }
 
+/// Another client in a transaction that has written the mark `other`; nobody else writes marks until it ends.
+pub async fn lock(app: &App) -> Result<Connection> {
+    let mut other = app.client()?.connect().await?;
+    let begin = match Engine::current() {
+        Engine::Sqlite => "BEGIN IMMEDIATE",
+        Engine::Postgres => "BEGIN; LOCK TABLE marks IN EXCLUSIVE MODE",
+        // With no mark there yet, this locks the place of every one to come.
+        Engine::MariaDb => "BEGIN; SELECT * FROM marks FOR UPDATE",
+    };
+    other.execute(begin).await?;
+    other.execute("INSERT INTO marks VALUES ('other')").await?;
+    Ok(other)
+}
+
+/// The environment that has the host wait for others' locks as briefly as the engine can. MariaDB counts in seconds.
+pub fn impatient() -> (&'static str, &'static str) {
+    match Engine::current() {
+        Engine::Sqlite => ("CARYA_DATABASE__BUSY_TIMEOUT", "30ms"),
+        _ => ("CARYA_DATABASE__LOCK_TIMEOUT", "30ms"),
+    }
+}
+
 /// Writes a mark.
 pub fn insert(mark: &str) -> Json {
     json!({ "sql": "INSERT INTO marks VALUES (?)", "op": "execute", "params": [mark] })
@@ -108,6 +131,12 @@ pub fn broken() -> Json {
 pub fn swallowed() -> Json {
     json!({ "sql": "INSERT INTO marks VALUES (NULL)", "op": "execute", "swallow": true })
 }
+
+/// Numbers to 900: not every engine counts for ever.
+pub const NUMBERS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900)";
+
+/// Rows of [`NUMBERS`] that nobody lives to see the last of.
+pub const ENDLESS: &str = "n a, n b, n c, n d";
 
 /// Answers with a status.
 pub fn answer(status: u16) -> Json {

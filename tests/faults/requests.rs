@@ -9,16 +9,15 @@ use super::{ask, error_of};
 use crate::{
     faults::app,
     script::{results, serve_with},
-    support::{Answer, App, Result},
+    support::{Answer, App, Result, on_each_engine},
 };
 
 async fn with_header(app: &App, path: &str, name: &'static str, value: &str) -> Result<Answer> {
     app.send("GET", path, HeaderMap::from_iter([(name.parse()?, value.parse()?)]), "").await
 }
 
-#[tokio::test]
 async fn a_body_over_the_limit_is_413() -> Result {
-    let app = serve_with("", "[server]\nmax_body = '1KiB'").await?;
+    let app = serve_with("SELECT 1", "[server]\nmax_body = '1KiB'").await?;
     let exact = format!("[{}]", " ".repeat(1022));
     assert_eq!(app.post("/x", exact.clone()).await?.status, 200);
     let answer = app.post("/x", exact + " ").await?;
@@ -36,9 +35,8 @@ async fn a_body_over_the_limit_is_413() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn requests_beyond_the_places_wait_and_then_give_up() -> Result {
-    let app = serve_with("", "[server]\nmax_concurrent_requests = 1").await?;
+    let app = serve_with("SELECT 1", "[server]\nmax_concurrent_requests = 1").await?;
     // The component's own time is 5 s, as long as a request waits for a place: two of them are longer.
     let sleep = |ms: u32| json!([{ "log": "has a place" }, { "sleep_ms": ms }]);
     let begun = Instant::now();
@@ -64,9 +62,8 @@ async fn requests_beyond_the_places_wait_and_then_give_up() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn request_ids_go_in_and_come_out() -> Result {
-    let app = serve_with("", "").await?;
+    let app = serve_with("SELECT 1", "").await?;
     let long = "x".repeat(128);
     for (given, taken) in
         [("abc-1", true), ("a/b:c.d_e~f", true), (&*long, true), ("a b", false), (&format!("{long}x"), false)]
@@ -89,7 +86,6 @@ async fn request_ids_go_in_and_come_out() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn a_trace_parent_is_in_every_line_of_the_request() -> Result {
     let app = app().await?;
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -101,7 +97,6 @@ async fn a_trace_parent_is_in_every_line_of_the_request() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn clients_that_prefer_text_get_text() -> Result {
     let app = app().await?;
     for path in ["/error", "/spin", "/no/such/path"] {
@@ -123,4 +118,12 @@ async fn clients_that_prefer_text_get_text() -> Result {
         }
     }
     Ok(())
+}
+
+on_each_engine! {
+    a_body_over_the_limit_is_413,
+    requests_beyond_the_places_wait_and_then_give_up,
+    request_ids_go_in_and_come_out,
+    a_trace_parent_is_in_every_line_of_the_request,
+    clients_that_prefer_text_get_text,
 }

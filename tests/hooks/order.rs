@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::{components, global, phases, route};
 use crate::{
     script::{fail, play, start},
-    support::{App, Result},
+    support::{App, Result, on_each_engine},
 };
 
 /// Hooks in all four phases that do nothing but run.
@@ -28,12 +28,10 @@ async fn get(row: &str, config: &str, expected: &str) -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn ph_01_one_hook() -> Result {
     get("PH-01", &(silent(&["1"]) + &global(&["1"])), "on_route1, before1, inside, after1").await
 }
 
-#[tokio::test]
 async fn ph_02_equal_priorities() -> Result {
     let config = silent(&["1", "2", "3"]) + &global(&["1", "2", "3"]);
     let expected = "on_route1, on_route2, on_route3, before1, before2, before3, inside, after3, after2, after1";
@@ -45,19 +43,16 @@ fn partial(on_error: &str) -> String {
     components(&[("A", "only-on-error", on_error), ("B", "only-on-route", "")]) + &global(&["A", "B"])
 }
 
-#[tokio::test]
 async fn ph_03_hooks_of_one_phase() -> Result {
     get("PH-03", &partial(""), "on_routeB, inside").await
 }
 
-#[tokio::test]
 async fn ph_04_hooks_of_one_phase_and_a_failure() -> Result {
     let app = start(&(partial("") + &route("/", ""))).await?;
     expect(&app, "PH-04", "GET /", &[fail()], 500, "on_routeB, errorA").await?;
     Ok(())
 }
 
-#[tokio::test]
 async fn ph_05_an_on_error_hook_answers() -> Result {
     let hooks = components(&[("A", "only-on-error", "on_error = \"answer\"")]) + &global(&["A"]);
     let app = start(&(hooks + &route("/", ""))).await?;
@@ -68,7 +63,6 @@ async fn ph_05_an_on_error_hook_answers() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn ph_06_priorities() -> Result {
     let expected = "on_route3, on_route2, on_route1, before3, before2, before1, inside, after1, after2, after3";
     // Outside the transaction, inside it, and on both sides.
@@ -78,7 +72,6 @@ async fn ph_06_priorities() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn ph_07_ph_08_a_hook_of_one_route() -> Result {
     let app = start(&(silent(&["1"]) + &route("/", "") + &route("/sub", "\"1\""))).await?;
     expect(&app, "PH-07", "GET /", &[], 200, "inside").await?;
@@ -86,7 +79,6 @@ async fn ph_07_ph_08_a_hook_of_one_route() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn ph_10_ph_11_a_global_hook_and_one_of_a_route() -> Result {
     let app = start(&(silent(&["1", "2"]) + &global(&["1"]) + &route("/", "") + &route("/sub", "\"2\""))).await?;
     expect(&app, "PH-10", "GET /", &[], 200, "on_route1, before1, inside, after1").await?;
@@ -95,7 +87,6 @@ async fn ph_10_ph_11_a_global_hook_and_one_of_a_route() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn ph_11_priority_comes_before_place() -> Result {
     let sub = route("/sub", r#"{ component = "2", priority = 101 }"#);
     let app = start(&(silent(&["1", "2"]) + &global(&["1"]) + &sub)).await?;
@@ -103,7 +94,6 @@ async fn ph_11_priority_comes_before_place() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn ph_13_the_same_hook_global_and_on_the_route() -> Result {
     let app = start(&(silent(&["1", "2"]) + &global(&["1", "2"]) + &route("/", "\"2\""))).await?;
     let expected = "on_route1, on_route2, before2, before1, inside, after1, after2";
@@ -130,7 +120,6 @@ async fn ph_14(b: &str, priorities: [u16; 3], status: u16, errors: &str) -> Resu
     Ok(())
 }
 
-#[tokio::test]
 async fn ph_14_on_error_hooks_run_from_the_inside_out() -> Result {
     ph_14("", [101, 102, 103], 500, "errorC, errorB, errorA, afterC, afterB, afterA").await?;
     ph_14("", [1, 2, 3], 500, "errorC, errorB, errorA, afterC, afterB, afterA").await?;
@@ -138,7 +127,6 @@ async fn ph_14_on_error_hooks_run_from_the_inside_out() -> Result {
     ph_14("", [1, 102, 103], 500, "errorC, errorB, afterC, afterB, errorA, afterA").await
 }
 
-#[tokio::test]
 async fn ph_14_the_first_that_answers_ends_the_phase() -> Result {
     let answers = "on_error = \"answer\"";
     ph_14(answers, [101, 102, 103], 200, "errorC, errorB, afterC, afterB, afterA").await?;
@@ -146,11 +134,26 @@ async fn ph_14_the_first_that_answers_ends_the_phase() -> Result {
     ph_14(answers, [1, 102, 103], 200, "errorC, errorB, afterC, afterB, afterA").await
 }
 
-#[tokio::test]
 async fn without_a_route_global_hooks_run_but_for_before() -> Result {
     let hooks = components(&[("1", "trace-hook", "on_error = \"tell\"")]) + &global(&["1"]);
     let app = start(&(hooks + &route("/", ""))).await?;
     let text = expect(&app, "404", "GET /nowhere", &[], 200, "on_route1, error1, after1").await?;
     assert_eq!(text, "404 Fault::Client 1:reader");
     Ok(())
+}
+
+on_each_engine! {
+    ph_01_one_hook,
+    ph_02_equal_priorities,
+    ph_03_hooks_of_one_phase,
+    ph_04_hooks_of_one_phase_and_a_failure,
+    ph_05_an_on_error_hook_answers,
+    ph_06_priorities,
+    ph_07_ph_08_a_hook_of_one_route,
+    ph_10_ph_11_a_global_hook_and_one_of_a_route,
+    ph_11_priority_comes_before_place,
+    ph_13_the_same_hook_global_and_on_the_route,
+    ph_14_on_error_hooks_run_from_the_inside_out,
+    ph_14_the_first_that_answers_ends_the_phase,
+    without_a_route_global_hooks_run_but_for_before,
 }

@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::{components, global, route};
 use crate::{
     script::{answer, fail, insert, marks, play, start, swallowed},
-    support::{Answer, App, Result},
+    support::{Answer, App, Result, on_each_engine},
 };
 
 const INSIDE: &str = "hook@100";
@@ -24,7 +24,6 @@ async fn post(app: &App, script: &[Json]) -> Result<(Answer, String)> {
     Ok((answer, left))
 }
 
-#[tokio::test]
 async fn hooks_inside_get_a_handle() -> Result {
     let after = "after = \"header\"";
     for (place, method, mark) in [
@@ -40,7 +39,6 @@ async fn hooks_inside_get_a_handle() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn the_transaction_stands_where_it_is_configured() -> Result {
     let hook = components(&[("hook", "only-after", "after = \"header\"")]);
     for (priority, mark) in [(50, "hook:writer"), (51, "hook:none")] {
@@ -51,7 +49,6 @@ async fn the_transaction_stands_where_it_is_configured() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn a_hook_writes_in_the_transaction_of_the_request() -> Result {
     let sql = "sql = \"INSERT INTO marks VALUES ('h')\"";
     for phase in ["before", "after"] {
@@ -65,7 +62,6 @@ async fn a_hook_writes_in_the_transaction_of_the_request() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn a_failed_statement_of_a_hook_dooms() -> Result {
     let sql = "sql = \"INSERT INTO marks VALUES (NULL)\"";
     for phase in ["before", "after"] {
@@ -76,7 +72,6 @@ async fn a_failed_statement_of_a_hook_dooms() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn an_on_route_hook_overrides_the_access_mode() -> Result {
     let with =
         |mode: &'static str| async move { with_hook("only-on-route", &format!("on_route = {mode:?}"), INSIDE).await };
@@ -99,7 +94,6 @@ async fn an_on_route_hook_overrides_the_access_mode() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn an_access_mode_that_the_controller_does_not_serve() -> Result {
     let hook = components(&[("hook", "only-on-route", "on_route = \"read-write\"")]) + &global(&["hook"]);
     let reader = r#"
@@ -114,7 +108,6 @@ async fn an_access_mode_that_the_controller_does_not_serve() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn an_on_route_hook_answers() -> Result {
     let app = with_hook("only-on-route", "on_route = \"answer\"", INSIDE).await?;
     for path in ["/", "/nowhere"] {
@@ -125,7 +118,6 @@ async fn an_on_route_hook_answers() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn a_before_hook_answers_on_either_side() -> Result {
     for place in [INSIDE, OUTSIDE] {
         let app = with_hook("only-before", "before = \"answer-200\"", place).await?;
@@ -136,7 +128,6 @@ async fn a_before_hook_answers_on_either_side() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn a_hook_marks_for_rollback() -> Result {
     let app = with_hook("only-before", "before = \"mark-rollback\"", INSIDE).await?;
     let (answer, left) = post(&app, &[]).await?;
@@ -145,7 +136,6 @@ async fn a_hook_marks_for_rollback() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn hooks_hand_on_through_the_context() -> Result {
     let hooks =
         components(&[("a", "only-before", "before = \"context\""), ("b", "only-before", "before = \"context\"")]);
@@ -158,7 +148,6 @@ async fn hooks_hand_on_through_the_context() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn an_outer_after_hook_that_fails_changes_nothing() -> Result {
     for how in ["fail", "panic"] {
         let app = with_hook("only-after", &format!("after = {how:?}"), OUTSIDE).await?;
@@ -170,7 +159,6 @@ async fn an_outer_after_hook_that_fails_changes_nothing() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn a_hook_that_panics() -> Result {
     let table = [
         ("on_route", INSIDE, 500, "", "on_route:hook, on_error:hook, after:hook, clear"),
@@ -193,7 +181,6 @@ async fn a_hook_that_panics() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn an_after_hook_changes_the_answer_and_not_the_verdict() -> Result {
     for place in [INSIDE, OUTSIDE] {
         let app = with_hook("only-after", "after = \"rewrite\"", place).await?;
@@ -208,7 +195,6 @@ async fn an_after_hook_changes_the_answer_and_not_the_verdict() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn an_after_hook_sets_no_header_that_it_may_not() -> Result {
     let app = with_hook("only-after", "after = \"bad-header\"", INSIDE).await?;
     let (answer, left) = post(&app, &[]).await?;
@@ -217,7 +203,6 @@ async fn an_after_hook_sets_no_header_that_it_may_not() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn on_error_hooks_are_told_what_failed() -> Result {
     for (place, handle) in [(INSIDE, "writer"), (OUTSIDE, "none")] {
         let app = with_hook("only-on-error", "on_error = \"tell\"", place).await?;
@@ -235,7 +220,6 @@ async fn on_error_hooks_are_told_what_failed() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn an_outer_on_error_hook_answers_what_only_the_verdict_found() -> Result {
     let app = with_hook("only-on-error", "on_error = \"tell\"", OUTSIDE).await?;
     let (answer, left) = post(&app, &[swallowed()]).await?;
@@ -245,7 +229,6 @@ async fn an_outer_on_error_hook_answers_what_only_the_verdict_found() -> Result 
     Ok(())
 }
 
-#[tokio::test]
 async fn a_kept_handle_is_dead() -> Result {
     for (place, kept) in [(INSIDE, "lost"), (OUTSIDE, "nothing")] {
         let app = with_hook("keeper", "", place).await?;
@@ -255,4 +238,24 @@ async fn a_kept_handle_is_dead() -> Result {
         }
     }
     Ok(())
+}
+
+on_each_engine! {
+    hooks_inside_get_a_handle,
+    the_transaction_stands_where_it_is_configured,
+    a_hook_writes_in_the_transaction_of_the_request,
+    a_failed_statement_of_a_hook_dooms,
+    an_on_route_hook_overrides_the_access_mode,
+    an_access_mode_that_the_controller_does_not_serve,
+    an_on_route_hook_answers,
+    a_before_hook_answers_on_either_side,
+    a_hook_marks_for_rollback,
+    hooks_hand_on_through_the_context,
+    an_outer_after_hook_that_fails_changes_nothing,
+    a_hook_that_panics,
+    an_after_hook_changes_the_answer_and_not_the_verdict,
+    an_after_hook_sets_no_header_that_it_may_not,
+    on_error_hooks_are_told_what_failed,
+    an_outer_on_error_hook_answers_what_only_the_verdict_found,
+    a_kept_handle_is_dead,
 }

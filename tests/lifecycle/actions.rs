@@ -1,15 +1,13 @@
 //! Actions that must not be lost: recorded in the transaction they belong to, and run until they succeed.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use serde_json::{Value as Json, json};
-use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
-use tempfile::TempDir;
 
 use super::expect;
 use crate::{
     script::{fail, start, start_again},
-    support::{App, PATIENCE, Result},
+    support::{App, PATIENCE, Result, on_each_engine},
 };
 
 const ROUTE: &str = r#"
@@ -23,7 +21,7 @@ fn durable(name: &str, payload: &str) -> Json {
 }
 
 async fn recorded(app: &App) -> Result<i64> {
-    app.number("SELECT count(*) FROM carya_outbox").await
+    app.number(&format!("SELECT count(*) FROM {}", app.outbox())).await
 }
 
 /// Waits for the host to write down or to strike out an action, of which the log says nothing.
@@ -37,23 +35,17 @@ async fn until_recorded(app: &App, count: i64) -> Result {
     tokio::time::timeout(PATIENCE, counting).await?
 }
 
-/// Makes all recorded actions due at once, with another payload.
-async fn make_due(folder: &Path, payload: &str) -> Result {
-    let options = SqliteConnectOptions::new().filename(folder.join("app.sqlite"));
-    let mut database = SqliteConnection::connect_with(&options).await?;
-    sqlx::query("UPDATE carya_outbox SET due_at = 0, payload = ?").bind(payload).execute(&mut database).await?;
-    Ok(database.close().await?)
-}
-
-/// Starts again in the folder of a host that was killed, and waits for what is said to be done.
-async fn deliver(folder: TempDir, said: &str) -> Result {
-    make_due(folder.path(), "1").await?;
+/// Kills the host, makes all recorded actions due at once, with another payload, starts it again, and waits for what is
+/// said to be done.
+async fn deliver(app: App, said: &str) -> Result {
+    let (client, outbox) = (app.client()?, app.outbox());
+    let folder = app.kill().await?;
+    client.execute(&format!("UPDATE {outbox} SET due_at = 0, payload = '1'")).await?;
     let app = start_again(folder, ROUTE).await?;
     app.log.wait_for(said).await?;
     until_recorded(&app, 0).await
 }
 
-#[tokio::test]
 async fn a_durable_action_is_struck_out_when_it_has_run() -> Result {
     let app = start(ROUTE).await?;
     expect(&app, "durable", "POST /", &[durable("one", "")], 200, "start, inside, commit, one, clear").await?;
@@ -61,7 +53,6 @@ async fn a_durable_action_is_struck_out_when_it_has_run() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn a_durable_action_goes_with_its_transaction() -> Result {
     let app = start(ROUTE).await?;
     expect(&app, "durable", "POST /", &[durable("no", ""), fail()], 500, "start, rollback, clear").await?;
@@ -71,27 +62,24 @@ async fn a_durable_action_goes_with_its_transaction() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn a_durable_action_that_failed_is_run_again() -> Result {
     let app = start(ROUTE).await?;
     let script = [durable("fail-once", "")];
     expect(&app, "durable", "POST /", &script, 200, "start, inside, commit, fail-once, clear").await?;
     assert_eq!(recorded(&app).await?, 1);
-    deliver(app.kill().await?, "action fail-once 1").await
+    deliver(app, "action fail-once 1").await
 }
 
-#[tokio::test]
 async fn a_durable_action_outlives_a_host_that_is_killed_before_it_ran() -> Result {
     let app = start(ROUTE).await?;
     let request = app.request("POST", "/").body(json!([durable("sleep", "60000")]).to_string());
     let asking = tokio::spawn(request.send());
     until_recorded(&app, 1).await?;
-    let folder = app.kill().await?;
-    assert!(asking.await?.is_err(), "nobody answers");
-    deliver(folder, "action sleep 1").await
+    deliver(app, "action sleep 1").await?;
+    assert!(asking.await?.is_err(), "somebody was answered");
+    Ok(())
 }
 
-#[tokio::test]
 async fn clients_that_repeat_a_request_id_do_not_meet() -> Result {
     let app = start(ROUTE).await?;
     for count in 1..=2 {
@@ -100,4 +88,12 @@ async fn clients_that_repeat_a_request_id_do_not_meet() -> Result {
         assert_eq!((response.status().as_u16(), recorded(&app).await?), (200, count));
     }
     Ok(())
+}
+
+on_each_engine! {
+    a_durable_action_is_struck_out_when_it_has_run,
+    a_durable_action_goes_with_its_transaction,
+    a_durable_action_that_failed_is_run_again,
+    a_durable_action_outlives_a_host_that_is_killed_before_it_ran,
+    clients_that_repeat_a_request_id_do_not_meet,
 }

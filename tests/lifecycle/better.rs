@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{expect, expect_next};
 use crate::{
     script::{after_commit, after_rollback, answer, fail, insert, play, start, start_with},
-    support::Result,
+    support::{Result, on_each_engine},
 };
 
 const ROUTE: &str = r#"
@@ -28,7 +28,6 @@ fn with_hook(settings: &str) -> String {
     )
 }
 
-#[tokio::test]
 async fn px_02_options_and_trace_start_nothing() -> Result {
     let own = r#"
         [[route]]
@@ -45,7 +44,6 @@ async fn px_02_options_and_trace_start_nothing() -> Result {
     expect(&app, "PX-02", "TRACE /own", &[], 200, "inside, clear").await
 }
 
-#[tokio::test]
 async fn px_03_one_rule_for_all_redirects() -> Result {
     let careful = r#"
         [[route]]
@@ -62,7 +60,6 @@ async fn px_03_one_rule_for_all_redirects() -> Result {
     expect_next(&app, "PX-03", "POST /careful", &[answer(201)], 201, "start, inside, commit, clear").await
 }
 
-#[tokio::test]
 async fn px_05_errors_roll_back_unless_the_route_says_otherwise() -> Result {
     let audit = r#"
         [[route]]
@@ -92,7 +89,6 @@ async fn px_05_errors_roll_back_unless_the_route_says_otherwise() -> Result {
     expect_next(&app, "PX-05", "POST /audit", &[fail()], 500, "start, rollback, clear").await
 }
 
-#[tokio::test]
 async fn px_08_actions_run_in_order_of_registration() -> Result {
     let app = start(ROUTE).await?;
     let script = [after_commit("one"), after_commit("two"), after_commit("three")];
@@ -101,7 +97,6 @@ async fn px_08_actions_run_in_order_of_registration() -> Result {
     expect_next(&app, "PX-08", "POST /", &script, 500, "start, rollback, one, two, three, clear").await
 }
 
-#[tokio::test]
 async fn px_09_an_action_that_fails_harms_nobody() -> Result {
     let app = start(ROUTE).await?;
     let script = [after_commit("fail"), after_commit("panic"), after_commit("two")];
@@ -113,7 +108,6 @@ async fn px_09_an_action_that_fails_harms_nobody() -> Result {
     expect_next(&app, "PX-09", "POST /", &script, 409, steps).await
 }
 
-#[tokio::test]
 async fn px_13_an_inner_after_hook_fails() -> Result {
     for how in ["fail", "panic"] {
         let app = start(&with_hook(&format!("after = {how:?}"))).await?;
@@ -125,7 +119,6 @@ async fn px_13_an_inner_after_hook_fails() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn px_14_an_inner_on_error_hook_answers() -> Result {
     let app = start(&with_hook("on_error = \"answer\"")).await?;
     let steps = "on_route:hook, start, before:hook, on_error:hook, after:hook, rollback, clear";
@@ -135,7 +128,6 @@ async fn px_14_an_inner_on_error_hook_answers() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn px_15_an_inner_on_error_hook_fails() -> Result {
     for how in ["fail", "panic"] {
         let app = start(&with_hook(&format!("on_error = {how:?}"))).await?;
@@ -145,7 +137,6 @@ async fn px_15_an_inner_on_error_hook_fails() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn px_20_an_answer_that_cannot_be_encoded_rolls_back() -> Result {
     let templates = "[templates]\nfolder = \"migrations\"\n";
     let app = start(&format!("{ROUTE}{templates}")).await?;
@@ -171,7 +162,6 @@ async fn px_20_an_answer_that_cannot_be_encoded_rolls_back() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn px_20_an_answer_that_is_too_long_rolls_back() -> Result {
     let app = start_with(ROUTE, &[("CARYA_SERVER__MAX_RESPONSE", "1KiB")]).await?;
     let text = |length| json!({ "answer": { "text": "x".repeat(length) } });
@@ -179,7 +169,6 @@ async fn px_20_an_answer_that_is_too_long_rolls_back() -> Result {
     expect(&app, "PX-20", "POST /", &[text(1024)], 200, "start, inside, commit, clear").await
 }
 
-#[tokio::test]
 async fn px_24_every_route_has_its_own_transaction() -> Result {
     let routes = ["read-write", "read-only", "none"].map(|mode| {
         format!(
@@ -220,7 +209,6 @@ async fn px_24_every_route_has_its_own_transaction() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn px_25_a_before_hook_answers_instead_of_the_controller() -> Result {
     for (how, status) in [("answer-302", 302), ("answer-200", 200)] {
         let app = start(&with_hook(&format!("before = {how:?}"))).await?;
@@ -230,4 +218,19 @@ async fn px_25_a_before_hook_answers_instead_of_the_controller() -> Result {
         expect(&app, "PX-25", "GET /", &[], status, steps).await?;
     }
     Ok(())
+}
+
+on_each_engine! {
+    px_02_options_and_trace_start_nothing,
+    px_03_one_rule_for_all_redirects,
+    px_05_errors_roll_back_unless_the_route_says_otherwise,
+    px_08_actions_run_in_order_of_registration,
+    px_09_an_action_that_fails_harms_nobody,
+    px_13_an_inner_after_hook_fails,
+    px_14_an_inner_on_error_hook_answers,
+    px_15_an_inner_on_error_hook_fails,
+    px_20_an_answer_that_cannot_be_encoded_rolls_back,
+    px_20_an_answer_that_is_too_long_rolls_back,
+    px_24_every_route_has_its_own_transaction,
+    px_25_a_before_hook_answers_instead_of_the_controller,
 }

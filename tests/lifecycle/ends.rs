@@ -1,12 +1,11 @@
 //! How a transaction begins and ends when the database does not play along: the rows PX-10, PX-11, PX-12.
 
 use serde_json::json;
-use sqlx::{Connection, SqliteConnection};
 
 use super::{expect, expect_next};
 use crate::{
-    script::{after_commit, after_rollback, insert, marks, play, start, start_on, start_with},
-    support::{App, Result},
+    script::{after_commit, after_rollback, impatient, insert, lock, marks, play, start, start_on, start_with},
+    support::{App, Engine, Result, on_each_engine},
 };
 
 const ROUTE: &str = r#"
@@ -17,19 +16,11 @@ const ROUTE: &str = r#"
 
 /// An application whose table refuses, when it is committed, a note without its mark.
 async fn with_late_constraint(config: &str) -> Result<App> {
-    let table = "CREATE TABLE marks (mark TEXT PRIMARY KEY NOT NULL);
-        CREATE TABLE notes (mark TEXT REFERENCES marks (mark) DEFERRABLE INITIALLY DEFERRED)";
+    let table = "CREATE TABLE marks (mark VARCHAR(100) PRIMARY KEY NOT NULL);
+        CREATE TABLE notes (mark VARCHAR(100) REFERENCES marks (mark) DEFERRABLE INITIALLY DEFERRED)";
     start_on(table, &format!("{ROUTE}{config}")).await
 }
 
-/// Another client that holds the write lock until it is dropped.
-async fn lock(app: &App) -> Result<SqliteConnection> {
-    let mut other = app.database().await?;
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await?;
-    Ok(other)
-}
-
-#[tokio::test]
 async fn px_10_the_commit_fails() -> Result {
     let app = with_late_constraint("").await?;
     let note = json!({ "sql": "INSERT INTO notes VALUES ('nowhere')", "op": "execute" });
@@ -65,7 +56,7 @@ async fn px_11_the_rollback_fails() -> Result {
         assert!(answer.status >= 500, "PX-11 {script:?}: {}", answer.text());
         assert_eq!(marks(&app).await?, "", "PX-11 {script:?}");
         expect_next(&app, "PX-11, the next", "POST /", &[], 200, "start, inside, commit, clear").await?;
-        sqlx::query("DELETE FROM marks").execute(&mut app.database().await?).await?;
+        app.execute("DELETE FROM marks").await?;
         assert_eq!(opened(), before + 1, "PX-11 {script:?}: the connection was lent again");
     }
     Ok(())
@@ -80,12 +71,56 @@ async fn px_11_the_first_error_stays_the_answer() -> Result {
     Ok(())
 }
 
-#[tokio::test]
+/// A server ends sessions, and with them what was done in them.
+async fn px_11_the_connection_is_lost() -> Result {
+    let app = start_with(ROUTE, &[("CARYA_TRANSACTION__RETRIES", "0")]).await?;
+    for rest in [vec![], vec![json!({ "sql": "SELECT 1" })], vec![json!({ "sql": "SELECT 1", "swallow": true })]] {
+        let (is_last, has_begun) = (rest.is_empty(), json!({ "log": "has begun" }));
+        let script = [vec![insert("m"), after_rollback("three"), has_begun, json!({ "sleep_ms": 300 })], rest].concat();
+        let cut = async {
+            app.log.wait_for("has begun").await?;
+            end_sessions(&app).await
+        };
+        let script = json!(script);
+        let (answer, ()) = tokio::try_join!(play(&app, "POST", "/", &script), cut)?;
+        // Whoever loses the connection at the commit cannot know what became of it; PostgreSQL can be asked.
+        let is_in_doubt = is_last && Engine::current() == Engine::MariaDb;
+        let steps = if is_in_doubt { "start, in_doubt, clear" } else { "start, rollback, three, clear" };
+        assert_eq!((answer.status, answer.steps().as_str()), (503, steps), "PX-11 {script}");
+        assert_eq!(marks(&app).await?, "", "PX-11 {script}");
+        expect_next(&app, "PX-11, the next", "POST /", &[], 200, "start, inside, commit, clear").await?;
+        app.execute("DELETE FROM marks").await?;
+    }
+    Ok(())
+}
+
+/// Has the server end all sessions in this database, of PostgreSQL those that are in a transaction.
+async fn end_sessions(app: &App) -> Result {
+    let mut other = app.client()?.connect().await?;
+    let sessions = match Engine::current() {
+        Engine::MariaDb => {
+            "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()"
+        }
+        _ => {
+            "SELECT pid FROM pg_stat_activity
+             WHERE datname = current_database() AND state = 'idle in transaction'"
+        }
+    };
+    for session in other.texts(sessions).await? {
+        match Engine::current() {
+            Engine::MariaDb => other.execute(&format!("KILL {session}")).await?,
+            _ => other.execute(&format!("SELECT pg_terminate_backend({session})")).await?,
+        }
+    }
+    Ok(())
+}
+
 async fn px_12_another_process_holds_the_lock() -> Result {
-    let env = [("CARYA_DATABASE__BUSY_TIMEOUT", "20ms"), ("CARYA_TRANSACTION__RETRIES", "0")];
+    let env = [impatient(), ("CARYA_TRANSACTION__RETRIES", "0")];
     let app = start_with(ROUTE, &env).await?;
-    let other = lock(&app).await?;
-    for script in [json!([insert("m")]), json!([{ "sql": "SELECT 1", "swallow": true }])] {
+    let mut other = lock(&app).await?;
+    let swallowed = json!({ "sql": "INSERT INTO marks VALUES ('m')", "swallow": true });
+    for script in [json!([insert("m")]), json!([swallowed])] {
         let answer = play(&app, "POST", "/", &script).await?;
         assert_eq!((answer.status, answer.steps().as_str()), (503, "start, rollback, clear"), "PX-12 {script}");
         assert_eq!(answer.header("retry-after"), "1", "PX-12 {script}");
@@ -93,13 +128,14 @@ async fn px_12_another_process_holds_the_lock() -> Result {
     }
     expect(&app, "PX-12, reading", "GET /", &[json!({ "sql": "SELECT 1" })], 200, "start_read_only, inside, clear")
         .await?;
-    other.close().await?;
+    other.execute("ROLLBACK").await?;
     expect(&app, "PX-12, later", "POST /", &[], 200, "start, inside, commit, clear").await
 }
 
-#[tokio::test]
 async fn px_12_no_connection_becomes_free_in_time() -> Result {
-    let app = start_with(ROUTE, &[("CARYA_DATABASE__ACQUIRE_TIMEOUT", "400ms")]).await?;
+    let app =
+        start_with(ROUTE, &[("CARYA_DATABASE__ACQUIRE_TIMEOUT", "400ms"), ("CARYA_DATABASE__MAX_CONNECTIONS", "1")])
+            .await?;
     let slow = json!([insert("slow"), { "log": "I have the writer" }, { "sleep_ms": 1200 }]);
     let waiting = async {
         app.log.wait_for("I have the writer").await?;
@@ -112,9 +148,8 @@ async fn px_12_no_connection_becomes_free_in_time() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn px_12_a_request_without_statements_needs_no_connection() -> Result {
-    let app = start_with(ROUTE, &[("CARYA_DATABASE__BUSY_TIMEOUT", "20ms")]).await?;
+    let app = start_with(ROUTE, &[impatient()]).await?;
     let _other = lock(&app).await?;
     let answer = play(&app, "POST", "/", &json!([after_commit("one")])).await?;
     assert_eq!(answer.events().join(", "), "start, controller:probe, commit, after_commit:one, clear", "PX-12");
@@ -122,7 +157,6 @@ async fn px_12_a_request_without_statements_needs_no_connection() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn px_10_hooks_outside_hear_of_a_commit_that_failed() -> Result {
     let hook = r#"
         [component.hook]
@@ -142,3 +176,16 @@ async fn px_10_hooks_outside_hear_of_a_commit_that_failed() -> Result {
     assert_eq!(app.number("SELECT count(*) FROM notes").await?, 0, "PX-10");
     Ok(())
 }
+
+on_each_engine! {
+    px_12_another_process_holds_the_lock,
+    px_12_no_connection_becomes_free_in_time,
+    px_12_a_request_without_statements_needs_no_connection,
+}
+
+// MariaDB checks all constraints at once: it leaves nothing that could fail at the commit.
+on_each_engine! { late_sqlite Sqlite: px_10_the_commit_fails, px_10_hooks_outside_hear_of_a_commit_that_failed }
+on_each_engine! { late_postgres Postgres: px_10_the_commit_fails, px_10_hooks_outside_hear_of_a_commit_that_failed }
+
+on_each_engine! { lost_postgres Postgres: px_11_the_connection_is_lost }
+on_each_engine! { lost_mariadb MariaDb: px_11_the_connection_is_lost }

@@ -4,8 +4,8 @@ use serde_json::json;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::{
-    script::{insert, marks, play, start, start_with},
-    support::{App, Result},
+    script::{ENDLESS, NUMBERS, insert, marks, play, start, start_with},
+    support::{App, Result, on_each_engine},
 };
 
 const ROUTES: &str = r#"
@@ -32,7 +32,9 @@ fn slow() -> serde_json::Value {
 }
 
 /// A statement that never ends by itself.
-const ENDLESS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+fn endless() -> String {
+    format!("{NUMBERS} SELECT count(*) FROM {ENDLESS}")
+}
 
 /// Sends a request and goes away once the guest has said that its mark is written.
 async fn go_away(app: &App, script: &serde_json::Value) -> Result {
@@ -55,7 +57,6 @@ async fn is_well(app: &App, row: &str) -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn px_18_a_guest_that_fails() -> Result {
     let app = start(ROUTES).await?;
     let table = [
@@ -83,11 +84,10 @@ async fn px_18_a_guest_that_fails() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn px_18_a_statement_that_takes_too_long() -> Result {
     let app = start_with(ROUTES, &[("CARYA_DATABASE__STATEMENT_TIMEOUT", "100ms")]).await?;
     for swallow in [false, true] {
-        let script = json!([insert("m"), { "sql": ENDLESS, "swallow": swallow }]);
+        let script = json!([insert("m"), { "sql": endless(), "swallow": swallow }]);
         let answer = play(&app, "POST", "/", &script).await?;
         assert_eq!((answer.status, answer.steps().as_str()), (500, "start, rollback, clear"), "PX-18: {swallow}");
         is_well(&app, "PX-18: statement").await?;
@@ -95,15 +95,13 @@ async fn px_18_a_statement_that_takes_too_long() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn px_18_a_component_out_of_time_within_a_statement() -> Result {
     let app = start_with(ROUTES, &[("CARYA_COMPONENT__PROBE__TIMEOUT", "500ms")]).await?;
-    let answer = play(&app, "POST", "/", &json!([insert("m"), { "sql": ENDLESS, "swallow": true }])).await?;
+    let answer = play(&app, "POST", "/", &json!([insert("m"), { "sql": endless(), "swallow": true }])).await?;
     assert_eq!((answer.status, answer.steps().as_str()), (504, "start, rollback, clear"), "PX-18");
     is_well(&app, "PX-18: component").await
 }
 
-#[tokio::test]
 async fn px_18_a_request_out_of_time() -> Result {
     let app = start_with(ROUTES, &[("CARYA_SERVER__REQUEST_TIMEOUT", "500ms")]).await?;
     let answer = play(&app, "POST", "/", &slow()).await?;
@@ -111,21 +109,18 @@ async fn px_18_a_request_out_of_time() -> Result {
     is_well(&app, "PX-18: request").await
 }
 
-#[tokio::test]
 async fn px_18_the_client_goes_away() -> Result {
     let app = start(ROUTES).await?;
     go_away(&app, &slow()).await?;
     is_well(&app, "PX-18: client").await
 }
 
-#[tokio::test]
 async fn px_18_the_client_goes_away_within_a_statement() -> Result {
     let app = start_with(ROUTES, &[("CARYA_DATABASE__STATEMENT_TIMEOUT", "60s")]).await?;
-    go_away(&app, &json!([insert("m"), { "log": "it is written" }, { "sql": ENDLESS }])).await?;
+    go_away(&app, &json!([insert("m"), { "log": "it is written" }, { "sql": endless() }])).await?;
     is_well(&app, "PX-18: client").await
 }
 
-#[tokio::test]
 async fn px_18_the_host_shuts_down() -> Result {
     let app = start_with(ROUTES, &[("CARYA_SERVER__DRAIN_TIMEOUT", "50ms")]).await?;
     let ending = async {
@@ -146,7 +141,6 @@ async fn px_18_the_host_shuts_down() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn px_18_the_host_is_killed() -> Result {
     let app = start(ROUTES).await?;
     let script = slow();
@@ -159,4 +153,15 @@ async fn px_18_the_host_is_killed() -> Result {
     assert!(answer.is_err(), "PX-18: nobody answers");
     assert_eq!(marks(&app).await?, "", "PX-18: killed");
     Ok(())
+}
+
+on_each_engine! {
+    px_18_a_guest_that_fails,
+    px_18_a_statement_that_takes_too_long,
+    px_18_a_component_out_of_time_within_a_statement,
+    px_18_a_request_out_of_time,
+    px_18_the_client_goes_away,
+    px_18_the_client_goes_away_within_a_statement,
+    px_18_the_host_shuts_down,
+    px_18_the_host_is_killed,
 }

@@ -3,7 +3,7 @@
 use super::expect;
 use crate::{
     script::{after_commit, after_rollback, answer, fail, start},
-    support::Result,
+    support::{Result, on_each_engine},
 };
 
 /// Pecan's paths; those of decorated controllers say so.
@@ -26,12 +26,14 @@ const ROUTES: &str = r#"
 "#;
 
 macro_rules! rows {
-    ($($name:ident: $request:literal, [$($step:expr),*] => $status:literal, $steps:literal;)*) => { $(
-        #[tokio::test]
-        async fn $name() -> Result {
-            expect(&start(ROUTES).await?, stringify!($name), $request, &[$($step),*], $status, $steps).await
-        }
-    )* };
+    ($($name:ident: $request:literal, [$($step:expr),*] => $status:literal, $steps:literal;)*) => {
+        $(
+            async fn $name() -> Result {
+                expect(&start(ROUTES).await?, stringify!($name), $request, &[$($step),*], $status, $steps).await
+            }
+        )*
+        on_each_engine! { $($name),*, pc_37_an_on_route_hook_fails }
+    };
 }
 
 rows! {
@@ -72,7 +74,6 @@ rows! {
     pc_09_get_after_rollback: "GET /rollback", [after_rollback("three"), answer(500)] => 500, "start_read_only, clear";
 }
 
-#[tokio::test]
 async fn pc_37_an_on_route_hook_fails() -> Result {
     let hooks = r#"
         [component.early]

@@ -20,6 +20,7 @@ pub use answer::Answer;
 use client::Client;
 pub use log::Log;
 pub use servers::Engine;
+pub(crate) use servers::on_each_engine;
 
 /// How long anything may take that is expected to happen.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -58,31 +59,32 @@ pub struct App {
 impl App {
     /// Serves a configuration. `{guest:NAME}` in it stands for the path of a built guest; `[server]`, `[database]` and
     /// `debug` are set by the environment where a test needs nothing special. Other files of the application are
-    /// given by name and text.
+    /// given by name and text. The database is a fresh one of the engine that the test is run on.
     pub async fn start(config: &str, files: &[(&str, &str)]) -> Result<Self> {
         Self::start_in(tempfile::tempdir()?, config, files, &[]).await
     }
 
-    /// The same on a fresh database of an engine, one of [`Engine::all`]. Migrations among the files are the engine's.
+    /// The same on an engine, one of [`Engine::all`]. Migrations among the files are the engine's.
     pub async fn start_on(engine: Engine, config: &str, files: &[(&str, &str)]) -> Result<Self> {
-        if engine == Engine::Sqlite {
-            return Self::start(config, files).await;
-        }
-        let cluster = servers::shared(engine).await?.ok_or_else(|| format!("{engine} is not installed"))?;
-        let url = cluster.database().await?.primary_url();
-        Self::start_in(tempfile::tempdir()?, config, files, &[("CARYA_DATABASE__URL", &url)]).await
+        let mut app = None;
+        engine.run(async { Ok(app = Some(Self::start(config, files).await?)) }).await?;
+        app.ok_or_else(|| format!("{engine} is not installed").into())
     }
 
-    /// The same in a folder that is there already, with more environment variables. One of them may name a database on
-    /// a server.
+    /// The same in a folder that is there already, and on its database if it has one, with more environment variables.
+    /// One of them may name another database.
     pub async fn start_in(folder: TempDir, config: &str, files: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Self> {
         write(folder.path(), config, files)?;
+        let database_url = match env.iter().rev().find(|(name, _)| *name == "CARYA_DATABASE__URL") {
+            Some((_, url)) => (*url).to_owned(),
+            None => database_of(folder.path()).await?,
+        };
         let mut process = carya()
             .args(["serve", "--log-format", "json"])
             .current_dir(folder.path())
             .env("CARYA_SERVER__LISTEN", "127.0.0.1:0")
             .env("CARYA_DEBUG", "true")
-            .env("CARYA_DATABASE__URL", "sqlite://app.sqlite")
+            .env("CARYA_DATABASE__URL", &database_url)
             .envs(env.iter().copied())
             .stderr(Stdio::piped())
             .spawn()?;
@@ -90,8 +92,7 @@ impl App {
         let log = Log::follow(stderr);
         let serving = log.wait_for("serving").await?;
         let address = serving["address"].as_str().ok_or("no address")?.to_owned();
-        let url = env.iter().rev().find(|(name, _)| *name == "CARYA_DATABASE__URL").map(|(_, url)| (*url).to_owned());
-        let database_url = url.filter(|url| !url.starts_with("sqlite:"));
+        let database_url = Some(database_url).filter(|url| !url.starts_with("sqlite:"));
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build()?;
         Ok(Self { folder, log, database_url, address, client, process })
     }
@@ -162,6 +163,17 @@ impl App {
         self.client()?.texts(sql).await
     }
 
+    /// The name of the host's table of actions, for another client.
+    pub fn outbox(&self) -> String {
+        let url = self.database_url.as_deref().unwrap_or_default();
+        let path = url.rsplit('/').next().unwrap_or_default();
+        match Engine::current() {
+            Engine::Sqlite => "carya_outbox".to_owned(),
+            Engine::Postgres => "carya.carya_outbox".to_owned(),
+            Engine::MariaDb => format!("{}_carya.carya_outbox", path.split('?').next().unwrap_or_default()),
+        }
+    }
+
     /// Runs one or more statements as another client.
     pub async fn execute(&self, sql: &str) -> Result {
         self.client()?.execute(sql).await
@@ -186,6 +198,20 @@ impl App {
         self.process.wait().await?;
         Ok(self.folder)
     }
+}
+
+/// The URL of the database that belongs to a folder; a fresh one of the current engine, if there is none yet.
+async fn database_of(folder: &Path) -> Result<String> {
+    let engine = Engine::current();
+    if engine == Engine::Sqlite {
+        return Ok("sqlite://app.sqlite".to_owned());
+    }
+    let file = folder.join("database-url");
+    if !file.exists() {
+        let cluster = servers::shared(engine).await?.ok_or_else(|| format!("{engine} is not installed"))?;
+        std::fs::write(&file, cluster.primary_url(&cluster.create_database().await?))?;
+    }
+    Ok(std::fs::read_to_string(file)?)
 }
 
 /// Writes a configuration and what belongs to it.

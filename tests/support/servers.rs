@@ -39,6 +39,43 @@ impl Engine {
     }
 }
 
+tokio::task_local! {
+    static CURRENT: Engine;
+}
+
+impl Engine {
+    /// What the running test is run on.
+    pub fn current() -> Self {
+        CURRENT.try_get().unwrap_or(Self::Sqlite)
+    }
+
+    /// Runs a test on this engine; where it is missing, that is said and the test passes.
+    pub async fn run(self, test: impl Future<Output = Result>) -> Result {
+        if Self::all().contains(&self) { CURRENT.scope(self, test).await } else { Ok(()) }
+    }
+}
+
+/// Makes tests of functions, one for each engine: `sqlite::NAME`, `postgres::NAME`, `mariadb::NAME`. What they start is
+/// on the engine that they are run on.
+macro_rules! on_each_engine {
+    ($($test:ident),+ $(,)?) => {
+        $crate::support::servers::on_each_engine! { sqlite Sqlite: $($test),+ }
+        $crate::support::servers::on_each_engine! { postgres Postgres: $($test),+ }
+        $crate::support::servers::on_each_engine! { mariadb MariaDb: $($test),+ }
+    };
+    ($module:ident $engine:ident: $($test:ident),+) => {
+        mod $module {
+            $(
+                #[tokio::test]
+                async fn $test() -> $crate::support::Result {
+                    $crate::support::Engine::$engine.run(super::$test()).await
+                }
+            )+
+        }
+    };
+}
+pub(crate) use on_each_engine;
+
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -37,6 +37,8 @@ const WINDOW: Duration = Duration::from_secs(10);
 pub(super) struct Session {
     pub(in crate::database) connection: MySqlConnection,
     is_mariadb: bool,
+    /// What the server calls it.
+    id: u64,
 }
 
 /// The options of all connections: those of the URL, and what the host sets itself left out.
@@ -53,9 +55,11 @@ pub(super) fn options(options: MySqlConnectOptions) -> MySqlConnectOptions {
 impl Session {
     pub(super) async fn connect(options: &MySqlConnectOptions, times: Times) -> Result<Self, DbError> {
         let connection = MySqlConnection::connect_with(options).await.map_err(failed)?;
-        let mut session = Self { connection, is_mariadb: false };
-        let version = session.say("SELECT VERSION()".to_owned()).await?;
-        session.is_mariadb = version.into_iter().flatten().any(|version| version.contains("MariaDB"));
+        let mut session = Self { connection, is_mariadb: false, id: 0 };
+        let mut answers =
+            session.say("SELECT VERSION(); SELECT CONNECTION_ID()".to_owned()).await?.into_iter().flatten();
+        session.is_mariadb = answers.next().is_some_and(|version| version.contains("MariaDB"));
+        session.id = answers.next().and_then(|id| id.parse().ok()).unwrap_or_default();
         let (statement, lock) = (times.statement, times.lock.as_secs().max(1));
         let timeout = match session.is_mariadb {
             true => format!("max_statement_time = {}", statement.as_secs_f64()),
@@ -121,6 +125,11 @@ impl Session {
             run.sink.columns(prepared.columns().iter().map(values::column).collect());
         }
         run.end().map_err(|error| (error, false))
+    }
+
+    /// What another session of the same login says to end this one.
+    pub(super) fn kill(&self) -> String {
+        format!("KILL {}", self.id)
     }
 
     /// Runs statements without parameters in one message, and gives the first value of each row.

@@ -35,8 +35,16 @@ pub(super) fn options(options: PgConnectOptions) -> PgConnectOptions {
         .disable_statement_logging()
 }
 
+/// Connects, and has the server end statements whose client has gone, and with them their locks, where it can.
 pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, DbError> {
-    PgConnection::connect_with(options).await.map_err(failed)
+    let watchful = options.clone().options([("client_connection_check_interval", "500ms")]);
+    match PgConnection::connect_with(&watchful).await.map_err(failed) {
+        // Before version 14, and on systems that do not tell.
+        Err(error) if matches!(error.code.as_deref(), Some("42704" | "22023")) => {
+            PgConnection::connect_with(options).await.map_err(failed)
+        }
+        connected => connected,
+    }
 }
 
 /// Begins. A writing transaction gets its id at once, by which its outcome can be asked for whatever happens; in a

@@ -70,10 +70,16 @@ impl Cluster {
 
     /// Makes an empty database with a name of its own, and waits until the replica has it.
     pub async fn database(&self) -> Result<TestDatabase<'_>> {
-        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        self.primary()?.execute(&format!("CREATE DATABASE {name}")).await?;
+        let name = self.create_database().await?;
         self.synchronize().await?;
         Ok(TestDatabase { cluster: self, name })
+    }
+
+    /// Makes an empty database with a name of its own on the primary, and tells the name.
+    pub async fn create_database(&self) -> Result<String> {
+        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.primary()?.execute(&format!("CREATE DATABASE {name}")).await?;
+        Ok(name)
     }
 
     /// Waits until the replica shows everything that was committed on the primary before this call.

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use deadpool::managed::Object;
+use tokio::runtime::Handle;
 
 use super::{
     Server,
@@ -19,6 +20,9 @@ use crate::database::{
 
 /// How long a commit may take; it may wait for a disk or for a replica.
 const COMMIT: Duration = Duration::from_secs(10);
+
+/// How long the host tries to end a session of its own.
+const KILL: Duration = Duration::from_secs(2);
 
 /// A connection in a transaction. Dropped before it is ended it is closed.
 #[derive(Debug)]
@@ -147,6 +151,8 @@ impl Connection {
                 self.running = is_cut_off;
                 if error.kind == Kind::Lost {
                     self.forsake_siblings();
+                    // Nothing runs there any more.
+                    self.slot.take().map(Object::take);
                 }
                 Err(error)
             }
@@ -221,14 +227,26 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if let Some(slot) = self.slot.take()
-            && (self.in_transaction || self.running)
-        {
+        let Some(slot) = self.slot.take().filter(|_| self.in_transaction || self.running) else { return };
+        match (slot.link.kill(), Handle::try_current()) {
+            (Some(kill), Ok(runtime)) if self.running => drop(runtime.spawn(end(slot, kill))),
             // Taken out of the pool, which opens another when it needs one; dropping it closes it, and the server
             // rolls back.
-            drop(Object::take(slot));
+            _ => drop(Object::take(slot)),
         }
     }
+}
+
+/// Has the server end a session whose statement was cut off, which would else run on and keep its locks. Until then it
+/// keeps its place in the pool.
+async fn end(slot: Object<Opener>, kill: String) {
+    if let Some(pool) = Object::pool(&slot) {
+        let kill = async { pool.manager().connect().await?.say(kill).await };
+        if let Ok(Err(error)) = tokio::time::timeout(KILL, kill).await {
+            tracing::debug!(%error, "a session could not be ended; the server will end its statement in time");
+        }
+    }
+    drop(Object::take(slot));
 }
 
 fn silent() -> DbError {

@@ -82,6 +82,15 @@ impl Link {
         }
     }
 
+    /// What is to be said on another connection so that the server gives up a statement that nobody waits for any more.
+    /// PostgreSQL looks for itself whether its client is still there.
+    pub(super) fn kill(&self) -> Option<String> {
+        match self {
+            Link::Postgres(_) => None,
+            Link::MySql(session) => Some(session.kill()),
+        }
+    }
+
     /// Commits, in one round trip.
     pub(super) async fn commit(&mut self, with_position: bool) -> Result<End, DbError> {
         match self {
