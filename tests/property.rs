@@ -17,7 +17,6 @@ use proptest::{
     test_runner::{Config, RngSeed, TestCaseError, TestRunner},
 };
 use serde_json::json;
-use sqlx::{Row, SqliteConnection};
 use tokio::runtime::{self, Runtime};
 
 use self::{
@@ -26,7 +25,7 @@ use self::{
 };
 use crate::{
     script::{play, start},
-    support::{Answer, App, Result},
+    support::{Answer, App, Engine, Result, client::Connection},
 };
 
 const CASES: u32 = 200;
@@ -72,14 +71,19 @@ struct World {
 }
 
 impl World {
-    fn new() -> Result<Self> {
+    /// None if the engine is not there.
+    fn new(engine: Engine) -> Result<Option<Self>> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let app = runtime.block_on(start(&chains::config()))?;
-        Ok(Self { runtime, app, asked: Cell::default(), committed: Cell::default() })
+        let mut app = None;
+        runtime.block_on(engine.run(async {
+            app = Some(start(&chains::config()).await?);
+            Ok(())
+        }))?;
+        Ok(app.map(|app| Self { runtime, app, asked: Cell::default(), committed: Cell::default() }))
     }
 
     /// Asks, and compares.
-    async fn check(&self, mut ask: Ask, database: &mut SqliteConnection) -> Result {
+    async fn check(&self, mut ask: Ask, database: &mut Connection) -> Result {
         self.asked.set(self.asked.get() + 1);
         model::name(&mut ask.script, &format!("r{}", self.asked.get()), &mut 0);
         let hooks_before = marks_of_hooks(database).await?;
@@ -94,13 +98,15 @@ impl World {
             return same("written by hooks of GET", &by_hooks, &0);
         }
         let played = Played::of(&ask.script);
+        let mut marks = played.marks.clone();
+        marks.sort_unstable();
         let expected = ask.chain.expect(&played);
         same("committed", &committed, &expected.committed)?;
         same("status", &answer.status, &expected.status)?;
-        same("written", &written, &if committed { played.marks.clone() } else { Vec::new() })?;
+        same("written", &written, &if committed { marks.clone() } else { Vec::new() })?;
         same("written by hooks", &by_hooks, &i64::from(committed && ask.chain.writes()))?;
         same("actions", &actions(&events), &if ask.chain.reaches() { played.actions(committed) } else { Vec::new() })?;
-        check_promise(&answer, played.marked || ask.chain.marks(), &written, &played.marks)
+        check_promise(&answer, played.marked || ask.chain.marks(), &written, &marks)
     }
 }
 
@@ -140,14 +146,14 @@ fn actions(events: &[String]) -> Vec<String> {
         .collect()
 }
 
-async fn marks_like(database: &mut SqliteConnection, pattern: &str) -> Result<Vec<String>> {
-    let rows = sqlx::query("SELECT mark FROM marks WHERE mark LIKE ? ORDER BY rowid").bind(pattern);
-    rows.fetch_all(database).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+async fn marks_like(database: &mut Connection, pattern: &str) -> Result<Vec<String>> {
+    let mut marks = database.texts(&format!("SELECT mark FROM marks WHERE mark LIKE '{pattern}'")).await?;
+    marks.sort_unstable();
+    Ok(marks)
 }
 
-async fn marks_of_hooks(database: &mut SqliteConnection) -> Result<i64> {
-    let row = sqlx::query("SELECT count(*) FROM marks WHERE mark NOT LIKE 'r%'").fetch_one(database).await?;
-    Ok(row.try_get(0)?)
+async fn marks_of_hooks(database: &mut Connection) -> Result<i64> {
+    database.number("SELECT count(*) FROM marks WHERE mark NOT LIKE 'r%'").await
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Result {
@@ -155,10 +161,24 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> 
 }
 
 #[test]
-fn requests_end_as_the_rules_say() -> Result {
+fn requests_end_as_the_rules_say_on_sqlite() -> Result {
+    requests_end_as_the_rules_say(Engine::Sqlite)
+}
+
+#[test]
+fn requests_end_as_the_rules_say_on_postgres() -> Result {
+    requests_end_as_the_rules_say(Engine::Postgres)
+}
+
+#[test]
+fn requests_end_as_the_rules_say_on_mariadb() -> Result {
+    requests_end_as_the_rules_say(Engine::MariaDb)
+}
+
+fn requests_end_as_the_rules_say(engine: Engine) -> Result {
     let seed = std::env::var("PROPERTY_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     println!("PROPERTY_SEED={seed}");
-    let world = World::new()?;
+    let Some(world) = World::new(engine)? else { return Ok(()) };
     let config = Config {
         cases: CASES,
         rng_seed: RngSeed::Fixed(seed),
@@ -168,7 +188,7 @@ fn requests_end_as_the_rules_say() -> Result {
     };
     TestRunner::new(config).run(&asks(), |asks| {
         let checks = async {
-            let mut database = world.app.database().await?;
+            let mut database = world.app.client()?.connect().await?;
             for ask in asks {
                 world.check(ask, &mut database).await?;
             }

@@ -5,11 +5,17 @@ use std::time::{Duration, Instant};
 use serde_json::{Value as Json, json};
 
 use crate::{
-    script::{attempt, kind, results, send, serve_with},
-    support::{App, Result},
+    script::{ENDLESS, NUMBERS, attempt, kind, results, send, serve_with},
+    support::{App, Engine, Result, on_each_engine},
 };
 
-const RUNAWAY: &str = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c)";
+/// A text of so many bytes, as the engine makes it.
+fn text(size: usize) -> String {
+    match Engine::current() {
+        Engine::Sqlite => format!("hex(zeroblob({}))", size / 2),
+        _ => format!("repeat('x', {size})"),
+    }
+}
 
 async fn app() -> Result<App> {
     let extra = "
@@ -20,7 +26,8 @@ async fn app() -> Result<App> {
         max_rows = 100
         max_result = '64KiB'
         statement_timeout = '300ms'";
-    serve_with("CREATE TABLE t (v); INSERT INTO t VALUES (1), (2)", extra).await
+    let text = if Engine::current() == Engine::MariaDb { "LONGTEXT" } else { "TEXT" };
+    serve_with(&format!("CREATE TABLE t (v {text}); INSERT INTO t VALUES (1), (2)"), extra).await
 }
 
 /// The next request on the same connection does what it always does.
@@ -33,39 +40,38 @@ async fn assert_unaffected(app: &App, after: &str) -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn limits_have_a_kind() -> Result {
     let app = app().await?;
-    let rows = |count: usize| format!("{RUNAWAY} SELECT n FROM c LIMIT {count}");
+    let rows = |count: usize| format!("{NUMBERS} SELECT i FROM n LIMIT {count}");
     let all = |size: usize| json!(vec![1; size]);
+    let among = |size: usize| format!("SELECT 1 WHERE 1 IN (?{})", ", ?".repeat(size - 1));
     let padded = |size: usize| format!("SELECT 1 /*{}*/", "x".repeat(size - 13));
     let table: Vec<(&str, Json, &str)> = vec![
         ("100 rows", json!({ "sql": rows(100) }), "ok"),
         ("101 rows", json!({ "sql": rows(101) }), "limit"),
         ("101 rows for JSON", json!({ "sql": rows(101), "op": "query_json" }), "limit"),
-        ("a large row", json!({ "sql": "SELECT zeroblob(60000)" }), "ok"),
-        ("a row that is too large", json!({ "sql": "SELECT zeroblob(70000)" }), "limit"),
+        ("a large row", json!({ "sql": format!("SELECT {}", text(60_000)) }), "ok"),
+        ("a row that is too large", json!({ "sql": format!("SELECT {}", text(70_000)) }), "limit"),
         (
             "rows that are too large",
-            json!({ "sql": format!("{RUNAWAY} SELECT zeroblob(1000) FROM c LIMIT 70") }),
+            json!({ "sql": format!("{NUMBERS} SELECT {} FROM n LIMIT 70", text(1000)) }),
             "limit",
         ),
-        ("too much JSON", json!({ "sql": "SELECT zeroblob(50000)", "op": "query_json" }), "limit"),
+        ("too much JSON", json!({ "sql": format!("SELECT {}", text(70_000)), "op": "query_json" }), "limit"),
         ("a statement of 32 KiB", json!({ "sql": padded(32 << 10) }), "ok"),
         ("a statement of 32 KiB and a byte", json!({ "sql": padded((32 << 10) + 1) }), "limit"),
-        ("1000 parameters", json!({ "sql": "SELECT ?1000", "params": all(1000) }), "ok"),
-        ("1001 parameters", json!({ "sql": "SELECT ?1001", "params": all(1001) }), "limit"),
+        ("1000 parameters", json!({ "sql": among(1000), "params": all(1000) }), "ok"),
+        ("1001 parameters", json!({ "sql": among(1001), "params": all(1001) }), "limit"),
         ("large parameters", json!({ "sql": "SELECT length(?)", "params": ["x".repeat(4 << 20)] }), "ok"),
         (
             "parameters too large",
             json!({ "sql": "SELECT ?, ?", "params": ["x".repeat(3 << 20), "x".repeat(2 << 20)] }),
             "limit",
         ),
-        ("a value too large", json!({ "sql": "SELECT length(zeroblob(5000000))" }), "limit"),
-        ("a runaway", json!({ "sql": format!("{RUNAWAY} SELECT max(n) FROM c") }), "timeout"),
+        ("a runaway", json!({ "sql": format!("{NUMBERS} SELECT max(a.i) FROM {ENDLESS}") }), "timeout"),
         (
             "a runaway row by row",
-            json!({ "sql": format!("{RUNAWAY} SELECT n FROM c WHERE n < 0"), "op": "query_one" }),
+            json!({ "sql": format!("{NUMBERS} SELECT a.i FROM {ENDLESS} WHERE a.i + b.i + c.i + d.i < 0"), "op": "query_one" }),
             "timeout",
         ),
     ];
@@ -79,14 +85,15 @@ async fn limits_have_a_kind() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn limits_of_writing_have_a_kind() -> Result {
     let app = app().await?;
     let table = [
-        (json!({ "sql": format!("INSERT INTO t {RUNAWAY} SELECT n FROM c"), "op": "execute" }), "timeout"),
-        (json!({ "sql": format!("UPDATE t SET v = ({RUNAWAY} SELECT max(n) FROM c)"), "op": "execute" }), "timeout"),
-        (json!({ "sql": format!("INSERT INTO t {RUNAWAY} SELECT n FROM c LIMIT 200 RETURNING v") }), "limit"),
-        (json!({ "sql": "INSERT INTO t VALUES (zeroblob(5000000))", "op": "execute" }), "limit"),
+        (json!({ "sql": format!("INSERT INTO t {NUMBERS} SELECT a.i FROM {ENDLESS}"), "op": "execute" }), "timeout"),
+        (
+            json!({ "sql": format!("UPDATE t SET v = ({NUMBERS} SELECT max(a.i) FROM {ENDLESS})"), "op": "execute" }),
+            "timeout",
+        ),
+        (json!({ "sql": format!("INSERT INTO t {NUMBERS} SELECT i FROM n LIMIT 200 RETURNING v") }), "limit"),
     ];
     for (step, expected) in table {
         let got = attempt(&app, "POST", step.clone()).await?;
@@ -97,17 +104,14 @@ async fn limits_of_writing_have_a_kind() -> Result {
 }
 
 /// A limit is a failed statement like any other.
-#[tokio::test]
 async fn a_limit_dooms_and_a_savepoint_lifts_the_doom() -> Result {
     let app = app().await?;
     let steps = [
-        format!("{RUNAWAY} SELECT n FROM c LIMIT 200"),
-        format!("{RUNAWAY} SELECT max(n) FROM c"),
-        format!("INSERT INTO t {RUNAWAY} SELECT n FROM c LIMIT 200 RETURNING v"),
-        "SELECT CAST(x'ff' AS TEXT) FROM t".to_owned(),
+        format!("{NUMBERS} SELECT i FROM n LIMIT 200"),
+        format!("{NUMBERS} SELECT max(a.i) FROM {ENDLESS}"),
+        format!("INSERT INTO t {NUMBERS} SELECT i FROM n LIMIT 200 RETURNING v"),
     ];
     let marker = json!({ "sql": "INSERT INTO t VALUES ('kept')", "op": "execute" });
-    let mut database = app.database().await?;
     for sql in steps {
         let failing = json!({ "sql": sql, "swallow": true });
         assert_eq!(send(&app, "POST", &json!([marker, failing])).await?.status, 500, "{sql}");
@@ -115,9 +119,40 @@ async fn a_limit_dooms_and_a_savepoint_lifts_the_doom() -> Result {
         let undone = json!([marker, { "savepoint": [failing], "end": "rollback" }, { "sql": "SELECT 1" }]);
         results(&app, "POST", &undone).await.map_err(|error| format!("{sql}: {error}"))?;
         assert_eq!(app.number("SELECT count(*) FROM t WHERE v = 'kept'").await?, 1, "{sql}");
-        sqlx::query("DELETE FROM t WHERE v = 'kept'").execute(&mut database).await?;
+        app.execute("DELETE FROM t WHERE v = 'kept'").await?;
         assert_unaffected(&app, &sql).await?;
     }
+    Ok(())
+}
+
+on_each_engine! { limits_have_a_kind, limits_of_writing_have_a_kind, a_limit_dooms_and_a_savepoint_lifts_the_doom }
+
+/// SQLite counts for ever.
+const RUNAWAY: &str = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c)";
+
+/// SQLite bounds every value, inside a statement too.
+#[tokio::test]
+async fn values_have_a_size() -> Result {
+    let app = app().await?;
+    for (method, sql) in [
+        ("GET", "SELECT length(zeroblob(5000000))"),
+        ("POST", "SELECT length(zeroblob(5000000))"),
+        ("POST", "INSERT INTO t VALUES (zeroblob(5000000))"),
+    ] {
+        let got = attempt(&app, method, json!({ "sql": sql })).await?;
+        assert_eq!(kind(&got), "limit", "{sql}: {got}");
+        assert_unaffected(&app, sql).await?;
+    }
+    Ok(())
+}
+
+/// A text that is none is a failed statement like any other.
+#[tokio::test]
+async fn a_broken_text_dooms_and_a_savepoint_lifts_the_doom() -> Result {
+    let app = app().await?;
+    let failing = json!({ "sql": "SELECT CAST(x'ff' AS TEXT) FROM t", "swallow": true });
+    assert_eq!(send(&app, "POST", &json!([failing])).await?.status, 500);
+    results(&app, "POST", &json!([{ "savepoint": [failing], "end": "rollback" }, { "sql": "SELECT 1" }])).await?;
     Ok(())
 }
 

@@ -44,8 +44,8 @@ const fn chain(name: &'static str, guest: &'static str, settings: &'static str, 
     Chain { name, guest, settings, inside, does }
 }
 
-const WRITE: &str = "before = \"write\", sql = \"INSERT INTO marks VALUES (hex(randomblob(16)))\"";
-const WRITE_AFTER: &str = "after = \"write\", sql = \"INSERT INTO marks VALUES (hex(randomblob(16)))\"";
+const WRITE: &str = "before = \"write\", sql = \"INSERT INTO marks SELECT concat('h', count(*)) FROM marks\"";
+const WRITE_AFTER: &str = "after = \"write\", sql = \"INSERT INTO marks SELECT concat('h', count(*)) FROM marks\"";
 
 /// The first has no hook.
 pub(super) static CHAINS: [Chain; 24] = [
