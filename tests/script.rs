@@ -72,7 +72,7 @@ pub async fn send(app: &App, method: &str, script: &Json) -> Result<Answer> {
 pub async fn results(app: &App, method: &str, script: &Json) -> Result<Json> {
     let answer = send(app, method, script).await?;
     if answer.status != 200 {
-        let told = app.log.lines().pop().unwrap_or_default();
+        let told = app.log.lines().into_iter().rfind(|line| line["level"] == "ERROR").unwrap_or_default();
         return Err(format!("{script}: {} {}, and at last it logged {told}", answer.status, answer.text()).into());
     }
     answer.json()

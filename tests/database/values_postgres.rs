@@ -8,7 +8,7 @@ use self::table::{Is, TABLE, TYPES, other};
 use super::values::{bytes, float, int, text};
 use crate::{
     script::{self, attempt, kind, results},
-    support::{App, Engine, Result},
+    support::{App, Result, on_each_engine},
 };
 
 /// The types and a table with a column of each.
@@ -18,10 +18,9 @@ fn schema() -> String {
 }
 
 async fn serve() -> Result<App> {
-    App::start_on(Engine::Postgres, &script::config(), &[("migrations/0001_tables.sql", &schema())]).await
+    App::start(&script::config(), &[("migrations/0001_tables.sql", &schema())]).await
 }
 
-#[tokio::test]
 async fn every_type_comes_out_in_the_servers_own_text() -> Result {
     let app = serve().await?;
     for part in TABLE.chunks(40) {
@@ -36,7 +35,6 @@ async fn every_type_comes_out_in_the_servers_own_text() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn every_value_goes_into_a_column_of_its_type_and_back() -> Result {
     let app = serve().await?;
     let mut script = Vec::new();
@@ -56,7 +54,6 @@ async fn every_value_goes_into_a_column_of_its_type_and_back() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn every_value_is_itself_where_nothing_tells_its_type() -> Result {
     let app = serve().await?;
     for part in TABLE.chunks(40) {
@@ -68,7 +65,6 @@ async fn every_value_is_itself_where_nothing_tells_its_type() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn what_is_no_value_of_the_contract_is_an_error_that_says_what_to_do() -> Result {
     let app = serve().await?;
     for (expression, name) in [
@@ -93,7 +89,6 @@ async fn what_is_no_value_of_the_contract_is_an_error_that_says_what_to_do() -> 
     Ok(())
 }
 
-#[tokio::test]
 async fn values_are_sent_as_what_the_statement_needs() -> Result {
     let app = serve().await?;
     let table = [
@@ -120,7 +115,6 @@ async fn values_are_sent_as_what_the_statement_needs() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn values_that_do_not_fit_are_refused_and_never_bent() -> Result {
     let app = serve().await?;
     let table = [
@@ -151,7 +145,6 @@ async fn values_that_do_not_fit_are_refused_and_never_bent() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn json_columns_are_json_in_rows_as_json() -> Result {
     let app = serve().await?;
     let sql = r#"SELECT '{"b":  [1.50]}'::json AS a, '{"b": [1.50]}'::jsonb AS b, 1.10 AS c, '{1,2}'::int4[] AS d"#;
@@ -160,7 +153,6 @@ async fn json_columns_are_json_in_rows_as_json() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn random_values_have_the_servers_own_text() -> Result {
     let app = serve().await?;
     let expressions = [
@@ -200,4 +192,16 @@ async fn random_values_have_the_servers_own_text() -> Result {
         assert_eq!(echoed[0]["rows"][0], json!(few), "{expression}");
     }
     Ok(())
+}
+
+on_each_engine! {
+    postgres Postgres:
+    every_type_comes_out_in_the_servers_own_text,
+    every_value_goes_into_a_column_of_its_type_and_back,
+    every_value_is_itself_where_nothing_tells_its_type,
+    what_is_no_value_of_the_contract_is_an_error_that_says_what_to_do,
+    values_are_sent_as_what_the_statement_needs,
+    values_that_do_not_fit_are_refused_and_never_bent,
+    json_columns_are_json_in_rows_as_json,
+    random_values_have_the_servers_own_text
 }

@@ -66,9 +66,7 @@ impl App {
 
     /// The same on an engine, one of [`Engine::all`]. Migrations among the files are the engine's.
     pub async fn start_on(engine: Engine, config: &str, files: &[(&str, &str)]) -> Result<Self> {
-        let mut app = None;
-        engine.run(async { Ok(app = Some(Self::start(config, files).await?)) }).await?;
-        app.ok_or_else(|| format!("{engine} is not installed").into())
+        engine.scope(Self::start(config, files)).await
     }
 
     /// The same in a folder that is there already, and on its database if it has one, with more environment variables.

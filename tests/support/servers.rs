@@ -51,7 +51,12 @@ impl Engine {
 
     /// Runs a test on this engine; where it is missing, that is said and the test passes.
     pub async fn run(self, test: impl Future<Output = Result>) -> Result {
-        if Self::all().contains(&self) { CURRENT.scope(self, test).await } else { Ok(()) }
+        if Self::all().contains(&self) { self.scope(test).await } else { Ok(()) }
+    }
+
+    /// Has this be [`Engine::current`] for what is done meanwhile.
+    pub async fn scope<T>(self, doing: impl Future<Output = T>) -> T {
+        CURRENT.scope(self, doing).await
     }
 }
 
