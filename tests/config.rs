@@ -53,7 +53,6 @@ fn an_empty_file_is_all_defaults() {
         },
         model: Model {
             component: None,
-            migrations: None,
         },
         templates: None,
         static_files: [],

@@ -1,7 +1,7 @@
 //! From configuration to a generation that can serve: components loaded and matched to routes, templates compiled, the
 //! database opened and brought up to date. Everything that is wrong is found and told at once, as far as that goes.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use anyhow::{Context, bail};
 use http::Method;
@@ -11,9 +11,9 @@ use crate::{
         Component, Engine, Guest, Sandbox,
         registry::{controller_interface, interface},
     },
-    config::{self, Access, Config, Dialect, StatusSet},
+    config::{self, Access, Config, Dialect, MAIN, StatusSet},
     database::{Database, Terms, harden, outbox},
-    generation::{Chain, Generation, Handler, MAIN},
+    generation::{Chain, Generation, Handler},
     message::Request,
     render::Templates,
     routes::Routes,
@@ -114,12 +114,12 @@ pub fn assemble(config: &Config) -> anyhow::Result<Generation> {
 /// Opens the databases, runs pending migrations, and initializes the model.
 pub async fn prepare(config: &Config, mut generation: Generation) -> anyhow::Result<Generation> {
     let outbox = generation.runs_actions();
-    if let Some(settings) = &config.database {
-        generation.database = Some(open(MAIN, settings, config.model.migrations.as_deref(), outbox).await?);
-    }
-    for (name, settings) in &config.databases {
-        let database = open(name, settings, settings.migrations.as_deref(), outbox).await?;
-        generation.databases.insert(name.clone(), database);
+    for (name, settings) in config.all_databases() {
+        let database = open(name, settings, outbox).await?;
+        match name {
+            MAIN => generation.database = Some(database),
+            _ => drop(generation.databases.insert(name.to_owned(), database)),
+        }
     }
     if let Some(model) = config.model.component.as_deref().and_then(|name| generation.component(name)) {
         initialize(&generation, &model.clone()).await?;
@@ -128,18 +128,13 @@ pub async fn prepare(config: &Config, mut generation: Generation) -> anyhow::Res
 }
 
 /// Opens a database and brings it up to date.
-async fn open(
-    name: &str,
-    settings: &config::Database,
-    migrations: Option<&Path>,
-    outbox: bool,
-) -> anyhow::Result<Arc<Database>> {
-    let key = if name == MAIN { "[database]".to_owned() } else { format!("[database.{name}]") };
+async fn open(name: &str, settings: &config::Database, outbox: bool) -> anyhow::Result<Arc<Database>> {
+    let key = config::section_of(name);
     let database = Database::open(name, settings).await.with_context(|| format!("{key} cannot be opened"))?;
     if settings.dialect != Dialect::Sqlite {
         tokio::spawn(tell_what_is_missing(name.to_owned(), settings.clone()));
     }
-    if let Some(folder) = migrations {
+    if let Some(folder) = &settings.migrations {
         let report = database.migrate(folder).await?;
         for migration in &report.applied {
             tracing::info!(database = name, migration, "applied");

@@ -14,16 +14,15 @@ use std::{
     time::Instant,
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     app,
     component::Engine,
-    config::{self, Config, Problems},
+    config::{self, Config, MAIN, Problems},
     database::Database,
-    generation::MAIN,
     server::Server,
     telemetry::{self, Format},
 };
@@ -226,22 +225,35 @@ fn inspect(file: &Path, json: bool) -> anyhow::Result<String> {
 }
 
 async fn run_migrations(config: &Config, dry_run: bool, json: bool) -> anyhow::Result<String> {
-    let (Some(settings), Some(folder)) = (&config.database, &config.model.migrations) else {
-        anyhow::bail!("there is nothing to migrate: set database.url and model.migrations");
-    };
-    let (word, names, before) = if dry_run {
-        ("pending", Database::pending(settings, folder).await?, None)
-    } else {
-        let database = Database::open(MAIN, settings).await.context("[database] cannot be opened")?;
-        let report = database.migrate(folder).await?;
-        ("applied", report.applied, Some(report.already_applied))
-    };
-    if json {
-        return Ok(format!("{:#}\n", serde_json::json!({ word: names })));
+    let mut databases = config
+        .all_databases()
+        .filter_map(|(name, settings)| {
+            let folder = settings.migrations.as_deref()?;
+            Some((name, settings, folder))
+        })
+        .peekable();
+    ensure!(databases.peek().is_some(), "there is nothing to migrate: set database.url and model.migrations");
+    let word = if dry_run { "pending" } else { "applied" };
+    let (mut found, mut lines, mut before) = (serde_json::Map::new(), Vec::new(), 0);
+    for (database, settings, folder) in databases {
+        let names = if dry_run {
+            Database::pending(settings, folder).await?
+        } else {
+            let cannot = || format!("{} cannot be opened", config::section_of(database));
+            let report = Database::open(database, settings).await.with_context(cannot)?.migrate(folder).await?;
+            before += report.already_applied;
+            report.applied
+        };
+        let to = if database == MAIN { String::new() } else { format!(" to {database}") };
+        lines.extend(names.iter().map(|name| format!("{word} {name}{to}\n")));
+        found.insert(database.to_owned(), names.into());
     }
-    if names.is_empty() {
-        let before = before.map_or_else(String::new, |count| format!("; applied before: {count}"));
+    if json {
+        return Ok(format!("{:#}\n", serde_json::json!({ word: found })));
+    }
+    if lines.is_empty() {
+        let before = if dry_run { String::new() } else { format!("; applied before: {before}") };
         return Ok(format!("nothing is pending{before}\n"));
     }
-    Ok(names.iter().map(|name| format!("{word} {name}\n")).collect())
+    Ok(lines.concat())
 }

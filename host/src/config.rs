@@ -51,6 +51,22 @@ pub struct Config {
     pub routes: Vec<Route>,
 }
 
+/// What the default database is called where databases have names.
+pub const MAIN: &str = "default";
+
+impl Config {
+    /// All databases with their names, the default one first.
+    pub fn all_databases(&self) -> impl Iterator<Item = (&str, &Database)> {
+        let named = self.databases.iter().map(|(name, database)| (name.as_str(), database));
+        self.database.iter().map(|database| (MAIN, database)).chain(named)
+    }
+}
+
+/// The section that a database is configured in, for messages.
+pub fn section_of(database: &str) -> String {
+    if database == MAIN { "[database]".to_owned() } else { format!("[database.{database}]") }
+}
+
 /// `[server]`
 #[derive(Debug, Clone)]
 pub struct Server {
@@ -94,8 +110,6 @@ pub struct Transaction {
 pub struct Model {
     /// The component that exports `model`.
     pub component: Option<String>,
-    /// A folder of SQL files, `0001_name.sql`, for the default database.
-    pub migrations: Option<PathBuf>,
 }
 
 /// `[[static]]`

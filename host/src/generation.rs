@@ -4,14 +4,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     component::{Component, Engine},
-    config::{Access, StatusSet},
+    config::{Access, MAIN, StatusSet},
     database::{Database, Isolation},
     render::Templates,
     routes::Routes,
 };
-
-/// What the default database is called where databases are told apart by name.
-pub const MAIN: &str = "default";
 
 /// A served application.
 #[derive(Debug)]

@@ -19,11 +19,12 @@ use crate::{
         CallError, Component, Guest, Sandbox,
         wit::{carya::host::types::Response, exports::carya::host::on_route::Decision},
     },
+    config::MAIN,
     config::{Access, StatusSet},
     database::Terms,
     delivery,
     error::Failure,
-    generation::{self, Chain, Generation, Handler},
+    generation::{Chain, Generation, Handler},
     message::{Reply, Request},
     render,
     routes::Found,
@@ -193,7 +194,7 @@ impl<'a> Life<'a> {
             access,
             isolation: handler.and_then(|handler| handler.isolation),
             primary: handler.is_some_and(|handler| handler.primary),
-            after: reads.then(|| token::wanted(&guest.request.headers, name.unwrap_or(generation::MAIN))).flatten(),
+            after: reads.then(|| token::wanted(&guest.request.headers, name.unwrap_or(MAIN))).flatten(),
         };
         guest.bound = std::mem::take(&mut guest.bound).rebind(database.cloned(), terms, &mut guest.trace);
     }
@@ -322,7 +323,7 @@ impl<'a> Life<'a> {
         let mut reply = guest.reply.unwrap_or_else(|| Failure::host("no answer was made").reply(&guest.request));
         if let Some(position) = &cleared.position {
             let name = self.handler.and_then(|handler| handler.database.as_deref());
-            token::hand_out(&mut reply.headers, name.unwrap_or(generation::MAIN), position);
+            token::hand_out(&mut reply.headers, name.unwrap_or(MAIN), position);
         }
         Ended { reply, outcome: cleared.outcome, trace: guest.trace, failure: self.failure }
     }

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 
 use super::{
-    super::support::{Result, write},
+    super::support::{Engine, Result, on_each_engine, servers, write},
     run,
 };
 
@@ -62,7 +62,7 @@ async fn check_lists_what_there_is_and_makes_no_database() -> Result {
         DELETE read-write
       /reads                   before > [transaction] > reads
         GET read-only
-    database
+    database default
       pending migrations   ["0001_first_table"]
       state                the file will be made
       url                  sqlite://app.sqlite
@@ -183,7 +183,7 @@ async fn check_looks_at_a_database_without_changing_it() -> Result {
     let path = folder.path().join("app.sqlite");
     let state = async || -> Result<String> {
         let ran = run(folder.path(), &["check", "--json"]).await?;
-        Ok(if ran.code == Some(0) { ran.json()?["database"].to_string() } else { ran.err })
+        Ok(if ran.code == Some(0) { ran.json()?["databases"]["default"].to_string() } else { ran.err })
     };
 
     // An empty file is an empty database.
@@ -273,8 +273,6 @@ primary = true
         isolation repeatable-read
         primary true
         GET read-only
-    database
-      state                not configured
     database reports
       pending migrations   ["0001_first_table"]
       state                the file will be made
@@ -288,3 +286,24 @@ primary = true
     "#);
     Ok(())
 }
+
+async fn what_guests_may_do_on_a_server_is_told() -> Result {
+    let Some(cluster) = servers::shared(Engine::current()).await? else { return Ok(()) };
+    let database = cluster.database().await?;
+    let folder = tempfile::tempdir()?;
+    let config = format!("[database.reports]\nurl = \"{}\"\n", database.primary_url());
+    write(folder.path(), &config, &[])?;
+    let ran = run(folder.path(), &["check"]).await?;
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    let told =
+        ran.out.lines().find(|line| line.contains("there is no login that only reads")).ok_or(ran.out.clone())?;
+    assert!(told.starts_with("  missing ") && told.contains("allows a reading handle to write"), "{told}");
+    assert!(!ran.out.contains(servers::password()), "{}", ran.out);
+    let found = run(folder.path(), &["check", "--json"]).await?.json()?;
+    let missing = found["databases"]["reports"]["missing"].as_array().ok_or("nothing is missing")?;
+    assert!(missing.len() > 1, "{missing:?}");
+    Ok(())
+}
+
+on_each_engine! { on_postgres Postgres: what_guests_may_do_on_a_server_is_told }
+on_each_engine! { on_mariadb MariaDb: what_guests_may_do_on_a_server_is_told }

@@ -51,10 +51,10 @@ async fn as_json() -> Result {
     write(folder.path(), CONFIG, &[FIRST, SECOND])?;
     let names = ["0001_first", "0002_second_one"];
     for (args, expected) in [
-        (["migrate", "--json", "--dry-run"].as_slice(), json!({ "pending": names })),
-        (&["migrate", "--json"], json!({ "applied": names })),
-        (&["migrate", "--json"], json!({ "applied": [] })),
-        (&["migrate", "--json", "--dry-run"], json!({ "pending": [] })),
+        (["migrate", "--json", "--dry-run"].as_slice(), json!({ "pending": { "default": names } })),
+        (&["migrate", "--json"], json!({ "applied": { "default": names } })),
+        (&["migrate", "--json"], json!({ "applied": { "default": [] } })),
+        (&["migrate", "--json", "--dry-run"], json!({ "pending": { "default": [] } })),
     ] {
         assert_eq!(run(folder.path(), args).await?.json()?, expected, "{args:?}");
     }
@@ -109,5 +109,24 @@ async fn what_cannot_be_migrated_is_told() -> Result {
     write(folder.path(), CONFIG, &[])?;
     let ran = run(folder.path(), &["migrate"]).await?;
     assert!(ran.code == Some(1) && ran.err.contains("migrations: No such file or directory"), "{ran:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_database_has_its_own() -> Result {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    let config = format!("{CONFIG}[database.reports]\nurl = \"sqlite:reports.sqlite\"\nmigrations = \"more\"\n");
+    write(folder, &config, &[FIRST, ("more/0007_other.sql", "CREATE TABLE b (x);")])?;
+    for (args, expected) in [
+        (["migrate", "--dry-run"].as_slice(), "pending 0001_first\npending 0007_other to reports\n"),
+        (&["migrate"], "applied 0001_first\napplied 0007_other to reports\n"),
+        (&["migrate"], "nothing is pending; applied before: 2\n"),
+    ] {
+        let ran = run(folder, args).await?;
+        assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), expected, ""), "{args:?}");
+    }
+    let both = run(folder, &["migrate", "--json"]).await?.json()?;
+    assert_eq!(both, json!({ "applied": { "default": [], "reports": [] } }));
     Ok(())
 }

@@ -16,6 +16,7 @@ use super::Result;
 pub use cluster::Cluster;
 use installed::Installation;
 pub use pair::Pair;
+pub use server::password;
 
 /// What tests can run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

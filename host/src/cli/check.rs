@@ -1,6 +1,6 @@
 //! `carya check` and `carya routes`: what an application consists of, and whether it could be served.
 
-use std::{fmt::Write, path::Path};
+use std::fmt::Write;
 
 use anyhow::Context;
 use http::Method;
@@ -8,23 +8,21 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     app,
-    config::{self, Config},
-    database::Database,
+    config::{self, Config, Dialect},
+    database::{Database, harden},
     generation::{Generation, Handler},
     transaction::plan,
 };
 
+/// What `carya harden` would add to a server.
+const MISSING: &str = "missing";
+
 /// Checks everything that serve would, and lists what there is.
 pub(super) async fn check(config: &Config, as_json: bool) -> anyhow::Result<String> {
     let generation = app::assemble(config)?;
-    let database = match &config.database {
-        Some(settings) => database("database", settings, config.model.migrations.as_deref()).await?,
-        None => json!({"state": "not configured"}),
-    };
     let mut databases = Map::new();
-    for (name, settings) in &config.databases {
-        let key = format!("database.{name}");
-        databases.insert(name.clone(), self::database(&key, settings, settings.migrations.as_deref()).await?);
+    for (name, settings) in config.all_databases() {
+        databases.insert(name.to_owned(), database(name, settings).await?);
     }
     if as_json {
         let components: Vec<Value> = generation
@@ -37,7 +35,6 @@ pub(super) async fn check(config: &Config, as_json: bool) -> anyhow::Result<Stri
             "ok": true,
             "components": components,
             "routes": routes,
-            "database": database,
             "databases": databases,
         });
         return Ok(format!("{all:#}\n"));
@@ -47,11 +44,15 @@ pub(super) async fn check(config: &Config, as_json: bool) -> anyhow::Result<Stri
         writeln!(answer, "  {:20} {}", component.name(), &component.digest[..12])?;
     }
     answer += &routes_as_text(config, &generation)?;
-    let named = databases.iter().map(|(name, database)| (format!("database {name}"), database));
-    for (title, database) in std::iter::once(("database".to_owned(), &database)).chain(named) {
-        writeln!(answer, "{title}")?;
+    for (name, database) in &databases {
+        writeln!(answer, "database {name}")?;
         for (key, value) in database.as_object().into_iter().flatten() {
-            writeln!(answer, "  {key:20} {}", plain(value))?;
+            match value.as_array() {
+                Some(lines) if key == MISSING => {
+                    lines.iter().try_for_each(|line| writeln!(answer, "  {key:20} {}", plain(line)))?;
+                }
+                _ => writeln!(answer, "  {key:20} {}", plain(value))?,
+            }
         }
     }
     Ok(answer)
@@ -66,15 +67,22 @@ pub(super) fn routes(config: &Config, as_json: bool) -> anyhow::Result<String> {
     }
 }
 
-/// Whether a database can be reached and what would be migrated. Makes nothing that is not there.
-async fn database(key: &str, settings: &config::Database, migrations: Option<&Path>) -> anyhow::Result<Value> {
-    let exists = Database::exists(settings).await.with_context(|| format!("[{key}] cannot be opened"))?;
-    let pending = match migrations {
+/// Whether a database can be reached, what would be migrated, and what guests' logins may do beyond their work. Makes
+/// nothing that is not there.
+async fn database(name: &str, settings: &config::Database) -> anyhow::Result<Value> {
+    let cannot = || format!("{} cannot be opened", config::section_of(name));
+    let exists = Database::exists(settings).await.with_context(cannot)?;
+    let pending = match &settings.migrations {
         Some(folder) => Database::pending(settings, folder).await?,
         None => Vec::new(),
     };
     let state = if exists { "reachable" } else { "the file will be made" };
-    Ok(json!({"state": state, "url": settings.shown_url(), "pending migrations": pending}))
+    let mut found = json!({"state": state, "url": settings.shown_url(), "pending migrations": pending});
+    if settings.dialect != Dialect::Sqlite {
+        let missing = harden::missing(settings).await.with_context(cannot)?;
+        found[MISSING] = missing.iter().map(ToString::to_string).collect();
+    }
+    Ok(found)
 }
 
 /// A value for people: text without quotes.

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 use crate::{
     config::{self, Config, Dialect},
@@ -12,32 +12,43 @@ use crate::{
 /// How much longer than a request a transaction may stand idle before the server ends it.
 const IDLE_MARGIN: Duration = Duration::from_secs(5);
 
-/// Prints the script; or runs it, or only checks, and tells what is missing.
+/// Prints the scripts for all databases on servers; or runs them, or only checks, and tells what is missing.
 pub(super) async fn harden(config: &Config, apply: bool, check: bool) -> anyhow::Result<String> {
-    let Some(database) = &config.database else { anyhow::bail!("there is nothing to harden: set database.url") };
-    if database.dialect == Dialect::Sqlite {
-        return Ok("nothing to harden: SQLite has no logins; carya asks its authorizer about every statement of a \
-                   guest, with a list of what is allowed\n"
-            .to_owned());
+    ensure!(config.all_databases().next().is_some(), "there is nothing to harden: set database.url");
+    let idle = config.server.request_timeout + IDLE_MARGIN;
+    let on_servers = || config.all_databases().filter(|(_, database)| database.dialect != Dialect::Sqlite);
+    let mut answer = String::new();
+    for (name, database) in on_servers() {
+        let place = || config::section_of(name);
+        let names = Names::of(database, idle).with_context(place)?;
+        answer += &match (apply, check) {
+            (true, _) => run(&names, database).await.with_context(place)?,
+            (_, true) => remains(database).await.with_context(place)?,
+            _ => harden::script(&names),
+        };
     }
-    let names = Names::of(database, config.server.request_timeout + IDLE_MARGIN)?;
-    if check {
-        let answer = remains(database).await?;
-        anyhow::ensure!(answer.is_empty(), "guests' logins may do more than they need\n{}", answer.trim_end());
-        return Ok("nothing is missing\n".to_owned());
+    if on_servers().next().is_none() {
+        answer += "nothing to harden: SQLite has no logins; carya asks its authorizer about every statement of a \
+                   guest, with a list of what is allowed\n";
+    } else if check {
+        ensure!(answer.is_empty(), "guests' logins may do more than they need\n{}", answer.trim_end());
+        answer += "nothing is missing\n";
     }
-    if !apply {
-        return Ok(harden::script(&names));
-    }
-    let admin = database.admin_url.as_ref().context(
-        "the owner's login is missing: set database.admin_url, or run what `carya harden` prints as the owner",
-    )?;
+    Ok(answer)
+}
+
+/// Runs the script as the owner, and tells what remains.
+async fn run(names: &Names, database: &config::Database) -> anyhow::Result<String> {
+    let admin = database
+        .admin_url
+        .as_ref()
+        .context("the owner's login is missing: set admin_url, or run what `carya harden` prints as the owner")?;
     let mut answer = String::new();
     let left = match database.dialect {
         Dialect::MySql => "harden stopped; it can be run again",
         _ => "harden stopped, and nothing was changed",
     };
-    harden::apply(&names, admin, |group| eprintln!("applied: {group}")).await.context(left)?;
+    harden::apply(names, admin, |group| eprintln!("applied: {group}")).await.context(left)?;
     writeln!(answer, "hardened {}", names.database)?;
     let remains = remains(database).await?;
     answer += if remains.is_empty() { "nothing is missing\n" } else { &remains };

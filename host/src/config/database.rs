@@ -48,8 +48,7 @@ pub struct Database {
     pub echo_params: bool,
     /// Log connections as they are opened and lent.
     pub echo_pool: bool,
-    /// A folder of SQL files, `0001_name.sql`. Only a named database has it here: for the default one it is
-    /// [`Model::migrations`](super::Model::migrations).
+    /// A folder of SQL files, `0001_name.sql`. For the default database it is said in `[model]`.
     pub migrations: Option<PathBuf>,
 }
 

@@ -83,14 +83,19 @@ fn config(root: &mut Section<'_>) -> Config {
     let named = one_of("component", &names);
     let (database, databases) = root.optional("database", database::all).unwrap_or_default();
     let database_names: Vec<String> = databases.keys().cloned().collect();
-    let config = Config {
+    let mut migrations = None;
+    let mut config = Config {
         file: context.file.to_owned(),
         debug: root.take("debug", boolean).unwrap_or(false),
         server: root.section("server", server),
         database,
         databases,
         transaction: root.section("transaction", transaction),
-        model: root.section("model", |section| model(section, &named)),
+        model: root.section("model", |section| {
+            let component = section.take("component", &named);
+            migrations = section.take("migrations", path(context.folder));
+            Model { component }
+        }),
         templates: root.optional("templates", |section| section.require("folder", path(context.folder))),
         static_files: root.each("static", static_files),
         components: components
@@ -100,6 +105,9 @@ fn config(root: &mut Section<'_>) -> Config {
         hooks: root.each("hook", |section| hook(section, &named)),
         routes: root.each("route", |section| route(section, &named, one_of("database", &database_names))),
     };
+    if let Some(database) = &mut config.database {
+        database.migrations = migrations;
+    }
     for (index, message) in conflict::conflicts(&config.routes) {
         let origin = Origin::Line(config.routes[index].line);
         context.report(origin, format!("route[{index}].path"), message);
@@ -155,11 +163,6 @@ fn priority(section: &mut Section<'_>) -> i32 {
 
 fn commit_on(section: &mut Section<'_>) -> Option<StatusSet> {
     section.list("commit_on", statuses).map(StatusSet::new)
-}
-
-fn model(section: &mut Section<'_>, named: impl Fn(&Value) -> Result<String, String>) -> Model {
-    let folder = section.context().folder;
-    Model { component: section.take("component", named), migrations: section.take("migrations", path(folder)) }
 }
 
 fn static_files(section: &mut Section<'_>) -> StaticFiles {

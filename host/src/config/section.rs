@@ -217,7 +217,7 @@ impl<'a> Section<'a> {
     }
 
     /// `[key]`; every key in it has a default.
-    pub(super) fn section<T>(&mut self, key: &'static str, read: impl Fn(&mut Section<'a>) -> T) -> T {
+    pub(super) fn section<T>(&mut self, key: &'static str, mut read: impl FnMut(&mut Section<'a>) -> T) -> T {
         let absent = |section: &Self| Self {
             context: section.context,
             key: section.full_key(key),
@@ -225,7 +225,7 @@ impl<'a> Section<'a> {
             table: Table::new(),
             asked: Vec::new(),
         };
-        self.optional(key, &read).unwrap_or_else(|| read(&mut absent(self)))
+        self.optional(key, &mut read).unwrap_or_else(|| read(&mut absent(self)))
     }
 
     /// `[[key]]`
