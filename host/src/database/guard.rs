@@ -79,7 +79,13 @@ pub fn check(dialect: Dialect, sql: &str, params: &[Value], access: Access) -> R
     let wanted = checked.placeholders.iter().map(|placeholder| placeholder.number).max().unwrap_or(0);
     if params.len() != wanted {
         // SQLite would take NULL for those that are missing; a driver may wait for them for ever.
-        let message = format!("the statement has {wanted} parameters, but {} were given", params.len());
+        let hint = match dialect {
+            Dialect::Postgres if params.len() < wanted => {
+                "; for the operators `?`, `?|` and `?&` call jsonb_exists, jsonb_exists_any and jsonb_exists_all"
+            }
+            _ => "",
+        };
+        let message = format!("the statement has {wanted} parameters, but {} were given{hint}", params.len());
         return Err(DbError::new(Kind::Other, message));
     }
     Ok(checked)
