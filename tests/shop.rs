@@ -10,7 +10,7 @@ use std::{
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
-use super::support::{Answer, App, Result};
+use super::support::{Answer, App, Engine, Result, client::Client};
 
 /// The folder of the example.
 pub fn folder() -> PathBuf {
@@ -26,9 +26,19 @@ pub fn config() -> Result<String> {
 
 /// The files that stand beside the configuration, for a temporary folder.
 pub fn files() -> Result<Vec<(String, String)>> {
+    files_on(Engine::Sqlite)
+}
+
+/// The same with the tables of an engine.
+fn files_on(engine: Engine) -> Result<Vec<(String, String)>> {
+    let migrations = match engine {
+        Engine::Sqlite => "migrations",
+        Engine::Postgres => "migrations-postgres",
+        Engine::MariaDb => "migrations-mariadb",
+    };
     let mut found = Vec::new();
-    for part in ["migrations", "templates", "static"] {
-        for entry in fs::read_dir(folder().join(part))? {
+    for (part, source) in [("migrations", migrations), ("templates", "templates"), ("static", "static")] {
+        for entry in fs::read_dir(folder().join(source))? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             found.push((format!("{part}/{name}"), fs::read_to_string(&path)?));
@@ -37,11 +47,28 @@ pub fn files() -> Result<Vec<(String, String)>> {
     Ok(found)
 }
 
-/// Serves the shop.
+/// Serves the shop on SQLite.
 pub async fn open() -> Result<App> {
-    let files = files()?;
+    open_on(Engine::Sqlite).await
+}
+
+/// Serves the shop, with the same components on every engine.
+pub async fn open_on(engine: Engine) -> Result<App> {
+    let files = files_on(engine)?;
     let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (&**name, &**text)).collect();
-    App::start(&config()?, &files).await
+    App::start_on(engine, &config()?, &files).await
+}
+
+/// The table of actions that wait.
+async fn outbox(app: &App) -> Result<String> {
+    Ok(match app.client()? {
+        Client::Sqlite(_) => "carya_outbox".to_owned(),
+        Client::Postgres(_) => "carya.carya_outbox".to_owned(),
+        client @ Client::MariaDb(_) => {
+            let database = client.texts("SELECT DATABASE()").await?.pop().unwrap_or_default();
+            format!("`{database}_carya`.carya_outbox")
+        }
+    })
 }
 
 /// Sends JSON with the key that the example knows.
@@ -53,86 +80,95 @@ async fn change(app: &App, method: &str, path: &str, body: Value) -> Result<Answ
 
 /// All that an order may leave behind.
 async fn traces(app: &App) -> Result<Vec<String>> {
-    app.texts(
+    let outbox = outbox(app).await?;
+    app.texts(&format!(
         "SELECT 'item ' || id || ' stock ' || stock FROM items
          UNION ALL SELECT 'order ' || id || ' item ' || item_id || ' quantity ' || quantity FROM orders
          UNION ALL SELECT 'audit ' || id || ' ' || method || ' ' || path || ' ' || who FROM audit
-         UNION ALL SELECT 'outbox ' || id FROM carya_outbox",
-    )
+         UNION ALL SELECT 'outbox ' || id FROM {outbox}",
+    ))
     .await
 }
 
 #[tokio::test]
 async fn an_order_takes_stock_and_is_written_down_in_one_transaction() -> Result {
-    let app = open().await?;
-    let before = traces(&app).await?;
-    let answer = change(&app, "POST", "/orders", json!({"item_id": 2, "quantity": 2})).await?;
-    assert_eq!((answer.status, answer.header("location")), (201, "/orders/1"), "{}", answer.text());
-    assert_eq!(answer.json()?, json!({"id": 1, "item_id": 2, "quantity": 2}));
+    for engine in Engine::all() {
+        let app = open_on(engine).await?;
+        let before = traces(&app).await?;
+        let answer = change(&app, "POST", "/orders", json!({"item_id": 2, "quantity": 2})).await?;
+        assert_eq!((answer.status, answer.header("location")), (201, "/orders/1"), "{}", answer.text());
+        assert_eq!(answer.json()?, json!({"id": 1, "item_id": 2, "quantity": 2}));
 
-    let after = traces(&app).await?;
-    let new: Vec<&String> = after.iter().filter(|line| !before.contains(line)).collect();
-    assert_eq!(new, ["item 2 stock 4", "order 1 item 2 quantity 2", "audit 1 POST /orders key-1"]);
-    let row = app.texts("SELECT request_id FROM audit").await?;
-    assert_eq!(row, [answer.header("x-request-id")]);
-    let order = app.get("/orders/1").await?.json()?;
-    assert_eq!((&order["price_cents"], &order["quantity"]), (&json!(2450), &json!(2)));
+        let after = traces(&app).await?;
+        let new: Vec<&String> = after.iter().filter(|line| !before.contains(line)).collect();
+        assert_eq!(new, ["item 2 stock 4", "order 1 item 2 quantity 2", "audit 1 POST /orders key-1"]);
+        let row = app.texts("SELECT request_id FROM audit").await?;
+        assert_eq!(row, [answer.header("x-request-id")]);
+        let order = app.get("/orders/1").await?.json()?;
+        assert_eq!((&order["price_cents"], &order["quantity"]), (&json!(2450), &json!(2)));
 
-    let events = answer.events();
-    let place = |event: &str| events.iter().position(|other| other == event);
-    assert_eq!(events.iter().filter(|event| *event == "commit").count(), 1, "{events:?}");
-    assert!(place("after:audit") < place("commit"), "{events:?}");
-    assert!(place("commit") < place("after_commit:confirm"), "{events:?}");
+        let events = answer.events();
+        let place = |event: &str| events.iter().position(|other| other == event);
+        assert_eq!(events.iter().filter(|event| *event == "commit").count(), 1, "{events:?}");
+        assert!(place("after:audit") < place("commit"), "{events:?}");
+        assert!(place("commit") < place("after_commit:confirm"), "{events:?}");
+    }
     Ok(())
 }
 
 #[tokio::test]
 async fn the_confirmation_is_logged_after_the_commit_and_only_then() -> Result {
-    let app = open().await?;
-    assert_eq!(change(&app, "POST", "/orders", json!({"item_id": 2, "quantity": 7})).await?.status, 409);
-    let made = change(&app, "POST", "/orders", json!({"item_id": 2, "quantity": 6})).await?;
-    assert_eq!(made.status, 201);
-    let line = app.log.wait_for("order confirmed").await?;
-    assert_eq!(line["component"], "orders", "{line}");
-    assert!(line["message"].as_str().is_some_and(|text| text.ends_with(&made.text())), "{line}");
-    let confirmed = |line: &Value| line["message"].as_str().is_some_and(|text| text.contains("order confirmed"));
-    assert_eq!(app.log.lines().iter().filter(|line| confirmed(line)).count(), 1);
-    assert_eq!(app.number("SELECT count(*) FROM carya_outbox").await?, 0);
+    for engine in Engine::all() {
+        let app = open_on(engine).await?;
+        assert_eq!(change(&app, "POST", "/orders", json!({"item_id": 2, "quantity": 7})).await?.status, 409);
+        let made = change(&app, "POST", "/orders", json!({"item_id": 2, "quantity": 6})).await?;
+        assert_eq!(made.status, 201);
+        let line = app.log.wait_for("order confirmed").await?;
+        assert_eq!(line["component"], "orders", "{line}");
+        assert!(line["message"].as_str().is_some_and(|text| text.ends_with(&made.text())), "{line}");
+        let confirmed = |line: &Value| line["message"].as_str().is_some_and(|text| text.contains("order confirmed"));
+        assert_eq!(app.log.lines().iter().filter(|line| confirmed(line)).count(), 1);
+        assert_eq!(app.number(&format!("SELECT count(*) FROM {}", outbox(&app).await?)).await?, 0);
+    }
     Ok(())
 }
 
 #[tokio::test]
 async fn what_cannot_be_ordered_leaves_no_trace() -> Result {
-    let app = open().await?;
-    assert_eq!(change(&app, "POST", "/orders", json!({"item_id": 1, "quantity": 1})).await?.status, 201);
-    let before = traces(&app).await?;
-    let table = [
-        (json!({"item_id": 2, "quantity": 7}), 409),
-        (json!({"item_id": 4711, "quantity": 1}), 409),
-        (json!({"item_id": 2, "quantity": 0}), 422),
-        (json!({"item_id": "2", "quantity": 1}), 422),
-        (json!([]), 422),
-    ];
-    for (order, status) in table {
-        let answer = change(&app, "POST", "/orders", order.clone()).await?;
-        assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"), "{order}");
-        let events = answer.events();
-        assert!(!events.iter().any(|event| event == "commit" || event.starts_with("after_commit")), "{events:?}");
+    for engine in Engine::all() {
+        let app = open_on(engine).await?;
+        assert_eq!(change(&app, "POST", "/orders", json!({"item_id": 1, "quantity": 1})).await?.status, 201);
+        let before = traces(&app).await?;
+        let table = [
+            (json!({"item_id": 2, "quantity": 7}), 409),
+            (json!({"item_id": 4711, "quantity": 1}), 409),
+            (json!({"item_id": 2, "quantity": 0}), 422),
+            (json!({"item_id": "2", "quantity": 1}), 422),
+            (json!([]), 422),
+        ];
+        for (order, status) in table {
+            let answer = change(&app, "POST", "/orders", order.clone()).await?;
+            assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"), "{order}");
+            let events = answer.events();
+            assert!(!events.iter().any(|event| event == "commit" || event.starts_with("after_commit")), "{events:?}");
+        }
+        assert_eq!(traces(&app).await?, before);
     }
-    assert_eq!(traces(&app).await?, before);
     Ok(())
 }
 
 #[tokio::test]
 async fn the_last_items_are_never_sold_twice() -> Result {
-    let app = open().await?;
-    let order = || change(&app, "POST", "/orders", json!({"item_id": 5, "quantity": 1}));
-    let answers = futures_util::future::try_join_all((0..16).map(|_| order())).await?;
-    let count = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
-    assert_eq!((count(201), count(409)), (3, 13));
-    assert_eq!(app.number("SELECT stock FROM items WHERE id = 5").await?, 0);
-    assert_eq!(app.number("SELECT sum(quantity) FROM orders").await?, 3);
-    assert_eq!(app.number("SELECT count(*) FROM audit").await?, 3);
+    for engine in Engine::all() {
+        let app = open_on(engine).await?;
+        let order = || change(&app, "POST", "/orders", json!({"item_id": 5, "quantity": 1}));
+        let answers = futures_util::future::try_join_all((0..16).map(|_| order())).await?;
+        let count = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
+        assert_eq!((count(201), count(409)), (3, 13));
+        assert_eq!(app.number("SELECT stock FROM items WHERE id = 5").await?, 0);
+        assert_eq!(app.number("SELECT sum(quantity) FROM orders").await?, 3);
+        assert_eq!(app.number("SELECT count(*) FROM audit").await?, 3);
+    }
     Ok(())
 }
 
@@ -170,29 +206,33 @@ async fn every_answer_tells_its_time() -> Result {
 
 #[tokio::test]
 async fn the_report_is_a_page_and_rows() -> Result {
-    let app = open().await?;
-    let item = json!({"name": "<b>Spoon</b> & fork", "price_cents": 1205, "stock": 1});
-    assert_eq!(change(&app, "POST", "/items", item).await?.status, 201);
-    assert_eq!(change(&app, "POST", "/orders", json!({"item_id": 6, "quantity": 1})).await?.status, 201);
+    for engine in Engine::all() {
+        let app = open_on(engine).await?;
+        let item = json!({"name": "<b>Spoon</b> & fork", "price_cents": 1205, "stock": 1});
+        assert_eq!(change(&app, "POST", "/items", item).await?.status, 201);
+        assert_eq!(change(&app, "POST", "/orders", json!({"item_id": 6, "quantity": 1})).await?.status, 201);
 
-    let page = app.get("/report").await?;
-    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
-    let text = page.text();
-    for part in ["&lt;b&gt;Spoon&lt;&#x2f;b&gt; &amp; fork", "12.05", "sold-out", "POST &#x2f;orders</code> by key-1"] {
-        assert!(text.contains(part), "{part}: {text}");
+        let page = app.get("/report").await?;
+        assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+        let text = page.text();
+        for part in
+            ["&lt;b&gt;Spoon&lt;&#x2f;b&gt; &amp; fork", "12.05", "sold-out", "POST &#x2f;orders</code> by key-1"]
+        {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+
+        let rows = app.get("/report/rows").await?;
+        assert_eq!((rows.status, rows.header("content-type")), (200, "application/json"));
+        let first = json!({
+            "name": "<b>Spoon</b> & fork", "price_cents": 1205, "stock": 0, "sold": 1, "revenue_cents": 1205
+        });
+        let rows = rows.json()?;
+        assert_eq!((&rows[0], rows.as_array().map(Vec::len)), (&first, Some(6)));
+
+        let css = app.get("/static/report.css").await?;
+        assert_eq!((css.status, css.header("content-type")), (200, "text/css"));
+        assert_eq!(css.text(), fs::read_to_string(folder().join("static/report.css"))?);
+        assert_eq!(app.get("/static/..%2fcarya.toml").await?.status, 404);
     }
-
-    let rows = app.get("/report/rows").await?;
-    assert_eq!((rows.status, rows.header("content-type")), (200, "application/json"));
-    let first = json!({
-        "name": "<b>Spoon</b> & fork", "price_cents": 1205, "stock": 0, "sold": 1, "revenue_cents": 1205
-    });
-    let rows = rows.json()?;
-    assert_eq!((&rows[0], rows.as_array().map(Vec::len)), (&first, Some(6)));
-
-    let css = app.get("/static/report.css").await?;
-    assert_eq!((css.status, css.header("content-type")), (200, "text/css"));
-    assert_eq!(css.text(), fs::read_to_string(folder().join("static/report.css"))?);
-    assert_eq!(app.get("/static/..%2fcarya.toml").await?.status, 404);
     Ok(())
 }

@@ -26,3 +26,10 @@ CREATE TABLE audit (
     path        TEXT    NOT NULL,
     who         TEXT
 ) STRICT;
+
+-- What was sold of each item.
+CREATE VIEW sales AS
+    SELECT items.name, items.price_cents, items.stock, coalesce(sum(orders.quantity), 0) AS sold,
+           coalesce(sum(orders.quantity * orders.price_cents), 0) AS revenue_cents
+    FROM items LEFT JOIN orders ON orders.item_id = items.id
+    GROUP BY items.id;

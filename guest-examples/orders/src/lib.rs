@@ -50,13 +50,17 @@ impl write_controller::Guest for Orders {
         };
 
         // The condition stands in the statement that takes the stock: two orders cannot both see the last piece.
-        let taken = db.query_one(
-            "UPDATE items SET stock = stock - ? WHERE id = ? AND stock >= ? RETURNING price_cents",
+        let taken = db.execute(
+            "UPDATE items SET stock = stock - ? WHERE id = ? AND stock >= ?",
             &[Value::Int64(quantity), Value::Int64(item), Value::Int64(quantity)],
         )?;
-        let Some([price]) = taken.as_deref() else {
+        if taken.rows_affected == 0 {
             // A 4xx rolls back: nothing of this request stays, its row in the audit included.
             return Ok(problem(409, "Conflict", "there is not that much of this item"));
+        }
+        let row = db.query_one("SELECT price_cents FROM items WHERE id = ?", &[Value::Int64(item)])?;
+        let Some([price]) = row.as_deref() else {
+            return Err(format!("the item is gone: {row:?}"));
         };
         let order = db.query_one(
             "INSERT INTO orders (item_id, quantity, price_cents) VALUES (?, ?, ?) RETURNING id",

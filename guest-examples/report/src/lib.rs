@@ -7,11 +7,7 @@ use exports::carya::host::read_controller::Guest;
 
 wit_bindgen::generate!({ path: "../../wit", world: "read-only-controller" });
 
-const SALES: &str = "\
-    SELECT items.name, items.price_cents, items.stock, coalesce(sum(orders.quantity), 0) AS sold,
-           coalesce(sum(orders.quantity * orders.price_cents), 0) AS revenue_cents
-    FROM items LEFT JOIN orders ON orders.item_id = items.id
-    GROUP BY items.id ORDER BY revenue_cents DESC, items.name";
+const SALES: &str = "SELECT * FROM sales ORDER BY revenue_cents DESC, name";
 
 const CHANGES: &str = "SELECT at, method, path, who FROM audit ORDER BY id DESC LIMIT 10";
 

@@ -1,6 +1,7 @@
 //! The contract's values as JSON that loses nothing: `{"t":"int64","v":"123"}`, `{"t":"float64","v":"NaN"}`,
 //! `{"t":"bytes","v":"00ff"}`, `{"t":"other","v":{"type_name":"NUMERIC","text":"1.10"}}`, `{"t":"null"}`.
-//! A parameter may also be plain JSON: null, a boolean, a number or a text.
+//! A parameter may also be plain JSON, null, a boolean, a number or a text; or `{"found":1}`, the number that a query
+//! before it found, plus 1.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
@@ -27,6 +28,19 @@ impl From<Param> for Value {
             Param::Float64(value) => Self::Float64(value),
             Param::Text(value) => Self::Text(value),
             Param::Typed(value) => value,
+        }
+    }
+}
+
+/// Puts a number in place of each `{"found":N}`: the first value of the last query among the results, plus N.
+pub(crate) fn fill(params: &mut Json, results: &[Json]) {
+    let first = |result: &Json| {
+        let row = result.get("row").or_else(|| result.get("rows")?.get(0))?;
+        row.get(0)?.get("v")?.as_str()?.parse::<i64>().ok()
+    };
+    for param in params.as_array_mut().into_iter().flatten() {
+        if let Some(more) = param.get("found").and_then(Json::as_i64) {
+            *param = results.iter().rev().find_map(first).map(|found| found + more).into();
         }
     }
 }

@@ -142,7 +142,10 @@ impl From<Stop> for String {
 
 fn run(db: &Handle, steps: Vec<Step>, answer: &mut Answer) -> Result<Vec<Json>, Stop> {
     let mut results = Vec::with_capacity(steps.len());
-    for step in steps {
+    for mut step in steps {
+        if let Step::Sql { params, .. } = &mut step {
+            json::fill(params, &results);
+        }
         let swallow = step.swallows();
         results.push(match take(db, step, answer) {
             Err(Stop::Database(error)) if swallow => json!({ "error": error }),
