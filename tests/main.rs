@@ -7,6 +7,7 @@ mod actions;
 mod barrier;
 mod cli;
 mod config;
+mod conflicts;
 mod contract;
 mod database;
 mod faults;

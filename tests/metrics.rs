@@ -19,9 +19,20 @@ const ROUTE: &str = r#"
 async fn start(env: &[(&str, &str)]) -> Result<(App, String)> {
     let env = [&[("CARYA_SERVER__METRICS", "127.0.0.1:0")], env].concat();
     let app = start_with(ROUTE, &env).await?;
+    let url = url(&app).await?;
+    Ok((app, url))
+}
+
+/// Where an application serves them.
+async fn url(app: &App) -> Result<String> {
     let line = app.log.wait_for("metrics").await?;
     let address = line["address"].as_str().ok_or("no address")?;
-    Ok((app, format!("http://{address}/metrics")))
+    Ok(format!("http://{address}/metrics"))
+}
+
+/// What an application that was told to serve metrics tells, by series.
+pub async fn of(app: &App) -> Result<BTreeMap<String, f64>> {
+    read(&url(app).await?).await
 }
 
 /// What is told, by series.
