@@ -5,6 +5,7 @@
 
 mod actions;
 mod barrier;
+mod cancellation;
 mod cli;
 mod config;
 mod conflicts;

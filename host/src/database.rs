@@ -19,14 +19,31 @@ pub mod value;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use deadpool::{
+    Status,
+    managed::{Manager, Pool},
+};
+
 pub use self::position::Position;
 use self::{
     error::DbError,
     sink::Sink,
     value::{Execution, JsonRows, Rows, Value},
 };
-use crate::config;
 pub use crate::config::{Access, Dialect, Isolation};
+use crate::{config, telemetry::metrics::Connections};
+
+/// What a pool holds, whenever it is asked.
+fn connections<M: Manager + 'static>(pool: &Pool<M>) -> impl Fn() -> Connections + Send + Sync + 'static
+where
+    M::Type: Send,
+{
+    let pool = pool.clone();
+    move || {
+        let Status { size, available, waiting, .. } = pool.status();
+        Connections { used: size.saturating_sub(available), idle: available, waiting }
+    }
+}
 
 /// What a transaction is to be.
 #[derive(Debug, Clone)]
@@ -107,7 +124,7 @@ impl Database {
     /// that can be reached. `name` is for messages and positions.
     pub async fn open(name: &str, config: &config::Database) -> Result<Self, DbError> {
         Ok(Self(match config.dialect {
-            Dialect::Sqlite => Engine::Sqlite(Arc::new(sqlite::Database::open(config).await?)),
+            Dialect::Sqlite => Engine::Sqlite(Arc::new(sqlite::Database::open(name, config).await?)),
             Dialect::Postgres | Dialect::MySql => Engine::Server(server::Server::open(name, config).await?),
         }))
     }
@@ -139,7 +156,7 @@ impl Database {
     /// The same for the host's own tables, which guests' logins need not be able to use.
     pub async fn begin_as_host(&self, access: Access) -> Result<Connection, DbError> {
         Ok(Connection(match &self.0 {
-            Engine::Sqlite(database) => Line::Sqlite(database.begin(access).await?),
+            Engine::Sqlite(database) => Line::Sqlite(database.begin_as_host(access).await?),
             Engine::Server(server) => Line::Server(server.begin_as_host(access).await?),
         }))
     }

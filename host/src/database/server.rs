@@ -7,10 +7,7 @@ mod replicas;
 
 use std::{sync::Arc, time::Duration};
 
-use deadpool::{
-    Status,
-    managed::{Object, Pool, PoolError, QueueMode},
-};
+use deadpool::managed::{Object, Pool, PoolError, QueueMode};
 
 pub(super) use self::{
     connection::Connection,
@@ -18,13 +15,13 @@ pub(super) use self::{
 };
 use self::{link::Opener, replicas::Replicas};
 use super::{
-    Access, Dialect, Limits, Position, Terms,
+    Access, Dialect, Limits, Position, Terms, connections,
     error::{DbError, Kind},
     outbox,
 };
 use crate::{
     config,
-    telemetry::metrics::{Connections, Tally, Target},
+    telemetry::metrics::{Tally, Target},
 };
 
 /// How long the host looks for the outcome of a commit that was cut off.
@@ -183,15 +180,6 @@ fn pool(url: &str, config: &config::Database) -> Result<Pool<Opener>, DbError> {
         .queue_mode(QueueMode::Lifo)
         .build()
         .map_err(|error| DbError::new(Kind::Other, error.to_string()))
-}
-
-/// What a pool holds, whenever it is asked.
-fn connections(pool: &Pool<Opener>) -> impl Fn() -> Connections + Send + Sync + 'static {
-    let pool = pool.clone();
-    move || {
-        let Status { size, available, waiting, .. } = pool.status();
-        Connections { used: size.saturating_sub(available), idle: available, waiting }
-    }
 }
 
 async fn acquire(pool: &Pool<Opener>) -> Result<Object<Opener>, DbError> {

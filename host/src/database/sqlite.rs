@@ -16,10 +16,13 @@ use sqlx::{
 use self::barrier::Barrier;
 pub(super) use self::connection::Connection;
 use super::{
-    Access, Limits,
+    Access, Limits, connections,
     error::{DbError, Kind},
 };
-use crate::config;
+use crate::{
+    config,
+    telemetry::metrics::{Tally, Target},
+};
 
 /// The most memory that SQLite may use in this process: 256 MiB.
 const MAX_HEAP_BYTES: &str = "268435456";
@@ -33,6 +36,7 @@ pub(super) struct Database {
     writer: Pool<Opener>,
     options: SqliteConnectOptions,
     limits: Limits,
+    tally: Arc<Tally>,
     host: HostSql,
 }
 
@@ -71,8 +75,9 @@ impl HostSql {
 }
 
 impl Database {
-    /// Opens the file, and makes it if it is not there. Fails if it cannot be opened or is no database.
-    pub(super) async fn open(config: &config::Database) -> Result<Self, DbError> {
+    /// Opens the file, and makes it if it is not there. Fails if it cannot be opened or is no database. `name` is for
+    /// those who count.
+    pub(super) async fn open(name: &str, config: &config::Database) -> Result<Self, DbError> {
         let options = SqliteConnectOptions::new()
             .filename(path(config)?)
             .create_if_missing(true)
@@ -109,8 +114,11 @@ impl Database {
             writer: pool(opener(false), 1)?,
             options: options.clone(),
             limits: Limits::new(config),
+            tally: Tally::new(name),
             host: HostSql::new()?,
         };
+        database.tally.watch("writers", connections(&database.writer));
+        database.tally.watch("readers", connections(&database.readers));
         // The writer first: it makes the file and its WAL mode, which a reader cannot.
         drop(acquire(&database.writer).await?);
         drop(acquire(&database.readers).await?);
@@ -119,6 +127,12 @@ impl Database {
 
     /// Takes a connection and begins a transaction on it.
     pub(super) async fn begin(self: &Arc<Self>, access: Access) -> Result<Connection, DbError> {
+        self.tally.begin(Target::Primary);
+        self.begin_as_host(access).await
+    }
+
+    /// The same for the host's own business.
+    pub(super) async fn begin_as_host(self: &Arc<Self>, access: Access) -> Result<Connection, DbError> {
         let pool = match access {
             Access::ReadWrite => &self.writer,
             Access::ReadOnly | Access::None => &self.readers,
