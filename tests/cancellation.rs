@@ -20,11 +20,6 @@ const ORDINARY: u64 = 200;
 const POOL: u64 = 4;
 /// More than there are connections, so that some are cut off while they wait for one.
 const CLIENTS: u64 = 16;
-/// What most clients wait at the most, in microseconds, and what some do: where each request needs a new connection
-/// because the one before was cut off, much is cut off before the first statement.
-const SHORT: u64 = 8_000;
-const LONG: u64 = 300_000;
-
 const TABLES: &str = "CREATE TABLE ones (id INTEGER PRIMARY KEY);
     CREATE TABLE others (id INTEGER PRIMARY KEY);
     CREATE TABLE counters (id INTEGER PRIMARY KEY, n INTEGER NOT NULL);
@@ -82,7 +77,12 @@ async fn go_away(app: &App, id: u64, dice: &Dice) -> Result {
     }
     let mut client = TcpStream::connect(app.address()).await?;
     client.write_all(&request).await?;
-    let longest = if dice.below(4) == 0 { LONG } else { SHORT };
+    // Where each request needs a new connection, because the one before was cut off, only the patient get far.
+    let longest = match dice.below(40) {
+        0 => 2_000_000,
+        1..10 => 300_000,
+        _ => 8_000,
+    };
     tokio::time::sleep(Duration::from_micros(dice.below(longest))).await;
     Ok(())
 }

@@ -14,6 +14,7 @@ mod database;
 mod faults;
 mod harden;
 mod hooks;
+mod isolation;
 mod languages;
 mod lifecycle;
 mod metrics;
