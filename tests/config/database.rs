@@ -144,6 +144,8 @@ reports = "sqlite:reports.db"
 [database."my log"]
 url = "sqlite:log.db"
 [database.empty]
+[database.default]
+url = "sqlite:default.db"
 [component.items]
 path = "items.wasm"
 [[route]]
@@ -161,11 +163,12 @@ isolation = "serialisable"
     carya.toml:4: database.reports: unknown key; accepted: url, reader_url, admin_url, replicas, replica_wait, replica_max_lag, replica_check, max_connections, max_lifetime, acquire_timeout, statement_timeout, lock_timeout, busy_timeout, max_rows, max_result, echo, echo_params, echo_pool
     carya.toml:5: database.my log: is not a name; it may have letters, digits, `-` and `_`
     carya.toml:7: database.empty.url: is missing
-    carya.toml:13: route[0].database: "emtpy" is not a database of this file; did you mean `empty`?
-    carya.toml:14: route[0].isolation: "snapshot" is not an isolation level; accepted: read-committed, repeatable-read, serializable
-    carya.toml:15: route[0].primary: "yes" is not a boolean; write it as true or false
-    carya.toml:16: route[0].retries: 11 is not a whole number from 0 to 10
-    carya.toml:18: transaction.isolation: "serialisable" is not an isolation level; did you mean `serializable`?
+    carya.toml:8: database.default: is how [database] itself is called; choose another name, or write the keys in [database]
+    carya.toml:15: route[0].database: "emtpy" is not a database of this file; did you mean `empty`?
+    carya.toml:16: route[0].isolation: "snapshot" is not an isolation level; accepted: read-committed, repeatable-read, serializable
+    carya.toml:17: route[0].primary: "yes" is not a boolean; write it as true or false
+    carya.toml:18: route[0].retries: 11 is not a whole number from 0 to 10
+    carya.toml:20: transaction.isolation: "serialisable" is not an isolation level; did you mean `serializable`?
     "#);
     let unnamed = "[component.a]\npath = \"a\"\n[[route]]\npath = \"/\"\ncomponent = \"a\"\ndatabase = \"b\"";
     assert_snapshot!(problems(unnamed, &[]), @r#"carya.toml:6: route[0].database: "b" is not a database of this file; there are none"#);

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     super::{
-        Database, Dialect,
+        Database, Dialect, MAIN,
         problem::suggest,
         quantity::{duration, positive_duration, size},
         section::{Entry, Section},
@@ -47,6 +47,9 @@ fn with_name(name: &str, entry: Entry<'_>, names: &[String]) -> Option<Database>
         return None;
     }
     check_name(name, &entry);
+    if name == MAIN {
+        entry.report("is how [database] itself is called; choose another name, or write the keys in [database]");
+    }
     entry.table(|section| {
         let migrations = section.take("migrations", path(section.context().folder));
         Database { migrations, ..database(section) }
