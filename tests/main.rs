@@ -11,6 +11,7 @@ mod config;
 mod conflicts;
 mod contract;
 mod database;
+mod databases;
 mod faults;
 mod harden;
 mod hooks;

@@ -10,7 +10,7 @@ use std::{
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
-use super::support::{Answer, App, Engine, Result, client::Client};
+use super::support::{Answer, App, Engine, Result};
 
 /// The folder of the example.
 pub fn folder() -> PathBuf {
@@ -59,18 +59,6 @@ pub async fn open_on(engine: Engine) -> Result<App> {
     App::start_on(engine, &config()?, &files).await
 }
 
-/// The table of actions that wait.
-async fn outbox(app: &App) -> Result<String> {
-    Ok(match app.client()? {
-        Client::Sqlite(_) => "carya_outbox".to_owned(),
-        Client::Postgres(_) => "carya.carya_outbox".to_owned(),
-        client @ Client::MariaDb(_) => {
-            let database = client.texts("SELECT DATABASE()").await?.pop().unwrap_or_default();
-            format!("`{database}_carya`.carya_outbox")
-        }
-    })
-}
-
 /// Sends JSON with the key that the example knows.
 async fn change(app: &App, method: &str, path: &str, body: Value) -> Result<Answer> {
     let mut headers = HeaderMap::new();
@@ -80,7 +68,7 @@ async fn change(app: &App, method: &str, path: &str, body: Value) -> Result<Answ
 
 /// All that an order may leave behind.
 async fn traces(app: &App) -> Result<Vec<String>> {
-    let outbox = outbox(app).await?;
+    let outbox = app.client()?.outbox().await?;
     app.texts(&format!(
         "SELECT 'item ' || id || ' stock ' || stock FROM items
          UNION ALL SELECT 'order ' || id || ' item ' || item_id || ' quantity ' || quantity FROM orders
@@ -128,7 +116,7 @@ async fn the_confirmation_is_logged_after_the_commit_and_only_then() -> Result {
         assert!(line["message"].as_str().is_some_and(|text| text.ends_with(&made.text())), "{line}");
         let confirmed = |line: &Value| line["message"].as_str().is_some_and(|text| text.contains("order confirmed"));
         assert_eq!(app.log.lines().iter().filter(|line| confirmed(line)).count(), 1);
-        assert_eq!(app.number(&format!("SELECT count(*) FROM {}", outbox(&app).await?)).await?, 0);
+        assert_eq!(app.number(&format!("SELECT count(*) FROM {}", app.client()?.outbox().await?)).await?, 0);
     }
     Ok(())
 }

@@ -39,6 +39,18 @@ impl Client {
         Ok(tokio::time::timeout(PATIENCE, connecting).await??)
     }
 
+    /// The host's table of actions that wait, in SQL.
+    pub async fn outbox(&self) -> Result<String> {
+        Ok(match self {
+            Self::Sqlite(_) => "carya_outbox".to_owned(),
+            Self::Postgres(_) => "carya.carya_outbox".to_owned(),
+            Self::MariaDb(_) => {
+                let database = self.texts("SELECT DATABASE()").await?.pop().unwrap_or_default();
+                format!("`{database}_carya`.carya_outbox")
+            }
+        })
+    }
+
     /// The one number that a query returns.
     pub async fn number(&self, sql: &str) -> Result<i64> {
         self.connect().await?.number(sql).await
