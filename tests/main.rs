@@ -12,6 +12,7 @@ mod conflicts;
 mod contract;
 mod database;
 mod databases;
+mod echo;
 mod faults;
 mod harden;
 mod hooks;

@@ -12,6 +12,7 @@ mod mysql;
 pub mod outbox;
 pub mod position;
 mod postgres;
+mod redaction;
 mod server;
 mod sink;
 mod sqlite;
@@ -27,6 +28,7 @@ use deadpool::{
 pub use self::position::Position;
 use self::{
     error::DbError,
+    redaction::Redaction,
     sink::Sink,
     value::{Execution, JsonRows, Rows, Value},
 };
@@ -251,7 +253,10 @@ impl Connection {
 
     /// Runs a guest's statement behind the barrier.
     async fn guest(&mut self, sql: String, params: Vec<Value>, sink: &mut Sink<'_>) -> Result<Execution, DbError> {
-        each!(&mut self.0, connection => connection.guest(sql, params, sink).await)
+        let may_show = each!(&self.0, connection => connection.limits().echo_params);
+        let redaction = Redaction::of(&params, may_show);
+        let result = each!(&mut self.0, connection => connection.guest(sql, params, sink).await);
+        result.map_err(|error| redaction.apply(error))
     }
 
     /// Opens a savepoint at a level, 0 for the outermost.

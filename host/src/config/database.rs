@@ -44,7 +44,7 @@ pub struct Database {
     pub max_result: usize,
     /// Log every statement with its duration and row count.
     pub echo: bool,
-    /// Log the statements' parameters too, where they are logged.
+    /// Show parameters in the log: of statements that are logged, and in messages of errors.
     pub echo_params: bool,
     /// Log connections as they are opened and lent.
     pub echo_pool: bool,

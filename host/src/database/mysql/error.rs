@@ -32,9 +32,17 @@ fn reported(number: u16, state: &str, message: &str) -> DbError {
     let kind = kind(number, state, message);
     let message = match kind {
         Kind::Timeout => "the statement ran longer than database.statement_timeout allows".to_owned(),
-        _ => message.to_owned(),
+        _ => without_entry(message),
     };
     DbError { kind, code: Some(number.to_string()), message, retryable: kind == Kind::Conflict }
+}
+
+/// A message without the row's values that `Duplicate entry 'a-b' for key 'k'` quotes: messages are logged.
+fn without_entry(message: &str) -> String {
+    match (message.find("entry '"), message.rfind("' for key ")) {
+        (Some(entry), Some(key)) if entry < key => format!("{}{}", &message[..entry + 5], &message[key + 1..]),
+        _ => message.to_owned(),
+    }
 }
 
 /// Where the two servers give a number two meanings, SQLSTATE or message tell which it is.
@@ -79,7 +87,7 @@ mod tests {
     #[test]
     fn numbers_become_kinds() {
         let table = [
-            (1062, "23000", "Duplicate entry '1' for key 'PRIMARY'", Kind::Constraint),
+            (1062, "23000", "Duplicate entry for key 'PRIMARY'", Kind::Constraint),
             (4025, "23000", "CONSTRAINT `c` failed for `t`.`t`", Kind::Constraint),
             (4025, "HY000", "InnoDB: invalid AUTOEXTEND_SIZE", Kind::Other),
             (1213, "40001", "Deadlock found when trying to get lock; try restarting transaction", Kind::Conflict),
@@ -97,6 +105,14 @@ mod tests {
             let error = reported(number, state, message);
             assert_eq!((error.kind, error.code), (kind, Some(number.to_string())), "{message}");
             assert_eq!((error.message.as_str(), error.retryable), (message, kind == Kind::Conflict));
+        }
+    }
+
+    #[test]
+    fn a_duplicate_is_not_shown() {
+        for entry in ["1", "", "a' for key 'b"] {
+            let message = format!("Duplicate entry '{entry}' for key 'PRIMARY'");
+            assert_eq!(reported(1062, "23000", &message).message, "Duplicate entry for key 'PRIMARY'");
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
     replicas::InFlight,
 };
 use crate::database::{
-    Access, Position, Terms,
+    Access, Limits, Position, Terms,
     error::{DbError, Kind},
     guard,
     sink::{self, GRACE, Run, Sink},
@@ -82,6 +82,11 @@ impl Connection {
         let outcome = self.link()?.outcome(transaction).await?;
         self.running = false;
         Ok(outcome)
+    }
+
+    /// What holds for guests' statements.
+    pub(in crate::database) fn limits(&self) -> Limits {
+        self.server.limits
     }
 
     /// Runs a guest's statement.

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Either, Executor, SqlSafeStr, Stateme
 
 use super::{Database, Opener, Slot, barrier::Speaker, failed, values};
 use crate::database::{
-    Access, Dialect,
+    Access, Dialect, Limits,
     error::{DbError, Kind},
     guard,
     sink::{self, Run, Sink},
@@ -38,6 +38,11 @@ impl Connection {
         connection.host(sql).await?;
         connection.in_transaction = true;
         Ok(connection)
+    }
+
+    /// What holds for guests' statements.
+    pub(in crate::database) fn limits(&self) -> Limits {
+        self.database.limits
     }
 
     /// Opens a savepoint at a level, 0 for the outermost.

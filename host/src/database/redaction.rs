@@ -1,0 +1,96 @@
+//! What parameters hold is not for the log, and messages of errors are logged: engines quote values in them. Knows no
+//! engine's messages.
+
+use super::{error::DbError, value::Value};
+
+/// Shorter values are looked for in quotes only: they may be parts of any word.
+const SHORT: usize = 4;
+/// Of longer values the beginning is looked for, since messages may leave out the rest.
+const LONG: usize = 60;
+
+/// What must not be in a message.
+#[derive(Debug)]
+pub(super) struct Redaction(Vec<Hidden>);
+
+#[derive(Debug)]
+struct Hidden {
+    text: String,
+    /// There is more of it.
+    is_cut: bool,
+}
+
+impl Redaction {
+    /// Hides parameters, unless they may be shown.
+    pub(super) fn of(params: &[Value], may_show: bool) -> Self {
+        Self(if may_show { Vec::new() } else { params.iter().filter_map(Hidden::new).collect() })
+    }
+
+    /// The error without them.
+    pub(super) fn apply(&self, mut error: DbError) -> DbError {
+        for hidden in &self.0 {
+            hidden.remove_from(&mut error.message);
+        }
+        error
+    }
+}
+
+impl Hidden {
+    fn new(value: &Value) -> Option<Self> {
+        let text = match value {
+            Value::Null | Value::Boolean(_) | Value::Bytes(_) => return None,
+            Value::Int64(number) => number.to_string(),
+            Value::Float64(number) => number.to_string(),
+            Value::Text(text) | Value::Other { text, .. } => {
+                let end = text.floor_char_boundary(LONG);
+                return Some(Self { text: text[..end].to_owned(), is_cut: end < text.len() });
+            }
+        };
+        Some(Self { text, is_cut: false })
+    }
+
+    fn remove_from(&self, message: &mut String) {
+        let Self { text, is_cut } = self;
+        if text.len() < SHORT {
+            for quote in ['\'', '"'] {
+                *message = message.replace(&format!("{quote}{text}{quote}"), &format!("{quote}?{quote}"));
+            }
+        } else if !is_cut {
+            *message = message.replace(text, "?");
+        } else if let Some(at) = message.find(text) {
+            message.truncate(at);
+            message.push_str("? ..");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::error::Kind;
+
+    fn text(text: impl Into<String>) -> Value {
+        Value::Text(text.into())
+    }
+
+    #[test]
+    fn values_are_not_quoted() {
+        let long = "é".repeat(100);
+        let table = [
+            ("near \"a\": syntax error", vec![text("e"), text("")], "near \"a\": syntax error"),
+            ("no number: \"12\"", vec![text("12")], "no number: \"?\""),
+            (
+                "Incorrect value: 'it's' for column 'c'",
+                vec![text("c"), text("it's")],
+                "Incorrect value: '?' for column '?'",
+            ),
+            ("value \"70000\" is out of range", vec![Value::Null, Value::Int64(70_000)], "value \"?\" is out of range"),
+            (&format!("no date: \"{long}\""), vec![text(&long)], "no date: \"? .."),
+            (&format!("no date: '{}...' at row 1", &long[..128]), vec![text(&long)], "no date: '? .."),
+        ];
+        for (message, params, expected) in table {
+            let error = DbError::new(Kind::Other, message);
+            assert_eq!(Redaction::of(&params, true).apply(error.clone()).message, message);
+            assert_eq!(Redaction::of(&params, false).apply(error).message, expected);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! `echo`: every statement in the log, with what it did and how long it took; its parameters only where they are asked
+//! for.
+
+use serde_json::{Value as Json, json};
+
+use crate::{
+    script::{config, send},
+    support::{App, Engine, Result, servers},
+};
+
+const TABLES: &str = "CREATE TABLE logins (name VARCHAR(40) PRIMARY KEY NOT NULL, secret VARCHAR(40), n INTEGER)";
+/// All that could tell of statements.
+const EVERYTHING: &str = "info,carya=trace,sqlx=trace,hyper=trace,guest=trace";
+const SECRET: &str = "hunter2-of-ann";
+
+async fn serve(engine: Engine, keys: &str, log: &str) -> Result<App> {
+    let url = match servers::shared(engine).await? {
+        Some(cluster) => Some(cluster.database().await?.primary_url()),
+        None => None,
+    };
+    let mut env = vec![("CARYA_LOG", log)];
+    env.extend(url.iter().map(|url| ("CARYA_DATABASE__URL", url.as_str())));
+    let config = format!("{}\n[database]\n{keys}\n", config());
+    App::start_in(tempfile::tempdir()?, &config, &[("migrations/0001_tables.sql", TABLES)], &env).await
+}
+
+const INSERT: &str = "INSERT INTO logins VALUES (?, ?, 1)";
+const SELECT: &str = "SELECT name FROM logins WHERE secret = ?";
+const UPDATE: &str = "UPDATE logins SET n = n + ?";
+const NUMBER: &str = "INSERT INTO logins VALUES ('x', 'x', ?)";
+
+/// What was echoed: a line for each statement.
+fn echoed(app: &App) -> Vec<Json> {
+    app.log.lines().into_iter().filter(|line| line["target"] == "carya::sql").collect()
+}
+
+/// Statements that do well, and statements that fail by what their parameters are.
+async fn speak(app: &App) -> Result {
+    let rows = json!([["ann", SECRET], ["bob", SECRET], ["eve", "x"]]);
+    let script = json!([
+        { "sql": INSERT, "op": "batch", "params": rows },
+        { "sql": SELECT, "params": [SECRET] },
+        { "sql": SELECT, "op": "query_json", "params": ["x"] },
+        { "sql": UPDATE, "op": "execute", "params": [1] },
+    ]);
+    assert_eq!(send(app, "POST", &script).await?.status, 200);
+    let taken = json!([{ "sql": INSERT, "op": "execute", "params": [SECRET, "x"] }]);
+    assert_eq!(send(app, "POST", &taken).await?.status, 200);
+    assert_eq!(send(app, "POST", &taken).await?.status, 500, "it is there already");
+    for params in [json!([SECRET]), json!([{ "t": "other", "v": { "type_name": "DATE", "text": SECRET } }])] {
+        for swallow in [false, true] {
+            let wrong = json!([{ "sql": NUMBER, "op": "execute", "params": params, "swallow": swallow }]);
+            let status = send(app, "POST", &wrong).await?.status;
+            assert!(status == 500 || app.database_url.is_none(), "{status}: {wrong}");
+        }
+    }
+    Ok(())
+}
+
+async fn statements_are_echoed(engine: Engine) -> Result {
+    if !Engine::all().contains(&engine) {
+        return Ok(());
+    }
+    let app = serve(engine, "echo = true", EVERYTHING).await?;
+    speak(&app).await?;
+    let lines = echoed(&app);
+    let expected = [(INSERT, 0, 1), (INSERT, 0, 1), (INSERT, 0, 1), (SELECT, 2, 0), (SELECT, 1, 0), (UPDATE, 0, 3)];
+    for (line, (sql, rows, affected)) in lines.iter().zip(expected) {
+        let told = (&line["sql"], &line["rows"], &line["affected"], &line["level"]);
+        assert_eq!(told, (&json!(sql), &json!(rows), &json!(affected), &json!("INFO")), "{engine}: {line}");
+        let took = line["took"].as_str().unwrap_or_default();
+        assert!(took.ends_with('s') && took.starts_with(|first: char| first.is_ascii_digit()), "{engine}: {line}");
+    }
+    // Those that failed are told too.
+    assert_eq!(lines.len(), expected.len() + 6, "{engine}: {lines:#?}");
+    let log: Vec<_> = app.log.lines().iter().map(Json::to_string).filter(|line| line.contains(SECRET)).collect();
+    assert!(log.is_empty(), "{engine}: {log:#?}");
+
+    let app = serve(engine, "echo = true\necho_params = true", "info").await?;
+    speak(&app).await?;
+    let params = echoed(&app)[0]["params"].to_string();
+    assert!(params.contains("ann") && params.contains(SECRET), "{engine}: {params}");
+
+    let app = serve(engine, "echo_params = true", EVERYTHING).await?;
+    speak(&app).await?;
+    assert!(echoed(&app).is_empty(), "{engine}: nobody asked for an echo");
+    Ok(())
+}
+
+#[tokio::test]
+async fn statements_on_sqlite_are_echoed() -> Result {
+    statements_are_echoed(Engine::Sqlite).await
+}
+
+#[tokio::test]
+async fn statements_on_postgres_are_echoed() -> Result {
+    statements_are_echoed(Engine::Postgres).await
+}
+
+#[tokio::test]
+async fn statements_on_mariadb_are_echoed() -> Result {
+    statements_are_echoed(Engine::MariaDb).await
+}
