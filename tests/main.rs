@@ -20,6 +20,7 @@ mod isolation;
 mod languages;
 mod lifecycle;
 mod metrics;
+mod placeholders;
 mod property;
 mod retries;
 mod script;

@@ -118,12 +118,12 @@ impl Connection {
         sink: &mut Sink<'_>,
     ) -> Result<Execution, DbError> {
         let limits = self.database.limits;
-        let verb = guard::check(Dialect::Sqlite, &sql, &params, self.access)?.verb;
+        let checked = guard::check(Dialect::Sqlite, &sql, &params, self.access)?;
         let shown = sink::shown(&params, limits);
         let arguments = values::bind(params)?;
         let speaker = if self.access == Access::ReadWrite { Speaker::Writer } else { Speaker::Reader };
-        let mut run = Run::new(sink, limits, verb);
-        let sql: Arc<str> = sql.into();
+        let mut run = Run::new(sink, limits, checked.verb);
+        let sql: Arc<str> = values::numbered(sql, &checked.placeholders).into();
 
         self.running = true;
         let slot = self.slot()?;

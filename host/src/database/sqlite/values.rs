@@ -7,6 +7,7 @@ use sqlx::{
 
 use crate::database::{
     error::{DbError, Kind},
+    guard::Placeholder,
     value::{Column, Value},
 };
 
@@ -30,6 +31,23 @@ pub(super) fn bind(params: Vec<Value>) -> Result<SqliteArguments, DbError> {
         added.map_err(|error| DbError::new(Kind::Other, format!("parameter {}: {error}", index + 1)))?;
     }
     Ok(arguments)
+}
+
+/// The statement as the driver counts parameters: it takes `?` for the next of those without a number, SQLite and the
+/// gate for the one after the highest so far. Where that is not the same, all get their numbers.
+pub(super) fn numbered(sql: String, placeholders: &[Placeholder]) -> String {
+    let plain = || placeholders.iter().filter(|placeholder| placeholder.range.len() == 1);
+    if plain().zip(1..).all(|(placeholder, place)| placeholder.number == place) {
+        return sql;
+    }
+    let (mut text, mut from) = (String::with_capacity(sql.len() + 16), 0);
+    for Placeholder { range, number } in plain() {
+        text.push_str(&sql[from..range.start]);
+        text.push_str(&format!("?{number}"));
+        from = range.end;
+    }
+    text.push_str(&sql[from..]);
+    text
 }
 
 /// The columns of a row.
