@@ -1,10 +1,10 @@
-//! One controller in four languages and engines: the same requests, the same answers.
+//! One controller in four languages and engines, on every database: the same requests, the same answers.
 
 use serde_json::Value;
 
 use super::{
     shop,
-    support::{App, Result, carya, guest},
+    support::{App, Engine, Result, carya, guest},
 };
 
 /// What clients notice of an answer.
@@ -57,7 +57,7 @@ fn requests() -> Vec<(&'static str, &'static str, Vec<u8>)> {
 }
 
 /// Serves the items alone, by one component.
-async fn answers(name: &str) -> Result<Vec<Seen>> {
+async fn answers(engine: Engine, name: &str) -> Result<Vec<Seen>> {
     // Compiling a whole engine takes longer than a start may take: it is done beforehand.
     let compiled = carya().arg("inspect").arg(guest(name)).output().await?;
     assert!(compiled.status.success(), "{name}: {}", String::from_utf8_lossy(&compiled.stderr));
@@ -78,9 +78,9 @@ async fn answers(name: &str) -> Result<Vec<Seen>> {
         component = "items"
         "#
     );
-    let files = shop::files()?;
+    let files = shop::files_on(engine)?;
     let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (&**name, &**text)).collect();
-    let app = App::start(&config, &files).await?;
+    let app = App::start_on(engine, &config, &files).await?;
     let mut seen = Vec::new();
     for (method, path, body) in requests() {
         let answer = app.send(method, path, reqwest::header::HeaderMap::new(), body).await?;
@@ -102,22 +102,26 @@ async fn like_rust(name: &str) -> Result {
         eprintln!("{name} was not built: not compared");
         return Ok(());
     }
-    let (expected, found) = tokio::try_join!(answers("items"), answers(name))?;
-    for (((method, path, body), expected), found) in requests().into_iter().zip(expected).zip(found) {
-        assert_eq!(found, expected, "{name}: {method} {path} {}", String::from_utf8_lossy(&body));
+    for engine in Engine::all() {
+        let (expected, found) = tokio::try_join!(answers(engine, "items"), answers(engine, name))?;
+        for (((method, path, body), expected), found) in requests().into_iter().zip(expected).zip(found) {
+            assert_eq!(found, expected, "{name} on {engine}: {method} {path} {}", String::from_utf8_lossy(&body));
+        }
     }
     Ok(())
 }
 
 #[tokio::test]
 async fn rust_answers_with_the_statuses_that_are_meant() -> Result {
-    let statuses: Vec<u16> = answers("items").await?.iter().map(|seen| seen.status).collect();
     let expected = [
         200, 200, 422, 422, 200, 200, 404, 404, 404, // read
         201, 409, 201, 422, 422, 201, 400, 400, 400, 400, 400, // create
         200, 409, 404, 404, 400, 204, 404, 404, 200, // change, delete
     ];
-    assert_eq!(statuses, expected);
+    for engine in Engine::all() {
+        let statuses: Vec<u16> = answers(engine, "items").await?.iter().map(|seen| seen.status).collect();
+        assert_eq!(statuses, expected, "{engine}");
+    }
     Ok(())
 }
 

@@ -30,7 +30,7 @@ pub fn files() -> Result<Vec<(String, String)>> {
 }
 
 /// The same with the tables of an engine.
-fn files_on(engine: Engine) -> Result<Vec<(String, String)>> {
+pub fn files_on(engine: Engine) -> Result<Vec<(String, String)>> {
     let migrations = match engine {
         Engine::Sqlite => "migrations",
         Engine::Postgres => "migrations-postgres",
