@@ -6,8 +6,8 @@ initialize() {
 SET sql_log_bin = 0;
 ALTER USER root@'127.0.0.1' IDENTIFIED BY '$PASSWORD';
 STATEMENTS
-    "$INSTALL" --no-defaults --datadir="$FOLDER/data" --auth-root-authentication-method=normal --skip-test-db \
-        --innodb-log-file-size=8M --innodb-flush-method=nosync
+    "$INSTALL" --no-defaults --datadir="$FOLDER/data" --tmpdir="$FOLDER" \
+        --auth-root-authentication-method=normal --skip-test-db --innodb-log-file-size=8M --innodb-flush-method=nosync
 }
 
 # adopt FOLDER: takes over the data that another supervisor has initialized.
@@ -19,10 +19,11 @@ follow() { touch replica; }
 start() {
     set --
     [ ! -e replica ] || set -- --read-only
+    # A server that starts removes what others have in the same folder for temporary tables.
     # Written at each commit, flushed never: processes are killed here, machines are not.
-    "$SERVER" --no-defaults --datadir="$FOLDER/data" --bind-address=127.0.0.1 --port="$PORT" --server-id="$PORT" \
-        --socket="$FOLDER/socket" --pid-file="$FOLDER/pid" --init-file="$FOLDER/start.sql" --skip-name-resolve \
-        --character-set-server=utf8mb4 \
+    "$SERVER" --no-defaults --datadir="$FOLDER/data" --tmpdir="$FOLDER" --bind-address=127.0.0.1 --port="$PORT" \
+        --server-id="$PORT" --socket="$FOLDER/socket" --pid-file="$FOLDER/pid" --init-file="$FOLDER/start.sql" \
+        --skip-name-resolve --character-set-server=utf8mb4 \
         --max-connections=200 --innodb-buffer-pool-size=32M --innodb-log-file-size=8M --performance-schema=OFF \
         --innodb-flush-log-at-trx-commit=2 --innodb-flush-method=nosync --sync-binlog=0 \
         --log-bin=binlog --log-slave-updates --relay-log=relay --slave-net-timeout=10 "$@" &
