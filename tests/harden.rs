@@ -72,6 +72,25 @@ async fn sqlite_has_nothing_to_harden() -> Result {
 }
 
 #[tokio::test]
+async fn each_database_has_its_own_script() -> Result {
+    let folder = tempfile::tempdir()?;
+    let config = "[database]\nurl = \"mysql://walnut:x@127.0.0.1:1/app\"\n\
+                  [database.log]\nurl = \"postgres://hickory:x@127.0.0.1:1/events\"\n";
+    write(folder.path(), config, &[])?;
+    let logins = ["walnut", "hickory"];
+    for (args, expected) in
+        [(&[][..], [true, true]), (&["--database", "default"], [true, false]), (&["--database", "log"], [false, true])]
+    {
+        let (code, out, err) = harden(folder.path(), args).await?;
+        assert_eq!((code, err.as_str()), (Some(0), ""));
+        assert_eq!(logins.map(|login| out.contains(login)), expected, "{out}");
+    }
+    let (code, _, err) = harden(folder.path(), &["--database", "lgo"]).await?;
+    assert_eq!((code, err.as_str()), (Some(1), "error: there is no [database.lgo]\n"));
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_owners_login_is_never_made_a_guests() -> Result {
     let folder = tempfile::tempdir()?;
     for scheme in ["postgres", "mysql"] {

@@ -86,6 +86,9 @@ enum Command {
         /// Only tell what is missing; fails if anything is.
         #[arg(long)]
         check: bool,
+        /// Only this database; `default` is the one without a name.
+        #[arg(long, value_name = "NAME")]
+        database: Option<String>,
     },
     /// Run pending migrations.
     Migrate {
@@ -142,8 +145,8 @@ async fn dispatch(cli: Cli) -> anyhow::Result<String> {
         Command::Check { config, json } => check::check(&load(&config.config, cli.log_format)?, json).await,
         Command::Routes { config, json } => check::routes(&load(&config.config, cli.log_format)?, json),
         Command::Inspect { file, json } => inspect(&file, json),
-        Command::Harden { config, apply, check } => {
-            harden::harden(&load(&config.config, cli.log_format)?, apply, check).await
+        Command::Harden { config, apply, check, database } => {
+            harden::harden(&load(&config.config, cli.log_format)?, apply, check, database.as_deref()).await
         }
         Command::New { name } => new::new(&name),
         Command::Migrate { config, dry_run, json } => {

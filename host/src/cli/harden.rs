@@ -13,10 +13,15 @@ use crate::{
 const IDLE_MARGIN: Duration = Duration::from_secs(5);
 
 /// Prints the scripts for all databases on servers; or runs them, or only checks, and tells what is missing.
-pub(super) async fn harden(config: &Config, apply: bool, check: bool) -> anyhow::Result<String> {
+pub(super) async fn harden(config: &Config, apply: bool, check: bool, only: Option<&str>) -> anyhow::Result<String> {
     ensure!(config.all_databases().next().is_some(), "there is nothing to harden: set database.url");
+    let is_asked = |name: &str| only.is_none_or(|only| only == name);
+    if let Some(only) = only {
+        ensure!(config.all_databases().any(|(name, _)| is_asked(name)), "there is no {}", config::section_of(only));
+    }
     let idle = config.server.request_timeout + IDLE_MARGIN;
-    let on_servers = || config.all_databases().filter(|(_, database)| database.dialect != Dialect::Sqlite);
+    let on_servers =
+        || config.all_databases().filter(|(name, database)| is_asked(name) && database.dialect != Dialect::Sqlite);
     let mut answer = String::new();
     for (name, database) in on_servers() {
         let place = || config::section_of(name);
