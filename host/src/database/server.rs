@@ -65,14 +65,20 @@ impl Server {
             }
             tracing::warn!(database = name, %error, "the primary cannot be reached; only reads are served for now");
         }
-        server.watch_pools();
+        server.watch_pools(config);
         server.replicas.watch(&server, config.replica_check);
         Ok(server)
     }
 
-    fn watch_pools(&self) {
+    /// Has metrics tell each pool once; without logins of their own, readers and the host use that of the writers.
+    fn watch_pools(&self, config: &config::Database) {
         self.tally.watch("writers", connections(&self.writers));
-        self.tally.watch("readers", connections(&self.readers));
+        if config.reader_url.is_some() {
+            self.tally.watch("readers", connections(&self.readers));
+        }
+        if config.admin_url.is_some() {
+            self.tally.watch("host", connections(&self.host));
+        }
         for (index, pool) in self.replicas.pools().enumerate() {
             self.tally.watch(format!("replica {}", index + 1), connections(pool));
         }
