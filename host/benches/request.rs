@@ -68,7 +68,9 @@ impl Bench {
         let text = CONFIG.replace("{guests}", &guests.display().to_string());
         let config = config::parse(&text, &folder.path().join("carya.toml"), &Default::default())?;
         let runtime = Runtime::new()?;
-        let generation = runtime.block_on(app::prepare(&config, app::assemble(&config)?))?;
+        let generation = runtime.block_on(async {
+            app::prepare(app::assemble(config.clone(), app::engine(&config)?, None)?, None).await
+        })?;
         Ok(Self { runtime, generation, _folder: folder })
     }
 

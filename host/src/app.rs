@@ -1,11 +1,14 @@
 //! From configuration to a generation that can serve: components loaded and matched to routes, templates compiled, the
 //! database opened and brought up to date. Everything that is wrong is found and told at once, as far as that goes.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+mod files;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
 
 use anyhow::{Context, bail};
 use http::Method;
 
+pub use self::files::Files;
 use crate::{
     component::{
         Component, Engine, Guest, Sandbox,
@@ -26,12 +29,19 @@ use crate::{
 /// Methods that stand for "all" on a route that names none, with HEAD as part of GET.
 const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
-/// Everything that needs no database: the engine, components against routes, templates.
-pub fn assemble(config: &Config) -> anyhow::Result<Generation> {
+/// The engine of a process, as its first configuration has it.
+pub fn engine(config: &Config) -> anyhow::Result<Engine> {
     let concurrency = u32::try_from(config.server.max_concurrent_requests).unwrap_or(u32::MAX);
-    let engine = Engine::new(concurrency, config.server.cache.clone())?;
+    Ok(Engine::new(concurrency, config.server.cache.clone())?)
+}
+
+/// Everything that needs no database: components against routes, templates. What has not changed is taken over from the
+/// generation before.
+pub fn assemble(config: Config, engine: Engine, previous: Option<&Generation>) -> anyhow::Result<Generation> {
+    let folder = config.file.parent().unwrap_or(Path::new(""));
+    let id = Files::of(&config).id(folder);
     let mut problems = Vec::new();
-    let components = load(&engine, config, &mut problems);
+    let components = load(&engine, &config, previous, &mut problems);
     let find = |name: &str| components.iter().find(|component| **component.name() == *name);
 
     let hooks_of = |hooks: &[config::Hook], place: &str, global: bool, problems: &mut Vec<String>| {
@@ -97,9 +107,7 @@ pub fn assemble(config: &Config) -> anyhow::Result<Generation> {
         bail!("{}", problems.join("\n"));
     }
     Ok(Generation {
-        debug: config.debug,
-        request_timeout: config.server.request_timeout,
-        max_response: config.server.max_response,
+        id,
         global: Chain::new(&[], &global, config.transaction.priority),
         engine,
         routes,
@@ -108,32 +116,49 @@ pub fn assemble(config: &Config) -> anyhow::Result<Generation> {
         database: None,
         databases: BTreeMap::new(),
         components,
+        config,
     })
 }
 
-/// Opens the databases, runs pending migrations, and initializes the model.
-pub async fn prepare(config: &Config, mut generation: Generation) -> anyhow::Result<Generation> {
+/// Opens the databases that the generation before has not, runs pending migrations, and initializes the model.
+pub async fn prepare(mut generation: Generation, previous: Option<&Generation>) -> anyhow::Result<Generation> {
     let outbox = generation.runs_actions();
-    for (name, settings) in config.all_databases() {
-        let database = open(name, settings, outbox).await?;
+    for (name, settings) in generation.config.all_databases() {
+        let same = |before: &&Generation| before.config.all_databases().any(|before| before == (name, settings));
+        let open = previous.filter(same).and_then(|before| before.all_databases().find(|(other, _)| *other == name));
+        let database = match open {
+            Some((_, database)) => database.clone(),
+            None => self::open(name, settings).await?,
+        };
+        bring_up_to_date(name, settings, &database, outbox).await?;
         match name {
             MAIN => generation.database = Some(database),
             _ => drop(generation.databases.insert(name.to_owned(), database)),
         }
     }
-    if let Some(model) = config.model.component.as_deref().and_then(|name| generation.component(name)) {
+    let model = generation.config.model.component.as_deref();
+    if let Some(model) = model.and_then(|name| generation.component(name)) {
         initialize(&generation, &model.clone()).await?;
     }
     Ok(generation)
 }
 
-/// Opens a database and brings it up to date.
-async fn open(name: &str, settings: &config::Database, outbox: bool) -> anyhow::Result<Arc<Database>> {
-    let key = config::section_of(name);
-    let database = Database::open(name, settings).await.with_context(|| format!("{key} cannot be opened"))?;
+async fn open(name: &str, settings: &config::Database) -> anyhow::Result<Arc<Database>> {
+    let cannot = || format!("{} cannot be opened", config::section_of(name));
+    let database = Database::open(name, settings).await.with_context(cannot)?;
     if settings.dialect != Dialect::Sqlite {
         tokio::spawn(tell_what_is_missing(name.to_owned(), settings.clone()));
     }
+    Ok(Arc::new(database))
+}
+
+/// Runs what is pending, and makes the host's own table.
+async fn bring_up_to_date(
+    name: &str,
+    settings: &config::Database,
+    database: &Database,
+    outbox: bool,
+) -> anyhow::Result<()> {
     if let Some(folder) = &settings.migrations {
         let report = database.migrate(folder).await?;
         for migration in &report.applied {
@@ -141,13 +166,14 @@ async fn open(name: &str, settings: &config::Database, outbox: bool) -> anyhow::
         }
     }
     if outbox {
-        outbox::create(&database).await.with_context(|| {
+        outbox::create(database).await.with_context(|| {
             format!(
-                "{key}: the table for actions could not be made; `carya harden --apply` makes it, or a login that may"
+                "{}: the table for actions could not be made; `carya harden --apply` makes it, or a login that may",
+                config::section_of(name)
             )
         })?;
     }
-    Ok(Arc::new(database))
+    Ok(())
 }
 
 /// Says in the log what guests' logins may do beyond their work. Beside the start, which does not wait for it.
@@ -158,17 +184,26 @@ async fn tell_what_is_missing(database: String, settings: config::Database) {
     }
 }
 
-/// Loads all components, and says which are compiled, since that takes time.
-fn load(engine: &Engine, config: &Config, problems: &mut Vec<String>) -> Vec<Arc<Component>> {
+/// Loads all components, those that have not changed from the generation before, and says which are compiled, since
+/// that takes time.
+fn load(
+    engine: &Engine,
+    config: &Config,
+    previous: Option<&Generation>,
+    problems: &mut Vec<String>,
+) -> Vec<Arc<Component>> {
     let mut components = Vec::new();
-    for (index, (name, component)) in config.components.iter().enumerate() {
+    for (name, component) in &config.components {
         let started = Instant::now();
-        match engine.load(index, name, component) {
+        let before = previous.and_then(|generation| generation.component(name));
+        match engine.load(name, component, before) {
             Ok(loaded) => {
-                let how = if loaded.cached { "loaded" } else { "compiled" };
-                let ms = started.elapsed().as_millis();
-                tracing::info!(component = name, ms, digest = &loaded.digest[..12], "{how}");
-                components.push(Arc::new(loaded));
+                if !before.is_some_and(|before| Arc::ptr_eq(before, &loaded)) {
+                    let how = if loaded.cached { "loaded" } else { "compiled" };
+                    let ms = started.elapsed().as_millis();
+                    tracing::info!(component = name, ms, digest = &loaded.digest[..12], "{how}");
+                }
+                components.push(loaded);
             }
             Err(error) => problems.push(error.to_string()),
         }

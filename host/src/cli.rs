@@ -10,7 +10,6 @@ use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
     time::Instant,
 };
 
@@ -23,7 +22,7 @@ use crate::{
     component::Engine,
     config::{self, Config, MAIN, Problems},
     database::Database,
-    server::Server,
+    server::{Live, Server},
     telemetry::{self, Format},
 };
 
@@ -165,9 +164,11 @@ fn load(path: &Path, format: Format) -> anyhow::Result<Config> {
 async fn serve(path: &Path, format: Format) -> anyhow::Result<()> {
     let started = Instant::now();
     let config = load(path, format)?;
-    let generation = app::prepare(&config, app::assemble(&config)?).await?;
-    let routes = generation.handlers.len();
-    let mut server = Server::bind(config.server.clone(), &config.static_files, Arc::new(generation))
+    let engine = app::engine(&config)?;
+    let generation = app::prepare(app::assemble(config.clone(), engine, None)?, None).await?;
+    let (routes, id) = (generation.handlers.len(), generation.id.clone());
+    let live = Live::new(generation);
+    let mut server = Server::bind(config.server.clone(), live)
         .await
         .with_context(|| format!("cannot listen on {}; set server.listen to a free address", config.server.listen))?;
     if let Some(address) = config.server.metrics {
@@ -178,7 +179,7 @@ async fn serve(path: &Path, format: Format) -> anyhow::Result<()> {
     }
     let address = server.address()?;
     let ms = started.elapsed().as_millis();
-    tracing::info!(%address, routes, debug = config.debug, ms, "serving");
+    tracing::info!(%address, routes, generation = id, debug = config.debug, ms, "serving");
     let mut signals = Signals::new()?;
     server.serve(async || signals.next().await).await;
     Ok(())

@@ -23,7 +23,7 @@ pub use url::shown as shown_url;
 
 /// The whole of `carya.toml`, with the environment's overrides applied. Paths are absolute or relative to the
 /// working directory; those in the file are relative to the file.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The file that was read.
     pub file: PathBuf,
@@ -68,7 +68,7 @@ pub fn section_of(database: &str) -> String {
 }
 
 /// `[server]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Server {
     /// Address and port. Port 0 lets the system choose one.
     pub listen: SocketAddr,
@@ -91,7 +91,7 @@ pub struct Server {
 }
 
 /// `[transaction]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Transaction {
     /// Where the transaction stands among the hooks: those with this priority or more stand inside.
     pub priority: i32,
@@ -106,14 +106,14 @@ pub struct Transaction {
 }
 
 /// `[model]`
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Model {
     /// The component that exports `model`.
     pub component: Option<String>,
 }
 
 /// `[[static]]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StaticFiles {
     /// The path prefix, as `/static`.
     pub path: String,
@@ -122,7 +122,7 @@ pub struct StaticFiles {
 }
 
 /// `[component.NAME]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Component {
     /// The component's file.
     pub path: PathBuf,
@@ -135,7 +135,7 @@ pub struct Component {
 }
 
 /// `[[hook]]`, or an entry of a route's `hooks`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Hook {
     /// The component's name.
     pub component: String,
@@ -144,7 +144,7 @@ pub struct Hook {
 }
 
 /// `[[route]]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Route {
     /// A pattern as matchit has it: `/items/{id}`, `/files/{*path}`.
     pub path: String,

@@ -23,20 +23,22 @@ use crate::{
 /// The header that carries a request's id in and out.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+/// The header that tells, with `debug`, what a request was served with.
+const GENERATION: HeaderName = HeaderName::from_static("x-carya-generation");
 /// How long a request waits for one of `server.max_concurrent_requests` places.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What every exchange needs.
+/// What the requests of one generation share.
 #[derive(Debug)]
 pub struct Exchange {
-    /// What is served.
+    /// What they are served with.
     pub generation: Arc<Generation>,
-    /// The longest request body, in bytes.
-    pub max_body: usize,
-    /// Places for requests that run at the same time.
-    pub places: Semaphore,
-    /// Requests that run.
+    /// Places for requests that run at the same time, whatever their generation.
+    pub places: Arc<Semaphore>,
+    /// Those that run.
     pub running: TaskTracker,
+    /// Those of all generations that run.
+    pub all: TaskTracker,
     /// Cuts off what still runs, when the host cannot wait any longer.
     pub cut_off: CancellationToken,
 }
@@ -47,7 +49,8 @@ pub async fn serve(State(exchange): State<Arc<Exchange>>, request: HttpRequest) 
     let id = request_id(&parts.headers);
     let mut request =
         Request { method: parts.method, uri: parts.uri, headers: parts.headers, id, ..Request::default() };
-    let arrived = tokio::time::timeout(exchange.generation.request_timeout, read(body, exchange.max_body)).await;
+    let limits = &exchange.generation.config.server;
+    let arrived = tokio::time::timeout(limits.request_timeout, read(body, limits.max_body)).await;
     match arrived.unwrap_or_else(|_| Err(Failure::body_too_slow())) {
         Ok(body) => request.body = body,
         Err(failure) => {
@@ -61,8 +64,8 @@ pub async fn serve(State(exchange): State<Arc<Exchange>>, request: HttpRequest) 
     let request = Arc::new(request);
     let (mut sender, receiver) = oneshot::channel();
     // Detached: a client that goes away must not cut a commit in two.
-    let (tracker, shared, running) = (exchange.running.clone(), request.clone(), exchange.clone());
-    tracker.spawn(async move {
+    let (shared, running) = (request.clone(), exchange.clone());
+    let run = async move {
         let reply = match tokio::time::timeout(PATIENCE, running.places.acquire()).await {
             Ok(Ok(_place)) => {
                 let abandoned = async {
@@ -73,7 +76,7 @@ pub async fn serve(State(exchange): State<Arc<Exchange>>, request: HttpRequest) 
                 };
                 let ended = lifecycle::run(&running.generation, shared.clone(), abandoned).await;
                 log_end(&shared, &ended);
-                reply(ended, running.generation.debug)
+                reply(ended, &running.generation)
             }
             _ => {
                 let failure = Failure::overloaded();
@@ -83,7 +86,8 @@ pub async fn serve(State(exchange): State<Arc<Exchange>>, request: HttpRequest) 
         };
         // Nobody to tell if the client is gone.
         drop(sender.send(reply));
-    });
+    };
+    exchange.all.spawn(exchange.running.track_future(run));
     let reply = receiver.await.unwrap_or_else(|_| Failure::host("the request's task died").reply(&request));
     respond(reply, &request.id)
 }
@@ -97,11 +101,13 @@ async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, Failure> {
     }
 }
 
-/// The reply of a request that ran, with its trace where the client may see it.
-fn reply(ended: Ended, debug: bool) -> Reply {
+/// The reply of a request that ran, with its trace and what served it where the client may see them.
+fn reply(ended: Ended, generation: &Generation) -> Reply {
     let mut reply = ended.reply;
-    if debug && let Ok(timing) = HeaderValue::from_str(&ended.trace.server_timing()) {
-        reply.headers.insert(SERVER_TIMING, timing);
+    if generation.config.debug {
+        let shown = [(SERVER_TIMING, ended.trace.server_timing()), (GENERATION, generation.id.clone())];
+        let shown = shown.into_iter().filter_map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?)));
+        reply.headers.extend(shown);
     }
     reply
 }

@@ -1,10 +1,10 @@
 //! Everything that requests are served with, fixed: a request sees one of these from start to end.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     component::{Component, Engine},
-    config::{Access, MAIN, StatusSet},
+    config::{Access, Config, MAIN, StatusSet},
     database::{Database, Isolation},
     render::Templates,
     routes::Routes,
@@ -13,12 +13,10 @@ use crate::{
 /// A served application.
 #[derive(Debug)]
 pub struct Generation {
-    /// Tell lifecycle events to clients and to the log.
-    pub debug: bool,
-    /// How long a request may take.
-    pub request_timeout: Duration,
-    /// The longest body that a guest may answer, in bytes.
-    pub max_response: usize,
+    /// A short name that follows from everything that it was made of.
+    pub id: String,
+    /// What it was made by.
+    pub config: Config,
     /// Makes stores.
     pub engine: Engine,
     /// Which handler a request meets.

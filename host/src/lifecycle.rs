@@ -19,8 +19,7 @@ use crate::{
         CallError, Component, Guest, Sandbox,
         wit::{carya::host::types::Response, exports::carya::host::on_route::Decision},
     },
-    config::MAIN,
-    config::{Access, StatusSet},
+    config::{Access, MAIN, StatusSet},
     database::Terms,
     delivery,
     error::Failure,
@@ -62,7 +61,7 @@ pub async fn run(generation: &Generation, request: Arc<Request>, abandoned: impl
         answered: false,
         failure: None,
     };
-    let mut too_slow = pin!(tokio::time::sleep(generation.request_timeout));
+    let mut too_slow = pin!(tokio::time::sleep(generation.config.server.request_timeout));
     let mut abandoned = pin!(abandoned);
     let cleared = loop {
         let interrupted = tokio::select! {
@@ -331,7 +330,8 @@ impl<'a> Life<'a> {
     /// Takes a guest's answer. False if it cannot be sent.
     async fn answer(&mut self, response: Response) -> bool {
         let generation = self.generation;
-        match render::render(response, &generation.templates, &mut self.sandbox, generation.max_response).await {
+        let longest = generation.config.server.max_response;
+        match render::render(response, &generation.templates, &mut self.sandbox, longest).await {
             Ok(reply) => {
                 self.sandbox.guest().reply = Some(reply);
                 true

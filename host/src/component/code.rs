@@ -26,10 +26,13 @@ pub struct CodeCache {
 /// A component's code, and where it came from.
 pub(super) struct Code {
     pub(super) component: Component,
-    /// SHA-256 of the component's bytes, in hexadecimal.
-    pub(super) digest: String,
     /// Whether it was in the cache.
     pub(super) cached: bool,
+}
+
+/// SHA-256 of a component's bytes, in hexadecimal.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl CodeCache {
@@ -40,14 +43,13 @@ impl CodeCache {
     }
 
     /// The code of a component, from the cache or compiled now. A cache that cannot be written costs time, not success.
-    pub(super) fn load(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Code> {
-        let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    pub(super) fn load(&self, engine: &Engine, bytes: &[u8], digest: &str) -> wasmtime::Result<Code> {
         let entry = self.folder.join(format!("{digest}-{:016x}.cwasm", self.settings));
         if is_ours(&entry) {
             // SAFETY: the file was written by this program for this very engine configuration, is complete because it
             // was renamed into place, and belongs to this user alone.
             match unsafe { Component::deserialize_file(engine, &entry) } {
-                Ok(component) => return Ok(Code { component, digest, cached: true }),
+                Ok(component) => return Ok(Code { component, cached: true }),
                 Err(error) => tracing::warn!(entry = %entry.display(), %error, "compiling again: unusable cache entry"),
             }
         }
@@ -56,7 +58,7 @@ impl CodeCache {
         if let Err(error) = self.keep(&entry, &component.serialize()?) {
             tracing::warn!(folder = %self.folder.display(), %error, "compiled code cannot be kept; set server.cache");
         }
-        Ok(Code { component, digest, cached: false })
+        Ok(Code { component, cached: false })
     }
 
     fn keep(&self, entry: &Path, code: &[u8]) -> io::Result<()> {

@@ -3,13 +3,17 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, LazyLock},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use wasmtime::component::{InstancePre, types::ComponentItem};
 
 use super::{
+    code,
     engine::Engine,
     store::Guest,
     wit::exports::carya::host::{
@@ -122,14 +126,26 @@ pub struct Capabilities {
 }
 
 impl Engine {
-    /// Loads the component of a file, compiling it unless that was done before.
-    pub fn load(&self, index: usize, name: &str, config: &config::Component) -> Result<Component, LoadError> {
+    /// Loads the component of a file, compiling it unless that was done before. One that has not changed since `before`
+    /// is that one.
+    pub fn load(
+        &self,
+        name: &str,
+        config: &config::Component,
+        before: Option<&Arc<Component>>,
+    ) -> Result<Arc<Component>, LoadError> {
+        static LOADED: AtomicUsize = AtomicUsize::new(0);
         let path = config.path.display().to_string();
         let unusable = |reason: String| LoadError::Unusable { name: name.to_owned(), path: path.clone(), reason };
         let bytes = read(name, &config.path)?;
-        let code = self.code.load(&self.wasmtime, &bytes).map_err(|error| unusable(explain(&bytes, &error)))?;
+        let digest = code::digest(&bytes);
+        if let Some(before) = before.filter(|before| before.digest == digest && before.is_set_up_as(config)) {
+            return Ok(before.clone());
+        }
+        let code = self.code.load(&self.wasmtime, &bytes, &digest);
+        let code = code.map_err(|error| unusable(explain(&bytes, &error)))?;
         let pre = self.linker.instantiate_pre(&code.component).map_err(|error| unusable(format!("{error:#}")))?;
-        let exports = Exports::of(&pre);
+        let (exports, index) = (Exports::of(&pre), LOADED.fetch_add(1, Ordering::Relaxed));
         let identity = Identity {
             name: name.into(),
             settings: config.settings.clone(),
@@ -137,18 +153,16 @@ impl Engine {
             index,
             memory: config.memory,
         };
-        let (timeout, digest, cached) = (config.timeout, code.digest, code.cached);
-        Ok(Component { identity: Arc::new(identity), index, pre, exports, timeout, digest, cached })
+        let (timeout, cached) = (config.timeout, code.cached);
+        Ok(Arc::new(Component { identity: Arc::new(identity), index, pre, exports, timeout, digest, cached }))
     }
 
     /// What the component of a file exports, imports and may do.
     pub fn inspect(&self, path: &Path) -> Result<Capabilities, LoadError> {
         let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         let bytes = read(&name, path)?;
-        let code = self.code.load(&self.wasmtime, &bytes).map_err(|error| LoadError::Unusable {
-            name,
-            path: path.display().to_string(),
-            reason: explain(&bytes, &error),
+        let code = self.code.load(&self.wasmtime, &bytes, &code::digest(&bytes)).map_err(|error| {
+            LoadError::Unusable { name, path: path.display().to_string(), reason: explain(&bytes, &error) }
         })?;
         let ty = code.component.component_type();
         let instances = |items: Vec<(&str, ComponentItem)>| -> Vec<String> {
@@ -231,6 +245,12 @@ impl Exports {
 }
 
 impl Component {
+    /// Whether a configuration says of it what it was loaded with; the file aside.
+    fn is_set_up_as(&self, config: &config::Component) -> bool {
+        let config::Component { path: _, settings, memory, timeout } = config;
+        (&self.identity.settings, &self.identity.memory, &self.timeout) == (settings, memory, timeout)
+    }
+
     /// Its name in the configuration.
     pub fn name(&self) -> &Arc<str> {
         &self.identity.name

@@ -6,7 +6,7 @@ use std::{borrow::Cow, path::PathBuf, time::Duration};
 use super::url;
 
 /// `[database]`, or `[database.NAME]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Database {
     /// `sqlite://PATH`, with the path relative to the configuration file, made if it is not there; or the URL of a
     /// server. It may hold a password: see [`shown_url`](Self::shown_url).

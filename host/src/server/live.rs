@@ -1,0 +1,149 @@
+//! What is served at this moment, and the change to what is served next. A request stays with the generation that it
+//! met; the generation is let go when its last request has ended.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower_http::services::ServeDir;
+
+use crate::{
+    delivery,
+    exchange::{self, Exchange},
+    generation::Generation,
+};
+
+/// How long requests have to roll back once they are cut off.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// One generation behind one pointer.
+#[derive(Debug)]
+pub struct Live {
+    current: ArcSwap<Stage>,
+    places: Arc<Semaphore>,
+    /// Requests of all generations.
+    running: TaskTracker,
+    /// The work of all generations beside requests.
+    beside: TaskTracker,
+    /// Cuts off everything.
+    cut_off: CancellationToken,
+    drain_timeout: Duration,
+}
+
+/// A generation that is served, and where its requests run.
+#[derive(Debug)]
+struct Stage {
+    exchange: Arc<Exchange>,
+    router: Router,
+    /// Ends the looking after its outboxes.
+    retired: CancellationToken,
+}
+
+impl Live {
+    /// Serves a first generation, whose configuration says how many requests run at the same time and how long they
+    /// have to end when they must.
+    pub fn new(generation: Generation) -> Arc<Self> {
+        let config = &generation.config.server;
+        let (places, drain_timeout) = (Arc::new(Semaphore::new(config.max_concurrent_requests)), config.drain_timeout);
+        let (running, cut_off) = (TaskTracker::new(), CancellationToken::new());
+        let beside = TaskTracker::new();
+        let first = stage(generation, &places, &running, &cut_off, &beside);
+        Arc::new(Self { current: ArcSwap::from_pointee(first), places, running, beside, cut_off, drain_timeout })
+    }
+
+    /// What is served now.
+    pub fn generation(&self) -> Arc<Generation> {
+        self.current.load().exchange.generation.clone()
+    }
+
+    /// Where a request goes that arrives now.
+    pub(super) fn router(&self) -> Router {
+        self.current.load().router.clone()
+    }
+
+    /// Serves another generation from the next request on. Requests that have begun end on theirs; those that take
+    /// longer than the drain timeout are rolled back.
+    pub fn swap(&self, generation: Generation) {
+        let next = stage(generation, &self.places, &self.running, &self.cut_off, &self.beside);
+        let old = self.current.swap(Arc::new(next));
+        old.retired.cancel();
+        self.beside.spawn(drain(old, self.drain_timeout));
+    }
+
+    /// Requests in flight, of all generations.
+    pub(super) fn in_flight(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Ready once all requests have ended. None may begin any more.
+    pub(super) async fn drained(&self) {
+        self.running.close();
+        self.running.wait().await;
+    }
+
+    /// Cuts off the requests that still run, and tells how many could not be ended.
+    pub(super) async fn cut_off(&self) -> usize {
+        self.cut_off.cancel();
+        let _ = tokio::time::timeout(LAST_WORDS, self.drained()).await;
+        self.running.len()
+    }
+
+    /// Ends the work beside requests, and lets go of the databases.
+    pub(super) async fn close(&self) {
+        let current = self.current.load_full();
+        current.retired.cancel();
+        self.beside.close();
+        let _ = tokio::time::timeout(LAST_WORDS, self.beside.wait()).await;
+        for (_, database) in current.exchange.generation.all_databases() {
+            database.close();
+        }
+    }
+}
+
+/// Sets up a generation, and looks after its outboxes from now on.
+fn stage(
+    generation: Generation,
+    places: &Arc<Semaphore>,
+    all: &TaskTracker,
+    cut_off: &CancellationToken,
+    beside: &TaskTracker,
+) -> Stage {
+    let generation = Arc::new(generation);
+    let retired = CancellationToken::new();
+    for (_, database) in generation.all_databases().filter(|_| generation.runs_actions()) {
+        beside.spawn(delivery::deliver_outbox(generation.clone(), database.clone(), retired.clone()));
+    }
+    let mut router = Router::new();
+    for files in &generation.config.static_files {
+        router = router.nest_service(&files.path, ServeDir::new(&files.folder));
+    }
+    let exchange = Arc::new(Exchange {
+        generation,
+        places: places.clone(),
+        running: TaskTracker::new(),
+        all: all.clone(),
+        cut_off: cut_off.child_token(),
+    });
+    let router = router.fallback(exchange::serve).with_state(exchange.clone());
+    Stage { exchange, router, retired }
+}
+
+/// Waits for the last request of a generation that is not served any more.
+async fn drain(old: Arc<Stage>, timeout: Duration) {
+    let (begun, exchange) = (Instant::now(), &old.exchange);
+    let (generation, in_flight) = (&exchange.generation.id, exchange.running.len());
+    exchange.running.close();
+    if tokio::time::timeout(timeout, exchange.running.wait()).await.is_err() {
+        let left = exchange.running.len();
+        tracing::warn!(generation, left, "drain_timeout is over: rolling back what still runs on the old generation");
+        exchange.cut_off.cancel();
+        exchange.running.wait().await;
+    }
+    let ms = begun.elapsed().as_millis();
+    tracing::info!(generation, in_flight, ms, "the old generation has drained");
+}
