@@ -8,9 +8,11 @@ use std::{
 use super::support::Result;
 
 /// The rooms of the host. A room imports only from rooms below it.
-const ROOMS: [&str; 18] = [
+const ROOMS: [&str; 20] = [
     "main",
     "cli",
+    "watch",
+    "reload",
     "app",
     "server",
     "exchange",
@@ -35,7 +37,7 @@ const WALLS: [(&str, &[&str], &str); 9] = [
     ("wasmtime_wasi::", &["component/"], "only the component room names the runtime"),
     ("axum::", &["exchange.rs", "server.rs", "server/"], "only the HTTP edge names axum"),
     ("sqlx::", &["database/", "config/url.rs"], "only the database room names the driver, and the reader of its URLs"),
-    ("anyhow::", &["main.rs", "cli", "app.rs"], "below the application errors are typed"),
+    ("anyhow::", &["main.rs", "cli", "reload.rs", "app.rs"], "below the application errors are typed"),
     ("prometheus_client::", &["telemetry/"], "only the telemetry room names the format of metrics"),
     ("std::env", &["config/"], "configuration is read once and passed as values"),
     (

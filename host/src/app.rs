@@ -17,7 +17,8 @@ use crate::{
     config::{self, Access, Config, Dialect, MAIN, StatusSet},
     database::{Database, Terms, harden, outbox},
     generation::{Chain, Generation, Handler},
-    message::Request,
+    lifecycle,
+    message::{self, Request},
     render::Templates,
     routes::Routes,
     transaction::{
@@ -243,6 +244,43 @@ fn match_exports(route: &config::Route, controller: &Component, place: &str, pro
             ));
         }
     }
+}
+
+/// Makes an instance of each component that the generation before has not.
+pub async fn try_out(generation: &Generation, previous: Option<&Generation>) -> anyhow::Result<()> {
+    for component in &generation.components {
+        let before = previous.and_then(|before| before.component(component.name()));
+        if !before.is_some_and(|before| Arc::ptr_eq(before, component)) {
+            let guest = Guest::new(Arc::new(Request::default()));
+            Sandbox::new(&generation.engine, guest).try_out(component).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Has the requests of `[[smoke]]` answered, all of them, and tells which answers are wrong.
+pub async fn rehearse(generation: &Generation) -> anyhow::Result<()> {
+    let mut wrong = Vec::new();
+    for (index, smoke) in generation.config.smoke.iter().enumerate() {
+        let config::Smoke { method, path, body, status, line } = smoke;
+        let request = Request {
+            method: method.parse()?,
+            uri: path.parse()?,
+            body: body.clone().into(),
+            id: message::new_id(),
+            ..Request::default()
+        };
+        let ended = lifecycle::rehearse(generation, Arc::new(request)).await;
+        if !status.contains(ended.reply.status.as_u16()) {
+            let why = ended.failure.map_or_else(String::new, |failure| format!(": {}", failure.detail));
+            let file = generation.config.file.display();
+            wrong.push(format!("{file}:{line}: smoke[{index}]: {method} {path} answers {}{why}", ended.reply.status));
+        }
+    }
+    if !wrong.is_empty() {
+        bail!("{}", wrong.join("\n"));
+    }
+    Ok(())
 }
 
 /// Runs the model's `init` in a transaction of its own.

@@ -4,25 +4,22 @@
 mod check;
 mod harden;
 mod new;
+mod serve;
 
 use std::{
     fmt::Write as _,
     io::{self, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Instant,
 };
 
 use anyhow::{Context, ensure};
 use clap::{Args, Parser, Subcommand};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
-    app,
     component::Engine,
     config::{self, Config, MAIN, Problems},
     database::Database,
-    server::{Live, Server},
     telemetry::{self, Format},
 };
 
@@ -43,8 +40,14 @@ Logging: CARYA_LOG=info (or debug, carya::sql=info, guest=debug, ...).";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve an application.
-    Serve(ConfigArg),
+    /// Serve an application. SIGHUP has it reload.
+    Serve {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Reload whenever the configuration, a component, a template or a migration changes.
+        #[arg(long)]
+        watch: bool,
+    },
     /// Do everything that serve does, short of changing the database and listening.
     Check {
         #[command(flatten)]
@@ -140,7 +143,9 @@ fn print(answer: &str) -> anyhow::Result<()> {
 /// Runs a command and gives its answer.
 async fn dispatch(cli: Cli) -> anyhow::Result<String> {
     match cli.command {
-        Command::Serve(arg) => serve(&arg.config, cli.log_format).await.map(|()| String::new()),
+        Command::Serve { config, watch } => {
+            serve::serve(&config.config, cli.log_format, watch).await.map(|()| String::new())
+        }
         Command::Check { config, json } => check::check(&load(&config.config, cli.log_format)?, json).await,
         Command::Routes { config, json } => check::routes(&load(&config.config, cli.log_format)?, json),
         Command::Inspect { file, json } => inspect(&file, json),
@@ -159,49 +164,6 @@ fn load(path: &Path, format: Format) -> anyhow::Result<Config> {
     let config = config::load(path)?;
     telemetry::start(format, config.debug);
     Ok(config)
-}
-
-async fn serve(path: &Path, format: Format) -> anyhow::Result<()> {
-    let started = Instant::now();
-    let config = load(path, format)?;
-    let engine = app::engine(&config)?;
-    let generation = app::prepare(app::assemble(config.clone(), engine, None)?, None).await?;
-    let (routes, id) = (generation.handlers.len(), generation.id.clone());
-    let live = Live::new(generation);
-    let mut server = Server::bind(config.server.clone(), live)
-        .await
-        .with_context(|| format!("cannot listen on {}; set server.listen to a free address", config.server.listen))?;
-    if let Some(address) = config.server.metrics {
-        let bound = server.bind_metrics(address).await;
-        let address =
-            bound.with_context(|| format!("cannot listen on {address}; set server.metrics to a free address"))?;
-        tracing::info!(%address, "metrics");
-    }
-    let address = server.address()?;
-    let ms = started.elapsed().as_millis();
-    tracing::info!(%address, routes, generation = id, debug = config.debug, ms, "serving");
-    let mut signals = Signals::new()?;
-    server.serve(async || signals.next().await).await;
-    Ok(())
-}
-
-/// The signals by which a process is asked to end.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }
 
 fn inspect(file: &Path, json: bool) -> anyhow::Result<String> {

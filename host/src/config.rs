@@ -49,6 +49,8 @@ pub struct Config {
     pub hooks: Vec<Hook>,
     /// `[[route]]`
     pub routes: Vec<Route>,
+    /// `[[smoke]]`
+    pub smoke: Vec<Smoke>,
 }
 
 /// What the default database is called where databases have names.
@@ -168,6 +170,22 @@ pub struct Route {
     pub rollback_on_redirect: Option<bool>,
     /// Hooks of this route.
     pub hooks: Vec<Hook>,
+    /// The line it stands on, for messages.
+    pub line: usize,
+}
+
+/// `[[smoke]]`: a request that a new generation answers before it is served. What it writes is rolled back, and actions
+/// that it registers do not run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Smoke {
+    /// The method, in capitals.
+    pub method: String,
+    /// The path, with its query if there is one.
+    pub path: String,
+    /// The body.
+    pub body: String,
+    /// The statuses that are right.
+    pub status: StatusSet,
     /// The line it stands on, for messages.
     pub line: usize,
 }

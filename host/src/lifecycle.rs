@@ -50,8 +50,23 @@ pub struct Ended {
 /// Serves a request from its first hook to its reply. When `abandoned` is ready before the commit has begun, the
 /// request is cut off and rolled back.
 pub async fn run(generation: &Generation, request: Arc<Request>, abandoned: impl Future<Output = ()>) -> Ended {
+    play(generation, request, abandoned, false).await
+}
+
+/// The same with nobody there to see it: whatever it writes is rolled back, and its actions do not run.
+pub async fn rehearse(generation: &Generation, request: Arc<Request>) -> Ended {
+    play(generation, request, std::future::pending(), true).await
+}
+
+async fn play(
+    generation: &Generation,
+    request: Arc<Request>,
+    abandoned: impl Future<Output = ()>,
+    is_rehearsal: bool,
+) -> Ended {
     let mut life = Life {
         generation,
+        is_rehearsal,
         sandbox: Sandbox::new(&generation.engine, Guest::new(request)),
         chain: &generation.global,
         handler: None,
@@ -89,6 +104,7 @@ pub async fn run(generation: &Generation, request: Arc<Request>, abandoned: impl
 
 struct Life<'a> {
     generation: &'a Generation,
+    is_rehearsal: bool,
     sandbox: Sandbox,
     chain: &'a Chain,
     handler: Option<&'a Handler>,
@@ -285,7 +301,10 @@ impl<'a> Life<'a> {
             self.fail(failure);
         }
         let guest = self.sandbox.guest();
-        let actions = settled.take_actions();
+        let mut actions = settled.take_actions();
+        if self.is_rehearsal {
+            actions.clear();
+        }
         delivery::run(self.generation, settled.database(), actions, &guest.request, &mut guest.trace).await;
         Some(settled.clear(&mut guest.trace))
     }
@@ -300,7 +319,7 @@ impl<'a> Life<'a> {
             commit_on: self.handler.map_or(&NO_STATUS, |handler| &handler.commit_on),
             rollback_on_redirect: self.handler.is_some_and(|handler| handler.rollback_on_redirect),
             doomed: session.doom().is_some(),
-            marked: session.is_marked(),
+            marked: session.is_marked() || self.is_rehearsal,
             abandoned,
         });
         // The guest said that all is well and it is not: the client must not hear it.

@@ -2,64 +2,110 @@
 
 use std::{
     collections::BTreeMap,
+    fs::{self, Metadata},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 use sha2::{Digest, Sha256};
 
 use crate::config::Config;
 
-/// Files by path, with the SHA-256 of what is in them. One that cannot be read is not there.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Files(BTreeMap<PathBuf, [u8; 32]>);
+/// How old a change must be before a file's times alone tell that there was no other since.
+const TRUST: Duration = Duration::from_secs(2);
+
+/// Files by path. One that cannot be read is not there.
+#[derive(Debug, Clone, Default)]
+pub struct Files(BTreeMap<PathBuf, File>);
+
+#[derive(Debug, Clone, Copy)]
+struct File {
+    /// SHA-256 of what is in it.
+    digest: [u8; 32],
+    /// By what it is known unchanged without being read: its number, its size, when it was written. None for one that
+    /// was written just now.
+    stamp: Option<(u64, u64, SystemTime)>,
+}
+
+impl PartialEq for Files {
+    fn eq(&self, other: &Self) -> bool {
+        self.changed(other).is_empty()
+    }
+}
 
 impl Files {
     /// The configuration, the components, and everything in the folders of templates and migrations. Static files are
     /// served as they are and are none of them.
     pub fn of(config: &Config) -> Self {
+        Self::default().now(config)
+    }
+
+    /// The same as they are now; what has not been touched is not read again.
+    pub fn now(&self, config: &Config) -> Self {
         let mut files = BTreeMap::new();
         let components = config.components.values().map(|component| &component.path);
         for file in std::iter::once(&config.file).chain(components) {
-            add(&mut files, file);
+            self.add(&mut files, file);
         }
         let migrations = config.all_databases().filter_map(|(_, database)| database.migrations.as_ref());
         for folder in config.templates.iter().chain(migrations) {
-            add_all(&mut files, folder);
+            self.add_all(&mut files, folder);
         }
         Self(files)
+    }
+
+    /// The same files as they are now, without those that are new.
+    pub fn again(&self) -> Self {
+        let mut files = BTreeMap::new();
+        self.0.keys().for_each(|file| self.add(&mut files, file));
+        Self(files)
+    }
+
+    fn add(&self, files: &mut BTreeMap<PathBuf, File>, path: &Path) {
+        let Ok(metadata) = fs::metadata(path) else { return };
+        let stamp = Some((metadata.ino(), metadata.len(), written(&metadata)));
+        let known = self.0.get(path).filter(|known| known.stamp == stamp).copied();
+        let read = || {
+            let digest = Sha256::digest(fs::read(path).ok()?).into();
+            let is_old = written(&metadata).elapsed().is_ok_and(|age| age > TRUST);
+            Some(File { digest, stamp: stamp.filter(|_| is_old) })
+        };
+        if let Some(file) = known.or_else(read) {
+            files.insert(path.to_owned(), file);
+        }
+    }
+
+    fn add_all(&self, files: &mut BTreeMap<PathBuf, File>, folder: &Path) {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() { self.add_all(files, &path) } else { self.add(files, &path) }
+        }
     }
 
     /// Twelve hexadecimal digits that follow from names and contents, wherever the folder stands.
     pub fn id(&self, folder: &Path) -> String {
         let mut hasher = Sha256::new();
-        for (path, digest) in &self.0 {
+        for (path, file) in &self.0 {
             let name = path.strip_prefix(folder).unwrap_or(path).as_os_str().as_encoded_bytes();
             hasher.update(u64::try_from(name.len()).unwrap_or(u64::MAX).to_le_bytes());
             hasher.update(name);
-            hasher.update(digest);
+            hasher.update(file.digest);
         }
         hasher.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The paths that are new, gone or different in `other`.
     pub fn changed<'a>(&'a self, other: &'a Self) -> Vec<&'a Path> {
-        let here = self.0.iter().filter(|(path, digest)| other.0.get(*path) != Some(digest));
+        let is_same = |path: &Path, file: &File| other.0.get(path).is_some_and(|other| other.digest == file.digest);
+        let here = self.0.iter().filter(|(path, file)| !is_same(path, file));
         let there = other.0.iter().filter(|(path, _)| !self.0.contains_key(*path));
         here.chain(there).map(|(path, _)| path.as_path()).collect()
     }
 }
 
-fn add(files: &mut BTreeMap<PathBuf, [u8; 32]>, file: &Path) {
-    if let Ok(bytes) = std::fs::read(file) {
-        files.insert(file.to_owned(), Sha256::digest(bytes).into());
-    }
-}
-
-fn add_all(files: &mut BTreeMap<PathBuf, [u8; 32]>, folder: &Path) {
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() { add_all(files, &path) } else { add(files, &path) }
-    }
+fn written(metadata: &Metadata) -> SystemTime {
+    metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 #[cfg(test)]
@@ -68,8 +114,10 @@ mod tests {
 
     #[test]
     fn ids_follow_from_names_and_contents() {
-        let files =
-            |pairs: &[(&str, u8)]| Files(pairs.iter().map(|(path, byte)| (PathBuf::from(path), [*byte; 32])).collect());
+        let files = |pairs: &[(&str, u8)]| {
+            let file = |byte: &u8| File { digest: [*byte; 32], stamp: None };
+            Files(pairs.iter().map(|(path, byte)| (PathBuf::from(path), file(byte))).collect())
+        };
         let folder = Path::new("/a");
         let one = files(&[("/a/x", 1), ("/a/y", 2)]);
         assert_eq!(one.id(folder), files(&[("/b/x", 1), ("/b/y", 2)]).id(Path::new("/b")));

@@ -114,6 +114,15 @@ impl Sandbox {
         }
     }
 
+    /// Makes an instance and calls nothing: what fails here would fail every request.
+    pub async fn try_out(&mut self, component: &Component) -> Result<(), CallError> {
+        let open = self.guest().trace.open(Event::Start, Some(component.name().clone()));
+        self.guest().enter(component);
+        let making = async { self.instance(component).await.map(|_| Ok(())) };
+        let result = tokio::time::timeout(component.timeout, making).await;
+        self.finish(component, open, result)
+    }
+
     /// Runs an on-route hook.
     pub async fn on_route(&mut self, hook: &Component) -> Result<Decision, CallError> {
         call!(self, hook, on_route, "on-route", Event::OnRoute, |hook| hook.call_on_route(&mut self.store).await)

@@ -13,14 +13,17 @@ use std::{
 };
 
 use super::{
-    Component, Config, Hook, Model, Problems, Route, Server, StaticFiles, StatusSet, Transaction, conflict,
+    Component, Config, Hook, Model, Problems, Route, Server, Smoke, StaticFiles, StatusSet, Transaction, conflict,
     context::Context,
     env,
     problem::{Origin, suggest},
     quantity::{duration, memory, positive_duration, size},
     section::{Entry, Section},
     tree::{self, Value},
-    value::{access, address, boolean, integer, isolation, method, one_of, path, pattern, prefix, setting, statuses},
+    value::{
+        access, address, boolean, integer, isolation, method, one_of, path, pattern, prefix, setting, statuses, target,
+        text,
+    },
 };
 
 const MIB: usize = 1 << 20;
@@ -104,6 +107,7 @@ fn config(root: &mut Section<'_>) -> Config {
             .collect(),
         hooks: root.each("hook", |section| hook(section, &named)),
         routes: root.each("route", |section| route(section, &named, one_of("database", &database_names))),
+        smoke: root.each("smoke", smoke),
     };
     if let Some(database) = &mut config.database {
         database.migrations = migrations;
@@ -223,6 +227,17 @@ fn route(
         commit_on: commit_on(section),
         rollback_on_redirect: section.take("rollback_on_redirect", boolean),
         hooks: section.items("hooks").into_iter().filter_map(|entry| route_hook(entry, &named)).collect(),
+        line: section.line(),
+    }
+}
+
+fn smoke(section: &mut Section<'_>) -> Smoke {
+    let successes = || StatusSet::new(vec![200..=399]);
+    Smoke {
+        method: section.take("method", method).unwrap_or_else(|| "GET".to_owned()),
+        path: section.require("path", target),
+        body: section.take("body", text).unwrap_or_default(),
+        status: section.list("status", statuses).map_or_else(successes, StatusSet::new),
         line: section.line(),
     }
 }

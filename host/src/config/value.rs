@@ -122,6 +122,15 @@ pub(super) fn prefix(value: &Value) -> Result<String, String> {
     Ok(path)
 }
 
+/// A path with its query, as a request names it.
+pub(super) fn target(value: &Value) -> Result<String, String> {
+    let target = text(value)?;
+    match target.starts_with('/') && !target.contains(['#', ' ']) {
+        true => Ok(target),
+        false => Err("is not a path; write it as \"/items?page=1\", with a space as %20".to_owned()),
+    }
+}
+
 /// One of these names, of what the file has by name.
 pub(super) fn one_of(what: &str, names: &[String]) -> impl Fn(&Value) -> Result<String, String> {
     move |value| {

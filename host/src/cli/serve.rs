@@ -1,0 +1,76 @@
+//! `carya serve`: from a configuration to a server, and what signals ask of it.
+
+use std::{io, path::Path, sync::Arc, time::Instant};
+
+use anyhow::Context;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::load;
+use crate::{
+    app,
+    reload::{self, Reloader},
+    server::{Live, Server},
+    telemetry::Format,
+    watch,
+};
+
+/// Serves until a signal asks to end.
+pub(super) async fn serve(path: &Path, format: Format, watch: bool) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let config = load(path, format)?;
+    let engine = app::engine(&config)?;
+    let assembled = app::assemble(config.clone(), engine.clone(), None)?;
+    let live = Live::new(app::prepare(assembled, None).await?);
+    let mut server = Server::bind(config.server.clone(), live.clone())
+        .await
+        .with_context(|| format!("cannot listen on {}; set server.listen to a free address", config.server.listen))?;
+    if let Some(address) = config.server.metrics {
+        let bound = server.bind_metrics(address).await;
+        let address =
+            bound.with_context(|| format!("cannot listen on {address}; set server.metrics to a free address"))?;
+        tracing::info!(%address, "metrics");
+    }
+    let generation = live.generation();
+    let (address, routes) = (server.address()?, generation.handlers.len());
+    let ms = started.elapsed().as_millis();
+    tracing::info!(%address, routes, generation = generation.id, debug = config.debug, ms, "serving");
+    drop(generation);
+    let reloader = Arc::new(Reloader::new(path, engine, live));
+    let mut signals = Signals::new()?;
+    tokio::spawn(reload_when_hung_up(signal(SignalKind::hangup())?, reloader.clone()));
+    if watch {
+        tokio::spawn(async move {
+            let Err(error) = watch::run(reloader).await;
+            tracing::error!(%error, "the files cannot be watched any more; send SIGHUP to reload");
+        });
+    }
+    server.serve(async || signals.next().await).await;
+    Ok(())
+}
+
+/// Reloads whenever the process is told to by SIGHUP.
+async fn reload_when_hung_up(mut hangup: Signal, reloader: Arc<Reloader>) {
+    while hangup.recv().await.is_some() {
+        let served = reloader.live().generation();
+        reload::tell(&reloader.reload().await, &served);
+    }
+}
+
+/// The signals by which a process is asked to end.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
