@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deadpool::managed::Pool;
+use deadpool::{Status, managed::Pool};
 
 use super::{Server, connection::Connection, link::Opener};
 use crate::{
@@ -20,8 +20,8 @@ use crate::{
     },
 };
 
-/// Positions of the primary that are remembered, to tell how long a replica is behind.
-const MEMORY: usize = 120;
+/// How long a server may take to tell its position when it is looked at.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How often a replica is asked again while a read waits for it.
 const POLL: Duration = Duration::from_millis(5);
 
@@ -82,7 +82,7 @@ impl Replicas {
         let deadline = Instant::now() + self.wait;
         loop {
             for replica in self.by_load() {
-                if !replica.covers(server, terms.after.as_ref()).await {
+                if !replica.covers(server, terms.after.as_ref(), deadline).await {
                     continue;
                 }
                 let in_flight = replica.count();
@@ -128,18 +128,19 @@ impl Replica {
     }
 
     /// Whether it has come as far as this, by what is known or by asking it.
-    async fn covers(&self, server: &Arc<Server>, wanted: Option<&Position>) -> bool {
+    async fn covers(&self, server: &Arc<Server>, wanted: Option<&Position>, deadline: Instant) -> bool {
         let Some(wanted) = wanted else { return true };
         let covers = |known: &Option<Position>| known.as_ref().is_some_and(|known| known.covers(wanted));
         if covers(&self.position.lock().unwrap_or_else(PoisonError::into_inner)) {
             return true;
         }
-        match self.ask(server).await {
-            Ok(position) => covers(&Some(position)),
-            Err(error) => {
+        match tokio::time::timeout_at(deadline.into(), self.ask(server)).await {
+            Ok(Ok(position)) => covers(&Some(position)),
+            Ok(Err(error)) => {
                 self.failed(&error);
                 false
             }
+            Err(_) => false,
         }
     }
 
@@ -150,7 +151,10 @@ impl Replica {
     }
 
     fn failed(&self, error: &DbError) {
-        if self.is_well.swap(false, Relaxed) {
+        let Status { size, max_size, available, .. } = self.pool.status();
+        // With all of its connections lent it is busy and not ill: when one of these fails, that one is given up first.
+        let is_busy = available == 0 && size >= max_size;
+        if !is_busy && self.is_well.swap(false, Relaxed) {
             let server = self.pool.manager().host();
             tracing::warn!(server, %error, "a replica cannot be used; reads go elsewhere until it can");
         }
@@ -163,32 +167,69 @@ impl Replica {
     }
 }
 
+/// Where the primary was, and when it was asked.
+#[derive(Debug, Default)]
+struct History(VecDeque<(Instant, Position)>);
+
+impl History {
+    /// Adds what the primary told just now, and forgets what does not matter for a lag so long.
+    fn add(&mut self, now: Instant, position: Position, max_lag: Duration) {
+        self.0.push_back((now, position));
+        while self.0.get(1).is_some_and(|(when, _)| now.duration_since(*when) > max_lag) {
+            self.0.pop_front();
+        }
+    }
+
+    /// How long a replica that has come this far was behind when the primary was last heard of: while that is away nobody
+    /// falls back further.
+    fn lag(&self, position: &Position) -> Duration {
+        let missing = self.0.iter().find(|(_, was)| !position.covers(was));
+        let latest = self.0.back();
+        missing.zip(latest).map_or(Duration::ZERO, |((since, _), (latest, _))| latest.duration_since(*since))
+    }
+}
+
 async fn watch(server: Weak<Server>, interval: Duration) {
-    // Where the primary was, and when.
-    let mut history: VecDeque<(Instant, Position)> = VecDeque::with_capacity(MEMORY);
+    let mut history = History::default();
     while let Some(server) = server.upgrade() {
-        if let Ok(Ok(position)) = tokio::time::timeout(interval, server.position(&server.writers, false)).await {
-            if history.len() == MEMORY {
-                history.pop_front();
-            }
-            history.push_back((Instant::now(), position));
+        let max_lag = server.replicas.max_lag;
+        if let Ok(Ok(position)) = tokio::time::timeout(PATIENCE, server.position(&server.writers, false)).await {
+            history.add(Instant::now(), position, max_lag);
         }
         for replica in &server.replicas.all {
-            match tokio::time::timeout(interval, replica.ask(&server)).await {
-                Ok(Ok(position)) => {
-                    let behind = history.iter().find(|(_, was)| !position.covers(was)).map(|(when, _)| when.elapsed());
-                    match behind {
-                        Some(lag) if lag > server.replicas.max_lag => {
-                            replica.failed(&DbError::new(Kind::Lost, format!("it is {lag:.1?} behind")));
-                        }
-                        _ => replica.is_well_again(),
+            match tokio::time::timeout(PATIENCE, replica.ask(&server)).await {
+                Ok(Ok(position)) => match history.lag(&position) {
+                    lag if lag > max_lag => {
+                        replica.failed(&DbError::new(Kind::Lost, format!("it is {lag:.1?} behind")));
                     }
-                }
+                    _ => replica.is_well_again(),
+                },
                 Ok(Err(error)) => replica.failed(&error),
                 Err(_) => replica.failed(&DbError::new(Kind::Lost, "it does not answer")),
             }
         }
         drop(server);
         tokio::time::sleep(interval).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lag_is_told_however_often_was_looked() {
+        let (begin, max_lag) = (Instant::now(), Duration::from_secs(10));
+        let mut history = History::default();
+        for step in 0..5000 {
+            let now = begin + Duration::from_millis(10) * step;
+            history.add(now, Position::Lsn(u64::from(step)), max_lag);
+        }
+        assert!(history.0.len() < 1010, "{} are remembered", history.0.len());
+        let table = [(4999, 0), (4998, 0), (4997, 10), (4899, 990), (4000, 9980), (3999, 9990)];
+        for (reached, millis) in table {
+            assert_eq!(history.lag(&Position::Lsn(reached)), Duration::from_millis(millis), "{reached}");
+        }
+        assert!(history.lag(&Position::Lsn(3990)) > max_lag && history.lag(&Position::Lsn(0)) > max_lag);
     }
 }
