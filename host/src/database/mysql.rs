@@ -19,7 +19,7 @@ use super::{
     Access, Position, Terms,
     error::{DbError, Kind},
     guard::Placeholder,
-    server::{End, Times},
+    server::{Answer, End, Times},
     sink::Run,
     value::Value,
 };
@@ -150,14 +150,20 @@ impl Session {
             (true, false) => ("SELECT @@in_transaction; ", ""),
             (false, _) => ("", ""),
         };
-        let answers = self.say(format!("{witness}COMMIT{position}")).await?;
-        let mut answers = answers.into_iter();
-        let transaction = if self.is_mariadb { answers.next().flatten() } else { None };
+        let sql = AssertSqlSafe(format!("{witness}COMMIT{position}"));
+        let answers = sqlx::raw_sql(sql).fetch_many(&mut self.connection).map(|next| match next {
+            Ok(Either::Left(_)) => Ok(Answer::Done),
+            Ok(Either::Right(row)) => row.try_get_unchecked(0).map(Answer::Value).map_err(failed),
+            Err(error) => Err(failed(error)),
+        });
+        let (values, is_in_order) = End::read(answers, if self.is_mariadb { 2 } else { 1 }).await?;
+        let mut values = values.into_iter();
+        let transaction = if self.is_mariadb { values.next().flatten() } else { None };
         let position = match self.is_mariadb {
-            true => answers.next().flatten().and_then(|gtid| gtid.parse().ok()),
+            true => values.next().flatten().and_then(|gtid| gtid.parse().ok()),
             false => Some(moment(Duration::ZERO)),
         };
-        Ok(End { transaction, position })
+        Ok(End { transaction, position, is_in_order })
     }
 
     /// Rolls back. No server can be told to forbid locks by name, so they are given up here as well.

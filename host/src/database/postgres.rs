@@ -16,7 +16,7 @@ use super::{
     Access, Position, Terms,
     error::{DbError, Kind},
     guard::Placeholder,
-    server::{End, Times},
+    server::{Answer, End, Outcome, Times},
     sink::Run,
     value::Value,
 };
@@ -24,6 +24,11 @@ use super::{
 /// Takes back what a guest with a login that may do more than it needs could have left on the session. Unlike
 /// DISCARD ALL it can share a message with others and leaves the driver's prepared statements alone.
 const CLEAN: &str = "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; DISCARD SEQUENCES; DISCARD TEMP";
+
+/// A writing transaction: its number, when it began, and when its server did. The number alone could be given again after
+/// a crash.
+const NAME: &str = "concat_ws(' ', pg_current_xact_id()::text, extract(epoch FROM now())::text, \
+    extract(epoch FROM pg_postmaster_start_time())::text)";
 
 /// The options of all connections: those of the URL, and what makes text forms and waiting the same everywhere.
 pub(super) fn options(options: PgConnectOptions) -> PgConnectOptions {
@@ -47,7 +52,7 @@ pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, 
     }
 }
 
-/// Begins. A writing transaction gets its id at once, by which its outcome can be asked for whatever happens; in a
+/// Begins. A writing transaction gets its number at once, by which its outcome can be asked for whatever happens; in a
 /// reading one a first query makes READ ONLY final.
 pub(super) async fn begin(
     connection: &mut PgConnection,
@@ -56,12 +61,12 @@ pub(super) async fn begin(
 ) -> Result<Option<String>, DbError> {
     let isolation = terms.isolation.map_or_else(String::new, |level| format!(" ISOLATION LEVEL {}", level.as_sql()));
     let (mode, first) = match terms.access {
-        Access::ReadWrite => ("READ WRITE", "SELECT pg_current_xact_id()::text"),
-        Access::ReadOnly | Access::None => ("READ ONLY", "SELECT NULL::text"),
+        Access::ReadWrite => ("READ WRITE", NAME),
+        Access::ReadOnly | Access::None => ("READ ONLY", "NULL::text"),
     };
     let (statement, lock) = (times.statement.as_millis().max(1), times.lock.as_millis().max(1));
     let sql = format!(
-        "BEGIN{isolation} {mode}; SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}; {first}"
+        "BEGIN{isolation} {mode}; SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}; SELECT {first}"
     );
     let rows = say(connection, sql).await?;
     Ok(rows.into_iter().flatten().next())
@@ -118,11 +123,17 @@ pub(super) async fn say(connection: &mut PgConnection, sql: String) -> Result<Ve
 /// the server would turn into a rollback.
 pub(super) async fn commit(connection: &mut PgConnection, with_position: bool) -> Result<End, DbError> {
     let position = if with_position { "; SELECT pg_current_wal_insert_lsn()::text" } else { "" };
-    let sql = format!("SELECT pg_current_xact_id_if_assigned()::text; COMMIT{position}; {CLEAN}");
-    let mut answers = say(connection, sql).await?.into_iter();
-    let transaction = answers.next().flatten();
-    let position = answers.next().flatten().and_then(|lsn| lsn.parse().ok());
-    Ok(End { transaction, position })
+    let sql = format!("SELECT {NAME}; COMMIT{position}; {CLEAN}");
+    let answers = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(connection).map(|next| match next {
+        Ok(Either::Left(_)) => Ok(Answer::Done),
+        Ok(Either::Right(row)) => row.try_get(0).map(Answer::Value).map_err(failed),
+        Err(error) => Err(failed(error)),
+    });
+    let (values, is_in_order) = End::read(answers, 2).await?;
+    let mut values = values.into_iter();
+    let transaction = values.next().flatten();
+    let position = values.next().flatten().and_then(|lsn| lsn.parse().ok());
+    Ok(End { transaction, position, is_in_order })
 }
 
 pub(super) async fn rollback(connection: &mut PgConnection) -> Result<(), DbError> {
@@ -137,12 +148,28 @@ pub(super) async fn position(connection: &mut PgConnection, of_replica: bool) ->
     lsn.ok_or_else(|| DbError::new(Kind::Other, "the server is no replica: it replays nothing"))
 }
 
-/// Whether a transaction is committed. None while it still runs.
-pub(super) async fn outcome(connection: &mut PgConnection, transaction: &str) -> Result<Option<bool>, DbError> {
-    let answers = say(connection, format!("SELECT pg_xact_status('{transaction}'::xid8)")).await?;
+/// What became of a transaction. A server that has recovered from a crash may have given its number to another one since:
+/// that it is committed is believed only of the same run of the server, with no checkpoint since it began, because a
+/// recovery ends with one.
+pub(super) async fn outcome(connection: &mut PgConnection, transaction: &str) -> Result<Outcome, DbError> {
+    let mut parts = transaction.split(' ');
+    let (Some(number), Some(begun), Some(started)) = (parts.next(), parts.next(), parts.next()) else {
+        return Ok(Outcome::Unknown);
+    };
+    let sql = format!(
+        "SELECT CASE WHEN status <> 'committed' OR extract(epoch FROM pg_postmaster_start_time()) = {started} \
+            AND extract(epoch FROM checkpoint_time) + 1 <= {begun} THEN status END \
+        FROM pg_xact_status('{number}'::xid8) AS status, pg_control_checkpoint()"
+    );
+    let answers = match say(connection, sql).await {
+        // It is in the future: this run of the server has given out no such number, nor has its log.
+        Err(error) if error.code.as_deref() == Some("22023") => return Ok(Outcome::RolledBack),
+        answers => answers?,
+    };
     Ok(match answers.into_iter().flatten().next().as_deref() {
-        Some("committed") => Some(true),
-        Some("aborted") => Some(false),
-        _ => None,
+        Some("committed") => Outcome::Committed,
+        Some("aborted") => Outcome::RolledBack,
+        Some("in progress") => Outcome::Running,
+        _ => Outcome::Unknown,
     })
 }

@@ -11,7 +11,7 @@ use deadpool::managed::{Object, Pool, PoolError, QueueMode};
 
 pub(super) use self::{
     connection::Connection,
-    link::{End, Link, Times},
+    link::{Answer, End, Link, Outcome, Times},
 };
 use self::{link::Opener, replicas::Replicas};
 use super::{
@@ -146,16 +146,22 @@ impl Server {
             loop {
                 if let Ok(slot) = acquire(&self.writers).await {
                     match Connection::idle(slot, self.clone()).outcome(transaction).await {
-                        Ok(Some(committed)) => return committed,
-                        Ok(None) => {}
+                        Ok(Outcome::Committed) => return Some(true),
+                        Ok(Outcome::RolledBack) => return Some(false),
+                        Ok(Outcome::Unknown) => return None,
+                        Ok(Outcome::Running) => {}
                         // Dead since the server went away, like all of its time.
-                        Err(_) => drop(self.writers.retain(|_, _| false)),
+                        Err(error) if error.kind == Kind::Lost => drop(self.writers.retain(|_, _| false)),
+                        Err(error) => {
+                            tracing::warn!(%error, "the server does not tell what became of a commit");
+                            return None;
+                        }
                     }
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        tokio::time::timeout(RESOLVE, ask).await.ok()
+        tokio::time::timeout(RESOLVE, ask).await.ok().flatten()
     }
 
     /// A connection of the host's own, with the owner's login.

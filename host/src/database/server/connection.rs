@@ -7,11 +7,11 @@ use tokio::runtime::Handle;
 
 use super::{
     Server,
-    link::{Link, Opener},
+    link::{Link, Opener, Outcome},
     replicas::InFlight,
 };
 use crate::database::{
-    Access, Limits, Position, Terms,
+    Access, Dialect, Limits, Position, Terms,
     error::{DbError, Kind},
     guard,
     sink::{self, GRACE, Run, Sink},
@@ -76,8 +76,8 @@ impl Connection {
         Ok(position)
     }
 
-    /// Whether a transaction is committed. None while it still runs.
-    pub(super) async fn outcome(&mut self, transaction: &str) -> Result<Option<bool>, DbError> {
+    /// What became of a transaction.
+    pub(super) async fn outcome(&mut self, transaction: &str) -> Result<Outcome, DbError> {
         self.running = true;
         let outcome = self.link()?.outcome(transaction).await?;
         self.running = false;
@@ -185,7 +185,8 @@ impl Connection {
     }
 
     pub(in crate::database) fn transaction_id(&self) -> Option<&str> {
-        self.transaction.as_deref()
+        // MySQL gives a transaction no name by which it could be asked for afterwards.
+        self.transaction.as_deref().filter(|_| self.server.dialect == Dialect::Postgres)
     }
 
     /// Commits. Whatever goes wrong from here on without the server's word on it is [`Kind::Lost`].
@@ -198,7 +199,7 @@ impl Connection {
             let message = "the transaction was ended before the host ended it; its connection is closed";
             return Err(DbError::new(Kind::Lost, message));
         }
-        (self.in_transaction, self.running) = (false, false);
+        (self.in_transaction, self.running) = (false, !end.is_in_order);
         Ok(end.position)
     }
 

@@ -4,6 +4,7 @@
 use std::{str::FromStr, time::Duration};
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
+use futures_util::{Stream, StreamExt};
 use sqlx::{PgConnection, mysql::MySqlConnectOptions, postgres::PgConnectOptions};
 
 use crate::{
@@ -42,12 +43,56 @@ pub(in crate::database) struct Times {
 }
 
 /// What the end of a transaction told.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::database) struct End {
     /// The transaction that was ended, where the server tells.
     pub(in crate::database) transaction: Option<String>,
     /// How far the server had come by then, where that was asked.
     pub(in crate::database) position: Option<Position>,
+    /// Whether what was said after the COMMIT was done too.
+    pub(in crate::database) is_in_order: bool,
+}
+
+/// A part of the answer to a message of several statements.
+#[derive(Debug)]
+pub(in crate::database) enum Answer {
+    /// The first value of a row.
+    Value(Option<String>),
+    /// A statement is done.
+    Done,
+}
+
+/// What became of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::database) enum Outcome {
+    Committed,
+    RolledBack,
+    Running,
+    /// The server does not know, or not for certain.
+    Unknown,
+}
+
+impl End {
+    /// Reads the answer to a message whose COMMIT is one of its first statements: the values, and whether all went well
+    /// to the end. An error after the COMMIT takes nothing back.
+    pub(in crate::database) async fn read(
+        mut answers: impl Stream<Item = Result<Answer, DbError>> + Unpin,
+        commit: usize,
+    ) -> Result<(Vec<Option<String>>, bool), DbError> {
+        let (mut values, mut done) = (Vec::new(), 0);
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(Answer::Value(value)) => values.push(value),
+                Ok(Answer::Done) => done += 1,
+                Err(error) if done >= commit => {
+                    tracing::warn!(%error, "a commit was done, and what is said after it was not");
+                    return Ok((values, false));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((values, true))
+    }
 }
 
 impl Link {
@@ -115,11 +160,11 @@ impl Link {
         }
     }
 
-    /// Whether a transaction is committed. None while it still runs, or where the server cannot tell.
-    pub(super) async fn outcome(&mut self, transaction: &str) -> Result<Option<bool>, DbError> {
+    /// What became of a transaction.
+    pub(super) async fn outcome(&mut self, transaction: &str) -> Result<Outcome, DbError> {
         match self {
             Link::Postgres(connection) => postgres::outcome(connection, transaction).await,
-            Link::MySql(_) => Ok(None),
+            Link::MySql(_) => Ok(Outcome::Unknown),
         }
     }
 }
