@@ -7,7 +7,7 @@ mod replicas;
 
 use std::{sync::Arc, time::Duration};
 
-use deadpool::managed::{Object, Pool, PoolError, QueueMode};
+use deadpool::managed::{Object, Pool, PoolError, QueueMode, TimeoutType};
 
 pub(super) use self::{
     connection::Connection,
@@ -197,6 +197,9 @@ fn pool(url: &str, config: &config::Database) -> Result<Pool<Opener>, DbError> {
 async fn acquire(pool: &Pool<Opener>) -> Result<Object<Opener>, DbError> {
     pool.get().await.map_err(|error| match error {
         PoolError::Backend(error) => error,
+        PoolError::Timeout(TimeoutType::Create) => {
+            DbError::new(Kind::Lost, "no connection was made within database.acquire_timeout").retryable()
+        }
         PoolError::Timeout(_) => DbError::new(Kind::Lost, "no connection became free in time").retryable(),
         other => DbError::new(Kind::Lost, format!("no connection: {other}")),
     })
