@@ -3,6 +3,7 @@
 mod answer;
 pub mod client;
 mod log;
+pub mod proxy;
 pub mod servers;
 
 use std::{
@@ -175,6 +176,15 @@ impl App {
     /// Runs one or more statements as another client.
     pub async fn execute(&self, sql: &str) -> Result {
         self.client()?.execute(sql).await
+    }
+
+    /// A number that the program tells of itself, where `server.metrics` is configured.
+    pub async fn metric(&self, series: &str) -> Result<usize> {
+        let line = self.log.wait_for("metrics").await?;
+        let address = line["address"].as_str().ok_or("no address")?;
+        let text = self.client.get(format!("http://{address}/metrics")).send().await?.text().await?;
+        let number = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        Ok(number.ok_or_else(|| format!("no {series}: {text}"))?.parse()?)
     }
 
     /// Sends a signal, as `TERM` or `KILL`.

@@ -1,0 +1,92 @@
+//! Servers that go away, in the middle of everything: what was acknowledged is there, what was not is there as a whole
+//! or not at all, and the host finds back by itself.
+
+mod commit;
+mod kills;
+mod load;
+mod pools;
+mod round_trips;
+
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+
+use crate::{
+    script,
+    support::{self, Answer, App, PATIENCE, Result, client::Client},
+};
+
+/// Two tables, each with a row for every request that wrote.
+const TABLES: &str = "CREATE TABLE ones (id BIGINT PRIMARY KEY); CREATE TABLE twos (id BIGINT PRIMARY KEY)";
+
+/// The guest `probe` on the two tables, reached by a URL, with more configuration.
+async fn serve(url: &str, config: &str) -> Result<App> {
+    serve_with(url, config, &[]).await
+}
+
+/// The same with more environment variables.
+async fn serve_with(url: &str, config: &str, env: &[(&str, &str)]) -> Result<App> {
+    let config = format!("{}{config}", script::config());
+    let env = [&[("CARYA_DATABASE__URL", url)], env].concat();
+    App::start_in(tempfile::tempdir()?, &config, &[("migrations/0001_tables.sql", TABLES)], &env).await
+}
+
+/// Takes what it does not need from a writer's and a reader's login, by `carya harden`. Gives their URLs.
+async fn harden(admin: &str, database: &str) -> Result<[String; 2]> {
+    let (scheme, rest) = admin.split_once("://").ok_or("no scheme")?;
+    let (_, place) = rest.rsplit_once('@').ok_or("no login")?;
+    let [writer, reader] = ["rw", "ro"].map(|end| format!("{scheme}://{database}_{end}:secret@{place}"));
+    let folder = tempfile::tempdir()?;
+    let config = format!("[database]\nurl = \"{writer}\"\nreader_url = \"{reader}\"\nadmin_url = \"{admin}\"\n");
+    support::write(folder.path(), &config, &[])?;
+    let output = support::carya().args(["harden", "--apply"]).current_dir(folder.path()).output().await?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok([writer, reader])
+}
+
+/// Leaves a row in one of the tables.
+fn insert(table: &str, id: u32) -> Json {
+    json!({ "sql": format!("INSERT INTO {table} VALUES (?)"), "op": "execute",
+            "params": [{ "t": "int64", "v": id.to_string() }] })
+}
+
+/// Leaves a row in each of the tables.
+fn write(id: u32) -> Json {
+    json!([insert("ones", id), insert("twos", id)])
+}
+
+/// The ids in the two tables, as another client sees them.
+async fn ids(client: &Client) -> Result<(Vec<u32>, Vec<u32>)> {
+    let mut connection = client.connect().await?;
+    let mut read = async |table: &str| -> Result<Vec<u32>> {
+        let texts = connection.texts(&format!("SELECT id FROM {table} ORDER BY id")).await?;
+        Ok(texts.iter().map(|text| text.parse()).collect::<std::result::Result<_, _>>()?)
+    };
+    Ok((read("ones").await?, read("twos").await?))
+}
+
+/// The ids of requests that wrote, which are in both tables or in none.
+async fn whole(client: &Client) -> Result<Vec<u32>> {
+    let (ones, twos) = ids(client).await?;
+    assert_eq!(ones, twos, "a request is half there");
+    Ok(ones)
+}
+
+/// Asserts that an answer is a 503 which says when to come back.
+pub fn assert_unavailable(answer: &Answer, context: &str) {
+    let found = (answer.status, answer.header("retry-after"));
+    assert_eq!(found, (503, "1"), "{context}: {} {:?}", answer.text(), answer.events());
+}
+
+/// Waits for what comes sooner or later.
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+    let waiting = async {
+        loop {
+            if let Some(found) = look().await? {
+                return Ok(found);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.map_err(|_| format!("it did not come to this: {what}"))?
+}

@@ -1,0 +1,294 @@
+//! A connection that is lost while a commit runs: the answer tells what is known, and nothing more.
+
+use serde_json::json;
+
+use super::{assert_unavailable, eventually, harden, insert, serve_with, whole, write};
+use crate::{
+    script::{after_commit, after_rollback, send},
+    support::{
+        App, Result,
+        client::Client,
+        proxy::{Fate, Proxy},
+        servers::{self, Cluster, Engine},
+    },
+};
+
+const COMMIT: &str = "COMMIT";
+const CUT_OFF: &str = "the connection was lost while a commit ran";
+
+/// An application by way of a proxy.
+struct Stage {
+    /// The way past the proxy.
+    direct: Client,
+    proxy: Proxy,
+    app: App,
+}
+
+impl Stage {
+    async fn new(cluster: &Cluster, config: &str) -> Result<Self> {
+        let database = cluster.database().await?;
+        let direct = database.primary_url();
+        let proxy = Proxy::to(&direct).await?;
+        let env = [("CARYA_DATABASE__ADMIN_URL", direct.as_str()), ("CARYA_SERVER__METRICS", "127.0.0.1:0")];
+        let app = serve_with(proxy.url(), config, &env).await?;
+        Ok(Self { direct: database.primary()?, proxy, app })
+    }
+
+    async fn written(&self) -> Result<Vec<u32>> {
+        whole(&self.direct).await
+    }
+
+    /// How many commits came to this end after their answer was lost.
+    async fn in_doubt(&self, resolution: &str) -> Result<usize> {
+        self.app.metric(&format!("carya_in_doubt_total{{resolution=\"{resolution}\"}}")).await
+    }
+}
+
+/// One for each engine.
+async fn stages(config: &str) -> Result<Vec<(Engine, Stage)>> {
+    let mut stages = Vec::new();
+    for engine in Engine::servers() {
+        let cluster = servers::shared(engine).await?.ok_or("not installed")?;
+        let stage = Stage::new(cluster, config).await?;
+        if engine == Engine::Postgres {
+            settle(&stage.direct).await?;
+        }
+        stages.push((engine, stage));
+    }
+    Ok(stages)
+}
+
+/// Waits until PostgreSQL has run for a while: of a transaction that began in the second of its start it is not certain
+/// that its number was not given twice.
+async fn settle(server: &Client) -> Result {
+    let is_settled = "SELECT count(*) FROM pg_control_checkpoint() WHERE checkpoint_time < now() - interval '2 s'";
+    eventually("two seconds later", async || Ok((server.number(is_settled).await? > 0).then_some(()))).await
+}
+
+/// A script that writes, with actions for either end.
+fn script(id: u32) -> serde_json::Value {
+    json!([insert("ones", id), insert("twos", id), after_commit("kept"), after_rollback("gone")])
+}
+
+#[tokio::test]
+async fn a_commit_that_did_not_arrive_is_no_success() -> Result {
+    for (engine, stage) in stages("").await? {
+        stage.proxy.trap(COMMIT, Fate::Lost);
+        let answer = send(&stage.app, "POST", &script(1)).await?;
+        assert_unavailable(&answer, "the commit was lost");
+        let line = stage.app.log.wait_for(CUT_OFF).await?;
+        if engine == Engine::Postgres {
+            assert_eq!(line["committed"], false, "{line}");
+            assert_eq!(stage.in_doubt("rolled back").await?, 1);
+            let events = answer.events().join(", ");
+            assert!(events.ends_with("rollback, after_rollback:gone, clear"), "{events}");
+        } else {
+            assert!(line["committed"].is_null(), "{line}");
+            assert_eq!(stage.in_doubt("unknown").await?, 1);
+            assert!(answer.text().contains("may or may not have been made"), "{}", answer.text());
+            assert!(answer.events().join(", ").ends_with("in_doubt, clear"), "{:?}", answer.events());
+        }
+        assert!(stage.written().await?.is_empty(), "{engine}");
+        assert_eq!(send(&stage.app, "POST", &write(2)).await?.status, 200, "{engine}: it goes on");
+        assert_eq!(stage.written().await?, [2], "{engine}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_was_lost_is_asked_for_or_in_doubt() -> Result {
+    for (engine, stage) in stages("").await? {
+        stage.proxy.trap(COMMIT, Fate::Unanswered);
+        let answer = send(&stage.app, "POST", &script(1)).await?;
+        let line = stage.app.log.wait_for(CUT_OFF).await?;
+        let events = answer.events().join(", ");
+        if engine == Engine::Postgres {
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            assert!(events.ends_with("commit, after_commit:kept, clear"), "{events}");
+            assert_eq!(line["committed"], true, "{line}");
+            assert_eq!(stage.in_doubt("committed").await?, 1);
+        } else {
+            assert_unavailable(&answer, "nobody can tell");
+            assert!(answer.text().contains("may or may not have been made"), "{}", answer.text());
+            assert!(events.ends_with("in_doubt, clear"), "{events}");
+            assert!(line["committed"].is_null(), "{line}");
+            assert_eq!(stage.in_doubt("unknown").await?, 1);
+        }
+        assert_eq!(stage.written().await?, [1], "{engine}: it was committed");
+        assert_eq!(send(&stage.app, "POST", &write(2)).await?.status, 200, "{engine}: it goes on");
+        assert_eq!(stage.written().await?, [1, 2], "{engine}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_login_without_powers_can_ask_what_became_of_its_commit() -> Result {
+    let Some(cluster) = servers::postgres().await? else { return Ok(()) };
+    let stage = Stage::new(cluster, "").await?;
+    settle(&stage.direct).await?;
+    let url = stage.app.database_url.clone().ok_or("no URL")?;
+    let name = url.rsplit('/').next().and_then(|end| end.split('?').next()).unwrap_or_default();
+    let [writer, reader] = harden(&url, name).await?;
+    let env = [("CARYA_DATABASE__READER_URL", reader.as_str()), ("CARYA_DATABASE__ADMIN_URL", url.as_str())];
+    let app = serve_with(&writer, "", &env).await?;
+    stage.proxy.trap(COMMIT, Fate::Unanswered);
+    let answer = send(&app, "POST", &script(1)).await?;
+    assert_eq!(answer.status, 200, "{} {:#?}", answer.text(), app.log.lines().last());
+    stage.proxy.trap(COMMIT, Fate::Lost);
+    assert_unavailable(&send(&app, "POST", &script(2)).await?, "the commit was lost");
+    assert_eq!(app.log.lines().iter().filter(|line| line["committed"] == false).count(), 1);
+    assert_eq!(stage.written().await?, [1]);
+    Ok(())
+}
+
+/// In a read-only transaction nothing can be in doubt.
+#[tokio::test]
+async fn a_read_whose_end_was_lost_is_a_success() -> Result {
+    for (engine, stage) in stages("").await? {
+        for fate in [Fate::Lost, Fate::Unanswered] {
+            stage.proxy.trap("ROLLBACK", fate);
+            let answer = send(&stage.app, "GET", &json!([{ "sql": "SELECT id FROM ones" }])).await?;
+            assert_eq!(answer.status, 200, "{engine} {fate:?}: {}", answer.text());
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_session_that_is_ended_before_its_commit_has_written_nothing() -> Result {
+    for (engine, stage) in stages("").await? {
+        stage.proxy.trap(COMMIT, Fate::Held);
+        let ending = async {
+            stage.proxy.sprung(1).await?;
+            let (find, end) = match engine {
+                Engine::Postgres => (
+                    "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in %'",
+                    "SELECT pg_terminate_backend",
+                ),
+                _ => (
+                    "SELECT trx_mysql_thread_id FROM information_schema.innodb_trx t, information_schema.processlist p \
+                     WHERE p.id = t.trx_mysql_thread_id AND p.db = database()",
+                    "KILL CONNECTION ",
+                ),
+            };
+            let session = stage.direct.number(find).await?;
+            stage.direct.execute(&format!("{end}({session})")).await?;
+            stage.proxy.release();
+            Ok(())
+        };
+        let script = write(1);
+        let (answer, ()) = tokio::try_join!(send(&stage.app, "POST", &script), ending)?;
+        assert_unavailable(&answer, "its session was ended");
+        assert!(stage.written().await?.is_empty(), "{engine}");
+        assert_eq!(send(&stage.app, "POST", &write(2)).await?.status, 200, "{engine}: it goes on");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_commit_that_meets_another_transaction_is_tried_again() -> Result {
+    let Some(cluster) = servers::postgres().await? else { return Ok(()) };
+    let stage = Stage::new(cluster, "[transaction]\nisolation = \"serializable\"").await?;
+    stage.proxy.trap(COMMIT, Fate::Held);
+    let count = "SELECT count(*) FROM ones";
+    let other = async {
+        stage.proxy.sprung(1).await?;
+        let mut other = stage.direct.connect().await?;
+        other.execute("BEGIN ISOLATION LEVEL SERIALIZABLE").await?;
+        assert_eq!(other.number(count).await?, 0);
+        other.execute("INSERT INTO ones VALUES (7); INSERT INTO twos VALUES (7); COMMIT").await?;
+        stage.proxy.release();
+        Ok(())
+    };
+    let script = json!([{ "sql": count, "op": "query_one" }, insert("ones", 1), insert("twos", 1)]);
+    let (answer, ()) = tokio::try_join!(send(&stage.app, "POST", &script), other)?;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let events = answer.events().join(", ");
+    assert!(events.contains("begin, rollback, retry, "), "the server refused the commit: {events}");
+    assert_eq!(answer.json()?[0]["row"][0]["v"], "1", "the second attempt saw the other: {}", answer.text());
+    assert_eq!(stage.written().await?, [1, 7]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_constraint_that_is_checked_at_the_commit_rolls_back() -> Result {
+    let Some(cluster) = servers::postgres().await? else { return Ok(()) };
+    let stage = Stage::new(cluster, "").await?;
+    stage.direct.execute("ALTER TABLE twos ADD FOREIGN KEY (id) REFERENCES ones DEFERRABLE INITIALLY DEFERRED").await?;
+    let script = json!([insert("twos", 1), after_commit("kept"), after_rollback("gone")]);
+    let answer = send(&stage.app, "POST", &script).await?;
+    assert_eq!(answer.status, 500, "{}", answer.text());
+    let events = answer.events().join(", ");
+    assert!(events.ends_with("begin, rollback, after_rollback:gone, clear"), "{events}");
+    assert!(stage.app.log.wait_for("the commit failed").await?["message"].to_string().contains("23503"));
+    assert_eq!(send(&stage.app, "POST", &write(2)).await?.status, 200, "in the right order at the end");
+    assert_eq!(stage.written().await?, [2]);
+    Ok(())
+}
+
+/// PostgreSQL takes a COMMIT of an aborted transaction without an error, and MariaDB one of a transaction that is over.
+#[tokio::test]
+async fn a_commit_that_the_server_turns_into_a_rollback_is_seen() -> Result {
+    for (engine, stage) in stages("").await? {
+        // The answers of the one end in a status, those of the other begin with a length.
+        let (table, end): (&[(&[u8], u16)], &[u8]) = match engine {
+            Engine::Postgres => (&[(b"Q\0\0\0\x0fSELECT 1/0\0", 500), (b"Q\0\0\0\x0dROLLBACK\0", 503)], b"Z\0\0\0\x05"),
+            _ => (&[(b"\x09\0\0\0\x03ROLLBACK", 503)], b"\0\0\x01"),
+        };
+        for (message, status) in table {
+            stage.proxy.trap(COMMIT, Fate::After { message, end });
+            let answer = send(&stage.app, "POST", &script(1)).await?;
+            let message = String::from_utf8_lossy(message);
+            assert_eq!(answer.status, *status, "{engine} {message}: {}", answer.text());
+            assert!(!answer.steps().contains("commit"), "{engine} {message}: {}", answer.steps());
+            assert!(stage.written().await?.is_empty(), "{engine} {message}");
+        }
+        assert_eq!(send(&stage.app, "POST", &write(2)).await?.status, 200, "{engine}: it goes on");
+        assert_eq!(stage.written().await?, [2], "{engine}");
+    }
+    Ok(())
+}
+
+/// Of what is said after the COMMIT nothing can take it back.
+#[tokio::test]
+async fn a_failure_after_the_commit_is_no_failure_of_the_commit() -> Result {
+    let Some(cluster) = servers::postgres().await? else { return Ok(()) };
+    let database = cluster.database().await?;
+    let (direct, login) = (database.primary()?, database.create_login("writer").await?);
+    let replicas = format!("[database]\nreplicas = [\"{}\"]", database.replica_url());
+    let url = database.primary_url();
+    let app = serve_with(&login.primary_url, &replicas, &[("CARYA_DATABASE__ADMIN_URL", &url)]).await?;
+    direct.execute(&format!("GRANT ALL ON ones, twos TO {}", login.name)).await?;
+    assert_eq!(send(&app, "POST", &write(1)).await?.header("x-carya-position").split('=').next(), Some("default"));
+    direct.execute("REVOKE EXECUTE ON FUNCTION pg_current_wal_insert_lsn() FROM PUBLIC").await?;
+    let answer = send(&app, "POST", &write(2)).await?;
+    assert_eq!((answer.status, answer.header("x-carya-position")), (200, ""), "{}", answer.text());
+    assert_eq!(whole(&direct).await?, [1, 2]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_error_that_a_guest_hides_dooms() -> Result {
+    for (engine, stage) in stages("").await? {
+        assert_eq!(send(&stage.app, "POST", &write(1)).await?.status, 200);
+        let hidden = |step: serde_json::Value| {
+            let mut step = step;
+            step["swallow"] = true.into();
+            step
+        };
+        let broken = [
+            insert("ones", 1),
+            json!({ "sql": "INSERT INTO ones VALUES (NULL)", "op": "execute" }),
+            json!({ "sql": "SELECT * FROM no_such_table" }),
+            json!({ "sql": "SELECT FROM WHERE" }),
+            json!({ "sql": "COMMIT", "op": "execute" }),
+        ];
+        for step in broken {
+            let script = json!([insert("ones", 2), step.clone(), insert("twos", 2)].map(hidden));
+            let answer = send(&stage.app, "POST", &script).await?;
+            assert_eq!(answer.status, 500, "{engine} {step}: {}", answer.text());
+            assert_eq!(stage.written().await?, [1], "{engine} {step}");
+        }
+    }
+    Ok(())
+}
