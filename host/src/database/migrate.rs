@@ -48,7 +48,7 @@ pub(super) enum Book {
 impl From<Link> for Book {
     fn from(link: Link) -> Self {
         match link {
-            Link::Postgres(connection) => Book::Postgres(connection),
+            Link::Postgres(session) => Book::Postgres(Box::new(session.connection)),
             Link::MySql(session) => Book::MySql(Box::new(session.connection)),
         }
     }

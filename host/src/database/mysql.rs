@@ -29,6 +29,10 @@ use super::{
 const SQL_MODE: &str = "PIPES_AS_CONCAT,ANSI_QUOTES,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,\
     ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION";
 
+/// No server can be told to forbid locks by name, which outlive the transaction: what the application's own functions
+/// and triggers took of them is given up with it.
+const UNLOCK: &str = "DO RELEASE_ALL_LOCKS()";
+
 /// How long ago something must have been written before a replica that tells no position is trusted to have it.
 const WINDOW: Duration = Duration::from_secs(10);
 
@@ -150,7 +154,7 @@ impl Session {
             (true, false) => ("SELECT @@in_transaction; ", ""),
             (false, _) => ("", ""),
         };
-        let sql = AssertSqlSafe(format!("{witness}COMMIT{position}"));
+        let sql = AssertSqlSafe(format!("{witness}COMMIT{position}; {UNLOCK}"));
         let answers = sqlx::raw_sql(sql).fetch_many(&mut self.connection).map(|next| match next {
             Ok(Either::Left(_)) => Ok(Answer::Done),
             Ok(Either::Right(row)) => row.try_get_unchecked(0).map(Answer::Value).map_err(failed),
@@ -166,9 +170,9 @@ impl Session {
         Ok(End { transaction, position, is_in_order })
     }
 
-    /// Rolls back. No server can be told to forbid locks by name, so they are given up here as well.
+    /// Rolls back.
     pub(super) async fn rollback(&mut self) -> Result<(), DbError> {
-        self.say("ROLLBACK; DO RELEASE_ALL_LOCKS()".to_owned()).await.map(drop)
+        self.say(format!("ROLLBACK; {UNLOCK}")).await.map(drop)
     }
 
     /// How far a primary has written its log, or how far a replica has applied it.

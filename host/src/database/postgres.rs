@@ -30,6 +30,17 @@ const CLEAN: &str = "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN
 const NAME: &str = "concat_ws(' ', pg_current_xact_id()::text, extract(epoch FROM now())::text, \
     extract(epoch FROM pg_postmaster_start_time())::text)";
 
+/// The same for locks that outlive the transaction, which functions of the application may take. For a login without the
+/// right to it, an error. Returns no row.
+const UNLOCK: &str = "; SELECT WHERE pg_advisory_unlock_all()::text IS NULL";
+
+/// A connection, and what is said at the end of each of its transactions.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(in crate::database) connection: PgConnection,
+    clean: String,
+}
+
 /// The options of all connections: those of the URL, and what makes text forms and waiting the same everywhere.
 pub(super) fn options(options: PgConnectOptions) -> PgConnectOptions {
     options
@@ -41,15 +52,19 @@ pub(super) fn options(options: PgConnectOptions) -> PgConnectOptions {
 }
 
 /// Connects, and has the server end statements whose client has gone, and with them their locks, where it can.
-pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, DbError> {
+pub(super) async fn connect(options: &PgConnectOptions) -> Result<Session, DbError> {
     let watchful = options.clone().options([("client_connection_check_interval", "500ms")]);
-    match PgConnection::connect_with(&watchful).await.map_err(failed) {
+    let mut connection = match PgConnection::connect_with(&watchful).await.map_err(failed) {
         // Before version 14, and on systems that do not tell.
         Err(error) if matches!(error.code.as_deref(), Some("42704" | "22023")) => {
-            PgConnection::connect_with(options).await.map_err(failed)
+            PgConnection::connect_with(options).await.map_err(failed)?
         }
-        connected => connected,
-    }
+        connected => connected?,
+    };
+    let may_unlock = "SELECT has_function_privilege('pg_catalog.pg_advisory_unlock_all()', 'EXECUTE')::text";
+    let answers = say(&mut connection, may_unlock.to_owned()).await?;
+    let unlock = if answers == [Some("true".to_owned())] { UNLOCK } else { "" };
+    Ok(Session { connection, clean: format!("{CLEAN}{unlock}") })
 }
 
 /// Begins. A writing transaction gets its number at once, by which its outcome can be asked for whatever happens; in a
@@ -121,9 +136,10 @@ pub(super) async fn say(connection: &mut PgConnection, sql: String) -> Result<Ve
 
 /// Commits. On a transaction that has failed the first question is an error already, so that no COMMIT can pass that
 /// the server would turn into a rollback.
-pub(super) async fn commit(connection: &mut PgConnection, with_position: bool) -> Result<End, DbError> {
+pub(super) async fn commit(session: &mut Session, with_position: bool) -> Result<End, DbError> {
+    let Session { connection, clean } = session;
     let position = if with_position { "; SELECT pg_current_wal_insert_lsn()::text" } else { "" };
-    let sql = format!("SELECT {NAME}; COMMIT{position}; {CLEAN}");
+    let sql = format!("SELECT {NAME}; COMMIT{position}; {clean}");
     let answers = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(connection).map(|next| match next {
         Ok(Either::Left(_)) => Ok(Answer::Done),
         Ok(Either::Right(row)) => row.try_get(0).map(Answer::Value).map_err(failed),
@@ -136,8 +152,8 @@ pub(super) async fn commit(connection: &mut PgConnection, with_position: bool) -
     Ok(End { transaction, position, is_in_order })
 }
 
-pub(super) async fn rollback(connection: &mut PgConnection) -> Result<(), DbError> {
-    say(connection, format!("ROLLBACK; {CLEAN}")).await.map(drop)
+pub(super) async fn rollback(Session { connection, clean }: &mut Session) -> Result<(), DbError> {
+    say(connection, format!("ROLLBACK; {clean}")).await.map(drop)
 }
 
 /// How far a primary has written its log, or how far a replica has replayed it.

@@ -5,7 +5,7 @@ use std::{str::FromStr, time::Duration};
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use futures_util::{Stream, StreamExt};
-use sqlx::{PgConnection, mysql::MySqlConnectOptions, postgres::PgConnectOptions};
+use sqlx::{mysql::MySqlConnectOptions, postgres::PgConnectOptions};
 
 use crate::{
     config,
@@ -23,7 +23,7 @@ use crate::{
 #[derive(Debug)]
 pub(in crate::database) enum Link {
     /// To PostgreSQL.
-    Postgres(Box<PgConnection>),
+    Postgres(Box<postgres::Session>),
     /// To MySQL or MariaDB.
     MySql(Box<mysql::Session>),
 }
@@ -99,7 +99,7 @@ impl Link {
     /// Begins, with all limits, in one round trip. The id of the transaction, where it has one.
     pub(super) async fn begin(&mut self, terms: &Terms, times: Times) -> Result<Option<String>, DbError> {
         match self {
-            Link::Postgres(connection) => postgres::begin(connection, terms, times).await,
+            Link::Postgres(session) => postgres::begin(&mut session.connection, terms, times).await,
             Link::MySql(session) => session.begin(terms, times).await,
         }
     }
@@ -114,7 +114,7 @@ impl Link {
         run: &mut Run<'_, '_>,
     ) -> Result<(), (DbError, bool)> {
         match self {
-            Link::Postgres(connection) => postgres::run(connection, sql, placeholders, params, run).await,
+            Link::Postgres(session) => postgres::run(&mut session.connection, sql, placeholders, params, run).await,
             Link::MySql(session) => session.run(sql, placeholders, params, run).await,
         }
     }
@@ -122,7 +122,7 @@ impl Link {
     /// Runs one or more statements of the host without parameters, in one round trip.
     pub(in crate::database) async fn say(&mut self, sql: String) -> Result<(), DbError> {
         match self {
-            Link::Postgres(connection) => postgres::say(connection, sql).await.map(drop),
+            Link::Postgres(session) => postgres::say(&mut session.connection, sql).await.map(drop),
             Link::MySql(session) => session.say(sql).await.map(drop),
         }
     }
@@ -139,7 +139,7 @@ impl Link {
     /// Commits, in one round trip.
     pub(super) async fn commit(&mut self, with_position: bool) -> Result<End, DbError> {
         match self {
-            Link::Postgres(connection) => postgres::commit(connection, with_position).await,
+            Link::Postgres(session) => postgres::commit(session, with_position).await,
             Link::MySql(session) => session.commit(with_position).await,
         }
     }
@@ -147,7 +147,7 @@ impl Link {
     /// Rolls back, in one round trip, and takes back what a guest could have done to the session.
     pub(super) async fn rollback(&mut self) -> Result<(), DbError> {
         match self {
-            Link::Postgres(connection) => postgres::rollback(connection).await,
+            Link::Postgres(session) => postgres::rollback(session).await,
             Link::MySql(session) => session.rollback().await,
         }
     }
@@ -155,7 +155,7 @@ impl Link {
     /// How far a primary has come, or how much of it a replica has.
     pub(super) async fn position(&mut self, of_replica: bool) -> Result<Position, DbError> {
         match self {
-            Link::Postgres(connection) => postgres::position(connection, of_replica).await,
+            Link::Postgres(session) => postgres::position(&mut session.connection, of_replica).await,
             Link::MySql(session) => session.position(of_replica).await,
         }
     }
@@ -163,7 +163,7 @@ impl Link {
     /// What became of a transaction.
     pub(super) async fn outcome(&mut self, transaction: &str) -> Result<Outcome, DbError> {
         match self {
-            Link::Postgres(connection) => postgres::outcome(connection, transaction).await,
+            Link::Postgres(session) => postgres::outcome(&mut session.connection, transaction).await,
             Link::MySql(_) => Ok(Outcome::Unknown),
         }
     }
