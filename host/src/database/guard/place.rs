@@ -28,6 +28,7 @@ enum Keyword {
     SqlCalcFoundRows,
     Update,
     Value,
+    Values,
     Other,
 }
 
@@ -52,6 +53,8 @@ pub(super) struct Places<'a> {
     described: bool,
     /// The next parenthesis must be closed at once.
     bare: bool,
+    /// At which depth a list of rows by VALUES stands that is not INSERT's own.
+    list: Option<usize>,
     /// Rows are locked.
     pub(super) locks: bool,
 }
@@ -70,6 +73,7 @@ impl<'a> Places<'a> {
             main: false,
             described: false,
             bare: false,
+            list: None,
             locks: false,
         }
     }
@@ -84,6 +88,13 @@ impl<'a> Places<'a> {
                 self.word(keyword, word, verb)?;
                 self.name(word, next)?;
                 self.keep_target(keyword, next);
+                self.end_list();
+                if keyword == Keyword::Values && next == Some(Shape::Open) {
+                    self.begin_list(verb);
+                }
+            }
+            Shape::Parameter(_) if self.list.is_some_and(|depth| depth < self.depth) => {
+                return Err(forbidden("parameters may not stand in VALUES of a query, where MariaDB loses them"));
             }
             Shape::Name => {
                 self.into = false;
@@ -102,6 +113,12 @@ impl<'a> Places<'a> {
                 (self.into, self.target, self.filled) = (false, false, false);
             }
             Shape::Sign(b'.') => self.into = false,
+            Shape::Sign(sign) => {
+                (self.into, self.target, self.filled) = (false, false, false);
+                if sign != b',' {
+                    self.end_list();
+                }
+            }
             _ => (self.into, self.target, self.filled) = (false, false, false),
         }
         self.before = Some(token.shape);
@@ -147,6 +164,17 @@ impl<'a> Places<'a> {
             }
             _ => false,
         }
+    }
+
+    /// VALUES stands here, before a parenthesis. The first of an INSERT is its own.
+    fn begin_list(&mut self, verb: Option<Verb>) {
+        let is_own = verb == Some(Verb::Insert) && self.depth == 0 && !std::mem::replace(&mut self.main, true);
+        self.list = if is_own { None } else { Some(self.depth) };
+    }
+
+    /// What is neither a row nor a comma ends a list.
+    fn end_list(&mut self) {
+        self.list = self.list.filter(|depth| *depth < self.depth);
     }
 
     /// Whether UPDATE or SHARE here ends a clause that locks: FOR UPDATE, FOR NO KEY UPDATE, IN SHARE MODE.
@@ -213,6 +241,7 @@ impl<'a> Places<'a> {
             (6, b'i') => is(Keyword::Change, "INSERT"),
             (6, b's') => is(Keyword::Query, "SELECT"),
             (6, b'u') => is(Keyword::Update, "UPDATE"),
+            (6, b'v') if self.dialect == Dialect::MySql => is(Keyword::Values, "VALUES"),
             (7, b'd') => is(Keyword::Delayed, "DELAYED"),
             (7, b'r') if self.dialect == Dialect::MySql => is(Keyword::Change, "REPLACE"),
             (8, b'p') => is(Keyword::Previous, "PREVIOUS"),

@@ -66,7 +66,9 @@ const READING: &[&str] = &[
     "SELECT * FROM dual WHERE 1 = 1",
     "SELECT 1 FROM DUAL UNION DISTINCT SELECT 2 EXCEPT SELECT 3",
     "SELECT ST_AsText(point), inet6_aton('::1') FROM places",
-    "SELECT previous, value FROM t",
+    "SELECT previous, value, `values` FROM t",
+    "SELECT * FROM (VALUES (1, 2)) x WHERE a = (?) AND b IN (?)",
+    "VALUES (1), (2) LIMIT ?",
 ];
 
 /// What it writes.
@@ -79,6 +81,8 @@ const WRITING: &[&str] = &[
     "INSERT HIGH_PRIORITY INTO items (id) VALUES (1)",
     "INSERT INTO items (id) VALUES (1) ON DUPLICATE KEY UPDATE n = VALUES(n) + 1",
     "INSERT INTO items (id) SELECT id FROM other",
+    "INSERT INTO items (id) VALUES (?), (? + 1) ON DUPLICATE KEY UPDATE n = VALUES(n) + (?), name = CONCAT(VALUES(name), ?)",
+    "REPLACE INTO items VALUES ((SELECT ?), ?)",
     "INSERT INTO items (name) VALUES ('a') RETURNING id",
     "INSERT INTO sleep (hours) VALUES (8)",
     "INSERT INTO app.sleep (hours) VALUES (8)",
@@ -230,6 +234,16 @@ const FORBIDDEN: &[&str] = &[
     "SELECT PREVIOUS VALUE FOR s",
     "INSERT DELAYED INTO items VALUES (1)",
     "SELECT 1 PROCEDURE ANALYSE()",
+    // Parameters that MariaDB loses.
+    "VALUES (?)",
+    "VALUES (1, 2), (3, ?)",
+    "(VALUES (1, ?))",
+    "SELECT * FROM (VALUES (?)) x",
+    "SELECT 1 UNION VALUES ((SELECT ?))",
+    "WITH x AS (VALUES (1), (?)) SELECT * FROM x",
+    "INSERT INTO items SELECT * FROM (VALUES (?)) x",
+    "INSERT INTO items (VALUES (?))",
+    "INSERT INTO items VALUES (?) UNION VALUES (?)",
     // The server's own tables.
     "SELECT * FROM mysql.user",
     "SELECT * FROM `mysql`.`user`",
