@@ -216,10 +216,17 @@ const READING: &[(&str, &str)] = &[
     ("SELECT ?0, :name, @name, $name", "other"),
     ("SELECT json(hex(zeroblob(1000000)))", "other"),
     ("SELECT length(char(0)), unhex('00'), CAST(x'00' AS TEXT)", "ok"),
+    (
+        "SELECT replace('ab', 'b', NULL), instr(x'00ff', x'ff'), instr('éa', 'a'), ltrim('xxa', 'x'), replace(12, 2, 3)",
+        "ok",
+    ),
 ];
 
 /// `WITH c AS (..)`: counts for ever.
 const RUNAWAY: &str = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c)";
+
+/// A text of a million characters.
+const LONG: &str = "hex(zeroblob(500000))";
 
 /// Statements that are made, with what both handles answer.
 fn made() -> Vec<(String, &'static str)> {
@@ -244,7 +251,16 @@ fn made() -> Vec<(String, &'static str)> {
         (format!("SELECT 1 FROM items WHERE id IN ({})", many("1", 15_000, ",")), "ok"),
         (format!("SELECT 1 WHERE {}", many("1", 6000, " OR ")), "other|limit"),
         (format!("WITH a0 AS (SELECT 1){doubled} SELECT count(*) FROM a39"), "timeout|other|limit"),
-        (format!("SELECT {} LIKE '{}b'", "hex(zeroblob(1000))", many("%_0", 120, "")), "ok|timeout"),
+        (format!("SELECT {} LIKE '{}b'", "hex(zeroblob(1000))", many("%_0", 120, "")), "other|limit"),
+        // One operation, which nothing can stop before its end.
+        (format!("SELECT {LONG} LIKE '%{}1%'", many("0", 120, "")), "ok|timeout"),
+        (format!("SELECT instr({LONG}, substr({LONG}, 1, 300000) || '1')"), "limit"),
+        (format!("SELECT replace({LONG}, substr({LONG}, 1, 300000) || '1', '')"), "limit"),
+        (format!("SELECT length(replace({LONG}, '00', '1')), instr({LONG}, '0001')"), "ok|timeout"),
+        (format!("SELECT replace(replace({LONG}, '0', '00'), '0', '000')"), "limit"),
+        (format!("SELECT trim(replace({LONG}, '0', 'z'), substr({LONG}, 1, 300000) || 'z')"), "ok|timeout"),
+        (format!("SELECT unhex(hex(zeroblob(9)) || 'g', replace({LONG}, '0', 'h') || 'g')"), "limit"),
+        ("SELECT json_patch('{}', '{}'), jsonb_patch('{}', '{}')".to_owned(), "forbidden|read-only"),
         (format!("{RUNAWAY} SELECT count(*) FROM c"), "timeout"),
         (format!("{RUNAWAY} SELECT n FROM c"), "limit"),
         (format!("{RUNAWAY} SELECT n FROM c WHERE n < 0"), "timeout"),

@@ -3,6 +3,7 @@
 
 mod barrier;
 mod connection;
+mod functions;
 mod values;
 
 use std::{path::Path, sync::Arc, time::Duration};

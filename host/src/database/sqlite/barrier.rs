@@ -17,6 +17,11 @@ use std::{
 use libsqlite3_sys::*;
 use sqlx::{SqliteConnection, sqlite::LockedSqliteHandle};
 
+use super::functions::{self, Refusal};
+
+/// The longest text or blob, in bytes.
+const MAX_LENGTH: c_int = 4 << 20;
+
 /// Who is speaking on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -52,6 +57,7 @@ impl Barrier {
         });
         let mut handle = connection.lock_handle().await?;
         configure(&mut handle)?;
+        bound(&mut handle)?;
         authorize(&mut handle, &barrier);
         // 2000 operations are some 20 us: often enough for a deadline, too seldom to be measurable.
         let watched = barrier.clone();
@@ -115,14 +121,15 @@ fn configure(handle: &mut LockedSqliteHandle<'_>) -> Result<(), sqlx::Error> {
         }
     }
     let limits = [
-        (SQLITE_LIMIT_LENGTH, 4 << 20),
+        (SQLITE_LIMIT_LENGTH, MAX_LENGTH),
         (SQLITE_LIMIT_SQL_LENGTH, 64 << 10),
         (SQLITE_LIMIT_COLUMN, 256),
         (SQLITE_LIMIT_EXPR_DEPTH, 100),
         (SQLITE_LIMIT_COMPOUND_SELECT, 50),
         (SQLITE_LIMIT_VDBE_OP, 100_000),
         (SQLITE_LIMIT_ATTACHED, 0),
-        (SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000),
+        // LIKE may have to look at every byte of a text for each byte of its pattern, in one operation.
+        (SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 128),
         (SQLITE_LIMIT_VARIABLE_NUMBER, crate::database::guard::MAX_PARAMS as c_int),
         (SQLITE_LIMIT_TRIGGER_DEPTH, 20),
         (SQLITE_LIMIT_WORKER_THREADS, 0),
@@ -132,6 +139,122 @@ fn configure(handle: &mut LockedSqliteHandle<'_>) -> Result<(), sqlx::Error> {
         unsafe { sqlite3_limit(db, limit, value) };
     }
     Ok(())
+}
+
+type Function = unsafe extern "C" fn(*mut sqlite3_context, c_int, *mut *mut sqlite3_value);
+
+/// Puts functions of a bounded cost in the place of SQLite's own.
+fn bound(handle: &mut LockedSqliteHandle<'_>) -> Result<(), sqlx::Error> {
+    let all: [(&CStr, c_int, Function); 6] = [
+        (c"instr", 2, instr),
+        (c"replace", 3, replace),
+        (c"trim", 2, trim::<true, true>),
+        (c"ltrim", 2, trim::<true, false>),
+        (c"rtrim", 2, trim::<false, true>),
+        (c"unhex", 2, refused),
+    ];
+    let flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS;
+    for (name, count, function) in all {
+        // SAFETY: the connection is locked, the name ends in NUL, the functions are static and own no data.
+        let code = unsafe {
+            sqlite3_create_function_v2(
+                handle.as_raw_handle().as_ptr(),
+                name.as_ptr(),
+                count,
+                flags as c_int,
+                std::ptr::null_mut(),
+                Some(function),
+                None,
+                None,
+                None,
+            )
+        };
+        if code != SQLITE_OK {
+            return Err(sqlx::Error::Configuration(format!("SQLite refused {name:?} with code {code}").into()));
+        }
+    }
+    Ok(())
+}
+
+/// The bytes of a blob, or of anything else as text; none of NULL.
+///
+/// SAFETY: `value` is one that SQLite passes to a function; what comes back is used before it is asked for anything else.
+unsafe fn bytes<'a>(value: *mut sqlite3_value) -> Option<&'a [u8]> {
+    // SAFETY: as above; the length is asked for behind the text that it belongs to.
+    unsafe {
+        let kind = sqlite3_value_type(value);
+        if kind == SQLITE_NULL {
+            return None;
+        }
+        // A blob's bytes are those of its text; asked for that it would stay a text for the next row.
+        let as_blob = kind == SQLITE_BLOB;
+        let start = if as_blob { sqlite3_value_blob(value).cast() } else { sqlite3_value_text(value) };
+        let length = usize::try_from(sqlite3_value_bytes(value)).unwrap_or(0);
+        // An empty blob has no address.
+        Some(if start.is_null() { &[] } else { std::slice::from_raw_parts(start, length) })
+    }
+}
+
+/// SAFETY: `context` is one that SQLite passes to a function.
+unsafe fn give(context: *mut sqlite3_context, result: Result<&[u8], Refusal>) {
+    // SAFETY: SQLite copies what is transient before this returns.
+    unsafe {
+        match result {
+            Ok(text) => sqlite3_result_text64(
+                context,
+                text.as_ptr().cast(),
+                text.len() as u64,
+                SQLITE_TRANSIENT(),
+                SQLITE_UTF8 as u8,
+            ),
+            Err(Refusal::TooBig) => sqlite3_result_error_toobig(context),
+            Err(Refusal::Costly) => {
+                let why = c"the texts are too long for this function";
+                sqlite3_result_error(context, why.as_ptr(), -1);
+                sqlite3_result_error_code(context, SQLITE_TOOBIG);
+            }
+        }
+    }
+}
+
+unsafe extern "C" fn instr(context: *mut sqlite3_context, _: c_int, values: *mut *mut sqlite3_value) {
+    // SAFETY: SQLite passes as many values as were declared, and they live for this call.
+    unsafe {
+        let [text, pattern] = [*values, *values.add(1)];
+        let is_text = [text, pattern].into_iter().any(|value| sqlite3_value_type(value) != SQLITE_BLOB);
+        let Some((text, pattern)) = bytes(text).zip(bytes(pattern)) else { return };
+        match functions::instr(text, pattern, is_text) {
+            Ok(at) => sqlite3_result_int64(context, i64::try_from(at).unwrap_or(0)),
+            Err(refusal) => give(context, Err(refusal)),
+        }
+    }
+}
+
+unsafe extern "C" fn replace(context: *mut sqlite3_context, _: c_int, values: *mut *mut sqlite3_value) {
+    // SAFETY: SQLite passes as many values as were declared, and they live for this call.
+    unsafe {
+        let [text, pattern, with] = [0, 1, 2].map(|index| bytes(*values.add(index)));
+        let (Some(text), Some(pattern), Some(with)) = (text, pattern, with) else { return };
+        let result = functions::replace(text, pattern, with, MAX_LENGTH as usize);
+        give(context, result.as_deref().map_err(|refusal| *refusal));
+    }
+}
+
+unsafe extern "C" fn trim<const LEFT: bool, const RIGHT: bool>(
+    context: *mut sqlite3_context,
+    _: c_int,
+    values: *mut *mut sqlite3_value,
+) {
+    // SAFETY: SQLite passes as many values as were declared, and they live for this call.
+    unsafe {
+        let Some((text, characters)) = bytes(*values).zip(bytes(*values.add(1))) else { return };
+        give(context, Ok(functions::trim(text, characters, LEFT, RIGHT)));
+    }
+}
+
+unsafe extern "C" fn refused(context: *mut sqlite3_context, _: c_int, _: *mut *mut sqlite3_value) {
+    // SAFETY: the context is SQLite's own.
+    unsafe { give(context, Err(Refusal::Costly)) };
 }
 
 fn authorize(handle: &mut LockedSqliteHandle<'_>, barrier: &Arc<Barrier>) {
@@ -174,11 +297,14 @@ fn allowed(action: c_int, first: &[u8], second: &[u8], writes: bool) -> bool {
         SQLITE_READ => !hidden(first),
         // Full-text search asks for it on its own; `pragma_data_version` is hidden.
         SQLITE_PRAGMA => first == b"data_version" && second.is_empty(),
-        SQLITE_FUNCTION => !is_any(second, &[b"load_extension", b"fts3_tokenizer"]),
+        SQLITE_FUNCTION => !is_any(second, FORBIDDEN_FUNCTIONS),
         SQLITE_INSERT | SQLITE_UPDATE | SQLITE_DELETE => writes && !hidden(first) && !has_prefix(first, b"sqlite_"),
         _ => false,
     }
 }
+
+/// Functions that load code, and those that take hours on two large objects.
+const FORBIDDEN_FUNCTIONS: &[&[u8]] = &[b"load_extension", b"fts3_tokenizer", b"json_patch", b"jsonb_patch"];
 
 /// Tables that are not the application's: the host's own, and SQLite's views of the connection and the file.
 fn hidden(table: &[u8]) -> bool {
@@ -212,6 +338,7 @@ mod tests {
             (SQLITE_READ, "PRAGMA_database_list", "file", false, false),
             (SQLITE_FUNCTION, "", "abs", true, true),
             (SQLITE_FUNCTION, "", "Load_Extension", false, false),
+            (SQLITE_FUNCTION, "", "JSON_patch", false, false),
             (SQLITE_INSERT, "items", "", false, true),
             (SQLITE_UPDATE, "items", "id", false, true),
             (SQLITE_DELETE, "items", "", false, true),
