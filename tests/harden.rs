@@ -11,21 +11,21 @@ use super::support::{PATIENCE, Result, carya, write};
 const PASSWORD: &str = "s%27e%5Ccret";
 
 /// An application's URLs: the owner's, and those of two logins for guests that are named after its database.
-struct Urls {
-    admin: String,
-    reader: String,
-    writer: String,
+pub struct Urls {
+    pub admin: String,
+    pub reader: String,
+    pub writer: String,
 }
 
 impl Urls {
-    fn new(admin: String, database: &str) -> Result<Self> {
+    pub fn new(admin: String, database: &str) -> Result<Self> {
         let (scheme, rest) = admin.split_once("://").ok_or("no scheme")?;
         let (_, place) = rest.rsplit_once('@').ok_or("no login")?;
         let login = |end: &str| format!("{scheme}://{database}_{end}:{PASSWORD}@{place}");
         Ok(Self { reader: login("ro"), writer: login("rw"), admin })
     }
 
-    fn configure(&self, folder: &Path) -> Result {
+    pub fn configure(&self, folder: &Path) -> Result {
         let Self { admin, reader, writer } = self;
         let config = format!("[database]\nurl = \"{writer}\"\nreader_url = \"{reader}\"\nadmin_url = \"{admin}\"\n");
         write(folder, &config, &[])
@@ -41,7 +41,7 @@ async fn harden(folder: &Path, args: &[&str]) -> Result<(Option<i32>, String, St
 }
 
 /// What is missing after an `--apply`, but for what only the server's configuration can cure.
-async fn apply(folder: &Path) -> Result<Vec<String>> {
+pub async fn apply(folder: &Path) -> Result<Vec<String>> {
     let (code, out, err) = harden(folder, &["--apply"]).await?;
     assert_eq!(code, Some(0), "{out}{err}");
     assert!(!out.contains("cret") && !err.contains("cret"), "a password was printed: {out}{err}");

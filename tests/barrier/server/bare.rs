@@ -1,0 +1,110 @@
+//! Statements without the gate: sent with the driver, by a guest's hardened login, in the transaction that the host
+//! would begin, prepared as the host would. Tells what the server stops.
+
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use sqlx::AssertSqlSafe;
+
+use super::{
+    super::super::support::{
+        Result,
+        client::{Client, Connection},
+        servers::Pair,
+    },
+    Product, Row, Stop, TIMEOUT,
+};
+
+/// A database with hardened logins.
+pub struct Bare<'a> {
+    product: &'a Product,
+    name: String,
+    reader: Session,
+    writer: Session,
+}
+
+struct Session {
+    client: Client,
+    open: Option<Connection>,
+    begin: String,
+}
+
+impl<'a> Bare<'a> {
+    pub async fn start(product: &'a Product, pair: &Pair) -> Result<Self> {
+        let (name, urls, _) = product.database(pair, true).await?;
+        let session = |url: &str, begin: &str| {
+            let begin = begin.replace("{timeout}", &TIMEOUT.to_string());
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(Session { client: Client::new(url)?, open: None, begin })
+        };
+        let reader = session(&urls.reader, product.begin[0])?;
+        let writer = session(&urls.writer, product.begin[1])?;
+        Ok(Self { product, name, reader, writer })
+    }
+
+    /// Tells for which rows it is not as the table says.
+    pub async fn try_all(&mut self, rows: &[Row]) -> Result<Vec<String>> {
+        let mut wrong = Vec::new();
+        for row in rows.iter().filter(|row| row.params.as_array().is_some_and(Vec::is_empty)) {
+            let sql = row.sql.replace("{db}", &self.name);
+            for (method, expected) in row.handles() {
+                let session = if method == "GET" { &mut self.reader } else { &mut self.writer };
+                let sent = tokio::time::timeout(Duration::from_secs(15), session.send(self.product, &sql)).await;
+                let (stopped, what) =
+                    sent.map_err(|_| format!("without the gate: no end of {method} {sql:.200}"))??;
+                if stopped != matches!(expected, Stop::Server(_) | Stop::Both(_)) {
+                    wrong.push(format!("without the gate: {method} {sql:.200}\n    expected {expected:?}, got {what}"));
+                }
+            }
+        }
+        Ok(wrong)
+    }
+}
+
+impl Session {
+    /// Whether the server stops a statement, the transaction being still there; and what came of it.
+    async fn send(&mut self, product: &Product, sql: &str) -> Result<(bool, String)> {
+        let mut connection = match self.open.take() {
+            Some(connection) => connection,
+            None => {
+                let mut connection = self.client.connect().await?;
+                connection.execute(&product.connected.replace("{timeout}", &TIMEOUT.to_string())).await?;
+                connection
+            }
+        };
+        connection.execute(&self.begin).await?;
+        let error =
+            match tokio::time::timeout(Duration::from_millis(20 * TIMEOUT), prepared(&mut connection, sql)).await {
+                Err(_) => return Ok((false, "no end".to_owned())),
+                Ok(Ok(what)) => return Ok((false, what)),
+                Ok(Err(error)) => error,
+            };
+        let is_open = connection.execute(product.is_open).await.is_ok();
+        if connection.execute("ROLLBACK").await.is_ok() {
+            self.open = Some(connection);
+        }
+        Ok((is_open, format!("{error}{}", if is_open { "" } else { ", and no transaction any more" })))
+    }
+}
+
+/// Runs a statement as the host does, and reads some of its rows.
+async fn prepared(connection: &mut Connection, sql: &str) -> std::result::Result<String, sqlx::Error> {
+    const ENOUGH: usize = 1000;
+    let sql = AssertSqlSafe(sql.to_owned());
+    let mut count = 0;
+    match connection {
+        Connection::Sqlite(_) => {}
+        Connection::Postgres(connection) => {
+            let mut rows = sqlx::query(sql).fetch(connection);
+            while count < ENOUGH && rows.try_next().await?.is_some() {
+                count += 1;
+            }
+        }
+        Connection::MariaDb(connection) => {
+            let mut rows = sqlx::query(sql).fetch(connection);
+            while count < ENOUGH && rows.try_next().await?.is_some() {
+                count += 1;
+            }
+        }
+    }
+    Ok(format!("{count} rows"))
+}

@@ -1,0 +1,211 @@
+//! An application whose guest is hostile, and another client that watches its database.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value as Json, json};
+
+use super::{
+    super::super::{
+        script::{attempt, kind, results, send},
+        support::{App, Result, client::Connection, servers::Pair},
+    },
+    Product, Row, Stop, TIMEOUT,
+};
+
+const CONFIG: &str = r#"
+    [server]
+    max_body = "8MiB"
+    [component.probe]
+    path = "{guest:probe}"
+    [[route]]
+    path = "/{what}"
+    component = "probe"
+    [database]
+    max_connections = 1
+    max_rows = 1000
+    max_result = "1MiB"
+"#;
+
+/// The application, with one connection to each login, so that the next request meets the same.
+pub struct Watched<'a> {
+    product: &'a Product,
+    app: App,
+    owner: Connection,
+    name: String,
+    folder: String,
+    hardened: bool,
+    /// What must stay as it is: the database, and a session of each handle.
+    state: String,
+    sessions: [Json; 2],
+    turns: i64,
+}
+
+impl<'a> Watched<'a> {
+    pub async fn start(product: &'a Product, pair: &Pair, hardened: bool) -> Result<Self> {
+        let (name, urls, owner) = product.database(pair, hardened).await?;
+        let timeout = format!("{TIMEOUT}ms");
+        let mut env =
+            vec![("CARYA_DATABASE__URL", urls.writer.as_str()), ("CARYA_DATABASE__STATEMENT_TIMEOUT", &timeout)];
+        if hardened {
+            env.extend([
+                ("CARYA_DATABASE__READER_URL", urls.reader.as_str()),
+                ("CARYA_DATABASE__ADMIN_URL", &urls.admin),
+            ]);
+        }
+        let app = App::start_in(tempfile::tempdir()?, CONFIG, &[], &env).await?;
+        let mut owner = owner.connect().await?;
+        let folder = owner.texts(product.folder).await?.pop().ok_or("no folder")?;
+        let mut watched = Self {
+            product,
+            app,
+            owner,
+            name,
+            folder,
+            hardened,
+            state: String::new(),
+            sessions: [Json::Null, Json::Null],
+            turns: 0,
+        };
+        watched.sessions = [watched.session("GET").await?, watched.session("POST").await?];
+        Ok(watched)
+    }
+
+    /// Tells for which rows it is not as the table says.
+    pub async fn try_all(&mut self, rows: &[Row]) -> Result<Vec<String>> {
+        // Only now: another set-up may have made something that is the whole server's.
+        self.state = self.fingerprint().await?;
+        let set_up = if self.hardened { "hardened" } else { "superuser" };
+        let mut wrong = Vec::new();
+        for row in rows {
+            let sql = row.sql.replace("{db}", &self.name);
+            for (method, expected) in row.handles() {
+                let tried = self.try_out(method, &sql, &row.params, expected).await;
+                let what = tried.map_err(|error| format!("{set_up}: {method} {sql:.300}: {error}"))?;
+                wrong.extend(
+                    what.map(|what| format!("{set_up}: {method} {sql:.200}\n    expected {expected:?}, got {what}")),
+                );
+            }
+        }
+        for sql in self.product.leaving {
+            let left = self.leave(sql).await?;
+            wrong.extend(left.map(|what| format!("{set_up}: committed {sql}\n    got {what}")));
+        }
+        Ok(wrong)
+    }
+
+    /// Commits what leaves something on the session, and tells whether the next request finds it.
+    async fn leave(&mut self, sql: &str) -> Result<Option<String>> {
+        let turn = json!({ "sql": "UPDATE turns SET n = n + 1", "op": "execute" });
+        match send(&self.app, "POST", &json!([turn, { "sql": sql }])).await?.status {
+            200 => self.turns += 1,
+            500 if self.hardened => {}
+            status => return Ok(Some(format!("{status}"))),
+        }
+        self.damage().await
+    }
+
+    /// Tries a statement through one handle, and tells what is not as it should be.
+    async fn try_out(&mut self, method: &str, sql: &str, params: &Json, expected: Stop) -> Result<Option<String>> {
+        let hostile = json!({ "sql": sql, "params": params, "swallow": true });
+        let got = attempt(&self.app, method, hostile.clone()).await?;
+        if !self.is(&got, expected) {
+            return Ok(Some(format!("{}: {got:.300}", kind(&got))));
+        }
+        // Where the server saw it there was a transaction, whose end a failed statement decides.
+        if method == "POST" && kind(&got) != "ok" && matches!(expected, Stop::Server(_) | Stop::Host(_)) {
+            // What the guest wrote before must not stay either, though it claims that all is well.
+            let marker = json!({ "sql": "INSERT INTO scratch VALUES ('before')", "op": "execute" });
+            let answer = send(&self.app, "POST", &json!([marker, hostile])).await?;
+            if answer.status < 500 {
+                return Ok(Some(format!("swallowed: {} {}", answer.status, answer.text())));
+            }
+        }
+        self.damage().await
+    }
+
+    /// Whether a result is what was expected. An error that the server reported has its code.
+    fn is(&self, got: &Json, expected: Stop) -> bool {
+        let kind = kind(got);
+        let of_server = !got["error"]["code"].is_null();
+        let among = |kinds: &str| kinds.split('|').any(|expected| expected == kind);
+        match expected {
+            Stop::Gate(kinds) | Stop::Both(kinds) | Stop::Host(kinds) => among(kinds) && kind != "ok" && !of_server,
+            Stop::Server(kinds) => among(kinds) && (of_server || kind == "ok" && !self.hardened),
+            Stop::Nobody => kind == "ok",
+        }
+    }
+
+    /// What a session of a handle is like, as a guest can ask.
+    async fn session(&self, method: &str) -> Result<Json> {
+        let step = json!({ "sql": self.product.session, "op": "query_one" });
+        Ok(results(&self.app, method, &json!([step])).await?[0]["row"].take())
+    }
+
+    /// Sends ordinary requests on the connections that a guest has just abused, and tells what is wrong with them or
+    /// with the database.
+    async fn damage(&mut self) -> Result<Option<String>> {
+        let mut wrong = Vec::new();
+        self.rest(&mut wrong).await?;
+        let ask = json!({ "sql": self.product.session, "op": "query_one" });
+        let smuggled = json!({ "sql": "SELECT invoker_writes()", "swallow": true });
+        let turn = json!({ "sql": "UPDATE turns SET n = n + 1", "op": "execute" });
+        let reading = results(&self.app, "GET", &json!([ask, smuggled])).await?;
+        let writing = results(&self.app, "POST", &json!([ask, turn])).await?;
+        if !["read-only", "forbidden"].contains(&kind(&reading[1]).as_str()) {
+            wrong.push(format!("the next reader writes: {}", reading[1]));
+        }
+        for (row, kept) in [&reading[0]["row"], &writing[0]["row"]].into_iter().zip(&mut self.sessions) {
+            let before = std::mem::replace(kept, row.clone());
+            let (seen, before) = (row.as_array().into_iter().flatten(), before.as_array().into_iter().flatten());
+            for (seen, before) in seen.zip(before).filter(|(seen, before)| seen != before) {
+                wrong.push(format!("the session had {before} and has {seen}"));
+            }
+        }
+        self.turns += 1;
+        let turns = self.owner.number("SELECT n FROM turns").await?;
+        if turns != self.turns {
+            wrong.push(format!("the next request does not commit: {turns}"));
+        }
+        let now = self.fingerprint().await?;
+        if now != self.state {
+            let lines = now.lines().filter(|line| !self.state.lines().any(|before| before == *line));
+            let gone = self.state.lines().filter(|line| !now.lines().any(|after| after == *line));
+            let (come, gone): (Vec<_>, Vec<_>) = (lines.collect(), gone.collect());
+            wrong.push(format!("of the database went {gone:?} and came {come:?}"));
+            self.state = now;
+        }
+        Ok((!wrong.is_empty()).then(|| wrong.join("; ")))
+    }
+
+    /// Waits until no session of guests has anything left to do.
+    async fn rest(&mut self, wrong: &mut Vec<String>) -> Result {
+        let patient_until = Instant::now() + Duration::from_millis(TIMEOUT + 1000);
+        loop {
+            let busy = self.owner.texts(&self.product.unrest.replace("{db}", &self.name)).await?;
+            if busy.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() > patient_until {
+                wrong.push(format!("a session is busy: {busy:?}"));
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn fingerprint(&mut self) -> Result<String> {
+        let query = self.product.state.join(" UNION ALL ").replace("{db}", &self.name);
+        let mut found = self.owner.texts(&query).await?;
+        let database = format!("{}/{}", self.folder, self.name);
+        for folder in ["/tmp", &self.folder, &database] {
+            let Ok(files) = std::fs::read_dir(folder) else { continue };
+            for file in files {
+                let name = file?.file_name().to_string_lossy().into_owned();
+                if name.contains("evil") && (folder != "/tmp" || name.contains(&self.name)) {
+                    found.push(format!("{folder}/{name}"));
+                }
+            }
+        }
+        Ok(found.join("\n"))
+    }
+}
