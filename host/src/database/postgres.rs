@@ -25,14 +25,14 @@ use super::{
 /// DISCARD ALL it can share a message with others and leaves the driver's prepared statements alone.
 const CLEAN: &str = "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; DISCARD SEQUENCES; DISCARD TEMP";
 
+/// The same for locks that outlive the transaction, which functions of the application may take. For a login without the
+/// right to it, an error. Returns no row.
+const UNLOCK: &str = "; SELECT WHERE pg_advisory_unlock_all()::text IS NULL";
+
 /// A writing transaction: its number, when it began, and when its server did. The number alone could be given again after
 /// a crash.
 const NAME: &str = "concat_ws(' ', pg_current_xact_id()::text, extract(epoch FROM now())::text, \
     extract(epoch FROM pg_postmaster_start_time())::text)";
-
-/// The same for locks that outlive the transaction, which functions of the application may take. For a login without the
-/// right to it, an error. Returns no row.
-const UNLOCK: &str = "; SELECT WHERE pg_advisory_unlock_all()::text IS NULL";
 
 /// A connection, and what is said at the end of each of its transactions.
 #[derive(Debug)]
