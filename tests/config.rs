@@ -59,6 +59,7 @@ fn an_empty_file_is_all_defaults() {
         components: {},
         hooks: [],
         routes: [],
+        smoke: [],
     }
     "#);
 }
@@ -151,6 +152,11 @@ isolation = "repeatable-read"
 primary = true
 retries = 5
 hooks = ["my-audit", { component = "my-audit", priority = 200 }]
+[[smoke]]
+method = "post"
+path = "/items?page=1"
+body = "[]"
+status = ["2xx", 409]
 "#,
         &[],
     )
@@ -270,7 +276,7 @@ items = "items.wasm"
 "#,
         &[],
     ), @r#"
-    carya.toml:2: lisen: unknown key; accepted: component, database, debug, server, transaction, model, templates, static, hook, route
+    carya.toml:2: lisen: unknown key; accepted: component, database, debug, server, transaction, model, templates, static, hook, route, smoke
     carya.toml:3: database: "sqlite:items.db" is not a table; write it as [database]
     carya.toml:5: sever: unknown key; did you mean `server`?
     carya.toml:9: transaction.commit-on: unknown key; did you mean `commit_on`?
@@ -360,7 +366,7 @@ fn problems_of_the_environment() {
     CARYA_DEBUG: debug: "" is not a boolean; write it as true or false
     CARYA_HOOK: hook: is a list of tables, which only the file can have
     CARYA_ROUTE__0__PATH: route.0.path: is inside a list, which no variable reaches into
-    CARYA_SERVER_LISTEN: server_listen: unknown key (variables are named CARYA_SECTION__KEY); accepted: component, database, debug, server, transaction, model, templates, static, hook, route
+    CARYA_SERVER_LISTEN: server_listen: unknown key (variables are named CARYA_SECTION__KEY); accepted: component, database, debug, server, transaction, model, templates, static, hook, route, smoke
     CARYA_SERVER__LISTEN__PORT: server.listen.port: is inside a value that is no table
     CARYA_SERVER__LITSEN: server.litsen: unknown key (variables are named CARYA_SECTION__KEY); did you mean `listen`?
     CARYA_TRANSACTION: transaction: "none" is not a table; write it as [transaction]

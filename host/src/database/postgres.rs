@@ -107,7 +107,8 @@ pub(super) async fn run(
             match next.map_err(|error| in_order(failed(error)))? {
                 Either::Left(done) => run.did(done.rows_affected(), None),
                 Either::Right(row) => run
-                    .row(|| values::columns(&row), values::names(&row), values::decode_each(&row))
+                    .weigh(values::size(&row))
+                    .and_then(|()| run.row(|| values::columns(&row), values::names(&row), values::decode_each(&row)))
                     .map_err(|error| (error, true))?,
             }
         }

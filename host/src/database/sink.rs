@@ -108,18 +108,25 @@ impl<'a, 's> Run<'a, 's> {
             }
         }
         if self.rows > self.limits.max_rows || self.bytes > self.limits.max_result {
-            return Err(DbError::new(
-                Kind::Limit,
-                format!(
-                    "the statement returns more than {} rows or {} bytes; ask for less at a time",
-                    self.limits.max_rows, self.limits.max_result
-                ),
-            ));
+            return Err(self.too_much());
         }
         if self.started.elapsed() > self.limits.statement_timeout + GRACE {
             return Err(too_long());
         }
         Ok(())
+    }
+
+    /// Refuses a row that cannot fit, before it is copied, by its bytes on the wire. They may be more than those of its
+    /// values, as an array's are.
+    pub(super) fn weigh(&self, bytes: usize) -> Result<(), DbError> {
+        if bytes / 8 > self.limits.max_result { Err(self.too_much()) } else { Ok(()) }
+    }
+
+    fn too_much(&self) -> DbError {
+        let Limits { max_rows, max_result, .. } = self.limits;
+        let message =
+            format!("the statement returns more than {max_rows} rows or {max_result} bytes; ask for less at a time");
+        DbError::new(Kind::Limit, message)
     }
 
     /// Takes what a statement did. Where it has no such number, the driver may tell that of one before it, perhaps of

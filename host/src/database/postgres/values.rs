@@ -45,6 +45,12 @@ pub(super) fn names(row: &PgRow) -> impl Iterator<Item = &str> {
     row.columns().iter().map(|column| column.name())
 }
 
+/// How many bytes a row has on the wire.
+pub(super) fn size(row: &PgRow) -> usize {
+    let bytes = |index| row.try_get_raw(index).ok()?.as_bytes().ok().map(<[u8]>::len);
+    (0..row.len()).filter_map(bytes).sum()
+}
+
 /// The values of a row, one after the other.
 pub(super) fn decode_each(row: &PgRow) -> impl Iterator<Item = Result<Value, DbError>> {
     row.columns().iter().enumerate().map(|(index, column)| decode(row, index, column))
