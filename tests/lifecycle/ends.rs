@@ -74,11 +74,13 @@ async fn px_11_the_first_error_stays_the_answer() -> Result {
 /// A server ends sessions, and with them what was done in them.
 async fn px_11_the_connection_is_lost() -> Result {
     let app = start_with(ROUTE, &[("CARYA_TRANSACTION__RETRIES", "0")]).await?;
-    for rest in [vec![], vec![json!({ "sql": "SELECT 1" })], vec![json!({ "sql": "SELECT 1", "swallow": true })]] {
-        let (is_last, has_begun) = (rest.is_empty(), json!({ "log": "has begun" }));
+    let rests = [vec![], vec![json!({ "sql": "SELECT 1" })], vec![json!({ "sql": "SELECT 1", "swallow": true })]];
+    for (number, rest) in rests.into_iter().enumerate() {
+        let said = format!("{number} has begun");
+        let (is_last, has_begun) = (rest.is_empty(), json!({ "log": said }));
         let script = [vec![insert("m"), after_rollback("three"), has_begun, json!({ "sleep_ms": 300 })], rest].concat();
         let cut = async {
-            app.log.wait_for("has begun").await?;
+            app.log.wait_for(&said).await?;
             end_sessions(&app).await
         };
         let script = json!(script);

@@ -24,7 +24,6 @@ fn long() -> Vec<(String, Stop)> {
         (format!("SELECT * FROM {tables}"), Host("limit")),
         ("SELECT repeat('x', 100000) FROM generate_series(1, 20)".to_owned(), Host("limit")),
         ("SELECT repeat('x', 3000000)".to_owned(), Host("limit")),
-        ("SELECT array_fill(1, ARRAY[400, 400])".to_owned(), Host("limit")),
         ("SELECT repeat('x', 2000000000)".to_owned(), Server("limit|other|timeout")),
         ("SELECT array_fill(1, ARRAY[100000, 100000])".to_owned(), Server("limit|other|timeout")),
         (format!("SELECT {}", many("1", 1700, ",")), Server("limit|timeout")),
