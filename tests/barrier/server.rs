@@ -14,7 +14,7 @@ use super::super::{
 };
 
 /// How long a statement may run, in milliseconds.
-const TIMEOUT: u64 = 200;
+const TIMEOUT: u64 = 400;
 
 /// Who stops a statement, with the kinds of error that a guest is told: `a|b` is either.
 #[derive(Debug, Clone, Copy)]

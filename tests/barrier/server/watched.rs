@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     super::super::{
-        script::{attempt, kind, results, send},
+        script::{attempt, in_time, kind, send},
         support::{App, Result, client::Connection, servers::Pair},
     },
     Product, Row, Stop, TIMEOUT,
@@ -138,7 +138,7 @@ impl<'a> Watched<'a> {
     /// What a session of a handle is like, as a guest can ask.
     async fn session(&self, method: &str) -> Result<Json> {
         let step = json!({ "sql": self.product.session, "op": "query_one" });
-        Ok(results(&self.app, method, &json!([step])).await?[0]["row"].take())
+        Ok(in_time(&self.app, method, &json!([step])).await?[0]["row"].take())
     }
 
     /// Sends ordinary requests on the connections that a guest has just abused, and tells what is wrong with them or
@@ -149,8 +149,8 @@ impl<'a> Watched<'a> {
         let ask = json!({ "sql": self.product.session, "op": "query_one" });
         let smuggled = json!({ "sql": "SELECT invoker_writes()", "swallow": true });
         let turn = json!({ "sql": "UPDATE turns SET n = n + 1", "op": "execute" });
-        let reading = results(&self.app, "GET", &json!([ask, smuggled])).await?;
-        let writing = results(&self.app, "POST", &json!([ask, turn])).await?;
+        let reading = in_time(&self.app, "GET", &json!([ask, smuggled])).await?;
+        let writing = in_time(&self.app, "POST", &json!([ask, turn])).await?;
         if !["read-only", "forbidden"].contains(&kind(&reading[1]).as_str()) {
             wrong.push(format!("the next reader writes: {}", reading[1]));
         }
