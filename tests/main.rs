@@ -10,6 +10,7 @@ mod cli;
 mod config;
 mod conflicts;
 mod contract;
+mod core_modules;
 mod database;
 mod databases;
 mod echo;

@@ -32,9 +32,10 @@ const ROOMS: [&str; 20] = [
 ];
 
 /// Words that only some files may say, and why.
-const WALLS: [(&str, &[&str], &str); 9] = [
+const WALLS: [(&str, &[&str], &str); 10] = [
     ("wasmtime::", &["component/"], "only the component room names the runtime"),
     ("wasmtime_wasi::", &["component/"], "only the component room names the runtime"),
+    ("wit_component::", &["component/"], "only the component room makes components"),
     ("axum::", &["exchange.rs", "server.rs", "server/"], "only the HTTP edge names axum"),
     ("sqlx::", &["database/", "config/url.rs"], "only the database room names the driver, and the reader of its URLs"),
     ("anyhow::", &["main.rs", "cli", "reload.rs", "app.rs"], "below the application errors are typed"),

@@ -3,6 +3,7 @@
 
 pub mod call;
 pub mod code;
+mod core_module;
 pub mod engine;
 pub mod imports;
 pub mod registry;

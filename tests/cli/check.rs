@@ -158,7 +158,7 @@ hooks = ["early", "reads"]
         assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{command}: {ran:?}");
         insta::allow_duplicates! {
             assert_snapshot!(ran.err, @r#"
-            error: component `core` (core.wasm): this is a core module, not a component; build it for the target wasm32-wasip2
+            error: component `core` (core.wasm): this is a core module without the WIT of its world, not a component; build it for the target wasm32-wasip2, or with wit-bindgen for wasm32-unknown-unknown
             component `cut` (cut.wasm): it cannot be compiled: failed to parse WebAssembly module: unexpected end-of-file (at offset 0x9)
             component `gone`: cannot read gone.wasm: No such file or directory (os error 2)
             component `text` (text.wasm): this is not a WebAssembly file

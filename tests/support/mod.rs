@@ -3,6 +3,7 @@
 mod answer;
 pub mod client;
 mod log;
+pub mod module;
 pub mod proxy;
 pub mod servers;
 

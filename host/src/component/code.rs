@@ -16,6 +16,8 @@ use std::{
 use sha2::{Digest, Sha256};
 use wasmtime::{Engine, component::Component};
 
+use super::core_module;
+
 /// A folder of compiled components.
 #[derive(Debug, Clone)]
 pub struct CodeCache {
@@ -42,7 +44,7 @@ impl CodeCache {
         Self { folder, settings: hasher.finish() }
     }
 
-    /// The code of a component, from the cache or compiled now. A cache that cannot be written costs time, not success.
+    /// The code of a component, from the cache or compiled now; a core module becomes a component only then. A cache that cannot be written costs time, not success.
     pub(super) fn load(&self, engine: &Engine, bytes: &[u8], digest: &str) -> wasmtime::Result<Code> {
         let entry = self.folder.join(format!("{digest}-{:016x}.cwasm", self.settings));
         if is_ours(&entry) {
@@ -54,7 +56,8 @@ impl CodeCache {
             }
         }
         tracing::info!(digest = &digest[..12], kib = bytes.len() / 1024, "compiling a component, which is done once");
-        let component = Component::from_binary(engine, bytes)?;
+        let component = core_module::to_component(bytes).map_err(wasmtime::Error::msg)?;
+        let component = Component::from_binary(engine, &component)?;
         if let Err(error) = self.keep(&entry, &component.serialize()?) {
             tracing::warn!(folder = %self.folder.display(), %error, "compiled code cannot be kept; set server.cache");
         }

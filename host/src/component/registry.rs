@@ -187,9 +187,8 @@ fn read(name: &str, path: &Path) -> Result<Vec<u8>, LoadError> {
 /// A compiler's error in words that help.
 fn explain(bytes: &[u8], error: &wasmtime::Error) -> String {
     match bytes {
-        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => {
-            "this is a core module, not a component; build it for the target wasm32-wasip2".to_owned()
-        }
+        // A core module's error tells what it lacks.
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => format!("{error:#}"),
         [0, b'a', b's', b'm', ..] => format!("it cannot be compiled: {error:#}"),
         _ => "this is not a WebAssembly file".to_owned(),
     }

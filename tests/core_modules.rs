@@ -1,0 +1,111 @@
+//! Components that are given as core modules with the WIT of their world inside.
+
+use std::process;
+
+use sha2::{Digest, Sha256};
+
+use crate::support::{App, PATIENCE, Result, carya, module, write};
+
+const CONFIG: &str = r#"
+    [component.echo]
+    path = "echo.wasm"
+    [[route]]
+    path = "/{*what}"
+    component = "echo"
+    transaction = "none"
+"#;
+
+/// What the log says of making the module a component.
+const MADE: &str = "a core module was made a component";
+
+const LOG: (&str, &str) = ("CARYA_LOG", "info,carya=debug");
+
+async fn run(folder: &std::path::Path, args: &[&str]) -> Result<process::Output> {
+    let running = carya().args(args).current_dir(folder).env("CARYA_LOG", "off").output();
+    Ok(tokio::time::timeout(PATIENCE, running).await??)
+}
+
+#[tokio::test]
+async fn one_is_served_and_made_a_component_once() -> Result {
+    let folder = tempfile::tempdir()?;
+    // Of this run alone: the cache must not know it.
+    let text = format!("hickory {} ", folder.path().display());
+    let file = folder.path().join("echo.wasm");
+    std::fs::write(&file, module::echo(&text)?)?;
+    let app = App::start_in(folder, CONFIG, &[], &[LOG]).await?;
+    let answer = app.get("/a/path").await?;
+    assert_eq!((answer.status, answer.text()), (200, format!("{text}/a/path")));
+    assert_eq!(app.log.wait_for("compiled").await?["component"], "echo");
+    app.log.wait_for(MADE).await?;
+
+    let (folder, _) = app.stop().await?;
+    let app = App::start_in(folder, CONFIG, &[], &[LOG]).await?;
+    assert_eq!(app.get("/b").await?.text(), format!("{text}/b"));
+    app.log.wait_for("loaded").await?;
+    assert!(!app.log.lines().iter().any(|line| line["message"] == MADE), "the cache has its code");
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_is_inspected_and_checked_as_any_component() -> Result {
+    let folder = tempfile::tempdir()?;
+    let bytes = module::echo("pecan ")?;
+    std::fs::write(folder.path().join("echo.wasm"), &bytes)?;
+    write(folder.path(), CONFIG, &[])?;
+
+    let found: serde_json::Value =
+        serde_json::from_slice(&run(folder.path(), &["inspect", "--json", "echo.wasm"]).await?.stdout)?;
+    assert_eq!(found["may"], serde_json::json!(["controller without a transaction"]));
+    assert_eq!(found["exports"], serde_json::json!(["carya:host/plain-controller@0.1.0"]));
+    let imports = found["imports"].to_string();
+    assert!(imports.contains("carya:host/request@0.1.0") && !imports.contains("wasi:"), "{imports}");
+
+    let checked: serde_json::Value = serde_json::from_slice(&run(folder.path(), &["check", "--json"]).await?.stdout)?;
+    let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(checked["components"][0]["digest"], digest.as_str(), "the file's, by which it was built");
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_a_component_says_why() -> Result {
+    let folder = tempfile::tempdir()?;
+    let world = "export plain-controller;";
+    let mut torn = module::echo("")?;
+    torn.truncate(torn.len() - 10);
+    let table: [(&str, Vec<u8>, &str); 4] = [
+        (
+            "bare",
+            wat::parse_str("(module)")?,
+            "this is a core module without the WIT of its world, not a component; \
+             build it for the target wasm32-wasip2, or with wit-bindgen for wasm32-unknown-unknown",
+        ),
+        (
+            "wasi",
+            module::embed(
+                r#"(module
+                    (import "wasi_snapshot_preview1" "proc_exit" (func (param i32)))
+                    (memory (export "memory") 1)
+                    (func (export "carya:host/plain-controller@0.1.0#plain") (result i32) unreachable))"#,
+                world,
+            )?,
+            "this core module imports wasi_snapshot_preview1, for which it would need an adapter; \
+             build it for the target wasm32-wasip2",
+        ),
+        (
+            "less",
+            module::embed(r#"(module (memory (export "memory") 1))"#, world)?,
+            "this core module cannot be made a component: ",
+        ),
+        ("torn", torn, "this core module cannot be made a component: "),
+    ];
+    for (name, bytes, message) in table {
+        let file = format!("{name}.wasm");
+        std::fs::write(folder.path().join(&file), bytes)?;
+        let ran = run(folder.path(), &["inspect", &file]).await?;
+        let told = String::from_utf8_lossy(&ran.stderr).into_owned();
+        let expected = format!("error: component `{name}` ({file}): {message}");
+        assert!(ran.status.code() == Some(1) && told.starts_with(&expected), "{name}: {told}");
+        assert!(told.trim_end().len() > expected.len() || message.ends_with("unknown"), "{name}: {told}");
+    }
+    Ok(())
+}
