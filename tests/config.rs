@@ -60,6 +60,9 @@ fn an_empty_file_is_all_defaults() {
         hooks: [],
         routes: [],
         smoke: [],
+        reload: Reload {
+            deny: [],
+        },
     }
     "#);
 }
@@ -157,6 +160,8 @@ method = "post"
 path = "/items?page=1"
 body = "[]"
 status = ["2xx", 409]
+[reload]
+deny = ["component-gains-writer", "route-lost"]
 "#,
         &[],
     )
@@ -218,6 +223,8 @@ component = "items"
 
 [[route]]
 path = "/{a}{b}"
+[reload]
+deny = ["component-gains-write"]
 "#,
         &[],
     ), @r#"
@@ -245,6 +252,7 @@ path = "/{a}{b}"
     carya.toml:45: route[3].path: "/items/{id}" has methods that route[1] on line 34 serves; give each its own
     carya.toml:50: route[4].component: is missing
     carya.toml:51: route[4].path: "/{a}{b}" is not a path pattern: only one parameter is allowed per path segment; write it as "/items/{id}" or "/files/{*path}"
+    carya.toml:53: reload.deny[0]: "component-gains-write" is not a kind of difference; did you mean `component-gains-writer`?
     "#);
 }
 
@@ -276,7 +284,7 @@ items = "items.wasm"
 "#,
         &[],
     ), @r#"
-    carya.toml:2: lisen: unknown key; accepted: component, database, debug, server, transaction, model, templates, static, hook, route, smoke
+    carya.toml:2: lisen: unknown key; accepted: component, database, debug, server, transaction, model, templates, static, hook, route, smoke, reload
     carya.toml:3: database: "sqlite:items.db" is not a table; write it as [database]
     carya.toml:5: sever: unknown key; did you mean `server`?
     carya.toml:9: transaction.commit-on: unknown key; did you mean `commit_on`?
@@ -366,7 +374,7 @@ fn problems_of_the_environment() {
     CARYA_DEBUG: debug: "" is not a boolean; write it as true or false
     CARYA_HOOK: hook: is a list of tables, which only the file can have
     CARYA_ROUTE__0__PATH: route.0.path: is inside a list, which no variable reaches into
-    CARYA_SERVER_LISTEN: server_listen: unknown key (variables are named CARYA_SECTION__KEY); accepted: component, database, debug, server, transaction, model, templates, static, hook, route, smoke
+    CARYA_SERVER_LISTEN: server_listen: unknown key (variables are named CARYA_SECTION__KEY); accepted: component, database, debug, server, transaction, model, templates, static, hook, route, smoke, reload
     CARYA_SERVER__LISTEN__PORT: server.listen.port: is inside a value that is no table
     CARYA_SERVER__LITSEN: server.litsen: unknown key (variables are named CARYA_SECTION__KEY); did you mean `listen`?
     CARYA_TRANSACTION: transaction: "none" is not a table; write it as [transaction]

@@ -8,11 +8,12 @@ use std::{
 use super::support::Result;
 
 /// The rooms of the host. A room imports only from rooms below it.
-const ROOMS: [&str; 20] = [
+const ROOMS: [&str; 21] = [
     "main",
     "cli",
     "watch",
     "reload",
+    "diff",
     "app",
     "server",
     "exchange",

@@ -2,6 +2,7 @@
 //! standard error.
 
 mod check;
+mod diff;
 mod harden;
 mod new;
 mod serve;
@@ -18,7 +19,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     component::Engine,
-    config::{self, Config, MAIN, Problems},
+    config::{self, Config, DifferenceKind, MAIN, Problems},
     database::Database,
     telemetry::{self, Format},
 };
@@ -60,6 +61,19 @@ enum Command {
     Inspect {
         /// The component.
         file: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell what a new configuration, with its components, may do that an old one may not, and the reverse.
+    Diff {
+        /// The configuration that is served.
+        old: PathBuf,
+        /// The one that would be served next.
+        new: PathBuf,
+        /// Fail if anything differs in this way, as `component-gains-writer`; may be given more than once.
+        #[arg(long, value_name = "KIND", value_parser = diff::kind)]
+        deny: Vec<DifferenceKind>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -148,6 +162,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<String> {
         }
         Command::Check { config, json } => check::check(&load(&config.config, cli.log_format)?, json).await,
         Command::Routes { config, json } => check::routes(&load(&config.config, cli.log_format)?, json),
+        Command::Diff { old, new, deny, json } => diff::diff(&old, &new, &deny, json, cli.log_format),
         Command::Inspect { file, json } => inspect(&file, json),
         Command::Harden { config, apply, check, database } => {
             harden::harden(&load(&config.config, cli.log_format)?, apply, check, database.as_deref()).await

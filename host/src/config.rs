@@ -5,6 +5,7 @@
 mod conflict;
 mod context;
 mod database;
+mod difference;
 mod env;
 mod problem;
 mod quantity;
@@ -17,6 +18,7 @@ mod value;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use database::{Database, Dialect};
+pub use difference::DifferenceKind;
 pub use problem::{Origin, Problem, Problems};
 pub use read::{defaults, load, parse};
 pub use url::shown as shown_url;
@@ -51,6 +53,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// `[[smoke]]`
     pub smoke: Vec<Smoke>,
+    /// `[reload]`
+    pub reload: Reload,
 }
 
 /// What the default database is called where databases have names.
@@ -188,6 +192,13 @@ pub struct Smoke {
     pub status: StatusSet,
     /// The line it stands on, for messages.
     pub line: usize,
+}
+
+/// `[reload]`
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Reload {
+    /// A generation that differs in this way from the one that is served is refused.
+    pub deny: Vec<DifferenceKind>,
 }
 
 /// What a request may do with the database.

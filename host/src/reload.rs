@@ -14,6 +14,7 @@ use crate::{
     app::{self, Files},
     component::Engine,
     config::{self, Config},
+    diff::{self, Difference, Outline},
     generation::Generation,
     server::Live,
 };
@@ -35,6 +36,8 @@ pub struct Change {
     pub id: String,
     /// The files that are new, gone or different.
     pub files: Vec<PathBuf>,
+    /// What differs in what is served and in what it may do.
+    pub differences: Vec<Difference>,
     /// How many routes are served.
     pub routes: usize,
     /// From the beginning to the swap.
@@ -88,12 +91,15 @@ impl Reloader {
         // Reading and compiling are no work for a thread that serves requests.
         let assembled = tokio::task::spawn_blocking(move || app::assemble(config, engine, Some(&before))).await;
         let generation = assembled.context("the assembling of the new generation was ended")??;
+        let (before, now) = (Outline::of(&old), Outline::of(&generation));
+        let differences = diff::between(&before, &now);
+        diff::refuse(&differences, &before, &now)?;
         app::try_out(&generation, Some(&old)).await?;
         let generation = app::prepare(generation, Some(&old)).await?;
         app::rehearse(&generation).await?;
         let (id, routes) = (generation.id.clone(), generation.handlers.len());
         self.live.swap(generation);
-        Ok(Change { id, files, routes, took: begun.elapsed() })
+        Ok(Change { id, files, differences, routes, took: begun.elapsed() })
     }
 }
 
@@ -115,13 +121,23 @@ fn tell_what_waits(old: &config::Server, new: &config::Server) {
 /// Tells the log of a change, or why there is none.
 pub fn tell(result: &anyhow::Result<Change>, served: &Generation) {
     match result {
-        Ok(Change { id, files, routes, took }) => {
+        Ok(Change { id, files, differences, routes, took }) => {
             let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
             let (files, ms) = (files.join(", "), took.as_millis());
             tracing::info!(generation = id, routes, ms, files, "a new generation is served");
+            differences.iter().for_each(tell_difference);
         }
         Err(error) => {
             tracing::error!(generation = served.id, "the old generation is served on: {error:#}");
         }
+    }
+}
+
+/// What may happen now and could not before is worth a second look.
+fn tell_difference(difference: &Difference) {
+    let (kind, place) = (difference.kind.as_str(), &difference.place);
+    match difference.kind.widens() {
+        true => tracing::warn!(kind, place, "{difference}"),
+        false => tracing::info!(kind, place, "{difference}"),
     }
 }

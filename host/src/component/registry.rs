@@ -13,7 +13,7 @@ use std::{
 use wasmtime::component::{InstancePre, types::ComponentItem};
 
 use super::{
-    code,
+    code::{self, Code},
     engine::Engine,
     store::Guest,
     wit::exports::carya::host::{
@@ -40,6 +40,8 @@ pub struct Component {
     pub digest: String,
     /// Whether its code was in the cache.
     pub cached: bool,
+    /// What it exports, imports and may do.
+    pub capabilities: Capabilities,
 }
 
 impl std::fmt::Debug for Component {
@@ -153,8 +155,9 @@ impl Engine {
             index,
             memory: config.memory,
         };
-        let (timeout, cached) = (config.timeout, code.cached);
-        Ok(Arc::new(Component { identity: Arc::new(identity), index, pre, exports, timeout, digest, cached }))
+        let (identity, timeout, cached) = (Arc::new(identity), config.timeout, code.cached);
+        let capabilities = self.capabilities(&code);
+        Ok(Arc::new(Component { identity, index, pre, exports, timeout, digest, cached, capabilities }))
     }
 
     /// What the component of a file exports, imports and may do.
@@ -164,6 +167,10 @@ impl Engine {
         let code = self.code.load(&self.wasmtime, &bytes, &code::digest(&bytes)).map_err(|error| {
             LoadError::Unusable { name, path: path.display().to_string(), reason: explain(&bytes, &error) }
         })?;
+        Ok(self.capabilities(&code))
+    }
+
+    fn capabilities(&self, code: &Code) -> Capabilities {
         let ty = code.component.component_type();
         let instances = |items: Vec<(&str, ComponentItem)>| -> Vec<String> {
             items.into_iter().map(|(name, _)| name.to_owned()).collect()
@@ -172,7 +179,7 @@ impl Engine {
         let exports = instances(ty.exports(engine).map(|(name, item)| (name, item.ty)).collect());
         let imports = instances(ty.imports(engine).map(|(name, item)| (name, item.ty)).collect());
         let summary = summarize(&exports, &imports);
-        Ok(Capabilities { exports, imports, summary })
+        Capabilities { exports, imports, summary }
     }
 }
 
@@ -248,6 +255,11 @@ impl Component {
     fn is_set_up_as(&self, config: &config::Component) -> bool {
         let config::Component { path: _, settings, memory, timeout } = config;
         (&self.identity.settings, &self.identity.memory, &self.timeout) == (settings, memory, timeout)
+    }
+
+    /// The most memory one instance may have, in bytes.
+    pub fn memory(&self) -> usize {
+        self.identity.memory
     }
 
     /// Its name in the configuration.

@@ -13,7 +13,8 @@ use std::{
 };
 
 use super::{
-    Component, Config, Hook, Model, Problems, Route, Server, Smoke, StaticFiles, StatusSet, Transaction, conflict,
+    Component, Config, Hook, Model, Problems, Reload, Route, Server, Smoke, StaticFiles, StatusSet, Transaction,
+    conflict,
     context::Context,
     env,
     problem::{Origin, suggest},
@@ -21,8 +22,8 @@ use super::{
     section::{Entry, Section},
     tree::{self, Value},
     value::{
-        access, address, boolean, integer, isolation, method, one_of, path, pattern, prefix, setting, statuses, target,
-        text,
+        access, address, boolean, difference, integer, isolation, method, one_of, path, pattern, prefix, setting,
+        statuses, target, text,
     },
 };
 
@@ -108,6 +109,7 @@ fn config(root: &mut Section<'_>) -> Config {
         hooks: root.each("hook", |section| hook(section, &named)),
         routes: root.each("route", |section| route(section, &named, one_of("database", &database_names))),
         smoke: root.each("smoke", smoke),
+        reload: root.section("reload", |section| Reload { deny: section.list("deny", difference).unwrap_or_default() }),
     };
     if let Some(database) = &mut config.database {
         database.migrations = migrations;

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Access, Isolation, problem::suggest, tree::Value};
+use super::{Access, DifferenceKind, Isolation, problem::suggest, tree::Value};
 
 /// CONNECT has no path to route by.
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
@@ -53,6 +53,10 @@ pub(super) fn access(value: &Value) -> Result<Access, String> {
 
 pub(super) fn isolation(value: &Value) -> Result<Isolation, String> {
     word(value, "an isolation level", Isolation::ALL, Isolation::as_str)
+}
+
+pub(super) fn difference(value: &Value) -> Result<DifferenceKind, String> {
+    word(value, "a kind of difference", DifferenceKind::ALL, DifferenceKind::as_str)
 }
 
 /// What one of these words stands for.

@@ -1,0 +1,191 @@
+//! What a generation may do that another may not, and the reverse: plain values in, differences out. It changes
+//! nothing and decides nothing; that a rule refuses a difference is told, not done.
+
+mod component;
+mod outline;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+pub use self::outline::Outline;
+use self::outline::{Database, Route};
+use crate::config::{self, Access, DifferenceKind as Kind};
+
+/// One difference between what is served and what would be served next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Its kind, as rules name it.
+    pub kind: Kind,
+    /// What differs: `component items`, `route GET /items`.
+    pub place: String,
+    /// How, for people.
+    pub words: String,
+}
+
+/// `component items: exports write-controller now: ...`
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.words)
+    }
+}
+
+/// Why a generation must not be served.
+#[derive(Debug, thiserror::Error)]
+pub struct Refused(Vec<Difference>);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the new generation is refused, because `[reload] deny` forbids what it changes")?;
+        self.0.iter().try_for_each(|difference| write!(f, "\n  {}: {difference}", difference.kind.as_str()))?;
+        write!(f, "\nchange it back; or take the rule away in a reload of its own, then reload with the change")
+    }
+}
+
+/// What differs: routes first, then components, then the rest.
+pub fn between(old: &Outline, new: &Outline) -> Vec<Difference> {
+    let mut found = Vec::new();
+    routes(old, new, &mut found);
+    component::all(&old.components, &new.components, &mut found);
+    hooks(&old.hooks, &new.hooks, |kind, words| found.push(difference(kind, "[[hook]]", words)));
+    if old.model != new.model {
+        let name = |model: &Option<String>| model.clone().unwrap_or_else(|| "none".to_owned());
+        let words =
+            format!("{} is initialized, not {}: it writes when it is served", name(&new.model), name(&old.model));
+        found.push(difference(Kind::ModelChanged, "[model]", words));
+    }
+    databases(&old.databases, &new.databases, &mut found);
+    static_files(old, new, &mut found);
+    for rule in old.rules.difference(&new.rules) {
+        let words = format!("{} is forbidden no more", rule.as_str());
+        found.push(difference(Kind::DenyRuleLifted, "[reload] deny", words));
+    }
+    found
+}
+
+/// Refuses what a rule forbids. The rules of what is served hold too: else a generation could lift what forbids it.
+pub fn refuse(differences: &[Difference], old: &Outline, new: &Outline) -> Result<(), Refused> {
+    let rules: BTreeSet<_> = old.rules.union(&new.rules).collect();
+    match denied(differences, |kind| rules.contains(&kind)) {
+        denied if denied.is_empty() => Ok(()),
+        denied => Err(Refused(denied)),
+    }
+}
+
+/// The differences whose kind is forbidden.
+pub fn denied(differences: &[Difference], is_forbidden: impl Fn(Kind) -> bool) -> Vec<Difference> {
+    differences.iter().filter(|difference| is_forbidden(difference.kind)).cloned().collect()
+}
+
+fn difference(kind: Kind, place: impl Into<String>, words: impl Into<String>) -> Difference {
+    Difference { kind, place: place.into(), words: words.into() }
+}
+
+/// Methods of a path that differ in the same way are told together.
+fn routes(old: &Outline, new: &Outline, found: &mut Vec<Difference>) {
+    let paths: BTreeSet<_> = old.routes.keys().chain(new.routes.keys()).map(|(path, _)| path).collect();
+    for path in paths {
+        let of_path = |outline: &Outline| -> BTreeMap<String, Route> {
+            let routes = outline.routes.iter().filter(|((other, _), _)| other == path);
+            routes.map(|((_, method), route)| (method.clone(), route.clone())).collect()
+        };
+        let mut told: Vec<(Kind, String, Vec<String>)> = Vec::new();
+        let (before, now) = (of_path(old), of_path(new));
+        for method in before.keys().chain(now.keys().filter(|method| !before.contains_key(*method))) {
+            for (kind, words) in route(before.get(method), now.get(method)) {
+                match told.iter_mut().find(|(other, same, _)| (*other, same) == (kind, &words)) {
+                    Some((_, _, methods)) => methods.push(method.clone()),
+                    None => told.push((kind, words, vec![method.clone()])),
+                }
+            }
+        }
+        let place = |methods: Vec<String>| format!("route {} {path}", methods.join(", "));
+        found.extend(told.into_iter().map(|(kind, words, methods)| difference(kind, place(methods), words)));
+    }
+}
+
+fn route(old: Option<&Route>, new: Option<&Route>) -> Vec<(Kind, String)> {
+    let mut found = Vec::new();
+    let (old, new) = match (old, new) {
+        (Some(old), Some(new)) => (old, new),
+        (Some(old), None) => {
+            return vec![(Kind::RouteLost, format!("was served by {}, and is no more", old.component))];
+        }
+        (None, Some(Route { component, access, database, .. })) => {
+            let words = format!("is new: served by {component}, {}, database {database}", access.as_str());
+            return vec![(Kind::RouteNew, words)];
+        }
+        (None, None) => return found,
+    };
+    if old.component != new.component {
+        let words = format!("is served by {}, not {}", new.component, old.component);
+        found.push((Kind::RouteComponentChanged, words));
+    }
+    if old.access != new.access {
+        let gains = power(new.access) > power(old.access);
+        let kind = if gains { Kind::RouteGainsAccess } else { Kind::RouteLosesAccess };
+        found.push((kind, format!("is {}, not {}", new.access.as_str(), old.access.as_str())));
+    }
+    if old.database != new.database {
+        let words = format!("uses the database {}, not {}", new.database, old.database);
+        found.push((Kind::RouteDatabaseChanged, words));
+    }
+    hooks(&old.hooks, &new.hooks, |kind, words| found.push((kind, words)));
+    found
+}
+
+fn power(access: Access) -> Option<usize> {
+    [Access::None, Access::ReadOnly, Access::ReadWrite].iter().position(|other| *other == access)
+}
+
+fn hooks(old: &BTreeMap<String, bool>, new: &BTreeMap<String, bool>, mut tell: impl FnMut(Kind, String)) {
+    let side = |inside: bool| if inside { "inside" } else { "outside" };
+    for (name, inside) in new {
+        match old.get(name) {
+            None => tell(Kind::HookAdded, format!("the hook {name} is new, {} the transaction", side(*inside))),
+            Some(before) if before != inside => {
+                let kind = if *inside { Kind::HookMovedInside } else { Kind::HookMovedOutside };
+                let means = if *inside { "it gets the handle" } else { "its failure rolls nothing back" };
+                tell(kind, format!("the hook {name} stands {} the transaction now: {means}", side(*inside)));
+            }
+            Some(_) => {}
+        }
+    }
+    for name in old.keys().filter(|name| !new.contains_key(*name)) {
+        tell(Kind::HookRemoved, format!("the hook {name} runs no more"));
+    }
+}
+
+fn databases(old: &BTreeMap<String, Database>, new: &BTreeMap<String, Database>, found: &mut Vec<Difference>) {
+    for (name, now) in new {
+        let place = config::section_of(name);
+        match old.get(name) {
+            None => found.push(difference(Kind::DatabaseNew, place, format!("is new: {}", now.shown))),
+            Some(before) if before.reached_by != now.reached_by => {
+                let words = match before.shown == now.shown {
+                    true => "is reached by other logins or replicas".to_owned(),
+                    false => format!("is {}, not {}", now.shown, before.shown),
+                };
+                found.push(difference(Kind::DatabaseChanged, place, words));
+            }
+            Some(_) => {}
+        }
+    }
+    for (name, before) in old.iter().filter(|(name, _)| !new.contains_key(*name)) {
+        let words = format!("is used no more: {}", before.shown);
+        found.push(difference(Kind::DatabaseLost, config::section_of(name), words));
+    }
+}
+
+fn static_files(old: &Outline, new: &Outline, found: &mut Vec<Difference>) {
+    for (path, folder) in new.static_files.iter().filter(|(path, folder)| old.static_files.get(*path) != Some(folder)) {
+        let words = format!("serves the folder {}, which it did not", folder.display());
+        found.push(difference(Kind::StaticNew, format!("[[static]] {path}"), words));
+    }
+    for path in old.static_files.keys().filter(|path| !new.static_files.contains_key(*path)) {
+        found.push(difference(Kind::StaticLost, format!("[[static]] {path}"), "is served no more"));
+    }
+}

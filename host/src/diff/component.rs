@@ -1,0 +1,111 @@
+//! What a component may do that it could not before. A component that is new could do nothing before: a change of
+//! names must not hide a power.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{Difference, difference, outline::Component};
+use crate::{component::registry::PACKAGE, config::DifferenceKind as Kind};
+
+/// What the host calls, and what a component can do by answering.
+const EXPORTS: [(&str, Kind, &str); 9] = [
+    ("read-controller", Kind::ComponentGainsReader, "as a controller it reads the database"),
+    ("write-controller", Kind::ComponentGainsWriter, "as a controller it writes to the database"),
+    ("plain-controller", Kind::ComponentGainsPlain, "it answers without a transaction"),
+    ("on-route", Kind::ComponentGainsOnRoute, "as a hook it sees requests before routing, and may change their access"),
+    ("before", Kind::ComponentGainsBefore, "as a hook it may answer in place of the controller"),
+    ("after", Kind::ComponentGainsAfter, "as a hook it may change answers"),
+    ("on-error", Kind::ComponentGainsOnError, "as a hook it may answer failures"),
+    ("model", Kind::ComponentGainsModel, "as the model it writes when it is served first"),
+    ("actions", Kind::ComponentGainsActions, "it acts after transactions have ended"),
+];
+
+/// What would reach beyond the request.
+const IMPORTS: [(&str, Kind, &str); 3] = [
+    ("wasi:http/outgoing-handler", Kind::ComponentGainsOutboundHttp, "it asks for outbound HTTP"),
+    ("wasi:sockets/", Kind::ComponentGainsSockets, "it asks for sockets"),
+    ("wasi:filesystem/", Kind::ComponentGainsFiles, "it asks for files"),
+];
+
+pub(super) fn all(old: &BTreeMap<String, Component>, new: &BTreeMap<String, Component>, found: &mut Vec<Difference>) {
+    for (name, now) in new {
+        let place = format!("component {name}");
+        let told = compare(old.get(name), now);
+        found.extend(told.into_iter().map(|(kind, words)| difference(kind, place.clone(), words)));
+    }
+    for name in old.keys().filter(|name| !new.contains_key(*name)) {
+        found.push(difference(Kind::ComponentLost, format!("component {name}"), "is gone"));
+    }
+}
+
+fn compare(old: Option<&Component>, new: &Component) -> Vec<(Kind, String)> {
+    let nothing = Component { exports: Default::default(), imports: Default::default(), ..new.clone() };
+    let mut found = Vec::new();
+    match old {
+        None => found.push((Kind::ComponentNew, format!("is new: {}", short(&new.digest)))),
+        Some(old) if old.digest != new.digest => {
+            let words = format!("is other code: {}, not {}", short(&new.digest), short(&old.digest));
+            found.push((Kind::ComponentCodeChanged, words));
+        }
+        Some(_) => {}
+    }
+    let (is_new, old) = (old.is_none(), old.unwrap_or(&nothing));
+    for (export, kind, means) in EXPORTS {
+        let full = format!("{PACKAGE}/{export}");
+        if new.exports.contains(&full) && !old.exports.contains(&full) {
+            found.push((kind, format!("exports {export} now: {means}")));
+        }
+    }
+    for import in new.imports.difference(&old.imports) {
+        let special = IMPORTS.iter().find(|(prefix, ..)| import.starts_with(prefix));
+        match special {
+            Some((_, kind, means)) => found.push((*kind, format!("imports {import} now: {means}"))),
+            None if is_new => {}
+            None => found.push((Kind::ComponentGainsImport, format!("imports {import} now"))),
+        }
+    }
+    let lost = |interface: &String| interface.trim_start_matches(PACKAGE).trim_start_matches('/').to_owned();
+    for export in old.exports.difference(&new.exports) {
+        found.push((Kind::ComponentLosesExport, format!("exports {} no more", lost(export))));
+    }
+    for import in old.imports.difference(&new.imports) {
+        found.push((Kind::ComponentLosesImport, format!("imports {import} no more")));
+    }
+    limits(old, new, &mut found);
+    found
+}
+
+fn limits(old: &Component, new: &Component, found: &mut Vec<(Kind, String)>) {
+    if old.settings != new.settings {
+        // Names only: a value may be a secret.
+        let differs = |name: &&String| old.settings.get(*name) != new.settings.get(*name);
+        let added = new.settings.keys().filter(|name| !old.settings.contains_key(*name));
+        let names: Vec<_> = old.settings.keys().chain(added).filter(differs).map(String::as_str).collect();
+        found.push((Kind::ComponentSettingsChanged, format!("has other settings: {}", names.join(", "))));
+    }
+    if old.memory != new.memory {
+        let raised = new.memory > old.memory;
+        let kind = if raised { Kind::ComponentMemoryRaised } else { Kind::ComponentMemoryLowered };
+        found.push((kind, format!("may use {} of memory, not {}", size(new.memory), size(old.memory))));
+    }
+    if old.timeout != new.timeout {
+        let raised = new.timeout > old.timeout;
+        let kind = if raised { Kind::ComponentTimeoutRaised } else { Kind::ComponentTimeoutLowered };
+        found.push((kind, format!("may take {} for a call, not {}", time(new.timeout), time(old.timeout))));
+    }
+}
+
+fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+fn size(bytes: usize) -> String {
+    match bytes {
+        bytes if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
+        bytes if bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
+        bytes => format!("{bytes} bytes"),
+    }
+}
+
+fn time(duration: Duration) -> String {
+    format!("{duration:?}")
+}

@@ -1,0 +1,126 @@
+//! What can be compared of a generation, as plain values: which routes there are, which components, and what each may
+//! do. It does not know what a difference means.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{
+    app,
+    config::{self, Access, DifferenceKind, MAIN},
+    generation::{Generation, Handler},
+    transaction::plan,
+};
+
+/// A generation in values.
+#[derive(Debug, Clone, Default)]
+pub struct Outline {
+    /// By path and method.
+    pub(super) routes: BTreeMap<(String, String), Route>,
+    pub(super) components: BTreeMap<String, Component>,
+    /// The hooks of every request, and whether they stand inside the transaction.
+    pub(super) hooks: BTreeMap<String, bool>,
+    pub(super) model: Option<String>,
+    pub(super) databases: BTreeMap<String, Database>,
+    /// Folders by path; those below the configuration's folder are relative to it.
+    pub(super) static_files: BTreeMap<String, PathBuf>,
+    /// `[reload] deny`
+    pub(super) rules: BTreeSet<DifferenceKind>,
+}
+
+/// A path with one method.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Route {
+    pub(super) component: String,
+    pub(super) access: Access,
+    pub(super) database: String,
+    /// Its own hooks, and whether they stand inside the transaction.
+    pub(super) hooks: BTreeMap<String, bool>,
+}
+
+/// A component and its limits.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Component {
+    pub(super) digest: String,
+    /// Interfaces without their versions, here and below.
+    pub(super) exports: BTreeSet<String>,
+    pub(super) imports: BTreeSet<String>,
+    pub(super) settings: BTreeMap<String, String>,
+    pub(super) memory: usize,
+    pub(super) timeout: Duration,
+}
+
+/// Where statements go.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Database {
+    /// For people, without its password.
+    pub(super) shown: String,
+    /// Everything by which it is reached. Not to be shown.
+    pub(super) reached_by: Vec<String>,
+}
+
+impl Outline {
+    /// What can be compared of a generation.
+    pub fn of(generation: &Generation) -> Self {
+        let config = &generation.config;
+        let folder = config.file.parent().unwrap_or(Path::new(""));
+        let inside = |hooks: &[config::Hook]| -> BTreeMap<String, bool> {
+            let is_inside = |hook: &config::Hook| hook.priority >= config.transaction.priority;
+            hooks.iter().map(|hook| (hook.component.clone(), is_inside(hook))).collect()
+        };
+        let methods = |(route, handler): (&config::Route, &Handler)| {
+            let path = route.path.clone();
+            let value = |method: &http::Method| Route {
+                component: route.component.clone(),
+                access: plan::by_route(method, handler.access, None),
+                database: handler.database.clone().unwrap_or_else(|| MAIN.to_owned()),
+                hooks: inside(&route.hooks),
+            };
+            let methods = app::methods_of(route, &handler.controller);
+            methods
+                .into_iter()
+                .map(move |method| ((path.clone(), method.to_string()), value(&method)))
+                .collect::<Vec<_>>()
+        };
+        let component = |component: &std::sync::Arc<crate::component::Component>| {
+            let found = &component.capabilities;
+            let value = Component {
+                digest: component.digest.clone(),
+                exports: without_versions(&found.exports),
+                imports: without_versions(&found.imports),
+                settings: component.identity.settings.clone(),
+                memory: component.memory(),
+                timeout: component.timeout,
+            };
+            (component.name().to_string(), value)
+        };
+        let files = |files: &config::StaticFiles| {
+            let place = files.folder.strip_prefix(folder).unwrap_or(&files.folder);
+            (files.path.clone(), place.to_owned())
+        };
+        Self {
+            routes: config.routes.iter().zip(&generation.handlers).flat_map(methods).collect(),
+            components: generation.components.iter().map(component).collect(),
+            hooks: inside(&config.hooks),
+            model: config.model.component.clone(),
+            databases: config.all_databases().map(|(name, settings)| (name.to_owned(), database(settings))).collect(),
+            static_files: config.static_files.iter().map(files).collect(),
+            rules: config.reload.deny.iter().copied().collect(),
+        }
+    }
+}
+
+fn database(settings: &config::Database) -> Database {
+    let logins = [&settings.reader_url, &settings.admin_url].into_iter().map(|url| url.clone().unwrap_or_default());
+    Database {
+        shown: settings.shown_url().into_owned(),
+        reached_by: std::iter::once(settings.url.clone()).chain(logins).chain(settings.replicas.clone()).collect(),
+    }
+}
+
+/// A version says how something is imported, not what: `wasi:io/streams@0.2.6` is no more than `@0.2.3`.
+fn without_versions(interfaces: &[String]) -> BTreeSet<String> {
+    interfaces.iter().map(|name| name.split('@').next().unwrap_or_default().to_owned()).collect()
+}

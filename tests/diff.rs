@@ -1,0 +1,165 @@
+//! What a new generation may do that the old one could not: told on every reload and by `carya diff`, refused by rules.
+
+use std::{fs, path::Path};
+
+use insta::assert_snapshot;
+use serde_json::Value as Json;
+
+use crate::support::{App, PATIENCE, Result, carya, guest, write};
+
+const CONFIG: &str = r#"
+    [model]
+    migrations = "migrations"
+    [component.items]
+    path = "items.wasm"
+    [[route]]
+    path = "/items"
+    component = "items"
+"#;
+
+const DENY: &str = "[reload]\ndeny = [\"component-gains-writer\"]\n";
+
+const TABLE: (&str, &str) = (
+    "migrations/0001_items.sql",
+    "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT NOT NULL, price_cents INTEGER NOT NULL, stock INTEGER NOT NULL)",
+);
+
+const ITEM: &str = r#"{"name":"Pecan","price_cents":250,"stock":4}"#;
+
+/// An application whose component only reads.
+async fn start(config: &str) -> Result<App> {
+    let folder = tempfile::tempdir()?;
+    fs::copy(guest("reads-only"), folder.path().join("items.wasm"))?;
+    let app = App::start_in(folder, config, &[TABLE], &[]).await?;
+    assert_eq!(app.post("/items", ITEM).await?.status, 405);
+    Ok(app)
+}
+
+/// Puts a component that writes in its place.
+fn gain_writer(folder: &Path) -> Result {
+    fs::copy(guest("items"), folder.join("items.new"))?;
+    Ok(fs::rename(folder.join("items.new"), folder.join("items.wasm"))?)
+}
+
+async fn reload(app: &App, message: &str, times: usize) -> Result {
+    app.signal("HUP").await?;
+    let logged =
+        || app.log.lines().iter().filter(|line| line["message"].as_str().is_some_and(|m| m.contains(message))).count();
+    app.log.wait_until(message, |_| logged() >= times).await.map(drop)
+}
+
+/// What was told of differences: level, kind and message. Imports are the compiler's choice.
+fn differences(app: &App) -> Vec<String> {
+    let text = |line: &Json, key: &str| line[key].as_str().unwrap_or_default().to_owned();
+    let line = |line: Json| format!("{} {} | {}", text(&line, "level"), text(&line, "kind"), text(&line, "message"));
+    let lines = app.log.lines().into_iter().filter(|line| line["kind"].is_string());
+    lines.map(line).filter(|line| !line.contains("-import ") && !line.contains("code-changed")).collect()
+}
+
+const SERVED: &str = "a new generation is served";
+const KEPT: &str = "the old generation is served on";
+
+#[tokio::test]
+async fn a_component_that_gains_the_writer_is_told_of() -> Result {
+    let app = start(CONFIG).await?;
+    gain_writer(app.folder.path())?;
+    app.signal("HUP").await?;
+    app.log.wait_until("the last difference", |line| line["kind"] == "component-gains-writer").await?;
+    assert_snapshot!(differences(&app).join("\n"), @r#"
+    WARN route-new | route DELETE, PATCH, POST, PUT /items: is new: served by items, read-write, database default
+    WARN component-gains-writer | component items: exports write-controller now: as a controller it writes to the database
+    "#);
+    assert_eq!(app.post("/items", ITEM).await?.status, 201);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rule_keeps_the_old_generation() -> Result {
+    let app = start(&format!("{CONFIG}{DENY}")).await?;
+    gain_writer(app.folder.path())?;
+    // The rule taken away along with it: what is served decides.
+    write(app.folder.path(), CONFIG, &[])?;
+    reload(&app, KEPT, 1).await?;
+    let error = app.log.wait_for(KEPT).await?;
+    assert_snapshot!(error["message"].as_str().unwrap_or_default(), @r#"
+    the old generation is served on: the new generation is refused, because `[reload] deny` forbids what it changes
+      component-gains-writer: component items: exports write-controller now: as a controller it writes to the database
+    change it back; or take the rule away in a reload of its own, then reload with the change
+    "#);
+    assert_eq!(differences(&app), [""; 0], "what is refused is told in the error");
+    assert_eq!(app.post("/items", ITEM).await?.status, 405);
+
+    // Taken away in a reload of its own, it is one no more.
+    fs::copy(guest("reads-only"), app.folder.path().join("items.wasm"))?;
+    reload(&app, SERVED, 1).await?;
+    gain_writer(app.folder.path())?;
+    reload(&app, SERVED, 2).await?;
+    assert_eq!(app.post("/items", ITEM).await?.status, 201);
+    let told = differences(&app);
+    let lifted = "WARN deny-rule-lifted | [reload] deny: component-gains-writer is forbidden no more";
+    assert!(told.iter().any(|line| line == lifted), "{told:#?}");
+    Ok(())
+}
+
+/// Runs `carya diff` in a folder with the two applications of these tests.
+async fn diff(args: &[&str]) -> Result<(Option<i32>, String, String)> {
+    let folder = tempfile::tempdir()?;
+    for (name, component) in [("old", "reads-only"), ("new", "items")] {
+        let own = folder.path().join(name);
+        fs::create_dir(&own)?;
+        fs::copy(guest(component), own.join("items.wasm"))?;
+        write(&own, CONFIG, &[])?;
+    }
+    let mut command = carya();
+    command.args(["diff", "old/carya.toml", "new/carya.toml"]).args(args).current_dir(folder.path());
+    let output = tokio::time::timeout(PATIENCE, command.env("CARYA_LOG", "off").output()).await??;
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    Ok((output.status.code(), text(&output.stdout), text(&output.stderr)))
+}
+
+fn without_imports(out: &str) -> String {
+    out.lines()
+        .filter(|line| !line.contains("-import ") && !line.contains("code-changed"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[tokio::test]
+async fn the_command_line_tells_it_too() -> Result {
+    let (code, out, err) = diff(&[]).await?;
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert_snapshot!(without_imports(&out), @r#"
+    ! route-new                     route DELETE, PATCH, POST, PUT /items: is new: served by items, read-write, database default
+    ! component-gains-writer        component items: exports write-controller now: as a controller it writes to the database
+    "#);
+
+    let (code, out, err) = diff(&["--json", "--deny", "route-lost"]).await?;
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let found: Json = serde_json::from_str(&out)?;
+    let writer =
+        found["differences"].as_array().into_iter().flatten().find(|it| it["kind"] == "component-gains-writer");
+    assert_snapshot!(format!("{:#}", writer.ok_or("no writer")?), @r#"
+    {
+      "kind": "component-gains-writer",
+      "place": "component items",
+      "widens": true,
+      "words": "exports write-controller now: as a controller it writes to the database"
+    }
+    "#);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_command_line_denies() -> Result {
+    let (code, out, err) = diff(&["--deny", "component-gains-writer"]).await?;
+    assert_eq!(code, Some(1));
+    assert!(out.contains("component-gains-writer"), "{out}");
+    assert_snapshot!(err, @r#"
+    error: --deny forbids this:
+      component-gains-writer: component items: exports write-controller now: as a controller it writes to the database
+    "#);
+
+    let (code, _, err) = diff(&["--deny", "component-gains-pen"]).await?;
+    assert!(code == Some(2) && err.contains("accepted: route-new, route-lost, "), "{err}");
+    Ok(())
+}
