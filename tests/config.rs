@@ -63,6 +63,7 @@ fn an_empty_file_is_all_defaults() {
         reload: Reload {
             deny: [],
         },
+        registries: {},
     }
     "#);
 }
@@ -137,7 +138,11 @@ limit = 10
 regions = ["a", { name = "b", weight = 0.5 }]
 
 [component.my-audit]
-path = "/opt/audit.wasm"
+path = "oci://ghcr.io/shop/audit:1"
+
+[registry."ghcr.io"]
+username = "ann"
+password = "hunter2"
 
 [[hook]]
 component = "my-audit"
@@ -196,7 +201,7 @@ component = "itmes"
 memory = "2GiB"
 
 [component."my items"]
-path = "items.wasm"
+path = "oci://items.wasm"
 
 [[hook]]
 component = "audit"
@@ -242,6 +247,7 @@ deny = ["component-gains-write"]
     carya.toml:21: component.items.path: is missing
     carya.toml:22: component.items.memory: "2GiB" is not a size from 64KiB to 1GiB
     carya.toml:24: component.my items: is not a name; it may have letters, digits, `-` and `_`
+    carya.toml:25: component.my items.path: "oci://items.wasm" is not a reference; write it as "oci://HOST/REPOSITORY:TAG" or "...@sha256:DIGEST"
     carya.toml:28: hook[0].component: "audit" is not a component of this file; accepted: items, my items
     carya.toml:31: route[0].path: "items" does not start with `/`; write it as "/items"
     carya.toml:36: route[1].methods[0]: "GTE" is not a method; did you mean `GET`?
@@ -284,7 +290,7 @@ items = "items.wasm"
 "#,
         &[],
     ), @r#"
-    carya.toml:2: lisen: unknown key; accepted: component, database, debug, server, transaction, model, templates, static, hook, route, smoke, reload
+    carya.toml:2: lisen: unknown key; accepted: component, database, debug, server, transaction, model, templates, static, hook, route, smoke, reload, registry
     carya.toml:3: database: "sqlite:items.db" is not a table; write it as [database]
     carya.toml:5: sever: unknown key; did you mean `server`?
     carya.toml:9: transaction.commit-on: unknown key; did you mean `commit_on`?
@@ -374,7 +380,7 @@ fn problems_of_the_environment() {
     CARYA_DEBUG: debug: "" is not a boolean; write it as true or false
     CARYA_HOOK: hook: is a list of tables, which only the file can have
     CARYA_ROUTE__0__PATH: route.0.path: is inside a list, which no variable reaches into
-    CARYA_SERVER_LISTEN: server_listen: unknown key (variables are named CARYA_SECTION__KEY); accepted: component, database, debug, server, transaction, model, templates, static, hook, route, smoke, reload
+    CARYA_SERVER_LISTEN: server_listen: unknown key (variables are named CARYA_SECTION__KEY); accepted: component, database, debug, server, transaction, model, templates, static, hook, route, smoke, reload, registry
     CARYA_SERVER__LISTEN__PORT: server.listen.port: is inside a value that is no table
     CARYA_SERVER__LITSEN: server.litsen: unknown key (variables are named CARYA_SECTION__KEY); did you mean `listen`?
     CARYA_TRANSACTION: transaction: "none" is not a table; write it as [transaction]

@@ -25,6 +25,7 @@ mod metrics;
 mod outages;
 mod placeholders;
 mod property;
+mod registries;
 mod replicas;
 mod retries;
 mod script;

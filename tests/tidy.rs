@@ -8,7 +8,7 @@ use std::{
 use super::support::Result;
 
 /// The rooms of the host. A room imports only from rooms below it.
-const ROOMS: [&str; 21] = [
+const ROOMS: [&str; 22] = [
     "main",
     "cli",
     "watch",
@@ -27,16 +27,18 @@ const ROOMS: [&str; 21] = [
     "message",
     "routes",
     "token",
+    "oci",
     "database",
     "config",
     "telemetry",
 ];
 
 /// Words that only some files may say, and why.
-const WALLS: [(&str, &[&str], &str); 10] = [
+const WALLS: [(&str, &[&str], &str); 11] = [
     ("wasmtime::", &["component/"], "only the component room names the runtime"),
     ("wasmtime_wasi::", &["component/"], "only the component room names the runtime"),
     ("wit_component::", &["component/"], "only the component room makes components"),
+    ("oci_client::", &["oci.rs"], "only one room speaks to registries"),
     ("axum::", &["exchange.rs", "server.rs", "server/"], "only the HTTP edge names axum"),
     ("sqlx::", &["database/", "config/url.rs"], "only the database room names the driver, and the reader of its URLs"),
     ("anyhow::", &["main.rs", "cli", "reload.rs", "app.rs"], "below the application errors are typed"),

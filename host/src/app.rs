@@ -19,6 +19,7 @@ use crate::{
     generation::{Chain, Generation, Handler},
     lifecycle,
     message::{self, Request},
+    oci,
     render::Templates,
     routes::Routes,
     transaction::{
@@ -36,11 +37,18 @@ pub fn engine(config: &Config) -> anyhow::Result<Engine> {
     Ok(Engine::new(concurrency, config.server.cache.clone())?)
 }
 
+/// Reads a configuration, and pulls the components that it names by reference.
+pub async fn read(file: &Path) -> anyhow::Result<Config> {
+    let mut config = config::load(file)?;
+    oci::pull(&mut config).await?;
+    Ok(config)
+}
+
 /// Everything that needs no database: components against routes, templates. What has not changed is taken over from the
 /// generation before.
 pub fn assemble(config: Config, engine: Engine, previous: Option<&Generation>) -> anyhow::Result<Generation> {
     let folder = config.file.parent().unwrap_or(Path::new(""));
-    let id = Files::of(&config).id(folder);
+    let id = Files::of(&config).id(&[folder, &config.server.cache]);
     let mut problems = Vec::new();
     let components = load(&engine, &config, previous, &mut problems);
     let find = |name: &str| components.iter().find(|component| **component.name() == *name);

@@ -21,6 +21,7 @@ use crate::{
     component::Engine,
     config::{self, Config, DifferenceKind, MAIN, Problems},
     database::Database,
+    oci,
     telemetry::{self, Format},
 };
 
@@ -160,9 +161,9 @@ async fn dispatch(cli: Cli) -> anyhow::Result<String> {
         Command::Serve { config, watch } => {
             serve::serve(&config.config, cli.log_format, watch).await.map(|()| String::new())
         }
-        Command::Check { config, json } => check::check(&load(&config.config, cli.log_format)?, json).await,
-        Command::Routes { config, json } => check::routes(&load(&config.config, cli.log_format)?, json),
-        Command::Diff { old, new, deny, json } => diff::diff(&old, &new, &deny, json, cli.log_format),
+        Command::Check { config, json } => check::check(&load_all(&config.config, cli.log_format).await?, json).await,
+        Command::Routes { config, json } => check::routes(&load_all(&config.config, cli.log_format).await?, json),
+        Command::Diff { old, new, deny, json } => diff::diff(&old, &new, &deny, json, cli.log_format).await,
         Command::Inspect { file, json } => inspect(&file, json),
         Command::Harden { config, apply, check, database } => {
             harden::harden(&load(&config.config, cli.log_format)?, apply, check, database.as_deref()).await
@@ -178,6 +179,13 @@ async fn dispatch(cli: Cli) -> anyhow::Result<String> {
 fn load(path: &Path, format: Format) -> anyhow::Result<Config> {
     let config = config::load(path)?;
     telemetry::start(format, config.debug);
+    Ok(config)
+}
+
+/// The same, and pulls the components that it names by reference.
+async fn load_all(path: &Path, format: Format) -> anyhow::Result<Config> {
+    let mut config = load(path, format)?;
+    oci::pull(&mut config).await?;
     Ok(config)
 }
 

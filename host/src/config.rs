@@ -7,6 +7,7 @@ mod context;
 mod database;
 mod difference;
 mod env;
+mod image;
 mod problem;
 mod quantity;
 mod read;
@@ -19,6 +20,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 
 pub use database::{Database, Dialect};
 pub use difference::DifferenceKind;
+pub use image::{Image, ImageVersion, Login};
 pub use problem::{Origin, Problem, Problems};
 pub use read::{defaults, load, parse};
 pub use url::shown as shown_url;
@@ -55,6 +57,8 @@ pub struct Config {
     pub smoke: Vec<Smoke>,
     /// `[reload]`
     pub reload: Reload,
+    /// `[registry."HOST"]`
+    pub registries: BTreeMap<String, Login>,
 }
 
 /// What the default database is called where databases have names.
@@ -130,8 +134,10 @@ pub struct StaticFiles {
 /// `[component.NAME]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Component {
-    /// The component's file.
+    /// The component's file. For one in a registry there is none until it is pulled.
     pub path: PathBuf,
+    /// The reference that it is pulled by.
+    pub image: Option<Image>,
     /// What the guest reads through `config.get`: strings as they are, everything else as JSON text.
     pub settings: BTreeMap<String, String>,
     /// The most memory one instance may have, in bytes.

@@ -13,6 +13,7 @@ pub mod exchange;
 pub mod generation;
 pub mod lifecycle;
 pub mod message;
+pub mod oci;
 pub mod reload;
 pub mod render;
 pub mod routes;

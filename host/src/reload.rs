@@ -60,7 +60,7 @@ impl Reloader {
     pub async fn reload_if_changed(&self) -> anyhow::Result<Option<Change>> {
         let mut tried = self.tried.lock().await;
         // A configuration that cannot be read is still known by its own bytes.
-        let config = config::load(&self.file);
+        let config = app::read(&self.file).await;
         let files = match &config {
             Ok(config) => tried.now(config),
             Err(_) => tried.again(),
@@ -76,7 +76,7 @@ impl Reloader {
     /// Serves what the files and the environment say now, whether they have changed or not.
     pub async fn reload(&self) -> anyhow::Result<Change> {
         let mut tried = self.tried.lock().await;
-        let config = config::load(&self.file)?;
+        let config = app::read(&self.file).await?;
         let files = tried.now(&config);
         let changed = tried.changed(&files).into_iter().map(Path::to_owned).collect();
         *tried = files;

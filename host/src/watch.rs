@@ -43,7 +43,8 @@ pub async fn run(reloader: Arc<Reloader>) -> notify::Result<Infallible> {
 /// Watches the folders in which a file of the application stands, or will.
 fn follow(watcher: &mut RecommendedWatcher, watched: &mut BTreeSet<PathBuf>, config: &Config) -> notify::Result<()> {
     let folder = |path: &Path| path.parent().filter(|folder| *folder != "").unwrap_or(Path::new(".")).to_owned();
-    let components = config.components.values().map(|component| folder(&component.path));
+    let files = config.components.values().filter(|component| component.image.is_none());
+    let components = files.map(|component| folder(&component.path));
     let flat = std::iter::once(folder(&config.file)).chain(components).map(|path| (path, RecursiveMode::NonRecursive));
     let migrations = config.all_databases().filter_map(|(_, database)| database.migrations.clone());
     let deep = config.templates.iter().cloned().chain(migrations).map(|path| (path, RecursiveMode::Recursive));

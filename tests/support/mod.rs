@@ -5,6 +5,7 @@ pub mod client;
 mod log;
 pub mod module;
 pub mod proxy;
+pub mod registry;
 pub mod servers;
 
 use std::{
@@ -39,6 +40,8 @@ pub fn guest(name: &str) -> PathBuf {
 /// The program under test, with its compiled-code cache shared by all tests, and nothing of the environment that would
 /// configure it.
 pub fn carya() -> Command {
+    // HTTP clients of tests take the process's own, though they speak no TLS.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut command = Command::new(env!("CARGO_BIN_EXE_carya"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARYA_")) {
         command.env_remove(name);

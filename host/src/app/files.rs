@@ -83,11 +83,12 @@ impl Files {
         }
     }
 
-    /// Twelve hexadecimal digits that follow from names and contents, wherever the folder stands.
-    pub fn id(&self, folder: &Path) -> String {
+    /// Twelve hexadecimal digits that follow from names and contents, wherever the folders stand.
+    pub fn id(&self, folders: &[&Path]) -> String {
         let mut hasher = Sha256::new();
         for (path, file) in &self.0 {
-            let name = path.strip_prefix(folder).unwrap_or(path).as_os_str().as_encoded_bytes();
+            let below = folders.iter().find_map(|folder| path.strip_prefix(folder).ok());
+            let name = below.unwrap_or(path).as_os_str().as_encoded_bytes();
             hasher.update(u64::try_from(name.len()).unwrap_or(u64::MAX).to_le_bytes());
             hasher.update(name);
             hasher.update(file.digest);
@@ -118,9 +119,9 @@ mod tests {
             let file = |byte: &u8| File { digest: [*byte; 32], stamp: None };
             Files(pairs.iter().map(|(path, byte)| (PathBuf::from(path), file(byte))).collect())
         };
-        let folder = Path::new("/a");
+        let folder = &[Path::new("/a")];
         let one = files(&[("/a/x", 1), ("/a/y", 2)]);
-        assert_eq!(one.id(folder), files(&[("/b/x", 1), ("/b/y", 2)]).id(Path::new("/b")));
+        assert_eq!(one.id(folder), files(&[("/b/x", 1), ("/b/y", 2)]).id(&[Path::new("/b")]));
         for other in [files(&[("/a/x", 1)]), files(&[("/a/x", 2), ("/a/y", 2)]), files(&[("/a/z", 1), ("/a/y", 2)])] {
             assert_ne!(one.id(folder), other.id(folder));
         }

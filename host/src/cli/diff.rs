@@ -5,10 +5,10 @@ use std::{fmt::Write, path::Path};
 use anyhow::bail;
 use serde_json::{Value, json};
 
-use super::load;
+use super::load_all;
 use crate::{
     app,
-    config::{self, DifferenceKind},
+    config::DifferenceKind,
     diff::{self, Difference, Outline},
     telemetry::Format,
 };
@@ -22,14 +22,14 @@ pub(super) fn kind(word: &str) -> Result<DifferenceKind, String> {
 }
 
 /// Prints what differs. Fails if anything is of a kind that is denied.
-pub(super) fn diff(
+pub(super) async fn diff(
     old: &Path,
     new: &Path,
     deny: &[DifferenceKind],
     as_json: bool,
     format: Format,
 ) -> anyhow::Result<String> {
-    let (old, new) = (load(old, format)?, config::load(new)?);
+    let (old, new) = (load_all(old, format).await?, app::read(new).await?);
     let engine = app::engine(&old)?;
     let old = app::assemble(old, engine.clone(), None)?;
     let new = app::assemble(new, engine, Some(&old))?;

@@ -5,7 +5,7 @@ use std::{io, path::Path, sync::Arc, time::Instant};
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::load;
+use super::load_all;
 use crate::{
     app,
     reload::{self, Reloader},
@@ -17,7 +17,7 @@ use crate::{
 /// Serves until a signal asks to end.
 pub(super) async fn serve(path: &Path, format: Format, watch: bool) -> anyhow::Result<()> {
     let started = Instant::now();
-    let config = load(path, format)?;
+    let config = load_all(path, format).await?;
     let engine = app::engine(&config)?;
     let assembled = app::assemble(config.clone(), engine.clone(), None)?;
     let live = Live::new(app::prepare(assembled, None).await?);

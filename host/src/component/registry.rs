@@ -137,7 +137,7 @@ impl Engine {
         before: Option<&Arc<Component>>,
     ) -> Result<Arc<Component>, LoadError> {
         static LOADED: AtomicUsize = AtomicUsize::new(0);
-        let path = config.path.display().to_string();
+        let path = config.image.as_ref().map_or_else(|| config.path.display().to_string(), ToString::to_string);
         let unusable = |reason: String| LoadError::Unusable { name: name.to_owned(), path: path.clone(), reason };
         let bytes = read(name, &config.path)?;
         let digest = code::digest(&bytes);
@@ -253,7 +253,7 @@ impl Exports {
 impl Component {
     /// Whether a configuration says of it what it was loaded with; the file aside.
     fn is_set_up_as(&self, config: &config::Component) -> bool {
-        let config::Component { path: _, settings, memory, timeout } = config;
+        let config::Component { path: _, image: _, settings, memory, timeout } = config;
         (&self.identity.settings, &self.identity.memory, &self.timeout) == (settings, memory, timeout)
     }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::{
-    Component, Config, Hook, Model, Problems, Reload, Route, Server, Smoke, StaticFiles, StatusSet, Transaction,
+    Component, Config, Hook, Login, Model, Problems, Reload, Route, Server, Smoke, StaticFiles, StatusSet, Transaction,
     conflict,
     context::Context,
     env,
@@ -23,7 +23,7 @@ use super::{
     tree::{self, Value},
     value::{
         access, address, boolean, difference, integer, isolation, method, one_of, path, pattern, prefix, setting,
-        statuses, target, text,
+        source, statuses, target, text,
     },
 };
 
@@ -110,6 +110,11 @@ fn config(root: &mut Section<'_>) -> Config {
         routes: root.each("route", |section| route(section, &named, one_of("database", &database_names))),
         smoke: root.each("smoke", smoke),
         reload: root.section("reload", |section| Reload { deny: section.list("deny", difference).unwrap_or_default() }),
+        registries: root
+            .fields("registry")
+            .into_iter()
+            .filter_map(|(host, entry)| Some((host, login(entry)?)))
+            .collect(),
     };
     if let Some(database) = &mut config.database {
         database.migrations = migrations;
@@ -196,15 +201,26 @@ fn component(name: &str, entry: Entry<'_>, names: &[String]) -> Option<Component
         return None;
     }
     check_name(name, &entry);
-    entry.table(|section| Component {
-        path: section.require("path", path(section.context().folder)),
-        settings: section
-            .fields("settings")
-            .into_iter()
-            .filter_map(|(name, entry)| Some((name, entry.read(setting)?)))
-            .collect(),
-        memory: section.take("memory", memory).unwrap_or(64 * MIB),
-        timeout: section.take("timeout", positive_duration).unwrap_or(Duration::from_secs(5)),
+    entry.table(|section| {
+        let (path, image) = section.require("path", source(section.context().folder));
+        Component {
+            path,
+            image,
+            settings: section
+                .fields("settings")
+                .into_iter()
+                .filter_map(|(name, entry)| Some((name, entry.read(setting)?)))
+                .collect(),
+            memory: section.take("memory", memory).unwrap_or(64 * MIB),
+            timeout: section.take("timeout", positive_duration).unwrap_or(Duration::from_secs(5)),
+        }
+    })
+}
+
+fn login(entry: Entry<'_>) -> Option<Login> {
+    entry.table(|section| Login {
+        username: section.require("username", text),
+        password: section.needed("password").and_then(|entry| entry.read_secret(text)).unwrap_or_default(),
     })
 }
 

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Access, DifferenceKind, Isolation, problem::suggest, tree::Value};
+use super::{Access, DifferenceKind, Image, Isolation, image, problem::suggest, tree::Value};
 
 /// CONNECT has no path to route by.
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
@@ -40,6 +40,14 @@ pub(super) fn text(value: &Value) -> Result<String, String> {
 /// A path; a relative one starts at the folder.
 pub(super) fn path(folder: &Path) -> impl Fn(&Value) -> Result<PathBuf, String> {
     |value| Ok(folder.join(text(value)?))
+}
+
+/// A component's path, or a reference in its place.
+pub(super) fn source(folder: &Path) -> impl Fn(&Value) -> Result<(PathBuf, Option<Image>), String> {
+    |value| match text(value)? {
+        text if text.starts_with(image::SCHEME) => Ok((PathBuf::from(&text), Some(text.parse()?))),
+        text => Ok((folder.join(text), None)),
+    }
 }
 
 pub(super) fn address(value: &Value) -> Result<SocketAddr, String> {

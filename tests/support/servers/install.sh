@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Installs PostgreSQL and MariaDB for the tests where they are missing. Where that cannot be done it says so and goes on: the
+# Installs PostgreSQL, MariaDB and a registry for the tests where they are missing. Where that cannot be done it says so and goes on: the
 # tests skip these engines, or fail with CI in the environment.
 set -euo pipefail
 
 missing=()
 compgen -G "/usr/lib/postgresql/*/bin/postgres" >/dev/null || command -v postgres >/dev/null || missing+=(postgresql)
 [ -x /usr/sbin/mariadbd ] || command -v mariadbd >/dev/null || missing+=(mariadb-server)
+command -v docker-registry >/dev/null || missing+=(docker-registry)
 [ ${#missing[@]} != 0 ] || exit 0
 
 give_up() {
