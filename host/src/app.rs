@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
 use anyhow::{Context, bail};
 use http::Method;
 
-pub use self::files::Files;
+pub use self::files::{Files, is_source};
 use crate::{
     component::{
         Component, Engine, Guest, Sandbox,
@@ -22,6 +22,7 @@ use crate::{
     oci,
     render::Templates,
     routes::Routes,
+    telemetry::metrics::Counted,
     transaction::{
         Bound, Outcome, Unbound, plan,
         verdict::{self, Facts},
@@ -47,8 +48,7 @@ pub async fn read(file: &Path) -> anyhow::Result<Config> {
 /// Everything that needs no database: components against routes, templates. What has not changed is taken over from the
 /// generation before.
 pub fn assemble(config: Config, engine: Engine, previous: Option<&Generation>) -> anyhow::Result<Generation> {
-    let folder = config.file.parent().unwrap_or(Path::new(""));
-    let id = Files::of(&config).id(&[folder, &config.server.cache]);
+    let id = Files::of(&config).id(&config);
     let mut problems = Vec::new();
     let components = load(&engine, &config, previous, &mut problems);
     let find = |name: &str| components.iter().find(|component| **component.name() == *name);
@@ -126,6 +126,7 @@ pub fn assemble(config: Config, engine: Engine, previous: Option<&Generation>) -
         databases: BTreeMap::new(),
         components,
         config,
+        counted: Counted::default(),
     })
 }
 

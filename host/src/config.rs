@@ -16,7 +16,12 @@ mod tree;
 mod url;
 mod value;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 pub use database::{Database, Dialect};
 pub use difference::DifferenceKind;
@@ -65,6 +70,11 @@ pub struct Config {
 pub const MAIN: &str = "default";
 
 impl Config {
+    /// The folder that relative paths start at.
+    pub fn folder(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new(""))
+    }
+
     /// All databases with their names, the default one first.
     pub fn all_databases(&self) -> impl Iterator<Item = (&str, &Database)> {
         let named = self.databases.iter().map(|(name, database)| (name.as_str(), database));

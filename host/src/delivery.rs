@@ -37,11 +37,11 @@ pub async fn run(
 /// Delivers what earlier runs left in the outbox, until told to stop.
 pub async fn deliver_outbox(generation: Arc<Generation>, database: Arc<Database>, stop: CancellationToken) {
     loop {
-        let taken = tokio::select! {
-            () = stop.cancelled() => return,
-            taken = outbox::take_due(&database) => taken,
-        };
-        match taken {
+        if stop.is_cancelled() {
+            return;
+        }
+        // To its end: what is taken and not run would stay hidden for a while.
+        match outbox::take_due(&database).await {
             Ok(Some(entry)) => {
                 redeliver(&generation, &database, entry).await;
                 continue;

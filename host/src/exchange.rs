@@ -45,6 +45,8 @@ pub struct Exchange {
 
 /// Serves one request.
 pub async fn serve(State(exchange): State<Arc<Exchange>>, request: HttpRequest) -> Response {
+    // It counts from here on: the generation that it has met waits for it.
+    let begun = exchange.running.token();
     let (parts, body) = request.into_parts();
     let id = request_id(&parts.headers);
     let mut request =
@@ -86,8 +88,9 @@ pub async fn serve(State(exchange): State<Arc<Exchange>>, request: HttpRequest) 
         };
         // Nobody to tell if the client is gone.
         drop(sender.send(reply));
+        drop(begun);
     };
-    exchange.all.spawn(exchange.running.track_future(run));
+    exchange.all.spawn(run);
     let reply = receiver.await.unwrap_or_else(|_| Failure::host("the request's task died").reply(&request));
     respond(reply, &request.id)
 }

@@ -8,6 +8,7 @@ use crate::{
     database::{Database, Isolation},
     render::Templates,
     routes::Routes,
+    telemetry::metrics::Counted,
 };
 
 /// A served application.
@@ -33,6 +34,8 @@ pub struct Generation {
     pub databases: BTreeMap<String, Arc<Database>>,
     /// All components, to find one by name.
     pub components: Vec<Arc<Component>>,
+    /// Has metrics count it for as long as it is there.
+    pub counted: Counted,
 }
 
 /// A controller with its hooks and its policy.

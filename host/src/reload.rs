@@ -7,17 +7,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::sync::Mutex;
 
 use crate::{
     app::{self, Files},
     component::Engine,
-    config::{self, Config},
+    config::{self, Config, Problems},
     diff::{self, Difference, Outline},
     generation::Generation,
+    oci,
     server::Live,
 };
+
+/// How often files are read again that are written to meanwhile.
+const REREADS: usize = 10;
 
 /// Makes generations from one configuration file, one at a time.
 #[derive(Debug)]
@@ -25,21 +29,33 @@ pub struct Reloader {
     file: PathBuf,
     engine: Engine,
     live: Arc<Live>,
-    /// What the last attempt was made of, whether it succeeded or not.
-    tried: Mutex<Files>,
+    tried: Mutex<Attempt>,
+}
+
+/// What the last attempt was made of, whether it succeeded or not.
+#[derive(Debug)]
+struct Attempt {
+    /// The last that could be read.
+    config: Arc<Config>,
+    files: Files,
+}
+
+/// What the files say at one moment.
+#[derive(Debug, PartialEq)]
+struct Read {
+    config: Result<Config, Problems>,
+    files: Files,
 }
 
 /// What a change was.
 #[derive(Debug)]
 pub struct Change {
-    /// The generation that is served now.
-    pub id: String,
+    /// What is served now.
+    pub generation: Arc<Generation>,
     /// The files that are new, gone or different.
     pub files: Vec<PathBuf>,
     /// What differs in what is served and in what it may do.
     pub differences: Vec<Difference>,
-    /// How many routes are served.
-    pub routes: usize,
     /// From the beginning to the swap.
     pub took: Duration,
 }
@@ -47,7 +63,8 @@ pub struct Change {
 impl Reloader {
     /// What is served was made from `file`.
     pub fn new(file: &Path, engine: Engine, live: Arc<Live>) -> Self {
-        let tried = Mutex::new(Files::of(&live.generation().config));
+        let config = live.generation().config.clone();
+        let tried = Mutex::new(Attempt { files: Files::of(&config), config: Arc::new(config) });
         Self { file: file.to_owned(), engine, live, tried }
     }
 
@@ -56,50 +73,92 @@ impl Reloader {
         &self.live
     }
 
+    /// The last configuration that could be read, whether it is served or not.
+    pub async fn config(&self) -> Arc<Config> {
+        self.tried.lock().await.config.clone()
+    }
+
     /// Serves what the files say now. None if nothing has changed since the last attempt.
     pub async fn reload_if_changed(&self) -> anyhow::Result<Option<Change>> {
         let mut tried = self.tried.lock().await;
-        // A configuration that cannot be read is still known by its own bytes.
-        let config = app::read(&self.file).await;
-        let files = match &config {
-            Ok(config) => tried.now(config),
-            Err(_) => tried.again(),
-        };
-        if *tried == files {
+        let begun = Instant::now();
+        let read = self.read(&tried).await?;
+        if tried.files == read.files {
             return Ok(None);
         }
-        let changed = tried.changed(&files).into_iter().map(Path::to_owned).collect();
-        *tried = files;
-        self.change(config?, changed).await.map(Some)
+        self.change(&mut tried, read, begun).await.map(Some)
     }
 
     /// Serves what the files and the environment say now, whether they have changed or not.
     pub async fn reload(&self) -> anyhow::Result<Change> {
         let mut tried = self.tried.lock().await;
-        let config = app::read(&self.file).await?;
-        let files = tried.now(&config);
-        let changed = tried.changed(&files).into_iter().map(Path::to_owned).collect();
-        *tried = files;
-        self.change(config, changed).await
+        let begun = Instant::now();
+        let read = self.read(&tried).await?;
+        self.change(&mut tried, read, begun).await
     }
 
-    async fn change(&self, config: Config, files: Vec<PathBuf>) -> anyhow::Result<Change> {
-        let begun = Instant::now();
+    /// Reads the configuration, and what the files are that it names. Reading and hashing are no work for a thread that
+    /// serves requests.
+    async fn read(&self, tried: &Attempt) -> anyhow::Result<Read> {
+        let (file, before) = (self.file.clone(), tried.files.clone());
+        let reading = tokio::task::spawn_blocking(move || {
+            let config = config::load(&file);
+            // A configuration that cannot be read is still known by its own bytes.
+            let files = config.as_ref().map_or_else(|_| before.again(), |config| before.now(config));
+            Read { config, files }
+        });
+        reading.await.context("the reading of the files was ended")
+    }
+
+    async fn change(&self, tried: &mut Attempt, mut read: Read, begun: Instant) -> anyhow::Result<Change> {
+        let before = tried.files.clone();
         let old = self.live.generation();
-        tell_what_waits(&old.config.server, &config.server);
+        for _ in 0..REREADS {
+            tried.files = read.files.clone();
+            let assembled = match &read.config {
+                Ok(config) => {
+                    tried.config = Arc::new(config.clone());
+                    self.assemble(config.clone(), &old).await?
+                }
+                Err(problems) => Err(problems.clone().into()),
+            };
+            // What was written to meanwhile may be half in it: only what stands still is one whole.
+            let again = self.read(tried).await?;
+            let is_whole = |generation: &Generation| generation.id == read.files.id(&generation.config);
+            if again == read && assembled.as_ref().map_or(true, is_whole) {
+                let files = before.changed(&read.files).into_iter().map(Path::to_owned).collect();
+                return self.serve(assembled?, &old, files, begun).await;
+            }
+            read = again;
+        }
+        bail!("the files were written to again and again while they were read")
+    }
+
+    async fn assemble(&self, mut config: Config, old: &Arc<Generation>) -> anyhow::Result<anyhow::Result<Generation>> {
+        if let Err(error) = oci::pull(&mut config).await {
+            return Ok(Err(error.into()));
+        }
         let (engine, before) = (self.engine.clone(), old.clone());
-        // Reading and compiling are no work for a thread that serves requests.
-        let assembled = tokio::task::spawn_blocking(move || app::assemble(config, engine, Some(&before))).await;
-        let generation = assembled.context("the assembling of the new generation was ended")??;
-        let (before, now) = (Outline::of(&old), Outline::of(&generation));
-        let differences = diff::between(&before, &now);
-        diff::refuse(&differences, &before, &now)?;
-        app::try_out(&generation, Some(&old)).await?;
-        let generation = app::prepare(generation, Some(&old)).await?;
+        let assembling = tokio::task::spawn_blocking(move || app::assemble(config, engine, Some(&before)));
+        assembling.await.context("the assembling of the new generation was ended")
+    }
+
+    async fn serve(
+        &self,
+        generation: Generation,
+        old: &Generation,
+        files: Vec<PathBuf>,
+        begun: Instant,
+    ) -> anyhow::Result<Change> {
+        tell_what_waits(&old.config.server, &generation.config.server);
+        let (outline_before, outline) = (Outline::of(old), Outline::of(&generation));
+        let differences = diff::between(&outline_before, &outline);
+        diff::refuse(&differences, &outline_before, &outline)?;
+        app::try_out(&generation, Some(old)).await?;
+        let generation = app::prepare(generation, Some(old)).await?;
         app::rehearse(&generation).await?;
-        let (id, routes) = (generation.id.clone(), generation.handlers.len());
         self.live.swap(generation);
-        Ok(Change { id, files, differences, routes, took: begun.elapsed() })
+        Ok(Change { generation: self.live.generation(), files, differences, took: begun.elapsed() })
     }
 }
 
@@ -118,13 +177,16 @@ fn tell_what_waits(old: &config::Server, new: &config::Server) {
     }
 }
 
+/// Tells somebody of a change, or why the generation that was served before is served on.
+pub type Tell = fn(&anyhow::Result<Change>, &Generation);
+
 /// Tells the log of a change, or why there is none.
 pub fn tell(result: &anyhow::Result<Change>, served: &Generation) {
     match result {
-        Ok(Change { id, files, differences, routes, took }) => {
+        Ok(Change { generation, files, differences, took }) => {
             let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
-            let (files, ms) = (files.join(", "), took.as_millis());
-            tracing::info!(generation = id, routes, ms, files, "a new generation is served");
+            let (files, ms, routes) = (files.join(", "), took.as_millis(), generation.handlers.len());
+            tracing::info!(generation = generation.id, routes, ms, files, "a new generation is served");
             differences.iter().for_each(tell_difference);
         }
         Err(error) => {

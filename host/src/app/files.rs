@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fs::{self, Metadata},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -44,13 +45,14 @@ impl Files {
     /// The same as they are now; what has not been touched is not read again.
     pub fn now(&self, config: &Config) -> Self {
         let mut files = BTreeMap::new();
-        let components = config.components.values().map(|component| &component.path);
+        let local = config.components.values().filter(|component| component.image.is_none());
+        let components = local.map(|component| &component.path);
         for file in std::iter::once(&config.file).chain(components) {
             self.add(&mut files, file);
         }
         let migrations = config.all_databases().filter_map(|(_, database)| database.migrations.as_ref());
         for folder in config.templates.iter().chain(migrations) {
-            self.add_all(&mut files, folder);
+            self.add_all(&mut files, folder, |_| true);
         }
         Self(files)
     }
@@ -60,6 +62,24 @@ impl Files {
         let mut files = BTreeMap::new();
         self.0.keys().for_each(|file| self.add(&mut files, file));
         Self(files)
+    }
+
+    /// The sources in a folder as they are now, however deep; what has not been touched is not read again.
+    pub fn sources(&self, folder: &Path) -> Self {
+        let mut files = BTreeMap::new();
+        self.add_all(&mut files, folder, is_source);
+        Self(files)
+    }
+
+    /// Leaves a file out.
+    pub fn without(mut self, path: &Path) -> Self {
+        self.0.remove(path);
+        self
+    }
+
+    /// When the youngest of them was written.
+    pub fn youngest(&self) -> Option<SystemTime> {
+        self.0.keys().filter_map(|path| fs::metadata(path).ok()?.modified().ok()).max()
     }
 
     fn add(&self, files: &mut BTreeMap<PathBuf, File>, path: &Path) {
@@ -76,22 +96,29 @@ impl Files {
         }
     }
 
-    fn add_all(&self, files: &mut BTreeMap<PathBuf, File>, folder: &Path) {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() { self.add_all(files, &path) } else { self.add(files, &path) }
+    fn add_all(&self, files: &mut BTreeMap<PathBuf, File>, folder: &Path, passes: fn(&Path) -> bool) {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        for path in entries.map(|entry| entry.path()).filter(|path| passes(path)) {
+            if path.is_dir() { self.add_all(files, &path, passes) } else { self.add(files, &path) }
         }
     }
 
-    /// Twelve hexadecimal digits that follow from names and contents, wherever the folders stand.
-    pub fn id(&self, folders: &[&Path]) -> String {
+    /// Twelve hexadecimal digits that follow from names and contents, wherever the folder stands, and from what was
+    /// pulled.
+    pub fn id(&self, config: &Config) -> String {
         let mut hasher = Sha256::new();
-        for (path, file) in &self.0 {
-            let below = folders.iter().find_map(|folder| path.strip_prefix(folder).ok());
-            let name = below.unwrap_or(path).as_os_str().as_encoded_bytes();
+        let mut add = |name: &[u8]| {
             hasher.update(u64::try_from(name.len()).unwrap_or(u64::MAX).to_le_bytes());
             hasher.update(name);
-            hasher.update(file.digest);
+        };
+        for (path, file) in &self.0 {
+            add(path.strip_prefix(config.folder()).unwrap_or(path).as_os_str().as_encoded_bytes());
+            add(&file.digest);
+        }
+        // Their files are named after their digests.
+        for (name, component) in config.components.iter().filter(|(_, component)| component.image.is_some()) {
+            add(name.as_bytes());
+            add(component.path.file_name().unwrap_or_default().as_encoded_bytes());
         }
         hasher.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
     }
@@ -105,6 +132,15 @@ impl Files {
     }
 }
 
+/// Whether somebody writes it by hand: not what compilers and package managers make, nothing hidden, and no editor's
+/// draft.
+pub fn is_source(path: &Path) -> bool {
+    let name = path.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
+    !(["target", "node_modules", "__pycache__"].contains(&&*name)
+        || name.starts_with(['.', '#'])
+        || name.ends_with('~'))
+}
+
 fn written(metadata: &Metadata) -> SystemTime {
     metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH)
 }
@@ -112,6 +148,7 @@ fn written(metadata: &Metadata) -> SystemTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
 
     #[test]
     fn ids_follow_from_names_and_contents() {
@@ -119,9 +156,10 @@ mod tests {
             let file = |byte: &u8| File { digest: [*byte; 32], stamp: None };
             Files(pairs.iter().map(|(path, byte)| (PathBuf::from(path), file(byte))).collect())
         };
-        let folder = &[Path::new("/a")];
+        let config = |file: &str| config::parse("", Path::new(file), &BTreeMap::new()).expect("it is empty");
+        let folder = &config("/a/carya.toml");
         let one = files(&[("/a/x", 1), ("/a/y", 2)]);
-        assert_eq!(one.id(folder), files(&[("/b/x", 1), ("/b/y", 2)]).id(&[Path::new("/b")]));
+        assert_eq!(one.id(folder), files(&[("/b/x", 1), ("/b/y", 2)]).id(&config("/b/carya.toml")));
         for other in [files(&[("/a/x", 1)]), files(&[("/a/x", 2), ("/a/y", 2)]), files(&[("/a/z", 1), ("/a/y", 2)])] {
             assert_ne!(one.id(folder), other.id(folder));
         }

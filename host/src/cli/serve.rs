@@ -8,7 +8,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::load_all;
 use crate::{
     app,
-    reload::{self, Reloader},
+    config::Config,
+    reload::{self, Reloader, Tell},
     server::{Live, Server},
     telemetry::Format,
     watch,
@@ -16,8 +17,13 @@ use crate::{
 
 /// Serves until a signal asks to end.
 pub(super) async fn serve(path: &Path, format: Format, watch: bool) -> anyhow::Result<()> {
-    let started = Instant::now();
     let config = load_all(path, format).await?;
+    run(path, config, watch.then_some(reload::tell as Tell)).await
+}
+
+/// Serves a configuration that was read from `path`. Where there is somebody to tell of changes, the files are watched.
+pub(super) async fn run(path: &Path, config: Config, watch: Option<Tell>) -> anyhow::Result<()> {
+    let started = Instant::now();
     let engine = app::engine(&config)?;
     let assembled = app::assemble(config.clone(), engine.clone(), None)?;
     let live = Live::new(app::prepare(assembled, None).await?);
@@ -38,9 +44,9 @@ pub(super) async fn serve(path: &Path, format: Format, watch: bool) -> anyhow::R
     let reloader = Arc::new(Reloader::new(path, engine, live));
     let mut signals = Signals::new()?;
     tokio::spawn(reload_when_hung_up(signal(SignalKind::hangup())?, reloader.clone()));
-    if watch {
+    if let Some(tell) = watch {
         tokio::spawn(async move {
-            let Err(error) = watch::run(reloader).await;
+            let Err(error) = watch::run(reloader, tell).await;
             tracing::error!(%error, "the files cannot be watched any more; send SIGHUP to reload");
         });
     }

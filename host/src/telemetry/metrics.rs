@@ -35,6 +35,7 @@ static RETRIES: AtomicU64 = AtomicU64::new(0);
 static CONFLICTS: AtomicU64 = AtomicU64::new(0);
 static STATEMENTS: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 static IN_DOUBT: [AtomicU64; Resolution::ALL.len()] = [const { AtomicU64::new(0) }; Resolution::ALL.len()];
+static GENERATIONS: AtomicU64 = AtomicU64::new(0);
 /// The databases that are open. It is locked to open one and to tell the numbers.
 static TALLIES: Mutex<Vec<Weak<Tally>>> = Mutex::new(Vec::new());
 
@@ -126,6 +127,23 @@ impl Target {
     }
 }
 
+/// A generation that is counted as long as this is held.
+#[derive(Debug)]
+pub struct Counted(());
+
+impl Default for Counted {
+    fn default() -> Self {
+        add(&GENERATIONS);
+        Self(())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        GENERATIONS.fetch_sub(1, Relaxed);
+    }
+}
+
 /// The connections of a pool at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Connections {
@@ -211,6 +229,7 @@ mod tests {
             "carya_in_doubt_total{resolution=\"unknown\"} ",
             "carya_begin_total{database=\"re\\\"ports\",target=\"replica\"} 1\n",
             "carya_pool_connections{database=\"re\\\"ports\",pool=\"readers\",state=\"used\"} 2\n",
+            "carya_generations ",
             "carya_pool_waiting{database=\"re\\\"ports\",pool=\"readers\"} 0\n",
             concat!("carya_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1\n"),
         ] {

@@ -13,8 +13,8 @@ use prometheus_client::{
 };
 
 use super::{
-    BOUNDS, CLASSES, CONFLICTS, IN_DOUBT, MICROSECONDS, OUTCOMES, REQUESTS, RETRIES, Resolution, STATEMENTS, TIMES,
-    Target, tallies,
+    BOUNDS, CLASSES, CONFLICTS, GENERATIONS, IN_DOUBT, MICROSECONDS, OUTCOMES, REQUESTS, RETRIES, Resolution,
+    STATEMENTS, TIMES, Target, tallies,
 };
 
 /// What the text is, for a header.
@@ -52,6 +52,8 @@ impl Collector for Numbers {
         let in_doubt = Resolution::ALL.into_iter().zip(&IN_DOUBT);
         let in_doubt = in_doubt.map(|(found, count)| ([("resolution", found.as_str())], read(count)));
         counters(to, "in_doubt", "Commits whose answer was lost", in_doubt)?;
+        let generations = [([], usize::try_from(read(&GENERATIONS)).unwrap_or(usize::MAX))];
+        gauges(to, "generations", "Generations in memory", generations.into_iter())?;
         databases(to)
     }
 }
