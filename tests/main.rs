@@ -26,6 +26,7 @@ mod outages;
 mod placeholders;
 mod property;
 mod registries;
+mod reload;
 mod replicas;
 mod retries;
 mod script;

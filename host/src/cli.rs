@@ -22,6 +22,7 @@ use crate::{
     config::{self, Config, DifferenceKind, MAIN, Problems},
     database::Database,
     oci,
+    reload::told,
     telemetry::{self, Format},
 };
 
@@ -136,15 +137,6 @@ pub async fn run(cli: Cli) -> ExitCode {
             ExitCode::from(if error.is::<Problems>() { 2 } else { 1 })
         }
     }
-}
-
-/// An error with its causes, but for those that the text before them holds already.
-fn told(error: &anyhow::Error) -> String {
-    error
-        .chain()
-        .skip(1)
-        .map(ToString::to_string)
-        .fold(error.to_string(), |text, cause| if text.contains(&cause) { text } else { format!("{text}: {cause}") })
 }
 
 /// Prints the answer to a command. Its reader may stop early, as `head` does.

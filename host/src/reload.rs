@@ -63,8 +63,12 @@ pub struct Change {
 impl Reloader {
     /// What is served was made from `file`.
     pub fn new(file: &Path, engine: Engine, live: Arc<Live>) -> Self {
-        let config = live.generation().config.clone();
-        let tried = Mutex::new(Attempt { files: Files::of(&config), config: Arc::new(config) });
+        let generation = live.generation();
+        let config = Arc::new(generation.config.clone());
+        // What has changed since they were read is no file of what is served.
+        let files = Files::of(&config);
+        let files = if files.id(config.folder()) == generation.id { files } else { Files::default() };
+        let tried = Mutex::new(Attempt { config, files });
         Self { file: file.to_owned(), engine, live, tried }
     }
 
@@ -190,7 +194,7 @@ pub fn tell(result: &anyhow::Result<Change>, served: &Generation) {
             differences.iter().for_each(tell_difference);
         }
         Err(error) => {
-            tracing::error!(generation = served.id, "the old generation is served on: {error:#}");
+            tracing::error!(generation = served.id, "the old generation is served on: {}", told(error));
         }
     }
 }
@@ -202,4 +206,13 @@ fn tell_difference(difference: &Difference) {
         true => tracing::warn!(kind, place, "{difference}"),
         false => tracing::info!(kind, place, "{difference}"),
     }
+}
+
+/// An error with its causes, but for those that the text before them holds already.
+pub fn told(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .skip(1)
+        .map(ToString::to_string)
+        .fold(error.to_string(), |text, cause| if text.contains(&cause) { text } else { format!("{text}: {cause}") })
 }

@@ -47,6 +47,35 @@ impl Log {
         self.wait_until(text, |line| line["message"].as_str().is_some_and(|message| message.contains(text))).await
     }
 
+    /// The next line from `seen` on whose message contains one of these texts, waiting for it. `seen` goes past it.
+    pub async fn next(&self, seen: &mut usize, texts: &[&str]) -> Result<Value> {
+        let mut news = self.news.clone();
+        let find = |seen: usize| {
+            let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+            let says = |line: &&Value| {
+                line["message"].as_str().is_some_and(|message| texts.iter().any(|text| message.contains(text)))
+            };
+            let found = lines[seen..].iter().enumerate().find(|(_, line)| says(line));
+            found.map(|(at, line)| (seen + at + 1, line.clone())).ok_or(lines.len())
+        };
+        let waiting = async {
+            let mut from = *seen;
+            loop {
+                news.mark_unchanged();
+                match find(from) {
+                    Ok(found) => return Some(found),
+                    Err(end) => from = end,
+                }
+                news.changed().await.ok()?;
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_default();
+        let (past, line) =
+            found.ok_or_else(|| format!("none of {texts:?} was logged, but {:#?}", &self.lines()[*seen..]))?;
+        *seen = past;
+        Ok(line)
+    }
+
     /// The first line that is as asked for. `what` says in words what that is.
     pub async fn wait_until(&self, what: &str, matches: impl Fn(&Value) -> bool) -> Result<Value> {
         let mut news = self.news.clone();

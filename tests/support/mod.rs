@@ -77,13 +77,25 @@ impl App {
     /// The same in a folder that is there already, and on its database if it has one, with more environment variables.
     /// One of them may name another database.
     pub async fn start_in(folder: TempDir, config: &str, files: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Self> {
+        Self::run_in(folder, &["serve"], config, files, env).await
+    }
+
+    /// The same with a command line of one's own, as `dev`.
+    pub async fn run_in(
+        folder: TempDir,
+        command: &[&str],
+        config: &str,
+        files: &[(&str, &str)],
+        env: &[(&str, &str)],
+    ) -> Result<Self> {
         write(folder.path(), config, files)?;
         let database_url = match env.iter().rev().find(|(name, _)| *name == "CARYA_DATABASE__URL") {
             Some((_, url)) => (*url).to_owned(),
             None => database_of(folder.path()).await?,
         };
         let mut process = carya()
-            .args(["serve", "--log-format", "json"])
+            .args(command)
+            .args(["--log-format", "json"])
             .current_dir(folder.path())
             .env("CARYA_SERVER__LISTEN", "127.0.0.1:0")
             .env("CARYA_DEBUG", "true")

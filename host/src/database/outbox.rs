@@ -66,7 +66,8 @@ pub struct Entry {
 /// Makes the table if it is not there.
 pub async fn create(database: &Database) -> Result<(), DbError> {
     let table = database.outbox();
-    let mut connection = database.begin_as_host(Access::ReadWrite).await?;
+    // Only reading: a reload must not wait for whoever is writing.
+    let mut connection = database.begin_as_host(Access::ReadOnly).await?;
     let is_there = connection.query_as_host(format!("SELECT seq FROM {table} LIMIT 1"), Vec::new()).await.is_ok();
     connection.rollback().await?;
     if is_there {

@@ -52,8 +52,8 @@ impl Collector for Numbers {
         let in_doubt = Resolution::ALL.into_iter().zip(&IN_DOUBT);
         let in_doubt = in_doubt.map(|(found, count)| ([("resolution", found.as_str())], read(count)));
         counters(to, "in_doubt", "Commits whose answer was lost", in_doubt)?;
-        let generations = [([], usize::try_from(read(&GENERATIONS)).unwrap_or(usize::MAX))];
-        gauges(to, "generations", "Generations in memory", generations.into_iter())?;
+        let mut generations = to.encode_descriptor("generations", "Generations in memory", None, MetricType::Gauge)?;
+        generations.encode_gauge(&read(&GENERATIONS))?;
         databases(to)
     }
 }

@@ -1,0 +1,157 @@
+//! From one generation to the next: what is served, what is kept, and what becomes of a change that is broken.
+
+mod broken;
+mod drain;
+mod files;
+mod kept;
+mod load;
+mod memory;
+mod smoke;
+mod times;
+
+use std::{fs, path::Path, time::Duration};
+
+use serde_json::{Value as Json, json};
+
+use super::support::{Answer, App, Result, guest, write};
+
+/// A controller that does as it is told, a hook that shows whether it is `timing`, a template and a table.
+const CONFIG: &str = r#"
+    # one
+    [templates]
+    folder = "templates"
+    [model]
+    migrations = "migrations"
+    [component.probe]
+    path = "{guest:probe}"
+    settings = { mark = "one" }
+    [component.hook]
+    path = "hook.wasm"
+    [[hook]]
+    component = "hook"
+    priority = 1
+    [[route]]
+    path = "/{what}"
+    component = "probe"
+"#;
+
+const FILES: [(&str, &str); 2] = [
+    ("templates/page.html", "page one"),
+    ("migrations/0001_marks.sql", "CREATE TABLE marks (mark VARCHAR(100) PRIMARY KEY NOT NULL)"),
+];
+
+const SERVED: &str = "a new generation is served";
+const KEPT: &str = "the old generation is served on";
+const DRAINED: &str = "the old generation has drained";
+
+/// Requests are not told: there are many.
+const QUIET: (&str, &str) = ("CARYA_LOG", "info,carya::access=off,carya::lifecycle=off");
+
+/// A watched application, and how far its log was read.
+struct Watched {
+    app: App,
+    seen: usize,
+}
+
+impl Watched {
+    async fn start() -> Result<Self> {
+        Self::start_with(CONFIG, &FILES, &[]).await
+    }
+
+    async fn start_with(config: &str, files: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        fs::copy(guest("timing"), folder.path().join("hook.wasm"))?;
+        let env: Vec<_> = [QUIET].into_iter().chain(env.iter().copied()).collect();
+        let app = App::run_in(folder, &["serve", "--watch"], config, files, &env).await?;
+        Ok(Self { app, seen: 0 })
+    }
+
+    fn path(&self) -> &Path {
+        self.app.folder.path()
+    }
+
+    /// The next line that says so.
+    async fn next(&mut self, text: &str) -> Result<Json> {
+        self.app.log.next(&mut self.seen, &[text]).await
+    }
+
+    /// What came of a change: the line that tells it.
+    async fn outcome(&mut self) -> Result<Json> {
+        self.app.log.next(&mut self.seen, &[SERVED, KEPT]).await
+    }
+
+    /// Waits until a change is served, and gives the id of the generation.
+    async fn served(&mut self) -> Result<String> {
+        let line = self.outcome().await?;
+        assert!(line["message"] == SERVED, "{line:#}");
+        Ok(line["generation"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Waits until a change is refused, and gives the reason.
+    async fn refused(&mut self) -> Result<String> {
+        let line = self.outcome().await?;
+        let message = line["message"].as_str().unwrap_or_default();
+        Ok(message.strip_prefix(KEPT).ok_or_else(|| format!("it is served: {line:#}"))?.to_owned())
+    }
+
+    /// Replaces a file in one step.
+    fn put(&self, name: &str, content: impl AsRef<[u8]>) -> Result {
+        let (path, draft) = (self.path().join(name), self.path().join(".draft"));
+        fs::create_dir_all(path.parent().unwrap_or(self.path()))?;
+        fs::write(&draft, content)?;
+        Ok(fs::rename(draft, path)?)
+    }
+
+    fn put_config(&self, config: &str) -> Result {
+        let draft = tempfile::tempdir_in(self.path())?;
+        write(draft.path(), config, &[])?;
+        Ok(fs::rename(draft.path().join("carya.toml"), self.path().join("carya.toml"))?)
+    }
+
+    /// Has a script played.
+    async fn play(&self, method: &str, script: &Json) -> Result<Answer> {
+        Answer::read(self.app.request(method, "/x").body(script.to_string()).send().await?).await
+    }
+
+    async fn page(&self) -> Result<Page> {
+        Page::of(&self.play("GET", &show()).await?)
+    }
+}
+
+/// What an answer shows of the generation that gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Page {
+    generation: String,
+    /// The template's text, and the setting.
+    text: String,
+    has_timing: bool,
+}
+
+impl Page {
+    fn of(answer: &Answer) -> Result<Self> {
+        if answer.status != 200 {
+            return Err(format!("{}: {}", answer.status, answer.text()).into());
+        }
+        Ok(Self {
+            generation: answer.header("x-carya-generation").to_owned(),
+            text: answer.text(),
+            has_timing: !answer.header("x-response-time").is_empty(),
+        })
+    }
+}
+
+/// Answers with the template, which has the answer's own words around it.
+fn show() -> Json {
+    json!([{ "answer": { "template": { "name": "page.html", "context": {} } } }])
+}
+
+/// The process's memory in KiB, without what it shares with files.
+fn memory(app: &App) -> Result<i64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", app.pid()))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}

@@ -1,0 +1,191 @@
+//! The ways in which files change: by hand, by editors, by compilers, by those who deploy.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    os::unix::fs::symlink,
+};
+
+use super::{CONFIG, FILES, Watched};
+use crate::support::{Result, guest};
+
+async fn expect(watched: &mut Watched, text: &str) -> Result {
+    let id = watched.served().await?;
+    let page = watched.page().await?;
+    assert_eq!((page.text.as_str(), page.generation), (text, id));
+    Ok(())
+}
+
+#[tokio::test]
+async fn ways_to_write_a_file() -> Result {
+    let mut watched = Watched::start().await?;
+    let page = watched.path().join("templates/page.html");
+    let (backup, draft) = (page.with_extension("html~"), page.with_extension("new"));
+
+    // In place.
+    fs::write(&page, "in place")?;
+    expect(&mut watched, "in place").await?;
+    // In place, in several steps: one change, not three.
+    let mut file = OpenOptions::new().write(true).truncate(true).open(&page)?;
+    for part in ["in", " several", " steps"] {
+        file.write_all(part.as_bytes())?;
+        file.sync_all()?;
+    }
+    drop(file);
+    expect(&mut watched, "in several steps").await?;
+    // At the end.
+    OpenOptions::new().append(true).open(&page)?.write_all(b", and more")?;
+    expect(&mut watched, "in several steps, and more").await?;
+    // A draft that is renamed; and with the old file as a backup, as some editors do it.
+    fs::write(&draft, "renamed")?;
+    fs::rename(&draft, &page)?;
+    expect(&mut watched, "renamed").await?;
+    fs::rename(&page, &backup)?;
+    fs::write(&page, "with a backup")?;
+    fs::remove_file(&backup)?;
+    expect(&mut watched, "with a backup").await?;
+    // A hard link, as Cargo places what it has built.
+    fs::write(&backup, "linked")?;
+    fs::remove_file(&page)?;
+    fs::hard_link(&backup, &page)?;
+    expect(&mut watched, "linked").await?;
+    // The same size in the same moment.
+    for text in ["aaaa", "bbbb", "cccc"] {
+        watched.put("templates/page.html", text)?;
+        expect(&mut watched, text).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_that_is_written_slowly_is_one_change() -> Result {
+    let mut watched = Watched::start().await?;
+    let mut file = fs::File::create(watched.path().join("templates/page.html"))?;
+    for part in ["page", " by", " and", " by"] {
+        file.write_all(part.as_bytes())?;
+        // Longer than what counts as quiet where nobody writes.
+        tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+    }
+    drop(file);
+    expect(&mut watched, "page by and by").await
+}
+
+#[tokio::test]
+async fn a_folder_that_is_replaced() -> Result {
+    let mut watched = Watched::start().await?;
+    let (folder, other) = (watched.path().join("templates"), watched.path().join("other"));
+    fs::create_dir(&other)?;
+    fs::write(other.join("page.html"), "other")?;
+    fs::rename(&folder, watched.path().join("old"))?;
+    fs::rename(&other, &folder)?;
+    expect(&mut watched, "other").await?;
+    // And is still looked at, also deep down.
+    fs::write(folder.join("page.html"), "again")?;
+    expect(&mut watched, "again").await?;
+    fs::create_dir_all(folder.join("deep/down"))?;
+    fs::write(folder.join("deep/down/more.html"), "more")?;
+    watched.served().await?;
+    fs::write(folder.join("deep/down/more.html"), "{{ broken")?;
+    assert!(watched.refused().await?.contains("more.html"));
+    fs::remove_dir_all(folder.join("deep"))?;
+    watched.served().await?;
+    Ok(())
+}
+
+/// What `rm -rf target` and a build do.
+#[tokio::test]
+async fn a_component_whose_folder_is_gone_for_a_while() -> Result {
+    let mut watched = Watched::start().await?;
+    fs::create_dir_all(watched.path().join("target/wasm/release"))?;
+    watched.put("target/wasm/release/hook.wasm", fs::read(guest("timing"))?)?;
+    watched.put_config(&CONFIG.replace("\"hook.wasm\"", "\"target/wasm/release/hook.wasm\""))?;
+    watched.served().await?;
+    fs::remove_dir_all(watched.path().join("target"))?;
+    assert!(watched.refused().await?.contains("cannot read"));
+    for folder in ["target", "target/wasm", "target/wasm/release"] {
+        fs::create_dir(watched.path().join(folder))?;
+        watched.page().await?;
+    }
+    fs::write(watched.path().join("target/wasm/release/hook.wasm"), fs::read(guest("trace-hook"))?)?;
+    while watched.page().await?.has_timing {
+        watched.outcome().await?;
+    }
+    Ok(())
+}
+
+/// A configuration that names a folder which is not there yet: it is looked at once it is.
+#[tokio::test]
+async fn a_folder_that_comes_after_the_configuration_that_names_it() -> Result {
+    let mut watched = Watched::start().await?;
+    watched.put_config(&CONFIG.replace("folder = \"templates\"", "folder = \"new/templates\""))?;
+    watched.refused().await?;
+    fs::create_dir_all(watched.path().join("new/templates"))?;
+    watched.put("new/templates/page.html", "new")?;
+    while watched.page().await?.text != "new" {
+        watched.outcome().await?;
+    }
+    watched.put("new/templates/page.html", "newer")?;
+    expect(&mut watched, "newer").await
+}
+
+/// Kubernetes mounts a folder of links to `..data/NAME`, where `..data` is a link that is replaced.
+#[tokio::test]
+async fn links_that_are_pointed_elsewhere() -> Result {
+    let folder = tempfile::tempdir()?;
+    let root = folder.path();
+    for (version, text) in [("..1", "page one"), ("..2", "page two"), ("..3", "page three")] {
+        fs::create_dir_all(root.join("mount").join(version))?;
+        fs::write(root.join("mount").join(version).join("page.html"), text)?;
+        fs::create_dir_all(root.join("releases").join(version))?;
+    }
+    symlink("..1", root.join("mount/..data"))?;
+    symlink("..data/page.html", root.join("mount/page.html"))?;
+    fs::copy(guest("timing"), root.join("releases/..1/hook.wasm"))?;
+    fs::copy(guest("trace-hook"), root.join("releases/..2/hook.wasm"))?;
+    symlink("releases/..1", root.join("current"))?;
+    let config = CONFIG.replace("\"hook.wasm\"", "\"current/hook.wasm\"").replace("\"templates\"", "\"mount\"");
+    let app = crate::support::App::run_in(folder, &["serve", "--watch"], &config, &FILES, &[super::QUIET]).await?;
+    let mut watched = Watched { app, seen: 0 };
+    assert_eq!((watched.page().await?.text.as_str(), watched.page().await?.has_timing), ("page one", true));
+
+    let swap = |watched: &Watched, link: &str, to: &str| -> Result {
+        let draft = watched.path().join("draft");
+        symlink(to, &draft)?;
+        Ok(fs::rename(draft, watched.path().join(link))?)
+    };
+    swap(&watched, "mount/..data", "..2")?;
+    expect(&mut watched, "page two").await?;
+    // What the link stands for is looked at as well.
+    fs::write(watched.path().join("mount/..2/page.html"), "page 2.1")?;
+    expect(&mut watched, "page 2.1").await?;
+    swap(&watched, "mount/..data", "..3")?;
+    expect(&mut watched, "page three").await?;
+    swap(&watched, "current", "releases/..2")?;
+    watched.served().await?;
+    assert!(!watched.page().await?.has_timing);
+    fs::copy(guest("timing"), watched.path().join("releases/..2/hook.wasm"))?;
+    watched.served().await?;
+    assert!(watched.page().await?.has_timing);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_not_the_applications_is_nothing_to_it() -> Result {
+    let mut watched = Watched::start().await?;
+    watched.put("notes.txt", "mine")?;
+    fs::write(watched.path().join("carya.toml~"), "draft")?;
+    // The database stands in the same folder.
+    let mark = serde_json::json!([{ "sql": "INSERT INTO marks VALUES ('one')" }]);
+    assert_eq!(watched.play("POST", &mark).await?.status, 200);
+    // Touched and not changed.
+    let page = watched.path().join("templates/page.html");
+    fs::write(&page, "page one")?;
+    OpenOptions::new().append(true).open(&page)?.set_modified(std::time::SystemTime::now())?;
+    watched.put("templates/page.html", "page two")?;
+    let line = watched.outcome().await?;
+    assert_eq!((&line["message"], &line["files"]), (&super::SERVED.into(), &"templates/page.html".into()), "{line:#}");
+    assert_eq!(watched.page().await?.text, "page two");
+    let outcomes = watched.app.log.lines().iter().filter(|line| line["target"] == "carya::reload").count();
+    assert_eq!(outcomes, 1 + 1, "one change and its drain: {:#?}", watched.app.log.lines());
+    Ok(())
+}

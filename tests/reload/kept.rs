@@ -1,0 +1,143 @@
+//! What goes over from one generation to the next, and what does not.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::{CONFIG, DRAINED, FILES, QUIET, SERVED, Watched};
+use crate::support::{App, Result, guest};
+
+fn said(app: &App, message: &str) -> usize {
+    app.log.lines().iter().filter(|line| line["message"] == message).count()
+}
+
+#[tokio::test]
+async fn a_component_that_has_not_changed_is_not_loaded_again() -> Result {
+    let mut watched = Watched::start().await?;
+    let loads = |watched: &Watched| said(&watched.app, "loaded") + said(&watched.app, "compiled");
+    let before = loads(&watched);
+    watched.put("templates/page.html", "page two")?;
+    watched.served().await?;
+    watched.put_config(&CONFIG.replace("# one", "# two"))?;
+    watched.served().await?;
+    assert_eq!(loads(&watched), before, "{:#?}", watched.app.log.lines());
+    watched.put("hook.wasm", fs::read(guest("trace-hook"))?)?;
+    watched.served().await?;
+    assert_eq!(loads(&watched), before + 1);
+    // Another setting makes another component of the same code, which is in the cache.
+    watched.put_config(&CONFIG.replace("mark = \"one\"", "mark = \"two\""))?;
+    watched.served().await?;
+    assert_eq!(loads(&watched), before + 2);
+    let answer = watched.play("GET", &json!([{ "echo": true, "config": ["mark"] }])).await?;
+    assert_eq!(answer.json()?[0]["config"]["mark"], "two");
+    Ok(())
+}
+
+#[tokio::test]
+async fn database_connections_are_kept_while_their_section_says_the_same() -> Result {
+    let env = [("CARYA_DATABASE__ECHO_POOL", "true"), ("CARYA_SERVER__METRICS", "127.0.0.1:0")];
+    let mut watched = Watched::start_with(CONFIG, &FILES, &env).await?;
+    let mark = |mark: &str| json!([{ "sql": "INSERT INTO marks VALUES (?)", "params": [mark] }]);
+    assert_eq!(watched.play("POST", &mark("one")).await?.status, 200);
+    watched.page().await?;
+    let opened = said(&watched.app, "connection opened");
+    for text in ["page two", "page three"] {
+        watched.put("templates/page.html", text)?;
+        watched.served().await?;
+        assert_eq!(watched.play("POST", &mark(text)).await?.status, 200);
+    }
+    assert_eq!(said(&watched.app, "connection opened"), opened, "{:#?}", watched.app.log.lines());
+
+    // Another section, another database; the old one goes with its generation.
+    let other = CONFIG.replace("[templates]", "[database]\nmax_rows = 7\n[templates]");
+    watched.put_config(&other)?;
+    watched.served().await?;
+    assert!(said(&watched.app, "connection opened") > opened);
+    while watched.app.metric("carya_generations").await? > 1 {
+        watched.next(DRAINED).await?;
+    }
+    assert_eq!(watched.play("POST", &mark("four")).await?.status, 200);
+    assert_eq!(watched.app.number("SELECT count(*) FROM marks").await?, 4);
+    let pid = watched.app.pid();
+    let files = fs::read_dir(format!("/proc/{pid}/fd"))?.flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
+    let open = files.filter(|path| path.ends_with("app.sqlite")).count();
+    // A writer and a reader, as after a start: those of the old section are closed.
+    assert!(open <= 2, "{open} connections are open");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_action_that_failed_is_delivered_by_the_next_generation() -> Result {
+    let mut watched = Watched::start().await?;
+    let action = json!([{ "after_commit": "fail-once", "payload": "kept", "delivery": "at-least-once" }]);
+    assert_eq!(watched.play("POST", &action).await?.status, 200);
+    watched.next("an action failed").await?;
+    watched.put("templates/page.html", "page two")?;
+    watched.served().await?;
+    watched.put("templates/page.html", "page three")?;
+    watched.served().await?;
+    watched.next("action fail-once kept").await?;
+    while watched.app.number("SELECT count(*) FROM carya_outbox").await? > 0 {
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_hangup_reloads_without_watching() -> Result {
+    let folder = tempfile::tempdir()?;
+    fs::copy(guest("timing"), folder.path().join("hook.wasm"))?;
+    let app = App::start_in(folder, CONFIG, &FILES, &[QUIET]).await?;
+    let mut watched = Watched { app, seen: 0 };
+    let before = watched.page().await?;
+    watched.put("templates/page.html", "page two")?;
+    assert_eq!(watched.page().await?, before);
+    watched.app.signal("HUP").await?;
+    let id = watched.served().await?;
+    assert_eq!((watched.page().await?.generation, watched.page().await?.text), (id.clone(), "page two".to_owned()));
+    // Asked for, it is done whether anything has changed or not.
+    watched.app.signal("HUP").await?;
+    assert_eq!(watched.served().await?, id);
+    watched.put("templates/page.html", "{{")?;
+    watched.app.signal("HUP").await?;
+    assert!(watched.refused().await?.contains("page.html"));
+    assert_eq!(watched.page().await?.text, "page two");
+    Ok(())
+}
+
+/// The harness sets `debug` and the database's URL by variables.
+#[tokio::test]
+async fn variables_stand_above_the_file_after_a_reload_too() -> Result {
+    let env = [("CARYA_SERVER__MAX_BODY", "100")];
+    let mut watched = Watched::start_with(CONFIG, &FILES, &env).await?;
+    let more =
+        "debug = false\n[server]\nmax_body = \"1MiB\"\nmax_response = 50\n[database]\nurl = \"sqlite://no.sqlite\"\n";
+    watched.put_config(&format!("{more}{CONFIG}"))?;
+    let id = watched.served().await?;
+    assert_eq!(watched.app.post("/x", "x".repeat(101)).await?.status, 413);
+    let page = watched.page().await?;
+    assert_eq!(page.generation, id);
+    assert!(!watched.path().join("no.sqlite").exists());
+    // What the file alone says is taken over.
+    let long = watched.play("GET", &json!([{ "answer": { "text": "x".repeat(51) } }])).await?;
+    assert_eq!(long.status, 500, "{}", long.text());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_needs_a_restart_is_told() -> Result {
+    let mut watched = Watched::start().await?;
+    let keys =
+        "[server]\nmax_concurrent_requests = 9\ndrain_timeout = \"1s\"\nheader_timeout = \"9s\"\nmax_body = 99999\n";
+    watched.put_config(&format!("{keys}{CONFIG}"))?;
+    for key in ["header_timeout", "drain_timeout", "max_concurrent_requests"] {
+        let line = watched.next("which takes effect at the next start").await?;
+        assert_eq!(
+            (&line["level"], line["message"].as_str().unwrap_or_default().contains(key)),
+            (&"WARN".into(), true)
+        );
+    }
+    let line = watched.app.log.next(&mut watched.seen, &[SERVED, "next start"]).await?;
+    assert_eq!(line["message"], SERVED);
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! A hundred swaps under a constant load.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use reqwest::Client;
+use serde_json::json;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{CONFIG, Page, Watched, ms, show};
+use crate::support::{Answer, PATIENCE, Result, guest};
+
+const SWAPS: usize = 100;
+const CLIENTS: usize = 10;
+/// Of each client: 250 requests a second in all.
+const EVERY: Duration = Duration::from_millis(40);
+/// No request is to take anything like it, swap or none.
+const BEYOND_REASON: Duration = Duration::from_secs(2);
+
+/// What the clients have seen.
+#[derive(Default)]
+struct Seen {
+    pages: Mutex<BTreeMap<String, (Page, usize)>>,
+    times: Mutex<Vec<Duration>>,
+    failed: Mutex<Vec<String>>,
+    written: AtomicUsize,
+}
+
+impl Seen {
+    /// One request: every other one writes.
+    async fn ask(&self, client: &Client, url: &str, number: usize, nth: usize) -> Result {
+        let (is_writing, begun) = (nth.is_multiple_of(2), Instant::now());
+        let answer = if is_writing {
+            let insert = json!({ "sql": "INSERT INTO marks VALUES (?)", "params": [format!("{number}-{nth}")] });
+            let script = json!([insert, show()[0]]);
+            Answer::read(client.post(url).body(script.to_string()).send().await?).await?
+        } else {
+            let count = json!({ "sql": "SELECT count(*) FROM marks" });
+            Answer::read(client.get(url).body(json!([count, show()[0]]).to_string()).send().await?).await?
+        };
+        let page = Page::of(&answer)?;
+        self.times.lock().map_err(|_| "poisoned")?.push(begun.elapsed());
+        self.written.fetch_add(usize::from(is_writing), Ordering::Relaxed);
+        let mut pages = self.pages.lock().map_err(|_| "poisoned")?;
+        let (known, count) = pages.entry(page.generation.clone()).or_insert((page.clone(), 0));
+        *count += 1;
+        // A generation is one content and no other.
+        if *known == page { Ok(()) } else { Err(format!("mixed: {known:?} and {page:?}").into()) }
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_swaps_lose_and_mix_nothing() -> Result {
+    let mut watched = Watched::start().await?;
+    let (seen, stop) = (Arc::new(Seen::default()), Arc::new(AtomicBool::new(false)));
+    let url = format!("http://{}/x", watched.app.address());
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|number| {
+            let (seen, stop, url) = (seen.clone(), stop.clone(), url.clone());
+            tokio::spawn(async move {
+                let client = Client::builder().no_proxy().timeout(PATIENCE).build()?;
+                let mut ticks = interval(EVERY);
+                ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+                for nth in 0.. {
+                    ticks.tick().await;
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    if let Err(error) = seen.ask(&client, &url, number, nth).await {
+                        seen.failed.lock().map_err(|_| "poisoned")?.push(error.to_string());
+                    }
+                }
+                Result::Ok(())
+            })
+        })
+        .collect();
+
+    let (timing, trace) = (std::fs::read(guest("timing"))?, std::fs::read(guest("trace-hook"))?);
+    let begun = Instant::now();
+    // Template, configuration, component in turn: what an id stands for is written down as the files are.
+    let (mut text, mut is_timing) = ("page one".to_owned(), true);
+    let mut expected = BTreeMap::from([(watched.page().await?.generation, (text.clone(), is_timing))]);
+    for swap in 0..SWAPS {
+        match swap % 3 {
+            0 => {
+                text = format!("page {swap}");
+                watched.put("templates/page.html", &text)?;
+            }
+            1 => watched.put_config(&CONFIG.replace("mark = \"one\"", &format!("mark = \"{swap}\"")))?,
+            _ => {
+                is_timing = !is_timing;
+                watched.put("hook.wasm", if is_timing { &timing } else { &trace })?;
+            }
+        }
+        expected.insert(watched.served().await?, (text.clone(), is_timing));
+    }
+    let elapsed = begun.elapsed();
+    stop.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.await??;
+    }
+
+    let failed = seen.failed.lock().map_err(|_| "poisoned")?.clone();
+    let mut times = seen.times.lock().map_err(|_| "poisoned")?.clone();
+    times.sort();
+    let (p50, p99) = (times[times.len() / 2], times[times.len() * 99 / 100]);
+    let slowest = *times.last().ok_or("no requests")?;
+    let rate = times.len() as f64 / elapsed.as_secs_f64();
+    println!(
+        "{} requests at {rate:.0}/s, {SWAPS} swaps in {:.1} s, failed {}, p50 {:.1} ms, p99 {:.1} ms, slowest {:.1} ms",
+        times.len(),
+        elapsed.as_secs_f64(),
+        failed.len(),
+        ms(p50),
+        ms(p99),
+        ms(slowest)
+    );
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert!(rate >= 200.0, "{rate} requests/s are no load");
+    assert!(slowest < BEYOND_REASON, "{slowest:?}");
+    let pages = seen.pages.lock().map_err(|_| "poisoned")?;
+    for (generation, (page, _)) in pages.iter() {
+        let content = Some((page.text.clone(), page.has_timing));
+        assert_eq!(expected.get(generation).cloned(), content, "{generation} answered what it is not");
+    }
+    assert!(pages.len() > SWAPS / 2, "only {} generations were met", pages.len());
+    let marks = watched.app.number("SELECT count(*) FROM marks").await?;
+    assert_eq!(usize::try_from(marks)?, seen.written.load(Ordering::Relaxed), "commits and answers differ");
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! Old generations are let go.
+
+use super::{CONFIG, DRAINED, FILES, Watched, memory};
+use crate::support::{Result, guest};
+
+/// What 180 more swaps may leave behind, in KiB: pages that the allocator keeps, and nothing that grows.
+const MARGIN: i64 = 6 * 1024;
+
+#[tokio::test]
+async fn memory_after_two_hundred_swaps_is_what_it_was_after_twenty() -> Result {
+    let mut watched = Watched::start_with(CONFIG, &FILES, &[("CARYA_SERVER__METRICS", "127.0.0.1:0")]).await?;
+    let hooks = [std::fs::read(guest("trace-hook"))?, std::fs::read(guest("timing"))?];
+    let mut sizes = Vec::new();
+    for swap in 1..=200 {
+        // Both code and everything else; a database of its own every now and then.
+        let rows = 1000 + swap / 10;
+        let head = format!("[database]\nmax_rows = {rows}\n# {swap}\n");
+        match swap % 3 {
+            0 => watched.put("templates/page.html", format!("page {swap}"))?,
+            1 => watched.put_config(&format!("{head}{CONFIG}"))?,
+            _ => watched.put("hook.wasm", &hooks[swap % 2])?,
+        }
+        watched.served().await?;
+        for _ in 0..3 {
+            watched.page().await?;
+        }
+        watched.next(DRAINED).await?;
+        if [20, 200].contains(&swap) {
+            while watched.app.metric("carya_generations").await? > 1 {
+                tokio::task::yield_now().await;
+            }
+            sizes.push(memory(&watched.app)?);
+        }
+    }
+    let &[after_20, after_200] = &sizes[..] else { return Err("not measured".into()) };
+    println!("memory after 20 swaps {after_20} KiB, after 200 {after_200} KiB");
+    assert!(after_200 - after_20 < MARGIN, "{after_20} KiB became {after_200} KiB");
+    Ok(())
+}

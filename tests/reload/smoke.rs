@@ -1,0 +1,69 @@
+//! `[[smoke]]`: what a generation must answer before it is served.
+
+use super::{CONFIG, Watched};
+use crate::support::Result;
+
+/// A route of its own, so that what is asked has a transaction as any other.
+fn smoke(script: &str, status: &str) -> String {
+    format!("{CONFIG}\n[[smoke]]\nmethod = \"POST\"\npath = \"/smoke\"\nbody = '{script}'\nstatus = [\"{status}\"]\n")
+}
+
+#[tokio::test]
+async fn what_it_writes_is_rolled_back_and_its_actions_do_not_run() -> Result {
+    let mut watched = Watched::start().await?;
+    let script = r#"[{"sql":"INSERT INTO marks VALUES (?)","params":["smoke"]}, {"log":"the smoke request ran"},
+        {"after_commit":"once","payload":"at most"}, {"after_commit":"sure","delivery":"at-least-once"},
+        {"after_rollback":"back"}, {"sql":"SELECT count(*) FROM marks"}]"#;
+    watched.put_config(&smoke(script, "200"))?;
+    watched.next("the smoke request ran").await?;
+    watched.served().await?;
+    assert_eq!(watched.app.number("SELECT count(*) FROM marks").await?, 0);
+    assert_eq!(watched.app.number("SELECT count(*) FROM carya_outbox").await?, 0);
+    let lines = watched.app.log.lines();
+    let ran = lines.iter().find(|line| line["message"].as_str().is_some_and(|message| message.starts_with("action ")));
+    assert!(ran.is_none(), "{ran:#?}");
+    // The same request from a client is an ordinary one.
+    let answer = watched.app.post("/smoke", script).await?;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(watched.app.texts("SELECT mark FROM marks").await?, ["smoke"]);
+    watched.next("action sure").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_right_keeps_the_old_generation() -> Result {
+    let mut watched = Watched::start().await?;
+    let before = watched.page().await?;
+    let table = [
+        (smoke(r#"[{"answer":{"status":404}}]"#, "2xx"), "smoke[0]: POST /smoke answers 404"),
+        (smoke(r#"[{"sql":"INSERT INTO nowhere VALUES (1)"}]"#, "2xx"), "answers 500 Internal Server Error: "),
+        (smoke("[]", "409"), "smoke[0]: POST /smoke answers 200"),
+        (smoke("[]", "2xx").replace("/smoke", "/a/b"), "smoke[0]: POST /a/b answers 404"),
+        (smoke(r#"[{"panic":true}]"#, "2xx"), "answers 500"),
+    ];
+    for (config, reason) in table {
+        watched.put_config(&config)?;
+        let why = watched.refused().await?;
+        assert!(why.contains("carya.toml:") && why.contains(reason), "{why}");
+        assert_eq!(watched.page().await?, before, "{reason}");
+    }
+    watched.put_config(&smoke("[]", "2xx"))?;
+    let id = watched.served().await?;
+    // It also holds for changes of other files.
+    watched.put("templates/page.html", "page two")?;
+    assert_ne!(watched.served().await?, id);
+    Ok(())
+}
+
+/// What a broken component answers decides, though all else about it is right.
+#[tokio::test]
+async fn a_template_that_fails_when_it_is_rendered_is_found() -> Result {
+    let mut watched = Watched::start().await?;
+    let before = watched.page().await?;
+    watched.put_config(&smoke(r#"[{"answer":{"template":{"name":"page.html","context":{}}}}]"#, "200"))?;
+    watched.served().await?;
+    watched.put("templates/page.html", "page {{ 1 // 0 }}")?;
+    assert!(watched.refused().await?.contains("POST /smoke answers 500"));
+    assert_eq!(watched.page().await?.text, before.text);
+    Ok(())
+}
