@@ -37,7 +37,8 @@ async fn help_tells_commands_and_exit_codes() -> Result {
     let folder = tempfile::tempdir()?;
     let help = run(folder.path(), &["--help"]).await?;
     assert_eq!((help.code, help.err.as_str()), (Some(0), ""));
-    for word in ["serve", "check", "inspect", "routes", "new", "harden", "migrate", "Exit codes: 0", "CARYA_LOG"] {
+    for word in ["serve", "dev", "check", "inspect", "routes", "new", "harden", "migrate", "Exit codes: 0", "CARYA_LOG"]
+    {
         assert!(help.out.contains(word), "{word}: {}", help.out);
     }
     let version = run(folder.path(), &["--version"]).await?;

@@ -129,6 +129,8 @@ folder = "public"
 
 [component.items]
 path = "items.wasm"
+build = "make items"
+source = "items"
 memory = "16MiB"
 timeout = "2s"
 

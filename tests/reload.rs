@@ -63,7 +63,9 @@ impl Watched {
         fs::copy(guest("timing"), folder.path().join("hook.wasm"))?;
         let env: Vec<_> = [QUIET].into_iter().chain(env.iter().copied()).collect();
         let app = App::run_in(folder, &["serve", "--watch"], config, files, &env).await?;
-        Ok(Self { app, seen: 0 })
+        let mut watched = Self { app, seen: 0 };
+        watched.next("watching").await?;
+        Ok(watched)
     }
 
     fn path(&self) -> &Path {

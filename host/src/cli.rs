@@ -2,6 +2,7 @@
 //! standard error.
 
 mod check;
+mod dev;
 mod diff;
 mod harden;
 mod new;
@@ -50,6 +51,12 @@ enum Command {
         /// Reload whenever the configuration, a component, a template or a migration changes.
         #[arg(long)]
         watch: bool,
+    },
+    /// Serve an application that is being worked on: build its components from their sources, and reload, after every
+    /// change.
+    Dev {
+        #[command(flatten)]
+        config: ConfigArg,
     },
     /// Do everything that serve does, short of changing the database and listening.
     Check {
@@ -153,6 +160,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<String> {
         Command::Serve { config, watch } => {
             serve::serve(&config.config, cli.log_format, watch).await.map(|()| String::new())
         }
+        Command::Dev { config } => dev::dev(&config.config, cli.log_format).await.map(|()| String::new()),
         Command::Check { config, json } => check::check(&load_all(&config.config, cli.log_format).await?, json).await,
         Command::Routes { config, json } => check::routes(&load_all(&config.config, cli.log_format).await?, json),
         Command::Diff { old, new, deny, json } => diff::diff(&old, &new, &deny, json, cli.log_format).await,

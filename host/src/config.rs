@@ -148,12 +148,23 @@ pub struct Component {
     pub path: PathBuf,
     /// The reference that it is pulled by.
     pub image: Option<Image>,
+    /// How `carya dev` builds it.
+    pub build: Option<Build>,
     /// What the guest reads through `config.get`: strings as they are, everything else as JSON text.
     pub settings: BTreeMap<String, String>,
     /// The most memory one instance may have, in bytes.
     pub memory: usize,
     /// How long one call may take.
     pub timeout: Duration,
+}
+
+/// `build` and `source` of a component.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Build {
+    /// What the shell is given, in the folder of the configuration.
+    pub command: String,
+    /// The folder whose changes have it built again.
+    pub source: PathBuf,
 }
 
 /// `[[hook]]`, or an entry of a route's `hooks`.

@@ -67,7 +67,7 @@ impl Reloader {
         let config = Arc::new(generation.config.clone());
         // What has changed since they were read is no file of what is served.
         let files = Files::of(&config);
-        let files = if files.id(config.folder()) == generation.id { files } else { Files::default() };
+        let files = if files.id(&config) == generation.id { files } else { Files::default() };
         let tried = Mutex::new(Attempt { config, files });
         Self { file: file.to_owned(), engine, live, tried }
     }

@@ -17,6 +17,7 @@ use crate::{
 /// Reloads after every change, for as long as the process lives.
 pub async fn run(reloader: Arc<Reloader>, tell: Tell) -> notify::Result<Infallible> {
     let mut watcher = Watcher::new()?;
+    let mut told = false;
     loop {
         let places = places(reloader.config().await.as_ref());
         watcher.follow(places.clone());
@@ -26,6 +27,9 @@ pub async fn run(reloader: Arc<Reloader>, tell: Tell) -> notify::Result<Infallib
             tell(&result, &served);
         }
         drop(served);
+        if !std::mem::replace(&mut told, true) {
+            tracing::info!(folders = places.folders().count(), "watching");
+        }
         // Places that have only now come into it may have changed before they were listened to.
         if self::places(reloader.config().await.as_ref()) == places {
             watcher.changed().await;

@@ -5,7 +5,9 @@ use crate::support::Result;
 
 /// A route of its own, so that what is asked has a transaction as any other.
 fn smoke(script: &str, status: &str) -> String {
-    format!("{CONFIG}\n[[smoke]]\nmethod = \"POST\"\npath = \"/smoke\"\nbody = '{script}'\nstatus = [\"{status}\"]\n")
+    format!(
+        "{CONFIG}\n[[smoke]]\nmethod = \"POST\"\npath = \"/smoke\"\nbody = '''{script}'''\nstatus = [\"{status}\"]\n"
+    )
 }
 
 #[tokio::test]

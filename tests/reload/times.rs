@@ -1,1 +1,64 @@
-//! x
+//! From a file that was saved to requests that it serves. Told, and bounded only so far that somebody would notice.
+
+use std::time::{Duration, Instant};
+
+use super::{CONFIG, FILES, Page, Watched, ms, show};
+use crate::support::{Result, guest};
+
+/// The component with other bytes that change nothing of what it does: a custom section at its end.
+fn other(mut component: Vec<u8>, mark: u8) -> Vec<u8> {
+    component.extend([0, 3, 1, b'x', mark]);
+    component
+}
+
+/// Saves a file and asks until another generation answers. Gives the time, and that of the slowest request meanwhile.
+async fn save(watched: &mut Watched, name: &str, content: &[u8]) -> Result<(Duration, Duration)> {
+    let before = watched.page().await?.generation;
+    let (saved, mut slowest) = (Instant::now(), Duration::ZERO);
+    watched.put(name, content)?;
+    loop {
+        let asked = Instant::now();
+        let page = Page::of(&watched.play("GET", &show()).await?)?;
+        slowest = slowest.max(asked.elapsed());
+        if page.generation != before {
+            return Ok((saved.elapsed(), slowest));
+        }
+    }
+}
+
+#[tokio::test]
+async fn from_saved_to_served() -> Result {
+    let small = std::fs::read(guest("timing"))?;
+    let mut watched = with_own_cache().await?;
+    let text = std::fs::read_to_string(watched.path().join("carya.toml"))?;
+    tell(&mut watched, "template", "templates/page.html", b"page two".to_vec()).await?;
+    tell(&mut watched, "configuration", "carya.toml", text.replace("# one", "# two").into_bytes()).await?;
+    tell(&mut watched, "small component, compiled", "hook.wasm", other(small.clone(), b'1')).await?;
+    tell(&mut watched, "small component, cached", "hook.wasm", small).await
+}
+
+/// For the numbers: most of it is the compiler's time.
+#[tokio::test]
+#[ignore = "compiles for a minute"]
+async fn from_saved_to_served_with_a_large_component() -> Result {
+    let large = std::fs::read(guest("items-js"))?;
+    let mut watched = with_own_cache().await?;
+    watched.put("large.wasm", &large)?;
+    let with_large = format!("{CONFIG}\n[component.large]\npath = \"large.wasm\"\n");
+    watched.put_config(&with_large)?;
+    watched.served().await?;
+    tell(&mut watched, "large component, compiled", "large.wasm", other(large.clone(), b'1')).await?;
+    tell(&mut watched, "large component, cached", "large.wasm", large).await?;
+    tell(&mut watched, "template beside it", "templates/page.html", b"page two".to_vec()).await
+}
+
+async fn with_own_cache() -> Result<Watched> {
+    Watched::start_with(CONFIG, &FILES, &[("CARYA_SERVER__CACHE", "code")]).await
+}
+
+async fn tell(watched: &mut Watched, what: &str, name: &str, content: Vec<u8>) -> Result {
+    let (took, slowest) = save(watched, name, &content).await?;
+    println!("{what} ({} bytes): {:.0} ms, slowest request meanwhile {:.0} ms", content.len(), ms(took), ms(slowest));
+    assert!(took < Duration::from_secs(120) && slowest < Duration::from_secs(2), "{what}: {took:?}, {slowest:?}");
+    Ok(())
+}

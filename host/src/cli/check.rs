@@ -140,7 +140,7 @@ fn routes_as_json(config: &Config, generation: &Generation) -> Value {
     lines(config, generation).into_iter().map(line).collect()
 }
 
-fn routes_as_text(config: &Config, generation: &Generation) -> anyhow::Result<String> {
+pub(super) fn routes_as_text(config: &Config, generation: &Generation) -> anyhow::Result<String> {
     let mut answer = "routes\n".to_owned();
     for line in lines(config, generation) {
         let chain: Vec<String> = line

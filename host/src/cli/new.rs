@@ -65,7 +65,9 @@ pub(super) fn new(name: &str) -> anyhow::Result<String> {
         let _ = fs::remove_dir_all(&draft);
     }
     made.with_context(|| format!("the folder {name} could not be made"))?;
-    Ok(format!("Made {name}/, whose README.md says what is where. Build and serve it with\n\n    cd {name} && make\n"))
+    Ok(format!(
+        "Made {name}/, whose README.md says what is where. Build and serve it, again after every change, with\n\n    cd {name} && make\n"
+    ))
 }
 
 fn write(folder: &Path, name: &str) -> io::Result<()> {

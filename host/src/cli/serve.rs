@@ -1,6 +1,6 @@
 //! `carya serve`: from a configuration to a server, and what signals ask of it.
 
-use std::{io, path::Path, sync::Arc, time::Instant};
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Instant};
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -9,20 +9,29 @@ use super::load_all;
 use crate::{
     app,
     config::Config,
+    generation::Generation,
     reload::{self, Reloader, Tell},
     server::{Live, Server},
     telemetry::Format,
     watch,
 };
 
+/// Who hears of what is served, where the files are watched.
+pub(super) struct Audience {
+    /// The first generation is served on an address.
+    pub(super) begun: fn(SocketAddr, &Generation),
+    /// Another one is, or why none.
+    pub(super) changed: Tell,
+}
+
 /// Serves until a signal asks to end.
 pub(super) async fn serve(path: &Path, format: Format, watch: bool) -> anyhow::Result<()> {
     let config = load_all(path, format).await?;
-    run(path, config, watch.then_some(reload::tell as Tell)).await
+    run(path, config, watch.then_some(Audience { begun: |_, _| (), changed: reload::tell })).await
 }
 
 /// Serves a configuration that was read from `path`. Where there is somebody to tell of changes, the files are watched.
-pub(super) async fn run(path: &Path, config: Config, watch: Option<Tell>) -> anyhow::Result<()> {
+pub(super) async fn run(path: &Path, config: Config, audience: Option<Audience>) -> anyhow::Result<()> {
     let started = Instant::now();
     let engine = app::engine(&config)?;
     let assembled = app::assemble(config.clone(), engine.clone(), None)?;
@@ -44,9 +53,10 @@ pub(super) async fn run(path: &Path, config: Config, watch: Option<Tell>) -> any
     let reloader = Arc::new(Reloader::new(path, engine, live));
     let mut signals = Signals::new()?;
     tokio::spawn(reload_when_hung_up(signal(SignalKind::hangup())?, reloader.clone()));
-    if let Some(tell) = watch {
+    if let Some(Audience { begun, changed }) = audience {
+        begun(address, &reloader.live().generation());
         tokio::spawn(async move {
-            let Err(error) = watch::run(reloader, tell).await;
+            let Err(error) = watch::run(reloader, changed).await;
             tracing::error!(%error, "the files cannot be watched any more; send SIGHUP to reload");
         });
     }

@@ -253,7 +253,7 @@ impl Exports {
 impl Component {
     /// Whether a configuration says of it what it was loaded with; the file aside.
     fn is_set_up_as(&self, config: &config::Component) -> bool {
-        let config::Component { path: _, image: _, settings, memory, timeout } = config;
+        let config::Component { path: _, image: _, build: _, settings, memory, timeout } = config;
         (&self.identity.settings, &self.identity.memory, &self.timeout) == (settings, memory, timeout)
     }
 

@@ -90,23 +90,23 @@ mod tests {
     fn references() {
         let digest = "sha256:".to_owned() + &"0a".repeat(32);
         for (text, right) in [
-            ("oci://ghcr.io/shop/items:1.2.0", true),
+            ("oci://registry.example/shop/items:1.2.0", true),
             ("oci://127.0.0.1:5000/items:latest", true),
             ("oci://[::1]:5000/items:latest", true),
-            (&format!("oci://ghcr.io/shop/items@{digest}"), true),
-            ("oci://ghcr.io/shop/items", false),
+            (&format!("oci://registry.example/shop/items@{digest}"), true),
+            ("oci://registry.example/shop/items", false),
             ("oci://items:1", false),
             ("oci:///items:1", false),
-            ("oci://ghcr.io/Shop/items:1", false),
-            ("oci://ghcr.io//items:1", false),
-            ("oci://ghcr.io/../items:1", false),
-            ("oci://ghcr.io/items:", false),
-            ("oci://ghcr.io/items:1 2", false),
-            ("oci://user@ghcr.io/items:1", false),
-            ("oci://ghcr.io/items@sha256:0a", false),
-            ("oci://ghcr.io/items@sha512:0a", false),
-            (&format!("oci://ghcr.io/items:1@{digest}"), false),
-            ("https://ghcr.io/items:1", false),
+            ("oci://registry.example/Shop/items:1", false),
+            ("oci://registry.example//items:1", false),
+            ("oci://registry.example/../items:1", false),
+            ("oci://registry.example/items:", false),
+            ("oci://registry.example/items:1 2", false),
+            ("oci://user@registry.example/items:1", false),
+            ("oci://registry.example/items@sha256:0a", false),
+            ("oci://registry.example/items@sha512:0a", false),
+            (&format!("oci://registry.example/items:1@{digest}"), false),
+            ("https://registry.example/items:1", false),
         ] {
             let image: Result<Image, _> = text.parse();
             assert_eq!(image.map(|image| image.to_string()).ok(), right.then(|| text.to_owned()), "{text}");

@@ -13,8 +13,8 @@ use std::{
 };
 
 use super::{
-    Component, Config, Hook, Login, Model, Problems, Reload, Route, Server, Smoke, StaticFiles, StatusSet, Transaction,
-    conflict,
+    Build, Component, Config, Hook, Login, Model, Problems, Reload, Route, Server, Smoke, StaticFiles, StatusSet,
+    Transaction, conflict,
     context::Context,
     env,
     problem::{Origin, suggest},
@@ -206,6 +206,7 @@ fn component(name: &str, entry: Entry<'_>, names: &[String]) -> Option<Component
         Component {
             path,
             image,
+            build: build(section),
             settings: section
                 .fields("settings")
                 .into_iter()
@@ -222,6 +223,19 @@ fn login(entry: Entry<'_>) -> Option<Login> {
         username: section.require("username", text),
         password: section.needed("password").and_then(|entry| entry.read_secret(text)).unwrap_or_default(),
     })
+}
+
+/// Neither says anything without the other.
+fn build(section: &mut Section<'_>) -> Option<Build> {
+    let folder = section.context().folder;
+    let (command, source) = match (section.entry("build"), section.entry("source")) {
+        (None, None) => return None,
+        (Some(command), None) => (command, section.needed("source")?),
+        (None, Some(source)) => (section.needed("build")?, source),
+        (Some(command), Some(source)) => (command, source),
+    };
+    let (command, source) = (command.read(text), source.read(path(folder)));
+    Some(Build { command: command?, source: source? })
 }
 
 fn hook(section: &mut Section<'_>, named: impl Fn(&Value) -> Result<String, String>) -> Hook {

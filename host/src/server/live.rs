@@ -72,7 +72,8 @@ impl Live {
         let next = stage(generation, &self.places, &self.running, &self.cut_off, &self.beside);
         let old = self.current.swap(Arc::new(next));
         old.retired.cancel();
-        self.beside.spawn(drain(old, self.drain_timeout));
+        let in_flight = old.exchange.running.len();
+        self.beside.spawn(drain(old, in_flight, self.drain_timeout));
     }
 
     /// Requests in flight, of all generations.
@@ -134,9 +135,9 @@ fn stage(
 }
 
 /// Waits for the last request of a generation that is not served any more.
-async fn drain(old: Arc<Stage>, timeout: Duration) {
+async fn drain(old: Arc<Stage>, in_flight: usize, timeout: Duration) {
     let (begun, exchange) = (Instant::now(), &old.exchange);
-    let (generation, in_flight) = (&exchange.generation.id, exchange.running.len());
+    let generation = &exchange.generation.id;
     exchange.running.close();
     if tokio::time::timeout(timeout, exchange.running.wait()).await.is_err() {
         let left = exchange.running.len();

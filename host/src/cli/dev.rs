@@ -1,0 +1,79 @@
+//! `carya dev`: what `carya serve --watch` does, for somebody who works on the components as well: they are built when
+//! their sources change, and what became of a change is told in words.
+
+mod builder;
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use self::builder::Builder;
+use super::{
+    check, load,
+    serve::{self, Audience},
+};
+use crate::{
+    app,
+    generation::Generation,
+    reload::{Change, told},
+    telemetry::Format,
+};
+
+/// Builds what is missing, then serves and builds until a signal asks to end.
+pub(super) async fn dev(path: &Path, format: Format) -> anyhow::Result<()> {
+    let mut builder = Builder::new(path, load(path, format)?)?;
+    builder.until_all_are_there().await;
+    // It may have changed while others were built.
+    let config = app::read(path).await?;
+    tokio::spawn(builder.run());
+    serve::run(path, config, Some(Audience { begun, changed })).await
+}
+
+fn begun(address: SocketAddr, generation: &Generation) {
+    say(&format!("serving http://{address}, generation {}\n{}", generation.id, routes(generation)));
+}
+
+fn changed(change: &anyhow::Result<Change>, served: &Generation) {
+    match change {
+        Ok(Change { generation, files, differences, took }) => {
+            let (now, before) = (routes(generation), routes(served));
+            let routes = if now == before { "with the same routes\n".to_owned() } else { format!("with other\n{now}") };
+            let what = if files.is_empty() { "nothing".to_owned() } else { list(files) };
+            say(&format!("{what} changed: served after {}, generation {}, {routes}", time(*took), generation.id));
+            differences.iter().filter(|difference| difference.kind.widens()).for_each(|new| say(&format!("! {new}\n")));
+        }
+        Err(error) => say(&format!("not served: {}\ngeneration {} is served on\n", told(error), served.id)),
+    }
+}
+
+/// The routes in the words of `carya routes`.
+fn routes(generation: &Generation) -> String {
+    check::routes_as_text(&generation.config, generation).unwrap_or_default()
+}
+
+/// Tells the terminal. If nobody listens, the work goes on.
+fn say(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
+/// Some files by name, many by number.
+fn list(files: &[PathBuf]) -> String {
+    match files {
+        [first, second, third, rest @ ..] if !rest.is_empty() => {
+            let (first, second, third) = (first.display(), second.display(), third.display());
+            format!("{first}, {second}, {third} and {} more", rest.len())
+        }
+        _ => files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn time(time: Duration) -> String {
+    if time < Duration::from_secs(1) {
+        format!("{} ms", time.as_millis())
+    } else {
+        format!("{:.1} s", time.as_secs_f64())
+    }
+}

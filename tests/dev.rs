@@ -1,0 +1,345 @@
+//! `carya dev`: components are built when their sources change, and what came of it is told in words.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    sync::watch,
+};
+
+use super::support::{Answer, PATIENCE, Result, carya, guest, write};
+
+/// A hook that is copied from its source, if there is one and it does not say `broken`.
+const CONFIG: &str = r#"
+    [server]
+    listen = "127.0.0.1:0"
+    [component.probe]
+    path = "{guest:probe}"
+    [component.hook]
+    path = "dist/hook.wasm"
+    build = "sh build.sh"
+    source = "hook"
+    [[hook]]
+    component = "hook"
+    [[route]]
+    path = "/{what}"
+    component = "probe"
+    transaction = "none"
+"#;
+
+/// Says so at both ends, and makes the component in between.
+const BUILD: &str = "echo compiling
+if grep -q broken hook/main.txt; then echo 'error: hook/main.txt is broken' >&2; exit 3; fi
+[ ! -f hook/slow ] || until [ -f go ]; do sleep 0.02; done
+mkdir -p dist && cp \"$(cat hook/main.txt)\" dist/.new && mv dist/.new dist/hook.wasm
+";
+
+/// What it prints, line by line: what it says, the compiler's output, the log.
+struct Dev {
+    folder: TempDir,
+    lines: Arc<Mutex<Vec<String>>>,
+    news: watch::Receiver<usize>,
+    seen: usize,
+    process: Child,
+}
+
+impl Dev {
+    fn run(folder: TempDir, env: &[(String, String)]) -> Result<Self> {
+        let mut command = carya();
+        command.arg("dev").current_dir(folder.path()).env("CARYA_DEBUG", "true").env("CARYA_LOG", "warn");
+        command.envs(env.iter().cloned());
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let (tell, news) = watch::channel(0);
+        let (lines, tell) = (Arc::new(Mutex::new(Vec::new())), Arc::new(tell));
+        let out = BufReader::new(process.stdout.take().ok_or("no output")?).lines();
+        let err = BufReader::new(process.stderr.take().ok_or("no errors")?).lines();
+        macro_rules! follow {
+            ($stream:ident) => {
+                let (lines, tell, mut stream) = (lines.clone(), tell.clone(), $stream);
+                tokio::spawn(async move {
+                    while let Ok(Some(line)) = stream.next_line().await {
+                        let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+                        lines.push(line);
+                        tell.send_replace(lines.len());
+                    }
+                });
+            };
+        }
+        follow!(out);
+        follow!(err);
+        Ok(Self { folder, lines, news, seen: 0, process })
+    }
+
+    /// With the configuration above, and a source.
+    fn start(source: &str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        write(folder.path(), CONFIG, &[("build.sh", BUILD), ("hook/main.txt", source)])?;
+        Self::run(folder, &[])
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The next line with a text in it; those before it are passed over.
+    async fn next(&mut self, text: &str) -> Result<String> {
+        let find = |seen: usize| {
+            let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+            lines
+                .iter()
+                .enumerate()
+                .skip(seen)
+                .find(|(_, line)| line.contains(text))
+                .map(|(at, line)| (at, line.clone()))
+        };
+        let (mut news, seen) = (self.news.clone(), self.seen);
+        let waiting = async {
+            loop {
+                news.mark_unchanged();
+                match find(seen) {
+                    None => news.changed().await.ok()?,
+                    found => return found,
+                }
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_default();
+        let (at, line) = found.ok_or_else(|| format!("no {text:?} after line {seen} of {:#?}", self.said()))?;
+        self.seen = at + 1;
+        Ok(line)
+    }
+
+    fn said(&self) -> Vec<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for the first generation, and gives its address.
+    async fn address(&mut self) -> Result<String> {
+        let line = self.next("serving http://").await?;
+        let address = line.split([' ', ',']).find(|word| word.starts_with("http://")).ok_or(line.clone())?;
+        Ok(address.to_owned())
+    }
+
+    async fn stop(mut self) -> Result<Vec<String>> {
+        let pid = self.process.id().unwrap_or_default().to_string();
+        Command::new("kill").args(["-s", "TERM", &pid]).status().await?;
+        let status = tokio::time::timeout(PATIENCE, self.process.wait()).await??;
+        assert_eq!(status.code(), Some(0));
+        Ok(self.said())
+    }
+}
+
+async fn has_timing(address: &str) -> Result<bool> {
+    let answer = Answer::read(reqwest::get(format!("{address}/x")).await?).await?;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    Ok(!answer.header("x-response-time").is_empty())
+}
+
+fn source(name: &str) -> String {
+    guest(name).display().to_string()
+}
+
+#[tokio::test]
+async fn builds_what_is_missing_and_then_what_changes() -> Result {
+    let mut dev = Dev::start(&source("timing"))?;
+    assert_eq!(dev.next("building").await?, "building hook: sh build.sh");
+    dev.next("compiling").await?;
+    dev.next("built hook in ").await?;
+    let address = dev.address().await?;
+    dev.next("/{what}").await?;
+    assert!(has_timing(&address).await?);
+
+    fs::write(dev.path("hook/main.txt"), source("trace-hook"))?;
+    assert_eq!(dev.next("changed").await?, "hook/main.txt changed");
+    dev.next("built hook in ").await?;
+    let line = dev.next("changed").await?;
+    assert!(
+        line.starts_with("dist/hook.wasm changed: served after ") && line.ends_with("with the same routes"),
+        "{line}"
+    );
+    assert!(!has_timing(&address).await?);
+
+    // A file that is new, in a folder that is new.
+    fs::create_dir_all(dev.path("hook/deep/down"))?;
+    fs::write(dev.path("hook/deep/down/more.txt"), "more")?;
+    dev.next("hook/deep/down/more.txt changed").await?;
+    assert_eq!(dev.next("dist/hook.wasm").await?, "dist/hook.wasm is what it was before");
+    // Other routes are told.
+    let text = fs::read_to_string(dev.path("carya.toml"))?;
+    fs::write(dev.path("carya.toml"), text.replace("/{what}", "/else/{what}"))?;
+    assert!(dev.next("carya.toml changed: served after ").await?.ends_with("with other"));
+    dev.next("/else/{what}").await?;
+    dev.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_build_that_fails_changes_nothing() -> Result {
+    let mut dev = Dev::start(&source("timing"))?;
+    let address = dev.address().await?;
+    fs::write(dev.path("hook/main.txt"), "broken")?;
+    // The compiler's own words, and ours.
+    dev.next("error: hook/main.txt is broken").await?;
+    let line = dev.next("hook not built, exit status: 3 after ").await?;
+    assert!(line.ends_with("; what is served is served on"), "{line}");
+    assert!(has_timing(&address).await?);
+    // A component that is built and cannot be served.
+    fs::write(dev.path("garbage"), "garbage")?;
+    fs::write(dev.path("hook/main.txt"), "garbage")?;
+    assert!(dev.next("not served: ").await?.contains("this is not a WebAssembly file"));
+    dev.next("is served on").await?;
+    assert!(has_timing(&address).await?);
+    fs::write(dev.path("hook/main.txt"), source("trace-hook"))?;
+    dev.next("dist/hook.wasm changed: served after ").await?;
+    assert!(!has_timing(&address).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_a_first_build_it_waits_for_a_better_one() -> Result {
+    let mut dev = Dev::start("broken")?;
+    dev.next("hook not built, exit status: 3").await?;
+    dev.next("hook is needed to serve; waiting for a change").await?;
+    fs::write(dev.path("hook/main.txt"), source("timing"))?;
+    let address = dev.address().await?;
+    assert!(has_timing(&address).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_build_at_a_time_and_another_for_what_changed_meanwhile() -> Result {
+    let mut dev = Dev::start(&source("timing"))?;
+    let address = dev.address().await?;
+    fs::write(dev.path("hook/slow"), "")?;
+    dev.next("compiling").await?;
+    // It waits for `go`, and these come meanwhile.
+    for name in ["timing", "probe", "trace-hook"] {
+        fs::write(dev.path("hook/main.txt"), source(name))?;
+    }
+    fs::write(dev.path("go"), "")?;
+    dev.next("built hook in ").await?;
+    dev.next("compiling").await?;
+    dev.next("built hook in ").await?;
+    while has_timing(&address).await? {
+        dev.next("dist/hook.wasm changed: served after ").await?;
+    }
+    let said = dev.stop().await?;
+    let builds = said.iter().filter(|line| *line == "compiling").count();
+    assert_eq!(builds, 3, "the first one, the slow one, one for all that came meanwhile: {said:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_nobody_writes_by_hand_is_no_source() -> Result {
+    let mut dev = Dev::start(&source("timing"))?;
+    dev.address().await?;
+    for name in ["target/x", "node_modules/x", ".git/index", ".main.txt.swp", "main.txt~", "#main.txt#"] {
+        let path = dev.path("hook").join(name);
+        fs::create_dir_all(path.parent().unwrap_or(Path::new("")))?;
+        fs::write(path, "made")?;
+    }
+    // Written again, and nothing else.
+    fs::write(dev.path("hook/main.txt"), source("timing"))?;
+    fs::write(dev.path("hook/other.txt"), "by hand")?;
+    assert_eq!(dev.next("changed").await?, "hook/other.txt changed");
+    dev.next("built hook in ").await?;
+    let said = dev.stop().await?;
+    assert_eq!(said.iter().filter(|line| *line == "compiling").count(), 2, "{said:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn components_with_one_command_share_a_build() -> Result {
+    let folder = tempfile::tempdir()?;
+    let more = r#"
+        [component.other]
+        path = "dist/hook.wasm"
+        build = "sh build.sh"
+        source = "hook"
+        [component.gone]
+        path = "dist/gone.wasm"
+        build = "true"
+        source = "hook"
+    "#;
+    write(folder.path(), &format!("{CONFIG}{more}"), &[("build.sh", BUILD), ("hook/main.txt", &source("timing"))])?;
+    let mut dev = Dev::run(folder, &[])?;
+    dev.next("but there is no dist/gone.wasm; is component.gone.path what the command makes?").await?;
+    dev.next("built hook, other in ").await?;
+    dev.next("gone is needed to serve; waiting for a change").await?;
+    fs::write(dev.path("carya.toml"), fs::read_to_string(dev.path("carya.toml"))?.replace("gone.wasm", "hook.wasm"))?;
+    dev.address().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_component_that_is_older_than_its_sources_is_built_first() -> Result {
+    let folder = tempfile::tempdir()?;
+    let files = [("build.sh", BUILD), ("hook/main.txt", &*source("trace-hook"))];
+    write(folder.path(), CONFIG, &files)?;
+    fs::create_dir(folder.path().join("dist"))?;
+    fs::copy(guest("timing"), folder.path().join("dist/hook.wasm"))?;
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    fs::File::options().append(true).open(folder.path().join("dist/hook.wasm"))?.set_modified(old)?;
+    let mut dev = Dev::run(folder, &[])?;
+    dev.next("built hook in ").await?;
+    assert!(!has_timing(&dev.address().await?).await?);
+    let folder = {
+        let (empty, said) = (tempfile::tempdir()?, dev.said());
+        assert_eq!(said.iter().filter(|line| *line == "compiling").count(), 1);
+        std::mem::replace(&mut dev.folder, empty)
+    };
+    dev.stop().await?;
+    // Now it is younger.
+    let mut again = Dev::run(folder, &[])?;
+    again.address().await?;
+    assert!(!again.said().contains(&"compiling".to_owned()), "{:#?}", again.said());
+    Ok(())
+}
+
+/// A project of `carya new`, with the tool chain that the repository's own guests have.
+#[tokio::test]
+async fn a_new_project_is_built_served_and_built_again() -> Result {
+    let folder = tempfile::tempdir()?;
+    let made = carya().args(["new", "notes"]).current_dir(folder.path()).output().await?;
+    assert!(made.status.success(), "{made:?}");
+    let served = tempfile::tempdir()?;
+    fs::rename(folder.path().join("notes"), served.path())?;
+    // What is not the project's own is compiled once for all runs of this test.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dev");
+    fs::create_dir_all(&target)?;
+    std::os::unix::fs::symlink(&target, served.path().join("target"))?;
+    let script = r#"exports=$("$0") && eval "$exports" && env"#;
+    let toolchain = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-examples/toolchain.sh");
+    let env = Command::new("bash").args(["-c", script]).arg(toolchain).env_remove("LD_LIBRARY_PATH").output().await?;
+    let wanted = ["RUSTC", "PATH", "CARGO_TARGET_WASM32_WASIP2_LINKER"];
+    let env = String::from_utf8(env.stdout)?;
+    let env = env.lines().filter_map(|line| line.split_once('=')).filter(|(name, _)| wanted.contains(name));
+    let listen = ("CARYA_SERVER__LISTEN", "127.0.0.1:0");
+    let env: Vec<_> = env.chain([listen]).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+
+    let mut dev = Dev::run(served, &env)?;
+    let address = dev.address().await?;
+    let list = Answer::read(reqwest::get(format!("{address}/notes")).await?).await?;
+    assert_eq!((list.status, list.text().as_str()), (200, "[]"));
+    // A mistake, then something new.
+    let path = dev.path("notes/src/lib.rs");
+    let text = fs::read_to_string(&path)?;
+    fs::write(&path, text.replace("LIMIT 100", "LIMIT 99\" \""))?;
+    dev.next("error").await?;
+    dev.next("notes not built, exit status").await?;
+    fs::write(&path, text.replace("SELECT id, text", "SELECT 7 AS luck, id, text"))?;
+    dev.next("built notes in").await?;
+    dev.next("notes.wasm changed: served after").await?;
+    let note = reqwest::Client::new().post(format!("{address}/notes")).body("Pecans").send().await?;
+    assert_eq!(note.status(), 201);
+    let list = Answer::read(reqwest::get(format!("{address}/notes")).await?).await?;
+    assert_eq!(list.json()?[0]["luck"], 7, "{}", list.text());
+    println!("{:#?}", dev.stop().await?);
+    Ok(())
+}
