@@ -140,9 +140,9 @@ limit = 10
 regions = ["a", { name = "b", weight = 0.5 }]
 
 [component.my-audit]
-path = "oci://ghcr.io/shop/audit:1"
+path = "oci://registry.example/shop/audit:1"
 
-[registry."ghcr.io"]
+[registry."registry.example"]
 username = "ann"
 password = "hunter2"
 
@@ -302,6 +302,29 @@ items = "items.wasm"
     carya.toml:14: route: a table is not a list; write it as [[route]]
     carya.toml:18: model: a list is not a table; write it as [model]
     carya.toml:22: component.items: "items.wasm" is not a table; write it as [component.items]
+    "#);
+}
+
+#[test]
+fn how_to_build_a_component() {
+    assert_snapshot!(problems(
+        r#"
+[component.a]
+path = "a.wasm"
+build = "make a"
+[component.b]
+path = "b.wasm"
+source = "b"
+[component.c]
+path = "c.wasm"
+build = 7
+source = "c"
+"#,
+        &[],
+    ), @r#"
+    carya.toml:2: component.a.source: is missing
+    carya.toml:5: component.b.build: is missing
+    carya.toml:10: component.c.build: 7 is not text; write it in quotes
     "#);
 }
 

@@ -124,8 +124,8 @@ async fn a_hundred_swaps_lose_and_mix_nothing() -> Result {
     assert!(failed.is_empty(), "{failed:#?}");
     assert!(rate >= 200.0, "{rate} requests/s are no load");
     assert!(slowest < BEYOND_REASON, "{slowest:?}");
-    let pages = seen.pages.lock().map_err(|_| "poisoned")?;
-    for (generation, (page, _)) in pages.iter() {
+    let pages = seen.pages.lock().map_err(|_| "poisoned")?.clone();
+    for (generation, (page, _)) in &pages {
         let content = Some((page.text.clone(), page.has_timing));
         assert_eq!(expected.get(generation).cloned(), content, "{generation} answered what it is not");
     }
