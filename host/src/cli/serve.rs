@@ -45,14 +45,15 @@ pub(super) async fn run(path: &Path, config: Config, audience: Option<Audience>)
             bound.with_context(|| format!("cannot listen on {address}; set server.metrics to a free address"))?;
         tracing::info!(%address, "metrics");
     }
+    // Before anybody is told that there is somebody to send signals to.
+    let (mut signals, hangup) = (Signals::new()?, signal(SignalKind::hangup())?);
     let generation = live.generation();
     let (address, routes) = (server.address()?, generation.handlers.len());
     let ms = started.elapsed().as_millis();
     tracing::info!(%address, routes, generation = generation.id, debug = config.debug, ms, "serving");
     drop(generation);
     let reloader = Arc::new(Reloader::new(path, engine, live));
-    let mut signals = Signals::new()?;
-    tokio::spawn(reload_when_hung_up(signal(SignalKind::hangup())?, reloader.clone()));
+    tokio::spawn(reload_when_hung_up(hangup, reloader.clone()));
     if let Some(Audience { begun, changed }) = audience {
         begun(address, &reloader.live().generation());
         tokio::spawn(async move {
