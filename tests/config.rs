@@ -64,6 +64,8 @@ fn an_empty_file_is_all_defaults() {
             deny: [],
         },
         registries: {},
+        deploy: None,
+        deployed: None,
     }
     "#);
 }

@@ -11,6 +11,7 @@ use super::support::Result;
 const ROOMS: [&str; 22] = [
     "main",
     "cli",
+    "admin",
     "watch",
     "reload",
     "diff",
@@ -29,6 +30,7 @@ const ROOMS: [&str; 22] = [
     "token",
     "oci",
     "database",
+    "deploy",
     "config",
     "telemetry",
 ];

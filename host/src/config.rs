@@ -5,6 +5,7 @@
 mod conflict;
 mod context;
 mod database;
+mod deploy;
 mod difference;
 mod env;
 mod image;
@@ -24,10 +25,11 @@ use std::{
 };
 
 pub use database::{Database, Dialect};
+pub use deploy::{Deploy, Deployed, Listen, Tls};
 pub use difference::DifferenceKind;
 pub use image::{Image, ImageVersion, Login};
 pub use problem::{Origin, Problem, Problems};
-pub use read::{defaults, load, parse};
+pub use read::{application, defaults, load, load_deployed, load_host, parse};
 pub use url::shown as shown_url;
 
 /// The whole of `carya.toml`, with the environment's overrides applied. Paths are absolute or relative to the
@@ -64,6 +66,10 @@ pub struct Config {
     pub reload: Reload,
     /// `[registry."HOST"]`
     pub registries: BTreeMap<String, Login>,
+    /// `[deploy]`
+    pub deploy: Option<Deploy>,
+    /// The generation that the file is part of, if it was deployed.
+    pub deployed: Option<Deployed>,
 }
 
 /// What the default database is called where databases have names.

@@ -7,6 +7,7 @@ pub mod component;
 pub mod config;
 pub mod database;
 pub mod delivery;
+pub mod deploy;
 pub mod diff;
 pub mod error;
 pub mod exchange;

@@ -14,13 +14,21 @@ pub(super) struct Context<'a> {
     pub(super) file: &'a Path,
     /// What the paths of the file are relative to.
     pub(super) folder: &'a Path,
+    /// What the paths of SQLite files and of secrets are relative to.
+    pub(super) home: &'a Path,
     pub(super) env: &'a Environment,
     problems: RefCell<Vec<Problem>>,
 }
 
 impl<'a> Context<'a> {
     pub(super) fn new(file: &'a Path, env: &'a Environment) -> Self {
-        Self { file, folder: file.parent().unwrap_or(Path::new("")), env, problems: RefCell::default() }
+        let folder = file.parent().unwrap_or(Path::new(""));
+        Self { file, folder, home: folder, env, problems: RefCell::default() }
+    }
+
+    /// The same with SQLite files and secrets of another folder.
+    pub(super) fn at(self, home: &'a Path) -> Self {
+        Self { home, ..self }
     }
 
     pub(super) fn report(&self, origin: Origin, key: impl Into<String>, message: impl Into<String>) {
@@ -79,7 +87,7 @@ impl<'a> Context<'a> {
     /// The text of a file, without the newline that editors and `echo` put at the end.
     fn secret(&self, path: &Value) -> Result<String, String> {
         let path = path.as_text().ok_or("has a `file` that is not text")?;
-        let path = self.folder.join(path);
+        let path = self.home.join(path);
         let text = fs::read_to_string(&path).map_err(|error| format!("needs the file {}: {error}", path.display()))?;
         let text = text.strip_suffix('\n').unwrap_or(&text);
         Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())

@@ -48,6 +48,12 @@ fn path(name: &str) -> Option<String> {
     (ours && !other).then(|| path.to_lowercase())
 }
 
+/// The variables that do not configure a section, or configure one that is wanted.
+pub(super) fn select(env: &Environment, wanted: impl Fn(&str) -> bool) -> Environment {
+    let keep = |name: &str| path(name).is_none_or(|path| wanted(path.split("__").next().unwrap_or_default()));
+    env.iter().filter(|(name, _)| keep(name)).map(|(name, text)| (name.clone(), text.clone())).collect()
+}
+
 fn set(table: &mut Table, parts: &[&str], node: Node) -> Result<(), &'static str> {
     let Some((first, rest)) = parts.split_first() else {
         return Ok(());

@@ -2,11 +2,11 @@
 //! to `value.rs` and `quantity.rs`; whether the files that it names are there, to those who open them.
 
 mod database;
+mod deploy;
 
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    fs, io,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
@@ -16,7 +16,7 @@ use super::{
     Build, Component, Config, Hook, Login, Model, Problems, Reload, Route, Server, Smoke, StaticFiles, StatusSet,
     Transaction, conflict,
     context::Context,
-    env,
+    env::{self, Environment},
     problem::{Origin, suggest},
     quantity::{duration, memory, positive_duration, size},
     section::{Entry, Section},
@@ -26,6 +26,8 @@ use super::{
         source, statuses, target, text,
     },
 };
+
+pub use self::deploy::{application, load_deployed, load_host};
 
 const MIB: usize = 1 << 20;
 
@@ -46,24 +48,22 @@ fn environment() -> BTreeMap<String, String> {
 /// Reads a file, with the environment of this process.
 pub fn load(file: &Path) -> Result<Config, Problems> {
     let env = environment();
-    match fs::read_to_string(file) {
-        Ok(text) => parse(&text, file, &env),
-        Err(error) => {
-            let hint = match error.kind() {
-                io::ErrorKind::NotFound => "; `carya new NAME` makes a project that has one",
-                _ => "",
-            };
-            let context = Context::new(file, &env);
-            context.report(Origin::File, "", format!("cannot be read: {error}{hint}"));
-            context.finish(None)
-        }
-    }
+    deploy::read(Context::new(file, &env), &env, |root| config(root, None))
 }
 
 /// Reads the text of a file, with an environment. The path is for messages, and for what the text's paths are relative
 /// to; nothing need be there.
 pub fn parse(text: &str, file: &Path, env: &BTreeMap<String, String>) -> Result<Config, Problems> {
-    let context = Context::new(file, env);
+    read_with(text, Context::new(file, env), env, |root| config(root, None))
+}
+
+/// Reads a text, with variables that stand above it.
+fn read_with<T>(
+    text: &str,
+    context: Context<'_>,
+    variables: &Environment,
+    read: impl FnOnce(&mut Section<'_>) -> T,
+) -> Result<T, Problems> {
     let mut table = match tree::parse(text) {
         Ok(table) => table,
         Err((origin, message)) => {
@@ -71,21 +71,23 @@ pub fn parse(text: &str, file: &Path, env: &BTreeMap<String, String>) -> Result<
             return context.finish(None);
         }
     };
-    for (origin, key, message) in env::apply(&mut table, env) {
+    for (origin, key, message) in env::apply(&mut table, variables) {
         context.report(origin, key, message);
     }
-    let config = Entry::root(&context, table).table(config);
-    context.finish(config)
+    let found = Entry::root(&context, table).table(read);
+    context.finish(found)
 }
 
-fn config(root: &mut Section<'_>) -> Config {
+/// All of it. Databases that the host has are the host's.
+fn config(root: &mut Section<'_>, host: Option<&Config>) -> Config {
     let context = root.context();
     // First, because the others name them.
     let components = root.fields("component");
     let names: Vec<String> =
         components.iter().filter(|(_, entry)| !added_by_variable(entry)).map(|(name, _)| name.clone()).collect();
     let named = one_of("component", &names);
-    let (database, databases) = root.optional("database", database::all).unwrap_or_default();
+    let own = root.optional("database", |section| database::all(section, host)).unwrap_or_default();
+    let (database, databases) = database::with_those_of(host, own);
     let database_names: Vec<String> = databases.keys().cloned().collect();
     let mut migrations = None;
     let mut config = Config {
@@ -115,6 +117,8 @@ fn config(root: &mut Section<'_>) -> Config {
             .into_iter()
             .filter_map(|(host, entry)| Some((host, login(entry)?)))
             .collect(),
+        deploy: root.optional("deploy", deploy::deploy),
+        deployed: None,
     };
     if let Some(database) = &mut config.database {
         database.migrations = migrations;

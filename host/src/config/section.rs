@@ -121,6 +121,11 @@ impl<'a> Section<'a> {
         self.context
     }
 
+    /// Where it starts.
+    pub(super) fn origin(&self) -> Origin {
+        self.origin.clone()
+    }
+
     /// The line that it starts on; 0 if it came from the environment.
     pub(super) fn line(&self) -> usize {
         match self.origin {
@@ -188,6 +193,16 @@ impl<'a> Section<'a> {
         if let Some(node) = self.table.remove(key) {
             self.context.report(node.origin, self.full_key(key), message);
         }
+    }
+
+    /// Leaves keys unread.
+    pub(super) fn ignore(&mut self, keys: &[&str]) {
+        self.table.retain(|key, _| !keys.contains(&key.as_str()));
+    }
+
+    /// Leaves everything unread that was not asked for.
+    pub(super) fn ignore_rest(&mut self) {
+        self.table.clear();
     }
 
     /// Whether all keys are free ones, with a table each, and there are some.

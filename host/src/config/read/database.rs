@@ -1,11 +1,11 @@
 //! The format of `[database]` and of the `[database.NAME]` beside its keys: which keys there are, on which product, and
 //! their defaults. What a URL may look like is known to `url.rs`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use super::{
     super::{
-        Database, Dialect, MAIN,
+        Config, Database, Dialect, MAIN,
         problem::suggest,
         quantity::{duration, positive_duration, size},
         section::{Entry, Section},
@@ -28,16 +28,47 @@ const SERVER_KEYS: [(&str, &str); 7] = [
 const NO_REPLICAS: &str = "is for servers; an SQLite file has no replicas";
 
 /// The default database, and those with names.
-pub(super) fn all(section: &mut Section<'_>) -> (Option<Database>, BTreeMap<String, Database>) {
-    let default = (!section.has_only_tables()).then(|| {
+type Databases = (Option<Database>, BTreeMap<String, Database>);
+
+/// All of them, but for what the host says of its own.
+pub(super) fn all(section: &mut Section<'_>, host: Option<&Config>) -> Databases {
+    let hosts = |name: &str| host.and_then(|host| host.all_databases().find(|(other, _)| *other == name));
+    let default = (!section.has_only_tables() && hosts(MAIN).is_none()).then(|| {
         section.refuse("migrations", "is for databases with a name; for this one write it in [model]");
         database(section)
     });
     let tables = section.tables();
     let names: Vec<String> =
         tables.iter().filter(|(_, entry)| !added_by_variable(entry)).map(|(name, _)| name.clone()).collect();
-    let named = tables.into_iter().filter_map(|(name, entry)| Some((name.clone(), with_name(&name, entry, &names)?)));
-    (default, named.collect())
+    let named = tables.into_iter().filter_map(|(name, entry)| {
+        let database = match hosts(&name) {
+            Some((_, database)) => Database { migrations: entry.table(migrations)?, ..database.clone() },
+            None => with_name(&name, entry, &names)?,
+        };
+        Some((name, database))
+    });
+    let named = named.collect();
+    if hosts(MAIN).is_some() {
+        section.ignore_rest();
+    }
+    (default, named)
+}
+
+/// The databases of an application, and those of its host: what they are is the host's to say, and their migrations
+/// are the application's.
+pub(super) fn with_those_of(host: Option<&Config>, (default, mut named): Databases) -> Databases {
+    let Some(host) = host else { return (default, named) };
+    for (name, database) in &host.databases {
+        named.entry(name.clone()).or_insert_with(|| Database { migrations: None, ..database.clone() });
+    }
+    (host.database.clone().or(default), named)
+}
+
+/// The migrations of a database, whose other keys do not count.
+pub(super) fn migrations(section: &mut Section<'_>) -> Option<PathBuf> {
+    let migrations = section.take("migrations", path(section.context().folder));
+    section.ignore_rest();
+    migrations
 }
 
 fn with_name(name: &str, entry: Entry<'_>, names: &[String]) -> Option<Database> {
@@ -57,7 +88,7 @@ fn with_name(name: &str, entry: Entry<'_>, names: &[String]) -> Option<Database>
 }
 
 fn database(section: &mut Section<'_>) -> Database {
-    let folder = section.context().folder;
+    let folder = section.context().home;
     let url = section.needed("url").and_then(|url| url.read_secret(url::database(folder)));
     let dialect = url.as_ref().map(|(dialect, _)| *dialect);
     // Where the product is not known, all keys are read, so that what else is wrong is told too.

@@ -1,0 +1,97 @@
+//! What is left over, and its removal: lists before the files that they name, so that no list is ever without a file.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::Serialize;
+
+use super::{Digest, Error, Id, Manifest, Store, durable, store::entries};
+
+/// What was removed.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Collected {
+    /// Generations.
+    pub generations: usize,
+    /// Files that no generation names any more.
+    pub blobs: usize,
+    /// Their size.
+    pub bytes: u64,
+}
+
+/// Removes what a process that was killed has not finished.
+pub(super) fn remove_unfinished(store: &Store) -> Result<(), Error> {
+    let folders = store.folders();
+    for folder in folders.iter().map(PathBuf::as_path).chain([store.root()]) {
+        for path in entries(folder)?.iter().filter(|path| durable::is_unfinished(path)) {
+            durable::remove(path)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn collect(store: &Store, spare: Duration) -> Result<Collected, Error> {
+    let _order = store.in_order();
+    let [blobs, generations, apps] = store.folders();
+    let history = store.history()?;
+    let kept = kept(store, &history)?;
+    let mut collected = Collected::default();
+
+    for path in entries(&apps)? {
+        remove_unless(&path, |name| name.parse::<Id>().is_ok_and(|id| kept.iter().any(|kept| kept.id == id)))?;
+    }
+    for path in entries(&generations)? {
+        let id = |name: &str| name.strip_suffix(".json")?.parse::<Id>().ok();
+        let keep = |name: &str| id(name).is_some_and(|id| kept.iter().any(|kept| kept.id == id));
+        collected.generations += usize::from(remove_unless(&path, keep)?);
+    }
+    durable::sync_folder(&generations)?;
+
+    let named: BTreeSet<&Digest> = kept.iter().flat_map(Manifest::blobs).collect();
+    for path in entries(&blobs)? {
+        let metadata = fs::symlink_metadata(&path).ok();
+        let young = metadata
+            .as_ref()
+            .and_then(|metadata| metadata.modified().ok()?.elapsed().ok())
+            .is_some_and(|age| age < spare);
+        let keep = |name: &str| young || name.parse::<Digest>().is_ok_and(|digest| named.contains(&digest));
+        if remove_unless(&path, keep)? {
+            collected.blobs += 1;
+            collected.bytes += metadata.map_or(0, |metadata| metadata.len());
+        }
+    }
+    Ok(collected)
+}
+
+/// The generations that stay: the active one, those before it to go back to, and those that came after it and may be
+/// activated yet.
+fn kept(store: &Store, history: &[Id]) -> Result<Vec<Manifest>, Error> {
+    let recent: BTreeSet<&Id> = history.iter().rev().take(store.keep() + 1).collect();
+    let mut kept = Vec::new();
+    for id in &recent {
+        match store.manifest(id) {
+            // Without it, nobody knows which files it names.
+            Err(error @ Error::Damaged { .. }) => return Err(error),
+            Err(Error::Unknown(_)) => {}
+            manifest => kept.push(manifest?),
+        }
+    }
+    let active = kept.iter().find(|manifest| history.last() == Some(&manifest.id));
+    let since = active.map_or(0, |manifest| manifest.created_at);
+    let later = store.manifests()?.into_iter();
+    kept.extend(later.filter(|manifest| manifest.created_at >= since && !recent.contains(&manifest.id)));
+    Ok(kept)
+}
+
+/// Removes what its name does not save. What is being written now is left to those who write it.
+fn remove_unless(path: &Path, keep: impl Fn(&str) -> bool) -> Result<bool, Error> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    if durable::is_unfinished(path) || name.is_some_and(keep) {
+        return Ok(false);
+    }
+    durable::remove(path)?;
+    Ok(true)
+}

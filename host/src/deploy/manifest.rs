@@ -1,0 +1,227 @@
+//! A generation as a list of files, and the names by which it and they are known. Names follow from contents.
+
+use std::{collections::BTreeMap, fmt, fs::File, io, path::Path, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use sha2::Digest as _;
+
+use super::Error;
+
+/// What the configuration of a deployed application is called.
+pub const NAME: &str = "carya.toml";
+/// The most files that an application may have.
+const MOST_FILES: usize = 20_000;
+/// The longest path of one of them.
+const LONGEST_PATH: usize = 1024;
+
+/// A SHA-256 in hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Digest(String);
+
+/// The name of a generation: twelve hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Id(String);
+
+fn is_hexadecimal(text: &str, length: usize) -> bool {
+    text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl TryFrom<String> for Digest {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        let right = is_hexadecimal(&text, 64);
+        right.then_some(Self(text)).ok_or_else(|| Error::Invalid("a digest has 64 small hexadecimal digits".to_owned()))
+    }
+}
+
+impl TryFrom<String> for Id {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        let right = is_hexadecimal(&text, 12);
+        right
+            .then_some(Self(text))
+            .ok_or_else(|| Error::Invalid("the id of a generation has 12 small hexadecimal digits".to_owned()))
+    }
+}
+
+impl FromStr for Digest {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        text.to_owned().try_into()
+    }
+}
+
+impl FromStr for Id {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        text.to_owned().try_into()
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Digest {
+    /// The digest of bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(hexadecimal(&sha2::Sha256::digest(bytes)))
+    }
+
+    /// The digest of all that a hasher was given.
+    pub(super) fn end(hasher: sha2::Sha256) -> Self {
+        Self(hexadecimal(&hasher.finalize()))
+    }
+
+    /// The digest of a file.
+    pub fn of_file(path: &Path) -> io::Result<Self> {
+        let mut hasher = sha2::Sha256::new();
+        io::copy(&mut File::open(path)?, &mut Hashing(&mut hasher))?;
+        Ok(Self::end(hasher))
+    }
+}
+
+struct Hashing<'a>(&'a mut sha2::Sha256);
+
+impl io::Write for Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A generation: its files by their paths in its folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Follows from the files.
+    pub id: Id,
+    /// When the host got it, in seconds since 1970.
+    #[serde(default)]
+    pub created_at: u64,
+    /// Paths with `/` between folders, to digests.
+    pub files: BTreeMap<String, Digest>,
+}
+
+impl Manifest {
+    /// The generation that is made of these files.
+    pub fn new(files: BTreeMap<String, Digest>) -> Self {
+        Self { id: id(&files), created_at: 0, files }
+    }
+
+    /// Whether it could be one: its id is that of its files, and none of them would leave its folder.
+    pub fn check(&self) -> Result<(), Error> {
+        let wrong = |message: String| Err(Error::Invalid(message));
+        if self.id != id(&self.files) {
+            return wrong(format!("the files are those of generation {} and not of {}", id(&self.files), self.id));
+        }
+        if !self.files.contains_key(NAME) {
+            return wrong(format!("an application has a file {NAME}"));
+        }
+        if self.files.len() > MOST_FILES {
+            return wrong(format!("an application may have {MOST_FILES} files, and this one has {}", self.files.len()));
+        }
+        for path in self.files.keys() {
+            let step = |step: &str| !matches!(step, "" | "." | "..") && step.len() <= 255 && !step.contains('\0');
+            if path.len() > LONGEST_PATH || !path.split('/').all(step) {
+                return wrong(format!("{path:?} is not the path of a file in a folder"));
+            }
+            let folder =
+                path.match_indices('/').map(|(at, _)| &path[..at]).find(|folder| self.files.contains_key(*folder));
+            if let Some(folder) = folder {
+                return wrong(format!("{folder:?} cannot be a file and the folder of {path:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The digests of the files.
+    pub fn blobs(&self) -> impl Iterator<Item = &Digest> {
+        self.files.values()
+    }
+}
+
+/// Twelve hexadecimal digits that follow from paths and contents.
+fn id(files: &BTreeMap<String, Digest>) -> Id {
+    let mut hasher = sha2::Sha256::new();
+    for (path, digest) in files {
+        // Neither holds the byte 0, so that no two lists read the same.
+        for text in [path, &digest.0] {
+            hasher.update(text);
+            hasher.update([0]);
+        }
+    }
+    Id(hexadecimal(&hasher.finalize()[..6]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(paths: &[&str]) -> Manifest {
+        Manifest::new(paths.iter().map(|path| ((*path).to_owned(), Digest::of(path.as_bytes()))).collect())
+    }
+
+    #[test]
+    fn only_files_inside_the_folder_are_taken() {
+        for (paths, right) in [
+            (&["carya.toml", "a/b.html", ".hidden", "a/..b"][..], true),
+            (&["a"], false),
+            (&["carya.toml", "../a"], false),
+            (&["carya.toml", "/a"], false),
+            (&["carya.toml", "a//b"], false),
+            (&["carya.toml", "a/./b"], false),
+            (&["carya.toml", "a/"], false),
+            (&["carya.toml", ""], false),
+            (&["carya.toml", "a", "a/b"], false),
+            (&["carya.toml", "a", "a-b", "a/b/c"], false),
+            (&["carya.toml", "a\0b"], false),
+        ] {
+            assert_eq!(manifest(paths).check().is_ok(), right, "{paths:?}");
+        }
+        let other = Manifest { id: manifest(&["carya.toml", "b"]).id, ..manifest(&["carya.toml", "a"]) };
+        assert!(other.check().is_err(), "its id is another's");
+    }
+
+    #[test]
+    fn ids_follow_from_paths_and_contents() {
+        let one = manifest(&["carya.toml", "a"]);
+        assert_eq!(one.id, manifest(&["a", "carya.toml"]).id);
+        assert_ne!(one.id, manifest(&["carya.toml"]).id);
+        assert_ne!(one.id, manifest(&["carya.toml", "b"]).id);
+    }
+
+    #[test]
+    fn names_that_are_none_are_refused() {
+        let digest = Digest::of(b"").to_string();
+        assert_eq!(digest, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        for text in ["", "..", &digest[1..], &digest.to_uppercase(), &format!("{digest}0")] {
+            assert!(text.parse::<Digest>().is_err(), "{text}");
+        }
+        for (text, right) in [("0123456789ab", true), ("0123456789aB", false), ("0123456789a/", false), ("", false)] {
+            assert_eq!(text.parse::<Id>().is_ok(), right, "{text}");
+        }
+    }
+}

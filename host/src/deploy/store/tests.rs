@@ -1,0 +1,154 @@
+//! What holds of the folder, whatever is done to it.
+
+use super::*;
+
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+fn settings(folder: &Path) -> config::Deploy {
+    config::Deploy { folder: folder.to_owned(), listen: None, token: None, tls: None, max_upload: 1000, keep: 2 }
+}
+
+async fn upload(store: &Store, text: &str) -> Result<Digest> {
+    let digest = Digest::of(text.as_bytes());
+    let mut upload = store.receive(digest.clone()).await?;
+    upload.write(text.as_bytes()).await?;
+    upload.finish().await?;
+    Ok(digest)
+}
+
+/// A generation with a page of this text.
+async fn put(store: &Store, text: &str) -> Result<Id> {
+    let name = upload(store, "debug = true").await?;
+    let page = upload(store, text).await?;
+    let manifest = Manifest::new([("carya.toml".to_owned(), name), ("pages/a.html".to_owned(), page)].into());
+    store.put(&manifest)?;
+    Ok(manifest.id)
+}
+
+async fn activate(store: &Store, text: &str) -> Result<Id> {
+    let id = put(store, text).await?;
+    store.record(&store.after(&Step::To(id.clone()))?)?;
+    Ok(id)
+}
+
+fn names(folder: &Path) -> Result<Vec<String>> {
+    let mut names: Vec<_> =
+        entries(folder)?.iter().filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect();
+    names.sort();
+    Ok(names)
+}
+
+#[tokio::test]
+async fn a_generation_is_read_back_as_it_was_put() -> Result {
+    let folder = tempfile::tempdir()?;
+    let store = Store::open(&settings(folder.path()))?;
+    let id = put(&store, "one").await?;
+    let app = store.folder(&id)?;
+    assert_eq!(fs::read_to_string(app.join("pages/a.html"))?, "one");
+    // What has been changed, added or removed there is put right.
+    fs::write(app.join("pages/a.html"), "two")?;
+    fs::write(app.join("pages/b.html"), "more")?;
+    fs::remove_file(app.join("carya.toml"))?;
+    let app = store.folder(&id)?;
+    assert_eq!(fs::read_to_string(app.join("pages/a.html"))?, "one");
+    assert_eq!(
+        (names(&app)?, names(&app.join("pages"))?),
+        (vec!["carya.toml".into(), "pages".into()], vec!["a.html".into()])
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn wrong_files_are_refused_and_leave_nothing() -> Result {
+    let folder = tempfile::tempdir()?;
+    let store = Store::open(&settings(folder.path()))?;
+    let mut wrong = store.receive(Digest::of(b"one")).await?;
+    wrong.write(b"two").await?;
+    assert!(matches!(wrong.finish().await, Err(Error::Mismatch { .. })));
+    let mut long = store.receive(Digest::of(b"one")).await?;
+    assert!(matches!(long.write(&[0; 1001]).await, Err(Error::TooLarge(1000))));
+    drop(long);
+    assert!(names(&folder.path().join("blobs"))?.is_empty());
+    let absent = Manifest::new([("carya.toml".to_owned(), Digest::of(b"absent"))].into());
+    assert!(matches!(store.put(&absent), Err(Error::Missing { blobs, .. }) if blobs == [Digest::of(b"absent")]));
+    assert!(names(&folder.path().join("generations"))?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_told_and_can_be_uploaded_again() -> Result {
+    let folder = tempfile::tempdir()?;
+    let store = Store::open(&settings(folder.path()))?;
+    let id = put(&store, "one").await?;
+    let blob = store.blob(&Digest::of(b"one"));
+    fs::write(&blob, "two")?;
+    let error = store.folder(&id).expect_err("the file is another");
+    assert!(matches!(&error, Error::Damaged { path, .. } if *path == blob), "{error}");
+    assert!(matches!(store.folder(&id), Err(Error::Missing { .. })));
+    upload(&store, "one").await?;
+    assert!(store.folder(&id).is_ok());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_left_over_is_collected() -> Result {
+    let folder = tempfile::tempdir()?;
+    let store = Store::open(&settings(folder.path()))?;
+    let mut ids = Vec::new();
+    for text in ["one", "two", "three", "four"] {
+        ids.push(activate(&store, text).await?);
+        store.folder(&ids[ids.len() - 1])?;
+    }
+    let waiting = put(&store, "five").await?;
+    upload(&store, "nobody's").await?;
+    assert_eq!(store.history()?, ids[1..], "three are kept: the active one and two before it");
+    // All of them were put in the same second; only time tells which came before the active one.
+    let old = store.list(&ids[0]);
+    let manifest = Manifest { created_at: 1, ..store.manifest(&ids[0])? };
+    durable::write(&old, &serde_json::to_string(&manifest)?)?;
+    assert_eq!(store.collect(Duration::from_secs(60))?, Collected { generations: 1, blobs: 0, bytes: 0 });
+    assert_eq!(store.collect(Duration::ZERO)?, Collected { generations: 0, blobs: 2, bytes: 11 });
+    assert_eq!(store.collect(Duration::ZERO)?, Collected::default());
+    let kept: BTreeSet<Id> = store.manifests()?.into_iter().map(|manifest| manifest.id).collect();
+    assert_eq!(kept, ids[1..].iter().cloned().chain([waiting]).collect());
+    assert_eq!(names(&folder.path().join("apps"))?.len(), 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_start_finds_the_active_one_and_removes_the_rest() -> Result {
+    let folder = tempfile::tempdir()?;
+    let store = Store::open(&settings(folder.path()))?;
+    let (one, two) = (activate(&store, "one").await?, activate(&store, "two").await?);
+    assert!(matches!(Store::open(&settings(folder.path())), Err(Error::Taken(_))));
+    drop(store);
+    for name in ["active.1.part", "blobs/half.7.part", "blobs/unknown", "generations/unknown.json", "apps/.x/y"] {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().ok_or("no folder")?)?;
+        fs::write(path, "half")?;
+    }
+    let store = Store::open(&settings(folder.path()))?;
+    assert_eq!(store.active()?.as_ref(), Some(&two));
+    let left = ["", "blobs", "generations", "apps"].map(|name| names(&folder.path().join(name)));
+    let [root, blobs, generations, apps] = left;
+    assert_eq!(root?, ["active", "apps", "blobs", "generations", "lock"]);
+    assert_eq!((blobs?.len(), generations?.len(), apps?.len()), (3, 2, 0));
+    // Back to the first, and no further; then the second is still there to go to.
+    store.record(&store.after(&Step::Back)?)?;
+    assert_eq!(store.active()?, Some(one));
+    assert!(matches!(store.after(&Step::Back), Err(Error::NothingBefore)));
+    store.collect(Duration::ZERO)?;
+    assert!(store.folder(&two).is_ok());
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_is_collected_in_doubt() -> Result {
+    let folder = tempfile::tempdir()?;
+    let store = Store::open(&settings(folder.path()))?;
+    let id = activate(&store, "one").await?;
+    fs::write(store.list(&id), "{")?;
+    assert!(matches!(store.collect(Duration::ZERO), Err(Error::Damaged { .. })));
+    assert_eq!(names(&folder.path().join("blobs"))?.len(), 2);
+    Ok(())
+}
