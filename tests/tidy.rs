@@ -8,7 +8,7 @@ use std::{
 use super::support::Result;
 
 /// The rooms of the host. A room imports only from rooms below it.
-const ROOMS: [&str; 22] = [
+const ROOMS: [&str; 24] = [
     "main",
     "cli",
     "admin",
@@ -41,9 +41,9 @@ const WALLS: [(&str, &[&str], &str); 11] = [
     ("wasmtime_wasi::", &["component/"], "only the component room names the runtime"),
     ("wit_component::", &["component/"], "only the component room makes components"),
     ("oci_client::", &["oci.rs"], "only one room speaks to registries"),
-    ("axum::", &["exchange.rs", "server.rs", "server/"], "only the HTTP edge names axum"),
+    ("axum::", &["admin", "exchange.rs", "server.rs", "server/"], "only the HTTP edge names axum"),
     ("sqlx::", &["database/", "config/url.rs"], "only the database room names the driver, and the reader of its URLs"),
-    ("anyhow::", &["main.rs", "cli", "reload.rs", "app.rs"], "below the application errors are typed"),
+    ("anyhow::", &["main.rs", "cli", "admin", "reload.rs", "app.rs"], "below the application errors are typed"),
     ("prometheus_client::", &["telemetry/"], "only the telemetry room names the format of metrics"),
     ("std::env", &["config/"], "configuration is read once and passed as values"),
     (

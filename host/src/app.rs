@@ -48,7 +48,8 @@ pub async fn read(file: &Path) -> anyhow::Result<Config> {
 /// Everything that needs no database: components against routes, templates. What has not changed is taken over from the
 /// generation before.
 pub fn assemble(config: Config, engine: Engine, previous: Option<&Generation>) -> anyhow::Result<Generation> {
-    let id = Files::of(&config).id(&config);
+    let deployed = config.deployed.as_ref().map(|deployed| deployed.id.clone());
+    let id = deployed.unwrap_or_else(|| Files::of(&config).id(&config));
     let mut problems = Vec::new();
     let components = load(&engine, &config, previous, &mut problems);
     let find = |name: &str| components.iter().find(|component| **component.name() == *name);

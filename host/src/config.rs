@@ -29,7 +29,7 @@ pub use deploy::{Deploy, Deployed, Listen, Tls};
 pub use difference::DifferenceKind;
 pub use image::{Image, ImageVersion, Login};
 pub use problem::{Origin, Problem, Problems};
-pub use read::{application, defaults, load, load_deployed, load_host, parse};
+pub use read::{application, defaults, deploy_token, load, load_deployed, load_host, parse};
 pub use url::shown as shown_url;
 
 /// The whole of `carya.toml`, with the environment's overrides applied. Paths are absolute or relative to the

@@ -1,6 +1,7 @@
 //! carya runs the transaction of every request natively around sandboxed guests. `ARCHITECTURE.md` beside this crate
 //! has the map.
 
+pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod component;

@@ -7,13 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use tokio::sync::Mutex;
 
 use crate::{
     app::{self, Files},
     component::Engine,
-    config::{self, Config, Problems},
+    config::{self, Config},
+    deploy::{self, Id, Step, Store},
     diff::{self, Difference, Outline},
     generation::Generation,
     oci,
@@ -23,12 +24,13 @@ use crate::{
 /// How often files are read again that are written to meanwhile.
 const REREADS: usize = 10;
 
-/// Makes generations from one configuration file, one at a time.
+/// Makes generations from one configuration file, or from what was deployed, one at a time.
 #[derive(Debug)]
 pub struct Reloader {
     file: PathBuf,
     engine: Engine,
     live: Arc<Live>,
+    store: Option<Arc<Store>>,
     tried: Mutex<Attempt>,
 }
 
@@ -43,7 +45,8 @@ struct Attempt {
 /// What the files say at one moment.
 #[derive(Debug, PartialEq)]
 struct Read {
-    config: Result<Config, Problems>,
+    /// Or why it cannot be read.
+    config: Result<Config, String>,
     files: Files,
 }
 
@@ -61,15 +64,16 @@ pub struct Change {
 }
 
 impl Reloader {
-    /// What is served was made from `file`.
-    pub fn new(file: &Path, engine: Engine, live: Arc<Live>) -> Self {
+    /// What is served was [`read`] from these.
+    pub fn new(file: &Path, engine: Engine, live: Arc<Live>, store: Option<Arc<Store>>) -> Self {
         let generation = live.generation();
         let config = Arc::new(generation.config.clone());
         // What has changed since they were read is no file of what is served.
         let files = Files::of(&config);
-        let files = if files.id(&config) == generation.id { files } else { Files::default() };
+        let is_whole = config.deployed.is_some() || files.id(&config) == generation.id;
+        let files = if is_whole { files } else { Files::default() };
         let tried = Mutex::new(Attempt { config, files });
-        Self { file: file.to_owned(), engine, live, tried }
+        Self { file: file.to_owned(), engine, live, store, tried }
     }
 
     /// What is served.
@@ -104,14 +108,39 @@ impl Reloader {
     /// Reads the configuration, and what the files are that it names. Reading and hashing are no work for a thread that
     /// serves requests.
     async fn read(&self, tried: &Attempt) -> anyhow::Result<Read> {
-        let (file, before) = (self.file.clone(), tried.files.clone());
+        let (file, store, before) = (self.file.clone(), self.store.clone(), tried.files.clone());
         let reading = tokio::task::spawn_blocking(move || {
-            let config = config::load(&file);
+            let config = read(&file, store.as_deref()).map_err(|error| told(&error));
             // A configuration that cannot be read is still known by its own bytes.
             let files = config.as_ref().map_or_else(|_| before.again(), |config| before.now(config));
             Read { config, files }
         });
         reading.await.context("the reading of the files was ended")
+    }
+
+    /// A generation that was deployed, as this host would serve it.
+    pub fn read_deployed(&self, id: &Id) -> anyhow::Result<Config> {
+        let store = self.store.as_ref().context("there is no [deploy] section")?;
+        read_deployed(&self.file, store, id)
+    }
+
+    /// Serves another deployed generation, from now on and after every start.
+    pub async fn activate(&self, step: Step) -> anyhow::Result<Change> {
+        let mut tried = self.tried.lock().await;
+        let begun = Instant::now();
+        let store = self.store.as_ref().context("there is no [deploy] section")?;
+        let history = store.after(&step)?;
+        let id = history.last().context("there is no generation to activate")?.clone();
+        let (file, from) = (self.file.clone(), store.clone());
+        let config = tokio::task::spawn_blocking(move || read_deployed(&file, &from, &id)).await??;
+        let files = tried.files.now(&config);
+        let old = self.live.generation();
+        let generation = self.assemble(config.clone(), &old).await??;
+        // A start must find nothing that was not seen to work, and what is served must be found by a start.
+        let record = || Ok(store.record(&history)?);
+        let change = self.serve(generation, &old, Vec::new(), begun, record).await?;
+        *tried = Attempt { config: Arc::new(config), files };
+        Ok(change)
     }
 
     async fn change(&self, tried: &mut Attempt, mut read: Read, begun: Instant) -> anyhow::Result<Change> {
@@ -124,14 +153,16 @@ impl Reloader {
                     tried.config = Arc::new(config.clone());
                     self.assemble(config.clone(), &old).await?
                 }
-                Err(problems) => Err(problems.clone().into()),
+                Err(problem) => Err(anyhow!("{problem}")),
             };
             // What was written to meanwhile may be half in it: only what stands still is one whole.
             let again = self.read(tried).await?;
-            let is_whole = |generation: &Generation| generation.id == read.files.id(&generation.config);
+            let is_whole = |generation: &Generation| {
+                generation.config.deployed.is_some() || generation.id == read.files.id(&generation.config)
+            };
             if again == read && assembled.as_ref().map_or(true, is_whole) {
                 let files = before.changed(&read.files).into_iter().map(Path::to_owned).collect();
-                return self.serve(assembled?, &old, files, begun).await;
+                return self.serve(assembled?, &old, files, begun, || Ok(())).await;
             }
             read = again;
         }
@@ -153,6 +184,7 @@ impl Reloader {
         old: &Generation,
         files: Vec<PathBuf>,
         begun: Instant,
+        record: impl FnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<Change> {
         tell_what_waits(&old.config.server, &generation.config.server);
         let (outline_before, outline) = (Outline::of(old), Outline::of(&generation));
@@ -161,9 +193,25 @@ impl Reloader {
         app::try_out(&generation, Some(old)).await?;
         let generation = app::prepare(generation, Some(old)).await?;
         app::rehearse(&generation).await?;
+        record()?;
         self.live.swap(generation);
         Ok(Change { generation: self.live.generation(), files, differences, took: begun.elapsed() })
     }
+}
+
+/// What is to be served: the generation that was activated last, or what the file itself says.
+pub fn read(file: &Path, store: Option<&Store>) -> anyhow::Result<Config> {
+    match store.map(|store| Ok::<_, deploy::Error>((store, store.active()?))).transpose()? {
+        Some((store, Some(id))) => read_deployed(file, store, &id),
+        _ => Ok(config::load(file)?),
+    }
+}
+
+/// A generation that was deployed, on the host of this file.
+fn read_deployed(file: &Path, store: &Store, id: &Id) -> anyhow::Result<Config> {
+    let host = config::load_host(file)?;
+    let app = store.folder(id)?;
+    Ok(config::load_deployed(&app.join(deploy::NAME), &host, &id.to_string())?)
 }
 
 /// Says which keys of `[server]` a running process cannot change.

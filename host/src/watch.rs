@@ -41,6 +41,7 @@ pub async fn run(reloader: Arc<Reloader>, tell: Tell) -> notify::Result<Infallib
 fn places(config: &Config) -> Places {
     let mut places = Places::default();
     places.add_file(&config.file);
+    config.deployed.iter().for_each(|deployed| places.add_file(&deployed.host));
     let files = config.components.values().filter(|component| component.image.is_none());
     files.for_each(|component| places.add_file(&component.path));
     let migrations = config.all_databases().filter_map(|(_, database)| database.migrations.as_ref());

@@ -47,7 +47,8 @@ impl Files {
         let mut files = BTreeMap::new();
         let local = config.components.values().filter(|component| component.image.is_none());
         let components = local.map(|component| &component.path);
-        for file in std::iter::once(&config.file).chain(components) {
+        let host = config.deployed.iter().map(|deployed| &deployed.host);
+        for file in std::iter::once(&config.file).chain(host).chain(components) {
             self.add(&mut files, file);
         }
         let migrations = config.all_databases().filter_map(|(_, database)| database.migrations.as_ref());

@@ -29,7 +29,7 @@ pub(super) async fn dev(path: &Path, format: Format) -> anyhow::Result<()> {
     // It may have changed while others were built.
     let config = app::read(path).await?;
     tokio::spawn(builder.run());
-    serve::run(path, config, Some(Audience { begun, changed })).await
+    serve::run(path, config, None, Some(Audience { begun, changed })).await
 }
 
 fn begun(address: SocketAddr, generation: &Generation) {

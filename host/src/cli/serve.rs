@@ -5,14 +5,16 @@ use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Instant};
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::load_all;
 use crate::{
+    admin::Admin,
     app,
-    config::Config,
+    config::{self, Config, Deploy},
+    deploy::{self, Store},
     generation::Generation,
+    oci,
     reload::{self, Reloader, Tell},
     server::{Live, Server},
-    telemetry::Format,
+    telemetry::{self, Format},
     watch,
 };
 
@@ -24,18 +26,45 @@ pub(super) struct Audience {
     pub(super) changed: Tell,
 }
 
+/// Where deployed generations are kept, and who may deploy.
+pub(super) struct Deployment {
+    settings: Deploy,
+    store: Arc<Store>,
+}
+
 /// Serves until a signal asks to end.
 pub(super) async fn serve(path: &Path, format: Format, watch: bool) -> anyhow::Result<()> {
-    let config = load_all(path, format).await?;
-    run(path, config, watch.then_some(Audience { begun: |_, _| (), changed: reload::tell })).await
+    // Whether anything was deployed must be known before the file is read for what it serves itself.
+    let host = config::load_host(path).or_else(|problems| config::load(path).and(Err(problems)))?;
+    let store = host.deploy.as_ref().map(Store::open).transpose().map_err(|error| with_a_way_out(error.into()))?;
+    let store = store.map(Arc::new);
+    let mut config = reload::read(path, store.as_deref()).map_err(with_a_way_out)?;
+    telemetry::start(format, config.debug);
+    oci::pull(&mut config).await?;
+    let deployment = host.deploy.zip(store).map(|(settings, store)| Deployment { settings, store });
+    let audience = watch.then_some(Audience { begun: |_, _| (), changed: reload::tell });
+    run(path, config, deployment, audience).await
 }
 
 /// Serves a configuration that was read from `path`. Where there is somebody to tell of changes, the files are watched.
-pub(super) async fn run(path: &Path, config: Config, audience: Option<Audience>) -> anyhow::Result<()> {
+pub(super) async fn run(
+    path: &Path,
+    config: Config,
+    deployment: Option<Deployment>,
+    audience: Option<Audience>,
+) -> anyhow::Result<()> {
     let started = Instant::now();
     let engine = app::engine(&config)?;
     let assembled = app::assemble(config.clone(), engine.clone(), None)?;
     let live = Live::new(app::prepare(assembled, None).await?);
+    let store = deployment.as_ref().map(|deployment| deployment.store.clone());
+    let reloader = Arc::new(Reloader::new(path, engine, live.clone(), store));
+    if let Some(Deployment { settings, store }) = deployment
+        && let Some(admin) = Admin::bind(&settings, store, reloader.clone())?
+    {
+        tracing::info!(address = admin.address()?, "deployment");
+        tokio::spawn(admin.serve());
+    }
     let mut server = Server::bind(config.server.clone(), live.clone())
         .await
         .with_context(|| format!("cannot listen on {}; set server.listen to a free address", config.server.listen))?;
@@ -52,7 +81,6 @@ pub(super) async fn run(path: &Path, config: Config, audience: Option<Audience>)
     let ms = started.elapsed().as_millis();
     tracing::info!(%address, routes, generation = generation.id, debug = config.debug, ms, "serving");
     drop(generation);
-    let reloader = Arc::new(Reloader::new(path, engine, live));
     tokio::spawn(reload_when_hung_up(hangup, reloader.clone()));
     if let Some(Audience { begun, changed }) = audience {
         begun(address, &reloader.live().generation());
@@ -63,6 +91,18 @@ pub(super) async fn run(path: &Path, config: Config, audience: Option<Audience>)
     }
     server.serve(async || signals.next().await).await;
     Ok(())
+}
+
+/// Without the host nothing can be deployed, so that a damaged generation must be helped by hand.
+fn with_a_way_out(error: anyhow::Error) -> anyhow::Error {
+    use deploy::Error;
+    match error.downcast_ref() {
+        Some(Error::Damaged { .. } | Error::Missing { .. } | Error::Unknown(_)) => error.context(
+            "the generation that was activated last cannot be served; put its files back, or take the last line out of \
+             the file `active` in deploy.folder to serve the one before",
+        ),
+        _ => error,
+    }
 }
 
 /// Reloads whenever the process is told to by SIGHUP.

@@ -14,7 +14,7 @@ pub(super) type Environment = BTreeMap<String, String>;
 const PREFIX: &str = "CARYA_";
 
 /// Variables with our prefix that are no configuration: they are read by the command line and by the log.
-const OTHERS: [&str; 3] = ["CARYA_CONFIG", "CARYA_LOG", "CARYA_LOG_FORMAT"];
+const OTHERS: [&str; 4] = ["CARYA_CONFIG", "CARYA_DEPLOY_TOKEN", "CARYA_LOG", "CARYA_LOG_FORMAT"];
 
 /// Beginnings of others: what the build reads, and what Kubernetes sets in every pod of a namespace that has a service
 /// called `carya`.

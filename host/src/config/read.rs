@@ -27,7 +27,7 @@ use super::{
     },
 };
 
-pub use self::deploy::{application, load_deployed, load_host};
+pub use self::deploy::{application, deploy_token, load_deployed, load_host};
 
 const MIB: usize = 1 << 20;
 

@@ -21,7 +21,7 @@ use super::{
 };
 
 /// What belongs to a host, whatever it serves.
-const HOST: [&str; 3] = ["server", "database", "deploy"];
+const HOST: [&str; 5] = ["server", "database", "deploy", "reload", "registry"];
 /// What belongs to an application.
 const APPLICATION: [&str; 8] = ["component", "hook", "model", "route", "smoke", "static", "templates", "transaction"];
 /// Shorter tokens can be guessed.
@@ -112,10 +112,23 @@ pub fn load_deployed(file: &Path, host: &Config, id: &str) -> Result<Config, Pro
     let home = host.file.parent().unwrap_or(Path::new(""));
     let context = Context::new(file, &env).at(home);
     read(context, &env::select(&env, |section| !HOST.contains(&section)), |root| {
-        root.ignore(&["server", "deploy"]);
+        root.ignore(&["server", "deploy", "reload", "registry"]);
         let deployed = Some(Deployed { id: id.to_owned(), host: host.file.clone() });
-        Config { server: host.server.clone(), deploy: host.deploy.clone(), deployed, ..config(root, Some(host)) }
+        Config {
+            server: host.server.clone(),
+            deploy: host.deploy.clone(),
+            deployed,
+            // What the rules forbid, no generation may allow itself.
+            reload: host.reload.clone(),
+            registries: host.registries.clone(),
+            ..config(root, Some(host))
+        }
     })
+}
+
+/// The token that those who deploy are given by the environment of this process.
+pub fn deploy_token() -> Option<String> {
+    environment().remove("CARYA_DEPLOY_TOKEN").filter(|token| !token.is_empty())
 }
 
 /// The files and folders that the file of an application names, all of them inside its own folder. Secrets and databases

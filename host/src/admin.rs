@@ -1,0 +1,154 @@
+//! Where those who deploy are listened to: an address or a Unix socket of its own, with TLS where others could listen
+//! in. What can be asked there is in `admin/api.rs`.
+
+mod api;
+mod diff;
+mod problem;
+
+use std::{io, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+
+use anyhow::{Context, bail};
+use axum::Router;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, UnixListener, UnixSocket},
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        crypto::ring,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    },
+};
+
+use crate::{
+    config::{Deploy, Listen, Tls},
+    deploy::Store,
+    reload::Reloader,
+};
+
+/// How long a handshake and the head of a request may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 64;
+
+/// A listener that does not yet accept.
+pub struct Admin {
+    socket: Socket,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+}
+
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Admin {
+    /// Binds what the configuration says, if it says anything. Fails if somebody else has it.
+    pub fn bind(settings: &Deploy, store: Arc<Store>, reloader: Arc<Reloader>) -> anyhow::Result<Option<Self>> {
+        let Some(listen) = &settings.listen else { return Ok(None) };
+        let socket = match listen {
+            Listen::Tcp(address) => std::net::TcpListener::bind(address)
+                .and_then(|listener| {
+                    listener.set_nonblocking(true)?;
+                    TcpListener::from_std(listener)
+                })
+                .map(Socket::Tcp)
+                .with_context(|| format!("cannot listen on {address}; set deploy.listen to a free address"))?,
+            Listen::Unix(path) => Socket::Unix(unix_socket(path)?),
+        };
+        let tls = settings.tls.as_ref().map(acceptor).transpose()?;
+        let router = api::router(settings.token.as_deref(), store, reloader);
+        Ok(Some(Self { socket, tls, router }))
+    }
+
+    /// Where it listens, with the port that the system chose where port 0 was asked for.
+    pub fn address(&self) -> io::Result<String> {
+        Ok(match &self.socket {
+            Socket::Tcp(listener) => listener.local_addr()?.to_string(),
+            Socket::Unix(listener) => {
+                let address = listener.local_addr()?;
+                format!("unix:{}", address.as_pathname().unwrap_or(Path::new("")).display())
+            }
+        })
+    }
+
+    /// Answers for as long as it is polled.
+    pub async fn serve(self) {
+        loop {
+            let accepted = match &self.socket {
+                Socket::Tcp(listener) => listener.accept().await.map(|(stream, _)| self.answer(stream)),
+                Socket::Unix(listener) => listener.accept().await.map(|(stream, _)| self.answer(stream)),
+            };
+            if let Err(error) = accepted {
+                tracing::warn!(%error, "a connection for deployment could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+
+    fn answer(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let router = self.router.clone();
+        let Some(tls) = self.tls.clone() else {
+            tokio::spawn(answer(stream, router));
+            return;
+        };
+        tokio::spawn(async move {
+            match tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
+                Ok(Ok(stream)) => answer(stream, router).await,
+                Ok(Err(error)) => tracing::warn!(%error, "a TLS handshake for deployment failed"),
+                Err(_) => tracing::warn!("a TLS handshake for deployment took too long"),
+            }
+        });
+    }
+}
+
+async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
+    let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
+    http.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    if let Err(error) = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).await {
+        tracing::debug!(%error, "a connection for deployment ended badly");
+    }
+}
+
+/// A socket for its owner only, in place of one that a host has left which was killed.
+fn unix_socket(path: &Path) -> anyhow::Result<UnixListener> {
+    let name = path.display();
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        bail!("{name} is listened on by another process; set deploy.listen to another path");
+    }
+    let listen = || {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let socket = UnixSocket::new_stream()?;
+        socket.bind(path)?;
+        // Before it listens nobody can connect.
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        socket.listen(BACKLOG)
+    };
+    listen().with_context(|| format!("cannot listen on {name}; its folder must be there and be this user's"))
+}
+
+fn acceptor(tls: &Tls) -> anyhow::Result<TlsAcceptor> {
+    let Tls { cert, key } = tls;
+    let certs = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let certs = certs.with_context(|| format!("deploy.tls_cert: {} cannot be read", cert.display()))?;
+    let key_der = PrivateKeyDer::from_pem_file(key);
+    let key_der = key_der.with_context(|| format!("deploy.tls_key: {} cannot be read", key.display()))?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(certs, key_der)
+        .with_context(|| format!("{} and {} do not belong together", cert.display(), key.display()))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}

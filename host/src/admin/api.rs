@@ -1,0 +1,204 @@
+//! What can be asked on the listener for deployment. Every question wants the token, also those that have no answer.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::{DefaultBodyLimit, Path, Request, State, rejection::BytesRejection},
+    http::{StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, head, post, put},
+};
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq;
+use tokio::time::timeout;
+
+use super::{diff, problem::Problem};
+use crate::{
+    config::Config,
+    deploy::{Digest, Error, Id, Manifest, Step, Store},
+    reload::{self, Change, Reloader},
+};
+
+/// The longest list of files.
+const LONGEST_LIST: usize = 8 << 20;
+/// How long the next piece of an upload may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Files that no generation names may belong to a deployment that goes on.
+const SPARE: Duration = Duration::from_secs(60 * 60);
+
+type Answer = Result<Response, Problem>;
+
+#[derive(Clone)]
+struct Api {
+    /// The digest of the token, so that all are of one length.
+    token: Option<[u8; 32]>,
+    store: Arc<Store>,
+    reloader: Arc<Reloader>,
+}
+
+pub(super) fn router(token: Option<&str>, store: Arc<Store>, reloader: Arc<Reloader>) -> Router {
+    let api = Api { token: token.map(|token| Sha256::digest(token).into()), store, reloader };
+    Router::new()
+        .route("/blobs/{digest}", head(find).put(upload))
+        .route("/generations", get(list))
+        .route("/generations/{id}", get(show))
+        .route("/generations/{id}", put(keep).layer(DefaultBodyLimit::max(LONGEST_LIST)))
+        .route("/generations/{id}/diff/{other}", get(compare))
+        .route("/generations/{id}/activate", post(activate))
+        .route("/rollback", post(roll_back))
+        .route("/collect", post(collect))
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "There is nothing at this path."))
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "This path does not serve this method.")
+        })
+        .layer(middleware::from_fn_with_state(api.clone(), admit))
+        .with_state(api)
+}
+
+/// Lets only those in who know the token.
+async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response {
+    if let Some(token) = api.token {
+        let given = request.headers().get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
+        let given: [u8; 32] = Sha256::digest(given.strip_prefix(b"Bearer ").unwrap_or_default()).into();
+        if !bool::from(token.ct_eq(&given)) {
+            tracing::warn!(method = %request.method(), path = request.uri().path(), "refused: not the token");
+            return Problem::new(StatusCode::UNAUTHORIZED, "This wants the token of deploy.token.").into_response();
+        }
+    }
+    next.run(request).await
+}
+
+/// Reading and writing files is no work for a thread that serves requests.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Problem> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => Ok(result?),
+        Err(error) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+    }
+}
+
+fn answer(status: StatusCode, body: &Value) -> Answer {
+    Ok((status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response())
+}
+
+async fn find(State(api): State<Api>, Path(digest): Path<String>) -> Answer {
+    let status = if api.store.has(&digest.parse()?) { StatusCode::OK } else { StatusCode::NOT_FOUND };
+    Ok(status.into_response())
+}
+
+async fn upload(State(api): State<Api>, Path(digest): Path<String>, body: Body) -> Answer {
+    let digest: Digest = digest.parse()?;
+    let mut upload = api.store.receive(digest.clone()).await?;
+    let mut body = body.into_data_stream();
+    let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "The file took too long to arrive.");
+    while let Some(bytes) = timeout(PATIENCE, body.next()).await.map_err(slow)? {
+        let cut = |error| Problem::new(StatusCode::BAD_REQUEST, format!("The file did not arrive: {error}"));
+        upload.write(&bytes.map_err(cut)?).await?;
+    }
+    upload.finish().await?;
+    answer(StatusCode::CREATED, &json!({ "digest": digest }))
+}
+
+async fn keep(State(api): State<Api>, Path(id): Path<String>, body: Result<Bytes, BytesRejection>) -> Answer {
+    let id: Id = id.parse()?;
+    let body = body.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
+    let manifest: Manifest = serde_json::from_slice(&body).map_err(|error| Error::Invalid(error.to_string()))?;
+    if manifest.id != id {
+        return Err(Error::Invalid(format!("generation {} cannot be put as {id}", manifest.id)).into());
+    }
+    let is_new = apart(move || api.store.put(&manifest)).await?;
+    answer(if is_new { StatusCode::CREATED } else { StatusCode::OK }, &json!({ "id": id, "new": is_new }))
+}
+
+/// The one that was active before, where a generation is in the history.
+fn predecessor<'a>(history: &'a [Id], id: &Id) -> Option<&'a Id> {
+    let at = history.iter().rposition(|other| other == id)?;
+    history.get(at.checked_sub(1)?)
+}
+
+async fn list(State(api): State<Api>) -> Answer {
+    let store = api.store.clone();
+    let (manifests, history) = apart(move || Ok((store.manifests()?, store.history()?))).await?;
+    let one = |manifest: &Manifest| {
+        json!({
+            "id": manifest.id,
+            "created_at": manifest.created_at,
+            "files": manifest.files.len(),
+            "active": history.last() == Some(&manifest.id),
+            "predecessor": predecessor(&history, &manifest.id),
+        })
+    };
+    let all: Vec<Value> = manifests.iter().rev().map(one).collect();
+    // They differ while the host serves what its own file says.
+    let serving = api.reloader.live().generation().id.clone();
+    answer(StatusCode::OK, &json!({ "generations": all, "active": history.last(), "serving": serving }))
+}
+
+async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+    let (id, store): (Id, _) = (id.parse()?, api.store.clone());
+    let (manifest, history) = apart(move || Ok((store.manifest(&id)?, store.history()?))).await?;
+    // What its components may do belongs here as well.
+    let mut shown = json!(manifest);
+    shown["active"] = (history.last() == Some(&manifest.id)).into();
+    shown["predecessor"] = json!(predecessor(&history, &manifest.id));
+    answer(StatusCode::OK, &shown)
+}
+
+async fn compare(State(api): State<Api>, Path((from, to)): Path<(String, String)>) -> Answer {
+    let (from, to): (Id, Id) = (from.parse()?, to.parse()?);
+    let found = apart(move || {
+        let (old, new) = (api.store.manifest(&from)?, api.store.manifest(&to)?);
+        let config = |id: &Id| -> Option<Config> { api.reloader.read_deployed(id).ok() };
+        // What the components of the one may do that those of the other could not belongs here as well.
+        Ok(diff::diff((&old, config(&from).as_ref()), (&new, config(&to).as_ref())))
+    });
+    answer(StatusCode::OK, &found.await?)
+}
+
+async fn activate(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+    let id: Id = id.parse()?;
+    let store = api.store.clone();
+    // A list that is not there is another matter than one that cannot be served.
+    let wanted = id.clone();
+    apart(move || store.manifest(&wanted)).await?;
+    step(api, Step::To(id)).await
+}
+
+async fn roll_back(State(api): State<Api>) -> Answer {
+    step(api, Step::Back).await
+}
+
+/// Changes what is served. To its end, whether or not somebody still waits for the answer.
+async fn step(api: Api, step: Step) -> Answer {
+    let changed = tokio::spawn(async move {
+        let served = api.reloader.live().generation();
+        let result = api.reloader.activate(step).await;
+        reload::tell(&result, &served);
+        let Change { generation, took, .. } = result?;
+        let store = api.store.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || store.collect(SPARE))
+            .await
+            .map_err(anyhow::Error::from)
+            .and_then(|result| Ok(result?))
+        {
+            tracing::warn!(%error, "what is left over of old generations could not be removed");
+        }
+        Ok(
+            json!({ "id": generation.id, "routes": generation.handlers.len(), "took_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX), "before": served.id }),
+        )
+    });
+    match changed.await {
+        Ok(Ok(change)) => answer(StatusCode::OK, &change),
+        Ok(Err(problem)) => Err(problem),
+        Err(error) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+    }
+}
+
+async fn collect(State(api): State<Api>) -> Answer {
+    let collected = apart(move || api.store.collect(Duration::ZERO)).await?;
+    answer(StatusCode::OK, &json!(collected))
+}

@@ -1,0 +1,76 @@
+//! What those who deploy are told when something cannot be done: problem details (RFC 9457).
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use crate::deploy::Error;
+
+/// A request that was not fulfilled.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    detail: String,
+    /// Digests of the files that are missing.
+    missing: Vec<String>,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), missing: Vec::new() }
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let status = match &error {
+            Error::Io { .. } | Error::Taken(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Error::Damaged { .. } | Error::Invalid(_) | Error::Mismatch { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Error::Unknown(_) => StatusCode::NOT_FOUND,
+            Error::Missing { .. } | Error::NothingBefore => StatusCode::CONFLICT,
+        };
+        let problem = Self::new(status, error.to_string());
+        match error {
+            Error::Missing { blobs, .. } => {
+                Self { missing: blobs.iter().map(ToString::to_string).collect(), ..problem }
+            }
+            _ => problem,
+        }
+    }
+}
+
+/// Where the files are whole, it is the application that cannot be served.
+impl From<anyhow::Error> for Problem {
+    fn from(error: anyhow::Error) -> Self {
+        match error.downcast::<Error>() {
+            Ok(error) => error.into(),
+            Err(error) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{error:#}")),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut body = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason(),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+        });
+        if !self.missing.is_empty() {
+            body["missing"] = Value::from(self.missing);
+        }
+        let mut response = Response::new(Body::from(body.to_string()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
