@@ -2,6 +2,8 @@
 //! standard error.
 
 mod check;
+mod client;
+mod deploy;
 mod dev;
 mod diff;
 mod harden;
@@ -95,6 +97,29 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Bring an application to a running host and have it served.
+    Deploy {
+        #[command(flatten)]
+        config: ConfigArg,
+        #[command(flatten)]
+        host: deploy::Host,
+        /// Only bring it there.
+        #[arg(long)]
+        no_activate: bool,
+    },
+    /// List the generations that a running host has.
+    Generations {
+        #[command(flatten)]
+        host: deploy::Host,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have a running host serve the generation before.
+    Rollback {
+        #[command(flatten)]
+        host: deploy::Host,
+    },
     /// Make a new project: configuration, a controller, a hook, a migration.
     New {
         /// Its name, and the folder that is made for it.
@@ -168,6 +193,9 @@ async fn dispatch(cli: Cli) -> anyhow::Result<String> {
         Command::Harden { config, apply, check, database } => {
             harden::harden(&load(&config.config, cli.log_format)?, apply, check, database.as_deref()).await
         }
+        Command::Deploy { config, host, no_activate } => deploy::deploy(&config.config, &host, !no_activate).await,
+        Command::Generations { host, json } => deploy::generations(&host, json).await,
+        Command::Rollback { host } => deploy::rollback(&host).await,
         Command::New { name } => new::new(&name),
         Command::Migrate { config, dry_run, json } => {
             run_migrations(&load(&config.config, cli.log_format)?, dry_run, json).await

@@ -1,0 +1,240 @@
+//! `carya deploy`, `carya generations` and `carya rollback`: what a running host serves.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{Context, bail, ensure};
+use bytes::Bytes;
+use clap::Args;
+use futures_util::TryStreamExt;
+use http::{Method, StatusCode};
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Frame;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+use tokio_util::io::ReaderStream;
+
+use super::client::{Body, Client};
+use crate::{
+    config,
+    deploy::{Digest, Manifest, NAME},
+};
+
+/// How often files are uploaded that another's collection took away meanwhile.
+const ROUNDS: usize = 5;
+
+/// A host, and how it is spoken to.
+#[derive(Debug, Args)]
+pub(super) struct Host {
+    /// Where the host listens for deployment: `http://HOST:PORT`, `https://HOST:PORT` or `unix:PATH`.
+    #[arg(long, value_name = "URL")]
+    to: String,
+    /// A file with the host's deploy.token; without it, the variable CARYA_DEPLOY_TOKEN is read.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl Host {
+    fn client(&self) -> anyhow::Result<Client> {
+        let token = match &self.token_file {
+            Some(file) => {
+                let text = fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+                Some(text.trim().to_owned())
+            }
+            None => config::deploy_token(),
+        };
+        Client::new(&self.to, token)
+    }
+}
+
+/// The files of an application, by the paths that they have on every host.
+struct Application {
+    manifest: Manifest,
+    /// Where each content stands here, and its size.
+    sources: BTreeMap<Digest, (PathBuf, u64)>,
+}
+
+impl Application {
+    fn read(file: &Path) -> anyhow::Result<Self> {
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let mut paths = BTreeMap::from([(NAME.to_owned(), file.to_owned())]);
+        for path in config::application(file)? {
+            add(folder, path, &mut paths)?;
+        }
+        let mut files = BTreeMap::new();
+        let mut sources = BTreeMap::new();
+        for (name, path) in paths {
+            let cannot = || format!("{} cannot be read", path.display());
+            let digest = Digest::of_file(&path).with_context(cannot)?;
+            let size = fs::metadata(&path).with_context(cannot)?.len();
+            files.insert(name, digest.clone());
+            sources.insert(digest, (path, size));
+        }
+        let manifest = Manifest::new(files);
+        manifest.check()?;
+        Ok(Self { manifest, sources })
+    }
+}
+
+/// Adds a file, or all files of a folder.
+fn add(folder: &Path, path: PathBuf, paths: &mut BTreeMap<String, PathBuf>) -> anyhow::Result<()> {
+    let cannot = || format!("{} cannot be read", path.display());
+    if fs::metadata(&path).with_context(cannot)?.is_dir() {
+        for entry in fs::read_dir(&path).with_context(cannot)? {
+            add(folder, entry.with_context(cannot)?.path(), paths)?;
+        }
+        return Ok(());
+    }
+    let steps = path.strip_prefix(folder)?.components().map(|step| step.as_os_str().to_str());
+    let steps: Option<Vec<&str>> = steps.collect();
+    let name = steps.with_context(|| format!("{} has a name that is not Unicode", path.display()))?.join("/");
+    paths.insert(name, path);
+    Ok(())
+}
+
+fn body(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// Asks for something that is there unless the host says otherwise.
+async fn ask(client: &mut Client, method: Method, path: &str) -> anyhow::Result<Value> {
+    client.send(method, path, body("")).await?.map_err(|refusal| refusal.told())
+}
+
+/// Brings an application to a host, and has it served.
+pub(super) async fn deploy(file: &Path, host: &Host, activate: bool) -> anyhow::Result<String> {
+    let mut client = host.client()?;
+    let application = Application::read(file)?;
+    let id = &application.manifest.id;
+    let before = ask(&mut client, Method::GET, "/generations").await?;
+    let (count, bytes) = put(&mut client, &application).await?;
+    let files = application.manifest.files.len();
+    let mut answer = format!("generation {id}: {files} files, {count} uploaded ({bytes} bytes)\n");
+    if let Some(active) = before["active"].as_str().filter(|active| *active != id.to_string()) {
+        let diff = ask(&mut client, Method::GET, &format!("/generations/{active}/diff/{id}")).await?;
+        // What it may do that the active one could not belongs here as well.
+        tell_diff(&mut answer, &diff)?;
+    }
+    if activate {
+        let change = ask(&mut client, Method::POST, &format!("/generations/{id}/activate")).await?;
+        tell_change(&mut answer, &change)?;
+    } else {
+        writeln!(answer, "not activated; the same command without --no-activate does that")?;
+    }
+    Ok(answer)
+}
+
+/// Uploads what the host has not, and the list of all. Says how many files were uploaded, and their size.
+async fn put(client: &mut Client, application: &Application) -> anyhow::Result<(usize, u64)> {
+    let Application { manifest, sources } = application;
+    let (list, path) = (serde_json::to_vec(manifest)?, format!("/generations/{}", manifest.id));
+    let mut uploaded = (0, 0);
+    for _ in 0..ROUNDS {
+        let refusal = match client.send(Method::PUT, &path, body(list.clone())).await? {
+            Ok(_) => return Ok(uploaded),
+            Err(refusal) => refusal,
+        };
+        let missing: Option<Vec<Digest>> = serde_json::from_value(refusal.body["missing"].clone()).ok();
+        let Some(missing) = missing.filter(|_| refusal.status == StatusCode::CONFLICT) else {
+            return Err(refusal.told());
+        };
+        let found: Option<Vec<_>> = missing.iter().map(|digest| sources.get_key_value(digest)).collect();
+        let found = found.context("the host asks for files that were not announced")?;
+        let total = found.iter().map(|(_, (_, size))| size).sum();
+        // Hidden where standard error is no terminal.
+        let bar = ProgressBar::new(total)
+            .with_style(ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {msg}")?);
+        for (digest, (file, _)) in &found {
+            bar.set_message(file.display().to_string());
+            upload(client, digest, file, &bar).await.with_context(|| format!("{} was not uploaded", file.display()))?;
+        }
+        bar.finish_and_clear();
+        uploaded = (uploaded.0 + found.len(), uploaded.1 + total);
+    }
+    bail!("files that were uploaded are missing again; is the host's deploy.folder collected all the time?")
+}
+
+async fn upload(client: &mut Client, digest: &Digest, file: &Path, bar: &ProgressBar) -> anyhow::Result<()> {
+    let (bytes, bar) = (ReaderStream::new(tokio::fs::File::open(file).await?), bar.clone());
+    let frames = bytes.map_ok(move |bytes| {
+        bar.inc(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        Frame::data(bytes)
+    });
+    let body = StreamBody::new(frames).boxed_unsync();
+    client.send(Method::PUT, &format!("/blobs/{digest}"), body).await?.map(drop).map_err(|refusal| refusal.told())
+}
+
+fn tell_diff(answer: &mut String, diff: &Value) -> anyhow::Result<()> {
+    for (sign, what, key) in [
+        ("+", "files", "added"),
+        ("~", "files", "changed"),
+        ("-", "files", "removed"),
+        ("+ route", "routes", "added"),
+        ("- route", "routes", "removed"),
+    ] {
+        for name in diff[what][key].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            writeln!(answer, "  {sign} {name}")?;
+        }
+    }
+    Ok(())
+}
+
+fn tell_change(answer: &mut String, change: &Value) -> anyhow::Result<()> {
+    let text = |key: &str| change[key].as_str().unwrap_or_default();
+    let (id, before) = (text("id"), text("before"));
+    let (routes, ms) = (&change["routes"], &change["took_ms"]);
+    writeln!(answer, "serving {id}: {routes} routes, ready in {ms} ms, {before} before it")?;
+    Ok(())
+}
+
+/// Lists what a host has.
+pub(super) async fn generations(host: &Host, json: bool) -> anyhow::Result<String> {
+    let found = ask(&mut host.client()?, Method::GET, "/generations").await?;
+    if json {
+        return Ok(format!("{found:#}\n"));
+    }
+    let all = found["generations"].as_array().context("the host does not list generations; is it a carya?")?;
+    let mut answer = String::new();
+    for one in all {
+        let text = |key: &str| one[key].as_str().unwrap_or("-");
+        let mark = if one["active"] == true { "active" } else { "" };
+        let age = age(one["created_at"].as_u64().unwrap_or_default());
+        writeln!(
+            answer,
+            "{}  {age:>12}  {:>5} files  {mark:6}  after {}",
+            text("id"),
+            one["files"],
+            text("predecessor")
+        )?;
+    }
+    if found["serving"] != found["active"] {
+        writeln!(answer, "{} is served", found["serving"].as_str().unwrap_or_default())?;
+    }
+    Ok(answer)
+}
+
+/// How long ago a time was, in seconds since 1970.
+fn age(seconds: u64) -> String {
+    let then = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    let age = then.elapsed().unwrap_or_default().as_secs();
+    match age {
+        0..120 => format!("{age} s ago"),
+        120..7200 => format!("{} min ago", age / 60),
+        7200..172_800 => format!("{} h ago", age / 3600),
+        _ => format!("{} days ago", age / 86_400),
+    }
+}
+
+/// Has a host serve what it served before.
+pub(super) async fn rollback(host: &Host) -> anyhow::Result<String> {
+    let change = ask(&mut host.client()?, Method::POST, "/rollback").await?;
+    ensure!(change.is_object(), "the host does not say what it serves; is it a carya?");
+    let mut answer = String::new();
+    tell_change(&mut answer, &change)?;
+    Ok(answer)
+}
