@@ -55,10 +55,10 @@ fn read() -> Json {
 }
 
 /// Numbers that look random and are the same for the same seed (SplitMix64).
-struct Dice(AtomicU64);
+pub struct Dice(pub AtomicU64);
 
 impl Dice {
-    fn below(&self, bound: u64) -> u64 {
+    pub fn below(&self, bound: u64) -> u64 {
         let mut z = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,6 +1,7 @@
 //! What a configuration file may say, and what is answered to one that is wrong: the texts here are read by people.
 
 mod database;
+mod deploy;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -171,6 +172,14 @@ body = "[]"
 status = ["2xx", 409]
 [reload]
 deny = ["component-gains-writer", "route-lost"]
+[deploy]
+folder = "generations"
+listen = "0.0.0.0:9091"
+token = "0123456789abcdef"
+tls_cert = "cert.pem"
+tls_key = "/etc/carya/key.pem"
+max_upload = "64MiB"
+keep = 3
 "#,
         &[],
     )
@@ -294,7 +303,7 @@ items = "items.wasm"
 "#,
         &[],
     ), @r#"
-    carya.toml:2: lisen: unknown key; accepted: component, database, debug, server, transaction, model, templates, static, hook, route, smoke, reload, registry
+    carya.toml:2: lisen: unknown key; accepted: component, database, debug, server, transaction, model, templates, static, hook, route, smoke, reload, registry, deploy
     carya.toml:3: database: "sqlite:items.db" is not a table; write it as [database]
     carya.toml:5: sever: unknown key; did you mean `server`?
     carya.toml:9: transaction.commit-on: unknown key; did you mean `commit_on`?
@@ -407,7 +416,7 @@ fn problems_of_the_environment() {
     CARYA_DEBUG: debug: "" is not a boolean; write it as true or false
     CARYA_HOOK: hook: is a list of tables, which only the file can have
     CARYA_ROUTE__0__PATH: route.0.path: is inside a list, which no variable reaches into
-    CARYA_SERVER_LISTEN: server_listen: unknown key (variables are named CARYA_SECTION__KEY); accepted: component, database, debug, server, transaction, model, templates, static, hook, route, smoke, reload, registry
+    CARYA_SERVER_LISTEN: server_listen: unknown key (variables are named CARYA_SECTION__KEY); accepted: component, database, debug, server, transaction, model, templates, static, hook, route, smoke, reload, registry, deploy
     CARYA_SERVER__LISTEN__PORT: server.listen.port: is inside a value that is no table
     CARYA_SERVER__LITSEN: server.litsen: unknown key (variables are named CARYA_SECTION__KEY); did you mean `listen`?
     CARYA_TRANSACTION: transaction: "none" is not a table; write it as [transaction]

@@ -13,6 +13,7 @@ mod contract;
 mod core_modules;
 mod database;
 mod databases;
+mod deploy;
 mod dev;
 mod diff;
 mod echo;

@@ -7,7 +7,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::deploy::Error;
+use crate::{deploy::Error, reload};
 
 /// A request that was not fulfilled.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl From<anyhow::Error> for Problem {
     fn from(error: anyhow::Error) -> Self {
         match error.downcast::<Error>() {
             Ok(error) => error.into(),
-            Err(error) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{error:#}")),
+            Err(error) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, reload::told(&error)),
         }
     }
 }

@@ -36,6 +36,7 @@ pub(super) fn deploy(section: &mut Section<'_>) -> Deploy {
     let has_token = token.is_some();
     let token = token.and_then(|token| token.read_secret(token_text));
     let (cert, key) = (section.take("tls_cert", path(folder)), section.take("tls_key", path(folder)));
+    let in_the_clear = cert.is_none() && key.is_none();
     let tls = match (cert, key) {
         (Some(cert), Some(key)) => Some(Tls { cert, key }),
         (None, None) => None,
@@ -59,7 +60,7 @@ pub(super) fn deploy(section: &mut Section<'_>) -> Deploy {
     }
     if let Some(Listen::Tcp(address)) = &listen
         && !address.ip().is_loopback()
-        && tls.is_none()
+        && in_the_clear
     {
         let message = format!("{address} can be reached by others; set tls_cert and tls_key, or listen on 127.0.0.1");
         report("listen", &message);

@@ -1,0 +1,265 @@
+//! Deploying to a running host: what is served, what it survives, who may ask.
+
+mod api;
+mod killed;
+mod listener;
+
+use std::{collections::BTreeMap, fs, path::Path, process::Stdio};
+
+use carya::deploy::{Digest, Manifest};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::support::{Answer, App, Result, carya, guest};
+
+const TOKEN: &str = "the-token-of-the-tests";
+
+/// What a host's own file says.
+fn own() -> String {
+    format!("[deploy]\nlisten = \"127.0.0.1:0\"\ntoken = \"{TOKEN}\"\n")
+}
+
+/// A host that is deployed to.
+struct Host {
+    app: App,
+    admin: String,
+    http: reqwest::Client,
+}
+
+impl Host {
+    async fn start() -> Result<Self> {
+        Self::start_in(tempfile::tempdir()?, &own()).await
+    }
+
+    async fn start_in(folder: TempDir, own: &str) -> Result<Self> {
+        let app = App::start_in(folder, own, &[], &[]).await?;
+        let line = app.log.wait_for("deployment").await?;
+        let admin = line["address"].as_str().ok_or("no address")?.to_owned();
+        Ok(Self { app, admin, http: reqwest::Client::builder().no_proxy().build()? })
+    }
+
+    /// Kills the host on the spot and starts it again.
+    async fn killed(self) -> Result<Self> {
+        Self::start_in(self.app.kill().await?, &own()).await
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.admin)
+    }
+
+    fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method = Method::from_bytes(method.as_bytes()).unwrap_or_default();
+        self.http.request(method, format!("http://{}{path}", self.admin)).bearer_auth(TOKEN)
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: impl Into<reqwest::Body>) -> Result<Answer> {
+        Answer::read(self.request(method, path).body(body).send().await?).await
+    }
+
+    async fn list(&self) -> Result<Value> {
+        self.ask("GET", "/generations", "").await?.json()
+    }
+
+    /// Puts a generation without the program's help.
+    async fn put(&self, files: &Files) -> Result<Manifest> {
+        for content in files.values() {
+            let answer = self.ask("PUT", &format!("/blobs/{}", Digest::of(content)), content.clone()).await?;
+            assert_eq!(answer.status, 201, "{}", answer.text());
+        }
+        let manifest = manifest(files);
+        let path = format!("/generations/{}", manifest.id);
+        let answer = self.ask("PUT", &path, serde_json::to_vec(&manifest)?).await?;
+        assert!(matches!(answer.status, 200 | 201), "{}", answer.text());
+        Ok(manifest)
+    }
+
+    async fn activate(&self, manifest: &Manifest) -> Result<Answer> {
+        self.ask("POST", &format!("/generations/{}/activate", manifest.id), "").await
+    }
+
+    /// The generation that answers requests, which must be the one that is active, and the text on its page.
+    async fn served(&self) -> Result<(String, String)> {
+        let (list, page) = (self.list().await?, self.app.get("/static/page.txt").await?);
+        let served = self.app.get("/x").await?.header("x-carya-generation").to_owned();
+        assert_eq!((&list["active"], &list["serving"]), (&json!(served), &json!(served)), "{list}");
+        Ok((served, page.text()))
+    }
+}
+
+/// The files of an application.
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// An application with one component and a page. What it says of its host does not count.
+fn files(page: &str) -> Result<Files> {
+    let config = r#"
+        [server]
+        listen = "192.0.2.1:1"
+        [database]
+        url = "${A_SECRET_OF_THE_HOST}"
+        [model]
+        migrations = "migrations"
+        [component.probe]
+        path = "guests/probe.wasm"
+        [[static]]
+        path = "/static"
+        folder = "static"
+        [[route]]
+        path = "/{what}"
+        component = "probe"
+        [[smoke]]
+        path = "/x"
+    "#;
+    Ok([
+        ("carya.toml", config.as_bytes().to_vec()),
+        ("guests/probe.wasm", fs::read(guest("probe"))?),
+        ("static/page.txt", page.as_bytes().to_vec()),
+        ("migrations/0001_marks.sql", b"CREATE TABLE marks (mark VARCHAR(100) PRIMARY KEY NOT NULL)".to_vec()),
+    ]
+    .map(|(path, content)| (path.to_owned(), content))
+    .into())
+}
+
+fn manifest(files: &Files) -> Manifest {
+    Manifest::new(files.iter().map(|(path, content)| (path.clone(), Digest::of(content))).collect())
+}
+
+fn write(folder: &Path, files: &Files) -> Result {
+    for (path, content) in files {
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().ok_or("no folder")?)?;
+        fs::write(path, content)?;
+    }
+    Ok(())
+}
+
+/// What the program says: whether all went well, its answer, its messages.
+struct Said {
+    well: bool,
+    answer: String,
+    messages: String,
+}
+
+async fn run(args: &[&str], env: &[(&str, &str)]) -> Result<Said> {
+    let mut command = carya();
+    let output = command.args(args).envs(env.iter().copied()).stdin(Stdio::null()).output().await?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Said { well: output.status.success(), answer: text(&output.stdout), messages: text(&output.stderr) })
+}
+
+/// Deploys the application of a folder.
+async fn deploy(folder: &Path, host: &Host, more: &[&str]) -> Result<Said> {
+    let (config, url) = (folder.join("carya.toml").display().to_string(), host.url());
+    let args = [&["deploy", "--config", &config, "--to", &url], more].concat();
+    run(&args, &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await
+}
+
+#[tokio::test]
+async fn what_is_deployed_is_served_and_gone_back_from() -> Result {
+    let host = Host::start().await?;
+    assert_eq!(host.app.get("/x").await?.status, 404, "its own file has no routes");
+    let folder = tempfile::tempdir()?;
+    let (first, mut second) = (files("one")?, files("two")?);
+    write(folder.path(), &first)?;
+    let one = manifest(&first).id.to_string();
+    let said = deploy(folder.path(), &host, &[]).await?;
+    assert!(said.well, "{}", said.messages);
+    assert!(said.answer.starts_with(&format!("generation {one}: 4 files, 4 uploaded")), "{}", said.answer);
+    assert_eq!(host.served().await?, (one.clone(), "one".to_owned()));
+    assert_eq!(host.app.number("SELECT count(*) FROM marks").await?, 0, "it was migrated, on the host's database");
+
+    let config = String::from_utf8(second["carya.toml"].clone())?.replace("/{what}", "/{what}/{more}");
+    second.insert("carya.toml".to_owned(), config.replace("\"/x\"", "\"/x/y\"").into_bytes());
+    second.insert("static/more.txt".to_owned(), b"more".to_vec());
+    write(folder.path(), &second)?;
+    let two = manifest(&second).id.to_string();
+    let said = deploy(folder.path(), &host, &["--no-activate"]).await?;
+    assert!(said.well && said.answer.contains("3 uploaded"), "{} {}", said.answer, said.messages);
+    assert_eq!(host.served().await?.0, one, "it waits");
+    let said = deploy(folder.path(), &host, &[]).await?;
+    let lines: Vec<&str> = said.answer.lines().collect();
+    let expected = [
+        "  + static/more.txt",
+        "  ~ carya.toml",
+        "  ~ static/page.txt",
+        "  + route * /{what}/{more}",
+        "  - route * /{what}",
+    ];
+    assert!(lines[0].contains("0 uploaded") && lines[1..6] == expected, "{}", said.answer);
+    assert_eq!(host.app.get("/static/more.txt").await?.text(), "more");
+    assert_eq!(host.app.get("/x").await?.status, 404);
+    assert_eq!(host.app.get("/x/y").await?.header("x-carya-generation"), two);
+
+    // A start and a hang-up serve what is active.
+    let host = host.killed().await?;
+    assert_eq!(host.app.get("/x/y").await?.header("x-carya-generation"), two);
+    host.app.signal("HUP").await?;
+    host.app.log.wait_for("a new generation is served").await?;
+    assert_eq!(host.app.get("/x/y").await?.header("x-carya-generation"), two);
+
+    let back = ["rollback", "--to", &host.url()];
+    let said = run(&back, &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
+    assert!(said.answer.starts_with(&format!("serving {one}: 1 routes")), "{} {}", said.answer, said.messages);
+    assert_eq!(host.served().await?, (one.clone(), "one".to_owned()));
+    let said = run(&back, &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
+    assert!(!said.well && said.messages.contains("no generation before"), "{}", said.messages);
+    let host = host.killed().await?;
+    assert_eq!(host.served().await?, (one.clone(), "one".to_owned()));
+    let said = run(&["generations", "--json", "--to", &host.url()], &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
+    let list: Value = serde_json::from_str(&said.answer)?;
+    let ids: Vec<_> = list["generations"].as_array().into_iter().flatten().map(|one| one["id"].clone()).collect();
+    assert!(list["active"] == one && ids.contains(&json!(one)) && ids.contains(&json!(two)), "{list}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_hosts_own_sections_are_read_again_beside_what_was_deployed() -> Result {
+    let host = Host::start().await?;
+    let one = host.put(&files("one")?).await?;
+    assert_eq!(host.activate(&one).await?.status, 200);
+    let body = "[]".to_owned() + &" ".repeat(100);
+    assert_eq!(host.app.post("/x", body.clone()).await?.status, 200);
+    fs::write(host.app.folder.path().join("carya.toml"), format!("{}[server]\nmax_body = 50\n", own()))?;
+    host.app.signal("HUP").await?;
+    host.app.log.wait_until("a reload", |line| line["files"] == "carya.toml").await?;
+    assert_eq!(host.app.post("/x", body).await?.status, 413);
+    assert_eq!(host.served().await?.0, one.id.to_string());
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_deployments_at_the_same_time_are_activated_one_after_the_other() -> Result {
+    let host = Host::start().await?;
+    let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
+    for round in 0..3 {
+        let pages = [format!("a{round}"), format!("b{round}")];
+        write(folders[0].path(), &files(&pages[0])?)?;
+        write(folders[1].path(), &files(&pages[1])?)?;
+        let (a, b) = tokio::join!(deploy(folders[0].path(), &host, &[]), deploy(folders[1].path(), &host, &[]));
+        for said in [a?, b?] {
+            assert!(said.well && said.answer.contains("serving"), "{} {}", said.answer, said.messages);
+        }
+        let (served, page) = host.served().await?;
+        let winner = files(&page)?;
+        assert!(pages.contains(&page) && served == manifest(&winner).id.to_string(), "{served} {page}");
+        let answer = host.ask("POST", "/rollback", "").await?;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(host.served().await?.1 != page && pages.contains(&host.served().await?.1), "the other came before");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_application_must_stand_in_its_folder() -> Result {
+    let host = Host::start().await?;
+    let folder = tempfile::tempdir()?;
+    let mut wrong = files("one")?;
+    wrong.insert("carya.toml".to_owned(), b"[[static]]\npath = \"/etc\"\nfolder = \"/etc\"\n".to_vec());
+    write(folder.path(), &wrong)?;
+    let said = deploy(folder.path(), &host, &[]).await?;
+    assert!(!said.well && said.messages.contains("static.folder: /etc is not in"), "{}", said.messages);
+    // Whoever does not ask the program first is refused by the host.
+    let answer = host.activate(&host.put(&wrong).await?).await?;
+    assert!(answer.status == 422 && answer.text().contains("/etc is not in"), "{}", answer.text());
+    Ok(())
+}

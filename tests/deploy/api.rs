@@ -1,0 +1,185 @@
+//! What the listener for deployment answers: to those without the token, and to those who send what is not whole.
+
+use carya::deploy::Digest;
+use serde_json::{Value, json};
+
+use super::{Files, Host, deploy, files, manifest, own, run, write};
+use crate::support::{Answer, App, Result};
+
+#[tokio::test]
+async fn nothing_is_answered_without_the_token() -> Result {
+    let host = Host::start().await?;
+    let one = manifest(&files("one")?);
+    let (id, digest) = (&one.id, Digest::of(b"one"));
+    let paths = [
+        ("HEAD", format!("/blobs/{digest}")),
+        ("PUT", format!("/blobs/{digest}")),
+        ("PUT", format!("/generations/{id}")),
+        ("GET", "/generations".to_owned()),
+        ("GET", format!("/generations/{id}")),
+        ("GET", format!("/generations/{id}/diff/{id}")),
+        ("POST", format!("/generations/{id}/activate")),
+        ("POST", "/rollback".to_owned()),
+        ("POST", "/collect".to_owned()),
+        ("DELETE", "/collect".to_owned()),
+        ("GET", "/".to_owned()),
+    ];
+    let wrong = [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer the-token-of-the-test",
+        "Basic the-token-of-the-tests",
+        "the-token-of-the-tests",
+    ];
+    for (method, path) in &paths {
+        for token in wrong {
+            let request = host.http.request(method.parse()?, format!("{}{path}", host.url())).body("one");
+            let request = if token.is_empty() { request } else { request.header("authorization", token) };
+            let answer = Answer::read(request.send().await?).await?;
+            assert_eq!(
+                (answer.status, answer.header("www-authenticate")),
+                (401, "Bearer"),
+                "{method} {path} {token:?}"
+            );
+        }
+        assert_ne!(host.ask(method, path, "one").await?.status, 401, "{method} {path}");
+    }
+    let said = run(&["generations", "--to", &host.url()], &[("CARYA_DEPLOY_TOKEN", "another-token-of-tests")]).await?;
+    assert!(!said.well && said.messages.contains("refuses the token"), "{}", said.messages);
+    Ok(())
+}
+
+fn problem(answer: &Answer, status: u16) -> Result<Value> {
+    let body = answer.json()?;
+    assert_eq!(answer.header("content-type"), "application/problem+json");
+    assert_eq!((answer.status, &body["status"]), (status, &json!(status)), "{body}");
+    Ok(body)
+}
+
+#[tokio::test]
+async fn what_is_not_whole_is_refused() -> Result {
+    let host = Host::start_in(tempfile::tempdir()?, &format!("{}max_upload = 1000\n", own())).await?;
+    let digest = Digest::of(b"one");
+    let path = format!("/blobs/{digest}");
+    let told = problem(&host.ask("PUT", &path, "two").await?, 422)?;
+    assert!(told["detail"].as_str().is_some_and(|detail| detail.contains(&Digest::of(b"two").to_string())), "{told}");
+    assert_eq!(host.ask("HEAD", &path, "").await?.status, 404);
+    problem(&host.ask("PUT", &path, vec![0; 1001]).await?, 413)?;
+    problem(&host.ask("PUT", "/blobs/..%2Factive", "").await?, 422)?;
+    assert_eq!(host.ask("PUT", &path, "one").await?.status, 201);
+    assert_eq!(host.ask("HEAD", &path, "").await?.status, 200);
+
+    let files: Files = [("carya.toml", b"one"), ("a", b"two"), ("b", b"two")]
+        .map(|(path, content)| (path.to_owned(), content.to_vec()))
+        .into();
+    let whole = manifest(&files);
+    let generation = format!("/generations/{}", whole.id);
+    let told = problem(&host.ask("PUT", &generation, serde_json::to_vec(&whole)?).await?, 409)?;
+    assert_eq!(told["missing"], json!([Digest::of(b"two")]));
+    problem(&host.ask("POST", &format!("{generation}/activate"), "").await?, 404)?;
+    problem(&host.ask("PUT", &generation, "{").await?, 422)?;
+    problem(&host.ask("PUT", "/generations/0123456789ab", serde_json::to_vec(&whole)?).await?, 422)?;
+    let mut outside = files.clone();
+    outside.insert("../x".to_owned(), b"one".to_vec());
+    let outside = manifest(&outside);
+    problem(&host.ask("PUT", &format!("/generations/{}", outside.id), serde_json::to_vec(&outside)?).await?, 422)?;
+    assert_eq!(host.list().await?["generations"], json!([]));
+    problem(&host.ask("GET", "/nothing", "").await?, 404)?;
+    problem(&host.ask("DELETE", "/collect", "").await?, 405)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_be_served_leaves_the_old_generation_in_place() -> Result {
+    let host = Host::start().await?;
+    let one = host.put(&files("one")?).await?;
+    assert_eq!(host.activate(&one).await?.status, 200);
+    let broken = |path: &str, content: &[u8]| -> Result<Files> {
+        let mut broken = files("two")?;
+        broken.insert(path.to_owned(), content.to_vec());
+        Ok(broken)
+    };
+    for (path, content, why) in [
+        ("guests/probe.wasm", &b"no component"[..], "component `probe`"),
+        ("carya.toml", b"[[route]]\npath = \"/x\"\ncomponent = \"none\"\n", "route[0].component"),
+        ("carya.toml", b"[[smoke]]\npath = \"/x\"\n", "smoke[0]: GET /x answers 404"),
+        (
+            "migrations/0002_wrong.sql",
+            b"CREATE NONSENSE",
+            "migration 2: error returned from database: (code: 1) near \"NONSENSE\"",
+        ),
+    ] {
+        let told = problem(&host.activate(&host.put(&broken(path, content)?).await?).await?, 422)?;
+        assert!(told["detail"].as_str().is_some_and(|detail| detail.contains(why)), "{why}: {told}");
+        assert_eq!(host.served().await?, (one.id.to_string(), "one".to_owned()));
+    }
+    let host = host.killed().await?;
+    assert_eq!(host.served().await?, (one.id.to_string(), "one".to_owned()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_that_was_changed_on_disk_is_not_served() -> Result {
+    let host = Host::start().await?;
+    let (one, folder) = (host.put(&files("one")?).await?, tempfile::tempdir()?);
+    assert_eq!(host.activate(&one).await?.status, 200);
+    let deployed = host.app.folder.path().join("deployed");
+    // In the application's folder it is put right, by the file of that digest.
+    std::fs::write(deployed.join(format!("apps/{}/static/page.txt", one.id)), "forged")?;
+    let host = host.killed().await?;
+    assert_eq!(host.served().await?, (one.id.to_string(), "one".to_owned()));
+
+    let second = files("two")?;
+    let two = host.put(&second).await?;
+    let blob = deployed.join(format!("blobs/{}", Digest::of(b"two")));
+    std::fs::write(&blob, "forged")?;
+    let told = problem(&host.activate(&two).await?, 422)?;
+    assert!(told["detail"].as_str().is_some_and(|detail| detail.contains("is damaged")), "{told}");
+    assert_eq!(host.served().await?, (one.id.to_string(), "one".to_owned()));
+    // Deploying once more brings it again.
+    write(folder.path(), &second)?;
+    let said = deploy(folder.path(), &host, &[]).await?;
+    assert!(said.well && said.answer.contains("1 uploaded"), "{} {}", said.answer, said.messages);
+    assert_eq!(host.served().await?.1, "two");
+
+    // A start serves nothing else in place of what is active, and says what is wrong.
+    std::fs::write(&blob, "forged")?;
+    std::fs::remove_dir_all(deployed.join("apps"))?;
+    let folder = host.app.kill().await?;
+    let Err(error) = App::start_in(folder, &own(), &[], &[]).await else { return Err("it started".into()) };
+    let error = error.to_string();
+    assert!(error.contains("is damaged") && error.contains("`active` in deploy.folder"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_nobody_names_is_collected() -> Result {
+    let host = Host::start_in(tempfile::tempdir()?, &format!("{}keep = 1\n", own())).await?;
+    let mut pages = Vec::new();
+    for page in ["one", "two", "three"] {
+        let manifest = host.put(&files(page)?).await?;
+        assert_eq!(host.activate(&manifest).await?.status, 200);
+        pages.push(manifest);
+        // The clock of generations counts seconds: the next one must be younger.
+        let list = host.app.folder.path().join(format!("deployed/generations/{}.json", pages[pages.len() - 1].id));
+        let text = std::fs::read_to_string(&list)?;
+        let mut older: Value = serde_json::from_str(&text)?;
+        older["created_at"] = json!(pages.len());
+        std::fs::write(&list, older.to_string())?;
+    }
+    assert_eq!(host.ask("PUT", &format!("/blobs/{}", Digest::of(b"nobody's")), "nobody's").await?.status, 201);
+    let collected = host.ask("POST", "/collect", "").await?.json()?;
+    // The last activation has removed the first generation, and spared young files.
+    assert_eq!(
+        (&collected["blobs"], &collected["bytes"]),
+        (&json!(2), &json!("nobody's".len() + "one".len())),
+        "{collected}"
+    );
+    problem(&host.activate(&pages[0]).await?, 404)?;
+    assert_eq!(host.served().await?.1, "three");
+    assert_eq!(host.ask("POST", "/rollback", "").await?.status, 200);
+    assert_eq!(host.served().await?.1, "two");
+    problem(&host.ask("POST", "/rollback", "").await?, 409)?;
+    Ok(())
+}
