@@ -187,6 +187,9 @@ impl Reloader {
         record: impl FnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<Change> {
         tell_what_waits(&old.config.server, &generation.config.server);
+        if old.config.deploy != generation.config.deploy {
+            tracing::warn!("[deploy] has changed, which takes effect at the next start");
+        }
         let (outline_before, outline) = (Outline::of(old), Outline::of(&generation));
         let differences = diff::between(&outline_before, &outline);
         diff::refuse(&differences, &outline_before, &outline)?;

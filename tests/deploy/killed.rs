@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::Path,
+    process::Stdio,
     sync::atomic::AtomicU64,
     time::{Duration, Instant},
 };
@@ -13,9 +14,14 @@ use carya::deploy::{Digest, Manifest};
 use serde_json::json;
 
 use super::{Files, Host, files, manifest};
-use crate::{cancellation::Dice, support::Result};
+use crate::{
+    cancellation::Dice,
+    support::{Result, carya},
+};
 
 const TIMES: u32 = 50;
+/// About how long a start takes.
+const START: Duration = Duration::from_millis(60);
 
 fn seeded() -> Dice {
     let seed = std::env::var("DEPLOY_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
@@ -23,9 +29,9 @@ fn seeded() -> Dice {
     Dice(AtomicU64::new(seed))
 }
 
-/// A moment within a span and somewhat after it.
+/// A moment within a span, which was measured once, or after it.
 fn moment(dice: &Dice, span: Duration) -> Duration {
-    Duration::from_micros(dice.below(u64::try_from(span.as_micros()).unwrap_or(u64::MAX) * 5 / 4 + 1))
+    Duration::from_micros(dice.below(u64::try_from(span.as_micros()).unwrap_or(u64::MAX) * 2 + 1))
 }
 
 /// Pages by the ids of the generations that have them.
@@ -64,10 +70,25 @@ async fn kill(host: Host, pages: &Pages) -> Result<(Host, String)> {
     let folder = host.app.kill().await?;
     check_disk(&folder.path().join("deployed"))?;
     let host = Host::start_in(folder, &super::own()).await?;
+    let served = whole(&host, pages).await?;
+    Ok((host, served))
+}
+
+/// The generation that a host serves, whole.
+async fn whole(host: &Host, pages: &Pages) -> Result<String> {
     let (served, page) = host.served().await?;
     assert_eq!(pages.get(&served), Some(&page), "{served} is served with the page of another");
     check_disk(&host.app.folder.path().join("deployed"))?;
-    Ok((host, served))
+    Ok(served)
+}
+
+async fn start_and_kill(folder: &Path, after: Duration) -> Result {
+    let mut command = carya();
+    command.arg("serve").current_dir(folder);
+    command.env("CARYA_SERVER__LISTEN", "127.0.0.1:0").env("CARYA_DATABASE__URL", "sqlite://app.sqlite");
+    let mut host = command.stderr(Stdio::null()).spawn()?;
+    tokio::time::sleep(after).await;
+    Ok(host.kill().await?)
 }
 
 /// A host that serves a first generation.
@@ -156,8 +177,13 @@ async fn while_it_collects() -> Result {
             _ => tokio::time::timeout(moment(&dice, span), host.ask("POST", "/collect", "")).await.is_ok(),
         };
         finished += u32::from(done);
-        let served;
-        (host, served) = kill(host, &pages).await?;
+        let folder = host.app.kill().await?;
+        check_disk(&folder.path().join("deployed"))?;
+        // The start collects as well, and is killed in its turn.
+        start_and_kill(folder.path(), moment(&dice, START)).await?;
+        check_disk(&folder.path().join("deployed"))?;
+        host = Host::start_in(folder, &super::own()).await?;
+        let served = whole(&host, &pages).await?;
         assert_eq!(served, first, "round {round}");
         let left = fs::read_dir(host.app.folder.path().join("deployed/blobs"))?.count();
         assert_eq!(left, 4, "round {round}: the start has collected the rest");

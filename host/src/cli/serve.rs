@@ -3,7 +3,10 @@
 use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Instant};
 
 use anyhow::Context;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinHandle,
+};
 
 use crate::{
     admin::Admin,
@@ -59,11 +62,12 @@ pub(super) async fn run(
     let live = Live::new(app::prepare(assembled, None).await?);
     let store = deployment.as_ref().map(|deployment| deployment.store.clone());
     let reloader = Arc::new(Reloader::new(path, engine, live.clone(), store));
+    let mut admin_task = None;
     if let Some(Deployment { settings, store }) = deployment
         && let Some(admin) = Admin::bind(&settings, store, reloader.clone())?
     {
         tracing::info!(address = admin.address()?, "deployment");
-        tokio::spawn(admin.serve());
+        admin_task = Some(tokio::spawn(admin.serve()));
     }
     let mut server = Server::bind(config.server.clone(), live.clone())
         .await
@@ -89,7 +93,12 @@ pub(super) async fn run(
             tracing::error!(%error, "the files cannot be watched any more; send SIGHUP to reload");
         });
     }
-    server.serve(async || signals.next().await).await;
+    let asked = async || {
+        signals.next().await;
+        // What has begun to end is not given anything new.
+        admin_task.iter().for_each(JoinHandle::abort);
+    };
+    server.serve(asked).await;
     Ok(())
 }
 

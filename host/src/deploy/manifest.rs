@@ -118,7 +118,7 @@ impl io::Write for Hashing<'_> {
 pub struct Manifest {
     /// Follows from the files.
     pub id: Id,
-    /// When the host got it, in seconds since 1970.
+    /// When the host got it last, in seconds since 1970.
     #[serde(default)]
     pub created_at: u64,
     /// Paths with `/` between folders, to digests.

@@ -119,17 +119,18 @@ impl Store {
         if !missing.is_empty() {
             return Err(Error::Missing { id: manifest.id.clone(), blobs: missing.into_iter().cloned().collect() });
         }
-        match self.manifest(&manifest.id) {
-            Ok(known) if known.files == manifest.files => return Ok(false),
+        let is_new = match self.manifest(&manifest.id) {
+            Ok(known) if known.files == manifest.files => false,
             Ok(_) => return Err(Error::Invalid(format!("another generation has the id {}", manifest.id))),
-            Err(Error::Unknown(_) | Error::Damaged { .. }) => {}
+            Err(Error::Unknown(_) | Error::Damaged { .. }) => true,
             Err(error) => return Err(error),
-        }
+        };
+        // One that is known becomes young again: it must not be collected before it can be activated.
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let manifest = Manifest { created_at: now, ..manifest.clone() };
         let text = serde_json::to_string_pretty(&manifest).map_err(|error| Error::Invalid(error.to_string()))?;
         durable::write(&self.list(&manifest.id), &text)?;
-        Ok(true)
+        Ok(is_new)
     }
 
     /// A generation.
