@@ -1,14 +1,11 @@
 //! From configuration to a generation that can serve: components loaded and matched to routes, templates compiled, the
 //! database opened and brought up to date. Everything that is wrong is found and told at once, as far as that goes.
 
-mod files;
-
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
 
 use anyhow::{Context, bail};
 use http::Method;
 
-pub use self::files::{Files, is_source};
 use crate::{
     component::{
         Component, Engine, Guest, Sandbox,
@@ -16,7 +13,7 @@ use crate::{
     },
     config::{self, Access, Config, Dialect, MAIN, StatusSet},
     database::{Database, Terms, harden, outbox},
-    generation::{Chain, Generation, Handler},
+    generation::{Chain, Files, Generation, Handler},
     lifecycle,
     message::{self, Request},
     oci,
@@ -48,8 +45,9 @@ pub async fn read(file: &Path) -> anyhow::Result<Config> {
 /// Everything that needs no database: components against routes, templates. What has not changed is taken over from the
 /// generation before.
 pub fn assemble(config: Config, engine: Engine, previous: Option<&Generation>) -> anyhow::Result<Generation> {
+    let files = Files::of(&config);
     let deployed = config.deployed.as_ref().map(|deployed| deployed.id.clone());
-    let id = deployed.unwrap_or_else(|| Files::of(&config).id(&config));
+    let id = deployed.unwrap_or_else(|| files.id(&config));
     let mut problems = Vec::new();
     let components = load(&engine, &config, previous, &mut problems);
     let find = |name: &str| components.iter().find(|component| **component.name() == *name);
@@ -118,6 +116,7 @@ pub fn assemble(config: Config, engine: Engine, previous: Option<&Generation>) -
     }
     Ok(Generation {
         id,
+        files,
         global: Chain::new(&[], &global, config.transaction.priority),
         engine,
         routes,

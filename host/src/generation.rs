@@ -1,7 +1,10 @@
 //! Everything that requests are served with, fixed: a request sees one of these from start to end.
 
+mod files;
+
 use std::{collections::BTreeMap, sync::Arc};
 
+pub use self::files::{Files, is_source};
 use crate::{
     component::{Component, Engine},
     config::{Access, Config, MAIN, StatusSet},
@@ -18,6 +21,8 @@ pub struct Generation {
     pub id: String,
     /// What it was made by.
     pub config: Config,
+    /// The files that it was made of, as they were before any of them was used.
+    pub files: Files,
     /// Makes stores.
     pub engine: Engine,
     /// Which handler a request meets.

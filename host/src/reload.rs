@@ -11,12 +11,12 @@ use anyhow::{Context, anyhow, bail};
 use tokio::sync::Mutex;
 
 use crate::{
-    app::{self, Files},
+    app,
     component::Engine,
     config::{self, Config},
     deploy::{self, Id, Step, Store},
     diff::{self, Difference, Outline},
-    generation::Generation,
+    generation::{Files, Generation},
     oci,
     server::Live,
 };
@@ -67,11 +67,7 @@ impl Reloader {
     /// What is served was [`read`] from these.
     pub fn new(file: &Path, engine: Engine, live: Arc<Live>, store: Option<Arc<Store>>) -> Self {
         let generation = live.generation();
-        let config = Arc::new(generation.config.clone());
-        // What has changed since they were read is no file of what is served.
-        let files = Files::of(&config);
-        let is_whole = config.deployed.is_some() || files.id(&config) == generation.id;
-        let files = if is_whole { files } else { Files::default() };
+        let (config, files) = (Arc::new(generation.config.clone()), generation.files.clone());
         let tried = Mutex::new(Attempt { config, files });
         Self { file: file.to_owned(), engine, live, store, tried }
     }
@@ -133,13 +129,12 @@ impl Reloader {
         let id = history.last().context("there is no generation to activate")?.clone();
         let (file, from) = (self.file.clone(), store.clone());
         let config = tokio::task::spawn_blocking(move || read_deployed(&file, &from, &id)).await??;
-        let files = tried.files.now(&config);
         let old = self.live.generation();
         let generation = self.assemble(config.clone(), &old).await??;
         // A start must find nothing that was not seen to work, and what is served must be found by a start.
         let record = || Ok(store.record(&history)?);
         let change = self.serve(generation, &old, Vec::new(), begun, record).await?;
-        *tried = Attempt { config: Arc::new(config), files };
+        *tried = Attempt { config: Arc::new(config), files: change.generation.files.clone() };
         Ok(change)
     }
 
@@ -157,9 +152,7 @@ impl Reloader {
             };
             // What was written to meanwhile may be half in it: only what stands still is one whole.
             let again = self.read(tried).await?;
-            let is_whole = |generation: &Generation| {
-                generation.config.deployed.is_some() || generation.id == read.files.id(&generation.config)
-            };
+            let is_whole = |generation: &Generation| generation.files == read.files;
             if again == read && assembled.as_ref().map_or(true, is_whole) {
                 let files = before.changed(&read.files).into_iter().map(Path::to_owned).collect();
                 return self.serve(assembled?, &old, files, begun, || Ok(())).await;

@@ -8,7 +8,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use crate::app::is_source;
+use crate::generation::is_source;
 
 /// More links than any path has that leads somewhere.
 const MAX_LINKS: usize = 40;

@@ -14,8 +14,8 @@ use tokio::process::Command;
 
 use super::{list, say, time};
 use crate::{
-    app::Files,
     config::{self, Component, Config},
+    generation::Files,
     watch::{Filter, Places, Watcher},
 };
 
