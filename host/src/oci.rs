@@ -218,7 +218,7 @@ mod tests {
             ("10.0.0.1:5000", false),
             ("localhost.example.org", false),
             ("127.0.0.1.example.org:80", false),
-            ("ghcr.io", false),
+            ("registry.example", false),
         ] {
             assert_eq!(is_loopback(host), expected, "{host}");
         }

@@ -25,7 +25,7 @@ async fn app() -> Result<App> {
         max_connections = 1
         max_rows = 100
         max_result = '64KiB'
-        statement_timeout = '300ms'";
+        statement_timeout = '1s'";
     let text = if Engine::current() == Engine::MariaDb { "LONGTEXT" } else { "TEXT" };
     serve_with(&format!("CREATE TABLE t (v {text}); INSERT INTO t VALUES (1), (2)"), extra).await
 }

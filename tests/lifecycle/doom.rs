@@ -104,13 +104,13 @@ async fn a_result_that_is_too_large_can_be_gone_back_before() -> Result {
 }
 
 async fn a_statement_that_takes_too_long_can_be_gone_back_before() -> Result {
-    let app = start_with(ROUTE, &[("CARYA_DATABASE__STATEMENT_TIMEOUT", "100ms")]).await?;
+    let app = start_with(ROUTE, &[("CARYA_DATABASE__STATEMENT_TIMEOUT", "1s")]).await?;
     let reading = json!({ "sql": format!("{NUMBERS} SELECT count(*) FROM {ENDLESS}"), "swallow": true });
     expect(&app, "timeout", "POST /", std::slice::from_ref(&reading), 500, ROLLED_BACK).await?;
     expect(&app, "timeout", "POST /", &[savepoint(json!([reading]), "rollback")], 200, COMMITTED).await?;
-    let writing =
-        format!("INSERT INTO marks {NUMBERS} SELECT concat(a.i, '-', b.i, '-', c.i, '-', d.i) FROM {ENDLESS}");
-    let mut savepoint = savepoint(json!([{ "sql": writing, "swallow": true }]), "rollback");
+    // What it has written is little: undoing it may not take long either.
+    let writing = format!("INSERT INTO marks {NUMBERS} SELECT count(*) FROM {ENDLESS}");
+    let mut savepoint = savepoint(json!([insert("undone"), { "sql": writing, "swallow": true }]), "rollback");
     savepoint["swallow"] = true.into();
     if Engine::current() == Engine::Sqlite {
         // It undoes the whole transaction when it stops a statement that writes: there is nothing to go back to.

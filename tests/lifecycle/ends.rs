@@ -135,10 +135,9 @@ async fn px_12_another_process_holds_the_lock() -> Result {
 }
 
 async fn px_12_no_connection_becomes_free_in_time() -> Result {
-    let app =
-        start_with(ROUTE, &[("CARYA_DATABASE__ACQUIRE_TIMEOUT", "400ms"), ("CARYA_DATABASE__MAX_CONNECTIONS", "1")])
-            .await?;
-    let slow = json!([insert("slow"), { "log": "I have the writer" }, { "sleep_ms": 1200 }]);
+    let app = start_with(ROUTE, &[("CARYA_DATABASE__ACQUIRE_TIMEOUT", "1s"), ("CARYA_DATABASE__MAX_CONNECTIONS", "1")])
+        .await?;
+    let slow = json!([insert("slow"), { "log": "I have the writer" }, { "sleep_ms": 3000 }]);
     let waiting = async {
         app.log.wait_for("I have the writer").await?;
         play(&app, "POST", "/", &json!([insert("m")])).await

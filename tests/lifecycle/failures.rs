@@ -85,7 +85,7 @@ async fn px_18_a_guest_that_fails() -> Result {
 }
 
 async fn px_18_a_statement_that_takes_too_long() -> Result {
-    let app = start_with(ROUTES, &[("CARYA_DATABASE__STATEMENT_TIMEOUT", "100ms")]).await?;
+    let app = start_with(ROUTES, &[("CARYA_DATABASE__STATEMENT_TIMEOUT", "1s")]).await?;
     for swallow in [false, true] {
         let script = json!([insert("m"), { "sql": endless(), "swallow": swallow }]);
         let answer = play(&app, "POST", "/", &script).await?;
@@ -96,14 +96,14 @@ async fn px_18_a_statement_that_takes_too_long() -> Result {
 }
 
 async fn px_18_a_component_out_of_time_within_a_statement() -> Result {
-    let app = start_with(ROUTES, &[("CARYA_COMPONENT__PROBE__TIMEOUT", "500ms")]).await?;
+    let app = start_with(ROUTES, &[("CARYA_COMPONENT__PROBE__TIMEOUT", "2s")]).await?;
     let answer = play(&app, "POST", "/", &json!([insert("m"), { "sql": endless(), "swallow": true }])).await?;
     assert_eq!((answer.status, answer.steps().as_str()), (504, "start, rollback, clear"), "PX-18");
     is_well(&app, "PX-18: component").await
 }
 
 async fn px_18_a_request_out_of_time() -> Result {
-    let app = start_with(ROUTES, &[("CARYA_SERVER__REQUEST_TIMEOUT", "500ms")]).await?;
+    let app = start_with(ROUTES, &[("CARYA_SERVER__REQUEST_TIMEOUT", "2s")]).await?;
     let answer = play(&app, "POST", "/", &slow()).await?;
     assert_eq!((answer.status, answer.steps().as_str()), (504, "start, rollback, clear"), "PX-18");
     is_well(&app, "PX-18: request").await
