@@ -91,6 +91,8 @@ impl Database {
             // For all connections together: what a guest sorts or asks for must not starve the host.
             .pragma("hard_heap_limit", MAX_HEAP_BYTES)
             .statement_cache_capacity(100)
+            // A hundred rows in one go; the connection's thread waits wherever this is full.
+            .row_buffer_size(128)
             // It would show guests' values in the log; see `echo`.
             .disable_statement_logging();
         let opener = |read_only: bool| Opener {
@@ -126,7 +128,7 @@ impl Database {
         Ok(database)
     }
 
-    /// Takes a connection and begins a transaction on it.
+    /// Takes a connection for a transaction.
     pub(super) async fn begin(self: &Arc<Self>, access: Access) -> Result<Connection, DbError> {
         self.tally.begin(Target::Primary);
         self.begin_as_host(access).await
@@ -138,7 +140,7 @@ impl Database {
             Access::ReadWrite => &self.writer,
             Access::ReadOnly | Access::None => &self.readers,
         };
-        Connection::begin(acquire(pool).await?, self.clone(), access).await
+        Ok(Connection::new(acquire(pool).await?, self.clone(), access))
     }
 
     /// A connection of the host's own, outside the pools and without the barrier, for migrations.

@@ -97,13 +97,16 @@ impl Unbound {
 }
 
 impl ReadOnly {
-    /// Ends it. Whatever a guest did to the session cannot survive the rollback.
-    pub async fn clear(self, trace: &mut Trace) -> Cleared {
-        if let Some(connection) = self.0.into_parts().connection
-            && let Err(error) = connection.rollback().await
-        {
-            // The connection is closed by now, which does the same.
-            tracing::warn!(%error, "a read-only transaction could not be rolled back");
+    /// Ends it. Whatever a guest did to the session cannot survive the rollback. Nobody waits for that: it changes
+    /// nothing but the connection, which nobody gets before.
+    pub fn clear(self, trace: &mut Trace) -> Cleared {
+        if let Some(connection) = self.0.into_parts().connection {
+            tokio::spawn(async {
+                if let Err(error) = connection.rollback().await {
+                    // The connection is closed by now, which does the same.
+                    tracing::warn!(%error, "a read-only transaction could not be rolled back");
+                }
+            });
         }
         Unbound::default().clear(trace)
     }

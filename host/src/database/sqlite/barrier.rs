@@ -42,6 +42,8 @@ pub(super) struct Barrier {
     /// When the running statement must end, in nanoseconds after `epoch`.
     deadline: AtomicU64,
     epoch: Instant,
+    /// The host's BEGIN stands before the guest's statement.
+    opens: AtomicBool,
     /// A guest's statement ended the transaction.
     ended: AtomicBool,
 }
@@ -53,6 +55,7 @@ impl Barrier {
             speaker: AtomicU8::new(Speaker::Host as u8),
             deadline: AtomicU64::new(u64::MAX),
             epoch: Instant::now(),
+            opens: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         });
         let mut handle = connection.lock_handle().await?;
@@ -75,10 +78,11 @@ impl Barrier {
         Ok(barrier)
     }
 
-    /// Lets somebody else speak, for at most `time` at a stretch.
-    pub(super) fn admit(&self, speaker: Speaker, time: Duration) {
+    /// Lets somebody else speak, for at most `time` at a stretch. Whoever `opens` has the host's BEGIN in front.
+    pub(super) fn admit(&self, speaker: Speaker, time: Duration, opens: bool) {
         let deadline = self.epoch.elapsed().saturating_add(time).as_nanos();
         self.deadline.store(u64::try_from(deadline).unwrap_or(u64::MAX), SeqCst);
+        self.opens.store(opens, SeqCst);
         self.speaker.store(speaker as u8, SeqCst);
     }
 
@@ -285,6 +289,9 @@ unsafe extern "C" fn authorizer(
         true => &b""[..],
         false => unsafe { CStr::from_ptr(pointer) }.to_bytes(),
     };
+    if action == SQLITE_TRANSACTION && name(first) == b"BEGIN" && barrier.opens.swap(false, SeqCst) {
+        return SQLITE_OK;
+    }
     let writes = speaker == Speaker::Writer as u8;
     if allowed(action, name(first), name(second), writes) { SQLITE_OK } else { SQLITE_DENY }
 }

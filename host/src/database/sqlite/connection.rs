@@ -28,16 +28,27 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Begins a transaction on a connection from the pool.
-    pub(super) async fn begin(slot: Object<Opener>, database: Arc<Database>, access: Access) -> Result<Self, DbError> {
-        let sql = match access {
-            Access::ReadWrite => database.host.begin_writing.clone(),
-            Access::ReadOnly | Access::None => database.host.begin_reading.clone(),
-        };
-        let mut connection = Self { slot: Some(slot), database, access, in_transaction: false, running: false };
-        connection.host(sql).await?;
-        connection.in_transaction = true;
-        Ok(connection)
+    /// A transaction on a connection from the pool. It begins with the first statement, in the same message to the
+    /// connection's thread.
+    pub(super) fn new(slot: Object<Opener>, database: Arc<Database>, access: Access) -> Self {
+        Self { slot: Some(slot), database, access, in_transaction: false, running: false }
+    }
+
+    /// What begins the transaction.
+    fn opening(&self) -> &Arc<str> {
+        match self.access {
+            Access::ReadWrite => &self.database.host.begin_writing,
+            Access::ReadOnly | Access::None => &self.database.host.begin_reading,
+        }
+    }
+
+    /// Begins for a statement of the host's own.
+    async fn begin(&mut self) -> Result<(), DbError> {
+        if !self.in_transaction {
+            self.host(self.opening().clone()).await?;
+            self.in_transaction = true;
+        }
+        Ok(())
     }
 
     /// What holds for guests' statements.
@@ -47,6 +58,7 @@ impl Connection {
 
     /// Opens a savepoint at a level, 0 for the outermost.
     pub(crate) async fn savepoint(&mut self, level: usize) -> Result<(), DbError> {
+        self.begin().await?;
         self.host(self.database.host.savepoint("SAVEPOINT", level)).await
     }
 
@@ -69,6 +81,7 @@ impl Connection {
     ) -> Result<Execution, DbError> {
         let arguments = values::bind(params)?;
         let sql = self.database.host.sign(&sql);
+        self.begin().await?;
         let connection = self.connection()?;
         let done = sqlx::query_with(sql, arguments).execute(connection).await.map_err(failed)?;
         Ok(Execution { rows_affected: done.rows_affected(), last_insert_id: None })
@@ -78,6 +91,7 @@ impl Connection {
     pub(crate) async fn query_as_host(&mut self, sql: String, params: Vec<Value>) -> Result<Vec<Vec<Value>>, DbError> {
         let arguments = values::bind(params)?;
         let sql = self.database.host.sign(&sql);
+        self.begin().await?;
         let connection = self.connection()?;
         let rows = sqlx::query_with(sql, arguments).fetch_all(connection).await.map_err(failed)?;
         rows.iter().map(values::decode_row).collect()
@@ -85,9 +99,7 @@ impl Connection {
 
     /// Commits and gives the connection back.
     pub(crate) async fn commit(mut self) -> Result<(), DbError> {
-        self.host(self.database.host.commit.clone()).await?;
-        self.in_transaction = false;
-        Ok(())
+        self.end(self.database.host.commit.clone()).await
     }
 
     /// Rolls back and gives the connection back.
@@ -96,8 +108,14 @@ impl Connection {
             // A guest's statement was cut off, and may still be running: closing the connection ends both.
             return Ok(());
         }
-        self.host(self.database.host.rollback.clone()).await?;
-        self.in_transaction = false;
+        self.end(self.database.host.rollback.clone()).await
+    }
+
+    async fn end(&mut self, sql: Arc<str>) -> Result<(), DbError> {
+        if self.in_transaction {
+            self.host(sql).await?;
+            self.in_transaction = false;
+        }
         Ok(())
     }
 
@@ -123,17 +141,23 @@ impl Connection {
         let arguments = values::bind(params)?;
         let speaker = if self.access == Access::ReadWrite { Speaker::Writer } else { Speaker::Reader };
         let mut run = Run::new(sink, limits, checked.verb);
-        let sql: Arc<str> = values::numbered(sql, &checked.placeholders).into();
+        let sql = values::numbered(sql, &checked.placeholders);
+        let is_first = !self.in_transaction;
+        // The end of the line ends the comment that the opening ends in.
+        let text: Arc<str> = if is_first { format!("{}\n;{sql}", self.opening()).into() } else { sql.as_str().into() };
 
         self.running = true;
         let slot = self.slot()?;
-        slot.barrier.admit(speaker, limits.statement_timeout);
+        slot.barrier.admit(speaker, limits.statement_timeout, is_first);
+        let mut in_transaction = !is_first;
         let result = {
-            let mut stream = (&mut slot.connection).fetch_many(sqlx::query_with(AssertSqlSafe(sql.clone()), arguments));
+            let mut stream =
+                (&mut slot.connection).fetch_many(sqlx::query_with(AssertSqlSafe(text.clone()), arguments));
             loop {
                 match stream.next().await {
                     None => break run.end(),
                     Some(Err(error)) => break Err(failed(error)),
+                    Some(Ok(Either::Left(_))) if !in_transaction => in_transaction = true,
                     Some(Ok(Either::Left(done))) => run.did(done.rows_affected(), Some(done.last_insert_rowid())),
                     Some(Ok(Either::Right(row))) => {
                         let columns = || values::columns(&row);
@@ -147,6 +171,7 @@ impl Connection {
         if limits.echo {
             run.echo(&sql, shown.as_deref());
         }
+        self.in_transaction = in_transaction;
         let slot = self.slot()?;
         if result.is_err() {
             // Perhaps cut off in the middle: the connection's thread stops stepping before it answers this.
@@ -161,7 +186,7 @@ impl Connection {
         self.running = false;
         result.map_err(|error| self.in_context(error))?;
         if run.sink.lacks_columns() {
-            run.sink.columns(self.describe(sql).await?);
+            run.sink.columns(self.describe(text).await?);
         }
         Ok(run.done)
     }
@@ -178,10 +203,10 @@ impl Connection {
         }
     }
 
-    /// The columns of a query that returned no row.
+    /// The columns of a query that returned no row, by the very text that was run.
     async fn describe(&mut self, sql: Arc<str>) -> Result<Vec<Column>, DbError> {
         let slot = self.slot()?;
-        // Compiled a moment ago, with the barrier up, and found in the driver's cache.
+        // Compiled a moment ago, with the barrier up, and found in the driver's cache. What begins has no columns.
         let statement = (&mut slot.connection).prepare(AssertSqlSafe(sql).into_sql_str()).await.map_err(failed)?;
         Ok(statement.columns().iter().map(values::column).collect())
     }
