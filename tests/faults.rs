@@ -12,7 +12,7 @@ use super::support::{Answer, App, Engine, Result, on_each_engine};
 const CONFIG: &str = r#"
     [component.faulty]
     path = "{guest:faulty}"
-    timeout = "500ms"
+    timeout = "2s"
     [component.large]
     path = "{guest:faulty}"
     memory = "256MiB"

@@ -1,18 +1,17 @@
-//! Between the server and the life of a request: reads a request whole, runs it detached from its connection, and
-//! writes the reply.
+//! Between the server and the life of a request: reads a request whole, runs it to its end whatever becomes of its
+//! connection, and writes the reply.
+
+mod to_the_end;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{
-    body::Body,
-    extract::{Request as HttpRequest, State},
-    response::Response,
-};
+use axum::{body::Body, extract::Request as HttpRequest, response::Response};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::to_the_end::to_the_end;
 use crate::{
     error::Failure,
     generation::Generation,
@@ -44,7 +43,7 @@ pub struct Exchange {
 }
 
 /// Serves one request.
-pub async fn serve(State(exchange): State<Arc<Exchange>>, request: HttpRequest) -> Response {
+pub async fn serve(exchange: Arc<Exchange>, request: HttpRequest) -> Response {
     // It counts from here on: the generation that it has met waits for it.
     let begun = exchange.running.token();
     let (parts, body) = request.into_parts();
@@ -64,34 +63,32 @@ pub async fn serve(State(exchange): State<Arc<Exchange>>, request: HttpRequest) 
         }
     }
     let request = Arc::new(request);
-    let (mut sender, receiver) = oneshot::channel();
-    // Detached: a client that goes away must not cut a commit in two.
-    let (shared, running) = (request.clone(), exchange.clone());
-    let run = async move {
-        let reply = match tokio::time::timeout(PATIENCE, running.places.acquire()).await {
+    let running = (begun, exchange.all.token());
+    let (shared, tasks) = (request.clone(), exchange.all.clone());
+    // A client that goes away must not cut a commit in two.
+    let ran = to_the_end(&tasks, |abandoned| async move {
+        let _running = running;
+        match tokio::time::timeout(PATIENCE, exchange.places.acquire()).await {
             Ok(Ok(_place)) => {
-                let abandoned = async {
+                let cut_off = async {
                     tokio::select! {
-                        () = sender.closed() => {}
-                        () = running.cut_off.cancelled() => {}
+                        () = abandoned => {}
+                        () = exchange.cut_off.cancelled() => {}
                     }
                 };
-                let ended = lifecycle::run(&running.generation, shared.clone(), abandoned).await;
+                let ended = lifecycle::run(&exchange.generation, shared.clone(), cut_off).await;
                 log_end(&shared, &ended);
-                reply(ended, &running.generation)
+                reply(ended, &exchange.generation)
             }
             _ => {
                 let failure = Failure::overloaded();
                 log_refusal(&shared, &failure);
                 failure.reply(&shared)
             }
-        };
-        // Nobody to tell if the client is gone.
-        drop(sender.send(reply));
-        drop(begun);
-    };
-    exchange.all.spawn(run);
-    let reply = receiver.await.unwrap_or_else(|_| Failure::host("the request's task died").reply(&request));
+        }
+    });
+    let reply =
+        ran.await.unwrap_or_else(|| Failure::host("the host panicked; the panic is in the log").reply(&request));
     respond(reply, &request.id)
 }
 

@@ -80,6 +80,8 @@ async fn play(
     let mut abandoned = pin!(abandoned);
     let cleared = loop {
         let interrupted = tokio::select! {
+            // A life that never waits has no use for a timer.
+            biased;
             ended = AssertUnwindSafe(life.until_the_verdict()).catch_unwind() => match ended {
                 Ok(()) => None,
                 Err(_) => Some(Failure::host("the host panicked; the panic is in the log")),
@@ -281,13 +283,14 @@ impl<'a> Life<'a> {
         let bound = std::mem::take(&mut self.sandbox.guest().bound);
         let started = match bound {
             Bound::Unbound(unbound) => return Some(unbound.clear(&mut self.sandbox.guest().trace)),
-            Bound::ReadOnly(binding) => return Some(binding.clear(&mut self.sandbox.guest().trace).await),
+            Bound::ReadOnly(binding) => return Some(binding.clear(&mut self.sandbox.guest().trace)),
             Bound::Started(started) => started,
         };
         let verdict = self.verdict(&started, abandoned);
         let may_retry = self.may_retry();
         let guest = self.sandbox.guest();
-        let mut settled = started.settle(verdict, &mut guest.trace).await;
+        // Boxed: it is as large as all the rest of a life, and most lives only read.
+        let mut settled = Box::pin(started.settle(verdict, &mut guest.trace)).await;
         if settled.had_conflict() && may_retry {
             guest.bound = Bound::Started(settled.retry(&mut guest.trace));
             return None;
@@ -305,7 +308,11 @@ impl<'a> Life<'a> {
         if self.is_rehearsal {
             actions.clear();
         }
-        delivery::run(self.generation, settled.database(), actions, &guest.request, &mut guest.trace).await;
+        if !actions.is_empty() {
+            // Boxed: few requests have any, and all would carry the room for it.
+            let (request, trace) = (&guest.request, &mut guest.trace);
+            Box::pin(delivery::run(self.generation, settled.database(), actions, request, trace)).await;
+        }
         Some(settled.clear(&mut guest.trace))
     }
 

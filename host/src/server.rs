@@ -3,13 +3,14 @@
 mod live;
 mod metrics;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
-use hyper::service::{Service, service_fn};
+use axum::body::Body;
+use http::Request;
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
-    service::TowerToHyperService,
 };
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
@@ -71,7 +72,10 @@ impl Server {
             // Answers are small and whole; waiting for more to send only delays them.
             let _ = stream.set_nodelay(true);
             let live = live.clone();
-            let service = service_fn(move |request| TowerToHyperService::new(live.router()).call(request));
+            let service = service_fn(move |request: Request<Incoming>| {
+                let live = live.clone();
+                async move { Ok::<_, Infallible>(live.answer(request.map(Body::new)).await) }
+            });
             let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
             let connection = connections.watch(connection.into_owned());
             clients.spawn(async move {

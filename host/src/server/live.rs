@@ -7,10 +7,11 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use axum::Router;
+use axum::{Router, extract::Request, response::Response};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::services::ServeDir;
+use tower_service::Service;
 
 use crate::{
     delivery,
@@ -39,7 +40,8 @@ pub struct Live {
 #[derive(Debug)]
 struct Stage {
     exchange: Arc<Exchange>,
-    router: Router,
+    /// Files, and the application for what only looks like one.
+    files: Router,
     /// Ends the looking after its outboxes.
     retired: CancellationToken,
 }
@@ -61,9 +63,20 @@ impl Live {
         self.current.load().exchange.generation.clone()
     }
 
-    /// Where a request goes that arrives now.
-    pub(super) fn router(&self) -> Router {
-        self.current.load().router.clone()
+    /// Answers a request that arrives now.
+    pub(super) async fn answer(&self, request: Request) -> Response {
+        let (files, exchange) = {
+            let stage = self.current.load();
+            let path = request.uri().path();
+            // Few requests are for files: the others need no router but the application's own.
+            let is_file =
+                stage.exchange.generation.config.static_files.iter().any(|files| path.starts_with(&files.path));
+            (is_file.then(|| stage.files.clone()), stage.exchange.clone())
+        };
+        match files {
+            Some(mut files) => files.call(request).await.unwrap_or_else(|never| match never {}),
+            None => exchange::serve(exchange, request).await,
+        }
     }
 
     /// Serves another generation from the next request on. Requests that have begun end on theirs; those that take
@@ -119,10 +132,6 @@ fn stage(
     for (_, database) in generation.all_databases().filter(|_| generation.runs_actions()) {
         beside.spawn(delivery::deliver_outbox(generation.clone(), database.clone(), retired.clone()));
     }
-    let mut router = Router::new();
-    for files in &generation.config.static_files {
-        router = router.nest_service(&files.path, ServeDir::new(&files.folder));
-    }
     let exchange = Arc::new(Exchange {
         generation,
         places: places.clone(),
@@ -130,8 +139,12 @@ fn stage(
         all: all.clone(),
         cut_off: cut_off.child_token(),
     });
-    let router = router.fallback(exchange::serve).with_state(exchange.clone());
-    Stage { exchange, router, retired }
+    let application = exchange.clone();
+    let mut files = Router::new().fallback(move |request| exchange::serve(application.clone(), request));
+    for folder in &exchange.generation.config.static_files {
+        files = files.nest_service(&folder.path, ServeDir::new(&folder.folder));
+    }
+    Stage { exchange, files, retired }
 }
 
 /// Waits for the last request of a generation that is not served any more.
