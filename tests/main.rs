@@ -31,6 +31,7 @@ mod registries;
 mod reload;
 mod replicas;
 mod retries;
+mod reuse;
 mod script;
 mod servers;
 mod shop;

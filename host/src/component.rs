@@ -7,6 +7,7 @@ mod core_module;
 pub mod engine;
 pub mod imports;
 pub mod registry;
+mod reuse;
 pub mod store;
 pub mod wit;
 

@@ -162,6 +162,15 @@ pub struct Component {
     pub memory: usize,
     /// How long one call may take.
     pub timeout: Duration,
+    /// Whether an instance may serve several requests, one after the other.
+    pub reuse: Option<Reuse>,
+}
+
+/// `reuse` of a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reuse {
+    /// How many requests an instance serves at most.
+    pub max_requests: u32,
 }
 
 /// `build` and `source` of a component.

@@ -343,7 +343,10 @@ impl<'a> Life<'a> {
         self.after(chain.outside(), false).await;
     }
 
-    fn end(self, cleared: Cleared) -> Ended {
+    fn end(mut self, cleared: Cleared) -> Ended {
+        if !self.is_rehearsal {
+            self.sandbox.give_back();
+        }
         let guest = self.sandbox.into_guest();
         let mut reply = guest.reply.unwrap_or_else(|| Failure::host("no answer was made").reply(&guest.request));
         if let Some(position) = &cleared.position {

@@ -85,7 +85,7 @@ macro_rules! call {
             .as_ref()
             .ok_or_else(|| CallError::NotExported { component: $component.name().clone(), interface: $interface })?;
         let open = $sandbox.guest().trace.open($event, Some($component.name().clone()));
-        $sandbox.guest().enter($component);
+        $sandbox.enter($component);
         let calling = async {
             let instance = $sandbox.instance($component).await?;
             let $bindings = indices.load(&mut $sandbox.store, &instance)?;
@@ -117,7 +117,7 @@ impl Sandbox {
     /// Makes an instance and calls nothing: what fails here would fail every request.
     pub async fn try_out(&mut self, component: &Component) -> Result<(), CallError> {
         let open = self.guest().trace.open(Event::Start, Some(component.name().clone()));
-        self.guest().enter(component);
+        self.enter(component);
         let making = async { self.instance(component).await.map(|_| Ok(())) };
         let result = tokio::time::timeout(component.timeout, making).await;
         self.finish(component, open, result)
@@ -182,13 +182,12 @@ impl Sandbox {
         open: Open,
         result: Result<wasmtime::Result<Result<T, String>>, tokio::time::error::Elapsed>,
     ) -> Result<T, CallError> {
-        let guest = self.guest();
-        guest.leave();
-        guest.trace.close(open);
+        self.guest().trace.close(open);
+        self.leave(matches!(result, Ok(Ok(_))));
         let name = component.name().clone();
-        let error = match result {
+        Err(match result {
             Ok(Ok(Ok(answer))) => return Ok(answer),
-            Ok(Ok(Err(message))) => return Err(CallError::Refused { component: name, message }),
+            Ok(Ok(Err(message))) => CallError::Refused { component: name, message },
             Ok(Err(error)) if error.is::<OutOfTime>() => {
                 CallError::TimedOut { component: name, limit: component.timeout }
             }
@@ -201,19 +200,17 @@ impl Sandbox {
                 CallError::Busy { component: name, message: error.to_string() }
             }
             Ok(Err(error)) => CallError::Trapped { component: name, message: format!("{error:#}") },
-        };
-        self.renew();
-        Err(error)
+        })
     }
 }
 
 impl Guest {
     fn lend_reader(&mut self) -> wasmtime::Result<Resource<Reader>> {
-        Ok(self.table.push(Reader { call: self.call })?)
+        Ok(self.kept.table.push(Reader { call: self.kept.call })?)
     }
 
     fn lend_writer(&mut self) -> wasmtime::Result<Resource<Writer>> {
-        Ok(self.table.push(Writer { call: self.call })?)
+        Ok(self.kept.table.push(Writer { call: self.kept.call })?)
     }
 
     fn lend(&mut self, inside: bool) -> wasmtime::Result<Handle> {

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use tokio::sync::Semaphore;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, component::Linker};
 
 use super::{code::CodeCache, store::Guest, wit::Everything};
@@ -18,6 +19,8 @@ pub struct Engine {
     pub(super) wasmtime: wasmtime::Engine,
     pub(super) linker: Arc<Linker<Guest>>,
     pub(super) code: CodeCache,
+    /// What instances that wait for another request may hold of the pools.
+    pub(super) shares: Arc<Semaphore>,
 }
 
 /// Why there is no engine.
@@ -54,20 +57,27 @@ impl Engine {
             }
         })?;
         let code = CodeCache::new(cache, &wasmtime);
-        Ok(Self { wasmtime, linker: Arc::new(linker), code })
+        // Half of them is always left to those that run.
+        let shares = Arc::new(Semaphore::new(instances(concurrency) as usize / 2));
+        Ok(Self { wasmtime, linker: Arc::new(linker), code, shares })
     }
+}
+
+/// A request meets a controller and a few hooks.
+fn instances(concurrency: u32) -> u32 {
+    concurrency.saturating_mul(4)
 }
 
 /// Each request has a fresh instance of every guest it meets. The pool makes that cheap: memory is mapped once, copied
 /// on write, and what a guest has touched is put back instead of unmapped.
 fn config(concurrency: u32) -> Config {
-    // A request meets a controller and a few hooks; their interpreters consist of many core instances.
-    let instances = concurrency.saturating_mul(4);
+    let instances = instances(concurrency);
     // Where the kernel tells which pages were touched (Linux 6.7), only these are put back. Where it does not, all that
     // is kept is, so keep less.
     let keep_resident = if PoolingAllocationConfig::is_pagemap_scan_available() { 2 << 20 } else { 256 << 10 };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
+        // Interpreters consist of many.
         .total_core_instances(instances.saturating_mul(6))
         .total_memories(instances)
         .total_tables(instances.saturating_mul(2))

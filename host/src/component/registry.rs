@@ -15,6 +15,7 @@ use wasmtime::component::{InstancePre, types::ComponentItem};
 use super::{
     code::{self, Code},
     engine::Engine,
+    reuse::Idle,
     store::Guest,
     wit::exports::carya::host::{
         actions, after, before, model, on_error, on_route, plain_controller, read_controller, write_controller,
@@ -28,12 +29,15 @@ pub const PACKAGE: &str = "carya:host";
 pub const VERSION: &str = "0.1.0";
 
 /// A component that is ready to be instantiated.
+#[derive(Clone)]
 pub struct Component {
     /// Who it is, as its guests' imports see it.
     pub identity: Arc<Identity>,
     pub(super) index: usize,
     pub(super) pre: InstancePre<Guest>,
     pub(super) exports: Exports,
+    /// Its instances that wait for another request, if they may.
+    pub(super) idle: Option<Arc<Idle>>,
     /// How long one call may take.
     pub timeout: Duration,
     /// SHA-256 of the file.
@@ -78,7 +82,7 @@ impl Identity {
 }
 
 /// The calls that a component answers, each with its place in the component.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct Exports {
     pub(super) read: Option<read_controller::GuestIndices>,
     pub(super) write: Option<write_controller::GuestIndices>,
@@ -141,8 +145,13 @@ impl Engine {
         let unusable = |reason: String| LoadError::Unusable { name: name.to_owned(), path: path.clone(), reason };
         let bytes = read(name, &config.path)?;
         let digest = code::digest(&bytes);
+        let idle = config.reuse.map(|reuse| Idle::new(reuse.max_requests, self.shares.clone()));
         if let Some(before) = before.filter(|before| before.digest == digest && before.is_set_up_as(config)) {
-            return Ok(before.clone());
+            return Ok(match idle {
+                None => before.clone(),
+                // What instances remember is of no use to another generation.
+                Some(_) => Arc::new(Component { idle, ..(**before).clone() }),
+            });
         }
         let code = self.code.load(&self.wasmtime, &bytes, &digest);
         let code = code.map_err(|error| unusable(explain(&bytes, &error)))?;
@@ -157,7 +166,7 @@ impl Engine {
         };
         let (identity, timeout, cached) = (Arc::new(identity), config.timeout, code.cached);
         let capabilities = self.capabilities(&code);
-        Ok(Arc::new(Component { identity, index, pre, exports, timeout, digest, cached, capabilities }))
+        Ok(Arc::new(Component { identity, index, pre, exports, idle, timeout, digest, cached, capabilities }))
     }
 
     /// What the component of a file exports, imports and may do.
@@ -253,8 +262,21 @@ impl Exports {
 impl Component {
     /// Whether a configuration says of it what it was loaded with; the file aside.
     fn is_set_up_as(&self, config: &config::Component) -> bool {
-        let config::Component { path: _, image: _, build: _, settings, memory, timeout } = config;
+        let config::Component { path: _, image: _, build: _, settings, memory, timeout, reuse } = config;
         (&self.identity.settings, &self.identity.memory, &self.timeout) == (settings, memory, timeout)
+            && self.idle.is_some() == reuse.is_some()
+    }
+
+    /// Whether its instances may serve more than one request.
+    pub fn is_reused(&self) -> bool {
+        self.idle.is_some()
+    }
+
+    /// Lets go of instances that have waited for a request in vain.
+    pub fn shrink(&self) {
+        if let Some(idle) = &self.idle {
+            idle.shrink();
+        }
     }
 
     /// The most memory one instance may have, in bytes.

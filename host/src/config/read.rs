@@ -13,8 +13,8 @@ use std::{
 };
 
 use super::{
-    Build, Component, Config, Hook, Login, Model, Problems, Reload, Route, Server, Smoke, StaticFiles, StatusSet,
-    Transaction, conflict,
+    Build, Component, Config, Hook, Login, Model, Problems, Reload, Reuse, Route, Server, Smoke, StaticFiles,
+    StatusSet, Transaction, conflict,
     context::Context,
     env::{self, Environment},
     problem::{Origin, suggest},
@@ -218,8 +218,13 @@ fn component(name: &str, entry: Entry<'_>, names: &[String]) -> Option<Component
                 .collect(),
             memory: section.take("memory", memory).unwrap_or(64 * MIB),
             timeout: section.take("timeout", positive_duration).unwrap_or(Duration::from_secs(5)),
+            reuse: section.entry("reuse").and_then(|entry| entry.table(reuse)),
         }
     })
+}
+
+fn reuse(section: &mut Section<'_>) -> Reuse {
+    Reuse { max_requests: section.require("max_requests", integer(2..=1_000_000_000)) }
 }
 
 fn login(entry: Entry<'_>) -> Option<Login> {

@@ -19,6 +19,8 @@ use crate::{
     generation::Generation,
 };
 
+/// How often the instances are looked at that may serve several requests.
+const SHRINK: Duration = Duration::from_secs(5);
 /// How long requests have to roll back once they are cut off.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
@@ -129,6 +131,9 @@ fn stage(
 ) -> Stage {
     let generation = Arc::new(generation);
     let retired = CancellationToken::new();
+    if generation.components.iter().any(|component| component.is_reused()) {
+        beside.spawn(shrink(generation.clone(), retired.clone()));
+    }
     for (_, database) in generation.all_databases().filter(|_| generation.runs_actions()) {
         beside.spawn(delivery::deliver_outbox(generation.clone(), database.clone(), retired.clone()));
     }
@@ -145,6 +150,13 @@ fn stage(
         files = files.nest_service(&folder.path, ServeDir::new(&folder.folder));
     }
     Stage { exchange, files, retired }
+}
+
+/// Lets go of instances that wait for requests in vain, until the generation is retired.
+async fn shrink(generation: Arc<Generation>, retired: CancellationToken) {
+    while tokio::time::timeout(SHRINK, retired.cancelled()).await.is_err() {
+        generation.components.iter().for_each(|component| component.shrink());
+    }
 }
 
 /// Waits for the last request of a generation that is not served any more.

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::hint::black_box;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use std::{process, thread};
 
@@ -50,6 +51,9 @@ impl plain_controller::Guest for Faulty {
 /// Handles that outlive their call.
 static KEPT: Mutex<Vec<Box<dyn Any + Send>>> = Mutex::new(Vec::new());
 
+/// The requests that this instance has counted.
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
 fn misbehave(db: impl Any + Send) -> Result<Response, String> {
     let what = request::param("what").ok_or("the route has no {what}")?;
     match what.as_str() {
@@ -69,6 +73,16 @@ fn misbehave(db: impl Any + Send) -> Result<Response, String> {
         // The engine's stack, and the guest's own in its memory.
         "recursion" => drop(recurse(0)),
         "stack" => drop(recurse_with_frames(0)),
+        "count" => {
+            let count = 1 + COUNT.fetch_add(1, Ordering::Relaxed);
+            return Ok(answer(Body::Text(count.to_string())));
+        }
+        "kept" => {
+            let kept = KEPT.lock().expect("one thread");
+            let handle = kept.first().and_then(|handle| handle.downcast_ref::<Reader>()).ok_or("nothing is kept")?;
+            let error = handle.query("SELECT 1", &[]).err().ok_or("the handle is alive")?;
+            return Ok(answer(Body::Text(error.message)));
+        }
         "keep" => KEPT.lock().expect("one thread").push(Box::new(db)),
         "print" => {
             println!("to stdout");

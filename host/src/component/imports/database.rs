@@ -42,7 +42,7 @@ impl Host for Guest {}
 
 impl HostReader for Guest {
     async fn query(&mut self, reader: Resource<Reader>, sql: String, params: Vec<wit::Value>) -> Answer<wit::Rows> {
-        let call = self.table.get(&reader)?.call;
+        let call = self.kept.table.get(&reader)?.call;
         answer(self.query(call, sql, params).await)
     }
 
@@ -52,24 +52,24 @@ impl HostReader for Guest {
         sql: String,
         params: Vec<wit::Value>,
     ) -> Answer<Option<Vec<wit::Value>>> {
-        let call = self.table.get(&reader)?.call;
+        let call = self.kept.table.get(&reader)?.call;
         answer(self.query_one(call, sql, params).await)
     }
 
     async fn query_json(&mut self, reader: Resource<Reader>, sql: String, params: Vec<wit::Value>) -> Answer<String> {
-        let call = self.table.get(&reader)?.call;
+        let call = self.kept.table.get(&reader)?.call;
         answer(self.query_json(call, sql, params).await)
     }
 
     fn drop(&mut self, reader: Resource<Reader>) -> wasmtime::Result<()> {
-        self.table.delete(reader)?;
+        self.kept.table.delete(reader)?;
         Ok(())
     }
 }
 
 impl HostWriter for Guest {
     async fn query(&mut self, writer: Resource<Writer>, sql: String, params: Vec<wit::Value>) -> Answer<wit::Rows> {
-        let call = self.table.get(&writer)?.call;
+        let call = self.kept.table.get(&writer)?.call;
         answer(self.query(call, sql, params).await)
     }
 
@@ -79,12 +79,12 @@ impl HostWriter for Guest {
         sql: String,
         params: Vec<wit::Value>,
     ) -> Answer<Option<Vec<wit::Value>>> {
-        let call = self.table.get(&writer)?.call;
+        let call = self.kept.table.get(&writer)?.call;
         answer(self.query_one(call, sql, params).await)
     }
 
     async fn query_json(&mut self, writer: Resource<Writer>, sql: String, params: Vec<wit::Value>) -> Answer<String> {
-        let call = self.table.get(&writer)?.call;
+        let call = self.kept.table.get(&writer)?.call;
         answer(self.query_json(call, sql, params).await)
     }
 
@@ -94,7 +94,7 @@ impl HostWriter for Guest {
         sql: String,
         params: Vec<wit::Value>,
     ) -> Answer<wit::Execution> {
-        let call = self.table.get(&writer)?.call;
+        let call = self.kept.table.get(&writer)?.call;
         answer(self.execute(call, sql, params).await)
     }
 
@@ -104,7 +104,7 @@ impl HostWriter for Guest {
         sql: String,
         params: Vec<Vec<wit::Value>>,
     ) -> Answer<u64> {
-        let call = self.table.get(&writer)?.call;
+        let call = self.kept.table.get(&writer)?.call;
         let mut affected = 0;
         for params in params {
             match self.execute(call, sql.clone(), params).await {
@@ -116,19 +116,19 @@ impl HostWriter for Guest {
     }
 
     async fn savepoint(&mut self, writer: Resource<Writer>) -> Answer<Resource<Savepoint>> {
-        let call = self.table.get(&writer)?.call;
+        let call = self.kept.table.get(&writer)?.call;
         let opened = match self.session(call) {
             Ok((session, trace)) => session.savepoint(trace).await,
             Err(error) => Err(error),
         };
         match opened {
-            Ok(id) => Ok(Ok(self.table.push(Savepoint { call, id })?)),
+            Ok(id) => Ok(Ok(self.kept.table.push(Savepoint { call, id })?)),
             Err(error) => Ok(Err(error.into())),
         }
     }
 
     fn mark_rollback(&mut self, writer: Resource<Writer>) -> wasmtime::Result<()> {
-        let call = self.table.get(&writer)?.call;
+        let call = self.kept.table.get(&writer)?.call;
         if let Ok((session, _)) = self.session(call) {
             session.mark_rollback();
         }
@@ -142,7 +142,7 @@ impl HostWriter for Guest {
         payload: String,
         delivery: wit::Delivery,
     ) -> Answer<()> {
-        let call = self.table.get(&writer)?.call;
+        let call = self.kept.table.get(&writer)?.call;
         let delivery = match delivery {
             wit::Delivery::AtMostOnce => Delivery::AtMostOnce,
             wit::Delivery::AtLeastOnce => Delivery::AtLeastOnce,
@@ -151,19 +151,19 @@ impl HostWriter for Guest {
     }
 
     fn after_rollback(&mut self, writer: Resource<Writer>, name: String, payload: String) -> Answer<()> {
-        let call = self.table.get(&writer)?.call;
+        let call = self.kept.table.get(&writer)?.call;
         answer(self.register(call, name, payload, false, Delivery::AtMostOnce))
     }
 
     fn drop(&mut self, writer: Resource<Writer>) -> wasmtime::Result<()> {
-        self.table.delete(writer)?;
+        self.kept.table.delete(writer)?;
         Ok(())
     }
 }
 
 impl HostSavepoint for Guest {
     async fn rollback(&mut self, savepoint: Resource<Savepoint>) -> Answer<()> {
-        let &Savepoint { call, id } = self.table.get(&savepoint)?;
+        let &Savepoint { call, id } = self.kept.table.get(&savepoint)?;
         answer(match self.session(call) {
             Ok((session, _)) => session.rollback_to(id).await,
             Err(error) => Err(error),
@@ -171,7 +171,7 @@ impl HostSavepoint for Guest {
     }
 
     async fn drop(&mut self, savepoint: Resource<Savepoint>) -> wasmtime::Result<()> {
-        let Savepoint { call, id } = self.table.delete(savepoint)?;
+        let Savepoint { call, id } = self.kept.table.delete(savepoint)?;
         // A failed release dooms the transaction; there is nobody to tell here.
         if let Ok((session, _)) = self.session(call)
             && let Err(error) = session.release(id).await
@@ -185,7 +185,7 @@ impl HostSavepoint for Guest {
 impl Guest {
     /// The session of the call that a handle was lent to.
     fn session(&mut self, call: u64) -> Result<(&mut Session, &mut Trace), DbError> {
-        if call != self.call {
+        if call != self.kept.call {
             return Err(DbError::new(Kind::Lost, "this handle is dead: it was lent to a call that is over"));
         }
         let session = self.bound.session().ok_or_else(|| DbError::new(Kind::Lost, "this request has no database"))?;

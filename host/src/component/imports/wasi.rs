@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::{
@@ -16,9 +17,9 @@ use crate::{component::registry::Identity, message::Request};
 /// The longest line that is kept together, in bytes.
 const MAX_LINE: usize = 8 * 1024;
 
-/// The context of one component in one request.
-pub(in crate::component) fn context(component: &Identity, request: &Arc<Request>) -> WasiCtx {
-    let output = |is_error| Output { component: component.name.clone(), request: request.clone(), is_error };
+/// The context of one component, in the request that it is about.
+pub(in crate::component) fn context(component: &Identity, about: &Arc<ArcSwap<Request>>) -> WasiCtx {
+    let output = |is_error| Output { component: component.name.clone(), about: about.clone(), is_error };
     let mut builder = WasiCtxBuilder::new();
     builder.stdout(output(false)).stderr(output(true)).allow_tcp(false).allow_udp(false);
     builder.build()
@@ -28,13 +29,14 @@ pub(in crate::component) fn context(component: &Identity, request: &Arc<Request>
 #[derive(Clone)]
 struct Output {
     component: Arc<str>,
-    request: Arc<Request>,
+    about: Arc<ArcSwap<Request>>,
     is_error: bool,
 }
 
 impl Output {
     fn line(&self, line: &[u8]) {
-        let (component, request) = (&*self.component, &*self.request.id);
+        let (component, request) = (&*self.component, self.about.load());
+        let request = &*request.id;
         let line = String::from_utf8_lossy(line);
         let line = line.trim_end();
         match self.is_error {
