@@ -67,6 +67,37 @@ async fn one_is_inspected_and_checked_as_any_component() -> Result {
 }
 
 #[tokio::test]
+async fn one_that_is_expensive_to_instantiate_is_told() -> Result {
+    let folder = tempfile::tempdir()?;
+    let wat = |table: u32, memory: u32| {
+        format!(
+            r#"(module (memory (export "memory") {memory}) (table {table} funcref)
+                (func (export "carya:host/plain-controller@0.1.0#plain") (result i32) unreachable))"#
+        )
+    };
+    write(folder.path(), CONFIG, &[])?;
+    for (table, memory, expected) in [
+        (10, 3, vec![]),
+        (10, 100, vec!["an instance starts with 6400 KiB of memory; "]),
+        (9000, 100, vec!["an instance starts with 6400 KiB ", "an instance starts with a table of 9000 functions; "]),
+    ] {
+        let bytes = module::embed(&wat(table, memory), "export plain-controller;")?;
+        std::fs::write(folder.path().join("echo.wasm"), bytes)?;
+        let checked: serde_json::Value =
+            serde_json::from_slice(&run(folder.path(), &["check", "--json"]).await?.stdout)?;
+        let told = checked["components"][0]["expensive"].as_array().ok_or("no list")?;
+        assert_eq!(told.len(), expected.len(), "{told:?}");
+        for (told, expected) in told.iter().zip(&expected) {
+            assert!(told.as_str().is_some_and(|told| told.starts_with(expected)), "{told} {expected}");
+        }
+        let checked = run(folder.path(), &["check"]).await?.stdout;
+        let lines = String::from_utf8(checked)?.lines().filter(|line| line.starts_with("    expensive: an ")).count();
+        assert_eq!(lines, expected.len());
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn one_that_cannot_be_a_component_says_why() -> Result {
     let folder = tempfile::tempdir()?;
     let world = "export plain-controller;";

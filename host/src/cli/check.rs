@@ -28,7 +28,10 @@ pub(super) async fn check(config: &Config, as_json: bool) -> anyhow::Result<Stri
         let components: Vec<Value> = generation
             .components
             .iter()
-            .map(|component| json!({"name": &**component.name(), "digest": component.digest}))
+            .map(|component| {
+                let expensive = &component.capabilities.expenses;
+                json!({"name": &**component.name(), "digest": component.digest, "expensive": expensive})
+            })
             .collect();
         let routes = routes_as_json(config, &generation);
         let all = json!({
@@ -42,6 +45,9 @@ pub(super) async fn check(config: &Config, as_json: bool) -> anyhow::Result<Stri
     let mut answer = format!("{}: good\ncomponents\n", config.file.display());
     for component in &generation.components {
         writeln!(answer, "  {:20} {}", component.name(), &component.digest[..12])?;
+        for expense in &component.capabilities.expenses {
+            writeln!(answer, "    expensive: {expense}")?;
+        }
     }
     answer += &routes_as_text(config, &generation)?;
     for (name, database) in &databases {

@@ -13,6 +13,9 @@ const TICK: Duration = Duration::from_millis(10);
 /// The most memory that any guest can be given, in bytes.
 pub const MAX_MEMORY: usize = 1 << 30;
 
+/// How much of a table is put back, in bytes.
+pub(super) const TABLE_KEPT_READY: usize = 64 << 10;
+
 /// The engine and what all components share.
 #[derive(Clone)]
 pub struct Engine {
@@ -68,13 +71,18 @@ fn instances(concurrency: u32) -> u32 {
     concurrency.saturating_mul(4)
 }
 
+/// How much of a memory is put back into its first state when its instance ends, in bytes; the rest is mapped afresh, page
+/// by page, when the next one touches it.
+pub(super) fn kept_ready() -> usize {
+    // Where the kernel tells which pages were touched (Linux 6.7), only these are put back. Where it does not, all that
+    // is kept is, so keep less.
+    if PoolingAllocationConfig::is_pagemap_scan_available() { 2 << 20 } else { 256 << 10 }
+}
+
 /// Each request has a fresh instance of every guest it meets. The pool makes that cheap: memory is mapped once, copied
 /// on write, and what a guest has touched is put back instead of unmapped.
 fn config(concurrency: u32) -> Config {
     let instances = instances(concurrency);
-    // Where the kernel tells which pages were touched (Linux 6.7), only these are put back. Where it does not, all that
-    // is kept is, so keep less.
-    let keep_resident = if PoolingAllocationConfig::is_pagemap_scan_available() { 2 << 20 } else { 256 << 10 };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         // Interpreters consist of many.
@@ -91,8 +99,8 @@ fn config(concurrency: u32) -> Config {
         .max_tables_per_component(8)
         .table_elements(100_000)
         .max_memory_size(MAX_MEMORY)
-        .linear_memory_keep_resident(keep_resident)
-        .table_keep_resident(64 << 10)
+        .linear_memory_keep_resident(kept_ready())
+        .table_keep_resident(TABLE_KEPT_READY)
         .pagemap_scan(Enabled::Auto);
     let mut config = Config::new();
     config

@@ -14,7 +14,7 @@ use wasmtime::component::{InstancePre, types::ComponentItem};
 
 use super::{
     code::{self, Code},
-    engine::Engine,
+    engine::{self, Engine},
     reuse::Idle,
     store::Guest,
     wit::exports::carya::host::{
@@ -129,6 +129,8 @@ pub struct Capabilities {
     pub imports: Vec<String>,
     /// In words.
     pub summary: Vec<&'static str>,
+    /// Why each of its instances costs much, and what to do about it.
+    pub expenses: Vec<String>,
 }
 
 impl Engine {
@@ -188,7 +190,7 @@ impl Engine {
         let exports = instances(ty.exports(engine).map(|(name, item)| (name, item.ty)).collect());
         let imports = instances(ty.imports(engine).map(|(name, item)| (name, item.ty)).collect());
         let summary = summarize(&exports, &imports);
-        Capabilities { exports, imports, summary }
+        Capabilities { exports, imports, summary, expenses: expenses(&code.component) }
     }
 }
 
@@ -241,6 +243,32 @@ fn summarize(exports: &[String], imports: &[String]) -> Vec<&'static str> {
     ];
     summary.extend(grants.iter().filter(|(prefix, _)| has(imports, prefix)).map(|(_, words)| *words));
     summary
+}
+
+/// What makes instances expensive.
+fn expenses(component: &wasmtime::component::Component) -> Vec<String> {
+    let Some(needs) = component.resources_required() else { return Vec::new() };
+    let mut found = Vec::new();
+    let memory = needs.max_initial_memory_size.unwrap_or(0) << 16;
+    let ready = engine::kept_ready() as u64;
+    if memory > ready {
+        found.push(format!(
+            "an instance starts with {} KiB of memory; the host keeps {} KiB ready and maps the rest afresh for each \
+             request. Link it with a smaller stack (`-z stack-size=131072 --stack-first`) and less static data; or, if it \
+             is an interpreter that you trust, let it `reuse` instances",
+            memory >> 10,
+            ready >> 10
+        ));
+    }
+    let table = needs.max_initial_table_size.unwrap_or(0);
+    let ready = (engine::TABLE_KEPT_READY / size_of::<usize>()) as u64;
+    if table > ready {
+        found.push(format!(
+            "an instance starts with a table of {table} functions; the host keeps {ready} ready. Link it with less code \
+             (`lto = true`, `opt-level = \"s\"`); or, if you trust it, let it `reuse` instances"
+        ));
+    }
+    found
 }
 
 impl Exports {
