@@ -79,7 +79,7 @@ impl Session {
 
     /// Begins. These servers give a transaction no id that could be asked for later; where the server tells, its end
     /// shows that there still was one.
-    pub(super) async fn begin(&mut self, terms: &Terms, _: Times) -> Result<Option<String>, DbError> {
+    pub(super) async fn begin(&mut self, terms: &Terms) -> Result<Option<String>, DbError> {
         let isolation = terms
             .isolation
             .map_or_else(String::new, |level| format!("SET TRANSACTION ISOLATION LEVEL {}; ", level.as_sql()));

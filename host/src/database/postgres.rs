@@ -51,13 +51,20 @@ pub(super) fn options(options: PgConnectOptions) -> PgConnectOptions {
         .disable_statement_logging()
 }
 
-/// Connects, and has the server end statements whose client has gone, and with them their locks, where it can.
-pub(super) async fn connect(options: &PgConnectOptions) -> Result<Session, DbError> {
+/// Connects, with limits for transactions where there are any: as the session's own defaults they are what it is reset to,
+/// and no BEGIN has to repeat them. Has the server end statements whose client has gone, and with them their locks, where
+/// it can.
+pub(super) async fn connect(options: &PgConnectOptions, times: Option<Times>) -> Result<Session, DbError> {
+    let mut options = options.clone();
+    if let Some(Times { statement, lock }) = times {
+        let limits = [("statement_timeout", statement), ("lock_timeout", lock)];
+        options = options.options(limits.map(|(name, time)| (name, time.as_millis().max(1))));
+    }
     let watchful = options.clone().options([("client_connection_check_interval", "500ms")]);
     let mut connection = match PgConnection::connect_with(&watchful).await.map_err(failed) {
         // Before version 14, and on systems that do not tell.
         Err(error) if matches!(error.code.as_deref(), Some("42704" | "22023")) => {
-            PgConnection::connect_with(options).await.map_err(failed)?
+            PgConnection::connect_with(&options).await.map_err(failed)?
         }
         connected => connected?,
     };
@@ -69,21 +76,13 @@ pub(super) async fn connect(options: &PgConnectOptions) -> Result<Session, DbErr
 
 /// Begins. A writing transaction gets its number at once, by which its outcome can be asked for whatever happens; in a
 /// reading one a first query makes READ ONLY final.
-pub(super) async fn begin(
-    connection: &mut PgConnection,
-    terms: &Terms,
-    times: Times,
-) -> Result<Option<String>, DbError> {
+pub(super) async fn begin(connection: &mut PgConnection, terms: &Terms) -> Result<Option<String>, DbError> {
     let isolation = terms.isolation.map_or_else(String::new, |level| format!(" ISOLATION LEVEL {}", level.as_sql()));
     let (mode, first) = match terms.access {
         Access::ReadWrite => ("READ WRITE", NAME),
         Access::ReadOnly | Access::None => ("READ ONLY", "NULL::text"),
     };
-    let (statement, lock) = (times.statement.as_millis().max(1), times.lock.as_millis().max(1));
-    let sql = format!(
-        "BEGIN{isolation} {mode}; SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock}; SELECT {first}"
-    );
-    let rows = say(connection, sql).await?;
+    let rows = say(connection, format!("BEGIN{isolation} {mode}; SELECT {first}")).await?;
     Ok(rows.into_iter().flatten().next())
 }
 

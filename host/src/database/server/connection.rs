@@ -57,7 +57,7 @@ impl Connection {
         let times = times.ok_or_else(|| DbError::new(Kind::Lost, "the pool is closed"))?;
         let mut connection = Self::idle(slot, server);
         (connection.access, connection.running) = (terms.access, true);
-        let begun = tokio::time::timeout(times.statement + GRACE, connection.link()?.begin(terms, times)).await;
+        let begun = tokio::time::timeout(times.statement + GRACE, connection.link()?.begin(terms)).await;
         connection.transaction = begun.unwrap_or_else(|_| Err(silent()))?;
         (connection.in_transaction, connection.running) = (true, false);
         Ok(connection)

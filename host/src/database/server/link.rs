@@ -96,11 +96,11 @@ impl End {
 }
 
 impl Link {
-    /// Begins, with all limits, in one round trip. The id of the transaction, where it has one.
-    pub(super) async fn begin(&mut self, terms: &Terms, times: Times) -> Result<Option<String>, DbError> {
+    /// Begins, in one round trip. The id of the transaction, where it has one.
+    pub(super) async fn begin(&mut self, terms: &Terms) -> Result<Option<String>, DbError> {
         match self {
-            Link::Postgres(session) => postgres::begin(&mut session.connection, terms, times).await,
-            Link::MySql(session) => session.begin(terms, times).await,
+            Link::Postgres(session) => postgres::begin(&mut session.connection, terms).await,
+            Link::MySql(session) => session.begin(terms).await,
         }
     }
 
@@ -217,9 +217,14 @@ impl Opener {
         }
     }
 
+    /// A connection of the host's own, outside of pools.
     pub(super) async fn connect(&self) -> Result<Link, DbError> {
+        self.open(None).await
+    }
+
+    async fn open(&self, times: Option<Times>) -> Result<Link, DbError> {
         let link = match &self.address {
-            Address::Postgres(options) => Link::Postgres(Box::new(postgres::connect(options).await?)),
+            Address::Postgres(options) => Link::Postgres(Box::new(postgres::connect(options, times).await?)),
             Address::MySql(options) => Link::MySql(Box::new(mysql::Session::connect(options, self.times).await?)),
         };
         if self.echo {
@@ -239,7 +244,7 @@ impl managed::Manager for Opener {
             kind: Kind::Lost,
             ..error
         };
-        Ok(Slot { link: self.connect().await.map_err(unreachable)? })
+        Ok(Slot { link: self.open(Some(self.times)).await.map_err(unreachable)? })
     }
 
     async fn recycle(&self, _: &mut Slot, metrics: &Metrics) -> RecycleResult<DbError> {
