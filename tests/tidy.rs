@@ -8,10 +8,11 @@ use std::{
 use super::support::Result;
 
 /// The rooms of the host. A room imports only from rooms below it.
-const ROOMS: [&str; 24] = [
+const ROOMS: [&str; 25] = [
     "main",
     "cli",
     "admin",
+    "fleet",
     "watch",
     "reload",
     "diff",
@@ -43,7 +44,11 @@ const WALLS: [(&str, &[&str], &str); 11] = [
     ("oci_client::", &["oci.rs"], "only one room speaks to registries"),
     ("axum::", &["admin", "exchange.rs", "server.rs", "server/"], "only the HTTP edge names axum"),
     ("sqlx::", &["database/", "config/url.rs"], "only the database room names the driver, and the reader of its URLs"),
-    ("anyhow::", &["main.rs", "cli", "admin", "reload.rs", "app.rs"], "below the application errors are typed"),
+    (
+        "anyhow::",
+        &["main.rs", "cli", "admin", "fleet.rs", "reload.rs", "app.rs"],
+        "below the application errors are typed",
+    ),
     ("prometheus_client::", &["telemetry/"], "only the telemetry room names the format of metrics"),
     ("std::env", &["config/"], "configuration is read once and passed as values"),
     (

@@ -30,6 +30,7 @@ use tokio_rustls::{
 use crate::{
     config::{Deploy, Listen, Tls},
     deploy::Store,
+    fleet::Fleet,
     reload::Reloader,
 };
 
@@ -52,7 +53,12 @@ enum Socket {
 
 impl Admin {
     /// Binds what the configuration says, if it says anything. Fails if somebody else has it.
-    pub fn bind(settings: &Deploy, store: Arc<Store>, reloader: Arc<Reloader>) -> anyhow::Result<Option<Self>> {
+    pub fn bind(
+        settings: &Deploy,
+        store: Arc<Store>,
+        reloader: Arc<Reloader>,
+        fleet: Option<Arc<Fleet>>,
+    ) -> anyhow::Result<Option<Self>> {
         let Some(listen) = &settings.listen else { return Ok(None) };
         let socket = match listen {
             Listen::Tcp(address) => std::net::TcpListener::bind(address)
@@ -65,7 +71,7 @@ impl Admin {
             Listen::Unix(path) => Socket::Unix(unix_socket(path)?),
         };
         let tls = settings.tls.as_ref().map(acceptor).transpose()?;
-        let router = api::router(settings.token.as_deref(), store, reloader);
+        let router = api::router(settings.token.as_deref(), store, reloader, fleet);
         Ok(Some(Self { socket, tls, router }))
     }
 

@@ -25,7 +25,7 @@ use std::{
 };
 
 pub use database::{Database, Dialect};
-pub use deploy::{Deploy, Deployed, Listen, Tls};
+pub use deploy::{Deploy, Deployed, Listen, Shared, Tls};
 pub use difference::DifferenceKind;
 pub use image::{Image, ImageVersion, Login};
 pub use problem::{Origin, Problem, Problems};

@@ -14,6 +14,7 @@ pub mod position;
 mod postgres;
 mod redaction;
 mod server;
+pub mod shared;
 mod sink;
 mod sqlite;
 pub mod value;
@@ -179,6 +180,40 @@ impl Database {
     /// Brings the schema up to date; see [`migrate`].
     pub async fn migrate(&self, folder: &Path) -> Result<migrate::Report, migrate::Error> {
         migrate::run(self.connect().await?, folder).await
+    }
+
+    /// Makes one of the host's own tables if it is not there, with the place that it stands in.
+    async fn ensure(&self, table: &str, columns: &str) -> Result<(), DbError> {
+        if self.has(table).await? {
+            return Ok(());
+        }
+        let place = match (self.dialect(), table.split_once('.')) {
+            (Dialect::MySql, Some((place, _))) => {
+                format!("CREATE DATABASE IF NOT EXISTS {place} CHARACTER SET utf8mb4; ")
+            }
+            (_, Some((place, _))) => format!("CREATE SCHEMA IF NOT EXISTS {place}; "),
+            (_, None) => String::new(),
+        };
+        match self.define(format!("{place}CREATE TABLE IF NOT EXISTS {table} ({columns})")).await {
+            // PostgreSQL lets only one of two make what neither has seen.
+            Err(error) => {
+                if self.has(table).await? {
+                    Ok(())
+                } else {
+                    Err(error)
+                }
+            }
+            made => made,
+        }
+    }
+
+    /// Whether a table of the host's own can be read.
+    async fn has(&self, table: &str) -> Result<bool, DbError> {
+        // Only reading: a reload must not wait for whoever is writing.
+        let mut connection = self.begin_as_host(Access::ReadOnly).await?;
+        let found = connection.query_as_host(format!("SELECT 1 FROM {table} LIMIT 1"), Vec::new()).await;
+        connection.rollback().await?;
+        Ok(found.is_ok())
     }
 
     /// Changes the schema, as the owner, in no transaction.

@@ -8,7 +8,7 @@ mod manifest;
 mod store;
 mod upload;
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 pub use self::{
     collect::Collected,
@@ -16,6 +16,9 @@ pub use self::{
     store::{Step, Store},
     upload::Upload,
 };
+
+/// Files that no generation names are left alone for so long: they may belong to a deployment that goes on.
+pub const SPARE: Duration = Duration::from_secs(60 * 60);
 
 /// Why something cannot be kept, or cannot be had.
 #[derive(Debug, thiserror::Error)]

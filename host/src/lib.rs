@@ -12,6 +12,7 @@ pub mod deploy;
 pub mod diff;
 pub mod error;
 pub mod exchange;
+pub mod fleet;
 pub mod generation;
 pub mod lifecycle;
 pub mod message;

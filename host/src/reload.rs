@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
     app,
@@ -120,22 +120,17 @@ impl Reloader {
         read_deployed(&self.file, store, id)
     }
 
+    /// Waits for all other changes, and keeps others waiting.
+    pub async fn turn(&self) -> Turn<'_> {
+        Turn { reloader: self, tried: self.tried.lock().await }
+    }
+
     /// Serves another deployed generation, from now on and after every start.
-    pub async fn activate(&self, step: Step) -> anyhow::Result<Change> {
-        let mut tried = self.tried.lock().await;
-        let begun = Instant::now();
+    pub async fn activate(&self, step: &Step) -> anyhow::Result<Change> {
+        let turn = self.turn().await;
         let store = self.store.as_ref().context("there is no [deploy] section")?;
-        let history = store.after(&step)?;
-        let id = history.last().context("there is no generation to activate")?.clone();
-        let (file, from) = (self.file.clone(), store.clone());
-        let config = tokio::task::spawn_blocking(move || read_deployed(&file, &from, &id)).await??;
-        let old = self.live.generation();
-        let generation = self.assemble(config.clone(), &old).await??;
-        // A start must find nothing that was not seen to work, and what is served must be found by a start.
-        let record = || Ok(store.record(&history)?);
-        let change = self.serve(generation, &old, Vec::new(), begun, record).await?;
-        *tried = Attempt { config: Arc::new(config), files: change.generation.files.clone() };
-        Ok(change)
+        let history = store.after(store.history()?, step)?;
+        turn.activate(&history, async { Ok(()) }).await
     }
 
     async fn change(&self, tried: &mut Attempt, mut read: Read, begun: Instant) -> anyhow::Result<Change> {
@@ -155,7 +150,7 @@ impl Reloader {
             let is_whole = |generation: &Generation| generation.files == read.files;
             if again == read && assembled.as_ref().map_or(true, is_whole) {
                 let files = before.changed(&read.files).into_iter().map(Path::to_owned).collect();
-                return self.serve(assembled?, &old, files, begun, || Ok(())).await;
+                return self.serve(assembled?, &old, files, begun, async { Ok(()) }).await;
             }
             read = again;
         }
@@ -177,7 +172,7 @@ impl Reloader {
         old: &Generation,
         files: Vec<PathBuf>,
         begun: Instant,
-        record: impl FnOnce() -> anyhow::Result<()>,
+        record: impl Future<Output = anyhow::Result<()>>,
     ) -> anyhow::Result<Change> {
         tell_what_waits(&old.config.server, &generation.config.server);
         if old.config.deploy != generation.config.deploy {
@@ -189,9 +184,41 @@ impl Reloader {
         app::try_out(&generation, Some(old)).await?;
         let generation = app::prepare(generation, Some(old)).await?;
         app::rehearse(&generation).await?;
-        record()?;
+        record.await?;
         self.live.swap(generation);
         Ok(Change { generation: self.live.generation(), files, differences, took: begun.elapsed() })
+    }
+}
+
+/// The right to change what is served, which one at a time has.
+pub struct Turn<'a> {
+    reloader: &'a Reloader,
+    tried: MutexGuard<'a, Attempt>,
+}
+
+impl Turn<'_> {
+    /// Serves the last generation of a history, from now on and after every start, if it works here and whoever else is
+    /// asked has agreed by then.
+    pub async fn activate(
+        mut self,
+        history: &[Id],
+        agreed: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<Change> {
+        let (begun, reloader) = (Instant::now(), self.reloader);
+        let store = reloader.store.as_ref().context("there is no [deploy] section")?;
+        let id = history.last().context("there is no generation to activate")?.clone();
+        let (file, from) = (reloader.file.clone(), store.clone());
+        let config = tokio::task::spawn_blocking(move || read_deployed(&file, &from, &id)).await??;
+        let old = reloader.live.generation();
+        let generation = reloader.assemble(config.clone(), &old).await??;
+        // A start must find nothing that was not seen to work, and what is served must be found by a start.
+        let record = async {
+            agreed.await?;
+            Ok(store.record(history)?)
+        };
+        let change = reloader.serve(generation, &old, Vec::new(), begun, record).await?;
+        *self.tried = Attempt { config: Arc::new(config), files: change.generation.files.clone() };
+        Ok(change)
     }
 }
 
@@ -204,7 +231,7 @@ pub fn read(file: &Path, store: Option<&Store>) -> anyhow::Result<Config> {
 }
 
 /// A generation that was deployed, on the host of this file.
-fn read_deployed(file: &Path, store: &Store, id: &Id) -> anyhow::Result<Config> {
+pub fn read_deployed(file: &Path, store: &Store, id: &Id) -> anyhow::Result<Config> {
     let host = config::load_host(file)?;
     let app = store.folder(id)?;
     Ok(config::load_deployed(&app.join(deploy::NAME), &host, &id.to_string())?)

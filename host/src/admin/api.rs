@@ -20,7 +20,9 @@ use tokio::time::timeout;
 use super::{diff, problem::Problem};
 use crate::{
     config::Config,
-    deploy::{Digest, Error, Id, Manifest, Step, Store},
+    database::shared::Member,
+    deploy::{Digest, Error, Id, Manifest, SPARE, Step, Store},
+    fleet::Fleet,
     reload::{self, Change, Reloader},
 };
 
@@ -28,8 +30,6 @@ use crate::{
 const LONGEST_LIST: usize = 8 << 20;
 /// How long the next piece of an upload may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Files that no generation names may belong to a deployment that goes on.
-const SPARE: Duration = Duration::from_secs(60 * 60);
 
 type Answer = Result<Response, Problem>;
 
@@ -39,10 +39,16 @@ struct Api {
     token: Option<[u8; 32]>,
     store: Arc<Store>,
     reloader: Arc<Reloader>,
+    fleet: Option<Arc<Fleet>>,
 }
 
-pub(super) fn router(token: Option<&str>, store: Arc<Store>, reloader: Arc<Reloader>) -> Router {
-    let api = Api { token: token.map(|token| Sha256::digest(token).into()), store, reloader };
+pub(super) fn router(
+    token: Option<&str>,
+    store: Arc<Store>,
+    reloader: Arc<Reloader>,
+    fleet: Option<Arc<Fleet>>,
+) -> Router {
+    let api = Api { token: token.map(|token| Sha256::digest(token).into()), store, reloader, fleet };
     Router::new()
         .route("/blobs/{digest}", head(find).put(upload))
         .route("/generations", get(list))
@@ -135,7 +141,21 @@ async fn list(State(api): State<Api>) -> Answer {
     let all: Vec<Value> = manifests.iter().rev().map(one).collect();
     // They differ while the host serves what its own file says.
     let serving = api.reloader.live().generation().id.clone();
-    answer(StatusCode::OK, &json!({ "generations": all, "active": history.last(), "serving": serving }))
+    let mut list = json!({ "generations": all, "active": history.last(), "serving": serving });
+    if let Some(fleet) = &api.fleet {
+        list["fleet"] = told_of(fleet).await;
+    }
+    answer(StatusCode::OK, &list)
+}
+
+/// This host and the others. `hosts` is null while the database cannot be asked.
+async fn told_of(fleet: &Fleet) -> Value {
+    let one = |Member { name, generation, since, seen, error }| json!({ "name": name, "generation": generation, "since": since, "seen": seen, "error": error });
+    let (hosts, away) = match fleet.members().await {
+        Ok(members) => (Some(members.into_iter().map(one).collect::<Vec<_>>()), None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    json!({ "host": fleet.host(), "error": fleet.error().or(away), "hosts": hosts })
 }
 
 async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
@@ -161,10 +181,11 @@ async fn compare(State(api): State<Api>, Path((from, to)): Path<(String, String)
 
 async fn activate(State(api): State<Api>, Path(id): Path<String>) -> Answer {
     let id: Id = id.parse()?;
-    let store = api.store.clone();
-    // A list that is not there is another matter than one that cannot be served.
-    let wanted = id.clone();
-    apart(move || store.manifest(&wanted)).await?;
+    if api.fleet.is_none() {
+        // A list that is not there is another matter than one that cannot be served.
+        let (store, wanted) = (api.store.clone(), id.clone());
+        apart(move || store.manifest(&wanted)).await?;
+    }
     step(api, Step::To(id)).await
 }
 
@@ -176,7 +197,10 @@ async fn roll_back(State(api): State<Api>) -> Answer {
 async fn step(api: Api, step: Step) -> Answer {
     let changed = tokio::spawn(async move {
         let served = api.reloader.live().generation();
-        let result = api.reloader.activate(step).await;
+        let result = match &api.fleet {
+            Some(fleet) => fleet.activate(&step).await,
+            None => api.reloader.activate(&step).await,
+        };
         reload::tell(&result, &served);
         let Change { generation, took, .. } = result?;
         let store = api.store.clone();
@@ -199,6 +223,9 @@ async fn step(api: Api, step: Step) -> Answer {
 }
 
 async fn collect(State(api): State<Api>) -> Answer {
+    if let Some(fleet) = &api.fleet {
+        fleet.collect(Duration::ZERO).await?;
+    }
     let collected = apart(move || api.store.collect(Duration::ZERO)).await?;
     answer(StatusCode::OK, &json!(collected))
 }

@@ -7,7 +7,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::{deploy::Error, reload};
+use crate::{database::shared::Error as Shared, deploy::Error, reload};
 
 /// A request that was not fulfilled.
 #[derive(Debug)]
@@ -43,12 +43,25 @@ impl From<Error> for Problem {
     }
 }
 
+impl From<Shared> for Problem {
+    fn from(error: Shared) -> Self {
+        let status = match error {
+            Shared::Folder(error) => return error.into(),
+            Shared::Overtaken { .. } => StatusCode::CONFLICT,
+            Shared::Gone(_) | Shared::Damaged { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Shared::Database(_) | Shared::Incomplete | Shared::Unsure(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
 /// Where the files are whole, it is the application that cannot be served.
 impl From<anyhow::Error> for Problem {
     fn from(error: anyhow::Error) -> Self {
-        match error.downcast::<Error>() {
+        match error.downcast::<Error>().map_err(anyhow::Error::downcast::<Shared>) {
             Ok(error) => error.into(),
-            Err(error) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, reload::told(&error)),
+            Err(Ok(error)) => error.into(),
+            Err(Err(error)) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, reload::told(&error)),
         }
     }
 }

@@ -215,7 +215,25 @@ pub(super) async fn generations(host: &Host, json: bool) -> anyhow::Result<Strin
     if found["serving"] != found["active"] {
         writeln!(answer, "{} is served", found["serving"].as_str().unwrap_or_default())?;
     }
+    tell_fleet(&mut answer, &found["fleet"])?;
     Ok(answer)
+}
+
+/// The hosts of a fleet, where there is one.
+fn tell_fleet(answer: &mut String, fleet: &Value) -> anyhow::Result<()> {
+    let text = |one: &Value, key: &str| one[key].as_str().unwrap_or_default().to_owned();
+    for one in fleet["hosts"].as_array().into_iter().flatten() {
+        let (name, generation, error) = (text(one, "name"), text(one, "generation"), text(one, "error"));
+        let ago = |key: &str| age(one[key].as_u64().unwrap_or_default());
+        let mark = if fleet["host"] == one["name"] { "this host" } else { "" };
+        write!(answer, "{name}  {generation}  since {}, seen {}  {mark}", ago("since"), ago("seen"))?;
+        let error = if error.is_empty() { error } else { format!("\n  cannot follow: {error}") };
+        writeln!(answer, "{error}")?;
+    }
+    if fleet["hosts"].is_null() && fleet["error"].is_string() {
+        writeln!(answer, "the other hosts are not known: {}", text(fleet, "error"))?;
+    }
+    Ok(())
 }
 
 /// How long ago a time was, in seconds since 1970.

@@ -12,7 +12,9 @@ use crate::{
     admin::Admin,
     app,
     config::{self, Config, Deploy},
+    database::shared::{Head, Shared},
     deploy::{self, Store},
+    fleet::{self, Fleet},
     generation::Generation,
     oci,
     reload::{self, Reloader, Tell},
@@ -33,6 +35,9 @@ pub(super) struct Audience {
 pub(super) struct Deployment {
     settings: Deploy,
     store: Arc<Store>,
+    shared: Option<Shared>,
+    /// What the host begins with that has none of its own.
+    joined: Option<Head>,
 }
 
 /// Serves until a signal asks to end.
@@ -41,10 +46,19 @@ pub(super) async fn serve(path: &Path, format: Format, watch: bool) -> anyhow::R
     let host = config::load_host(path).or_else(|problems| config::load(path).and(Err(problems)))?;
     let store = host.deploy.as_ref().map(Store::open).transpose().map_err(|error| with_a_way_out(error.into()))?;
     let store = store.map(Arc::new);
-    let mut config = reload::read(path, store.as_deref()).map_err(with_a_way_out)?;
+    let shared = fleet::shared(&host);
+    let joined = match (&shared, &store) {
+        (Some(shared), Some(store)) => fleet::join(shared, store).await?,
+        _ => None,
+    };
+    let read = match (&joined, &store) {
+        (Some(head), Some(store)) => reload::read_deployed(path, store, &head.id),
+        _ => reload::read(path, store.as_deref()),
+    };
+    let mut config = read.map_err(with_a_way_out)?;
     telemetry::start(format, config.debug);
     oci::pull(&mut config).await?;
-    let deployment = host.deploy.zip(store).map(|(settings, store)| Deployment { settings, store });
+    let deployment = host.deploy.zip(store).map(|(settings, store)| Deployment { settings, store, shared, joined });
     let audience = watch.then_some(Audience { begun: |_, _| (), changed: reload::tell });
     run(path, config, deployment, audience).await
 }
@@ -62,12 +76,22 @@ pub(super) async fn run(
     let live = Live::new(app::prepare(assembled, None).await?);
     let store = deployment.as_ref().map(|deployment| deployment.store.clone());
     let reloader = Arc::new(Reloader::new(path, engine, live.clone(), store));
-    let mut admin_task = None;
-    if let Some(Deployment { settings, store }) = deployment
-        && let Some(admin) = Admin::bind(&settings, store, reloader.clone())?
-    {
-        tracing::info!(address = admin.address()?, "deployment");
-        admin_task = Some(tokio::spawn(admin.serve()));
+    let mut tasks = Vec::new();
+    if let Some(Deployment { settings, store, shared, joined }) = deployment {
+        if let Some(Head { history, .. }) = joined {
+            store.record(&history)?;
+        }
+        let fleet = match (shared, &settings.shared) {
+            (Some(shared), Some(settings)) => {
+                Some(Fleet::begin(shared, settings, store.clone(), reloader.clone()).await)
+            }
+            _ => None,
+        };
+        tasks.extend(fleet.clone().map(|fleet| tokio::spawn(fleet.follow())));
+        if let Some(admin) = Admin::bind(&settings, store, reloader.clone(), fleet)? {
+            tracing::info!(address = admin.address()?, "deployment");
+            tasks.push(tokio::spawn(admin.serve()));
+        }
     }
     let mut server = Server::bind(config.server.clone(), live.clone())
         .await
@@ -96,7 +120,7 @@ pub(super) async fn run(
     let asked = async || {
         signals.next().await;
         // What has begun to end is not given anything new.
-        admin_task.iter().for_each(JoinHandle::abort);
+        tasks.iter().for_each(JoinHandle::abort);
     };
     server.serve(asked).await;
     Ok(())

@@ -1,7 +1,7 @@
 //! The settings of deployment, as values. What its keys are is written in `read/deploy.rs`; nothing here opens
 //! anything.
 
-use std::{fmt, net::SocketAddr, path::PathBuf};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// `[deploy]`
 #[derive(Clone, PartialEq)]
@@ -18,6 +18,17 @@ pub struct Deploy {
     pub max_upload: usize,
     /// How many generations before the active one are kept.
     pub keep: usize,
+    /// What is deployed is shared with other hosts, in the main database, which is a server.
+    pub shared: Option<Shared>,
+}
+
+/// How a host takes part in a fleet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shared {
+    /// What it is called among the others.
+    pub host: String,
+    /// How often it looks for what the others have activated, when it hears of nothing.
+    pub poll: Duration,
 }
 
 /// Where somebody listens.
@@ -50,7 +61,7 @@ pub struct Deployed {
 /// Without the token.
 impl fmt::Debug for Deploy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { folder, listen, token, tls, max_upload, keep } = self;
+        let Self { folder, listen, token, tls, max_upload, keep, shared } = self;
         let token = token.as_ref().map(|_| "..");
         f.debug_struct("Deploy")
             .field("folder", folder)
@@ -59,6 +70,7 @@ impl fmt::Debug for Deploy {
             .field("tls", tls)
             .field("max_upload", max_upload)
             .field("keep", keep)
+            .field("shared", shared)
             .finish()
     }
 }

@@ -65,20 +65,7 @@ pub struct Entry {
 
 /// Makes the table if it is not there.
 pub async fn create(database: &Database) -> Result<(), DbError> {
-    let table = database.outbox();
-    // Only reading: a reload must not wait for whoever is writing.
-    let mut connection = database.begin_as_host(Access::ReadOnly).await?;
-    let is_there = connection.query_as_host(format!("SELECT seq FROM {table} LIMIT 1"), Vec::new()).await.is_ok();
-    connection.rollback().await?;
-    if is_there {
-        return Ok(());
-    }
-    let place = match (database.dialect(), table.split_once('.')) {
-        (Dialect::MySql, Some((place, _))) => format!("CREATE DATABASE IF NOT EXISTS {place}; "),
-        (_, Some((place, _))) => format!("CREATE SCHEMA IF NOT EXISTS {place}; "),
-        (_, None) => String::new(),
-    };
-    database.define(format!("{place}CREATE TABLE IF NOT EXISTS {table} ({})", columns(database.dialect()))).await
+    database.ensure(database.outbox(), columns(database.dialect())).await
 }
 
 /// Records an action in the transaction that it belongs to, taken for its first delivery.

@@ -87,7 +87,7 @@ impl Digest {
     }
 
     /// The digest of all that a hasher was given.
-    pub(super) fn end(hasher: sha2::Sha256) -> Self {
+    pub fn end(hasher: sha2::Sha256) -> Self {
         Self(hexadecimal(&hasher.finalize()))
     }
 

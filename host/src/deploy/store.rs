@@ -81,7 +81,8 @@ impl Store {
         ["blobs", "generations", "apps"].map(|name| self.root.join(name))
     }
 
-    pub(super) fn blob(&self, digest: &Digest) -> PathBuf {
+    /// Where a file stands, if it is there.
+    pub fn blob(&self, digest: &Digest) -> PathBuf {
         self.root.join("blobs").join(digest.to_string())
     }
 
@@ -97,7 +98,8 @@ impl Store {
         self.root.join("active")
     }
 
-    pub(super) fn keep(&self) -> usize {
+    /// How many generations before the active one are kept.
+    pub fn keep(&self) -> usize {
         self.keep
     }
 
@@ -174,9 +176,8 @@ impl Store {
         Ok(self.history()?.pop())
     }
 
-    /// The history as it will be after a step.
-    pub fn after(&self, step: &Step) -> Result<Vec<Id>, Error> {
-        let mut history = self.history()?;
+    /// A history as it will be after a step.
+    pub fn after(&self, mut history: Vec<Id>, step: &Step) -> Result<Vec<Id>, Error> {
         match step {
             Step::To(id) if history.last() != Some(id) => history.push(id.clone()),
             Step::To(_) => {}
@@ -197,6 +198,11 @@ impl Store {
         let _order = self.in_order();
         let text: String = history.iter().map(|id| format!("{id}\n")).collect();
         durable::write(&self.active_file(), &text)
+    }
+
+    /// Refuses a file that is not what its name says, and lets go of it, so that it can be brought again.
+    pub fn check(&self, digest: &Digest) -> Result<(), Error> {
+        check(&self.blob(digest), digest)
     }
 
     /// The folder of a generation, every file of which has been read and is what it should be. What is not is made anew.

@@ -17,6 +17,7 @@ use crate::{
     delivery,
     exchange::{self, Exchange},
     generation::Generation,
+    telemetry::metrics,
 };
 
 /// How often the instances are looked at that may serve several requests.
@@ -129,6 +130,7 @@ fn stage(
     cut_off: &CancellationToken,
     beside: &TaskTracker,
 ) -> Stage {
+    metrics::serving(&generation.id);
     let generation = Arc::new(generation);
     let retired = CancellationToken::new();
     if generation.components.iter().any(|component| component.is_reused()) {

@@ -36,6 +36,8 @@ static CONFLICTS: AtomicU64 = AtomicU64::new(0);
 static STATEMENTS: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 static IN_DOUBT: [AtomicU64; Resolution::ALL.len()] = [const { AtomicU64::new(0) }; Resolution::ALL.len()];
 static GENERATIONS: AtomicU64 = AtomicU64::new(0);
+/// The generation that is served. It is locked by swaps, and to tell the numbers.
+static SERVED: Mutex<String> = Mutex::new(String::new());
 /// The databases that are open. It is locked to open one and to tell the numbers.
 static TALLIES: Mutex<Vec<Weak<Tally>>> = Mutex::new(Vec::new());
 
@@ -73,6 +75,11 @@ pub fn conflict() {
 /// A guest's statement is run, in a transaction that may write or not.
 pub fn statement(may_write: bool) {
     add(&STATEMENTS[usize::from(may_write)]);
+}
+
+/// Another generation is served.
+pub fn serving(generation: &str) {
+    generation.clone_into(&mut SERVED.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
 /// It was found out how a commit went whose answer was lost, or it was not.

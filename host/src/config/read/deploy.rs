@@ -4,18 +4,19 @@
 use std::{
     fs, io,
     path::{Component as Step, Path, PathBuf},
+    time::Duration,
 };
 
 use super::{
     super::{
-        Config, Deploy, Deployed, Listen, Problems, Tls,
+        Config, Deploy, Deployed, Dialect, Listen, Problems, Server, Shared, Tls,
         context::Context,
         env::{self, Environment},
         problem::Origin,
-        quantity::size,
+        quantity::{positive_duration, size},
         section::Section,
         tree::Value,
-        value::{address, integer, path, text},
+        value::{address, boolean, integer, path, text},
     },
     MIB, config, environment, read_with,
 };
@@ -27,7 +28,11 @@ const APPLICATION: [&str; 8] = ["component", "hook", "model", "route", "smoke", 
 /// Shorter tokens can be guessed.
 const SHORTEST_TOKEN: usize = 16;
 
-pub(super) fn deploy(section: &mut Section<'_>) -> Deploy {
+/// The longest time that a host does not look at what the others have activated.
+const LONGEST_POLL: Duration = Duration::from_secs(10 * 60);
+
+/// `dialect` is that of the main database, where there is one.
+pub(super) fn deploy(section: &mut Section<'_>, server: &Server, dialect: Option<Dialect>) -> Deploy {
     let (context, folder) = (section.context(), section.context().folder);
     let origin = section.origin();
     let report = |key: &str, message: &str| context.report(origin.clone(), format!("deploy.{key}"), message);
@@ -72,7 +77,40 @@ pub(super) fn deploy(section: &mut Section<'_>) -> Deploy {
         tls,
         max_upload: section.take("max_upload", size).unwrap_or(256 * MIB),
         keep: section.take("keep", integer(1..=1000)).unwrap_or(10),
+        shared: shared(section, server, dialect),
     }
+}
+
+fn shared(section: &mut Section<'_>, server: &Server, dialect: Option<Dialect>) -> Option<Shared> {
+    let entry = section.entry("shared");
+    let (poll, host) = (section.take("poll", poll), section.take("host", host));
+    let entry = entry.filter(|entry| entry.read(boolean) == Some(true))?;
+    if !matches!(dialect, Some(Dialect::Postgres | Dialect::MySql)) {
+        entry.report(
+            "a fleet needs a server to share by; set database.url to postgres:// or mysql://, or leave it out where \
+             there is one host only",
+        );
+    }
+    let host = host.unwrap_or_else(|| {
+        let machine = hostname::get().unwrap_or_default().to_string_lossy().into_owned();
+        if machine.is_empty() || server.listen.port() == 0 {
+            entry.report("needs deploy.host here: nothing else tells this host from others for good");
+        }
+        // No two processes of a machine listen at the same place.
+        format!("{machine}/{}", server.listen)
+    });
+    Some(Shared { host, poll: poll.unwrap_or(Duration::from_secs(5)) })
+}
+
+fn poll(value: &Value) -> Result<Duration, String> {
+    let poll = positive_duration(value)?;
+    if poll <= LONGEST_POLL { Ok(poll) } else { Err("is longer than ten minutes".to_owned()) }
+}
+
+fn host(value: &Value) -> Result<String, String> {
+    let host = text(value)?;
+    let right = (1..=200).contains(&host.len()) && !host.chars().any(char::is_control);
+    if right { Ok(host) } else { Err("is not a name; it may have 200 bytes and no control characters".to_owned()) }
 }
 
 /// `"127.0.0.1:9091"`, or `"unix:/run/carya/admin.sock"`.

@@ -5,7 +5,15 @@ use super::*;
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn settings(folder: &Path) -> config::Deploy {
-    config::Deploy { folder: folder.to_owned(), listen: None, token: None, tls: None, max_upload: 1000, keep: 2 }
+    config::Deploy {
+        folder: folder.to_owned(),
+        listen: None,
+        token: None,
+        tls: None,
+        max_upload: 1000,
+        keep: 2,
+        shared: None,
+    }
 }
 
 async fn upload(store: &Store, text: &str) -> Result<Digest> {
@@ -27,7 +35,7 @@ async fn put(store: &Store, text: &str) -> Result<Id> {
 
 async fn activate(store: &Store, text: &str) -> Result<Id> {
     let id = put(store, text).await?;
-    store.record(&store.after(&Step::To(id.clone()))?)?;
+    store.record(&store.after(store.history()?, &Step::To(id.clone()))?)?;
     Ok(id)
 }
 
@@ -134,9 +142,9 @@ async fn a_start_finds_the_active_one_and_removes_the_rest() -> Result {
     assert_eq!(root?, ["active", "apps", "blobs", "generations", "lock"]);
     assert_eq!((blobs?.len(), generations?.len(), apps?.len()), (3, 2, 0));
     // Back to the first, and no further; then the second is still there to go to.
-    store.record(&store.after(&Step::Back)?)?;
+    store.record(&store.after(store.history()?, &Step::Back)?)?;
     assert_eq!(store.active()?, Some(one));
-    assert!(matches!(store.after(&Step::Back), Err(Error::NothingBefore)));
+    assert!(matches!(store.after(store.history()?, &Step::Back), Err(Error::NothingBefore)));
     store.collect(Duration::ZERO)?;
     assert!(store.folder(&two).is_ok());
     Ok(())

@@ -13,7 +13,7 @@ use prometheus_client::{
 };
 
 use super::{
-    BOUNDS, CLASSES, CONFLICTS, GENERATIONS, IN_DOUBT, MICROSECONDS, OUTCOMES, REQUESTS, RETRIES, Resolution,
+    BOUNDS, CLASSES, CONFLICTS, GENERATIONS, IN_DOUBT, MICROSECONDS, OUTCOMES, REQUESTS, RETRIES, Resolution, SERVED,
     STATEMENTS, TIMES, Target, tallies,
 };
 
@@ -38,6 +38,9 @@ impl Collector for Numbers {
         let to = &mut encoder;
         to.encode_descriptor("build", "The version of the host", None, MetricType::Info)?
             .encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
+        let served = SERVED.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        to.encode_descriptor("generation", "The generation that is served", None, MetricType::Info)?
+            .encode_info(&[("generation", served.as_str())])?;
         let requests = CLASSES.iter().zip(&REQUESTS).flat_map(|(class, row)| {
             let series = move |(outcome, count)| ([("status", *class), ("outcome", outcome)], read(count));
             OUTCOMES.into_iter().zip(row).map(series)

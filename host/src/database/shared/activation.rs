@@ -1,0 +1,103 @@
+//! Activating for all: one row more in the list of activations, whose number must still be free. Of two hosts that
+//! activate at the same time one gets it.
+
+use std::time::Duration;
+
+use super::{
+    Error, Head, Shared,
+    files::{BATCH, digests, list},
+    news::CHANNEL,
+    text,
+};
+use crate::{
+    database::{
+        Access, Dialect,
+        error::{DbError, Kind},
+        value::Value,
+    },
+    deploy::{Id, Manifest, Store},
+};
+
+/// How often files are put that another's collection took away meanwhile, or that others have locked.
+const ROUNDS: usize = 5;
+/// How long the outcome of a commit is looked for whose answer was lost.
+const RESOLVE: Duration = Duration::from_secs(10);
+
+impl Shared {
+    /// Makes the last of a history active for all hosts, if nothing was activated since the activation of a number. What
+    /// it needs must be in `store`, and is put where all can reach it first.
+    pub async fn activate(&self, store: &Store, since: i64, history: &[Id]) -> Result<(), Error> {
+        let Some(id) = history.last() else { return Err(Error::Incomplete) };
+        let manifest = store.manifest(id)?;
+        for _ in 0..ROUNDS {
+            self.put_files(store, &manifest).await?;
+            match self.append(since + 1, history, &manifest).await {
+                Err(Error::Incomplete) => {}
+                Err(Error::Database(error)) if error.kind == Kind::Conflict => {}
+                result => return result,
+            }
+        }
+        Err(Error::Incomplete)
+    }
+
+    /// The one transaction: all of it is there for the others, or nothing.
+    async fn append(&self, number: i64, history: &[Id], manifest: &Manifest) -> Result<(), Error> {
+        let mut connection = self.begin(Access::ReadWrite).await?;
+        let lines: String = history.iter().map(|id| format!("{id}\n")).collect();
+        let params = vec![Value::Int64(number), text(&manifest.id), text(&lines), text(&self.host)];
+        // First, so that others wait here and hold nothing.
+        let sql = self.sql("INSERT INTO {activations} (number, id, history, host, at) VALUES (?, ?, ?, ?, {now})");
+        match connection.execute_as_host(sql, params).await {
+            Err(error) if error.kind == Kind::Constraint => {
+                connection.rollback().await?;
+                return Err(self.overtaken(number, error).await);
+            }
+            result => drop(result?),
+        }
+        self.put_manifest(&mut connection, manifest).await?;
+        for batch in digests(manifest).chunks(BATCH) {
+            // Young again, and held: no collection takes them away before this is over.
+            let sql = format!("UPDATE {{files}} SET put_at = {{now}} WHERE digest IN ({})", list(batch));
+            let found = connection.execute_as_host(self.sql(&sql), Vec::new()).await?.rows_affected;
+            if usize::try_from(found).ok() != Some(batch.len()) {
+                connection.rollback().await?;
+                return Err(Error::Incomplete);
+            }
+        }
+        if self.settings.dialect == Dialect::Postgres {
+            // Heard by the others once this is committed.
+            connection.execute_as_host(format!("NOTIFY {CHANNEL}"), Vec::new()).await?;
+        }
+        match connection.commit().await {
+            Err(error) if error.kind == Kind::Lost => self.resolve(number, history, &manifest.id).await,
+            result => Ok(result.map(drop)?),
+        }
+    }
+
+    /// Who has the number.
+    async fn overtaken(&self, number: i64, error: DbError) -> Error {
+        match self.numbered(number).await {
+            Ok(Some(Head { id, host, .. })) => Error::Overtaken { id, host },
+            _ => error.into(),
+        }
+    }
+
+    async fn numbered(&self, number: i64) -> Result<Option<Head>, Error> {
+        let sql = "SELECT number, history, host FROM {activations} WHERE number = ?";
+        self.activation(sql, vec![Value::Int64(number)]).await
+    }
+
+    /// What became of a commit whose answer was lost: no number is taken twice.
+    async fn resolve(&self, number: i64, history: &[Id], id: &Id) -> Result<(), Error> {
+        let look = async {
+            loop {
+                match self.numbered(number).await {
+                    Ok(Some(head)) if head.history == history && head.host == self.host => return Ok(()),
+                    Ok(Some(Head { id, host, .. })) => return Err(Error::Overtaken { id, host }),
+                    _ => tokio::time::sleep(Duration::from_millis(200)).await,
+                }
+            }
+        };
+        tokio::time::timeout(RESOLVE, look).await.unwrap_or_else(|_| Err(Error::Unsure(id.clone())))
+    }
+}

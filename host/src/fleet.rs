@@ -1,0 +1,273 @@
+//! Several hosts that serve the same: what is activated on one of them is agreed on in the database, and what was agreed
+//! on each serves as soon as it hears of it, from its own folder. Knows when to ask and what to do then; how things are
+//! kept is for `database/shared` and `deploy` to know.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use tokio::time::timeout;
+
+use crate::{
+    config,
+    database::{
+        error::{DbError, Kind},
+        shared::{Error, Head, Member, Shared},
+    },
+    deploy::{Id, SPARE, Step, Store},
+    reload::{self, Change, Reloader, told},
+};
+
+/// How long a start waits to be told what is active.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest pause before what could not be served is tried again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+
+/// The shared place of a host that takes part in a fleet.
+pub fn shared(config: &config::Config) -> Option<Shared> {
+    let deploy = config.deploy.as_ref()?.shared.as_ref()?;
+    Some(Shared::new(config.database.as_ref()?, &deploy.host))
+}
+
+/// One host of a fleet.
+#[derive(Debug)]
+pub struct Fleet {
+    shared: Shared,
+    store: Arc<Store>,
+    reloader: Arc<Reloader>,
+    poll: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// What is served, and since when.
+    served: (String, Instant),
+    refusal: Option<Refusal>,
+    /// The database could not be asked the last time.
+    is_away: bool,
+}
+
+/// An activation that this host cannot follow.
+#[derive(Debug)]
+struct Refusal {
+    number: i64,
+    why: String,
+    times: u32,
+    again: Instant,
+}
+
+/// What a host without a generation of its own begins with: what is active in the fleet, brought here. It is not active
+/// here before it was seen to work.
+pub async fn join(shared: &Shared, store: &Store) -> anyhow::Result<Option<Head>> {
+    // One that cannot be put together from this folder is as good as none.
+    if let Some(id) = store.active()?
+        && store.folder(&id).is_ok()
+    {
+        return Ok(None);
+    }
+    let asked = timeout(PATIENCE, shared.head()).await.unwrap_or_else(|_| Err(silent()));
+    let head = asked.context("this host has nothing of its own to serve, and cannot ask what the others do")?;
+    if let Some(head) = &head {
+        let cannot = || format!("generation {}, which is active in the fleet, cannot be brought here", head.id);
+        pull(shared, store, &head.id).await.with_context(cannot)?;
+    }
+    Ok(head)
+}
+
+fn silent() -> Error {
+    DbError::new(Kind::Lost, "it did not answer in time").into()
+}
+
+/// Brings a generation here, with the files that are not here.
+async fn pull(shared: &Shared, store: &Store, id: &Id) -> Result<(), Error> {
+    let manifest = match store.manifest(id) {
+        Ok(manifest) => manifest,
+        Err(_) => shared.manifest(id).await?,
+    };
+    for digest in manifest.blobs() {
+        if !store.has(digest) {
+            shared.pull(digest, store.receive(digest.clone()).await?).await?;
+        }
+    }
+    store.put(&manifest)?;
+    Ok(())
+}
+
+impl Fleet {
+    /// Takes part: first of all serves what is active, as far as that can be had now.
+    pub async fn begin(
+        shared: Shared,
+        settings: &config::Shared,
+        store: Arc<Store>,
+        reloader: Arc<Reloader>,
+    ) -> Arc<Self> {
+        let served = (reloader.live().generation().id.clone(), Instant::now());
+        let state = Mutex::new(State { served, refusal: None, is_away: false });
+        let fleet = Arc::new(Self { shared, store, reloader, poll: settings.poll, state });
+        let asked = timeout(PATIENCE, fleet.shared.head()).await.unwrap_or_else(|_| Err(silent()));
+        match asked {
+            Ok(_) => fleet.look().await,
+            Err(error) => fleet.note(Err(error)),
+        }
+        fleet
+    }
+
+    /// Follows the others for as long as it is polled.
+    pub async fn follow(self: Arc<Self>) {
+        let mut news = self.shared.news();
+        loop {
+            tokio::select! {
+                () = news.heard() => {}
+                () = tokio::time::sleep(self.poll) => {}
+            }
+            self.look().await;
+        }
+    }
+
+    /// Serves another deployed generation here, and has all others serve it.
+    pub async fn activate(&self, step: &Step) -> anyhow::Result<Change> {
+        let turn = self.reloader.turn().await;
+        let head = self.shared.head().await?;
+        let (since, history) = match head {
+            Some(head) => (head.number, head.history),
+            None => (0, self.store.history()?),
+        };
+        let history = self.store.after(history, step)?;
+        let id = history.last().context("there is no generation to activate")?;
+        pull(&self.shared, &self.store, id).await?;
+        let agreed = async { Ok(self.shared.activate(&self.store, since, &history).await?) };
+        let change = turn.activate(&history, agreed).await?;
+        self.state().refusal = None;
+        self.note(self.report().await);
+        if let Err(error) = self.shared.collect(self.store.keep(), SPARE).await {
+            tracing::warn!(%error, "what is left over of old generations could not be removed from the database");
+        }
+        Ok(change)
+    }
+
+    /// Removes from the database what no host needs any more.
+    pub async fn collect(&self, spare: Duration) -> Result<(), Error> {
+        self.shared.collect(self.store.keep(), spare).await
+    }
+
+    /// What this host is called.
+    pub fn host(&self) -> &str {
+        self.shared.host()
+    }
+
+    /// All hosts, as they told the database.
+    pub async fn members(&self) -> Result<Vec<Member>, Error> {
+        timeout(PATIENCE, self.shared.members()).await.unwrap_or_else(|_| Err(silent()))
+    }
+
+    /// Why this host does not serve what is active.
+    pub fn error(&self) -> Option<String> {
+        self.state().refusal.as_ref().map(|refusal| refusal.why.clone())
+    }
+
+    /// Serves what is active, if it can, and tells the others what it serves.
+    async fn look(&self) {
+        let looked = async {
+            while !self.follow_head().await? {}
+            self.report().await
+        };
+        self.note(looked.await);
+    }
+
+    /// Whether this host is done with what is active; it is not where that has changed meanwhile.
+    async fn follow_head(&self) -> Result<bool, Error> {
+        let Some(head) = self.shared.head().await? else { return Ok(true) };
+        if self.is_served(&head) && self.store.history().is_ok_and(|history| history == head.history) {
+            self.state().refusal = None;
+            return Ok(true);
+        }
+        if self.state().refusal.as_ref().is_some_and(|it| it.number == head.number && Instant::now() < it.again) {
+            return Ok(true);
+        }
+        match self.take_over(&head).await {
+            Ok(is_done) => {
+                self.state().refusal = None;
+                Ok(is_done)
+            }
+            Err(error) => match error.downcast() {
+                Ok(Error::Database(error)) => Err(error.into()),
+                Ok(error) => Ok(self.refuse(&head, error.to_string())),
+                Err(error) => Ok(self.refuse(&head, told(&error))),
+            },
+        }
+    }
+
+    fn is_served(&self, head: &Head) -> bool {
+        self.reloader.live().generation().id == head.id.to_string()
+    }
+
+    /// Serves what is active. False if something else is by now.
+    async fn take_over(&self, head: &Head) -> anyhow::Result<bool> {
+        if !self.is_served(head) {
+            pull(&self.shared, &self.store, &head.id).await?;
+        }
+        // Others may have gone on while the files came; from here on this host itself cannot.
+        let turn = self.reloader.turn().await;
+        if self.shared.head().await?.is_none_or(|now| now.number != head.number) {
+            return Ok(false);
+        }
+        if self.is_served(head) {
+            self.store.record(&head.history)?;
+            return Ok(true);
+        }
+        let served = self.reloader.live().generation();
+        let result = turn.activate(&head.history, async { Ok(()) }).await;
+        if result.is_ok() {
+            tracing::info!(generation = %head.id, by = head.host, "taken over from the fleet");
+            reload::tell(&result, &served);
+        }
+        result?;
+        if let Err(error) = self.store.collect(SPARE) {
+            tracing::warn!(%error, "what is left over of old generations could not be removed");
+        }
+        Ok(true)
+    }
+
+    /// Remembers that an activation cannot be followed, and when to try again.
+    fn refuse(&self, head: &Head, why: String) -> bool {
+        let served = self.reloader.live().generation().id.clone();
+        tracing::error!(generation = served, refused = %head.id, by = head.host, "the old generation is served on: {why}");
+        let mut state = self.state();
+        let times = state.refusal.as_ref().filter(|it| it.number == head.number).map_or(0, |it| it.times + 1);
+        let pause = self.poll.saturating_mul(1 << times.min(10)).min(LONGEST_PAUSE.max(self.poll));
+        state.refusal = Some(Refusal { number: head.number, why, times, again: Instant::now() + pause });
+        true
+    }
+
+    async fn report(&self) -> Result<(), Error> {
+        let id = self.reloader.live().generation().id.clone();
+        let (age, error) = {
+            let mut state = self.state();
+            if state.served.0 != id {
+                state.served = (id.clone(), Instant::now());
+            }
+            (state.served.1.elapsed(), state.refusal.as_ref().map(|refusal| refusal.why.clone()))
+        };
+        self.shared.report(&id, age, error.as_deref()).await
+    }
+
+    /// Says in the log when the database goes, and when it is back.
+    fn note(&self, looked: Result<(), Error>) {
+        let (was_away, generation) = (self.state().is_away, self.reloader.live().generation().id.clone());
+        match &looked {
+            Err(error) if !was_away => {
+                tracing::warn!(generation, %error, "the fleet cannot be followed for now; what is served is served on");
+            }
+            Ok(()) if was_away => tracing::info!(generation, "the fleet is followed again"),
+            _ => {}
+        }
+        self.state().is_away = looked.is_err();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
