@@ -1,6 +1,7 @@
 //! Deploying to a running host: what is served, what it survives, who may ask.
 
 mod api;
+mod fleet;
 mod killed;
 mod listener;
 

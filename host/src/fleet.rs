@@ -20,7 +20,8 @@ use crate::{
     reload::{self, Change, Reloader, told},
 };
 
-/// How long a start waits to be told what is active.
+/// How long the database may take to tell what is active at a start, or how the others are; and how long it is left
+/// alone when it is away.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest pause before what could not be served is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
@@ -121,10 +122,15 @@ impl Fleet {
         loop {
             tokio::select! {
                 () = news.heard() => {}
-                () = tokio::time::sleep(self.poll) => {}
+                () = tokio::time::sleep(self.pause()) => {}
             }
             self.look().await;
         }
+    }
+
+    /// How long nothing is looked at. A database that is away is missed more.
+    fn pause(&self) -> Duration {
+        if self.state().is_away { self.poll.min(PATIENCE) } else { self.poll }
     }
 
     /// Serves another deployed generation here, and has all others serve it.

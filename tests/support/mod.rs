@@ -23,7 +23,7 @@ pub use answer::Answer;
 use client::Client;
 pub use log::Log;
 pub use servers::Engine;
-pub(crate) use servers::on_each_engine;
+pub(crate) use servers::{on_each_engine, on_each_server};
 
 /// How long anything may take that is expected to happen.
 pub const PATIENCE: Duration = Duration::from_secs(60);

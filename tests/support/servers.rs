@@ -82,6 +82,15 @@ macro_rules! on_each_engine {
 }
 pub(crate) use on_each_engine;
 
+/// The same on servers only.
+macro_rules! on_each_server {
+    ($($test:ident),+ $(,)?) => {
+        $crate::support::servers::on_each_engine! { postgres Postgres: $($test),+ }
+        $crate::support::servers::on_each_engine! { mariadb MariaDb: $($test),+ }
+    };
+}
+pub(crate) use on_each_server;
+
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -163,7 +163,8 @@ impl Shared {
     }
 
     async fn begin(&self, access: Access) -> Result<Connection, DbError> {
-        self.database.get_or_try_init(|| self.open()).await?.begin_as_host(access).await
+        let database = self.database.get_or_try_init(|| Box::pin(self.open())).await?;
+        Box::pin(database.begin_as_host(access)).await
     }
 
     /// Connects, and makes the tables that are not there.

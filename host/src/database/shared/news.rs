@@ -14,6 +14,8 @@ use crate::{
 pub(super) const CHANNEL: &str = "carya_activations";
 /// How long a connection may take to be made.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it is left alone that cannot be made.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// An ear on the database.
 #[derive(Debug)]
@@ -30,18 +32,19 @@ impl News {
     }
 
     /// Ready when something may have been activated: it was called out, or could have been while nobody listened. Never
-    /// ready where the server cannot be listened to; whoever asks again tries again.
+    /// ready where the server cannot be listened to.
     pub async fn heard(&mut self) {
         let Some(options) = &self.options else { return future::pending().await };
-        let heard = match &mut self.listener {
-            // None after the connection was lost and made again.
-            Some(listener) => listener.try_recv().await.map(drop),
-            None => listen(options.clone()).await.map(|listener| self.listener = Some(listener)),
-        };
-        if let Err(error) = heard {
-            tracing::debug!(%error, "the database cannot be listened to; it is looked at from time to time");
+        loop {
+            let heard = match &mut self.listener {
+                // None after the connection was lost and made again.
+                Some(listener) => listener.try_recv().await.map(drop),
+                None => listen(options.clone()).await.map(|listener| self.listener = Some(listener)),
+            };
+            let Err(error) = heard else { return };
+            tracing::debug!(%error, "the database cannot be listened to for now");
             self.listener = None;
-            future::pending().await
+            tokio::time::sleep(PAUSE).await;
         }
     }
 }

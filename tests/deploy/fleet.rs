@@ -1,0 +1,288 @@
+//! Several hosts that share what is deployed by a database: each serves what was activated on any of them.
+
+mod apart;
+mod faults;
+mod load;
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use carya::deploy::Manifest;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{Host, TOKEN, deploy, files, manifest, run, write};
+use crate::support::{App, Engine, PATIENCE, Result, client::Client, on_each_server, servers};
+
+/// Where hosts must not hear of a change by looking for it.
+const LONGEST: &str = "10m";
+const SHORT: &str = "200ms";
+
+/// A database, and what its hosts have in common.
+struct Fleet {
+    url: String,
+    poll: &'static str,
+}
+
+impl Fleet {
+    /// On a fresh database. PostgreSQL's hosts are called, others look.
+    async fn new() -> Result<Self> {
+        let engine = Engine::current();
+        let cluster = servers::shared(engine).await?.ok_or_else(|| format!("{engine} is not installed"))?;
+        let url = cluster.primary_url(&cluster.create_database().await?);
+        Ok(Self { url, poll: if engine == Engine::Postgres { LONGEST } else { SHORT } })
+    }
+
+    /// What a host's own file says.
+    fn own(&self, name: &str) -> String {
+        let poll = self.poll;
+        format!(
+            "[deploy]\nlisten = \"127.0.0.1:0\"\ntoken = \"{TOKEN}\"\nshared = true\nhost = \"{name}\"\npoll = \"{poll}\"\n"
+        )
+    }
+
+    async fn start(&self, name: &str) -> Result<Host> {
+        self.start_in(tempfile::tempdir()?, name, "", &[]).await
+    }
+
+    /// In a folder, with more in its own file and its environment.
+    async fn start_in(&self, folder: TempDir, name: &str, more: &str, env: &[(&str, &str)]) -> Result<Host> {
+        let env = [&[("CARYA_DATABASE__URL", self.url.as_str())], env].concat();
+        let app = App::start_in(folder, &format!("{}{more}", self.own(name)), &[], &env).await?;
+        let line = app.log.wait_for("deployment").await?;
+        let admin = line["address"].as_str().ok_or("no address")?.to_owned();
+        Ok(Host { app, admin, http: reqwest::Client::builder().no_proxy().build()? })
+    }
+
+    /// Three hosts that serve a first generation.
+    async fn three(&self) -> Result<([Host; 3], Manifest)> {
+        let hosts = [self.start("one").await?, self.start("two").await?, self.start("three").await?];
+        let first = bring(&hosts[0], "first").await?;
+        for host in &hosts {
+            until_served(host, &first).await?;
+        }
+        Ok((hosts, first))
+    }
+
+    fn client(&self) -> Result<Client> {
+        Client::new(&self.url)
+    }
+
+    /// A table of the host's, for another client.
+    fn table(&self, name: &str) -> String {
+        let database = self.url.rsplit('/').next().and_then(|path| path.split('?').next()).unwrap_or_default();
+        match Engine::current() {
+            Engine::MariaDb => format!("{database}_carya.carya_{name}"),
+            _ => format!("carya.carya_{name}"),
+        }
+    }
+}
+
+/// Has a host serve an application with a page, and tells what it is.
+async fn bring(host: &Host, page: &str) -> Result<Manifest> {
+    let one = host.put(&files(page)?).await?;
+    let answer = host.activate(&one).await?;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    Ok(one)
+}
+
+/// What answers a request.
+async fn served(host: &Host) -> Result<String> {
+    Ok(host.app.get("/x").await?.header("x-carya-generation").to_owned())
+}
+
+/// Waits until a host serves a generation, and tells how long that took.
+async fn until_served(host: &Host, wanted: &Manifest) -> Result<Duration> {
+    let begun = Instant::now();
+    eventually(&format!("{} is served", wanted.id), async || Ok(served(host).await? == wanted.id.to_string())).await?;
+    Ok(begun.elapsed())
+}
+
+async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> Result<bool>) -> Result {
+    let patient_until = Instant::now() + PATIENCE;
+    while !is_so().await? {
+        if Instant::now() > patient_until {
+            return Err(format!("it never came that {what}").into());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}
+
+/// What a host tells of another, or of itself.
+async fn told(host: &Host, name: &str) -> Result<Value> {
+    let list = host.list().await?;
+    let found = list["fleet"]["hosts"].as_array().into_iter().flatten().find(|one| one["name"] == name);
+    found.cloned().ok_or_else(|| format!("no {name}: {list}").into())
+}
+
+on_each_server! {
+    what_is_deployed_to_one_is_served_by_all,
+    a_host_that_was_away_comes_back_to_the_last_generation,
+    of_two_that_activate_at_the_same_time_one_is_told,
+    what_is_shared_is_collected,
+    guests_cannot_reach_what_is_shared,
+}
+
+async fn what_is_deployed_to_one_is_served_by_all() -> Result {
+    let fleet = Fleet::new().await?;
+    let metrics = [("CARYA_SERVER__METRICS", "127.0.0.1:0")];
+    let [one, two] = [fleet.start("one").await?, fleet.start("two").await?];
+    let three = fleet.start_in(tempfile::tempdir()?, "three", "", &metrics).await?;
+    let folder = tempfile::tempdir()?;
+    let mut manifests = Vec::new();
+    for (page, host) in [("first", &one), ("second", &two)] {
+        write(folder.path(), &files(page)?)?;
+        let said = deploy(folder.path(), host, &[]).await?;
+        assert!(said.well && said.answer.contains("serving"), "{} {}", said.answer, said.messages);
+        let wanted = manifest(&files(page)?);
+        for host in [&one, &two, &three] {
+            let took = until_served(host, &wanted).await?;
+            println!("{}: {page} is served {took:?} after the answer", Engine::current());
+            // Its own record is written before what it serves is swapped.
+            assert_eq!(host.served().await?, (wanted.id.to_string(), page.to_owned()));
+        }
+        manifests.push(wanted);
+    }
+    assert_eq!(three.app.metric(&format!("carya_generation_info{{generation=\"{}\"}}", manifests[1].id)).await?, 1);
+
+    let said = run(&["rollback", "--to", &three.url()], &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
+    assert!(said.answer.starts_with(&format!("serving {}", manifests[0].id)), "{} {}", said.answer, said.messages);
+    for host in [&one, &two, &three] {
+        let took = until_served(host, &manifests[0]).await?;
+        println!("{}: rolled back {took:?} after the answer", Engine::current());
+        assert_eq!(host.served().await?.1, "first");
+    }
+
+    // One that comes later begins with it, and can go nowhere before the first either.
+    let late = fleet.start("late").await?;
+    assert_eq!(late.served().await?, (manifests[0].id.to_string(), "first".to_owned()));
+    let answer = late.ask("POST", "/rollback", "").await?;
+    assert!(answer.status == 409 && answer.text().contains("no generation before"), "{}", answer.text());
+    for name in ["one", "two", "three", "late"] {
+        eventually("a host tells what it serves", async || {
+            Ok(told(&one, name).await?["generation"] == json!(manifests[0].id))
+        })
+        .await?;
+    }
+    let said = run(&["generations", "--to", &late.url()], &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
+    let hosts = said.answer.lines().filter(|line| line.contains(", seen ")).collect::<Vec<_>>();
+    assert!(hosts.len() == 4 && hosts[0].starts_with(&format!("late  {}", manifests[0].id)), "{}", said.answer);
+    assert!(hosts[0].ends_with("this host"), "{}", said.answer);
+    Ok(())
+}
+
+async fn a_host_that_was_away_comes_back_to_the_last_generation() -> Result {
+    let fleet = Fleet::new().await?;
+    let ([one, two, three], _) = fleet.three().await?;
+    let folder = three.app.kill().await?;
+    bring(&one, "second").await?;
+    let last = bring(&two, "third").await?;
+    let three = fleet.start_in(folder, "three", "", &[]).await?;
+    assert_eq!(three.served().await?, (last.id.to_string(), "third".to_owned()));
+    until_served(&one, &last).await?;
+    Ok(())
+}
+
+async fn of_two_that_activate_at_the_same_time_one_is_told() -> Result {
+    use crate::support::proxy::{Fate, Proxy};
+    let fleet = Fleet::new().await?;
+    let ([one, two, three], _) = fleet.three().await?;
+    let proxy = Proxy::to(&fleet.url).await?;
+    let slow = fleet.start_in(tempfile::tempdir()?, "slow", "", &[("CARYA_DATABASE__URL", proxy.url())]).await?;
+    let (a, b) = (one.put(&files("a")?).await?, slow.put(&files("b")?).await?);
+    // It has tried its own out and is about to tell the others.
+    proxy.trap("carya_activations (number", Fate::Held);
+    let (overtaken, ()) = tokio::try_join!(slow.activate(&b), async {
+        proxy.sprung(1).await?;
+        assert_eq!(one.activate(&a).await?.status, 200);
+        proxy.release();
+        Ok(())
+    })?;
+    assert_eq!(overtaken.status, 409, "{}", overtaken.text());
+    let told = format!("another host, one, activated {} meanwhile", a.id);
+    assert!(overtaken.text().contains(&told), "{}", overtaken.text());
+    for host in [&one, &two, &three, &slow] {
+        until_served(host, &a).await?;
+        assert_eq!(host.served().await?, (a.id.to_string(), "a".to_owned()));
+    }
+    let activations = format!("SELECT count(*) FROM {}", fleet.table("activations"));
+    assert_eq!(fleet.client()?.number(&activations).await?, 2, "of what was refused nothing is there");
+    // It is a matter of order only.
+    assert_eq!(slow.activate(&b).await?.status, 200);
+    until_served(&two, &b).await?;
+    Ok(())
+}
+
+async fn what_is_shared_is_collected() -> Result {
+    let fleet = Fleet::new().await?;
+    let keep = |name| fleet.start_in_with(name, "keep = 1\n");
+    let (one, two) = (keep("one").await?, keep("two").await?);
+    let first = bring(&one, "first").await?;
+    until_served(&two, &first).await?;
+    let folder = two.app.kill().await?;
+    let mut last = first.clone();
+    for page in ["second", "third", "fourth"] {
+        last = bring(&one, page).await?;
+    }
+    let ids = format!("SELECT id FROM {} ORDER BY put_at, id", fleet.table("generations"));
+    assert_eq!(fleet.client()?.texts(&ids).await?.len(), 4, "what is young stays");
+    let files = format!("SELECT digest FROM {}", fleet.table("files"));
+    assert_eq!(fleet.client()?.texts(&files).await?.len(), 3 + 4);
+    assert_eq!(one.ask("POST", "/collect", "").await?.status, 200);
+    let left = fleet.client()?.texts(&ids).await?;
+    assert!(left.len() == 3 && left.contains(&first.id.to_string()), "a host was seen to serve the first: {left:?}");
+    assert_eq!(fleet.client()?.texts(&files).await?.len(), 3 + 3);
+    let parts = format!("SELECT count(DISTINCT name) FROM {}", fleet.table("parts"));
+    assert_eq!(fleet.client()?.number(&parts).await?, 3 + 3 + 3, "parts go with what they are of");
+    let two = fleet.start_in(folder, "two", "keep = 1\n", &[]).await?;
+    assert_eq!(two.served().await?.1, "fourth");
+    assert_eq!(one.ask("POST", "/collect", "").await?.status, 200);
+    let left = fleet.client()?.texts(&ids).await?;
+    assert!(left.len() == 2 && left.contains(&last.id.to_string()), "{left:?}");
+    // What a rollback needs is there, for those who never had it, too.
+    let three = keep("three").await?;
+    assert_eq!(three.ask("POST", "/rollback", "").await?.status, 200);
+    assert_eq!(three.served().await?.1, "third");
+    Ok(())
+}
+
+async fn guests_cannot_reach_what_is_shared() -> Result {
+    let fleet = Fleet::new().await?;
+    let one = fleet.start("one").await?;
+    bring(&one, "first").await?;
+    for name in ["parts", "files", "generations", "activations", "hosts"] {
+        let script = json!([{ "sql": format!("SELECT * FROM {}", fleet.table(name)) }]);
+        let answer = one.app.post("/x", script.to_string()).await?;
+        assert!(answer.text().contains("is the host's own"), "{name}: {}", answer.text());
+    }
+    Ok(())
+}
+
+impl Fleet {
+    async fn start_in_with(&self, name: &str, more: &str) -> Result<Host> {
+        self.start_in(tempfile::tempdir()?, name, more, &[]).await
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_no_place_to_share_by() -> Result {
+    let folder = tempfile::tempdir()?;
+    for (own, why) in [
+        ("[database]\nurl = \"sqlite:a.sqlite\"\n[deploy]\nshared = true\nhost = \"a\"\n", "a fleet needs a server"),
+        ("[deploy]\nshared = true\nhost = \"a\"\n", "a fleet needs a server"),
+        (
+            "[database]\nurl = \"postgres://a:b@c/d\"\n[server]\nlisten = \"127.0.0.1:0\"\n[deploy]\nshared = true\n",
+            "deploy.host",
+        ),
+        ("[deploy]\npoll = \"11m\"\n", "longer than ten minutes"),
+        ("[deploy]\nhost = \"\"\n", "deploy.host: \"\" is not a name"),
+    ] {
+        fs::write(folder.path().join("carya.toml"), own)?;
+        let said = run(&["check", "--config", &folder.path().join("carya.toml").display().to_string()], &[]).await?;
+        assert!(!said.well && said.messages.contains(why), "{why}: {}", said.messages);
+    }
+    Ok(())
+}

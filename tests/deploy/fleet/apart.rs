@@ -1,0 +1,98 @@
+//! Hosts that cannot reach the database, or that may not serve what the others do.
+
+use serde_json::Value;
+
+use super::{Fleet, bring, eventually, told, until_served};
+use crate::{
+    deploy::{TOKEN, files, run},
+    support::{Engine, Result, on_each_server, proxy::Proxy},
+};
+
+on_each_server! {
+    a_host_without_the_database_serves_on_and_converges,
+    a_start_without_the_database_serves_what_it_has,
+    a_host_whose_rules_forbid_it_says_so,
+}
+
+async fn a_host_without_the_database_serves_on_and_converges() -> Result {
+    let fleet = Fleet::new().await?;
+    let ([one, two, _three], first) = fleet.three().await?;
+    let proxy = Proxy::to(&fleet.url).await?;
+    let far = fleet.start_in(tempfile::tempdir()?, "far", "", &[("CARYA_DATABASE__URL", proxy.url())]).await?;
+    until_served(&far, &first).await?;
+    proxy.be_silent(true);
+    proxy.cut();
+    bring(&one, "second").await?;
+    let last = bring(&two, "third").await?;
+    if Engine::current() == Engine::MariaDb {
+        far.app.log.wait_for("the fleet cannot be followed").await?;
+    }
+    for _ in 0..10 {
+        let answer = far.app.get("/x").await?;
+        assert_eq!((answer.status, answer.header("x-carya-generation")), (200, first.id.to_string().as_str()));
+        assert_eq!(far.app.get("/static/page.txt").await?.text(), "first");
+    }
+    let list = far.list().await?;
+    assert!(list["fleet"]["hosts"].is_null() && list["fleet"]["error"].is_string(), "{list}");
+    let answer = far.activate(&far.put(&files("nobody's")?).await?).await?;
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    proxy.be_silent(false);
+    let took = until_served(&far, &last).await?;
+    println!("{}: served {took:?} after the database was back", Engine::current());
+    assert_eq!(far.served().await?.1, "third");
+    Ok(())
+}
+
+async fn a_start_without_the_database_serves_what_it_has() -> Result {
+    let fleet = Fleet::new().await?;
+    let ([one, two, _three], first) = fleet.three().await?;
+    let proxy = Proxy::to(&fleet.url).await?;
+    // The application reaches its database; the way of the host's own statements is cut.
+    let far = [("CARYA_DATABASE__ADMIN_URL", proxy.url())];
+    let folder = two.app.kill().await?;
+    let second = bring(&one, "second").await?;
+    proxy.be_silent(true);
+    let two = fleet.start_in(folder, "two", "", &far).await;
+    let two = two?;
+    assert_eq!(two.served().await?, (first.id.to_string(), "first".to_owned()));
+    two.app.log.wait_for("the fleet cannot be followed").await?;
+    let Err(error) = fleet.start_in(tempfile::tempdir()?, "fresh", "", &far).await else {
+        return Err("it started".into());
+    };
+    assert!(error.to_string().contains("nothing of its own to serve"), "{error}");
+    proxy.be_silent(false);
+    until_served(&two, &second).await?;
+    two.app.log.wait_for("the fleet is followed again").await?;
+    Ok(())
+}
+
+async fn a_host_whose_rules_forbid_it_says_so() -> Result {
+    let fleet = Fleet::new().await?;
+    let ([one, two, _three], first) = fleet.three().await?;
+    let deny = "[reload]\ndeny = [\"route-new\"]\n";
+    let strict = fleet.start_in(tempfile::tempdir()?, "strict", deny, &[]).await?;
+    until_served(&strict, &first).await?;
+    let mut more = files("second")?;
+    let config = String::from_utf8(more["carya.toml"].clone())?;
+    let route = "\n[[route]]\npath = \"/more/{what}\"\ncomponent = \"probe\"\n";
+    more.insert("carya.toml".to_owned(), (config + route).into_bytes());
+    let second = one.put(&more).await?;
+    assert_eq!(one.activate(&second).await?.status, 200);
+    until_served(&two, &second).await?;
+    eventually("its error is told", async || Ok(told(&one, "strict").await?["error"] != Value::Null)).await?;
+    let row = told(&one, "strict").await?;
+    assert!(row["error"].as_str().is_some_and(|error| error.contains("route-new")), "{row}");
+    assert_eq!(row["generation"], first.id.to_string());
+    assert_eq!(strict.served().await?, (first.id.to_string(), "first".to_owned()));
+    let said = run(&["generations", "--to", &one.url()], &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
+    assert!(said.answer.contains("  cannot follow: ") && said.answer.contains("route-new"), "{}", said.answer);
+    assert!(strict.list().await?["fleet"]["error"].as_str().is_some_and(|error| error.contains("route-new")));
+    // What is asked of it itself it refuses as well, before any other hears of it.
+    let answer = strict.activate(&second).await?;
+    assert!(answer.status == 422 && answer.text().contains("route-new"), "{}", answer.text());
+
+    let third = bring(&two, "third").await?;
+    until_served(&strict, &third).await?;
+    eventually("its error is gone", async || Ok(told(&one, "strict").await?["error"] == Value::Null)).await?;
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! What is shared is damaged, or the host that shares it is killed.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::AtomicU64,
+    time::{Duration, Instant},
+};
+
+use carya::deploy::Digest;
+
+use super::{Fleet, bring, eventually, served, told, until_served};
+use crate::{
+    cancellation::Dice,
+    deploy::{files, manifest},
+    support::{Engine, Result, on_each_server},
+};
+
+const KILLS: u32 = 20;
+
+on_each_server! { what_is_damaged_is_not_served, a_killed_host_leaves_one_whole_generation }
+
+async fn what_is_damaged_is_not_served() -> Result {
+    let fleet = Fleet::new().await?;
+    let ([one, two, three], first) = fleet.three().await?;
+    let folder = three.app.kill().await?;
+    let second = bring(&one, "second").await?;
+    until_served(&two, &second).await?;
+    let digest = Digest::of(b"second");
+    let forge = format!("UPDATE {} SET bytes = 'forged' WHERE name = '{digest}'", fleet.table("parts"));
+    fleet.client()?.execute(&forge).await?;
+
+    let three = fleet.start_in(folder, "three", "", &[]).await?;
+    assert_eq!(three.served().await?, (first.id.to_string(), "first".to_owned()));
+    let row = told(&one, "three").await?;
+    assert!(row["error"].as_str().is_some_and(|error| error.contains(&format!("file {digest}"))), "{row}");
+    let Err(error) = fleet.start("fresh").await else { return Err("it started".into()) };
+    assert!(error.to_string().contains("is damaged; deploy the generation again"), "{error}");
+    // Whoever has it whole puts it right.
+    assert_eq!(two.activate(&second).await?.status, 200);
+    until_served(&three, &second).await?;
+    assert_eq!(three.served().await?.1, "second");
+    eventually("its error is gone", async || Ok(told(&one, "three").await?["error"].is_null())).await?;
+    // So is what its own folder has lost.
+    let folder = three.app.kill().await?;
+    std::fs::write(folder.path().join(format!("deployed/blobs/{digest}")), "forged")?;
+    std::fs::write(folder.path().join(format!("deployed/apps/{}/static/page.txt", second.id)), "forged")?;
+    let three = fleet.start_in(folder, "three", "", &[]).await?;
+    assert_eq!(three.served().await?, (second.id.to_string(), "second".to_owned()));
+    Ok(())
+}
+
+async fn a_killed_host_leaves_one_whole_generation() -> Result {
+    let seed = std::env::var("DEPLOY_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    println!("DEPLOY_SEED={seed}");
+    let dice = Dice(AtomicU64::new(seed));
+    let fleet = Fleet::new().await?;
+    let ([mut one, two, three], first) = fleet.three().await?;
+    let mut pages = BTreeMap::from([(first.id.to_string(), "first".to_owned())]);
+    let (mut span, mut old, mut news) = (Duration::ZERO, first.id.to_string(), 0);
+    for round in 0..=KILLS {
+        let page = format!("page {round}\n").repeat(50_000);
+        let wanted = manifest(&files(&page)?);
+        pages.insert(wanted.id.to_string(), page.clone());
+        one.put(&files(&page)?).await?;
+        let begun = Instant::now();
+        let done = match round {
+            // The first one measures how long it takes.
+            0 => {
+                assert_eq!(one.activate(&wanted).await?.status, 200);
+                span = begun.elapsed();
+                true
+            }
+            _ => {
+                let moment = dice.below(u64::try_from(span.as_micros())? * 3 / 2);
+                tokio::time::timeout(Duration::from_micros(moment), one.activate(&wanted)).await.is_ok()
+            }
+        };
+        let folder = one.app.kill().await?;
+        one = fleet.start_in(folder, "one", "", &[]).await?;
+        // It has asked the database before it said that it serves.
+        let (found, text) = one.served().await?;
+        assert_eq!(pages.get(&found), Some(&text), "round {round}: {found} is served with the page of another");
+        assert!(found == wanted.id.to_string() || found == old && !done, "round {round}: {found}, done {done}");
+        for host in [&two, &three] {
+            eventually("all serve the same", async || Ok(served(host).await? == found)).await?;
+            assert_eq!(host.served().await?, (found.clone(), text.clone()), "round {round}");
+        }
+        news += u32::from(found == wanted.id.to_string());
+        old = found;
+    }
+    println!("{}: shared within {span:?}; of {KILLS} that were killed {} were active", Engine::current(), news - 1);
+    Ok(())
+}
