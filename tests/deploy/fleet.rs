@@ -14,7 +14,16 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{Host, TOKEN, deploy, files, manifest, run, write};
-use crate::support::{App, Engine, PATIENCE, Result, client::Client, on_each_server, servers};
+use crate::{
+    script,
+    support::{
+        App, Engine, PATIENCE, Result,
+        client::Client,
+        on_each_server,
+        proxy::{Fate, Proxy},
+        servers,
+    },
+};
 
 /// Where hosts must not hear of a change by looking for it.
 const LONGEST: &str = "10m";
@@ -187,7 +196,6 @@ async fn a_host_that_was_away_comes_back_to_the_last_generation() -> Result {
 }
 
 async fn of_two_that_activate_at_the_same_time_one_is_told() -> Result {
-    use crate::support::proxy::{Fate, Proxy};
     let fleet = Fleet::new().await?;
     let ([one, two, three], _) = fleet.three().await?;
     let proxy = Proxy::to(&fleet.url).await?;
@@ -218,10 +226,10 @@ async fn of_two_that_activate_at_the_same_time_one_is_told() -> Result {
 
 async fn what_is_shared_is_collected() -> Result {
     let fleet = Fleet::new().await?;
-    let keep = |name| fleet.start_in_with(name, "keep = 1\n");
+    let keep = async |name| fleet.start_in(tempfile::tempdir()?, name, "keep = 1\n", &[]).await;
     let (one, two) = (keep("one").await?, keep("two").await?);
     let first = bring(&one, "first").await?;
-    until_served(&two, &first).await?;
+    eventually("it is told", async || Ok(told(&one, "two").await?["generation"] == json!(first.id))).await?;
     let folder = two.app.kill().await?;
     let mut last = first.clone();
     for page in ["second", "third", "fourth"] {
@@ -254,17 +262,11 @@ async fn guests_cannot_reach_what_is_shared() -> Result {
     let one = fleet.start("one").await?;
     bring(&one, "first").await?;
     for name in ["parts", "files", "generations", "activations", "hosts"] {
-        let script = json!([{ "sql": format!("SELECT * FROM {}", fleet.table(name)) }]);
-        let answer = one.app.post("/x", script.to_string()).await?;
-        assert!(answer.text().contains("is the host's own"), "{name}: {}", answer.text());
+        let select = json!({ "sql": format!("SELECT * FROM {}", fleet.table(name)) });
+        let found = script::attempt(&one.app, "GET", select).await?;
+        assert!(found.to_string().contains("is the host's own"), "{name}: {found}");
     }
     Ok(())
-}
-
-impl Fleet {
-    async fn start_in_with(&self, name: &str, more: &str) -> Result<Host> {
-        self.start_in(tempfile::tempdir()?, name, more, &[]).await
-    }
 }
 
 #[tokio::test]
@@ -278,7 +280,7 @@ async fn a_file_is_no_place_to_share_by() -> Result {
             "deploy.host",
         ),
         ("[deploy]\npoll = \"11m\"\n", "longer than ten minutes"),
-        ("[deploy]\nhost = \"\"\n", "deploy.host: \"\" is not a name"),
+        ("[deploy]\nhost = \"\"\n", "deploy.host: \"\" is empty"),
     ] {
         fs::write(folder.path().join("carya.toml"), own)?;
         let said = run(&["check", "--config", &folder.path().join("carya.toml").display().to_string()], &[]).await?;

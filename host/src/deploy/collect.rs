@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use serde::Serialize;
@@ -37,7 +37,7 @@ pub(super) fn collect(store: &Store, spare: Duration) -> Result<Collected, Error
     let _order = store.in_order();
     let [blobs, generations, apps] = store.folders();
     let history = store.history()?;
-    let kept = kept(store, &history)?;
+    let kept = kept(store, &history, spare)?;
     let mut collected = Collected::default();
 
     for path in entries(&apps)? {
@@ -66,9 +66,9 @@ pub(super) fn collect(store: &Store, spare: Duration) -> Result<Collected, Error
     Ok(collected)
 }
 
-/// The generations that stay: the active one, those before it to go back to, and those that came after it and may be
-/// activated yet.
-fn kept(store: &Store, history: &[Id]) -> Result<Vec<Manifest>, Error> {
+/// The generations that stay: the active one, those before it to go back to, and those that came after it, or within
+/// `spare`, and may be activated yet.
+fn kept(store: &Store, history: &[Id], spare: Duration) -> Result<Vec<Manifest>, Error> {
     let recent: BTreeSet<&Id> = history.iter().rev().take(store.keep() + 1).collect();
     let mut kept = Vec::new();
     for id in &recent {
@@ -80,7 +80,8 @@ fn kept(store: &Store, history: &[Id]) -> Result<Vec<Manifest>, Error> {
         }
     }
     let active = kept.iter().find(|manifest| history.last() == Some(&manifest.id));
-    let since = active.map_or(0, |manifest| manifest.created_at);
+    let young = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().saturating_sub(spare).as_secs();
+    let since = active.map_or(0, |manifest| manifest.created_at.min(young));
     let later = store.manifests()?.into_iter();
     kept.extend(later.filter(|manifest| manifest.created_at >= since && !recent.contains(&manifest.id)));
     Ok(kept)
