@@ -128,9 +128,12 @@ impl Fleet {
         }
     }
 
-    /// How long nothing is looked at. A database that is away is missed more.
+    /// How long nothing is looked at: less where the database is away, or something is to be tried again.
     fn pause(&self) -> Duration {
-        if self.state().is_away { self.poll.min(PATIENCE) } else { self.poll }
+        let state = self.state();
+        let away = if state.is_away { PATIENCE } else { self.poll };
+        let again = state.refusal.as_ref().map_or(self.poll, |it| it.again.saturating_duration_since(Instant::now()));
+        self.poll.min(away).min(again)
     }
 
     /// Serves another deployed generation here, and has all others serve it.
@@ -243,7 +246,7 @@ impl Fleet {
         tracing::error!(generation = served, refused = %head.id, by = head.host, "the old generation is served on: {why}");
         let mut state = self.state();
         let times = state.refusal.as_ref().filter(|it| it.number == head.number).map_or(0, |it| it.times + 1);
-        let pause = self.poll.saturating_mul(1 << times.min(10)).min(LONGEST_PAUSE.max(self.poll));
+        let pause = self.poll.min(PATIENCE).saturating_mul(1 << times.min(16)).min(LONGEST_PAUSE);
         state.refusal = Some(Refusal { number: head.number, why, times, again: Instant::now() + pause });
         true
     }

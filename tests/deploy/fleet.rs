@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use super::{Host, TOKEN, deploy, files, manifest, run, write};
 use crate::{
+    harden::{self, Urls},
     script,
     support::{
         App, Engine, PATIENCE, Result,
@@ -79,11 +80,14 @@ impl Fleet {
         Client::new(&self.url)
     }
 
+    fn database(&self) -> &str {
+        self.url.rsplit('/').next().and_then(|path| path.split('?').next()).unwrap_or_default()
+    }
+
     /// A table of the host's, for another client.
     fn table(&self, name: &str) -> String {
-        let database = self.url.rsplit('/').next().and_then(|path| path.split('?').next()).unwrap_or_default();
         match Engine::current() {
-            Engine::MariaDb => format!("{database}_carya.carya_{name}"),
+            Engine::MariaDb => format!("{}_carya.carya_{name}", self.database()),
             _ => format!("carya.carya_{name}"),
         }
     }
@@ -259,13 +263,32 @@ async fn what_is_shared_is_collected() -> Result {
 
 async fn guests_cannot_reach_what_is_shared() -> Result {
     let fleet = Fleet::new().await?;
-    let one = fleet.start("one").await?;
-    bring(&one, "first").await?;
+    let urls = Urls::new(fleet.url.clone(), fleet.database())?;
+    let folder = tempfile::tempdir()?;
+    urls.configure(folder.path())?;
+    harden::apply(folder.path()).await?;
+    let env = [
+        ("CARYA_DATABASE__URL", urls.writer.as_str()),
+        ("CARYA_DATABASE__READER_URL", urls.reader.as_str()),
+        ("CARYA_DATABASE__ADMIN_URL", urls.admin.as_str()),
+    ];
+    let one = fleet.start_in(tempfile::tempdir()?, "one", "", &env).await?;
+    let two = fleet.start_in(tempfile::tempdir()?, "two", "", &env).await?;
+    let first = bring(&one, "first").await?;
+    until_served(&two, &first).await?;
     for name in ["parts", "files", "generations", "activations", "hosts"] {
-        let select = json!({ "sql": format!("SELECT * FROM {}", fleet.table(name)) });
-        let found = script::attempt(&one.app, "GET", select).await?;
+        let (table, client) = (fleet.table(name), Client::new(&urls.writer)?);
+        assert!(fleet.client()?.number(&format!("SELECT count(*) FROM {table}")).await? > 0);
+        // The gate first, then the logins, which know no more of these tables than of any other.
+        let found = script::attempt(&one.app, "GET", json!({ "sql": format!("SELECT * FROM {table}") })).await?;
         assert!(found.to_string().contains("is the host's own"), "{name}: {found}");
+        for sql in [format!("SELECT * FROM {table}"), format!("DELETE FROM {table}")] {
+            let Err(error) = client.execute(&sql).await else { return Err(format!("{sql} was done").into()) };
+            assert!(error.to_string().contains("denied"), "{sql}: {error}");
+        }
     }
+    let missing = harden::apply(folder.path()).await?;
+    assert!(missing.iter().all(|finding| finding.contains(": _sqlx_migrations: ")), "{missing:#?}");
     Ok(())
 }
 

@@ -148,7 +148,8 @@ impl Shared {
         };
         let options = MySqlConnectOptions::from_str(&settings.url.replacen("mariadb://", "mysql://", 1));
         let name = options.as_ref().ok().and_then(MySqlConnectOptions::get_database).unwrap_or_default();
-        let place = outbox::table(settings.dialect, name).replace(outbox::TABLE, "");
+        let place = outbox::table(settings.dialect, name);
+        let place = place.strip_suffix(outbox::TABLE).unwrap_or_default().to_owned();
         Self { settings, place, host: host.to_owned(), database: OnceCell::new() }
     }
 
@@ -191,7 +192,7 @@ impl Shared {
             Dialect::Postgres => "extract(epoch FROM now())::bigint",
             Dialect::MySql | Dialect::Sqlite => "UNIX_TIMESTAMP()",
         };
-        text.replace("{now}", now).replace('{', &format!("{}carya_", self.place)).replace('}', "")
+        text.replace("{now}", now).replace('}', "").replace('{', &format!("{}carya_", self.place))
     }
 
     /// Puts a row in place of the one that may have the same key, which is the first of the columns, or the first two.

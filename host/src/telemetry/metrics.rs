@@ -236,6 +236,7 @@ mod tests {
             "carya_in_doubt_total{resolution=\"unknown\"} ",
             "carya_begin_total{database=\"re\\\"ports\",target=\"replica\"} 1\n",
             "carya_pool_connections{database=\"re\\\"ports\",pool=\"readers\",state=\"used\"} 2\n",
+            "carya_generation_info{generation=\"",
             "carya_generations ",
             "carya_pool_waiting{database=\"re\\\"ports\",pool=\"readers\"} 0\n",
             concat!("carya_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1\n"),

@@ -1,17 +1,19 @@
 //! Hosts that cannot reach the database, or that may not serve what the others do.
 
-use carya::deploy::Manifest;
 use serde_json::Value;
 
 use super::{Fleet, bring, eventually, told, until_served};
 use crate::{
-    deploy::{Host, TOKEN, files, run},
-    support::{Engine, Result, on_each_server, proxy::Proxy},
+    deploy::{TOKEN, files, run},
+    support::{
+        Engine, Result, on_each_server,
+        proxy::{Fate, Proxy},
+    },
 };
 
 on_each_server! {
     a_host_without_the_database_serves_on_and_converges,
-    a_start_without_the_database_serves_what_it_has,
+    a_start_without_an_answer_serves_what_is_there,
     a_host_whose_rules_forbid_it_says_so,
 }
 
@@ -44,37 +46,25 @@ async fn a_host_without_the_database_serves_on_and_converges() -> Result {
     Ok(())
 }
 
-async fn a_start_without_the_database_serves_what_it_has() -> Result {
+async fn a_start_without_an_answer_serves_what_is_there() -> Result {
     let fleet = Fleet::new().await?;
-    let [one, two] = [fleet.start("one").await?, fleet.start("two").await?];
+    let ([one, two, _three], first) = fleet.three().await?;
     let proxy = Proxy::to(&fleet.url).await?;
-    // The application reaches its database, which it has not to migrate; the way of the host's own statements is cut.
+    // An application needs its database to start; it is what the host asks for itself that gets no answer.
     let far = [("CARYA_DATABASE__ADMIN_URL", proxy.url())];
-    let first = activate(&one, "first").await?;
-    until_served(&two, &first).await?;
     let folder = two.app.kill().await?;
-    let second = activate(&one, "second").await?;
-    proxy.be_silent(true);
+    let second = bring(&one, "second").await?;
+    proxy.trap("carya_parts", Fate::Held);
     let two = fleet.start_in(folder, "two", "", &far).await?;
     assert_eq!(two.served().await?, (first.id.to_string(), "first".to_owned()));
     two.app.log.wait_for("the fleet cannot be followed").await?;
+    proxy.trap("carya_parts", Fate::Held);
     let fresh = fleet.start_in(tempfile::tempdir()?, "fresh", "", &far).await;
     let Err(error) = fresh else { return Err("it started".into()) };
     assert!(error.to_string().contains("has nothing of its own to serve"), "{error}");
-    proxy.be_silent(false);
     until_served(&two, &second).await?;
     two.app.log.wait_for("the fleet is followed again").await?;
     Ok(())
-}
-
-/// Has a host serve an application without migrations.
-async fn activate(host: &Host, page: &str) -> Result<Manifest> {
-    let mut files = files(page)?;
-    let config = String::from_utf8(files["carya.toml"].clone())?.replace("migrations = \"migrations\"", "");
-    files.insert("carya.toml".to_owned(), config.into_bytes());
-    let one = host.put(&files).await?;
-    assert_eq!(host.activate(&one).await?.status, 200);
-    Ok(one)
 }
 
 async fn a_host_whose_rules_forbid_it_says_so() -> Result {
