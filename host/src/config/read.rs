@@ -89,13 +89,12 @@ fn config(root: &mut Section<'_>, host: Option<&Config>) -> Config {
     let own = root.optional("database", |section| database::all(section, host)).unwrap_or_default();
     let (database, databases) = database::with_those_of(host, own);
     let database_names: Vec<String> = databases.keys().cloned().collect();
-    let (server, dialect) = (root.section("server", server), database.as_ref().map(|database| database.dialect));
-    let deploy = root.optional("deploy", |section| deploy::deploy(section, &server, dialect));
+    let dialect = database.as_ref().map(|database| database.dialect);
     let mut migrations = None;
     let mut config = Config {
         file: context.file.to_owned(),
         debug: root.take("debug", boolean).unwrap_or(false),
-        server,
+        server: root.section("server", server),
         database,
         databases,
         transaction: root.section("transaction", transaction),
@@ -119,9 +118,10 @@ fn config(root: &mut Section<'_>, host: Option<&Config>) -> Config {
             .into_iter()
             .filter_map(|(host, entry)| Some((host, login(entry)?)))
             .collect(),
-        deploy,
+        deploy: None,
         deployed: None,
     };
+    config.deploy = root.optional("deploy", |section| deploy::deploy(section, &config.server, dialect));
     if let Some(database) = &mut config.database {
         database.migrations = migrations;
     }

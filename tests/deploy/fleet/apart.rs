@@ -58,8 +58,10 @@ async fn a_start_without_an_answer_serves_what_is_there() -> Result {
     let two = fleet.start_in(folder, "two", "", &far).await?;
     assert_eq!(two.served().await?, (first.id.to_string(), "first".to_owned()));
     two.app.log.wait_for("the fleet cannot be followed").await?;
-    proxy.trap("carya_parts", Fate::Held);
-    let fresh = fleet.start_in(tempfile::tempdir()?, "fresh", "", &far).await;
+    let other = Proxy::to(&fleet.url).await?;
+    other.trap("carya_parts", Fate::Held);
+    let other = [("CARYA_DATABASE__ADMIN_URL", other.url())];
+    let fresh = fleet.start_in(tempfile::tempdir()?, "fresh", "", &other).await;
     let Err(error) = fresh else { return Err("it started".into()) };
     assert!(error.to_string().contains("has nothing of its own to serve"), "{error}");
     until_served(&two, &second).await?;
