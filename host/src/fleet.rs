@@ -23,6 +23,8 @@ use crate::{
 /// How long the database may take to tell what is active at a start, or how the others are; and how long it is left
 /// alone when it is away.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a host looks whether its own configuration leads elsewhere.
+const TICK: Duration = Duration::from_secs(1);
 /// The longest pause before what could not be served is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 
@@ -35,7 +37,8 @@ pub fn shared(config: &config::Config) -> Option<Shared> {
 /// One host of a fleet.
 #[derive(Debug)]
 pub struct Fleet {
-    shared: Shared,
+    host: String,
+    shared: Mutex<Arc<Shared>>,
     store: Arc<Store>,
     reloader: Arc<Reloader>,
     poll: Duration,
@@ -106,9 +109,10 @@ impl Fleet {
         reloader: Arc<Reloader>,
     ) -> Arc<Self> {
         let served = (reloader.live().generation().id.clone(), Instant::now());
+        let (host, shared) = (settings.host.clone(), Mutex::new(Arc::new(shared)));
         let state = Mutex::new(State { served, refusal: None, is_away: false });
-        let fleet = Arc::new(Self { shared, store, reloader, poll: settings.poll, state });
-        let asked = timeout(PATIENCE, fleet.shared.head()).await.unwrap_or_else(|_| Err(silent()));
+        let fleet = Arc::new(Self { host, shared, store, reloader, poll: settings.poll, state });
+        let asked = timeout(PATIENCE, fleet.shared().head()).await.unwrap_or_else(|_| Err(silent()));
         match asked {
             Ok(_) => fleet.look().await,
             Err(error) => fleet.note(Err(error)),
@@ -118,11 +122,16 @@ impl Fleet {
 
     /// Follows the others for as long as it is polled.
     pub async fn follow(self: Arc<Self>) {
-        let mut news = self.shared.news();
+        let mut shared = self.shared();
+        let mut news = shared.news();
         loop {
             tokio::select! {
                 () = news.heard() => {}
                 () = tokio::time::sleep(self.pause()) => {}
+                moved = self.moved(&shared) => {
+                    shared = moved;
+                    news = shared.news();
+                }
             }
             self.look().await;
         }
@@ -139,19 +148,19 @@ impl Fleet {
     /// Serves another deployed generation here, and has all others serve it.
     pub async fn activate(&self, step: &Step) -> anyhow::Result<Change> {
         let turn = self.reloader.turn().await;
-        let head = self.shared.head().await?;
-        let (since, history) = match head {
+        let shared = self.shared();
+        let (since, history) = match shared.head().await? {
             Some(head) => (head.number, head.history),
             None => (0, self.store.history()?),
         };
         let history = self.store.after(history, step)?;
         let id = history.last().context("there is no generation to activate")?;
-        pull(&self.shared, &self.store, id).await?;
-        let agreed = async { Ok(self.shared.activate(&self.store, since, &history).await?) };
+        pull(&shared, &self.store, id).await?;
+        let agreed = async { Ok(shared.activate(&self.store, since, &history).await?) };
         let change = turn.activate(&history, agreed).await?;
         self.state().refusal = None;
         self.note(self.report().await);
-        if let Err(error) = self.shared.collect(self.store.keep(), SPARE).await {
+        if let Err(error) = shared.collect(self.store.keep(), SPARE).await {
             tracing::warn!(%error, "what is left over of old generations could not be removed from the database");
         }
         Ok(change)
@@ -159,17 +168,17 @@ impl Fleet {
 
     /// Removes from the database what no host needs any more.
     pub async fn collect(&self, spare: Duration) -> Result<(), Error> {
-        self.shared.collect(self.store.keep(), spare).await
+        self.shared().collect(self.store.keep(), spare).await
     }
 
     /// What this host is called.
     pub fn host(&self) -> &str {
-        self.shared.host()
+        &self.host
     }
 
     /// All hosts, as they told the database.
     pub async fn members(&self) -> Result<Vec<Member>, Error> {
-        timeout(PATIENCE, self.shared.members()).await.unwrap_or_else(|_| Err(silent()))
+        timeout(PATIENCE, self.shared().members()).await.unwrap_or_else(|_| Err(silent()))
     }
 
     /// Why this host does not serve what is active.
@@ -188,7 +197,7 @@ impl Fleet {
 
     /// Whether this host is done with what is active; it is not where that has changed meanwhile.
     async fn follow_head(&self) -> Result<bool, Error> {
-        let Some(head) = self.shared.head().await? else { return Ok(true) };
+        let Some(head) = self.shared().head().await? else { return Ok(true) };
         if self.is_served(&head) && self.store.history().is_ok_and(|history| history == head.history) {
             self.state().refusal = None;
             return Ok(true);
@@ -216,11 +225,11 @@ impl Fleet {
     /// Serves what is active. False if something else is by now.
     async fn take_over(&self, head: &Head) -> anyhow::Result<bool> {
         if !self.is_served(head) {
-            pull(&self.shared, &self.store, &head.id).await?;
+            pull(&self.shared(), &self.store, &head.id).await?;
         }
         // Others may have gone on while the files came; from here on this host itself cannot.
         let turn = self.reloader.turn().await;
-        if self.shared.head().await?.is_none_or(|now| now.number != head.number) {
+        if self.shared().head().await?.is_none_or(|now| now.number != head.number) {
             return Ok(false);
         }
         if self.is_served(head) {
@@ -260,7 +269,7 @@ impl Fleet {
             }
             (state.served.1.elapsed(), state.refusal.as_ref().map(|refusal| refusal.why.clone()))
         };
-        self.shared.report(&id, age, error.as_deref()).await
+        self.shared().report(&id, age, error.as_deref()).await
     }
 
     /// Says in the log when the database goes, and when it is back.
@@ -274,6 +283,27 @@ impl Fleet {
             _ => {}
         }
         self.state().is_away = looked.is_err();
+    }
+
+    /// The shared place, as what is served has its database: a reload may have brought another login.
+    fn shared(&self) -> Arc<Shared> {
+        let served = self.reloader.live().generation();
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(database) = served.config.database.as_ref().filter(|database| !shared.is_in(database)) {
+            *shared = Arc::new(Shared::new(database, &self.host));
+        }
+        shared.clone()
+    }
+
+    /// Ready when a reload has brought another way to the shared place.
+    async fn moved(&self, before: &Arc<Shared>) -> Arc<Shared> {
+        loop {
+            let shared = self.shared();
+            if !Arc::ptr_eq(before, &shared) {
+                return shared;
+            }
+            tokio::time::sleep(TICK).await;
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

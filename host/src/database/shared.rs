@@ -24,6 +24,8 @@ use crate::{
 /// A statement of these takes long where the disk does, or where another host's activation is waited for.
 const STATEMENT: Duration = Duration::from_secs(10);
 const LOCK: Duration = Duration::from_secs(5);
+/// Files go up and down while a host is asked about the others.
+const CONNECTIONS: u32 = 4;
 /// More than there is to list: digests, ids and hosts.
 const RESULT: usize = 256 << 20;
 const ROWS: usize = 1_000_000;
@@ -69,6 +71,8 @@ pub enum Error {
 /// The shared place, as one host sees it.
 #[derive(Debug)]
 pub struct Shared {
+    /// As the application has it.
+    origin: config::Database,
     settings: config::Database,
     /// Where the host's tables stand, in SQL.
     place: String,
@@ -133,12 +137,13 @@ impl Shared {
     /// The place in a database, which is not asked yet. Statements are the owner's, on connections of their own: no
     /// request waits for them.
     pub fn new(database: &config::Database, host: &str) -> Self {
+        let origin = config::Database { migrations: None, ..database.clone() };
         let settings = config::Database {
             url: database.admin_url.as_ref().unwrap_or(&database.url).clone(),
             reader_url: None,
             admin_url: None,
             replicas: Vec::new(),
-            max_connections: 2,
+            max_connections: CONNECTIONS,
             statement_timeout: STATEMENT,
             lock_timeout: LOCK,
             max_rows: ROWS,
@@ -150,12 +155,12 @@ impl Shared {
         let name = options.as_ref().ok().and_then(MySqlConnectOptions::get_database).unwrap_or_default();
         let place = outbox::table(settings.dialect, name);
         let place = place.strip_suffix(outbox::TABLE).unwrap_or_default().to_owned();
-        Self { settings, place, host: host.to_owned(), database: OnceCell::new() }
+        Self { origin, settings, place, host: host.to_owned(), database: OnceCell::new() }
     }
 
-    /// What this host is called.
-    pub fn host(&self) -> &str {
-        &self.host
+    /// Whether it is in this database, reached in the same way.
+    pub fn is_in(&self, database: &config::Database) -> bool {
+        self.origin == config::Database { migrations: None, ..database.clone() }
     }
 
     /// Says when another host has activated something.

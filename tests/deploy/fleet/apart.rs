@@ -15,6 +15,7 @@ on_each_server! {
     a_host_without_the_database_serves_on_and_converges,
     a_start_without_an_answer_serves_what_is_there,
     a_host_whose_rules_forbid_it_says_so,
+    a_way_to_the_database_that_has_changed_is_taken_by_a_reload,
 }
 
 async fn a_host_without_the_database_serves_on_and_converges() -> Result {
@@ -97,5 +98,24 @@ async fn a_host_whose_rules_forbid_it_says_so() -> Result {
     let third = bring(&two, "third").await?;
     until_served(&strict, &third).await?;
     eventually("its error is gone", async || Ok(told(&one, "strict").await?["error"] == Value::Null)).await?;
+    Ok(())
+}
+
+async fn a_way_to_the_database_that_has_changed_is_taken_by_a_reload() -> Result {
+    let fleet = Fleet::new().await?;
+    let ([one, _two, _three], first) = fleet.three().await?;
+    let (old, new) = (Proxy::to(&fleet.url).await?, Proxy::to(&fleet.url).await?);
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("admin-url");
+    std::fs::write(&file, old.url())?;
+    let more = "[database]\nadmin_url = { file = \"admin-url\" }\n";
+    let far = fleet.start_in(folder, "far", more, &[]).await?;
+    until_served(&far, &first).await?;
+    std::fs::write(&file, new.url())?;
+    far.app.signal("HUP").await?;
+    far.app.log.wait_for("a new generation is served").await?;
+    old.be_silent(true);
+    let second = bring(&one, "second").await?;
+    until_served(&far, &second).await?;
     Ok(())
 }

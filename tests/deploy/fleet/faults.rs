@@ -8,16 +8,23 @@ use std::{
 
 use carya::deploy::Digest;
 
-use super::{Fleet, bring, eventually, served, told, until_served};
+use super::{Fleet, LONGEST, bring, eventually, served, told, until_served};
 use crate::{
     cancellation::Dice,
     deploy::{files, manifest},
-    support::{Engine, Result, on_each_server},
+    support::{
+        Engine, Result, on_each_server,
+        proxy::{Fate, Proxy},
+    },
 };
 
 const KILLS: u32 = 20;
 
-on_each_server! { what_is_damaged_is_not_served, a_killed_host_leaves_one_whole_generation }
+on_each_server! {
+    what_is_damaged_is_not_served,
+    a_killed_host_leaves_one_whole_generation,
+    an_activation_whose_answer_was_lost_is_looked_for,
+}
 
 async fn what_is_damaged_is_not_served() -> Result {
     let fleet = Fleet::new().await?;
@@ -49,6 +56,27 @@ async fn what_is_damaged_is_not_served() -> Result {
     Ok(())
 }
 
+async fn an_activation_whose_answer_was_lost_is_looked_for() -> Result {
+    // Hosts that look all the time would be caught in the trap.
+    let fleet = Fleet { poll: LONGEST, ..Fleet::new().await? };
+    let proxy = Proxy::to(&fleet.url).await?;
+    let far = [("CARYA_DATABASE__ADMIN_URL", proxy.url())];
+    let one = fleet.start_in(tempfile::tempdir()?, "one", "", &far).await?;
+    let first = bring(&one, "first").await?;
+    let activations = format!("SELECT count(*) FROM {}", fleet.table("activations"));
+    // All files are there: what is committed first is the activation.
+    proxy.trap("COMMIT", Fate::Unanswered);
+    let answer = one.activate(&first).await?;
+    assert_eq!((answer.status, fleet.client()?.number(&activations).await?), (200, 2), "{}", answer.text());
+    proxy.trap("COMMIT", Fate::Lost);
+    let answer = one.activate(&first).await?;
+    assert_eq!((answer.status, fleet.client()?.number(&activations).await?), (503, 2), "{}", answer.text());
+    assert!(answer.text().contains(&format!("did not tell whether {} was activated", first.id)), "{}", answer.text());
+    let answer = one.activate(&first).await?;
+    assert_eq!((answer.status, fleet.client()?.number(&activations).await?), (200, 3), "{}", answer.text());
+    Ok(())
+}
+
 async fn a_killed_host_leaves_one_whole_generation() -> Result {
     let seed = std::env::var("DEPLOY_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     println!("DEPLOY_SEED={seed}");
@@ -58,7 +86,7 @@ async fn a_killed_host_leaves_one_whole_generation() -> Result {
     let mut pages = BTreeMap::from([(first.id.to_string(), "first".to_owned())]);
     let (mut span, mut old, mut news) = (Duration::ZERO, first.id.to_string(), 0);
     for round in 0..=KILLS {
-        let page = format!("page {round}\n").repeat(50_000);
+        let page = format!("page {round}\n").repeat(200_000);
         let wanted = manifest(&files(&page)?);
         pages.insert(wanted.id.to_string(), page.clone());
         one.put(&files(&page)?).await?;
