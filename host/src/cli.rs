@@ -103,8 +103,8 @@ enum Command {
         config: ConfigArg,
         #[command(flatten)]
         host: deploy::Host,
-        /// Only bring it there.
-        #[arg(long)]
+        /// Only bring it there, and tell what would differ; fails if the host would refuse it.
+        #[arg(long, visible_alias = "dry-run")]
         no_activate: bool,
     },
     /// List the generations that a running host has.

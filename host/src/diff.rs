@@ -11,6 +11,8 @@ use std::{
     fmt,
 };
 
+use serde_json::{Value, json};
+
 pub use self::outline::Outline;
 use self::outline::{Database, Route};
 use crate::config::{self, Access, DifferenceKind as Kind};
@@ -30,6 +32,14 @@ pub struct Difference {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.words)
+    }
+}
+
+impl Difference {
+    /// For programs.
+    pub fn json(&self) -> Value {
+        let (kind, widens) = (self.kind.as_str(), self.kind.widens());
+        json!({"kind": kind, "widens": widens, "place": self.place, "words": self.words})
     }
 }
 

@@ -1,6 +1,8 @@
 //! From what is served to what is served next: everything is made and tried beside the requests, and only what is whole
 //! takes over. Whatever goes wrong, the old generation serves on.
 
+mod compare;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -10,6 +12,7 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use tokio::sync::{Mutex, MutexGuard};
 
+pub use self::compare::Comparison;
 use crate::{
     app,
     component::Engine,
@@ -112,12 +115,6 @@ impl Reloader {
             Read { config, files }
         });
         reading.await.context("the reading of the files was ended")
-    }
-
-    /// A generation that was deployed, as this host would serve it.
-    pub fn read_deployed(&self, id: &Id) -> anyhow::Result<Config> {
-        let store = self.store.as_ref().context("there is no [deploy] section")?;
-        read_deployed(&self.file, store, id)
     }
 
     /// Waits for all other changes, and keeps others waiting.

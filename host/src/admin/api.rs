@@ -19,11 +19,12 @@ use tokio::time::timeout;
 
 use super::{diff, problem::Problem};
 use crate::{
-    config::Config,
+    component::{Capabilities, Component},
     database::shared::Member,
     deploy::{Digest, Error, Id, Manifest, SPARE, Step, Store},
+    diff::Difference,
     fleet::Fleet,
-    reload::{self, Change, Reloader},
+    reload::{self, Change, Comparison, Reloader},
 };
 
 /// The longest list of files.
@@ -161,22 +162,48 @@ async fn told_of(fleet: &Fleet) -> Value {
 async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
     let (id, store): (Id, _) = (id.parse()?, api.store.clone());
     let (manifest, history) = apart(move || Ok((store.manifest(&id)?, store.history()?))).await?;
-    // What its components may do belongs here as well.
     let mut shown = json!(manifest);
     shown["active"] = (history.last() == Some(&manifest.id)).into();
     shown["predecessor"] = json!(predecessor(&history, &manifest.id));
+    match api.reloader.deployed(&manifest.id).await {
+        Ok(generation) => shown["components"] = generation.components.iter().map(powers).collect(),
+        Err(error) => shown["problem"] = reload::told(&error).into(),
+    }
     answer(StatusCode::OK, &shown)
+}
+
+/// What a component may do.
+fn powers(component: &Arc<Component>) -> Value {
+    let Capabilities { exports, imports, summary } = &component.capabilities;
+    let (name, digest) = (&**component.name(), &component.digest);
+    json!({"name": name, "digest": digest, "may": summary, "exports": exports, "imports": imports})
 }
 
 async fn compare(State(api): State<Api>, Path((from, to)): Path<(String, String)>) -> Answer {
     let (from, to): (Id, Id) = (from.parse()?, to.parse()?);
-    let found = apart(move || {
-        let (old, new) = (api.store.manifest(&from)?, api.store.manifest(&to)?);
-        let config = |id: &Id| -> Option<Config> { api.reloader.read_deployed(id).ok() };
-        // What the components of the one may do that those of the other could not belongs here as well.
-        Ok(diff::diff((&old, config(&from).as_ref()), (&new, config(&to).as_ref())))
+    let is_served = api.reloader.live().generation().id == from.to_string();
+    let (store, ids) = (api.store.clone(), (from.clone(), to.clone()));
+    let files = apart(move || {
+        let new = store.manifest(&ids.1)?;
+        match store.manifest(&ids.0) {
+            // What the host's own file says has no list.
+            Err(Error::Unknown(_)) if is_served => Ok(None),
+            old => Ok(Some(diff::files(&old?, &new))),
+        }
     });
-    answer(StatusCode::OK, &found.await?)
+    let files = files.await?;
+    // Who cannot be served can still be looked at.
+    let (differences, problem) = match api.reloader.compare(&from, &to).await {
+        Ok(Comparison { differences, refused }) => {
+            (Some(told(&differences)), refused.map(|refused| refused.to_string()))
+        }
+        Err(error) => (None, Some(reload::told(&error))),
+    };
+    answer(StatusCode::OK, &json!({ "files": files, "differences": differences, "problem": problem }))
+}
+
+fn told(differences: &[Difference]) -> Value {
+    differences.iter().map(Difference::json).collect()
 }
 
 async fn activate(State(api): State<Api>, Path(id): Path<String>) -> Answer {
@@ -202,7 +229,7 @@ async fn step(api: Api, step: Step) -> Answer {
             None => api.reloader.activate(&step).await,
         };
         reload::tell(&result, &served);
-        let Change { generation, took, .. } = result?;
+        let Change { generation, differences, took, .. } = result?;
         let store = api.store.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || store.collect(SPARE))
             .await
@@ -211,9 +238,13 @@ async fn step(api: Api, step: Step) -> Answer {
         {
             tracing::warn!(%error, "what is left over of old generations could not be removed");
         }
-        Ok(
-            json!({ "id": generation.id, "routes": generation.handlers.len(), "took_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX), "before": served.id }),
-        )
+        Ok(json!({
+            "id": generation.id,
+            "before": served.id,
+            "routes": generation.handlers.len(),
+            "differences": told(&differences),
+            "took_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        }))
     });
     match changed.await {
         Ok(Ok(change)) => answer(StatusCode::OK, &change),

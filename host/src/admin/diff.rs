@@ -1,40 +1,15 @@
-//! What differs between two generations: files, and the routes that their configurations name.
-
-use std::collections::BTreeSet;
+//! What differs between two lists of files.
 
 use serde_json::{Value, json};
 
-use crate::{config::Config, deploy::Manifest};
+use crate::deploy::Manifest;
 
-/// From one to the other. What a configuration that cannot be read would serve is not known.
-pub(super) fn diff(from: (&Manifest, Option<&Config>), to: (&Manifest, Option<&Config>)) -> Value {
-    let (old, new) = (&from.0.files, &to.0.files);
+/// From one to the other.
+pub(super) fn files(old: &Manifest, new: &Manifest) -> Value {
     let missing = |here: &Manifest, there: &Manifest| -> Vec<String> {
         here.files.keys().filter(|path| !there.files.contains_key(*path)).cloned().collect()
     };
-    let changed: Vec<&String> = new
-        .iter()
-        .filter(|(path, digest)| old.get(*path).is_some_and(|old| old != *digest))
-        .map(|(path, _)| path)
-        .collect();
-    let routes = from.1.zip(to.1).map(|(old, new)| {
-        let (old, new) = (routes(old), routes(new));
-        json!({"added": new.difference(&old).collect::<Vec<_>>(), "removed": old.difference(&new).collect::<Vec<_>>()})
-    });
-    json!({
-        "files": {"added": missing(to.0, from.0), "removed": missing(from.0, to.0), "changed": changed},
-        "routes": routes,
-    })
-}
-
-/// `GET /items`; `* /items` where the route leaves its methods to the component.
-fn routes(config: &Config) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for route in &config.routes {
-        match route.methods.is_empty() {
-            true => drop(found.insert(format!("* {}", route.path))),
-            false => found.extend(route.methods.iter().map(|method| format!("{method} {}", route.path))),
-        }
-    }
-    found
+    let is_other = |(path, digest): &(&String, _)| old.files.get(*path).is_some_and(|old| old != *digest);
+    let changed: Vec<_> = new.files.iter().filter(is_other).map(|(path, _)| path).collect();
+    json!({"added": missing(new, old), "removed": missing(old, new), "changed": changed})
 }

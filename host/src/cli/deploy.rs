@@ -19,7 +19,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use tokio_util::io::ReaderStream;
 
-use super::client::{Body, Client};
+use super::{
+    client::{Body, Client},
+    diff,
+};
 use crate::{
     config,
     deploy::{Digest, Manifest, NAME},
@@ -115,14 +118,21 @@ pub(super) async fn deploy(file: &Path, host: &Host, activate: bool) -> anyhow::
     let (count, bytes) = put(&mut client, &application).await?;
     let files = application.manifest.files.len();
     let mut answer = format!("generation {id}: {files} files, {count} uploaded ({bytes} bytes)\n");
-    if let Some(active) = before["active"].as_str().filter(|active| *active != id.to_string()) {
-        let diff = ask(&mut client, Method::GET, &format!("/generations/{active}/diff/{id}")).await?;
-        // What it may do that the active one could not belongs here as well.
-        tell_diff(&mut answer, &diff)?;
+    let mut problem = Value::Null;
+    if let Some(served) = before["serving"].as_str().filter(|served| *served != id.to_string()) {
+        let mut found = ask(&mut client, Method::GET, &format!("/generations/{served}/diff/{id}")).await?;
+        tell_diff(&mut answer, &found)?;
+        problem = found["problem"].take();
     }
     if activate {
+        // Whatever becomes of it, what it would change has been said.
+        super::print(&answer)?;
+        answer.clear();
         let change = ask(&mut client, Method::POST, &format!("/generations/{id}/activate")).await?;
         tell_change(&mut answer, &change)?;
+    } else if let Some(problem) = problem.as_str() {
+        super::print(&answer)?;
+        bail!("the host has generation {id} now, and would not serve it: {problem}");
     } else {
         writeln!(answer, "not activated; the same command without --no-activate does that")?;
     }
@@ -169,17 +179,21 @@ async fn upload(client: &mut Client, digest: &Digest, file: &Path, bar: &Progres
     client.send(Method::PUT, &format!("/blobs/{digest}"), body).await?.map(drop).map_err(|refusal| refusal.told())
 }
 
+/// What is another file, and what is another power.
 fn tell_diff(answer: &mut String, diff: &Value) -> anyhow::Result<()> {
-    for (sign, what, key) in [
-        ("+", "files", "added"),
-        ("~", "files", "changed"),
-        ("-", "files", "removed"),
-        ("+ route", "routes", "added"),
-        ("- route", "routes", "removed"),
-    ] {
-        for name in diff[what][key].as_array().into_iter().flatten().filter_map(Value::as_str) {
+    for (sign, key) in [("+", "added"), ("~", "changed"), ("-", "removed")] {
+        for name in diff["files"][key].as_array().into_iter().flatten().filter_map(Value::as_str) {
             writeln!(answer, "  {sign} {name}")?;
         }
+    }
+    tell_differences(answer, diff)
+}
+
+fn tell_differences(answer: &mut String, of: &Value) -> anyhow::Result<()> {
+    for one in of["differences"].as_array().into_iter().flatten() {
+        let text = |key: &str| one[key].as_str().unwrap_or_default();
+        let what = format!("{}: {}", text("place"), text("words"));
+        writeln!(answer, "{}", diff::line(one["widens"] == true, text("kind"), &what))?;
     }
     Ok(())
 }
@@ -188,7 +202,7 @@ fn tell_change(answer: &mut String, change: &Value) -> anyhow::Result<()> {
     let text = |key: &str| change[key].as_str().unwrap_or_default();
     let (id, before) = (text("id"), text("before"));
     let (routes, ms) = (&change["routes"], &change["took_ms"]);
-    writeln!(answer, "serving {id}: {routes} routes, ready in {ms} ms, {before} before it")?;
+    writeln!(answer, "serving {id}: {routes} routes, after {before} (ready in {ms} ms)")?;
     Ok(())
 }
 
@@ -253,6 +267,7 @@ pub(super) async fn rollback(host: &Host) -> anyhow::Result<String> {
     let change = ask(&mut host.client()?, Method::POST, "/rollback").await?;
     ensure!(change.is_object(), "the host does not say what it serves; is it a carya?");
     let mut answer = String::new();
+    tell_differences(&mut answer, &change)?;
     tell_change(&mut answer, &change)?;
     Ok(answer)
 }

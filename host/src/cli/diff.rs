@@ -45,22 +45,21 @@ pub(super) async fn diff(
 }
 
 fn json(found: &[Difference]) -> String {
-    let value = |found: &Difference| {
-        let (kind, widens) = (found.kind.as_str(), found.kind.widens());
-        json!({"kind": kind, "widens": widens, "place": found.place, "words": found.words})
-    };
-    format!("{:#}\n", json!({"differences": found.iter().map(value).collect::<Value>()}))
+    format!("{:#}\n", json!({"differences": found.iter().map(Difference::json).collect::<Value>()}))
 }
 
-/// A line each. A mark stands before those by which something may happen that could not before.
 fn text(found: &[Difference]) -> anyhow::Result<String> {
     if found.is_empty() {
         return Ok("nothing differs in what is served and in what it may do\n".to_owned());
     }
     let mut answer = String::new();
     for found in found {
-        let mark = if found.kind.widens() { '!' } else { ' ' };
-        writeln!(answer, "{mark} {:29} {found}", found.kind.as_str())?;
+        writeln!(answer, "{}", line(found.kind.widens(), found.kind.as_str(), &found.to_string()))?;
     }
     Ok(answer)
+}
+
+/// A difference in a line. A mark stands before those by which something may happen that could not before.
+pub(super) fn line(widens: bool, kind: &str, what: &str) -> String {
+    format!("{} {kind:29} {what}", if widens { '!' } else { ' ' })
 }

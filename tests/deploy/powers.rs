@@ -1,0 +1,189 @@
+//! What a deployed generation may do that the one before could not: told before it is served, and refused by rules.
+
+use std::fs;
+
+use carya::deploy::Manifest;
+use insta::assert_snapshot;
+use serde_json::Value;
+
+use super::{Files, Host, Said, TOKEN, deploy, manifest, own, run, write};
+use crate::support::{Result, guest};
+
+const ITEM: &str = r#"{"name":"Pecan","price_cents":250,"stock":4}"#;
+
+/// An application with one component.
+fn with(component: &str) -> Result<(Files, Manifest)> {
+    let config = r#"
+        [model]
+        migrations = "migrations"
+        [component.items]
+        path = "items.wasm"
+        [[route]]
+        path = "/items"
+        component = "items"
+    "#;
+    let table = "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT NOT NULL, price_cents INTEGER NOT NULL, \
+                 stock INTEGER NOT NULL)";
+    let files: Files = [
+        ("carya.toml", config.as_bytes().to_vec()),
+        ("items.wasm", fs::read(guest(component))?),
+        ("migrations/0001_items.sql", table.as_bytes().to_vec()),
+    ]
+    .map(|(path, content)| (path.to_owned(), content))
+    .into();
+    let manifest = manifest(&files);
+    Ok((files, manifest))
+}
+
+/// A host that serves the component that only reads, and the folder of an application with the one that writes.
+struct Case {
+    host: Host,
+    folder: tempfile::TempDir,
+    reads: Manifest,
+    writes: Manifest,
+}
+
+impl Case {
+    async fn start(rules: &str) -> Result<Self> {
+        let host = Host::start_in(tempfile::tempdir()?, &format!("{}{rules}", own())).await?;
+        let (files, reads) = with("reads-only")?;
+        host.put(&files).await?;
+        assert_eq!(host.activate(&reads).await?.status, 200);
+        let folder = tempfile::tempdir()?;
+        let (files, writes) = with("items")?;
+        write(folder.path(), &files)?;
+        Ok(Self { host, folder, reads, writes })
+    }
+
+    async fn deploy(&self, more: &[&str]) -> Result<Said> {
+        deploy(self.folder.path(), &self.host, more).await
+    }
+
+    /// A text without what differs from build to build: ids, digests, sizes, times, and imports, which compilers choose.
+    fn steady(&self, text: &str) -> String {
+        let text = text.replace(&self.reads.id.to_string(), "READS").replace(&self.writes.id.to_string(), "WRITES");
+        let words = |line: &str| -> String {
+            let is_odd = |word: &str| word.len() == 12 && word.chars().all(|c| c.is_ascii_hexdigit());
+            let word = |word: &str| match word.trim_end_matches(',') {
+                odd if is_odd(odd) => word.replace(odd, "DIGEST"),
+                _ => word.to_owned(),
+            };
+            line.split(' ').map(word).collect::<Vec<_>>().join(" ")
+        };
+        let cut = |line: &str| line.split_once(" (").map_or(line, |(before, _)| before).to_owned();
+        let lines = text.lines().filter(|line| !line.contains("-import "));
+        lines.map(words).map(|line| cut(&line)).collect::<Vec<_>>().join("\n")
+    }
+
+    async fn writes(&self) -> Result<bool> {
+        Ok(self.host.app.post("/items", ITEM).await?.status == 201)
+    }
+}
+
+#[tokio::test]
+async fn a_component_that_gains_the_writer_is_shown() -> Result {
+    let case = Case::start("").await?;
+    let said = case.deploy(&["--dry-run"]).await?;
+    assert!(said.well && !case.writes().await?, "{}", said.messages);
+    assert_snapshot!(case.steady(&said.answer), @r"
+    generation WRITES: 3 files, 1 uploaded
+      ~ items.wasm
+    ! route-new                     route DELETE, PATCH, POST, PUT /items: is new: served by items, read-write, database default
+      component-code-changed        component items: is other code: DIGEST, not DIGEST
+    ! component-gains-writer        component items: exports write-controller now: as a controller it writes to the database
+    not activated; the same command without --no-activate does that
+    ");
+    let said = case.deploy(&[]).await?;
+    assert!(said.well && case.writes().await?, "{}", said.messages);
+    assert_snapshot!(case.steady(&said.answer), @r"
+    generation WRITES: 3 files, 0 uploaded
+      ~ items.wasm
+    ! route-new                     route DELETE, PATCH, POST, PUT /items: is new: served by items, read-write, database default
+      component-code-changed        component items: is other code: DIGEST, not DIGEST
+    ! component-gains-writer        component items: exports write-controller now: as a controller it writes to the database
+    serving WRITES: 1 routes, after READS
+    ");
+    // What it loses on the way back is told as well.
+    let said = run(&["rollback", "--to", &case.host.url()], &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
+    assert_snapshot!(case.steady(&said.answer), @r"
+      route-lost                    route DELETE, PATCH, POST, PUT /items: was served by items, and is no more
+      component-code-changed        component items: is other code: DIGEST, not DIGEST
+      component-loses-export        component items: exports write-controller no more
+    serving READS: 1 routes, after WRITES
+    ");
+    assert!(!case.writes().await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rule_refuses_it() -> Result {
+    let case = Case::start("[reload]\ndeny = [\"component-gains-writer\"]\n").await?;
+    let said = case.deploy(&["--dry-run"]).await?;
+    assert!(!said.well && said.answer.contains("! component-gains-writer"), "{}", said.answer);
+    assert_snapshot!(case.steady(&said.messages), @r"
+    error: the host has generation WRITES now, and would not serve it: the new generation is refused, because `[reload] deny` forbids what it changes
+      component-gains-writer: component items: exports write-controller now: as a controller it writes to the database
+    change it back; or take the rule away in a reload of its own, then reload with the change
+    ");
+    let said = case.deploy(&[]).await?;
+    assert!(!said.well && said.answer.contains("! component-gains-writer"), "{}", said.answer);
+    assert_snapshot!(case.steady(&said.messages), @r"
+    error: the host answers 422 Unprocessable Entity: the new generation is refused, because `[reload] deny` forbids what it changes
+      component-gains-writer: component items: exports write-controller now: as a controller it writes to the database
+    change it back; or take the rule away in a reload of its own, then reload with the change
+    ");
+    assert!(!case.writes().await?);
+    // After a start, too.
+    let host = case.host.killed().await?;
+    assert_eq!(host.list().await?["active"], case.reads.id.to_string());
+    assert_eq!(host.app.post("/items", ITEM).await?.status, 405);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_listener_tells_it_too() -> Result {
+    let case = Case::start("").await?;
+    assert!(case.deploy(&["--no-activate"]).await?.well);
+    let (reads, writes) = (&case.reads.id, &case.writes.id);
+    let ask = async |path: String| -> Result<Value> { case.host.ask("GET", &path, "").await?.json() };
+    let shown = ask(format!("/generations/{writes}")).await?;
+    let component = &shown["components"][0];
+    assert_eq!((&component["name"], &component["may"][0]), (&"items".into(), &"controller: reads and writes".into()));
+    let kinds = |found: &Value| -> Vec<String> {
+        let all = found["differences"].as_array().into_iter().flatten();
+        all.filter_map(|one| Some(one["kind"].as_str()?.to_owned())).filter(|kind| !kind.contains("import")).collect()
+    };
+    let there = ask(format!("/generations/{reads}/diff/{writes}")).await?;
+    assert_eq!(kinds(&there), ["route-new", "component-code-changed", "component-gains-writer"], "{there}");
+    assert_eq!((&there["files"]["changed"], &there["problem"]), (&["items.wasm"][..].into(), &Value::Null));
+    let back = ask(format!("/generations/{writes}/diff/{reads}")).await?;
+    assert_eq!(kinds(&back), ["route-lost", "component-code-changed", "component-loses-export"], "{back}");
+    assert!(!case.writes().await?, "to be looked at is not to be served");
+    Ok(())
+}
+
+/// What the host's own file says has no list of files, and is compared all the same.
+#[tokio::test]
+async fn what_was_never_deployed_is_compared() -> Result {
+    let host = Host::start_in(tempfile::tempdir()?, &format!("{}[reload]\ndeny = [\"route-new\"]\n", own())).await?;
+    let (files, _) = with("reads-only")?;
+    let folder = tempfile::tempdir()?;
+    write(folder.path(), &files)?;
+    let said = deploy(folder.path(), &host, &[]).await?;
+    assert!(
+        !said.well && said.answer.contains("! route-new") && said.messages.contains("route-new"),
+        "{}",
+        said.answer
+    );
+    Ok(())
+}
+
+/// One that cannot be served is told of before it is tried.
+#[tokio::test]
+async fn what_cannot_be_served_is_told() -> Result {
+    let case = Case::start("").await?;
+    fs::write(case.folder.path().join("items.wasm"), "no component")?;
+    let said = case.deploy(&["--no-activate"]).await?;
+    assert!(!said.well && said.messages.contains("would not serve it: component `items`"), "{}", said.messages);
+    Ok(())
+}
