@@ -63,6 +63,7 @@ fn an_empty_file_is_all_defaults() {
         smoke: [],
         reload: Reload {
             deny: [],
+            poll: None,
         },
         registries: {},
         deploy: None,
@@ -148,6 +149,8 @@ path = "oci://registry.example/shop/audit:1"
 [registry."registry.example"]
 username = "ann"
 password = "hunter2"
+ca = "ca.pem"
+max_size = "32MiB"
 
 [[hook]]
 component = "my-audit"
@@ -172,6 +175,7 @@ body = "[]"
 status = ["2xx", 409]
 [reload]
 deny = ["component-gains-writer", "route-lost"]
+poll = "30s"
 [deploy]
 folder = "generations"
 listen = "0.0.0.0:9091"

@@ -1,5 +1,8 @@
 //! Components that are pulled from an OCI registry, a real one.
 
+mod lies;
+mod tls;
+
 use std::{fs, path::PathBuf};
 
 use tempfile::TempDir;
@@ -103,11 +106,14 @@ async fn a_registry_may_ask_who_it_is() -> Result {
     for more in [String::new(), login("pecan")] {
         let (code, error) = check(&reference, &more).await?;
         let start = format!("error: component `echo`: {reference} cannot be pulled: ");
-        let end = format!("set username and password in [registry.\"{}\"]", registry.host);
+        let end = format!("401 Unauthorized; set username and password in [registry.\"{}\"]", registry.host);
         assert!(error.starts_with(&start) && error.trim_end().ends_with(&end), "{error}");
         assert!(code == Some(1) && !error.contains("pecan"), "{error}");
     }
     assert_eq!(check(&reference, &login("hickory")).await?, (Some(0), String::new()));
+    let half = format!("[registry.\"{}\"]\nusername = \"ann\"\n", registry.host);
+    let (code, error) = check(&reference, &half).await?;
+    assert!(code == Some(2) && error.contains("password: is missing"), "{error}");
     Ok(())
 }
 

@@ -27,7 +27,7 @@ use std::{
 pub use database::{Database, Dialect};
 pub use deploy::{Deploy, Deployed, Listen, Shared, Tls};
 pub use difference::DifferenceKind;
-pub use image::{Image, ImageVersion, Login};
+pub use image::{Image, ImageVersion, Login, Registry};
 pub use problem::{Origin, Problem, Problems};
 pub use read::{application, defaults, deploy_token, load, load_deployed, load_host, parse};
 pub use url::shown as shown_url;
@@ -65,7 +65,7 @@ pub struct Config {
     /// `[reload]`
     pub reload: Reload,
     /// `[registry."HOST"]`
-    pub registries: BTreeMap<String, Login>,
+    pub registries: BTreeMap<String, Registry>,
     /// `[deploy]`
     pub deploy: Option<Deploy>,
     /// The generation that the file is part of, if it was deployed.
@@ -241,6 +241,8 @@ pub struct Smoke {
 pub struct Reload {
     /// A generation that differs in this way from the one that is served is refused.
     pub deny: Vec<DifferenceKind>,
+    /// How often registries are asked whether a tag that is served means something else by now.
+    pub poll: Option<Duration>,
 }
 
 /// What a request may do with the database.

@@ -5,10 +5,11 @@ use std::{io::Write, process::Stdio, sync::Once};
 
 use oci_client::{
     Client, Reference,
-    client::{ClientConfig, ClientProtocol, Config, ImageLayer},
+    client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol, Config, ImageLayer},
     manifest::OciImageManifest,
     secrets::RegistryAuth,
 };
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
@@ -17,55 +18,84 @@ use super::{Log, Result};
 /// The password `hickory`, as `htpasswd -B` writes it for the user `ann`.
 const ANN: &str = "ann:$2b$04$4JdrgAOQ6KZEMiUSATwQgu8zAYDrj50ykpikKUYm3MwJ8tVrVgG32\n";
 
-/// A running registry. It ends when this is dropped.
+/// A registry. It ends when this is dropped.
 pub struct Registry {
     /// `127.0.0.1:PORT`.
     pub host: String,
     auth: RegistryAuth,
-    _folder: TempDir,
-    _process: Child,
+    /// The certificate of its authority, as PEM, if it speaks TLS.
+    ca: Option<String>,
+    more: &'static str,
+    folder: TempDir,
+    process: Child,
 }
 
 impl Registry {
     /// One that everybody may use.
     pub async fn start() -> Result<Option<Self>> {
-        Self::start_with("", RegistryAuth::Anonymous).await
+        Self::start_with("", RegistryAuth::Anonymous, None).await
     }
 
     /// One that only `ann` may use, with the password `hickory`.
     pub async fn start_for_ann() -> Result<Option<Self>> {
         let auth = RegistryAuth::Basic("ann".to_owned(), "hickory".to_owned());
-        Self::start_with("auth: { htpasswd: { realm: carya, path: users } }", auth).await
+        Self::start_with("auth: { htpasswd: { realm: carya, path: users } }", auth, None).await
     }
 
-    async fn start_with(more: &str, auth: RegistryAuth) -> Result<Option<Self>> {
+    /// One that speaks TLS, and the certificate of the authority that vouches for it, as PEM.
+    pub async fn start_with_tls() -> Result<Option<(Self, String)>> {
+        let mut of_ca = CertificateParams::new([])?;
+        of_ca.distinguished_name.push(DnType::CommonName, "the authority of the tests");
+        of_ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = CertifiedIssuer::self_signed(of_ca, KeyPair::generate()?)?;
+        let key = KeyPair::generate()?;
+        let own = CertificateParams::new(["127.0.0.1".to_owned()])?.signed_by(&key, &ca)?;
+        let tls = (own.pem(), key.serialize_pem(), ca.pem());
+        let started = Self::start_with("", RegistryAuth::Anonymous, Some(tls)).await?;
+        Ok(started.map(|registry| (registry, ca.pem())))
+    }
+
+    /// `tls` is its certificate, its key, and the certificate of its authority.
+    async fn start_with(
+        more: &'static str,
+        auth: RegistryAuth,
+        tls: Option<(String, String, String)>,
+    ) -> Result<Option<Self>> {
         let folder = tempfile::tempdir()?;
-        let config = format!(
-            "version: 0.1\nlog: {{ formatter: json }}\nstorage: {{ filesystem: {{ rootdirectory: data }} }}\n\
-             http: {{ addr: '127.0.0.1:0' }}\n{more}\n"
-        );
-        std::fs::write(folder.path().join("config.yml"), config)?;
         std::fs::write(folder.path().join("users"), ANN)?;
-        let mut command = Command::new("docker-registry");
-        command.args(["serve", "config.yml"]).current_dir(folder.path()).kill_on_drop(true);
-        let mut process = match command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn() {
-            Ok(process) => process,
-            Err(error) => {
-                tell(&error);
-                return Ok(None);
+        let ca = match tls {
+            Some((cert, key, ca)) => {
+                std::fs::write(folder.path().join("cert.pem"), cert)?;
+                std::fs::write(folder.path().join("key.pem"), key)?;
+                Some(ca)
             }
+            None => None,
         };
-        let log = Log::follow(process.stderr.take().ok_or("no standard error")?);
-        let address = |line: &serde_json::Value| Some(line["msg"].as_str()?.strip_prefix("listening on ")?.to_owned());
-        let line = log.wait_until("listening on", |line| address(line).is_some()).await?;
-        let host = address(&line).ok_or("no address")?;
-        Ok(Some(Self { host, auth, _folder: folder, _process: process }))
+        let started = run(&folder, "127.0.0.1:0", more, ca.is_some()).await?;
+        Ok(started.map(|(host, process)| Self { host, auth, ca, more, folder, process }))
+    }
+
+    /// Ends it for a while.
+    pub async fn stop(&mut self) -> Result {
+        Ok(self.process.kill().await?)
+    }
+
+    /// Starts it again, at the same address and with what it had.
+    pub async fn start_again(&mut self) -> Result {
+        let started = run(&self.folder, &self.host, self.more, self.ca.is_some()).await?;
+        (_, self.process) = started.ok_or("it is gone")?;
+        Ok(())
     }
 
     /// Pushes a layer under a tag, and returns the digest of its manifest.
     pub async fn push(&self, repository: &str, tag: &str, media_type: &str, bytes: &[u8]) -> Result<String> {
-        let config = ClientConfig { protocol: ClientProtocol::Http, ..ClientConfig::default() };
-        let client = Client::try_from(config)?;
+        // Clients take the process's own.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let protocol = if self.ca.is_some() { ClientProtocol::Https } else { ClientProtocol::Http };
+        let certificate =
+            |ca: &String| Certificate { encoding: CertificateEncoding::Pem, data: ca.clone().into_bytes() };
+        let extra_root_certificates = self.ca.iter().map(certificate).collect();
+        let client = Client::try_from(ClientConfig { protocol, extra_root_certificates, ..ClientConfig::default() })?;
         let image = Reference::with_tag(self.host.clone(), repository.to_owned(), tag.to_owned());
         let layers = [ImageLayer::new(bytes.to_vec(), media_type.to_owned(), None)];
         let config = Config::new(b"{}".to_vec(), "application/vnd.wasm.config.v0+json".to_owned(), None);
@@ -73,6 +103,32 @@ impl Registry {
         client.push(&image, &layers, config, &self.auth, Some(manifest)).await?;
         Ok(client.fetch_manifest_digest(&image, &self.auth).await?)
     }
+}
+
+/// Runs a registry on a folder, and gives its address.
+async fn run(folder: &TempDir, address: &str, more: &str, has_tls: bool) -> Result<Option<(String, Child)>> {
+    let tls = if has_tls { ", tls: { certificate: cert.pem, key: key.pem }" } else { "" };
+    let config = format!(
+        "version: 0.1\nlog: {{ formatter: json }}\nstorage: {{ filesystem: {{ rootdirectory: data }} }}\n\
+         http: {{ addr: '{address}'{tls} }}\n{more}\n"
+    );
+    std::fs::write(folder.path().join("config.yml"), config)?;
+    let mut command = Command::new("docker-registry");
+    command.args(["serve", "config.yml"]).current_dir(folder.path()).kill_on_drop(true);
+    let mut process = match command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn() {
+        Ok(process) => process,
+        Err(error) => {
+            tell(&error);
+            return Ok(None);
+        }
+    };
+    let log = Log::follow(process.stderr.take().ok_or("no standard error")?);
+    let address = |line: &serde_json::Value| {
+        let address = line["msg"].as_str()?.strip_prefix("listening on ")?;
+        Some(address.trim_end_matches(", tls").to_owned())
+    };
+    let line = log.wait_until("listening on", |line| address(line).is_some()).await?;
+    Ok(Some((address(&line).ok_or("no address")?, process)))
 }
 
 /// Says what is skipped, past the test runner, which keeps the output of tests that pass.

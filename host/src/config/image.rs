@@ -1,6 +1,7 @@
-//! A component in an OCI registry, by the reference that names it. It does not know how one is pulled.
+//! A component in an OCI registry, by the reference that names it, and what is known of registries. How one is pulled is
+//! not known here.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr};
 
 /// What a reference begins with.
 pub(super) const SCHEME: &str = "oci://";
@@ -26,6 +27,24 @@ pub enum ImageVersion {
 }
 
 /// `[registry."HOST"]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registry {
+    /// Who asks.
+    pub login: Option<Login>,
+    /// Certificates, as PEM, of those who vouch for it besides those whom the system trusts.
+    pub ca: Option<PathBuf>,
+    /// The largest component, in bytes.
+    pub max_size: usize,
+}
+
+/// One that nothing is said of.
+impl Default for Registry {
+    fn default() -> Self {
+        Self { login: None, ca: None, max_size: 256 << 20 }
+    }
+}
+
+/// A user of a registry.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
     /// The user.

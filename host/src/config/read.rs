@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::{
-    Build, Component, Config, Hook, Login, Model, Problems, Reload, Reuse, Route, Server, Smoke, StaticFiles,
+    Build, Component, Config, Hook, Login, Model, Problems, Registry, Reload, Reuse, Route, Server, Smoke, StaticFiles,
     StatusSet, Transaction, conflict,
     context::Context,
     env::{self, Environment},
@@ -112,11 +112,14 @@ fn config(root: &mut Section<'_>, host: Option<&Config>) -> Config {
         hooks: root.each("hook", |section| hook(section, &named)),
         routes: root.each("route", |section| route(section, &named, one_of("database", &database_names))),
         smoke: root.each("smoke", smoke),
-        reload: root.section("reload", |section| Reload { deny: section.list("deny", difference).unwrap_or_default() }),
+        reload: root.section("reload", |section| Reload {
+            deny: section.list("deny", difference).unwrap_or_default(),
+            poll: section.take("poll", positive_duration),
+        }),
         registries: root
             .fields("registry")
             .into_iter()
-            .filter_map(|(host, entry)| Some((host, login(entry)?)))
+            .filter_map(|(host, entry)| Some((host, entry.table(registry)?)))
             .collect(),
         deploy: None,
         deployed: None,
@@ -229,11 +232,23 @@ fn reuse(section: &mut Section<'_>) -> Reuse {
     Reuse { max_requests: section.require("max_requests", integer(2..=1_000_000_000)) }
 }
 
-fn login(entry: Entry<'_>) -> Option<Login> {
-    entry.table(|section| Login {
-        username: section.require("username", text),
-        password: section.needed("password").and_then(|entry| entry.read_secret(text)).unwrap_or_default(),
-    })
+fn registry(section: &mut Section<'_>) -> Registry {
+    let folder = section.context().folder;
+    let (username, password) = (section.entry("username"), section.entry("password"));
+    let login = match (username, password) {
+        (None, None) => None,
+        (username, password) => {
+            let username = username.or_else(|| section.needed("username"));
+            let password = password.or_else(|| section.needed("password"));
+            let username = username.and_then(|entry| entry.read(text));
+            username.zip(password.and_then(|entry| entry.read_secret(text)))
+        }
+    };
+    Registry {
+        login: login.map(|(username, password)| Login { username, password }),
+        ca: section.take("ca", path(folder)),
+        max_size: section.take("max_size", size).unwrap_or(Registry::default().max_size),
+    }
 }
 
 /// Neither says anything without the other.

@@ -1,0 +1,145 @@
+//! A registry that sends what it should not: more than it says, more than is allowed, something else.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+};
+
+use super::{TYPE, check};
+use crate::support::Result;
+
+const MIB: usize = 1 << 20;
+/// What is sent where there is no end, if nobody stops listening.
+const ENDLESS: usize = 1024 * MIB;
+
+fn digest(bytes: &[u8]) -> String {
+    let digits: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{digits}")
+}
+
+/// What is answered for a kind of path.
+#[derive(Clone)]
+enum Word {
+    Is(Vec<u8>),
+    /// Spaces, without an end.
+    Endless,
+    Failure,
+}
+
+/// A registry with one image. It speaks just enough HTTP.
+struct Liar {
+    host: String,
+    sent: Arc<AtomicUsize>,
+}
+
+impl Liar {
+    async fn start(tag: &str, manifest: Word, blob: Word) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let (host, sent) = (listener.local_addr()?.to_string(), Arc::new(AtomicUsize::new(0)));
+        let (tag, count) = (tag.to_owned(), sent.clone());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // Whoever has heard enough hangs up.
+                let (tag, manifest, blob, count) = (tag.clone(), manifest.clone(), blob.clone(), count.clone());
+                tokio::spawn(async move { answer(stream, &tag, manifest, blob, &count).await });
+            }
+        });
+        Ok(Self { host, sent })
+    }
+
+    async fn refused(&self, more: &str, words: &str) -> Result {
+        let section = format!("[registry.\"{}\"]\n{more}\n", self.host);
+        let (code, error) = check(&format!("oci://{}/echo:1", self.host), &section).await?;
+        assert!(code == Some(1) && error.contains(words), "{words}: {error}");
+        let sent = self.sent.load(Relaxed);
+        assert!(sent < 64 * MIB, "{words}: it listened to {sent} bytes");
+        Ok(())
+    }
+}
+
+async fn answer(stream: TcpStream, tag: &str, manifest: Word, blob: Word, sent: &AtomicUsize) -> Result {
+    let mut stream = BufReader::new(stream);
+    let mut request = String::new();
+    stream.read_line(&mut request).await?;
+    let mut line = String::new();
+    while stream.read_line(&mut line).await? > 2 {
+        line.clear();
+    }
+    let word = if request.contains("/manifests/") { manifest } else { blob };
+    let (status, length) = match &word {
+        Word::Is(bytes) => ("200 OK", format!("content-length: {}", bytes.len())),
+        Word::Endless => ("200 OK", "transfer-encoding: chunked".to_owned()),
+        Word::Failure => ("500 Internal Server Error", "transfer-encoding: chunked".to_owned()),
+    };
+    let tag = if tag.is_empty() { String::new() } else { format!("docker-content-digest: {tag}\r\n") };
+    let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\n{tag}{length}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await?;
+    if request.starts_with("HEAD") {
+        return Ok(());
+    }
+    match word {
+        Word::Is(bytes) => stream.write_all(&bytes).await?,
+        Word::Endless | Word::Failure => {
+            let piece = [b"100000\r\n".to_vec(), vec![b' '; MIB], b"\r\n".to_vec()].concat();
+            while sent.load(Relaxed) < ENDLESS {
+                stream.write_all(&piece).await?;
+                sent.fetch_add(MIB, Relaxed);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A manifest that announces a component of some size, and its digest.
+fn manifest(digest_of_component: &str, size: usize) -> Result<(Word, String)> {
+    let layer = json!({ "mediaType": TYPE, "digest": digest_of_component, "size": size });
+    let bytes = serde_json::to_vec(&json!({ "schemaVersion": 2, "config": {}, "layers": [layer] }))?;
+    let name = digest(&bytes);
+    Ok((Word::Is(bytes), name))
+}
+
+#[tokio::test]
+async fn nothing_is_read_beyond_its_limit() -> Result {
+    let any = digest(b"any");
+    Liar::start(&any, Word::Endless, Word::Failure)
+        .await?
+        .refused("", "its manifest has more than the 4194304 bytes")
+        .await?;
+    Liar::start("", Word::Endless, Word::Failure)
+        .await?
+        .refused("", "its manifest has more than the 4194304 bytes")
+        .await?;
+    Liar::start(&any, Word::Failure, Word::Failure).await?.refused("", "answers 500 Internal Server Error").await?;
+    let (large, name) = manifest(&any, 300 * MIB)?;
+    Liar::start(&name, large.clone(), Word::Endless)
+        .await?
+        .refused("", "its component has 314572800 bytes, of 268435456")
+        .await?;
+    let liar = Liar::start(&name, large, Word::Endless).await?;
+    liar.refused("max_size = \"1MiB\"", "of 1048576 that are allowed; set max_size in [registry.").await?;
+    let (small, name) = manifest(&any, 1000)?;
+    let liar = Liar::start(&name, small, Word::Endless).await?;
+    liar.refused("", "its component has more than the 1000 bytes").await
+}
+
+#[tokio::test]
+async fn nothing_else_is_taken_for_what_was_named() -> Result {
+    let (right, name) = manifest(&digest(b"right"), 5)?;
+    let liar = Liar::start(&name, right.clone(), Word::Is(b"wrong".to_vec())).await?;
+    liar.refused("", &format!("the registry sent something else than {}", digest(b"right"))).await?;
+    let other = digest(b"other");
+    let liar = Liar::start(&other, right.clone(), Word::Is(b"right".to_vec())).await?;
+    liar.refused("", &format!("the registry sent something else than {other}")).await?;
+    let liar = Liar::start("sha256:../../x", right, Word::Is(b"right".to_vec())).await?;
+    liar.refused("", "it is named by \"sha256:../../x\"; only sha256 is known here").await?;
+    let (outside, name) = manifest("sha256:../../../x", 5)?;
+    let liar = Liar::start(&name, outside, Word::Is(b"right".to_vec())).await?;
+    liar.refused("", "its layer is named by sha256:../../../x; only sha256 is known here").await
+}
