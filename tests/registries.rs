@@ -1,5 +1,8 @@
 //! Components that are pulled from an OCI registry, a real one.
 
+mod away;
+mod follow;
+mod kept;
 mod lies;
 mod tls;
 

@@ -2,6 +2,7 @@
 //! takes over. Whatever goes wrong, the old generation serves on.
 
 mod compare;
+mod retry;
 
 use std::{
     path::{Path, PathBuf},
@@ -10,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, watch};
 
 pub use self::compare::Comparison;
 use crate::{
@@ -35,6 +36,8 @@ pub struct Reloader {
     live: Arc<Live>,
     store: Option<Arc<Store>>,
     tried: Mutex<Attempt>,
+    /// Why the last reload failed, if that may pass.
+    owed: watch::Sender<Option<String>>,
 }
 
 /// What the last attempt was made of, whether it succeeded or not.
@@ -72,7 +75,7 @@ impl Reloader {
         let generation = live.generation();
         let (config, files) = (Arc::new(generation.config.clone()), generation.files.clone());
         let tried = Mutex::new(Attempt { config, files });
-        Self { file: file.to_owned(), engine, live, store, tried }
+        Self { file: file.to_owned(), engine, live, store, tried, owed: watch::Sender::new(None) }
     }
 
     /// What is served.
@@ -93,15 +96,18 @@ impl Reloader {
         if tried.files == read.files {
             return Ok(None);
         }
-        self.change(&mut tried, read, begun).await.map(Some)
+        self.note(self.change(&mut tried, read, begun).await).map(Some)
     }
 
     /// Serves what the files and the environment say now, whether they have changed or not.
     pub async fn reload(&self) -> anyhow::Result<Change> {
-        let mut tried = self.tried.lock().await;
+        self.reload_now(&mut *self.tried.lock().await).await
+    }
+
+    async fn reload_now(&self, tried: &mut Attempt) -> anyhow::Result<Change> {
         let begun = Instant::now();
-        let read = self.read(&tried).await?;
-        self.change(&mut tried, read, begun).await
+        let read = self.read(tried).await?;
+        self.note(self.change(tried, read, begun).await)
     }
 
     /// Reads the configuration, and what the files are that it names. Reading and hashing are no work for a thread that
@@ -215,7 +221,7 @@ impl Turn<'_> {
         };
         let change = reloader.serve(generation, &old, Vec::new(), begun, record).await?;
         *self.tried = Attempt { config: Arc::new(config), files: change.generation.files.clone() };
-        Ok(change)
+        reloader.note(Ok(change))
     }
 }
 

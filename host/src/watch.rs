@@ -1,12 +1,17 @@
-//! Watching the files of an application, and reloading when one of them has changed.
+//! Reloading without being asked: when a file of the application has changed, when a tag that is served means something
+//! else, when what made a reload fail may have passed.
 
 mod places;
+mod retry;
+mod tags;
 mod watcher;
 
 use std::{convert::Infallible, sync::Arc};
 
 pub use self::{
     places::{Filter, Places},
+    retry::retry,
+    tags::{collect, follow},
     watcher::Watcher,
 };
 use crate::{

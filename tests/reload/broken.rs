@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::{CONFIG, FILES, Watched};
 use crate::support::{Result, guest};
@@ -48,6 +48,8 @@ async fn refuses(changes: &[Change], reason: &str) -> Result {
         watched.outcome().await?;
     }
     assert_ne!(watched.page().await?.generation, before.generation);
+    let again = |line: &Json| line["message"].as_str().is_some_and(|message| message.contains("it is tried again"));
+    assert!(!watched.app.log.lines().iter().any(again), "it would be the same again");
     Ok(())
 }
 

@@ -110,6 +110,10 @@ pub(super) async fn run(
     tracing::info!(%address, routes, generation = generation.id, debug = config.debug, ms, "serving");
     drop(generation);
     tokio::spawn(reload_when_hung_up(hangup, reloader.clone()));
+    let tell = audience.as_ref().map_or(reload::tell as Tell, |audience| audience.changed);
+    tokio::spawn(watch::retry(reloader.clone(), tell));
+    tokio::spawn(watch::follow(reloader.clone(), tell));
+    tokio::spawn(watch::collect(reloader.clone()));
     if let Some(Audience { begun, changed }) = audience {
         begun(address, &reloader.live().generation());
         tokio::spawn(async move {

@@ -28,6 +28,21 @@ pub enum Error {
     Database(#[from] DbError),
 }
 
+impl Error {
+    /// Whether it may go better the next time: it was the connection that failed.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Database(error) => error.retryable,
+            Self::Migration {
+                source: MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _), ..
+            } => {
+                matches!(error, sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_))
+            }
+            Self::Migration { .. } => false,
+        }
+    }
+}
+
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {

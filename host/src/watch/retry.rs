@@ -1,0 +1,37 @@
+//! Reloading again what failed for a reason that may have passed.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use tokio::time::sleep;
+
+use crate::reload::{Reloader, Tell, told};
+
+/// How long it waits before the first further attempt, and before later ones at most.
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Sees to it that no reload stays undone because of something that was away, for as long as the process lives.
+pub async fn retry(reloader: Arc<Reloader>, tell: Tell) -> Infallible {
+    let mut owed = reloader.owed();
+    loop {
+        let failed = owed.wait_for(Option::is_some).await.ok().and_then(|failed| failed.clone());
+        // The reloader is here, and so its end of the channel.
+        let Some(mut known) = failed else { return std::future::pending().await };
+        tracing::info!("this may pass: it is tried again until it succeeds, or until the files have changed");
+        let mut wait = SHORTEST;
+        while owed.borrow().is_some() {
+            sleep(wait).await;
+            wait = (wait * 2).min(LONGEST);
+            let served = reloader.live().generation();
+            match reloader.try_again().await {
+                // The same again is no news.
+                Some(Err(error)) if told(&error) == known => tracing::debug!("it failed once more"),
+                Some(result) => {
+                    tell(&result, &served);
+                    known = result.err().as_ref().map(told).unwrap_or_default();
+                }
+                None => {}
+            }
+        }
+    }
+}

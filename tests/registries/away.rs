@@ -1,0 +1,54 @@
+//! Registries that are away for a while.
+
+use serde_json::Value;
+
+use super::{TYPE, config, serve};
+use crate::support::{App, Result, module, registry::Registry};
+
+fn times(app: &App, text: &str) -> usize {
+    let says = |line: &Value| line["message"].as_str().is_some_and(|message| message.contains(text));
+    app.log.lines().iter().filter(|line| says(line)).count()
+}
+
+#[tokio::test]
+async fn it_is_told_once_that_a_tag_cannot_be_asked_for() -> Result {
+    let Some(mut registry) = Registry::start().await? else { return Ok(()) };
+    registry.push("echo", "1", TYPE, &module::echo("one ")?).await?;
+    let config = format!("{}[reload]\npoll = \"50ms\"\n", config(&format!("oci://{}/echo:1", registry.host)));
+    let app = serve(tempfile::tempdir()?, &config).await?;
+    registry.stop().await?;
+    app.log.wait_for("its tag cannot be asked for").await?;
+    // More looks, none of which is told.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    assert_eq!(app.get("/x").await?.text(), "one /x");
+    registry.start_again().await?;
+    app.log.wait_for("its registry answers again").await?;
+    registry.push("echo", "1", TYPE, &module::echo("two ")?).await?;
+    app.log.wait_for("a new generation is served").await?;
+    assert_eq!(app.get("/x").await?.text(), "two /x");
+    assert_eq!(times(&app, "its tag cannot be asked for"), 1);
+    Ok(())
+}
+
+/// Nobody asks again, and nothing is polled: the reload that was asked for is still made.
+#[tokio::test]
+async fn a_reload_that_failed_for_it_is_made_when_it_is_back() -> Result {
+    let Some(mut registry) = Registry::start().await? else { return Ok(()) };
+    registry.push("echo", "1", TYPE, &module::echo("one ")?).await?;
+    let folder = tempfile::tempdir()?;
+    let cache = folder.path().join("cache").display().to_string();
+    let env = [("CARYA_SERVER__CACHE", cache.as_str()), ("CARYA_LOG", "info,carya::watch=debug")];
+    let app = App::start_in(folder, &config(&format!("oci://{}/echo:1", registry.host)), &[], &env).await?;
+    registry.push("echo", "1", TYPE, &module::echo("two ")?).await?;
+    registry.stop().await?;
+    app.signal("HUP").await?;
+    app.log.wait_for("the old generation is served on").await?;
+    app.log.wait_for("it is tried again until it succeeds").await?;
+    app.log.wait_for("it failed once more").await?;
+    assert_eq!(app.get("/x").await?.text(), "one /x");
+    registry.start_again().await?;
+    app.log.wait_for("a new generation is served").await?;
+    assert_eq!(app.get("/x").await?.text(), "two /x");
+    assert_eq!(times(&app, "the old generation is served on"), 1, "the same again is no news");
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! A database that is away while a reload needs it.
+
+use super::{CONFIG, FILES, Watched};
+use crate::support::{
+    Result,
+    proxy::Proxy,
+    servers::{self, Engine},
+};
+
+const TOLD: (&str, &str) = ("CARYA_LOG", "info,carya::watch=debug,carya::access=off,carya::lifecycle=off");
+
+/// Another configuration of the database has it opened anew.
+fn config(max_rows: u32) -> String {
+    format!("{CONFIG}\n[database]\nacquire_timeout = \"700ms\"\nmax_rows = {max_rows}\n")
+}
+
+#[tokio::test]
+async fn a_reload_that_failed_for_it_is_made_when_it_is_back() -> Result {
+    for engine in Engine::servers() {
+        let cluster = servers::shared(engine).await?.ok_or("not installed")?;
+        let database = cluster.database().await?;
+        let proxy = Proxy::to(&database.primary_url()).await?;
+        let env = [("CARYA_DATABASE__URL", proxy.url()), TOLD];
+        let mut watched = Watched::start_with(&config(100), &FILES, &env).await?;
+        let before = watched.page().await?;
+        proxy.be_silent(true);
+        watched.put_config(&config(200))?;
+        let why = watched.refused().await?;
+        assert!(why.contains("[database] cannot be opened"), "{engine}: {why}");
+        watched.next("it is tried again until it succeeds").await?;
+        watched.next("it failed once more").await?;
+        assert_eq!(watched.page().await?, before, "{engine}: the old one serves on");
+        // No file is touched from here on.
+        proxy.be_silent(false);
+        let id = watched.served().await?;
+        assert_eq!(watched.page().await?.generation, id, "{engine}");
+    }
+    Ok(())
+}
+
+/// What was changed meanwhile is what is served, and the attempts end with it.
+#[tokio::test]
+async fn a_change_ends_the_attempts() -> Result {
+    for engine in Engine::servers() {
+        let cluster = servers::shared(engine).await?.ok_or("not installed")?;
+        let database = cluster.database().await?;
+        let proxy = Proxy::to(&database.primary_url()).await?;
+        let env = [("CARYA_DATABASE__URL", proxy.url()), TOLD];
+        let mut watched = Watched::start_with(&config(100), &FILES, &env).await?;
+        proxy.be_silent(true);
+        watched.put_config(&config(200))?;
+        watched.refused().await?;
+        watched.put_config("[server\n")?;
+        while !watched.refused().await?.contains("is not TOML") {}
+        proxy.be_silent(false);
+        watched.put_config(&config(300))?;
+        let id = watched.served().await?;
+        assert_eq!(watched.page().await?.generation, id, "{engine}");
+    }
+    Ok(())
+}
