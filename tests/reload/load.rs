@@ -11,10 +11,13 @@ use std::{
 
 use reqwest::Client;
 use serde_json::json;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::Mutex as Turns,
+    time::{MissedTickBehavior, interval},
+};
 
 use super::{CONFIG, Page, Watched, ms, show};
-use crate::support::{Answer, PATIENCE, Result, guest};
+use crate::support::{Answer, Engine, PATIENCE, Result, guest, on_each_engine};
 
 const SWAPS: usize = 100;
 const CLIENTS: usize = 20;
@@ -55,8 +58,12 @@ impl Seen {
     }
 }
 
-#[tokio::test]
+on_each_engine!(a_hundred_swaps_lose_and_mix_nothing);
+
 async fn a_hundred_swaps_lose_and_mix_nothing() -> Result {
+    // Each has the machine for itself.
+    static TURN: Turns<()> = Turns::const_new(());
+    let _turn = TURN.lock().await;
     let mut watched = Watched::start().await?;
     let (seen, stop) = (Arc::new(Seen::default()), Arc::new(AtomicBool::new(false)));
     let url = format!("http://{}/x", watched.app.address());
@@ -113,7 +120,8 @@ async fn a_hundred_swaps_lose_and_mix_nothing() -> Result {
     let slowest = *times.last().ok_or("no requests")?;
     let rate = times.len() as f64 / elapsed.as_secs_f64();
     println!(
-        "{} requests at {rate:.0}/s, {SWAPS} swaps in {:.1} s, failed {}, p50 {:.1} ms, p99 {:.1} ms, slowest {:.1} ms",
+        "{}: {} requests at {rate:.0}/s, {SWAPS} swaps in {:.1} s, failed {}, p50 {:.1} ms, p99 {:.1} ms, slowest {:.1} ms",
+        Engine::current(),
         times.len(),
         elapsed.as_secs_f64(),
         failed.len(),
