@@ -1,8 +1,11 @@
 //! A registry that sends what it should not: more than it says, more than is allowed, something else.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use serde_json::json;
@@ -12,8 +15,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::{TYPE, check};
-use crate::support::Result;
+use super::{TYPE, check, config, serve};
+use crate::support::{Result, module};
 
 const MIB: usize = 1 << 20;
 /// What is sent where there is no end, if nobody stops listening.
@@ -28,6 +31,8 @@ fn digest(bytes: &[u8]) -> String {
 #[derive(Clone)]
 enum Word {
     Is(Vec<u8>),
+    /// The same, but as slowly as it takes somebody to grow impatient.
+    Slow(Vec<u8>),
     /// Spaces, without an end.
     Endless,
     Failure,
@@ -74,7 +79,7 @@ async fn answer(stream: TcpStream, tag: &str, manifest: Word, blob: Word, sent: 
     }
     let word = if request.contains("/manifests/") { manifest } else { blob };
     let (status, length) = match &word {
-        Word::Is(bytes) => ("200 OK", format!("content-length: {}", bytes.len())),
+        Word::Is(bytes) | Word::Slow(bytes) => ("200 OK", format!("content-length: {}", bytes.len())),
         Word::Endless => ("200 OK", "transfer-encoding: chunked".to_owned()),
         Word::Failure => ("500 Internal Server Error", "transfer-encoding: chunked".to_owned()),
     };
@@ -86,6 +91,13 @@ async fn answer(stream: TcpStream, tag: &str, manifest: Word, blob: Word, sent: 
     }
     match word {
         Word::Is(bytes) => stream.write_all(&bytes).await?,
+        Word::Slow(bytes) => {
+            for piece in bytes.chunks(bytes.len().div_ceil(30)) {
+                stream.write_all(piece).await?;
+                stream.flush().await?;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
         Word::Endless | Word::Failure => {
             let piece = [b"100000\r\n".to_vec(), vec![b' '; MIB], b"\r\n".to_vec()].concat();
             while sent.load(Relaxed) < ENDLESS {
@@ -142,4 +154,16 @@ async fn nothing_else_is_taken_for_what_was_named() -> Result {
     let (outside, name) = manifest("sha256:../../../x", 5)?;
     let liar = Liar::start(&name, outside, Word::Is(b"right".to_vec())).await?;
     liar.refused("", "its layer is named by sha256:../../../x; only sha256 is known here").await
+}
+
+#[tokio::test]
+async fn how_far_something_slow_has_come_is_told() -> Result {
+    let component = module::echo("one ")?;
+    let (manifest, name) = manifest(&digest(&component), component.len())?;
+    let liar = Liar::start(&name, manifest, Word::Slow(component.clone())).await?;
+    let app = serve(tempfile::tempdir()?, &config(&format!("oci://{}/echo:1", liar.host))).await?;
+    let told = app.log.wait_until("pulling", |line| line["message"] == "pulling").await?;
+    assert_eq!(told["of_kib"], component.len() / 1024, "{told}");
+    assert_eq!(app.get("/x").await?.text(), "one /x");
+    Ok(())
 }

@@ -58,6 +58,27 @@ impl Seen {
     }
 }
 
+/// Changes something to what cannot be served, and back.
+async fn break_and_mend(watched: &mut Watched, nth: usize, served: &str) -> Result {
+    let broken: [(&str, Option<&[u8]>); 5] = [
+        ("hook.wasm", Some(b"garbage")),
+        ("hook.wasm", None),
+        ("templates/page.html", Some(b"page {% if %}")),
+        ("carya.toml", Some(b"[server\n")),
+        ("hook.wasm", Some(b"\0asm\x0d\0\x01\0half of it")),
+    ];
+    let (name, content) = broken[nth % broken.len()];
+    let whole = std::fs::read(watched.path().join(name))?;
+    match content {
+        Some(content) => watched.put(name, content)?,
+        None => std::fs::remove_file(watched.path().join(name))?,
+    }
+    watched.refused().await?;
+    watched.put(name, whole)?;
+    assert_eq!(watched.served().await?, served, "{name}: it is what it was");
+    Ok(())
+}
+
 on_each_engine!(a_hundred_swaps_lose_and_mix_nothing);
 
 async fn a_hundred_swaps_lose_and_mix_nothing() -> Result {
@@ -105,7 +126,11 @@ async fn a_hundred_swaps_lose_and_mix_nothing() -> Result {
                 watched.put("hook.wasm", if is_timing { &timing } else { &trace })?;
             }
         }
-        expected.insert(watched.served().await?, (text.clone(), is_timing));
+        let id = watched.served().await?;
+        expected.insert(id.clone(), (text.clone(), is_timing));
+        if swap % 10 == 9 {
+            break_and_mend(&mut watched, swap / 10, &id).await?;
+        }
     }
     let elapsed = begun.elapsed();
     stop.store(true, Ordering::Relaxed);
