@@ -2,8 +2,16 @@
 
 use serde_json::Value;
 
-use super::{TYPE, config, serve};
+use super::{TYPE, config};
 use crate::support::{App, Result, module, registry::Registry};
+
+/// Serves what a registry has, and tells of every look at it.
+async fn start(registry: &Registry, more: &str) -> Result<App> {
+    let folder = tempfile::tempdir()?;
+    let cache = folder.path().join("cache").display().to_string();
+    let env = [("CARYA_SERVER__CACHE", cache.as_str()), ("CARYA_LOG", "info,carya::watch=debug")];
+    App::start_in(folder, &format!("{}{more}", config(&format!("oci://{}/echo:1", registry.host))), &[], &env).await
+}
 
 fn times(app: &App, text: &str) -> usize {
     let says = |line: &Value| line["message"].as_str().is_some_and(|message| message.contains(text));
@@ -14,12 +22,10 @@ fn times(app: &App, text: &str) -> usize {
 async fn it_is_told_once_that_a_tag_cannot_be_asked_for() -> Result {
     let Some(mut registry) = Registry::start().await? else { return Ok(()) };
     registry.push("echo", "1", TYPE, &module::echo("one ")?).await?;
-    let config = format!("{}[reload]\npoll = \"50ms\"\n", config(&format!("oci://{}/echo:1", registry.host)));
-    let app = serve(tempfile::tempdir()?, &config).await?;
+    let app = start(&registry, "[reload]\npoll = \"50ms\"\n").await?;
     registry.stop().await?;
     app.log.wait_for("its tag cannot be asked for").await?;
-    // More looks, none of which is told.
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    app.log.wait_for("its tag still cannot be asked for").await?;
     assert_eq!(app.get("/x").await?.text(), "one /x");
     registry.start_again().await?;
     app.log.wait_for("its registry answers again").await?;
@@ -35,10 +41,7 @@ async fn it_is_told_once_that_a_tag_cannot_be_asked_for() -> Result {
 async fn a_reload_that_failed_for_it_is_made_when_it_is_back() -> Result {
     let Some(mut registry) = Registry::start().await? else { return Ok(()) };
     registry.push("echo", "1", TYPE, &module::echo("one ")?).await?;
-    let folder = tempfile::tempdir()?;
-    let cache = folder.path().join("cache").display().to_string();
-    let env = [("CARYA_SERVER__CACHE", cache.as_str()), ("CARYA_LOG", "info,carya::watch=debug")];
-    let app = App::start_in(folder, &config(&format!("oci://{}/echo:1", registry.host)), &[], &env).await?;
+    let app = start(&registry, "").await?;
     registry.push("echo", "1", TYPE, &module::echo("two ")?).await?;
     registry.stop().await?;
     app.signal("HUP").await?;

@@ -11,7 +11,7 @@ const TOLD: (&str, &str) = ("CARYA_LOG", "info,carya::watch=debug,carya::access=
 
 /// Another configuration of the database has it opened anew.
 fn config(max_rows: u32) -> String {
-    format!("{CONFIG}\n[database]\nacquire_timeout = \"700ms\"\nmax_rows = {max_rows}\n")
+    format!("{CONFIG}\n[database]\nmax_rows = {max_rows}\n")
 }
 
 #[tokio::test]

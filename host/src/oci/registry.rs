@@ -230,7 +230,8 @@ impl<'a> Registry<'a> {
         let may_pass =
             status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
         let words = read(answer, LONGEST_WORD, "its answer", |_| ()).await.unwrap_or_default();
-        let words: String = String::from_utf8_lossy(&words).trim().chars().take(300).collect();
+        let words: String =
+            String::from_utf8_lossy(&words).trim().chars().filter(|c| !c.is_control()).take(300).collect();
         let reason = match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 format!("{host} answers {status}; set username and password in [registry.\"{host}\"]")

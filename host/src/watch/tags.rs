@@ -71,7 +71,7 @@ impl Tags {
                         "its tag cannot be asked for, and what it meant is served on: {error}"
                     );
                 }
-                Err(_) => {}
+                Err(_) => tracing::debug!(component = name, "its tag still cannot be asked for"),
             }
         }
         moved
