@@ -5,6 +5,7 @@ mod follow;
 mod kept;
 mod lies;
 mod tls;
+mod tokens;
 
 use std::{fs, path::PathBuf};
 

@@ -91,11 +91,11 @@ enum Authorization {
     Bearer(String),
 }
 
-/// What a registry's own service for logins answers.
+/// What a service for logins answers: by the one name or the other, or by both.
 #[derive(Deserialize)]
 struct Token {
-    #[serde(alias = "access_token")]
-    token: String,
+    token: Option<String>,
+    access_token: Option<String>,
 }
 
 impl<'a> Registry<'a> {
@@ -215,9 +215,10 @@ impl<'a> Registry<'a> {
         }
         let answer = self.log_in(self.client.get(realm).timeout(SHORT)).send().await?;
         let words = read(self.checked(answer).await?, LONGEST_WORD, "its token", |_| ()).await?;
-        let token: Token = serde_json::from_slice(&words)
-            .map_err(|error| Failure::lasting(format!("the registry gives no token: {error}")))?;
-        Ok(Authorization::Bearer(token.token))
+        let no = |why: String| Failure::lasting(format!("the registry gives no token: {why}"));
+        let answer: Token = serde_json::from_slice(&words).map_err(|error| no(error.to_string()))?;
+        let token = answer.token.or(answer.access_token).ok_or_else(|| no("there is none in its answer".to_owned()))?;
+        Ok(Authorization::Bearer(token))
     }
 
     /// An answer that is a success.
