@@ -174,7 +174,7 @@ async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
 
 /// What a component may do.
 fn powers(component: &Arc<Component>) -> Value {
-    let Capabilities { exports, imports, summary } = &component.capabilities;
+    let Capabilities { exports, imports, summary, expenses: _ } = &component.capabilities;
     let (name, digest) = (&**component.name(), &component.digest);
     json!({"name": name, "digest": digest, "may": summary, "exports": exports, "imports": imports})
 }
