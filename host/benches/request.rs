@@ -1,6 +1,7 @@
-//! A request from its first hook to its reply, without HTTP: what a fresh sandbox costs, and what statements add.
+//! A request from its first hook to its reply, without HTTP, and the parts that it is made of: what a fresh sandbox costs,
+//! and what statements add.
 //!
-//! Needs the guests: `make bench` builds them.
+//! Needs the guests: `make microbench` builds them.
 
 use std::{
     future::pending,
@@ -8,7 +9,16 @@ use std::{
     sync::Arc,
 };
 
-use carya::{app, config, generation::Generation, lifecycle, message::Request};
+use carya::{
+    app,
+    component::{Guest, Sandbox},
+    config,
+    database::{Access, Dialect, guard, value::Value},
+    generation::Generation,
+    lifecycle,
+    message::Request,
+    routes::Routes,
+};
 use divan::{Bencher, black_box};
 use http::{Method, Uri};
 use tokio::runtime::Runtime;
@@ -20,6 +30,9 @@ url = "sqlite://bench.sqlite"
 migrations = "migrations"
 [component.reads-only]
 path = "{guests}/reads-only.wasm"
+[component.reused]
+path = "{guests}/reads-only.wasm"
+reuse = { max_requests = 1000 }
 [component.probe]
 path = "{guests}/probe.wasm"
 [component.only-before]
@@ -29,6 +42,9 @@ path = "{guests}/only-after.wasm"
 [[route]]
 path = "/hello"
 component = "reads-only"
+[[route]]
+path = "/reused"
+component = "reused"
 [[route]]
 path = "/hooks"
 component = "reads-only"
@@ -99,6 +115,24 @@ fn hello(bencher: Bencher<'_, '_>) {
     Bench::new().run(bencher, Method::GET, "/hello", "");
 }
 
+/// A store and an instance, and both let go again; no call.
+#[divan::bench]
+fn instantiate(bencher: Bencher<'_, '_>) {
+    let bench = Bench::new();
+    let Bench { runtime, generation, .. } = &bench;
+    let component = generation.component("reads-only").expect("it is configured");
+    let request = Arc::new(Request::default());
+    bencher.bench_local(|| {
+        let mut sandbox = Sandbox::new(&generation.engine, Guest::new(request.clone()));
+        runtime.block_on(sandbox.try_out(component)).expect("it can be instantiated");
+    });
+}
+
+#[divan::bench]
+fn hello_in_a_reused_instance(bencher: Bencher<'_, '_>) {
+    Bench::new().run(bencher, Method::GET, "/reused", "");
+}
+
 #[divan::bench]
 fn hello_behind_two_hooks(bencher: Bencher<'_, '_>) {
     Bench::new().run(bencher, Method::GET, "/hooks", "");
@@ -107,6 +141,13 @@ fn hello_behind_two_hooks(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn read_one_row(bencher: Bencher<'_, '_>) {
     let script = "[{%22sql%22:%22SELECT%20name%20FROM%20t%20WHERE%20id=7%22,%22op%22:%22query_one%22}]";
+    let uri: &'static str = Box::leak(format!("/probe?script={script}").into_boxed_str());
+    Bench::new().run(bencher, Method::GET, uri, "");
+}
+
+#[divan::bench]
+fn read_hundred_rows(bencher: Bencher<'_, '_>) {
+    let script = "[{%22sql%22:%22SELECT%20*%20FROM%20t%20LIMIT%20100%22,%22op%22:%22query%22}]";
     let uri: &'static str = Box::leak(format!("/probe?script={script}").into_boxed_str());
     Bench::new().run(bencher, Method::GET, uri, "");
 }
@@ -122,4 +163,26 @@ fn read_hundred_rows_as_json(bencher: Bencher<'_, '_>) {
 fn write_one_row(bencher: Bencher<'_, '_>) {
     let script = r#"[{"sql":"UPDATE t SET name = ? WHERE id = 7","params":["x"],"op":"execute"}]"#;
     Bench::new().run(bencher, Method::POST, "/probe", script);
+}
+
+#[divan::bench(args = [Dialect::Sqlite, Dialect::Postgres, Dialect::MySql])]
+fn gate(bencher: Bencher<'_, '_>, dialect: Dialect) {
+    let sql = "SELECT id, name, price_cents, stock FROM items WHERE id = ? AND name <> 'it''s' ORDER BY id LIMIT 100";
+    let params = [Value::Int64(7)];
+    bencher.bench_local(|| {
+        let checked = guard::check(dialect, black_box(sql), &params, Access::ReadOnly);
+        assert!(checked.is_ok(), "{checked:?}");
+        checked
+    });
+}
+
+#[divan::bench(args = [1, 1000])]
+fn route(bencher: Bencher<'_, '_>, routes: usize) {
+    let mut table = Routes::default();
+    for route in 0..routes {
+        let path = format!("/things-{route}/{{id}}");
+        table.add(&path, &[Method::GET, Method::POST], route).expect("no two are the same");
+    }
+    let path = format!("/things-{}/7", routes / 2);
+    bencher.bench_local(|| table.find(&Method::POST, black_box(&path)));
 }
