@@ -19,6 +19,8 @@ follow() { touch replica; }
 start() {
     set --
     [ ! -e replica ] || set -- --read-only
+    # Who measures wants servers that keep things.
+    [ -z "${FSYNC:-}" ] || set -- "$@" --innodb-flush-log-at-trx-commit=1 --innodb-flush-method=fsync --skip-log-bin
     # A server that starts removes what others have in the same folder for temporary tables.
     # Written at each commit, flushed never: processes are killed here, machines are not.
     "$SERVER" --no-defaults --datadir="$FOLDER/data" --tmpdir="$FOLDER" --bind-address=127.0.0.1 --port="$PORT" \
