@@ -1,0 +1,26 @@
+//! A hook that lets everything pass.
+
+use carya::host::database::Handle;
+use carya::host::types::Response;
+use exports::carya::host::before::Guest;
+
+wit_bindgen::generate!({
+    inline: "
+        package bench:gate;
+        world guest {
+            include carya:host/imports@0.1.0;
+            export carya:host/before@0.1.0;
+        }
+    ",
+    path: "../../../wit",
+    generate_all,
+});
+
+struct Gate;
+export!(Gate);
+
+impl Guest for Gate {
+    fn before(_: Handle) -> Result<Option<Response>, String> {
+        Ok(None)
+    }
+}
