@@ -9,7 +9,7 @@ CONFIG := guest-examples/carya.toml
 
 .PHONY: help
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
 .PHONY: setup
 setup: ## Check Rust, install a C compiler and the wasm target where they are missing
@@ -68,10 +68,21 @@ rustdoc:
 	@echo "== rustdoc"
 	@RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --workspace
 
+# By variables: ONLY=hello runs a part, QUICK=1 short rounds, WASMTIME=1 and PECAN=1 add these, FSYNC=off lets database
+# servers not wait for their disk.
+BENCH := $(if $(QUICK),--quick) $(if $(WASMTIME),--wasmtime) $(if $(PECAN),--pecan) $(if $(filter off,$(FSYNC)),--no-fsync)
+
 .PHONY: bench
-bench: guests ## Run the benchmarks
-	@echo "== benchmarks"
-	@cargo bench --locked
+bench: setup servers ## Compare with others, into target/bench (ONLY=hello, QUICK=1, WASMTIME=1, PECAN=1)
+	@bench/build.sh $(if $(WASMTIME),wasmtime) $(if $(PECAN),pecan)
+	@cargo build --locked --release -p carya -p carya-bench
+	@echo "== benchmark"
+	@exec taskset -c 1 "$(TARGET_DIR)/release/carya-bench" --target "$(TARGET_DIR)" --only "$(ONLY)" $(BENCH)
+
+.PHONY: microbench
+microbench: guests ## Run the microbenchmarks of host/benches
+	@echo "== microbenchmarks"
+	@cargo bench --locked -p carya
 
 .PHONY: docs
 docs: ## Build the API documentation and print where it is

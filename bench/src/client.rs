@@ -1,0 +1,35 @@
+//! A single request to a server on this machine, for looking at its answer. Load comes from `wrk`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::Result;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Sends a request on a connection of its own, and gives status and body.
+pub(crate) async fn ask(port: u16, method: &str, path: &str, body: Bytes) -> Result<(u16, Bytes)> {
+    let answer = async {
+        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let connection = tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "127.0.0.1")
+            .header("content-type", "application/json")
+            .body(Full::new(body))?;
+        let response = sender.send_request(request).await?;
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await?.to_bytes();
+        connection.abort();
+        Ok((status, body))
+    };
+    tokio::time::timeout(PATIENCE, answer).await.map_err(|_| format!("no answer to {method} {path} within 30 s"))?
+}

@@ -1,0 +1,220 @@
+//! The servers that are compared, and how each is started for a database or without one.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{
+    Result,
+    databases::Engine,
+    process::{self, Process, existing},
+    work::{CONNECTIONS, Work},
+};
+
+/// Who does the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Contestant {
+    /// `bench/native`.
+    Native,
+    /// A fresh instance for each request.
+    Carya,
+    /// With `reuse`.
+    CaryaReuse,
+    /// `wasmtime serve` without options.
+    Wasmtime,
+    /// With all that makes it quick.
+    WasmtimeTuned,
+    /// gunicorn with processes.
+    PecanSync,
+    /// gunicorn with threads.
+    PecanThreads,
+}
+
+impl fmt::Display for Contestant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Native => "native axum",
+            Self::Carya => "carya",
+            Self::CaryaReuse => "carya, reuse",
+            Self::Wasmtime => "wasmtime serve",
+            Self::WasmtimeTuned => "wasmtime serve, tuned",
+            Self::PecanSync => "Pecan, sync workers",
+            Self::PecanThreads => "Pecan, threads",
+        })
+    }
+}
+
+/// Where things are and go.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    /// The workspace's build folder.
+    pub(crate) target: PathBuf,
+    /// `bench/` in the sources.
+    pub(crate) sources: PathBuf,
+    /// Databases, logs, configurations, the cache of compiled code.
+    pub(crate) scratch: PathBuf,
+}
+
+impl Places {
+    pub(crate) fn carya(&self) -> Result<PathBuf> {
+        existing(&self.target, "release/carya")
+    }
+
+    pub(crate) fn guest(&self, name: &str) -> Result<PathBuf> {
+        existing(&self.target, &format!("bench/guests/wasm32-wasip2/release/{name}.wasm"))
+    }
+}
+
+impl Contestant {
+    /// Whether it can do a work. `wasmtime serve` has no database; Pecan does some works, and those at one load.
+    pub(crate) fn does(self, work: &Work) -> bool {
+        match self {
+            Self::Native | Self::Carya => true,
+            Self::CaryaReuse => !work.name.contains("by query-json"),
+            Self::Wasmtime | Self::WasmtimeTuned => work.name == "hello",
+            Self::PecanSync | Self::PecanThreads => {
+                let known = matches!(work.name.as_str(), "hello" | "GET one row" | "POST one row");
+                known && work.connections == CONNECTIONS && work.engine != Some(Engine::MariaDb)
+            }
+        }
+    }
+
+    /// Starts it. `url` names its database.
+    pub(crate) async fn start(self, places: &Places, url: Option<&str>) -> Result<Process> {
+        let port = process::free_port()?;
+        let log = places.scratch.join(format!("{self}.log").replace([',', ' '], "-"));
+        let mut command = match self {
+            Self::Native => {
+                let mut command = Command::new(existing(&places.target, "release/native")?);
+                command.arg(format!("127.0.0.1:{port}")).args(url);
+                command
+            }
+            Self::Carya | Self::CaryaReuse => {
+                let file = places.scratch.join(format!("carya-{port}.toml"));
+                std::fs::write(&file, application(places, url, port, self == Self::CaryaReuse)?)?;
+                serve(places, &file)?
+            }
+            Self::Wasmtime | Self::WasmtimeTuned => self.wasmtime(places, port)?,
+            Self::PecanSync | Self::PecanThreads => self.pecan(places, port, url)?,
+        };
+        Process::start(&mut command, port, log).await
+    }
+
+    fn wasmtime(self, places: &Places, port: u16) -> Result<Command> {
+        let mut command = Command::new(existing(&places.target, "bench/tools/bin/wasmtime")?);
+        command.args(["serve", "--addr", &format!("127.0.0.1:{port}")]);
+        if self == Self::WasmtimeTuned {
+            command.args([
+                "-Opooling-allocator=y,pooling-memory-keep-resident=2097152,pooling-table-keep-resident=65536",
+                "-Opooling-pagemap-scan=y",
+                "--max-instance-reuse-count=128",
+                "--max-instance-concurrent-reuse-count=1",
+            ]);
+        }
+        command.arg(places.guest("wasi_http_hello")?);
+        Ok(command)
+    }
+
+    fn pecan(self, places: &Places, port: u16, url: Option<&str>) -> Result<Command> {
+        let mut command = Command::new(existing(&places.target, "bench/pecan/bin/gunicorn")?);
+        command.args(["--workers", "2", "--keep-alive", "75", "--bind", &format!("127.0.0.1:{port}")]);
+        command.args(match self {
+            Self::PecanThreads => ["--worker-class", "gthread", "--threads", "4"].as_slice(),
+            _ => &["--worker-class", "sync"],
+        });
+        command.args(["--access-logfile", "-", "--log-level", "warning", "app:application"]);
+        command.current_dir(places.sources.join("pecan"));
+        command.env("PYTHONDONTWRITEBYTECODE", "1").env("BENCH_DATABASE", url.unwrap_or_default());
+        Ok(command)
+    }
+}
+
+/// `carya serve` on a configuration.
+pub(crate) fn serve(places: &Places, file: &Path) -> Result<Command> {
+    let mut command = Command::new(places.carya()?);
+    command.args(["serve", "--config"]).arg(file);
+    Ok(command)
+}
+
+/// The head of every configuration.
+pub(crate) fn head(places: &Places, port: u16) -> String {
+    let cache = places.scratch.join("code");
+    format!("[server]\nlisten = \"127.0.0.1:{port}\"\ncache = {cache:?}\n")
+}
+
+/// A component's section.
+pub(crate) fn component(name: &str, path: &Path, reuse: bool) -> String {
+    let reuse = if reuse { "reuse = { max_requests = 1000 }\n" } else { "" };
+    format!("[component.{name}]\npath = {path:?}\n{reuse}")
+}
+
+/// The host's configuration for the works that there are with a database, or without.
+fn application(places: &Places, url: Option<&str>, port: u16, reuse: bool) -> Result<String> {
+    let head = head(places, port);
+    let guest = |name: &str, file: &str| Ok::<_, crate::Error>(component(name, &places.guest(file)?, reuse));
+    let Some(url) = url else {
+        let components = [guest("hello", "hello")?, guest("echo", "echo")?, guest("gate-1", "gate")?];
+        return Ok(format!("{head}{}{}{PLAIN}", components.concat(), component("gate-2", &twin(places)?, reuse)));
+    };
+    // As many as the native program has. Nobody is to fail for want of patience while the machine is this busy.
+    let (connections, lock) = if url.starts_with("sqlite:") { (4, "busy_timeout") } else { (10, "lock_timeout") };
+    let patience = format!("acquire_timeout = \"10s\"\nstatement_timeout = \"10s\"\n{lock} = \"10s\"");
+    let database = format!("[database]\nurl = {url:?}\nmax_connections = {connections}\n{patience}\n");
+    Ok(format!("{head}{database}{}{STORE}", guest("items", "items")?))
+}
+
+/// The second hook is another component than the first, as it would be in an application.
+fn twin(places: &Places) -> Result<PathBuf> {
+    let path = places.scratch.join("gate-2.wasm");
+    std::fs::write(&path, crate::scale::distinct(std::fs::read(places.guest("gate")?)?, 2))?;
+    Ok(path)
+}
+
+const PLAIN: &str = r#"
+[[route]]
+path = "/hello"
+component = "hello"
+[[route]]
+path = "/hooks"
+component = "hello"
+hooks = ["gate-1", "gate-2"]
+[[route]]
+path = "/echo"
+component = "echo"
+methods = ["POST"]
+"#;
+
+const STORE: &str = r#"
+[[route]]
+path = "/items/{id}"
+component = "items"
+methods = ["GET"]
+[[route]]
+path = "/rows/{how}"
+component = "items"
+methods = ["GET"]
+[[route]]
+path = "/orders"
+component = "items"
+methods = ["POST"]
+[[route]]
+path = "/counter"
+component = "items"
+methods = ["POST"]
+isolation = "serializable"
+retries = 10
+"#;
+
+/// Whether the host has instance reuse: a configuration with it passes `carya check`.
+pub(crate) async fn knows_reuse(places: &Places) -> Result<bool> {
+    let file = places.scratch.join("carya-reuse.toml");
+    std::fs::write(&file, application(places, None, 0, true)?)?;
+    let mut check = tokio::process::Command::new(places.carya()?);
+    match process::run(check.arg("check").arg("--config").arg(&file)).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.to_string().contains("reuse") => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,146 @@
+//! The benchmark: carya side by side with what else could do the same work, in interleaved rounds on one machine.
+//!
+//! The server that is measured has core 0 to itself; this program, `wrk` and database servers have core 1. A ratio is the
+//! median of the ratios round by round, since machines have slow and fast minutes. A wrong answer, a failed one, or a row
+//! in the database that nobody asked for fails the benchmark. Results go to `target/bench`.
+
+mod chart;
+mod client;
+mod contestants;
+mod databases;
+mod measure;
+mod process;
+mod progress;
+mod report;
+mod rounds;
+mod scale;
+mod targets;
+mod work;
+mod wrk;
+
+use std::{path::Path, process::ExitCode, time::Instant};
+
+use clap::Parser;
+
+use crate::{
+    contestants::{Contestant, Places},
+    databases::{Databases, Engine},
+    progress::Progress,
+    report::Results,
+    rounds::Course,
+};
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Result<T = ()> = std::result::Result<T, Error>;
+
+/// Measures carya side by side with others.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Only works whose names contain this, as `hello`, `SQLite`, `GET one row`, or `scale`, `start`, `memory`
+    #[arg(long, env = "ONLY", default_value = "", hide_env_values = true)]
+    only: String,
+    /// Short rounds, to see whether everything works: the figures mean nothing
+    #[arg(long)]
+    quick: bool,
+    /// Rounds of each server at each work
+    #[arg(long, env = "ROUNDS", default_value_t = 3)]
+    rounds: usize,
+    /// Seconds of a round
+    #[arg(long, env = "SECONDS_EACH", default_value_t = 3)]
+    seconds: u64,
+    /// `wasmtime serve`, too
+    #[arg(long)]
+    wasmtime: bool,
+    /// Pecan under gunicorn, too
+    #[arg(long)]
+    pecan: bool,
+    /// Database servers need not wait for their disk
+    #[arg(long)]
+    no_fsync: bool,
+    /// The build folder
+    #[arg(long, default_value = "target")]
+    target: std::path::PathBuf,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match run(Options::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("bench: error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Measures all that was asked for. False says that something answered wrongly or failed.
+async fn run(options: Options) -> Result<bool> {
+    let begun = Instant::now();
+    let scratch = std::path::absolute(options.target.join("bench/scratch"))?;
+    std::fs::create_dir_all(&scratch)?;
+    let places = Places {
+        target: std::path::absolute(&options.target)?,
+        sources: Path::new(env!("CARGO_MANIFEST_DIR")).to_owned(),
+        scratch,
+    };
+    let (rounds, seconds) = if options.quick { (1, 1) } else { (options.rounds, options.seconds) };
+    let mut results = Results::new(&options.target.join("bench"), &options.only, (rounds, seconds), !options.no_fsync);
+    let contestants = contestants(&options, &places, &mut results).await?;
+    let asked = |name: &str| name.to_lowercase().contains(&options.only.to_lowercase());
+    let works: Vec<_> = work::all().into_iter().filter(|work| asked(&work.id())).collect();
+    let scales = scale::Part::ALL.into_iter().filter(|part| asked(part.name())).collect::<Vec<_>>();
+    let mut course = Course { places: &places, rounds, seconds, progress: Progress::default() };
+    course.plan(&works, &contestants, &scales);
+
+    for engine in [None].into_iter().chain(Engine::ALL.map(Some)) {
+        let works: Vec<_> = works.iter().filter(|work| work.engine == engine).collect();
+        if works.is_empty() {
+            continue;
+        }
+        let databases = match engine {
+            None => None,
+            Some(engine) => match Databases::start(engine, &places.scratch, !options.no_fsync).await? {
+                None => {
+                    results.note(format!("{engine} is not installed: run `make servers`"));
+                    continue;
+                }
+                databases => databases,
+            },
+        };
+        for work in works {
+            match course.run(work, &contestants, databases.as_ref()).await {
+                Ok(series) => results.add(work, series),
+                Err(error) => results.fail(format!("{}: {error}", work.id())),
+            }
+            results.write()?;
+        }
+    }
+    for part in scales {
+        match scale::run(part, &mut course).await {
+            Ok(figures) => results.scale(figures),
+            Err(error) => results.fail(format!("{}: {error}", part.name())),
+        }
+        results.write()?;
+    }
+    results.took(begun.elapsed());
+    results.write()?;
+    results.print()?;
+    Ok(results.is_good())
+}
+
+/// Those who take part. Who cannot is noted.
+async fn contestants(options: &Options, places: &Places, results: &mut Results) -> Result<Vec<Contestant>> {
+    let mut all = vec![Contestant::Native, Contestant::Carya];
+    match contestants::knows_reuse(places).await? {
+        true => all.push(Contestant::CaryaReuse),
+        false => results.note("this host has no `reuse`: left out".to_owned()),
+    }
+    if options.wasmtime {
+        all.extend([Contestant::Wasmtime, Contestant::WasmtimeTuned]);
+    }
+    if options.pecan {
+        all.extend([Contestant::PecanSync, Contestant::PecanThreads]);
+    }
+    Ok(all)
+}

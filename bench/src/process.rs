@@ -1,0 +1,143 @@
+//! A server's process on its own core: started, looked at through `/proc`, ended. Does not know what it serves.
+
+use std::{
+    fs::File,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::atomic::{AtomicU16, Ordering},
+    time::{Duration, Instant},
+};
+
+use tokio::process::{Child, Command};
+
+use crate::Result;
+
+/// The core of the server that is measured. All else runs on the other one, where `make bench` starts this program.
+const CORE: &str = "0";
+/// How long a server may take to listen: one of them compiles a thousand components before.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Of the clock that `/proc` counts in; the same on every Linux.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// A process that runs. It is killed when this is dropped.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) port: u16,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts a command on the servers' core, with its log in a file, and waits until it listens.
+    pub(crate) async fn start(command: &mut std::process::Command, port: u16, log: PathBuf) -> Result<Self> {
+        let mut pinned = Command::new("taskset");
+        pinned.args(["-c", CORE]).arg(command.get_program()).args(command.get_args());
+        if let Some(folder) = command.get_current_dir() {
+            pinned.current_dir(folder);
+        }
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARYA_")) {
+            pinned.env_remove(name);
+        }
+        pinned.env("TOKIO_WORKER_THREADS", "1");
+        pinned.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let file = File::create(&log)?;
+        pinned.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).kill_on_drop(true);
+        let child =
+            pinned.spawn().map_err(|error| format!("{:?} cannot be started: {error}", command.get_program()))?;
+        let mut process = Self { child, port, log };
+        let begun = Instant::now();
+        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            if let Some(status) = process.child.try_wait()? {
+                return Err(format!("the server ended ({status}):\n{}", process.told()).into());
+            }
+            if begun.elapsed() > PATIENCE {
+                return Err(format!("the server does not listen:\n{}", process.told()).into());
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        Ok(process)
+    }
+
+    /// The end of its log.
+    pub(crate) fn told(&self) -> String {
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        let end = String::from_utf8_lossy(&log[log.len().saturating_sub(2000)..]).into_owned();
+        format!("{end}\n(the end of {})", self.log.display())
+    }
+
+    /// The processor's time that it and its children have used, in microseconds.
+    pub(crate) fn cpu_us(&self) -> u64 {
+        let ticks = |pid: u32| -> Option<u64> {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            // The name may hold spaces; what follows it are numbers, those of user and system at 14 and 15.
+            let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+            Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
+        };
+        self.tree().into_iter().filter_map(ticks).sum::<u64>() * (1_000_000 / TICKS_PER_SECOND)
+    }
+
+    /// The memory that it and its children have in RAM, in KiB.
+    pub(crate) fn memory_kb(&self) -> u64 {
+        let resident = |pid: u32| -> Option<u64> {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.split_whitespace().next()?.parse().ok()
+        };
+        self.tree().into_iter().filter_map(resident).sum()
+    }
+
+    /// Its number and those of all its children.
+    fn tree(&self) -> Vec<u32> {
+        let mut found: Vec<u32> = self.child.id().into_iter().collect();
+        let mut at = 0;
+        while let Some(pid) = found.get(at) {
+            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+            found.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+            at += 1;
+        }
+        found
+    }
+
+    /// Asks it to end and waits for that.
+    pub(crate) async fn stop(mut self) -> Result {
+        if let Some(pid) = self.child.id() {
+            Command::new("kill").args(["-s", "TERM", &pid.to_string()]).status().await?;
+        }
+        if tokio::time::timeout(Duration::from_secs(15), self.child.wait()).await.is_err() {
+            self.child.kill().await?;
+        }
+        // Logs grow by a line a request.
+        File::create(&self.log)?;
+        Ok(())
+    }
+}
+
+/// A port that nobody listens on, below those of outgoing connections.
+pub(crate) fn free_port() -> Result<u16> {
+    static NEXT: AtomicU16 = AtomicU16::new(18_000);
+    for _ in 0..1000 {
+        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err("no free port above 18000".into())
+}
+
+/// Runs a program to its end. What it says is told if it fails.
+pub(crate) async fn run(command: &mut Command) -> Result<String> {
+    let output = command.stdin(Stdio::null()).output().await?;
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    match output.status.success() {
+        true => Ok(said),
+        false => Err(format!("{:?} failed ({}):\n{said}", command.as_std().get_program(), output.status).into()),
+    }
+}
+
+/// Whether a file is there, by its name below a folder.
+pub(crate) fn existing(folder: &Path, name: &str) -> Result<PathBuf> {
+    let path = folder.join(name);
+    match path.exists() {
+        true => Ok(path),
+        false => Err(format!("{} is not there: run this by `make bench`, which builds it", path.display()).into()),
+    }
+}

@@ -1,0 +1,201 @@
+//! Rounds: all who do a work are started, looked at closely, and driven in turn, over and over.
+
+use std::time::Duration;
+
+use crate::{
+    Result, client,
+    contestants::{Contestant, Places},
+    databases::{self, Databases},
+    measure::Series,
+    process::Process,
+    progress::Progress,
+    scale,
+    work::{Answer, Work},
+    wrk::{self, Expected, Look},
+};
+
+/// Starting, warming up and ending one server takes about so long.
+const AROUND: f64 = 2.5;
+
+/// How a benchmark is run.
+pub(crate) struct Course<'a> {
+    pub(crate) places: &'a Places,
+    pub(crate) rounds: usize,
+    pub(crate) seconds: u64,
+    pub(crate) progress: Progress,
+}
+
+/// A server that takes part in a work.
+struct Runner {
+    contestant: Contestant,
+    process: Process,
+    expected: Expected,
+    url: Option<String>,
+    /// Answers that said that something was written, and those that may have been cut off.
+    acknowledged: u64,
+    doubtful: u64,
+    before: i64,
+    series: Series,
+}
+
+impl Course<'_> {
+    /// Sums up what is to be done, for the progress.
+    pub(crate) fn plan(&mut self, works: &[Work], contestants: &[Contestant], scales: &[scale::Part]) {
+        for work in works {
+            let runners = contestants.iter().filter(|contestant| contestant.does(work)).count();
+            self.progress.plan(runners as f64 * self.one());
+        }
+        for part in scales {
+            self.progress.plan(part.seconds(self));
+        }
+    }
+
+    fn one(&self) -> f64 {
+        AROUND + self.rounds as f64 * self.seconds as f64
+    }
+
+    /// Measures a work.
+    pub(crate) async fn run(
+        &mut self,
+        work: &Work,
+        contestants: &[Contestant],
+        databases: Option<&Databases>,
+    ) -> Result<Vec<Series>> {
+        let mut runners = Vec::new();
+        for contestant in contestants.iter().filter(|contestant| contestant.does(work)) {
+            self.progress.tell(&format!("{}: {contestant} starts", work.id()));
+            let started = self.start(*contestant, work, databases).await;
+            runners.push(started.map_err(|error| format!("{contestant}: {error}"))?);
+            self.progress.done(AROUND);
+        }
+        for round in 1..=self.rounds {
+            for runner in &mut runners {
+                let contestant = runner.contestant;
+                self.progress.tell(&format!("{}: round {round} of {}, {contestant}", work.id(), self.rounds));
+                let driven = self.drive(runner, work, Look::AtStatus, self.seconds).await;
+                driven.map_err(|error| format!("{contestant}: {error}"))?;
+                self.progress.done(self.seconds as f64);
+            }
+        }
+        let mut all = Vec::new();
+        for runner in runners {
+            let contestant = runner.contestant;
+            all.push(runner.end(work).await.map_err(|error| format!("{contestant}: {error}"))?);
+        }
+        self.tell(work, &all);
+        Ok(all)
+    }
+
+    async fn start(&self, contestant: Contestant, work: &Work, databases: Option<&Databases>) -> Result<Runner> {
+        let url = match databases {
+            Some(databases) => Some(databases.create(contestant.database()).await?),
+            None => None,
+        };
+        let process = contestant.start(self.places, url.as_deref()).await?;
+        let before = match (&url, work.trace) {
+            (Some(url), Some(sql)) => databases::number(url, sql).await?,
+            _ => 0,
+        };
+        let expected = check(&process, work).await?;
+        let series = Series { work: work.id(), server: contestant.to_string(), rounds: Vec::new() };
+        let mut runner = Runner {
+            contestant,
+            process,
+            expected,
+            url,
+            // What was asked to check the answer.
+            acknowledged: work.paths.len() as u64,
+            doubtful: 0,
+            before,
+            series,
+        };
+        // To warm up, with every body compared.
+        self.drive(&mut runner, work, Look::Closely, 1).await?;
+        runner.series.rounds.clear();
+        Ok(runner)
+    }
+
+    async fn drive(&self, runner: &mut Runner, work: &Work, look: Look, seconds: u64) -> Result {
+        let load = (look, seconds);
+        let measure = wrk::drive(&runner.process, work, &runner.expected, load, &self.places.scratch).await?;
+        runner.acknowledged += measure.requests;
+        runner.doubtful += u64::from(work.connections);
+        if look == Look::AtStatus
+            && let Expected::Body(_) = runner.expected
+            && let Some(first) = runner.series.rounds.first()
+            && (measure.bytes_each / first.bytes_each - 1.0).abs() > 0.02
+        {
+            // The bodies were right a moment ago: all that may differ are answers that were cut off at the end.
+            return Err(format!("an answer has {} bytes, and had {}", measure.bytes_each, first.bytes_each).into());
+        }
+        runner.series.rounds.push(measure);
+        Ok(())
+    }
+
+    /// Says the ratios.
+    fn tell(&self, work: &Work, all: &[Series]) {
+        let Some(native) = all.first() else { return };
+        let each = all.iter().skip(1).map(|series| format!("{} {:.3}", series.server, series.ratio_to(native)));
+        let each: Vec<_> = each.collect();
+        let rate = native.median(|measure| measure.per_second);
+        self.progress.say(&format!("{}: native {rate:.0}/s; {}", work.id(), each.join(", ")));
+    }
+}
+
+impl Runner {
+    /// Looks whether the database has what was acknowledged, and ends the server.
+    async fn end(self, work: &Work) -> Result<Series> {
+        if let (Some(url), Some(sql)) = (&self.url, work.trace) {
+            // wrk hangs up in the middle of its last requests; they may be committed still, or not.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let written = databases::number(url, sql).await? - self.before;
+            let acknowledged = i64::try_from(self.acknowledged)?;
+            if !(acknowledged..=acknowledged + i64::try_from(self.doubtful)?).contains(&written) {
+                return Err(format!("{acknowledged} writes were acknowledged, and the database has {written}").into());
+            }
+        }
+        self.process.stop().await?;
+        Ok(self.series)
+    }
+}
+
+impl Contestant {
+    /// The name of its database.
+    fn database(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Carya => "carya",
+            Self::CaryaReuse => "carya_reuse",
+            Self::Wasmtime | Self::WasmtimeTuned => "wasmtime",
+            Self::PecanSync => "pecan_sync",
+            Self::PecanThreads => "pecan_threads",
+        }
+    }
+}
+
+/// Sends each request once, and gives what all further answers must be.
+async fn check(process: &Process, work: &Work) -> Result<Expected> {
+    let mut expected = None;
+    for path in &work.paths {
+        let body = work.body.clone().unwrap_or_default().into();
+        let (status, body) = client::ask(process.port, work.method, path, body).await?;
+        let text = String::from_utf8_lossy(&body);
+        let right = match &work.answer {
+            Answer::Text(wanted) => text == *wanted,
+            Answer::Json(wanted) => {
+                let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+                parse(&text).is_some_and(|got| Some(got) == parse(wanted))
+            }
+            // wrk looks at these.
+            Answer::Pattern(_) => true,
+        };
+        if status != work.status || !right {
+            return Err(format!("{} {path} was answered {status} {text}\n{}", work.method, process.told()).into());
+        }
+        expected = Some(match &work.answer {
+            Answer::Pattern(pattern) => Expected::Pattern(pattern),
+            _ => Expected::Body(body.to_vec()),
+        });
+    }
+    expected.ok_or_else(|| "there is nothing to send".into())
+}

@@ -1,0 +1,127 @@
+//! What carya sets itself to reach, and how far it came.
+
+use crate::{
+    contestants::Contestant,
+    databases::Engine,
+    report::{Figure, Results},
+    scale,
+};
+
+/// A row of the table of targets.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct Target {
+    pub(crate) name: String,
+    pub(crate) unit: &'static str,
+    pub(crate) floor: f64,
+    pub(crate) goal: f64,
+    /// `None` where it was not measured this time.
+    pub(crate) reached: Option<f64>,
+}
+
+impl Target {
+    /// Ratios are to be high, times and memory low.
+    fn meets(&self, limit: f64) -> bool {
+        let higher_is_better = matches!(self.unit, "" | "x");
+        // A figure meets what it is shown as.
+        self.reached.is_some_and(|reached| {
+            if higher_is_better { (reached * 100.0).round() >= limit * 100.0 } else { reached.round() <= limit }
+        })
+    }
+
+    /// In words, for a cell of the table.
+    pub(crate) fn mark(&self) -> &'static str {
+        match self.reached {
+            None => "not measured",
+            Some(_) if self.meets(self.goal) => "goal met",
+            Some(_) if self.meets(self.floor) => "floor met, goal missed",
+            Some(_) => "**floor missed**",
+        }
+    }
+
+    /// A figure with its unit.
+    pub(crate) fn shown(&self, value: f64) -> String {
+        match self.unit {
+            "" => format!("{value:.2}"),
+            "x" => format!("{value:.1}x"),
+            unit => format!("{value:.0} {unit}"),
+        }
+    }
+}
+
+/// All targets, with what a run has found.
+pub(crate) fn all(results: &Results) -> Vec<Target> {
+    let to_native = |name: String, who: Contestant, work: &str, floor, goal| Target {
+        name: format!("{name} / native"),
+        unit: "",
+        floor,
+        goal,
+        reached: results.ratio(work, who, work, Contestant::Native),
+    };
+    let mut targets = vec![
+        to_native("hello".into(), Contestant::Carya, "hello", 0.36, 0.50),
+        to_native("hello behind two hooks".into(), Contestant::Carya, "hello behind two hooks", 0.22, 0.35),
+        to_native("hello, reuse on".into(), Contestant::CaryaReuse, "hello", 0.65, 0.80),
+    ];
+    for engine in Engine::ALL {
+        let floor = if engine == Engine::Sqlite { 0.85 } else { 0.90 };
+        for name in ["GET one row", "POST one row"] {
+            let work = format!("{name}, {engine}");
+            targets.push(to_native(work.clone(), Contestant::Carya, &work, floor, 1.0));
+        }
+    }
+    for engine in Engine::ALL {
+        let work = format!("GET 100 rows streamed, {engine}");
+        targets.push(to_native(work.clone(), Contestant::Carya, &work, 0.90, 1.0));
+    }
+    let times = |name: &str, reached, floor, goal| Target { name: name.to_owned(), unit: "x", floor, goal, reached };
+    let hello = |peer| results.ratio("hello", Contestant::Carya, "hello", peer);
+    targets.push(times("hello / wasmtime serve as it comes", hello(Contestant::Wasmtime), 3.5, 5.0));
+    targets.push(times("hello / wasmtime serve, tuned", hello(Contestant::WasmtimeTuned), 1.3, 2.0));
+    targets.push(times("any work / Pecan (the smallest)", to_pecan(results), 15.0, 25.0));
+    let (spread, one) = (scale::named(1000, true), scale::named(1000, false));
+    targets.push(Target {
+        name: "1,000 components: all asked in turn / one asked".to_owned(),
+        unit: "",
+        floor: 0.6,
+        goal: 0.8,
+        reached: results.ratio(&spread, Contestant::Carya, &one, Contestant::Carya),
+    });
+    let figures = [
+        ("start to first answer, 10 components", "ms", 300.0, 100.0),
+        ("memory of an idle host", "MB", 60.0, 30.0),
+        ("memory per component, asked once", "KB", 220.0, 100.0),
+        ("memory per request in flight", "KB", 96.0, 48.0),
+    ];
+    targets.extend(figures.map(|(name, unit, floor, goal)| {
+        let reached = results.figures.iter().find(|figure| figure.name == name).map(|Figure { value, .. }| *value);
+        Target { name: name.to_owned(), unit, floor, goal, reached }
+    }));
+    targets
+}
+
+/// The smallest ratio to the quicker of the two ways to run Pecan, over all works that it did.
+fn to_pecan(results: &Results) -> Option<f64> {
+    let works = results.works.iter().filter_map(|work| {
+        let ratios = [Contestant::PecanSync, Contestant::PecanThreads];
+        let ratios = ratios.into_iter().filter_map(|pecan| results.ratio(&work.id, Contestant::Carya, &work.id, pecan));
+        ratios.min_by(f64::total_cmp)
+    });
+    works.min_by(f64::total_cmp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks() {
+        let target = |unit, floor, goal, reached| Target { name: String::new(), unit, floor, goal, reached };
+        let mark = |unit, floor, goal, reached| target(unit, floor, goal, Some(reached)).mark();
+        assert_eq!(mark("", 0.36, 0.5, 0.355), "floor met, goal missed");
+        assert_eq!(mark("", 0.36, 0.5, 0.354), "**floor missed**");
+        assert_eq!(mark("x", 3.5, 5.0, 5.2), "goal met");
+        assert_eq!(mark("ms", 300.0, 100.0, 99.0), "goal met");
+        assert_eq!(mark("ms", 300.0, 100.0, 301.0), "**floor missed**");
+        assert_eq!(target("", 1.0, 2.0, None).mark(), "not measured");
+    }
+}

@@ -1,0 +1,126 @@
+//! What servers are asked to do, and what a right answer is.
+
+use std::fmt::Write;
+
+use crate::databases::Engine;
+
+/// One kind of request, and how many connections send it at once.
+#[derive(Debug, Clone)]
+pub(crate) struct Work {
+    /// Its name in tables, as `GET one row`.
+    pub(crate) name: String,
+    /// The database that it works on.
+    pub(crate) engine: Option<Engine>,
+    pub(crate) method: &'static str,
+    /// Sent in turn.
+    pub(crate) paths: Vec<String>,
+    pub(crate) body: Option<String>,
+    pub(crate) status: u16,
+    pub(crate) answer: Answer,
+    pub(crate) connections: u32,
+    /// What it leaves in the database.
+    pub(crate) trace: Option<&'static str>,
+}
+
+/// What a right answer is.
+#[derive(Debug, Clone)]
+pub(crate) enum Answer {
+    Text(&'static str),
+    /// The same value, however it is written.
+    Json(String),
+    /// What Lua's `find` finds.
+    Pattern(&'static str),
+}
+
+/// Connections where nothing else is said.
+pub(crate) const CONNECTIONS: u32 = 32;
+
+/// All works, in the order of the tables.
+pub(crate) fn all() -> Vec<Work> {
+    let mut works = vec![get("hello", "/hello", Answer::Text("hello"))];
+    works.push(get("hello behind two hooks", "/hooks", Answer::Text("hello")));
+    for connections in [1, 8, 128, 512] {
+        let name = format!("hello, {connections} connection{}", if connections == 1 { "" } else { "s" });
+        works.push(Work { connections, ..get(&name, "/hello", Answer::Text("hello")) });
+    }
+    for (name, size) in [("echo 1 kB of JSON", 1_000), ("echo 64 kB of JSON", 64_000)] {
+        let body = document(size);
+        works.push(Work { answer: Answer::Json(body.clone()), ..post(name, "/echo", Some(body), 200) });
+    }
+    works.extend(Engine::ALL.into_iter().flat_map(on));
+    works
+}
+
+/// The works on a database.
+fn on(engine: Engine) -> Vec<Work> {
+    let created = Answer::Pattern("^{\"id\": ?%d+}$");
+    let order = Some(r#"{"item_id":42,"quantity":3}"#.to_owned());
+    let hundred: Vec<String> = (1..=100).map(item).collect();
+    let hundred = Answer::Json(format!("[{}]", hundred.join(",")));
+    let works = [
+        get("GET one row", "/items/42", Answer::Json(item(42))),
+        get("GET 100 rows through the guest", "/rows/guest", hundred.clone()),
+        get("GET 100 rows by query-json", "/rows/json", hundred.clone()),
+        get("GET 100 rows streamed", "/rows/streamed", hundred),
+        Work {
+            answer: created,
+            trace: Some("SELECT count(*) FROM orders"),
+            ..post("POST one row", "/orders", order, 201)
+        },
+        Work {
+            answer: Answer::Pattern("^{\"n\": ?%d+}$"),
+            trace: Some("SELECT n FROM counters"),
+            // Of so many that want the same row at once, each still gets it within the retries that there are.
+            connections: 4,
+            ..post("POST with conflicts", "/counter", None, 200)
+        },
+    ];
+    works.map(|work| Work { engine: Some(engine), ..work }).into()
+}
+
+fn get(name: &str, path: &str, answer: Answer) -> Work {
+    Work {
+        name: name.to_owned(),
+        engine: None,
+        method: "GET",
+        paths: vec![path.to_owned()],
+        body: None,
+        status: 200,
+        answer,
+        connections: CONNECTIONS,
+        trace: None,
+    }
+}
+
+fn post(name: &str, path: &str, body: Option<String>, status: u16) -> Work {
+    Work { method: "POST", body, status, ..get(name, path, Answer::Text("")) }
+}
+
+/// As `sql/` makes it.
+fn item(id: u32) -> String {
+    format!(r#"{{"id":{id},"name":"Pecans, roasted, bag {id}","price_cents":{},"stock":40}}"#, 690 + id)
+}
+
+/// A list of objects, as long as is asked for.
+fn document(size: usize) -> String {
+    let mut text = String::from("[");
+    for line in 0.. {
+        let object = format!(
+            r#"{{"id":{line},"name":"Pecans, roasted","price":{}.5,"stock":[1,2,3],"tags":{{"fresh":true,"of":null}}}},"#,
+            line * 3
+        );
+        if text.len() + object.len() > size {
+            break;
+        }
+        let _ = write!(text, "{object}");
+    }
+    text.pop();
+    text + "]"
+}
+
+impl Work {
+    /// Its name with the database's: what it is known by in figures.
+    pub(crate) fn id(&self) -> String {
+        self.engine.map_or_else(|| self.name.clone(), |engine| format!("{}, {engine}", self.name))
+    }
+}
