@@ -61,6 +61,7 @@ format:
 	@echo "== format"
 	@cargo fmt --all --check
 	@if [ -f guest-examples/Cargo.toml ]; then cargo fmt --all --check --manifest-path guest-examples/Cargo.toml; fi
+	@cargo fmt --all --check --manifest-path bench/guests/Cargo.toml
 clippy:
 	@echo "== clippy"
 	@cargo clippy --locked --workspace --all-targets -- -D warnings
