@@ -104,13 +104,13 @@ impl Contestant {
 
     fn wasmtime(self, places: &Places, port: u16) -> Result<Command> {
         let mut command = Command::new(existing(&places.target, "bench/tools/bin/wasmtime")?);
-        command.args(["serve", "--addr", &format!("127.0.0.1:{port}")]);
+        // What Rust's standard library imports beyond the world of wasi:http.
+        command.args(["serve", "-Scli", "--addr", &format!("127.0.0.1:{port}")]);
         if self == Self::WasmtimeTuned {
             command.args([
                 "-Opooling-allocator=y,pooling-memory-keep-resident=2097152,pooling-table-keep-resident=65536",
-                "-Opooling-pagemap-scan=y",
+                "-Opooling-pagemap-scan=auto",
                 "--max-instance-reuse-count=128",
-                "--max-instance-concurrent-reuse-count=1",
             ]);
         }
         command.arg(places.guest("wasi_http_hello")?);

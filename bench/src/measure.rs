@@ -34,8 +34,19 @@ impl Series {
 
     /// The median of the ratios round by round, in requests per second.
     pub(crate) fn ratio_to(&self, other: &Self) -> f64 {
-        median(self.rounds.iter().zip(&other.rounds).map(|(own, other)| own.per_second / other.per_second).collect())
+        by_round(&self.rounds, &other.rounds, |own, other| own.per_second / other.per_second)
     }
+
+    /// The same by the server's processor time for a request. It is less troubled by what else the machine does, and by
+    /// how quickly the one who asks wakes up.
+    pub(crate) fn cpu_ratio_to(&self, other: &Self) -> f64 {
+        by_round(&self.rounds, &other.rounds, |own, other| other.cpu_us / own.cpu_us)
+    }
+}
+
+/// The median of ratios round by round.
+fn by_round(ones: &[Measure], others: &[Measure], ratio: impl Fn(&Measure, &Measure) -> f64) -> f64 {
+    median(ones.iter().zip(others).map(|(one, other)| ratio(one, other)).collect())
 }
 
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {

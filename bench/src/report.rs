@@ -169,10 +169,14 @@ impl Results {
             let (floor, goal) = (target.shown(target.floor), target.shown(target.goal));
             writeln!(text, "| {} | {reached} | {floor} | {goal} | {} |", target.name, target.mark())?;
         }
-        writeln!(text, "\n| work | server | requests/s | to native | p50 ms | p99 ms | CPU µs | memory MB |")?;
-        writeln!(text, "|---|---|---:|---:|---:|---:|---:|---:|")?;
+        writeln!(text, "\n| work | server | requests/s | to native | by CPU | p50 ms | p99 ms | CPU µs | memory MB |")?;
+        writeln!(text, "|---|---|---:|---:|---:|---:|---:|---:|---:|")?;
         for series in &self.series {
-            let ratio = self.ratio_to_native(series).map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.3}"));
+            let native = self.find(&series.work, Contestant::Native);
+            let ratio = |of: fn(&Series, &Series) -> f64| {
+                native.map_or_else(|| "-".to_owned(), |native| format!("{:.3}", of(series, native)))
+            };
+            let (rate, cpu) = (ratio(Series::ratio_to), ratio(Series::cpu_ratio_to));
             let ms = |of: fn(&Measure) -> u64| series.median(|measure| of(measure) as f64) / 1e3;
             let connections = self.works.iter().find(|work| work.id == series.work).map_or(0, |work| work.connections);
             let work = match connections {
@@ -182,7 +186,7 @@ impl Results {
             };
             writeln!(
                 text,
-                "| {work} | {} | {:.0} | {ratio} | {:.2} | {:.2} | {:.0} | {:.0} |",
+                "| {work} | {} | {:.0} | {rate} | {cpu} | {:.2} | {:.2} | {:.0} | {:.0} |",
                 series.server,
                 series.median(|measure| measure.per_second),
                 ms(|measure| measure.p50_us),
@@ -196,10 +200,6 @@ impl Results {
             writeln!(text, "| {name} | {value:.1} {unit} |")?;
         }
         Ok(())
-    }
-
-    fn ratio_to_native(&self, series: &Series) -> Option<f64> {
-        Some(series.ratio_to(self.find(&series.work, Contestant::Native)?))
     }
 }
 
