@@ -2,7 +2,8 @@
 //!
 //! The server that is measured has core 0 to itself; this program, `wrk` and database servers have core 1. A ratio is the
 //! median of the ratios round by round, since machines have slow and fast minutes. A wrong answer, a failed one, or a row
-//! in the database that nobody asked for fails the benchmark. Results go to `target/bench`.
+//! in the database that nobody asked for fails the benchmark. Results go to `target/bench`, those of a part to
+//! `target/bench/part`.
 
 mod chart;
 mod client;
@@ -85,7 +86,9 @@ async fn run(options: Options) -> Result<bool> {
         scratch,
     };
     let (rounds, seconds) = if options.quick { (1, 1) } else { (options.rounds, options.seconds) };
-    let mut results = Results::new(&options.target.join("bench"), &options.only, (rounds, seconds), !options.no_fsync);
+    // A part is not to replace the whole.
+    let folder = if options.quick || !options.only.is_empty() { "bench/part" } else { "bench" };
+    let mut results = Results::new(&options.target.join(folder), &options.only, (rounds, seconds), !options.no_fsync);
     let contestants = contestants(&options, &places, &mut results).await?;
     let asked = |name: &str| name.to_lowercase().contains(&options.only.to_lowercase());
     let works: Vec<_> = work::all().into_iter().filter(|work| asked(&work.id())).collect();

@@ -121,6 +121,7 @@ impl Results {
 
     /// Writes all files anew.
     pub(crate) fn write(&self) -> Result {
+        std::fs::create_dir_all(&self.folder)?;
         #[derive(Serialize)]
         struct Written<'a> {
             #[serde(flatten)]
@@ -161,10 +162,13 @@ impl Results {
         for note in &self.notes {
             writeln!(text, "Note: {note}\n")?;
         }
-        writeln!(text, "| target | reached | floor | goal | |\n|---|---:|---:|---:|---|")?;
         // What was left out is told where all was asked for.
         let shown = |target: &targets::Target| target.reached.is_some() || self.only.is_empty();
-        for target in targets::all(self).into_iter().filter(shown) {
+        let targets: Vec<_> = targets::all(self).into_iter().filter(shown).collect();
+        if !targets.is_empty() {
+            writeln!(text, "| target | reached | floor | goal | |\n|---|---:|---:|---:|---|")?;
+        }
+        for target in targets {
             let reached = target.reached.map_or_else(|| "-".to_owned(), |reached| target.shown(reached));
             let (floor, goal) = (target.shown(target.floor), target.shown(target.goal));
             writeln!(text, "| {} | {reached} | {floor} | {goal} | {} |", target.name, target.mark())?;
@@ -195,7 +199,9 @@ impl Results {
                 series.median(|measure| measure.memory_kb as f64) / 1024.0,
             )?;
         }
-        writeln!(text, "\n| | |\n|---|---:|")?;
+        if !self.figures.is_empty() {
+            writeln!(text, "\n| | |\n|---|---:|")?;
+        }
         for Figure { name, value, unit } in &self.figures {
             writeln!(text, "| {name} | {value:.1} {unit} |")?;
         }
