@@ -97,6 +97,8 @@ async fn check(reference: &str, more: &str) -> Result<(Option<i32>, String)> {
     let mut command = carya();
     command.arg("check").current_dir(folder.path()).env("CARYA_LOG", "off");
     command.env("CARYA_SERVER__CACHE", folder.path().join("cache"));
+    // A proxy that is away: nobody asks one for what stays on this machine.
+    command.envs(["HTTP_PROXY", "HTTPS_PROXY"].map(|name| (name, "http://127.0.0.1:1"))).env("NO_PROXY", "");
     let output = tokio::time::timeout(PATIENCE, command.output()).await??;
     Ok((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()))
 }
@@ -110,7 +112,7 @@ async fn a_registry_may_ask_who_it_is() -> Result {
     for more in [String::new(), login("pecan")] {
         let (code, error) = check(&reference, &more).await?;
         let start = format!("error: component `echo`: {reference} cannot be pulled: ");
-        let end = format!("401 Unauthorized; set username and password in [registry.\"{}\"]", registry.host);
+        let end = format!("; set username and password in [registry.\"{}\"]", registry.host);
         assert!(error.starts_with(&start) && error.trim_end().ends_with(&end), "{error}");
         assert!(code == Some(1) && !error.contains("pecan"), "{error}");
     }

@@ -41,7 +41,7 @@ const WALLS: [(&str, &[&str], &str); 11] = [
     ("wasmtime::", &["component/"], "only the component room names the runtime"),
     ("wasmtime_wasi::", &["component/"], "only the component room names the runtime"),
     ("wit_component::", &["component/"], "only the component room makes components"),
-    ("reqwest::", &["oci/"], "only one room speaks to registries"),
+    ("oci_client::", &["oci/"], "only one room speaks to registries"),
     ("axum::", &["admin", "exchange.rs", "server.rs", "server/"], "only the HTTP edge names axum"),
     ("sqlx::", &["database/", "config/url.rs"], "only the database room names the driver, and the reader of its URLs"),
     (

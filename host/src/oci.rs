@@ -51,7 +51,7 @@ pub async fn pull(config: &mut Config) -> Result<(), PullError> {
 pub async fn moved(config: &Config, component: &str) -> Result<Option<String>, PullError> {
     let Some(settings) = config.components.get(component) else { return Ok(None) };
     let Some(image @ Image { version: ImageVersion::Tag(_), .. }) = &settings.image else { return Ok(None) };
-    let ask = async { Registry::new(image, config.registries.get(&image.host))?.digest().await };
+    let ask = async { Registry::connect(image, config.registries.get(&image.host)).await?.digest().await };
     let digest = ask.await.map_err(|failure| PullError::new(component, image, failure))?;
     let served = Folder::of(config).component(&digest);
     Ok((served.as_ref() != Some(&settings.path)).then_some(digest))
@@ -64,7 +64,7 @@ async fn image(config: &Config, image: &Image) -> Result<PathBuf, Failure> {
     {
         return Ok(file);
     }
-    let mut registry = Registry::new(image, config.registries.get(&image.host))?;
+    let registry = Registry::connect(image, config.registries.get(&image.host)).await?;
     let digest = match &image.version {
         ImageVersion::Digest(digest) => digest.clone(),
         ImageVersion::Tag(_) => registry.digest().await?,

@@ -26,8 +26,8 @@ async fn a_registry_is_trusted_by_the_authority_that_is_named_and_by_no_other() 
             &other,
             "invalid peer certificate: UnknownIssuer; if an authority of your own has signed its certificate, name",
         ),
-        (&text, "text.pem cannot be read: there is no certificate in it"),
-        (&place.path().join("none.pem"), "none.pem cannot be read: No such file"),
+        (&text, "text.pem is no PEM file with a certificate: "),
+        (&place.path().join("none.pem"), "none.pem is no PEM file with a certificate: No such file"),
     ] {
         let section = format!("[registry.\"{}\"]\nca = \"{}\"\n", registry.host, file.display());
         let (code, error) = check(&reference, &section).await?;
