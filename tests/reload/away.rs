@@ -27,7 +27,8 @@ async fn a_reload_that_failed_for_it_is_made_when_it_is_back() -> Result {
         watched.put_config(&config(200))?;
         let why = watched.refused().await?;
         assert!(why.contains("[database] cannot be opened"), "{engine}: {why}");
-        watched.next("it is tried again until it succeeds").await?;
+        // By another task, perhaps before the refusal is told.
+        watched.app.log.wait_for("it is tried again until it succeeds").await?;
         watched.next("it failed once more").await?;
         assert_eq!(watched.page().await?, before, "{engine}: the old one serves on");
         // No file is touched from here on.

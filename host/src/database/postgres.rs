@@ -78,12 +78,12 @@ pub(super) async fn connect(options: &PgConnectOptions, times: Option<Times>) ->
 /// reading one a first query makes READ ONLY final.
 pub(super) async fn begin(connection: &mut PgConnection, terms: &Terms) -> Result<Option<String>, DbError> {
     let isolation = terms.isolation.map_or_else(String::new, |level| format!(" ISOLATION LEVEL {}", level.as_sql()));
-    let (mode, first) = match terms.access {
-        Access::ReadWrite => ("READ WRITE", NAME),
-        Access::ReadOnly | Access::None => ("READ ONLY", "NULL::text"),
-    };
-    let rows = say(connection, format!("BEGIN{isolation} {mode}; SELECT {first}")).await?;
-    Ok(rows.into_iter().flatten().next())
+    if terms.access == Access::ReadWrite {
+        let rows = say(connection, format!("BEGIN{isolation} READ WRITE; SELECT {NAME}")).await?;
+        return Ok(rows.into_iter().flatten().next());
+    }
+    let sql = AssertSqlSafe(format!("BEGIN{isolation} READ ONLY; SELECT"));
+    sqlx::raw_sql(sql).execute(connection).await.map(|_| None).map_err(failed)
 }
 
 /// Prepares a statement and runs it.

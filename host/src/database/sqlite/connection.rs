@@ -183,7 +183,9 @@ impl Connection {
             return Err(result.err().unwrap_or_else(ended));
         }
         slot.barrier.dismiss();
-        self.running = false;
+        // Where it could not even begin, but for somebody who was in the way, nobody knows what is wrong with it.
+        let is_known = in_transaction || result.as_ref().is_err_and(|error| error.kind == Kind::Conflict);
+        self.running = !is_known;
         result.map_err(|error| self.in_context(error))?;
         if run.sink.lacks_columns() {
             run.sink.columns(self.describe(text).await?);
