@@ -63,6 +63,8 @@ fn an_empty_file_is_all_defaults() {
         smoke: [],
         reload: Reload {
             deny: [],
+            migrate: true,
+            init: true,
             poll: None,
         },
         registries: {},

@@ -7,6 +7,7 @@ mod files;
 mod kept;
 mod load;
 mod memory;
+mod policy;
 mod smoke;
 mod times;
 

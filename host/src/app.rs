@@ -130,9 +130,11 @@ pub fn assemble(config: Config, engine: Engine, previous: Option<&Generation>) -
     })
 }
 
-/// Opens the databases that the generation before has not, runs pending migrations, and initializes the model.
+/// Opens the databases that the generation before has not, runs pending migrations, and initializes the model, as far as
+/// that one's `[reload]` allows.
 pub async fn prepare(mut generation: Generation, previous: Option<&Generation>) -> anyhow::Result<Generation> {
     let outbox = generation.runs_actions();
+    let policy = previous.map(|before| &before.config.reload);
     for (name, settings) in generation.config.all_databases() {
         let same = |before: &&Generation| before.config.all_databases().any(|before| before == (name, settings));
         let open = previous.filter(same).and_then(|before| before.all_databases().find(|(other, _)| *other == name));
@@ -140,13 +142,25 @@ pub async fn prepare(mut generation: Generation, previous: Option<&Generation>) 
             Some((_, database)) => database.clone(),
             None => self::open(name, settings).await?,
         };
-        bring_up_to_date(name, settings, &database, outbox).await?;
+        match &settings.migrations {
+            Some(folder) if policy.is_none_or(|reload| reload.migrate) => migrate(name, folder, &database).await?,
+            Some(folder) => refuse_pending(name, settings, folder).await?,
+            None => {}
+        }
+        if outbox {
+            outbox::create(&database).await.with_context(|| {
+                format!(
+                    "{}: the table for actions could not be made; `carya harden --apply` makes it, or a login that may",
+                    config::section_of(name)
+                )
+            })?;
+        }
         match name {
             MAIN => generation.database = Some(database),
             _ => drop(generation.databases.insert(name.to_owned(), database)),
         }
     }
-    let model = generation.config.model.component.as_deref();
+    let model = generation.config.model.component.as_deref().filter(|_| policy.is_none_or(|reload| reload.init));
     if let Some(model) = model.and_then(|name| generation.component(name)) {
         initialize(&generation, &model.clone()).await?;
     }
@@ -162,26 +176,22 @@ async fn open(name: &str, settings: &config::Database) -> anyhow::Result<Arc<Dat
     Ok(Arc::new(database))
 }
 
-/// Runs what is pending, and makes the host's own table.
-async fn bring_up_to_date(
-    name: &str,
-    settings: &config::Database,
-    database: &Database,
-    outbox: bool,
-) -> anyhow::Result<()> {
-    if let Some(folder) = &settings.migrations {
-        let report = database.migrate(folder).await?;
-        for migration in &report.applied {
-            tracing::info!(database = name, migration, "applied");
-        }
+async fn migrate(name: &str, folder: &Path, database: &Database) -> anyhow::Result<()> {
+    let report = database.migrate(folder).await?;
+    for migration in &report.applied {
+        tracing::info!(database = name, migration, "applied");
     }
-    if outbox {
-        outbox::create(database).await.with_context(|| {
-            format!(
-                "{}: the table for actions could not be made; `carya harden --apply` makes it, or a login that may",
-                config::section_of(name)
-            )
-        })?;
+    Ok(())
+}
+
+async fn refuse_pending(name: &str, settings: &config::Database, folder: &Path) -> anyhow::Result<()> {
+    let pending = Database::pending(settings, folder).await?;
+    if !pending.is_empty() {
+        let (section, pending) = (config::section_of(name), pending.join(", "));
+        bail!(
+            "{section}: migrations are pending, which `[reload] migrate = false` keeps for `carya migrate`: {pending}; \
+             run it, and then reload"
+        );
     }
     Ok(())
 }

@@ -241,6 +241,10 @@ pub struct Smoke {
 pub struct Reload {
     /// A generation that differs in this way from the one that is served is refused.
     pub deny: Vec<DifferenceKind>,
+    /// Pending migrations are run; else they refuse the reload.
+    pub migrate: bool,
+    /// The model's `init` runs; else at starts only.
+    pub init: bool,
     /// How often registries are asked whether a tag that is served means something else by now.
     pub poll: Option<Duration>,
 }

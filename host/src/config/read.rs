@@ -114,6 +114,8 @@ fn config(root: &mut Section<'_>, host: Option<&Config>) -> Config {
         smoke: root.each("smoke", smoke),
         reload: root.section("reload", |section| Reload {
             deny: section.list("deny", difference).unwrap_or_default(),
+            migrate: section.take("migrate", boolean).unwrap_or(true),
+            init: section.take("init", boolean).unwrap_or(true),
             poll: section.take("poll", positive_duration),
         }),
         registries: root

@@ -1,0 +1,47 @@
+//! What a reload may do to the database by itself.
+
+use super::{CONFIG, FILES, Watched};
+use crate::support::{PATIENCE, Result, carya, guest};
+
+const MORE: &str = "CREATE TABLE more (x INTEGER)";
+
+#[tokio::test]
+async fn pending_migrations_refuse_it_where_it_may_not_run_them() -> Result {
+    let config = format!("{CONFIG}\n[reload]\nmigrate = false\n");
+    let mut watched = Watched::start_with(&config, &FILES, &[]).await?;
+    watched.put("migrations/0002_more.sql", MORE)?;
+    let why = watched.refused().await?;
+    assert!(why.contains("keeps for `carya migrate`: 0002_more; run it, and then reload"), "{why}");
+    assert_eq!(watched.app.number("SELECT count(*) FROM sqlite_schema WHERE name = 'more'").await?, 0);
+
+    let migrating =
+        carya().arg("migrate").current_dir(watched.path()).env("CARYA_DATABASE__URL", "sqlite://app.sqlite").output();
+    assert!(tokio::time::timeout(PATIENCE, migrating).await??.status.success());
+    watched.app.signal("HUP").await?;
+    watched.served().await?;
+    assert_eq!(watched.app.number("SELECT count(*) FROM more").await?, 0);
+    Ok(())
+}
+
+/// The rule is that of the generation that is served: a new one cannot lift it for itself.
+#[tokio::test]
+async fn what_is_served_says_what_the_next_may_do() -> Result {
+    let config = format!("{CONFIG}\n[reload]\nmigrate = false\n");
+    let mut watched = Watched::start_with(&config, &FILES, &[]).await?;
+    std::fs::write(watched.path().join("migrations/0002_more.sql"), MORE)?;
+    watched.put_config(CONFIG)?;
+    while !watched.refused().await?.contains("migrations are pending") {}
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_model_is_left_to_starts_where_it_may_not_run_it() -> Result {
+    // One whose `init` fails: it shows whether it runs.
+    let model = guest("shop-model").display().to_string();
+    let to = format!("[component.model]\npath = \"{model}\"\n[model]\ncomponent = \"model\"");
+    let with_model = CONFIG.replace("[model]", &to);
+    let mut watched = Watched::start_with(&format!("{CONFIG}\n[reload]\ninit = false\n"), &FILES, &[]).await?;
+    watched.put_config(&format!("{with_model}\n[reload]\ninit = false\n"))?;
+    watched.served().await?;
+    Ok(())
+}
