@@ -2,7 +2,7 @@
 //! own, which the request's state visits for the length of a call; whatever ends badly is not used again.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
@@ -20,8 +20,8 @@ pub(super) struct Reused {
     pub(super) store: Store<Guest>,
     /// Made by the first call.
     pub(super) instance: Option<Instance>,
-    /// Where it waits between requests.
-    idle: Arc<Idle>,
+    /// Where it waits between requests, for as long as its component is there.
+    idle: Weak<Idle>,
     requests: u32,
 }
 
@@ -52,7 +52,7 @@ impl Idle {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop();
         match waiting {
             Some(waiting) => waiting.reused,
-            None => Reused { component, store: store(), instance: None, idle: self.clone(), requests: 0 },
+            None => Reused { component, store: store(), instance: None, idle: Arc::downgrade(self), requests: 0 },
         }
     }
 
@@ -70,14 +70,32 @@ impl Reused {
     /// Waits for the next request, if there may be one.
     pub(super) fn give_back(mut self) {
         self.requests += 1;
-        if self.requests >= self.idle.max_requests {
-            return;
-        }
+        let Some(idle) = self.idle.upgrade().filter(|idle| self.requests < idle.max_requests) else { return };
         // Without a share others need the room more.
-        if let Ok(share) = self.idle.shares.clone().try_acquire_owned() {
-            let idle = self.idle.clone();
+        if let Ok(share) = idle.shares.clone().try_acquire_owned() {
             let waiting = Waiting { reused: self, since: Instant::now(), _share: share };
             idle.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(waiting);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_wait_go_with_their_component() {
+        let engine = wasmtime::Engine::default();
+        let shares = Arc::new(Semaphore::new(2));
+        let idle = Idle::new(10, shares.clone());
+        let store = || Store::new(&engine, Guest::nobodys());
+        let (one, two, three) = (idle.take(0, store), idle.take(0, store), idle.take(0, store));
+        [one, two, three].into_iter().for_each(Reused::give_back);
+        assert_eq!(shares.available_permits(), 0, "two wait, for the third there is no room");
+        let again = idle.take(0, || unreachable!("two wait"));
+        assert_eq!(shares.available_permits(), 1, "who runs needs no share");
+        drop(idle);
+        again.give_back();
+        assert_eq!(shares.available_permits(), 2, "nobody waits any more");
     }
 }

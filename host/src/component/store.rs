@@ -229,7 +229,7 @@ impl Guest {
     }
 
     /// The state of a store that waits for a request.
-    fn nobodys() -> Self {
+    pub(super) fn nobodys() -> Self {
         static NOTHING: LazyLock<Arc<Request>> = LazyLock::new(Arc::default);
         Self::new(NOTHING.clone())
     }
