@@ -58,7 +58,8 @@ impl Connection {
         let mut connection = Self::idle(slot, server);
         (connection.access, connection.running) = (terms.access, true);
         let begun = tokio::time::timeout(times.statement + GRACE, connection.link()?.begin(terms)).await;
-        connection.transaction = begun.unwrap_or_else(|_| Err(silent()))?;
+        let begun = begun.unwrap_or_else(|_| Err(silent()));
+        connection.transaction = connection.unless_lost(begun)?;
         (connection.in_transaction, connection.running) = (true, false);
         Ok(connection)
     }
@@ -71,7 +72,8 @@ impl Connection {
     /// How far the server has come.
     pub(super) async fn position(&mut self, of_replica: bool) -> Result<Position, DbError> {
         self.running = true;
-        let position = self.link()?.position(of_replica).await?;
+        let position = self.link()?.position(of_replica).await;
+        let position = self.unless_lost(position)?;
         self.running = false;
         Ok(position)
     }
@@ -79,7 +81,8 @@ impl Connection {
     /// What became of a transaction.
     pub(super) async fn outcome(&mut self, transaction: &str) -> Result<Outcome, DbError> {
         self.running = true;
-        let outcome = self.link()?.outcome(transaction).await?;
+        let outcome = self.link()?.outcome(transaction).await;
+        let outcome = self.unless_lost(outcome)?;
         self.running = false;
         Ok(outcome)
     }
@@ -156,12 +159,19 @@ impl Connection {
                 self.running = is_cut_off;
                 if error.kind == Kind::Lost {
                     self.forsake_siblings();
-                    // Nothing runs there any more.
-                    self.slot.take().map(Object::take);
                 }
-                Err(error)
+                self.unless_lost(Err(error))
             }
         }
+    }
+
+    /// Lets go of a connection that is lost. Nothing runs there any more; and by its number a server that has started
+    /// again knows another session, which must not be ended in its place.
+    fn unless_lost<T>(&mut self, result: Result<T, DbError>) -> Result<T, DbError> {
+        if matches!(&result, Err(error) if error.kind == Kind::Lost) {
+            self.slot.take().map(Object::take);
+        }
+        result
     }
 
     /// Closes the idle connections of the same pool: what this one was lost to, a restart or a change of the schema,
@@ -194,7 +204,7 @@ impl Connection {
         self.running = true;
         let with_position = self.server.has_replicas();
         let ended = tokio::time::timeout(COMMIT, self.link()?.commit(with_position)).await;
-        let end = ended.unwrap_or_else(|_| Err(silent()))?;
+        let end = self.unless_lost(ended.unwrap_or_else(|_| Err(silent())))?;
         if end.transaction != self.transaction {
             let message = "the transaction was ended before the host ended it; its connection is closed";
             return Err(DbError::new(Kind::Lost, message));
@@ -211,7 +221,7 @@ impl Connection {
         self.running = true;
         let patience = self.server.limits.statement_timeout + GRACE;
         let ended = tokio::time::timeout(patience, self.link()?.rollback()).await;
-        ended.unwrap_or_else(|_| Err(silent()))?;
+        self.unless_lost(ended.unwrap_or_else(|_| Err(silent())))?;
         (self.in_transaction, self.running) = (false, false);
         Ok(())
     }
@@ -220,8 +230,8 @@ impl Connection {
         self.running = true;
         let patience = self.server.limits.statement_timeout + GRACE;
         let said = tokio::time::timeout(patience, self.link()?.say(sql)).await;
-        let result = said.unwrap_or_else(|_| Err(silent()));
-        self.running = matches!(&result, Err(error) if error.kind == Kind::Lost);
+        let result = self.unless_lost(said.unwrap_or_else(|_| Err(silent())));
+        self.running = false;
         result
     }
 
