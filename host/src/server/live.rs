@@ -45,7 +45,7 @@ struct Stage {
     exchange: Arc<Exchange>,
     /// Files, and the application for what only looks like one.
     files: Router,
-    /// Ends the looking after its outboxes.
+    /// Ends the looking after its outboxes and its idle instances.
     retired: CancellationToken,
 }
 
