@@ -243,9 +243,6 @@ impl Fleet {
             reload::tell(&result, &served);
         }
         result?;
-        if let Err(error) = self.store.collect(SPARE) {
-            tracing::warn!(%error, "what is left over of old generations could not be removed");
-        }
         Ok(true)
     }
 

@@ -18,7 +18,7 @@ use crate::{
     app,
     component::Engine,
     config::{self, Config},
-    deploy::{self, Id, Step, Store},
+    deploy::{self, Id, SPARE, Step, Store},
     diff::{self, Difference, Outline},
     generation::{Files, Generation},
     oci,
@@ -221,6 +221,11 @@ impl Turn<'_> {
         };
         let change = reloader.serve(generation, &old, Vec::new(), begun, record).await?;
         *self.tried = Attempt { config: Arc::new(config), files: change.generation.files.clone() };
+        let store = store.clone();
+        let collecting = tokio::task::spawn_blocking(move || store.collect(SPARE));
+        if let Err(error) = collecting.await.map_err(anyhow::Error::from).and_then(|result| Ok(result?)) {
+            tracing::warn!(%error, "what is left over of old generations could not be removed");
+        }
         reloader.note(Ok(change))
     }
 }

@@ -21,7 +21,7 @@ use super::{diff, problem::Problem};
 use crate::{
     component::{Capabilities, Component},
     database::shared::Member,
-    deploy::{Digest, Error, Id, Manifest, SPARE, Step, Store},
+    deploy::{Digest, Error, Id, Manifest, Step, Store},
     diff::Difference,
     fleet::Fleet,
     reload::{self, Change, Comparison, Reloader},
@@ -230,14 +230,6 @@ async fn step(api: Api, step: Step) -> Answer {
         };
         reload::tell(&result, &served);
         let Change { generation, differences, took, .. } = result?;
-        let store = api.store.clone();
-        if let Err(error) = tokio::task::spawn_blocking(move || store.collect(SPARE))
-            .await
-            .map_err(anyhow::Error::from)
-            .and_then(|result| Ok(result?))
-        {
-            tracing::warn!(%error, "what is left over of old generations could not be removed");
-        }
         Ok(json!({
             "id": generation.id,
             "before": served.id,
