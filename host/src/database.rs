@@ -152,7 +152,7 @@ impl Database {
     pub async fn begin(&self, terms: &Terms) -> Result<Connection, DbError> {
         Ok(Connection(match &self.0 {
             Engine::Sqlite(database) => Line::Sqlite(database.begin(terms.access).await?),
-            Engine::Server(server) => Line::Server(Box::pin(server.begin(terms)).await?),
+            Engine::Server(server) => Line::Server(server.begin(terms).await?),
         }))
     }
 

@@ -289,8 +289,7 @@ impl<'a> Life<'a> {
         let verdict = self.verdict(&started, abandoned);
         let may_retry = self.may_retry();
         let guest = self.sandbox.guest();
-        // Boxed: it is as large as all the rest of a life, and most lives only read.
-        let mut settled = Box::pin(started.settle(verdict, &mut guest.trace)).await;
+        let mut settled = started.settle(verdict, &mut guest.trace).await;
         if settled.had_conflict() && may_retry {
             guest.bound = Bound::Started(settled.retry(&mut guest.trace));
             return None;

@@ -212,7 +212,9 @@ impl managed::Manager for Opener {
     type Error = DbError;
 
     async fn create(&self) -> Result<Slot, DbError> {
-        let mut connection = SqliteConnection::connect_with(&self.options).await.map_err(failed)?;
+        // Boxed: whoever takes a connection carries the room for making one, and hardly anybody needs it.
+        let connecting = Box::pin(SqliteConnection::connect_with(&self.options));
+        let mut connection = connecting.await.map_err(failed)?;
         let barrier = Barrier::install(&mut connection).await.map_err(failed)?;
         if self.echo {
             tracing::info!(target: "carya::pool", file = %self.options.get_filename().display(), "connection opened");

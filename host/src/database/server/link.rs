@@ -244,7 +244,8 @@ impl managed::Manager for Opener {
             kind: Kind::Lost,
             ..error
         };
-        Ok(Slot { link: self.open(Some(self.times)).await.map_err(unreachable)? })
+        // Boxed: whoever takes a connection carries the room for making one, and hardly anybody needs it.
+        Ok(Slot { link: Box::pin(self.open(Some(self.times))).await.map_err(unreachable)? })
     }
 
     async fn recycle(&self, _: &mut Slot, metrics: &Metrics) -> RecycleResult<DbError> {
