@@ -29,16 +29,17 @@ const CLEAN: &str = "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN
 /// right to it, an error. Returns no row.
 const UNLOCK: &str = "; SELECT WHERE pg_advisory_unlock_all()::text IS NULL";
 
-/// A writing transaction: its number, when it began, and when its server did. The number alone could be given again after
-/// a crash.
-const NAME: &str = "concat_ws(' ', pg_current_xact_id()::text, extract(epoch FROM now())::text, \
-    extract(epoch FROM pg_postmaster_start_time())::text)";
+/// The number of a writing transaction.
+const NUMBER: &str = "pg_current_xact_id()::text";
 
-/// A connection, and what is said at the end of each of its transactions.
+/// A connection.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(in crate::database) connection: PgConnection,
-    clean: String,
+    /// When its server began to run.
+    started: String,
+    /// [`UNLOCK`], where the login may do that.
+    unlock: &'static str,
 }
 
 /// The options of all connections: those of the URL, and what makes text forms and waiting the same everywhere.
@@ -68,19 +69,23 @@ pub(super) async fn connect(options: &PgConnectOptions, times: Option<Times>) ->
         }
         connected => connected?,
     };
-    let may_unlock = "SELECT has_function_privilege('pg_catalog.pg_advisory_unlock_all()', 'EXECUTE')::text";
-    let answers = say(&mut connection, may_unlock.to_owned()).await?;
-    let unlock = if answers == [Some("true".to_owned())] { UNLOCK } else { "" };
-    Ok(Session { connection, clean: format!("{CLEAN}{unlock}") })
+    let questions = "SELECT extract(epoch FROM pg_postmaster_start_time())::text; \
+        SELECT has_function_privilege('pg_catalog.pg_advisory_unlock_all()', 'EXECUTE')::text";
+    let mut answers = say(&mut connection, questions.to_owned()).await?.into_iter().flatten();
+    let started = answers.next().unwrap_or_default();
+    let unlock = if answers.next().is_some_and(|may| may == "true") { UNLOCK } else { "" };
+    Ok(Session { connection, started, unlock })
 }
 
-/// Begins. A writing transaction gets its number at once, by which its outcome can be asked for whatever happens; in a
-/// reading one a first query makes READ ONLY final.
-pub(super) async fn begin(connection: &mut PgConnection, terms: &Terms) -> Result<Option<String>, DbError> {
+/// Begins. A writing transaction gets its number at once, by which its outcome can be asked for whatever happens. It could
+/// be given again after a crash: so its name also tells when its server and when it began. In a reading one a first query
+/// makes READ ONLY final.
+pub(super) async fn begin(session: &mut Session, terms: &Terms) -> Result<Option<String>, DbError> {
+    let Session { connection, started, .. } = session;
     let isolation = terms.isolation.map_or_else(String::new, |level| format!(" ISOLATION LEVEL {}", level.as_sql()));
     if terms.access == Access::ReadWrite {
-        let rows = say(connection, format!("BEGIN{isolation} READ WRITE; SELECT {NAME}")).await?;
-        return Ok(rows.into_iter().flatten().next());
+        let sql = format!("BEGIN{isolation} READ WRITE; SELECT {NUMBER} || ' {started} ' || now()::text");
+        return Ok(say(connection, sql).await?.into_iter().flatten().next());
     }
     let sql = AssertSqlSafe(format!("BEGIN{isolation} READ ONLY; SELECT"));
     sqlx::raw_sql(sql).execute(connection).await.map(|_| None).map_err(failed)
@@ -137,9 +142,9 @@ pub(super) async fn say(connection: &mut PgConnection, sql: String) -> Result<Ve
 /// Commits. On a transaction that has failed the first question is an error already, so that no COMMIT can pass that
 /// the server would turn into a rollback.
 pub(super) async fn commit(session: &mut Session, with_position: bool) -> Result<End, DbError> {
-    let Session { connection, clean } = session;
+    let Session { connection, unlock, .. } = session;
     let position = if with_position { "; SELECT pg_current_wal_insert_lsn()::text" } else { "" };
-    let sql = format!("SELECT {NAME}; COMMIT{position}; {clean}");
+    let sql = format!("SELECT {NUMBER}; COMMIT{position}; {CLEAN}{unlock}");
     let answers = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(connection).map(|next| match next {
         Ok(Either::Left(_)) => Ok(Answer::Done),
         Ok(Either::Right(row)) => row.try_get(0).map(Answer::Value).map_err(failed),
@@ -152,8 +157,14 @@ pub(super) async fn commit(session: &mut Session, with_position: bool) -> Result
     Ok(End { transaction, position, is_in_order })
 }
 
-pub(super) async fn rollback(Session { connection, clean }: &mut Session) -> Result<(), DbError> {
-    say(connection, format!("ROLLBACK; {clean}")).await.map(drop)
+/// Rolls back. That takes back all that a reader can have done, but for locks.
+pub(super) async fn rollback(session: &mut Session, access: Access) -> Result<(), DbError> {
+    let Session { connection, unlock, .. } = session;
+    let sql = match access {
+        Access::ReadWrite => format!("ROLLBACK; {CLEAN}{unlock}"),
+        Access::ReadOnly | Access::None => format!("ROLLBACK{unlock}"),
+    };
+    say(connection, sql).await.map(drop)
 }
 
 /// How far a primary has written its log, or how far a replica has replayed it.
@@ -168,13 +179,13 @@ pub(super) async fn position(connection: &mut PgConnection, of_replica: bool) ->
 /// that it is committed is believed only of the same run of the server, with no checkpoint since it began, because a
 /// recovery ends with one.
 pub(super) async fn outcome(connection: &mut PgConnection, transaction: &str) -> Result<Outcome, DbError> {
-    let mut parts = transaction.split(' ');
-    let (Some(number), Some(begun), Some(started)) = (parts.next(), parts.next(), parts.next()) else {
+    let mut parts = transaction.splitn(3, ' ');
+    let (Some(number), Some(started), Some(begun)) = (parts.next(), parts.next(), parts.next()) else {
         return Ok(Outcome::Unknown);
     };
     let sql = format!(
         "SELECT CASE WHEN status <> 'committed' OR extract(epoch FROM pg_postmaster_start_time()) = {started} \
-            AND extract(epoch FROM checkpoint_time) + 1 <= {begun} THEN status END \
+            AND checkpoint_time + interval '1 s' <= timestamptz '{begun}' THEN status END \
         FROM pg_xact_status('{number}'::xid8) AS status, pg_control_checkpoint()"
     );
     let answers = match say(connection, sql).await {

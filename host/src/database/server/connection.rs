@@ -205,7 +205,9 @@ impl Connection {
         let with_position = self.server.has_replicas();
         let ended = tokio::time::timeout(COMMIT, self.link()?.commit(with_position)).await;
         let end = self.unless_lost(ended.unwrap_or_else(|_| Err(silent())))?;
-        if end.transaction != self.transaction {
+        // Its number, with which its name begins.
+        let begun = self.transaction.as_deref().and_then(|name| name.split(' ').next());
+        if end.transaction.as_deref() != begun {
             let message = "the transaction was ended before the host ended it; its connection is closed";
             return Err(DbError::new(Kind::Lost, message));
         }
@@ -220,7 +222,8 @@ impl Connection {
         }
         self.running = true;
         let patience = self.server.limits.statement_timeout + GRACE;
-        let ended = tokio::time::timeout(patience, self.link()?.rollback()).await;
+        let access = self.access;
+        let ended = tokio::time::timeout(patience, self.link()?.rollback(access)).await;
         self.unless_lost(ended.unwrap_or_else(|_| Err(silent())))?;
         (self.in_transaction, self.running) = (false, false);
         Ok(())

@@ -10,7 +10,7 @@ use sqlx::{mysql::MySqlConnectOptions, postgres::PgConnectOptions};
 use crate::{
     config,
     database::{
-        Dialect, Position, Terms,
+        Access, Dialect, Position, Terms,
         error::{DbError, Kind},
         guard::Placeholder,
         mysql, postgres,
@@ -99,7 +99,7 @@ impl Link {
     /// Begins, in one round trip. The id of the transaction, where it has one.
     pub(super) async fn begin(&mut self, terms: &Terms) -> Result<Option<String>, DbError> {
         match self {
-            Link::Postgres(session) => postgres::begin(&mut session.connection, terms).await,
+            Link::Postgres(session) => postgres::begin(session, terms).await,
             Link::MySql(session) => session.begin(terms).await,
         }
     }
@@ -144,10 +144,10 @@ impl Link {
         }
     }
 
-    /// Rolls back, in one round trip, and takes back what a guest could have done to the session.
-    pub(super) async fn rollback(&mut self) -> Result<(), DbError> {
+    /// Rolls back, in one round trip, and takes back what a guest with this access could have done to the session.
+    pub(super) async fn rollback(&mut self, access: Access) -> Result<(), DbError> {
         match self {
-            Link::Postgres(session) => postgres::rollback(session).await,
+            Link::Postgres(session) => postgres::rollback(session, access).await,
             Link::MySql(session) => session.rollback().await,
         }
     }
