@@ -146,3 +146,29 @@ async fn one_that_waits_for_long_is_let_go() -> Result {
     assert_eq!(count(&app).await?, "1");
     Ok(())
 }
+
+#[tokio::test]
+async fn without_it_no_request_meets_an_instance_of_another() -> Result {
+    let app = app().await?;
+    for round in 0..20 {
+        let counts = futures_util::future::join_all((0..24).map(|_| app.get("/fresh/count"))).await;
+        for answer in counts {
+            assert_eq!(answer?.text(), "1", "round {round}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_it_what_a_guest_prints_is_of_its_own_request() -> Result {
+    let app = app().await?;
+    let mut seen = 0;
+    for id in ["first", "second", "third"] {
+        let answer = app.request("GET", "/fresh/print").header("x-request-id", id).send().await?;
+        assert_eq!(answer.status(), 200);
+        for text in ["to stdout", "to stderr", "to the log"] {
+            assert_eq!(app.log.next(&mut seen, &[text]).await?["request"], id, "{text}");
+        }
+    }
+    Ok(())
+}

@@ -123,7 +123,7 @@ fn instantiate(bencher: Bencher<'_, '_>) {
     let component = generation.component("reads-only").expect("it is configured");
     let request = Arc::new(Request::default());
     bencher.bench_local(|| {
-        let mut sandbox = Sandbox::new(&generation.engine, Guest::new(request.clone()));
+        let mut sandbox = Sandbox::new(Guest::new(request.clone()));
         runtime.block_on(sandbox.try_out(component)).expect("it can be instantiated");
     });
 }

@@ -271,7 +271,7 @@ pub async fn try_out(generation: &Generation, previous: Option<&Generation>) -> 
         let before = previous.and_then(|before| before.component(component.name()));
         if !before.is_some_and(|before| Arc::ptr_eq(before, component)) {
             let guest = Guest::new(Arc::new(Request::default()));
-            Sandbox::new(&generation.engine, guest).try_out(component).await?;
+            Sandbox::new(guest).try_out(component).await?;
         }
     }
     Ok(())
@@ -317,7 +317,7 @@ async fn initialize(generation: &Generation, model: &Component) -> anyhow::Resul
     let mut guest = Guest::new(request);
     guest.bound =
         Unbound::default().start(generation.database.clone(), Terms::new(Access::ReadWrite), &mut guest.trace);
-    let mut sandbox = Sandbox::new(&generation.engine, guest);
+    let mut sandbox = Sandbox::new(guest);
     let result = sandbox.init(model).await;
     let mut guest = sandbox.into_guest();
     let Bound::Started(bound) = guest.bound else { bail!("the model was not bound") };

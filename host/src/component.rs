@@ -6,8 +6,8 @@ pub mod code;
 mod core_module;
 pub mod engine;
 pub mod imports;
+mod instances;
 pub mod registry;
-mod reuse;
 pub mod store;
 pub mod wit;
 

@@ -87,8 +87,7 @@ async fn attempt(
         );
         return;
     };
-    let result =
-        Sandbox::new(&generation.engine, Guest::new(request.clone())).run_action(component, action, attempt).await;
+    let result = Sandbox::new(Guest::new(request.clone())).run_action(component, action, attempt).await;
     let recorded = action.delivery == Delivery::AtLeastOnce;
     let database = database.filter(|_| recorded);
     let kept = match (&result, database) {

@@ -67,7 +67,7 @@ async fn play(
     let mut life = Life {
         generation,
         is_rehearsal,
-        sandbox: Sandbox::new(&generation.engine, Guest::new(request)),
+        sandbox: Sandbox::new(Guest::new(request)),
         chain: &generation.global,
         handler: None,
         entrance: Entrance::Ahead,

@@ -78,17 +78,18 @@ pub enum CallError {
 /// Calls one export in the request's instance of a component. A macro, because the bindings of each export are a type of
 /// their own; `$call` says what to call and with which arguments.
 macro_rules! call {
-    ($sandbox:ident, $component:ident, $export:ident, $interface:literal, $event:expr, |$bindings:ident| $call:expr) => {{
+    ($sandbox:ident, $component:ident, $export:ident, $interface:literal, $event:expr, |$bindings:ident, $store:ident| $call:expr) => {{
         let indices = $component
             .exports
             .$export
             .as_ref()
             .ok_or_else(|| CallError::NotExported { component: $component.name().clone(), interface: $interface })?;
         let open = $sandbox.guest().trace.open($event, Some($component.name().clone()));
-        $sandbox.enter($component);
+        let visited = $sandbox.enter($component);
         let calling = async {
-            let instance = $sandbox.instance($component).await?;
-            let $bindings = indices.load(&mut $sandbox.store, &instance)?;
+            let instance = visited.made(&$component.instances).await?;
+            let $store = &mut visited.store;
+            let $bindings = indices.load(&mut *$store, &instance)?;
             $call
         };
         let result = tokio::time::timeout($component.timeout, calling).await;
@@ -100,48 +101,54 @@ impl Sandbox {
     /// Asks the controller for its answer, by the function that the request's access mode calls for.
     pub async fn controller(&mut self, component: &Component) -> Result<Response, CallError> {
         match self.guest().access() {
-            Access::ReadOnly => call!(self, component, read, "read-controller", Event::Controller, |controller| {
-                let reader = self.guest().lend_reader()?;
-                controller.call_read(&mut self.store, reader).await
-            }),
-            Access::ReadWrite => call!(self, component, write, "write-controller", Event::Controller, |controller| {
-                let writer = self.guest().lend_writer()?;
-                controller.call_write(&mut self.store, writer).await
-            }),
-            Access::None => call!(self, component, plain, "plain-controller", Event::Controller, |controller| {
-                controller.call_plain(&mut self.store).await
-            }),
+            Access::ReadOnly => {
+                call!(self, component, read, "read-controller", Event::Controller, |controller, store| {
+                    let reader = store.data_mut().lend_reader()?;
+                    controller.call_read(store, reader).await
+                })
+            }
+            Access::ReadWrite => {
+                call!(self, component, write, "write-controller", Event::Controller, |controller, store| {
+                    let writer = store.data_mut().lend_writer()?;
+                    controller.call_write(store, writer).await
+                })
+            }
+            Access::None => {
+                call!(self, component, plain, "plain-controller", Event::Controller, |controller, store| {
+                    controller.call_plain(store).await
+                })
+            }
         }
     }
 
     /// Makes an instance and calls nothing: what fails here would fail every request.
     pub async fn try_out(&mut self, component: &Component) -> Result<(), CallError> {
         let open = self.guest().trace.open(Event::Start, Some(component.name().clone()));
-        self.enter(component);
-        let making = async { self.instance(component).await.map(|_| Ok(())) };
+        let visited = self.enter(component);
+        let making = async { visited.made(&component.instances).await.map(|_| Ok(())) };
         let result = tokio::time::timeout(component.timeout, making).await;
         self.finish(component, open, result)
     }
 
     /// Runs an on-route hook.
     pub async fn on_route(&mut self, hook: &Component) -> Result<Decision, CallError> {
-        call!(self, hook, on_route, "on-route", Event::OnRoute, |hook| hook.call_on_route(&mut self.store).await)
+        call!(self, hook, on_route, "on-route", Event::OnRoute, |hook, store| hook.call_on_route(store).await)
     }
 
     /// Runs a before hook; one that stands inside the transaction gets a handle.
     pub async fn before(&mut self, hook: &Component, inside: bool) -> Result<Option<Response>, CallError> {
-        call!(self, hook, before, "before", Event::Before, |hook| {
-            let handle = self.guest().lend(inside)?;
-            hook.call_before(&mut self.store, handle).await
+        call!(self, hook, before, "before", Event::Before, |hook, store| {
+            let handle = store.data_mut().lend(inside)?;
+            hook.call_before(store, handle).await
         })
     }
 
     /// Runs an after hook, which sees and may change the answer.
     pub async fn after(&mut self, hook: &Component, inside: bool) -> Result<(), CallError> {
         self.guest().may_change_reply = true;
-        call!(self, hook, after, "after", Event::After, |hook| {
-            let handle = self.guest().lend(inside)?;
-            hook.call_after(&mut self.store, handle).await
+        call!(self, hook, after, "after", Event::After, |hook, store| {
+            let handle = store.data_mut().lend(inside)?;
+            hook.call_after(store, handle).await
         })
     }
 
@@ -152,17 +159,17 @@ impl Sandbox {
         inside: bool,
         failure: &Failure,
     ) -> Result<Option<Response>, CallError> {
-        call!(self, hook, on_error, "on-error", Event::OnError, |hook| {
-            let handle = self.guest().lend(inside)?;
-            hook.call_on_error(&mut self.store, handle, failure).await
+        call!(self, hook, on_error, "on-error", Event::OnError, |hook, store| {
+            let handle = store.data_mut().lend(inside)?;
+            hook.call_on_error(store, handle, failure).await
         })
     }
 
     /// Initializes the model.
     pub async fn init(&mut self, model: &Component) -> Result<(), CallError> {
-        call!(self, model, model, "model", Event::Controller, |model| {
-            let writer = self.guest().lend_writer()?;
-            model.call_init(&mut self.store, writer).await
+        call!(self, model, model, "model", Event::Controller, |model, store| {
+            let writer = store.data_mut().lend_writer()?;
+            model.call_init(store, writer).await
         })
     }
 
@@ -172,7 +179,7 @@ impl Sandbox {
         let outcome = if action.on_commit { actions::Outcome::Commit } else { actions::Outcome::Rollback };
         let (id, name, payload) = (action.id.clone(), action.name.to_string(), action.payload.clone());
         let action = actions::Action { id, name, payload, outcome, attempt };
-        call!(self, component, actions, "actions", event, |actions| actions.call_run(&mut self.store, &action).await)
+        call!(self, component, actions, "actions", event, |actions, store| actions.call_run(store, &action).await)
     }
 
     /// Ends a call: handles die, a store that cannot be entered again is replaced, and errors get their names.

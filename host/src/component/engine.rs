@@ -60,15 +60,14 @@ impl Engine {
             }
         })?;
         let code = CodeCache::new(cache, &wasmtime);
-        // Half of them is always left to those that run.
-        let shares = Arc::new(Semaphore::new(instances(concurrency) as usize / 2));
+        let shares = Arc::new(Semaphore::new(concurrency as usize));
         Ok(Self { wasmtime, linker: Arc::new(linker), code, shares })
     }
 }
 
-/// A request meets a controller and a few hooks.
+/// A request meets a controller and a few hooks; and as many instances as there are requests may wait for one.
 fn instances(concurrency: u32) -> u32 {
-    concurrency.saturating_mul(4)
+    concurrency.saturating_mul(5)
 }
 
 /// How much of a memory is put back into its first state when its instance ends, in bytes; the rest is mapped afresh, page

@@ -3,10 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, LazyLock},
     time::Duration,
 };
 
@@ -15,7 +12,7 @@ use wasmtime::component::{InstancePre, types::ComponentItem};
 use super::{
     code::{self, Code},
     engine::{self, Engine},
-    reuse::Idle,
+    instances::Instances,
     store::Guest,
     wit::exports::carya::host::{
         actions, after, before, model, on_error, on_route, plain_controller, read_controller, write_controller,
@@ -33,11 +30,8 @@ pub const VERSION: &str = "0.1.0";
 pub struct Component {
     /// Who it is, as its guests' imports see it.
     pub identity: Arc<Identity>,
-    pub(super) index: usize,
-    pub(super) pre: InstancePre<Guest>,
     pub(super) exports: Exports,
-    /// Its instances that wait for another request, if they may.
-    pub(super) idle: Option<Arc<Idle>>,
+    pub(super) instances: Arc<Instances>,
     /// How long one call may take.
     pub timeout: Duration,
     /// SHA-256 of the file.
@@ -66,7 +60,6 @@ pub struct Identity {
     pub settings: BTreeMap<String, String>,
     /// Whether it can run actions.
     pub runs_actions: bool,
-    pub(super) index: usize,
     pub(super) memory: usize,
 }
 
@@ -75,7 +68,7 @@ impl Identity {
     pub(super) fn nobody() -> Arc<Self> {
         static NOBODY: LazyLock<Arc<Identity>> = LazyLock::new(|| {
             let (name, settings) = ("".into(), BTreeMap::new());
-            Arc::new(Identity { name, settings, runs_actions: false, index: usize::MAX, memory: 0 })
+            Arc::new(Identity { name, settings, runs_actions: false, memory: 0 })
         });
         NOBODY.clone()
     }
@@ -142,33 +135,32 @@ impl Engine {
         config: &config::Component,
         before: Option<&Arc<Component>>,
     ) -> Result<Arc<Component>, LoadError> {
-        static LOADED: AtomicUsize = AtomicUsize::new(0);
         let path = config.image.as_ref().map_or_else(|| config.path.display().to_string(), ToString::to_string);
         let unusable = |reason: String| LoadError::Unusable { name: name.to_owned(), path: path.clone(), reason };
         let bytes = read(name, &config.path)?;
         let digest = code::digest(&bytes);
-        let idle = config.reuse.map(|reuse| Idle::new(reuse.max_requests, self.shares.clone()));
         if let Some(before) = before.filter(|before| before.digest == digest && before.is_set_up_as(config)) {
-            return Ok(match idle {
+            // What instances remember is of no use to another generation.
+            return Ok(match config.reuse {
                 None => before.clone(),
-                // What instances remember is of no use to another generation.
-                Some(_) => Arc::new(Component { idle, ..(**before).clone() }),
+                Some(_) => Arc::new(Component { instances: before.instances.anew(), ..(**before).clone() }),
             });
         }
         let code = self.code.load(&self.wasmtime, &bytes, &digest);
         let code = code.map_err(|error| unusable(explain(&bytes, &error)))?;
         let pre = self.linker.instantiate_pre(&code.component).map_err(|error| unusable(format!("{error:#}")))?;
-        let (exports, index) = (Exports::of(&pre), LOADED.fetch_add(1, Ordering::Relaxed));
+        let exports = Exports::of(&pre);
         let identity = Identity {
             name: name.into(),
             settings: config.settings.clone(),
             runs_actions: exports.actions.is_some(),
-            index,
             memory: config.memory,
         };
         let (identity, timeout, cached) = (Arc::new(identity), config.timeout, code.cached);
         let capabilities = self.capabilities(&code);
-        Ok(Arc::new(Component { identity, index, pre, exports, idle, timeout, digest, cached, capabilities }))
+        let limits = (timeout, config.reuse.map_or(1, |reuse| reuse.max_requests));
+        let instances = Instances::new(&self.wasmtime, pre, identity.clone(), limits, self.shares.clone());
+        Ok(Arc::new(Component { identity, exports, instances, timeout, digest, cached, capabilities }))
     }
 
     /// What the component of a file exports, imports and may do.
@@ -292,19 +284,12 @@ impl Component {
     fn is_set_up_as(&self, config: &config::Component) -> bool {
         let config::Component { path: _, image: _, build: _, settings, memory, timeout, reuse } = config;
         (&self.identity.settings, &self.identity.memory, &self.timeout) == (settings, memory, timeout)
-            && self.idle.is_some() == reuse.is_some()
-    }
-
-    /// Whether its instances may serve more than one request.
-    pub fn is_reused(&self) -> bool {
-        self.idle.is_some()
+            && self.instances.max_requests() == reuse.map_or(1, |reuse| reuse.max_requests)
     }
 
     /// Lets go of instances that have waited for a request in vain.
     pub fn shrink(&self) {
-        if let Some(idle) = &self.idle {
-            idle.shrink();
-        }
+        self.instances.shrink();
     }
 
     /// The most memory one instance may have, in bytes.

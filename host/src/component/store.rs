@@ -1,29 +1,24 @@
-//! The store of one request: the state that its guests' imports work on, and the instances made so far.
+//! The state of one request, which its guests' imports work on, and the guests that it has met.
 //!
-//! All guests of a request share one store. They cannot see each other: each has its own memory, and only one runs at
-//! a time. A trap closes the whole store to further calls (wasmtime marks it), so then the state moves on to a
-//! fresh one, and with it the binding. An instance that outlives the request has another store, which the state visits.
+//! Each guest has a store of its own, and so cannot see another's memory. The state is in the store of the one that runs:
+//! only one does at a time. A trap closes its store to further calls (wasmtime marks it), and no other.
 
 use std::{
     collections::BTreeMap,
     mem,
     sync::{Arc, LazyLock},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
 
-use wasmtime::{
-    Store, UpdateDeadline,
-    component::{Instance, ResourceTable},
-};
+use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::{
-    engine::Engine,
     imports::wasi,
+    instances::Instance,
     registry::{Component, Identity},
-    reuse::Reused,
 };
 use crate::{
     config::Access,
@@ -53,27 +48,25 @@ pub struct Guest {
     pub(super) kept: Kept,
 }
 
-/// What belongs to a store and the instances in it, whatever request is there.
+/// What belongs to a store and the instance in it, whatever request is there.
 #[derive(Default)]
 pub(super) struct Kept {
     /// The number of the call under way; handles carry it, so that they die with their call.
     pub(super) call: u64,
     pub(super) table: ResourceTable,
-    /// The memory of each component's instances, in bytes.
-    memory: Vec<(usize, usize)>,
-    wasi: Vec<(usize, Box<WasiCtx>)>,
-    /// The request that guests write about, where that changes.
+    /// All memories of the instance, in bytes.
+    memory: usize,
+    wasi: Option<Box<WasiCtx>>,
+    /// The request that the guest writes about, where that changes.
     about: Option<Arc<ArcSwap<Request>>>,
 }
 
-/// The store of one request and the instances in it.
+/// The guests of one request: its state, and an instance of each component that it has met.
 pub struct Sandbox {
-    engine: wasmtime::Engine,
-    /// Where the state is.
-    pub(super) store: Store<Guest>,
-    instances: Vec<(usize, Instance)>,
-    reused: Vec<Reused>,
-    /// The one whose store the state is in. The request's own store waits in its place.
+    /// The state, unless it is on a visit.
+    guest: Guest,
+    instances: Vec<Instance>,
+    /// The one whose store the state is in.
     visited: Option<usize>,
 }
 
@@ -91,59 +84,52 @@ pub(super) struct OutOfMemory {
 }
 
 impl Sandbox {
-    /// A store for a request.
-    pub fn new(engine: &Engine, guest: Guest) -> Self {
-        let engine = engine.wasmtime.clone();
-        let store = fresh(&engine, guest);
-        Self { engine, store, instances: Vec::new(), reused: Vec::new(), visited: None }
+    /// No guest yet, and the state that they will work on.
+    pub fn new(guest: Guest) -> Self {
+        Self { guest, instances: Vec::new(), visited: None }
     }
 
     /// The state.
     pub fn guest(&mut self) -> &mut Guest {
-        self.store.data_mut()
+        match self.visited {
+            Some(place) => self.instances[place].store.data_mut(),
+            None => &mut self.guest,
+        }
     }
 
     /// The state, for good.
     pub fn into_guest(self) -> Guest {
-        self.store.into_data()
+        self.guest
     }
 
-    /// Lets instances that may be reused go on to other requests.
+    /// Lets go of the instances, of which some may go on to other requests.
     pub fn give_back(&mut self) {
-        self.reused.drain(..).for_each(Reused::give_back);
+        self.instances.drain(..).for_each(Instance::give_back);
     }
 
-    /// Goes to the store where the component's instance is or will be.
-    pub(super) fn enter(&mut self, component: &Component) {
-        if let Some(idle) = &component.idle {
-            let known = self.reused.iter().position(|reused| reused.component == component.index);
-            let place = known.unwrap_or_else(|| {
-                self.reused.push(idle.take(component.index, || fresh(&self.engine, Guest::nobodys())));
-                self.reused.len() - 1
-            });
-            let reused = &mut self.reused[place];
-            reused.store.set_epoch_deadline(1);
-            move_state(&mut self.store, &mut reused.store);
-            mem::swap(&mut self.store, &mut reused.store);
-            self.visited = Some(place);
-        }
-        self.guest().enter(component);
+    /// Goes to the component's instance in this request.
+    pub(super) fn enter(&mut self, component: &Component) -> &mut Instance {
+        let instances = &component.instances;
+        let place = self.instances.iter().position(|instance| instance.is_of(instances)).unwrap_or_else(|| {
+            self.instances.push(instances.take());
+            self.instances.len() - 1
+        });
+        self.visited = Some(place);
+        let visited = &mut self.instances[place];
+        visited.store.set_epoch_deadline(1);
+        move_state(&mut self.guest, visited.store.data_mut());
+        visited.store.data_mut().enter(&component.identity, component.timeout);
+        visited
     }
 
     /// Ends a call. The store of one that ended badly is not entered again.
     pub(super) fn leave(&mut self, well: bool) {
         self.guest().leave();
-        match self.visited.take() {
-            Some(place) => {
-                let reused = &mut self.reused[place];
-                mem::swap(&mut self.store, &mut reused.store);
-                move_state(&mut reused.store, &mut self.store);
-                if !well {
-                    self.reused.swap_remove(place);
-                }
+        if let Some(place) = self.visited.take() {
+            move_state(self.instances[place].store.data_mut(), &mut self.guest);
+            if !well {
+                self.instances.swap_remove(place);
             }
-            None if !well => self.renew(),
-            None => {}
         }
     }
 
@@ -152,44 +138,14 @@ impl Sandbox {
         self.leave(false);
     }
 
-    /// Moves on to a fresh store.
-    fn renew(&mut self) {
-        let mut guest = mem::replace(self.store.data_mut(), Guest::nobodys());
-        self.instances.clear();
-        guest.kept = Kept { call: guest.kept.call, ..Kept::default() };
-        self.store = fresh(&self.engine, guest);
-    }
-
     /// Forgets a component's instance, so that the next call finds another one.
     pub fn forget(&mut self, component: &Component) {
-        self.instances.retain(|(index, _)| *index != component.index);
-        self.reused.retain(|reused| reused.component != component.index);
-        let kept = &mut self.guest().kept;
-        kept.memory.retain(|(index, _)| *index != component.index);
-        kept.wasi.retain(|(index, _)| *index != component.index);
-    }
-
-    /// The component's instance in this request, made if this is its first call.
-    pub(super) async fn instance(&mut self, component: &Component) -> wasmtime::Result<Instance> {
-        let known = match self.visited {
-            Some(place) => self.reused[place].instance,
-            None => self.instances.iter().find(|(index, _)| *index == component.index).map(|(_, instance)| *instance),
-        };
-        if let Some(instance) = known {
-            return Ok(instance);
-        }
-        let instance = component.pre.instantiate_async(&mut self.store).await?;
-        match self.visited {
-            Some(place) => self.reused[place].instance = Some(instance),
-            None => self.instances.push((component.index, instance)),
-        }
-        Ok(instance)
+        self.instances.retain(|instance| !instance.is_of(&component.instances));
     }
 }
 
-/// Moves a request's state from a store to another one, which belongs to nobody.
-fn move_state(from: &mut Store<Guest>, to: &mut Store<Guest>) {
-    let (from, to) = (from.data_mut(), to.data_mut());
+/// Moves a request's state to where nobody's is.
+fn move_state(from: &mut Guest, to: &mut Guest) {
     mem::swap(from, to);
     mem::swap(&mut from.kept, &mut to.kept);
     for guest in [from, to] {
@@ -197,18 +153,6 @@ fn move_state(from: &mut Store<Guest>, to: &mut Store<Guest>) {
             about.store(guest.request.clone());
         }
     }
-}
-
-fn fresh(engine: &wasmtime::Engine, guest: Guest) -> Store<Guest> {
-    let mut store = Store::new(engine, guest);
-    store.limiter(|guest| guest);
-    store.set_epoch_deadline(1);
-    // At every tick a guest lets other requests run; a spinning one costs them little.
-    store.epoch_deadline_callback(|context| match context.data().deadline {
-        Some(deadline) if Instant::now() >= deadline => Err(OutOfTime.into()),
-        _ => Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))),
-    });
-    store
 }
 
 impl Guest {
@@ -235,10 +179,10 @@ impl Guest {
     }
 
     /// Fixes who runs next, and until when.
-    pub(super) fn enter(&mut self, component: &Component) {
-        self.current = component.identity.clone();
+    pub(super) fn enter(&mut self, who: &Arc<Identity>, timeout: Duration) {
+        self.current = who.clone();
         self.kept.call += 1;
-        self.deadline = Some(Instant::now() + component.timeout);
+        self.deadline = Some(Instant::now() + timeout);
     }
 
     /// The call is over: its handles are dead.
@@ -246,6 +190,11 @@ impl Guest {
         self.kept.call += 1;
         self.may_change_reply = false;
         self.deadline = None;
+    }
+
+    /// How much memory the instance in this store has, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.kept.memory
     }
 
     /// The name of the component whose code runs, or ran last.
@@ -261,20 +210,13 @@ impl Guest {
 
 impl wasmtime::ResourceLimiter for Guest {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        // Counted over all memories of the component's instance.
-        let (index, limit) = (self.current.index, self.current.memory);
-        let memory = &mut self.kept.memory;
-        let position = memory.iter().position(|(of, _)| *of == index).unwrap_or_else(|| {
-            memory.push((index, 0));
-            memory.len() - 1
-        });
-        let used = &mut memory[position].1;
-        let wanted = *used + desired.saturating_sub(current);
+        let limit = self.current.memory;
+        let wanted = self.kept.memory + desired.saturating_sub(current);
         if wanted > limit {
             // A trap that says why is worth more to its author than an allocator's abort.
             return Err(OutOfMemory { wanted, limit }.into());
         }
-        *used = wanted;
+        self.kept.memory = wanted;
         Ok(true)
     }
 
@@ -285,13 +227,11 @@ impl wasmtime::ResourceLimiter for Guest {
 
 impl WasiView for Guest {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let index = self.current.index;
-        let Kept { wasi: contexts, table, about, .. } = &mut self.kept;
-        let position = contexts.iter().position(|(of, _)| *of == index).unwrap_or_else(|| {
+        let Kept { wasi, table, about, .. } = &mut self.kept;
+        let ctx = wasi.get_or_insert_with(|| {
             let about = about.get_or_insert_with(|| Arc::new(ArcSwap::new(self.request.clone())));
-            contexts.push((index, Box::new(wasi::context(&self.current, about))));
-            contexts.len() - 1
+            Box::new(wasi::context(&self.current, about))
         });
-        WasiCtxView { ctx: &mut contexts[position].1, table }
+        WasiCtxView { ctx, table }
     }
 }

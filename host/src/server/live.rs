@@ -133,9 +133,7 @@ fn stage(
     metrics::serving(&generation.id);
     let generation = Arc::new(generation);
     let retired = CancellationToken::new();
-    if generation.components.iter().any(|component| component.is_reused()) {
-        beside.spawn(shrink(generation.clone(), retired.clone()));
-    }
+    beside.spawn(shrink(generation.clone(), retired.clone()));
     for (_, database) in generation.all_databases().filter(|_| generation.runs_actions()) {
         beside.spawn(delivery::deliver_outbox(generation.clone(), database.clone(), retired.clone()));
     }
