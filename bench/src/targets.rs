@@ -74,9 +74,21 @@ pub(crate) fn all(results: &Results) -> Vec<Target> {
         targets.push(to_native(work.clone(), Contestant::Carya, &work, 0.90, 1.0));
     }
     let times = |name: &str, reached, floor, goal| Target { name: name.to_owned(), unit: "x", floor, goal, reached };
-    let hello = |peer| results.ratio("hello", Contestant::Carya, "hello", peer);
-    targets.push(times("hello / wasmtime serve as it comes", hello(Contestant::Wasmtime), 3.5, 5.0));
-    targets.push(times("hello / wasmtime serve, tuned", hello(Contestant::WasmtimeTuned), 1.3, 2.0));
+    let hello = |who, peer| results.ratio("hello", who, "hello", peer);
+    let (fresh, reused) = (Contestant::Carya, Contestant::CaryaReuse);
+    targets.push(times("hello / wasmtime serve as it comes", hello(fresh, Contestant::Wasmtime), 3.5, 5.0));
+    targets.push(times(
+        "hello, reuse on / wasmtime serve, tuned, reuse 128",
+        hello(reused, Contestant::WasmtimeTuned),
+        1.3,
+        2.0,
+    ));
+    targets.push(times(
+        "hello, an instance per request / wasmtime serve, tuned, reuse 128",
+        hello(fresh, Contestant::WasmtimeTuned),
+        1.3,
+        2.0,
+    ));
     targets.push(times("any work / Pecan (the smallest)", to_pecan(results), 15.0, 25.0));
     let (spread, one) = (scale::named(1000, true), scale::named(1000, false));
     targets.push(Target {
