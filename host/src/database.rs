@@ -335,6 +335,14 @@ impl Connection {
         }
     }
 
+    /// Leaves the end of a transaction that only read to somebody who waits for its connection. Some if nobody does.
+    pub fn hand_over(self) -> Option<Self> {
+        match self.0 {
+            Line::Sqlite(_) => Some(self),
+            Line::Server(connection) => connection.hand_over().map(|connection| Self(Line::Server(connection))),
+        }
+    }
+
     /// Rolls back and gives the connection back.
     pub async fn rollback(self) -> Result<(), DbError> {
         each!(self.0, connection => connection.rollback().await)

@@ -79,7 +79,8 @@ impl Session {
 
     /// Begins. These servers give a transaction no id that could be asked for later; where the server tells, its end
     /// shows that there still was one.
-    pub(super) async fn begin(&mut self, terms: &Terms) -> Result<Option<String>, DbError> {
+    pub(super) async fn begin(&mut self, terms: &Terms, is_open: bool) -> Result<Option<String>, DbError> {
+        let end = if is_open { format!("ROLLBACK; {UNLOCK}; ") } else { String::new() };
         let isolation = terms
             .isolation
             .map_or_else(String::new, |level| format!("SET TRANSACTION ISOLATION LEVEL {}; ", level.as_sql()));
@@ -87,7 +88,7 @@ impl Session {
             Access::ReadWrite => "READ WRITE",
             Access::ReadOnly | Access::None => "READ ONLY",
         };
-        self.say(format!("{isolation}START TRANSACTION {mode}")).await?;
+        self.say(format!("{end}{isolation}START TRANSACTION {mode}")).await?;
         Ok(self.is_mariadb.then(|| "1".to_owned()))
     }
 

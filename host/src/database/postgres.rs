@@ -27,7 +27,7 @@ const CLEAN: &str = "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN
 
 /// The same for locks that outlive the transaction, which functions of the application may take. For a login without the
 /// right to it, an error. Returns no row.
-const UNLOCK: &str = "; SELECT WHERE pg_advisory_unlock_all()::text IS NULL";
+const UNLOCK: &str = "SELECT WHERE pg_advisory_unlock_all()::text IS NULL; ";
 
 /// The number of a writing transaction.
 const NUMBER: &str = "pg_current_xact_id()::text";
@@ -80,14 +80,16 @@ pub(super) async fn connect(options: &PgConnectOptions, times: Option<Times>) ->
 /// Begins. A writing transaction gets its number at once, by which its outcome can be asked for whatever happens. It could
 /// be given again after a crash: so its name also tells when its server and when it began. In a reading one a first query
 /// makes READ ONLY final.
-pub(super) async fn begin(session: &mut Session, terms: &Terms) -> Result<Option<String>, DbError> {
-    let Session { connection, started, .. } = session;
+pub(super) async fn begin(session: &mut Session, terms: &Terms, is_open: bool) -> Result<Option<String>, DbError> {
+    let Session { connection, started, unlock } = session;
+    // In this order: a query between the two transactions would belong to the second one.
+    let end = if is_open { format!("{unlock}ROLLBACK; ") } else { String::new() };
     let isolation = terms.isolation.map_or_else(String::new, |level| format!(" ISOLATION LEVEL {}", level.as_sql()));
     if terms.access == Access::ReadWrite {
-        let sql = format!("BEGIN{isolation} READ WRITE; SELECT {NUMBER} || ' {started} ' || now()::text");
+        let sql = format!("{end}BEGIN{isolation} READ WRITE; SELECT {NUMBER} || ' {started} ' || now()::text");
         return Ok(say(connection, sql).await?.into_iter().flatten().next());
     }
-    let sql = AssertSqlSafe(format!("BEGIN{isolation} READ ONLY; SELECT"));
+    let sql = AssertSqlSafe(format!("{end}BEGIN{isolation} READ ONLY; SELECT"));
     sqlx::raw_sql(sql).execute(connection).await.map(|_| None).map_err(failed)
 }
 
@@ -144,7 +146,7 @@ pub(super) async fn say(connection: &mut PgConnection, sql: String) -> Result<Ve
 pub(super) async fn commit(session: &mut Session, with_position: bool) -> Result<End, DbError> {
     let Session { connection, unlock, .. } = session;
     let position = if with_position { "; SELECT pg_current_wal_insert_lsn()::text" } else { "" };
-    let sql = format!("SELECT {NUMBER}; COMMIT{position}; {CLEAN}{unlock}");
+    let sql = format!("SELECT {NUMBER}; COMMIT{position}; {CLEAN}; {unlock}");
     let answers = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(connection).map(|next| match next {
         Ok(Either::Left(_)) => Ok(Answer::Done),
         Ok(Either::Right(row)) => row.try_get(0).map(Answer::Value).map_err(failed),
@@ -161,8 +163,8 @@ pub(super) async fn commit(session: &mut Session, with_position: bool) -> Result
 pub(super) async fn rollback(session: &mut Session, access: Access) -> Result<(), DbError> {
     let Session { connection, unlock, .. } = session;
     let sql = match access {
-        Access::ReadWrite => format!("ROLLBACK; {CLEAN}{unlock}"),
-        Access::ReadOnly | Access::None => format!("ROLLBACK{unlock}"),
+        Access::ReadWrite => format!("ROLLBACK; {CLEAN}; {unlock}"),
+        Access::ReadOnly | Access::None => format!("ROLLBACK; {unlock}"),
     };
     say(connection, sql).await.map(drop)
 }

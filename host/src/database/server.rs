@@ -7,7 +7,7 @@ mod replicas;
 
 use std::{sync::Arc, time::Duration};
 
-use deadpool::managed::{Object, Pool, PoolError, QueueMode, TimeoutType};
+use deadpool::managed::{Object, Pool, PoolError, QueueMode, TimeoutType, WeakPool};
 
 pub(super) use self::{
     connection::Connection,
@@ -26,6 +26,9 @@ use crate::{
 
 /// How long the host looks for the outcome of a commit that was cut off.
 const RESOLVE: Duration = Duration::from_secs(3);
+
+/// How long a transaction may stand open that was left for the next one to end.
+const FORGOTTEN: Duration = Duration::from_millis(500);
 
 /// A primary and its replicas.
 #[derive(Debug)]
@@ -67,6 +70,9 @@ impl Server {
         }
         server.watch_pools(config);
         server.replicas.watch(&server, config.replica_check);
+        for pool in [&server.readers, &server.writers].into_iter().chain(server.replicas.pools()) {
+            tokio::spawn(close_forgotten(pool.weak()));
+        }
         Ok(server)
     }
 
@@ -180,6 +186,15 @@ impl Server {
 /// A connection for a look at the database.
 pub(super) async fn look(config: &config::Database) -> Result<Link, DbError> {
     Opener::new(config.admin_url.as_ref().unwrap_or(&config.url), config)?.connect().await
+}
+
+/// Closes connections whose transaction was left for somebody who then did not come.
+async fn close_forgotten(pool: WeakPool<Opener>) {
+    let mut looks = tokio::time::interval(FORGOTTEN);
+    while let Some(pool) = pool.upgrade().filter(|pool| !pool.is_closed()) {
+        drop(pool.retain(|slot, metrics| !slot.is_open || metrics.last_used() < FORGOTTEN));
+        looks.tick().await;
+    }
 }
 
 fn pool(url: &str, config: &config::Database) -> Result<Pool<Opener>, DbError> {

@@ -97,10 +97,10 @@ impl Unbound {
 }
 
 impl ReadOnly {
-    /// Ends it. Whatever a guest did to the session cannot survive the rollback. Nobody waits for that: it changes
-    /// nothing but the connection, which nobody gets before.
+    /// Ends it. Whatever a guest did to the session cannot survive the rollback. The answer does not wait for that: it
+    /// changes nothing but the connection, which nobody gets before, or who gets it does it.
     pub fn clear(self, trace: &mut Trace) -> Cleared {
-        if let Some(connection) = self.0.into_parts().connection {
+        if let Some(connection) = self.0.into_parts().connection.and_then(Connection::hand_over) {
             tokio::spawn(async {
                 if let Err(error) = connection.rollback().await {
                     // The connection is closed by now, which does the same.

@@ -1,13 +1,13 @@
 //! One connection to a server in a transaction: guests' statements through the gate, the host's past it.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use deadpool::managed::Object;
 use tokio::runtime::Handle;
 
 use super::{
     Server,
-    link::{Link, Opener, Outcome},
+    link::{Link, Opener, Outcome, Slot},
     replicas::InFlight,
 };
 use crate::database::{
@@ -34,6 +34,8 @@ pub(crate) struct Connection {
     in_transaction: bool,
     /// Something was sent and its end not seen.
     running: bool,
+    /// A statement failed, after which some servers take nothing but the end.
+    failed: bool,
     in_flight: Option<InFlight>,
 }
 
@@ -47,6 +49,7 @@ impl Connection {
             transaction: None,
             in_transaction: false,
             running: false,
+            failed: false,
             in_flight: None,
         }
     }
@@ -57,7 +60,9 @@ impl Connection {
         let times = times.ok_or_else(|| DbError::new(Kind::Lost, "the pool is closed"))?;
         let mut connection = Self::idle(slot, server);
         (connection.access, connection.running) = (terms.access, true);
-        let begun = tokio::time::timeout(times.statement + GRACE, connection.link()?.begin(terms)).await;
+        let slot = connection.slot()?;
+        let is_open = mem::take(&mut slot.is_open);
+        let begun = tokio::time::timeout(times.statement + GRACE, slot.link.begin(terms, is_open)).await;
         let begun = begun.unwrap_or_else(|_| Err(silent()));
         connection.transaction = connection.unless_lost(begun)?;
         (connection.in_transaction, connection.running) = (true, false);
@@ -156,7 +161,7 @@ impl Connection {
                 Ok(())
             }
             Err((error, is_cut_off)) => {
-                self.running = is_cut_off;
+                (self.running, self.failed) = (is_cut_off, true);
                 if error.kind == Kind::Lost {
                     self.forsake_siblings();
                 }
@@ -215,6 +220,21 @@ impl Connection {
         Ok(end.position)
     }
 
+    /// Leaves the end of a reading transaction to somebody who waits for the connection: they end it in the message that
+    /// begins theirs. Gives it back if nobody waits.
+    pub(in crate::database) fn hand_over(mut self) -> Option<Self> {
+        let is_in_order = self.access == Access::ReadOnly && !self.running && !self.failed;
+        let slot = self.slot.as_mut().filter(|_| is_in_order);
+        match slot.filter(|slot| Object::pool(slot).is_some_and(|pool| pool.status().waiting > 0)) {
+            Some(slot) => {
+                slot.is_open = true;
+                self.in_transaction = false;
+                None
+            }
+            None => Some(self),
+        }
+    }
+
     pub(in crate::database) async fn rollback(mut self) -> Result<(), DbError> {
         if self.running {
             // A statement was cut off, and may still be running: closing the connection ends both.
@@ -238,9 +258,12 @@ impl Connection {
         result
     }
 
+    fn slot(&mut self) -> Result<&mut Slot, DbError> {
+        self.slot.as_deref_mut().ok_or_else(|| DbError::new(Kind::Lost, "the connection is gone"))
+    }
+
     fn link(&mut self) -> Result<&mut Link, DbError> {
-        let gone = || DbError::new(Kind::Lost, "the connection is gone");
-        self.slot.as_deref_mut().map(|slot| &mut slot.link).ok_or_else(gone)
+        self.slot().map(|slot| &mut slot.link)
     }
 }
 

@@ -96,11 +96,12 @@ impl End {
 }
 
 impl Link {
-    /// Begins, in one round trip. The id of the transaction, where it has one.
-    pub(super) async fn begin(&mut self, terms: &Terms) -> Result<Option<String>, DbError> {
+    /// Begins, in one round trip, and ends the reading transaction before it if that is still open. The name of the new
+    /// one, where it has one.
+    pub(super) async fn begin(&mut self, terms: &Terms, is_open: bool) -> Result<Option<String>, DbError> {
         match self {
-            Link::Postgres(session) => postgres::begin(session, terms).await,
-            Link::MySql(session) => session.begin(terms).await,
+            Link::Postgres(session) => postgres::begin(session, terms, is_open).await,
+            Link::MySql(session) => session.begin(terms, is_open).await,
         }
     }
 
@@ -182,6 +183,8 @@ pub(in crate::database) struct Opener {
 #[derive(Debug)]
 pub(in crate::database) struct Slot {
     pub(super) link: Link,
+    /// A transaction that only read was left for the next one to end.
+    pub(super) is_open: bool,
 }
 
 impl Opener {
@@ -245,7 +248,7 @@ impl managed::Manager for Opener {
             ..error
         };
         // Boxed: whoever takes a connection carries the room for making one, and hardly anybody needs it.
-        Ok(Slot { link: Box::pin(self.open(Some(self.times))).await.map_err(unreachable)? })
+        Ok(Slot { link: Box::pin(self.open(Some(self.times))).await.map_err(unreachable)?, is_open: false })
     }
 
     async fn recycle(&self, _: &mut Slot, metrics: &Metrics) -> RecycleResult<DbError> {
