@@ -58,11 +58,15 @@ impl Process {
         Ok(process)
     }
 
-    /// The end of its log.
+    /// What its log tells of trouble, and the end of it.
     pub(crate) fn told(&self) -> String {
         let log = std::fs::read(&self.log).unwrap_or_default();
         let end = String::from_utf8_lossy(&log[log.len().saturating_sub(2000)..]).into_owned();
-        format!("{end}\n(the end of {})", self.log.display())
+        let log = String::from_utf8_lossy(&log);
+        // That clients go away is how every load ends.
+        let trouble = log.lines().filter(|line| line.contains("ERROR") && !line.contains("the client went away"));
+        let trouble = trouble.take(20).collect::<Vec<_>>().join("\n");
+        format!("{trouble}\n{end}\n(errors and the end of {})", self.log.display())
     }
 
     /// The processor's time that it and its children have used, in microseconds.
