@@ -21,8 +21,8 @@ use sqlx::{
 
 use crate::work::{Failed, json};
 
-/// As the host does with `retries = 20`.
-const RETRIES: u32 = 20;
+/// As the host does by default with `retries = 10`.
+const RETRIES: u32 = 10;
 const SQLITE_READERS: u32 = 4;
 const SERVER_CONNECTIONS: u32 = 10;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -204,7 +204,7 @@ path = "/counter"
 component = "items"
 methods = ["POST"]
 isolation = "serializable"
-retries = 20
+retries = 10
 "#;
 
 /// Whether the host has instance reuse: a configuration with it passes `carya check`.
