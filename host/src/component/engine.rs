@@ -1,6 +1,10 @@
 //! The one wasmtime engine of the process: pooled memory, compiled-code cache, and the clock that interrupts guests.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use tokio::sync::Semaphore;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, component::Linker};
@@ -74,8 +78,10 @@ fn instances(concurrency: u32) -> u32 {
 /// by page, when the next one touches it.
 pub(super) fn kept_ready() -> usize {
     // Where the kernel tells which pages were touched (Linux 6.7), only these are put back. Where it does not, all that
-    // is kept is, so keep less.
-    if PoolingAllocationConfig::is_pagemap_scan_available() { 2 << 20 } else { 256 << 10 }
+    // is kept is, so keep less. Every instance that ends is measured by it, and the kernel need be asked once.
+    static KEPT: LazyLock<usize> =
+        LazyLock::new(|| if PoolingAllocationConfig::is_pagemap_scan_available() { 2 << 20 } else { 256 << 10 });
+    *KEPT
 }
 
 /// Each request has a fresh instance of every guest it meets. The pool makes that cheap: memory is mapped once, copied
