@@ -108,8 +108,10 @@ async fn a_handle_is_dead_for_the_next_request() -> Result {
 async fn what_it_prints_is_of_the_request_that_runs() -> Result {
     let app = app().await?;
     let mut seen = 0;
-    for id in ["first", "second"] {
-        let answer = app.request("GET", "/print").header("x-request-id", id).send().await?;
+    let fresh = "/fresh/print";
+    for (path, id) in [("/print", "first"), ("/print", "second"), (fresh, "third"), (fresh, "fourth"), (fresh, "fifth")]
+    {
+        let answer = app.request("GET", path).header("x-request-id", id).send().await?;
         assert_eq!(answer.status(), 200);
         for text in ["to stdout", "to stderr", "to the log"] {
             assert_eq!(app.log.next(&mut seen, &[text]).await?["request"], id, "{text}");
@@ -154,20 +156,6 @@ async fn without_it_no_request_meets_an_instance_of_another() -> Result {
         let counts = futures_util::future::join_all((0..24).map(|_| app.get("/fresh/count"))).await;
         for answer in counts {
             assert_eq!(answer?.text(), "1", "round {round}");
-        }
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn without_it_what_a_guest_prints_is_of_its_own_request() -> Result {
-    let app = app().await?;
-    let mut seen = 0;
-    for id in ["first", "second", "third"] {
-        let answer = app.request("GET", "/fresh/print").header("x-request-id", id).send().await?;
-        assert_eq!(answer.status(), 200);
-        for text in ["to stdout", "to stderr", "to the log"] {
-            assert_eq!(app.log.next(&mut seen, &[text]).await?["request"], id, "{text}");
         }
     }
     Ok(())

@@ -1,5 +1,5 @@
 //! Calling guests: one function for each thing a host asks of them. Every call has a deadline, lends handles that die
-//! with it, and leaves a store that can be entered again.
+//! with it, and leaves nothing behind that cannot be entered again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -182,7 +182,7 @@ impl Sandbox {
         call!(self, component, actions, "actions", event, |actions, store| actions.call_run(store, &action).await)
     }
 
-    /// Ends a call: handles die, a store that cannot be entered again is replaced, and errors get their names.
+    /// Ends a call: handles die, an instance that cannot be entered again is let go of, and errors get their names.
     fn finish<T>(
         &mut self,
         component: &Component,

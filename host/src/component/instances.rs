@@ -12,7 +12,7 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{
-    Engine, Store, UpdateDeadline,
+    Store, UpdateDeadline,
     component::{self, InstancePre},
 };
 
@@ -42,8 +42,7 @@ pub(super) struct Instance {
 
 /// All instances of one component.
 pub(super) struct Instances {
-    engine: Engine,
-    pub(super) pre: InstancePre<Guest>,
+    pre: InstancePre<Guest>,
     identity: Arc<Identity>,
     /// How long making one may take.
     timeout: Duration,
@@ -74,20 +73,19 @@ struct Waiting {
 
 impl Instances {
     pub(super) fn new(
-        engine: &Engine,
         pre: InstancePre<Guest>,
         identity: Arc<Identity>,
-        (timeout, max_requests): (Duration, u32),
+        timeout: Duration,
+        max_requests: u32,
         shares: Arc<Semaphore>,
     ) -> Arc<Self> {
-        let engine = engine.clone();
-        Arc::new(Self { engine, pre, identity, timeout, max_requests, shares, idle: Mutex::default() })
+        Arc::new(Self { pre, identity, timeout, max_requests, shares, idle: Mutex::default() })
     }
 
     /// The same component's, of which none is made yet.
     pub(super) fn anew(&self) -> Arc<Self> {
-        let limits = (self.timeout, self.max_requests);
-        Self::new(&self.engine, self.pre.clone(), self.identity.clone(), limits, self.shares.clone())
+        let (pre, identity, shares) = (self.pre.clone(), self.identity.clone(), self.shares.clone());
+        Self::new(pre, identity, self.timeout, self.max_requests, shares)
     }
 
     pub(super) fn max_requests(&self) -> u32 {
@@ -101,7 +99,7 @@ impl Instances {
     }
 
     fn begin(self: &Arc<Self>) -> Instance {
-        let mut store = Store::new(&self.engine, Guest::nobodys());
+        let mut store = Store::new(self.pre.engine(), Guest::nobodys());
         store.limiter(|guest| guest);
         store.set_epoch_deadline(1);
         // At every tick a guest lets other requests run; a spinning one costs them little.
@@ -207,7 +205,10 @@ impl Instance {
 
 #[cfg(test)]
 mod tests {
-    use wasmtime::component::{Component, Linker};
+    use wasmtime::{
+        Engine,
+        component::{Component, Linker},
+    };
 
     use super::*;
 
@@ -222,8 +223,8 @@ mod tests {
         let pre = Linker::new(&engine).instantiate_pre(&Component::new(&engine, wat::parse_str(text)?)?)?;
         let identity =
             Identity { name: "it".into(), settings: Default::default(), runs_actions: false, memory: 64 << 20 };
-        let (limits, shares) = ((Duration::from_secs(5), max_requests), Arc::new(Semaphore::new(SHARES)));
-        Ok(Instances::new(&engine, pre, Arc::new(identity), limits, shares))
+        let shares = Arc::new(Semaphore::new(SHARES));
+        Ok(Instances::new(pre, Arc::new(identity), Duration::from_secs(5), max_requests, shares))
     }
 
     /// Serves so many requests at a time, and tells how many instances are ready for the next, how many are to be let go

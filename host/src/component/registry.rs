@@ -158,8 +158,7 @@ impl Engine {
         };
         let (identity, timeout, cached) = (Arc::new(identity), config.timeout, code.cached);
         let capabilities = self.capabilities(&code);
-        let limits = (timeout, config.reuse.map_or(1, |reuse| reuse.max_requests));
-        let instances = Instances::new(&self.wasmtime, pre, identity.clone(), limits, self.shares.clone());
+        let instances = Instances::new(pre, identity.clone(), timeout, max_requests(config), self.shares.clone());
         Ok(Arc::new(Component { identity, exports, instances, timeout, digest, cached, capabilities }))
     }
 
@@ -184,6 +183,11 @@ impl Engine {
         let summary = summarize(&exports, &imports);
         Capabilities { exports, imports, summary, expenses: expenses(&code.component) }
     }
+}
+
+/// How many requests an instance may serve.
+fn max_requests(config: &config::Component) -> u32 {
+    config.reuse.map_or(1, |reuse| reuse.max_requests)
 }
 
 fn read(name: &str, path: &Path) -> Result<Vec<u8>, LoadError> {
@@ -282,9 +286,9 @@ impl Exports {
 impl Component {
     /// Whether a configuration says of it what it was loaded with; the file aside.
     fn is_set_up_as(&self, config: &config::Component) -> bool {
-        let config::Component { path: _, image: _, build: _, settings, memory, timeout, reuse } = config;
+        let config::Component { path: _, image: _, build: _, settings, memory, timeout, reuse: _ } = config;
         (&self.identity.settings, &self.identity.memory, &self.timeout) == (settings, memory, timeout)
-            && self.instances.max_requests() == reuse.map_or(1, |reuse| reuse.max_requests)
+            && self.instances.max_requests() == max_requests(config)
     }
 
     /// Lets go of instances that have waited for a request in vain.

@@ -70,7 +70,7 @@ impl Server {
         }
         server.watch_pools(config);
         server.replicas.watch(&server, config.replica_check);
-        for pool in [&server.readers, &server.writers].into_iter().chain(server.replicas.pools()) {
+        for pool in std::iter::once(&server.readers).chain(server.replicas.pools()) {
             tokio::spawn(close_forgotten(pool.weak()));
         }
         Ok(server)
