@@ -162,7 +162,7 @@ fn application(places: &Places, url: Option<&str>, port: u16, reuse: bool) -> Re
     let (connections, lock) = if url.starts_with("sqlite:") { (4, "busy_timeout") } else { (10, "lock_timeout") };
     let patience = format!("acquire_timeout = \"10s\"\nstatement_timeout = \"10s\"\n{lock} = \"10s\"");
     let database = format!("[database]\nurl = {url:?}\nmax_connections = {connections}\n{patience}\n");
-    Ok(format!("{head}{database}{}{STORE}", guest("items", "items")?))
+    Ok(format!("{head}{database}{}timeout = \"10s\"\n{STORE}", guest("items", "items")?))
 }
 
 /// The second hook is another component than the first, as it would be in an application.
