@@ -5,6 +5,8 @@ mod error;
 mod statement;
 mod values;
 
+use std::time::Instant;
+
 use futures_util::StreamExt;
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection as _, Either, Executor, PgConnection, Row, SqlSafeStr, Statement as _,
@@ -25,20 +27,21 @@ use super::{
 /// DISCARD ALL it can share a message with others and leaves the driver's prepared statements alone.
 const CLEAN: &str = "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; DISCARD SEQUENCES; DISCARD TEMP";
 
-/// The same for locks that outlive the transaction, which functions of the application may take. For a login without the
-/// right to it, an error. Returns no row.
-const UNLOCK: &str = "SELECT WHERE pg_advisory_unlock_all()::text IS NULL; ";
-
-/// The number of a writing transaction.
-const NUMBER: &str = "pg_current_xact_id()::text";
+/// What each transaction asks, prepared once: a SELECT that comes as text costs the server as much as a guest's
+/// statement. The first tells a writing transaction's number. The second takes back locks that outlive the transaction,
+/// which functions of the application may take, and returns no row.
+const PREPARE: &str = "PREPARE carya_number AS SELECT pg_current_xact_id()::text; \
+    PREPARE carya_unlock AS SELECT WHERE pg_advisory_unlock_all()::text IS NULL";
 
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(in crate::database) connection: PgConnection,
-    /// When its server began to run.
+    /// When its server began to run, in seconds since 1970.
     started: String,
-    /// [`UNLOCK`], where the login may do that.
+    /// When the connection was made, by the server's clock in seconds since 1970 and by ours.
+    connected: (f64, Instant),
+    /// A query without rows. It takes back locks, where the login may do that.
     unlock: &'static str,
 }
 
@@ -69,27 +72,35 @@ pub(super) async fn connect(options: &PgConnectOptions, times: Option<Times>) ->
         }
         connected => connected?,
     };
-    let questions = "SELECT extract(epoch FROM pg_postmaster_start_time())::text; \
-        SELECT has_function_privilege('pg_catalog.pg_advisory_unlock_all()', 'EXECUTE')::text";
-    let mut answers = say(&mut connection, questions.to_owned()).await?.into_iter().flatten();
+    let questions = format!(
+        "{PREPARE}; SELECT extract(epoch FROM pg_postmaster_start_time())::text; \
+        SELECT has_function_privilege('pg_catalog.pg_advisory_unlock_all()', 'EXECUTE')::text; \
+        SELECT extract(epoch FROM clock_timestamp())::text"
+    );
+    let mut answers = say(&mut connection, questions).await?.into_iter().flatten();
     let started = answers.next().unwrap_or_default();
-    let unlock = if answers.next().is_some_and(|may| may == "true") { UNLOCK } else { "" };
-    Ok(Session { connection, started, unlock })
+    let unlock =
+        if answers.next().is_some_and(|may| may == "true") { "EXECUTE carya_unlock" } else { "SELECT WHERE FALSE" };
+    let clock = answers.next().and_then(|clock| clock.parse().ok()).unwrap_or_default();
+    Ok(Session { connection, started, connected: (clock, Instant::now()), unlock })
 }
 
 /// Begins. A writing transaction gets its number at once, by which its outcome can be asked for whatever happens. It could
 /// be given again after a crash: so its name also tells when its server and when it began. In a reading one a first query
-/// makes READ ONLY final.
+/// makes READ ONLY final; it also takes back the locks of the one before, if that is still open.
 pub(super) async fn begin(session: &mut Session, terms: &Terms, is_open: bool) -> Result<Option<String>, DbError> {
-    let Session { connection, started, unlock } = session;
-    // In this order: a query between the two transactions would belong to the second one.
-    let end = if is_open { format!("{unlock}ROLLBACK; ") } else { String::new() };
+    let Session { connection, started, connected: (clock, at), unlock } = session;
+    // Behind it comes BEGIN: a query between the two transactions would belong to the second one.
+    let end = if is_open { "ROLLBACK; " } else { "" };
     let isolation = terms.isolation.map_or_else(String::new, |level| format!(" ISOLATION LEVEL {}", level.as_sql()));
     if terms.access == Access::ReadWrite {
-        let sql = format!("{end}BEGIN{isolation} READ WRITE; SELECT {NUMBER} || ' {started} ' || now()::text");
-        return Ok(say(connection, sql).await?.into_iter().flatten().next());
+        let unlock = if is_open { *unlock } else { "" };
+        let begun = *clock + at.elapsed().as_secs_f64();
+        let sql = format!("{end}BEGIN{isolation} READ WRITE; {unlock}; EXECUTE carya_number");
+        let number = say(connection, sql).await?.into_iter().flatten().next();
+        return Ok(number.map(|number| format!("{number} {started} {begun}")));
     }
-    let sql = AssertSqlSafe(format!("{end}BEGIN{isolation} READ ONLY; SELECT"));
+    let sql = AssertSqlSafe(format!("{end}BEGIN{isolation} READ ONLY; {unlock}"));
     sqlx::raw_sql(sql).execute(connection).await.map(|_| None).map_err(failed)
 }
 
@@ -146,7 +157,7 @@ pub(super) async fn say(connection: &mut PgConnection, sql: String) -> Result<Ve
 pub(super) async fn commit(session: &mut Session, with_position: bool) -> Result<End, DbError> {
     let Session { connection, unlock, .. } = session;
     let position = if with_position { "; SELECT pg_current_wal_insert_lsn()::text" } else { "" };
-    let sql = format!("SELECT {NUMBER}; COMMIT{position}; {CLEAN}; {unlock}");
+    let sql = format!("EXECUTE carya_number; COMMIT{position}; {CLEAN}; {unlock}");
     let answers = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(connection).map(|next| match next {
         Ok(Either::Left(_)) => Ok(Answer::Done),
         Ok(Either::Right(row)) => row.try_get(0).map(Answer::Value).map_err(failed),
@@ -187,7 +198,7 @@ pub(super) async fn outcome(connection: &mut PgConnection, transaction: &str) ->
     };
     let sql = format!(
         "SELECT CASE WHEN status <> 'committed' OR extract(epoch FROM pg_postmaster_start_time()) = {started} \
-            AND checkpoint_time + interval '1 s' <= timestamptz '{begun}' THEN status END \
+            AND checkpoint_time + interval '2 s' <= to_timestamp({begun}) THEN status END \
         FROM pg_xact_status('{number}'::xid8) AS status, pg_control_checkpoint()"
     );
     let answers = match say(connection, sql).await {

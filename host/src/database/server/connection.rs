@@ -7,11 +7,11 @@ use tokio::runtime::Handle;
 
 use super::{
     Server,
-    link::{Link, Opener, Outcome, Slot},
+    link::{End, Link, Opener, Outcome, Slot},
     replicas::InFlight,
 };
 use crate::database::{
-    Access, Dialect, Limits, Position, Terms,
+    Access, Limits, Position, Terms,
     error::{DbError, Kind},
     guard,
     sink::{self, GRACE, Run, Sink},
@@ -200,8 +200,7 @@ impl Connection {
     }
 
     pub(in crate::database) fn transaction_id(&self) -> Option<&str> {
-        // MySQL gives a transaction no name by which it could be asked for afterwards.
-        self.transaction.as_deref().filter(|_| self.server.dialect == Dialect::Postgres)
+        self.transaction.as_deref()
     }
 
     /// Commits. Whatever goes wrong from here on without the server's word on it is [`Kind::Lost`].
@@ -213,8 +212,7 @@ impl Connection {
         // Its number, with which its name begins.
         let begun = self.transaction.as_deref().and_then(|name| name.split(' ').next());
         if end.transaction.as_deref() != begun {
-            let message = "the transaction was ended before the host ended it; its connection is closed";
-            return Err(DbError::new(Kind::Lost, message));
+            return Err(End::early());
         }
         (self.in_transaction, self.running) = (false, !end.is_in_order);
         Ok(end.position)

@@ -93,6 +93,11 @@ impl End {
         }
         Ok((values, true))
     }
+
+    /// The error of a transaction that was over before it was committed.
+    pub(in crate::database) fn early() -> DbError {
+        DbError::new(Kind::Lost, "the transaction was ended before the host ended it; its connection is closed")
+    }
 }
 
 impl Link {
@@ -101,7 +106,7 @@ impl Link {
     pub(super) async fn begin(&mut self, terms: &Terms, is_open: bool) -> Result<Option<String>, DbError> {
         match self {
             Link::Postgres(session) => postgres::begin(session, terms, is_open).await,
-            Link::MySql(session) => session.begin(terms, is_open).await,
+            Link::MySql(session) => session.begin(terms, is_open).await.map(|()| None),
         }
     }
 
