@@ -5,10 +5,11 @@ use serde_json::json;
 
 use super::{eventually, harden, insert, serve, serve_with};
 use crate::{
-    script::send,
+    script::{answer, send},
     support::{
-        Result,
-        proxy::Proxy,
+        App, Result,
+        client::Client,
+        proxy::{Fate, Proxy},
         servers::{self, Engine},
     },
 };
@@ -58,48 +59,135 @@ async fn a_request_of_one_statement_takes_three_round_trips() -> Result {
     Ok(())
 }
 
+/// The end of one transaction and the beginning of the next share a message, in whichever of the two requests.
 #[tokio::test]
-async fn who_waits_for_a_readers_connection_ends_its_transaction() -> Result {
+async fn who_waits_for_a_connection_saves_a_round_trip() -> Result {
     for engine in Engine::servers() {
         let cluster = servers::shared(engine).await?.ok_or("not installed")?;
         let database = cluster.database().await?;
         let proxy = Proxy::to(&database.primary_url()).await?;
-        // A level can be set before the first query only.
-        let config = "[transaction]\nisolation = \"serializable\"\n[database]\nmax_connections = 1";
-        let app = serve_with(proxy.url(), config, &[("CARYA_DATABASE__ADMIN_URL", &database.primary_url())]).await?;
         let read = json!([{ "sql": "SELECT count(*) FROM ones", "op": "query_one" }]);
-        eventually("fewer round trips", async || {
-            let before = proxy.round_trips();
-            for answer in try_join_all((0..QUEUE).map(|_| send(&app, "GET", &read))).await? {
+        let write = json!([{ "sql": "UPDATE ones SET id = id WHERE id = 0", "op": "execute" }]);
+        let direct = database.primary()?;
+        // A level can be set before the first query only.
+        let serializable = "[transaction]\nisolation = \"serializable\"\n";
+        for (method, script, config) in [("GET", &read, serializable), ("POST", &write, "")] {
+            let app = alone(proxy.url(), &database.primary_url(), config).await?;
+            eventually("fewer round trips", async || {
+                let before = proxy.round_trips();
+                for answer in try_join_all((0..QUEUE).map(|_| send(&app, method, script))).await? {
+                    assert_eq!(answer.status, 200, "{engine}: {}", answer.text());
+                }
+                let taken = proxy.round_trips() - before;
+                Ok((2 * taken < (2 * ONE_STATEMENT - 1) * QUEUE).then_some(()))
+            })
+            .await?;
+            let (app, read) = (&app, &read);
+            let mixed = (1..=QUEUE as u32).map(|number| async move {
+                match number % 4 {
+                    0 | 3 => send(app, "GET", read).await,
+                    _ => send(app, "POST", &json!([insert("ones", number)])).await,
+                }
+            });
+            for answer in try_join_all(mixed).await? {
                 assert_eq!(answer.status, 200, "{engine}: {}", answer.text());
             }
-            let taken = proxy.round_trips() - before;
-            Ok((2 * taken < (2 * ONE_STATEMENT - 1) * QUEUE).then_some(()))
-        })
-        .await?;
-        let (app, read) = (&app, &read);
-        let mixed = (1..=QUEUE as u32).map(|number| async move {
-            match number % 2 {
-                0 => send(app, "GET", read).await,
-                _ => send(app, "POST", &json!([insert("ones", number)])).await,
-            }
-        });
-        for answer in try_join_all(mixed).await? {
-            assert_eq!(answer.status, 200, "{engine}: {}", answer.text());
+            assert_eq!(direct.number("SELECT count(*) FROM ones").await?, QUEUE as i64 / 2, "{engine}");
+            direct.execute("DELETE FROM ones").await?;
+            no_open_transaction(engine, &direct).await?;
         }
-        let direct = database.primary()?;
-        assert_eq!(direct.number("SELECT count(*) FROM ones").await?, QUEUE as i64 / 2, "{engine}");
-        let open = match engine {
-            Engine::MariaDb => {
-                "SELECT count(*) FROM information_schema.innodb_trx t JOIN information_schema.processlist p \
-                 ON p.id = t.trx_mysql_thread_id WHERE p.db = DATABASE()"
-            }
-            _ => {
-                "SELECT count(*) FROM pg_stat_activity \
-                 WHERE datname = current_database() AND state LIKE 'idle in transaction%'"
-            }
-        };
-        eventually("no open transaction", async || Ok((direct.number(open).await? == 0).then_some(()))).await?;
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_transaction_that_was_begun_for_somebody_who_left_shows_nobody_the_past() -> Result {
+    for engine in Engine::servers() {
+        let cluster = servers::shared(engine).await?.ok_or("not installed")?;
+        let database = cluster.database().await?;
+        let (proxy, direct) = (Proxy::to(&database.primary_url()).await?, database.primary()?);
+        if engine == Engine::Postgres {
+            let level = "SET default_transaction_isolation = 'serializable'";
+            direct.execute(&format!("ALTER DATABASE \"{}\" {level}", database.name)).await?;
+        }
+        let app = alone(proxy.url(), &database.primary_url(), "").await?;
+        let count = json!([{ "sql": "SELECT count(*) FROM ones", "op": "query_one" }]);
+        let write = json!([insert("ones", 1)]);
+        proxy.trap("INSERT", Fate::Held);
+        let last = async {
+            proxy.sprung(1).await?;
+            let leaving = async {
+                let waiting = "carya_pool_waiting{database=\"default\",pool=\"writers\"}";
+                eventually("somebody waits", async || Ok((app.metric(waiting).await? == 1).then_some(()))).await?;
+                proxy.trap("COMMIT", Fate::Held);
+                proxy.release();
+                proxy.sprung(2).await
+            };
+            tokio::select! {
+                answer = send(&app, "POST", &count) => return Err(format!("{engine}: {}", answer?.text()).into()),
+                left = leaving => left?,
+            }
+            app.log.wait_for("the client went away").await?;
+            proxy.release();
+            // The transaction stands open now, and has looked at the tables.
+            eventually("the first is committed", async || {
+                Ok((direct.number("SELECT count(*) FROM ones").await? == 1).then_some(()))
+            })
+            .await?;
+            direct.execute("INSERT INTO ones VALUES (2)").await?;
+            send(&app, "POST", &count).await
+        };
+        let (first, last) = tokio::try_join!(send(&app, "POST", &write), last)?;
+        assert_eq!((first.status, last.status), (200, 200), "{engine}: {}", last.text());
+        assert_eq!(last.json()?[0]["row"][0]["v"], "2", "{engine}: {}", last.text());
+        no_open_transaction(engine, &direct).await?;
+    }
+    Ok(())
+}
+
+/// Cleaning up after a transaction is part of the next one, where that is begun in the same message.
+#[tokio::test]
+async fn a_session_is_clean_for_who_waited_for_it_and_for_who_comes_after() -> Result {
+    let Some(cluster) = servers::postgres().await? else { return Ok(()) };
+    let database = cluster.database().await?;
+    let app = alone(&database.primary_url(), &database.primary_url(), "").await?;
+    let leave = "CREATE FUNCTION leave() RETURNS text LANGUAGE plpgsql AS $$ DECLARE found text; BEGIN \
+         found := coalesce(current_setting('app.left', true), ''); \
+         PERFORM set_config('app.left', 'something', false); RETURN found; END $$";
+    database.primary()?.execute(leave).await?;
+    let leave = json!({ "sql": "SELECT leave()", "op": "query_one" });
+    let (keep, undo) = (json!([leave]), json!([leave, answer(500)]));
+    let (app, keep, undo) = (&app, &keep, &undo);
+    for kinds in [[("POST", keep, 200), ("POST", undo, 500)], [("POST", keep, 200), ("GET", keep, 200)]] {
+        let all = (0..10 * QUEUE).map(|number| async move {
+            let (method, script, status) = kinds[number % 2];
+            let answer = send(app, method, script).await?;
+            assert_eq!(answer.status, status, "{method}: {}", answer.text());
+            assert_eq!(answer.json()?[0]["row"][0]["v"], "", "{method} found what another request has left");
+            Result::Ok(())
+        });
+        try_join_all(all).await?;
+    }
+    Ok(())
+}
+
+/// The guest on two tables, with one connection.
+async fn alone(url: &str, admin: &str, config: &str) -> Result<App> {
+    let config = format!("{config}[database]\nmax_connections = 1");
+    serve_with(url, &config, &[("CARYA_DATABASE__ADMIN_URL", admin), ("CARYA_SERVER__METRICS", "127.0.0.1:0")]).await
+}
+
+/// Waits until no transaction stands open.
+async fn no_open_transaction(engine: Engine, client: &Client) -> Result {
+    let open = match engine {
+        Engine::MariaDb => {
+            "SELECT count(*) FROM information_schema.innodb_trx t JOIN information_schema.processlist p \
+             ON p.id = t.trx_mysql_thread_id WHERE p.db = DATABASE()"
+        }
+        _ => {
+            "SELECT count(*) FROM pg_stat_activity \
+             WHERE datname = current_database() AND state LIKE 'idle in transaction%'"
+        }
+    };
+    eventually("no open transaction", async || Ok((client.number(open).await? == 0).then_some(()))).await
 }

@@ -16,10 +16,10 @@ use sqlx::{
 
 use self::error::failed;
 use super::{
-    Access, Position, Terms,
+    Access, Position,
     error::{DbError, Kind},
     guard::Placeholder,
-    server::{Answer, End, Times},
+    server::{Answer, End, Mode, Times},
     sink::Run,
     value::Value,
 };
@@ -84,16 +84,16 @@ impl Session {
     }
 
     /// Begins. These servers give a transaction no id that could be asked for later.
-    pub(super) async fn begin(&mut self, terms: &Terms, is_open: bool) -> Result<(), DbError> {
+    pub(super) async fn begin(&mut self, mode: Mode, is_open: bool) -> Result<(), DbError> {
         let end = if is_open { format!("ROLLBACK; {UNLOCK}; ") } else { String::new() };
-        let isolation = terms
+        let isolation = mode
             .isolation
             .map_or_else(String::new, |level| format!("SET TRANSACTION ISOLATION LEVEL {}; ", level.as_sql()));
-        let mode = match terms.access {
+        let access = match mode.access {
             Access::ReadWrite => "READ WRITE",
             Access::ReadOnly | Access::None => "READ ONLY",
         };
-        self.say(format!("{end}{isolation}START TRANSACTION {mode}")).await.map(drop)
+        self.say(format!("{end}{isolation}START TRANSACTION {access}")).await.map(drop)
     }
 
     /// Prepares a statement and runs it.
@@ -153,13 +153,14 @@ impl Session {
     }
 
     /// Commits. MariaDB does so only while there is a transaction; MySQL does not tell.
-    pub(super) async fn commit(&mut self, with_position: bool) -> Result<End, DbError> {
+    pub(super) async fn commit(&mut self, with_position: bool, next: bool) -> Result<End, DbError> {
         let (witness, position) = match (self.is_mariadb, with_position) {
             (true, true) => (WITNESS, "; SELECT @@last_gtid"),
             (true, false) => (WITNESS, ""),
             (false, _) => ("", ""),
         };
-        let sql = AssertSqlSafe(format!("{witness}COMMIT{position}; {UNLOCK}"));
+        let next = if next { "; START TRANSACTION READ WRITE" } else { "" };
+        let sql = AssertSqlSafe(format!("{witness}COMMIT{position}; {UNLOCK}{next}"));
         let answers = sqlx::raw_sql(sql).fetch_many(&mut self.connection).map(|next| match next {
             Ok(Either::Left(_)) => Ok(Answer::Done),
             Ok(Either::Right(row)) => row.try_get_unchecked(0).map(Answer::Value).map_err(failed),
@@ -173,7 +174,7 @@ impl Session {
             true => values.into_iter().next().flatten().and_then(|gtid| gtid.parse().ok()),
             false => Some(moment(Duration::ZERO)),
         };
-        Ok(End { transaction: None, position, is_in_order })
+        Ok(End { transaction: None, position, next: None, is_in_order })
     }
 
     /// Rolls back.

@@ -15,10 +15,10 @@ use sqlx::{
 
 use self::error::failed;
 use super::{
-    Access, Position, Terms,
+    Access, Position,
     error::{DbError, Kind},
     guard::Placeholder,
-    server::{Answer, End, Outcome, Times},
+    server::{Answer, End, Mode, Outcome, Times},
     sink::Run,
     value::Value,
 };
@@ -32,6 +32,9 @@ const CLEAN: &str = "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN
 /// which functions of the application may take, and returns no row.
 const PREPARE: &str = "PREPARE carya_number AS SELECT pg_current_xact_id()::text; \
     PREPARE carya_unlock AS SELECT WHERE pg_advisory_unlock_all()::text IS NULL";
+
+/// Asks for the number of a writing transaction.
+const NUMBER: &str = "EXECUTE carya_number";
 
 /// A connection.
 #[derive(Debug)]
@@ -85,23 +88,34 @@ pub(super) async fn connect(options: &PgConnectOptions, times: Option<Times>) ->
     Ok(Session { connection, started, connected: (clock, Instant::now()), unlock })
 }
 
-/// Begins. A writing transaction gets its number at once, by which its outcome can be asked for whatever happens. It could
-/// be given again after a crash: so its name also tells when its server and when it began. In a reading one a first query
-/// makes READ ONLY final; it also takes back the locks of the one before, if that is still open.
-pub(super) async fn begin(session: &mut Session, terms: &Terms, is_open: bool) -> Result<Option<String>, DbError> {
-    let Session { connection, started, connected: (clock, at), unlock } = session;
-    // Behind it comes BEGIN: a query between the two transactions would belong to the second one.
+/// Begins. A writing transaction gets its number at once, by which its outcome can be asked for whatever happens. In a
+/// reading one a first query makes READ ONLY final; it also takes back the locks of the one before.
+pub(super) async fn begin(session: &mut Session, mode: Mode, is_open: bool) -> Result<Option<String>, DbError> {
+    // Behind it comes BEGIN: a query between two transactions would belong to the second one.
     let end = if is_open { "ROLLBACK; " } else { "" };
-    let isolation = terms.isolation.map_or_else(String::new, |level| format!(" ISOLATION LEVEL {}", level.as_sql()));
-    if terms.access == Access::ReadWrite {
-        let unlock = if is_open { *unlock } else { "" };
-        let begun = *clock + at.elapsed().as_secs_f64();
-        let sql = format!("{end}BEGIN{isolation} READ WRITE; {unlock}; EXECUTE carya_number");
-        let number = say(connection, sql).await?.into_iter().flatten().next();
-        return Ok(number.map(|number| format!("{number} {started} {begun}")));
+    let isolation = mode.isolation.map_or_else(String::new, |level| format!(" ISOLATION LEVEL {}", level.as_sql()));
+    let sql = match mode.access {
+        Access::ReadWrite if is_open => format!("{end}BEGIN{isolation} READ WRITE; {}; {NUMBER}", session.unlock),
+        Access::ReadWrite => format!("BEGIN{isolation} READ WRITE; {NUMBER}"),
+        Access::ReadOnly | Access::None => format!("{end}BEGIN{isolation} READ ONLY; {}", session.unlock),
+    };
+    let begun = session.clock();
+    let number = say(&mut session.connection, sql).await?.into_iter().next().flatten();
+    Ok(session.name(number, begun))
+}
+
+impl Session {
+    /// The server's clock, in seconds since 1970, or a little less.
+    fn clock(&self) -> f64 {
+        let (clock, at) = self.connected;
+        clock + at.elapsed().as_secs_f64()
     }
-    let sql = AssertSqlSafe(format!("{end}BEGIN{isolation} READ ONLY; {unlock}"));
-    sqlx::raw_sql(sql).execute(connection).await.map(|_| None).map_err(failed)
+
+    /// The name of a transaction with a number. That could be given again after a crash: so the name also tells when its
+    /// server and when it began.
+    fn name(&self, number: Option<String>, begun: f64) -> Option<String> {
+        number.map(|number| format!("{number} {} {begun}", self.started))
+    }
 }
 
 /// Prepares a statement and runs it.
@@ -152,13 +166,18 @@ pub(super) async fn say(connection: &mut PgConnection, sql: String) -> Result<Ve
     Ok(answers)
 }
 
-/// Commits. On a transaction that has failed the first question is an error already, so that no COMMIT can pass that
-/// the server would turn into a rollback.
-pub(super) async fn commit(session: &mut Session, with_position: bool) -> Result<End, DbError> {
-    let Session { connection, unlock, .. } = session;
-    let position = if with_position { "; SELECT pg_current_wal_insert_lsn()::text" } else { "" };
-    let sql = format!("EXECUTE carya_number; COMMIT{position}; {CLEAN}; {unlock}");
-    let answers = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(connection).map(|next| match next {
+/// Commits. On a transaction that has failed the first question is an error already, so that no COMMIT can pass that the
+/// server would turn into a rollback.
+///
+/// With `next` another writing transaction is begun, at the server's own level. All that comes behind the COMMIT is part of
+/// it, and taken back with it: after its rollback, as after each, the session is cleaned again.
+pub(super) async fn commit(session: &mut Session, with_position: bool, next: bool) -> Result<End, DbError> {
+    let position = if with_position { "SELECT pg_current_wal_insert_lsn()::text; " } else { "" };
+    let (start, number) = if next { ("BEGIN READ WRITE; ", NUMBER) } else { ("", "") };
+    let unlock = session.unlock;
+    let sql = format!("{NUMBER}; COMMIT; {CLEAN}; {start}{position}{unlock}; {number}");
+    let begun = session.clock();
+    let answers = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(&mut session.connection).map(|next| match next {
         Ok(Either::Left(_)) => Ok(Answer::Done),
         Ok(Either::Right(row)) => row.try_get(0).map(Answer::Value).map_err(failed),
         Err(error) => Err(failed(error)),
@@ -166,8 +185,9 @@ pub(super) async fn commit(session: &mut Session, with_position: bool) -> Result
     let (values, is_in_order) = End::read(answers, 2).await?;
     let mut values = values.into_iter();
     let transaction = values.next().flatten();
-    let position = values.next().flatten().and_then(|lsn| lsn.parse().ok());
-    Ok(End { transaction, position, is_in_order })
+    let position = if with_position { values.next().flatten().and_then(|lsn| lsn.parse().ok()) } else { None };
+    let next = session.name(values.next().flatten(), begun);
+    Ok(End { transaction, position, next, is_in_order })
 }
 
 /// Rolls back. That takes back all that a reader can have done, but for locks.

@@ -5,15 +5,24 @@ mod connection;
 mod link;
 mod replicas;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
 
 use deadpool::managed::{Object, Pool, PoolError, QueueMode, TimeoutType, WeakPool};
 
 pub(super) use self::{
     connection::Connection,
-    link::{Answer, End, Link, Outcome, Times},
+    link::{Answer, End, Link, Mode, Outcome, Times},
 };
-use self::{link::Opener, replicas::Replicas};
+use self::{
+    link::{Left, Opener},
+    replicas::Replicas,
+};
 use super::{
     Access, Dialect, Limits, Position, Terms, connections,
     error::{DbError, Kind},
@@ -27,7 +36,7 @@ use crate::{
 /// How long the host looks for the outcome of a commit that was cut off.
 const RESOLVE: Duration = Duration::from_secs(3);
 
-/// How long a transaction may stand open that was left for the next one to end.
+/// How long a transaction may stand open that was left to the next one.
 const FORGOTTEN: Duration = Duration::from_millis(500);
 
 /// A primary and its replicas.
@@ -42,6 +51,17 @@ pub(super) struct Server {
     limits: Limits,
     tally: Arc<Tally>,
     outbox: String,
+    /// How many wait for a connection who would take the transaction that is [`Mode::NEXT`].
+    in_line: AtomicUsize,
+}
+
+/// One of those who wait.
+struct InLine<'a>(&'a AtomicUsize);
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 impl Server {
@@ -61,6 +81,7 @@ impl Server {
             writers,
             limits: Limits::new(config),
             tally: Tally::new(name),
+            in_line: AtomicUsize::new(0),
         });
         if let Err(error) = acquire(&server.writers).await {
             if !server.has_replicas() {
@@ -68,26 +89,20 @@ impl Server {
             }
             tracing::warn!(database = name, %error, "the primary cannot be reached; only reads are served for now");
         }
-        server.watch_pools(config);
         server.replicas.watch(&server, config.replica_check);
-        for pool in std::iter::once(&server.readers).chain(server.replicas.pools()) {
+        for (name, pool) in server.pools(config) {
+            server.tally.watch(name, connections(pool));
             tokio::spawn(close_forgotten(pool.weak()));
         }
         Ok(server)
     }
 
-    /// Has metrics tell each pool once; without logins of their own, readers and the host use that of the writers.
-    fn watch_pools(&self, config: &config::Database) {
-        self.tally.watch("writers", connections(&self.writers));
-        if config.reader_url.is_some() {
-            self.tally.watch("readers", connections(&self.readers));
-        }
-        if config.admin_url.is_some() {
-            self.tally.watch("host", connections(&self.host));
-        }
-        for (index, pool) in self.replicas.pools().enumerate() {
-            self.tally.watch(format!("replica {}", index + 1), connections(pool));
-        }
+    /// Its pools with their names, each once: without logins of their own, readers and the host use that of the writers.
+    fn pools(&self, config: &config::Database) -> impl Iterator<Item = (String, &Pool<Opener>)> {
+        let readers = config.reader_url.is_some().then_some(("readers".to_owned(), &self.readers));
+        let host = config.admin_url.is_some().then_some(("host".to_owned(), &self.host));
+        let own = [("writers".to_owned(), &self.writers)].into_iter().chain(readers).chain(host);
+        own.chain(self.replicas.pools().enumerate().map(|(index, pool)| (format!("replica {}", index + 1), pool)))
     }
 
     pub(super) fn dialect(&self) -> Dialect {
@@ -125,15 +140,26 @@ impl Server {
     /// Begins on a connection of a pool. One that was kept may have died meanwhile, with all its like: then a new one
     /// is made, since nothing has been done yet that could be done twice.
     async fn begin_on(self: &Arc<Self>, pool: &Pool<Opener>, terms: &Terms) -> Result<Connection, DbError> {
+        let (mode, since) = (Mode { access: terms.access, isolation: terms.isolation }, Instant::now());
+        let in_line = (mode == Mode::NEXT).then(|| {
+            self.in_line.fetch_add(1, Relaxed);
+            InLine(&self.in_line)
+        });
         let object = acquire(pool).await?;
+        drop(in_line);
         let kept = Object::metrics(&object).recycle_count > 0;
-        match Connection::begin(object, self.clone(), terms).await {
+        match Connection::begin(object, self.clone(), mode, since).await {
             Err(error) if kept && error.kind == Kind::Lost => {
                 drop(pool.retain(|_, _| false));
-                Connection::begin(acquire(pool).await?, self.clone(), terms).await
+                Connection::begin(acquire(pool).await?, self.clone(), mode, since).await
             }
             begun => begun,
         }
+    }
+
+    /// Whether of so many who wait for a connection each would take the transaction that is [`Mode::NEXT`].
+    fn want_next(&self, waiting: usize) -> bool {
+        waiting > 0 && self.in_line.load(Relaxed) >= waiting
     }
 
     /// How far the server of a pool has come.
@@ -188,11 +214,11 @@ pub(super) async fn look(config: &config::Database) -> Result<Link, DbError> {
     Opener::new(config.admin_url.as_ref().unwrap_or(&config.url), config)?.connect().await
 }
 
-/// Closes connections whose transaction was left for somebody who then did not come.
+/// Closes connections with a transaction that was left to somebody who then did not come.
 async fn close_forgotten(pool: WeakPool<Opener>) {
     let mut looks = tokio::time::interval(FORGOTTEN);
     while let Some(pool) = pool.upgrade().filter(|pool| !pool.is_closed()) {
-        drop(pool.retain(|slot, metrics| !slot.is_open || metrics.last_used() < FORGOTTEN));
+        drop(pool.retain(|slot, metrics| matches!(slot.left, Left::Nothing) || metrics.last_used() < FORGOTTEN));
         looks.tick().await;
     }
 }

@@ -1,17 +1,21 @@
 //! One connection to a server in a transaction: guests' statements through the gate, the host's past it.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use deadpool::managed::Object;
 use tokio::runtime::Handle;
 
 use super::{
     Server,
-    link::{End, Link, Opener, Outcome, Slot},
+    link::{End, Left, Link, Mode, Opener, Outcome, Slot},
     replicas::InFlight,
 };
 use crate::database::{
-    Access, Limits, Position, Terms,
+    Access, Limits, Position,
     error::{DbError, Kind},
     guard,
     sink::{self, GRACE, Run, Sink},
@@ -29,7 +33,7 @@ const KILL: Duration = Duration::from_secs(2);
 pub(crate) struct Connection {
     slot: Option<Object<Opener>>,
     server: Arc<Server>,
-    access: Access,
+    mode: Mode,
     transaction: Option<String>,
     in_transaction: bool,
     /// Something was sent and its end not seen.
@@ -45,7 +49,7 @@ impl Connection {
         Self {
             slot: Some(slot),
             server,
-            access: Access::None,
+            mode: Mode { access: Access::None, isolation: None },
             transaction: None,
             in_transaction: false,
             running: false,
@@ -54,17 +58,33 @@ impl Connection {
         }
     }
 
-    /// Begins a transaction on a connection from a pool.
-    pub(super) async fn begin(slot: Object<Opener>, server: Arc<Server>, terms: &Terms) -> Result<Self, DbError> {
+    /// Begins a transaction on a connection from a pool, for somebody who has waited for it since a moment. One that was
+    /// begun for them while they waited is theirs; an older one may not see what they expect to see.
+    pub(super) async fn begin(
+        slot: Object<Opener>,
+        server: Arc<Server>,
+        mode: Mode,
+        since: Instant,
+    ) -> Result<Self, DbError> {
         let times = Object::pool(&slot).map(|pool| pool.manager().times);
         let times = times.ok_or_else(|| DbError::new(Kind::Lost, "the pool is closed"))?;
         let mut connection = Self::idle(slot, server);
-        (connection.access, connection.running) = (terms.access, true);
-        let slot = connection.slot()?;
-        let is_open = mem::take(&mut slot.is_open);
-        let begun = tokio::time::timeout(times.statement + GRACE, slot.link.begin(terms, is_open)).await;
-        let begun = begun.unwrap_or_else(|_| Err(silent()));
-        connection.transaction = connection.unless_lost(begun)?;
+        connection.mode = mode;
+        connection.transaction = match mem::take(&mut connection.slot()?.left) {
+            Left::Begun { name, at } if mode == Mode::NEXT && at >= since => name,
+            left => {
+                connection.running = true;
+                let link = connection.link()?;
+                let begin = async {
+                    if let Left::Begun { .. } = left {
+                        link.rollback(Access::ReadWrite).await?;
+                    }
+                    link.begin(mode, matches!(left, Left::Open)).await
+                };
+                let begun = tokio::time::timeout(times.statement + GRACE, begin).await;
+                connection.unless_lost(begun.unwrap_or_else(|_| Err(silent())))?
+            }
+        };
         (connection.in_transaction, connection.running) = (true, false);
         Ok(connection)
     }
@@ -105,7 +125,7 @@ impl Connection {
         sink: &mut Sink<'_>,
     ) -> Result<Execution, DbError> {
         let limits = self.server.limits;
-        let checked = guard::check(self.server.dialect, &sql, &params, self.access)?;
+        let checked = guard::check(self.server.dialect, &sql, &params, self.mode.access)?;
         let shown = sink::shown(&params, limits);
         let mut run = Run::new(sink, limits, checked.verb);
         let result = self.run(&sql, &checked.placeholders, params, &mut run).await;
@@ -203,16 +223,22 @@ impl Connection {
         self.transaction.as_deref()
     }
 
-    /// Commits. Whatever goes wrong from here on without the server's word on it is [`Kind::Lost`].
+    /// Commits, and begins the next transaction where those who wait for the connection are writers. Whatever goes wrong
+    /// from here on without the server's word on it is [`Kind::Lost`].
     pub(in crate::database) async fn commit(mut self) -> Result<Option<Position>, DbError> {
         self.running = true;
         let with_position = self.server.has_replicas();
-        let ended = tokio::time::timeout(COMMIT, self.link()?.commit(with_position)).await;
+        let next = self.mode.access == Access::ReadWrite && self.server.want_next(self.waiting());
+        let at = Instant::now();
+        let ended = tokio::time::timeout(COMMIT, self.link()?.commit(with_position, next)).await;
         let end = self.unless_lost(ended.unwrap_or_else(|_| Err(silent())))?;
         // Its number, with which its name begins.
         let begun = self.transaction.as_deref().and_then(|name| name.split(' ').next());
         if end.transaction.as_deref() != begun {
             return Err(End::early());
+        }
+        if next {
+            self.slot()?.left = Left::Begun { name: end.next, at };
         }
         (self.in_transaction, self.running) = (false, !end.is_in_order);
         Ok(end.position)
@@ -221,16 +247,22 @@ impl Connection {
     /// Leaves the end of a reading transaction to somebody who waits for the connection: they end it in the message that
     /// begins theirs. Gives it back if nobody waits.
     pub(in crate::database) fn hand_over(mut self) -> Option<Self> {
-        let is_in_order = self.access == Access::ReadOnly && !self.running && !self.failed;
-        let slot = self.slot.as_mut().filter(|_| is_in_order);
-        match slot.filter(|slot| Object::pool(slot).is_some_and(|pool| pool.status().waiting > 0)) {
+        let is_in_order = self.mode.access == Access::ReadOnly && !self.running && !self.failed;
+        let is_awaited = is_in_order && self.waiting() > 0;
+        match self.slot.as_mut().filter(|_| is_awaited) {
             Some(slot) => {
-                slot.is_open = true;
+                slot.left = Left::Open;
                 self.in_transaction = false;
                 None
             }
             None => Some(self),
         }
+    }
+
+    /// How many wait for the connection.
+    fn waiting(&self) -> usize {
+        let pool = self.slot.as_ref().and_then(Object::pool);
+        pool.map_or(0, |pool| pool.status().waiting)
     }
 
     pub(in crate::database) async fn rollback(mut self) -> Result<(), DbError> {
@@ -240,7 +272,7 @@ impl Connection {
         }
         self.running = true;
         let patience = self.server.limits.statement_timeout + GRACE;
-        let access = self.access;
+        let access = self.mode.access;
         let ended = tokio::time::timeout(patience, self.link()?.rollback(access)).await;
         self.unless_lost(ended.unwrap_or_else(|_| Err(silent())))?;
         (self.in_transaction, self.running) = (false, false);

@@ -1,7 +1,10 @@
 //! One connection to a server, in the dialect that it speaks: what the rest of `server` says to a server is said here,
 //! in the same words for both.
 
-use std::{str::FromStr, time::Duration};
+use std::{
+    str::FromStr,
+    time::{Duration, Instant},
+};
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use futures_util::{Stream, StreamExt};
@@ -10,7 +13,7 @@ use sqlx::{mysql::MySqlConnectOptions, postgres::PgConnectOptions};
 use crate::{
     config,
     database::{
-        Access, Dialect, Position, Terms,
+        Access, Dialect, Isolation, Position,
         error::{DbError, Kind},
         guard::Placeholder,
         mysql, postgres,
@@ -35,6 +38,19 @@ enum Address {
     MySql(Box<MySqlConnectOptions>),
 }
 
+/// How a transaction is begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::database) struct Mode {
+    pub(in crate::database) access: Access,
+    pub(in crate::database) isolation: Option<Isolation>,
+}
+
+impl Mode {
+    /// The one that can be begun behind a COMMIT. There is no other: on PostgreSQL what is said in between would come too
+    /// late for a level to be set.
+    pub(super) const NEXT: Self = Self { access: Access::ReadWrite, isolation: None };
+}
+
 /// What every transaction begins with.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::database) struct Times {
@@ -49,6 +65,8 @@ pub(in crate::database) struct End {
     pub(in crate::database) transaction: Option<String>,
     /// How far the server had come by then, where that was asked.
     pub(in crate::database) position: Option<Position>,
+    /// The name of the next transaction, where one was begun and has a name.
+    pub(in crate::database) next: Option<String>,
     /// Whether what was said after the COMMIT was done too.
     pub(in crate::database) is_in_order: bool,
 }
@@ -101,12 +119,12 @@ impl End {
 }
 
 impl Link {
-    /// Begins, in one round trip, and ends the reading transaction before it if that is still open. The name of the new
+    /// Begins, in one round trip, and ends the transaction before it if one is still open. The name of the new
     /// one, where it has one.
-    pub(super) async fn begin(&mut self, terms: &Terms, is_open: bool) -> Result<Option<String>, DbError> {
+    pub(super) async fn begin(&mut self, mode: Mode, is_open: bool) -> Result<Option<String>, DbError> {
         match self {
-            Link::Postgres(session) => postgres::begin(session, terms, is_open).await,
-            Link::MySql(session) => session.begin(terms, is_open).await.map(|()| None),
+            Link::Postgres(session) => postgres::begin(session, mode, is_open).await,
+            Link::MySql(session) => session.begin(mode, is_open).await.map(|()| None),
         }
     }
 
@@ -142,11 +160,11 @@ impl Link {
         }
     }
 
-    /// Commits, in one round trip.
-    pub(super) async fn commit(&mut self, with_position: bool) -> Result<End, DbError> {
+    /// Commits, and with `next` begins another transaction for writing at the server's own level, in one round trip.
+    pub(super) async fn commit(&mut self, with_position: bool, next: bool) -> Result<End, DbError> {
         match self {
-            Link::Postgres(session) => postgres::commit(session, with_position).await,
-            Link::MySql(session) => session.commit(with_position).await,
+            Link::Postgres(session) => postgres::commit(session, with_position, next).await,
+            Link::MySql(session) => session.commit(with_position, next).await,
         }
     }
 
@@ -188,8 +206,22 @@ pub(in crate::database) struct Opener {
 #[derive(Debug)]
 pub(in crate::database) struct Slot {
     pub(super) link: Link,
-    /// A transaction that only read was left for the next one to end.
-    pub(super) is_open: bool,
+    pub(super) left: Left,
+}
+
+/// What a transaction left to whoever waited for its connection.
+#[derive(Debug, Default)]
+pub(super) enum Left {
+    #[default]
+    Nothing,
+    /// Itself: it has only read, and is to be ended.
+    Open,
+    /// The next transaction for writing, begun behind its COMMIT.
+    Begun {
+        name: Option<String>,
+        /// A moment before.
+        at: Instant,
+    },
 }
 
 impl Opener {
@@ -253,7 +285,7 @@ impl managed::Manager for Opener {
             ..error
         };
         // Boxed: whoever takes a connection carries the room for making one, and hardly anybody needs it.
-        Ok(Slot { link: Box::pin(self.open(Some(self.times))).await.map_err(unreachable)?, is_open: false })
+        Ok(Slot { link: Box::pin(self.open(Some(self.times))).await.map_err(unreachable)?, left: Left::Nothing })
     }
 
     async fn recycle(&self, _: &mut Slot, metrics: &Metrics) -> RecycleResult<DbError> {
