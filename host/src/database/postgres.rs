@@ -137,10 +137,10 @@ pub(super) async fn run(
         while let Some(next) = stream.next().await {
             match next.map_err(|error| in_order(failed(error)))? {
                 Either::Left(done) => run.did(done.rows_affected(), None),
-                Either::Right(row) => run
-                    .weigh(values::size(&row))
-                    .and_then(|()| run.row(|| values::columns(&row), values::names(&row), values::decode_each(&row)))
-                    .map_err(|error| (error, true))?,
+                Either::Right(row) => {
+                    let values = values::decode_each(&row, run.limits);
+                    run.row(|| values::columns(&row), values::names(&row), values).map_err(|error| (error, true))?;
+                }
             }
         }
     }

@@ -12,6 +12,9 @@ use super::{
 /// How much longer than the engine the host waits for the end of a statement: the engine's own timeout comes first.
 pub(super) const GRACE: Duration = Duration::from_millis(500);
 
+/// After how many rows there is a look at the clock, which costs as much as a value.
+const CLOCK: usize = 32;
+
 /// Where rows go.
 #[derive(Debug)]
 pub(super) enum Sink<'a> {
@@ -78,7 +81,7 @@ impl Sink<'_> {
 pub(super) struct Run<'a, 's> {
     pub(super) sink: &'a mut Sink<'s>,
     pub(super) done: Execution,
-    limits: Limits,
+    pub(super) limits: Limits,
     verb: Verb,
     started: Instant,
     rows: usize,
@@ -104,29 +107,17 @@ impl<'a, 's> Run<'a, 's> {
         if self.broken.is_none() {
             match self.sink.row(columns, names, values) {
                 Ok(bytes) => self.bytes += bytes,
+                Err(error) if error.kind == Kind::Limit => return Err(error),
                 Err(error) => self.broken = Some(error),
             }
         }
         if self.rows > self.limits.max_rows || self.bytes > self.limits.max_result {
-            return Err(self.too_much());
+            return Err(too_much(self.limits));
         }
-        if self.started.elapsed() > self.limits.statement_timeout + GRACE {
+        if self.rows.is_multiple_of(CLOCK) && self.started.elapsed() > self.limits.statement_timeout + GRACE {
             return Err(too_long());
         }
         Ok(())
-    }
-
-    /// Refuses a row that cannot fit, before it is copied, by its bytes on the wire. They may be more than those of its
-    /// values, as an array's are.
-    pub(super) fn weigh(&self, bytes: usize) -> Result<(), DbError> {
-        if bytes / 8 > self.limits.max_result { Err(self.too_much()) } else { Ok(()) }
-    }
-
-    fn too_much(&self) -> DbError {
-        let Limits { max_rows, max_result, .. } = self.limits;
-        let message =
-            format!("the statement returns more than {max_rows} rows or {max_result} bytes; ask for less at a time");
-        DbError::new(Kind::Limit, message)
     }
 
     /// Takes what a statement did. Where it has no such number, the driver may tell that of one before it, perhaps of
@@ -151,6 +142,13 @@ impl<'a, 's> Run<'a, 's> {
 /// The parameters as the log may show them.
 pub(super) fn shown(params: &[Value], limits: Limits) -> Option<String> {
     (limits.echo && limits.echo_params).then(|| format!("{params:?}"))
+}
+
+/// The statement returns more than it may.
+pub(super) fn too_much(Limits { max_rows, max_result, .. }: Limits) -> DbError {
+    let message =
+        format!("the statement returns more than {max_rows} rows or {max_result} bytes; ask for less at a time");
+    DbError::new(Kind::Limit, message)
 }
 
 /// The statement ran longer than it may.

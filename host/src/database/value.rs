@@ -109,7 +109,7 @@ impl JsonRows {
         match value {
             Value::Null => text.push_str("null"),
             Value::Boolean(value) => text.push_str(if *value { "true" } else { "false" }),
-            Value::Int64(value) => write!(text, "{value}").unwrap_or_default(),
+            Value::Int64(value) => text.push_str(itoa::Buffer::new().format(*value)),
             Value::Float64(value) if value.is_finite() => match serde_json::to_string(value) {
                 Ok(number) => text.push_str(&number),
                 Err(_) => text.push_str("null"),

@@ -22,7 +22,9 @@ use sqlx::{
 pub(super) use self::form::Form;
 use self::wire::Wire;
 use crate::database::{
+    Limits,
     error::{DbError, Kind},
+    sink,
     value::{Column, Value},
 };
 
@@ -45,40 +47,35 @@ pub(super) fn names(row: &PgRow) -> impl Iterator<Item = &str> {
     row.columns().iter().map(|column| column.name())
 }
 
-/// How many bytes a row has on the wire.
-pub(super) fn size(row: &PgRow) -> usize {
-    let bytes = |index| row.try_get_raw(index).ok()?.as_bytes().ok().map(<[u8]>::len);
-    (0..row.len()).filter_map(bytes).sum()
+/// The values of a row, one after the other. A row that cannot be within the limits is refused before it is copied, by its
+/// bytes on the wire: those of an array may be more than its text's.
+pub(super) fn decode_each(row: &PgRow, limits: Limits) -> impl Iterator<Item = Result<Value, DbError>> {
+    let mut room = limits.max_result.saturating_mul(8);
+    row.columns().iter().enumerate().map(move |(index, column)| {
+        let broken =
+            |error: &dyn std::fmt::Display| DbError::new(Kind::Other, format!("column \"{}\": {error}", column.name()));
+        let raw = row.try_get_raw(index).map_err(|error| broken(&error))?;
+        if raw.is_null() {
+            return Ok(Value::Null);
+        }
+        let Some(form) = Form::of(column.type_info()) else { return Err(inexpressible(column)) };
+        let bytes = raw.as_bytes().map_err(|error| broken(&error))?;
+        room = room.checked_sub(bytes.len()).ok_or_else(|| sink::too_much(limits))?;
+        let type_name = || column.type_info().name();
+        value(&form, type_name, bytes).map_err(|Malformed| broken(&format!("the server sent no {}", type_name())))
+    })
 }
 
-/// The values of a row, one after the other.
-pub(super) fn decode_each(row: &PgRow) -> impl Iterator<Item = Result<Value, DbError>> {
-    row.columns().iter().enumerate().map(|(index, column)| decode(row, index, column))
-}
-
-fn decode(row: &PgRow, index: usize, column: &PgColumn) -> Result<Value, DbError> {
-    let name = column.name();
-    let broken = |error: &dyn std::fmt::Display| DbError::new(Kind::Other, format!("column \"{name}\": {error}"));
-    let raw = row.try_get_raw(index).map_err(|error| broken(&error))?;
-    if raw.is_null() {
-        return Ok(Value::Null);
-    }
-    let type_name = column.type_info().name();
-    let Some(form) = Form::of(column.type_info()) else {
-        return Err(DbError::new(
-            Kind::Other,
-            format!(
-                "column \"{name}\" has type {}, which the contract cannot express; select it as text: {name}::text",
-                type_name.to_lowercase()
-            ),
-        ));
-    };
-    let bytes = raw.as_bytes().map_err(|error| broken(&error))?;
-    value(&form, type_name, bytes).map_err(|Malformed| broken(&format!("the server sent no {type_name}")))
+fn inexpressible(column: &PgColumn) -> DbError {
+    let (name, type_name) = (column.name(), column.type_info().name().to_lowercase());
+    let message = format!(
+        "column \"{name}\" has type {type_name}, which the contract cannot express; select it as text: {name}::text"
+    );
+    DbError::new(Kind::Other, message)
 }
 
 /// A value that is not NULL.
-fn value(form: &Form, type_name: &str, bytes: &[u8]) -> Result<Value, Malformed> {
+fn value<'a>(form: &Form, type_name: impl Fn() -> &'a str, bytes: &[u8]) -> Result<Value, Malformed> {
     let wire = Wire(bytes);
     Ok(match form {
         Form::Void => Value::Null,
@@ -91,6 +88,6 @@ fn value(form: &Form, type_name: &str, bytes: &[u8]) -> Result<Value, Malformed>
         Form::Float8 => Value::Float64(f64::from_bits(wire.all(Wire::u64)?)),
         Form::Text | Form::Char => Value::Text(form.text(bytes)?),
         Form::Bytea => Value::Bytes(bytes.to_vec()),
-        _ => Value::Other { type_name: type_name.to_owned(), text: form.text(bytes)? },
+        _ => Value::Other { type_name: type_name().to_owned(), text: form.text(bytes)? },
     })
 }

@@ -222,7 +222,7 @@ mod tests {
         #[test]
         fn whatever_bytes_come_nothing_panics(form in form(), bytes in bytes()) {
             let _text = form.text(&bytes);
-            let _value = super::super::value(&form, "X", &bytes);
+            let _value = super::super::value(&form, || "X", &bytes);
         }
     }
 }
