@@ -2,6 +2,7 @@
 //! another client.
 
 mod limits;
+mod queue;
 mod savepoints;
 mod statements;
 mod values;

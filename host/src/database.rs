@@ -23,7 +23,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use deadpool::{
     Status,
-    managed::{Manager, Pool},
+    managed::{Manager, Pool, WeakPool},
 };
 
 pub use self::position::Position;
@@ -35,6 +35,18 @@ use self::{
 };
 pub use crate::config::{Access, Dialect, Isolation};
 use crate::{config, telemetry::metrics::Connections};
+
+/// How long a transaction may stand open that was left to the next one.
+const FORGOTTEN: Duration = Duration::from_millis(500);
+
+/// Closes connections with a transaction that was left to somebody who then did not come.
+async fn close_forgotten<M: Manager>(pool: WeakPool<M>, is_left: fn(&M::Type) -> bool) {
+    let mut looks = tokio::time::interval(FORGOTTEN);
+    while let Some(pool) = pool.upgrade().filter(|pool| !pool.is_closed()) {
+        drop(pool.retain(|slot, metrics| !is_left(slot) || metrics.last_used() < FORGOTTEN));
+        looks.tick().await;
+    }
+}
 
 /// What a pool holds, whenever it is asked.
 fn connections<M: Manager + 'static>(pool: &Pool<M>) -> impl Fn() -> Connections + Send + Sync + 'static
@@ -338,7 +350,7 @@ impl Connection {
     /// Leaves the end of a transaction that only read to somebody who waits for its connection. Some if nobody does.
     pub fn hand_over(self) -> Option<Self> {
         match self.0 {
-            Line::Sqlite(_) => Some(self),
+            Line::Sqlite(connection) => connection.hand_over().map(|connection| Self(Line::Sqlite(connection))),
             Line::Server(connection) => connection.hand_over().map(|connection| Self(Line::Server(connection))),
         }
     }

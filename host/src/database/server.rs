@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deadpool::managed::{Object, Pool, PoolError, QueueMode, TimeoutType, WeakPool};
+use deadpool::managed::{Object, Pool, PoolError, QueueMode, TimeoutType};
 
 pub(super) use self::{
     connection::Connection,
@@ -24,7 +24,7 @@ use self::{
     replicas::Replicas,
 };
 use super::{
-    Access, Dialect, Limits, Position, Terms, connections,
+    Access, Dialect, Limits, Position, Terms, close_forgotten, connections,
     error::{DbError, Kind},
     outbox,
 };
@@ -35,9 +35,6 @@ use crate::{
 
 /// How long the host looks for the outcome of a commit that was cut off.
 const RESOLVE: Duration = Duration::from_secs(3);
-
-/// How long a transaction may stand open that was left to the next one.
-const FORGOTTEN: Duration = Duration::from_millis(500);
 
 /// A primary and its replicas.
 #[derive(Debug)]
@@ -92,7 +89,7 @@ impl Server {
         server.replicas.watch(&server, config.replica_check);
         for (name, pool) in server.pools(config) {
             server.tally.watch(name, connections(pool));
-            tokio::spawn(close_forgotten(pool.weak()));
+            tokio::spawn(close_forgotten(pool.weak(), |slot| !matches!(slot.left, Left::Nothing)));
         }
         Ok(server)
     }
@@ -212,15 +209,6 @@ impl Server {
 /// A connection for a look at the database.
 pub(super) async fn look(config: &config::Database) -> Result<Link, DbError> {
     Opener::new(config.admin_url.as_ref().unwrap_or(&config.url), config)?.connect().await
-}
-
-/// Closes connections with a transaction that was left to somebody who then did not come.
-async fn close_forgotten(pool: WeakPool<Opener>) {
-    let mut looks = tokio::time::interval(FORGOTTEN);
-    while let Some(pool) = pool.upgrade().filter(|pool| !pool.is_closed()) {
-        drop(pool.retain(|slot, metrics| matches!(slot.left, Left::Nothing) || metrics.last_used() < FORGOTTEN));
-        looks.tick().await;
-    }
 }
 
 fn pool(url: &str, config: &config::Database) -> Result<Pool<Opener>, DbError> {

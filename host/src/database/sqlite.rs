@@ -17,7 +17,7 @@ use sqlx::{
 use self::barrier::Barrier;
 pub(super) use self::connection::Connection;
 use super::{
-    Access, Limits, connections,
+    Access, Limits, close_forgotten, connections,
     error::{DbError, Kind},
 };
 use crate::{
@@ -122,6 +122,7 @@ impl Database {
         };
         database.tally.watch("writers", connections(&database.writer));
         database.tally.watch("readers", connections(&database.readers));
+        tokio::spawn(close_forgotten(database.readers.weak(), |slot| slot.is_open));
         // The writer first: it makes the file and its WAL mode, which a reader cannot.
         drop(acquire(&database.writer).await?);
         drop(acquire(&database.readers).await?);
@@ -205,6 +206,8 @@ struct Opener {
 struct Slot {
     connection: SqliteConnection,
     barrier: Arc<Barrier>,
+    /// A transaction that has only read was left to the next one to end.
+    is_open: bool,
 }
 
 impl managed::Manager for Opener {
@@ -219,7 +222,7 @@ impl managed::Manager for Opener {
         if self.echo {
             tracing::info!(target: "carya::pool", file = %self.options.get_filename().display(), "connection opened");
         }
-        Ok(Slot { connection, barrier })
+        Ok(Slot { connection, barrier, is_open: false })
     }
 
     async fn recycle(&self, _: &mut Slot, metrics: &Metrics) -> RecycleResult<DbError> {

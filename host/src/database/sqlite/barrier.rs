@@ -42,8 +42,8 @@ pub(super) struct Barrier {
     /// When the running statement must end, in nanoseconds after `epoch`.
     deadline: AtomicU64,
     epoch: Instant,
-    /// The host's BEGIN stands before the guest's statement.
-    opens: AtomicBool,
+    /// How many of the host's statements stand in front of the guest's: one is BEGIN, two are COMMIT and BEGIN.
+    leading: AtomicU8,
     /// A guest's statement ended the transaction.
     ended: AtomicBool,
 }
@@ -55,7 +55,7 @@ impl Barrier {
             speaker: AtomicU8::new(Speaker::Host as u8),
             deadline: AtomicU64::new(u64::MAX),
             epoch: Instant::now(),
-            opens: AtomicBool::new(false),
+            leading: AtomicU8::new(0),
             ended: AtomicBool::new(false),
         });
         let mut handle = connection.lock_handle().await?;
@@ -78,11 +78,11 @@ impl Barrier {
         Ok(barrier)
     }
 
-    /// Lets somebody else speak, for at most `time` at a stretch. Whoever `opens` has the host's BEGIN in front.
-    pub(super) fn admit(&self, speaker: Speaker, time: Duration, opens: bool) {
+    /// Lets somebody else speak, for at most `time` at a stretch, behind so many statements of the host.
+    pub(super) fn admit(&self, speaker: Speaker, time: Duration, leading: u8) {
         let deadline = self.epoch.elapsed().saturating_add(time).as_nanos();
         self.deadline.store(u64::try_from(deadline).unwrap_or(u64::MAX), SeqCst);
-        self.opens.store(opens, SeqCst);
+        self.leading.store(leading, SeqCst);
         self.speaker.store(speaker as u8, SeqCst);
     }
 
@@ -100,6 +100,16 @@ impl Barrier {
     /// Whether a guest's statement ended the transaction.
     pub(super) fn transaction_ended(&self) -> bool {
         self.ended.load(SeqCst)
+    }
+
+    /// Whether this is the host's statement whose turn it is.
+    fn lets_pass(&self, statement: &[u8]) -> bool {
+        let left = match statement {
+            b"COMMIT" => 2,
+            b"BEGIN" => 1,
+            _ => return false,
+        };
+        self.leading.compare_exchange(left, left - 1, SeqCst, SeqCst).is_ok()
     }
 
     fn in_time(&self) -> bool {
@@ -289,7 +299,7 @@ unsafe extern "C" fn authorizer(
         true => &b""[..],
         false => unsafe { CStr::from_ptr(pointer) }.to_bytes(),
     };
-    if action == SQLITE_TRANSACTION && name(first) == b"BEGIN" && barrier.opens.swap(false, SeqCst) {
+    if action == SQLITE_TRANSACTION && barrier.lets_pass(name(first)) {
         return SQLITE_OK;
     }
     let writes = speaker == Speaker::Writer as u8;

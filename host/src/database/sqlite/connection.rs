@@ -1,6 +1,6 @@
 //! One connection in a transaction: guests' statements with the barrier up, the host's with it down.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use deadpool::managed::Object;
 use futures_util::StreamExt;
@@ -23,6 +23,8 @@ pub(crate) struct Connection {
     database: Arc<Database>,
     access: Access,
     in_transaction: bool,
+    /// The transaction before is still open. It has only read, and ends in front of this one.
+    inherits: bool,
     /// A statement was sent and its end not seen.
     running: bool,
 }
@@ -30,8 +32,9 @@ pub(crate) struct Connection {
 impl Connection {
     /// A transaction on a connection from the pool. It begins with the first statement, in the same message to the
     /// connection's thread.
-    pub(super) fn new(slot: Object<Opener>, database: Arc<Database>, access: Access) -> Self {
-        Self { slot: Some(slot), database, access, in_transaction: false, running: false }
+    pub(super) fn new(mut slot: Object<Opener>, database: Arc<Database>, access: Access) -> Self {
+        let inherits = mem::take(&mut slot.is_open);
+        Self { slot: Some(slot), database, access, in_transaction: false, inherits, running: false }
     }
 
     /// What begins the transaction.
@@ -45,8 +48,18 @@ impl Connection {
     /// Begins for a statement of the host's own.
     async fn begin(&mut self) -> Result<(), DbError> {
         if !self.in_transaction {
+            self.disinherit().await?;
             self.host(self.opening().clone()).await?;
             self.in_transaction = true;
+        }
+        Ok(())
+    }
+
+    /// Ends the transaction before.
+    async fn disinherit(&mut self) -> Result<(), DbError> {
+        if self.inherits {
+            self.host(self.database.host.commit.clone()).await?;
+            self.inherits = false;
         }
         Ok(())
     }
@@ -116,7 +129,18 @@ impl Connection {
             self.host(sql).await?;
             self.in_transaction = false;
         }
-        Ok(())
+        self.disinherit().await
+    }
+
+    /// Leaves the end of a reading transaction to somebody who waits for the connection: it costs them nothing, in the
+    /// message that begins theirs. Gives it back if nobody waits.
+    pub(in crate::database) fn hand_over(mut self) -> Option<Self> {
+        let is_in_order = self.access == Access::ReadOnly && !self.running;
+        let pool = self.slot.as_ref().and_then(Object::pool).filter(|_| is_in_order);
+        let is_awaited = pool.is_some_and(|pool| pool.status().waiting > 0);
+        let Some(slot) = self.slot.as_mut().filter(|_| is_awaited) else { return Some(self) };
+        slot.is_open = mem::take(&mut self.in_transaction) | mem::take(&mut self.inherits);
+        None
     }
 
     /// Runs one of the host's statements.
@@ -142,14 +166,18 @@ impl Connection {
         let speaker = if self.access == Access::ReadWrite { Speaker::Writer } else { Speaker::Reader };
         let mut run = Run::new(sink, limits, checked.verb);
         let sql = values::numbered(sql, &checked.placeholders);
-        let is_first = !self.in_transaction;
-        // The end of the line ends the comment that the opening ends in.
-        let text: Arc<str> = if is_first { format!("{}\n;{sql}", self.opening()).into() } else { sql.as_str().into() };
+        // The end of the line ends the comment that each of the host's statements ends in.
+        let text: Arc<str> = match (self.in_transaction, self.inherits) {
+            (true, _) => sql.as_str().into(),
+            (false, false) => format!("{}\n;{sql}", self.opening()).into(),
+            (false, true) => format!("{}\n;{}\n;{sql}", self.database.host.commit, self.opening()).into(),
+        };
+        // How many statements of the host stand in front.
+        let mut leading = if self.in_transaction { 0 } else { 1 + u8::from(self.inherits) };
 
         self.running = true;
         let slot = self.slot()?;
-        slot.barrier.admit(speaker, limits.statement_timeout, is_first);
-        let mut in_transaction = !is_first;
+        slot.barrier.admit(speaker, limits.statement_timeout, leading);
         let result = {
             let mut stream =
                 (&mut slot.connection).fetch_many(sqlx::query_with(AssertSqlSafe(text.clone()), arguments));
@@ -157,7 +185,7 @@ impl Connection {
                 match stream.next().await {
                     None => break run.end(),
                     Some(Err(error)) => break Err(failed(error)),
-                    Some(Ok(Either::Left(_))) if !in_transaction => in_transaction = true,
+                    Some(Ok(Either::Left(_))) if leading > 0 => leading -= 1,
                     Some(Ok(Either::Left(done))) => run.did(done.rows_affected(), Some(done.last_insert_rowid())),
                     Some(Ok(Either::Right(row))) => {
                         let columns = || values::columns(&row);
@@ -171,7 +199,7 @@ impl Connection {
         if limits.echo {
             run.echo(&sql, shown.as_deref());
         }
-        self.in_transaction = in_transaction;
+        (self.in_transaction, self.inherits) = (leading == 0, leading > 1);
         let slot = self.slot()?;
         if result.is_err() {
             // Perhaps cut off in the middle: the connection's thread stops stepping before it answers this.
@@ -184,7 +212,7 @@ impl Connection {
         }
         slot.barrier.dismiss();
         // Where it could not even begin, but for somebody who was in the way, nobody knows what is wrong with it.
-        let is_known = in_transaction || result.as_ref().is_err_and(|error| error.kind == Kind::Conflict);
+        let is_known = leading == 0 || result.as_ref().is_err_and(|error| error.kind == Kind::Conflict);
         self.running = !is_known;
         result.map_err(|error| self.in_context(error))?;
         if run.sink.lacks_columns() {
@@ -225,7 +253,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         if let Some(slot) = self.slot.take()
-            && (self.in_transaction || self.running)
+            && (self.in_transaction || self.inherits || self.running)
         {
             slot.barrier.interrupt();
             // Taken out of the pool, which opens another when it needs one; dropping it closes it.

@@ -1,0 +1,49 @@
+//! Requests that wait for a connection take over what the one before them left open: each reads what is there now.
+
+use futures_util::future::try_join_all;
+use serde_json::json;
+
+use crate::{
+    outages::eventually,
+    script::{send, serve_with},
+    support::{Engine, Result, on_each_engine},
+};
+
+const QUEUE: usize = 24;
+const ROUNDS: i64 = 10;
+
+async fn who_waited_reads_what_is_there_now() -> Result {
+    let app = serve_with("CREATE TABLE t (n BIGINT PRIMARY KEY)", "[database]\nmax_connections = 1").await?;
+    let count = json!({ "sql": "SELECT count(*) FROM t", "op": "query_one" });
+    // Who has nothing to say must not keep it open either.
+    let scripts = [json!([count]), json!([])];
+    let (app, scripts) = (&app, &scripts);
+    let crowd = (0..QUEUE).map(|number| async move {
+        for _ in 0..ROUNDS {
+            let answer = send(app, "GET", &scripts[number % scripts.len()]).await?;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+        Result::Ok(())
+    });
+    let changes = async {
+        for round in 1..=ROUNDS {
+            let insert = json!([{ "sql": "INSERT INTO t VALUES (?)", "op": "execute", "params": [round] }]);
+            assert_eq!(send(app, "POST", &insert).await?.status, 200);
+            let answer = send(app, "GET", &scripts[0]).await?;
+            assert_eq!(answer.json()?[0]["row"][0]["v"], round.to_string(), "{}", answer.text());
+        }
+        Result::Ok(())
+    };
+    tokio::try_join!(try_join_all(crowd), changes)?;
+    if Engine::current() == Engine::Sqlite {
+        // Who reads keeps the log from being emptied.
+        let client = app.client()?;
+        eventually("nobody reads", async || {
+            Ok((client.number("PRAGMA wal_checkpoint(TRUNCATE)").await? == 0).then_some(()))
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+on_each_engine!(who_waited_reads_what_is_there_now);
