@@ -196,5 +196,7 @@ engine! {
 }
 engine! {
     mariadb, sqlx::MySql, read "START TRANSACTION READ ONLY", write "START TRANSACTION",
-    serial "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; START TRANSACTION", "?", "?"
+    // A client that goes away cancels its handler, perhaps while it begins: then the pool lends a connection in a transaction,
+    // in which no level can be set.
+    serial "ROLLBACK; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; START TRANSACTION", "?", "?"
 }
