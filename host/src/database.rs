@@ -23,7 +23,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use deadpool::{
     Status,
-    managed::{Manager, Pool, WeakPool},
+    managed::{Manager, Object, Pool, WeakPool},
 };
 
 pub use self::position::Position;
@@ -46,6 +46,11 @@ async fn close_forgotten<M: Manager>(pool: WeakPool<M>, is_left: fn(&M::Type) ->
         drop(pool.retain(|slot, metrics| !is_left(slot) || metrics.last_used() < FORGOTTEN));
         looks.tick().await;
     }
+}
+
+/// How many wait for a connection of the pool that this one is from.
+fn waiting<M: Manager>(object: &Object<M>) -> usize {
+    Object::pool(object).map_or(0, |pool| pool.status().waiting)
 }
 
 /// What a pool holds, whenever it is asked.

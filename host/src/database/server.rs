@@ -49,13 +49,21 @@ pub(super) struct Server {
     tally: Arc<Tally>,
     outbox: String,
     /// How many wait for a connection who would take the transaction that is [`Mode::NEXT`].
-    in_line: AtomicUsize,
+    in_line: Arc<AtomicUsize>,
 }
 
-/// One of those who wait.
-struct InLine<'a>(&'a AtomicUsize);
+/// One of those who are counted, until it is dropped.
+#[derive(Debug)]
+struct Counted(Arc<AtomicUsize>);
 
-impl Drop for InLine<'_> {
+impl Counted {
+    fn one(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }
@@ -78,7 +86,7 @@ impl Server {
             writers,
             limits: Limits::new(config),
             tally: Tally::new(name),
-            in_line: AtomicUsize::new(0),
+            in_line: Arc::default(),
         });
         if let Err(error) = acquire(&server.writers).await {
             if !server.has_replicas() {
@@ -138,10 +146,7 @@ impl Server {
     /// is made, since nothing has been done yet that could be done twice.
     async fn begin_on(self: &Arc<Self>, pool: &Pool<Opener>, terms: &Terms) -> Result<Connection, DbError> {
         let (mode, since) = (Mode { access: terms.access, isolation: terms.isolation }, Instant::now());
-        let in_line = (mode == Mode::NEXT).then(|| {
-            self.in_line.fetch_add(1, Relaxed);
-            InLine(&self.in_line)
-        });
+        let in_line = (mode == Mode::NEXT).then(|| Counted::one(&self.in_line));
         let object = acquire(pool).await?;
         drop(in_line);
         let kept = Object::metrics(&object).recycle_count > 0;

@@ -10,9 +10,8 @@ use deadpool::managed::Object;
 use tokio::runtime::Handle;
 
 use super::{
-    Server,
+    Counted, Server,
     link::{End, Left, Link, Mode, Opener, Outcome, Slot},
-    replicas::InFlight,
 };
 use crate::database::{
     Access, Limits, Position,
@@ -20,6 +19,7 @@ use crate::database::{
     guard,
     sink::{self, GRACE, Run, Sink},
     value::{Execution, Rows, Value},
+    waiting,
 };
 
 /// How long a commit may take; it may wait for a disk or for a replica.
@@ -40,7 +40,7 @@ pub(crate) struct Connection {
     running: bool,
     /// A statement failed, after which some servers take nothing but the end.
     failed: bool,
-    in_flight: Option<InFlight>,
+    in_flight: Option<Counted>,
 }
 
 impl Connection {
@@ -90,7 +90,7 @@ impl Connection {
     }
 
     /// Counts this connection as one that its replica is busy with.
-    pub(super) fn count(&mut self, in_flight: InFlight) {
+    pub(super) fn count(&mut self, in_flight: Counted) {
         self.in_flight = Some(in_flight);
     }
 
@@ -261,8 +261,7 @@ impl Connection {
 
     /// How many wait for the connection.
     fn waiting(&self) -> usize {
-        let pool = self.slot.as_ref().and_then(Object::pool);
-        pool.map_or(0, |pool| pool.status().waiting)
+        self.slot.as_ref().map_or(0, waiting)
     }
 
     pub(in crate::database) async fn rollback(mut self) -> Result<(), DbError> {

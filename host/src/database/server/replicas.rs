@@ -11,7 +11,7 @@ use std::{
 
 use deadpool::{Status, managed::Pool};
 
-use super::{Server, connection::Connection, link::Opener};
+use super::{Counted, Server, connection::Connection, link::Opener};
 use crate::{
     config,
     database::{
@@ -41,16 +41,6 @@ struct Replica {
     /// How far it had come when it was last asked.
     position: Mutex<Option<Position>>,
     in_flight: Arc<AtomicUsize>,
-}
-
-/// One of the transactions that a replica is busy with.
-#[derive(Debug)]
-pub(super) struct InFlight(Arc<AtomicUsize>);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
 }
 
 impl Replicas {
@@ -85,7 +75,7 @@ impl Replicas {
                 if !replica.covers(server, terms.after.as_ref(), deadline).await {
                     continue;
                 }
-                let in_flight = replica.count();
+                let in_flight = Counted::one(&replica.in_flight);
                 match server.begin_on(&replica.pool, terms).await {
                     Ok(mut connection) => {
                         connection.count(in_flight);
@@ -122,11 +112,6 @@ impl Replicas {
 }
 
 impl Replica {
-    fn count(&self) -> InFlight {
-        self.in_flight.fetch_add(1, Relaxed);
-        InFlight(self.in_flight.clone())
-    }
-
     /// Whether it has come as far as this, by what is known or by asking it.
     async fn covers(&self, server: &Arc<Server>, wanted: Option<&Position>, deadline: Instant) -> bool {
         let Some(wanted) = wanted else { return true };

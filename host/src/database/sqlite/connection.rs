@@ -13,6 +13,7 @@ use crate::database::{
     guard,
     sink::{self, Run, Sink},
     value::{Column, Execution, Value},
+    waiting,
 };
 
 /// A connection in a transaction. Dropped before [`Connection::commit`] or [`Connection::rollback`] it is closed, which
@@ -136,9 +137,8 @@ impl Connection {
     /// message that begins theirs. Gives it back if nobody waits.
     pub(in crate::database) fn hand_over(mut self) -> Option<Self> {
         let is_in_order = self.access == Access::ReadOnly && !self.running;
-        let pool = self.slot.as_ref().and_then(Object::pool).filter(|_| is_in_order);
-        let is_awaited = pool.is_some_and(|pool| pool.status().waiting > 0);
-        let Some(slot) = self.slot.as_mut().filter(|_| is_awaited) else { return Some(self) };
+        let slot = self.slot.as_mut().filter(|slot| is_in_order && waiting(slot) > 0);
+        let Some(slot) = slot else { return Some(self) };
         slot.is_open = mem::take(&mut self.in_transaction) | mem::take(&mut self.inherits);
         None
     }
@@ -166,14 +166,14 @@ impl Connection {
         let speaker = if self.access == Access::ReadWrite { Speaker::Writer } else { Speaker::Reader };
         let mut run = Run::new(sink, limits, checked.verb);
         let sql = values::numbered(sql, &checked.placeholders);
-        // The end of the line ends the comment that each of the host's statements ends in.
-        let text: Arc<str> = match (self.in_transaction, self.inherits) {
-            (true, _) => sql.as_str().into(),
-            (false, false) => format!("{}\n;{sql}", self.opening()).into(),
-            (false, true) => format!("{}\n;{}\n;{sql}", self.database.host.commit, self.opening()).into(),
-        };
         // How many statements of the host stand in front.
         let mut leading = if self.in_transaction { 0 } else { 1 + u8::from(self.inherits) };
+        // The end of the line ends the comment that each of them ends in.
+        let text: Arc<str> = match leading {
+            0 => sql.as_str().into(),
+            1 => format!("{}\n;{sql}", self.opening()).into(),
+            _ => format!("{}\n;{}\n;{sql}", self.database.host.commit, self.opening()).into(),
+        };
 
         self.running = true;
         let slot = self.slot()?;
