@@ -14,7 +14,7 @@ use crate::{
 };
 
 const COMMIT: &str = "COMMIT";
-const CUT_OFF: &str = "the connection was lost while a commit ran";
+const CUT_OFF: &str = "a commit was not confirmed";
 
 /// An application by way of a proxy.
 struct Stage {

@@ -5,6 +5,7 @@ mod barrier;
 mod connection;
 mod functions;
 mod values;
+mod wal;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -14,8 +15,8 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous},
 };
 
-use self::barrier::Barrier;
 pub(super) use self::connection::Connection;
+use self::{barrier::Barrier, wal::Wal};
 use super::{
     Access, Limits, close_forgotten, connections,
     error::{DbError, Kind},
@@ -35,6 +36,7 @@ pub(super) struct Database {
     /// One connection: SQLite has one writer at a time, and waiting here is fair and cheap where waiting for its
     /// lock is neither.
     writer: Pool<Opener>,
+    wal: Arc<Wal>,
     options: SqliteConnectOptions,
     limits: Limits,
     tally: Arc<Tally>,
@@ -95,11 +97,14 @@ impl Database {
             .row_buffer_size(128)
             // It would show guests' values in the log; see `echo`.
             .disable_statement_logging();
+        let wal = Wal::new(path(config)?.to_owned());
         let opener = |read_only: bool| Opener {
             options: match read_only {
                 true => options.clone().read_only(true).pragma("query_only", "ON"),
-                false => options.clone(),
+                // Its commits wait for the disk together, when they have let go of it.
+                false => options.clone().synchronous(SqliteSynchronous::Normal),
             },
+            wal: (!read_only).then(|| wal.clone()),
             max_lifetime: config.max_lifetime,
             echo: config.echo_pool,
         };
@@ -115,6 +120,7 @@ impl Database {
         let database = Self {
             readers: pool(opener(true), config.max_connections as usize)?,
             writer: pool(opener(false), 1)?,
+            wal,
             options: options.clone(),
             limits: Limits::new(config),
             tally: Tally::new(name),
@@ -138,7 +144,10 @@ impl Database {
     /// The same for the host's own business.
     pub(super) async fn begin_as_host(self: &Arc<Self>, access: Access) -> Result<Connection, DbError> {
         let pool = match access {
-            Access::ReadWrite => &self.writer,
+            Access::ReadWrite => {
+                self.wal.check()?;
+                &self.writer
+            }
             Access::ReadOnly | Access::None => &self.readers,
         };
         Ok(Connection::new(acquire(pool).await?, self.clone(), access))
@@ -197,6 +206,8 @@ async fn acquire(pool: &Pool<Opener>) -> Result<Object<Opener>, DbError> {
 #[derive(Debug)]
 struct Opener {
     options: SqliteConnectOptions,
+    /// Where its connections write.
+    wal: Option<Arc<Wal>>,
     max_lifetime: Duration,
     echo: bool,
 }
@@ -219,6 +230,11 @@ impl managed::Manager for Opener {
         let connecting = Box::pin(SqliteConnection::connect_with(&self.options));
         let mut connection = connecting.await.map_err(failed)?;
         let barrier = Barrier::install(&mut connection).await.map_err(failed)?;
+        if let Some(wal) = &self.wal {
+            // The first statement is what makes the file.
+            sqlx::query("SELECT 1 FROM sqlite_schema").fetch_optional(&mut connection).await.map_err(failed)?;
+            wal.open().map_err(|error| failed(error.into()))?;
+        }
         if self.echo {
             tracing::info!(target: "carya::pool", file = %self.options.get_filename().display(), "connection opened");
         }

@@ -183,7 +183,7 @@ async fn commit(connection: Connection, database: Option<&Database>) -> (Outcome
         (Some(database), Some(transaction)) => database.resolve(transaction).await,
         _ => None,
     };
-    tracing::error!(%error, transaction, committed = resolved, "the connection was lost while a commit ran");
+    tracing::error!(%error, transaction, committed = resolved, "a commit was not confirmed");
     let (resolution, outcome) = match resolved {
         Some(true) => (Resolution::Committed, Outcome::Committed),
         Some(false) => (Resolution::RolledBack, Outcome::RolledBack),

@@ -10,7 +10,7 @@ use super::{Database, Opener, Slot, barrier::Speaker, failed, values};
 use crate::database::{
     Access, Dialect, Limits,
     error::{DbError, Kind},
-    guard,
+    guard::{self, Verb},
     sink::{self, Run, Sink},
     value::{Column, Execution, Value},
     waiting,
@@ -26,6 +26,8 @@ pub(crate) struct Connection {
     in_transaction: bool,
     /// The transaction before is still open. It has only read, and ends in front of this one.
     inherits: bool,
+    /// Something may have been written.
+    wrote: bool,
     /// A statement was sent and its end not seen.
     running: bool,
 }
@@ -35,7 +37,7 @@ impl Connection {
     /// connection's thread.
     pub(super) fn new(mut slot: Object<Opener>, database: Arc<Database>, access: Access) -> Self {
         let inherits = mem::take(&mut slot.is_open);
-        Self { slot: Some(slot), database, access, in_transaction: false, inherits, running: false }
+        Self { slot: Some(slot), database, access, in_transaction: false, inherits, wrote: false, running: false }
     }
 
     /// What begins the transaction.
@@ -96,6 +98,7 @@ impl Connection {
         let arguments = values::bind(params)?;
         let sql = self.database.host.sign(&sql);
         self.begin().await?;
+        self.wrote = true;
         let connection = self.connection()?;
         let done = sqlx::query_with(sql, arguments).execute(connection).await.map_err(failed)?;
         Ok(Execution { rows_affected: done.rows_affected(), last_insert_id: None })
@@ -111,9 +114,12 @@ impl Connection {
         rows.iter().map(values::decode_row).collect()
     }
 
-    /// Commits and gives the connection back.
+    /// Commits, gives the connection back, and waits until the disk has it.
     pub(crate) async fn commit(mut self) -> Result<(), DbError> {
-        self.end(self.database.host.commit.clone()).await
+        self.end(self.database.host.commit.clone()).await?;
+        let (wrote, wal) = (self.wrote, self.database.wal.clone());
+        drop(self);
+        if wrote { wal.sync().await } else { Ok(()) }
     }
 
     /// Rolls back and gives the connection back.
@@ -176,6 +182,7 @@ impl Connection {
         };
 
         self.running = true;
+        self.wrote |= checked.verb != Verb::Query;
         let slot = self.slot()?;
         slot.barrier.admit(speaker, limits.statement_timeout, leading);
         let result = {
