@@ -102,6 +102,9 @@ impl ReadOnly {
     pub fn clear(self, trace: &mut Trace) -> Cleared {
         if let Some(connection) = self.0.into_parts().connection.and_then(Connection::hand_over) {
             tokio::spawn(async {
+                // Whoever comes in this moment takes it over, too.
+                tokio::task::yield_now().await;
+                let Some(connection) = connection.hand_over() else { return };
                 if let Err(error) = connection.rollback().await {
                     // The connection is closed by now, which does the same.
                     tracing::warn!(%error, "a read-only transaction could not be rolled back");
