@@ -29,9 +29,10 @@ const CLEAN: &str = "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN
 
 /// What each transaction asks, prepared once: a SELECT that comes as text costs the server as much as a guest's
 /// statement. The first tells a writing transaction's number. The second takes back locks that outlive the transaction,
-/// which functions of the application may take, and returns no row.
+/// which functions of the application may take, and returns no row. The third does both.
 const PREPARE: &str = "PREPARE carya_number AS SELECT pg_current_xact_id()::text; \
-    PREPARE carya_unlock AS SELECT WHERE pg_advisory_unlock_all()::text IS NULL";
+    PREPARE carya_unlock AS SELECT WHERE pg_advisory_unlock_all()::text IS NULL; \
+    PREPARE carya_next AS SELECT pg_current_xact_id()::text WHERE pg_advisory_unlock_all()::text IS NOT NULL";
 
 /// Asks for the number of a writing transaction.
 const NUMBER: &str = "EXECUTE carya_number";
@@ -46,6 +47,8 @@ pub(super) struct Session {
     connected: (f64, Instant),
     /// A query without rows. It takes back locks, where the login may do that.
     unlock: &'static str,
+    /// Asks for the number of a writing transaction, and takes back the locks of the one before likewise.
+    next: &'static str,
 }
 
 /// The options of all connections: those of the URL, and what makes text forms and waiting the same everywhere.
@@ -82,10 +85,12 @@ pub(super) async fn connect(options: &PgConnectOptions, times: Option<Times>) ->
     );
     let mut answers = say(&mut connection, questions).await?.into_iter().flatten();
     let started = answers.next().unwrap_or_default();
-    let unlock =
-        if answers.next().is_some_and(|may| may == "true") { "EXECUTE carya_unlock" } else { "SELECT WHERE FALSE" };
+    let (unlock, next) = match answers.next().as_deref() {
+        Some("true") => ("EXECUTE carya_unlock", "EXECUTE carya_next"),
+        _ => ("SELECT WHERE FALSE", NUMBER),
+    };
     let clock = answers.next().and_then(|clock| clock.parse().ok()).unwrap_or_default();
-    Ok(Session { connection, started, connected: (clock, Instant::now()), unlock })
+    Ok(Session { connection, started, connected: (clock, Instant::now()), unlock, next })
 }
 
 /// Begins. A writing transaction gets its number at once, by which its outcome can be asked for whatever happens. In a
@@ -95,7 +100,7 @@ pub(super) async fn begin(session: &mut Session, mode: Mode, is_open: bool) -> R
     let end = if is_open { "ROLLBACK; " } else { "" };
     let isolation = mode.isolation.map_or_else(String::new, |level| format!(" ISOLATION LEVEL {}", level.as_sql()));
     let sql = match mode.access {
-        Access::ReadWrite if is_open => format!("{end}BEGIN{isolation} READ WRITE; {}; {NUMBER}", session.unlock),
+        Access::ReadWrite if is_open => format!("{end}BEGIN{isolation} READ WRITE; {}", session.next),
         Access::ReadWrite => format!("BEGIN{isolation} READ WRITE; {NUMBER}"),
         Access::ReadOnly | Access::None => format!("{end}BEGIN{isolation} READ ONLY; {}", session.unlock),
     };
@@ -173,9 +178,8 @@ pub(super) async fn say(connection: &mut PgConnection, sql: String) -> Result<Ve
 /// it, and taken back with it: after its rollback, as after each, the session is cleaned again.
 pub(super) async fn commit(session: &mut Session, with_position: bool, next: bool) -> Result<End, DbError> {
     let position = if with_position { "SELECT pg_current_wal_insert_lsn()::text; " } else { "" };
-    let (start, number) = if next { ("BEGIN READ WRITE; ", NUMBER) } else { ("", "") };
-    let unlock = session.unlock;
-    let sql = format!("{NUMBER}; COMMIT; {CLEAN}; {start}{position}{unlock}; {number}");
+    let (start, last) = if next { ("BEGIN READ WRITE; ", session.next) } else { ("", session.unlock) };
+    let sql = format!("{NUMBER}; COMMIT; {CLEAN}; {start}{position}{last}");
     let begun = session.clock();
     let answers = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(&mut session.connection).map(|next| match next {
         Ok(Either::Left(_)) => Ok(Answer::Done),
