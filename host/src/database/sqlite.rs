@@ -171,8 +171,7 @@ impl Database {
         }
         let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(config.busy_timeout);
         let mut connection = SqliteConnection::connect_with(&options).await.map_err(failed)?;
-        // The first statement is what opens the file.
-        sqlx::query("SELECT 1 FROM sqlite_schema").fetch_optional(&mut connection).await.map_err(failed)?;
+        touch(&mut connection).await?;
         Ok(Some(connection))
     }
 
@@ -192,6 +191,11 @@ fn path(config: &config::Database) -> Result<&Path, DbError> {
         }
         _ => Ok(path),
     }
+}
+
+/// Has the connection open the file and its log: only a first statement does.
+async fn touch(connection: &mut SqliteConnection) -> Result<(), DbError> {
+    sqlx::query("SELECT 1 FROM sqlite_schema").fetch_optional(connection).await.map(drop).map_err(failed)
 }
 
 async fn acquire(pool: &Pool<Opener>) -> Result<Object<Opener>, DbError> {
@@ -231,8 +235,7 @@ impl managed::Manager for Opener {
         let mut connection = connecting.await.map_err(failed)?;
         let barrier = Barrier::install(&mut connection).await.map_err(failed)?;
         if let Some(wal) = &self.wal {
-            // The first statement is what makes the file.
-            sqlx::query("SELECT 1 FROM sqlite_schema").fetch_optional(&mut connection).await.map_err(failed)?;
+            touch(&mut connection).await?;
             wal.open().map_err(|error| failed(error.into()))?;
         }
         if self.echo {

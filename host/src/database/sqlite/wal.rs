@@ -6,13 +6,15 @@ use std::{
     io,
     path::PathBuf,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, OnceLock,
         atomic::{
             AtomicU64,
             Ordering::{AcqRel, Acquire},
         },
     },
 };
+
+use arc_swap::ArcSwapOption;
 
 use crate::database::error::{DbError, Kind};
 
@@ -22,7 +24,7 @@ pub(super) struct Wal {
     /// The database file.
     database: PathBuf,
     /// None until there is a connection, which makes it.
-    file: Mutex<Option<Arc<File>>>,
+    file: ArcSwapOption<File>,
     /// How many commits were written.
     written: AtomicU64,
     /// How many of them are on disk; held by who brings more there.
@@ -35,7 +37,7 @@ impl Wal {
     pub(super) fn new(database: PathBuf) -> Arc<Self> {
         Arc::new(Self {
             database,
-            file: Mutex::default(),
+            file: ArcSwapOption::empty(),
             written: AtomicU64::new(0),
             on_disk: tokio::sync::Mutex::default(),
             broken: OnceLock::new(),
@@ -49,7 +51,7 @@ impl Wal {
         let mut path = self.database.canonicalize()?.into_os_string();
         path.push("-wal");
         let file = OpenOptions::new().write(true).open(path)?;
-        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(file));
+        self.file.store(Some(Arc::new(file)));
         Ok(())
     }
 
@@ -76,8 +78,7 @@ impl Wal {
     }
 
     fn flush(&self) {
-        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(Err(error)) = file.map(|file| file.sync_data()) {
+        if let Some(Err(error)) = self.file.load_full().map(|file| file.sync_data()) {
             let message = format!(
                 "the disk did not take the write-ahead log of {}: {error}; nothing is written until carya is started again",
                 self.database.display()
@@ -140,7 +141,7 @@ mod tests {
         let database = database(&folder).await?;
         let connection = insert(&database).await?;
         // The one file here that cannot be brought to a disk.
-        *database.wal.file.lock().expect("nobody panicked") = Some(Arc::new(File::open("/dev/null")?));
+        database.wal.file.store(Some(Arc::new(File::open("/dev/null")?)));
         let error = connection.commit().await.expect_err("it is not on disk");
         assert_eq!(error.kind, Kind::Lost);
         assert!(error.message.contains("t.sqlite: Invalid argument"), "{error}");
