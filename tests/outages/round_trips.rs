@@ -145,6 +145,24 @@ async fn a_transaction_that_was_begun_for_somebody_who_left_shows_nobody_the_pas
     Ok(())
 }
 
+/// What a reader leaves open and somebody else ends is no transaction for the next one: that gets another connection.
+#[tokio::test]
+async fn a_transaction_to_take_over_that_is_gone_is_seen() -> Result {
+    let Some(cluster) = servers::postgres().await? else { return Ok(()) };
+    let database = cluster.database().await?;
+    let proxy = Proxy::to(&database.primary_url()).await?;
+    let app = alone(proxy.url(), &database.primary_url(), "").await?;
+    let read = json!([{ "sql": "SELECT count(*) FROM ones", "op": "query_one" }]);
+    proxy.trap("ROLLBACK AND CHAIN", Fate::After { message: b"Q\0\0\0\x0dROLLBACK\0", end: b"Z\0\0\0\x05" });
+    eventually("somebody takes a transaction over", async || {
+        for answer in try_join_all((0..QUEUE).map(|_| send(&app, "GET", &read))).await? {
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+        Ok((proxy.sprung_so_far() == 1).then_some(()))
+    })
+    .await
+}
+
 /// Cleaning up after a transaction is part of the next one, where that is begun in the same message.
 #[tokio::test]
 async fn a_session_is_clean_for_who_waited_for_it_and_for_who_comes_after() -> Result {

@@ -83,9 +83,13 @@ impl Session {
         Ok(session)
     }
 
-    /// Begins. These servers give a transaction no id that could be asked for later.
-    pub(super) async fn begin(&mut self, mode: Mode, is_open: bool) -> Result<(), DbError> {
-        let end = if is_open { format!("ROLLBACK; {UNLOCK}; ") } else { String::new() };
+    /// Begins, and ends the transaction that is open, if there is one. These servers give a transaction no id that could be
+    /// asked for later. They send an answer to each statement of a message by itself, so that fewer are worth something.
+    pub(super) async fn begin(&mut self, mode: Mode, open: Option<Mode>) -> Result<(), DbError> {
+        if open == Some(mode) {
+            return self.say(format!("ROLLBACK AND CHAIN; {UNLOCK}")).await.map(drop);
+        }
+        let end = if open.is_some() { format!("ROLLBACK; {UNLOCK}; ") } else { String::new() };
         let isolation = mode
             .isolation
             .map_or_else(String::new, |level| format!("SET TRANSACTION ISOLATION LEVEL {}; ", level.as_sql()));
@@ -152,15 +156,16 @@ impl Session {
         Ok(answers)
     }
 
-    /// Commits. MariaDB does so only while there is a transaction; MySQL does not tell.
+    /// Commits. MariaDB does so only while there is a transaction; MySQL does not tell. With `next` another one of the same
+    /// kind is begun.
     pub(super) async fn commit(&mut self, with_position: bool, next: bool) -> Result<End, DbError> {
         let (witness, position) = match (self.is_mariadb, with_position) {
             (true, true) => (WITNESS, "; SELECT @@last_gtid"),
             (true, false) => (WITNESS, ""),
             (false, _) => ("", ""),
         };
-        let next = if next { "; START TRANSACTION READ WRITE" } else { "" };
-        let sql = AssertSqlSafe(format!("{witness}COMMIT{position}; {UNLOCK}{next}"));
+        let chain = if next { " AND CHAIN" } else { "" };
+        let sql = AssertSqlSafe(format!("{witness}COMMIT{chain}{position}; {UNLOCK}"));
         let answers = sqlx::raw_sql(sql).fetch_many(&mut self.connection).map(|next| match next {
             Ok(Either::Left(_)) => Ok(Answer::Done),
             Ok(Either::Right(row)) => row.try_get_unchecked(0).map(Answer::Value).map_err(failed),
@@ -174,7 +179,7 @@ impl Session {
             true => values.into_iter().next().flatten().and_then(|gtid| gtid.parse().ok()),
             false => Some(moment(Duration::ZERO)),
         };
-        Ok(End { transaction: None, position, next: None, is_in_order })
+        Ok(End { position, next: None, is_in_order })
     }
 
     /// Rolls back.

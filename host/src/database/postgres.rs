@@ -25,7 +25,13 @@ use super::{
 
 /// Takes back what a guest with a login that may do more than it needs could have left on the session. Unlike
 /// DISCARD ALL it can share a message with others and leaves the driver's prepared statements alone.
-const CLEAN: &str = "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; DISCARD SEQUENCES; DISCARD TEMP";
+const CLEAN: &str = "RESET SESSION AUTHORIZATION; RESET ALL; UNLISTEN *; DISCARD SEQUENCES; DISCARD TEMP";
+
+/// Its other part. It can stand before the end of a transaction: in one that has failed it is an error.
+const CLOSE: &str = "CLOSE ALL";
+
+/// The error of an end with AND CHAIN where there is no transaction.
+const ENDED: &str = "25P01";
 
 /// What each transaction asks, prepared once: a SELECT that comes as text costs the server as much as a guest's
 /// statement. The first tells a writing transaction's number. The second takes back locks that outlive the transaction,
@@ -93,20 +99,38 @@ pub(super) async fn connect(options: &PgConnectOptions, times: Option<Times>) ->
     Ok(Session { connection, started, connected: (clock, Instant::now()), unlock, next })
 }
 
-/// Begins. A writing transaction gets its number at once, by which its outcome can be asked for whatever happens. In a
-/// reading one a first query makes READ ONLY final; it also takes back the locks of the one before.
-pub(super) async fn begin(session: &mut Session, mode: Mode, is_open: bool) -> Result<Option<String>, DbError> {
-    // Behind it comes BEGIN: a query between two transactions would belong to the second one.
-    let end = if is_open { "ROLLBACK; " } else { "" };
-    let isolation = mode.isolation.map_or_else(String::new, |level| format!(" ISOLATION LEVEL {}", level.as_sql()));
-    let sql = match mode.access {
-        Access::ReadWrite if is_open => format!("{end}BEGIN{isolation} READ WRITE; {}", session.next),
-        Access::ReadWrite => format!("BEGIN{isolation} READ WRITE; {NUMBER}"),
-        Access::ReadOnly | Access::None => format!("{end}BEGIN{isolation} READ ONLY; {}", session.unlock),
+/// Begins, and ends the transaction that is open, if there is one. A writing transaction gets its number at once, by which
+/// its outcome can be asked for whatever happens. In a reading one a first query makes READ ONLY final; it also takes back
+/// the locks of the one before.
+pub(super) async fn begin(session: &mut Session, mode: Mode, open: Option<Mode>) -> Result<Option<String>, DbError> {
+    // The beginning comes right behind the end: a query between two transactions would belong to the second one.
+    let start = match open {
+        Some(like) if like == mode => "ROLLBACK AND CHAIN".to_owned(),
+        Some(_) => format!("ROLLBACK; {}", start(mode)),
+        None => start(mode),
+    };
+    let first = match mode.access {
+        Access::ReadWrite if open.is_some() => session.next,
+        Access::ReadWrite => NUMBER,
+        Access::ReadOnly | Access::None => session.unlock,
     };
     let begun = session.clock();
-    let number = say(&mut session.connection, sql).await?.into_iter().next().flatten();
-    Ok(session.name(number, begun))
+    let answers = say(&mut session.connection, format!("{start}; {first}")).await.map_err(unless_ended)?;
+    Ok(session.name(answers.into_iter().next().flatten(), begun))
+}
+
+fn start(mode: Mode) -> String {
+    let isolation = mode.isolation.map_or_else(String::new, |level| format!(" ISOLATION LEVEL {}", level.as_sql()));
+    let access = match mode.access {
+        Access::ReadWrite => "READ WRITE",
+        Access::ReadOnly | Access::None => "READ ONLY",
+    };
+    format!("BEGIN{isolation} {access}")
+}
+
+/// That a transaction was over before the host ended it.
+fn unless_ended(error: DbError) -> DbError {
+    if error.code.as_deref() == Some(ENDED) { End::early() } else { error }
 }
 
 impl Session {
@@ -171,34 +195,33 @@ pub(super) async fn say(connection: &mut PgConnection, sql: String) -> Result<Ve
     Ok(answers)
 }
 
-/// Commits. On a transaction that has failed the first question is an error already, so that no COMMIT can pass that the
-/// server would turn into a rollback.
+/// Commits. On a transaction that has failed what stands before the COMMIT is an error already, so that none can pass that
+/// the server would turn into a rollback; and AND CHAIN is an error where there is no transaction any more.
 ///
-/// With `next` another writing transaction is begun, at the server's own level. All that comes behind the COMMIT is part of
-/// it, and taken back with it: after its rollback, as after each, the session is cleaned again.
+/// It begins another transaction, of the same kind. With `next` that is somebody's: all that comes behind the COMMIT is part
+/// of it, and taken back with it: after its rollback, as after each, the session is cleaned again.
 pub(super) async fn commit(session: &mut Session, with_position: bool, next: bool) -> Result<End, DbError> {
     let position = if with_position { "SELECT pg_current_wal_insert_lsn()::text; " } else { "" };
-    let (start, last) = if next { ("BEGIN READ WRITE; ", session.next) } else { ("", session.unlock) };
-    let sql = format!("{NUMBER}; COMMIT; {CLEAN}; {start}{position}{last}");
+    let (end, last) = if next { ("", session.next) } else { ("ROLLBACK; ", session.unlock) };
+    let sql = format!("{CLOSE}; COMMIT AND CHAIN; {end}{CLEAN}; {position}{last}");
     let begun = session.clock();
     let answers = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(&mut session.connection).map(|next| match next {
         Ok(Either::Left(_)) => Ok(Answer::Done),
         Ok(Either::Right(row)) => row.try_get(0).map(Answer::Value).map_err(failed),
         Err(error) => Err(failed(error)),
     });
-    let (values, is_in_order) = End::read(answers, 2).await?;
+    let (values, is_in_order) = End::read(answers, 2).await.map_err(unless_ended)?;
     let mut values = values.into_iter();
-    let transaction = values.next().flatten();
     let position = if with_position { values.next().flatten().and_then(|lsn| lsn.parse().ok()) } else { None };
     let next = session.name(values.next().flatten(), begun);
-    Ok(End { transaction, position, next, is_in_order })
+    Ok(End { position, next, is_in_order })
 }
 
 /// Rolls back. That takes back all that a reader can have done, but for locks.
 pub(super) async fn rollback(session: &mut Session, access: Access) -> Result<(), DbError> {
     let Session { connection, unlock, .. } = session;
     let sql = match access {
-        Access::ReadWrite => format!("ROLLBACK; {CLEAN}; {unlock}"),
+        Access::ReadWrite => format!("ROLLBACK; {CLOSE}; {CLEAN}; {unlock}"),
         Access::ReadOnly | Access::None => format!("ROLLBACK; {unlock}"),
     };
     say(connection, sql).await.map(drop)

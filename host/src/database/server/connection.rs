@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use super::{
     Counted, Server,
-    link::{End, Left, Link, Mode, Opener, Outcome, Slot},
+    link::{Left, Link, Mode, Opener, Outcome, Slot},
 };
 use crate::database::{
     Access, Limits, Position,
@@ -76,10 +76,15 @@ impl Connection {
                 connection.running = true;
                 let link = connection.link()?;
                 let begin = async {
-                    if let Left::Begun { .. } = left {
-                        link.rollback(Access::ReadWrite).await?;
-                    }
-                    link.begin(mode, matches!(left, Left::Open)).await
+                    let open = match left {
+                        Left::Nothing => None,
+                        Left::Open(mode) => Some(mode),
+                        Left::Begun { .. } => {
+                            link.rollback(Access::ReadWrite).await?;
+                            None
+                        }
+                    };
+                    link.begin(mode, open).await
                 };
                 let begun = tokio::time::timeout(times.statement + GRACE, begin).await;
                 connection.unless_lost(begun.unwrap_or_else(|_| Err(silent())))?
@@ -228,15 +233,10 @@ impl Connection {
     pub(in crate::database) async fn commit(mut self) -> Result<Option<Position>, DbError> {
         self.running = true;
         let with_position = self.server.has_replicas();
-        let next = self.mode.access == Access::ReadWrite && self.server.want_next(self.waiting());
+        let next = self.mode == Mode::NEXT && self.server.want_next(self.waiting());
         let at = Instant::now();
         let ended = tokio::time::timeout(COMMIT, self.link()?.commit(with_position, next)).await;
         let end = self.unless_lost(ended.unwrap_or_else(|_| Err(silent())))?;
-        // Its number, with which its name begins.
-        let begun = self.transaction.as_deref().and_then(|name| name.split(' ').next());
-        if end.transaction.as_deref() != begun {
-            return Err(End::early());
-        }
         if next {
             self.slot()?.left = Left::Begun { name: end.next, at };
         }
@@ -251,7 +251,7 @@ impl Connection {
         let is_awaited = is_in_order && self.waiting() > 0;
         match self.slot.as_mut().filter(|_| is_awaited) {
             Some(slot) => {
-                slot.left = Left::Open;
+                slot.left = Left::Open(self.mode);
                 self.in_transaction = false;
                 None
             }

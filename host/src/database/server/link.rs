@@ -61,8 +61,6 @@ pub(in crate::database) struct Times {
 /// What the end of a transaction told.
 #[derive(Debug)]
 pub(in crate::database) struct End {
-    /// The transaction that was ended, where the server tells.
-    pub(in crate::database) transaction: Option<String>,
     /// How far the server had come by then, where that was asked.
     pub(in crate::database) position: Option<Position>,
     /// The name of the next transaction, where one was begun and has a name.
@@ -119,12 +117,12 @@ impl End {
 }
 
 impl Link {
-    /// Begins, in one round trip, and ends the transaction before it if one is still open. The name of the new
+    /// Begins, in one round trip, and ends the transaction before it if one is still `open`. The name of the new
     /// one, where it has one.
-    pub(super) async fn begin(&mut self, mode: Mode, is_open: bool) -> Result<Option<String>, DbError> {
+    pub(super) async fn begin(&mut self, mode: Mode, open: Option<Mode>) -> Result<Option<String>, DbError> {
         match self {
-            Link::Postgres(session) => postgres::begin(session, mode, is_open).await,
-            Link::MySql(session) => session.begin(mode, is_open).await.map(|()| None),
+            Link::Postgres(session) => postgres::begin(session, mode, open).await,
+            Link::MySql(session) => session.begin(mode, open).await.map(|()| None),
         }
     }
 
@@ -160,7 +158,7 @@ impl Link {
         }
     }
 
-    /// Commits, and with `next` begins another transaction for writing at the server's own level, in one round trip.
+    /// Commits, and with `next` begins another transaction of the same mode, in one round trip.
     pub(super) async fn commit(&mut self, with_position: bool, next: bool) -> Result<End, DbError> {
         match self {
             Link::Postgres(session) => postgres::commit(session, with_position, next).await,
@@ -215,7 +213,7 @@ pub(super) enum Left {
     #[default]
     Nothing,
     /// Itself: it has only read, and is to be ended.
-    Open,
+    Open(Mode),
     /// The next transaction for writing, begun behind its COMMIT.
     Begun {
         name: Option<String>,
