@@ -34,9 +34,6 @@ fn request_id(headers: &HeaderMap) -> String {
     let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
     match given.filter(|id| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())) {
         Some(id) => id.to_owned(),
-        None => {
-            let (high, low) = (getrandom::u64().unwrap_or_default(), getrandom::u64().unwrap_or_default());
-            format!("{high:016x}{low:016x}")
-        }
+        None => format!("{:032x}", rand::random::<u128>()),
     }
 }

@@ -102,8 +102,8 @@ fn is_conflict(error: &sqlx::Error) -> bool {
 
 /// How long to wait before another attempt, as the host does it.
 fn back_off(attempt: u32) -> Duration {
-    let most = 10_000 << attempt.min(6);
-    Duration::from_micros(most / 2 + getrandom::u64().unwrap_or_default() % (most / 2))
+    let most: u64 = 10_000 << attempt.min(6);
+    Duration::from_micros(rand::random_range(most / 2..most))
 }
 
 /// The same handlers for each engine: its driver's types, how its transactions begin, and how its parameters are written.

@@ -83,7 +83,7 @@ async fn primaries_die_under_load(engine: Engine) -> Result {
         for outage in 0..=KILLS {
             told.more(WARM).await?;
             // At whatever moment of their requests.
-            tokio::time::sleep(Duration::from_micros(getrandom::u64()? % 20_000)).await;
+            tokio::time::sleep(Duration::from_micros(rand::random_range(0..20_000))).await;
             if outage < KILLS {
                 pair.kill_primary().await?;
                 pair.start_primary().await?;

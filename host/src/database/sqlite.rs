@@ -55,17 +55,15 @@ struct HostSql {
 }
 
 impl HostSql {
-    fn new() -> Result<Self, DbError> {
-        let secret = getrandom::u64()
-            .map_err(|error| DbError::new(Kind::Other, format!("the system gives no random bytes: {error}")))?;
-        let secret = format!(" -- {secret:016x}");
-        Ok(Self {
+    fn new() -> Self {
+        let secret = format!(" -- {:016x}", rand::random::<u64>());
+        Self {
             begin_reading: format!("BEGIN{secret}").into(),
             begin_writing: format!("BEGIN IMMEDIATE{secret}").into(),
             commit: format!("COMMIT{secret}").into(),
             rollback: format!("ROLLBACK{secret}").into(),
             secret,
-        })
+        }
     }
 
     fn savepoint(&self, words: &str, level: usize) -> Arc<str> {
@@ -124,7 +122,7 @@ impl Database {
             options: options.clone(),
             limits: Limits::new(config),
             tally: Tally::new(name),
-            host: HostSql::new()?,
+            host: HostSql::new(),
         };
         database.tally.watch("writers", connections(&database.writer));
         database.tally.watch("readers", connections(&database.readers));

@@ -59,6 +59,6 @@ impl Life<'_> {
 
 /// How long to wait before another attempt: longer each time, and not as long as the other one that was in the way.
 fn back_off(attempt: u32) -> Duration {
-    let most = 10_000 << attempt.min(6);
-    Duration::from_micros(most / 2 + getrandom::u64().unwrap_or_default() % (most / 2))
+    let most: u64 = 10_000 << attempt.min(6);
+    Duration::from_micros(rand::random_range(most / 2..most))
 }

@@ -80,10 +80,7 @@ impl Tags {
 
 /// A little more or less, so that a fleet does not ask with one voice.
 fn about(interval: Duration) -> Duration {
-    let mut byte = [0];
-    // Without chance it is on the dot.
-    let _ = getrandom::fill(&mut byte);
-    interval.mul_f64(0.9 + f64::from(byte[0]) / 255.0 * 0.2)
+    interval.mul_f64(rand::random_range(0.9..1.1))
 }
 
 /// Has pulled files removed that no host uses, for as long as the process lives.

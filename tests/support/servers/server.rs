@@ -86,5 +86,5 @@ impl Engine {
 /// Of all logins of this test process: the ports are open to everyone on this machine.
 pub fn password() -> &'static str {
     static PASSWORD: OnceLock<String> = OnceLock::new();
-    PASSWORD.get_or_init(|| format!("{:016x}", getrandom::u64().expect("random numbers")))
+    PASSWORD.get_or_init(|| format!("{:016x}", rand::random::<u64>()))
 }
