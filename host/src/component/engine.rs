@@ -112,6 +112,8 @@ fn config(concurrency: u32) -> Config {
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .concurrency_support(false)
         .epoch_interruption(true)
+        // For other unwinders than wasmtime's own: a list for the whole process, that grows with every component.
+        .native_unwind_info(false)
         .cranelift_opt_level(OptLevel::Speed);
     config
 }
