@@ -6,6 +6,7 @@
 //!                          | on-error, after (outside) | reply
 //! ```
 
+mod gone;
 mod retry;
 
 use std::{future::Future, panic::AssertUnwindSafe, pin::pin, sync::Arc};
@@ -13,7 +14,7 @@ use std::{future::Future, panic::AssertUnwindSafe, pin::pin, sync::Arc};
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, StatusCode, header};
 
-use self::retry::Entrance;
+use self::{gone::Gone, retry::Entrance};
 use crate::{
     component::{
         CallError, Component, Guest, Sandbox,
@@ -48,7 +49,7 @@ pub struct Ended {
 }
 
 /// Serves a request from its first hook to its reply. When `abandoned` is ready before the commit has begun, the
-/// request is cut off and rolled back.
+/// request is rolled back, and cut off if it does not soon end by itself.
 pub async fn run(generation: &Generation, request: Arc<Request>, abandoned: impl Future<Output = ()>) -> Ended {
     play(generation, request, abandoned, false).await
 }
@@ -77,7 +78,8 @@ async fn play(
         failure: None,
     };
     let mut too_slow = pin!(tokio::time::sleep(generation.config.server.request_timeout));
-    let mut abandoned = pin!(abandoned);
+    let gone = Gone::default();
+    let mut gone_for_long = pin!(gone.for_long(abandoned));
     let cleared = loop {
         let interrupted = tokio::select! {
             // A life that never waits has no use for a timer.
@@ -87,8 +89,9 @@ async fn play(
                 Err(_) => Some(Failure::host("the host panicked; the panic is in the log")),
             },
             () = &mut too_slow => Some(Failure::too_slow()),
-            () = &mut abandoned => Some(Failure::abandoned()),
+            () = &mut gone_for_long => Some(Failure::abandoned()),
         };
+        let interrupted = interrupted.or_else(|| gone.failure());
         let is_abandoned = interrupted.is_some();
         if let Some(failure) = interrupted {
             life.sandbox.cut_off();

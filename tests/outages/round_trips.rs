@@ -1,5 +1,7 @@
 //! What a request costs in round trips to its server, counted on the way.
 
+use std::time::Duration;
+
 use futures_util::future::try_join_all;
 use serde_json::json;
 
@@ -185,6 +187,48 @@ async fn a_session_is_clean_for_who_waited_for_it_and_for_who_comes_after() -> R
             Result::Ok(())
         });
         try_join_all(all).await?;
+    }
+    Ok(())
+}
+
+/// A statement that ends soon after its client has gone is rolled back, and its connection kept.
+#[tokio::test]
+async fn a_client_that_goes_away_does_not_cost_a_connection() -> Result {
+    for engine in Engine::servers() {
+        let cluster = servers::shared(engine).await?.ok_or("not installed")?;
+        let database = cluster.database().await?;
+        let (proxy, direct) = (Proxy::to(&database.primary_url()).await?, database.primary()?);
+        let app = alone(proxy.url(), &database.primary_url(), "").await?;
+        let sessions = match engine {
+            Engine::MariaDb => "SELECT id FROM information_schema.processlist WHERE db = DATABASE()",
+            _ => "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'carya'",
+        };
+        let mut watching = direct.connect().await?;
+        let write = json!([insert("ones", 1)]);
+        // On a busy machine it may take longer than the host waits for it.
+        eventually("a connection is kept", async || {
+            assert_eq!(send(&app, "POST", &json!([insert("twos", 1), answer(500)])).await?.status, 500, "{engine}");
+            let before = watching.texts(sessions).await?;
+            let gone = app.log.lines().len();
+            proxy.trap("INSERT", Fate::Held);
+            let sprung = proxy.sprung_so_far() + 1;
+            tokio::select! {
+                answer = send(&app, "POST", &write) => return Err(format!("{engine}: {}", answer?.text()).into()),
+                held = proxy.sprung(sprung) => held?,
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            proxy.release();
+            eventually("it is noticed", async || {
+                let lines = app.log.lines();
+                let is_told = lines[gone..].iter().any(|line| line["message"].to_string().contains("client went away"));
+                Ok(is_told.then_some(()))
+            })
+            .await?;
+            assert_eq!(direct.number("SELECT count(*) FROM ones").await?, 0, "{engine}: it is rolled back");
+            Ok((watching.texts(sessions).await? == before).then_some(()))
+        })
+        .await?;
+        no_open_transaction(engine, &direct).await?;
     }
     Ok(())
 }
