@@ -225,7 +225,9 @@ async fn a_client_that_goes_away_does_not_cost_a_connection() -> Result {
             })
             .await?;
             assert_eq!(direct.number("SELECT count(*) FROM ones").await?, 0, "{engine}: it is rolled back");
-            Ok((watching.texts(sessions).await? == before).then_some(()))
+            // The host may have made some for its own looks meanwhile.
+            let after = watching.texts(sessions).await?;
+            Ok(before.iter().all(|session| after.contains(session)).then_some(()))
         })
         .await?;
         no_open_transaction(engine, &direct).await?;
