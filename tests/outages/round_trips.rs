@@ -209,7 +209,7 @@ async fn a_client_that_goes_away_does_not_cost_a_connection() -> Result {
         eventually("a connection is kept", async || {
             assert_eq!(send(&app, "POST", &json!([insert("twos", 1), answer(500)])).await?.status, 500, "{engine}");
             let before = watching.texts(sessions).await?;
-            let gone = app.log.lines().len();
+            let said = app.log.lines().len();
             proxy.trap("INSERT", Fate::Held);
             let sprung = proxy.sprung_so_far() + 1;
             tokio::select! {
@@ -220,7 +220,7 @@ async fn a_client_that_goes_away_does_not_cost_a_connection() -> Result {
             proxy.release();
             eventually("it is noticed", async || {
                 let lines = app.log.lines();
-                let is_told = lines[gone..].iter().any(|line| line["message"].to_string().contains("client went away"));
+                let is_told = lines[said..].iter().any(|line| line["message"].to_string().contains("client went away"));
                 Ok(is_told.then_some(()))
             })
             .await?;

@@ -16,7 +16,7 @@ use sqlx::{
 
 use self::error::failed;
 use super::{
-    Access, Position,
+    Position,
     error::{DbError, Kind},
     guard::Placeholder,
     server::{Answer, End, Mode, Times},
@@ -93,10 +93,7 @@ impl Session {
         let isolation = mode
             .isolation
             .map_or_else(String::new, |level| format!("SET TRANSACTION ISOLATION LEVEL {}; ", level.as_sql()));
-        let access = match mode.access {
-            Access::ReadWrite => "READ WRITE",
-            Access::ReadOnly | Access::None => "READ ONLY",
-        };
+        let access = mode.access_as_sql();
         self.say(format!("{end}{isolation}START TRANSACTION {access}")).await.map(drop)
     }
 
@@ -171,10 +168,8 @@ impl Session {
             Ok(Either::Right(row)) => row.try_get_unchecked(0).map(Answer::Value).map_err(failed),
             Err(error) => Err(failed(error)),
         });
-        let (values, is_in_order) = match End::read(answers, if self.is_mariadb { 2 } else { 1 }).await {
-            Err(error) if error.code.as_deref() == Some(ENDED) => return Err(End::early()),
-            read => read?,
-        };
+        let read = End::read(answers, if self.is_mariadb { 2 } else { 1 }).await;
+        let (values, is_in_order) = read.map_err(|error| End::unless_early(error, ENDED))?;
         let position = match self.is_mariadb {
             true => values.into_iter().next().flatten().and_then(|gtid| gtid.parse().ok()),
             false => Some(moment(Duration::ZERO)),

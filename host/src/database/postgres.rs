@@ -103,11 +103,15 @@ pub(super) async fn connect(options: &PgConnectOptions, times: Option<Times>) ->
 /// its outcome can be asked for whatever happens. In a reading one a first query makes READ ONLY final; it also takes back
 /// the locks of the one before.
 pub(super) async fn begin(session: &mut Session, mode: Mode, open: Option<Mode>) -> Result<Option<String>, DbError> {
-    // The beginning comes right behind the end: a query between two transactions would belong to the second one.
+    let begin = || {
+        let isolation = mode.isolation.map_or_else(String::new, |level| format!(" ISOLATION LEVEL {}", level.as_sql()));
+        format!("BEGIN{isolation} {}", mode.access_as_sql())
+    };
+    // It comes right behind the end: a query between two transactions would belong to the second one.
     let start = match open {
         Some(like) if like == mode => "ROLLBACK AND CHAIN".to_owned(),
-        Some(_) => format!("ROLLBACK; {}", start(mode)),
-        None => start(mode),
+        Some(_) => format!("ROLLBACK; {}", begin()),
+        None => begin(),
     };
     let first = match mode.access {
         Access::ReadWrite if open.is_some() => session.next,
@@ -115,22 +119,9 @@ pub(super) async fn begin(session: &mut Session, mode: Mode, open: Option<Mode>)
         Access::ReadOnly | Access::None => session.unlock,
     };
     let begun = session.clock();
-    let answers = say(&mut session.connection, format!("{start}; {first}")).await.map_err(unless_ended)?;
+    let answers = say(&mut session.connection, format!("{start}; {first}")).await;
+    let answers = answers.map_err(|error| End::unless_early(error, ENDED))?;
     Ok(session.name(answers.into_iter().next().flatten(), begun))
-}
-
-fn start(mode: Mode) -> String {
-    let isolation = mode.isolation.map_or_else(String::new, |level| format!(" ISOLATION LEVEL {}", level.as_sql()));
-    let access = match mode.access {
-        Access::ReadWrite => "READ WRITE",
-        Access::ReadOnly | Access::None => "READ ONLY",
-    };
-    format!("BEGIN{isolation} {access}")
-}
-
-/// That a transaction was over before the host ended it.
-fn unless_ended(error: DbError) -> DbError {
-    if error.code.as_deref() == Some(ENDED) { End::early() } else { error }
 }
 
 impl Session {
@@ -210,7 +201,8 @@ pub(super) async fn commit(session: &mut Session, with_position: bool, next: boo
         Ok(Either::Right(row)) => row.try_get(0).map(Answer::Value).map_err(failed),
         Err(error) => Err(failed(error)),
     });
-    let (values, is_in_order) = End::read(answers, 2).await.map_err(unless_ended)?;
+    let read = End::read(answers, 2).await;
+    let (values, is_in_order) = read.map_err(|error| End::unless_early(error, ENDED))?;
     let mut values = values.into_iter();
     let position = if with_position { values.next().flatten().and_then(|lsn| lsn.parse().ok()) } else { None };
     let next = session.name(values.next().flatten(), begun);

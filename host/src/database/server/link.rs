@@ -46,9 +46,16 @@ pub(in crate::database) struct Mode {
 }
 
 impl Mode {
-    /// The one that can be begun behind a COMMIT. There is no other: on PostgreSQL what is said in between would come too
-    /// late for a level to be set.
+    /// The one that is begun behind a COMMIT of one like it.
     pub(super) const NEXT: Self = Self { access: Access::ReadWrite, isolation: None };
+
+    /// What it may do, in the words of both products.
+    pub(in crate::database) fn access_as_sql(self) -> &'static str {
+        match self.access {
+            Access::ReadWrite => "READ WRITE",
+            Access::ReadOnly | Access::None => "READ ONLY",
+        }
+    }
 }
 
 /// What every transaction begins with.
@@ -110,8 +117,11 @@ impl End {
         Ok((values, true))
     }
 
-    /// The error of a transaction that was over before it was committed.
-    pub(in crate::database) fn early() -> DbError {
+    /// An error of what ends a transaction. By a code of its dialect it says that there was none any more.
+    pub(in crate::database) fn unless_early(error: DbError, code: &str) -> DbError {
+        if error.code.as_deref() != Some(code) {
+            return error;
+        }
         DbError::new(Kind::Lost, "the transaction was ended before the host ended it; its connection is closed")
     }
 }
