@@ -158,7 +158,7 @@ pub(super) async fn run(
             match next.map_err(|error| in_order(failed(error)))? {
                 Either::Left(done) => run.did(done.rows_affected(), None),
                 Either::Right(row) => {
-                    let values = values::decode_each(&row, run.limits);
+                    let values = values::decode_each(&row, version, run.limits);
                     run.row(|| values::columns(&row), values::names(&row), values).map_err(|error| (error, true))?;
                 }
             }
@@ -178,6 +178,7 @@ pub(super) async fn run(
 /// Runs statements without parameters in one message, and gives the first value of each row.
 pub(super) async fn say(connection: &mut PgConnection, sql: String) -> Result<Vec<Option<String>>, DbError> {
     let mut answers = Vec::new();
+    let version = connection.server_version_num().unwrap_or_default();
     let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch(connection);
     while let Some(row) = stream.next().await {
         let row: PgRow = row.map_err(failed)?;

@@ -39,6 +39,7 @@ impl Hidden {
         let text = match value {
             Value::Null | Value::Boolean(_) | Value::Bytes(_) => return None,
             Value::Int64(number) => number.to_string(),
+            Value::Float32(number) => number.to_string(),
             Value::Float64(number) => number.to_string(),
             Value::Text(text) | Value::Other { text, .. } => {
                 let end = text.floor_char_boundary(LONG);

@@ -15,6 +15,9 @@ pub enum Value {
     Boolean(bool),
     /// Any integer that fits.
     Int64(i64),
+    /// A single-precision number of a result. Guests get the same number as a `Float64`, and JSON the shortest digits that
+    /// are read back as this one: 0.1, not 0.10000000149011612.
+    Float32(f32),
     /// Any binary floating point number.
     Float64(f64),
     /// Text.
@@ -110,15 +113,12 @@ impl JsonRows {
             Value::Null => text.push_str("null"),
             Value::Boolean(value) => text.push_str(if *value { "true" } else { "false" }),
             Value::Int64(value) => text.push_str(itoa::Buffer::new().format(*value)),
-            Value::Float64(value) if value.is_finite() => match serde_json::to_string(value) {
-                Ok(number) => text.push_str(&number),
-                Err(_) => text.push_str("null"),
-            },
-            Value::Float64(value) => {
-                return Err(DbError::new(
-                    Kind::Other,
-                    format!("column {key} holds {value}, which JSON cannot express; use `query` or convert it in SQL"),
-                ));
+            Value::Float32(value) if value.is_finite() => write_number(text, value),
+            Value::Float64(value) if value.is_finite() => write_number(text, value),
+            Value::Float32(_) | Value::Float64(_) => {
+                let what = "holds a number that is not finite, which JSON cannot express";
+                let message = format!("column {key} {what}; use `query` or convert it in SQL");
+                return Err(DbError::new(Kind::Other, message));
             }
             Value::Bytes(bytes) => {
                 text.push('"');
@@ -147,6 +147,14 @@ impl JsonRows {
     pub fn finish(mut self) -> String {
         self.text.push(']');
         self.text
+    }
+}
+
+/// Writes a finite number in the shortest digits that are read back as the same number.
+fn write_number(out: &mut String, value: &impl serde::Serialize) {
+    match serde_json::to_string(value) {
+        Ok(number) => out.push_str(&number),
+        Err(_) => out.push_str("null"),
     }
 }
 
@@ -214,6 +222,26 @@ mod tests {
                 {"a": {"x": [1]}, "b \"c\"": "1.50"},
             ])
         );
+        Ok(())
+    }
+
+    #[test]
+    fn numbers_are_as_short_as_they_can_be() -> Result<(), Box<dyn std::error::Error>> {
+        let table = [
+            (Value::Float32(0.1), "0.1"),
+            (Value::Float32(-0.0), "-0.0"),
+            (Value::Float32(16_777_216.0), "16777216.0"),
+            (Value::Float32(f32::MAX), "3.4028235e+38"),
+            (Value::Float32(f32::from_bits(1)), "1e-45"),
+            (Value::Float64(f64::from(0.1f32)), "0.10000000149011612"),
+        ];
+        for (value, expected) in table {
+            let mut json = JsonRows::default();
+            json.start_row(["n"].into_iter());
+            json.value(0, &value)?;
+            json.end_row();
+            assert_eq!(json.finish(), format!("[{{\"n\":{expected}}}]"));
+        }
         Ok(())
     }
 

@@ -267,6 +267,7 @@ impl From<Value> for wit::Value {
             Value::Null => wit::Value::Null,
             Value::Boolean(value) => wit::Value::Boolean(value),
             Value::Int64(value) => wit::Value::Int64(value),
+            Value::Float32(value) => wit::Value::Float64(value.into()),
             Value::Float64(value) => wit::Value::Float64(value),
             Value::Text(value) => wit::Value::Text(value),
             Value::Bytes(value) => wit::Value::Bytes(value),

@@ -121,6 +121,7 @@ fn add(arguments: &mut MySqlArguments, value: &Value, null: &Null) -> Result<Cow
         // The driver's own boolean has no sign, with which the server makes a decimal of `COALESCE(?, 0)`.
         Value::Boolean(value) => push(arguments, i8::from(*value))?,
         Value::Int64(value) => push(arguments, *value)?,
+        Value::Float32(value) => push(arguments, *value)?,
         Value::Float64(value) if !value.is_finite() => {
             return Err(format!("MySQL has no {value}; send null or text"));
         }

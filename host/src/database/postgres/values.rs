@@ -48,8 +48,8 @@ pub(super) fn names(row: &PgRow) -> impl Iterator<Item = &str> {
 }
 
 /// The values of a row, one after the other. A row that cannot be within the limits is refused before it is copied, by its
-/// bytes on the wire: those of an array may be more than its text's.
-pub(super) fn decode_each(row: &PgRow, limits: Limits) -> impl Iterator<Item = Result<Value, DbError>> {
+/// bytes on the wire: those of an array may be more than its text's. `version` is the server's, as 150004.
+pub(super) fn decode_each(row: &PgRow, version: u32, limits: Limits) -> impl Iterator<Item = Result<Value, DbError>> {
     let mut room = limits.max_result.saturating_mul(8);
     row.columns().iter().enumerate().map(move |(index, column)| {
         let broken =
@@ -58,7 +58,7 @@ pub(super) fn decode_each(row: &PgRow, limits: Limits) -> impl Iterator<Item = R
         if raw.is_null() {
             return Ok(Value::Null);
         }
-        let Some(form) = Form::of(column.type_info()) else { return Err(inexpressible(column)) };
+        let Some(form) = Form::of(column.type_info(), version) else { return Err(inexpressible(column)) };
         let bytes = raw.as_bytes().map_err(|error| broken(&error))?;
         room = room.checked_sub(bytes.len()).ok_or_else(|| sink::too_much(limits))?;
         let type_name = || column.type_info().name();
@@ -84,7 +84,7 @@ fn value<'a>(form: &Form, type_name: impl Fn() -> &'a str, bytes: &[u8]) -> Resu
         Form::Int4 => Value::Int64(wire.all(Wire::i32)?.into()),
         Form::Int8 => Value::Int64(wire.all(Wire::i64)?),
         Form::Oid => Value::Int64(wire.all(Wire::u32)?.into()),
-        Form::Float4 => Value::Float64(f32::from_bits(wire.all(Wire::u32)?).into()),
+        Form::Float4 => Value::Float32(f32::from_bits(wire.all(Wire::u32)?)),
         Form::Float8 => Value::Float64(f64::from_bits(wire.all(Wire::u64)?)),
         Form::Text | Form::Char => Value::Text(form.text(bytes)?),
         Form::Bytea => Value::Bytes(bytes.to_vec()),

@@ -19,6 +19,7 @@ pub(super) fn bind(params: Vec<Value>) -> Result<SqliteArguments, DbError> {
             Value::Null => arguments.add(None::<i64>),
             Value::Boolean(value) => arguments.add(value),
             Value::Int64(value) => arguments.add(value),
+            Value::Float32(value) => arguments.add(f64::from(value)),
             Value::Float64(value) if value.is_nan() => {
                 // SQLite would store NULL.
                 let message = format!("parameter {}: SQLite cannot store NaN; send null or text", index + 1);

@@ -62,7 +62,8 @@ impl Parameter {
 
     /// Encodes the value as the inferred type, or tells that the statement must be prepared again, with a cast.
     pub(super) fn fit(&mut self, type_info: &PgTypeInfo) -> Result<bool, DbError> {
-        let form = Form::of(type_info);
+        // No value is sent as an interval's bytes, the one form that depends on the server's version.
+        let form = Form::of(type_info, 0);
         let bytes = match encode(&self.value, form.as_ref()) {
             Ok(bytes) => bytes,
             Err(Misfit::Range) => {

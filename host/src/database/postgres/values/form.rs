@@ -36,7 +36,10 @@ pub(in crate::database::postgres) enum Form {
     Timetz,
     Timestamp,
     Timestamptz,
-    Interval,
+    Interval {
+        /// The server has infinite intervals, as from version 17 on. Before, these bytes are the longest ones.
+        infinite: bool,
+    },
     /// `inet` and `cidr`; the value tells which.
     Network,
     Macaddr,
@@ -51,8 +54,8 @@ pub(in crate::database::postgres) enum Form {
 }
 
 impl Form {
-    /// The form of a type, unless the contract cannot express it.
-    pub(in crate::database::postgres) fn of(type_info: &PgTypeInfo) -> Option<Form> {
+    /// The form of a type, unless the contract cannot express it. `version` is the server's, as 150004.
+    pub(in crate::database::postgres) fn of(type_info: &PgTypeInfo, version: u32) -> Option<Form> {
         // Those below 16384 are the same on every server.
         let built_in = match type_info.oid()?.0 {
             16 => Form::Bool,
@@ -76,7 +79,7 @@ impl Form {
             1083 => Form::Time,
             1114 => Form::Timestamp,
             1184 => Form::Timestamptz,
-            1186 => Form::Interval,
+            1186 => Form::Interval { infinite: version >= 170_000 },
             1266 => Form::Timetz,
             1560 | 1562 => Form::Bits,
             1700 => Form::Numeric,
@@ -88,12 +91,12 @@ impl Form {
             // int2vector and oidvector pass for arrays, but have a text of their own; the elements of box[] are
             // separated by semicolons, but box is not expressed anyway.
             22 | 30 => return None,
-            _ => return Form::composed(type_info),
+            _ => return Form::composed(type_info, version),
         };
         Some(built_in)
     }
 
-    fn composed(type_info: &PgTypeInfo) -> Option<Form> {
+    fn composed(type_info: &PgTypeInfo, version: u32) -> Option<Form> {
         match type_info.name() {
             // A type that was dropped while the statement was prepared; the driver panics when asked for its kind.
             "?" => return None,
@@ -101,10 +104,10 @@ impl Form {
             _ => {}
         }
         match type_info.kind() {
-            PgTypeKind::Domain(base) => Form::of(base),
+            PgTypeKind::Domain(base) => Form::of(base, version),
             PgTypeKind::Enum(_) => Some(Form::Text),
-            PgTypeKind::Array(element) => Form::of(element).map(|form| Form::Array(Box::new(form))),
-            PgTypeKind::Range(bound) => Form::of(bound).map(|form| Form::Range(Box::new(form))),
+            PgTypeKind::Array(element) => Form::of(element, version).map(|form| Form::Array(Box::new(form))),
+            PgTypeKind::Range(bound) => Form::of(bound, version).map(|form| Form::Range(Box::new(form))),
             PgTypeKind::Simple | PgTypeKind::Pseudo | PgTypeKind::Composite(_) => None,
         }
     }
@@ -136,7 +139,7 @@ impl Form {
             Form::Timetz => wire.all(time::timetz),
             Form::Timestamp => wire.all(|wire| time::timestamp(wire, "")),
             Form::Timestamptz => wire.all(|wire| time::timestamp(wire, "+00")),
-            Form::Interval => wire.all(time::interval),
+            Form::Interval { infinite } => wire.all(|wire| time::interval(wire, *infinite)),
             Form::Network => wire.all(network::address),
             Form::Macaddr => Ok(network::hardware(bytes)),
             Form::Bits => wire.all(network::bits),

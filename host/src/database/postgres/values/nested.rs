@@ -187,7 +187,7 @@ mod tests {
             Timetz,
             Timestamp,
             Timestamptz,
-            Interval,
+            Interval { infinite: true },
             Network,
             Macaddr,
             Bits,

@@ -53,13 +53,13 @@ pub(super) fn timestamp(wire: &mut Wire<'_>, zone: &str) -> Result<String, Malfo
     })
 }
 
-/// Microseconds, days and months, each with a sign of its own.
-pub(super) fn interval(wire: &mut Wire<'_>) -> Result<String, Malformed> {
+/// Microseconds, days and months, each with a sign of its own. With `infinite` the largest and the smallest stand for
+/// infinity.
+pub(super) fn interval(wire: &mut Wire<'_>, infinite: bool) -> Result<String, Malformed> {
     let (time, days, months) = (wire.i64()?, wire.i32()?, wire.i32()?);
     match (time, days, months) {
-        // From PostgreSQL 17 on.
-        (i64::MAX, i32::MAX, i32::MAX) => return Ok("infinity".to_owned()),
-        (i64::MIN, i32::MIN, i32::MIN) => return Ok("-infinity".to_owned()),
+        (i64::MAX, i32::MAX, i32::MAX) if infinite => return Ok("infinity".to_owned()),
+        (i64::MIN, i32::MIN, i32::MIN) if infinite => return Ok("-infinity".to_owned()),
         _ => {}
     }
     let mut text = String::new();
@@ -178,9 +178,19 @@ mod tests {
             ((SECOND, -2, 0), "-2 days +00:00:01"),
             ((i64::MIN, 0, 0), "-2562047788:00:54.775808"),
         ];
-        for ((time, days, months), expected) in table {
+        let written = |(time, days, months): (i64, i32, i32), infinite| {
             let bytes = [&i64::to_be_bytes(time)[..], &i32::to_be_bytes(days), &i32::to_be_bytes(months)].concat();
-            assert_eq!(Wire(&bytes).all(interval).as_deref(), Ok(expected));
+            Wire(&bytes).all(|wire| interval(wire, infinite))
+        };
+        for (parts, expected) in table {
+            assert_eq!(written(parts, true).as_deref(), Ok(expected));
         }
+        let (least, most) = ((i64::MIN, i32::MIN, i32::MIN), (i64::MAX, i32::MAX, i32::MAX));
+        assert_eq!(written(least, true).as_deref(), Ok("-infinity"));
+        assert_eq!(written(most, true).as_deref(), Ok("infinity"));
+        let longest = "-178956970 years -8 mons -2147483648 days -2562047788:00:54.775808";
+        assert_eq!(written(least, false).as_deref(), Ok(longest));
+        let longest = "178956970 years 7 mons 2147483647 days 2562047788:00:54.775807";
+        assert_eq!(written(most, false).as_deref(), Ok(longest));
     }
 }
