@@ -16,7 +16,7 @@ use sqlx::{
 
 use self::error::failed;
 use super::{
-    Position,
+    Access, Position,
     error::{DbError, Kind},
     guard::Placeholder,
     server::{Answer, End, Mode, Times},
@@ -29,8 +29,12 @@ use super::{
 const SQL_MODE: &str = "PIPES_AS_CONCAT,ANSI_QUOTES,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,\
     ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION";
 
-/// The session's time zone again; an error outside of a transaction. A SELECT that tells the same costs twice as much.
-const WITNESS: &str = "SET time_zone = IF(@@in_transaction, '+00:00', 'no transaction'); ";
+/// Sets what LAST_INSERT_ID() returns back to 0, so that the next request does not learn what this one inserted.
+const FORGET: &str = "SET last_insert_id = 0; ";
+
+/// The same on MariaDB, and the session's time zone again, which is an error outside of a transaction. A SELECT that tells
+/// the same costs twice as much.
+const WITNESS: &str = "SET time_zone = IF(@@in_transaction, '+00:00', 'no transaction'), last_insert_id = 0; ";
 
 /// The number of that error.
 const ENDED: &str = "1298";
@@ -159,7 +163,7 @@ impl Session {
         let (witness, position) = match (self.is_mariadb, with_position) {
             (true, true) => (WITNESS, "; SELECT @@last_gtid"),
             (true, false) => (WITNESS, ""),
-            (false, _) => ("", ""),
+            (false, _) => (FORGET, ""),
         };
         let chain = if next { " AND CHAIN" } else { "" };
         let sql = AssertSqlSafe(format!("{witness}COMMIT{chain}{position}; {UNLOCK}"));
@@ -168,7 +172,7 @@ impl Session {
             Ok(Either::Right(row)) => row.try_get_unchecked(0).map(Answer::Value).map_err(failed),
             Err(error) => Err(failed(error)),
         });
-        let read = End::read(answers, if self.is_mariadb { 2 } else { 1 }).await;
+        let read = End::read(answers, 2).await;
         let (values, is_in_order) = read.map_err(|error| End::unless_early(error, ENDED))?;
         let position = match self.is_mariadb {
             true => values.into_iter().next().flatten().and_then(|gtid| gtid.parse().ok()),
@@ -178,8 +182,9 @@ impl Session {
     }
 
     /// Rolls back.
-    pub(super) async fn rollback(&mut self) -> Result<(), DbError> {
-        self.say(format!("ROLLBACK; {UNLOCK}")).await.map(drop)
+    pub(super) async fn rollback(&mut self, access: Access) -> Result<(), DbError> {
+        let forget = if access == Access::ReadWrite { FORGET } else { "" };
+        self.say(format!("{forget}ROLLBACK; {UNLOCK}")).await.map(drop)
     }
 
     /// How far a primary has written its log, or how far a replica has applied it.

@@ -180,7 +180,7 @@ impl Link {
     pub(super) async fn rollback(&mut self, access: Access) -> Result<(), DbError> {
         match self {
             Link::Postgres(session) => postgres::rollback(session, access).await,
-            Link::MySql(session) => session.rollback().await,
+            Link::MySql(session) => session.rollback(access).await,
         }
     }
 
