@@ -2,8 +2,10 @@
 //! another client.
 
 mod limits;
+mod migrations;
 mod queue;
 mod savepoints;
+mod schema;
 mod statements;
 mod values;
 mod values_mariadb;

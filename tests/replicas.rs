@@ -1,6 +1,7 @@
 //! Replicas: reads go there and writes do not, nobody reads older than what it has written, and neither server is missed
 //! longer than it is away.
 
+mod conflicts;
 mod health;
 mod load;
 mod tokens;
@@ -18,7 +19,7 @@ use crate::{
 
 const POSITION: &str = "x-carya-position";
 const TABLE: &str = "CREATE TABLE ones (id BIGINT PRIMARY KEY)";
-const PINNED: &str = "[[route]]\npath = \"/pinned\"\ncomponent = \"probe\"\nprimary = true\n";
+const PINNED: &str = "[[route]]\npath = \"/pinned\"\ncomponent = \"probe\"\nprimary = true\n[[route]]\npath = \"/once\"\ncomponent = \"probe\"\nretries = 0\n";
 
 /// Has the guest `probe` read and write one table, with replicas of its database.
 async fn serve(primary: &str, replicas: &[&str], settings: &str) -> Result<App> {

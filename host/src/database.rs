@@ -18,6 +18,7 @@ pub mod shared;
 mod sink;
 mod sqlite;
 pub mod value;
+mod vintage;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -36,6 +37,9 @@ use self::{
 pub use crate::config::{Access, Dialect, Isolation};
 use crate::{config, telemetry::metrics::Connections};
 
+/// How long a commit may take; it may wait for a disk or for a replica.
+const COMMIT: Duration = Duration::from_secs(10);
+
 /// How long a transaction may stand open that was left to the next one.
 const FORGOTTEN: Duration = Duration::from_millis(500);
 
@@ -51,6 +55,11 @@ async fn close_forgotten<M: Manager>(pool: WeakPool<M>, is_left: fn(&M::Type) ->
 /// How many wait for a connection of the pool that this one is from.
 fn waiting<M: Manager>(object: &Object<M>) -> usize {
     Object::pool(object).map_or(0, |pool| pool.status().waiting)
+}
+
+/// Whether a connection from a pool was lent before, so that statements may be prepared on it.
+fn was_lent<M: Manager>(object: &Object<M>) -> bool {
+    Object::metrics(object).recycle_count > 0
 }
 
 /// What a pool holds, whenever it is asked.
@@ -76,12 +85,14 @@ pub struct Terms {
     pub primary: bool,
     /// Read nothing older than this.
     pub after: Option<Position>,
+    /// Begin on a connection that is made for this transaction, so that no statement on it was prepared before.
+    pub anew: bool,
 }
 
 impl Terms {
     /// An access mode, and nothing else asked.
     pub fn new(access: Access) -> Self {
-        Self { access, isolation: None, primary: false, after: None }
+        Self { access, isolation: None, primary: false, after: None, anew: false }
     }
 }
 
@@ -168,7 +179,7 @@ impl Database {
     /// Takes a connection and begins a transaction on it.
     pub async fn begin(&self, terms: &Terms) -> Result<Connection, DbError> {
         Ok(Connection(match &self.0 {
-            Engine::Sqlite(database) => Line::Sqlite(database.begin(terms.access).await?),
+            Engine::Sqlite(database) => Line::Sqlite(database.begin(terms).await?),
             Engine::Server(server) => Line::Server(server.begin(terms).await?),
         }))
     }
@@ -267,6 +278,15 @@ impl Database {
         })
     }
 
+    /// Lends no connection again that was made before now, since the schema has changed: what was prepared on these may
+    /// be older.
+    pub fn renew_connections(&self) {
+        match &self.0 {
+            Engine::Sqlite(database) => database.renew_connections(),
+            Engine::Server(server) => server.renew_connections(),
+        }
+    }
+
     /// Closes the pools. Connections in use are closed when they come back.
     pub fn close(&self) {
         match &self.0 {
@@ -334,6 +354,16 @@ impl Connection {
     /// The same for a statement without rows.
     pub async fn execute_as_host(&mut self, sql: String, params: Vec<Value>) -> Result<Execution, DbError> {
         each!(&mut self.0, connection => connection.execute_as_host(sql, params).await)
+    }
+
+    /// Whether a statement that failed would not on a new connection, because it was prepared here before the schema changed.
+    /// May end the transaction, which has failed.
+    pub async fn confirm_stale(&mut self, error: &DbError) -> bool {
+        match &mut self.0 {
+            // A statement of SQLite is compiled anew where it runs.
+            Line::Sqlite(_) => false,
+            Line::Server(connection) => connection.confirm_stale(error.stale).await,
+        }
     }
 
     /// By what the server knows this transaction once it is over, where it can be asked.

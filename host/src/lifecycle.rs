@@ -14,7 +14,10 @@ use std::{future::Future, panic::AssertUnwindSafe, pin::pin, sync::Arc};
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, StatusCode, header};
 
-use self::{gone::Gone, retry::Entrance};
+use self::{
+    gone::Gone,
+    retry::{Cause, Entrance},
+};
 use crate::{
     component::{
         CallError, Component, Guest, Sandbox,
@@ -73,6 +76,7 @@ async fn play(
         handler: None,
         entrance: Entrance::Ahead,
         attempt: 0,
+        renewed: false,
         reached: None,
         answered: false,
         failure: None,
@@ -114,8 +118,10 @@ struct Life<'a> {
     chain: &'a Chain,
     handler: Option<&'a Handler>,
     entrance: Entrance,
-    /// How often everything inside was done again.
+    /// How often everything inside was done again after a conflict.
     attempt: u32,
+    /// Everything inside was done again on a new connection, which happens once.
+    renewed: bool,
     /// The status that the controller itself answered; hooks may change what the client sees, and not this.
     reached: Option<u16>,
     /// An on-error hook answered for the failure.
@@ -137,23 +143,23 @@ impl<'a> Life<'a> {
                 false => Entrance::Closed,
             };
         } else {
-            self.start_over().await;
+            self.start_over(Cause::Conflict).await;
         }
         let chain = self.chain;
         loop {
             if let Entrance::Open(_) = self.entrance {
                 self.inside().await;
             }
-            // Hooks hear of the last attempt only; and they too may meet a conflict.
-            if !self.may_retry() || !self.had_conflict() {
+            let mut again = self.must_run_again().await;
+            if again.is_none() {
+                // Hooks hear of the last attempt only; and their own statements too may fail.
                 self.on_error(chain.inside(), true).await;
                 self.after(chain.inside(), true).await;
+                again = self.must_run_again().await;
             }
-            if !self.may_retry() || !self.had_conflict() {
-                return;
-            }
-            self.roll_back_to_retry().await;
-            self.start_over().await;
+            let Some(cause) = again else { return };
+            self.roll_back_to_retry(cause).await;
+            self.start_over(cause).await;
         }
     }
 
@@ -214,6 +220,7 @@ impl<'a> Life<'a> {
             access,
             isolation: handler.and_then(|handler| handler.isolation),
             primary: handler.is_some_and(|handler| handler.primary),
+            anew: false,
             after: reads.then(|| token::wanted(&guest.request.headers, name.unwrap_or(MAIN))).flatten(),
         };
         guest.bound = std::mem::take(&mut guest.bound).rebind(database.cloned(), terms, &mut guest.trace);
@@ -294,7 +301,7 @@ impl<'a> Life<'a> {
         let guest = self.sandbox.guest();
         let mut settled = started.settle(verdict, &mut guest.trace).await;
         if settled.had_conflict() && may_retry {
-            guest.bound = Bound::Started(settled.retry(&mut guest.trace));
+            guest.bound = Bound::Started(settled.retry(false, &mut guest.trace));
             return None;
         }
         if let Some(error) = settled.failure() {

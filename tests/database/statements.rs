@@ -176,10 +176,49 @@ async fn full_text_search_works_through_both_handles() -> Result {
     Ok(())
 }
 
+/// Functions that return what the connection inserted or changed last.
+async fn functions_report_only_what_this_request_did() -> Result {
+    let functions = match Engine::current() {
+        Engine::Sqlite => "last_insert_rowid(), changes(), total_changes()",
+        Engine::MariaDb => "LAST_INSERT_ID()",
+        // The sequence's last value is part of the session, and an error where there is none.
+        Engine::Postgres => return Ok(()),
+    };
+    let app = serve_with(&schema(), "[database]\nmax_connections = 1").await?;
+    let report = json!({ "sql": format!("SELECT {functions}"), "op": "query_one" });
+    let insert = json!({ "sql": "INSERT INTO items (name) VALUES (?)", "op": "execute", "params": ["pin"] });
+    let numbers = |got: &Json| -> Vec<String> {
+        let values = got["row"].as_array().into_iter().flatten();
+        values.map(|value| value["v"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let is_zero = |got: &Json| !numbers(got).is_empty() && numbers(got).iter().all(|number| number == "0");
+    for last in [json!({ "sql": "SELECT 1" }), json!({ "mark_rollback": true })] {
+        let got = results(&app, "POST", &json!([report, insert, report, last])).await?;
+        assert!(is_zero(&got[0]), "{got}");
+        let id = got[1]["last_insert_id"].as_i64().ok_or("no key")?.to_string();
+        let expected = [id.as_str(), "1", "1"];
+        assert_eq!(numbers(&got[2]), expected[..numbers(&got[2]).len()]);
+        for method in ["POST", "GET"] {
+            let got = results(&app, method, &json!([report])).await?;
+            assert!(is_zero(&got[0]), "{method}: {got}");
+        }
+        results(&app, "POST", &json!([{ "sql": "DELETE FROM items WHERE name = 'pin'", "op": "execute" }])).await?;
+    }
+    // A request that inserts nothing has no key, and one that only reads has changed nothing.
+    let ignore = if Engine::current() == Engine::Sqlite { "OR IGNORE" } else { "IGNORE" };
+    let ignored = format!("INSERT {ignore} INTO items (name) VALUES ('bolt')");
+    let with = json!({ "sql": "WITH n AS (SELECT 1) SELECT * FROM n", "op": "execute" });
+    let got = results(&app, "POST", &json!([with, { "sql": ignored, "op": "execute" }, with])).await?;
+    let nothing = json!({ "rows_affected": 0, "last_insert_id": null });
+    assert_eq!([&got[0], &got[1], &got[2]], [&nothing; 3]);
+    Ok(())
+}
+
 on_each_engine! {
     every_statement_answers_in_its_way,
     an_empty_result_still_has_columns,
     parameters_are_bound_by_place_or_number,
     failures_have_a_kind_and_a_code,
     a_request_reads_one_snapshot,
+    functions_report_only_what_this_request_did,
 }

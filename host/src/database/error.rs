@@ -21,6 +21,18 @@ pub enum Kind {
     Other,
 }
 
+/// Whether a statement failed because it was prepared before the schema changed, so that it may succeed on a new
+/// connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stale {
+    /// It would fail on any connection.
+    No,
+    /// It would, unless the types of its parameters have changed since it was prepared, which can be looked up.
+    Perhaps,
+    /// The server says so.
+    Yes,
+}
+
 /// A failed statement.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
@@ -33,12 +45,14 @@ pub struct DbError {
     pub message: String,
     /// Whether the same work may succeed when it is done again.
     pub retryable: bool,
+    /// Whether the schema changed since the statement was prepared.
+    pub stale: Stale,
 }
 
 impl DbError {
     /// An error that the host found itself.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, code: None, message: message.into(), retryable: false }
+        Self { kind, code: None, message: message.into(), retryable: false, stale: Stale::No }
     }
 
     /// The same error, marked as one that may go away.

@@ -128,6 +128,12 @@ fn read(dialect: Dialect, sql: &str, params: usize, reader: bool) -> Result<Chec
             }
             // `(SELECT ..)` begins with its first word.
             _ if verb.is_none() => verb = Some(begin(dialect, &sql[token.range.clone()])?),
+            Shape::OddParameter => {
+                return Err(DbError::new(
+                    Kind::Other,
+                    "parameters are written `?` or `?1`, without names and from 1 on",
+                ));
+            }
             _ => {}
         }
         if let Shape::Parameter(number) = token.shape {

@@ -5,7 +5,7 @@ mod error;
 mod statement;
 mod values;
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use futures_util::StreamExt;
 use sqlx::{
@@ -16,7 +16,7 @@ use sqlx::{
 use self::error::failed;
 use super::{
     Access, Position,
-    error::{DbError, Kind},
+    error::{DbError, Kind, Stale},
     guard::Placeholder,
     server::{Answer, End, Mode, Outcome, Times},
     sink::Run,
@@ -55,6 +55,8 @@ pub(super) struct Session {
     unlock: &'static str,
     /// Asks for the number of a writing transaction, and takes back the locks of the one before likewise.
     next: &'static str,
+    /// The text of a statement that failed, perhaps because the types of its parameters have changed.
+    suspect: Option<Arc<str>>,
 }
 
 /// The options of all connections: those of the URL, and what makes text forms and waiting the same everywhere.
@@ -96,7 +98,7 @@ pub(super) async fn connect(options: &PgConnectOptions, times: Option<Times>) ->
         _ => ("SELECT WHERE FALSE", NUMBER),
     };
     let clock = answers.next().and_then(|clock| clock.parse().ok()).unwrap_or_default();
-    Ok(Session { connection, started, connected: (clock, Instant::now()), unlock, next })
+    Ok(Session { connection, started, connected: (clock, Instant::now()), unlock, next, suspect: None })
 }
 
 /// Begins, and ends the transaction that is open, if there is one. A writing transaction gets its number at once, by which
@@ -140,18 +142,43 @@ impl Session {
 
 /// Prepares a statement and runs it.
 pub(super) async fn run(
-    connection: &mut PgConnection,
+    session: &mut Session,
     sql: &str,
     placeholders: &[Placeholder],
     params: Vec<Value>,
     run: &mut Run<'_, '_>,
 ) -> Result<(), (DbError, bool)> {
+    let mut first = None;
+    let result = send(&mut session.connection, sql, placeholders, params, run, &mut first).await;
+    let is_suspect = matches!(&result, Err((error, _)) if error.stale == Stale::Perhaps);
+    session.suspect = first.filter(|_| is_suspect);
+    result
+}
+
+/// Whether the statement that failed last did so because the types of its parameters have changed since it was prepared.
+/// Ends the transaction, which has failed and can only be rolled back.
+pub(super) async fn confirm_stale(session: &mut Session) -> Result<bool, DbError> {
+    match session.suspect.take() {
+        Some(text) => statement::has_other_parameters(&mut session.connection, &text).await,
+        None => Ok(false),
+    }
+}
+
+async fn send(
+    connection: &mut PgConnection,
+    sql: &str,
+    placeholders: &[Placeholder],
+    params: Vec<Value>,
+    run: &mut Run<'_, '_>,
+    first: &mut Option<Arc<str>>,
+) -> Result<(), (DbError, bool)> {
     let in_order = |error: DbError| {
         let is_lost = error.kind == Kind::Lost;
         (error, is_lost)
     };
-    let (sql, arguments) = statement::ready(connection, sql, placeholders, params).await.map_err(in_order)?;
+    let (sql, arguments) = statement::ready(connection, sql, placeholders, params, first).await.map_err(in_order)?;
     let wants_columns = run.sink.lacks_columns().then(|| sql.clone());
+    let version = connection.server_version_num().unwrap_or_default();
     {
         let mut stream = (&mut *connection).fetch_many(sqlx::query_with(AssertSqlSafe(sql), arguments));
         while let Some(next) = stream.next().await {
@@ -178,7 +205,6 @@ pub(super) async fn run(
 /// Runs statements without parameters in one message, and gives the first value of each row.
 pub(super) async fn say(connection: &mut PgConnection, sql: String) -> Result<Vec<Option<String>>, DbError> {
     let mut answers = Vec::new();
-    let version = connection.server_version_num().unwrap_or_default();
     let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch(connection);
     while let Some(row) = stream.next().await {
         let row: PgRow = row.map_err(failed)?;

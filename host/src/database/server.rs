@@ -26,7 +26,7 @@ use self::{
 use super::{
     Access, Dialect, Limits, Position, Terms, close_forgotten, connections,
     error::{DbError, Kind},
-    outbox,
+    outbox, was_lent,
 };
 use crate::{
     config,
@@ -147,9 +147,13 @@ impl Server {
     async fn begin_on(self: &Arc<Self>, pool: &Pool<Opener>, terms: &Terms) -> Result<Connection, DbError> {
         let (mode, since) = (Mode { access: terms.access, isolation: terms.isolation }, Instant::now());
         let in_line = (mode == Mode::NEXT).then(|| Counted::one(&self.in_line));
-        let object = acquire(pool).await?;
+        let mut object = acquire(pool).await?;
+        while terms.anew && was_lent(&object) {
+            drop(Object::take(object));
+            object = acquire(pool).await?;
+        }
         drop(in_line);
-        let kept = Object::metrics(&object).recycle_count > 0;
+        let kept = was_lent(&object);
         match Connection::begin(object, self.clone(), mode, since).await {
             Err(error) if kept && error.kind == Kind::Lost => {
                 drop(pool.retain(|_, _| false));
@@ -201,6 +205,13 @@ impl Server {
     /// A connection of the host's own, with the owner's login.
     pub(super) async fn connect(&self) -> Result<Link, DbError> {
         self.host.manager().connect().await
+    }
+
+    pub(super) fn renew_connections(&self) {
+        for pool in self.replicas.pools().chain([&self.writers, &self.readers, &self.host]) {
+            pool.manager().vintage.renew();
+            drop(pool.retain(|_, _| false));
+        }
     }
 
     pub(super) fn close(&self) {

@@ -88,12 +88,14 @@ pub(super) struct Run<'a, 's> {
     bytes: usize,
     /// A row that could not be taken. The rest is read past, so that the connection stays in order.
     broken: Option<DbError>,
+    /// The driver has reported the end of the statement.
+    complete: bool,
 }
 
 impl<'a, 's> Run<'a, 's> {
     pub(super) fn new(sink: &'a mut Sink<'s>, limits: Limits, verb: Verb) -> Self {
         let done = Execution { rows_affected: 0, last_insert_id: None };
-        Self { sink, done, limits, verb, started: Instant::now(), rows: 0, bytes: 0, broken: None }
+        Self { sink, done, limits, verb, started: Instant::now(), rows: 0, bytes: 0, broken: None, complete: false }
     }
 
     /// Takes a row. An error means to stop here: it is one too many, or too late.
@@ -123,13 +125,28 @@ impl<'a, 's> Run<'a, 's> {
     /// Takes what a statement did. Where it has no such number, the driver may tell that of one before it, perhaps of
     /// another request.
     pub(super) fn did(&mut self, rows_affected: u64, last_insert_id: Option<i64>) {
+        self.complete = true;
         self.done.rows_affected += if self.verb == Verb::Query { 0 } else { rows_affected };
         self.done.last_insert_id = last_insert_id.filter(|_| self.verb == Verb::Insert);
     }
 
-    /// The end of the statement: an error if one of its rows could not be taken.
+    /// Whether the driver has reported the end of the statement.
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Ends the statement when the driver has no more results.
+    ///
+    /// # Errors
+    ///
+    /// The error of a row that could not be taken; [`Kind::Lost`] where the results stop before the driver has reported
+    /// the end of the statement, which is no empty result but a connection that broke down.
     pub(super) fn end(&mut self) -> Result<(), DbError> {
-        self.broken.take().map_or(Ok(()), Err)
+        match self.broken.take() {
+            Some(error) => Err(error),
+            None if self.complete => Ok(()),
+            None => Err(cut_short()),
+        }
     }
 
     /// Tells the log, where it is to know.
@@ -142,6 +159,12 @@ impl<'a, 's> Run<'a, 's> {
 /// The parameters as the log may show them.
 pub(super) fn shown(params: &[Value], limits: Limits) -> Option<String> {
     (limits.echo && limits.echo_params).then(|| format!("{params:?}"))
+}
+
+/// The driver's results stop before the end of the statement.
+pub(super) fn cut_short() -> DbError {
+    DbError::new(Kind::Lost, "the database connection broke down while the statement ran; its result is incomplete")
+        .retryable()
 }
 
 /// The statement returns more than it may.

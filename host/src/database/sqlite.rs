@@ -4,6 +4,7 @@
 mod barrier;
 mod connection;
 mod functions;
+mod native;
 mod values;
 mod wal;
 
@@ -18,8 +19,10 @@ use sqlx::{
 pub(super) use self::connection::Connection;
 use self::{barrier::Barrier, wal::Wal};
 use super::{
-    Access, Limits, close_forgotten, connections,
-    error::{DbError, Kind},
+    Access, Limits, Terms, close_forgotten, connections,
+    error::{DbError, Kind, Stale},
+    vintage::Vintage,
+    was_lent,
 };
 use crate::{
     config,
@@ -38,6 +41,7 @@ pub(super) struct Database {
     writer: Pool<Opener>,
     wal: Arc<Wal>,
     options: SqliteConnectOptions,
+    busy_timeout: Duration,
     limits: Limits,
     tally: Arc<Tally>,
     host: HostSql,
@@ -104,6 +108,7 @@ impl Database {
             },
             wal: (!read_only).then(|| wal.clone()),
             max_lifetime: config.max_lifetime,
+            vintage: Vintage::default(),
             echo: config.echo_pool,
         };
         let pool = |opener: Opener, size: usize| {
@@ -120,6 +125,7 @@ impl Database {
             writer: pool(opener(false), 1)?,
             wal,
             options: options.clone(),
+            busy_timeout: config.busy_timeout,
             limits: Limits::new(config),
             tally: Tally::new(name),
             host: HostSql::new(),
@@ -134,13 +140,17 @@ impl Database {
     }
 
     /// Takes a connection for a transaction.
-    pub(super) async fn begin(self: &Arc<Self>, access: Access) -> Result<Connection, DbError> {
+    pub(super) async fn begin(self: &Arc<Self>, terms: &Terms) -> Result<Connection, DbError> {
         self.tally.begin(Target::Primary);
-        self.begin_as_host(access).await
+        self.begin_as(terms.access, terms.anew).await
     }
 
     /// The same for the host's own business.
     pub(super) async fn begin_as_host(self: &Arc<Self>, access: Access) -> Result<Connection, DbError> {
+        self.begin_as(access, false).await
+    }
+
+    async fn begin_as(self: &Arc<Self>, access: Access, anew: bool) -> Result<Connection, DbError> {
         let pool = match access {
             Access::ReadWrite => {
                 self.wal.check()?;
@@ -148,7 +158,12 @@ impl Database {
             }
             Access::ReadOnly | Access::None => &self.readers,
         };
-        Ok(Connection::new(acquire(pool).await?, self.clone(), access))
+        let mut slot = acquire(pool).await?;
+        while anew && was_lent(&slot) {
+            drop(Object::take(slot));
+            slot = acquire(pool).await?;
+        }
+        Ok(Connection::new(slot, self.clone(), access))
     }
 
     /// A connection of the host's own, outside the pools and without the barrier, for migrations.
@@ -171,6 +186,13 @@ impl Database {
         let mut connection = SqliteConnection::connect_with(&options).await.map_err(failed)?;
         touch(&mut connection).await?;
         Ok(Some(connection))
+    }
+
+    pub(super) fn renew_connections(&self) {
+        for pool in [&self.readers, &self.writer] {
+            pool.manager().vintage.renew();
+            drop(pool.retain(|_, _| false));
+        }
     }
 
     /// Closes the pools. Connections in use are closed when they come back.
@@ -211,6 +233,7 @@ struct Opener {
     /// Where its connections write.
     wal: Option<Arc<Wal>>,
     max_lifetime: Duration,
+    vintage: Vintage,
     echo: bool,
 }
 
@@ -221,6 +244,7 @@ struct Slot {
     barrier: Arc<Barrier>,
     /// A transaction that has only read was left to the next one to end.
     is_open: bool,
+    vintage: u64,
 }
 
 impl managed::Manager for Opener {
@@ -228,6 +252,7 @@ impl managed::Manager for Opener {
     type Error = DbError;
 
     async fn create(&self) -> Result<Slot, DbError> {
+        let vintage = self.vintage.current();
         // Boxed: whoever takes a connection carries the room for making one, and hardly anybody needs it.
         let connecting = Box::pin(SqliteConnection::connect_with(&self.options));
         let mut connection = connecting.await.map_err(failed)?;
@@ -239,10 +264,13 @@ impl managed::Manager for Opener {
         if self.echo {
             tracing::info!(target: "carya::pool", file = %self.options.get_filename().display(), "connection opened");
         }
-        Ok(Slot { connection, barrier, is_open: false })
+        Ok(Slot { connection, barrier, is_open: false, vintage })
     }
 
-    async fn recycle(&self, _: &mut Slot, metrics: &Metrics) -> RecycleResult<DbError> {
+    async fn recycle(&self, slot: &mut Slot, metrics: &Metrics) -> RecycleResult<DbError> {
+        if slot.vintage != self.vintage.current() {
+            return Err(RecycleError::message("older than the schema"));
+        }
         if metrics.age() > self.max_lifetime {
             return Err(RecycleError::message("older than max_lifetime"));
         }
@@ -280,5 +308,5 @@ fn failed(error: sqlx::Error) -> DbError {
         Kind::Timeout => "the statement ran longer than database.statement_timeout allows".to_owned(),
         _ => database.message().to_owned(),
     };
-    DbError { kind, code, message, retryable: kind == Kind::Conflict }
+    DbError { kind, code, message, retryable: kind == Kind::Conflict, stale: Stale::No }
 }

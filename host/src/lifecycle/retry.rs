@@ -1,4 +1,4 @@
-//! Doing everything inside the transaction again, after a conflict with another one.
+//! Doing everything inside the transaction again: after a conflict with another one, or where only the connection was at fault.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,32 +15,48 @@ pub(super) enum Entrance {
     Open(BTreeMap<String, String>),
 }
 
+/// Why everything inside is done again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// Another transaction was in the way, or a replica that had to keep up with its primary.
+    Conflict,
+    /// A statement was prepared before the schema changed.
+    Stale,
+}
+
 impl Life<'_> {
-    /// Whether another transaction was in the way of this one.
-    pub(super) fn had_conflict(&mut self) -> bool {
-        match &self.sandbox.guest().bound {
-            Bound::Started(started) => started.session().had_conflict(),
-            _ => false,
+    /// Why everything inside is to be done again, if it is: after a conflict as often as the route allows, after a stale
+    /// statement once, whatever the route says, since nothing but the connection was wrong.
+    pub(super) async fn must_run_again(&mut self) -> Option<Cause> {
+        if !matches!(self.entrance, Entrance::Open(_)) {
+            return None;
         }
+        let may_retry = self.may_retry();
+        let session = self.sandbox.guest().bound.session()?;
+        if may_retry && session.had_conflict() {
+            return Some(Cause::Conflict);
+        }
+        (!self.renewed && session.is_stale().await).then_some(Cause::Stale)
     }
 
-    /// Whether everything inside may be done once more.
+    /// Whether everything inside may be done once more after a conflict.
     pub(super) fn may_retry(&self) -> bool {
         let most = self.handler.map_or(0, |handler| handler.retries);
         matches!(self.entrance, Entrance::Open(_)) && self.attempt < most
     }
 
     /// Goes back to before the first statement.
-    pub(super) async fn roll_back_to_retry(&mut self) {
-        let guest = self.sandbox.guest();
+    pub(super) async fn roll_back_to_retry(&mut self, cause: Cause) {
+        let (guest, anew) = (self.sandbox.guest(), cause == Cause::Stale);
         guest.bound = match std::mem::take(&mut guest.bound) {
-            Bound::Started(started) => Bound::Started(started.retry(&mut guest.trace).await),
-            bound => bound,
+            Bound::Started(started) => Bound::Started(started.retry(anew, &mut guest.trace).await),
+            Bound::ReadOnly(reading) => Bound::ReadOnly(reading.retry(anew, &mut guest.trace).await),
+            Bound::Unbound(unbound) => Bound::Unbound(unbound),
         };
     }
 
-    /// Forgets what an attempt left, so that the next meets fresh instances, after a while.
-    pub(super) async fn start_over(&mut self) {
+    /// Forgets what an attempt left, so that the next meets fresh instances; after a conflict it waits a while.
+    pub(super) async fn start_over(&mut self, cause: Cause) {
         metrics::retry();
         let guest = self.sandbox.guest();
         guest.reply = None;
@@ -52,8 +68,13 @@ impl Life<'_> {
         for component in self.chain.inside().iter().chain(controller) {
             self.sandbox.forget(component);
         }
-        tokio::time::sleep(back_off(self.attempt)).await;
-        self.attempt += 1;
+        match cause {
+            Cause::Stale => self.renewed = true,
+            Cause::Conflict => {
+                tokio::time::sleep(back_off(self.attempt)).await;
+                self.attempt += 1;
+            }
+        }
     }
 }
 

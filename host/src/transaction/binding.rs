@@ -113,6 +113,17 @@ impl ReadOnly {
         }
         Unbound::default().clear(trace)
     }
+
+    /// Rolls back to do everything inside again: on a connection that is made for it with `anew`, else on the primary, since
+    /// it was perhaps the replica that was in the way.
+    pub async fn retry(self, anew: bool, trace: &mut Trace) -> ReadOnly {
+        let Parts { database, terms, connection, .. } = self.0.into_parts();
+        if let Some(connection) = connection {
+            roll_back(connection).await;
+        }
+        trace.mark(Event::Retry);
+        ReadOnly(Session::new(database, Terms { primary: terms.primary || !anew, anew, ..terms }))
+    }
 }
 
 impl Started {
@@ -153,19 +164,24 @@ impl Started {
     async fn rollback(self, trace: &mut Trace) -> Settled {
         let Parts { database, terms, connection, actions } = self.0.into_parts();
         let open = trace.open(Event::Rollback, None);
-        if let Some(connection) = connection
-            && let Err(error) = connection.rollback().await
-        {
-            tracing::warn!(%error, "a transaction could not be rolled back; its connection was closed");
+        if let Some(connection) = connection {
+            roll_back(connection).await;
         }
         trace.close(open);
         let outcome = Outcome::RolledBack;
         Settled { outcome, actions: actions.due(false), failure: None, position: None, database, terms }
     }
 
-    /// Rolls back to do everything inside again.
-    pub async fn retry(self, trace: &mut Trace) -> Started {
-        self.rollback(trace).await.retry(trace)
+    /// Rolls back to do everything inside again, on a connection that is made for it with `anew`.
+    pub async fn retry(self, anew: bool, trace: &mut Trace) -> Started {
+        self.rollback(trace).await.retry(anew, trace)
+    }
+}
+
+/// Rolls back on a connection. If that fails, the connection is closed, which does the same.
+async fn roll_back(connection: Connection) {
+    if let Err(error) = connection.rollback().await {
+        tracing::warn!(%error, "a transaction could not be rolled back; its connection was closed");
     }
 }
 
@@ -229,9 +245,9 @@ impl Settled {
     }
 
     /// Starts over to do everything inside again. What was registered for this end is forgotten.
-    pub fn retry(self, trace: &mut Trace) -> Started {
+    pub fn retry(self, anew: bool, trace: &mut Trace) -> Started {
         trace.mark(Event::Retry);
-        Started(Session::new(self.database, self.terms))
+        Started(Session::new(self.database, Terms { anew, ..self.terms }))
     }
 }
 

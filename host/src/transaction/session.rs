@@ -10,7 +10,7 @@ use super::{
 use crate::{
     database::{
         Access, Connection, Database, Terms,
-        error::{DbError, Kind},
+        error::{DbError, Kind, Stale},
         outbox,
         value::{Execution, Rows, Value},
     },
@@ -30,6 +30,8 @@ pub struct Session {
     doom: Option<Doom>,
     marked: bool,
     actions: Actions,
+    /// A statement failed because it was prepared before the schema changed, whatever the guest made of that.
+    stale: bool,
     /// Savepoints ever opened, so that a stale one is told from a new one at the same level.
     opened: u64,
 }
@@ -72,6 +74,7 @@ impl Session {
             doom: None,
             marked: false,
             actions: Actions::default(),
+            stale: false,
             opened: 0,
         }
     }
@@ -180,6 +183,17 @@ impl Session {
         self.doom().is_some_and(|error| error.kind == Kind::Conflict)
     }
 
+    /// Whether a statement failed that would not on a new connection, because it was prepared before the schema changed. To
+    /// find out may end the transaction, where a failed statement dooms it.
+    pub async fn is_stale(&mut self) -> bool {
+        if !self.stale
+            && let (Some(connection), Some(doom)) = (&mut self.connection, &self.doom)
+        {
+            self.stale = connection.confirm_stale(&doom.error).await;
+        }
+        self.stale
+    }
+
     /// What the transaction is to be.
     pub fn terms(&self) -> &Terms {
         &self.terms
@@ -238,6 +252,7 @@ impl Session {
             if error.kind == Kind::Conflict {
                 metrics::conflict();
             }
+            self.stale |= error.stale == Stale::Yes;
             let depth = self.savepoints.len();
             // What failed first is the cause of what fails after it.
             self.doom.get_or_insert_with(|| Doom { error: error.clone(), depth });

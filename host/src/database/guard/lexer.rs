@@ -19,6 +19,8 @@ pub(super) enum Shape {
     Text,
     /// A parameter with its number, or without one.
     Parameter(Option<usize>),
+    /// A parameter as SQLite knows it and the driver does not: with a name, or with the number 0.
+    OddParameter,
     /// `(`
     Open,
     /// `)`
@@ -97,6 +99,7 @@ impl<'a> Lexer<'a> {
             b';' => (Shape::End, start + 1),
             b'?' => self.parameter(start)?,
             b'$' if second.is_ascii_digit() => self.parameter(start)?,
+            b'$' | b':' | b'@' | b'#' if self.dialect == Sqlite => (Shape::OddParameter, self.while_word(start + 1)),
             b'$' if self.dialect == Postgres => (Shape::Text, self.dollar_text(start)?),
             b'$' if self.dialect == MySql => return Err("a name that begins with `$` needs quotes"),
             b'0'..=b'9' if self.dialect == Postgres => (Shape::Number, self.number(start)?),
@@ -297,6 +300,9 @@ impl<'a> Lexer<'a> {
             if number == Some(0) {
                 return Err("parameters are numbered from 1");
             }
+        } else if number == Some(0) || self.byte(start) == b'$' && (is_word(self.byte(end)) || self.byte(end) == b':') {
+            // SQLite takes `$1a` and `$1::a` for names.
+            return Ok((Shape::OddParameter, self.while_word(end)));
         }
         Ok((Shape::Parameter(number), end))
     }

@@ -5,7 +5,10 @@
 
 use sqlx::mysql::MySqlDatabaseError;
 
-use crate::database::error::{DbError, Kind};
+use crate::database::error::{DbError, Kind, Stale};
+
+/// The server could not prepare a statement anew although its tables had changed.
+const NEED_REPREPARE: u16 = 1615;
 
 /// An error of the driver in the contract's words.
 pub(super) fn failed(error: sqlx::Error) -> DbError {
@@ -34,7 +37,13 @@ fn reported(number: u16, state: &str, message: &str) -> DbError {
         Kind::Timeout => "the statement ran longer than database.statement_timeout allows".to_owned(),
         _ => without_entry(message),
     };
-    DbError { kind, code: Some(number.to_string()), message, retryable: kind == Kind::Conflict }
+    DbError {
+        kind,
+        code: Some(number.to_string()),
+        message,
+        retryable: kind == Kind::Conflict,
+        stale: if number == NEED_REPREPARE { Stale::Yes } else { Stale::No },
+    }
 }
 
 /// A message without the row's values that `Duplicate entry 'a-b' for key 'k'` quotes: messages are logged.

@@ -2,7 +2,7 @@
 
 use sqlx::postgres::PgDatabaseError;
 
-use crate::database::error::{DbError, Kind};
+use crate::database::error::{DbError, Kind, Stale};
 
 /// An error of the driver in the contract's words.
 pub(super) fn failed(error: sqlx::Error) -> DbError {
@@ -31,11 +31,6 @@ pub(super) fn failed(error: sqlx::Error) -> DbError {
 
 fn of_server(error: &PgDatabaseError) -> DbError {
     let code = error.code();
-    if is_stale(error) {
-        // The driver would send it again and again; on another connection it is prepared anew.
-        let message = "the tables were changed since the statement was prepared on this connection".to_owned();
-        return DbError { kind: Kind::Lost, code: Some(code.to_owned()), message, retryable: true };
-    }
     let kind = kind(code);
     // The detail is left out: it quotes rows, and messages are logged.
     let message = match kind {
@@ -47,7 +42,13 @@ fn of_server(error: &PgDatabaseError) -> DbError {
         _ if code == "42P18" => format!("{}; name it in the statement, as in `?::int8`", error.message()),
         _ => error.message().to_owned(),
     };
-    DbError { kind, code: Some(code.to_owned()), message, retryable: matches!(kind, Kind::Conflict | Kind::Lost) }
+    DbError {
+        kind,
+        code: Some(code.to_owned()),
+        message,
+        retryable: matches!(kind, Kind::Conflict | Kind::Lost),
+        stale: stale(code, error.routine(), error.message()),
+    }
 }
 
 /// The class of an SQLSTATE.
@@ -69,9 +70,22 @@ fn kind(code: &str) -> Kind {
     }
 }
 
-/// Whether a prepared statement has other columns now than when it was prepared.
-fn is_stale(error: &PgDatabaseError) -> bool {
-    error.code() == "0A000" && error.routine() == Some("RevalidateCachedQuery")
+/// Whether the statement failed because it was prepared before the schema changed. The driver would send the same prepared
+/// statement again and again; a new connection prepares it anew.
+fn stale(code: &str, routine: Option<&str>, message: &str) -> Stale {
+    match code {
+        // The result has other columns or types than when the statement was prepared.
+        "0A000" if routine == Some("RevalidateCachedQuery") => Stale::Yes,
+        // A type, function or table of the prepared statement is gone. Internal messages are not translated.
+        "XX000" if message.starts_with("cache lookup failed for") => Stale::Yes,
+        "XX000" if message.starts_with("could not open relation with OID") => Stale::Yes,
+        // The prepared statement itself is gone, as after DISCARD by a pooler.
+        "26000" => Stale::Yes,
+        // Wrong types, operators, casts; values that are out of range, or no text of the type that the parameter had.
+        "42804" | "42883" | "42846" | "42725" => Stale::Perhaps,
+        _ if code.starts_with("22") => Stale::Perhaps,
+        _ => Stale::No,
+    }
 }
 
 /// Whether a hot standby cancelled the query. The message is in the server's language, the routine is not.
@@ -107,6 +121,25 @@ mod tests {
         ];
         for (code, expected) in table {
             assert_eq!(kind(code), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn recognizes_statements_that_were_prepared_for_another_schema() {
+        let table = [
+            ("0A000", Some("RevalidateCachedQuery"), "cached plan must not change result type", Stale::Yes),
+            ("0A000", Some("transformFromClause"), "not supported", Stale::No),
+            ("XX000", None, "cache lookup failed for type 16400", Stale::Yes),
+            ("XX000", None, "cache lookup failed for function 16401", Stale::Yes),
+            ("XX000", None, "could not open relation with OID 16402", Stale::Yes),
+            ("XX000", None, "could not find block containing chunk", Stale::No),
+            ("26000", None, "prepared statement \"sqlx_s_1\" does not exist", Stale::Yes),
+            ("22P02", None, "invalid input syntax for type integer: \"a\"", Stale::Perhaps),
+            ("42804", None, "column \"mood\" is of type mood but expression is of type old_mood", Stale::Perhaps),
+            ("42P01", None, "relation \"gone\" does not exist", Stale::No),
+        ];
+        for (code, routine, message, expected) in table {
+            assert_eq!(stale(code, routine, message), expected, "{code} {message}");
         }
     }
 

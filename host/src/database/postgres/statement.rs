@@ -8,7 +8,7 @@
 mod bind;
 mod type_name;
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use sqlx::{
     AssertSqlSafe, Either, Executor, PgConnection, SqlSafeStr, Statement as _,
@@ -25,18 +25,23 @@ use crate::database::{
 
 /// The text to send and the parameters to send with it. Both texts that this prepares stay in the driver's cache: the
 /// next time they cost no round trip, and running the statement costs the one that it must.
+///
+/// `first` becomes the text whose parameters have the types that the server infers, before any cast was chosen by these
+/// types: what they are now is to be compared with, if the statement fails (see [`has_other_parameters`]).
 pub(super) async fn ready(
     connection: &mut PgConnection,
     sql: &str,
     placeholders: &[Placeholder],
     params: Vec<Value>,
-) -> Result<(String, PgArguments), DbError> {
+    first: &mut Option<Arc<str>>,
+) -> Result<(Arc<str>, PgArguments), DbError> {
     let most = placeholders.iter().map(|placeholder| placeholder.number).max().unwrap_or(0);
     counted(most, params.len())?;
     let mut params = parameters(params)?;
     loop {
-        let text = rewritten(sql, placeholders, &params);
+        let text: Arc<str> = rewritten(sql, placeholders, &params).into();
         let types = inferred(connection, &text).await?;
+        first.get_or_insert_with(|| text.clone());
         counted(types.len(), params.len())?;
         // A cast may change what is inferred for others, so this goes on until none is missing.
         let mut complete = true;
@@ -47,6 +52,15 @@ pub(super) async fn ready(
             return Ok((text, bind::arguments(params)?));
         }
     }
+}
+
+/// Prepares a statement anew, and returns whether its parameters have other types than when the driver prepared it.
+pub(super) async fn has_other_parameters(connection: &mut PgConnection, text: &str) -> Result<bool, DbError> {
+    let before = inferred(connection, text).await?;
+    super::say(connection, "ROLLBACK".to_owned()).await?;
+    // The comment keeps the driver from finding the old one.
+    let now = inferred(connection, &format!("{text}\n-- {:016x}", rand::random::<u64>())).await?;
+    Ok(!before.iter().map(PgTypeInfo::oid).eq(now.iter().map(PgTypeInfo::oid)))
 }
 
 fn parameters(values: Vec<Value>) -> Result<Vec<Parameter>, DbError> {

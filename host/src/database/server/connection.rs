@@ -14,16 +14,13 @@ use super::{
     link::{Left, Link, Mode, Opener, Outcome, Slot},
 };
 use crate::database::{
-    Access, Limits, Position,
-    error::{DbError, Kind},
+    Access, COMMIT, Limits, Position,
+    error::{DbError, Kind, Stale},
     guard,
     sink::{self, GRACE, Run, Sink},
     value::{Execution, Rows, Value},
-    waiting,
+    waiting, was_lent,
 };
-
-/// How long a commit may take; it may wait for a disk or for a replica.
-const COMMIT: Duration = Duration::from_secs(10);
 
 /// How long the host tries to end a session of its own.
 const KILL: Duration = Duration::from_secs(2);
@@ -40,6 +37,8 @@ pub(crate) struct Connection {
     running: bool,
     /// A statement failed, after which some servers take nothing but the end.
     failed: bool,
+    /// What is prepared on it is older than the schema.
+    is_retired: bool,
     in_flight: Option<Counted>,
 }
 
@@ -54,6 +53,7 @@ impl Connection {
             in_transaction: false,
             running: false,
             failed: false,
+            is_retired: false,
             in_flight: None,
         }
     }
@@ -187,8 +187,13 @@ impl Connection {
             }
             Err((error, is_cut_off)) => {
                 (self.running, self.failed) = (is_cut_off, true);
+                let is_kept = self.slot.as_ref().is_some_and(was_lent);
+                let error = DbError { stale: if is_kept { error.stale } else { Stale::No }, ..error };
                 if error.kind == Kind::Lost {
                     self.forsake_siblings();
+                }
+                if error.stale == Stale::Yes {
+                    self.retire();
                 }
                 self.unless_lost(Err(error))
             }
@@ -202,6 +207,39 @@ impl Connection {
             self.slot.take().map(Object::take);
         }
         result
+    }
+
+    /// Whether a statement that failed was prepared for another schema: `Perhaps` is looked up, which ends the transaction.
+    pub(in crate::database) async fn confirm_stale(&mut self, stale: Stale) -> bool {
+        match stale {
+            Stale::No => false,
+            Stale::Yes => true,
+            Stale::Perhaps if self.running => false,
+            Stale::Perhaps => {
+                self.running = true;
+                let patience = self.server.limits.statement_timeout + GRACE;
+                let Ok(link) = self.link() else { return false };
+                let Ok(Ok(is_stale)) = tokio::time::timeout(patience, link.confirm_stale()).await else {
+                    // `running` stays set, and the connection will be closed.
+                    return false;
+                };
+                self.running = false;
+                if is_stale {
+                    self.retire();
+                }
+                is_stale
+            }
+        }
+    }
+
+    /// Closes this connection when it is given back, and others that are as old.
+    fn retire(&mut self) {
+        let Some(slot) = &self.slot else { return };
+        let (Some(pool), vintage) = (Object::pool(slot), slot.vintage) else { return };
+        pool.manager().vintage.renew_after(vintage);
+        let current = pool.manager().vintage.current();
+        drop(pool.retain(|slot, _| slot.vintage == current));
+        self.is_retired = true;
     }
 
     /// Closes the idle connections of the same pool: what this one was lost to, a restart or a change of the schema,
@@ -298,7 +336,8 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let Some(slot) = self.slot.take().filter(|_| self.in_transaction || self.running) else { return };
+        let is_closed = self.in_transaction || self.running || self.is_retired;
+        let Some(slot) = self.slot.take().filter(|_| is_closed) else { return };
         match (slot.link.kill(), Handle::try_current()) {
             (Some(kill), Ok(runtime)) if self.running => drop(runtime.spawn(end(slot, kill))),
             // Taken out of the pool, which opens another when it needs one; dropping it closes it, and the server

@@ -19,6 +19,7 @@ use crate::{
         mysql, postgres,
         sink::Run,
         value::Value,
+        vintage::Vintage,
     },
 };
 
@@ -146,8 +147,17 @@ impl Link {
         run: &mut Run<'_, '_>,
     ) -> Result<(), (DbError, bool)> {
         match self {
-            Link::Postgres(session) => postgres::run(&mut session.connection, sql, placeholders, params, run).await,
+            Link::Postgres(session) => postgres::run(session, sql, placeholders, params, run).await,
             Link::MySql(session) => session.run(sql, placeholders, params, run).await,
+        }
+    }
+
+    /// Whether the statement that failed last did so because the types of its parameters have changed since it was
+    /// prepared. Ends the transaction. MySQL takes parameters of any type.
+    pub(super) async fn confirm_stale(&mut self) -> Result<bool, DbError> {
+        match self {
+            Link::Postgres(session) => postgres::confirm_stale(session).await,
+            Link::MySql(_) => Ok(false),
         }
     }
 
@@ -206,6 +216,7 @@ impl Link {
 pub(in crate::database) struct Opener {
     address: Address,
     pub(super) times: Times,
+    pub(super) vintage: Vintage,
     max_lifetime: Duration,
     echo: bool,
 }
@@ -215,6 +226,7 @@ pub(in crate::database) struct Opener {
 pub(in crate::database) struct Slot {
     pub(super) link: Link,
     pub(super) left: Left,
+    pub(super) vintage: u64,
 }
 
 /// What a transaction left to whoever waited for its connection.
@@ -245,7 +257,8 @@ impl Opener {
                 Address::Postgres(Box::new(postgres::options(PgConnectOptions::from_str(url).map_err(malformed)?)))
             }
         };
-        Ok(Self { address, times, max_lifetime: config.max_lifetime, echo: config.echo_pool })
+        let vintage = Vintage::default();
+        Ok(Self { address, times, vintage, max_lifetime: config.max_lifetime, echo: config.echo_pool })
     }
 
     /// The database's name on the server.
@@ -292,11 +305,16 @@ impl managed::Manager for Opener {
             kind: Kind::Lost,
             ..error
         };
+        let vintage = self.vintage.current();
         // Boxed: whoever takes a connection carries the room for making one, and hardly anybody needs it.
-        Ok(Slot { link: Box::pin(self.open(Some(self.times))).await.map_err(unreachable)?, left: Left::Nothing })
+        let link = Box::pin(self.open(Some(self.times))).await.map_err(unreachable)?;
+        Ok(Slot { link, left: Left::Nothing, vintage })
     }
 
-    async fn recycle(&self, _: &mut Slot, metrics: &Metrics) -> RecycleResult<DbError> {
+    async fn recycle(&self, slot: &mut Slot, metrics: &Metrics) -> RecycleResult<DbError> {
+        if slot.vintage != self.vintage.current() {
+            return Err(RecycleError::message("older than the schema"));
+        }
         if metrics.age() > self.max_lifetime {
             return Err(RecycleError::message("older than max_lifetime"));
         }

@@ -1,15 +1,16 @@
 //! What keeps guests inside on a raw SQLite connection: the authorizer, the limits, and the hooks that stop a
 //! statement in time and a commit that is not the host's.
 //!
-//! The one file of the database that needs `unsafe`: sqlx has no interface to the authorizer and the limits.
+//! `unsafe`, because sqlx has no interface to the authorizer, the limits and the trace.
 
 #![allow(unsafe_code)]
 
 use std::{
-    ffi::{CStr, c_char, c_int, c_void},
+    ffi::{CStr, c_char, c_int, c_uint, c_void},
+    ptr::null_mut,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU64, Ordering::SeqCst},
     },
     time::{Duration, Instant},
 };
@@ -17,10 +18,16 @@ use std::{
 use libsqlite3_sys::*;
 use sqlx::{SqliteConnection, sqlite::LockedSqliteHandle};
 
-use super::functions::{self, Refusal};
+use super::native;
 
 /// The longest text or blob, in bytes.
-const MAX_LENGTH: c_int = 4 << 20;
+pub(super) const MAX_LENGTH: c_int = 4 << 20;
+
+/// Begins the text of each guest's statement, so that the trace tells it from the statements of virtual tables.
+pub(super) const MARK: &str = "/*g*/";
+
+/// The end of the statement by which a full-text table (FTS5) stores one of its settings, as the trace shows it.
+const STORES_SETTING: &[u8] = b"_config' VALUES(?,?)";
 
 /// Who is speaking on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +53,22 @@ pub(super) struct Barrier {
     leading: AtomicU8,
     /// A guest's statement ended the transaction.
     ended: AtomicBool,
+    /// The guest's statement once it has started, else null. Only the connection's thread dereferences it, while it runs
+    /// the message that the statement belongs to.
+    statement: AtomicPtr<sqlite3_stmt>,
+    /// The guest's statement can change rows.
+    can_change: AtomicBool,
+    /// A guest's statement was to be compiled again, for another schema than the driver knows its columns of.
+    outdated: AtomicBool,
+    /// The [`fingerprint`] of the guest's statement's columns, where SQLite has compiled it again before it started, because
+    /// of a parameter; else 0. The driver has those of when it was compiled first.
+    columns: AtomicU64,
+    /// A guest has changed settings of a full-text table. The connection keeps them in memory, even after a rollback.
+    configured: AtomicBool,
+    /// The connection was lent: the next statement is the first of a request.
+    lent: AtomicBool,
+    /// `total_changes()` of the connection when the request began.
+    changes_before: AtomicI64,
 }
 
 impl Barrier {
@@ -57,11 +80,21 @@ impl Barrier {
             epoch: Instant::now(),
             leading: AtomicU8::new(0),
             ended: AtomicBool::new(false),
+            statement: AtomicPtr::new(null_mut()),
+            can_change: AtomicBool::new(false),
+            outdated: AtomicBool::new(false),
+            columns: AtomicU64::new(0),
+            configured: AtomicBool::new(false),
+            lent: AtomicBool::new(false),
+            changes_before: AtomicI64::new(0),
         });
         let mut handle = connection.lock_handle().await?;
         configure(&mut handle)?;
-        bound(&mut handle)?;
-        authorize(&mut handle, &barrier);
+        // The connection's thread may outlive every owner that we know of, and SQLite has no destructor for these pointers:
+        // one small box for each connection stays for good.
+        let state = Arc::into_raw(barrier.clone());
+        native::replace_functions(&mut handle, state)?;
+        hook(&mut handle, state);
         // 2000 operations are some 20 us: often enough for a deadline, too seldom to be measurable.
         let watched = barrier.clone();
         handle.set_progress_handler(2000, move || watched.in_time());
@@ -83,6 +116,9 @@ impl Barrier {
         let deadline = self.epoch.elapsed().saturating_add(time).as_nanos();
         self.deadline.store(u64::try_from(deadline).unwrap_or(u64::MAX), SeqCst);
         self.leading.store(leading, SeqCst);
+        self.statement.store(null_mut(), SeqCst);
+        self.outdated.store(false, SeqCst);
+        self.columns.store(0, SeqCst);
         self.speaker.store(speaker as u8, SeqCst);
     }
 
@@ -100,6 +136,43 @@ impl Barrier {
     /// Whether a guest's statement ended the transaction.
     pub(super) fn transaction_ended(&self) -> bool {
         self.ended.load(SeqCst)
+    }
+
+    /// Begins the count of what the request changes and inserts, at its first statement.
+    pub(super) fn lend(&self) {
+        self.lent.store(true, SeqCst);
+    }
+
+    /// `total_changes()` of the connection when the request began.
+    pub(super) fn changes_before(&self) -> i64 {
+        self.changes_before.load(SeqCst)
+    }
+
+    /// Whether the guest's last statement could change rows. Of others SQLite reports what an earlier one changed.
+    pub(super) fn can_change(&self) -> bool {
+        self.can_change.load(SeqCst)
+    }
+
+    /// Whether the guest's last statement was refused because it is compiled for an older schema. It has done nothing.
+    pub(super) fn take_outdated(&self) -> bool {
+        self.outdated.swap(false, SeqCst)
+    }
+
+    /// Whether the guest's last statement was compiled again before it started. It has other columns then than the driver
+    /// knows, if the schema has changed.
+    pub(super) fn is_recompiled(&self) -> bool {
+        self.columns.load(SeqCst) != 0
+    }
+
+    /// Whether these are the names of its columns, as far as the driver could be wrong.
+    pub(super) fn has_columns<'a>(&self, names: impl Iterator<Item = &'a str>) -> bool {
+        let columns = self.columns.load(SeqCst);
+        columns == 0 || columns == fingerprint(names.map(str::as_bytes))
+    }
+
+    /// Whether the connection keeps settings of a guest in memory, which no rollback takes back.
+    pub(super) fn is_configured(&self) -> bool {
+        self.configured.load(SeqCst)
     }
 
     /// Whether this is the host's statement whose turn it is.
@@ -155,128 +228,59 @@ fn configure(handle: &mut LockedSqliteHandle<'_>) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-type Function = unsafe extern "C" fn(*mut sqlite3_context, c_int, *mut *mut sqlite3_value);
-
-/// Puts functions of a bounded cost in the place of SQLite's own.
-fn bound(handle: &mut LockedSqliteHandle<'_>) -> Result<(), sqlx::Error> {
-    let all: [(&CStr, c_int, Function); 6] = [
-        (c"instr", 2, instr),
-        (c"replace", 3, replace),
-        (c"trim", 2, trim::<true, true>),
-        (c"ltrim", 2, trim::<true, false>),
-        (c"rtrim", 2, trim::<false, true>),
-        (c"unhex", 2, refused),
-    ];
-    let flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS;
-    for (name, count, function) in all {
-        // SAFETY: the connection is locked, the name ends in NUL, the functions are static and own no data.
-        let code = unsafe {
-            sqlite3_create_function_v2(
-                handle.as_raw_handle().as_ptr(),
-                name.as_ptr(),
-                count,
-                flags as c_int,
-                std::ptr::null_mut(),
-                Some(function),
-                None,
-                None,
-                None,
-            )
-        };
-        if code != SQLITE_OK {
-            return Err(sqlx::Error::Configuration(format!("SQLite refused {name:?} with code {code}").into()));
-        }
-    }
-    Ok(())
-}
-
-/// The bytes of a blob, or of anything else as text; none of NULL.
-///
-/// SAFETY: `value` is one that SQLite passes to a function; what comes back is used before it is asked for anything else.
-unsafe fn bytes<'a>(value: *mut sqlite3_value) -> Option<&'a [u8]> {
-    // SAFETY: as above; the length is asked for behind the text that it belongs to.
+/// Has SQLite call the authorizer and the trace, with a state that is never freed.
+fn hook(handle: &mut LockedSqliteHandle<'_>, state: *const Barrier) {
+    let (db, state) = (handle.as_raw_handle().as_ptr(), state.cast_mut().cast::<c_void>());
+    // SAFETY: the connection is locked, the functions have the signatures that SQLite calls, and `state` lives for ever.
     unsafe {
-        let kind = sqlite3_value_type(value);
-        if kind == SQLITE_NULL {
-            return None;
-        }
-        // A blob's bytes are those of its text; asked for that it would stay a text for the next row.
-        let as_blob = kind == SQLITE_BLOB;
-        let start = if as_blob { sqlite3_value_blob(value).cast() } else { sqlite3_value_text(value) };
-        let length = usize::try_from(sqlite3_value_bytes(value)).unwrap_or(0);
-        // An empty blob has no address.
-        Some(if start.is_null() { &[] } else { std::slice::from_raw_parts(start, length) })
+        sqlite3_set_authorizer(db, Some(authorizer), state);
+        sqlite3_trace_v2(db, SQLITE_TRACE_STMT, Some(trace), state);
     }
 }
 
-/// SAFETY: `context` is one that SQLite passes to a function.
-unsafe fn give(context: *mut sqlite3_context, result: Result<&[u8], Refusal>) {
-    // SAFETY: SQLite copies what is transient before this returns.
+/// Called by SQLite when a statement starts, before it looks whether the schema has changed.
+unsafe extern "C" fn trace(_: c_uint, state: *mut c_void, statement: *mut c_void, text: *mut c_void) -> c_int {
+    let (statement, text) = (statement.cast::<sqlite3_stmt>(), text.cast::<c_char>().cast_const());
+    // SAFETY: `state` is what `hook` gave, which is never freed; `statement` is live, and `text` a C string, for this call.
+    // A statement in `barrier.statement` belongs to the message that is run, and lives as long as that.
     unsafe {
-        match result {
-            Ok(text) => sqlite3_result_text64(
-                context,
-                text.as_ptr().cast(),
-                text.len() as u64,
-                SQLITE_TRANSIENT(),
-                SQLITE_UTF8 as u8,
-            ),
-            Err(Refusal::TooBig) => sqlite3_result_error_toobig(context),
-            Err(Refusal::Costly) => {
-                let why = c"the texts are too long for this function";
-                sqlite3_result_error(context, why.as_ptr(), -1);
-                sqlite3_result_error_code(context, SQLITE_TOOBIG);
+        let barrier = &*state.cast::<Barrier>();
+        if barrier.lent.swap(false, SeqCst) {
+            let db = sqlite3_db_handle(statement);
+            sqlite3_set_last_insert_rowid(db, 0);
+            barrier.changes_before.store(sqlite3_total_changes64(db), SeqCst);
+        }
+        if barrier.speaker.load(SeqCst) == Speaker::Host as u8 {
+            return 0;
+        }
+        if begins_with(text, MARK.as_bytes()) {
+            if sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_REPREPARE, 1) > 0 {
+                let names = (0..sqlite3_column_count(statement)).map(|index| sqlite3_column_name(statement, index));
+                let names = names.filter(|name| !name.is_null()).map(|name| CStr::from_ptr(name).to_bytes());
+                barrier.columns.store(fingerprint(names), SeqCst);
             }
+            barrier.can_change.store(sqlite3_stmt_readonly(statement) == 0, SeqCst);
+            barrier.statement.store(statement, SeqCst);
+        } else if begins_with(text, b"-- REPLACE") && CStr::from_ptr(text).to_bytes().ends_with(STORES_SETTING) {
+            barrier.configured.store(true, SeqCst);
         }
     }
+    0
 }
 
-unsafe extern "C" fn instr(context: *mut sqlite3_context, _: c_int, values: *mut *mut sqlite3_value) {
-    // SAFETY: SQLite passes as many values as were declared, and they live for this call.
-    unsafe {
-        let [text, pattern] = [*values, *values.add(1)];
-        let is_text = [text, pattern].into_iter().any(|value| sqlite3_value_type(value) != SQLITE_BLOB);
-        let Some((text, pattern)) = bytes(text).zip(bytes(pattern)) else { return };
-        match functions::instr(text, pattern, is_text) {
-            Ok(at) => sqlite3_result_int64(context, i64::try_from(at).unwrap_or(0)),
-            Err(refusal) => give(context, Err(refusal)),
-        }
-    }
+/// A number, never 0, that differs where names, their number or their order do (FNV-1a).
+fn fingerprint<'a>(names: impl Iterator<Item = &'a [u8]>) -> u64 {
+    let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+    let add_all = |hash, name: &[u8]| name.iter().chain(&[0]).fold(hash, add);
+    names.fold(0xcbf2_9ce4_8422_2325, add_all).max(1)
 }
 
-unsafe extern "C" fn replace(context: *mut sqlite3_context, _: c_int, values: *mut *mut sqlite3_value) {
-    // SAFETY: SQLite passes as many values as were declared, and they live for this call.
-    unsafe {
-        let [text, pattern, with] = [0, 1, 2].map(|index| bytes(*values.add(index)));
-        let (Some(text), Some(pattern), Some(with)) = (text, pattern, with) else { return };
-        let result = functions::replace(text, pattern, with, MAX_LENGTH as usize);
-        give(context, result.as_deref().map_err(|refusal| *refusal));
-    }
-}
-
-unsafe extern "C" fn trim<const LEFT: bool, const RIGHT: bool>(
-    context: *mut sqlite3_context,
-    _: c_int,
-    values: *mut *mut sqlite3_value,
-) {
-    // SAFETY: SQLite passes as many values as were declared, and they live for this call.
-    unsafe {
-        let Some((text, characters)) = bytes(*values).zip(bytes(*values.add(1))) else { return };
-        give(context, Ok(functions::trim(text, characters, LEFT, RIGHT)));
-    }
-}
-
-unsafe extern "C" fn refused(context: *mut sqlite3_context, _: c_int, _: *mut *mut sqlite3_value) {
-    // SAFETY: the context is SQLite's own.
-    unsafe { give(context, Err(Refusal::Costly)) };
-}
-
-fn authorize(handle: &mut LockedSqliteHandle<'_>, barrier: &Arc<Barrier>) {
-    // The connection's thread may outlive every owner that we know of, and SQLite has no destructor for this pointer:
-    // one small box for each connection stays for good.
-    let state = Arc::into_raw(barrier.clone()).cast_mut().cast::<c_void>();
-    // SAFETY: the connection is locked, the function has the signature that SQLite calls, and `state` lives for ever.
-    unsafe { sqlite3_set_authorizer(handle.as_raw_handle().as_ptr(), Some(authorizer), state) };
+/// Whether a C string begins with these bytes.
+///
+/// SAFETY: `text` is a C string.
+unsafe fn begins_with(text: *const c_char, bytes: &[u8]) -> bool {
+    // SAFETY: no byte is read behind the first that differs, and the string's own NUL differs or is the last.
+    bytes.iter().enumerate().all(|(at, byte)| unsafe { *text.add(at) }.cast_unsigned() == *byte)
 }
 
 /// Called by SQLite for everything that a statement would do, when it is compiled.
@@ -288,11 +292,18 @@ unsafe extern "C" fn authorizer(
     _database: *const c_char,
     _trigger: *const c_char,
 ) -> c_int {
-    // SAFETY: `state` is what `authorize` gave, which is never freed.
+    // SAFETY: `state` is what `hook` gave, which is never freed.
     let barrier = unsafe { &*state.cast::<Barrier>() };
     let speaker = barrier.speaker.load(SeqCst);
     if speaker == Speaker::Host as u8 {
         return SQLITE_OK;
+    }
+    // A statement that has started and is not running is compiled again: the schema has changed. The driver would go on to
+    // use the columns of the old one. SAFETY: the statement of a message lives as long as that is run.
+    let statement = barrier.statement.load(SeqCst);
+    if !statement.is_null() && unsafe { sqlite3_stmt_busy(statement) } == 0 {
+        barrier.outdated.store(true, SeqCst);
+        return SQLITE_DENY;
     }
     // SAFETY: SQLite passes null or a C string that lives for this call.
     let name = |pointer: *const c_char| match pointer.is_null() {

@@ -1,20 +1,35 @@
 //! One connection in a transaction: guests' statements with the barrier up, the host's with it down.
 
-use std::{mem, sync::Arc};
+use std::{
+    future::Future,
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use deadpool::managed::Object;
-use futures_util::StreamExt;
-use sqlx::{AssertSqlSafe, Connection as _, Either, Executor, SqlSafeStr, Statement as _, sqlite::SqliteConnection};
+use futures_util::{Stream, StreamExt};
+use sqlx::{
+    AssertSqlSafe, Connection as _, Either, Executor, SqlSafeStr, Statement as _,
+    sqlite::{SqliteArguments, SqliteConnection, SqliteQueryResult, SqliteRow},
+};
 
-use super::{Database, Opener, Slot, barrier::Speaker, failed, values};
+use super::{
+    Database, Opener, Slot,
+    barrier::{Barrier, MARK, Speaker},
+    failed, values,
+};
 use crate::database::{
-    Access, Dialect, Limits,
-    error::{DbError, Kind},
+    Access, COMMIT, Dialect, Limits,
+    error::{DbError, Kind, Stale},
     guard::{self, Verb},
-    sink::{self, Run, Sink},
+    sink::{self, GRACE, Run, Sink},
     value::{Column, Execution, Value},
     waiting,
 };
+
+/// How often a statement is compiled anew because the schema has changed. Within a transaction it changes once at most.
+const MAX_RECOMPILES: usize = 3;
 
 /// A connection in a transaction. Dropped before [`Connection::commit`] or [`Connection::rollback`] it is closed, which
 /// rolls back; it never returns to the pool in a state that is not known.
@@ -37,6 +52,7 @@ impl Connection {
     /// connection's thread.
     pub(super) fn new(mut slot: Object<Opener>, database: Arc<Database>, access: Access) -> Self {
         let inherits = mem::take(&mut slot.is_open);
+        slot.barrier.lend();
         Self { slot: Some(slot), database, access, in_transaction: false, inherits, wrote: false, running: false }
     }
 
@@ -99,9 +115,8 @@ impl Connection {
         let sql = self.database.host.sign(&sql);
         self.begin().await?;
         self.wrote = true;
-        let connection = self.connection()?;
-        let done = sqlx::query_with(sql, arguments).execute(connection).await.map_err(failed)?;
-        Ok(Execution { rows_affected: done.rows_affected(), last_insert_id: None })
+        let (_, rows_affected) = self.host_with(sql, Some(arguments), self.patience()).await?;
+        Ok(Execution { rows_affected, last_insert_id: None })
     }
 
     /// Runs a query of the host's own in this transaction.
@@ -109,17 +124,24 @@ impl Connection {
         let arguments = values::bind(params)?;
         let sql = self.database.host.sign(&sql);
         self.begin().await?;
-        let connection = self.connection()?;
-        let rows = sqlx::query_with(sql, arguments).fetch_all(connection).await.map_err(failed)?;
+        let (rows, _) = self.host_with(sql, Some(arguments), self.patience()).await?;
         rows.iter().map(values::decode_row).collect()
     }
 
     /// Commits, gives the connection back, and waits until the disk has it.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Lost`] where it is not known whether the change is committed and on disk, also after [`COMMIT`].
     pub(crate) async fn commit(mut self) -> Result<(), DbError> {
-        self.end(self.database.host.commit.clone()).await?;
+        let begun = Instant::now();
+        self.end(self.database.host.commit.clone(), COMMIT).await?;
         let (wrote, wal) = (self.wrote, self.database.wal.clone());
         drop(self);
-        if wrote { wal.sync().await } else { Ok(()) }
+        if !wrote {
+            return Ok(());
+        }
+        in_time(COMMIT.saturating_sub(begun.elapsed()), wal.sync()).await
     }
 
     /// Rolls back and gives the connection back.
@@ -128,12 +150,12 @@ impl Connection {
             // A guest's statement was cut off, and may still be running: closing the connection ends both.
             return Ok(());
         }
-        self.end(self.database.host.rollback.clone()).await
+        self.end(self.database.host.rollback.clone(), self.patience()).await
     }
 
-    async fn end(&mut self, sql: Arc<str>) -> Result<(), DbError> {
+    async fn end(&mut self, sql: Arc<str>, patience: Duration) -> Result<(), DbError> {
         if self.in_transaction {
-            self.host(sql).await?;
+            self.host_with(AssertSqlSafe(sql), None, patience).await?;
             self.in_transaction = false;
         }
         self.disinherit().await
@@ -149,13 +171,41 @@ impl Connection {
         None
     }
 
+    /// How long one of the host's statements may take: SQLite stops waiting for another process's lock on the file before.
+    fn patience(&self) -> Duration {
+        self.database.busy_timeout + self.database.limits.statement_timeout + GRACE
+    }
+
     /// Runs one of the host's statements.
     async fn host(&mut self, sql: Arc<str>) -> Result<(), DbError> {
+        self.host_with(AssertSqlSafe(sql), None, self.patience()).await.map(drop)
+    }
+
+    /// Runs one of the host's statements, and returns its rows and how many it changed. Unless the driver reports its end in
+    /// time, `running` stays set, and the connection will be closed.
+    async fn host_with(
+        &mut self,
+        sql: impl SqlSafeStr + Send,
+        arguments: Option<SqliteArguments>,
+        patience: Duration,
+    ) -> Result<(Vec<SqliteRow>, u64), DbError> {
         self.running = true;
-        let connection = self.connection()?;
-        sqlx::query(AssertSqlSafe(sql)).execute(connection).await.map_err(failed)?;
+        let query = sqlx::query_with(sql, arguments.unwrap_or_default());
+        let mut results = self.connection()?.fetch_many(query);
+        let run = async {
+            let (mut rows, mut changed) = (Vec::new(), None);
+            while let Some(result) = results.next().await {
+                match result.map_err(failed)? {
+                    Either::Left(done) => changed = Some(done.rows_affected()),
+                    Either::Right(row) => rows.push(row),
+                }
+            }
+            changed.map(|changed| (rows, changed)).ok_or_else(sink::cut_short)
+        };
+        let done = in_time(patience, run).await?;
+        drop(results);
         self.running = false;
-        Ok(())
+        Ok(done)
     }
 
     /// Runs a guest's statement with the barrier up.
@@ -169,63 +219,85 @@ impl Connection {
         let checked = guard::check(Dialect::Sqlite, &sql, &params, self.access)?;
         let shown = sink::shown(&params, limits);
         let arguments = values::bind(params)?;
-        let speaker = if self.access == Access::ReadWrite { Speaker::Writer } else { Speaker::Reader };
         let mut run = Run::new(sink, limits, checked.verb);
         let sql = values::numbered(sql, &checked.placeholders);
+        self.running = true;
+        self.wrote |= checked.verb != Verb::Query;
+        let mut result = self.run(&sql, arguments.clone(), &mut run).await;
+        for _ in 0..MAX_RECOMPILES {
+            if self.running || !self.slot()?.barrier.take_outdated() {
+                break;
+            }
+            // It has done nothing yet. The other compiled statements are as old.
+            self.forget_statements().await?;
+            self.running = true;
+            result = self.run(&sql, arguments.clone(), &mut run).await;
+        }
+        if limits.echo {
+            run.echo(&sql, shown.as_deref());
+        }
+        let text = result.map_err(|error| self.in_context(error))?;
+        if run.sink.lacks_columns() {
+            let columns = self.describe(text).await?;
+            if !self.slot()?.barrier.has_columns(columns.iter().map(|column| &*column.name)) {
+                self.running = true;
+                return Err(other_columns());
+            }
+            run.sink.columns(columns);
+        }
+        Ok(run.done)
+    }
+
+    /// Sends a guest's statement, behind those of the host that are due, and takes its results. Returns the text that was
+    /// sent. Unless the connection is known to be in order afterwards, `running` stays set, and it will be closed.
+    async fn run(&mut self, sql: &str, arguments: SqliteArguments, run: &mut Run<'_, '_>) -> Result<Arc<str>, DbError> {
+        let limits = self.database.limits;
+        let speaker = if self.access == Access::ReadWrite { Speaker::Writer } else { Speaker::Reader };
         // How many statements of the host stand in front.
         let mut leading = if self.in_transaction { 0 } else { 1 + u8::from(self.inherits) };
         // The end of the line ends the comment that each of them ends in.
         let text: Arc<str> = match leading {
-            0 => sql.as_str().into(),
-            1 => format!("{}\n;{sql}", self.opening()).into(),
-            _ => format!("{}\n;{}\n;{sql}", self.database.host.commit, self.opening()).into(),
+            0 => format!("{MARK}{sql}").into(),
+            1 => format!("{}\n;{MARK}{sql}", self.opening()).into(),
+            _ => format!("{}\n;{}\n;{MARK}{sql}", self.database.host.commit, self.opening()).into(),
         };
-
-        self.running = true;
-        self.wrote |= checked.verb != Verb::Query;
-        let slot = self.slot()?;
-        slot.barrier.admit(speaker, limits.statement_timeout, leading);
-        let result = {
-            let mut stream =
-                (&mut slot.connection).fetch_many(sqlx::query_with(AssertSqlSafe(text.clone()), arguments));
-            loop {
-                match stream.next().await {
-                    None => break run.end(),
-                    Some(Err(error)) => break Err(failed(error)),
-                    Some(Ok(Either::Left(_))) if leading > 0 => leading -= 1,
-                    Some(Ok(Either::Left(done))) => run.did(done.rows_affected(), Some(done.last_insert_rowid())),
-                    Some(Ok(Either::Right(row))) => {
-                        let columns = || values::columns(&row);
-                        if let Err(error) = run.row(columns, values::names(&row), values::decode_each(&row)) {
-                            break Err(error);
-                        }
-                    }
-                }
-            }
-        };
-        if limits.echo {
-            run.echo(&sql, shown.as_deref());
-        }
+        let patience = self.patience();
+        let Slot { connection, barrier, .. } = self.slot()?;
+        barrier.admit(speaker, limits.statement_timeout, leading);
+        let results = connection.fetch_many(sqlx::query_with(AssertSqlSafe(text.clone()), arguments));
+        let taken = tokio::time::timeout(patience, take(results, &mut leading, barrier, run)).await;
+        // The connection's thread does not answer: what it does, and when, is not known.
+        let result = taken.unwrap_or_else(|_| Err((sink::too_long(), false)));
         (self.in_transaction, self.inherits) = (leading == 0, leading > 1);
-        let slot = self.slot()?;
-        if result.is_err() {
+        if let Err((error, answers)) = &result {
+            if !answers {
+                return Err(error.clone());
+            }
             // Perhaps cut off in the middle: the connection's thread stops stepping before it answers this.
-            slot.connection.ping().await.map_err(failed)?;
+            let slot = self.slot()?;
+            in_time(patience, async { slot.connection.ping().await.map_err(failed) }).await?;
         }
-        if slot.barrier.transaction_ended() {
-            // `running` stays set: the connection will be closed.
+        let result = result.map_err(|(error, _)| error);
+        let barrier = &self.slot()?.barrier;
+        if barrier.transaction_ended() {
             let ended = || DbError::new(Kind::Other, "the statement ended the transaction");
             return Err(result.err().unwrap_or_else(ended));
         }
-        slot.barrier.dismiss();
+        barrier.dismiss();
         // Where it could not even begin, but for somebody who was in the way, nobody knows what is wrong with it.
         let is_known = leading == 0 || result.as_ref().is_err_and(|error| error.kind == Kind::Conflict);
         self.running = !is_known;
-        result.map_err(|error| self.in_context(error))?;
-        if run.sink.lacks_columns() {
-            run.sink.columns(self.describe(text).await?);
-        }
-        Ok(run.done)
+        result.map(|()| text)
+    }
+
+    /// Has the driver compile everything anew.
+    async fn forget_statements(&mut self) -> Result<(), DbError> {
+        let patience = self.patience();
+        self.running = true;
+        let slot = self.slot()?;
+        in_time(patience, async { slot.connection.clear_cached_statements().await.map_err(failed) }).await?;
+        self.running = false;
+        Ok(())
     }
 
     /// The authorizer only says "not authorized"; which handle was used tells what that means.
@@ -242,9 +314,12 @@ impl Connection {
 
     /// The columns of a query that returned no row, by the very text that was run.
     async fn describe(&mut self, sql: Arc<str>) -> Result<Vec<Column>, DbError> {
-        let slot = self.slot()?;
+        let patience = self.patience();
+        self.running = true;
         // Compiled a moment ago, with the barrier up, and found in the driver's cache. What begins has no columns.
-        let statement = (&mut slot.connection).prepare(AssertSqlSafe(sql).into_sql_str()).await.map_err(failed)?;
+        let preparing = self.connection()?.prepare(AssertSqlSafe(sql).into_sql_str());
+        let statement = in_time(patience, async { preparing.await.map_err(failed) }).await?;
+        self.running = false;
         Ok(statement.columns().iter().map(values::column).collect())
     }
 
@@ -260,11 +335,63 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         if let Some(slot) = self.slot.take()
-            && (self.in_transaction || self.inherits || self.running)
+            && (self.in_transaction || self.inherits || self.running || slot.barrier.is_configured())
         {
             slot.barrier.interrupt();
             // Taken out of the pool, which opens another when it needs one; dropping it closes it.
             drop(Object::take(slot));
         }
     }
+}
+
+/// Takes the results of a message: those of as many `leading` statements of the host as are left, then the guest's. An
+/// error with `true` leaves the connection's thread able to answer.
+async fn take(
+    mut results: impl Stream<Item = Result<Either<SqliteQueryResult, SqliteRow>, sqlx::Error>> + Unpin,
+    leading: &mut u8,
+    barrier: &Barrier,
+    run: &mut Run<'_, '_>,
+) -> Result<(), (DbError, bool)> {
+    let mut is_first = true;
+    while let Some(result) = results.next().await {
+        match result {
+            Ok(Either::Left(_)) if *leading > 0 => *leading -= 1,
+            Ok(Either::Left(done)) => {
+                // Of a statement that can change nothing SQLite reports what one before it did, perhaps in another request.
+                let changed = if barrier.can_change() { done.rows_affected() } else { 0 };
+                run.did(changed, Some(done.last_insert_rowid()).filter(|_| changed > 0));
+            }
+            Ok(Either::Right(row)) => {
+                if mem::take(&mut is_first) && !barrier.has_columns(values::names(&row)) {
+                    return Err((other_columns(), false));
+                }
+                let columns = || values::columns(&row);
+                run.row(columns, values::names(&row), values::decode_each(&row)).map_err(|error| (error, true))?;
+            }
+            Err(error) => {
+                let error = failed(error);
+                let answers = error.kind != Kind::Lost;
+                return Err((error, answers));
+            }
+        }
+    }
+    let is_complete = run.is_complete();
+    run.end().map_err(|error| {
+        // The driver's thread panics where a row has more columns than it knows.
+        let stale = if !is_complete && barrier.is_recompiled() { Stale::Yes } else { Stale::No };
+        (DbError { stale, ..error }, is_complete)
+    })
+}
+
+/// The driver has other columns of a statement than SQLite.
+fn other_columns() -> DbError {
+    let message = "the schema has changed since the statement was prepared on this connection";
+    DbError { stale: Stale::Yes, ..DbError::new(Kind::Lost, message).retryable() }
+}
+
+/// Waits for the connection's thread, which may never answer: if it has panicked, a command that was sent in the same
+/// moment stays in its queue.
+async fn in_time<T>(patience: Duration, work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
+    let silent = || DbError::new(Kind::Lost, "SQLite did not finish the statement in time; its connection is closed");
+    tokio::time::timeout(patience, work).await.unwrap_or_else(|_| Err(silent().retryable()))
 }

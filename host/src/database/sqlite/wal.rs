@@ -27,8 +27,8 @@ pub(super) struct Wal {
     file: ArcSwapOption<File>,
     /// How many commits were written.
     written: AtomicU64,
-    /// How many of them are on disk; held by who brings more there.
-    on_disk: tokio::sync::Mutex<u64>,
+    /// How many of them are on disk; held by the task that brings more there.
+    on_disk: Arc<tokio::sync::Mutex<u64>>,
     /// Why nothing is certain any more.
     broken: OnceLock<DbError>,
 }
@@ -39,7 +39,7 @@ impl Wal {
             database,
             file: ArcSwapOption::empty(),
             written: AtomicU64::new(0),
-            on_disk: tokio::sync::Mutex::default(),
+            on_disk: Arc::default(),
             broken: OnceLock::new(),
         })
     }
@@ -63,18 +63,22 @@ impl Wal {
     /// Brings a commit to the disk that was just written, with all that are written by then.
     pub(super) async fn sync(self: &Arc<Self>) -> Result<(), DbError> {
         let own = self.written.fetch_add(1, AcqRel) + 1;
-        let mut on_disk = self.on_disk.lock().await;
+        let mut on_disk = self.on_disk.clone().lock_owned().await;
         if *on_disk < own {
             // Before the file: another one takes its place only when nothing of it is needed.
             let written = self.written.load(Acquire);
             let wal = self.clone();
-            // What happens is kept even if nobody waits: the system tells of an error once.
-            let trip = tokio::task::spawn_blocking(move || wal.flush());
+            // The task keeps the lock to its end, also where the caller is dropped meanwhile: the system reports an error
+            // once, and a second sync beside this one could miss it.
+            let trip = tokio::task::spawn_blocking(move || {
+                wal.flush();
+                if wal.check().is_ok() {
+                    *on_disk = written;
+                }
+            });
             trip.await.map_err(|error| DbError::new(Kind::Lost, error.to_string()))?;
-            self.check()?;
-            *on_disk = written;
         }
-        Ok(())
+        self.check()
     }
 
     fn flush(&self) {
@@ -93,7 +97,7 @@ mod tests {
     use super::{super::Database, *};
     use crate::{
         config,
-        database::{Access, sqlite::Connection},
+        database::{Access, Terms, sqlite::Connection},
     };
 
     type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -107,13 +111,13 @@ mod tests {
     }
 
     async fn insert(database: &Arc<Database>) -> Result<Connection> {
-        let mut connection = database.begin(Access::ReadWrite).await?;
+        let mut connection = database.begin(&Terms::new(Access::ReadWrite)).await?;
         connection.execute_as_host("INSERT INTO t VALUES (1)".into(), Vec::new()).await?;
         Ok(connection)
     }
 
     async fn rows(database: &Arc<Database>, access: Access) -> Result<usize> {
-        let mut connection = database.begin(access).await?;
+        let mut connection = database.begin(&Terms::new(access)).await?;
         let rows = connection.query_as_host("SELECT n FROM t".into(), Vec::new()).await?;
         connection.commit().await?;
         Ok(rows.len())

@@ -9,7 +9,7 @@ use sqlx::{
 
 use super::type_name;
 use crate::database::{
-    error::{DbError, Kind},
+    error::{DbError, Kind, Stale},
     postgres::values::Form,
     value::Value,
 };
@@ -77,7 +77,7 @@ impl Parameter {
             }
             Err(Misfit::Form) => {
                 let message = format!("parameter {} cannot be sent as {}", self.number, type_info.name());
-                return Err(DbError::new(Kind::Other, message));
+                return Err(misfit(message));
             }
         };
         self.encoded = Some(Encoded { bytes, type_info: type_info.clone() });
@@ -101,7 +101,7 @@ impl Parameter {
         }
         let type_name = type_name::for_cast(type_info.name()).ok_or_else(|| {
             let message = format!("parameter {}: its type, {}, cannot be cast to", self.number, type_info.name());
-            DbError::new(Kind::Other, message)
+            misfit(message)
         })?;
         self.cast = Cast::FromText(type_name);
         let text = match &self.value {
@@ -202,8 +202,13 @@ pub(super) fn arguments(params: Vec<Parameter>) -> Result<PgArguments, DbError> 
     Ok(arguments)
 }
 
+/// A value does not fit the type that the server expected when the statement was prepared.
+fn misfit(message: String) -> DbError {
+    DbError { stale: Stale::Perhaps, ..DbError::new(Kind::Other, message) }
+}
+
 fn coded(code: &str, message: String) -> DbError {
-    DbError { code: Some(code.to_owned()), ..DbError::new(Kind::Other, message) }
+    DbError { code: Some(code.to_owned()), ..misfit(message) }
 }
 
 #[cfg(test)]

@@ -1,0 +1,89 @@
+//! Reads that meet a conflict: on a replica that has to keep up with its primary, or with serializable writers.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{Stage, begun, write};
+use crate::{
+    outages::eventually,
+    script::{self, send, serve_with},
+    support::{Result, client::Client, servers::Engine},
+};
+
+/// A query of about a second, in which the test does something else.
+const SLOW: &str = "SELECT count(*) FROM generate_series(1, 8000000)";
+
+/// Waits until a server runs [`SLOW`].
+async fn slow_query_runs(server: &Client) -> Result {
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%generate_series(1, 8%' \
+        AND pid <> pg_backend_pid()";
+    eventually("the slow query runs", async || Ok((server.number(sql).await? > 0).then_some(()))).await
+}
+
+#[tokio::test]
+async fn retries_a_read_that_a_replica_cancels_on_the_primary() -> Result {
+    if !Engine::all().contains(&Engine::Postgres) {
+        return Ok(());
+    }
+    let Stage { pair, app, urls } = &Stage::new(Engine::Postgres, "statement_timeout = \"20s\"").await?;
+    let (primary, replica) = (Client::new(&urls[0])?, Client::new(&urls[1])?);
+    replica.execute("ALTER SYSTEM SET max_standby_streaming_delay = 0").await?;
+    replica.execute("SELECT pg_reload_conf()").await?;
+    write(app).await?;
+    pair.synchronize().await?;
+    for retries in [true, false] {
+        let before = begun(app).await?;
+        let script = json!([{ "sql": "SELECT id FROM ones" }, { "sql": SLOW }, { "sql": "SELECT id FROM ones" }]);
+        let path = if retries { "/x" } else { "/once" };
+        let reading = script::play(app, "GET", path, &script);
+        let altering = async {
+            slow_query_runs(&replica).await?;
+            primary.execute("ALTER TABLE ones ADD COLUMN IF NOT EXISTS extra integer").await?;
+            primary.execute("ALTER TABLE ones DROP COLUMN extra").await
+        };
+        let (answer, ()) = tokio::try_join!(reading, altering)?;
+        let after = begun(app).await?;
+        if retries {
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            assert!(answer.events().contains(&"retry".to_owned()), "{:?}", answer.events());
+            assert_eq!((after[0] - before[0], after[1] - before[1]), (1, 1), "once on each");
+        } else {
+            assert_eq!((answer.status, answer.header("retry-after")), (503, "1"), "retries = 0");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn retries_a_serializable_read_that_meets_a_conflict() -> Result {
+    if !Engine::all().contains(&Engine::Postgres) {
+        return Ok(());
+    }
+    Engine::Postgres
+        .scope(async {
+            let tables = "CREATE TABLE x (v integer); CREATE TABLE y (v integer); INSERT INTO x VALUES (0);
+                INSERT INTO y VALUES (0)";
+            let settings = "[transaction]\nisolation = \"serializable\"\n[database]\nstatement_timeout = \"20s\"";
+            let app = serve_with(tables, settings).await?;
+            // Two writers of which the reader would see the later one alone.
+            let client = app.client()?;
+            let mut first = client.connect().await?;
+            first.execute("BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT v FROM x; SELECT v FROM y").await?;
+            client.execute("BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT v FROM y; UPDATE y SET v = 20; COMMIT").await?;
+            let value = |table: &str| json!({ "sql": format!("SELECT v FROM {table}"), "op": "query_one" });
+            let script = json!([value("y"), { "sql": SLOW }, value("x")]);
+            let others = async {
+                slow_query_runs(&client).await?;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                first.execute("UPDATE x SET v = -11; COMMIT").await
+            };
+            let (answer, ()) = tokio::try_join!(send(&app, "GET", &script), others)?;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            assert!(answer.events().contains(&"retry".to_owned()), "{:?}", answer.events());
+            let got = answer.json()?;
+            assert_eq!((&got[0]["row"][0]["v"], &got[2]["row"][0]["v"]), (&json!("20"), &json!("-11")));
+            Ok(())
+        })
+        .await
+}
