@@ -23,14 +23,14 @@ fn own() -> String {
 }
 
 /// A host that is deployed to.
-struct Host {
-    app: App,
+pub(super) struct Host {
+    pub(super) app: App,
     admin: String,
     http: reqwest::Client,
 }
 
 impl Host {
-    async fn start() -> Result<Self> {
+    pub(super) async fn start() -> Result<Self> {
         Self::start_in(tempfile::tempdir()?, &own()).await
     }
 
@@ -42,7 +42,7 @@ impl Host {
     }
 
     /// Kills the host on the spot and starts it again.
-    async fn killed(self) -> Result<Self> {
+    pub(super) async fn killed(self) -> Result<Self> {
         Self::start_in(self.app.kill().await?, &own()).await
     }
 
@@ -64,7 +64,7 @@ impl Host {
     }
 
     /// Puts a generation without the program's help.
-    async fn put(&self, files: &Files) -> Result<Manifest> {
+    pub(super) async fn put(&self, files: &Files) -> Result<Manifest> {
         for content in files.values() {
             let answer = self.ask("PUT", &format!("/blobs/{}", Digest::of(content)), content.clone()).await?;
             assert_eq!(answer.status, 201, "{}", answer.text());
@@ -76,12 +76,12 @@ impl Host {
         Ok(manifest)
     }
 
-    async fn activate(&self, manifest: &Manifest) -> Result<Answer> {
+    pub(super) async fn activate(&self, manifest: &Manifest) -> Result<Answer> {
         self.ask("POST", &format!("/generations/{}/activate", manifest.id), "").await
     }
 
     /// The generation that answers requests, which must be the one that is active, and the text on its page.
-    async fn served(&self) -> Result<(String, String)> {
+    pub(super) async fn served(&self) -> Result<(String, String)> {
         let (list, page) = (self.list().await?, self.app.get("/static/page.txt").await?);
         let served = self.app.get("/x").await?.header("x-carya-generation").to_owned();
         assert_eq!((&list["active"], &list["serving"]), (&json!(served), &json!(served)), "{list}");
@@ -90,10 +90,10 @@ impl Host {
 }
 
 /// The files of an application.
-type Files = BTreeMap<String, Vec<u8>>;
+pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
 /// An application with one component and a page. What it says of its host does not count.
-fn files(page: &str) -> Result<Files> {
+pub(super) fn files(page: &str) -> Result<Files> {
     let config = r#"
         [server]
         listen = "192.0.2.1:1"

@@ -36,5 +36,6 @@ mod script;
 mod servers;
 mod shop;
 mod shutdown;
+mod static_files;
 mod support;
 mod tidy;

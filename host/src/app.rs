@@ -108,8 +108,11 @@ pub fn assemble(config: Config, engine: Engine, previous: Option<&Generation>) -
             Templates::default()
         }
     };
-    for files in config.static_files.iter().filter(|files| !files.folder.is_dir()) {
-        problems.push(format!("[[static]] {:?}: there is no folder {}", files.path, files.folder.display()));
+    for (index, config::StaticFiles { path, folder, line }) in config.static_files.iter().enumerate() {
+        if !folder.is_dir() {
+            let (file, folder) = (config.file.display(), folder.display());
+            problems.push(format!("{file}:{line}: static[{index}] {path:?}: there is no folder {folder}"));
+        }
     }
     if !problems.is_empty() {
         bail!("{}", problems.join("\n"));

@@ -141,10 +141,12 @@ pub struct Model {
 /// `[[static]]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct StaticFiles {
-    /// The path prefix, as `/static`.
+    /// The path prefix: `/`, or as `/static` without a slash at its end.
     pub path: String,
     /// The folder it stands for.
     pub folder: PathBuf,
+    /// The line of the section in the file.
+    pub line: usize,
 }
 
 /// `[component.NAME]`

@@ -57,6 +57,12 @@ impl Routes {
         Ok(())
     }
 
+    /// The pattern that matches a path, whatever its methods.
+    pub fn pattern(&self, path: &str) -> Option<&str> {
+        let found = self.patterns.at(path).ok()?;
+        Some(&self.paths[*found.value].pattern)
+    }
+
     /// Finds the route of a request. HEAD goes where GET goes, unless it has a route of its own.
     pub fn find(&self, method: &Method, path: &str) -> Found {
         let Ok(found) = self.patterns.at(path) else { return Found::Nothing };
@@ -134,6 +140,7 @@ mod tests {
                 Found::Nothing => "nothing".to_owned(),
             };
             assert_eq!(actual, expected, "{method} {path}");
+            assert_eq!(routes.pattern(path).is_some(), expected != "nothing", "{path}");
         }
         assert!(routes.add("/items/{other}", &[Method::GET], 5).is_err());
         Ok(())

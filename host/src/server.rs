@@ -1,5 +1,6 @@
 //! The listener: connections, and the end. All that stands around a request is on this page.
 
+mod files;
 mod live;
 mod metrics;
 

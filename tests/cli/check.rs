@@ -224,7 +224,7 @@ async fn a_static_folder_that_is_not_there_is_told() -> Result {
     write(folder.path(), "[[static]]\npath = \"/static\"\nfolder = \"gone\"\n", &[])?;
     let ran = run(folder.path(), &["check"]).await?;
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
-    assert_snapshot!(ran.err, @r#"error: [[static]] "/static": there is no folder gone"#);
+    assert_snapshot!(ran.err, @r#"error: carya.toml:1: static[0] "/static": there is no folder gone"#);
     Ok(())
 }
 

@@ -1,9 +1,9 @@
-//! Routes that each are right and together are not: two for the same request. Which component serves what is not known
-//! here.
+//! Routes and static folders that are valid one by one and conflict with each other: two for the same request. Which
+//! component serves what is not known here.
 
 use matchit::{InsertError, Router};
 
-use super::Route;
+use super::{Route, StaticFiles};
 
 /// The routes that stand in the way of an earlier one, by index, and why.
 pub(super) fn conflicts(routes: &[Route]) -> Vec<(usize, String)> {
@@ -33,6 +33,16 @@ pub(super) fn conflicts(routes: &[Route]) -> Vec<(usize, String)> {
     found
 }
 
+/// The static folders with the prefix of an earlier one, by index, and the message for each.
+pub(super) fn repeated(folders: &[StaticFiles]) -> Vec<(usize, String)> {
+    let repeated = |(index, StaticFiles { path, .. }): (usize, &StaticFiles)| {
+        let other = folders[..index].iter().position(|other| !path.is_empty() && other.path == *path)?;
+        let line = folders[other].line;
+        Some((index, format!("\"{path}\" is the prefix of static[{other}] on line {line}; give each folder its own")))
+    };
+    folders.iter().enumerate().filter_map(repeated).collect()
+}
+
 /// No methods are all methods.
 fn overlap(a: &Route, b: &Route) -> bool {
     let shared = a.methods.iter().any(|method| b.methods.contains(method));
@@ -58,6 +68,14 @@ mod tests {
             hooks: Vec::new(),
             line: 1,
         }
+    }
+
+    #[test]
+    fn a_prefix_belongs_to_one_folder() {
+        let folder = |path: &str| StaticFiles { path: path.to_owned(), folder: "public".into(), line: 3 };
+        let folders = ["/", "/a", "/a/b", "", "/a", ""].map(folder);
+        let message = "\"/a\" is the prefix of static[1] on line 3; give each folder its own";
+        assert_eq!(repeated(&folders), [(4, message.to_owned())]);
     }
 
     #[test]

@@ -134,6 +134,10 @@ fn config(root: &mut Section<'_>, host: Option<&Config>) -> Config {
         let origin = Origin::Line(config.routes[index].line);
         context.report(origin, format!("route[{index}].path"), message);
     }
+    for (index, message) in conflict::repeated(&config.static_files) {
+        let origin = Origin::Line(config.static_files[index].line);
+        context.report(origin, format!("static[{index}].path"), message);
+    }
     config
 }
 
@@ -189,7 +193,8 @@ fn commit_on(section: &mut Section<'_>) -> Option<StatusSet> {
 
 fn static_files(section: &mut Section<'_>) -> StaticFiles {
     let folder = section.context().folder;
-    StaticFiles { path: section.require("path", prefix), folder: section.require("folder", path(folder)) }
+    let line = section.line();
+    StaticFiles { path: section.require("path", prefix), folder: section.require("folder", path(folder)), line }
 }
 
 /// A table that is in the tree only because a variable has a key in it.

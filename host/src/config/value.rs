@@ -112,7 +112,7 @@ pub(super) fn statuses(value: &Value) -> Result<RangeInclusive<u16>, String> {
 
 /// A pattern as matchit has it.
 pub(super) fn pattern(value: &Value) -> Result<String, String> {
-    let pattern = prefix(value)?;
+    let pattern = request_path(value)?;
     match matchit::Router::new().insert(&pattern, ()) {
         Ok(()) => Ok(pattern),
         Err(error) => {
@@ -122,8 +122,24 @@ pub(super) fn pattern(value: &Value) -> Result<String, String> {
     }
 }
 
-/// The beginning of a request's path.
+/// The prefix of the paths that a folder serves: `/`, or whole segments without a slash at their end.
 pub(super) fn prefix(value: &Value) -> Result<String, String> {
+    let path = request_path(value)?;
+    if path.contains(['{', '}', '*']) {
+        return Err("is a prefix and not a pattern; write it as \"/static\", which serves every path below".to_owned());
+    }
+    let segments = path.strip_suffix('/').unwrap_or(&path);
+    // Clients resolve `.` and `..`, and percent-encode everything else, before they send a path.
+    let is_sent = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()+,;=:@%".contains(&byte);
+    let is_segment = |text: &str| !matches!(text, "" | "." | "..") && text.bytes().all(is_sent);
+    match segments.is_empty() || segments.split('/').skip(1).all(is_segment) {
+        true => Ok(if segments.is_empty() { path } else { segments.to_owned() }),
+        false => Err("is not the path of a request; write it as \"/static\", with a space as %20".to_owned()),
+    }
+}
+
+/// A path, or a pattern of one.
+fn request_path(value: &Value) -> Result<String, String> {
     let path = text(value)?;
     if !path.starts_with('/') {
         return Err(format!("does not start with `/`; write it as \"/{path}\""));
@@ -137,7 +153,8 @@ pub(super) fn prefix(value: &Value) -> Result<String, String> {
 /// A path with its query, as a request names it.
 pub(super) fn target(value: &Value) -> Result<String, String> {
     let target = text(value)?;
-    match target.starts_with('/') && !target.contains(['#', ' ']) {
+    // What is accepted here must be parsed once more, when the request is made.
+    match target.starts_with('/') && !target.contains('#') && target.parse::<http::Uri>().is_ok() {
         true => Ok(target),
         false => Err("is not a path; write it as \"/items?page=1\", with a space as %20".to_owned()),
     }
@@ -190,6 +207,55 @@ mod tests {
             assert_eq!(statuses(&written(text)).ok(), expected, "{text}");
         }
         assert_eq!(statuses(&Value::Integer(404)), Ok(404..=404));
+    }
+
+    #[test]
+    fn prefixes() {
+        for (text, expected) in [
+            ("/", Ok("/")),
+            ("/static", Ok("/static")),
+            ("/static/", Ok("/static")),
+            ("/a/b-c/%C3%A9", Ok("/a/b-c/%C3%A9")),
+            ("", Err("is empty")),
+            ("no-slash", Err("does not start with `/`")),
+            ("/a?b", Err("no part of a path")),
+            ("/zz/{*p}", Err("not a pattern")),
+            ("/a{b", Err("not a pattern")),
+            ("/a}b", Err("not a pattern")),
+            ("/a/*", Err("not a pattern")),
+            ("//", Err("not the path of a request")),
+            ("/a//b", Err("not the path of a request")),
+            ("/a/../b", Err("not the path of a request")),
+            ("/.", Err("not the path of a request")),
+            ("/a b", Err("not the path of a request")),
+            ("/\u{e9}", Err("not the path of a request")),
+            ("/a\n", Err("not the path of a request")),
+            ("/a\\b", Err("not the path of a request")),
+        ] {
+            match (prefix(&written(text)), expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+                (Err(found), Err(expected)) => assert!(found.contains(expected), "{text}: {found}"),
+                (found, _) => panic!("{text}: {found:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn targets() {
+        for (text, accepted) in [
+            ("/", true),
+            ("/items?page=1&q=%20", true),
+            ("//x", true),
+            ("items", false),
+            ("/a b", false),
+            ("/a#b", false),
+            ("/a\nb", false),
+            ("/a\u{7f}", false),
+            ("/<>", false),
+        ] {
+            assert_eq!(target(&written(text)).is_ok(), accepted, "{text}");
+        }
+        assert!(target(&written(&format!("/{}", "x".repeat(70_000)))).is_err());
     }
 
     #[test]

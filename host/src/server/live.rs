@@ -7,12 +7,11 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use axum::{Router, extract::Request, response::Response};
+use axum::{extract::Request, response::Response};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower_http::services::ServeDir;
-use tower_service::Service;
 
+use super::files::{Folders, Place};
 use crate::{
     delivery,
     exchange::{self, Exchange},
@@ -43,8 +42,7 @@ pub struct Live {
 #[derive(Debug)]
 struct Stage {
     exchange: Arc<Exchange>,
-    /// Files, and the application for what only looks like one.
-    files: Router,
+    folders: Folders,
     /// Ends the looking after its outboxes and its idle instances.
     retired: CancellationToken,
 }
@@ -76,8 +74,14 @@ impl Live {
                 stage.exchange.generation.config.static_files.iter().any(|files| path.starts_with(&files.path));
             (is_file.then(|| stage.files.clone()), stage.exchange.clone())
         };
-        match files {
-            Some(mut files) => files.call(request).await.unwrap_or_else(|never| match never {}),
+        // Boxed: the future of every request would carry the room for reading a file.
+        let file = match place {
+            Place::Application => None,
+            Place::Folder(folder) => return Box::pin(folder.answer(request)).await,
+            Place::FileOrApplication(folder) => Box::pin(folder.file(&request)).await,
+        };
+        match file {
+            Some(file) => file,
             None => exchange::serve(exchange, request).await,
         }
     }
@@ -122,7 +126,8 @@ impl Live {
     }
 }
 
-/// Sets up a generation, and looks after its outboxes from now on.
+/// Sets up a generation, and looks after its outboxes from now on. It must not fail: the generation is recorded as
+/// active before it is served.
 fn stage(
     generation: Generation,
     places: &Arc<Semaphore>,
@@ -144,12 +149,8 @@ fn stage(
         all: all.clone(),
         cut_off: cut_off.child_token(),
     });
-    let application = exchange.clone();
-    let mut files = Router::new().fallback(move |request| exchange::serve(application.clone(), request));
-    for folder in &exchange.generation.config.static_files {
-        files = files.nest_service(&folder.path, ServeDir::new(&folder.folder));
-    }
-    Stage { exchange, files, retired }
+    let folders = Folders::new(&exchange.generation.config.static_files);
+    Stage { exchange, folders, retired }
 }
 
 /// Lets go of instances that wait for requests in vain, until the generation is retired.

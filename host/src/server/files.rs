@@ -1,0 +1,177 @@
+//! The folders of `[[static]]`: which of them a path belongs to, and the answer from it.
+//!
+//! A prefix never hides a route. A route whose pattern begins with the prefix, as `/static/{id}` with `/static`, comes
+//! before the folder. One that has a parameter in its place, as `/{kind}/{id}` or `/{*rest}`, comes after it: it gets
+//! every path that no file has.
+
+use std::sync::Arc;
+
+use axum::{body::Body, extract::Request, response::Response};
+use http::{StatusCode, Uri, uri::PathAndQuery};
+use tower_http::services::ServeDir;
+use tower_service::Service;
+
+use crate::config::StaticFiles;
+
+/// The folders of one generation, the longest prefix first.
+#[derive(Debug)]
+pub(super) struct Folders(Vec<Arc<Folder>>);
+
+/// What answers a path.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    /// The application.
+    Application,
+    /// A folder, also with a 404.
+    Folder(Arc<Folder>),
+    /// A folder where it has a file, else the application.
+    FileOrApplication(Arc<Folder>),
+}
+
+/// A folder and the prefix of the paths that it serves.
+#[derive(Debug)]
+pub(super) struct Folder {
+    /// Without a slash at its end: "" serves every path.
+    prefix: String,
+    files: ServeDir,
+}
+
+impl Folders {
+    pub(super) fn new(config: &[StaticFiles]) -> Self {
+        let folder = |StaticFiles { path, folder, .. }: &StaticFiles| {
+            let prefix = path.trim_end_matches('/').to_owned();
+            // Redirects of `ServeDir` name the path that it sees, which has lost the prefix.
+            let files = ServeDir::new(folder).redirect_path_prefix(prefix.clone());
+            Arc::new(Folder { prefix, files })
+        };
+        let mut folders: Vec<_> = config.iter().map(folder).collect();
+        folders.sort_by_key(|folder| std::cmp::Reverse(folder.prefix.len()));
+        Self(folders)
+    }
+
+    /// What answers a path. `route` finds the pattern of the route that has it.
+    pub(super) fn place<'a>(&self, path: &str, route: impl FnOnce() -> Option<&'a str>) -> Place {
+        let Some(folder) = self.find(path) else { return Place::Application };
+        match route() {
+            None => Place::Folder(folder.clone()),
+            Some(pattern) if rest(pattern, &folder.prefix).is_some() => Place::Application,
+            Some(_) => Place::FileOrApplication(folder.clone()),
+        }
+    }
+
+    /// The folder with the longest prefix of a path.
+    fn find(&self, path: &str) -> Option<&Arc<Folder>> {
+        self.0.iter().find(|folder| rest(path, &folder.prefix).is_some())
+    }
+}
+
+impl Folder {
+    /// Answers a request whose path has this folder's prefix.
+    pub(super) async fn answer(&self, mut request: Request) -> Response {
+        if let Some(uri) = without(request.uri(), &self.prefix) {
+            *request.uri_mut() = uri;
+        }
+        let answer = self.files.clone().call(request).await.unwrap_or_else(|never| match never {});
+        answer.map(Body::new)
+    }
+
+    /// The same, if there is a file for the request.
+    pub(super) fn file(&self, request: &Request) -> impl Future<Output = Option<Response>> + Send {
+        let mut head = Request::new(Body::empty());
+        *head.method_mut() = request.method().clone();
+        *head.uri_mut() = request.uri().clone();
+        *head.headers_mut() = request.headers().clone();
+        async {
+            let answer = self.answer(head).await;
+            let is_none = matches!(answer.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
+            (!is_none).then_some(answer)
+        }
+    }
+}
+
+/// What follows a prefix in a path: nothing, or a slash and more. `/static` is no prefix of `/statics`.
+fn rest<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
+    let is_whole = |rest: &&str| rest.starts_with('/') || (rest.is_empty() && !prefix.is_empty());
+    path.strip_prefix(prefix).filter(is_whole)
+}
+
+/// A URI without the prefix of its path.
+fn without(uri: &Uri, prefix: &str) -> Option<Uri> {
+    let rest = uri.path_and_query()?.as_str().strip_prefix(prefix)?;
+    let slash = if rest.starts_with('/') { "" } else { "/" };
+    PathAndQuery::try_from(format!("{slash}{rest}")).ok().map(Uri::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folders(prefixes: &[&str]) -> Folders {
+        let folder = |path: &&str| StaticFiles { path: (*path).to_owned(), folder: "public".into(), line: 1 };
+        Folders::new(&prefixes.iter().map(folder).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_longest_prefix_serves_a_path() {
+        let folders = folders(&["/", "/static", "/static/more", "/über"]);
+        for (path, prefix) in [
+            ("/", Some("")),
+            ("/x", Some("")),
+            ("/static", Some("/static")),
+            ("/static/", Some("/static")),
+            ("/static/x/y", Some("/static")),
+            ("/statics", Some("")),
+            ("/static/more", Some("/static/more")),
+            ("/static/more/x", Some("/static/more")),
+            ("/static/mor", Some("/static")),
+            ("/Static/x", Some("")),
+            ("/%73tatic/x", Some("")),
+            ("//static/x", Some("")),
+            ("*", None),
+            ("", None),
+        ] {
+            assert_eq!(folders.find(path).map(|folder| folder.prefix.as_str()), prefix, "{path}");
+        }
+        assert!(self::folders(&["/static"]).find("/").is_none());
+        assert!(self::folders(&[]).find("/static").is_none());
+    }
+
+    #[test]
+    fn a_prefix_hides_no_route() {
+        let folders = folders(&["/", "/static"]);
+        for (path, pattern, expected) in [
+            ("/static/x", None, "folder"),
+            ("/static/x", Some("/static/{id}"), "application"),
+            ("/static", Some("/static"), "application"),
+            ("/static/x", Some("/{kind}/{id}"), "file or application"),
+            ("/static/x", Some("/{*rest}"), "file or application"),
+            ("/static/x", Some("/static{suffix}"), "file or application"),
+            ("/other/x", Some("/{*rest}"), "application"),
+            ("/other/x", None, "folder"),
+            ("*", None, "application"),
+        ] {
+            let found = match folders.place(path, || pattern) {
+                Place::Application => "application",
+                Place::Folder(_) => "folder",
+                Place::FileOrApplication(_) => "file or application",
+            };
+            assert_eq!(found, expected, "{path} {pattern:?}");
+        }
+    }
+
+    #[test]
+    fn a_folder_sees_what_follows_its_prefix() -> Result<(), http::uri::InvalidUri> {
+        for (uri, prefix, expected) in [
+            ("/static/a.css?v=1", "/static", Some("/a.css?v=1")),
+            ("/static", "/static", Some("/")),
+            ("/static?v=1", "/static", Some("/?v=1")),
+            ("/a%2Fb", "", Some("/a%2Fb")),
+            ("http://host/static/x", "/static", Some("/x")),
+            ("/other", "/static", None),
+        ] {
+            let found = without(&uri.parse()?, prefix).map(|uri| uri.to_string());
+            assert_eq!(found.as_deref(), expected, "{uri}");
+        }
+        Ok(())
+    }
+}

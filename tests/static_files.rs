@@ -1,0 +1,184 @@
+//! Files from the folders of `[[static]]`: which paths they have, beside routes.
+
+use std::fs;
+
+use tokio::process::Command;
+
+use super::{
+    deploy::{Host, files},
+    support::{Answer, App, PATIENCE, Result, carya, write},
+};
+
+const ROUTES: &str = r#"
+    [component.probe]
+    path = "{guest:probe}"
+    [[route]]
+    path = "/items/{id}"
+    methods = ["GET"]
+    component = "probe"
+    [[route]]
+    path = "/static/routed"
+    component = "probe"
+"#;
+
+const FILES: [(&str, &str); 7] = [
+    ("public/index.html", "index"),
+    ("public/a.txt", "a"),
+    ("public/items/7", "hidden by a route"),
+    ("public/static/a.txt", "hidden by a longer prefix"),
+    ("static/a.txt", "static a"),
+    ("static/routed", "hidden by a route"),
+    ("static/sub/index.html", "static sub"),
+];
+
+fn folders(folders: &[(&str, &str)]) -> String {
+    let section = |(path, folder): &(&str, &str)| format!("[[static]]\npath = \"{path}\"\nfolder = \"{folder}\"\n");
+    ROUTES.to_owned() + &folders.iter().map(section).collect::<String>()
+}
+
+async fn start(config: &str) -> Result<App> {
+    App::start(config, &FILES).await
+}
+
+/// Whether an answer is the application's: it has a request id, which files have not.
+fn is_routed(answer: &Answer) -> bool {
+    !answer.header("x-request-id").is_empty()
+}
+
+#[tokio::test]
+async fn a_folder_at_the_root_serves_what_no_route_has() -> Result {
+    let app = start(&folders(&[("/", "public")])).await?;
+    for (method, path, status, body) in [
+        ("GET", "/", 200, Some("index")),
+        ("GET", "/a.txt", 200, Some("a")),
+        ("HEAD", "/a.txt", 200, Some("")),
+        ("GET", "/a.txt?v=1", 200, Some("a")),
+        ("GET", "/nowhere", 404, None),
+        ("GET", "/../carya.toml", 404, None),
+        ("GET", "/%2e%2e/carya.toml", 404, None),
+        ("POST", "/a.txt", 405, None),
+        ("GET", "/static/a.txt", 200, Some("hidden by a longer prefix")),
+    ] {
+        let answer = app.ask(method, path).await?;
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.text());
+        assert!(body.is_none_or(|body| answer.text() == body), "{method} {path}: {}", answer.text());
+        assert!(!is_routed(&answer), "{method} {path}");
+    }
+    assert!(is_routed(&app.get("/items/7").await?));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_prefix_hides_no_route_and_the_longest_prefix_serves() -> Result {
+    let app = start(&folders(&[("/", "public"), ("/static/", "static"), ("/items", "public")])).await?;
+    for (method, path, status, routed, body) in [
+        ("GET", "/items/7", 200, true, None),
+        // The route knows the path, so its methods count, and not those of files.
+        ("DELETE", "/items/7", 405, true, None),
+        ("GET", "/items/a/b", 404, false, None),
+        ("GET", "/items/a.txt", 200, true, None),
+        ("POST", "/static/routed", 200, true, None),
+        ("GET", "/static/a.txt", 200, false, Some("static a")),
+        ("GET", "/static/sub/", 200, false, Some("static sub")),
+        ("GET", "/statics", 404, false, None),
+        ("GET", "/a.txt", 200, false, Some("a")),
+    ] {
+        let answer = app.ask(method, path).await?;
+        assert_eq!((answer.status, is_routed(&answer)), (status, routed), "{method} {path}: {}", answer.text());
+        assert!(body.is_none_or(|body| answer.text() == body), "{method} {path}: {}", answer.text());
+    }
+    let answer = app.get("/static/sub").await?;
+    assert_eq!((answer.status, answer.header("location")), (307, "/static/sub/"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn prefixes_that_are_none_are_told_before_anything_starts() -> Result {
+    for (paths, reason) in [
+        (vec!["/zz/{*p}"], "carya.toml:12: static[0].path: \"/zz/{*p}\" is a prefix and not a pattern"),
+        (vec!["/a{b"], "is a prefix and not a pattern"),
+        (vec![""], "is empty"),
+        (vec!["no-slash"], "does not start with `/`"),
+        (vec!["/a//b"], "is not the path of a request"),
+        (vec!["/a b"], "is not the path of a request"),
+        (vec!["/a", "/b", "/a/"], "static[2].path: \"/a\" is the prefix of static[0]"),
+        (vec!["/", "/"], "static[1].path: \"/\" is the prefix of static[0]"),
+    ] {
+        let folder = tempfile::tempdir()?;
+        let sections: Vec<_> = paths.iter().map(|path| (*path, "public")).collect();
+        write(folder.path(), &folders(&sections), &FILES)?;
+        for command in ["check", "serve"] {
+            let mut program: Command = carya();
+            let running = program.arg(command).current_dir(folder.path()).output();
+            let ran = tokio::time::timeout(PATIENCE, running).await??;
+            let err = String::from_utf8_lossy(&ran.stderr);
+            assert!(ran.status.code() == Some(2) && err.contains(reason), "{command} {paths:?}: {err}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_route_with_a_parameter_in_place_of_the_prefix_has_what_no_file_has() -> Result {
+    let config = folders(&[("/static", "static"), ("/", "public")]).replace("/static/routed", "/{*rest}");
+    let app = start(&config).await?;
+    for (method, path, routed, body) in [
+        ("GET", "/static/a.txt", false, Some("static a")),
+        ("HEAD", "/static/a.txt", false, Some("")),
+        ("GET", "/static/nowhere", true, None),
+        ("POST", "/static/a.txt", true, None),
+        // The prefix `/` is the beginning of every pattern.
+        ("GET", "/a.txt", true, None),
+    ] {
+        let answer = app.ask(method, path).await?;
+        assert_eq!((answer.status, is_routed(&answer)), (200, routed), "{method} {path}: {}", answer.text());
+        assert!(body.is_none_or(|body| answer.text() == body), "{method} {path}: {}", answer.text());
+    }
+    // The body is the route's, though the folder was looked at first.
+    let answer = app.post("/static/x", r#"[{"answer":{"status":201}}]"#).await?;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reload_with_a_wrong_prefix_is_refused_and_the_next_one_is_served() -> Result {
+    let app = start(&folders(&[("/static", "static")])).await?;
+    for wrong in ["/zz/{*p}", "no-slash", "/a//b"] {
+        write(app.folder.path(), &folders(&[("/static", "static"), (wrong, "public")]), &[])?;
+        let mut seen = app.log.lines().len();
+        app.signal("HUP").await?;
+        app.log.next(&mut seen, &["the old generation is served on"]).await?;
+        assert_eq!(app.get("/static/a.txt").await?.text(), "static a");
+    }
+    write(app.folder.path(), &folders(&[("/static", "static"), ("/", "public")]), &[])?;
+    app.signal("HUP").await?;
+    app.log.wait_for("a new generation is served").await?;
+    assert_eq!(app.get("/a.txt").await?.text(), "a");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_deployment_with_a_wrong_prefix_is_not_recorded() -> Result {
+    let host = Host::start().await?;
+    let good = host.put(&files("one")?).await?;
+    assert_eq!(host.activate(&good).await?.status, 200);
+    let mut wrong = files("two")?;
+    let config = String::from_utf8(wrong["carya.toml"].clone())?.replace("\"/static\"", "\"/zz/{*p}\"");
+    wrong.insert("carya.toml".to_owned(), config.into_bytes());
+    let answer = host.activate(&host.put(&wrong).await?).await?;
+    assert!(answer.status == 422 && answer.text().contains("is a prefix and not a pattern"), "{}", answer.text());
+    let host = host.killed().await?;
+    assert_eq!(host.served().await?, (good.id.to_string(), "one".to_owned()));
+
+    let mut root = files("three")?;
+    let config = String::from_utf8(root["carya.toml"].clone())?.replace("\"/static\"", "\"/\"");
+    root.insert("carya.toml".to_owned(), config.into_bytes());
+    let root = host.put(&root).await?;
+    assert_eq!(host.activate(&root).await?.status, 200);
+    let host = host.killed().await?;
+    // One segment is the route's, so that the page is not reached; a deeper path is a file's.
+    assert_eq!(host.app.get("/x").await?.header("x-carya-generation"), root.id.to_string());
+    assert_eq!(host.app.get("/deeper/page.txt").await?.status, 404);
+    fs::metadata(host.app.folder.path())?;
+    Ok(())
+}
