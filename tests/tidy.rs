@@ -8,7 +8,7 @@ use std::{
 use super::support::Result;
 
 /// The rooms of the host. A room imports only from rooms below it.
-const ROOMS: [&str; 25] = [
+const ROOMS: [&str; 26] = [
     "main",
     "cli",
     "admin",
@@ -34,6 +34,7 @@ const ROOMS: [&str; 25] = [
     "deploy",
     "config",
     "telemetry",
+    "task",
 ];
 
 /// Words that only some files may say, and why.

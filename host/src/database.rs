@@ -44,7 +44,7 @@ const COMMIT: Duration = Duration::from_secs(10);
 const FORGOTTEN: Duration = Duration::from_millis(500);
 
 /// Closes connections with a transaction that was left to somebody who then did not come.
-async fn close_forgotten<M: Manager>(pool: WeakPool<M>, is_left: fn(&M::Type) -> bool) {
+async fn close_forgotten<M: Manager>(pool: Arc<WeakPool<M>>, is_left: fn(&M::Type) -> bool) {
     let mut looks = tokio::time::interval(FORGOTTEN);
     while let Some(pool) = pool.upgrade().filter(|pool| !pool.is_closed()) {
         drop(pool.retain(|slot, metrics| !is_left(slot) || metrics.last_used() < FORGOTTEN));

@@ -21,6 +21,7 @@ pub mod reload;
 pub mod render;
 pub mod routes;
 pub mod server;
+pub mod task;
 pub mod telemetry;
 pub mod token;
 pub mod transaction;

@@ -29,7 +29,7 @@ use super::{
     outbox, was_lent,
 };
 use crate::{
-    config,
+    config, task,
     telemetry::metrics::{Tally, Target},
 };
 
@@ -97,7 +97,9 @@ impl Server {
         server.replicas.watch(&server, config.replica_check);
         for (name, pool) in server.pools(config) {
             server.tally.watch(name, connections(pool));
-            tokio::spawn(close_forgotten(pool.weak(), |slot| !matches!(slot.left, Left::Nothing)));
+            let pool = Arc::new(pool.weak());
+            let close = move || close_forgotten(pool.clone(), |slot| !matches!(slot.left, Left::Nothing));
+            tokio::spawn(task::persist("pool", close));
         }
         Ok(server)
     }

@@ -25,7 +25,7 @@ use super::{
     was_lent,
 };
 use crate::{
-    config,
+    config, task,
     telemetry::metrics::{Tally, Target},
 };
 
@@ -132,7 +132,8 @@ impl Database {
         };
         database.tally.watch("writers", connections(&database.writer));
         database.tally.watch("readers", connections(&database.readers));
-        tokio::spawn(close_forgotten(database.readers.weak(), |slot| slot.is_open));
+        let readers = Arc::new(database.readers.weak());
+        tokio::spawn(task::persist("pool", move || close_forgotten(readers.clone(), |slot| slot.is_open)));
         // The writer first: it makes the file and its WAL mode, which a reader cannot.
         drop(acquire(&database.writer).await?);
         drop(acquire(&database.readers).await?);

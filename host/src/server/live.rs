@@ -17,6 +17,7 @@ use crate::{
     exchange::{self, Exchange},
     generation::Generation,
     telemetry::metrics,
+    task,
 };
 
 /// How often the instances are looked at that may serve several requests.
@@ -138,9 +139,12 @@ fn stage(
     metrics::serving(&generation.id);
     let generation = Arc::new(generation);
     let retired = CancellationToken::new();
-    beside.spawn(shrink(generation.clone(), retired.clone()));
+    let (shrunk, until) = (generation.clone(), retired.clone());
+    beside.spawn(task::persist("shrink", move || shrink(shrunk.clone(), until.clone())));
     for (_, database) in generation.all_databases().filter(|_| generation.runs_actions()) {
-        beside.spawn(delivery::deliver_outbox(generation.clone(), database.clone(), retired.clone()));
+        let (delivered, database, until) = (generation.clone(), database.clone(), retired.clone());
+        let deliver = move || delivery::deliver_outbox(delivered.clone(), database.clone(), until.clone());
+        beside.spawn(task::persist("outbox", deliver));
     }
     let exchange = Arc::new(Exchange {
         generation,

@@ -18,6 +18,7 @@ use crate::{
         Position, Terms,
         error::{DbError, Kind},
     },
+    task,
 };
 
 /// How long a server may take to tell its position when it is looked at.
@@ -100,7 +101,8 @@ impl Replicas {
     /// Looks at the replicas in the background, for as long as the server is there.
     pub(super) fn watch(&self, server: &Arc<Server>, interval: Duration) {
         if !self.is_empty() {
-            tokio::spawn(watch(Arc::downgrade(server), interval));
+            let server = Arc::downgrade(server);
+            tokio::spawn(task::persist("replicas", move || watch(server.clone(), interval)));
         }
     }
 
