@@ -5,6 +5,7 @@ mod fleet;
 mod killed;
 mod listener;
 mod powers;
+mod rollback;
 
 use std::{collections::BTreeMap, fs, path::Path, process::Stdio};
 

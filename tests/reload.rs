@@ -1,5 +1,6 @@
 //! From one generation to the next: what is served, what is kept, and what becomes of a change that is broken.
 
+mod ahead;
 mod away;
 mod broken;
 mod drain;

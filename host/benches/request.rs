@@ -85,7 +85,7 @@ impl Bench {
         let config = config::parse(&text, &folder.path().join("carya.toml"), &Default::default())?;
         let runtime = Runtime::new()?;
         let generation = runtime.block_on(async {
-            app::prepare(app::assemble(config.clone(), app::engine(&config)?, None)?, None).await
+            app::prepare(app::assemble(config.clone(), app::engine(&config)?, None)?, None, &mut Vec::new()).await
         })?;
         Ok(Self { runtime, generation, _folder: folder })
     }

@@ -134,8 +134,13 @@ pub fn assemble(config: Config, engine: Engine, previous: Option<&Generation>) -
 }
 
 /// Opens the databases that the generation before has not, runs pending migrations, and initializes the model, as far as
-/// that one's `[reload]` allows.
-pub async fn prepare(mut generation: Generation, previous: Option<&Generation>) -> anyhow::Result<Generation> {
+/// that one's `[reload]` allows. The names of the migrations that ran are added to `applied`: they stay if a later step
+/// fails.
+pub async fn prepare(
+    mut generation: Generation,
+    previous: Option<&Generation>,
+    applied: &mut Vec<String>,
+) -> anyhow::Result<Generation> {
     let outbox = generation.runs_actions();
     let policy = previous.map(|before| &before.config.reload);
     for (name, settings) in generation.config.all_databases() {
@@ -146,7 +151,9 @@ pub async fn prepare(mut generation: Generation, previous: Option<&Generation>) 
             None => self::open(name, settings).await?,
         };
         match &settings.migrations {
-            Some(folder) if policy.is_none_or(|reload| reload.migrate) => migrate(name, folder, &database).await?,
+            Some(folder) if policy.is_none_or(|reload| reload.migrate) => {
+                applied.extend(migrate(name, folder, &database).await?);
+            }
             Some(folder) => refuse_pending(name, settings, folder).await?,
             None => {}
         }
@@ -179,7 +186,7 @@ async fn open(name: &str, settings: &config::Database) -> anyhow::Result<Arc<Dat
     Ok(Arc::new(database))
 }
 
-async fn migrate(name: &str, folder: &Path, database: &Database) -> anyhow::Result<()> {
+async fn migrate(name: &str, folder: &Path, database: &Database) -> anyhow::Result<Vec<String>> {
     let report = database.migrate(folder).await?;
     for migration in &report.applied {
         tracing::info!(database = name, migration, "applied");
@@ -196,7 +203,7 @@ async fn refuse_pending(name: &str, settings: &config::Database, folder: &Path) 
              run it, and then reload"
         );
     }
-    Ok(())
+    Ok(report.applied)
 }
 
 /// Says in the log what guests' logins may do beyond their work. Beside the start, which does not wait for it.

@@ -23,6 +23,7 @@ use crate::{
     generation::{Files, Generation},
     oci,
     server::Live,
+    task,
 };
 
 /// How often files are read again that are written to meanwhile.
@@ -184,10 +185,17 @@ impl Reloader {
         let (outline_before, outline) = (Outline::of(old), Outline::of(&generation));
         let differences = diff::between(&outline_before, &outline);
         diff::refuse(&differences, &outline_before, &outline)?;
-        app::try_out(&generation, Some(old)).await?;
-        let generation = app::prepare(generation, Some(old)).await?;
-        app::rehearse(&generation).await?;
-        record.await?;
+        let mut applied = Vec::new();
+        let making = task::caught(async {
+            app::try_out(&generation, Some(old)).await?;
+            let generation = app::prepare(generation, Some(old), &mut applied).await?;
+            app::rehearse(&generation).await?;
+            record.await?;
+            anyhow::Ok(generation)
+        });
+        let made = making.await.map_err(anyhow::Error::from).flatten();
+        let generation = made.map_err(|error| with_what_stays(error, &applied))?;
+        // Nothing may fail from here on: what is recorded must be served.
         self.live.swap(generation);
         Ok(Change { generation: self.live.generation(), files, differences, took: begun.elapsed() })
     }
@@ -243,6 +251,15 @@ pub fn read_deployed(file: &Path, store: &Store, id: &Id) -> anyhow::Result<Conf
     let host = config::load_host(file)?;
     let app = store.folder(id)?;
     Ok(config::load_deployed(&app.join(deploy::NAME), &host, &id.to_string())?)
+}
+
+/// Adds to an error the migrations that ran before it. They cannot be taken back.
+fn with_what_stays(error: anyhow::Error, applied: &[String]) -> anyhow::Error {
+    if applied.is_empty() {
+        return error;
+    }
+    let (told, applied) = (told(&error), applied.join(", "));
+    error.context(format!("{told}; the migrations that ran before it stay applied: {applied}"))
 }
 
 /// Says which keys of `[server]` a running process cannot change.

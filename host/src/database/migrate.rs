@@ -1,47 +1,22 @@
 //! The schema's history: a folder of `0001_name.sql` files, run in order, each once, by sqlx's migrator.
+//!
+//! The database may be ahead of the folder: after a rollback, or a deployment that was refused after its migrations ran,
+//! it has migrations that are newer than the folder's newest. These stay applied, and a warning names them. Any other
+//! difference between the folder and what ran is an error.
 
-use std::{borrow::Cow, collections::BTreeMap, path::Path};
+mod history;
+mod problem;
 
-use sqlx::{
-    MySqlConnection, PgConnection, SqliteConnection,
-    migrate::{Migrate, MigrateError, Migrator},
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
 };
 
-use super::{error::DbError, server::Link};
+use sqlx::migrate::{MigrateError, Migration, Migrator};
 
-/// Where the migrator keeps its book.
-const TABLE: &str = "_sqlx_migrations";
-
-/// Why migrations could not be run or read.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The folder or a file in it, or a migration itself.
-    #[error("migrations in {folder}: {source}")]
-    Migration {
-        /// The folder.
-        folder: String,
-        /// What the migrator says.
-        source: MigrateError,
-    },
-    /// The database could not be reached.
-    #[error("[database] cannot be opened: {0}")]
-    Database(#[from] DbError),
-}
-
-impl Error {
-    /// Whether it may go better the next time: it was the connection that failed.
-    pub fn may_pass(&self) -> bool {
-        match self {
-            Self::Database(error) => error.retryable,
-            Self::Migration {
-                source: MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _), ..
-            } => {
-                matches!(error, sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_))
-            }
-            Self::Migration { .. } => false,
-        }
-    }
-}
+pub(super) use self::history::Book;
+use self::history::Ran;
+pub use self::problem::{Error, Mismatch};
 
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,91 +27,157 @@ pub struct Report {
     pub already_applied: usize,
 }
 
-/// The database whose history it is.
-#[derive(Debug)]
-pub(super) enum Book {
-    Sqlite(SqliteConnection),
-    Postgres(Box<PgConnection>),
-    MySql(Box<MySqlConnection>),
-}
-
-impl From<Link> for Book {
-    fn from(link: Link) -> Self {
-        match link {
-            Link::Postgres(session) => Book::Postgres(Box::new(session.connection)),
-            Link::MySql(session) => Book::MySql(Box::new(session.connection)),
-        }
-    }
-}
-
-/// Runs what is pending. Each migration runs in a transaction of its own, as far as the database can take back changes
+/// Runs pending migrations. Each migration runs in a transaction of its own, as far as the database can take back changes
 /// of its schema; the first that fails ends the run.
 pub(super) async fn run(mut book: Book, folder: &Path) -> Result<Report, Error> {
-    let failed = |source| Error::Migration { folder: folder.display().to_string(), source };
-    let migrator = Migrator::new(folder).await.map_err(failed)?;
-    let applied = names_of_pending(Some(&mut book), &migrator).await.map_err(failed)?;
-    match &mut book {
-        Book::Sqlite(connection) => migrator.run_direct(None, connection, false).await,
-        Book::Postgres(connection) => migrator.run_direct(None, &mut **connection, false).await,
-        Book::MySql(connection) => migrator.run_direct(None, &mut **connection, false).await,
+    let mut folder = Folder::read(folder).await?;
+    let plan = folder.plan(&mut book).await?;
+    // `plan` has checked what is missing, and knows better what may be.
+    folder.migrator.set_ignore_missing(true);
+    let migrated = match &mut book {
+        Book::Sqlite(connection) => folder.migrator.run_direct(None, connection, false).await,
+        Book::Postgres(connection) => folder.migrator.run_direct(None, &mut **connection, false).await,
+        Book::MySql(connection) => folder.migrator.run_direct(None, &mut **connection, false).await,
+    };
+    match migrated {
+        Ok(()) => Ok(Report { applied: plan.pending.into_values().collect(), already_applied: plan.applied }),
+        Err(source) => Err(folder.failed(&mut book, plan, source).await),
     }
-    .map_err(failed)?;
-    let all = migrator.iter().filter(|migration| !migration.migration_type.is_down_migration()).count();
-    Ok(Report { already_applied: all - applied.len(), applied })
 }
 
 /// Names of the migrations that a run would run; without a book, on a database that is yet to be made. Only reads, and
 /// fails where a run would fail before it ran any.
-pub(super) async fn pending(mut book: Option<Book>, folder: &Path) -> Result<Vec<String>, Error> {
-    let failed = |source| Error::Migration { folder: folder.display().to_string(), source };
-    let migrator = Migrator::new(folder).await.map_err(failed)?;
-    names_of_pending(book.as_mut(), &migrator).await.map_err(failed)
+pub(super) async fn pending(book: Option<Book>, folder: &Path) -> Result<Vec<String>, Error> {
+    let folder = Folder::read(folder).await?;
+    let plan = match book {
+        Some(mut book) => folder.plan(&mut book).await?,
+        None => folder.compare(&[], || String::new())?,
+    };
+    Ok(plan.pending.into_values().collect())
 }
 
-async fn names_of_pending(book: Option<&mut Book>, migrator: &Migrator) -> Result<Vec<String>, MigrateError> {
-    let applied = match book {
-        Some(book) => applied(book).await?,
-        None => BTreeMap::new(),
-    };
-    if let Some(version) = applied.keys().find(|version| !migrator.version_exists(**version)) {
-        return Err(MigrateError::VersionMissing(*version));
+/// A folder of migrations.
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    migrator: Migrator,
+}
+
+/// What a run would do.
+#[derive(Debug)]
+struct Plan {
+    /// Names by version.
+    pending: BTreeMap<i64, String>,
+    /// How many were run before.
+    applied: usize,
+    /// Names of those that were run and that are newer than the folder's newest.
+    ahead: Vec<String>,
+}
+
+impl Folder {
+    async fn read(path: &Path) -> Result<Self, Error> {
+        let path = path.to_owned();
+        let read = Migrator::new(path.as_path()).await;
+        let migrator = read.map_err(|source| Error::Failed { folder: path.clone(), source, applied: Vec::new() })?;
+        let folder = Self { path, migrator };
+        let versions: Vec<i64> = folder.migrations().map(|migration| migration.version).collect();
+        match versions.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(folder.mismatch(Mismatch::Twice { version: pair[0] })),
+            None => Ok(folder),
+        }
     }
-    let mut names = Vec::new();
-    for migration in migrator.iter().filter(|migration| !migration.migration_type.is_down_migration()) {
-        match applied.get(&migration.version) {
-            Some(checksum) if *checksum != migration.checksum => {
-                return Err(MigrateError::VersionMismatch(migration.version));
+
+    /// The migrations in order of their versions, without those that undo others.
+    fn migrations(&self) -> impl Iterator<Item = &Migration> {
+        self.migrator.iter().filter(|migration| !migration.migration_type.is_down_migration())
+    }
+
+    /// The file of a version. The migrator keeps only what is in it.
+    fn file(&self, version: i64) -> PathBuf {
+        let is_it = |name: &str| {
+            let number = name.split('_').next().and_then(|number| number.parse().ok());
+            number == Some(version) && name.ends_with(".sql") && !name.ends_with(".down.sql")
+        };
+        let entries = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let found = entries
+            .map(|entry| entry.path())
+            .find(|path| path.file_name().is_some_and(|name| is_it(&name.to_string_lossy())));
+        found.unwrap_or_else(|| self.path.clone())
+    }
+
+    fn mismatch(&self, mismatch: Mismatch) -> Error {
+        Error::Mismatch { folder: self.path.clone(), mismatch }
+    }
+
+    async fn plan(&self, book: &mut Book) -> Result<Plan, Error> {
+        let unreadable = |source: sqlx::Error| Error::Failed {
+            folder: self.path.clone(),
+            source: source.into(),
+            applied: Vec::new(),
+        };
+        let history = book.history().await.map_err(unreadable)?;
+        let reset = book.reset_command().await.map_err(unreadable)?;
+        let plan = self.compare(&history, || reset)?;
+        if !plan.ahead.is_empty() {
+            let (folder, migrations) = (self.path.display(), plan.ahead.join(", "));
+            tracing::warn!(
+                migrations,
+                "the database has migrations that are newer than those in {folder}; they stay applied"
+            );
+        }
+        Ok(plan)
+    }
+
+    /// Compares the folder with what ran. `reset` is the command that makes the database anew.
+    fn compare(&self, history: &[Ran], reset: impl FnOnce() -> String) -> Result<Plan, Error> {
+        let newest = self.migrations().map(|migration| migration.version).max();
+        let (mut ahead, mut applied) = (Vec::new(), 0);
+        for ran in history {
+            let (version, name) = (ran.version, ran.name());
+            let migration = self.migrations().find(|migration| migration.version == version);
+            let mismatch = match migration {
+                _ if !ran.success => Mismatch::HalfDone { version, file: self.file(version), reset: reset() },
+                None if newest.is_none_or(|newest| newest < version) => {
+                    ahead.push(name);
+                    continue;
+                }
+                None => Mismatch::Missing { version, name, reset: reset() },
+                Some(migration) if *migration.checksum != *ran.checksum => {
+                    let change = problem::change(migration.sql.as_str(), &ran.checksum);
+                    Mismatch::Edited { version, file: self.file(version), change, reset: reset() }
+                }
+                Some(_) => {
+                    applied += 1;
+                    continue;
+                }
+            };
+            return Err(self.mismatch(mismatch));
+        }
+        let is_pending = |migration: &&Migration| !history.iter().any(|ran| ran.version == migration.version);
+        let name =
+            |migration: &Migration| (migration.version, history::name(migration.version, &migration.description));
+        Ok(Plan { pending: self.migrations().filter(is_pending).map(name).collect(), applied, ahead })
+    }
+
+    /// The error of a run, with the migrations that it ran before and that stay.
+    async fn failed(&self, book: &mut Book, plan: Plan, source: MigrateError) -> Error {
+        // Without an answer, as when the connection was lost, nothing is known to have stayed.
+        let history = book.history().await.unwrap_or_default();
+        let ran = |version: i64, success| history.iter().any(|ran| ran.version == version && ran.success == success);
+        let applied =
+            plan.pending.iter().filter(|(version, _)| ran(**version, true)).map(|(_, name)| name.clone()).collect();
+        match plan.pending.keys().find(|version| ran(**version, false)) {
+            Some(&version) => {
+                let reset = book.reset_command().await.unwrap_or_default();
+                let file = self.file(version);
+                Error::HalfDone {
+                    folder: self.path.clone(),
+                    source,
+                    half: Mismatch::HalfDone { version, file, reset },
+                    applied,
+                }
             }
-            Some(_) => {}
-            None => names.push(format!("{:04}_{}", migration.version, migration.description.replace(' ', "_"))),
+            None => Error::Failed { folder: self.path.clone(), source, applied },
         }
     }
-    Ok(names)
-}
-
-/// What the book says: versions that have been run, with their checksums. There is none before the first run.
-async fn applied(book: &mut Book) -> Result<BTreeMap<i64, Cow<'static, [u8]>>, MigrateError> {
-    let is_there = match book {
-        Book::Sqlite(connection) => {
-            let table = sqlx::query("SELECT 1 FROM sqlite_schema WHERE name = ?").bind(TABLE);
-            table.fetch_optional(connection).await?.is_some()
-        }
-        Book::Postgres(connection) => {
-            let table = sqlx::query("SELECT 1 WHERE to_regclass($1) IS NOT NULL").bind(TABLE);
-            table.fetch_optional(&mut **connection).await?.is_some()
-        }
-        Book::MySql(connection) => {
-            let table = "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?";
-            sqlx::query(table).bind(TABLE).fetch_optional(&mut **connection).await?.is_some()
-        }
-    };
-    if !is_there {
-        return Ok(BTreeMap::new());
-    }
-    let applied = match book {
-        Book::Sqlite(connection) => connection.list_applied_migrations(TABLE).await?,
-        Book::Postgres(connection) => connection.list_applied_migrations(TABLE).await?,
-        Book::MySql(connection) => connection.list_applied_migrations(TABLE).await?,
-    };
-    Ok(applied.into_iter().map(|migration| (migration.version, migration.checksum)).collect())
 }

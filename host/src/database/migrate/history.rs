@@ -1,0 +1,97 @@
+//! What ran on a database, as sqlx's migrator keeps it in a table of its own.
+
+use sqlx::{MySqlConnection, PgConnection, SqliteConnection};
+
+use crate::database::server::Link;
+
+/// The table of the migrator.
+const TABLE: &str = "_sqlx_migrations";
+const HISTORY: &str = "SELECT version, description, checksum, success FROM _sqlx_migrations ORDER BY version";
+
+/// A connection to the database whose history it is.
+#[derive(Debug)]
+pub(in crate::database) enum Book {
+    Sqlite(SqliteConnection),
+    Postgres(Box<PgConnection>),
+    MySql(Box<MySqlConnection>),
+}
+
+/// A migration that ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ran {
+    pub(super) version: i64,
+    pub(super) description: String,
+    pub(super) checksum: Vec<u8>,
+    /// False while it runs, and after it failed where the database keeps the part that succeeded (MySQL).
+    pub(super) success: bool,
+}
+
+impl Ran {
+    pub(super) fn name(&self) -> String {
+        name(self.version, &self.description)
+    }
+}
+
+/// A migration's name, as that of its file.
+pub(super) fn name(version: i64, description: &str) -> String {
+    format!("{version:04}_{}", description.replace(' ', "_"))
+}
+
+impl From<Link> for Book {
+    fn from(link: Link) -> Self {
+        match link {
+            Link::Postgres(session) => Book::Postgres(Box::new(session.connection)),
+            Link::MySql(session) => Book::MySql(Box::new(session.connection)),
+        }
+    }
+}
+
+impl Book {
+    /// All that ran, by version. Nothing before the first run.
+    pub(super) async fn history(&mut self) -> Result<Vec<Ran>, sqlx::Error> {
+        let is_there = match self {
+            Self::Sqlite(connection) => {
+                let table = sqlx::query("SELECT 1 FROM sqlite_schema WHERE name = ?").bind(TABLE);
+                table.fetch_optional(connection).await?.is_some()
+            }
+            Self::Postgres(connection) => {
+                let table = sqlx::query("SELECT 1 WHERE to_regclass($1) IS NOT NULL").bind(TABLE);
+                table.fetch_optional(&mut **connection).await?.is_some()
+            }
+            Self::MySql(connection) => {
+                let table =
+                    "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?";
+                sqlx::query(table).bind(TABLE).fetch_optional(&mut **connection).await?.is_some()
+            }
+        };
+        if !is_there {
+            return Ok(Vec::new());
+        }
+        let rows: Vec<(i64, String, Vec<u8>, bool)> = match self {
+            Self::Sqlite(connection) => sqlx::query_as(HISTORY).fetch_all(connection).await?,
+            Self::Postgres(connection) => sqlx::query_as(HISTORY).fetch_all(&mut **connection).await?,
+            Self::MySql(connection) => sqlx::query_as(HISTORY).fetch_all(&mut **connection).await?,
+        };
+        let ran = |(version, description, checksum, success)| Ran { version, description, checksum, success };
+        Ok(rows.into_iter().map(ran).collect())
+    }
+
+    /// The name of the database on its server; none for a file.
+    pub(in crate::database) async fn database_name(&mut self) -> Result<Option<String>, sqlx::Error> {
+        match self {
+            Self::Sqlite(_) => Ok(None),
+            Self::Postgres(connection) => {
+                sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut **connection).await.map(Some)
+            }
+            Self::MySql(connection) => {
+                sqlx::query_scalar("SELECT DATABASE()").fetch_one(&mut **connection).await.map(Some)
+            }
+        }
+    }
+
+    /// The command that makes this database anew.
+    pub(super) async fn reset_command(&mut self) -> Result<String, sqlx::Error> {
+        let name = self.database_name().await?;
+        Ok(name.map_or_else(|| "carya migrate --reset".to_owned(), |name| format!("carya migrate --reset={name}")))
+    }
+}

@@ -1,0 +1,68 @@
+//! A folder of migrations that is behind its database, or that is not the one that ran.
+
+use std::fs;
+
+use super::Watched;
+use crate::support::{App, Result, on_each_engine};
+
+const AHEAD: &str = "the database has migrations that are newer";
+const MORE: &str = "migrations/0002_more.sql";
+
+async fn the_newest_migrations_may_be_taken_away() -> Result {
+    let mut watched = Watched::start().await?;
+    watched.put(MORE, "CREATE TABLE more (x INTEGER)")?;
+    watched.served().await?;
+    watched.put("migrations/0003_most.sql", "CREATE TABLE most (x INTEGER)")?;
+    watched.served().await?;
+    fs::remove_file(watched.path().join("migrations/0003_most.sql"))?;
+    let line = watched.next(AHEAD).await?;
+    assert_eq!((line["level"].as_str(), line["migrations"].as_str()), (Some("WARN"), Some("0003_most")));
+    watched.served().await?;
+    // A gap is an error, and not that there is more than the folder has.
+    fs::remove_file(watched.path().join("migrations/0001_marks.sql"))?;
+    let why = watched.refused().await?;
+    assert!(
+        why.contains("migration 1 was previously applied but is missing") && why.contains("0001_marks.sql"),
+        "{why}"
+    );
+    watched.put("migrations/0001_marks.sql", super::FILES[1].1)?;
+    watched.served().await?;
+    fs::remove_file(watched.path().join(MORE))?;
+    watched.served().await?;
+
+    // The same for a start.
+    let (folder, code) = watched.app.stop().await?;
+    assert_eq!(code, Some(0));
+    let app = App::start_in(folder, super::CONFIG, &[], &[]).await?;
+    let line = app.log.wait_for(AHEAD).await?;
+    assert_eq!(line["migrations"].as_str(), Some("0002_more, 0003_most"));
+    Ok(())
+}
+
+async fn a_reload_that_fails_after_its_migration_says_what_stays() -> Result {
+    let mut watched = Watched::start().await?;
+    let before = watched.page().await?;
+    let broken = ("migrations/0003_broken.sql", "INSERT INTO nowhere VALUES (1)");
+    let draft = tempfile::tempdir_in(watched.path())?;
+    fs::create_dir(draft.path().join("migrations"))?;
+    for (name, text) in [super::FILES[1], (MORE, "CREATE TABLE more (x INTEGER)"), broken] {
+        fs::write(draft.path().join(name), text)?;
+    }
+    // Both at once: the folder is exchanged.
+    fs::rename(watched.path().join("migrations"), draft.path().join("old"))?;
+    fs::rename(draft.path().join("migrations"), watched.path().join("migrations"))?;
+    let why = loop {
+        let why = watched.refused().await?;
+        if why.contains("nowhere") {
+            break why;
+        }
+    };
+    assert!(why.contains("while executing migration 3") && why.contains("still applied: 0002_more"), "{why}");
+    assert_eq!(watched.page().await?, before);
+    fs::remove_file(watched.path().join(broken.0))?;
+    watched.served().await?;
+    assert_eq!(watched.app.number("SELECT count(*) FROM more").await?, 0);
+    Ok(())
+}
+
+on_each_engine!(the_newest_migrations_may_be_taken_away, a_reload_that_fails_after_its_migration_says_what_stays,);
