@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    process::Command,
 };
 
 use super::{
     shop,
-    support::{Answer, App, PATIENCE, Result},
+    support::{Answer, App, Log, PATIENCE, Result, carya, write},
 };
 
 const PROBE: &str = r#"
@@ -190,5 +191,111 @@ async fn the_second_start_compiles_nothing_and_finds_everything() -> Result {
     assert!(has(&lines, "loaded") && !has(&lines, "compiled"), "{lines:#?}");
     assert!(!has(&lines, "applied"), "{lines:#?}");
     assert_eq!(second.get("/items").await?.json()?, items);
+    Ok(())
+}
+
+/// Components of which each takes seconds to compile, without a cache.
+const SLOW_START: &str = r#"
+[component.js]
+path = "{guest:items-js}"
+[component.python]
+path = "{guest:items-python}"
+[[route]]
+path = "/js"
+component = "js"
+[[route]]
+path = "/python"
+component = "python"
+"#;
+
+/// Starts the program by a command line, waits until it compiles, sends signals, and tells how it ended and how soon.
+async fn signalled_at_start(command: &[&str], signals: &[&str]) -> Result<(Option<i32>, Duration)> {
+    let folder = tempfile::tempdir()?;
+    write(folder.path(), SLOW_START, &[])?;
+    let program = env!("CARGO_BIN_EXE_carya");
+    let line: Vec<&str> = command.iter().map(|word| if *word == "carya" { program } else { word }).collect();
+    let mut process = Command::new(line[0])
+        .args(&line[1..])
+        .current_dir(folder.path())
+        .env("CARYA_SERVER__LISTEN", "127.0.0.1:0")
+        .env("CARYA_SERVER__CACHE", "code")
+        .stderr(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let log = Log::follow(process.stderr.take().ok_or("no standard error")?);
+    log.wait_for("compiling a component").await?;
+    let asked = Instant::now();
+    // The program may be the child of what was started.
+    let own = process.id().ok_or("it has ended")?.to_string();
+    let children = tokio::fs::read_to_string(format!("/proc/{own}/task/{own}/children")).await?;
+    let pid = children.split_whitespace().next().unwrap_or(&own);
+    for signal in signals {
+        assert!(Command::new("kill").args(["-s", signal, pid]).status().await?.success());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let status = tokio::time::timeout(PATIENCE, process.wait()).await??;
+    Ok((status.code(), asked.elapsed()))
+}
+
+#[tokio::test]
+async fn a_termination_while_components_compile_ends_it_at_once() -> Result {
+    let serve = ["carya", "--log-format", "json", "serve"];
+    let as_pid_1 =
+        ["unshare", "--user", "--map-root-user", "--pid", "--fork", "carya", "--log-format", "json", "serve"];
+    let dev = ["carya", "--log-format", "json", "dev"];
+    for command in [serve.as_slice(), &as_pid_1, &dev] {
+        for signals in [["TERM"].as_slice(), &["INT"], &["HUP", "TERM"]] {
+            let (code, took) = signalled_at_start(command, signals).await?;
+            assert_eq!(code, Some(0), "{command:?} {signals:?}");
+            assert!(took < SOON, "{command:?} {signals:?}: {took:?}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_told_before_a_migration_runs() -> Result {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = taken.local_addr()?.to_string();
+    for key in ["CARYA_SERVER__LISTEN", "CARYA_SERVER__METRICS", "CARYA_DEPLOY__LISTEN"] {
+        let folder = tempfile::tempdir()?;
+        let config = format!("{PROBE}[database]\nurl = \"sqlite:app.sqlite\"\n");
+        write(folder.path(), &config, &TABLE)?;
+        let mut program = carya();
+        program.arg("serve").current_dir(folder.path()).env("CARYA_SERVER__LISTEN", "127.0.0.1:0").env(key, &address);
+        if key.contains("DEPLOY") {
+            program.env("CARYA_DEPLOY__TOKEN", "a-token-of-the-tests");
+        }
+        let ran = tokio::time::timeout(PATIENCE, program.output()).await??;
+        let err = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.code() == Some(1) && err.contains(&format!("cannot listen on {address}")), "{key}: {err}");
+        assert!(!folder.path().join("app.sqlite").exists(), "{key}: the database was made");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn connections_during_the_start_wait_for_it() -> Result {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = taken.local_addr()?;
+    drop(taken);
+    let folder = tempfile::tempdir()?;
+    write(folder.path(), SLOW_START, &[])?;
+    let mut process = carya()
+        .args(["--log-format", "json", "serve"])
+        .current_dir(folder.path())
+        .env("CARYA_SERVER__LISTEN", address.to_string())
+        .env("CARYA_SERVER__CACHE", "code")
+        .stderr(std::process::Stdio::piped())
+        .spawn()?;
+    let log = Log::follow(process.stderr.take().ok_or("no standard error")?);
+    log.wait_for("compiling a component").await?;
+    let mut client = TcpStream::connect(address).await?;
+    client.write_all(b"GET /nowhere HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await?;
+    assert!(!log.lines().iter().any(|line| line["message"] == "serving"), "it was too fast for this test");
+    let mut answer = Vec::new();
+    tokio::time::timeout(PATIENCE, client.read_to_end(&mut answer)).await??;
+    assert!(answer.starts_with(b"HTTP/1.1 404"), "{}", String::from_utf8_lossy(&answer));
+    process.kill().await?;
     Ok(())
 }

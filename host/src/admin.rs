@@ -43,7 +43,7 @@ const BACKLOG: u32 = 64;
 pub struct Admin {
     socket: Socket,
     tls: Option<TlsAcceptor>,
-    router: Router,
+    token: Option<String>,
 }
 
 enum Socket {
@@ -53,12 +53,7 @@ enum Socket {
 
 impl Admin {
     /// Binds what the configuration says, if it says anything. Fails if somebody else has it.
-    pub fn bind(
-        settings: &Deploy,
-        store: Arc<Store>,
-        reloader: Arc<Reloader>,
-        fleet: Option<Arc<Fleet>>,
-    ) -> anyhow::Result<Option<Self>> {
+    pub fn bind(settings: &Deploy) -> anyhow::Result<Option<Self>> {
         let Some(listen) = &settings.listen else { return Ok(None) };
         let socket = match listen {
             Listen::Tcp(address) => std::net::TcpListener::bind(address)
@@ -71,8 +66,7 @@ impl Admin {
             Listen::Unix(path) => Socket::Unix(unix_socket(path)?),
         };
         let tls = settings.tls.as_ref().map(acceptor).transpose()?;
-        let router = api::router(settings.token.as_deref(), store, reloader, fleet);
-        Ok(Some(Self { socket, tls, router }))
+        Ok(Some(Self { socket, tls, token: settings.token.clone() }))
     }
 
     /// Where it listens, with the port that the system chose where port 0 was asked for.
@@ -87,11 +81,12 @@ impl Admin {
     }
 
     /// Answers for as long as it is polled.
-    pub async fn serve(self) {
+    pub async fn serve(self: Arc<Self>, store: Arc<Store>, reloader: Arc<Reloader>, fleet: Option<Arc<Fleet>>) {
+        let router = api::router(self.token.as_deref(), store, reloader, fleet);
         loop {
             let accepted = match &self.socket {
-                Socket::Tcp(listener) => listener.accept().await.map(|(stream, _)| self.answer(stream)),
-                Socket::Unix(listener) => listener.accept().await.map(|(stream, _)| self.answer(stream)),
+                Socket::Tcp(listener) => listener.accept().await.map(|(stream, _)| self.answer(stream, &router)),
+                Socket::Unix(listener) => listener.accept().await.map(|(stream, _)| self.answer(stream, &router)),
             };
             if let Err(error) = accepted {
                 tracing::warn!(%error, "a connection for deployment could not be accepted");
@@ -100,8 +95,8 @@ impl Admin {
         }
     }
 
-    fn answer(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let router = self.router.clone();
+    fn answer(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: &Router) {
+        let router = router.clone();
         let Some(tls) = self.tls.clone() else {
             tokio::spawn(answer(stream, router));
             return;

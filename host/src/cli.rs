@@ -9,6 +9,7 @@ mod diff;
 mod harden;
 mod new;
 mod serve;
+mod signals;
 
 use std::{
     fmt::Write as _,

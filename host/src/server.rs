@@ -28,13 +28,13 @@ pub struct Server {
     listener: TcpListener,
     metrics: Option<TcpListener>,
     config: config::Server,
-    live: Arc<Live>,
 }
 
 impl Server {
-    /// Binds the address. Fails if somebody else has it.
-    pub async fn bind(config: config::Server, live: Arc<Live>) -> std::io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(config.listen).await?, metrics: None, config, live })
+    /// Binds the address, and fails if another process has it. Connections are accepted by [`serve`](Self::serve); until
+    /// then they wait.
+    pub async fn bind(config: config::Server) -> std::io::Result<Self> {
+        Ok(Self { listener: TcpListener::bind(config.listen).await?, metrics: None, config })
     }
 
     /// Binds the address for metrics, and gives it back with the port that the system chose.
@@ -49,8 +49,8 @@ impl Server {
 
     /// Serves until `asked` to end. Then no connection is accepted any more, requests in flight have
     /// `server.drain_timeout` to end, or until asked again, and what is left is cut off and rolled back.
-    pub async fn serve(self, mut asked: impl AsyncFnMut()) {
-        let Self { listener, metrics, config, live } = self;
+    pub async fn serve(self, live: Arc<Live>, mut asked: impl AsyncFnMut()) {
+        let Self { listener, metrics, config } = self;
         // To the end: how a host drains is of interest.
         let metrics = metrics.map(|listener| tokio::spawn(metrics::serve(listener)));
         let (connections, clients) = (GracefulShutdown::new(), TaskTracker::new());

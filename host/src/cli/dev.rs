@@ -7,29 +7,42 @@ use std::{
     io::{self, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
+
+use tokio::sync::Mutex;
 
 use self::builder::Builder;
 use super::{
     check, load,
     serve::{self, Audience},
+    signals::Signals,
 };
 use crate::{
     app,
     generation::Generation,
     reload::{Change, told},
+    task,
     telemetry::Format,
 };
 
 /// Builds what is missing, then serves and builds until a signal asks to end.
 pub(super) async fn dev(path: &Path, format: Format) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
     let mut builder = Builder::new(path, load(path, format)?)?;
-    builder.until_all_are_there().await;
-    // It may have changed while others were built.
-    let config = app::read(path).await?;
-    tokio::spawn(builder.run());
-    serve::run(path, config, None, Some(Audience { begun, changed })).await
+    let reading = async {
+        builder.until_all_are_there().await;
+        // It may have changed while others were built.
+        app::read(path).await
+    };
+    let Some(config) = signals.unless_ended(reading).await? else { return Ok(()) };
+    let builder = Arc::new(Mutex::new(builder));
+    tokio::spawn(task::persist("build", move || {
+        let builder = builder.clone();
+        async move { builder.lock().await.run().await }
+    }));
+    serve::run(path, config, None, Some(Audience { begun, changed }), signals).await
 }
 
 fn begun(address: SocketAddr, generation: &Generation) {

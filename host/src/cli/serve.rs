@@ -1,16 +1,21 @@
-//! `carya serve`: from a configuration to a server, and what signals ask of it.
+//! `carya serve`: from a configuration to a server. The order of a start is: signals, configuration, listeners,
+//! components, databases, the first answer.
 
-use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Instant};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Instant};
 
 use anyhow::Context;
 use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    task::JoinHandle,
+    signal::unix::Signal,
+    sync::Mutex,
+    task::{JoinHandle, spawn_blocking},
 };
+
+use super::signals::Signals;
 
 use crate::{
     admin::Admin,
     app,
+    component::Engine,
     config::{self, Config, Deploy},
     database::shared::{Head, Shared},
     deploy::{self, Store},
@@ -19,6 +24,7 @@ use crate::{
     oci,
     reload::{self, Reloader, Tell},
     server::{Live, Server},
+    task,
     telemetry::{self, Format},
     watch,
 };
@@ -42,6 +48,17 @@ pub(super) struct Deployment {
 
 /// Serves until a signal asks to end.
 pub(super) async fn serve(path: &Path, format: Format, watch: bool) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
+    let file = path.to_owned();
+    // A task of its own: deployed files are hashed, which takes a while and does not let signals be heard.
+    let reading = async { tokio::spawn(async move { read(&file, format).await }).await? };
+    let Some((config, deployment)) = signals.unless_ended(reading).await? else { return Ok(()) };
+    let audience = watch.then_some(Audience { begun: |_, _| (), changed: reload::tell });
+    run(path, config, deployment, audience, signals).await
+}
+
+/// Reads what is to be served, and starts the log.
+async fn read(path: &Path, format: Format) -> anyhow::Result<(Config, Option<Deployment>)> {
     // Whether anything was deployed must be known before the file is read for what it serves itself.
     let host = config::load_host(path).or_else(|problems| config::load(path).and(Err(problems)))?;
     let store = host.deploy.as_ref().map(Store::open).transpose().map_err(|error| with_a_way_out(error.into()))?;
@@ -59,8 +76,7 @@ pub(super) async fn serve(path: &Path, format: Format, watch: bool) -> anyhow::R
     telemetry::start(format, config.debug);
     oci::pull(&mut config).await?;
     let deployment = host.deploy.zip(store).map(|(settings, store)| Deployment { settings, store, shared, joined });
-    let audience = watch.then_some(Audience { begun: |_, _| (), changed: reload::tell });
-    run(path, config, deployment, audience).await
+    Ok((config, deployment))
 }
 
 /// Serves a configuration that was read from `path`. Where there is somebody to tell of changes, the files are watched.
@@ -69,11 +85,16 @@ pub(super) async fn run(
     config: Config,
     deployment: Option<Deployment>,
     audience: Option<Audience>,
+    mut signals: Signals,
 ) -> anyhow::Result<()> {
     let started = Instant::now();
-    let engine = app::engine(&config)?;
-    let assembled = app::assemble(config.clone(), engine.clone(), None)?;
-    let live = Live::new(app::prepare(assembled, None).await?);
+    // An address that is in use must be found before a migration changes anything.
+    let server = listen(&config.server).await?;
+    let admin = deployment.as_ref().map(|deployment| Admin::bind(&deployment.settings)).transpose()?.flatten();
+    let Some((engine, assembled)) = signals.unless_ended(assemble(config.clone())).await? else { return Ok(()) };
+    let preparing = async { app::prepare(assembled, None, &mut Vec::new()).await };
+    let Some(generation) = signals.unless_ended_after(preparing).await? else { return Ok(()) };
+    let live = Live::new(generation);
     let store = deployment.as_ref().map(|deployment| deployment.store.clone());
     let reloader = Arc::new(Reloader::new(path, engine, live.clone(), store));
     let mut tasks = Vec::new();
@@ -87,47 +108,64 @@ pub(super) async fn run(
             }
             _ => None,
         };
-        tasks.extend(fleet.clone().map(|fleet| tokio::spawn(fleet.follow())));
-        if let Some(admin) = Admin::bind(&settings, store, reloader.clone(), fleet)? {
+        tasks.extend(fleet.clone().map(|fleet| tokio::spawn(task::persist("fleet", move || fleet.clone().follow()))));
+        if let Some(admin) = admin {
             tracing::info!(address = admin.address()?, "deployment");
-            tasks.push(tokio::spawn(admin.serve()));
+            let (admin, reloader) = (Arc::new(admin), reloader.clone());
+            let serve = move || admin.clone().serve(store.clone(), reloader.clone(), fleet.clone());
+            tasks.push(tokio::spawn(task::persist("deployment", serve)));
         }
     }
-    let mut server = Server::bind(config.server.clone(), live.clone())
-        .await
-        .with_context(|| format!("cannot listen on {}; set server.listen to a free address", config.server.listen))?;
-    if let Some(address) = config.server.metrics {
-        let bound = server.bind_metrics(address).await;
-        let address =
-            bound.with_context(|| format!("cannot listen on {address}; set server.metrics to a free address"))?;
-        tracing::info!(%address, "metrics");
-    }
-    // Before anybody is told that there is somebody to send signals to.
-    let (mut signals, hangup) = (Signals::new()?, signal(SignalKind::hangup())?);
     let generation = live.generation();
     let (address, routes) = (server.address()?, generation.handlers.len());
     let ms = started.elapsed().as_millis();
     tracing::info!(%address, routes, generation = generation.id, debug = config.debug, ms, "serving");
     drop(generation);
-    tokio::spawn(reload_when_hung_up(hangup, reloader.clone()));
+    let hangup = Arc::new(Mutex::new(signals.hangup));
+    spawn("hangup", &reloader, move |reloader| reload_when_hung_up(hangup.clone(), reloader));
     let tell = audience.as_ref().map_or(reload::tell as Tell, |audience| audience.changed);
-    tokio::spawn(watch::retry(reloader.clone(), tell));
-    tokio::spawn(watch::follow(reloader.clone(), tell));
-    tokio::spawn(watch::collect(reloader.clone()));
+    spawn("retry", &reloader, move |reloader| watch::retry(reloader, tell));
+    spawn("tags", &reloader, move |reloader| watch::follow(reloader, tell));
+    spawn("collect", &reloader, watch::collect);
     if let Some(Audience { begun, changed }) = audience {
         begun(address, &reloader.live().generation());
-        tokio::spawn(async move {
+        spawn("watch", &reloader, move |reloader| async move {
             let Err(error) = watch::run(reloader, changed).await;
             tracing::error!(%error, "the files cannot be watched any more; send SIGHUP to reload");
         });
     }
     let asked = async || {
-        signals.next().await;
+        signals.end.asked().await;
         // What has begun to end is not given anything new.
         tasks.iter().for_each(JoinHandle::abort);
     };
-    server.serve(asked).await;
+    server.serve(live, asked).await;
     Ok(())
+}
+
+/// Binds the addresses of the application and of the metrics.
+async fn listen(config: &config::Server) -> anyhow::Result<Server> {
+    let bound = Server::bind(config.clone()).await;
+    let mut server =
+        bound.with_context(|| format!("cannot listen on {}; set server.listen to a free address", config.listen))?;
+    if let Some(address) = config.metrics {
+        let bound = server.bind_metrics(address).await;
+        let address =
+            bound.with_context(|| format!("cannot listen on {address}; set server.metrics to a free address"))?;
+        tracing::info!(%address, "metrics");
+    }
+    Ok(server)
+}
+
+/// Makes the engine and the first generation, without its databases. Compiling can take half a minute, so a thread of its
+/// own does it, while this one listens to signals.
+async fn assemble(config: Config) -> anyhow::Result<(Engine, Generation)> {
+    let assembling = spawn_blocking(move || {
+        let engine = app::engine(&config)?;
+        let assembled = app::assemble(config, engine.clone(), None)?;
+        anyhow::Ok((engine, assembled))
+    });
+    assembling.await.context("the components could not be loaded")?
 }
 
 /// Without the host nothing can be deployed, so that a damaged generation must be helped by hand.
@@ -142,29 +180,21 @@ fn with_a_way_out(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-/// Reloads whenever the process is told to by SIGHUP.
-async fn reload_when_hung_up(mut hangup: Signal, reloader: Arc<Reloader>) {
+/// Starts a loop that works with the reloader for as long as the process lives.
+fn spawn<F: Future<Output: Send> + Send + 'static>(
+    name: &'static str,
+    reloader: &Arc<Reloader>,
+    work: impl Fn(Arc<Reloader>) -> F + Send + 'static,
+) {
+    let reloader = reloader.clone();
+    tokio::spawn(task::persist(name, move || work(reloader.clone())));
+}
+
+/// Reloads on every SIGHUP.
+async fn reload_when_hung_up(hangup: Arc<Mutex<Signal>>, reloader: Arc<Reloader>) {
+    let mut hangup = hangup.lock().await;
     while hangup.recv().await.is_some() {
         let served = reloader.live().generation();
         reload::tell(&reloader.reload().await, &served);
-    }
-}
-
-/// The signals by which a process is asked to end.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
     }
 }

@@ -54,7 +54,7 @@ impl Builder {
     }
 
     /// Builds after every change, for as long as the process lives.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(&mut self) {
         loop {
             // What came into the places only now may have changed before they were listened to.
             while self.turn().await {}
