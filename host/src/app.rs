@@ -8,7 +8,7 @@ use http::Method;
 
 use crate::{
     component::{
-        Component, Engine, Guest, Sandbox,
+        Component, Engine, Guest, MAX_MEMORY, Sandbox,
         registry::{controller_interface, interface},
     },
     config::{self, Access, Config, Dialect, MAIN, StatusSet},
@@ -29,10 +29,16 @@ use crate::{
 /// Methods that stand for "all" on a route that names none, with HEAD as part of GET.
 const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
-/// The engine of a process, as its first configuration has it.
+/// The engine of a process that serves, as its first configuration has it.
 pub fn engine(config: &Config) -> anyhow::Result<Engine> {
-    let concurrency = u32::try_from(config.server.max_concurrent_requests).unwrap_or(u32::MAX);
-    Ok(Engine::new(concurrency, config.server.cache.clone())?)
+    let requests = u32::try_from(config.server.max_concurrent_requests).unwrap_or(u32::MAX);
+    let memory = config.components.values().map(|component| component.memory).max().unwrap_or(MAX_MEMORY);
+    Ok(Engine::new(requests, memory, config.server.cache.clone())?)
+}
+
+/// An engine for looking at components, which needs no memory for their instances.
+pub fn compiler(config: &Config) -> anyhow::Result<Engine> {
+    Ok(Engine::without_pool(config.server.cache.clone())?)
 }
 
 /// Reads a configuration, and pulls the components that it names by reference.
@@ -191,7 +197,7 @@ async fn migrate(name: &str, folder: &Path, database: &Database) -> anyhow::Resu
     for migration in &report.applied {
         tracing::info!(database = name, migration, "applied");
     }
-    Ok(())
+    Ok(report.applied)
 }
 
 async fn refuse_pending(name: &str, settings: &config::Database, folder: &Path) -> anyhow::Result<()> {
@@ -203,7 +209,7 @@ async fn refuse_pending(name: &str, settings: &config::Database, folder: &Path) 
              run it, and then reload"
         );
     }
-    Ok(report.applied)
+    Ok(())
 }
 
 /// Says in the log what guests' logins may do beyond their work. Beside the start, which does not wait for it.

@@ -220,7 +220,7 @@ async fn load_all(path: &Path, format: Format) -> anyhow::Result<Config> {
 
 fn inspect(file: &Path, json: bool) -> anyhow::Result<String> {
     // Compiling tells more than parsing: what is accepted here can be served.
-    let engine = Engine::new(1, config::defaults()?.server.cache)?;
+    let engine = Engine::without_pool(config::defaults()?.server.cache)?;
     let found = engine.inspect(file)?;
     if json {
         return Ok(format!(

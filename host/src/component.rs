@@ -12,6 +12,6 @@ pub mod store;
 pub mod wit;
 
 pub use call::CallError;
-pub use engine::Engine;
+pub use engine::{Engine, MAX_MEMORY};
 pub use registry::{Capabilities, Component, LoadError};
 pub use store::{Guest, Sandbox};

@@ -34,6 +34,8 @@ pub struct Exchange {
     pub generation: Arc<Generation>,
     /// Places for requests that run at the same time, whatever their generation.
     pub places: Arc<Semaphore>,
+    /// How many places a request takes: more than one where it meets many guests.
+    pub weight: u32,
     /// Those that run.
     pub running: TaskTracker,
     /// Those of all generations that run.
@@ -68,7 +70,7 @@ pub async fn serve(exchange: Arc<Exchange>, request: HttpRequest) -> Response {
     // A client that goes away must not cut a commit in two.
     let ran = to_the_end(&tasks, |abandoned| async move {
         let _running = running;
-        match tokio::time::timeout(PATIENCE, exchange.places.acquire()).await {
+        match tokio::time::timeout(PATIENCE, exchange.places.acquire_many(exchange.weight)).await {
             Ok(Ok(_place)) => {
                 let cut_off = async {
                     tokio::select! {

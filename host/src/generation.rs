@@ -108,6 +108,12 @@ impl Generation {
         self.components.iter().any(|component| component.runs_actions())
     }
 
+    /// The most guests that a request meets: a controller with its hooks, and an action.
+    pub fn guests(&self) -> usize {
+        let chains = self.handlers.iter().map(|handler| handler.chain.all().len());
+        chains.max().unwrap_or(0) + 1 + usize::from(self.runs_actions())
+    }
+
     /// The database of a name, or the default one.
     pub fn database(&self, name: Option<&str>) -> Option<&Arc<Database>> {
         match name {

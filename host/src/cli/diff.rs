@@ -30,7 +30,7 @@ pub(super) async fn diff(
     format: Format,
 ) -> anyhow::Result<String> {
     let (old, new) = (load_all(old, format).await?, app::read(new).await?);
-    let engine = app::engine(&old)?;
+    let engine = app::compiler(&old)?;
     let old = app::assemble(old, engine.clone(), None)?;
     let new = app::assemble(new, engine, Some(&old))?;
     let found = diff::between(&Outline::of(&old), &Outline::of(&new));

@@ -1,4 +1,7 @@
-//! The one wasmtime engine of the process: pooled memory, compiled-code cache, and the clock that interrupts guests.
+//! The one wasmtime engine of the process: pooled memory, compiled-code cache, and the clock that interrupts guests. How
+//! large the pool can be is found out in `engine/pool.rs`.
+
+mod pool;
 
 use std::{
     path::PathBuf,
@@ -7,8 +10,9 @@ use std::{
 };
 
 use tokio::sync::Semaphore;
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, component::Linker};
+use wasmtime::{Config, OptLevel, PoolingAllocationConfig, component::Linker};
 
+use self::pool::Pool;
 use super::{code::CodeCache, store::Guest, wit::Everything};
 
 /// How often running guests are asked to let others run, and their time is checked.
@@ -26,15 +30,17 @@ pub struct Engine {
     pub(super) wasmtime: wasmtime::Engine,
     pub(super) linker: Arc<Linker<Guest>>,
     pub(super) code: CodeCache,
+    /// How many requests the pool has room for; `None` without a pool.
+    requests: Option<u32>,
+    /// The most memory that the pool can give to an instance, in bytes.
+    pub(super) slot: usize,
     /// What instances that wait for another request may hold of the pools.
     pub(super) shares: Arc<Semaphore>,
 }
 
 /// Why there is no engine.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "the WebAssembly engine could not be made: {0}; a lower server.max_concurrent_requests needs less address space"
-)]
+#[error("the WebAssembly engine could not be made: {0}")]
 pub struct EngineError(String);
 
 impl std::fmt::Debug for Engine {
@@ -44,34 +50,57 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Makes an engine whose pools hold `concurrency` requests at a time, each with several guests, and keeps compiled
-    /// code below `cache`. Fails if the system does not give the address space.
-    pub fn new(concurrency: u32, cache: PathBuf) -> Result<Self, EngineError> {
-        Self::build(concurrency, cache).map_err(|error| EngineError(format!("{error:#}")))
+    /// Makes an engine whose pool holds `requests` requests at a time, each with several guests of at most `memory` bytes,
+    /// and keeps compiled code below `cache`. Where the system does not give the address space, the pool is smaller;
+    /// see [`requests`](Self::requests). Fails if it would not hold a single request.
+    pub fn new(requests: u32, memory: usize, cache: PathBuf) -> Result<Self, EngineError> {
+        let Pool { wasmtime, requests, slot } = Pool::new(requests, memory).map_err(EngineError)?;
+        Self::build(wasmtime, Some(requests), slot, cache)
     }
 
-    fn build(concurrency: u32, cache: PathBuf) -> wasmtime::Result<Self> {
-        let wasmtime = wasmtime::Engine::new(&config(concurrency))?;
+    /// Makes an engine that compiles components and runs none of them. It reserves no memory.
+    pub fn without_pool(cache: PathBuf) -> Result<Self, EngineError> {
+        let wasmtime = wasmtime::Engine::new(&config()).map_err(told)?;
+        Self::build(wasmtime, None, MAX_MEMORY, cache)
+    }
+
+    fn build(
+        wasmtime: wasmtime::Engine,
+        requests: Option<u32>,
+        slot: usize,
+        cache: PathBuf,
+    ) -> Result<Self, EngineError> {
         let mut linker = Linker::new(&wasmtime);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        Everything::add_to_linker::<_, wasmtime::component::HasSelf<_>>(&mut linker, |guest: &mut Guest| guest)?;
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(told)?;
+        Everything::add_to_linker::<_, wasmtime::component::HasSelf<_>>(&mut linker, |guest: &mut Guest| guest)
+            .map_err(told)?;
         let ticking = wasmtime.weak();
-        std::thread::Builder::new().name("carya-epoch".into()).spawn(move || {
+        let clock = std::thread::Builder::new().name("carya-epoch".into()).spawn(move || {
             while let Some(engine) = ticking.upgrade() {
                 engine.increment_epoch();
                 drop(engine);
                 std::thread::sleep(TICK);
             }
-        })?;
+        });
+        clock.map_err(|error| told(error.into()))?;
         let code = CodeCache::new(cache, &wasmtime);
-        let shares = Arc::new(Semaphore::new(concurrency as usize));
-        Ok(Self { wasmtime, linker: Arc::new(linker), code, shares })
+        let shares = Arc::new(Semaphore::new(requests.unwrap_or(0) as usize));
+        Ok(Self { wasmtime, linker: Arc::new(linker), code, requests, slot, shares })
+    }
+
+    /// How many requests can run at a time, of `wanted`.
+    pub fn requests(&self, wanted: usize) -> usize {
+        self.requests.map_or(wanted, |requests| wanted.min(requests as usize))
+    }
+
+    /// For how many requests a request counts that meets so many guests.
+    pub fn weight(guests: usize) -> usize {
+        guests.div_ceil(pool::GUESTS).max(1)
     }
 }
 
-/// A request meets a controller and a few hooks; and as many instances as there are requests may wait for one.
-fn instances(concurrency: u32) -> u32 {
-    concurrency.saturating_mul(5)
+fn told(error: wasmtime::Error) -> EngineError {
+    EngineError(format!("{error:#}"))
 }
 
 /// How much of a memory is put back into its first state when its instance ends, in bytes; the rest is mapped afresh, page
@@ -84,32 +113,10 @@ pub(super) fn kept_ready() -> usize {
     *KEPT
 }
 
-/// Each request has a fresh instance of every guest it meets. The pool makes that cheap: memory is mapped once, copied
-/// on write, and what a guest has touched is put back instead of unmapped.
-fn config(concurrency: u32) -> Config {
-    let instances = instances(concurrency);
-    let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(instances)
-        // Interpreters consist of many.
-        .total_core_instances(instances.saturating_mul(6))
-        .total_memories(instances)
-        .total_tables(instances.saturating_mul(2))
-        .total_stacks(instances)
-        .max_unused_warm_slots(instances)
-        // Interpreted languages are large.
-        .max_component_instance_size(4 << 20)
-        .max_core_instance_size(4 << 20)
-        .max_core_instances_per_component(60)
-        .max_memories_per_component(4)
-        .max_tables_per_component(8)
-        .table_elements(100_000)
-        .max_memory_size(MAX_MEMORY)
-        .linear_memory_keep_resident(kept_ready())
-        .table_keep_resident(TABLE_KEPT_READY)
-        .pagemap_scan(Enabled::Auto);
+/// What holds for all engines, so that the code that one has compiled is another's too.
+fn config() -> Config {
     let mut config = Config::new();
     config
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .concurrency_support(false)
         .epoch_interruption(true)
         // For other unwinders than wasmtime's own: a list for the whole process, that grows with every component.

@@ -146,6 +146,14 @@ impl Engine {
                 Some(_) => Arc::new(Component { instances: before.instances.anew(), ..(**before).clone() }),
             });
         }
+        if config.memory > self.slot {
+            return Err(unusable(format!(
+                "the address space of this process has room for memories of {} MiB; `memory` asks for {} MiB, which \
+                 needs a restart of the host",
+                self.slot >> 20,
+                config.memory >> 20
+            )));
+        }
         let code = self.code.load(&self.wasmtime, &bytes, &digest);
         let code = code.map_err(|error| unusable(explain(&bytes, &error)))?;
         let pre = self.linker.instantiate_pre(&code.component).map_err(|error| unusable(format!("{error:#}")))?;

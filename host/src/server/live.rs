@@ -13,11 +13,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::files::{Folders, Place};
 use crate::{
+    component::Engine,
     delivery,
     exchange::{self, Exchange},
     generation::Generation,
-    telemetry::metrics,
     task,
+    telemetry::metrics,
 };
 
 /// How often the instances are looked at that may serve several requests.
@@ -30,6 +31,8 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 pub struct Live {
     current: ArcSwap<Stage>,
     places: Arc<Semaphore>,
+    /// How many places there are in all.
+    total: usize,
     /// Requests of all generations.
     running: TaskTracker,
     /// The work of all generations beside requests.
@@ -53,11 +56,11 @@ impl Live {
     /// have to end when they must.
     pub fn new(generation: Generation) -> Arc<Self> {
         let config = &generation.config.server;
-        let (places, drain_timeout) = (Arc::new(Semaphore::new(config.max_concurrent_requests)), config.drain_timeout);
+        let (total, drain_timeout) = (generation.engine.requests(config.max_concurrent_requests), config.drain_timeout);
         let (running, cut_off) = (TaskTracker::new(), CancellationToken::new());
-        let beside = TaskTracker::new();
-        let first = stage(generation, &places, &running, &cut_off, &beside);
-        Arc::new(Self { current: ArcSwap::from_pointee(first), places, running, beside, cut_off, drain_timeout })
+        let (places, beside) = (Arc::new(Semaphore::new(total)), TaskTracker::new());
+        let first = stage(generation, (&places, total), &running, &cut_off, &beside);
+        Arc::new(Self { current: ArcSwap::from_pointee(first), places, total, running, beside, cut_off, drain_timeout })
     }
 
     /// What is served now.
@@ -67,13 +70,11 @@ impl Live {
 
     /// Answers a request that arrives now.
     pub(super) async fn answer(&self, request: Request) -> Response {
-        let (files, exchange) = {
+        let (place, exchange) = {
             let stage = self.current.load();
             let path = request.uri().path();
-            // Few requests are for files: the others need no router but the application's own.
-            let is_file =
-                stage.exchange.generation.config.static_files.iter().any(|files| path.starts_with(&files.path));
-            (is_file.then(|| stage.files.clone()), stage.exchange.clone())
+            let place = stage.folders.place(path, || stage.exchange.generation.routes.pattern(path));
+            (place, stage.exchange.clone())
         };
         // Boxed: the future of every request would carry the room for reading a file.
         let file = match place {
@@ -90,7 +91,7 @@ impl Live {
     /// Serves another generation from the next request on. Requests that have begun end on theirs; those that take
     /// longer than the drain timeout are rolled back.
     pub fn swap(&self, generation: Generation) {
-        let next = stage(generation, &self.places, &self.running, &self.cut_off, &self.beside);
+        let next = stage(generation, (&self.places, self.total), &self.running, &self.cut_off, &self.beside);
         let old = self.current.swap(Arc::new(next));
         old.retired.cancel();
         let in_flight = old.exchange.running.len();
@@ -131,7 +132,7 @@ impl Live {
 /// active before it is served.
 fn stage(
     generation: Generation,
-    places: &Arc<Semaphore>,
+    (places, total): (&Arc<Semaphore>, usize),
     all: &TaskTracker,
     cut_off: &CancellationToken,
     beside: &TaskTracker,
@@ -146,9 +147,12 @@ fn stage(
         let deliver = move || delivery::deliver_outbox(delivered.clone(), database.clone(), until.clone());
         beside.spawn(task::persist("outbox", deliver));
     }
+    // More than all places would never be free.
+    let weight = Engine::weight(generation.guests()).min(total);
     let exchange = Arc::new(Exchange {
         generation,
         places: places.clone(),
+        weight: u32::try_from(weight).unwrap_or(u32::MAX),
         running: TaskTracker::new(),
         all: all.clone(),
         cut_off: cut_off.child_token(),
