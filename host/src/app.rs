@@ -156,13 +156,19 @@ pub async fn prepare(
             Some((_, database)) => database.clone(),
             None => self::open(name, settings).await?,
         };
-        match &settings.migrations {
-            Some(folder) if policy.is_none_or(|reload| reload.migrate) => {
-                applied.extend(migrate(name, folder, &database).await?);
+        let migrated = match &settings.migrations {
+            Some(folder) if policy.is_none_or(|reload| reload.migrate) => migrate(name, folder, &database).await,
+            Some(folder) => refuse_pending(name, settings, folder).await.map(|()| Vec::new()),
+            None => Ok(Vec::new()),
+        };
+        if let Some(before) = previous.filter(|_| open.is_some()) {
+            // After a failure some may have run before the one that failed; and another host may have run what is new here.
+            let ran = migrated.as_ref().map_or(true, |names| !names.is_empty());
+            if ran || !same_migrations(name, before, &generation) {
+                database.renew_connections();
             }
-            Some(folder) => refuse_pending(name, settings, folder).await?,
-            None => {}
         }
+        applied.extend(migrated?);
         if outbox {
             outbox::create(&database).await.with_context(|| {
                 format!(
@@ -190,6 +196,15 @@ async fn open(name: &str, settings: &config::Database) -> anyhow::Result<Arc<Dat
         tokio::spawn(tell_what_is_missing(name.to_owned(), settings.clone()));
     }
     Ok(Arc::new(database))
+}
+
+/// Whether two generations have the same migrations of a database, wherever these files are.
+fn same_migrations(name: &str, one: &Generation, other: &Generation) -> bool {
+    fn files<'a>(name: &str, generation: &'a Generation) -> Option<BTreeMap<&'a Path, [u8; 32]>> {
+        let (_, settings) = generation.config.all_databases().find(|(other, _)| *other == name)?;
+        Some(generation.files.within(settings.migrations.as_ref()?))
+    }
+    files(name, one) == files(name, other)
 }
 
 async fn migrate(name: &str, folder: &Path, database: &Database) -> anyhow::Result<Vec<String>> {

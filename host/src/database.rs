@@ -96,10 +96,11 @@ impl Terms {
     }
 }
 
-/// What holds for every statement of a guest.
+/// What holds for statements, those of guests above all.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     statement_timeout: Duration,
+    commit_timeout: Duration,
     max_rows: usize,
     max_result: usize,
     echo: bool,
@@ -110,6 +111,7 @@ impl Limits {
     fn new(config: &config::Database) -> Self {
         Self {
             statement_timeout: config.statement_timeout,
+            commit_timeout: COMMIT,
             max_rows: config.max_rows,
             max_result: config.max_result,
             echo: config.echo,

@@ -14,10 +14,8 @@ use std::{future::Future, panic::AssertUnwindSafe, pin::pin, sync::Arc};
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, StatusCode, header};
 
-use self::{
-    gone::Gone,
-    retry::{Cause, Entrance},
-};
+use self::gone::Gone;
+use self::retry::{Cause, Entrance};
 use crate::{
     component::{
         CallError, Component, Guest, Sandbox,
@@ -120,7 +118,7 @@ struct Life<'a> {
     entrance: Entrance,
     /// How often everything inside was done again after a conflict.
     attempt: u32,
-    /// Everything inside was done again on a new connection, which happens once.
+    /// Everything inside was done again on a new connection.
     renewed: bool,
     /// The status that the controller itself answered; hooks may change what the client sees, and not this.
     reached: Option<u16>,
@@ -130,8 +128,7 @@ struct Life<'a> {
 }
 
 impl<'a> Life<'a> {
-    /// Everything that a client's going away may cut off. What stands inside the transaction is done again after a
-    /// conflict with another one, here or at the commit.
+    /// Everything that may be cut off. What is inside the transaction may run again, here or after the commit.
     async fn until_the_verdict(&mut self) {
         if let Entrance::Ahead = self.entrance {
             let entered = match self.on_route().await {
@@ -158,8 +155,7 @@ impl<'a> Life<'a> {
                 again = self.must_run_again().await;
             }
             let Some(cause) = again else { return };
-            self.roll_back_to_retry(cause).await;
-            self.start_over(cause).await;
+            self.run_again(cause).await;
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::{runtime::Handle, task::block_in_place};
 
 use crate::{
     script::{attempt, kind, results, serve, serve_with},
-    support::{App, Result},
+    support::{App, Engine, Result, on_each_server},
 };
 
 const SCHEMA: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, v)";
@@ -180,3 +180,19 @@ async fn rows_as_json_are_what_a_parser_reads_back() -> Result {
     assert_eq!(results(&app, "GET", &body).await?, expected, "and so is a body of rows");
     Ok(())
 }
+
+/// A number of single precision is one thing to a guest, the number itself, and another one as text.
+async fn single_precision_numbers_are_short_in_json() -> Result {
+    let numbers = ["0.1", "16777216", "3.4028e38", "-1.5e-37", "0.3"];
+    let float = if Engine::current() == Engine::Postgres { "real" } else { "FLOAT" };
+    let insert = numbers.map(|number| format!("({number})")).join(", ");
+    let app = serve(&format!("CREATE TABLE t (v {float}); INSERT INTO t VALUES {insert}")).await?;
+    let read = results(&app, "GET", &json!([{ "sql": "SELECT v FROM t", "op": "query_json" }])).await?;
+    let json = read[0]["json"].as_str().ok_or("no JSON")?;
+    let rows: Vec<String> = json.trim_matches(['[', ']']).split(',').map(str::to_owned).collect();
+    let expected = ["0.1", "16777216.0", "3.4028e+38", "-1.5e-37", "0.3"].map(|number| format!("{{\"v\":{number}}}"));
+    assert_eq!(rows, expected);
+    Ok(())
+}
+
+on_each_server!(single_precision_numbers_are_short_in_json);

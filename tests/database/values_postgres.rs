@@ -194,6 +194,18 @@ async fn random_values_have_the_servers_own_text() -> Result {
     Ok(())
 }
 
+async fn the_longest_intervals_are_no_infinity_before_version_17() -> Result {
+    let app = serve().await?;
+    let longest = "make_interval(months => -2147483648, days => -2147483648, hours => -2147483648) \
+        + '-414564140 hours -54.775808 secs'::interval";
+    let sql = format!("SELECT v, v::text, ARRAY[v]::text, ARRAY[v] FROM (SELECT {longest} AS v) AS longest");
+    let read = results(&app, "GET", &json!([{ "sql": sql, "op": "query_one" }])).await?;
+    let row = &read[0]["row"];
+    assert_eq!(row[0]["v"]["text"], row[1]["v"], "{row}");
+    assert_eq!(row[3]["v"]["text"], row[2]["v"], "{row}");
+    Ok(())
+}
+
 on_each_engine! {
     postgres Postgres:
     every_type_comes_out_in_the_servers_own_text,
@@ -203,5 +215,6 @@ on_each_engine! {
     values_are_sent_as_what_the_statement_needs,
     values_that_do_not_fit_are_refused_and_never_bent,
     json_columns_are_json_in_rows_as_json,
-    random_values_have_the_servers_own_text
+    random_values_have_the_servers_own_text,
+    the_longest_intervals_are_no_infinity_before_version_17
 }

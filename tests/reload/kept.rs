@@ -154,3 +154,32 @@ async fn what_needs_a_restart_is_told() -> Result {
     assert_eq!(line["message"], SERVED);
     Ok(())
 }
+
+#[tokio::test]
+async fn database_connections_older_than_a_migration_are_not_lent_again() -> Result {
+    let env = [("CARYA_DATABASE__ECHO_POOL", "true"), ("CARYA_DATABASE__MAX_CONNECTIONS", "1")];
+    let mut watched = Watched::start_with(CONFIG, &FILES, &env).await?;
+    let read = json!([{ "sql": "SELECT * FROM marks", "op": "query_json" }]);
+    let write = json!([{ "sql": "INSERT INTO marks (mark) VALUES ('a') RETURNING *", "op": "query_json" }, { "mark_rollback": true }]);
+    let ask = async |watched: &Watched| -> Result {
+        for (method, script) in [("GET", &read), ("POST", &write)] {
+            let answer = watched.play(method, script).await?;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+        Ok(())
+    };
+    ask(&watched).await?;
+    let opened = said(&watched.app, "connection opened");
+    for (migration, renewed) in [("ALTER TABLE marks ADD COLUMN n INTEGER DEFAULT 7", 2), ("SELECT 1", 4)] {
+        watched.put(&format!("migrations/000{renewed}_more.sql"), migration)?;
+        watched.served().await?;
+        ask(&watched).await?;
+        ask(&watched).await?;
+        assert_eq!(said(&watched.app, "connection opened"), opened + renewed, "a reader and a writer");
+    }
+    watched.put("templates/page.html", "page two")?;
+    watched.served().await?;
+    ask(&watched).await?;
+    assert_eq!(said(&watched.app, "connection opened"), opened + 4, "another swap keeps them");
+    Ok(())
+}

@@ -124,6 +124,11 @@ impl Files {
         hasher.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// The files in a folder, by their paths within it, with the digests of their contents.
+    pub fn within<'a>(&'a self, folder: &Path) -> BTreeMap<&'a Path, [u8; 32]> {
+        self.0.iter().filter_map(|(path, file)| Some((path.strip_prefix(folder).ok()?, file.digest))).collect()
+    }
+
     /// The paths that are new, gone or different in `other`.
     pub fn changed<'a>(&'a self, other: &'a Self) -> Vec<&'a Path> {
         let is_same = |path: &Path, file: &File| other.0.get(path).is_some_and(|other| other.digest == file.digest);

@@ -45,14 +45,15 @@ impl Life<'_> {
         matches!(self.entrance, Entrance::Open(_)) && self.attempt < most
     }
 
-    /// Goes back to before the first statement.
-    pub(super) async fn roll_back_to_retry(&mut self, cause: Cause) {
+    /// Goes back to before the first statement, and starts over.
+    pub(super) async fn run_again(&mut self, cause: Cause) {
         let (guest, anew) = (self.sandbox.guest(), cause == Cause::Stale);
         guest.bound = match std::mem::take(&mut guest.bound) {
             Bound::Started(started) => Bound::Started(started.retry(anew, &mut guest.trace).await),
             Bound::ReadOnly(reading) => Bound::ReadOnly(reading.retry(anew, &mut guest.trace).await),
             Bound::Unbound(unbound) => Bound::Unbound(unbound),
         };
+        self.start_over(cause).await;
     }
 
     /// Forgets what an attempt left, so that the next meets fresh instances; after a conflict it waits a while.

@@ -14,7 +14,7 @@ use super::{
     link::{Left, Link, Mode, Opener, Outcome, Slot},
 };
 use crate::database::{
-    Access, COMMIT, Limits, Position,
+    Access, Limits, Position,
     error::{DbError, Kind, Stale},
     guard,
     sink::{self, GRACE, Run, Sink},
@@ -272,8 +272,8 @@ impl Connection {
         self.running = true;
         let with_position = self.server.has_replicas();
         let next = self.mode == Mode::NEXT && self.server.want_next(self.waiting());
-        let at = Instant::now();
-        let ended = tokio::time::timeout(COMMIT, self.link()?.commit(with_position, next)).await;
+        let (patience, at) = (self.server.limits.commit_timeout, Instant::now());
+        let ended = tokio::time::timeout(patience, self.link()?.commit(with_position, next)).await;
         let end = self.unless_lost(ended.unwrap_or_else(|_| Err(silent())))?;
         if next {
             self.slot()?.left = Left::Begun { name: end.next, at };

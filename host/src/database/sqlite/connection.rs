@@ -1,5 +1,9 @@
 //! One connection in a transaction: guests' statements with the barrier up, the host's with it down.
 
+mod results;
+#[cfg(test)]
+mod tests;
+
 use std::{
     future::Future,
     mem,
@@ -8,27 +12,28 @@ use std::{
 };
 
 use deadpool::managed::Object;
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 use sqlx::{
     AssertSqlSafe, Connection as _, Either, Executor, SqlSafeStr, Statement as _,
-    sqlite::{SqliteArguments, SqliteConnection, SqliteQueryResult, SqliteRow},
+    sqlite::{SqliteArguments, SqliteConnection, SqliteRow},
 };
 
+use self::results::{other_columns, take};
 use super::{
     Database, Opener, Slot,
-    barrier::{Barrier, MARK, Speaker},
+    barrier::{MARK, Speaker},
     failed, values,
 };
 use crate::database::{
-    Access, COMMIT, Dialect, Limits,
-    error::{DbError, Kind, Stale},
+    Access, Dialect, Limits,
+    error::{DbError, Kind},
     guard::{self, Verb},
     sink::{self, GRACE, Run, Sink},
     value::{Column, Execution, Value},
     waiting,
 };
 
-/// How often a statement is compiled anew because the schema has changed. Within a transaction it changes once at most.
+/// How often a statement is compiled anew because the schema has changed.
 const MAX_RECOMPILES: usize = 3;
 
 /// A connection in a transaction. Dropped before [`Connection::commit`] or [`Connection::rollback`] it is closed, which
@@ -68,7 +73,7 @@ impl Connection {
     async fn begin(&mut self) -> Result<(), DbError> {
         if !self.in_transaction {
             self.disinherit().await?;
-            self.host(self.opening().clone()).await?;
+            self.host(self.opening().clone(), self.patience()).await?;
             self.in_transaction = true;
         }
         Ok(())
@@ -77,7 +82,7 @@ impl Connection {
     /// Ends the transaction before.
     async fn disinherit(&mut self) -> Result<(), DbError> {
         if self.inherits {
-            self.host(self.database.host.commit.clone()).await?;
+            self.host(self.database.host.commit.clone(), self.patience()).await?;
             self.inherits = false;
         }
         Ok(())
@@ -91,17 +96,17 @@ impl Connection {
     /// Opens a savepoint at a level, 0 for the outermost.
     pub(crate) async fn savepoint(&mut self, level: usize) -> Result<(), DbError> {
         self.begin().await?;
-        self.host(self.database.host.savepoint("SAVEPOINT", level)).await
+        self.host(self.database.host.savepoint("SAVEPOINT", level), self.patience()).await
     }
 
     /// Closes a savepoint and those inside it, and keeps what was done since.
     pub(crate) async fn release(&mut self, level: usize) -> Result<(), DbError> {
-        self.host(self.database.host.savepoint("RELEASE", level)).await
+        self.host(self.database.host.savepoint("RELEASE", level), self.patience()).await
     }
 
     /// Undoes everything since a savepoint was opened, and closes it and those inside it.
     pub(crate) async fn rollback_to(&mut self, level: usize) -> Result<(), DbError> {
-        self.host(self.database.host.savepoint("ROLLBACK TO", level)).await?;
+        self.host(self.database.host.savepoint("ROLLBACK TO", level), self.patience()).await?;
         self.release(level).await
     }
 
@@ -115,7 +120,7 @@ impl Connection {
         let sql = self.database.host.sign(&sql);
         self.begin().await?;
         self.wrote = true;
-        let (_, rows_affected) = self.host_with(sql, Some(arguments), self.patience()).await?;
+        let (_, rows_affected) = self.host_query(sql, arguments, self.patience()).await?;
         Ok(Execution { rows_affected, last_insert_id: None })
     }
 
@@ -124,7 +129,7 @@ impl Connection {
         let arguments = values::bind(params)?;
         let sql = self.database.host.sign(&sql);
         self.begin().await?;
-        let (rows, _) = self.host_with(sql, Some(arguments), self.patience()).await?;
+        let (rows, _) = self.host_query(sql, arguments, self.patience()).await?;
         rows.iter().map(values::decode_row).collect()
     }
 
@@ -132,16 +137,16 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Kind::Lost`] where it is not known whether the change is committed and on disk, also after [`COMMIT`].
+    /// [`Kind::Lost`] where it is not known whether the change is committed and on disk, also after the time for a commit.
     pub(crate) async fn commit(mut self) -> Result<(), DbError> {
-        let begun = Instant::now();
-        self.end(self.database.host.commit.clone(), COMMIT).await?;
+        let (patience, begun) = (self.database.limits.commit_timeout, Instant::now());
+        self.end(self.database.host.commit.clone(), patience).await?;
         let (wrote, wal) = (self.wrote, self.database.wal.clone());
         drop(self);
         if !wrote {
             return Ok(());
         }
-        in_time(COMMIT.saturating_sub(begun.elapsed()), wal.sync()).await
+        in_time(patience.saturating_sub(begun.elapsed()), wal.sync()).await
     }
 
     /// Rolls back and gives the connection back.
@@ -155,7 +160,7 @@ impl Connection {
 
     async fn end(&mut self, sql: Arc<str>, patience: Duration) -> Result<(), DbError> {
         if self.in_transaction {
-            self.host_with(AssertSqlSafe(sql), None, patience).await?;
+            self.host(sql, patience).await?;
             self.in_transaction = false;
         }
         self.disinherit().await
@@ -176,22 +181,23 @@ impl Connection {
         self.database.busy_timeout + self.database.limits.statement_timeout + GRACE
     }
 
-    /// Runs one of the host's statements.
-    async fn host(&mut self, sql: Arc<str>) -> Result<(), DbError> {
-        self.host_with(AssertSqlSafe(sql), None, self.patience()).await.map(drop)
+    /// Runs one of the statements that begin or end something. After an error the connection will be closed.
+    async fn host(&mut self, sql: Arc<str>, patience: Duration) -> Result<(), DbError> {
+        let done = self.host_query(AssertSqlSafe(sql), SqliteArguments::default(), patience).await;
+        self.running = done.is_err();
+        done.map(drop)
     }
 
-    /// Runs one of the host's statements, and returns its rows and how many it changed. Unless the driver reports its end in
-    /// time, `running` stays set, and the connection will be closed.
-    async fn host_with(
+    /// Runs one of the host's statements, and returns its rows and how many it changed. Without an answer in time `running`
+    /// stays set, and the connection will be closed.
+    async fn host_query(
         &mut self,
         sql: impl SqlSafeStr + Send,
-        arguments: Option<SqliteArguments>,
+        arguments: SqliteArguments,
         patience: Duration,
     ) -> Result<(Vec<SqliteRow>, u64), DbError> {
         self.running = true;
-        let query = sqlx::query_with(sql, arguments.unwrap_or_default());
-        let mut results = self.connection()?.fetch_many(query);
+        let mut results = self.connection()?.fetch_many(sqlx::query_with(sql, arguments));
         let run = async {
             let (mut rows, mut changed) = (Vec::new(), None);
             while let Some(result) = results.next().await {
@@ -202,10 +208,10 @@ impl Connection {
             }
             changed.map(|changed| (rows, changed)).ok_or_else(sink::cut_short)
         };
-        let done = in_time(patience, run).await?;
+        let done = in_time(patience, run).await;
         drop(results);
-        self.running = false;
-        Ok(done)
+        self.running = matches!(&done, Err(error) if error.kind == Kind::Lost);
+        done
     }
 
     /// Runs a guest's statement with the barrier up.
@@ -342,51 +348,6 @@ impl Drop for Connection {
             drop(Object::take(slot));
         }
     }
-}
-
-/// Takes the results of a message: those of as many `leading` statements of the host as are left, then the guest's. An
-/// error with `true` leaves the connection's thread able to answer.
-async fn take(
-    mut results: impl Stream<Item = Result<Either<SqliteQueryResult, SqliteRow>, sqlx::Error>> + Unpin,
-    leading: &mut u8,
-    barrier: &Barrier,
-    run: &mut Run<'_, '_>,
-) -> Result<(), (DbError, bool)> {
-    let mut is_first = true;
-    while let Some(result) = results.next().await {
-        match result {
-            Ok(Either::Left(_)) if *leading > 0 => *leading -= 1,
-            Ok(Either::Left(done)) => {
-                // Of a statement that can change nothing SQLite reports what one before it did, perhaps in another request.
-                let changed = if barrier.can_change() { done.rows_affected() } else { 0 };
-                run.did(changed, Some(done.last_insert_rowid()).filter(|_| changed > 0));
-            }
-            Ok(Either::Right(row)) => {
-                if mem::take(&mut is_first) && !barrier.has_columns(values::names(&row)) {
-                    return Err((other_columns(), false));
-                }
-                let columns = || values::columns(&row);
-                run.row(columns, values::names(&row), values::decode_each(&row)).map_err(|error| (error, true))?;
-            }
-            Err(error) => {
-                let error = failed(error);
-                let answers = error.kind != Kind::Lost;
-                return Err((error, answers));
-            }
-        }
-    }
-    let is_complete = run.is_complete();
-    run.end().map_err(|error| {
-        // The driver's thread panics where a row has more columns than it knows.
-        let stale = if !is_complete && barrier.is_recompiled() { Stale::Yes } else { Stale::No };
-        (DbError { stale, ..error }, is_complete)
-    })
-}
-
-/// The driver has other columns of a statement than SQLite.
-fn other_columns() -> DbError {
-    let message = "the schema has changed since the statement was prepared on this connection";
-    DbError { stale: Stale::Yes, ..DbError::new(Kind::Lost, message).retryable() }
 }
 
 /// Waits for the connection's thread, which may never answer: if it has panicked, a command that was sent in the same

@@ -1,0 +1,60 @@
+//! What the connection's thread sends back for a guest's statement. Knows what the driver can be wrong about.
+
+use std::mem;
+
+use futures_util::{Stream, StreamExt};
+use sqlx::{
+    Either,
+    sqlite::{SqliteQueryResult, SqliteRow},
+};
+
+use crate::database::{
+    error::{DbError, Kind, Stale},
+    sink::Run,
+    sqlite::{barrier::Barrier, failed, values},
+};
+
+/// Takes the results of a message: those of as many `leading` statements of the host as are left, then the guest's. An
+/// error with `true` leaves the connection's thread able to answer.
+pub(super) async fn take(
+    mut results: impl Stream<Item = Result<Either<SqliteQueryResult, SqliteRow>, sqlx::Error>> + Unpin,
+    leading: &mut u8,
+    barrier: &Barrier,
+    run: &mut Run<'_, '_>,
+) -> Result<(), (DbError, bool)> {
+    let mut is_first = true;
+    while let Some(result) = results.next().await {
+        match result {
+            Ok(Either::Left(_)) if *leading > 0 => *leading -= 1,
+            Ok(Either::Left(done)) => {
+                // Of a statement that can change nothing SQLite reports what one before it did, perhaps in another request.
+                let changed = if barrier.can_change() { done.rows_affected() } else { 0 };
+                run.did(changed, Some(done.last_insert_rowid()).filter(|_| changed > 0));
+            }
+            Ok(Either::Right(row)) => {
+                if mem::take(&mut is_first) && !barrier.has_columns(values::names(&row)) {
+                    return Err((other_columns(), false));
+                }
+                let columns = || values::columns(&row);
+                run.row(columns, values::names(&row), values::decode_each(&row)).map_err(|error| (error, true))?;
+            }
+            Err(error) => {
+                let error = failed(error);
+                let answers = error.kind != Kind::Lost;
+                return Err((error, answers));
+            }
+        }
+    }
+    let is_complete = run.is_complete();
+    run.end().map_err(|error| {
+        // The driver's thread panics where a row has more columns than it knows.
+        let stale = if !is_complete && barrier.is_recompiled() { Stale::Yes } else { Stale::No };
+        (DbError { stale, ..error }, is_complete)
+    })
+}
+
+/// The driver has other columns of a statement than SQLite.
+pub(super) fn other_columns() -> DbError {
+    let message = "the schema has changed since the statement was prepared on this connection";
+    DbError { stale: Stale::Yes, ..DbError::new(Kind::Lost, message).retryable() }
+}

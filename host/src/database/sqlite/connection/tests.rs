@@ -1,0 +1,83 @@
+//! Connections whose thread does not answer, or has ended.
+
+use std::sync::mpsc;
+
+use super::*;
+use crate::{config, database::Terms};
+
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+async fn database(folder: &tempfile::TempDir) -> Result<Arc<Database>> {
+    let url = format!("url = \"sqlite://{}\"", folder.path().join("t.sqlite").display());
+    let times = "statement_timeout = \"100ms\"\nbusy_timeout = \"100ms\"\nmax_connections = 1";
+    let config =
+        config::parse(&format!("[database]\n{url}\n{times}"), &folder.path().join("carya.toml"), &Default::default())?;
+    let mut database = Database::open("default", &config.database.expect("it is set")).await?;
+    database.limits.commit_timeout = Duration::from_millis(100);
+    database.define("CREATE TABLE t (n)".into()).await?;
+    Ok(Arc::new(database))
+}
+
+async fn insert(database: &Arc<Database>) -> Result<Connection> {
+    let mut connection = database.begin(&Terms::new(Access::ReadWrite)).await?;
+    connection.execute_as_host("INSERT INTO t VALUES (1)".into(), Vec::new()).await?;
+    Ok(connection)
+}
+
+#[tokio::test]
+async fn a_commit_without_an_answer_ends_and_its_connection_is_replaced() -> Result {
+    let folder = tempfile::tempdir()?;
+    let database = database(&folder).await?;
+    let mut connection = insert(&database).await?;
+    let (release, wait) = mpsc::channel::<()>();
+    let mut handle = connection.connection()?.lock_handle().await?;
+    handle.set_commit_hook(move || wait.recv().is_err());
+    drop(handle);
+    let error = connection.commit().await.expect_err("it waits for the hook");
+    assert_eq!(error.kind, Kind::Lost, "{error}");
+    drop(release);
+    insert(&database).await?.commit().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_statement_without_an_answer_ends_and_its_connection_is_replaced() -> Result {
+    let folder = tempfile::tempdir()?;
+    let database = database(&folder).await?;
+    let mut connection = database.begin(&Terms::new(Access::ReadWrite)).await?;
+    let (release, wait) = mpsc::channel::<()>();
+    let mut handle = connection.connection()?.lock_handle().await?;
+    handle.set_update_hook(move |_| _ = wait.recv());
+    drop(handle);
+    let error = connection.guest("INSERT INTO t VALUES (2)".into(), Vec::new(), &mut Sink::Nothing).await;
+    assert_eq!(error.map_err(|error| error.kind), Err(Kind::Timeout));
+    drop(connection);
+    drop(release);
+    insert(&database).await?.commit().await?;
+    Ok(())
+}
+
+/// The driver's thread panics on a row with more columns than the statement had when it was compiled first, which only
+/// the authorizer prevents, for guests.
+#[tokio::test]
+async fn a_panic_of_the_drivers_thread_is_an_error_and_no_empty_result() -> Result {
+    let folder = tempfile::tempdir()?;
+    let database = database(&folder).await?;
+    insert(&database).await?.commit().await?;
+    let query = async |access| {
+        let mut connection = database.begin(&Terms::new(access)).await?;
+        let rows = connection.query_as_host("SELECT * FROM t".into(), Vec::new()).await?;
+        connection.commit().await?;
+        Ok::<_, DbError>(rows.len())
+    };
+    let both = [Access::ReadOnly, Access::ReadWrite];
+    for access in both {
+        assert_eq!(query(access).await?, 1);
+    }
+    database.define("ALTER TABLE t ADD COLUMN m DEFAULT 7".into()).await?;
+    for access in both {
+        assert_eq!(query(access).await.map_err(|error| error.kind), Err(Kind::Lost));
+        assert_eq!(query(access).await?, 1, "on another connection");
+    }
+    Ok(())
+}
