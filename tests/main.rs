@@ -4,6 +4,7 @@
 #![allow(unreachable_pub)]
 
 mod actions;
+mod address_space;
 mod barrier;
 mod cancellation;
 mod cli;

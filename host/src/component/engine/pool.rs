@@ -4,7 +4,7 @@
 //! The slots of memories take nearly all of it. A slot of 4 GiB spares guests the bounds checks of their memory; where
 //! not even [`ENOUGH`] requests would have such slots, they are as large as the largest configured memory.
 
-use std::fs;
+use std::{fs, hint::black_box};
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -22,8 +22,9 @@ const ENOUGH: u32 = 16;
 const MAX_MODULES: u32 = 60;
 /// A page of WebAssembly.
 const PAGE: usize = 64 << 10;
-/// The part of a scarce address space that is left for everything else: one byte for so many of the pool.
-const REST: u32 = 3;
+/// What is left of a scarce address space for everything else, in bytes, of which compiling a large component needs most:
+/// without room for an allocation, a process is aborted. The smaller values are for what would otherwise not start.
+const RESTS: [usize; 3] = [1 << 30, 256 << 20, 64 << 20];
 
 /// A wasmtime engine with a pool, and what the pool holds.
 pub(super) struct Pool {
@@ -56,26 +57,24 @@ impl Pool {
         }
         let memory = memory.next_multiple_of(PAGE);
         let tight = Slots::Tight(memory);
-        let fitting =
-            |slots| most(wanted, |requests| engine(slots, requests.saturating_add(requests.div_ceil(REST))).is_ok());
-        let whole = fitting(Slots::Whole);
-        let (slots, requests) = match fitting(tight) {
-            many if whole < wanted.min(ENOUGH) && many > whole => (tight, many),
-            _ => (Slots::Whole, whole),
-        };
+        let found = RESTS.iter().find_map(|rest| best(wanted, tight, *rest));
         let cause = match limit {
             Some(limit) => format!("the address space is limited to {} MiB (`ulimit -v`, LimitAS)", limit >> 20),
             None => "the system gives a process too little address space".to_owned(),
         };
-        if requests == 0 {
-            return Err(format!("{cause}, which has no room for a single request"));
-        }
+        let Some((slots, requests)) = found else {
+            let memory = memory >> 20;
+            return Err(format!(
+                "{cause}, which has no room for a single request whose guests have {memory} MiB each \
+                 (component.NAME.memory); raise the limit"
+            ));
+        };
         if requests < wanted {
             tracing::warn!(
                 requests,
                 wanted,
-                "{cause}: {requests} requests run at a time and others wait, though server.max_concurrent_requests is \
-                 {wanted}; raise the limit"
+                "{cause}, which has room for {requests} of the {wanted} requests of server.max_concurrent_requests at a \
+                 time; the others wait"
             );
         }
         if slots == tight {
@@ -84,6 +83,29 @@ impl Pool {
         let wasmtime = engine(slots, requests).map_err(|error| format!("{error:#}"))?;
         Ok(Self { wasmtime, requests, slot: if slots == tight { memory } else { MAX_MEMORY } })
     }
+}
+
+/// The slots, and how many of the `wanted` requests have room beside a rest; none if not a single one has.
+fn best(wanted: u32, tight: Slots, rest: usize) -> Option<(Slots, u32)> {
+    let fitting = |slots| most(wanted, |requests| fits(slots, requests, rest));
+    let whole = fitting(Slots::Whole);
+    if whole >= wanted.min(ENOUGH) {
+        return Some((Slots::Whole, whole));
+    }
+    match fitting(tight) {
+        0 => None,
+        many => Some((tight, many)),
+    }
+}
+
+/// Whether there is address space for so many requests and for a rest.
+fn fits(slots: Slots, requests: u32, rest: usize) -> bool {
+    // Reserved and not touched, until it is known whether the pool has room beside it.
+    let mut reserved = Vec::<u8>::new();
+    let fits = reserved.try_reserve_exact(rest).is_ok() && engine(slots, requests).is_ok();
+    // An allocation without a use would be optimized away.
+    black_box(reserved);
+    fits
 }
 
 /// The largest number up to `wanted` that fits, where each number fits if a larger one does.
