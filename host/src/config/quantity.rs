@@ -8,6 +8,10 @@ use super::tree::Value;
 const DURATIONS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
 const SIZES: [(&str, u64); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
+/// The longest duration, in milliseconds: 500 hours. SQLite and PostgreSQL count milliseconds in 32 bits, and nothing
+/// that the host waits for takes longer.
+const LONGEST: u64 = 500 * 3_600_000;
+
 /// A number with one of these units, in the unit that counts one.
 fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
@@ -17,10 +21,11 @@ fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 
 /// A duration; `"0s"` is one.
 pub(super) fn duration(value: &Value) -> Result<Duration, String> {
-    let millis = value.as_text().and_then(|text| quantity(text, &DURATIONS));
-    millis
-        .map(Duration::from_millis)
-        .ok_or_else(|| r#"is not a duration; write it as "500ms", "30s", "5m" or "1h""#.to_owned())
+    match value.as_text().and_then(|text| quantity(text, &DURATIONS)) {
+        Some(millis) if millis <= LONGEST => Ok(Duration::from_millis(millis)),
+        Some(_) => Err(r#"is longer than "500h""#.to_owned()),
+        None => Err(r#"is not a duration; write it as "500ms", "30s", "5m" or "1h""#.to_owned()),
+    }
 }
 
 /// A duration that is not zero.
@@ -74,6 +79,9 @@ mod tests {
             ("1 s", None),
             ("1h30m", None),
             ("99999999999999999h", None),
+            ("500h", Some(1_800_000_000)),
+            ("501h", None),
+            ("18446744073709551615ms", None),
         ] {
             let expected = millis.map(Duration::from_millis);
             assert_eq!(duration(&text(written)).ok(), expected, "{written}");
