@@ -4,6 +4,7 @@ mod check;
 mod inspect;
 mod migrate;
 mod new;
+mod reset;
 
 use std::{path::Path, process::Stdio};
 

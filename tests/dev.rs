@@ -343,3 +343,25 @@ async fn a_new_project_is_built_served_and_built_again() -> Result {
     println!("{:#?}", dev.stop().await?);
     Ok(())
 }
+
+#[tokio::test]
+async fn an_edited_migration_is_told_with_the_way_out() -> Result {
+    let folder = tempfile::tempdir()?;
+    let config = "[server]\nlisten = \"127.0.0.1:0\"\n[database]\nurl = \"sqlite:app.sqlite\"\n[model]\nmigrations = \"migrations\"\n";
+    write(folder.path(), config, &[("migrations/0001_first.sql", "CREATE TABLE a (x)")])?;
+    let mut dev = Dev::run(folder, &[])?;
+    dev.next("serving http://").await?;
+    for (text, change) in [
+        ("CREATE TABLE a (x, y)", "is not the text that ran"),
+        ("CREATE TABLE a (x)\r\n", "has other line ends or spaces at its end"),
+    ] {
+        fs::write(dev.path("migrations/0001_first.sql"), text)?;
+        let line = dev.next(&format!("migrations/0001_first.sql {change}")).await?;
+        assert!(line.starts_with("not served: ") && line.contains("`carya migrate --reset`"), "{line}");
+    }
+    fs::remove_file(dev.path("migrations/0001_first.sql"))?;
+    fs::write(dev.path("migrations/0002_second.sql"), "CREATE TABLE b (x)")?;
+    let line = dev.next("migration 1 was previously applied but is missing").await?;
+    assert!(line.contains("put the file 0001_first.sql back") && line.contains("`carya migrate --reset`"), "{line}");
+    Ok(())
+}

@@ -7,6 +7,7 @@ mod deploy;
 mod dev;
 mod diff;
 mod harden;
+mod migrate;
 mod new;
 mod serve;
 mod signals;
@@ -18,13 +19,12 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
     component::Engine,
-    config::{self, Config, DifferenceKind, MAIN, Problems},
-    database::Database,
+    config::{self, Config, DifferenceKind, Problems},
     oci,
     reload::told,
     telemetry::{self, Format},
@@ -148,6 +148,20 @@ enum Command {
         /// Only list what would be run.
         #[arg(long)]
         dry_run: bool,
+        /// Save the database, delete everything in it, and run all migrations, for development. On a server, repeat the
+        /// database's name. Refused while a host serves it.
+        #[arg(
+            long,
+            value_name = "DATABASE_NAME",
+            num_args = 0..=1,
+            require_equals = true,
+            default_missing_value = "",
+            conflicts_with = "dry_run"
+        )]
+        reset: Option<String>,
+        /// Only this database; `default` is the one without a name.
+        #[arg(long, value_name = "NAME")]
+        database: Option<String>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -198,8 +212,12 @@ async fn dispatch(cli: Cli) -> anyhow::Result<String> {
         Command::Generations { host, json } => deploy::generations(&host, json).await,
         Command::Rollback { host } => deploy::rollback(&host).await,
         Command::New { name } => new::new(&name),
-        Command::Migrate { config, dry_run, json } => {
-            run_migrations(&load(&config.config, cli.log_format)?, dry_run, json).await
+        Command::Migrate { config, dry_run, reset, database, json } => {
+            let config = load(&config.config, cli.log_format)?;
+            match reset {
+                Some(name) => migrate::reset(&config, &name, database.as_deref(), json).await,
+                None => migrate::run(&config, dry_run, database.as_deref(), json).await,
+            }
         }
     }
 }
@@ -240,38 +258,4 @@ fn inspect(file: &Path, json: bool) -> anyhow::Result<String> {
         }
     }
     Ok(answer)
-}
-
-async fn run_migrations(config: &Config, dry_run: bool, json: bool) -> anyhow::Result<String> {
-    let mut databases = config
-        .all_databases()
-        .filter_map(|(name, settings)| {
-            let folder = settings.migrations.as_deref()?;
-            Some((name, settings, folder))
-        })
-        .peekable();
-    ensure!(databases.peek().is_some(), "there is nothing to migrate: set database.url and model.migrations");
-    let word = if dry_run { "pending" } else { "applied" };
-    let (mut found, mut lines, mut before) = (serde_json::Map::new(), Vec::new(), 0);
-    for (database, settings, folder) in databases {
-        let names = if dry_run {
-            Database::pending(settings, folder).await?
-        } else {
-            let cannot = || format!("{} cannot be opened", config::section_of(database));
-            let report = Database::open(database, settings).await.with_context(cannot)?.migrate(folder).await?;
-            before += report.already_applied;
-            report.applied
-        };
-        let to = if database == MAIN { String::new() } else { format!(" to {database}") };
-        lines.extend(names.iter().map(|name| format!("{word} {name}{to}\n")));
-        found.insert(database.to_owned(), names.into());
-    }
-    if json {
-        return Ok(format!("{:#}\n", serde_json::json!({ word: found })));
-    }
-    if lines.is_empty() {
-        let before = if dry_run { String::new() } else { format!("; applied before: {before}") };
-        return Ok(format!("nothing is pending{before}\n"));
-    }
-    Ok(lines.concat())
 }

@@ -30,7 +30,7 @@ pub use difference::DifferenceKind;
 pub use image::{Image, ImageVersion, Login, Registry};
 pub use problem::{Origin, Problem, Problems};
 pub use read::{application, defaults, deploy_token, load, load_deployed, load_host, parse};
-pub use url::shown as shown_url;
+pub use url::{password as password_of, shown as shown_url};
 
 /// The whole of `carya.toml`, with the environment's overrides applied. Paths are absolute or relative to the
 /// working directory; those in the file are relative to the file.

@@ -13,6 +13,7 @@ pub mod outbox;
 pub mod position;
 mod postgres;
 mod redaction;
+pub mod reset;
 mod server;
 pub mod shared;
 mod sink;

@@ -3,6 +3,7 @@
 
 use std::{borrow::Cow, fmt::Display, path::Path};
 
+use percent_encoding::percent_decode_str;
 use sqlx::{mysql::MySqlConnectOptions, postgres::PgConnectOptions};
 
 use super::{Dialect, tree::Value, value::text};
@@ -61,6 +62,12 @@ pub fn shown(url: &str) -> Cow<'_, str> {
     }
 }
 
+/// The password of a server's URL; empty where it has none.
+pub fn password(url: &str) -> String {
+    let password = Parts::of(url).map_or("", |parts| parts.password);
+    percent_decode_str(password).decode_utf8_lossy().into_owned()
+}
+
 /// `sqlite:PATH` as `sqlite://PATH`.
 fn file(folder: &Path, path: &str) -> Result<String, String> {
     let accepted = r#"write it as "sqlite:PATH""#;
@@ -82,6 +89,7 @@ fn file(folder: &Path, path: &str) -> Result<String, String> {
 struct Parts<'a> {
     scheme: &'a str,
     user: &'a str,
+    password: &'a str,
     /// Host and port.
     place: &'a str,
     /// The database's name, after a slash.
@@ -95,8 +103,8 @@ impl<'a> Parts<'a> {
         let (rest, options) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, name) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let (login, place) = authority.rsplit_once('@').unwrap_or(("", authority));
-        let user = login.split_once(':').map_or(login, |(user, _)| user);
-        Some(Self { scheme, user, place, name, options })
+        let (user, password) = login.split_once(':').unwrap_or((login, ""));
+        Some(Self { scheme, user, password, place, name, options })
     }
 }
 
@@ -189,6 +197,18 @@ mod tests {
         ] {
             assert_eq!(read(url), Ok((dialect, url.to_owned())));
             assert_eq!(shown(url), expected);
+        }
+    }
+
+    #[test]
+    fn passwords() {
+        for (url, expected) in [
+            ("postgres://ann:sec%40ret@db/items", "sec@ret"),
+            ("mysql://ann:sec:ret@db/items", "sec:ret"),
+            ("mysql://ann@db/items", ""),
+            ("sqlite://items.db", ""),
+        ] {
+            assert_eq!(password(url), expected, "{url}");
         }
     }
 

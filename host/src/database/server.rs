@@ -226,7 +226,12 @@ impl Server {
 
 /// A connection for a look at the database.
 pub(super) async fn look(config: &config::Database) -> Result<Link, DbError> {
-    Opener::new(config.admin_url.as_ref().unwrap_or(&config.url), config)?.connect().await
+    look_as(config.admin_url.as_ref().unwrap_or(&config.url), config).await
+}
+
+/// The same with the login of a URL.
+pub(super) async fn look_as(url: &str, config: &config::Database) -> Result<Link, DbError> {
+    Opener::new(url, config)?.connect().await
 }
 
 fn pool(url: &str, config: &config::Database) -> Result<Pool<Opener>, DbError> {

@@ -204,7 +204,7 @@ impl Database {
 }
 
 /// The file, in a folder that is there. Not by the driver's own parser: a path may hold `?` and `%`.
-fn path(config: &config::Database) -> Result<&Path, DbError> {
+pub(super) fn path(config: &config::Database) -> Result<&Path, DbError> {
     let path = Path::new(config.url.strip_prefix("sqlite://").unwrap_or(&config.url));
     match path.parent() {
         Some(folder) if folder != "" && !folder.is_dir() => {

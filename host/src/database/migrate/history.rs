@@ -1,6 +1,9 @@
 //! What ran on a database, as sqlx's migrator keeps it in a table of its own.
 
-use sqlx::{MySqlConnection, PgConnection, SqliteConnection};
+use sqlx::{
+    MySqlConnection, PgConnection, SqliteConnection,
+    migrate::{Migrate, MigrateError},
+};
 
 use crate::database::server::Link;
 
@@ -87,6 +90,36 @@ impl Book {
                 sqlx::query_scalar("SELECT DATABASE()").fetch_one(&mut **connection).await.map(Some)
             }
         }
+    }
+
+    /// The time of the server in UTC, as `20261128T141503Z`.
+    pub(in crate::database) async fn now(&mut self) -> Result<String, sqlx::Error> {
+        match self {
+            Self::Sqlite(connection) => {
+                sqlx::query_scalar("SELECT strftime('%Y%m%dT%H%M%SZ')").fetch_one(connection).await
+            }
+            Self::Postgres(connection) => {
+                let now = r#"SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD"T"HH24MISS"Z"')"#;
+                sqlx::query_scalar(now).fetch_one(&mut **connection).await
+            }
+            Self::MySql(connection) => {
+                let now = "SELECT DATE_FORMAT(UTC_TIMESTAMP(), '%Y%m%dT%H%i%sZ')";
+                sqlx::query_scalar(now).fetch_one(&mut **connection).await
+            }
+        }
+    }
+
+    /// Takes the migrator's lock, which this session may take again, until the connection is closed.
+    pub(in crate::database) async fn lock(&mut self) -> Result<(), sqlx::Error> {
+        let locked = match self {
+            Self::Sqlite(connection) => connection.lock().await,
+            Self::Postgres(connection) => connection.lock().await,
+            Self::MySql(connection) => connection.lock().await,
+        };
+        locked.map_err(|error| match error {
+            MigrateError::Execute(error) => error,
+            other => sqlx::Error::Configuration(other.into()),
+        })
     }
 
     /// The command that makes this database anew.

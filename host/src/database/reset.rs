@@ -1,0 +1,189 @@
+//! `carya migrate --reset`: saves a database, empties it, and runs all migrations. For development, where a migration
+//! that ran has been edited or removed.
+//!
+//! It is refused while anything else is connected to the database. A host that serves keeps connections open, so its
+//! database cannot be emptied under it: an SQLite file is locked exclusively, which fails as long as another process has
+//! it open; a server lists its sessions, and the lock of the migrator keeps a host that starts meanwhile waiting.
+
+mod mysql;
+mod postgres;
+mod sqlite;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::Output,
+    time::{Duration, Instant},
+};
+
+use super::{
+    error::DbError,
+    migrate::{self, Book, Report},
+    server,
+};
+use crate::config::{self, Dialect};
+
+/// How long other processes have to close their connections.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a reset did.
+#[derive(Debug)]
+pub struct Reset {
+    /// Where the database was saved.
+    pub saved: PathBuf,
+    /// The migrations that ran.
+    pub report: Report,
+}
+
+/// Why a database was not reset.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The name of the database was not repeated.
+    #[error("this would delete everything in database {name:?}; to confirm that, run `carya migrate --reset={name}`")]
+    NotConfirmed {
+        /// Its name.
+        name: String,
+    },
+    /// Other processes use it.
+    #[error("the database is in use{}; stop the host, and close other connections to it", by(users))]
+    InUse {
+        /// Who, as far as that is known.
+        users: String,
+    },
+    /// It could not be saved, so nothing was deleted.
+    #[error("the database could not be saved, so it was left as it is: {reason}")]
+    NotSaved {
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// A statement of the reset failed.
+    #[error("the database could not be emptied: {source}{}", place(saved))]
+    NotEmptied {
+        /// The driver's error.
+        source: sqlx::Error,
+        /// Where it was saved, if it was.
+        saved: Option<PathBuf>,
+    },
+    /// It is empty, and a migration failed.
+    #[error("{source}; the database is empty but for the migrations before that, and was saved to {}", saved.display())]
+    NotMigrated {
+        /// Why.
+        source: migrate::Error,
+        /// Where it was saved.
+        saved: PathBuf,
+    },
+    /// The folder cannot be run, so nothing was deleted.
+    #[error(transparent)]
+    Folder(migrate::Error),
+    /// The database could not be reached.
+    #[error("cannot connect to the database: {0}")]
+    Database(#[from] DbError),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(source: sqlx::Error) -> Self {
+        Self::NotEmptied { source, saved: None }
+    }
+}
+
+fn by(users: &str) -> String {
+    if users.is_empty() { String::new() } else { format!(" by {users}") }
+}
+
+fn place(saved: &Option<PathBuf>) -> String {
+    saved.as_ref().map_or_else(String::new, |saved| format!("; it was saved to {}", saved.display()))
+}
+
+/// Resets a database. `name` must be its name on a server; an SQLite file needs none. Dumps of servers are written to
+/// the folder `dumps`, a copy of a file beside it.
+pub async fn run(config: &config::Database, folder: &Path, name: &str, dumps: &Path) -> Result<Reset, Error> {
+    // A folder that cannot be run must be found before anything is deleted.
+    migrate::pending(None, folder).await.map_err(Error::Folder)?;
+    let (book, saved) = match config.dialect {
+        Dialect::Sqlite => sqlite::empty(config, name).await?,
+        Dialect::Postgres | Dialect::MySql => empty_server(config, name, dumps).await?,
+    };
+    match migrate::run(book, folder).await {
+        Ok(report) => Ok(Reset { saved, report }),
+        Err(source) => Err(Error::NotMigrated { source, saved }),
+    }
+}
+
+async fn empty_server(config: &config::Database, name: &str, dumps: &Path) -> Result<(Book, PathBuf), Error> {
+    let mut book: Book = server::look(config).await?.into();
+    let own = book.database_name().await?.unwrap_or_default();
+    if name != own {
+        return Err(Error::NotConfirmed { name: own });
+    }
+    book.lock().await?;
+    refuse_others(&mut book, config).await?;
+    let url = config.admin_url.as_ref().unwrap_or(&config.url);
+    let file = dumps.join(format!("{own}-{}.sql", book.now().await?));
+    let mut command = match &book {
+        Book::MySql(_) => mysql::dump(url, &file)?,
+        _ => postgres::dump(url, &file)?,
+    };
+    let program = command.get_program().to_string_lossy().into_owned();
+    let dumping = tokio::task::spawn_blocking(move || command.output()).await;
+    check_dump(&program, &own, dumping.map_err(io::Error::other).flatten())?;
+    // Dumping may have taken long enough for others to connect.
+    refuse_others(&mut book, config).await?;
+    let emptied = match &mut book {
+        Book::Postgres(connection) => postgres::empty(connection).await,
+        Book::MySql(connection) => mysql::empty(connection).await,
+        Book::Sqlite(_) => Ok(()),
+    };
+    match emptied {
+        Ok(()) => Ok((book, file)),
+        Err(source) => Err(Error::NotEmptied { source, saved: Some(file) }),
+    }
+}
+
+/// Fails if there are other sessions for longer than a moment: a server ends a session a little after its client.
+async fn refuse_others(book: &mut Book, config: &config::Database) -> Result<(), Error> {
+    let begun = Instant::now();
+    loop {
+        let users = others(book, config).await?;
+        if users.is_empty() {
+            return Ok(());
+        }
+        if begun.elapsed() > PATIENCE {
+            return Err(Error::InUse { users: users.join(", ") });
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Other sessions in the database. MySQL shows a login only its own, so every login of the configuration looks.
+async fn others(book: &mut Book, config: &config::Database) -> Result<Vec<String>, Error> {
+    let mut users = Vec::new();
+    match book {
+        Book::Sqlite(_) => {}
+        Book::Postgres(connection) => users.extend(postgres::others(connection).await?),
+        Book::MySql(connection) => {
+            let own = mysql::session(connection).await?;
+            users.extend(mysql::others(connection, own).await?);
+            for url in [Some(&config.url), config.reader_url.as_ref()].into_iter().flatten() {
+                if let Book::MySql(login) = &mut Book::from(server::look_as(url, config).await?) {
+                    users.extend(mysql::others(login, own).await?);
+                }
+            }
+            users.sort();
+            users.dedup();
+        }
+    }
+    Ok(users)
+}
+
+fn check_dump(program: &str, database: &str, dumped: io::Result<Output>) -> Result<(), Error> {
+    let reason = match dumped {
+        Ok(output) if output.status.success() => return Ok(()),
+        Ok(output) => format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => format!(
+            "{program} is not installed; install it, or save the database in another way, drop it and create it anew \
+             with `DROP DATABASE {database}` and `CREATE DATABASE {database}`, and run `carya migrate`"
+        ),
+        Err(error) => format!("{program} cannot be run: {error}"),
+    };
+    Err(Error::NotSaved { reason })
+}
