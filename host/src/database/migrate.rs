@@ -51,7 +51,7 @@ pub(super) async fn pending(book: Option<Book>, folder: &Path) -> Result<Vec<Str
     let folder = Folder::read(folder).await?;
     let plan = match book {
         Some(mut book) => folder.plan(&mut book).await?,
-        None => folder.compare(&[], || String::new())?,
+        None => folder.compare(&[], String::new)?,
     };
     Ok(plan.pending.into_values().collect())
 }
@@ -106,7 +106,7 @@ impl Folder {
     }
 
     fn mismatch(&self, mismatch: Mismatch) -> Error {
-        Error::Mismatch { folder: self.path.clone(), mismatch }
+        Error::Mismatch { folder: self.path.clone(), mismatch: Box::new(mismatch) }
     }
 
     async fn plan(&self, book: &mut Book) -> Result<Plan, Error> {
@@ -173,7 +173,7 @@ impl Folder {
                 Error::HalfDone {
                     folder: self.path.clone(),
                     source,
-                    half: Mismatch::HalfDone { version, file, reset },
+                    half: Box::new(Mismatch::HalfDone { version, file, reset }),
                     applied,
                 }
             }

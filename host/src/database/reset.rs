@@ -68,13 +68,13 @@ pub enum Error {
     #[error("{source}; the database is empty but for the migrations before that, and was saved to {}", saved.display())]
     NotMigrated {
         /// Why.
-        source: migrate::Error,
+        source: Box<migrate::Error>,
         /// Where it was saved.
         saved: PathBuf,
     },
     /// The folder cannot be run, so nothing was deleted.
     #[error(transparent)]
-    Folder(migrate::Error),
+    Folder(Box<migrate::Error>),
     /// The database could not be reached.
     #[error("cannot connect to the database: {0}")]
     Database(#[from] DbError),
@@ -98,14 +98,14 @@ fn place(saved: &Option<PathBuf>) -> String {
 /// the folder `dumps`, a copy of a file beside it.
 pub async fn run(config: &config::Database, folder: &Path, name: &str, dumps: &Path) -> Result<Reset, Error> {
     // A folder that cannot be run must be found before anything is deleted.
-    migrate::pending(None, folder).await.map_err(Error::Folder)?;
+    migrate::pending(None, folder).await.map_err(|error| Error::Folder(Box::new(error)))?;
     let (book, saved) = match config.dialect {
         Dialect::Sqlite => sqlite::empty(config, name).await?,
         Dialect::Postgres | Dialect::MySql => empty_server(config, name, dumps).await?,
     };
     match migrate::run(book, folder).await {
         Ok(report) => Ok(Reset { saved, report }),
-        Err(source) => Err(Error::NotMigrated { source, saved }),
+        Err(source) => Err(Error::NotMigrated { source: Box::new(source), saved }),
     }
 }
 

@@ -28,7 +28,7 @@ pub enum Error {
         /// The migrator's error.
         source: MigrateError,
         /// The migration.
-        half: Mismatch,
+        half: Box<Mismatch>,
         /// Names of the migrations that this run applied before it failed.
         applied: Vec<String>,
     },
@@ -38,7 +38,7 @@ pub enum Error {
         /// The folder.
         folder: PathBuf,
         /// The first difference.
-        mismatch: Mismatch,
+        mismatch: Box<Mismatch>,
     },
     /// The database could not be reached.
     #[error("[database] cannot be opened: {0}")]
