@@ -66,11 +66,13 @@ async fn a_broken_one_leaves_nothing_and_those_before_it_stay() -> Result {
     let folder = tempfile::tempdir()?;
     let broken = ("migrations/0002_broken.sql", "INSERT INTO a VALUES (10); INSERT INTO nowhere VALUES (1);");
     write(folder.path(), CONFIG, &[FIRST, broken, ("migrations/0003_never.sql", "INSERT INTO a VALUES (100);")])?;
-    for command in ["migrate", "serve", "migrate"] {
+    for (command, is_first) in [("migrate", true), ("serve", false), ("migrate", false)] {
         let ran = run(folder.path(), &[command]).await?;
         assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{command}");
         let message = "error: migrations in migrations: while executing migration 2: ";
-        assert!(ran.err.starts_with(message) && ran.err.contains("no such table: nowhere"), "{}", ran.err);
+        assert!(ran.err.starts_with(message) && ran.err.ends_with("no such table: nowhere\n"), "{}", ran.err);
+        assert!(ran.err.contains("migrations/0002_broken.sql"), "{}", ran.err);
+        assert_eq!(ran.err.contains("still applied: 0001_first"), is_first, "{}", ran.err);
         assert_eq!(sum(folder.path()).await?, 1);
     }
 

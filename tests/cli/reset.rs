@@ -207,7 +207,7 @@ async fn a_migration_that_failed_half_way_says_what_to_do() -> Result {
     let name = cluster.create_database().await?;
     let url = cluster.primary_url(&name);
     let folder = tempfile::tempdir()?;
-    let broken = "CREATE TABLE b (x INTEGER); INSERT INTO nowhere VALUES (1)";
+    let broken = "CREATE TABLE b (x INTEGER);\n\nINSERT INTO nowhere VALUES (1)";
     let files = [(FIRST, OLD), ("migrations/0002_broken.sql", broken)];
     write(folder.path(), "[model]\nmigrations = \"migrations\"\n", &files)?;
     let run = async |args: &[&str]| -> Result<(Option<i32>, String)> {
@@ -221,6 +221,7 @@ async fn a_migration_that_failed_half_way_says_what_to_do() -> Result {
         "{err}"
     );
     if engine == Engine::Postgres {
+        assert!(err.contains("migrations/0002_broken.sql:3 "), "{err}");
         fs::write(folder.path().join("migrations/0002_broken.sql"), "CREATE TABLE b (x INTEGER)")?;
         assert_eq!(run(&["migrate"]).await?.0, Some(0));
         return Ok(());

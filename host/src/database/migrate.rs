@@ -166,18 +166,20 @@ impl Folder {
         let ran = |version: i64, success| history.iter().any(|ran| ran.version == version && ran.success == success);
         let applied =
             plan.pending.iter().filter(|(version, _)| ran(**version, true)).map(|(_, name)| name.clone()).collect();
-        match plan.pending.keys().find(|version| ran(**version, false)) {
-            Some(&version) => {
-                let reset = book.reset_command().await.unwrap_or_default();
-                let file = self.file(version);
-                Error::HalfDone {
-                    folder: self.path.clone(),
-                    source,
-                    half: Box::new(Mismatch::HalfDone { version, file, reset }),
-                    applied,
-                }
-            }
-            None => Error::Failed { folder: self.path.clone(), source, applied },
-        }
+        let folder = self.path.clone();
+        let MigrateError::ExecuteMigration(source, version) = source else {
+            return Error::Failed { folder, source, applied };
+        };
+        let half = if ran(version, false) {
+            let reset = book.reset_command().await.unwrap_or_default();
+            Some(Box::new(Mismatch::HalfDone { version, file: self.file(version), reset }))
+        } else {
+            None
+        };
+        let text = self.migrations().find(|migration| migration.version == version).map(|migration| &migration.sql);
+        let line = text.and_then(|text| problem::line(text.as_str(), &source));
+        let file = self.file(version).display().to_string();
+        let place = line.map_or_else(|| file.clone(), |line| format!("{file}:{line}"));
+        Error::Statement { folder, version, place, source, applied, half }
     }
 }

@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 
 use sha2::{Digest, Sha384};
-use sqlx::migrate::MigrateError;
+use sqlx::{
+    migrate::MigrateError,
+    postgres::{PgDatabaseError, PgErrorPosition},
+};
 
 use crate::database::error::DbError;
 
 /// Why migrations could not be run or read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The folder or a file in it cannot be read, or a migration failed.
+    /// The folder or a file in it cannot be read, or the history cannot be.
     #[error("migrations in {}: {source}{}", folder.display(), stays(applied))]
     Failed {
         /// The folder.
@@ -20,17 +23,24 @@ pub enum Error {
         /// Names of the migrations that this run applied before it failed.
         applied: Vec<String>,
     },
-    /// A migration failed, and its first statements stay.
-    #[error("migrations in {}: {source}{}; {half}", folder.display(), stays(applied))]
-    HalfDone {
+    /// A statement of a migration failed.
+    #[error(
+        "migrations in {}: while executing migration {version}: {place}{}: {source}{}",
+        folder.display(), stays(applied), cure(half)
+    )]
+    Statement {
         /// The folder.
         folder: PathBuf,
-        /// The migrator's error.
-        source: MigrateError,
         /// The migration.
-        half: Box<Mismatch>,
+        version: i64,
+        /// Its file, with the line where the database tells it.
+        place: String,
+        /// The driver's error.
+        source: sqlx::Error,
         /// Names of the migrations that this run applied before it failed.
         applied: Vec<String>,
+        /// What to do where the first statements of the migration stay.
+        half: Option<Box<Mismatch>>,
     },
     /// The folder is not the one that ran.
     #[error("migrations in {}: {mismatch}", folder.display())]
@@ -105,20 +115,10 @@ impl Error {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Database(error) => error.retryable,
-            Self::Failed {
-                source: MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _), ..
-            } => {
-                matches!(error, sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_))
+            Self::Failed { source: MigrateError::Execute(source), .. } | Self::Statement { source, .. } => {
+                matches!(source, sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_))
             }
-            Self::Failed { .. } | Self::HalfDone { .. } | Self::Mismatch { .. } => false,
-        }
-    }
-
-    /// Names of the migrations that the failed run applied, and that stay.
-    pub fn applied(&self) -> &[String] {
-        match self {
-            Self::Failed { applied, .. } | Self::HalfDone { applied, .. } => applied,
-            Self::Mismatch { .. } | Self::Database(_) => &[],
+            Self::Failed { .. } | Self::Mismatch { .. } => false,
         }
     }
 }
@@ -126,7 +126,22 @@ impl Error {
 fn stays(applied: &[String]) -> String {
     match applied {
         [] => String::new(),
-        names => format!("; applied before it, and still applied: {}", names.join(", ")),
+        names => format!(" (applied before it, and still applied: {})", names.join(", ")),
+    }
+}
+
+fn cure(half: &Option<Box<Mismatch>>) -> String {
+    half.as_ref().map_or_else(String::new, |half| format!("; {half}"))
+}
+
+/// The line of a failed statement in the text of its migration. Only PostgreSQL tells where the error is.
+pub(super) fn line(text: &str, error: &sqlx::Error) -> Option<usize> {
+    let error = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
+    match error.position()? {
+        PgErrorPosition::Original(position) => {
+            Some(text.chars().take(position.saturating_sub(1)).filter(|letter| *letter == '\n').count() + 1)
+        }
+        PgErrorPosition::Internal { .. } => None,
     }
 }
 
