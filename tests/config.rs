@@ -33,7 +33,11 @@ fn an_empty_file_is_all_defaults() {
             metrics: None,
             max_body: 1048576,
             max_response: 16777216,
+            connections: 10000,
             header_timeout: 10s,
+            idle_timeout: 75s,
+            send_timeout: 30s,
+            max_unsent: 536870912,
             request_timeout: 30s,
             drain_timeout: 10s,
             max_concurrent_requests: 256,
@@ -85,7 +89,11 @@ listen = "[::1]:0"
 metrics = "127.0.0.1:9090"
 max_body = 65536
 max_response = "1GiB"
+connections = 1000000
 header_timeout = "500ms"
+idle_timeout = "5m"
+send_timeout = "1s"
+max_unsent = "2GiB"
 request_timeout = "1m"
 drain_timeout = "0s"
 max_concurrent_requests = 10
@@ -191,6 +199,23 @@ keep = 3
     )
     .expect("the file is right");
     assert_debug_snapshot!(config);
+}
+
+#[test]
+fn limits_of_connections() {
+    let text = r#"
+[server]
+connections = 0
+idle_timeout = "75"
+send_timeout = "0ms"
+max_unsent = "1 GiB"
+"#;
+    assert_snapshot!(problems(text, &[]), @r#"
+    carya.toml:3: server.connections: 0 is not a whole number from 1 to 1000000
+    carya.toml:4: server.idle_timeout: "75" is not a duration; write it as "500ms", "30s", "5m" or "1h"
+    carya.toml:5: server.send_timeout: "0ms" is no time at all; write it as "500ms", "30s", "5m" or "1h"
+    carya.toml:6: server.max_unsent: "1 GiB" is not a size; write it as 65536, "64KiB", "16MiB" or "1GiB"
+    "#);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod cancellation;
 mod cli;
 mod config;
 mod conflicts;
+mod connections;
 mod contract;
 mod core_modules;
 mod database;

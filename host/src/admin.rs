@@ -5,15 +5,10 @@ mod api;
 mod diff;
 mod problem;
 
-use std::{io, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+use std::{io, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
 use anyhow::{Context, bail};
 use axum::Router;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
-    service::TowerToHyperService,
-};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener, UnixSocket},
@@ -32,10 +27,14 @@ use crate::{
     deploy::Store,
     fleet::Fleet,
     reload::Reloader,
+    server::{
+        BESIDE,
+        connections::{Accept, Connections, Listener, routed},
+    },
 };
 
-/// How long a handshake and the head of a request may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The name of the listener in the log.
+const NAME: &str = "deployment";
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 64;
 
@@ -47,13 +46,13 @@ pub struct Admin {
 }
 
 enum Socket {
-    Tcp(TcpListener),
-    Unix(UnixListener),
+    Tcp(Listener<TcpListener>),
+    Unix(Listener<UnixListener>),
 }
 
 impl Admin {
     /// Binds what the configuration says, if it says anything. Fails if somebody else has it.
-    pub fn bind(settings: &Deploy) -> anyhow::Result<Option<Self>> {
+    pub fn bind(settings: &Deploy, connections: Arc<Connections>) -> anyhow::Result<Option<Self>> {
         let Some(listen) = &settings.listen else { return Ok(None) };
         let socket = match listen {
             Listen::Tcp(address) => std::net::TcpListener::bind(address)
@@ -61,9 +60,9 @@ impl Admin {
                     listener.set_nonblocking(true)?;
                     TcpListener::from_std(listener)
                 })
-                .map(Socket::Tcp)
+                .map(|socket| Socket::Tcp(Listener::new(socket, NAME, BESIDE, connections)))
                 .with_context(|| format!("cannot listen on {address}; set deploy.listen to a free address"))?,
-            Listen::Unix(path) => Socket::Unix(unix_socket(path)?),
+            Listen::Unix(path) => Socket::Unix(Listener::new(unix_socket(path)?, NAME, BESIDE, connections)),
         };
         let tls = settings.tls.as_ref().map(acceptor).transpose()?;
         Ok(Some(Self { socket, tls, token: settings.token.clone() }))
@@ -72,9 +71,9 @@ impl Admin {
     /// Where it listens, with the port that the system chose where port 0 was asked for.
     pub fn address(&self) -> io::Result<String> {
         Ok(match &self.socket {
-            Socket::Tcp(listener) => listener.local_addr()?.to_string(),
+            Socket::Tcp(listener) => listener.socket().local_addr()?.to_string(),
             Socket::Unix(listener) => {
-                let address = listener.local_addr()?;
+                let address = listener.socket().local_addr()?;
                 format!("unix:{}", address.as_pathname().unwrap_or(Path::new("")).display())
             }
         })
@@ -83,39 +82,31 @@ impl Admin {
     /// Answers for as long as it is polled.
     pub async fn serve(self: Arc<Self>, store: Arc<Store>, reloader: Arc<Reloader>, fleet: Option<Arc<Fleet>>) {
         let router = api::router(self.token.as_deref(), store, reloader, fleet);
-        loop {
-            let accepted = match &self.socket {
-                Socket::Tcp(listener) => listener.accept().await.map(|(stream, _)| self.answer(stream, &router)),
-                Socket::Unix(listener) => listener.accept().await.map(|(stream, _)| self.answer(stream, &router)),
-            };
-            if let Err(error) = accepted {
-                tracing::warn!(%error, "a connection for deployment could not be accepted");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
+        match &self.socket {
+            Socket::Tcp(listener) => serve(listener, self.tls.as_ref(), router).await,
+            Socket::Unix(listener) => serve(listener, self.tls.as_ref(), router).await,
         }
-    }
-
-    fn answer(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: &Router) {
-        let router = router.clone();
-        let Some(tls) = self.tls.clone() else {
-            tokio::spawn(answer(stream, router));
-            return;
-        };
-        tokio::spawn(async move {
-            match tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
-                Ok(Ok(stream)) => answer(stream, router).await,
-                Ok(Err(error)) => tracing::warn!(%error, "a TLS handshake for deployment failed"),
-                Err(_) => tracing::warn!("a TLS handshake for deployment took too long"),
-            }
-        });
     }
 }
 
-async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
-    let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
-    http.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
-    if let Err(error) = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).await {
-        tracing::debug!(%error, "a connection for deployment ended badly");
+async fn serve<L: Accept>(listener: &Listener<L>, tls: Option<&TlsAcceptor>, router: Router)
+where
+    L::Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let answer = routed(router);
+    loop {
+        let (stream, place) = listener.accept().await;
+        let answer = answer.clone();
+        let Some(tls) = tls.cloned() else {
+            tokio::spawn(place.serve(stream, answer));
+            continue;
+        };
+        tokio::spawn(async move {
+            match place.handshake(tls.accept(stream)).await {
+                Ok(stream) => place.serve(stream, answer).await,
+                Err(error) => tracing::warn!(%error, "a TLS handshake for deployment failed"),
+            }
+        });
     }
 }
 

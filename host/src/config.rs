@@ -104,8 +104,16 @@ pub struct Server {
     pub max_body: usize,
     /// The longest response body that a guest may make, in bytes.
     pub max_response: usize,
-    /// How long the head of a request may take to arrive.
+    /// Maximum number of connections to `listen`.
+    pub connections: usize,
+    /// How long the head of a request may take to arrive, from its first byte on.
     pub header_timeout: Duration,
+    /// How long a connection may be without a request.
+    pub idle_timeout: Duration,
+    /// How long a client may take to receive each 16 KiB of a response.
+    pub send_timeout: Duration,
+    /// Maximum memory of unsent responses on all connections, in bytes.
+    pub max_unsent: usize,
     /// How long a request's body may take to arrive, and how long its answer may take from then on.
     pub request_timeout: Duration,
     /// How long requests in flight may go on once shutdown was asked for.

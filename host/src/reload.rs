@@ -267,7 +267,11 @@ fn tell_what_waits(old: &config::Server, new: &config::Server) {
     let waits = [
         ("listen", old.listen != new.listen),
         ("metrics", old.metrics != new.metrics),
+        ("connections", old.connections != new.connections),
         ("header_timeout", old.header_timeout != new.header_timeout),
+        ("idle_timeout", old.idle_timeout != new.idle_timeout),
+        ("send_timeout", old.send_timeout != new.send_timeout),
+        ("max_unsent", old.max_unsent != new.max_unsent),
         ("drain_timeout", old.drain_timeout != new.drain_timeout),
         ("max_concurrent_requests", old.max_concurrent_requests != new.max_concurrent_requests),
         ("cache", old.cache != new.cache),

@@ -50,6 +50,21 @@ pub fn carya() -> Command {
     command
 }
 
+/// The program under test in a process that has run a command of the shell before.
+fn carya_after(shell: &str) -> Command {
+    let program = carya();
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{shell} && exec \"$0\" \"$@\"")]).arg(program.as_std().get_program());
+    for (name, value) in program.as_std().get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.kill_on_drop(true);
+    command
+}
+
 /// An application that is being served. It ends when this is dropped.
 pub struct App {
     pub folder: TempDir,
@@ -88,12 +103,28 @@ impl App {
         files: &[(&str, &str)],
         env: &[(&str, &str)],
     ) -> Result<Self> {
+        Self::run_as(carya(), folder, command, config, files, env).await
+    }
+
+    /// Serves a configuration in a process that a command of the shell has set up, as `ulimit -n 400`.
+    pub async fn start_after(shell: &str, config: &str, env: &[(&str, &str)]) -> Result<Self> {
+        Self::run_as(carya_after(shell), tempfile::tempdir()?, &["serve"], config, &[], env).await
+    }
+
+    async fn run_as(
+        mut program: Command,
+        folder: TempDir,
+        command: &[&str],
+        config: &str,
+        files: &[(&str, &str)],
+        env: &[(&str, &str)],
+    ) -> Result<Self> {
         write(folder.path(), config, files)?;
         let database_url = match env.iter().rev().find(|(name, _)| *name == "CARYA_DATABASE__URL") {
             Some((_, url)) => (*url).to_owned(),
             None => database_of(folder.path()).await?,
         };
-        let mut process = carya()
+        let mut process = program
             .args(command)
             .args(["--log-format", "json"])
             .current_dir(folder.path())

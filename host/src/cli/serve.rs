@@ -23,7 +23,7 @@ use crate::{
     generation::Generation,
     oci,
     reload::{self, Reloader, Tell},
-    server::{Live, Server},
+    server::{Live, Server, connections::Connections},
     task,
     telemetry::{self, Format},
     watch,
@@ -89,8 +89,10 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let started = Instant::now();
     // An address that is in use must be found before a migration changes anything.
-    let server = listen(&config.server).await?;
-    let admin = deployment.as_ref().map(|deployment| Admin::bind(&deployment.settings)).transpose()?.flatten();
+    let connections = Connections::new(&config.server);
+    let server = listen(&config, connections.clone()).await?;
+    let admin = deployment.as_ref().map(|deployment| Admin::bind(&deployment.settings, connections));
+    let admin = admin.transpose()?.flatten();
     let Some((engine, assembled)) = signals.unless_ended(assemble(config.clone())).await? else { return Ok(()) };
     let preparing = async { app::prepare(assembled, None, &mut Vec::new()).await };
     let Some(generation) = signals.unless_ended_after(preparing).await? else { return Ok(()) };
@@ -144,11 +146,11 @@ pub(super) async fn run(
 }
 
 /// Binds the addresses of the application and of the metrics.
-async fn listen(config: &config::Server) -> anyhow::Result<Server> {
-    let bound = Server::bind(config.clone()).await;
+async fn listen(config: &Config, connections: Arc<Connections>) -> anyhow::Result<Server> {
+    let (bound, listen) = (Server::bind(config, connections).await, config.server.listen);
     let mut server =
-        bound.with_context(|| format!("cannot listen on {}; set server.listen to a free address", config.listen))?;
-    if let Some(address) = config.metrics {
+        bound.with_context(|| format!("cannot listen on {listen}; set server.listen to a free address"))?;
+    if let Some(address) = config.server.metrics {
         let bound = server.bind_metrics(address).await;
         let address =
             bound.with_context(|| format!("cannot listen on {address}; set server.metrics to a free address"))?;

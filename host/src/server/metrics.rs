@@ -4,13 +4,16 @@
 use axum::{Router, http::header::CONTENT_TYPE, routing::get};
 use tokio::net::TcpListener;
 
+use super::connections::{Listener, routed};
 use crate::telemetry::metrics;
 
 /// Answers `GET /metrics` for as long as it is polled.
-pub(super) async fn serve(listener: TcpListener) {
-    let router =
-        Router::new().route("/metrics", get(async || ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text())));
-    if let Err(error) = axum::serve(listener, router).await {
-        tracing::error!(%error, "metrics are no longer served");
+pub(super) async fn serve(listener: Listener<TcpListener>) {
+    let answer = routed(
+        Router::new().route("/metrics", get(async || ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text()))),
+    );
+    loop {
+        let (stream, place) = listener.accept().await;
+        tokio::spawn(place.serve(stream, answer.clone()));
     }
 }

@@ -1,0 +1,269 @@
+//! The connections of every listener: how many there may be, how long each may be idle or make no progress, and how much
+//! memory their unsent responses may hold. What requests are answered with is not known here.
+
+mod activity;
+mod listener;
+mod response;
+mod socket;
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    future::{Future, poll_fn},
+    io,
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Poll, ready},
+    time::Duration,
+};
+
+use axum::{Router, response::Response};
+use http::Request;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulConnection},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::OwnedSemaphorePermit,
+    time::{Instant, sleep_until, timeout},
+};
+use tower_service::Service;
+
+pub use self::listener::{Accept, Listener};
+use self::{
+    activity::{Activity, Closed, Due, FIRST_BYTE, Order, Timeouts},
+    response::{ResponseBody, Running, Streams},
+    socket::Socket,
+};
+use crate::config;
+
+/// How often an HTTP/2 client that is silent must answer a ping.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// How long it has for the answer.
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How many idle connections are closed at a time to make room.
+const BATCH: usize = 32;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// All open connections of the process.
+#[derive(Debug)]
+pub struct Connections {
+    timeouts: Timeouts,
+    /// Limit of `unsent`.
+    max_unsent: usize,
+    http: auto::Builder<Streams>,
+    open: Mutex<HashMap<u64, Arc<Connection>>>,
+    next_id: AtomicU64,
+    /// Bytes of responses that were not written.
+    unsent: AtomicUsize,
+}
+
+impl Connections {
+    /// No connections yet, with the limits of a configuration.
+    pub fn new(config: &config::Server) -> Arc<Self> {
+        let timeouts = Timeouts { header: config.header_timeout, idle: config.idle_timeout, send: config.send_timeout };
+        let mut http = auto::Builder::new(Streams::new(timeouts.send));
+        // hyper's own limit would take an idle connection for a slow head, and does not cover the preface of HTTP/2.
+        http.http1().header_read_timeout(None);
+        http.http2().timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL).keep_alive_timeout(PING_TIMEOUT);
+        Arc::new(Self {
+            timeouts,
+            max_unsent: config.max_unsent,
+            http,
+            open: Mutex::default(),
+            next_id: AtomicU64::new(0),
+            unsent: AtomicUsize::new(0),
+        })
+    }
+
+    /// Tells the connections of a listener to finish: to begin no further request, and to close when they have none.
+    pub(super) fn finish(&self, listener: &str) {
+        let open = self.open();
+        open.values().filter(|open| open.listener == listener).for_each(|open| open.activity.order(Order::Finish));
+    }
+
+    /// Closes connections of a listener that have had no request for longest. Returns how many.
+    fn close_idle(&self, listener: &str) -> usize {
+        let open = self.open();
+        let mut idle: Vec<_> = open
+            .values()
+            .filter(|open| open.listener == listener && open.activity.ordered().is_none())
+            .filter_map(|open| Some((open.activity.idle_since()?, &open.activity)))
+            .collect();
+        if idle.len() > BATCH {
+            idle.select_nth_unstable_by_key(BATCH, |(since, _)| *since);
+            idle.truncate(BATCH);
+        }
+        idle.iter().for_each(|(_, activity)| activity.order(Order::Finish));
+        idle.len()
+    }
+
+    /// Counts memory of a response. Where that is too much for all connections, the slowest are closed.
+    fn held(&self, bytes: usize) {
+        if self.unsent.fetch_add(bytes, Relaxed) + bytes > self.max_unsent {
+            self.close_slowest();
+        }
+    }
+
+    /// Closes those connections whose responses have held the most memory for the longest time without progress, until
+    /// the rest is within the limit.
+    fn close_slowest(&self) {
+        let (open, now) = (self.open(), Instant::now());
+        let is_closing = |open: &&Arc<Connection>| open.activity.ordered() == Some(Order::Abort);
+        let closing: usize = open.values().filter(is_closing).map(|open| open.activity.unsent()).sum();
+        let mut left = self.unsent.load(Relaxed).saturating_sub(closing);
+        while left > self.max_unsent {
+            let others = open.values().filter(|open| !is_closing(open));
+            let Some(slowest) = others.max_by_key(|open| open.activity.slowness(now)) else { break };
+            let unsent = slowest.activity.unsent();
+            tracing::warn!(listener = slowest.listener, unsent, "closing the slowest connection: server.max_unsent");
+            slowest.activity.order(Order::Abort);
+            left = left.saturating_sub(unsent);
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<u64, Arc<Connection>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One open connection.
+#[derive(Debug)]
+struct Connection {
+    id: u64,
+    /// The name of the listener that accepted it.
+    listener: &'static str,
+    activity: Activity,
+    all: Arc<Connections>,
+}
+
+impl Connection {
+    /// A response holds memory. To be paired with [`Self::released`].
+    fn held(&self, bytes: usize) {
+        self.activity.held(bytes);
+        self.all.held(bytes);
+    }
+
+    /// Memory of a response was written or given up.
+    fn released(&self, bytes: usize) {
+        self.activity.released(bytes);
+        self.all.unsent.fetch_sub(bytes, Relaxed);
+    }
+}
+
+/// A place of a listener, taken by a connection that was accepted, until it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    connection: Arc<Connection>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    fn new(listener: &'static str, all: Arc<Connections>, permit: OwnedSemaphorePermit) -> Self {
+        let id = all.next_id.fetch_add(1, Relaxed);
+        let connection = Arc::new(Connection { id, listener, activity: Activity::new(), all });
+        connection.all.open().insert(id, connection.clone());
+        Self { connection, _permit: permit }
+    }
+
+    /// Waits for what comes before HTTP, as the handshake of TLS. Like a client that sends nothing, one that does not
+    /// end it is closed after a time, or to make room.
+    pub async fn handshake<T>(&self, handshake: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        let activity = &self.connection.activity;
+        let mut handshake = pin!(timeout(FIRST_BYTE, handshake));
+        poll_fn(|cx| {
+            activity.register(cx.waker());
+            match activity.ordered() {
+                Some(_) => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
+                None => handshake.as_mut().poll(cx).map(|ended| ended.unwrap_or_else(|slow| Err(slow.into()))),
+            }
+        })
+        .await
+    }
+
+    /// Serves HTTP/1 or HTTP/2 until the connection is closed.
+    pub async fn serve<F>(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    ) where
+        F: Future<Output = Response> + Send + 'static,
+    {
+        let (connection, owner) = (&self.connection, self.connection.clone());
+        let service = service_fn(move |request| {
+            let (mut running, answer) = (Running::new(owner.clone()), answer.clone());
+            async move {
+                running.admit().await;
+                let (head, body) = answer(request).await.into_parts();
+                Ok::<_, Infallible>(Response::from_parts(head, ResponseBody::new(running, body).await))
+            }
+        });
+        let socket = TokioIo::new(Socket::new(stream, connection.clone()));
+        let Connections { http, timeouts, .. } = &*connection.all;
+        if let Err(reason) = drive(&connection.activity, timeouts, http.serve_connection(socket, service)).await {
+            tracing::debug!(listener = connection.listener, reason, "a connection was closed");
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.connection.all.open().remove(&self.connection.id);
+    }
+}
+
+/// Polls a connection to its end, and closes it where that takes too long.
+async fn drive(
+    activity: &Activity,
+    timeouts: &Timeouts,
+    http: impl GracefulConnection<Error = Error>,
+) -> Result<(), Error> {
+    let mut http = pin!(http);
+    let mut timer = pin!(sleep_until(Instant::now() + FIRST_BYTE));
+    poll_fn(|cx| {
+        activity.register(cx.waker());
+        loop {
+            if let Poll::Ready(ended) = http.as_mut().poll(cx) {
+                return Poll::Ready(ended);
+            }
+            match activity.ordered() {
+                Some(Order::Abort) => return Poll::Ready(Err(Closed::Slowest.into())),
+                Some(Order::Finish) if activity.begin_to_finish() => {
+                    http.as_mut().graceful_shutdown();
+                    continue;
+                }
+                _ => {}
+            }
+            // The timer is not moved for a limit that ends later than the one it was set for: it finds that when it
+            // fires, and connections that are busy have others to set.
+            let (at, due) = activity.due(timeouts);
+            if at < timer.deadline() {
+                timer.as_mut().reset(at);
+            }
+            ready!(timer.as_mut().poll(cx));
+            match due {
+                _ if Instant::now() < at => timer.as_mut().reset(at),
+                Due::Close(reason) => return Poll::Ready(Err(reason.into())),
+                Due::Finish => activity.order(Order::Finish),
+                Due::Look => {}
+            }
+        }
+    })
+    .await
+}
+
+/// What answers requests by a router.
+pub fn routed(
+    router: Router,
+) -> impl Fn(Request<Incoming>) -> Pin<Box<dyn Future<Output = Response> + Send>> + Clone + Send + Sync + 'static {
+    move |request| {
+        let mut router = router.clone();
+        Box::pin(async move { router.call(request).await.unwrap_or_else(|never| match never {}) })
+    }
+}

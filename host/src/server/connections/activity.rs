@@ -1,0 +1,298 @@
+//! What one connection is doing and since when, and when that has taken too long.
+//!
+//! Most of it changes on the connection's own task, some on the tasks of HTTP/2 streams, so it is kept in atomics. Nothing
+//! here wakes the connection but an [`Order`]: its timer never stands later than any limit can end.
+
+use std::{
+    sync::atomic::{
+        AtomicU8, AtomicU64, AtomicUsize,
+        Ordering::{Acquire, Relaxed, Release},
+    },
+    task::Waker,
+    time::Duration,
+};
+
+use futures_util::task::AtomicWaker;
+use tokio::{sync::Notify, time::Instant};
+
+/// How long a client may take to send its first byte.
+pub(super) const FIRST_BYTE: Duration = Duration::from_secs(10);
+/// How long a client may take to let go of a connection that has nothing to send.
+const LINGER: Duration = Duration::from_secs(5);
+/// Bytes of unsent responses at which a connection begins no further request.
+const MAX_UNSENT: usize = 32 << 20;
+/// How large a response is taken to be before the connection has sent one.
+const FIRST_GUESS: usize = 4 << 20;
+
+/// Time limits of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timeouts {
+    /// From the first byte of a request's head to its last.
+    pub(super) header: Duration,
+    /// Without a request.
+    pub(super) idle: Duration,
+    /// For each 16 KiB of a response.
+    pub(super) send: Duration,
+}
+
+/// What others want of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+pub(super) enum Order {
+    /// Begin no further request, and close when those that have begun are answered.
+    Finish = 1,
+    /// Close at once.
+    Abort = 2,
+}
+
+/// Why the host closes a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Closed {
+    #[error("the client sent nothing within 10 s")]
+    Silent,
+    #[error("the head of a request did not arrive within server.header_timeout")]
+    Head,
+    #[error("the client did not take 16 KiB of a response within server.send_timeout")]
+    Stalled,
+    #[error("the client did not close an idle connection when asked to")]
+    Lingered,
+    #[error("unsent responses held more than server.max_unsent, and this connection was the slowest")]
+    Slowest,
+}
+
+/// What the timer of a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// A limit ends: close at once.
+    Close(Closed),
+    /// The connection has been idle for its time: see [`Order::Finish`].
+    Finish,
+    /// No limit applies. Look again.
+    Look,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Activity {
+    opened: Instant,
+    /// Requests whose response was not handed to the connection in full.
+    requests: AtomicUsize,
+    /// The first byte of a head arrived, and its last did not.
+    head_since: Moment,
+    /// The last request ended, or HTTP/2 was agreed on.
+    idle_since: Moment,
+    /// The socket takes no more, or took less than 16 KiB.
+    blocked_since: Moment,
+    /// The connection was told to finish.
+    finishing_since: Moment,
+    /// Bytes of responses that were not written.
+    unsent: AtomicUsize,
+    /// A response went on.
+    progress: Moment,
+    /// Requests that were admitted and not yet answered.
+    running: AtomicUsize,
+    /// How large the responses of this connection were lately.
+    usual: AtomicUsize,
+    /// Wakes requests that wait to be admitted.
+    room: Notify,
+    order: AtomicU8,
+    task: AtomicWaker,
+}
+
+impl Activity {
+    /// A connection that was accepted now.
+    pub(super) fn new() -> Self {
+        Self {
+            opened: Instant::now(),
+            requests: AtomicUsize::new(0),
+            head_since: Moment::default(),
+            idle_since: Moment::default(),
+            blocked_since: Moment::default(),
+            finishing_since: Moment::default(),
+            unsent: AtomicUsize::new(0),
+            progress: Moment::default(),
+            running: AtomicUsize::new(0),
+            usual: AtomicUsize::new(FIRST_GUESS),
+            room: Notify::new(),
+            order: AtomicU8::new(0),
+            task: AtomicWaker::new(),
+        }
+    }
+
+    /// Bytes arrived that may belong to the head of a request.
+    pub(super) fn received(&self) {
+        if self.requests.load(Relaxed) == 0 {
+            self.head_since.begin(self.opened);
+        }
+    }
+
+    /// The client speaks HTTP/2: from now on heads are frames, and a connection without a request is idle.
+    pub(super) fn agreed_on_http2(&self) {
+        self.head_since.clear();
+        self.idle_since.set(self.opened);
+    }
+
+    /// The head of a request has arrived.
+    pub(super) fn begin_request(&self) {
+        self.requests.fetch_add(1, Relaxed);
+        self.head_since.clear();
+    }
+
+    /// A response was handed over in full, or its request was given up.
+    pub(super) fn end_request(&self) {
+        self.idle_since.set(self.opened);
+        self.requests.fetch_sub(1, Release);
+    }
+
+    /// The socket took nothing.
+    pub(super) fn blocked(&self) {
+        self.blocked_since.begin(self.opened);
+    }
+
+    /// The socket took all that there was, or 16 KiB since it was blocked.
+    pub(super) fn unblocked(&self) {
+        self.blocked_since.clear();
+    }
+
+    /// A response holds more memory. To be paired with [`Self::released`].
+    pub(super) fn held(&self, bytes: usize) {
+        if self.unsent.fetch_add(bytes, Relaxed) == 0 {
+            self.progressed();
+        }
+    }
+
+    /// Memory of a response was written, or given up.
+    pub(super) fn released(&self, bytes: usize) {
+        self.unsent.fetch_sub(bytes, Relaxed);
+        self.room.notify_waiters();
+    }
+
+    /// Part of a response was handed to the connection.
+    pub(super) fn progressed(&self) {
+        self.progress.set(self.opened);
+    }
+
+    /// Waits until the connection may run a request. Those that run already count as much as a response usually is:
+    /// an HTTP/2 client can begin many at once, and none of their responses can be taken back.
+    pub(super) async fn admit(&self) {
+        let admit = |running: usize| {
+            let expected = running.saturating_mul(self.usual.load(Relaxed));
+            (self.unsent().saturating_add(expected) < MAX_UNSENT).then_some(running + 1)
+        };
+        while self.running.fetch_update(Relaxed, Relaxed, admit).is_err() {
+            let room = self.room.notified();
+            // There may have become room before there was anybody to notify.
+            if admit(self.running.load(Relaxed)).is_none() {
+                room.await;
+            }
+        }
+    }
+
+    /// An admitted request was answered with a response of this size, which is [`held`](Self::held) by now.
+    pub(super) fn answered(&self, size: usize) {
+        let usual = self.usual.load(Relaxed);
+        self.usual.store(size.max(usual / 2 + size / 2), Relaxed);
+        self.given_up();
+    }
+
+    /// An admitted request will not be answered.
+    pub(super) fn given_up(&self) {
+        self.running.fetch_sub(1, Relaxed);
+        self.room.notify_waiters();
+    }
+
+    /// Bytes of responses that were not written.
+    pub(super) fn unsent(&self) -> usize {
+        self.unsent.load(Relaxed)
+    }
+
+    /// Memory times the time that it was held without progress.
+    pub(super) fn slowness(&self, now: Instant) -> u128 {
+        let since = self.progress.get(self.opened).unwrap_or(now);
+        (now.saturating_duration_since(since).as_millis() + 1) * self.unsent() as u128
+    }
+
+    /// Since when the connection has had no request, unless one runs or arrives.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let is_idle = self.requests.load(Acquire) == 0 && self.head_since.get(self.opened).is_none();
+        is_idle.then(|| self.idle_since.get(self.opened).unwrap_or(self.opened))
+    }
+
+    /// Tells the connection something. A weaker order than the last has no effect.
+    pub(super) fn order(&self, order: Order) {
+        if self.order.fetch_max(order as u8, Release) < order as u8 {
+            self.task.wake();
+        }
+    }
+
+    /// What the connection was told.
+    pub(super) fn ordered(&self) -> Option<Order> {
+        match self.order.load(Acquire) {
+            0 => None,
+            1 => Some(Order::Finish),
+            _ => Some(Order::Abort),
+        }
+    }
+
+    /// Notes who is to be woken by [`Self::order`].
+    pub(super) fn register(&self, task: &Waker) {
+        self.task.register(task);
+    }
+
+    /// Whether this is the first time that the connection begins to finish.
+    pub(super) fn begin_to_finish(&self) -> bool {
+        self.finishing_since.begin(self.opened)
+    }
+
+    /// When the next limit ends, and what is to be done then.
+    pub(super) fn due(&self, timeouts: &Timeouts) -> (Instant, Due) {
+        let since = |moment: &Moment, limit| moment.get(self.opened).map(|since| since + limit);
+        let blocked = since(&self.blocked_since, timeouts.send).map(|at| (at, Due::Close(Closed::Stalled)));
+        let rest = if self.requests.load(Acquire) > 0 {
+            // However soon the last request ends, the connection is not idle for long before this.
+            (Instant::now() + timeouts.idle, Due::Look)
+        } else if let Some(at) = since(&self.head_since, timeouts.header) {
+            (at, Due::Close(Closed::Head))
+        } else if let Some(at) = since(&self.finishing_since, if self.unsent() == 0 { LINGER } else { timeouts.send }) {
+            (at, Due::Close(Closed::Lingered))
+        } else if let Some(at) = since(&self.idle_since, timeouts.idle) {
+            (at, Due::Finish)
+        } else {
+            (self.opened + FIRST_BYTE, Due::Close(Closed::Silent))
+        };
+        match blocked {
+            Some(blocked) if blocked.0 <= rest.0 => blocked,
+            _ => rest,
+        }
+    }
+}
+
+/// A moment that can be unset, as microseconds after a connection was opened.
+#[derive(Debug, Default)]
+struct Moment(AtomicU64);
+
+impl Moment {
+    fn now(opened: Instant) -> u64 {
+        // Zero is unset.
+        u64::try_from(opened.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
+    }
+
+    fn set(&self, opened: Instant) {
+        self.0.store(Self::now(opened), Relaxed);
+    }
+
+    /// Sets it if it is not. Returns whether it was not.
+    fn begin(&self, opened: Instant) -> bool {
+        self.0.load(Relaxed) == 0 && self.0.compare_exchange(0, Self::now(opened), Relaxed, Relaxed).is_ok()
+    }
+
+    fn clear(&self) {
+        self.0.store(0, Relaxed);
+    }
+
+    fn get(&self, opened: Instant) -> Option<Instant> {
+        match self.0.load(Relaxed) {
+            0 => None,
+            micros => Some(opened + Duration::from_micros(micros)),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The bytes of a connection on their way: notes in its [`Activity`] when the client sends and when it takes.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Connection;
+
+/// Bytes that a client must take within `server.send_timeout`.
+const PROGRESS: usize = 16 << 10;
+/// What a client of HTTP/2 sends first.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A socket, or what lies above it, as TLS does.
+pub(super) struct Socket<S> {
+    stream: S,
+    connection: Arc<Connection>,
+    /// How much of [`PREFACE`] has arrived; `None` once something else has.
+    preface: Option<usize>,
+    /// Bytes taken since the socket was blocked last.
+    taken: usize,
+}
+
+impl<S> Socket<S> {
+    pub(super) fn new(stream: S, connection: Arc<Connection>) -> Self {
+        Self { stream, connection, preface: Some(0), taken: 0 }
+    }
+
+    fn received(&mut self, bytes: &[u8]) {
+        let activity = &self.connection.activity;
+        let Some(arrived) = self.preface else { return activity.received() };
+        let rest = &PREFACE[arrived..];
+        if rest.is_empty() {
+            // Frames of HTTP/2.
+            return;
+        }
+        let length = rest.len().min(bytes.len());
+        if rest[..length] != bytes[..length] {
+            self.preface = None;
+            activity.received();
+        } else {
+            self.preface = Some(arrived + length);
+            match length == rest.len() {
+                true => activity.agreed_on_http2(),
+                false => activity.received(),
+            }
+        }
+    }
+
+    fn wrote(&mut self, written: &Poll<io::Result<usize>>) {
+        let activity = &self.connection.activity;
+        match written {
+            Poll::Pending => activity.blocked(),
+            Poll::Ready(Ok(bytes)) => {
+                self.taken += bytes;
+                if self.taken >= PROGRESS {
+                    self.taken = 0;
+                    activity.unblocked();
+                }
+            }
+            Poll::Ready(Err(_)) => {}
+        }
+    }
+
+    /// Everything was written if the flush is ready.
+    fn flushed(&mut self, flushed: &Poll<io::Result<()>>) {
+        match flushed {
+            Poll::Pending => self.connection.activity.blocked(),
+            Poll::Ready(_) => {
+                self.taken = 0;
+                self.connection.activity.unblocked();
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let bytes = &buf.filled()[before..];
+        if !bytes.is_empty() {
+            self.received(bytes);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.wrote(&written);
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.wrote(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.flushed(&flushed);
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let closed = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.flushed(&closed);
+        closed
+    }
+}

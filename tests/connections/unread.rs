@@ -1,0 +1,199 @@
+//! Responses that a client does not read: they are given up after a time, and hold no more memory than they may.
+
+use std::time::{Duration, Instant};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+
+use super::{http2, lifetime, request};
+use crate::{
+    outages::eventually,
+    support::{App, PATIENCE, Result},
+};
+
+const CONFIG: &str = r#"
+    [component.large]
+    path = "{guest:faulty}"
+    memory = "256MiB"
+    [[static]]
+    path = "/files"
+    folder = "files"
+    [[route]]
+    path = "/{what}"
+    component = "large"
+    transaction = "none"
+"#;
+
+/// 16 MiB, more than the sockets of both sides hold.
+const LARGE: &str = "/huge?bytes=16777216";
+/// 8 MiB.
+const HALF: &str = "/huge?bytes=8388608";
+
+async fn start(env: &[(&str, &str)]) -> Result<App> {
+    let folder = tempfile::tempdir()?;
+    std::fs::create_dir(folder.path().join("files"))?;
+    std::fs::write(folder.path().join("files/large"), vec![b'x'; 16 << 20])?;
+    App::start_in(folder, CONFIG, &[], env).await
+}
+
+async fn ask(app: &App, path: &str) -> Result<TcpStream> {
+    let mut stream = TcpStream::connect(app.address()).await?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await?;
+    Ok(stream)
+}
+
+/// How many requests were answered so far.
+fn answered(app: &App) -> usize {
+    app.log.lines().iter().filter(|line| line["message"] == "request").count()
+}
+
+/// Memory of the process, in MiB.
+fn memory(app: &App) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", app.pid()))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? >> 10)
+}
+
+#[tokio::test]
+async fn closes_a_connection_that_does_not_take_its_response() -> Result {
+    let app = start(&[("CARYA_SERVER__SEND_TIMEOUT", "1s")]).await?;
+    for path in [LARGE, "/files/large"] {
+        let stream = ask(&app, path).await?;
+        // Nothing is read until well after the limit: then the rest of what the system holds comes, and the end.
+        sleep(Duration::from_secs(3)).await;
+        let (_, received) = lifetime(stream).await?;
+        assert!(received.len() < 16 << 20, "{path}: the whole response was kept: {}", received.len());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn waits_for_a_client_that_is_slow_and_reads() -> Result {
+    let app = start(&[("CARYA_SERVER__SEND_TIMEOUT", "1s")]).await?;
+    for path in [LARGE, "/files/large"] {
+        let mut stream = ask(&app, path).await?;
+        let (begun, mut received) = (Instant::now(), 0);
+        let mut buffer = vec![0; 256 << 10];
+        // Some 2 MiB a second for 4 s, and then as fast as it can.
+        loop {
+            if begun.elapsed() < Duration::from_secs(4) {
+                sleep(Duration::from_millis(100)).await;
+            }
+            match timeout(PATIENCE, stream.read(&mut buffer)).await?? {
+                0 => return Err(format!("{path}: closed after {received} bytes").into()),
+                length => received += length,
+            }
+            if received >= 16 << 20 {
+                break;
+            }
+        }
+        assert!(begun.elapsed() > Duration::from_secs(3), "{path}: it was not slow: {:?}", begun.elapsed());
+    }
+    Ok(())
+}
+
+/// Reads a body until its stream is reset, and how much came before that.
+async fn until_reset(mut body: h2::RecvStream) -> Result<usize> {
+    let mut received = 0;
+    loop {
+        match timeout(PATIENCE, body.data()).await? {
+            Some(Ok(data)) => received += data.len(),
+            Some(Err(error)) if error.is_reset() => return Ok(received),
+            other => return Err(format!("not reset after {received} bytes: {other:?}").into()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn resets_a_stream_that_is_not_read_and_serves_others() -> Result {
+    let app = start(&[("CARYA_SERVER__SEND_TIMEOUT", "1s")]).await?;
+    let (mut client, connection) = http2(app.address(), 65_535).await?;
+    let mut unread = Vec::new();
+    for path in [LARGE, "/files/large"] {
+        let (answer, _) = client.send_request(request(&app, path)?, true)?;
+        unread.push((path, answer.await?.into_body()));
+    }
+    // Another stream goes on for longer than that, and to its end.
+    let (answer, _) = client.send_request(request(&app, LARGE)?, true)?;
+    let (mut body, mut received, begun) = (answer.await?.into_body(), 0, Instant::now());
+    while let Some(data) = timeout(PATIENCE, body.data()).await? {
+        let length = data?.len();
+        received += length;
+        body.flow_control().release_capacity(length)?;
+        if begun.elapsed() < Duration::from_secs(3) {
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+    assert!(begun.elapsed() > Duration::from_secs(3), "it was not slow: {:?}", begun.elapsed());
+    assert_eq!(received, 16 << 20);
+    for (path, body) in unread {
+        let received = until_reset(body).await.map_err(|error| format!("{path}: {error}"))?;
+        assert_eq!(received, 65_535, "{path}: as much as the window allows");
+    }
+    assert!(!connection.is_finished(), "only streams were given up");
+    Ok(())
+}
+
+#[tokio::test]
+async fn begins_no_request_while_a_connection_holds_32_mebibytes() -> Result {
+    let app = start(&[("CARYA_SERVER__SEND_TIMEOUT", "3s")]).await?;
+    let before = memory(&app)?;
+    let (mut client, _connection) = http2(app.address(), 0).await?;
+    let mut streams = Vec::new();
+    for _ in 0..60 {
+        let (answer, _) = client.send_request(request(&app, HALF)?, true)?;
+        streams.push(tokio::spawn(answer));
+    }
+    sleep(Duration::from_secs(2)).await;
+    // Four hold 32 MiB, and eight run at once while it is not known how large their responses are.
+    let begun = answered(&app);
+    assert!((4..=8).contains(&begun), "{begun} requests were begun");
+    let held = memory(&app)?.saturating_sub(before);
+    assert!(held < 160, "{held} MiB are held");
+    // Another client is served.
+    let mut stream = ask(&app, "/json").await?;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await?;
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    // Once they are given up others are begun.
+    eventually("others are begun", async || Ok((answered(&app) > begun).then_some(()))).await?;
+    let mut resets = 0;
+    for stream in streams {
+        let ended = timeout(Duration::from_millis(1), stream).await;
+        if let Ok(answer) = ended {
+            until_reset(answer??.into_body()).await?;
+            resets += 1;
+        }
+    }
+    assert!(resets >= begun, "{resets} were reset");
+    Ok(())
+}
+
+#[tokio::test]
+async fn closes_the_slowest_connection_when_all_hold_too_much() -> Result {
+    let env = [("CARYA_SERVER__MAX_UNSENT", "40MiB"), ("CARYA_SERVER__SEND_TIMEOUT", "1m")];
+    let app = start(&env).await?;
+    let mut clients = Vec::new();
+    for number in 1..=3 {
+        clients.push(ask(&app, LARGE).await?);
+        while answered(&app) < number {
+            sleep(Duration::from_millis(10)).await;
+        }
+        // The one that came first has waited longest.
+        sleep(Duration::from_millis(300)).await;
+    }
+    let line = app.log.wait_for("closing the slowest connection").await?;
+    assert_eq!(line["level"], "WARN", "{line}");
+    let mut clients = clients.into_iter();
+    let first = clients.next().ok_or("no client")?;
+    assert!(lifetime(first).await?.1.len() < 16 << 20);
+    for mut client in clients {
+        // More than the system holds, so the host has kept the rest for it.
+        timeout(PATIENCE, client.read_exact(&mut vec![0; 16 << 20])).await??;
+    }
+    assert_eq!(app.log.lines().iter().filter(|line| line["message"].to_string().contains("slowest")).count(), 1);
+    Ok(())
+}
