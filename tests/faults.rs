@@ -1,5 +1,6 @@
 //! What guests do wrong: the client is told little, the log is told all, and nobody else notices.
 
+mod files;
 mod requests;
 
 use std::time::{Duration, Instant};

@@ -5,6 +5,7 @@ mod descriptors;
 mod files;
 mod live;
 mod metrics;
+mod regular;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use axum::{body::Body, extract::Request, response::Response};
 use http::{StatusCode, Uri, uri::PathAndQuery};
-use tower_http::services::ServeDir;
+use tower_http::services::{ServeDir, fs::DefaultServeDirFallback};
 use tower_service::Service;
 
+use super::regular::RegularFiles;
 use crate::config::StaticFiles;
 
 /// The folders of one generation, the longest prefix first.
@@ -33,7 +34,7 @@ pub(super) enum Place {
 pub(super) struct Folder {
     /// Without a slash at its end: "" serves every path.
     prefix: String,
-    files: ServeDir,
+    files: ServeDir<DefaultServeDirFallback, RegularFiles>,
 }
 
 impl Folders {
@@ -41,7 +42,7 @@ impl Folders {
         let folder = |StaticFiles { path, folder, .. }: &StaticFiles| {
             let prefix = path.trim_end_matches('/').to_owned();
             // Redirects of `ServeDir` name the path that it sees, which has lost the prefix.
-            let files = ServeDir::new(folder).redirect_path_prefix(prefix.clone());
+            let files = ServeDir::with_backend(folder, RegularFiles).redirect_path_prefix(prefix.clone());
             Arc::new(Folder { prefix, files })
         };
         let mut folders: Vec<_> = config.iter().map(folder).collect();

@@ -1,0 +1,100 @@
+//! The files of `[[static]]`. Only regular files are served: opening a FIFO would block a thread until something writes
+//! to it, and opening a device may act on it.
+
+use std::{
+    fs::{Metadata, OpenOptions},
+    future::Future,
+    io::{self, SeekFrom},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::LazyLock,
+    task::{Context, Poll},
+};
+
+use rustix::fs::OFlags;
+use tokio::{
+    io::{AsyncRead, AsyncSeek, ReadBuf},
+    sync::{Semaphore, SemaphorePermit},
+};
+use tower_http::services::fs::{Backend, File};
+
+use super::descriptors;
+
+/// Places for open files. Clients that do not read keep theirs open for `server.send_timeout`.
+static PLACES: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(descriptors::for_files().min(Semaphore::MAX_PERMITS)));
+
+type IoFuture<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'a>>;
+
+/// Opens regular files. Whatever else there is at a path is not found.
+#[derive(Debug, Clone)]
+pub(super) struct RegularFiles;
+
+impl Backend for RegularFiles {
+    type File = RegularFile;
+    type Metadata = Metadata;
+    type OpenFuture = IoFuture<'static, RegularFile>;
+    type MetadataFuture = IoFuture<'static, Metadata>;
+
+    fn open(&self, path: PathBuf) -> Self::OpenFuture {
+        Box::pin(async move {
+            let place = PLACES.acquire().await.map_err(io::Error::other)?;
+            let file = tokio::task::spawn_blocking(move || open(&path)).await.map_err(io::Error::other)??;
+            Ok(RegularFile { file: file.into(), _place: place })
+        })
+    }
+
+    fn metadata(&self, path: PathBuf) -> Self::MetadataFuture {
+        Box::pin(async move {
+            let metadata = tokio::fs::metadata(path).await?;
+            match metadata.is_file() || metadata.is_dir() {
+                true => Ok(metadata),
+                false => Err(io::ErrorKind::NotFound.into()),
+            }
+        })
+    }
+}
+
+fn open(path: &Path) -> io::Result<std::fs::File> {
+    let regular = |metadata: Metadata| match metadata.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::from(io::ErrorKind::NotFound)),
+    };
+    regular(std::fs::metadata(path)?)?;
+    // Another file may have taken its place since: one that would block is opened without waiting, and looked at again.
+    let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
+    regular(file.metadata()?)?;
+    Ok(file)
+}
+
+/// An open file, and its place.
+pub(super) struct RegularFile {
+    file: tokio::fs::File,
+    _place: SemaphorePermit<'static>,
+}
+
+impl File for RegularFile {
+    type Metadata = Metadata;
+    type MetadataFuture<'a> = IoFuture<'a, Metadata>;
+
+    fn metadata(&self) -> Self::MetadataFuture<'_> {
+        Box::pin(self.file.metadata())
+    }
+}
+
+impl AsyncRead for RegularFile {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.file).poll_read(cx, buf)
+    }
+}
+
+impl AsyncSeek for RegularFile {
+    fn start_seek(mut self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
+        Pin::new(&mut self.file).start_seek(position)
+    }
+
+    fn poll_complete(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
+        Pin::new(&mut self.file).poll_complete(cx)
+    }
+}

@@ -1,0 +1,55 @@
+//! `[[static]]`: what of a folder is served.
+
+use std::{
+    fs,
+    os::unix::{fs::symlink, net::UnixListener},
+    time::{Duration, Instant},
+};
+
+use tokio::{process::Command, time::timeout};
+
+use crate::support::{App, Result};
+
+const CONFIG: &str = r#"
+    [[static]]
+    path = "/files"
+    folder = "files"
+"#;
+
+#[tokio::test]
+async fn only_regular_files_are_served() -> Result {
+    let folder = tempfile::tempdir()?;
+    let files = folder.path().join("files");
+    fs::create_dir_all(files.join("folder"))?;
+    fs::write(files.join("page.html"), "a page")?;
+    symlink(files.join("page.html"), files.join("link.html"))?;
+    for fifo in ["fifo", "folder/index.html"] {
+        assert!(Command::new("mkfifo").arg(files.join(fifo)).status().await?.success());
+    }
+    symlink(files.join("fifo"), files.join("link"))?;
+    symlink("/dev/zero", files.join("device"))?;
+    let _socket = UnixListener::bind(files.join("socket"))?;
+
+    let app = App::start_in(folder, CONFIG, &[], &[]).await?;
+    for (path, status) in [
+        ("page.html", 200),
+        ("link.html", 200),
+        ("fifo", 404),
+        ("link", 404),
+        ("folder/", 404),
+        ("device", 404),
+        ("socket", 404),
+        ("nothing", 404),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let answer = timeout(Duration::from_secs(5), app.ask(method, &format!("/files/{path}"))).await;
+            let answer = answer.map_err(|_| format!("{method} {path} is not answered"))??;
+            assert_eq!(answer.status, status, "{method} {path}");
+            assert_eq!(answer.text(), if status == 200 && method == "GET" { "a page" } else { "" }, "{method} {path}");
+        }
+    }
+    let asked = Instant::now();
+    assert_eq!(app.stop().await?.1, Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(3), "no thread hangs: {:?}", asked.elapsed());
+    Ok(())
+}
