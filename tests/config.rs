@@ -33,6 +33,8 @@ fn an_empty_file_is_all_defaults() {
             metrics: None,
             max_body: 1048576,
             max_response: 16777216,
+            max_response_headers: 100,
+            max_response_head: 65536,
             connections: 10000,
             header_timeout: 10s,
             idle_timeout: 75s,
@@ -89,6 +91,8 @@ listen = "[::1]:0"
 metrics = "127.0.0.1:9090"
 max_body = 65536
 max_response = "1GiB"
+max_response_headers = 10000
+max_response_head = "8KiB"
 connections = 1000000
 header_timeout = "500ms"
 idle_timeout = "5m"
@@ -202,19 +206,23 @@ keep = 3
 }
 
 #[test]
-fn limits_of_connections() {
+fn limits_of_connections_and_responses() {
     let text = r#"
 [server]
 connections = 0
 idle_timeout = "75"
 send_timeout = "0ms"
 max_unsent = "1 GiB"
+max_response_headers = 10001
+max_response_head = 0
 "#;
     assert_snapshot!(problems(text, &[]), @r#"
     carya.toml:3: server.connections: 0 is not a whole number from 1 to 1000000
     carya.toml:4: server.idle_timeout: "75" is not a duration; write it as "500ms", "30s", "5m" or "1h"
     carya.toml:5: server.send_timeout: "0ms" is no time at all; write it as "500ms", "30s", "5m" or "1h"
     carya.toml:6: server.max_unsent: "1 GiB" is not a size; write it as 65536, "64KiB", "16MiB" or "1GiB"
+    carya.toml:7: server.max_response_headers: 10001 is not a whole number from 1 to 10000
+    carya.toml:8: server.max_response_head: 0 is not a size; write it as 65536, "64KiB", "16MiB" or "1GiB"
     "#);
 }
 

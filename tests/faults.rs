@@ -1,6 +1,7 @@
 //! What guests do wrong: the client is told little, the log is told all, and nobody else notices.
 
 mod files;
+mod heads;
 mod requests;
 
 use std::time::{Duration, Instant};

@@ -104,6 +104,10 @@ pub struct Server {
     pub max_body: usize,
     /// The longest response body that a guest may make, in bytes.
     pub max_response: usize,
+    /// Maximum number of header fields in a guest's response.
+    pub max_response_headers: usize,
+    /// Maximum length of the header of a guest's response, in bytes.
+    pub max_response_head: usize,
     /// Maximum number of connections to `listen`.
     pub connections: usize,
     /// How long the head of a request may take to arrive, from its first byte on.

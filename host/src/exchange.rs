@@ -60,7 +60,7 @@ pub async fn serve(exchange: Arc<Exchange>, request: HttpRequest) -> Response {
             log_refusal(&request, &failure);
             let mut reply = failure.reply(&request);
             // What was not read stands in the way of a next request on this connection.
-            reply.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            add(&mut reply.headers, header::CONNECTION, HeaderValue::from_static("close"));
             return respond(reply, &request.id);
         }
     }
@@ -109,7 +109,9 @@ fn reply(ended: Ended, generation: &Generation) -> Reply {
     if generation.config.debug {
         let shown = [(SERVER_TIMING, ended.trace.server_timing()), (GENERATION, generation.id.clone())];
         let shown = shown.into_iter().filter_map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?)));
-        reply.headers.extend(shown);
+        for (name, value) in shown {
+            add(&mut reply.headers, name, value);
+        }
     }
     reply
 }
@@ -117,12 +119,20 @@ fn reply(ended: Ended, generation: &Generation) -> Reply {
 fn respond(reply: Reply, id: &str) -> Response {
     let Reply { status, mut headers, body } = reply;
     if let Ok(id) = HeaderValue::from_str(id) {
-        headers.insert(REQUEST_ID, id);
+        add(&mut headers, REQUEST_ID, id);
     }
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
+}
+
+/// Sets one of the host's own fields. The transaction has ended by now, so there is no panic where a map is full; the
+/// limits of guests' headers leave room.
+fn add(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    if let Err(error) = headers.try_insert(&name, value) {
+        tracing::error!(%name, %error, "a header field of the host could not be set");
+    }
 }
 
 /// The client's id for the request if it has a sane one, else a new one.

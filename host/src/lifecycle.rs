@@ -26,7 +26,7 @@ use crate::{
     delivery,
     error::Failure,
     generation::{Chain, Generation, Handler},
-    message::{Reply, Request},
+    message::{Limits, Reply, Request},
     render,
     routes::Found,
     token,
@@ -273,7 +273,7 @@ impl<'a> Life<'a> {
     /// the answer stays.
     async fn after(&mut self, hooks: &[Arc<Component>], inside: bool) {
         for hook in hooks.iter().rev().filter(|hook| hook.has_after()) {
-            match self.sandbox.after(hook, inside).await {
+            match self.sandbox.after(hook, inside, (&self.generation.config.server).into()).await {
                 Err(error) if inside => drop(self.fail_call(&error)),
                 Err(error) => {
                     tracing::error!(request = self.id(), %error, "an after hook outside the transaction failed")
@@ -364,8 +364,8 @@ impl<'a> Life<'a> {
     /// Takes a guest's answer. False if it cannot be sent.
     async fn answer(&mut self, response: Response) -> bool {
         let generation = self.generation;
-        let longest = generation.config.server.max_response;
-        match render::render(response, &generation.templates, &mut self.sandbox, longest).await {
+        let limits = Limits::from(&generation.config.server);
+        match render::render(response, &generation.templates, &mut self.sandbox, &limits).await {
             Ok(reply) => {
                 self.sandbox.guest().reply = Some(reply);
                 true

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
+use crate::config;
+
 /// A whole request.
 #[derive(Debug, Default)]
 pub struct Request {
@@ -27,6 +29,51 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+}
+
+/// Limits of a response that guests make. The host adds at most 16 header fields of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Maximum number of header fields.
+    pub fields: usize,
+    /// Maximum length of the header in bytes, counted by [`head_size`].
+    pub head: usize,
+    /// Maximum length of the body in bytes.
+    pub body: usize,
+}
+
+impl From<&config::Server> for Limits {
+    fn from(server: &config::Server) -> Self {
+        Self { fields: server.max_response_headers, head: server.max_response_head, body: server.max_response }
+    }
+}
+
+impl Limits {
+    /// Returns an error if a header of this many fields and bytes exceeds the limits.
+    pub fn check_head(&self, fields: usize, bytes: usize) -> Result<(), String> {
+        let Self { fields: most, head: longest, .. } = self;
+        if fields > *most {
+            return Err(format!("the answer has {fields} header fields; server.max_response_headers allows {most}"));
+        }
+        if bytes > *longest {
+            return Err(format!("the answer has a header of {bytes} bytes; server.max_response_head allows {longest}"));
+        }
+        Ok(())
+    }
+
+    /// Returns an error if a body of this many bytes exceeds the limit.
+    pub fn check_body(&self, bytes: usize) -> Result<(), String> {
+        let longest = self.body;
+        if bytes > longest {
+            return Err(format!("the answer has {bytes} bytes; server.max_response allows {longest}"));
+        }
+        Ok(())
+    }
+}
+
+/// The length of these fields as HTTP/1 writes them, `name: value\r\n` each.
+pub fn head_size<'a>(fields: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)>) -> usize {
+    fields.into_iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
 /// An id that no other request or action has: 128 random bits in hexadecimal.
@@ -67,6 +114,17 @@ pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_include_their_last_field_and_byte() {
+        let limits = Limits { fields: 2, head: 20, body: 5 };
+        for (fields, bytes, good) in [(0, 0, true), (2, 20, true), (3, 1, false), (1, 21, false)] {
+            assert_eq!(limits.check_head(fields, bytes).is_ok(), good, "{fields} fields, {bytes} bytes");
+        }
+        assert!(limits.check_body(5).is_ok() && limits.check_body(6).is_err());
+        let headers = HeaderMap::from_iter([(http::header::VARY, HeaderValue::from_static("accept"))]);
+        assert_eq!(head_size(&headers), "vary: accept\r\n".len());
+    }
 
     #[test]
     fn what_an_answer_may_have() {

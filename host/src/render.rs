@@ -14,7 +14,7 @@ use crate::{
         wit::carya::host::types::{Body, Response, RowsQuery, Template},
     },
     error::Failure,
-    message::{self, Reply},
+    message::{self, Limits, Reply, head_size},
 };
 
 /// The templates of an application, compiled.
@@ -90,14 +90,17 @@ pub async fn render(
     response: Response,
     templates: &Templates,
     sandbox: &mut Sandbox,
-    max_response: usize,
+    limits: &Limits,
 ) -> Result<Reply, Failure> {
     let status = message::status(response.status).map_err(Failure::nonsense)?;
+    // Before they are collected: a `HeaderMap` panics beyond 24,576 names.
+    limits.check_head(response.headers.len(), 0).map_err(Failure::nonsense)?;
     let mut headers = HeaderMap::with_capacity(response.headers.len() + 3);
     for (name, value) in &response.headers {
         let (name, value) = message::header(name, value).map_err(Failure::nonsense)?;
         headers.append(name, value);
     }
+    limits.check_head(headers.len(), head_size(&headers)).map_err(Failure::nonsense)?;
     let (body, content_type) = match response.body {
         Body::Bytes(bytes) => (Bytes::from(bytes), "application/octet-stream"),
         Body::Text(text) => (Bytes::from(text), "text/plain; charset=utf-8"),
@@ -110,10 +113,7 @@ pub async fn render(
         }
         Body::Rows(query) => (Bytes::from(rows(query, sandbox).await?), "application/json"),
     };
-    if body.len() > max_response {
-        let detail = format!("the answer has {} bytes; server.max_response allows {max_response}", body.len());
-        return Err(Failure::nonsense(detail));
-    }
+    limits.check_body(body.len()).map_err(Failure::nonsense)?;
     if !body.is_empty() {
         headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
     }

@@ -26,14 +26,15 @@ pub fn wanted(headers: &HeaderMap, database: &str) -> Option<Position> {
         .reduce(|newest, other| if newest.covers(&other) { newest } else { other })
 }
 
-/// Tells a client the position of its commit.
+/// Tells a client the position of its commit. It is committed by now: there is no panic where a map is full, and the
+/// limits of guests' headers leave room.
 pub fn hand_out(headers: &mut HeaderMap, database: &str, position: &Position) {
     let cookie = format!("{COOKIE}{database}={position}; Path=/; Max-Age={MAX_AGE}; HttpOnly; SameSite=Lax");
     if let Ok(value) = HeaderValue::from_str(&format!("{database}={position}")) {
-        headers.insert(HEADER, value);
+        let _ = headers.try_insert(HEADER, value);
     }
     if let Ok(value) = HeaderValue::from_str(&cookie) {
-        headers.append(header::SET_COOKIE, value);
+        let _ = headers.try_append(header::SET_COOKIE, value);
     }
 }
 

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     config::Access,
+    message::Limits,
     transaction::{Action, Event, trace::Open},
 };
 
@@ -143,9 +144,9 @@ impl Sandbox {
         })
     }
 
-    /// Runs an after hook, which sees and may change the answer.
-    pub async fn after(&mut self, hook: &Component, inside: bool) -> Result<(), CallError> {
-        self.guest().may_change_reply = true;
+    /// Runs an after hook, which sees the answer and may change it within these limits.
+    pub async fn after(&mut self, hook: &Component, inside: bool, limits: Limits) -> Result<(), CallError> {
+        self.guest().change_limits = Some(limits);
         call!(self, hook, after, "after", Event::After, |hook, store| {
             let handle = store.data_mut().lend(inside)?;
             hook.call_after(store, handle).await

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     config::Access,
-    message::{Reply, Request},
+    message::{Limits, Reply, Request},
     transaction::{Bound, Trace},
 };
 
@@ -42,8 +42,8 @@ pub struct Guest {
     pub trace: Trace,
     /// Whose code runs, or ran last.
     pub(super) current: Arc<Identity>,
-    /// Whether `current` is an after hook, which may change the answer.
-    pub(super) may_change_reply: bool,
+    /// Limits within which `current` may change the answer. `None` unless it is an after hook.
+    pub(super) change_limits: Option<Limits>,
     pub(super) deadline: Option<Instant>,
     pub(super) kept: Kept,
 }
@@ -166,7 +166,7 @@ impl Guest {
             bound: Bound::default(),
             trace: Trace::default(),
             current: Identity::nobody(),
-            may_change_reply: false,
+            change_limits: None,
             deadline: None,
             kept: Kept::default(),
         }
@@ -188,7 +188,7 @@ impl Guest {
     /// The call is over: its handles are dead.
     pub(super) fn leave(&mut self) {
         self.kept.call += 1;
-        self.may_change_reply = false;
+        self.change_limits = None;
         self.deadline = None;
     }
 

@@ -31,6 +31,9 @@ pub use self::deploy::{application, deploy_token, load_deployed, load_host};
 
 const MIB: usize = 1 << 20;
 
+/// Upper bound of `server.max_response_headers`. A `HeaderMap` holds 24,576 names, among them those of the host.
+const MOST_HEADERS: i64 = 10_000;
+
 /// The priority of the transaction, and of hooks that do not say theirs.
 const PRIORITY: i32 = 100;
 
@@ -148,6 +151,8 @@ fn server(section: &mut Section<'_>) -> Server {
         metrics: section.take("metrics", address),
         max_body: section.take("max_body", size).unwrap_or(MIB),
         max_response: section.take("max_response", size).unwrap_or(16 * MIB),
+        max_response_headers: section.take("max_response_headers", integer(1..=MOST_HEADERS)).unwrap_or(100),
+        max_response_head: section.take("max_response_head", size).unwrap_or(64 << 10),
         connections: section.take("connections", integer(1..=1_000_000)).unwrap_or(10_000),
         header_timeout: section.take("header_timeout", positive_duration).unwrap_or(Duration::from_secs(10)),
         idle_timeout: section.take("idle_timeout", positive_duration).unwrap_or(Duration::from_secs(75)),

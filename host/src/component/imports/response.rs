@@ -1,9 +1,11 @@
 //! `response`: the answer on its way out, for after hooks.
 
+use http::{HeaderMap, HeaderName, HeaderValue};
+
 use super::request::{as_text, first_header};
 use crate::{
     component::{store::Guest, wit::carya::host::response},
-    message::{self, Reply},
+    message::{self, Limits, Reply, head_size},
 };
 
 type Changed = wasmtime::Result<Result<(), String>>;
@@ -14,7 +16,7 @@ impl response::Host for Guest {
     }
 
     fn set_status(&mut self, status: u16) -> Changed {
-        Ok(self.change(|reply| {
+        Ok(self.change(|reply, _| {
             reply.status = message::status(status)?;
             Ok(())
         }))
@@ -29,23 +31,26 @@ impl response::Host for Guest {
     }
 
     fn set_header(&mut self, name: String, value: String) -> Changed {
-        Ok(self.change(|reply| {
+        Ok(self.change(|reply, limits| {
             let (name, value) = message::header(&name, &value)?;
+            let kept = reply.headers.iter().filter(|(other, _)| **other != name);
+            check_growth(limits, &reply.headers, kept.chain([(&name, &value)]))?;
             reply.headers.insert(name, value);
             Ok(())
         }))
     }
 
     fn append_header(&mut self, name: String, value: String) -> Changed {
-        Ok(self.change(|reply| {
+        Ok(self.change(|reply, limits| {
             let (name, value) = message::header(&name, &value)?;
+            check_growth(limits, &reply.headers, reply.headers.iter().chain([(&name, &value)]))?;
             reply.headers.append(name, value);
             Ok(())
         }))
     }
 
     fn remove_header(&mut self, name: String) -> Changed {
-        Ok(self.change(|reply| {
+        Ok(self.change(|reply, _| {
             reply.headers.remove(name.as_str());
             Ok(())
         }))
@@ -56,7 +61,8 @@ impl response::Host for Guest {
     }
 
     fn set_body(&mut self, body: Vec<u8>) -> Changed {
-        Ok(self.change(|reply| {
+        Ok(self.change(|reply, limits| {
+            limits.check_body(body.len())?;
             reply.body = body.into();
             Ok(())
         }))
@@ -64,10 +70,64 @@ impl response::Host for Guest {
 }
 
 impl Guest {
-    fn change(&mut self, change: impl FnOnce(&mut Reply) -> Result<(), String>) -> Result<(), String> {
-        match &mut self.reply {
-            Some(reply) if self.may_change_reply => change(reply),
+    fn change(&mut self, change: impl FnOnce(&mut Reply, &Limits) -> Result<(), String>) -> Result<(), String> {
+        match (&mut self.reply, &self.change_limits) {
+            (Some(reply), Some(limits)) => change(reply, limits),
             _ => Err("the answer can be changed by after hooks only".to_owned()),
         }
+    }
+}
+
+/// Returns an error if the fields `after` a change exceed a limit, and more so than those before it. They may exceed it
+/// before, by a `content-type` that the host has added.
+fn check_growth<'a>(
+    limits: &Limits,
+    before: &HeaderMap,
+    after: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+) -> Result<(), String> {
+    let (fields, bytes) = after.fold((0, 0), |(fields, bytes), field| (fields + 1, bytes + head_size([field])));
+    let grown = |now: usize, before: usize| if now > before { now } else { 0 };
+    limits.check_head(grown(fields, before.len()), grown(bytes, head_size(before)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{response::Host, *};
+
+    #[test]
+    fn a_head_grows_up_to_its_limits() -> wasmtime::Result<()> {
+        let mut guest = Guest::new(Arc::default());
+        assert!(guest.set_header("a".to_owned(), "1".to_owned())?.is_err(), "there is no answer, and no after hook");
+        guest.reply = Some(Reply::default());
+        guest.change_limits = Some(Limits { fields: 3, head: 24, body: 2 });
+        let mut change = |what: &str, name: &str, value: &str| {
+            let (name, value) = (name.to_owned(), value.to_owned());
+            match what {
+                "set" => guest.set_header(name, value),
+                "append" => guest.append_header(name, value),
+                _ => guest.set_body(value.into_bytes()),
+            }
+        };
+        // Each field of one letter has 6 bytes.
+        for (what, name, value, good) in [
+            ("set", "a", "1", true),
+            ("append", "a", "2", true),
+            ("set", "b", "1", true),
+            ("append", "b", "2", false),
+            ("set", "c", "1", false),
+            ("set", "b", "1234567", true),
+            ("set", "b", "12345678", false),
+            ("set", "a", "1", true),
+            ("append", "c", "12", false),
+            ("append", "c", "1", true),
+            ("body", "", "12", true),
+            ("body", "", "123", false),
+        ] {
+            let changed = change(what, name, value)?;
+            assert_eq!(changed.is_ok(), good, "{what} {name}: {value}: {changed:?}");
+        }
+        Ok(())
     }
 }
