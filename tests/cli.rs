@@ -27,7 +27,11 @@ impl Ran {
 
 /// Runs the program in a folder, to its end.
 async fn run(folder: &Path, args: &[&str]) -> Result<Ran> {
-    let running = carya().args(args).current_dir(folder).env("CARYA_LOG", "off").output();
+    let mut program = carya();
+    if std::fs::read_to_string(folder.join("carya.toml")).is_ok_and(|config| config.contains("listen =")) {
+        program.env_remove("CARYA_SERVER__LISTEN");
+    }
+    let running = program.args(args).current_dir(folder).env("CARYA_LOG", "off").output();
     let output = tokio::time::timeout(PATIENCE, running).await??;
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     Ok(Ran { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) })

@@ -46,7 +46,9 @@ pub fn carya() -> Command {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARYA_")) {
         command.env_remove(name);
     }
-    command.env("CARYA_SERVER__CACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/code")).kill_on_drop(true);
+    command.env("CARYA_SERVER__CACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/code"));
+    // An address is bound before anything else can fail, and tests run beside each other.
+    command.env("CARYA_SERVER__LISTEN", "127.0.0.1:0").kill_on_drop(true);
     command
 }
 
@@ -128,7 +130,6 @@ impl App {
             .args(command)
             .args(["--log-format", "json"])
             .current_dir(folder.path())
-            .env("CARYA_SERVER__LISTEN", "127.0.0.1:0")
             .env("CARYA_DEBUG", "true")
             .env("CARYA_DATABASE__URL", &database_url)
             .envs(env.iter().copied())
