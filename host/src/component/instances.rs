@@ -21,6 +21,7 @@ use super::{
     registry::Identity,
     store::{Guest, OutOfTime},
 };
+use crate::task;
 
 /// How many are made, or let go of, at a time.
 const BATCH: usize = 16;
@@ -128,12 +129,17 @@ impl Instances {
         let is_due = is_spent && (idle.ready.is_empty() || idle.spent.len() >= BATCH);
         if is_due && !mem::replace(&mut idle.renewing, true) {
             drop(idle);
-            tokio::spawn(self.renew());
+            tokio::spawn(async move {
+                if let Err(error) = task::caught(self.renew()).await {
+                    tracing::error!(component = &*self.identity.name, %error, "instances could not be made ahead");
+                }
+                self.idle().renewing = false;
+            });
         }
     }
 
     /// Lets go of those that are spent, and makes others in their place; more of them the more are asked for.
-    async fn renew(self: Arc<Self>) {
+    async fn renew(self: &Arc<Self>) {
         let (spent, missing) = {
             let mut idle = self.idle();
             let spent = mem::take(&mut idle.spent);
@@ -152,7 +158,6 @@ impl Instances {
                 begun = Instant::now();
             }
         }
-        self.idle().renewing = false;
     }
 
     async fn make(self: &Arc<Self>) -> Option<Instance> {

@@ -24,6 +24,7 @@ on_each_server! {
     what_is_damaged_is_not_served,
     a_killed_host_leaves_one_whole_generation,
     an_activation_whose_answer_was_lost_is_looked_for,
+    a_generation_that_cannot_be_set_up_is_agreed_on_by_nobody,
 }
 
 async fn what_is_damaged_is_not_served() -> Result {
@@ -53,6 +54,27 @@ async fn what_is_damaged_is_not_served() -> Result {
     std::fs::write(folder.path().join(format!("deployed/apps/{}/static/page.txt", second.id)), "forged")?;
     let three = fleet.start_in(folder, "three", "", &[]).await?;
     assert_eq!(three.served().await?, (second.id.to_string(), "second".to_owned()));
+    Ok(())
+}
+
+async fn a_generation_that_cannot_be_set_up_is_agreed_on_by_nobody() -> Result {
+    let fleet = Fleet::new().await?;
+    let ([one, two, three], first) = fleet.three().await?;
+    for prefix in ["/zz/{*p}", "/a{b", "no-slash"] {
+        let mut wrong = files(prefix)?;
+        let config = String::from_utf8(wrong["carya.toml"].clone())?.replace("\"/static\"", &format!("\"{prefix}\""));
+        wrong.insert("carya.toml".to_owned(), config.into_bytes());
+        let answer = one.activate(&one.put(&wrong).await?).await?;
+        assert!(answer.status == 422 && answer.text().contains("static[0].path"), "{}", answer.text());
+    }
+    for host in [&one, &two, &three] {
+        assert_eq!(host.served().await?, (first.id.to_string(), "first".to_owned()));
+    }
+    // All of them still follow.
+    let second = bring(&two, "second").await?;
+    for host in [&one, &two, &three] {
+        until_served(host, &second).await?;
+    }
     Ok(())
 }
 
