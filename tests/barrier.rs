@@ -5,6 +5,7 @@
 mod mariadb;
 mod postgres;
 mod server;
+mod settings;
 mod statements;
 
 use std::collections::BTreeSet;

@@ -29,6 +29,10 @@ use super::{
 const SQL_MODE: &str = "PIPES_AS_CONCAT,ANSI_QUOTES,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,\
     ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION";
 
+/// Whether the session has the settings that the gate relies on when it reads a statement.
+const READS: &str = "SELECT @@character_set_client = 'utf8mb4' AND FIND_IN_SET('ANSI_QUOTES', @@sql_mode) \
+    AND FIND_IN_SET('NO_BACKSLASH_ESCAPES', @@sql_mode)";
+
 /// Sets what LAST_INSERT_ID() returns back to 0, so that the next request does not learn what this one inserted.
 const FORGET: &str = "SET last_insert_id = 0; ";
 
@@ -79,12 +83,19 @@ impl Session {
             true => format!("max_statement_time = {}", statement.as_secs_f64()),
             false => format!("max_execution_time = {}", statement.as_millis().max(1)),
         };
+        // NAMES too: `init_connect` may have set another character set, in which a quote can be part of a character.
         let sql = format!(
-            "SET SESSION sql_mode = '{SQL_MODE}', time_zone = '+00:00', {timeout}, \
-            innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}"
+            "SET NAMES utf8mb4, SESSION sql_mode = '{SQL_MODE}', time_zone = '+00:00', {timeout}, \
+            innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}; {READS}"
         );
-        session.say(sql).await?;
-        Ok(session)
+        match session.say(sql).await?.into_iter().next().flatten().as_deref() {
+            Some("1") => Ok(session),
+            _ => {
+                let message = "the session ignores the sql_mode or the character set that the host sets when it connects; \
+                    connect without a proxy that drops settings";
+                Err(DbError::new(Kind::Other, message))
+            }
+        }
     }
 
     /// Begins, and ends the transaction that is open, if there is one. These servers give a transaction no id that could be

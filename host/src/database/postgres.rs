@@ -59,12 +59,22 @@ pub(super) struct Session {
     suspect: Option<Arc<str>>,
 }
 
-/// The options of all connections: those of the URL, and what makes text forms and waiting the same everywhere.
+/// Settings that the gate relies on when it reads a statement. Sent with the start of a session they go before those of
+/// the server, the database and the role, and are what `RESET ALL` goes back to. The driver sends the encoding.
+const READING: [(&str, &str); 2] = [("standard_conforming_strings", "on"), ("backslash_quote", "safe_encoding")];
+
+/// Whether the session has them, which a pooler in between may have kept back.
+const READS: &str = "SELECT concat_ws(', ', nullif(current_setting('standard_conforming_strings'), 'on'), \
+    nullif(current_setting('backslash_quote'), 'safe_encoding'), nullif(current_setting('client_encoding'), 'UTF8'))";
+
+/// The options of all connections: those of the URL, what the gate relies on, and what makes text forms and waiting the
+/// same everywhere.
 pub(super) fn options(options: PgConnectOptions) -> PgConnectOptions {
     options
         .application_name("carya")
         .statement_cache_capacity(100)
         .options([("IntervalStyle", "postgres"), ("idle_in_transaction_session_timeout", "60s")])
+        .options(READING)
         // It would show guests' values in the log; see `echo`.
         .disable_statement_logging()
 }
@@ -89,7 +99,7 @@ pub(super) async fn connect(options: &PgConnectOptions, times: Option<Times>) ->
     let questions = format!(
         "{PREPARE}; SELECT extract(epoch FROM pg_postmaster_start_time())::text; \
         SELECT has_function_privilege('pg_catalog.pg_advisory_unlock_all()', 'EXECUTE')::text; \
-        SELECT extract(epoch FROM clock_timestamp())::text"
+        SELECT extract(epoch FROM clock_timestamp())::text; {READS}"
     );
     let mut answers = say(&mut connection, questions).await?.into_iter().flatten();
     let started = answers.next().unwrap_or_default();
@@ -98,6 +108,13 @@ pub(super) async fn connect(options: &PgConnectOptions, times: Option<Times>) ->
         _ => ("SELECT WHERE FALSE", NUMBER),
     };
     let clock = answers.next().and_then(|clock| clock.parse().ok()).unwrap_or_default();
+    if let Some(others) = answers.next().filter(|others| !others.is_empty()) {
+        let message = format!(
+            "the session ignores standard_conforming_strings = on, backslash_quote = safe_encoding or client_encoding = \
+            UTF8, which the host asks for when it connects: it has {others}; connect without a pooler that drops settings"
+        );
+        return Err(DbError::new(Kind::Other, message));
+    }
     Ok(Session { connection, started, connected: (clock, Instant::now()), unlock, next, suspect: None })
 }
 

@@ -39,7 +39,15 @@ const OWNER: Cure = Cure::Advice("REVOKE it from PUBLIC and from the login, unle
 const TABLES: &str = "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')";
 
-const QUESTIONS: [Question; 21] = [
+const QUESTIONS: [Question; 22] = [
+    Question {
+        about: About::Both,
+        what: "connects with",
+        sql: "SELECT name || ' = ' || current_setting(name) FROM (VALUES ('standard_conforming_strings', 'off'),
+            ('backslash_quote', 'on')) AS f(name, wrong) WHERE current_setting(name) = wrong",
+        allows: "other clients to read a text as a statement; the host sets it back for its own sessions",
+        cure: Cure::Advice("ALTER ROLE .. RESET and ALTER DATABASE .. RESET this setting, or set it in postgresql.conf"),
+    },
     Question {
         about: About::Both,
         what: "has attributes",
