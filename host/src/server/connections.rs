@@ -1,5 +1,5 @@
-//! The connections of every listener: how many there may be, how long each may be idle or make no progress, and how much
-//! memory their unsent responses may hold. What requests are answered with is not known here.
+//! The connections of every listener: their number, their time limits, and the memory that their unsent responses hold.
+//! This module does not know how requests are answered.
 
 mod activity;
 mod listener;
@@ -42,11 +42,11 @@ use self::{
 };
 use crate::config;
 
-/// How often an HTTP/2 client that is silent must answer a ping.
+/// How long an HTTP/2 client may be silent before it is sent a ping.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
-/// How long it has for the answer.
+/// How long an HTTP/2 client may take to answer a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// How many idle connections are closed at a time to make room.
+/// Maximum number of idle connections that are closed at once to make room.
 const BATCH: usize = 32;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -82,13 +82,13 @@ impl Connections {
         })
     }
 
-    /// Tells the connections of a listener to finish: to begin no further request, and to close when they have none.
+    /// Sends [`Order::Finish`] to every connection of a listener.
     pub(super) fn finish(&self, listener: &str) {
         let open = self.open();
         open.values().filter(|open| open.listener == listener).for_each(|open| open.activity.order(Order::Finish));
     }
 
-    /// Closes connections of a listener that have had no request for longest. Returns how many.
+    /// Closes the [`BATCH`] connections of a listener that have been idle for longest, and returns their number.
     fn close_idle(&self, listener: &str) -> usize {
         let open = self.open();
         let mut idle: Vec<_> = open
@@ -104,15 +104,14 @@ impl Connections {
         idle.len()
     }
 
-    /// Counts memory of a response. Where that is too much for all connections, the slowest are closed.
+    /// Adds the memory of a response. Beyond `max_unsent` the slowest connections are closed.
     fn held(&self, bytes: usize) {
         if self.unsent.fetch_add(bytes, Relaxed) + bytes > self.max_unsent {
             self.close_slowest();
         }
     }
 
-    /// Closes those connections whose responses have held the most memory for the longest time without progress, until
-    /// the rest is within the limit.
+    /// Closes connections in the order of [`Activity::slowness`] until the others hold at most `max_unsent`.
     fn close_slowest(&self) {
         let (open, now) = (self.open(), Instant::now());
         let is_closing = |open: &&Arc<Connection>| open.activity.ordered() == Some(Order::Abort);
@@ -144,20 +143,20 @@ struct Connection {
 }
 
 impl Connection {
-    /// A response holds memory. To be paired with [`Self::released`].
+    /// Adds the memory of a response. Every call is paired with one of [`released`](Self::released).
     fn held(&self, bytes: usize) {
         self.activity.held(bytes);
         self.all.held(bytes);
     }
 
-    /// Memory of a response was written or given up.
+    /// Subtracts the memory of a response that was written or dropped.
     fn released(&self, bytes: usize) {
         self.activity.released(bytes);
         self.all.unsent.fetch_sub(bytes, Relaxed);
     }
 }
 
-/// A place of a listener, taken by a connection that was accepted, until it is dropped.
+/// An accepted connection, which occupies one of its listener's places until this is dropped.
 #[derive(Debug)]
 pub struct Place {
     connection: Arc<Connection>,
@@ -172,8 +171,12 @@ impl Place {
         Self { connection, _permit: permit }
     }
 
-    /// Waits for what comes before HTTP, as the handshake of TLS. Like a client that sends nothing, one that does not
-    /// end it is closed after a time, or to make room.
+    /// Runs the part of a connection before HTTP, such as the TLS handshake. It has the time limit of a first byte, and
+    /// counts as idle.
+    ///
+    /// # Errors
+    ///
+    /// Those of the handshake, `TimedOut`, and `ConnectionAborted` when the connection has to make room.
     pub async fn handshake<T>(&self, handshake: impl Future<Output = io::Result<T>>) -> io::Result<T> {
         let activity = &self.connection.activity;
         let mut handshake = pin!(timeout(FIRST_BYTE, handshake));
@@ -218,7 +221,7 @@ impl Drop for Place {
     }
 }
 
-/// Polls a connection to its end, and closes it where that takes too long.
+/// Polls a connection until it ends, and closes it when a time limit has passed.
 async fn drive(
     activity: &Activity,
     timeouts: &Timeouts,
@@ -240,8 +243,8 @@ async fn drive(
                 }
                 _ => {}
             }
-            // The timer is not moved for a limit that ends later than the one it was set for: it finds that when it
-            // fires, and connections that are busy have others to set.
+            // A limit that moved away does not move the timer: it fires early, finds more time, and is set again. Busy
+            // connections would otherwise move it for each request.
             let (at, due) = activity.due(timeouts);
             if at < timer.deadline() {
                 timer.as_mut().reset(at);
@@ -258,7 +261,7 @@ async fn drive(
     .await
 }
 
-/// What answers requests by a router.
+/// Returns a function for [`Place::serve`] that answers requests by a router.
 pub fn routed(
     router: Router,
 ) -> impl Fn(Request<Incoming>) -> Pin<Box<dyn Future<Output = Response> + Send>> + Clone + Send + Sync + 'static {

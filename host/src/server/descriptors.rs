@@ -1,4 +1,4 @@
-//! How many files and sockets the process may have open, and who may have how many of them.
+//! The limit of open files and sockets, and its shares.
 
 use std::sync::LazyLock;
 
@@ -6,13 +6,12 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::{self, Config, Dialect};
 
-/// Descriptors that nobody else gets: those of the program itself, and the connections of the listeners for metrics and
-/// for deployment.
+/// Descriptors for the program itself, and for the connections of the listeners for metrics and deployment.
 const RESERVED: usize = 64;
-/// Connections that a listener beside the application's may have.
+/// Maximum number of connections of the listeners for metrics and deployment.
 pub const BESIDE: usize = 16;
 
-/// The limit of this process, once it is as high as the system lets it be.
+/// The limit of this process (`RLIMIT_NOFILE`), raised to its hard limit on first use.
 static LIMIT: LazyLock<usize> = LazyLock::new(|| {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
@@ -26,17 +25,17 @@ static LIMIT: LazyLock<usize> = LazyLock::new(|| {
     limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 });
 
-/// Raises the limit of open files as far as the system lets it be raised, and returns it.
+/// The limit of this process.
 fn limit() -> usize {
     *LIMIT
 }
 
-/// How many files may be open to be sent to clients. There may be several for each connection.
+/// Maximum number of static files that are open at a time. An HTTP/2 connection can have hundreds open.
 pub(super) fn for_files() -> usize {
     (limit() / 8).max(4)
 }
 
-/// How many connections the application may have: as many as the configuration says, while the descriptors reach.
+/// Maximum number of connections to the application: `server.connections`, or fewer where descriptors are short.
 pub(super) fn for_application(config: &Config) -> usize {
     let wanted = config.server.connections;
     let spoken_for =

@@ -1,5 +1,5 @@
-//! The files of `[[static]]`. Only regular files are served: opening a FIFO would block a thread until something writes
-//! to it, and opening a device may act on it.
+//! Regular files for `[[static]]`. Opening a FIFO would block a thread until something writes to it, and opening a device
+//! may change it.
 
 use std::{
     fs::{Metadata, OpenOptions},
@@ -21,13 +21,13 @@ use tower_http::services::fs::{Backend, File};
 
 use super::descriptors;
 
-/// Places for open files. Clients that do not read keep theirs open for `server.send_timeout`.
+/// Limits the files that are open at a time. A client that does not read keeps its file open for `server.send_timeout`.
 static PLACES: LazyLock<Semaphore> =
     LazyLock::new(|| Semaphore::new(descriptors::for_files().min(Semaphore::MAX_PERMITS)));
 
 type IoFuture<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'a>>;
 
-/// Opens regular files. Whatever else there is at a path is not found.
+/// File system in which only regular files and folders exist.
 #[derive(Debug, Clone)]
 pub(super) struct RegularFiles;
 
@@ -62,7 +62,7 @@ fn open(path: &Path) -> io::Result<std::fs::File> {
         false => Err(io::Error::from(io::ErrorKind::NotFound)),
     };
     regular(std::fs::metadata(path)?)?;
-    // Another file may have taken its place since: one that would block is opened without waiting, and looked at again.
+    // The path may name another file by now: open a FIFO without waiting, and check again.
     let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
     regular(file.metadata()?)?;
     Ok(file)

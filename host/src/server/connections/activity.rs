@@ -1,7 +1,7 @@
-//! What one connection is doing and since when, and when that has taken too long.
+//! The state of one connection: what it is doing, since when, and when the next time limit ends.
 //!
-//! Most of it changes on the connection's own task, some on the tasks of HTTP/2 streams, so it is kept in atomics. Nothing
-//! here wakes the connection but an [`Order`]: its timer never stands later than any limit can end.
+//! The connection's task and the tasks of its HTTP/2 streams change it, so it consists of atomics. Only an [`Order`] wakes
+//! the connection's task. Other changes need not: its timer is never set for later than a limit that they begin.
 
 use std::{
     sync::atomic::{
@@ -17,11 +17,11 @@ use tokio::{sync::Notify, time::Instant};
 
 /// How long a client may take to send its first byte.
 pub(super) const FIRST_BYTE: Duration = Duration::from_secs(10);
-/// How long a client may take to let go of a connection that has nothing to send.
+/// How long a client may take to close a connection that has nothing to send and was told to finish.
 const LINGER: Duration = Duration::from_secs(5);
 /// Bytes of unsent responses at which a connection begins no further request.
 const MAX_UNSENT: usize = 32 << 20;
-/// How large a response is taken to be before the connection has sent one.
+/// Expected size of a response before the connection has sent any.
 const FIRST_GUESS: usize = 4 << 20;
 
 /// Time limits of a connection.
@@ -35,7 +35,7 @@ pub(super) struct Timeouts {
     pub(super) send: Duration,
 }
 
-/// What others want of a connection.
+/// What the host asks of a connection from outside its task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
 pub(super) enum Order {
     /// Begin no further request, and close when those that have begun are answered.
@@ -59,38 +59,38 @@ pub(super) enum Closed {
     Slowest,
 }
 
-/// What the timer of a connection is for.
+/// What to do when the timer of a connection fires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
     /// A limit ends: close at once.
     Close(Closed),
     /// The connection has been idle for its time: see [`Order::Finish`].
     Finish,
-    /// No limit applies. Look again.
+    /// No limit applies now. Set the timer again.
     Look,
 }
 
-/// See the module.
+/// The state of one connection.
 #[derive(Debug)]
 pub(super) struct Activity {
     opened: Instant,
-    /// Requests whose response was not handed to the connection in full.
+    /// Requests that have begun and whose response was not handed to hyper in full.
     requests: AtomicUsize,
-    /// The first byte of a head arrived, and its last did not.
+    /// When the first byte of an incomplete head arrived.
     head_since: Moment,
-    /// The last request ended, or HTTP/2 was agreed on.
+    /// When the last request ended, or the preface of HTTP/2 was complete.
     idle_since: Moment,
-    /// The socket takes no more, or took less than 16 KiB.
+    /// When the socket stopped taking bytes. Cleared after 16 KiB, or when everything is written.
     blocked_since: Moment,
-    /// The connection was told to finish.
+    /// When the connection began to finish.
     finishing_since: Moment,
-    /// Bytes of responses that were not written.
+    /// Memory of responses that were not written in full, in bytes.
     unsent: AtomicUsize,
-    /// A response went on.
+    /// When the last part of a response was handed to hyper.
     progress: Moment,
     /// Requests that were admitted and not yet answered.
     running: AtomicUsize,
-    /// How large the responses of this connection were lately.
+    /// Expected size of a response: that of the last ones.
     usual: AtomicUsize,
     /// Wakes requests that wait to be admitted.
     room: Notify,
@@ -125,7 +125,7 @@ impl Activity {
         }
     }
 
-    /// The client speaks HTTP/2: from now on heads are frames, and a connection without a request is idle.
+    /// The preface of HTTP/2 is complete. From now on bytes are frames, and only requests count as activity.
     pub(super) fn agreed_on_http2(&self) {
         self.head_since.clear();
         self.idle_since.set(self.opened);
@@ -137,42 +137,43 @@ impl Activity {
         self.head_since.clear();
     }
 
-    /// A response was handed over in full, or its request was given up.
+    /// A response was handed to hyper in full, or its request was dropped.
     pub(super) fn end_request(&self) {
         self.idle_since.set(self.opened);
         self.requests.fetch_sub(1, Release);
     }
 
-    /// The socket took nothing.
+    /// The socket took no bytes.
     pub(super) fn blocked(&self) {
         self.blocked_since.begin(self.opened);
     }
 
-    /// The socket took all that there was, or 16 KiB since it was blocked.
+    /// The socket took everything, or 16 KiB since it was blocked.
     pub(super) fn unblocked(&self) {
         self.blocked_since.clear();
     }
 
-    /// A response holds more memory. To be paired with [`Self::released`].
+    /// Adds the memory of a response. Every call is paired with one of [`released`](Self::released).
     pub(super) fn held(&self, bytes: usize) {
         if self.unsent.fetch_add(bytes, Relaxed) == 0 {
             self.progressed();
         }
     }
 
-    /// Memory of a response was written, or given up.
+    /// Subtracts the memory of a response that was written or dropped.
     pub(super) fn released(&self, bytes: usize) {
         self.unsent.fetch_sub(bytes, Relaxed);
         self.room.notify_waiters();
     }
 
-    /// Part of a response was handed to the connection.
+    /// Part of a response was handed to hyper.
     pub(super) fn progressed(&self) {
         self.progress.set(self.opened);
     }
 
-    /// Waits until the connection may run a request. Those that run already count as much as a response usually is:
-    /// an HTTP/2 client can begin many at once, and none of their responses can be taken back.
+    /// Waits until the connection may run one more request: until its unsent responses, and those expected from the
+    /// requests that run, hold less than [`MAX_UNSENT`]. An HTTP/2 client can begin hundreds of requests at once, and a
+    /// response cannot be withdrawn after the commit.
     pub(super) async fn admit(&self) {
         let admit = |running: usize| {
             let expected = running.saturating_mul(self.usual.load(Relaxed));
@@ -180,51 +181,51 @@ impl Activity {
         };
         while self.running.fetch_update(Relaxed, Relaxed, admit).is_err() {
             let room = self.room.notified();
-            // There may have become room before there was anybody to notify.
+            // Room may have appeared before `notified` was called.
             if admit(self.running.load(Relaxed)).is_none() {
                 room.await;
             }
         }
     }
 
-    /// An admitted request was answered with a response of this size, which is [`held`](Self::held) by now.
+    /// An admitted request has its response, whose memory was added by [`held`](Self::held).
     pub(super) fn answered(&self, size: usize) {
         let usual = self.usual.load(Relaxed);
         self.usual.store(size.max(usual / 2 + size / 2), Relaxed);
         self.given_up();
     }
 
-    /// An admitted request will not be answered.
+    /// An admitted request was dropped without a response.
     pub(super) fn given_up(&self) {
         self.running.fetch_sub(1, Relaxed);
         self.room.notify_waiters();
     }
 
-    /// Bytes of responses that were not written.
+    /// Memory of responses that were not written in full, in bytes.
     pub(super) fn unsent(&self) -> usize {
         self.unsent.load(Relaxed)
     }
 
-    /// Memory times the time that it was held without progress.
+    /// The memory of unsent responses, times the milliseconds since any of them made progress.
     pub(super) fn slowness(&self, now: Instant) -> u128 {
         let since = self.progress.get(self.opened).unwrap_or(now);
         (now.saturating_duration_since(since).as_millis() + 1) * self.unsent() as u128
     }
 
-    /// Since when the connection has had no request, unless one runs or arrives.
+    /// Since when the connection is idle. `None` while a request runs or its head arrives.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let is_idle = self.requests.load(Acquire) == 0 && self.head_since.get(self.opened).is_none();
         is_idle.then(|| self.idle_since.get(self.opened).unwrap_or(self.opened))
     }
 
-    /// Tells the connection something. A weaker order than the last has no effect.
+    /// Sends an order to the connection's task. One that is weaker than the last has no effect.
     pub(super) fn order(&self, order: Order) {
         if self.order.fetch_max(order as u8, Release) < order as u8 {
             self.task.wake();
         }
     }
 
-    /// What the connection was told.
+    /// The strongest order so far.
     pub(super) fn ordered(&self) -> Option<Order> {
         match self.order.load(Acquire) {
             0 => None,
@@ -233,22 +234,22 @@ impl Activity {
         }
     }
 
-    /// Notes who is to be woken by [`Self::order`].
+    /// Sets the task that [`order`](Self::order) wakes.
     pub(super) fn register(&self, task: &Waker) {
         self.task.register(task);
     }
 
-    /// Whether this is the first time that the connection begins to finish.
+    /// Starts the time that a connection has to finish. Returns false if it has started before.
     pub(super) fn begin_to_finish(&self) -> bool {
         self.finishing_since.begin(self.opened)
     }
 
-    /// When the next limit ends, and what is to be done then.
+    /// When the next limit ends, and what to do then.
     pub(super) fn due(&self, timeouts: &Timeouts) -> (Instant, Due) {
         let since = |moment: &Moment, limit| moment.get(self.opened).map(|since| since + limit);
         let blocked = since(&self.blocked_since, timeouts.send).map(|at| (at, Due::Close(Closed::Stalled)));
         let rest = if self.requests.load(Acquire) > 0 {
-            // However soon the last request ends, the connection is not idle for long before this.
+            // Whenever the last request ends, the connection is not idle for longer than its limit before this.
             (Instant::now() + timeouts.idle, Due::Look)
         } else if let Some(at) = since(&self.head_since, timeouts.header) {
             (at, Due::Close(Closed::Head))

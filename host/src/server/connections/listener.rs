@@ -1,4 +1,4 @@
-//! Accepting: as many connections as a listener may have, and what happens when there are more.
+//! Accepts connections, up to the limit of a listener, and makes room when there are more.
 
 use std::{
     future::Future,
@@ -16,18 +16,19 @@ use tokio::{
 
 use super::{Connections, Place};
 
-/// How long accepting rests after an error of the process, as a lack of descriptors.
-const REST: Duration = Duration::from_millis(50);
-/// How often room is looked for while there is none.
+/// Pause after an accept error such as a lack of descriptors.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How often idle connections are looked for while a client waits for a place.
 const LOOK: Duration = Duration::from_millis(100);
-/// How often the log hears of what may happen all the time.
+/// Minimum time between two log lines of the same kind.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
-/// Bytes that the system may hold for a connection and has not sent: more would be neither counted nor seen to progress.
+/// `TCP_NOTSENT_LOWAT`: bytes that the kernel may hold unsent for a connection. By default it takes megabytes, which are
+/// not counted in `server.max_unsent`, and a slow client would seem to make no progress until a third of them is sent.
 const NOT_SENT: u32 = 128 << 10;
 
-/// A bound socket that connections come from.
+/// A bound socket.
 pub trait Accept: Send + Sync {
-    /// A connection.
+    /// The socket of an accepted connection.
     type Stream;
 
     /// Waits for the next connection.
@@ -39,8 +40,8 @@ impl Accept for TcpListener {
 
     async fn accept(&self) -> io::Result<TcpStream> {
         let (stream, _) = TcpListener::accept(self).await?;
-        // Responses are small and whole: waiting for more to send only delays them. A client that is gone already is
-        // found out when it is read from.
+        // hyper writes whole responses, so Nagle's algorithm would only delay them. Both calls fail only when the client
+        // has gone, which the first read finds.
         let _ = stream.set_nodelay(true);
         let _ = SockRef::from(&stream).set_tcp_notsent_lowat(NOT_SENT);
         Ok(stream)
@@ -55,7 +56,7 @@ impl Accept for UnixListener {
     }
 }
 
-/// A listener with a limit of its own.
+/// A bound socket with a limit of connections.
 #[derive(Debug)]
 pub struct Listener<L> {
     socket: L,
@@ -67,7 +68,8 @@ pub struct Listener<L> {
 }
 
 impl<L: Accept> Listener<L> {
-    /// Accepts at most `limit` connections at a time. The name is for the log; no two listeners have the same.
+    /// Listens on a socket, with at most `limit` connections at a time. The name identifies the listener and must be
+    /// unique.
     pub fn new(socket: L, name: &'static str, limit: usize, all: Arc<Connections>) -> Self {
         let places = Arc::new(Semaphore::new(limit.clamp(1, Semaphore::MAX_PERMITS)));
         Self { socket, name, places, all, errors: Mutex::default(), full: Mutex::default() }
@@ -78,13 +80,13 @@ impl<L: Accept> Listener<L> {
         &self.socket
     }
 
-    /// Waits for the next connection, and for a place for it. If there is none, the connections that have been idle for
-    /// longest make room; if none is idle, the next one that ends.
+    /// Waits for the next connection, and for a place for it. When all places are occupied, the connections that have been
+    /// idle for longest are closed; if none is idle, this waits until one ends.
     pub async fn accept(&self) -> (L::Stream, Place) {
         let stream = loop {
             match self.socket.accept().await {
                 Ok(stream) => break stream,
-                // The client has gone meanwhile.
+                // This client has gone.
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     if let Some(unlogged) = pass(&self.errors) {
@@ -92,7 +94,7 @@ impl<L: Accept> Listener<L> {
                         tracing::warn!(listener, unlogged, %error, "connections cannot be accepted");
                     }
                     self.all.close_idle(self.name);
-                    sleep(REST).await;
+                    sleep(PAUSE).await;
                 }
             }
         };
@@ -113,7 +115,7 @@ impl<L: Accept> Listener<L> {
     }
 }
 
-/// Whether an error says nothing of the connections that come after.
+/// Whether an accept error concerns a single connection, so that the next one can be accepted at once.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)

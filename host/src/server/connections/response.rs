@@ -1,5 +1,5 @@
-//! Responses on their way to the socket: the memory that they hold is counted, and a stream of HTTP/2 that its client
-//! does not read is reset. (HTTP/1 has no streams: there the socket is watched.)
+//! Responses between the handler and the socket: counts the memory that they hold, and resets HTTP/2 streams that their
+//! client does not read. For HTTP/1, the socket itself shows whether the client reads.
 
 use std::{
     cell::Cell,
@@ -20,15 +20,15 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Connection;
 
-/// The most of a body that is handed over at a time. HTTP/2 asks for the next piece when its client has room for more.
+/// Maximum size of a data frame. hyper takes the next one of an HTTP/2 stream when the client has opened its window.
 const PIECE: usize = 16 << 10;
 
 tokio::task_local! {
-    /// When the response of this stream went on; `None` while the stream waits for the host.
+    /// When the response of the stream that this task runs made progress. `None` while the stream waits for the host.
     static PROGRESS: Cell<Option<Instant>>;
 }
 
-/// A request that a connection has begun, until it is dropped.
+/// Guard of a request that a connection has begun.
 #[derive(Debug)]
 pub(super) struct Running {
     connection: Arc<Connection>,
@@ -41,13 +41,13 @@ impl Running {
         Self { connection, is_admitted: false }
     }
 
-    /// Waits while the connection holds too much of unsent responses.
+    /// Waits until the connection may run the request. See [`Activity::admit`](super::Activity::admit).
     pub(super) async fn admit(&mut self) {
         self.connection.activity.admit().await;
         self.is_admitted = true;
     }
 
-    /// The request was answered with a response of this size.
+    /// The request has a response, whose first frame has this size.
     fn answered(&mut self, size: usize) {
         self.connection.activity.answered(size);
         self.is_admitted = false;
@@ -63,7 +63,7 @@ impl Drop for Running {
     }
 }
 
-/// Memory of a response. It is counted until the last of its pieces was written.
+/// Owner of a frame's memory, which is counted until hyper has dropped the last slice of it.
 struct Held {
     bytes: Bytes,
     connection: Arc<Connection>,
@@ -91,18 +91,19 @@ impl Drop for Held {
     }
 }
 
-/// The body of a response, in pieces.
+/// The body of a response, in data frames of at most [`PIECE`] bytes.
 pub(super) struct ResponseBody {
     running: Running,
     body: Body,
-    /// The rest of the last frame of `body`, if that was data.
+    /// What is left of the last data frame of `body`.
     data: Bytes,
-    /// The last frame if it was anything else, or the error in its place.
+    /// The last frame of `body` if it was trailers or an error.
     other: Option<Result<Frame<Bytes>, Error>>,
 }
 
 impl ResponseBody {
-    /// Takes the first frame if it is there, so that it is counted: the connection may not ask for it for long.
+    /// Takes the first frame if it is ready, so that its memory is counted: hyper does not poll the body of a stream whose
+    /// window is closed.
     pub(super) async fn new(running: Running, body: Body) -> Self {
         let mut response = Self { running, body, data: Bytes::new(), other: None };
         if !response.body.is_end_stream() {
@@ -113,11 +114,11 @@ impl ResponseBody {
             .await;
         }
         response.running.answered(response.data.len());
-        went_on();
+        made_progress();
         response
     }
 
-    /// Reads a frame, when the last was handed over. False at the end of the body.
+    /// Takes the next frame of `body`. Returns false at its end.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Pending => return Poll::Pending,
@@ -139,7 +140,7 @@ impl HttpBody for ResponseBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         loop {
             if !self.data.is_empty() {
-                went_on();
+                made_progress();
                 self.running.connection.activity.progressed();
                 let length = self.data.len().min(PIECE);
                 return Poll::Ready(Some(Ok(Frame::data(self.data.split_to(length)))));
@@ -173,7 +174,7 @@ impl HttpBody for ResponseBody {
     }
 }
 
-fn went_on() {
+fn made_progress() {
     let _ = PROGRESS.try_with(|progress| progress.set(Some(Instant::now())));
 }
 
@@ -181,7 +182,7 @@ fn waits_for_host() {
     let _ = PROGRESS.try_with(|progress| progress.set(None));
 }
 
-/// Runs the streams of HTTP/2 connections, and drops those whose response does not go on for a time. That resets them.
+/// Executor of HTTP/2 streams. Drops a stream whose response makes no progress within `send_timeout`, which resets it.
 #[derive(Debug, Clone)]
 pub(super) struct Streams {
     send_timeout: Duration,
@@ -198,7 +199,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
         let timeout = self.send_timeout;
         let stream = async move {
             tokio::select! {
-                // The limit is looked at when the stream waits.
+                // A stream that ends at once needs no timer.
                 biased;
                 () = stream => {}
                 () = stalled(timeout) => tracing::debug!("a stream was reset: its client does not read the response"),
@@ -208,10 +209,10 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     }
 }
 
-/// Returns when the response of this task has not gone on for as long as that.
+/// Returns when the response of this task has made no progress for this time.
 async fn stalled(timeout: Duration) {
     loop {
-        // The stream is polled by the same task, so that no change is missed.
+        // The same task polls the stream, and this after it, so that no change is missed.
         let since = poll_fn(|_| PROGRESS.with(Cell::get).map_or(Poll::Pending, Poll::Ready)).await;
         sleep_until(since + timeout).await;
         if PROGRESS.with(Cell::get) == Some(since) {

@@ -1,4 +1,4 @@
-//! The bytes of a connection on their way: notes in its [`Activity`] when the client sends and when it takes.
+//! The socket of a connection, which records in its [`Activity`](super::Activity) when the client sends and receives.
 
 use std::{
     io,
@@ -11,18 +11,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Connection;
 
-/// Bytes that a client must take within `server.send_timeout`.
+/// Bytes that a client must receive within `server.send_timeout`.
 const PROGRESS: usize = 16 << 10;
-/// What a client of HTTP/2 sends first.
+/// The first bytes of an HTTP/2 client.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A socket, or what lies above it, as TLS does.
+/// A TCP or Unix socket, or the TLS session on it.
 pub(super) struct Socket<S> {
     stream: S,
     connection: Arc<Connection>,
-    /// How much of [`PREFACE`] has arrived; `None` once something else has.
+    /// How many bytes of [`PREFACE`] have arrived. `None` for HTTP/1.
     preface: Option<usize>,
-    /// Bytes taken since the socket was blocked last.
+    /// Bytes written since `blocked_since` was cleared.
     taken: usize,
 }
 
