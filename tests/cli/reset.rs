@@ -239,8 +239,32 @@ async fn a_migration_that_failed_half_way_says_what_to_do() -> Result {
     Ok(())
 }
 
+/// MySQL shows a migration that runs as one that has failed half-way.
+async fn hosts_that_migrate_at_the_same_time_wait_for_each_other() -> Result {
+    let engine = Engine::current();
+    let cluster = servers::shared(engine).await?.ok_or_else(|| format!("{engine} is not installed"))?;
+    let url = cluster.primary_url(&cluster.create_database().await?);
+    let sleep = if engine == Engine::Postgres { "pg_sleep" } else { "SLEEP" };
+    let slow = format!("CREATE TABLE b (x INTEGER); SELECT {sleep}(3)");
+    let folder = tempfile::tempdir()?;
+    write(folder.path(), "[model]\nmigrations = \"migrations\"\n", &[(FIRST, &slow)])?;
+    let run = async |pause: u64, args: &[&str]| -> Result<(bool, String)> {
+        tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+        let mut program = carya();
+        let ran = program.args(args).current_dir(folder.path()).env("CARYA_DATABASE__URL", &url).output().await?;
+        Ok((ran.status.success(), String::from_utf8_lossy(&ran.stderr).into_owned()))
+    };
+    let (first, second, check) =
+        tokio::join!(run(0, &["migrate"]), run(1000, &["migrate"]), run(1200, &["migrate", "--dry-run"]));
+    for (is_well, err) in [first?, second?, check?] {
+        assert!(is_well, "{err}");
+    }
+    Ok(())
+}
+
 on_each_server!(
     a_servers_database_is_dumped_emptied_and_migrated_anew,
     without_the_dump_program_nothing_is_deleted,
     a_migration_that_failed_half_way_says_what_to_do,
+    hosts_that_migrate_at_the_same_time_wait_for_each_other,
 );

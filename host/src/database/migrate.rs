@@ -10,6 +10,7 @@ mod problem;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use sqlx::migrate::{MigrateError, Migration, Migrator};
@@ -17,6 +18,9 @@ use sqlx::migrate::{MigrateError, Migration, Migrator};
 pub(super) use self::history::Book;
 use self::history::Ran;
 pub use self::problem::{Error, Mismatch};
+
+/// How long a migration that is half done may be one that another host is running.
+const UNDER_WAY: Duration = Duration::from_secs(5);
 
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,14 +114,20 @@ impl Folder {
     }
 
     async fn plan(&self, book: &mut Book) -> Result<Plan, Error> {
-        let unreadable = |source: sqlx::Error| Error::Failed {
-            folder: self.path.clone(),
-            source: source.into(),
-            applied: Vec::new(),
+        book.lift_limit().await.map_err(|source| self.unreadable(source))?;
+        let begun = Instant::now();
+        let plan = loop {
+            match self.look(book).await {
+                // Another host may be running it just now. The lock of the migrator does not tell: MariaDB does not wait
+                // for it.
+                Err(Error::Mismatch { mismatch, .. })
+                    if matches!(*mismatch, Mismatch::HalfDone { .. }) && begun.elapsed() < UNDER_WAY =>
+                {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                plan => break plan?,
+            }
         };
-        let history = book.history().await.map_err(unreadable)?;
-        let reset = book.reset_command().await.map_err(unreadable)?;
-        let plan = self.compare(&history, || reset)?;
         if !plan.ahead.is_empty() {
             let (folder, migrations) = (self.path.display(), plan.ahead.join(", "));
             tracing::warn!(
@@ -126,6 +136,16 @@ impl Folder {
             );
         }
         Ok(plan)
+    }
+
+    async fn look(&self, book: &mut Book) -> Result<Plan, Error> {
+        let history = book.history().await.map_err(|source| self.unreadable(source))?;
+        let reset = book.reset_command().await.map_err(|source| self.unreadable(source))?;
+        self.compare(&history, || reset)
+    }
+
+    fn unreadable(&self, source: sqlx::Error) -> Error {
+        Error::Failed { folder: self.path.clone(), source: source.into(), applied: Vec::new() }
     }
 
     /// Compares the folder with what ran. `reset` is the command that makes the database anew.

@@ -115,6 +115,7 @@ async fn empty_server(config: &config::Database, name: &str, dumps: &Path) -> Re
     if name != own {
         return Err(Error::NotConfirmed { name: own });
     }
+    book.lift_limit().await?;
     book.lock().await?;
     refuse_others(&mut book, config).await?;
     let url = config.admin_url.as_ref().unwrap_or(&config.url);

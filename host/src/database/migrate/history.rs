@@ -1,7 +1,7 @@
 //! What ran on a database, as sqlx's migrator keeps it in a table of its own.
 
 use sqlx::{
-    MySqlConnection, PgConnection, SqliteConnection,
+    AssertSqlSafe, MySqlConnection, PgConnection, SqliteConnection,
     migrate::{Migrate, MigrateError},
 };
 
@@ -107,6 +107,20 @@ impl Book {
                 sqlx::query_scalar(now).fetch_one(&mut **connection).await
             }
         }
+    }
+
+    /// Takes the limit of guests' statements off this session: a migration, and the wait for its lock, may take longer.
+    pub(in crate::database) async fn lift_limit(&mut self) -> Result<(), sqlx::Error> {
+        let Self::MySql(connection) = self else { return Ok(()) };
+        // The first is MariaDB's, the second MySQL's; each rejects the other.
+        for variable in ["max_statement_time", "max_execution_time"] {
+            let set = sqlx::raw_sql(AssertSqlSafe(format!("SET SESSION {variable} = 0")));
+            match set.execute(&mut **connection).await {
+                Ok(_) | Err(sqlx::Error::Database(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Takes the migrator's lock, which this session may take again, until the connection is closed.
