@@ -200,6 +200,6 @@ impl Folder {
         let line = text.and_then(|text| problem::line(text.as_str(), &source));
         let file = self.file(version).display().to_string();
         let place = line.map_or_else(|| file.clone(), |line| format!("{file}:{line}"));
-        Error::Statement { folder, version, place, source, applied, half }
+        Error::Statement { folder, version, place, source: Box::new(source), applied, half }
     }
 }

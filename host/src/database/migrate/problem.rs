@@ -36,7 +36,7 @@ pub enum Error {
         /// Its file, with the line where the database tells it.
         place: String,
         /// The driver's error.
-        source: sqlx::Error,
+        source: Box<sqlx::Error>,
         /// Names of the migrations that this run applied before it failed.
         applied: Vec<String>,
         /// What to do where the first statements of the migration stay.
@@ -115,12 +115,15 @@ impl Error {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Database(error) => error.retryable,
-            Self::Failed { source: MigrateError::Execute(source), .. } | Self::Statement { source, .. } => {
-                matches!(source, sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_))
-            }
+            Self::Failed { source: MigrateError::Execute(source), .. } => is_lost(source),
+            Self::Statement { source, .. } => is_lost(source),
             Self::Failed { .. } | Self::Mismatch { .. } => false,
         }
     }
+}
+
+fn is_lost(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_))
 }
 
 fn stays(applied: &[String]) -> String {
