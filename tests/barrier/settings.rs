@@ -84,7 +84,7 @@ async fn settings_of_a_postgresql_database_or_role_do_not_open_the_gate() -> Res
             assert!(!kinds(&app, sql).await?.contains(&"ok".to_owned()), "{place} {sql}");
         }
         let check = carya().args(["harden", "--check"]).current_dir(folder.path()).output().await?;
-        let told = String::from_utf8_lossy(&check.stdout).into_owned();
+        let told = [check.stdout, check.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
         assert!(told.contains("standard_conforming_strings = off"), "{place}: {told}");
     }
     Ok(())

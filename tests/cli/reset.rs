@@ -221,7 +221,7 @@ async fn a_migration_that_failed_half_way_says_what_to_do() -> Result {
         "{err}"
     );
     if engine == Engine::Postgres {
-        assert!(err.contains("migrations/0002_broken.sql:3 "), "{err}");
+        assert!(err.contains("migrations/0002_broken.sql:3"), "{err}");
         fs::write(folder.path().join("migrations/0002_broken.sql"), "CREATE TABLE b (x INTEGER)")?;
         assert_eq!(run(&["migrate"]).await?.0, Some(0));
         return Ok(());

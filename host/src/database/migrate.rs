@@ -35,6 +35,9 @@ pub struct Report {
 /// of its schema; the first that fails ends the run.
 pub(super) async fn run(mut book: Book, folder: &Path) -> Result<Report, Error> {
     let mut folder = Folder::read(folder).await?;
+    book.lift_limit().await.map_err(|source| folder.unreadable(source))?;
+    // Before the plan is made: another host may be running the same migrations.
+    book.lock().await.map_err(|source| folder.unreadable(source))?;
     let plan = folder.plan(&mut book).await?;
     // `plan` has checked what is missing, and knows better what may be.
     folder.migrator.set_ignore_missing(true);
@@ -114,12 +117,10 @@ impl Folder {
     }
 
     async fn plan(&self, book: &mut Book) -> Result<Plan, Error> {
-        book.lift_limit().await.map_err(|source| self.unreadable(source))?;
         let begun = Instant::now();
         let plan = loop {
             match self.look(book).await {
-                // Another host may be running it just now. The lock of the migrator does not tell: MariaDB does not wait
-                // for it.
+                // Another host may be running it just now, while this one only looks, without the lock.
                 Err(Error::Mismatch { mismatch, .. })
                     if matches!(*mismatch, Mismatch::HalfDone { .. }) && begun.elapsed() < UNDER_WAY =>
                 {

@@ -9,6 +9,8 @@ use crate::database::server::Link;
 
 /// The table of the migrator.
 const TABLE: &str = "_sqlx_migrations";
+/// Takes a lock by the name of the database; such names have at most 64 characters. Waits for an hour.
+const MYSQL_LOCK: &str = "SELECT GET_LOCK(CONCAT('carya migrate ', SHA1(DATABASE())), 3600)";
 const HISTORY: &str = "SELECT version, description, checksum, success FROM _sqlx_migrations ORDER BY version";
 
 /// A connection to the database whose history it is.
@@ -123,12 +125,19 @@ impl Book {
         Ok(())
     }
 
-    /// Takes the migrator's lock, which this session may take again, until the connection is closed.
+    /// Waits until no other host runs migrations on this database, and keeps others waiting until the connection is closed.
+    /// SQLite's transactions do as much.
     pub(in crate::database) async fn lock(&mut self) -> Result<(), sqlx::Error> {
         let locked = match self {
             Self::Sqlite(connection) => connection.lock().await,
+            // The migrator's own lock, which this session may take again.
             Self::Postgres(connection) => connection.lock().await,
-            Self::MySql(connection) => connection.lock().await,
+            // MariaDB does not take the migrator's lock: it refuses a time without an end.
+            Self::MySql(connection) => {
+                let taken: Option<i64> = sqlx::query_scalar(MYSQL_LOCK).fetch_one(&mut **connection).await?;
+                let busy = "another host has been running migrations on this database for an hour";
+                return if taken == Some(1) { Ok(()) } else { Err(sqlx::Error::Configuration(busy.into())) };
+            }
         };
         locked.map_err(|error| match error {
             MigrateError::Execute(error) => error,

@@ -25,7 +25,7 @@ pub enum Error {
     },
     /// A statement of a migration failed.
     #[error(
-        "migrations in {}: while executing migration {version}: {place}{}: {source}{}",
+        "migrations in {}: while executing migration {version}: {source}; in {place}{}{}",
         folder.display(), stays(applied), cure(half)
     )]
     Statement {
