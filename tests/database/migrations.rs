@@ -8,9 +8,10 @@ use std::{
 
 use futures_util::future::{join_all, try_join_all};
 use serde_json::{Value as Json, json};
+use tempfile::tempdir;
 
 use crate::{
-    script::{results, send, serve_with},
+    script::{config, results, send},
     support::{App, Engine, Result},
 };
 
@@ -33,6 +34,19 @@ fn reads() -> [Json; 3] {
         json!([{ "sql": "SELECT * FROM t WHERE m = ? LIMIT 2", "op": "query_json", "params": ["sad"] }]),
         json!([{ "answer": { "rows": { "sql": "SELECT m, n FROM t WHERE m <> ? LIMIT 1", "params": ["sad"] } } }]),
     ]
+}
+
+/// Serves with more time than a busy machine needs for many connections at once.
+async fn serve(settings: &str) -> Result<App> {
+    let env = [
+        ("CARYA_COMPONENT__PROBE__TIMEOUT", "60s"),
+        ("CARYA_SERVER__REQUEST_TIMEOUT", "90s"),
+        ("CARYA_DATABASE__ACQUIRE_TIMEOUT", "30s"),
+        ("CARYA_DATABASE__STATEMENT_TIMEOUT", "20s"),
+        ("CARYA_DATABASE__LOCK_TIMEOUT", "20s"),
+    ];
+    let config = format!("{}{settings}", config());
+    App::start_in(tempdir()?, &config, &[("migrations/0001_tables.sql", TABLES)], &env).await
 }
 
 /// Has all connections prepare all statements.
@@ -88,7 +102,7 @@ async fn no_request_fails_after_a_migration_without_retries() -> Result {
     Engine::Postgres
         .scope(async {
             let settings = "[database]\nmax_connections = 16\n[transaction]\nretries = 0";
-            let app = serve_with(TABLES, settings).await?;
+            let app = serve(settings).await?;
             warm(&app).await?;
             for (migration, n, k) in MIGRATIONS {
                 app.execute(migration).await?;
@@ -115,8 +129,8 @@ async fn no_request_fails_while_migrations_run() -> Result {
     }
     Engine::Postgres
         .scope(async {
-            let settings = "[database]\nmax_connections = 16\nlock_timeout = \"20s\"\nstatement_timeout = \"20s\"";
-            let app = serve_with(TABLES, settings).await?;
+            let settings = "[database]\nmax_connections = 16";
+            let app = serve(settings).await?;
             warm(&app).await?;
             let (is_over, sent) = (AtomicBool::new(false), AtomicUsize::new(0));
             let client = async |_| -> Result<Vec<String>> {

@@ -108,11 +108,12 @@ async fn hooks_cannot_exceed_the_limits_of_a_head() -> Result {
         let folder = tempfile::tempdir()?;
         std::fs::write(folder.path().join("greedy.wasm"), greedy_hook()?)?;
         let config = format!(
-            "{}\n[component.greedy]\npath = 'greedy.wasm'\n[[hook]]\ncomponent = 'greedy'\npriority = {priority}\n\
-             [server]\n{limits}\nmax_response_head = '1MiB'\n",
+            "{}\n[component.greedy]\npath = 'greedy.wasm'\ntimeout = '60s'\n[[hook]]\ncomponent = 'greedy'\npriority = {priority}\n\
+             [server]\n{limits}\nmax_response_head = '1MiB'\nrequest_timeout = '90s'\n",
             crate::script::config()
         );
-        let app = App::start_in(folder, &config, &[("migrations/0001_marks.sql", MARKS)], &[]).await?;
+        let env = [("CARYA_COMPONENT__PROBE__TIMEOUT", "60s")];
+        let app = App::start_in(folder, &config, &[("migrations/0001_marks.sql", MARKS)], &env).await?;
         let (line, fields) = post(&app, "mark", with_fields(5)).await?;
         assert!(line.starts_with("HTTP/1.1 200"), "{priority}: {line} {}", reason(&app));
         assert_eq!(marks(&app, "mark").await?, 1);
