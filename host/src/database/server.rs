@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deadpool::managed::{Object, Pool, PoolError, QueueMode, TimeoutType};
+use deadpool::managed::{Manager, Object, Pool, PoolError, QueueMode, TimeoutType};
 
 pub(super) use self::{
     connection::Connection,
@@ -150,12 +150,13 @@ impl Server {
         let (mode, since) = (Mode { access: terms.access, isolation: terms.isolation }, Instant::now());
         let in_line = (mode == Mode::NEXT).then(|| Counted::one(&self.in_line));
         let mut object = acquire(pool).await?;
-        while terms.anew && was_lent(&object) {
-            drop(Object::take(object));
-            object = acquire(pool).await?;
-        }
         drop(in_line);
         let kept = was_lent(&object);
+        if kept && terms.anew {
+            // In the place of the old one: the others of the pool are not at fault.
+            *object = pool.manager().create().await?;
+            return Ok(Connection::begin(object, self.clone(), mode, since).await?.made_anew());
+        }
         match Connection::begin(object, self.clone(), mode, since).await {
             Err(error) if kept && error.kind == Kind::Lost => {
                 drop(pool.retain(|_, _| false));

@@ -10,7 +10,7 @@ mod wal;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use deadpool::managed::{self, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult};
+use deadpool::managed::{self, Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection as _,
     sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous},
@@ -160,9 +160,8 @@ impl Database {
             Access::ReadOnly | Access::None => &self.readers,
         };
         let mut slot = acquire(pool).await?;
-        while anew && was_lent(&slot) {
-            drop(Object::take(slot));
-            slot = acquire(pool).await?;
+        if anew && was_lent(&slot) {
+            *slot = pool.manager().create().await?;
         }
         Ok(Connection::new(slot, self.clone(), access))
     }

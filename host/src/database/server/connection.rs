@@ -37,6 +37,8 @@ pub(crate) struct Connection {
     running: bool,
     /// A statement failed, after which some servers take nothing but the end.
     failed: bool,
+    /// It was in use before, so that what is prepared on it may be older than the schema.
+    kept: bool,
     /// What is prepared on it is older than the schema.
     is_retired: bool,
     in_flight: Option<Counted>,
@@ -45,6 +47,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// A connection from a pool, in no transaction.
     pub(super) fn idle(slot: Object<Opener>, server: Arc<Server>) -> Self {
+        let kept = was_lent(&slot);
         Self {
             slot: Some(slot),
             server,
@@ -53,6 +56,7 @@ impl Connection {
             in_transaction: false,
             running: false,
             failed: false,
+            kept,
             is_retired: false,
             in_flight: None,
         }
@@ -92,6 +96,12 @@ impl Connection {
         };
         (connection.in_transaction, connection.running) = (true, false);
         Ok(connection)
+    }
+
+    /// The same connection, which was made for this transaction in the place of one that the pool had.
+    pub(super) fn made_anew(mut self) -> Self {
+        self.kept = false;
+        self
     }
 
     /// Counts this connection as one that its replica is busy with.
@@ -187,8 +197,7 @@ impl Connection {
             }
             Err((error, is_cut_off)) => {
                 (self.running, self.failed) = (is_cut_off, true);
-                let is_kept = self.slot.as_ref().is_some_and(was_lent);
-                let error = DbError { stale: if is_kept { error.stale } else { Stale::No }, ..error };
+                let error = DbError { stale: if self.kept { error.stale } else { Stale::No }, ..error };
                 if error.kind == Kind::Lost {
                     self.forsake_siblings();
                 }
