@@ -97,7 +97,7 @@ impl Terms {
     }
 }
 
-/// What holds for statements, those of guests above all.
+/// Limits of statements and commits.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     statement_timeout: Duration,

@@ -55,6 +55,30 @@ async fn retries_a_read_that_a_replica_cancels_on_the_primary() -> Result {
     Ok(())
 }
 
+/// A session that is idle in its transaction is not cancelled but ended.
+#[tokio::test]
+async fn retries_a_read_whose_session_a_replica_ends_on_the_primary() -> Result {
+    if !Engine::all().contains(&Engine::Postgres) {
+        return Ok(());
+    }
+    let Stage { pair, app, urls } = &Stage::new(Engine::Postgres, "").await?;
+    let (primary, replica) = (Client::new(&urls[0])?, Client::new(&urls[1])?);
+    replica.execute("ALTER SYSTEM SET max_standby_streaming_delay = 0").await?;
+    replica.execute("SELECT pg_reload_conf()").await?;
+    write(app).await?;
+    pair.synchronize().await?;
+    let read = json!({ "sql": "SELECT id FROM ones" });
+    let script = json!([read, { "log": "has read" }, { "sleep_ms": 1000 }, read]);
+    let altering = async {
+        app.log.wait_for("has read").await?;
+        primary.execute("ALTER TABLE ones ADD COLUMN extra integer").await
+    };
+    let (answer, ()) = tokio::try_join!(send(app, "GET", &script), altering)?;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(answer.events().contains(&"retry".to_owned()), "{:?}", answer.events());
+    Ok(())
+}
+
 #[tokio::test]
 async fn retries_a_serializable_read_that_meets_a_conflict() -> Result {
     if !Engine::all().contains(&Engine::Postgres) {

@@ -21,15 +21,14 @@ pub enum Kind {
     Other,
 }
 
-/// Whether a statement failed because it was prepared before the schema changed, so that it may succeed on a new
-/// connection.
+/// Whether a statement failed because it was prepared before the schema changed. On a new connection it may succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stale {
-    /// It would fail on any connection.
+    /// The statement fails on any connection.
     No,
-    /// It would, unless the types of its parameters have changed since it was prepared, which can be looked up.
+    /// Only if the types of its parameters have changed since it was prepared. The connection can look them up.
     Perhaps,
-    /// The server says so.
+    /// The server or the driver reported it.
     Yes,
 }
 

@@ -1,4 +1,5 @@
-//! Which connections of a pool may be lent again: those made since the schema changed last, as far as the host has noticed.
+//! The age of a pool's connections. The pool lends a connection again only if it was made after the last known change of the
+//! schema.
 
 use std::{
     sync::{

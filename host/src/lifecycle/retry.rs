@@ -15,18 +15,18 @@ pub(super) enum Entrance {
     Open(BTreeMap<String, String>),
 }
 
-/// Why everything inside is done again.
+/// Why everything inside the transaction runs again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// Another transaction was in the way, or a replica that had to keep up with its primary.
+    /// A conflict with another transaction, or with the recovery of a replica.
     Conflict,
-    /// A statement was prepared before the schema changed.
+    /// A statement that was prepared before the schema changed.
     Stale,
 }
 
 impl Life<'_> {
-    /// Why everything inside is to be done again, if it is: after a conflict as often as the route allows, after a stale
-    /// statement once, whatever the route says, since nothing but the connection was wrong.
+    /// The cause for another run of everything inside the transaction, if there is one. A conflict counts towards the route's
+    /// `retries`. A stale statement does not, because only the connection was at fault; it causes one more run at most.
     pub(super) async fn must_run_again(&mut self) -> Option<Cause> {
         if !matches!(self.entrance, Entrance::Open(_)) {
             return None;

@@ -148,7 +148,7 @@ impl Barrier {
         self.changes_before.load(SeqCst)
     }
 
-    /// Whether the guest's last statement could change rows. Of others SQLite reports what an earlier one changed.
+    /// Whether the guest's last statement could change rows. For a query SQLite reports the changes of an earlier statement.
     pub(super) fn can_change(&self) -> bool {
         self.can_change.load(SeqCst)
     }

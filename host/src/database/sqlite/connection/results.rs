@@ -1,4 +1,4 @@
-//! What the connection's thread sends back for a guest's statement. Knows what the driver can be wrong about.
+//! Receives the results of a guest's statement, and detects the ones that the driver reads with the wrong columns.
 
 use std::mem;
 
