@@ -64,20 +64,21 @@ impl Wal {
     pub(super) async fn sync(self: &Arc<Self>) -> Result<(), DbError> {
         let own = self.written.fetch_add(1, AcqRel) + 1;
         let mut on_disk = self.on_disk.clone().lock_owned().await;
-        if *on_disk < own {
-            // Before the file: another one takes its place only when nothing of it is needed.
-            let written = self.written.load(Acquire);
-            let wal = self.clone();
-            // The task keeps the lock to its end, also where the caller is dropped meanwhile: the system reports an error
-            // once, and a second sync beside this one could miss it.
-            let trip = tokio::task::spawn_blocking(move || {
-                wal.flush();
-                if wal.check().is_ok() {
-                    *on_disk = written;
-                }
-            });
-            trip.await.map_err(|error| DbError::new(Kind::Lost, error.to_string()))?;
+        if *on_disk >= own {
+            return Ok(());
         }
+        // Before the file: another one takes its place only when nothing of it is needed.
+        let written = self.written.load(Acquire);
+        let wal = self.clone();
+        // The task keeps the lock to its end, also where the caller is dropped meanwhile: the system reports an error once,
+        // and a second sync beside this one could miss it.
+        let trip = tokio::task::spawn_blocking(move || {
+            wal.flush();
+            if wal.check().is_ok() {
+                *on_disk = written;
+            }
+        });
+        trip.await.map_err(|error| DbError::new(Kind::Lost, error.to_string()))?;
         self.check()
     }
 
