@@ -2,6 +2,7 @@
 
 mod files;
 mod heads;
+mod memory;
 mod requests;
 
 use std::time::{Duration, Instant};

@@ -8,7 +8,7 @@ use wasmtime::component::Resource;
 use super::{
     imports::database::{Reader, Writer},
     registry::Component,
-    store::{Guest, OutOfMemory, OutOfTime, Sandbox},
+    store::{Guest, OutOfTime, Sandbox},
     wit::{
         carya::host::{
             database::Handle,
@@ -191,23 +191,29 @@ impl Sandbox {
         result: Result<wasmtime::Result<Result<T, String>>, tokio::time::error::Elapsed>,
     ) -> Result<T, CallError> {
         self.guest().trace.close(open);
+        let refused = self.guest().refused_memory();
         self.leave(matches!(result, Ok(Ok(_))));
         let name = component.name().clone();
         Err(match result {
             Ok(Ok(Ok(answer))) => return Ok(answer),
-            Ok(Ok(Err(message))) => CallError::Refused { component: name, message },
+            Ok(Ok(Err(message))) => CallError::Refused {
+                message: match refused {
+                    Some(refused) => format!("{message} ({refused}: component.{name}.memory)"),
+                    None => message,
+                },
+                component: name,
+            },
             Ok(Err(error)) if error.is::<OutOfTime>() => {
                 CallError::TimedOut { component: name, limit: component.timeout }
             }
             Err(_) => CallError::TimedOut { component: name, limit: component.timeout },
-            Ok(Err(error)) if error.is::<OutOfMemory>() => {
-                let message = error.root_cause().to_string();
-                CallError::OutOfMemory { component: name, message }
-            }
             Ok(Err(error)) if error.is::<wasmtime::PoolConcurrencyLimitError>() => {
                 CallError::Busy { component: name, message: error.to_string() }
             }
-            Ok(Err(error)) => CallError::Trapped { component: name, message: format!("{error:#}") },
+            Ok(Err(error)) => match refused {
+                Some(refused) => CallError::OutOfMemory { component: name, message: refused.to_string() },
+                None => CallError::Trapped { component: name, message: format!("{error:#}") },
+            },
         })
     }
 }

@@ -114,8 +114,11 @@ impl Instances {
     /// Takes one back that has served.
     fn put(self: Arc<Self>, instance: Instance) {
         let is_spent = instance.requests >= self.max_requests;
-        let is_large = instance.store.data().memory() > engine::kept_ready();
-        if is_spent && (is_large || self.max_requests > 1) {
+        let memory = instance.store.data().memory();
+        let is_large = memory > engine::kept_ready();
+        // The next request would soon be refused memory, for what the ones before have left.
+        let is_near_its_limit = memory > self.identity.memory / 8 * 7;
+        if is_spent && (is_large || self.max_requests > 1) || !is_spent && is_near_its_limit {
             return;
         }
         // Without a share others need the room more.
@@ -258,6 +261,15 @@ mod tests {
         assert_eq!(serve(&instances, 20).await?.0, BATCH, "no more than a batch");
         let made = instances.take();
         assert!(made.made.is_some());
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn an_instance_near_its_memory_limit_serves_no_more() -> wasmtime::Result<()> {
+        // 50 and 57 of 64 MiB.
+        for (pages, ready) in [(800, 1), (912, 0)] {
+            assert_eq!(serve(&instances(pages, 10)?, 1).await?.0, ready, "{pages} pages");
+        }
         Ok(())
     }
 

@@ -56,6 +56,8 @@ pub(super) struct Kept {
     pub(super) table: ResourceTable,
     /// All memories of the instance, in bytes.
     memory: usize,
+    /// The memory that the instance was refused in this call, which may be why the call fails.
+    refused: Option<OutOfMemory>,
     wasi: Option<Box<WasiCtx>>,
     /// The request that the guest writes about, where that changes.
     about: Option<Arc<ArcSwap<Request>>>,
@@ -75,8 +77,8 @@ pub struct Sandbox {
 #[error("out of time")]
 pub(super) struct OutOfTime;
 
-/// A guest asked for more memory than its limit.
-#[derive(Debug, thiserror::Error)]
+/// A guest was refused memory beyond its limit.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("out of memory: {wanted} bytes wanted, {limit} allowed")]
 pub(super) struct OutOfMemory {
     wanted: usize,
@@ -182,6 +184,7 @@ impl Guest {
     pub(super) fn enter(&mut self, who: &Arc<Identity>, timeout: Duration) {
         self.current = who.clone();
         self.kept.call += 1;
+        self.kept.refused = None;
         self.deadline = Some(Instant::now() + timeout);
     }
 
@@ -190,6 +193,11 @@ impl Guest {
         self.kept.call += 1;
         self.change_limits = None;
         self.deadline = None;
+    }
+
+    /// The memory that the instance in this store was refused in the call that runs, or ran last.
+    pub(super) fn refused_memory(&self) -> Option<OutOfMemory> {
+        self.kept.refused
     }
 
     /// How much memory the instance in this store has, in bytes.
@@ -213,8 +221,9 @@ impl wasmtime::ResourceLimiter for Guest {
         let limit = self.current.memory;
         let wanted = self.kept.memory + desired.saturating_sub(current);
         if wanted > limit {
-            // A trap that says why is worth more to its author than an allocator's abort.
-            return Err(OutOfMemory { wanted, limit }.into());
+            // `memory.grow` returns -1, as the guest's allocator expects; an instance that needs as much is not made.
+            self.kept.refused = Some(OutOfMemory { wanted, limit });
+            return Ok(false);
         }
         self.kept.memory = wanted;
         Ok(true)
