@@ -7,7 +7,7 @@ use crate::{
     support::{App, Result, module},
 };
 
-/// A hook whose `memory.grow` must be refused, and what it does then.
+/// A hook whose `memory.grow` must be refused, and which then runs the instructions `then`.
 fn greedy(then: &str) -> Result<Vec<u8>> {
     let wat = format!(
         r#"(module

@@ -39,7 +39,7 @@ pub(super) async fn run(mut book: Book, folder: &Path) -> Result<Report, Error> 
     // Before the plan is made: another host may be running the same migrations.
     book.lock().await.map_err(|source| folder.unreadable(source))?;
     let plan = folder.plan(&mut book).await?;
-    // `plan` has checked what is missing, and knows better what may be.
+    // `plan` has checked for missing migrations: it allows those that are newer than the folder's newest.
     folder.migrator.set_ignore_missing(true);
     let migrated = match &mut book {
         Book::Sqlite(connection) => folder.migrator.run_direct(None, connection, false).await,

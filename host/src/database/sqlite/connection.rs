@@ -227,18 +227,17 @@ impl Connection {
         let arguments = values::bind(params)?;
         let mut run = Run::new(sink, limits, checked.verb);
         let sql = values::numbered(sql, &checked.placeholders);
-        self.running = true;
         self.wrote |= checked.verb != Verb::Query;
-        let mut result = self.run(&sql, arguments.clone(), &mut run).await;
-        for _ in 0..MAX_RECOMPILES {
-            if self.running || !self.slot()?.barrier.take_outdated() {
-                break;
+        let mut recompiles = 0;
+        let result = loop {
+            let result = self.run(&sql, arguments.clone(), &mut run).await;
+            if self.running || recompiles == MAX_RECOMPILES || !self.slot()?.barrier.take_outdated() {
+                break result;
             }
-            // It has done nothing yet. The other compiled statements are as old.
+            // The statement has done nothing yet. The other compiled statements are as old.
             self.forget_statements().await?;
-            self.running = true;
-            result = self.run(&sql, arguments.clone(), &mut run).await;
-        }
+            recompiles += 1;
+        };
         if limits.echo {
             run.echo(&sql, shown.as_deref());
         }
@@ -257,7 +256,7 @@ impl Connection {
     /// Sends a guest's statement, behind those of the host that are due, and takes its results. Returns the text that was
     /// sent. Unless the connection is known to be in order afterwards, `running` stays set, and it will be closed.
     async fn run(&mut self, sql: &str, arguments: SqliteArguments, run: &mut Run<'_, '_>) -> Result<Arc<str>, DbError> {
-        let limits = self.database.limits;
+        self.running = true;
         let speaker = if self.access == Access::ReadWrite { Speaker::Writer } else { Speaker::Reader };
         // How many statements of the host stand in front.
         let mut leading = if self.in_transaction { 0 } else { 1 + u8::from(self.inherits) };
@@ -267,9 +266,9 @@ impl Connection {
             1 => format!("{}\n;{MARK}{sql}", self.opening()).into(),
             _ => format!("{}\n;{}\n;{MARK}{sql}", self.database.host.commit, self.opening()).into(),
         };
-        let patience = self.patience();
+        let (patience, timeout) = (self.patience(), self.database.limits.statement_timeout);
         let Slot { connection, barrier, .. } = self.slot()?;
-        barrier.admit(speaker, limits.statement_timeout, leading);
+        barrier.admit(speaker, timeout, leading);
         let results = connection.fetch_many(sqlx::query_with(AssertSqlSafe(text.clone()), arguments));
         let taken = tokio::time::timeout(patience, take(results, &mut leading, barrier, run)).await;
         // The connection's thread does not answer: what it does, and when, is not known.
