@@ -9,7 +9,7 @@ CONFIG := guest-examples/carya.toml
 
 .PHONY: help
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
 .PHONY: setup
 setup: ## Check Rust, install a C compiler and the wasm target where they are missing
@@ -51,6 +51,11 @@ servers: ## Install PostgreSQL, MariaDB and docker-registry for the tests where 
 test: guests servers ## Build the guests and run all tests
 	@echo "== tests"
 	@cargo test --locked --workspace
+
+.PHONY: test-all
+test-all: guests servers ## The same with the tests that take minutes each
+	@echo "== all tests"
+	@cargo test --locked --workspace -- --include-ignored
 
 .PHONY: lint
 lint: format clippy rustdoc ## Check formatting, clippy and rustdoc; warnings are errors

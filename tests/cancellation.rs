@@ -121,7 +121,7 @@ async fn used(app: &App) -> Result<f64> {
 }
 
 /// What sooner or later is so.
-async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> Result<bool>) -> Result {
+pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> Result<bool>) -> Result {
     let patient_until = Instant::now() + PATIENCE;
     while !is_so().await? {
         if Instant::now() > patient_until {

@@ -6,6 +6,7 @@ mod kills;
 mod load;
 mod pools;
 mod round_trips;
+mod runaway;
 
 use std::time::Duration;
 

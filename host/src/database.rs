@@ -18,6 +18,7 @@ mod server;
 pub mod shared;
 mod sink;
 mod sqlite;
+mod statement;
 pub mod value;
 mod vintage;
 
@@ -28,13 +29,13 @@ use deadpool::{
     managed::{Manager, Object, Pool, WeakPool},
 };
 
-pub use self::position::Position;
 use self::{
     error::DbError,
     redaction::Redaction,
     sink::Sink,
     value::{Execution, JsonRows, Rows, Value},
 };
+pub use self::{position::Position, statement::Statement};
 pub use crate::config::{Access, Dialect, Isolation};
 use crate::{config, telemetry::metrics::Connections};
 
@@ -71,7 +72,7 @@ where
     let pool = pool.clone();
     move || {
         let Status { size, available, waiting, .. } = pool.status();
-        Connections { used: size.saturating_sub(available), idle: available, waiting }
+        Connections { used: size.saturating_sub(available), idle: available, waiting, runaway: 0 }
     }
 }
 
@@ -301,36 +302,39 @@ impl Database {
 
 impl Connection {
     /// Runs a query and collects its rows.
-    pub async fn query(&mut self, sql: String, params: Vec<Value>) -> Result<Rows, DbError> {
+    pub async fn query(&mut self, statement: Statement) -> Result<Rows, DbError> {
         let mut rows = Rows::default();
-        self.guest(sql, params, &mut Sink::Rows(&mut rows)).await?;
+        self.guest(statement, &mut Sink::Rows(&mut rows)).await?;
         Ok(rows)
     }
 
     /// Runs a query and returns the values of its first row.
-    pub async fn query_one(&mut self, sql: String, params: Vec<Value>) -> Result<Option<Vec<Value>>, DbError> {
+    pub async fn query_one(&mut self, statement: Statement) -> Result<Option<Vec<Value>>, DbError> {
         let mut first = None;
-        self.guest(sql, params, &mut Sink::First(&mut first)).await?;
+        self.guest(statement, &mut Sink::First(&mut first)).await?;
         Ok(first)
     }
 
     /// Runs a query and writes its rows as a JSON array of objects.
-    pub async fn query_json(&mut self, sql: String, params: Vec<Value>) -> Result<String, DbError> {
+    pub async fn query_json(&mut self, statement: Statement) -> Result<String, DbError> {
         let mut json = JsonRows::default();
-        self.guest(sql, params, &mut Sink::Json(&mut json)).await?;
+        self.guest(statement, &mut Sink::Json(&mut json)).await?;
         Ok(json.finish())
     }
 
     /// Runs a statement and tells what it did.
-    pub async fn execute(&mut self, sql: String, params: Vec<Value>) -> Result<Execution, DbError> {
-        self.guest(sql, params, &mut Sink::Nothing).await
+    pub async fn execute(&mut self, statement: Statement) -> Result<Execution, DbError> {
+        self.guest(statement, &mut Sink::Nothing).await
     }
 
     /// Runs a guest's statement behind the barrier.
-    async fn guest(&mut self, sql: String, params: Vec<Value>, sink: &mut Sink<'_>) -> Result<Execution, DbError> {
+    async fn guest(&mut self, statement: Statement, sink: &mut Sink<'_>) -> Result<Execution, DbError> {
         let may_show = each!(&self.0, connection => connection.limits().echo_params);
-        let redaction = Redaction::of(&params, may_show);
-        let result = each!(&mut self.0, connection => connection.guest(sql, params, sink).await);
+        let redaction = Redaction::of(&statement.params, may_show);
+        let result = match &mut self.0 {
+            Line::Sqlite(connection) => connection.guest(statement.sql, statement.params, sink).await,
+            Line::Server(connection) => connection.guest(statement, sink).await,
+        };
         result.map_err(|error| redaction.apply(error))
     }
 

@@ -10,7 +10,6 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use crate::{
     component::{
         Sandbox,
-        imports::database::values,
         wit::carya::host::types::{Body, Response, RowsQuery, Template},
     },
     error::Failure,
@@ -122,10 +121,11 @@ pub async fn render(
 
 async fn rows(query: RowsQuery, sandbox: &mut Sandbox) -> Result<String, Failure> {
     let guest = sandbox.guest();
+    let statement = guest.statement(query.sql, query.params);
     let session =
         guest.bound.session().ok_or_else(|| Failure::nonsense("rows were answered on a request without a database"))?;
     session
-        .query_json(&mut guest.trace, query.sql, values(query.params))
+        .query_json(&mut guest.trace, statement)
         .await
         .map_err(|error| Failure::statement(&error, "the query for the body"))
 }

@@ -13,6 +13,7 @@ use std::{fmt, time::Duration};
 use percent_encoding::percent_decode_str;
 use sqlx::{mysql::MySqlConnectOptions, postgres::PgConnectOptions};
 
+pub(super) use self::postgres::IS_RUNNING;
 use super::error::{DbError, Kind};
 use crate::config::{self, Dialect};
 

@@ -6,7 +6,10 @@ mod statement;
 mod temporal;
 mod values;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use futures_util::StreamExt;
 use sqlx::{
@@ -55,8 +58,35 @@ const WINDOW: Duration = Duration::from_secs(10);
 pub(super) struct Session {
     pub(in crate::database) connection: MySqlConnection,
     is_mariadb: bool,
-    /// What the server calls it.
-    id: u64,
+    id: ThreadId,
+}
+
+/// A session's number on the server.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ThreadId(u64);
+
+impl ThreadId {
+    /// SQL that ends the session, for another session of the same login.
+    pub(super) fn kill(self) -> String {
+        format!("KILL {}", self.0)
+    }
+
+    /// A query that returns a row while the session still runs a statement that was sent so long ago or earlier. After a
+    /// restart of the server the number may be that of another session, whose statement is younger.
+    pub(super) fn look(self, age: Duration) -> String {
+        let seconds = age.as_secs().saturating_sub(1);
+        format!(
+            "SELECT id FROM information_schema.processlist \
+             WHERE id = {} AND command <> 'Sleep' AND time >= {seconds}",
+            self.0
+        )
+    }
+}
+
+impl fmt::Display for ThreadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "id {}", self.0)
+    }
 }
 
 /// The options of all connections: those of the URL, and what the host sets itself left out.
@@ -73,11 +103,11 @@ pub(super) fn options(options: MySqlConnectOptions) -> MySqlConnectOptions {
 impl Session {
     pub(super) async fn connect(options: &MySqlConnectOptions, times: Times) -> Result<Self, DbError> {
         let connection = MySqlConnection::connect_with(options).await.map_err(failed)?;
-        let mut session = Self { connection, is_mariadb: false, id: 0 };
+        let mut session = Self { connection, is_mariadb: false, id: ThreadId::default() };
         let mut answers =
             session.say("SELECT VERSION(); SELECT CONNECTION_ID()".to_owned()).await?.into_iter().flatten();
         session.is_mariadb = answers.next().is_some_and(|version| version.contains("MariaDB"));
-        session.id = answers.next().and_then(|id| id.parse().ok()).unwrap_or_default();
+        session.id = ThreadId(answers.next().and_then(|id| id.parse().ok()).unwrap_or_default());
         let (statement, lock) = (times.statement, times.lock.as_secs().max(1));
         let timeout = match session.is_mariadb {
             true => format!("max_statement_time = {}", statement.as_secs_f64()),
@@ -152,9 +182,8 @@ impl Session {
         run.end().map_err(|error| (error, false))
     }
 
-    /// What another session of the same login says to end this one.
-    pub(super) fn kill(&self) -> String {
-        format!("KILL {}", self.id)
+    pub(super) fn id(&self) -> ThreadId {
+        self.id
     }
 
     /// Runs statements without parameters in one message, and gives the first value of each row.

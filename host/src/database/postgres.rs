@@ -5,7 +5,7 @@ mod error;
 mod statement;
 mod values;
 
-use std::{sync::Arc, time::Instant};
+use std::{fmt, sync::Arc, time::Instant};
 
 use futures_util::StreamExt;
 use sqlx::{
@@ -18,6 +18,8 @@ use super::{
     Access, Position,
     error::{DbError, Kind, Stale},
     guard::Placeholder,
+    harden::IS_RUNNING,
+    outbox::HOST_SCHEMA,
     server::{Answer, End, Mode, Outcome, Times},
     sink::Run,
     value::Value,
@@ -47,8 +49,7 @@ const NUMBER: &str = "EXECUTE carya_number";
 #[derive(Debug)]
 pub(super) struct Session {
     pub(in crate::database) connection: PgConnection,
-    /// When its server began to run, in seconds since 1970.
-    started: String,
+    backend: Backend,
     /// When the connection was made, by the server's clock in seconds since 1970 and by ours.
     connected: (f64, Instant),
     /// A query without rows. It takes back locks, where the login may do that.
@@ -57,6 +58,14 @@ pub(super) struct Session {
     next: &'static str,
     /// The text of a statement that failed, perhaps because the types of its parameters have changed.
     suspect: Option<Arc<str>>,
+}
+
+/// A server process.
+#[derive(Debug, Clone)]
+pub(super) struct Backend {
+    pid: u32,
+    /// When its server began to run, in seconds since 1970. After a restart the process id may be that of another session.
+    started: String,
 }
 
 /// Settings that the gate relies on when it reads a statement. Sent with the start of a session they go before those of
@@ -88,7 +97,7 @@ pub(super) async fn connect(options: &PgConnectOptions, times: Option<Times>) ->
         let limits = [("statement_timeout", statement), ("lock_timeout", lock)];
         options = options.options(limits.map(|(name, time)| (name, time.as_millis().max(1))));
     }
-    let watchful = options.clone().options([("client_connection_check_interval", "500ms")]);
+    let watchful = options.clone().options([("client_connection_check_interval", "100ms")]);
     let mut connection = match PgConnection::connect_with(&watchful).await.map_err(failed) {
         // Before version 14, and on systems that do not tell.
         Err(error) if matches!(error.code.as_deref(), Some("42704" | "22023")) => {
@@ -97,12 +106,13 @@ pub(super) async fn connect(options: &PgConnectOptions, times: Option<Times>) ->
         connected => connected?,
     };
     let questions = format!(
-        "{PREPARE}; SELECT extract(epoch FROM pg_postmaster_start_time())::text; \
+        "{PREPARE}; SELECT extract(epoch FROM pg_postmaster_start_time())::text; SELECT pg_backend_pid()::text; \
         SELECT has_function_privilege('pg_catalog.pg_advisory_unlock_all()', 'EXECUTE')::text; \
         SELECT extract(epoch FROM clock_timestamp())::text; {READS}"
     );
     let mut answers = say(&mut connection, questions).await?.into_iter().flatten();
     let started = answers.next().unwrap_or_default();
+    let pid = answers.next().and_then(|pid| pid.parse().ok()).unwrap_or_default();
     let (unlock, next) = match answers.next().as_deref() {
         Some("true") => ("EXECUTE carya_unlock", "EXECUTE carya_next"),
         _ => ("SELECT WHERE FALSE", NUMBER),
@@ -115,7 +125,8 @@ pub(super) async fn connect(options: &PgConnectOptions, times: Option<Times>) ->
         );
         return Err(DbError::new(Kind::Other, message));
     }
-    Ok(Session { connection, started, connected: (clock, Instant::now()), unlock, next, suspect: None })
+    let backend = Backend { pid, started };
+    Ok(Session { connection, backend, connected: (clock, Instant::now()), unlock, next, suspect: None })
 }
 
 /// Begins, and ends the transaction that is open, if there is one. A writing transaction gets its number at once, by which
@@ -143,7 +154,40 @@ pub(super) async fn begin(session: &mut Session, mode: Mode, open: Option<Mode>)
     Ok(session.name(answers.into_iter().next().flatten(), begun))
 }
 
+impl Backend {
+    /// SQL that ends this process. Hardened logins may not run it: there the server notices that the client is gone.
+    pub(super) fn kill(&self) -> String {
+        let Self { pid, started } = self;
+        format!("SELECT pg_terminate_backend({pid})::text WHERE {}", Self::is_same_server(started))
+    }
+
+    /// Two queries, of which either returns a row while this process runs: the second for hardened logins, by a function
+    /// that `carya harden` makes.
+    pub(super) fn look(&self) -> [String; 2] {
+        let Self { pid, started } = self;
+        let same = Self::is_same_server(started);
+        [
+            format!("SELECT pid::text FROM pg_stat_get_activity({pid}) WHERE {same}"),
+            format!("SELECT 'runs' WHERE {HOST_SCHEMA}.{IS_RUNNING}({pid}) AND {same}"),
+        ]
+    }
+
+    fn is_same_server(started: &str) -> String {
+        format!("extract(epoch FROM pg_postmaster_start_time())::text = '{started}'")
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pid {}", self.pid)
+    }
+}
+
 impl Session {
+    pub(super) fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
     /// The server's clock, in seconds since 1970, or a little less.
     fn clock(&self) -> f64 {
         let (clock, at) = self.connected;
@@ -153,7 +197,7 @@ impl Session {
     /// The name of a transaction with a number. That could be given again after a crash: so the name also tells when its
     /// server and when it began.
     fn name(&self, number: Option<String>, begun: f64) -> Option<String> {
-        number.map(|number| format!("{number} {} {begun}", self.started))
+        number.map(|number| format!("{number} {} {begun}", self.backend.started))
     }
 }
 

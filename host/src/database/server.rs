@@ -3,7 +3,9 @@
 
 mod connection;
 mod link;
+mod opener;
 mod replicas;
+mod runaway;
 
 use std::{
     sync::{
@@ -20,7 +22,7 @@ pub(super) use self::{
     link::{Answer, End, Link, Mode, Outcome, Times},
 };
 use self::{
-    link::{Left, Opener},
+    opener::{Left, Opener},
     replicas::Replicas,
 };
 use super::{
@@ -30,7 +32,7 @@ use super::{
 };
 use crate::{
     config, task,
-    telemetry::metrics::{Tally, Target},
+    telemetry::metrics::{Connections, Tally, Target},
 };
 
 /// How long the host looks for the outcome of a commit that was cut off.
@@ -96,7 +98,8 @@ impl Server {
         }
         server.replicas.watch(&server, config.replica_check);
         for (name, pool) in server.pools(config) {
-            server.tally.watch(name, connections(pool));
+            let (look, runaways) = (connections(pool), pool.manager().runaways.clone());
+            server.tally.watch(name, move || Connections { runaway: runaways.count(), ..look() });
             let pool = Arc::new(pool.weak());
             let close = move || close_forgotten(pool.clone(), |slot| !matches!(slot.left, Left::Nothing));
             tokio::spawn(task::persist("pool", close));

@@ -160,6 +160,8 @@ pub struct Connections {
     pub idle: usize,
     /// Callers that wait for one.
     pub waiting: usize,
+    /// Statements that the host abandoned and the database server has not ended.
+    pub runaway: usize,
 }
 
 /// What is counted for one database, as long as this is held.
@@ -223,7 +225,7 @@ mod tests {
         in_doubt(Resolution::Unknown);
         let tally = Tally::new("re\"ports");
         tally.begin(Target::Replica);
-        tally.watch("readers", || Connections { used: 2, idle: 1, waiting: 0 });
+        tally.watch("readers", || Connections { used: 2, idle: 1, waiting: 0, runaway: 3 });
         let told = text();
         for line in [
             "carya_requests_total{status=\"2xx\",outcome=\"committed\"} ",
@@ -239,6 +241,7 @@ mod tests {
             "carya_generation_info{generation=\"",
             "carya_generations ",
             "carya_pool_waiting{database=\"re\\\"ports\",pool=\"readers\"} 0\n",
+            "carya_runaway_statements{database=\"re\\\"ports\",pool=\"readers\"} 3\n",
             concat!("carya_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1\n"),
         ] {
             assert!(told.lines().any(|said| format!("{said}\n").starts_with(line)), "{line}: {told}");

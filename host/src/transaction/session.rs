@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     database::{
-        Access, Connection, Database, Terms,
+        Access, Connection, Database, Statement, Terms,
         error::{DbError, Kind, Stale},
         outbox,
         value::{Execution, Rows, Value},
@@ -80,35 +80,30 @@ impl Session {
     }
 
     /// All rows of a query.
-    pub async fn query(&mut self, trace: &mut Trace, sql: String, params: Vec<Value>) -> Result<Rows, DbError> {
+    pub async fn query(&mut self, trace: &mut Trace, statement: Statement) -> Result<Rows, DbError> {
         let connection = self.speak(trace).await?;
-        let result = connection.query(sql, params).await;
+        let result = connection.query(statement).await;
         self.note(result)
     }
 
     /// The values of the first row.
-    pub async fn query_one(
-        &mut self,
-        trace: &mut Trace,
-        sql: String,
-        params: Vec<Value>,
-    ) -> Result<Option<Vec<Value>>, DbError> {
+    pub async fn query_one(&mut self, trace: &mut Trace, statement: Statement) -> Result<Option<Vec<Value>>, DbError> {
         let connection = self.speak(trace).await?;
-        let result = connection.query_one(sql, params).await;
+        let result = connection.query_one(statement).await;
         self.note(result)
     }
 
     /// All rows as JSON text.
-    pub async fn query_json(&mut self, trace: &mut Trace, sql: String, params: Vec<Value>) -> Result<String, DbError> {
+    pub async fn query_json(&mut self, trace: &mut Trace, statement: Statement) -> Result<String, DbError> {
         let connection = self.speak(trace).await?;
-        let result = connection.query_json(sql, params).await;
+        let result = connection.query_json(statement).await;
         self.note(result)
     }
 
     /// Runs a statement.
-    pub async fn execute(&mut self, trace: &mut Trace, sql: String, params: Vec<Value>) -> Result<Execution, DbError> {
+    pub async fn execute(&mut self, trace: &mut Trace, statement: Statement) -> Result<Execution, DbError> {
         let connection = self.speak(trace).await?;
-        let result = connection.execute(sql, params).await;
+        let result = connection.execute(statement).await;
         self.note(result)
     }
 

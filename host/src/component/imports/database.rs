@@ -10,6 +10,7 @@ use crate::{
         wit::carya::host::database::{self as wit, Host, HostReader, HostSavepoint, HostWriter},
     },
     database::{
+        Statement,
         error::{DbError, Kind},
         value::{Column, Execution, Rows, Value},
     },
@@ -192,9 +193,15 @@ impl Guest {
         Ok((session, &mut self.trace))
     }
 
+    /// A statement of the component that runs, or ran last.
+    pub(crate) fn statement(&self, sql: String, params: Vec<wit::Value>) -> Statement {
+        Statement { component: self.current.name.clone(), sql, params: values(params) }
+    }
+
     async fn query(&mut self, call: u64, sql: String, params: Vec<wit::Value>) -> Result<wit::Rows, DbError> {
+        let statement = self.statement(sql, params);
         let (session, trace) = self.session(call)?;
-        Ok(session.query(trace, sql, values(params)).await?.into())
+        Ok(session.query(trace, statement).await?.into())
     }
 
     async fn query_one(
@@ -203,19 +210,22 @@ impl Guest {
         sql: String,
         params: Vec<wit::Value>,
     ) -> Result<Option<Vec<wit::Value>>, DbError> {
+        let statement = self.statement(sql, params);
         let (session, trace) = self.session(call)?;
-        let row = session.query_one(trace, sql, values(params)).await?;
+        let row = session.query_one(trace, statement).await?;
         Ok(row.map(|row| row.into_iter().map(wit::Value::from).collect()))
     }
 
     async fn query_json(&mut self, call: u64, sql: String, params: Vec<wit::Value>) -> Result<String, DbError> {
+        let statement = self.statement(sql, params);
         let (session, trace) = self.session(call)?;
-        session.query_json(trace, sql, values(params)).await
+        session.query_json(trace, statement).await
     }
 
     async fn execute(&mut self, call: u64, sql: String, params: Vec<wit::Value>) -> Result<Execution, DbError> {
+        let statement = self.statement(sql, params);
         let (session, trace) = self.session(call)?;
-        session.execute(trace, sql, values(params)).await
+        session.execute(trace, statement).await
     }
 
     fn register(
@@ -243,7 +253,7 @@ fn answer<T, U: From<T>>(result: Result<T, DbError>) -> Answer<U> {
 }
 
 /// Parameters in the database's own words. Strings and bytes are moved, not copied.
-pub(crate) fn values(params: Vec<wit::Value>) -> Vec<Value> {
+fn values(params: Vec<wit::Value>) -> Vec<Value> {
     params.into_iter().map(Value::from).collect()
 }
 

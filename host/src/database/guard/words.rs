@@ -152,7 +152,7 @@ const MYSQL: &[Group] = &[
     },
     Group {
         place: Called,
-        why: "runs for hours on large texts, and nothing stops it there; call regexp_replace, or replace in the guest",
+        why: "runs for hours on large texts, and no timeout stops it there; replace the text in the guest",
         names: &["replace"],
     },
     Group { place: Called, why: "reaches files and programs", names: &["load_file", "sys_exec", "sys_eval", "sys_get", "sys_set"] },

@@ -35,6 +35,9 @@ const FORBIDDEN_VIEWS: &str = r"c.relkind = 'v' AND (
         n.nspname = 'pg_catalog' AND c.relname ~ '^pg_(stat|locks$|cursors$|prepared_|settings$|replication_|user_mappings$)'
         OR c.relname ~ '^pg_stat_statements')";
 
+/// Function by which the host asks, with a guest's login, whether a server process is there.
+pub(in crate::database) const IS_RUNNING: &str = "carya_is_running";
+
 /// Tables `c` that are the host's, wherever they stand.
 const HOST_TABLES: &str = r"(n.nspname = 'carya' OR c.relname ~ '^carya_' OR c.relname = '_sqlx_migrations')";
 
@@ -118,7 +121,8 @@ GRANT CONNECT ON DATABASE {database} TO {all};"
         ),
         group(
             "The host's own tables",
-            "Out of guests' reach, but for INSERT of durable actions: they are recorded in the guest's transaction.",
+            "Out of guests' reach, but for INSERT of durable actions: they are recorded in the guest's transaction.
+             The function tells the host whether a session that it gave up still runs.",
             host_tables(names, &all),
         ),
         group(
@@ -271,8 +275,13 @@ CREATE TABLE IF NOT EXISTS {HOST_SCHEMA}.{OUTBOX} (
 );
 REVOKE ALL ON ALL TABLES IN SCHEMA {HOST_SCHEMA} FROM PUBLIC, {all};
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA {HOST_SCHEMA} FROM PUBLIC, {all};
-GRANT USAGE ON SCHEMA {HOST_SCHEMA} TO {writer};
-GRANT INSERT ON {HOST_SCHEMA}.{OUTBOX} TO {writer};",
+GRANT USAGE ON SCHEMA {HOST_SCHEMA} TO {all};
+GRANT INSERT ON {HOST_SCHEMA}.{OUTBOX} TO {writer};
+CREATE OR REPLACE FUNCTION {HOST_SCHEMA}.{IS_RUNNING}(pid integer) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS 'SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_get_activity(pid))';
+REVOKE ALL ON FUNCTION {HOST_SCHEMA}.{IS_RUNNING}(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION {HOST_SCHEMA}.{IS_RUNNING}(integer) TO {all};",
         outbox::columns(names.dialect)
     )
 }

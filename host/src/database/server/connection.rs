@@ -1,29 +1,24 @@
 //! One connection to a server in a transaction: guests' statements through the gate, the host's past it.
 
-use std::{
-    mem,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{mem, sync::Arc, time::Instant};
 
 use deadpool::managed::Object;
 use tokio::runtime::Handle;
 
 use super::{
     Counted, Server,
-    link::{Left, Link, Mode, Opener, Outcome, Slot},
+    link::{Link, Mode, Outcome},
+    opener::{Left, Opener, Slot},
+    runaway::{self, Sent},
 };
 use crate::database::{
-    Access, Limits, Position,
+    Access, Limits, Position, Statement,
     error::{DbError, Kind, Stale},
     guard,
     sink::{self, GRACE, Run, Sink},
     value::{Execution, Rows, Value},
     waiting, was_lent,
 };
-
-/// How long the host tries to end a session of its own.
-const KILL: Duration = Duration::from_secs(2);
 
 /// A connection in a transaction. Dropped before it is ended it is closed.
 #[derive(Debug)]
@@ -33,6 +28,7 @@ pub(crate) struct Connection {
     mode: Mode,
     transaction: Option<String>,
     in_transaction: bool,
+    sent: Sent,
     /// Something was sent and its end not seen.
     running: bool,
     /// A statement failed, after which some servers take nothing but the end.
@@ -54,6 +50,7 @@ impl Connection {
             mode: Mode { access: Access::None, isolation: None },
             transaction: None,
             in_transaction: false,
+            sent: Sent::default(),
             running: false,
             failed: false,
             kept,
@@ -135,17 +132,19 @@ impl Connection {
     /// Runs a guest's statement.
     pub(in crate::database) async fn guest(
         &mut self,
-        sql: String,
-        params: Vec<Value>,
+        statement: Statement,
         sink: &mut Sink<'_>,
     ) -> Result<Execution, DbError> {
+        let Statement { component, sql, params } = statement;
         let limits = self.server.limits;
         let checked = guard::check(self.server.dialect, &sql, &params, self.mode.access)?;
+        self.slot()?.runaways.check(&component)?;
         let shown = sink::shown(&params, limits);
         let mut run = Run::new(sink, limits, checked.verb);
-        let result = self.run(&sql, &checked.placeholders, params, &mut run).await;
+        self.sent = Sent { component: Some(component), sql };
+        let result = self.run(&checked.placeholders, params, &mut run).await;
         if limits.echo {
-            run.echo(&sql, shown.as_deref());
+            run.echo(&self.sent.sql, shown.as_deref());
         }
         result.map(|()| run.done)
     }
@@ -157,7 +156,7 @@ impl Connection {
         params: Vec<Value>,
     ) -> Result<Vec<Vec<Value>>, DbError> {
         let mut rows = Rows::default();
-        self.host(&sql, params, Sink::Rows(&mut rows)).await?;
+        self.host(sql, params, Sink::Rows(&mut rows)).await?;
         Ok(rows.rows)
     }
 
@@ -167,26 +166,28 @@ impl Connection {
         sql: String,
         params: Vec<Value>,
     ) -> Result<Execution, DbError> {
-        self.host(&sql, params, Sink::Nothing).await
+        self.host(sql, params, Sink::Nothing).await
     }
 
-    async fn host(&mut self, sql: &str, params: Vec<Value>, mut sink: Sink<'_>) -> Result<Execution, DbError> {
-        let placeholders = guard::placeholders(self.server.dialect, sql);
+    async fn host(&mut self, sql: String, params: Vec<Value>, mut sink: Sink<'_>) -> Result<Execution, DbError> {
+        let placeholders = guard::placeholders(self.server.dialect, &sql);
         let mut run = Run::new(&mut sink, self.server.limits, guard::Verb::Change);
-        self.run(sql, &placeholders, params, &mut run).await?;
+        self.sent = Sent { component: None, sql };
+        self.run(&placeholders, params, &mut run).await?;
         Ok(run.done)
     }
 
+    /// Runs the statement in `sent`, which stays there for the log, also where the caller drops this future.
     async fn run(
         &mut self,
-        sql: &str,
         placeholders: &[guard::Placeholder],
         params: Vec<Value>,
         run: &mut Run<'_, '_>,
     ) -> Result<(), DbError> {
         self.running = true;
         let patience = self.server.limits.statement_timeout + GRACE;
-        let result = match tokio::time::timeout(patience, self.link()?.run(sql, placeholders, params, run)).await {
+        let Some(link) = self.slot.as_mut().and_then(|slot| slot.link.as_mut()) else { return Err(gone()) };
+        let result = match tokio::time::timeout(patience, link.run(&self.sent.sql, placeholders, params, run)).await {
             Ok(result) => result,
             Err(_) => Err((sink::too_long(), true)),
         };
@@ -335,11 +336,11 @@ impl Connection {
     }
 
     fn slot(&mut self) -> Result<&mut Slot, DbError> {
-        self.slot.as_deref_mut().ok_or_else(|| DbError::new(Kind::Lost, "the connection is gone"))
+        self.slot.as_deref_mut().ok_or_else(gone)
     }
 
     fn link(&mut self) -> Result<&mut Link, DbError> {
-        self.slot().map(|slot| &mut slot.link)
+        self.slot()?.link.as_mut().ok_or_else(gone)
     }
 }
 
@@ -347,8 +348,8 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let is_closed = self.in_transaction || self.running || self.is_retired;
         let Some(slot) = self.slot.take().filter(|_| is_closed) else { return };
-        match (slot.link.kill(), Handle::try_current()) {
-            (Some(kill), Ok(runtime)) if self.running => drop(runtime.spawn(end(slot, kill))),
+        match Handle::try_current() {
+            Ok(runtime) if self.running => drop(runtime.spawn(runaway::end(slot, mem::take(&mut self.sent)))),
             // Taken out of the pool, which opens another when it needs one; dropping it closes it, and the server
             // rolls back.
             _ => drop(Object::take(slot)),
@@ -356,18 +357,10 @@ impl Drop for Connection {
     }
 }
 
-/// Has the server end a session whose statement was cut off, which would else run on and keep its locks. Until then it
-/// keeps its place in the pool.
-async fn end(slot: Object<Opener>, kill: String) {
-    if let Some(pool) = Object::pool(&slot) {
-        let kill = async { pool.manager().connect().await?.say(kill).await };
-        if let Ok(Err(error)) = tokio::time::timeout(KILL, kill).await {
-            tracing::debug!(%error, "a session could not be ended; the server will end its statement in time");
-        }
-    }
-    drop(Object::take(slot));
+fn gone() -> DbError {
+    DbError::new(Kind::Lost, "the connection is gone")
 }
 
-fn silent() -> DbError {
+pub(super) fn silent() -> DbError {
     DbError::new(Kind::Lost, "the server did not answer in time")
 }

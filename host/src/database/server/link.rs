@@ -1,27 +1,17 @@
 //! One connection to a server, in the dialect that it speaks: what the rest of `server` says to a server is said here,
 //! in the same words for both.
 
-use std::{
-    str::FromStr,
-    time::{Duration, Instant},
-};
+use std::{fmt, time::Duration};
 
-use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
+use crate::database::{
+    Access, Isolation, Position,
+    error::{DbError, Kind},
+    guard::Placeholder,
+    mysql, postgres,
+    sink::Run,
+    value::Value,
+};
 use futures_util::{Stream, StreamExt};
-use sqlx::{mysql::MySqlConnectOptions, postgres::PgConnectOptions};
-
-use crate::{
-    config,
-    database::{
-        Access, Dialect, Isolation, Position,
-        error::{DbError, Kind},
-        guard::Placeholder,
-        mysql, postgres,
-        sink::Run,
-        value::Value,
-        vintage::Vintage,
-    },
-};
 
 /// A connection.
 #[derive(Debug)]
@@ -32,11 +22,11 @@ pub(in crate::database) enum Link {
     MySql(Box<mysql::Session>),
 }
 
-/// How a server is reached.
+/// A session on a server, as another session of the same login refers to it.
 #[derive(Debug, Clone)]
-enum Address {
-    Postgres(Box<PgConnectOptions>),
-    MySql(Box<MySqlConnectOptions>),
+pub(super) enum SessionId {
+    Postgres(postgres::Backend),
+    MySql(mysql::ThreadId),
 }
 
 /// How a transaction is begun.
@@ -163,18 +153,22 @@ impl Link {
 
     /// Runs one or more statements of the host without parameters, in one round trip.
     pub(in crate::database) async fn say(&mut self, sql: String) -> Result<(), DbError> {
+        self.ask(sql).await.map(drop)
+    }
+
+    /// Runs one or more statements like [`Link::say`], and returns the first value of each row.
+    pub(super) async fn ask(&mut self, sql: String) -> Result<Vec<Option<String>>, DbError> {
         match self {
-            Link::Postgres(session) => postgres::say(&mut session.connection, sql).await.map(drop),
-            Link::MySql(session) => session.say(sql).await.map(drop),
+            Link::Postgres(session) => postgres::say(&mut session.connection, sql).await,
+            Link::MySql(session) => session.say(sql).await,
         }
     }
 
-    /// What is to be said on another connection so that the server gives up a statement that nobody waits for any more.
-    /// PostgreSQL looks for itself whether its client is still there.
-    pub(super) fn kill(&self) -> Option<String> {
+    /// The session by which its server knows this connection.
+    pub(super) fn id(&self) -> SessionId {
         match self {
-            Link::Postgres(_) => None,
-            Link::MySql(session) => Some(session.kill()),
+            Link::Postgres(session) => SessionId::Postgres(session.backend().clone()),
+            Link::MySql(session) => SessionId::MySql(session.id()),
         }
     }
 
@@ -211,116 +205,21 @@ impl Link {
     }
 }
 
-/// Opens connections for a pool and decides which of them are lent again.
-#[derive(Debug)]
-pub(in crate::database) struct Opener {
-    address: Address,
-    pub(super) times: Times,
-    pub(super) vintage: Vintage,
-    max_lifetime: Duration,
-    echo: bool,
-}
-
-/// A connection in a pool.
-#[derive(Debug)]
-pub(in crate::database) struct Slot {
-    pub(super) link: Link,
-    pub(super) left: Left,
-    pub(super) vintage: u64,
-}
-
-/// What a transaction left to whoever waited for its connection.
-#[derive(Debug, Default)]
-pub(super) enum Left {
-    #[default]
-    Nothing,
-    /// Itself: it has only read, and is to be ended.
-    Open(Mode),
-    /// The next transaction for writing, begun behind its COMMIT.
-    Begun {
-        name: Option<String>,
-        /// A moment before.
-        at: Instant,
-    },
-}
-
-impl Opener {
-    pub(super) fn new(url: &str, config: &config::Database) -> Result<Self, DbError> {
-        let times = Times { statement: config.statement_timeout, lock: config.lock_timeout };
-        let malformed = |error: sqlx::Error| DbError::new(Kind::Other, format!("the URL is malformed: {error}"));
-        let address = match config.dialect {
-            Dialect::MySql => {
-                let url = url.replacen("mariadb://", "mysql://", 1);
-                Address::MySql(Box::new(mysql::options(MySqlConnectOptions::from_str(&url).map_err(malformed)?)))
-            }
-            Dialect::Postgres | Dialect::Sqlite => {
-                Address::Postgres(Box::new(postgres::options(PgConnectOptions::from_str(url).map_err(malformed)?)))
-            }
-        };
-        let vintage = Vintage::default();
-        Ok(Self { address, times, vintage, max_lifetime: config.max_lifetime, echo: config.echo_pool })
-    }
-
-    /// The database's name on the server.
-    pub(super) fn database(&self) -> &str {
-        match &self.address {
-            Address::Postgres(options) => options.get_database(),
-            Address::MySql(options) => options.get_database(),
+impl SessionId {
+    /// SQL that has the server end the session.
+    pub(super) fn kill(&self) -> String {
+        match self {
+            SessionId::Postgres(backend) => backend.kill(),
+            SessionId::MySql(thread) => thread.kill(),
         }
-        .unwrap_or_default()
-    }
-
-    /// `host:port`.
-    pub(super) fn host(&self) -> String {
-        match &self.address {
-            Address::Postgres(options) => format!("{}:{}", options.get_host(), options.get_port()),
-            Address::MySql(options) => format!("{}:{}", options.get_host(), options.get_port()),
-        }
-    }
-
-    /// A connection of the host's own, outside of pools.
-    pub(super) async fn connect(&self) -> Result<Link, DbError> {
-        self.open(None).await
-    }
-
-    async fn open(&self, times: Option<Times>) -> Result<Link, DbError> {
-        let link = match &self.address {
-            Address::Postgres(options) => Link::Postgres(Box::new(postgres::connect(options, times).await?)),
-            Address::MySql(options) => Link::MySql(Box::new(mysql::Session::connect(options, self.times).await?)),
-        };
-        if self.echo {
-            tracing::info!(target: "carya::pool", server = self.host(), "connection opened");
-        }
-        Ok(link)
     }
 }
 
-impl managed::Manager for Opener {
-    type Type = Slot;
-    type Error = DbError;
-
-    async fn create(&self) -> Result<Slot, DbError> {
-        let unreachable = |error: DbError| DbError {
-            message: format!("{} cannot be reached: {}", self.host(), error.message),
-            kind: Kind::Lost,
-            ..error
-        };
-        let vintage = self.vintage.current();
-        // Boxed: whoever takes a connection carries the room for making one, and hardly anybody needs it.
-        let link = Box::pin(self.open(Some(self.times))).await.map_err(unreachable)?;
-        Ok(Slot { link, left: Left::Nothing, vintage })
-    }
-
-    async fn recycle(&self, slot: &mut Slot, metrics: &Metrics) -> RecycleResult<DbError> {
-        if slot.vintage != self.vintage.current() {
-            return Err(RecycleError::message("older than the schema"));
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SessionId::Postgres(backend) => backend.fmt(f),
+            SessionId::MySql(thread) => thread.fmt(f),
         }
-        if metrics.age() > self.max_lifetime {
-            return Err(RecycleError::message("older than max_lifetime"));
-        }
-        if self.echo {
-            tracing::info!(target: "carya::pool", lent = metrics.recycle_count, "connection lent");
-        }
-        Ok(())
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use deadpool::{Status, managed::Pool};
 
-use super::{Counted, Server, connection::Connection, link::Opener};
+use super::{Counted, Server, connection::Connection, opener::Opener};
 use crate::{
     config,
     database::{

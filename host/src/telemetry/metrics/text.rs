@@ -13,8 +13,8 @@ use prometheus_client::{
 };
 
 use super::{
-    BOUNDS, CLASSES, CONFLICTS, GENERATIONS, IN_DOUBT, MICROSECONDS, OUTCOMES, REQUESTS, RETRIES, Resolution, SERVED,
-    STATEMENTS, TIMES, Target, tallies,
+    BOUNDS, CLASSES, CONFLICTS, Connections, GENERATIONS, IN_DOUBT, MICROSECONDS, OUTCOMES, REQUESTS, RETRIES,
+    Resolution, SERVED, STATEMENTS, TIMES, Target, tallies,
 };
 
 /// What the text is, for a header.
@@ -129,7 +129,11 @@ fn databases(to: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         [(labels("used"), found.used), (labels("idle"), found.idle)]
     });
     gauges(to, "pool_connections", "Connections that are open", connections)?;
-    let waiting =
-        pools.iter().map(|(database, pool, found)| ([("database", *database), ("pool", pool.as_str())], found.waiting));
-    gauges(to, "pool_waiting", "Requests that wait for a connection", waiting)
+    let by_pool = |number: fn(&Connections) -> usize| {
+        let series = pools.iter();
+        series.map(move |(database, pool, found)| ([("database", *database), ("pool", pool.as_str())], number(found)))
+    };
+    gauges(to, "pool_waiting", "Requests that wait for a connection", by_pool(|found| found.waiting))?;
+    let help = "Statements that ran out of time and that the database server has not ended";
+    gauges(to, "runaway_statements", help, by_pool(|found| found.runaway))
 }

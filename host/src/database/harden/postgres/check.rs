@@ -39,7 +39,7 @@ const OWNER: Cure = Cure::Advice("REVOKE it from PUBLIC and from the login, unle
 const TABLES: &str = "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')";
 
-const QUESTIONS: [Question; 22] = [
+const QUESTIONS: [Question; 23] = [
     Question {
         about: About::Both,
         what: "connects with",
@@ -170,10 +170,22 @@ const QUESTIONS: [Question; 22] = [
         sql: "SELECT p.oid::regprocedure::text FROM pg_catalog.pg_proc p
             JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
             WHERE p.prosecdef AND n.nspname <> 'pg_catalog' AND p.prorettype <> 'trigger'::regtype
-              AND p.prorettype <> 'event_trigger'::regtype AND has_function_privilege(p.oid, 'EXECUTE')
+              AND p.prorettype <> 'event_trigger'::regtype
+              AND NOT (n.nspname = 'carya' AND p.proname = 'carya_is_running' AND p.proowner = n.nspowner)
+              AND has_function_privilege(p.oid, 'EXECUTE')
               AND has_schema_privilege(n.oid, 'USAGE')",
         allows: "whatever these do with their owner's rights",
         cure: OWNER,
+    },
+    Question {
+        about: About::Both,
+        what: "lacks the function",
+        sql: "SELECT 'carya.carya_is_running' WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_proc p
+                JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+                WHERE n.nspname = 'carya' AND p.proname = 'carya_is_running')
+              AND NOT has_function_privilege('pg_catalog.pg_stat_get_activity(integer)', 'EXECUTE')",
+        allows: "statements that the server does not end to be overlooked, beyond max_connections",
+        cure: Cure::Harden,
     },
     Question {
         about: About::Both,

@@ -1,0 +1,280 @@
+//! Sessions that the host has abandoned, because their statement ran out of time or its client went away, until their
+//! server has ended them.
+//!
+//! A server ends a statement at the points where its code checks for interrupts. Some functions run for minutes without
+//! such a check (PostgreSQL: `translate`, `strpos`, `LIKE` on long texts; MariaDB: `LOCATE`, `REGEXP_REPLACE`), and no
+//! timeout or KILL stops them. To keep the number of server processes bounded, the connection of an abandoned session
+//! keeps its place in the pool:
+//!
+//! ```text
+//! abandoned --- the server lists the session no more ---> place free
+//!     | 5 s
+//! runs away: logged, counted in `carya_runaway_statements`
+//!     | 60 s, or at once where one component's sessions hold more than half of the places
+//! place free, if fewer than `max_connections` abandoned sessions have none; counted until the server has ended it
+//! ```
+//!
+//! A pool therefore has at most twice `max_connections` server processes. A component with as many sessions that run
+//! away as half of the places may send no more statements until one of them ends.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use deadpool::managed::Object;
+
+use super::opener::Opener;
+use crate::database::error::{DbError, Kind};
+
+/// Time that a server gets to end an abandoned session before the session counts as running away.
+const GRACE: Duration = Duration::from_secs(5);
+/// Time after which a session that runs away gives its place in the pool back.
+const HOLD: Duration = Duration::from_secs(60);
+/// First and longest pause between two questions whether a session is still there.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
+/// Maximum length of a statement in the log, in bytes.
+const LOGGED: usize = 1000;
+
+/// The statement that a connection runs, or ran last.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    /// The component that sent it. `None` for statements of the host.
+    pub(super) component: Option<Arc<str>>,
+    pub(super) sql: String,
+}
+
+/// The abandoned sessions of one pool.
+#[derive(Debug)]
+pub(super) struct Runaways {
+    max_connections: usize,
+    sessions: Mutex<Vec<Abandoned>>,
+    next_id: AtomicU64,
+    /// How many of them run away.
+    count: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Abandoned {
+    id: u64,
+    component: Option<Arc<str>>,
+    runs_away: bool,
+    has_place: bool,
+}
+
+/// Entry of an abandoned session in [`Runaways`], removed on drop.
+#[derive(Debug)]
+struct Entry {
+    id: u64,
+    runaways: Arc<Runaways>,
+}
+
+impl Runaways {
+    pub(super) fn new(max_connections: usize) -> Arc<Self> {
+        Arc::new(Self {
+            max_connections,
+            sessions: Mutex::default(),
+            next_id: AtomicU64::new(0),
+            count: AtomicUsize::new(0),
+        })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.sessions().is_empty()
+    }
+
+    /// Number of sessions that run away.
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Relaxed)
+    }
+
+    /// Returns an error if the sessions of this component that run away have used up its share of the pool.
+    pub(super) fn check(&self, component: &str) -> Result<(), DbError> {
+        if self.count() == 0 {
+            return Ok(());
+        }
+        let sessions = self.sessions();
+        let running = sessions.iter().filter(|session| session.runs_away && session.is_of(component)).count();
+        if running < self.share() {
+            return Ok(());
+        }
+        let message = format!(
+            "component `{component}` may send no statement to this database for now: {running} of its statements ran \
+             out of time and the database server has not ended them yet, which is as many as half of \
+             max_connections = {} allows; the log has the statements",
+            self.max_connections
+        );
+        Err(DbError::new(Kind::Limit, message))
+    }
+
+    /// Number of places that sessions of one component may hold while they run away.
+    fn share(&self) -> usize {
+        (self.max_connections / 2).max(1)
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, Vec<Abandoned>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(self: &Arc<Self>, component: Option<Arc<str>>) -> Entry {
+        let id = self.next_id.fetch_add(1, Relaxed);
+        self.sessions().push(Abandoned { id, component, runs_away: false, has_place: true });
+        Entry { id, runaways: self.clone() }
+    }
+}
+
+impl Abandoned {
+    fn is_of(&self, component: &str) -> bool {
+        self.component.as_deref() == Some(component)
+    }
+}
+
+impl Entry {
+    /// Counts the session as running away. Returns whether its component holds more places than its share.
+    fn runs_away(&self) -> bool {
+        let mut sessions = self.runaways.sessions();
+        let Some(this) = sessions.iter_mut().find(|session| session.id == self.id) else { return false };
+        if !std::mem::replace(&mut this.runs_away, true) {
+            self.runaways.count.fetch_add(1, Relaxed);
+        }
+        let Some(component) = this.component.clone() else { return false };
+        let held = |session: &&Abandoned| session.runs_away && session.has_place && session.is_of(&component);
+        sessions.iter().filter(held).count() > self.runaways.share()
+    }
+
+    /// Takes the place from the session, unless as many sessions have none as the pool has places.
+    fn release(&self) -> bool {
+        let mut sessions = self.runaways.sessions();
+        let beyond = sessions.iter().filter(|session| !session.has_place).count();
+        let this = sessions.iter_mut().find(|session| session.id == self.id);
+        match this.filter(|_| beyond < self.runaways.max_connections) {
+            Some(this) => {
+                this.has_place = false;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let mut sessions = self.runaways.sessions();
+        if let Some(place) = sessions.iter().position(|session| session.id == self.id)
+            && sessions.swap_remove(place).runs_away
+        {
+            self.runaways.count.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+/// Closes an abandoned session and has its server end it. The connection keeps its place in the pool until the server
+/// lists the session no more, or as the module's rules say.
+pub(super) async fn end(mut slot: Object<Opener>, sent: Sent) {
+    let (Some(link), Some(pool)) = (slot.link.take(), Object::pool(&slot)) else { return };
+    let session = link.id();
+    // PostgreSQL checks for itself whether its client is still there.
+    drop(link);
+    let (entry, since) = (slot.runaways.enter(sent.component.clone()), Instant::now());
+    let (mut place, mut pause, mut is_runaway) = (Some(slot), PAUSES.0, false);
+    if let Err(error) = pool.manager().ask(session.kill()).await {
+        tracing::debug!(%error, "a session could not be told to end; its server ends its statement in time");
+    }
+    // A closed pool serves nobody, so its sessions need not be counted.
+    while !pool.is_closed() {
+        let age = since.elapsed();
+        match pool.manager().lists(&session, age).await {
+            Ok(false) => break,
+            Ok(true) if age >= GRACE => {
+                let has_too_many = entry.runs_away();
+                if !is_runaway {
+                    log(&pool.manager().host(), &session.to_string(), &sent, "the database server does not end it");
+                }
+                is_runaway = true;
+                if (age >= HOLD || has_too_many) && place.is_some() && entry.release() {
+                    place.take().map(Object::take);
+                }
+            }
+            Ok(true) => {}
+            // An unreachable server lends no connections either; once it is reachable again it answers.
+            Err(error) if error.kind == Kind::Lost => {}
+            Err(error) => {
+                let server = pool.manager().host();
+                tracing::warn!(server, %error, "cannot see whether an abandoned session has ended; run `carya harden --apply`");
+                break;
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSES.1);
+    }
+    if is_runaway {
+        let (server, session, seconds) = (pool.manager().host(), session.to_string(), since.elapsed().as_secs());
+        tracing::info!(server, session, seconds, "the database server has ended a session that ran away");
+    }
+    drop(entry);
+    place.map(Object::take);
+    pool.manager().hang_up().await;
+}
+
+fn log(server: &str, session: &str, sent: &Sent, why: &str) {
+    let sql = sent.sql.get(..sent.sql.floor_char_boundary(LOGGED)).unwrap_or_default();
+    let component = sent.component.as_deref();
+    tracing::warn!(server, session, component, sql, "a statement runs away: the host abandoned it, and {why}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runaway(runaways: &Arc<Runaways>, component: &str) -> (Entry, bool) {
+        let entry = runaways.enter(Some(component.into()));
+        let has_too_many = entry.runs_away();
+        (entry, has_too_many)
+    }
+
+    #[test]
+    fn a_component_is_refused_while_its_sessions_hold_half_of_the_places() {
+        for (max_connections, share) in [(1, 1), (2, 1), (3, 1), (4, 2), (10, 5)] {
+            let runaways = Runaways::new(max_connections);
+            let mut entries = Vec::new();
+            for index in 0..share {
+                assert!(runaways.check("a").is_ok(), "{index} of {max_connections}");
+                let (entry, has_too_many) = runaway(&runaways, "a");
+                assert!(!has_too_many);
+                entries.push(entry);
+            }
+            let error = runaways.check("a").expect_err("as many as its share run away");
+            assert_eq!(error.kind, Kind::Limit);
+            assert!(error.message.contains(&format!("max_connections = {max_connections} ")), "{error}");
+            assert!(runaways.check("b").is_ok());
+            // One that was under way when the first was noticed.
+            let (surplus, has_too_many) = runaway(&runaways, "a");
+            assert!(has_too_many && surplus.release());
+            assert_eq!(runaways.count(), share + 1);
+            drop((surplus, entries));
+            assert_eq!((runaways.check("a").is_ok(), runaways.count()), (true, 0));
+        }
+    }
+
+    #[test]
+    fn places_are_given_back_as_often_as_the_pool_has_places() {
+        let runaways = Runaways::new(2);
+        let entries: Vec<Entry> = ["a", "b", "c", "d"].map(|name| runaway(&runaways, name).0).into();
+        let released: Vec<bool> = entries.iter().map(Entry::release).collect();
+        assert_eq!(released, [true, true, false, false]);
+        drop(entries);
+        let (again, _) = runaway(&runaways, "a");
+        assert!(again.release());
+    }
+
+    #[test]
+    fn a_session_that_is_being_ended_is_not_counted() {
+        let runaways = Runaways::new(2);
+        let ending = [runaways.enter(Some("a".into())), runaways.enter(Some("a".into()))];
+        assert_eq!((runaways.count(), runaways.check("a").is_ok()), (0, true));
+        drop(ending);
+    }
+}
