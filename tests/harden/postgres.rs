@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 
 use super::{
-    super::support::{Result, servers},
+    super::support::{Result, carya, servers},
     Urls, apply, harden,
 };
 
@@ -235,6 +235,36 @@ async fn what_is_missing_is_told() -> Result {
     let (code, _, err) = harden(folder.path(), &["--check"]).await?;
     assert!(code == Some(1) && err.contains("has attributes BYPASSRLS, CREATEDB"), "{err}");
     assert!(err.contains("there is no login that only reads"), "{err}");
+    Ok(())
+}
+
+/// Hardened before the first migration, when the table that keeps them is not there yet.
+#[tokio::test]
+async fn migrations_after_harden_are_out_of_the_guests_reach() -> Result {
+    let Some(cluster) = servers::postgres().await? else { return Ok(()) };
+    let database = cluster.database().await?.name;
+    let urls = Urls::new(cluster.primary_url(&database), &database)?;
+    let folder = tempfile::tempdir()?;
+    urls.configure(folder.path())?;
+    assert_eq!(apply(folder.path()).await?, [""; 0]);
+    let config = std::fs::read_to_string(folder.path().join("carya.toml"))? + "[model]\nmigrations = \"migrations\"\n";
+    let migration = ("migrations/0001_items.sql", "CREATE TABLE items (id int)");
+    super::super::support::write(folder.path(), &config, &[migration])?;
+    let migrated = carya().arg("migrate").current_dir(folder.path()).output().await?;
+    assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+
+    let (mut reader, mut writer) = (guest(&urls.reader).await?, guest(&urls.writer).await?);
+    for sql in
+        ["SELECT * FROM _sqlx_migrations", "DELETE FROM _sqlx_migrations", "UPDATE _sqlx_migrations SET version = 2"]
+    {
+        for (who, connection) in [("reader", &mut reader), ("writer", &mut writer)] {
+            let end = run(connection, sql).await;
+            assert!(end.as_ref().is_some_and(|end| end.starts_with("42501")), "{who}: {sql}: {end:?}");
+        }
+    }
+    assert_eq!(run(&mut writer, "INSERT INTO items VALUES (1)").await, None);
+    let (code, out, err) = harden(folder.path(), &["--check"]).await?;
+    assert!(!err.contains("host's tables") && !out.contains("host's tables"), "{code:?} {out}{err}");
     Ok(())
 }
 

@@ -39,6 +39,8 @@ pub(super) async fn run(mut book: Book, folder: &Path) -> Result<Report, Error> 
     // Before the plan is made: another host may be running the same migrations.
     book.lock().await.map_err(|source| folder.unreadable(source))?;
     let plan = folder.plan(&mut book).await?;
+    let made = book.make_table().await;
+    made.map_err(|source| Error::Failed { folder: folder.path.clone(), source, applied: Vec::new() })?;
     // `plan` has checked for missing migrations: it allows those that are newer than the folder's newest.
     folder.migrator.set_ignore_missing(true);
     let migrated = match &mut book {

@@ -1,7 +1,7 @@
 //! What ran on a database, as sqlx's migrator keeps it in a table of its own.
 
 use sqlx::{
-    AssertSqlSafe, MySqlConnection, PgConnection, SqliteConnection,
+    AssertSqlSafe, Connection as _, MySqlConnection, PgConnection, SqliteConnection,
     migrate::{Migrate, MigrateError},
 };
 
@@ -11,6 +11,16 @@ use crate::database::server::Link;
 const TABLE: &str = "_sqlx_migrations";
 /// Takes a lock by the name of the database; such names have at most 64 characters. Waits for an hour.
 const MYSQL_LOCK: &str = "SELECT GET_LOCK(CONCAT('carya migrate ', SHA1(DATABASE())), 3600)";
+/// Takes the rights that default privileges have given others on the new table.
+const ONLY_THE_OWNER: &str = "DO $$
+    DECLARE other text;
+    BEGIN
+        FOR other IN
+            SELECT DISTINCT CASE r.grantee WHEN 0 THEN 'PUBLIC' ELSE r.grantee::regrole::text END
+            FROM pg_class c, aclexplode(c.relacl) r
+            WHERE c.oid = '_sqlx_migrations'::regclass AND r.grantee <> c.relowner
+        LOOP EXECUTE format('REVOKE ALL ON _sqlx_migrations FROM %s', other); END LOOP;
+    END $$";
 const HISTORY: &str = "SELECT version, description, checksum, success FROM _sqlx_migrations ORDER BY version";
 
 /// A connection to the database whose history it is.
@@ -143,6 +153,20 @@ impl Book {
             MigrateError::Execute(error) => error,
             other => sqlx::Error::Configuration(other.into()),
         })
+    }
+
+    /// Makes the migrator's table on PostgreSQL, before the migrator does, so that only its owner has rights on it: those
+    /// that `carya harden` gives guests on later tables would hold for it, too.
+    pub(super) async fn make_table(&mut self) -> Result<(), MigrateError> {
+        let Self::Postgres(connection) = self else { return Ok(()) };
+        let mut transaction = connection.begin().await?;
+        let found = sqlx::query("SELECT 1 WHERE to_regclass($1) IS NOT NULL").bind(TABLE);
+        if found.fetch_optional(&mut *transaction).await?.is_none() {
+            transaction.ensure_migrations_table(TABLE).await?;
+            sqlx::raw_sql(AssertSqlSafe(ONLY_THE_OWNER)).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// The command that makes this database anew.
