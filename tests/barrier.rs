@@ -2,6 +2,7 @@
 //! database is what it was, as another client sees it, no file came or went, and the next requests on the same
 //! connections do what they always do.
 
+mod functions;
 mod mariadb;
 mod postgres;
 mod server;

@@ -125,6 +125,7 @@ replica_wait = "0s"
 replica_max_lag = "1m"
 replica_check = "500ms"
 lock_timeout = "200ms"
+allow_functions = ["public.normal_rand", "cron.schedule"]
 migrations = "reports"
 
 [transaction]

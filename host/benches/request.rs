@@ -170,7 +170,7 @@ fn gate(bencher: Bencher<'_, '_>, dialect: Dialect) {
     let sql = "SELECT id, name, price_cents, stock FROM items WHERE id = ? AND name <> 'it''s' ORDER BY id LIMIT 100";
     let params = [Value::Int64(7)];
     bencher.bench_local(|| {
-        let checked = guard::check(dialect, black_box(sql), &params, Access::ReadOnly);
+        let checked = guard::Rules::new(dialect).check(black_box(sql), &params, Access::ReadOnly);
         assert!(checked.is_ok(), "{checked:?}");
         checked
     });

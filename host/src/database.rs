@@ -10,6 +10,7 @@ pub mod harden;
 pub mod migrate;
 mod mysql;
 pub mod outbox;
+mod pool;
 pub mod position;
 mod postgres;
 mod redaction;
@@ -24,57 +25,19 @@ mod vintage;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use deadpool::{
-    Status,
-    managed::{Manager, Object, Pool, WeakPool},
-};
-
 use self::{
     error::DbError,
+    pool::{close_forgotten, connections, waiting, was_lent},
     redaction::Redaction,
     sink::Sink,
     value::{Execution, JsonRows, Rows, Value},
 };
 pub use self::{position::Position, statement::Statement};
+use crate::config;
 pub use crate::config::{Access, Dialect, Isolation};
-use crate::{config, telemetry::metrics::Connections};
 
 /// How long a commit may take; it may wait for a disk or for a replica.
 const COMMIT: Duration = Duration::from_secs(10);
-
-/// How long a transaction may stand open that was left to the next one.
-const FORGOTTEN: Duration = Duration::from_millis(500);
-
-/// Closes connections with a transaction that was left to somebody who then did not come.
-async fn close_forgotten<M: Manager>(pool: Arc<WeakPool<M>>, is_left: fn(&M::Type) -> bool) {
-    let mut looks = tokio::time::interval(FORGOTTEN);
-    while let Some(pool) = pool.upgrade().filter(|pool| !pool.is_closed()) {
-        drop(pool.retain(|slot, metrics| !is_left(slot) || metrics.last_used() < FORGOTTEN));
-        looks.tick().await;
-    }
-}
-
-/// How many wait for a connection of the pool that this one is from.
-fn waiting<M: Manager>(object: &Object<M>) -> usize {
-    Object::pool(object).map_or(0, |pool| pool.status().waiting)
-}
-
-/// Whether a connection from a pool was lent before, so that statements may be prepared on it.
-fn was_lent<M: Manager>(object: &Object<M>) -> bool {
-    Object::metrics(object).recycle_count > 0
-}
-
-/// What a pool holds, whenever it is asked.
-fn connections<M: Manager + 'static>(pool: &Pool<M>) -> impl Fn() -> Connections + Send + Sync + 'static
-where
-    M::Type: Send,
-{
-    let pool = pool.clone();
-    move || {
-        let Status { size, available, waiting, .. } = pool.status();
-        Connections { used: size.saturating_sub(available), idle: available, waiting, runaway: 0 }
-    }
-}
 
 /// What a transaction is to be.
 #[derive(Debug, Clone)]

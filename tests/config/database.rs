@@ -76,6 +76,7 @@ replica_wait = "1s"
 replica_max_lag = "1s"
 replica_check = "1s"
 lock_timeout = "never"
+allow_functions = ["public.f"]
 migrations = "migrations"
 
 [database.reports]
@@ -86,11 +87,13 @@ admin_url = "postgres://owner:hunter2@db"
 replicas = ["postgres://reader:hunter2@db2/reports", "sqlite:copy.db", 5]
 replica_check = "0s"
 replica_lag = "1s"
+allow_functions = ["f", "a.b.c", "public.f(int)", "public.f", 5]
 
 [database.log]
 url = "mysql://app:hunter2@db/log"
 replicas = "mysql://app:hunter2@db2/log"
 lock_timeout = "0s"
+allow_functions = ["public.f"]
 "#,
         &[],
     ), @r#"
@@ -101,16 +104,22 @@ lock_timeout = "0s"
     carya.toml:8: database.replica_max_lag: is for servers; an SQLite file has no replicas
     carya.toml:9: database.replica_check: is for servers; an SQLite file has no replicas
     carya.toml:10: database.lock_timeout: is for servers; an SQLite file has `busy_timeout`
-    carya.toml:11: database.migrations: is for databases with a name; for this one write it in [model]
-    carya.toml:15: database.reports.busy_timeout: is for SQLite files; a server has `lock_timeout`
-    carya.toml:16: database.reports.reader_url: is a URL of MySQL, while `url` is one of PostgreSQL; both must be the same
-    carya.toml:17: database.reports.admin_url: names no database; write it as "postgres://USER:PASSWORD@HOST/NAME"
-    carya.toml:18: database.reports.replicas[1]: is a URL of SQLite, while `url` is one of PostgreSQL; both must be the same
-    carya.toml:18: database.reports.replicas[2]: is not text; write it in quotes
-    carya.toml:19: database.reports.replica_check: "0s" is no time at all; write it as "500ms", "30s", "5m" or "1h"
-    carya.toml:20: database.reports.replica_lag: unknown key; did you mean `replica_wait`?
-    carya.toml:24: database.log.replicas: is not a list; write it as ["...", "..."]
-    carya.toml:25: database.log.lock_timeout: "0s" is no time at all; write it as "500ms", "30s", "5m" or "1h"
+    carya.toml:11: database.allow_functions: is for PostgreSQL, which has extensions
+    carya.toml:12: database.migrations: is for databases with a name; for this one write it in [model]
+    carya.toml:16: database.reports.busy_timeout: is for SQLite files; a server has `lock_timeout`
+    carya.toml:17: database.reports.reader_url: is a URL of MySQL, while `url` is one of PostgreSQL; both must be the same
+    carya.toml:18: database.reports.admin_url: names no database; write it as "postgres://USER:PASSWORD@HOST/NAME"
+    carya.toml:19: database.reports.replicas[1]: is a URL of SQLite, while `url` is one of PostgreSQL; both must be the same
+    carya.toml:19: database.reports.replicas[2]: is not text; write it in quotes
+    carya.toml:20: database.reports.replica_check: "0s" is no time at all; write it as "500ms", "30s", "5m" or "1h"
+    carya.toml:21: database.reports.replica_lag: unknown key; did you mean `replica_wait`?
+    carya.toml:22: database.reports.allow_functions[0]: "f" is not a function; write "schema.name", without quotes in it and without parameters
+    carya.toml:22: database.reports.allow_functions[1]: "a.b.c" is not a function; write "schema.name", without quotes in it and without parameters
+    carya.toml:22: database.reports.allow_functions[2]: "public.f(int)" is not a function; write "schema.name", without quotes in it and without parameters
+    carya.toml:22: database.reports.allow_functions[4]: 5 is not text; write it in quotes
+    carya.toml:26: database.log.replicas: is not a list; write it as ["...", "..."]
+    carya.toml:27: database.log.lock_timeout: "0s" is no time at all; write it as "500ms", "30s", "5m" or "1h"
+    carya.toml:28: database.log.allow_functions: is for PostgreSQL, which has extensions
     "#);
 }
 
@@ -160,7 +169,7 @@ isolation = "serialisable"
 "#,
         &[],
     ), @r#"
-    carya.toml:4: database.reports: unknown key; accepted: url, reader_url, admin_url, replicas, replica_wait, replica_max_lag, replica_check, max_connections, max_lifetime, acquire_timeout, statement_timeout, lock_timeout, busy_timeout, max_rows, max_result, echo, echo_params, echo_pool
+    carya.toml:4: database.reports: unknown key; accepted: url, reader_url, admin_url, replicas, replica_wait, replica_max_lag, replica_check, max_connections, max_lifetime, acquire_timeout, statement_timeout, lock_timeout, busy_timeout, allow_functions, max_rows, max_result, echo, echo_params, echo_pool
     carya.toml:5: database.my log: is not a name; it may have letters, digits, `-` and `_`
     carya.toml:7: database.empty.url: is missing
     carya.toml:8: database.default: is how [database] itself is called; choose another name, or write the keys in [database]

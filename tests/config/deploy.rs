@@ -36,6 +36,13 @@ const DEPLOYED: &str = r#"
 "#;
 
 #[test]
+fn a_deployed_file_cannot_allow_functions() {
+    let deployed = "[database.log]\nurl = \"postgres://a:b@db/log\"\nallow_functions = [\"public.f\"]\n";
+    let error = both("[database]\nurl = \"sqlite:a.sqlite\"\n", deployed).map(drop).expect_err("it is refused");
+    assert!(error.to_string().contains("database.log.allow_functions: counts in the host's file only"), "{error}");
+}
+
+#[test]
 fn what_the_host_has_is_the_hosts() -> Result {
     let own = r#"
         [server]

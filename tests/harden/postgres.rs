@@ -18,7 +18,7 @@ const SCHEMA: &str = "CREATE TABLE items (id serial PRIMARY KEY, name text NOT N
     INSERT INTO items (name) VALUES ('Pecan');";
 
 /// None of these has to do with READ ONLY: they are refused by rights.
-const HOSTILE: [&str; 73] = [
+const HOSTILE: [&str; 71] = [
     // Settings, and code.
     "SELECT set_config('transaction_read_only', 'off', false)",
     "UPDATE pg_settings SET setting = 'off' WHERE name = 'default_transaction_read_only'",
@@ -33,11 +33,9 @@ const HOSTILE: [&str; 73] = [
     "SELECT ts_rewrite('a'::tsquery, 'SELECT ''a''::tsquery, ''b''::tsquery')",
     // Locks, time, messages, what outlives a transaction.
     "SELECT pg_advisory_lock(1)",
-    "SELECT pg_advisory_xact_lock_shared(1)",
     "SELECT pg_try_advisory_lock(1)",
     "SELECT pg_sleep(0)",
     "SELECT pg_sleep_for('0 s')",
-    "SELECT pg_notify('a', 'b')",
     "SELECT pg_logical_emit_message(false, 'a', 'b')",
     "SELECT pg_export_snapshot()",
     "SELECT pg_create_physical_replication_slot('x')",
@@ -101,7 +99,8 @@ const HOSTILE: [&str; 73] = [
     "INSERT INTO carya.carya_outbox (id) SELECT id FROM carya.carya_outbox",
 ];
 
-const READS: [&str; 8] = [
+const READS: [&str; 9] = [
+    "SELECT pg_advisory_xact_lock_shared(1), pg_try_advisory_xact_lock(2), pg_notify('a', 'b')",
     "SELECT name FROM items WHERE id = 1",
     "SELECT * FROM names",
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9) SELECT sum(i) FROM n",

@@ -38,6 +38,8 @@ pub struct Database {
     pub lock_timeout: Duration,
     /// SQLite: how long to wait for another process's lock on the file.
     pub busy_timeout: Duration,
+    /// PostgreSQL: volatile functions of extensions that guests may call, as `schema.name`.
+    pub allow_functions: Vec<String>,
     /// The most rows that one statement may return.
     pub max_rows: usize,
     /// The most bytes that the rows of one statement may hold.

@@ -6,11 +6,13 @@
 //! for those on `jsonb`, `?`, `?|` and `?&`, guests call `jsonb_exists`, `jsonb_exists_any` and `jsonb_exists_all`, for
 //! `@?` they call `jsonb_path_exists`.
 
+mod advice;
 mod lexer;
 mod place;
+mod tables;
 mod words;
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use self::{
     lexer::{Lexer, Shape},
@@ -60,35 +62,96 @@ pub struct Checked {
     pub placeholders: Vec<Placeholder>,
 }
 
-/// Whether a guest may send a statement with these parameters through a handle of this kind: what it is, or why not.
-pub fn check(dialect: Dialect, sql: &str, params: &[Value], access: Access) -> Result<Checked, DbError> {
-    if sql.len() > MAX_SQL_BYTES {
-        let message = format!("the statement has {} bytes; at most {MAX_SQL_BYTES} are allowed", sql.len());
-        return Err(DbError::new(Kind::Limit, message));
+/// What the gate goes by on one connection: its dialect, and what the server reported when the connection was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    dialect: Dialect,
+    /// PostgreSQL: functions of extensions that guests may not call, by name in lower case.
+    functions: BTreeMap<String, ExtensionFunction>,
+    /// MySQL and MariaDB, for a login that may use other databases on the server: the one that guests use.
+    database: Option<OwnDatabase>,
+}
+
+/// A function of an extension of PostgreSQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtensionFunction {
+    /// Name with its schema, as in `database.allow_functions`.
+    pub full_name: String,
+    /// Name of the extension.
+    pub extension: String,
+    /// The first argument may be a row, so that `row.function` calls it, too.
+    pub takes_row: bool,
+}
+
+/// The database of a MySQL or MariaDB connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnDatabase {
+    /// Its name.
+    pub name: String,
+    /// The server compares names of databases by letter case (`lower_case_table_names = 0`).
+    pub is_case_sensitive: bool,
+}
+
+impl OwnDatabase {
+    fn is(&self, name: &str) -> bool {
+        match self.is_case_sensitive {
+            true => self.name == name,
+            false => self.name.to_lowercase() == name.to_lowercase(),
+        }
     }
-    if params.len() > MAX_PARAMS {
-        let message = format!("the statement has {} parameters; at most {MAX_PARAMS} are allowed", params.len());
-        return Err(DbError::new(Kind::Limit, message));
+}
+
+impl Rules {
+    /// The rules of a dialect, with nothing known of the server.
+    pub const fn new(dialect: Dialect) -> Self {
+        Self { dialect, functions: BTreeMap::new(), database: None }
     }
-    let bytes: usize = params.iter().map(Value::size).sum();
-    if bytes > MAX_PARAM_BYTES {
-        let message = format!("the parameters hold {bytes} bytes; at most {MAX_PARAM_BYTES} are allowed");
-        return Err(DbError::new(Kind::Limit, message));
+
+    /// Refuses calls of these functions, too. All are of PostgreSQL.
+    pub fn without_functions(self, functions: impl IntoIterator<Item = (String, ExtensionFunction)>) -> Self {
+        Self { functions: functions.into_iter().collect(), ..self }
     }
-    let checked = read(dialect, sql, params.len(), access != Access::ReadWrite)?;
-    let wanted = checked.placeholders.iter().map(|placeholder| placeholder.number).max().unwrap_or(0);
-    if params.len() != wanted {
-        // SQLite would take NULL for those that are missing; a driver may wait for them for ever.
-        let hint = match dialect {
-            Dialect::Postgres if params.len() < wanted => {
-                "; for the operators `?`, `?|` and `?&` call jsonb_exists, jsonb_exists_any and jsonb_exists_all"
-            }
-            _ => "",
-        };
-        let message = format!("the statement has {wanted} parameters, but {} were given{hint}", params.len());
-        return Err(DbError::new(Kind::Other, message));
+
+    /// Refuses names of all other databases on a MySQL or MariaDB server.
+    pub fn within(self, database: OwnDatabase) -> Self {
+        Self { database: Some(database), ..self }
     }
-    Ok(checked)
+
+    /// Returns what a statement is if a guest may send it, with these parameters, through a handle of this kind.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Limit`] for too large statements and parameters, [`Kind::ReadOnly`] for changes and locks through a reader,
+    /// [`Kind::Forbidden`] for all that guests may not send, [`Kind::Other`] for a wrong number of parameters.
+    pub fn check(&self, sql: &str, params: &[Value], access: Access) -> Result<Checked, DbError> {
+        if sql.len() > MAX_SQL_BYTES {
+            let message = format!("the statement has {} bytes; at most {MAX_SQL_BYTES} are allowed", sql.len());
+            return Err(DbError::new(Kind::Limit, message));
+        }
+        if params.len() > MAX_PARAMS {
+            let message = format!("the statement has {} parameters; at most {MAX_PARAMS} are allowed", params.len());
+            return Err(DbError::new(Kind::Limit, message));
+        }
+        let bytes: usize = params.iter().map(Value::size).sum();
+        if bytes > MAX_PARAM_BYTES {
+            let message = format!("the parameters hold {bytes} bytes; at most {MAX_PARAM_BYTES} are allowed");
+            return Err(DbError::new(Kind::Limit, message));
+        }
+        let checked = read(self, sql, params.len(), access != Access::ReadWrite)?;
+        let wanted = checked.placeholders.iter().map(|placeholder| placeholder.number).max().unwrap_or(0);
+        if params.len() != wanted {
+            // SQLite would take NULL for those that are missing; a driver may wait for them for ever.
+            let hint = match self.dialect {
+                Dialect::Postgres if params.len() < wanted => {
+                    "; for the operators `?`, `?|` and `?&` call jsonb_exists, jsonb_exists_any and jsonb_exists_all"
+                }
+                _ => "",
+            };
+            let message = format!("the statement has {wanted} parameters, but {} were given{hint}", params.len());
+            return Err(DbError::new(Kind::Other, message));
+        }
+        Ok(checked)
+    }
 }
 
 /// Where the parameters of one of the host's own statements stand.
@@ -104,13 +167,14 @@ pub(super) fn placeholders(dialect: Dialect, sql: &str) -> Vec<Placeholder> {
 }
 
 /// Reads the one statement in `sql`, once.
-fn read(dialect: Dialect, sql: &str, params: usize, reader: bool) -> Result<Checked, DbError> {
+fn read(rules: &Rules, sql: &str, params: usize, reader: bool) -> Result<Checked, DbError> {
+    let dialect = rules.dialect;
     let forbidden = |why| DbError::new(Kind::Forbidden, why);
     if sql.as_bytes().contains(&0) {
         return Err(forbidden("the statement holds a NUL byte"));
     }
     let mut lexer = Lexer::new(dialect, sql);
-    let mut places = (dialect != Dialect::Sqlite).then(|| Places::new(dialect, sql));
+    let mut places = (dialect != Dialect::Sqlite).then(|| Places::new(rules, sql));
     let mut placeholders = Vec::with_capacity(params);
     let (mut verb, mut highest, mut depth, mut ended) = (None, 0usize, 0usize, false);
     let mut upcoming = lexer.next().map_err(forbidden)?;
@@ -152,8 +216,8 @@ fn read(dialect: Dialect, sql: &str, params: usize, reader: bool) -> Result<Chec
     if reader && matches!(verb, Verb::Insert | Verb::Change) {
         return Err(DbError::new(Kind::ReadOnly, "changes of rows need a writer; this handle is a reader"));
     }
-    if reader && places.is_some_and(|places| places.locks) {
-        return Err(DbError::new(Kind::ReadOnly, "locks on rows need a writer; this handle is a reader"));
+    if let Some(what) = places.and_then(|places| places.needs_writer).filter(|_| reader) {
+        return Err(DbError::new(Kind::ReadOnly, format!("{what} need a writer; this handle is a reader")));
     }
     Ok(Checked { verb, placeholders })
 }
@@ -179,7 +243,9 @@ fn begin(dialect: Dialect, word: &str) -> Result<Verb, DbError> {
     };
     let found = VERBS.into_iter().find(|(name, _)| word.eq_ignore_ascii_case(name) && known(name));
     found.map(|(_, verb)| verb).ok_or_else(|| {
-        let message = format!("a statement may not begin with `{word}`; guests send queries and changes of rows only");
+        let instead = advice::instead_of(dialect, word).map_or_else(String::new, |advice| format!("; {advice}"));
+        let message =
+            format!("a statement may not begin with `{word}`; guests send queries and changes of rows only{instead}");
         DbError::new(Kind::Forbidden, message)
     })
 }

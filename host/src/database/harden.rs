@@ -43,6 +43,8 @@ pub struct Names {
     pub reader: Option<Login>,
     /// The login that writes.
     pub writer: Login,
+    /// PostgreSQL: volatile functions of extensions that guests may call, as `schema.name`.
+    pub allow_functions: Vec<String>,
     /// How long one statement may run where the host says nothing else.
     pub statement_timeout: Duration,
     /// How long a transaction may stand idle.
@@ -76,6 +78,7 @@ impl Names {
             database: name,
             reader: reader.map(|(login, _)| login).filter(|login| login.name != writer.name),
             writer,
+            allow_functions: database.allow_functions.clone(),
             statement_timeout: database.statement_timeout,
             idle_timeout,
         })
@@ -201,7 +204,7 @@ pub async fn missing(database: &config::Database) -> Result<Vec<Finding>, DbErro
     for (url, writes) in reader.map(|url| (url, false)).into_iter().chain([(&database.url, true)]) {
         findings.extend(match names.dialect {
             Dialect::Sqlite => Vec::new(),
-            Dialect::Postgres => postgres::missing(url, writes).await?,
+            Dialect::Postgres => postgres::missing(&names, url, writes).await?,
             Dialect::MySql => mysql::missing(&names, url, writes).await?,
         });
     }

@@ -19,9 +19,9 @@ use sqlx::{
 
 use self::error::failed;
 use super::{
-    Access, Position,
+    Access, Dialect, Position,
     error::{DbError, Kind},
-    guard::Placeholder,
+    guard::{OwnDatabase, Placeholder, Rules},
     server::{Answer, End, Mode, Times},
     sink::Run,
     value::Value,
@@ -35,6 +35,11 @@ const SQL_MODE: &str = "PIPES_AS_CONCAT,ANSI_QUOTES,NO_BACKSLASH_ESCAPES,STRICT_
 /// Whether the session has the settings that the gate relies on when it reads a statement.
 const READS: &str = "SELECT @@character_set_client = 'utf8mb4' AND FIND_IN_SET('ANSI_QUOTES', @@sql_mode) \
     AND FIND_IN_SET('NO_BACKSLASH_ESCAPES', @@sql_mode)";
+
+/// Name of the database, behind `lower_case_table_names`, for logins that see the server's own tables: they may use other
+/// databases. NULL for other logins, whose grants decide.
+const POWERS: &str = "SELECT IF(EXISTS (SELECT 1 FROM information_schema.schemata WHERE schema_name = 'mysql'), \
+    CONCAT(@@lower_case_table_names, IFNULL(DATABASE(), '')), NULL)";
 
 /// Sets what LAST_INSERT_ID() returns back to 0, so that the next request does not learn what this one inserted.
 const FORGET: &str = "SET last_insert_id = 0; ";
@@ -59,6 +64,7 @@ pub(super) struct Session {
     pub(in crate::database) connection: MySqlConnection,
     is_mariadb: bool,
     id: ThreadId,
+    rules: Rules,
 }
 
 /// A session's number on the server.
@@ -103,7 +109,8 @@ pub(super) fn options(options: MySqlConnectOptions) -> MySqlConnectOptions {
 impl Session {
     pub(super) async fn connect(options: &MySqlConnectOptions, times: Times) -> Result<Self, DbError> {
         let connection = MySqlConnection::connect_with(options).await.map_err(failed)?;
-        let mut session = Self { connection, is_mariadb: false, id: ThreadId::default() };
+        let mut session =
+            Self { connection, is_mariadb: false, id: ThreadId::default(), rules: Rules::new(Dialect::MySql) };
         let mut answers =
             session.say("SELECT VERSION(); SELECT CONNECTION_ID()".to_owned()).await?.into_iter().flatten();
         session.is_mariadb = answers.next().is_some_and(|version| version.contains("MariaDB"));
@@ -116,10 +123,18 @@ impl Session {
         // NAMES too: `init_connect` may have set another character set, in which a quote can be part of a character.
         let sql = format!(
             "SET NAMES utf8mb4, SESSION sql_mode = '{SQL_MODE}', time_zone = '+00:00', {timeout}, \
-            innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}; {READS}"
+            innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}; {READS}; {POWERS}"
         );
-        match session.say(sql).await?.into_iter().next().flatten().as_deref() {
-            Some("1") => Ok(session),
+        let mut answers = session.say(sql).await?.into_iter();
+        match answers.next().flatten().as_deref() {
+            Some("1") => {
+                if let Some(database) = answers.next().flatten() {
+                    let (case, name) = database.split_at(1);
+                    let database = OwnDatabase { name: name.to_owned(), is_case_sensitive: case == "0" };
+                    session.rules = session.rules.within(database);
+                }
+                Ok(session)
+            }
             _ => {
                 let message = "the session ignores the sql_mode or the character set that the host sets when it connects; \
                     connect without a proxy that drops settings";
@@ -184,6 +199,11 @@ impl Session {
 
     pub(super) fn id(&self) -> ThreadId {
         self.id
+    }
+
+    /// What the gate goes by on this connection.
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// Runs statements without parameters in one message, and gives the first value of each row.

@@ -2,6 +2,7 @@
 //! runs. The server keeps guests inside: a login that may do little, a read-only transaction, timeouts.
 
 mod error;
+pub(super) mod extensions;
 mod statement;
 mod values;
 
@@ -15,9 +16,9 @@ use sqlx::{
 
 use self::error::failed;
 use super::{
-    Access, Position,
+    Access, Dialect, Position,
     error::{DbError, Kind, Stale},
-    guard::Placeholder,
+    guard::{Placeholder, Rules},
     harden::IS_RUNNING,
     outbox::HOST_SCHEMA,
     server::{Answer, End, Mode, Outcome, Times},
@@ -56,6 +57,7 @@ pub(super) struct Session {
     unlock: &'static str,
     /// Asks for the number of a writing transaction, and takes back the locks of the one before likewise.
     next: &'static str,
+    rules: Rules,
     /// The text of a statement that failed, perhaps because the types of its parameters have changed.
     suspect: Option<Arc<str>>,
 }
@@ -91,7 +93,11 @@ pub(super) fn options(options: PgConnectOptions) -> PgConnectOptions {
 /// Connects, with limits for transactions where there are any: as the session's own defaults they are what it is reset to,
 /// and no BEGIN has to repeat them. Has the server end statements whose client has gone, and with them their locks, where
 /// it can.
-pub(super) async fn connect(options: &PgConnectOptions, times: Option<Times>) -> Result<Session, DbError> {
+pub(super) async fn connect(
+    options: &PgConnectOptions,
+    times: Option<Times>,
+    allow_functions: &[String],
+) -> Result<Session, DbError> {
     let mut options = options.clone();
     if let Some(Times { statement, lock }) = times {
         let limits = [("statement_timeout", statement), ("lock_timeout", lock)];
@@ -108,9 +114,10 @@ pub(super) async fn connect(options: &PgConnectOptions, times: Option<Times>) ->
     let questions = format!(
         "{PREPARE}; SELECT extract(epoch FROM pg_postmaster_start_time())::text; SELECT pg_backend_pid()::text; \
         SELECT has_function_privilege('pg_catalog.pg_advisory_unlock_all()', 'EXECUTE')::text; \
-        SELECT extract(epoch FROM clock_timestamp())::text; {READS}"
+        SELECT extract(epoch FROM clock_timestamp())::text; {READS}; {}",
+        extensions::question()
     );
-    let mut answers = say(&mut connection, questions).await?.into_iter().flatten();
+    let mut answers = say(&mut connection, questions).await?.into_iter().map(Option::unwrap_or_default);
     let started = answers.next().unwrap_or_default();
     let pid = answers.next().and_then(|pid| pid.parse().ok()).unwrap_or_default();
     let (unlock, next) = match answers.next().as_deref() {
@@ -125,8 +132,10 @@ pub(super) async fn connect(options: &PgConnectOptions, times: Option<Times>) ->
         );
         return Err(DbError::new(Kind::Other, message));
     }
+    let functions = answers.next().unwrap_or_default();
+    let rules = Rules::new(Dialect::Postgres).without_functions(extensions::forbidden(&functions, allow_functions));
     let backend = Backend { pid, started };
-    Ok(Session { connection, backend, connected: (clock, Instant::now()), unlock, next, suspect: None })
+    Ok(Session { connection, backend, connected: (clock, Instant::now()), unlock, next, rules, suspect: None })
 }
 
 /// Begins, and ends the transaction that is open, if there is one. A writing transaction gets its number at once, by which
@@ -186,6 +195,11 @@ impl fmt::Display for Backend {
 impl Session {
     pub(super) fn backend(&self) -> &Backend {
         &self.backend
+    }
+
+    /// What the gate goes by on this connection.
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// The server's clock, in seconds since 1970, or a little less.

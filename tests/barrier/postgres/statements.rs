@@ -63,6 +63,12 @@ pub const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        // Their effect ends with the transaction, or begins with its commit.
+        reader: Gate("read-only"),
+        writer: Some(Nobody),
+        statements: &["SELECT pg_advisory_xact_lock(1)", "SELECT pg_notify('evil', 'x')"],
+    },
+    Group {
         reader: Both(FORBIDDEN),
         writer: Some(Both(FORBIDDEN)),
         statements: &[
@@ -74,7 +80,6 @@ pub const GROUPS: &[Group] = &[
             "SELECT \"pg_catalog\" . \"set_config\" /* a */ ('role', 'postgres', false)",
             "UPDATE pg_settings SET setting = 'off' WHERE name = 'transaction_read_only'", "SELECT * FROM pg_settings",
             "SELECT setseed(0.5)", "SELECT pg_advisory_lock(1)", "SELECT pg_try_advisory_lock_shared(1, 2)",
-            "SELECT pg_advisory_xact_lock(1)", "SELECT pg_notify('evil', 'x')",
             "SELECT * FROM pg_cursors", "SELECT * FROM pg_prepared_statements", "SELECT lastval()",
             "SELECT currval('seq')", "SELECT setval('seq', 100)", "SELECT setval('seq', 100, false) FROM items",
             "SELECT txid_current()", "SELECT pg_export_snapshot()", "SET TRANSACTION SNAPSHOT '00000003-0000001B-1'",

@@ -9,14 +9,16 @@ use super::{
         problem::suggest,
         quantity::{duration, positive_duration, size},
         section::{Entry, Section},
+        tree::Value,
         url,
-        value::{boolean, integer, path},
+        value::{boolean, integer, path, text},
     },
     MIB, added_by_variable, check_name,
 };
 
 /// Keys that only servers have, and why a file has not.
-const SERVER_KEYS: [(&str, &str); 7] = [
+const SERVER_KEYS: [(&str, &str); 8] = [
+    ("allow_functions", "is for PostgreSQL, which has extensions"),
     ("reader_url", "is for servers; an SQLite file has no logins"),
     ("admin_url", "is for servers; an SQLite file has no logins"),
     ("replicas", NO_REPLICAS),
@@ -35,7 +37,7 @@ pub(super) fn all(section: &mut Section<'_>, host: Option<&Config>) -> Databases
     let hosts = |name: &str| host.and_then(|host| host.all_databases().find(|(other, _)| *other == name));
     let default = (!section.has_only_tables() && hosts(MAIN).is_none()).then(|| {
         section.refuse("migrations", "is for databases with a name; for this one write it in [model]");
-        database(section)
+        database(section, host.is_some())
     });
     let tables = section.tables();
     let names: Vec<String> =
@@ -43,7 +45,7 @@ pub(super) fn all(section: &mut Section<'_>, host: Option<&Config>) -> Databases
     let named = tables.into_iter().filter_map(|(name, entry)| {
         let database = match hosts(&name) {
             Some((_, database)) => Database { migrations: entry.table(migrations)?, ..database.clone() },
-            None => with_name(&name, entry, &names)?,
+            None => with_name(&name, entry, &names, host.is_some())?,
         };
         Some((name, database))
     });
@@ -71,7 +73,7 @@ pub(super) fn migrations(section: &mut Section<'_>) -> Option<PathBuf> {
     migrations
 }
 
-fn with_name(name: &str, entry: Entry<'_>, names: &[String]) -> Option<Database> {
+fn with_name(name: &str, entry: Entry<'_>, names: &[String], is_deployed: bool) -> Option<Database> {
     if added_by_variable(&entry) {
         let end = suggest(name, names.iter().map(String::as_str));
         entry.report(format!("is not a database of the file; {end}"));
@@ -83,18 +85,27 @@ fn with_name(name: &str, entry: Entry<'_>, names: &[String]) -> Option<Database>
     }
     entry.table(|section| {
         let migrations = section.take("migrations", path(section.context().folder));
-        Database { migrations, ..database(section) }
+        Database { migrations, ..database(section, is_deployed) }
     })
 }
 
-fn database(section: &mut Section<'_>) -> Database {
+/// `is_deployed`: in the file of a deployed application, which may not widen what its guests may do on a server.
+fn database(section: &mut Section<'_>, is_deployed: bool) -> Database {
+    if is_deployed {
+        section.refuse("allow_functions", "counts in the host's file only");
+    }
     let folder = section.context().home;
     let url = section.needed("url").and_then(|url| url.read_secret(url::database(folder)));
     let dialect = url.as_ref().map(|(dialect, _)| *dialect);
     // Where the product is not known, all keys are read, so that what else is wrong is told too.
     match dialect {
         Some(Dialect::Sqlite) => SERVER_KEYS.iter().for_each(|(key, message)| section.refuse(key, message)),
-        Some(_) => section.refuse("busy_timeout", "is for SQLite files; a server has `lock_timeout`"),
+        Some(dialect) => {
+            section.refuse("busy_timeout", "is for SQLite files; a server has `lock_timeout`");
+            if dialect == Dialect::MySql {
+                section.refuse("allow_functions", "is for PostgreSQL, which has extensions");
+            }
+        }
         None => {}
     }
     let another = |url: &Entry<'_>| url.read_secret(url::another(dialect, folder));
@@ -114,11 +125,23 @@ fn database(section: &mut Section<'_>) -> Database {
         statement_timeout: section.take("statement_timeout", positive_duration).unwrap_or(Duration::from_secs(2)),
         lock_timeout: section.take("lock_timeout", positive_duration).unwrap_or(Duration::from_secs(1)),
         busy_timeout: section.take("busy_timeout", duration).unwrap_or(Duration::from_secs(1)),
+        allow_functions: section.list("allow_functions", function).unwrap_or_default(),
         max_rows: section.take("max_rows", integer(1..=10_000_000)).unwrap_or(10_000),
         max_result: section.take("max_result", size).unwrap_or(8 * MIB),
         echo: section.take("echo", boolean).unwrap_or(false),
         echo_params: section.take("echo_params", boolean).unwrap_or(false),
         echo_pool: section.take("echo_pool", boolean).unwrap_or(false),
         migrations: None,
+    }
+}
+
+/// `"schema.name"`, as in PostgreSQL's catalog.
+fn function(value: &Value) -> Result<String, String> {
+    let name = text(value)?;
+    let is_part =
+        |part: &str| !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || "\"'().,;".contains(c));
+    match name.split_once('.') {
+        Some((schema, function)) if is_part(schema) && is_part(function) => Ok(name),
+        _ => Err("is not a function; write \"schema.name\", without quotes in it and without parameters".to_owned()),
     }
 }

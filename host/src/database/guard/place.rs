@@ -2,8 +2,9 @@
 //! MySQL and MariaDB. Knows the tokens around a word, not grammar.
 
 use super::{
-    Dialect, Verb,
+    Dialect, Rules, Verb,
     lexer::{Shape, Token},
+    tables::Tables,
     words::{self, Place},
 };
 use crate::database::error::{DbError, Kind};
@@ -36,7 +37,10 @@ enum Keyword {
 #[derive(Debug)]
 pub(super) struct Places<'a> {
     sql: &'a str,
+    rules: &'a Rules,
     dialect: Dialect,
+    /// Where databases are named, on MySQL and MariaDB.
+    tables: Option<Tables<'a>>,
     depth: usize,
     /// The token before, and which word it was.
     before: Option<Shape>,
@@ -55,15 +59,18 @@ pub(super) struct Places<'a> {
     bare: bool,
     /// At which depth a list of rows by VALUES stands that is not INSERT's own.
     list: Option<usize>,
-    /// Rows are locked.
-    pub(super) locks: bool,
+    /// What the statement does that a reader may not, in the plural.
+    pub(super) needs_writer: Option<&'static str>,
 }
 
 impl<'a> Places<'a> {
-    pub(super) fn new(dialect: Dialect, sql: &'a str) -> Self {
+    pub(super) fn new(rules: &'a Rules, sql: &'a str) -> Self {
+        let names_databases = rules.dialect == Dialect::MySql && sql.contains('.');
         Self {
             sql,
-            dialect,
+            rules,
+            dialect: rules.dialect,
+            tables: names_databases.then(|| Tables::new(sql)),
             depth: 0,
             before: None,
             keyword: Keyword::Other,
@@ -74,19 +81,22 @@ impl<'a> Places<'a> {
             described: false,
             bare: false,
             list: None,
-            locks: false,
+            needs_writer: None,
         }
     }
 
     /// Takes a token, with the one after it, and the statement's verb as far as it is known.
     pub(super) fn take(&mut self, token: &Token, next: Option<Shape>, verb: Option<Verb>) -> Result<(), DbError> {
         let mut keyword = Keyword::Other;
+        if let Some(database) = self.tables.as_mut().and_then(|tables| tables.take(token, next, verb)) {
+            self.database(database)?;
+        }
         match token.shape {
             Shape::Word => {
                 let word = &self.sql[token.range.clone()];
                 keyword = self.keyword(word);
                 self.word(keyword, word, verb)?;
-                self.name(word, next)?;
+                self.name(word, next, verb)?;
                 self.keep_target(keyword, next);
                 self.end_list();
                 if keyword == Keyword::Values && next == Some(Shape::Open) {
@@ -98,14 +108,16 @@ impl<'a> Places<'a> {
             }
             Shape::Name => {
                 self.into = false;
-                self.name(&self.sql[token.range.start + 1..token.range.end - 1], next)?;
+                self.name(&self.sql[token.range.start + 1..token.range.end - 1], next, verb)?;
                 self.keep_target(keyword, next);
             }
             Shape::Open => {
                 self.depth += 1;
                 (self.into, self.filled) = (false, false);
                 if std::mem::take(&mut self.bare) && next != Some(Shape::Close) {
-                    return Err(forbidden("LAST_INSERT_ID may not be given a value; a later request would read it"));
+                    return Err(forbidden(
+                        "LAST_INSERT_ID(..) may be given a value in INSERT and UPDATE only; elsewhere a later request would read it",
+                    ));
                 }
             }
             Shape::Close => {
@@ -140,7 +152,7 @@ impl<'a> Places<'a> {
             }
             Keyword::Into => (self.target, self.filled) = (true, true),
             Keyword::From if self.keyword == Keyword::Delete => self.target = true,
-            Keyword::Update | Keyword::Share if self.ends_lock() => self.locks = true,
+            Keyword::Update | Keyword::Share if self.ends_lock() => self.needs_writer = Some("locks on rows"),
             Keyword::Update => self.target = true,
             Keyword::Procedure if !postgres => return Err(forbidden("PROCEDURE may not be used")),
             Keyword::SqlCalcFoundRows if !postgres => {
@@ -186,7 +198,7 @@ impl<'a> Places<'a> {
     }
 
     /// Refuses a name, with quotes or without, that guests may not use here.
-    fn name(&mut self, name: &str, next: Option<Shape>) -> Result<(), DbError> {
+    fn name(&mut self, name: &str, next: Option<Shape>, verb: Option<Verb>) -> Result<(), DbError> {
         let dotted = next == Some(Shape::Sign(b'.'));
         let called = next == Some(Shape::Open) && !self.filled;
         if std::mem::take(&mut self.described) && !words::may_view(name) {
@@ -196,19 +208,59 @@ impl<'a> Places<'a> {
         if self.target && self.dialect == Dialect::Postgres && words::is_catalog(name) {
             return Err(forbidden(format!("{name} is PostgreSQL's own and may not be written")));
         }
+        if !self.rules.functions.is_empty() {
+            self.function(name, called)?;
+        }
         let Some(group) = words::find(self.dialect, name) else { return Ok(()) };
         let refused = match group.place {
             Place::Anywhere => true,
             Place::Called => called,
-            Place::Schema => dotted,
+            Place::CalledThroughWriter => {
+                if called {
+                    self.needs_writer = Some(group.why);
+                }
+                false
+            }
             Place::CalledWithArgument => {
-                self.bare = called;
+                // The host sets it back at the end of a transaction that writes.
+                self.bare = called && !matches!(verb, Some(Verb::Insert | Verb::Change));
                 false
             }
         };
         match refused {
             true => Err(forbidden(format!("{name} {}", group.why))),
             false => Ok(()),
+        }
+    }
+
+    /// Refuses a call of an extension's function that guests may not call on this server.
+    fn function(&self, name: &str, called: bool) -> Result<(), DbError> {
+        // PostgreSQL cuts names off.
+        let name = name.get(..name.floor_char_boundary(63)).unwrap_or(name).to_lowercase();
+        let Some(function) = self.rules.functions.get(&name) else { return Ok(()) };
+        let is_field = function.takes_row && self.before == Some(Shape::Sign(b'.'));
+        if !called && !is_field {
+            return Ok(());
+        }
+        let (full_name, extension) = (&function.full_name, &function.extension);
+        Err(forbidden(format!(
+            "{name} is a volatile function of the extension {extension}, which may have effects that no rollback undoes; \
+             to let guests call it, add \"{full_name}\" to allow_functions in [database] of the host's file"
+        )))
+    }
+
+    /// Refuses the name of a database that is not the application's.
+    fn database(&self, name: &str) -> Result<(), DbError> {
+        if words::is_server_schema(name) {
+            return Err(forbidden(format!("{name} is the server's own")));
+        }
+        match &self.rules.database {
+            Some(own) if !own.is(name) && !words::is(name, "information_schema") => Err(forbidden(format!(
+                "{name} is another database on the server, and the login of this one may use it; guests use {} only, \
+                 or another [database.NAME] with a login of its own",
+                own.name
+            ))),
+            _ => Ok(()),
         }
     }
 

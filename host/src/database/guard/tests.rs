@@ -9,6 +9,10 @@ use proptest::prelude::*;
 use super::*;
 use Access::{ReadOnly, ReadWrite};
 
+fn check(dialect: Dialect, sql: &str, params: &[Value], access: Access) -> Result<Checked, DbError> {
+    Rules::new(dialect).check(sql, params, access)
+}
+
 /// How a statement is refused that is sent with as many parameters as it has; none if it passes.
 fn refusal(dialect: Dialect, sql: &str, access: Access) -> Option<Kind> {
     let mut kinds =
@@ -237,5 +241,30 @@ proptest! {
         for dialect in [Dialect::Sqlite, Dialect::Postgres, Dialect::MySql] {
             prop_assert_eq!(refusal(dialect, &format!("SELECT '{text}'"), ReadOnly), None, "{:?}", dialect);
         }
+    }
+}
+
+#[test]
+fn a_refusal_names_the_alternative() {
+    let table = [
+        (Dialect::Postgres, "CALL f()", "call a function"),
+        (Dialect::MySql, "EXPLAIN SELECT 1", "echo = true"),
+        (Dialect::Sqlite, "SAVEPOINT a", "`savepoint`"),
+        (Dialect::Postgres, "begin", "the host begins and ends"),
+        (Dialect::MySql, "SHOW TABLES", "information_schema"),
+        (Dialect::Sqlite, "PRAGMA table_info(t)", "sqlite_schema"),
+        (Dialect::Postgres, "SHOW all", "information_schema"),
+        (Dialect::Sqlite, "CREATE TABLE t (a)", "migration"),
+        (Dialect::Postgres, "REPLACE INTO t VALUES (1)", "ON CONFLICT"),
+        (Dialect::MySql, "MERGE INTO t", "ON DUPLICATE KEY"),
+        (Dialect::Postgres, "LISTEN a", "after-commit"),
+        (Dialect::Postgres, "SELECT pg_advisory_lock(1)", "pg_advisory_xact_lock"),
+        (Dialect::MySql, "SELECT GET_LOCK('a', 1)", "FOR UPDATE"),
+        (Dialect::Postgres, "SELECT lo_create(0)", "bytea"),
+    ];
+    for (dialect, sql, advice) in table {
+        let error = check(dialect, sql, &[], ReadWrite).expect_err(sql);
+        assert_eq!(error.kind, Kind::Forbidden, "{sql}");
+        assert!(error.message.contains(advice), "{sql}: {error}");
     }
 }

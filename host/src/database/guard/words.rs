@@ -12,10 +12,10 @@ pub(super) enum Place {
     Anywhere,
     /// Where it is called: before a parenthesis.
     Called,
-    /// Where it is called with an argument.
+    /// Where it is called through a reader.
+    CalledThroughWriter,
+    /// Where it is called with an argument, but for INSERT and UPDATE.
     CalledWithArgument,
-    /// Where it is a schema: before a dot.
-    Schema,
 }
 
 /// Names with the same reason. One that ends in `*` stands for all that begin so.
@@ -23,12 +23,12 @@ pub(super) enum Place {
 pub(super) struct Group {
     /// Where they are refused.
     pub(super) place: Place,
-    /// What they do that guests may not, after "it".
+    /// What they do that guests may not, after "it"; or in the plural what a reader may not do.
     pub(super) why: &'static str,
     names: &'static [&'static str],
 }
 
-use Place::{Anywhere, Called, CalledWithArgument, Schema};
+use Place::{Anywhere, Called, CalledThroughWriter, CalledWithArgument};
 
 #[rustfmt::skip]
 const POSTGRES: &[Group] = &[
@@ -65,8 +65,12 @@ const POSTGRES: &[Group] = &[
     },
     Group {
         place: Called,
-        why: "reaches large objects, which outlive statements and read and write files",
-        names: &["lo_*", "loread", "lowrite"],
+        why: "reaches large objects, which outlive statements and read and write files; keep bytes in a bytea column",
+        names: &[
+            "lo_close", "lo_creat", "lo_create", "lo_export", "lo_from_bytea", "lo_get", "lo_import", "lo_lseek",
+            "lo_lseek64", "lo_manage", "lo_oid", "lo_open", "lo_put", "lo_tell", "lo_tell64", "lo_truncate",
+            "lo_truncate64", "lo_unlink", "loread", "lowrite",
+        ],
     },
     Group {
         place: Called,
@@ -75,10 +79,25 @@ const POSTGRES: &[Group] = &[
             "query_to_xml", "query_to_xmlschema", "query_to_xml_and_xmlschema", "table_to_xml", "table_to_xmlschema",
             "table_to_xml_and_xmlschema", "schema_to_xml", "schema_to_xmlschema", "schema_to_xml_and_xmlschema",
             "database_to_xml", "database_to_xmlschema", "database_to_xml_and_xmlschema", "cursor_to_xml",
-            "cursor_to_xmlschema", "cursor_to_xml_and_xmlschema", "ts_stat", "ts_rewrite", "crosstab*", "connectby", "xpath_table",
+            "cursor_to_xmlschema", "cursor_to_xml_and_xmlschema", "ts_stat", "ts_rewrite", "crosstab", "crosstab2", "crosstab3",
+            "crosstab4", "crosstabn", "crosstab_hash", "connectby", "xpath_table",
         ],
     },
     Group { place: Called, why: "reaches other databases", names: &["dblink*", "postgres_fdw_*"] },
+    Group {
+        place: CalledThroughWriter,
+        why: "locks that other transactions wait for",
+        names: &[
+            "pg_advisory_xact_lock", "pg_advisory_xact_lock_shared", "pg_try_advisory_xact_lock",
+            "pg_try_advisory_xact_lock_shared",
+        ],
+    },
+    Group { place: CalledThroughWriter, why: "notifications, which the commit sends,", names: &["pg_notify"] },
+    Group {
+        place: Called,
+        why: "takes or gives back a lock that outlives the transaction; call pg_advisory_xact_lock through a writer",
+        names: &["pg_advisory_*", "pg_try_advisory_*"],
+    },
     Group {
         place: Called,
         why: "shows or changes what lives as long as the connection",
@@ -89,19 +108,21 @@ const POSTGRES: &[Group] = &[
         why: "tells what an earlier request got, or survives a rollback; use RETURNING",
         names: &["currval", "lastval", "setval"],
     },
-    Group { place: Called, why: "uses up a transaction's number in a query", names: &["txid_current"] },
+    Group { place: Called, why: "uses up a transaction's number in a query; call pg_current_xact_id_if_assigned", names: &["txid_current"] },
     Group {
         place: Called,
         why: "belongs to the server's maintenance",
         names: &[
-            "binary_upgrade_*", "brin_desummarize_*", "brin_summarize_*", "gin_clean_*", "get_raw_page",
-            "heap_page_items", "bt_*", "verify_heapam", "currtid2", "autoprewarm_*", "pgrowlocks",
+            "binary_upgrade_*", "brin_desummarize_range", "brin_summarize_new_values", "brin_summarize_range",
+            "gin_clean_pending_list", "get_raw_page", "heap_page_items", "bt_index_check", "bt_index_parent_check",
+            "bt_metap", "bt_multi_page_stats", "bt_page_items", "bt_page_stats", "verify_heapam", "currtid2",
+            "autoprewarm_dump_now", "autoprewarm_start_worker", "pgrowlocks",
         ],
     },
     Group {
         place: Called,
         why: "changes tables",
-        names: &["addgeometrycolumn", "dropgeometry*", "updategeometrysrid", "populate_geometry_columns"],
+        names: &["addgeometrycolumn", "dropgeometrycolumn", "dropgeometrytable", "updategeometrysrid", "populate_geometry_columns"],
     },
     Group {
         place: Called,
@@ -130,13 +151,8 @@ const POSTGRES_CALLS: &[&str] = &[
 const MYSQL: &[Group] = &[
     Group { place: Anywhere, why: "is the host's own", names: &["carya_*", "_sqlx_*"] },
     Group {
-        place: Schema,
-        why: "is the server's own",
-        names: &["mysql", "performance_schema", "sys"],
-    },
-    Group {
         place: Called,
-        why: "takes or shows locks, which outlive the transaction",
+        why: "takes or shows locks, which outlive the transaction; lock a row with SELECT .. FOR UPDATE",
         names: &[
             "get_lock", "release_lock", "release_all_locks", "is_free_lock", "is_used_lock",
             "service_get_read_locks", "service_get_write_locks", "service_release_locks", "version_tokens_*",
@@ -185,6 +201,11 @@ const MYSQL_VIEWS: &[&str] = &[
 /// Whether a name is this one.
 pub(super) fn is(name: &str, wanted: &str) -> bool {
     matches(wanted, name)
+}
+
+/// Whether a database of MySQL or MariaDB is the server's own.
+pub(super) fn is_server_schema(name: &str) -> bool {
+    ["mysql", "performance_schema", "sys"].iter().any(|schema| matches(schema, name))
 }
 
 /// Whether a name is of PostgreSQL's own catalogs.
@@ -307,13 +328,14 @@ mod tests {
             assert!(found(Dialect::Postgres, name), "{name}");
             assert!(!found(Dialect::Sqlite, name), "{name}");
         }
-        for name in ["get_lock", "GET_LOC\u{212a}", "slëep", "_SQLX_migrations", "MySQL", "ſleep"] {
+        for name in ["get_lock", "GET_LOC\u{212a}", "slëep", "_SQLX_migrations", "ſleep"] {
             assert!(found(Dialect::MySql, name), "{name}");
         }
         for name in ["", "a", "pg", "carya", "select", "pg_typeof", "PG_Size_Pretty", "lower", "größe", "sleeps", "é"]
         {
             assert!(!found(Dialect::Postgres, name) && !found(Dialect::MySql, name), "{name}");
         }
+        assert!(is_server_schema("MySQL") && !is_server_schema("mysql2"));
         assert!(may_view("Tables") && !may_view("processlist") && !may_view("processlıst"));
     }
 

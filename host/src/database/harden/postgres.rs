@@ -2,6 +2,7 @@
 //! have an effect is volatile, whatever version it came with. The same rule, in [`check`], finds what is left.
 
 mod check;
+mod functions;
 
 use std::time::Duration;
 
@@ -13,22 +14,6 @@ use crate::database::{
     error::DbError,
     outbox::{self, HOST_SCHEMA, TABLE as OUTBOX},
 };
-
-/// Functions `p`, in namespaces `n`, that no guest calls: those of the server and of extensions that can have an
-/// effect, but for a few that only make values or that the host itself asks at the end of a transaction; and those that only read, but read what is not the application's.
-/// A function of the application is its owner's decision. Those that only the server itself can call stay as they are:
-/// others need them to make tables and triggers.
-const FORBIDDEN_FUNCTIONS: &str = r"p.prorettype::regtype::text !~ '(trigger|handler|internal)$'
-    AND 'internal'::regtype <> ALL (p.proargtypes) AND (
-        n.nspname = 'pg_catalog' AND p.provolatile = 'v' AND p.proname NOT IN ('array_sample', 'array_shuffle',
-            'clock_timestamp', 'gen_random_uuid', 'nextval', 'pg_advisory_unlock_all', 'pg_control_checkpoint',
-            'pg_current_wal_insert_lsn', 'pg_current_xact_id', 'pg_is_in_recovery', 'pg_last_wal_replay_lsn', 'pg_xact_status',
-            'random', 'random_normal', 'timeofday', 'uuidv4', 'uuidv7')
-        OR n.nspname = 'pg_catalog' AND p.proname ~ '^(pg_stat_get_|pg_(cursor|prepared_statement|show_all_settings|listening_channels|get_replication_slots|get_functiondef|tablespace_databases)$|txid_current|(table|schema|database)_to_xml)'
-        OR p.provolatile = 'v' AND EXISTS (SELECT FROM pg_catalog.pg_depend d
-            JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_catalog.pg_extension'::regclass
-            WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
-              AND e.extname NOT IN ('pgcrypto', 'uuid-ossp')))";
 
 /// Views `c`, in namespaces `n`, that tell of the server and of other sessions.
 const FORBIDDEN_VIEWS: &str = r"c.relkind = 'v' AND (
@@ -129,7 +114,7 @@ GRANT CONNECT ON DATABASE {database} TO {all};"
             "Functions",
             "Locks, sleeps, settings, large objects, notifications, SQL in strings, other sessions, other servers.
              The owner and pg_monitor keep what they had by way of PUBLIC.",
-            functions(names),
+            functions::sql(names),
         ),
         group(
             "Views of the server",
@@ -306,14 +291,6 @@ fn taken(names: &Names, right: &str, kind: &str, items: &str, held: impl Fn(&str
     END LOOP;"
     );
     block("owner name; item text", &body)
-}
-
-fn functions(names: &Names) -> String {
-    let items = format!(
-        "SELECT p.oid::regprocedure FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-        WHERE ({FORBIDDEN_FUNCTIONS})"
-    );
-    taken(names, "EXECUTE", "ROUTINE", &items, |login| format!("has_function_privilege({login}, p.oid, 'EXECUTE')"))
 }
 
 fn views(names: &Names) -> String {

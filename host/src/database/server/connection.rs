@@ -136,8 +136,8 @@ impl Connection {
         sink: &mut Sink<'_>,
     ) -> Result<Execution, DbError> {
         let Statement { component, sql, params } = statement;
-        let limits = self.server.limits;
-        let checked = guard::check(self.server.dialect, &sql, &params, self.mode.access)?;
+        let (limits, access) = (self.server.limits, self.mode.access);
+        let checked = self.link()?.rules().check(&sql, &params, access)?;
         self.slot()?.runaways.check(&component)?;
         let shown = sink::shown(&params, limits);
         let mut run = Run::new(sink, limits, checked.verb);

@@ -6,7 +6,7 @@ use std::{fmt, time::Duration};
 use crate::database::{
     Access, Isolation, Position,
     error::{DbError, Kind},
-    guard::Placeholder,
+    guard::{Placeholder, Rules},
     mysql, postgres,
     sink::Run,
     value::Value,
@@ -161,6 +161,14 @@ impl Link {
         match self {
             Link::Postgres(session) => postgres::say(&mut session.connection, sql).await,
             Link::MySql(session) => session.say(sql).await,
+        }
+    }
+
+    /// What the gate goes by on this connection.
+    pub(super) fn rules(&self) -> &Rules {
+        match self {
+            Link::Postgres(session) => session.rules(),
+            Link::MySql(session) => session.rules(),
         }
     }
 

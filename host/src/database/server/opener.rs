@@ -44,6 +44,8 @@ pub(in crate::database) struct Opener {
     pub(super) runaways: Arc<Runaways>,
     /// A connection beside the pool, open while sessions are abandoned: it ends them and looks after them.
     warden: Mutex<Option<Link>>,
+    /// PostgreSQL: volatile functions of extensions that guests may call, as `schema.name`.
+    allow_functions: Vec<String>,
     max_lifetime: Duration,
     echo: bool,
 }
@@ -89,8 +91,9 @@ impl Opener {
         };
         let vintage = Vintage::default();
         let runaways = Runaways::new(config.max_connections as usize);
-        let (max_lifetime, echo) = (config.max_lifetime, config.echo_pool);
-        Ok(Self { address, times, vintage, runaways, warden: Mutex::default(), max_lifetime, echo })
+        let (allow_functions, max_lifetime, echo) =
+            (config.allow_functions.clone(), config.max_lifetime, config.echo_pool);
+        Ok(Self { address, times, vintage, runaways, warden: Mutex::default(), allow_functions, max_lifetime, echo })
     }
 
     /// The database's name on the server.
@@ -161,7 +164,10 @@ impl Opener {
 
     async fn open(&self, times: Option<Times>) -> Result<Link, DbError> {
         let link = match &self.address {
-            Address::Postgres(options) => Link::Postgres(Box::new(postgres::connect(options, times).await?)),
+            Address::Postgres(options) => {
+                let allowed = &self.allow_functions;
+                Link::Postgres(Box::new(postgres::connect(options, times, allowed).await?))
+            }
             Address::MySql(options) => Link::MySql(Box::new(mysql::Session::connect(options, self.times).await?)),
         };
         if self.echo {

@@ -222,7 +222,7 @@ impl Connection {
         sink: &mut Sink<'_>,
     ) -> Result<Execution, DbError> {
         let limits = self.database.limits;
-        let checked = guard::check(Dialect::Sqlite, &sql, &params, self.access)?;
+        let checked = guard::Rules::new(Dialect::Sqlite).check(&sql, &params, self.access)?;
         let shown = sink::shown(&params, limits);
         let arguments = values::bind(params)?;
         let mut run = Run::new(sink, limits, checked.verb);

@@ -30,6 +30,12 @@ const READING: &[&str] = &[
     "SELECT name AS \"@\", n AS `:=`, id AS `#` FROM items",
     "SELECT sleep, benchmark, get_lock, `sleep` FROM nights",
     "SELECT mysql, sys, performance_schema FROM words",
+    "SELECT sys.name, mysql.n FROM items sys JOIN other mysql ON sys.id = mysql.id ORDER BY sys.id, mysql.id",
+    "SELECT EXTRACT(DAY FROM sys.at), TRIM(BOTH 'x' FROM sys.name), SUBSTRING(sys.name FROM 2) FROM items sys",
+    "SELECT count(sys.id) FROM items AS sys, other AS mysql WHERE sys.id = mysql.id GROUP BY sys.id, mysql.id HAVING sys.id > 1",
+    "SELECT 1 FROM items i, (SELECT sys.id, sys.n FROM other sys) sys WHERE i.id IN (1, sys.id, sys.n)",
+    "SELECT * FROM items USE INDEX (a, b) JOIN other sys USING (id, n)",
+    "SELECT .5, t.a FROM items t",
     "SELECT s.sleep FROM nights s",
     "SELECT count(*), sum(n), group_concat(name ORDER BY id SEPARATOR ', ') FROM items GROUP BY name WITH ROLLUP",
     "SELECT DISTINCT name FROM items ORDER BY n DESC LIMIT 10 OFFSET 5",
@@ -87,6 +93,12 @@ const WRITING: &[&str] = &[
     "INSERT INTO sleep (hours) VALUES (8)",
     "INSERT INTO app.sleep (hours) VALUES (8)",
     "INSERT INTO child (parent) VALUES (LAST_INSERT_ID())",
+    "INSERT INTO items (name) VALUES (?) ON DUPLICATE KEY UPDATE id = LAST_INSERT_ID(id)",
+    "UPDATE items SET n = LAST_INSERT_ID(n + 1)",
+    "UPDATE items sys, other mysql SET sys.n = mysql.n, mysql.n = sys.n WHERE sys.id = mysql.id",
+    "DELETE sys FROM items sys, other mysql WHERE sys.id = mysql.id",
+    "DELETE FROM items RETURNING items.id, items.name",
+    "INSERT INTO items SELECT sys.id, sys.n FROM other sys, third mysql ON DUPLICATE KEY UPDATE items.n = mysql.n, items.id = 1",
     "INSERT INTO items (id) VALUES (NEXTVAL(s)), (NEXT VALUE FOR s)",
     "REPLACE INTO items VALUES (1, 'a')",
     "REPLACE LOW_PRIORITY INTO items (id) VALUES (1)",
@@ -227,7 +239,6 @@ const FORBIDDEN: &[&str] = &[
     "SELECT service_get_write_locks('a', 'b', 1)",
     // What stays for a later request, or an earlier one left.
     "SELECT LAST_INSERT_ID(5)",
-    "UPDATE items SET n = LAST_INSERT_ID(n + 1)",
     "SELECT `last_insert_id` (5)",
     "SELECT SQL_CALC_FOUND_ROWS * FROM items",
     "SELECT FOUND_ROWS()",
@@ -274,6 +285,83 @@ const FORBIDDEN: &[&str] = &[
     "DELETE FROM _sqlx_migrations",
     "UPDATE items, carya_outbox SET n = 1",
 ];
+
+/// Statements of a login with powers, whose database is `app`.
+const OTHER_DATABASES: &[&str] = &[
+    "SELECT * FROM shop.items",
+    "SELECT * FROM `shop` . `items`",
+    "SELECT * FROM items, shop.items",
+    "SELECT * FROM items shop, shop.items",
+    "SELECT * FROM items i JOIN shop.items s ON s.id = i.id",
+    "SELECT * FROM items LEFT OUTER JOIN shop.items USING (id)",
+    "SELECT * FROM items STRAIGHT_JOIN shop.items",
+    "SELECT * FROM (items, shop.items)",
+    "SELECT * FROM ((shop.items JOIN items))",
+    "SELECT * FROM items USE INDEX FOR ORDER BY (a), shop.items",
+    "SELECT * FROM items JOIN other ON f(items.a, items.b) = 1, shop.items",
+    "SELECT * FROM { OJ shop.items LEFT JOIN items ON true }",
+    "SELECT (SELECT .5 FROM shop.items)",
+    "SELECT ((SELECT 1) UNION SELECT n FROM shop.items)",
+    "SELECT 1 UNION SELECT n FROM shop.items",
+    "SELECT 1 WHERE EXISTS (SELECT 1 FROM shop.items)",
+    "WITH x AS (SELECT * FROM shop.items) SELECT * FROM x",
+    "SELECT shop.items.n FROM items",
+    "SELECT shop.f(1)",
+    "SELECT NEXTVAL(shop.s)",
+    "SELECT NEXT VALUE FOR shop.s",
+    "TABLE shop.items",
+    "INSERT INTO shop.items VALUES (1)",
+    "INSERT shop.items VALUES (1)",
+    "INSERT IGNORE shop.items VALUES (1)",
+    "REPLACE shop.items VALUES (1)",
+    "INSERT INTO items SELECT * FROM shop.items",
+    "UPDATE shop.items SET n = 1",
+    "UPDATE LOW_PRIORITY IGNORE shop.items SET n = 1",
+    "UPDATE items, shop.items SET n = 1",
+    "UPDATE items SET n = (SELECT n FROM shop.items)",
+    "DELETE FROM shop.items",
+    "DELETE QUICK FROM shop.items",
+    "DELETE shop.items FROM items",
+    "DELETE items, shop.items FROM items",
+    "DELETE FROM items USING items, shop.items",
+    "DELETE FROM items USING items returning, shop.items",
+    "SELECT * FROM APP.items",
+    "SELECT * FROM quick, shop.items",
+    "SELECT * FROM shop.quick",
+    "DELETE FROM items WHERE id IN (SELECT id FROM shop.items)",
+];
+
+const OWN_DATABASE: &[&str] = &[
+    "SELECT app.items.n FROM app.items",
+    "SELECT shop.n, shop.m FROM items shop ORDER BY shop.n, shop.m LIMIT 1",
+    "SELECT * FROM information_schema.tables WHERE table_schema = 'shop.items'",
+    "SELECT app.f(shop.n, shop.m) FROM items AS shop WHERE f(shop.n, shop.m) = 1",
+    "SELECT 1 FROM items a JOIN other shop ON a.id = shop.id AND a.n = shop.n",
+    "WITH shop AS (SELECT 1 AS n) SELECT INSERT(shop.n, 1, 2, 'x'), shop.n FROM shop",
+    "SELECT group_concat(shop.n ORDER BY shop.n, shop.m SEPARATOR ',') FROM items shop",
+    "SELECT NEXTVAL(s), NEXTVAL(app.s)",
+    "INSERT INTO app.items (a, b) VALUES (1, 2)",
+];
+
+#[test]
+fn a_login_with_powers_uses_its_database_only() {
+    let database = |is_case_sensitive| OwnDatabase { name: "app".to_owned(), is_case_sensitive };
+    let rules = Rules::new(Dialect::MySql).within(database(true));
+    for (statements, wanted) in [(OTHER_DATABASES, Some(Kind::Forbidden)), (OWN_DATABASE, None)] {
+        let kind = |sql: &&str| rules.check(sql, &[], ReadWrite).err().map(|error| error.kind);
+        let wrong: Vec<&&str> = statements.iter().filter(|sql| kind(sql) != wanted).collect();
+        assert!(wrong.is_empty(), "not {wanted:?}: {wrong:#?}");
+    }
+    // What ordinary applications send passes under these rules too.
+    for sql in READING.iter().chain(WRITING).filter(|sql| !sql.contains('?')) {
+        let refused = rules.check(sql, &[], ReadWrite).err().filter(|error| error.kind == Kind::Forbidden);
+        assert!(refused.is_none(), "{sql}: {refused:?}");
+    }
+    let rules = Rules::new(Dialect::MySql).within(database(false));
+    assert!(rules.check("SELECT * FROM App.items", &[], ReadOnly).is_ok());
+    // A login without powers may have been given rights on another database.
+    assert!(check(Dialect::MySql, "SELECT * FROM shop.items", &[], ReadOnly).is_ok());
+}
 
 #[test]
 fn legitimate_statements_pass() {

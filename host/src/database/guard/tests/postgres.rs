@@ -69,6 +69,8 @@ const READING: &[&str] = &[
     "SELECT 'a' LIKE $1 AND 1 IN ($2,$3)",
     "SELECT E'\\\\', 'C:\\', E'\\''",
     "SELECT lo_import, dblink, pg_sleep FROM t",
+    "WITH lo_orders (id) AS (SELECT 1) SELECT lo_orders.id, bt_items(1), lo_total(2), brin_x(3) FROM lo_orders",
+    "SELECT schedule.id, t.heap_force_kill FROM schedule, t",
     "SELECT 5 -- five\n-- none\n",
 ];
 
@@ -106,7 +108,7 @@ const BOTH: &[&str] = &[
     "SELECT nextval('items_id_seq')",
 ];
 
-/// What locks rows.
+/// What locks rows and more, and what the commit sends.
 const LOCKING: &[&str] = &[
     "SELECT * FROM items FOR UPDATE",
     "SELECT * FROM items FOR NO KEY UPDATE",
@@ -116,6 +118,9 @@ const LOCKING: &[&str] = &[
     "SELECT * FROM items for/**/update nowait",
     "(SELECT * FROM items FOR UPDATE)",
     "WITH x AS (SELECT * FROM items FOR SHARE) SELECT 1",
+    "SELECT pg_advisory_xact_lock(1)",
+    "SELECT pg_catalog.pg_try_advisory_xact_lock_shared(1, 2)",
+    "SELECT pg_notify('a', 'b')",
 ];
 
 /// What nobody may send.
@@ -197,7 +202,6 @@ const FORBIDDEN: &[&str] = &[
     // Locks that stay.
     "SELECT pg_advisory_lock(1)",
     "SELECT pg_try_advisory_lock_shared(1)",
-    "SELECT pg_advisory_xact_lock(1)",
     "SELECT pg_advisory_unlock_all()",
     // Settings.
     "SELECT set_config('transaction_read_only', 'off', false)",
@@ -239,7 +243,6 @@ const FORBIDDEN: &[&str] = &[
     "SELECT * FROM pg_prepared_statements",
     "SELECT * FROM pg_prepared_xacts",
     "SELECT * FROM pg_cursors",
-    "SELECT pg_notify('a', 'b')",
     "SELECT pg_export_snapshot()",
     "SELECT pg_log_backend_memory_contexts(1)",
     // Secrets.
@@ -318,4 +321,35 @@ fn legitimate_statements_pass() {
 fn hostile_statements_do_not() {
     all_are(Dialect::Postgres, ReadOnly, Some(Kind::Forbidden), FORBIDDEN);
     all_are(Dialect::Postgres, ReadWrite, Some(Kind::Forbidden), FORBIDDEN);
+}
+
+#[test]
+fn functions_of_extensions_are_refused_by_name() {
+    let function = |name: &str, takes_row| {
+        let function =
+            ExtensionFunction { full_name: format!("public.{name}"), extension: "ext".to_owned(), takes_row };
+        (name.to_lowercase(), function)
+    };
+    let long = "x".repeat(63);
+    let functions = [function("heap_force_kill", false), function("describe", true), function(&long, false)];
+    let rules = Rules::new(Dialect::Postgres).without_functions(functions);
+    for sql in [
+        "SELECT heap_force_kill('items', ARRAY['(0,1)']::tid[])",
+        "SELECT HEAP_FORCE_KILL ('items', '{}')",
+        "SELECT public.\"heap_force_kill\" /* a */ ('items', '{}')",
+        "SELECT * FROM heap_force_kill('items', '{}')",
+        "SELECT items.describe FROM items",
+        "SELECT (items).describe FROM items",
+        "SELECT describe(items) FROM items",
+        &format!("SELECT {long}yz(1)"),
+    ] {
+        for access in [ReadOnly, ReadWrite] {
+            let error = rules.check(sql, &[], access).expect_err(sql);
+            assert_eq!(error.kind, Kind::Forbidden, "{sql}");
+            assert!(error.message.contains("allow_functions") && error.message.contains("\"public."), "{error}");
+        }
+    }
+    for sql in ["SELECT heap_force_kill, t.heap_force_kill, describe FROM t", "INSERT INTO describe (a) VALUES (1)"] {
+        assert!(rules.check(sql, &[], ReadWrite).is_ok(), "{sql}");
+    }
 }

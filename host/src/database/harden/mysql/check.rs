@@ -187,6 +187,7 @@ mod tests {
             database: "my_app".to_owned(),
             reader: None,
             writer: Login { name: "w".to_owned(), password: None },
+            allow_functions: Vec::new(),
             statement_timeout: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(1),
         };

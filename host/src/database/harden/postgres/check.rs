@@ -5,8 +5,8 @@
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::{
-    super::{Cure, Finding, failed, listed},
-    FORBIDDEN_FUNCTIONS, FORBIDDEN_VIEWS, HOST_TABLES,
+    super::{Cure, Finding, Names, failed, listed},
+    FORBIDDEN_VIEWS, HOST_TABLES, functions,
 };
 use crate::database::error::DbError;
 
@@ -261,7 +261,11 @@ const POWERS: [(&str, &[&str], &str); 11] = [
 ];
 
 /// What a login may do beyond its work.
-pub(in crate::database::harden) async fn missing(url: &str, writes: bool) -> Result<Vec<Finding>, DbError> {
+pub(in crate::database::harden) async fn missing(
+    names: &Names,
+    url: &str,
+    writes: bool,
+) -> Result<Vec<Finding>, DbError> {
     let failed = |error| failed(&error);
     let mut connection = PgConnection::connect(url).await.map_err(failed)?;
     let login: String =
@@ -286,9 +290,10 @@ pub(in crate::database::harden) async fn missing(url: &str, writes: bool) -> Res
     }
     let functions = "SELECT DISTINCT p.proname::text FROM pg_catalog.pg_proc p
         JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-        WHERE ({FORBIDDEN_FUNCTIONS}) AND has_function_privilege(p.oid, 'EXECUTE')
+        WHERE ({FUNCTIONS}) AND has_function_privilege(p.oid, 'EXECUTE')
           AND has_schema_privilege(n.oid, 'USAGE') ORDER BY 1";
-    let mut functions = ask(&mut connection, functions).await.map_err(failed)?;
+    let functions = functions.replace("{FUNCTIONS}", &functions::forbidden(names));
+    let mut functions = ask(&mut connection, &functions).await.map_err(failed)?;
     for (power, beginnings, allows) in POWERS {
         let fits = |name: &mut String| beginnings.iter().any(|beginning| name.starts_with(beginning));
         let names: Vec<String> = functions.extract_if(.., fits).collect();
@@ -318,8 +323,7 @@ async fn ask(connection: &mut PgConnection, sql: &str) -> Result<Vec<String>, sq
     let sql = sql
         .replace("{TABLES}", TABLES)
         .replace("{HOST_TABLES}", HOST_TABLES)
-        .replace("{FORBIDDEN_VIEWS}", FORBIDDEN_VIEWS)
-        .replace("{FORBIDDEN_FUNCTIONS}", FORBIDDEN_FUNCTIONS);
+        .replace("{FORBIDDEN_VIEWS}", FORBIDDEN_VIEWS);
     sqlx::query_scalar(AssertSqlSafe(format!("SELECT name::text FROM ({sql}) AS found(name)")))
         .fetch_all(connection)
         .await

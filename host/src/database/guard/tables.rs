@@ -1,0 +1,215 @@
+//! Which names of a statement are databases, on MySQL and MariaDB: a guest uses one database, and a login with powers
+//! would let it use the others on the server.
+//!
+//! `a.b` is a table of the database `a` where a table is named, and a column of the table or alias `a` elsewhere. So this
+//! module follows where tables are named: behind FROM, JOIN, INTO, UPDATE and the like, and behind commas in their lists.
+//! `a.b.c` and `a.f(..)` name a database anywhere. Where grammars differ, a name counts as a table's.
+
+use std::ops::Range;
+
+use super::{
+    Verb,
+    lexer::{Shape, Token},
+};
+
+/// What was read of a statement so far.
+#[derive(Debug)]
+pub(super) struct Tables<'a> {
+    sql: &'a str,
+    /// The statement itself, and each parenthesis that is open.
+    levels: Vec<Level>,
+    /// The next name is that of a table, or of its database.
+    expected: bool,
+    before: Option<Shape>,
+    word: Word,
+    /// The name before the last dot.
+    qualifier: Option<Range<usize>>,
+    /// DELETE names its tables behind USING.
+    using: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Level {
+    /// A query: FROM is not that of `EXTRACT(DAY FROM a.b)`.
+    is_query: bool,
+    /// A list of tables is under way, in which a comma leads to the next.
+    lists_tables: bool,
+}
+
+/// Words that begin or end a place for tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    /// INSERT, REPLACE.
+    Change,
+    Delete,
+    /// WHERE, GROUP, ORDER, HAVING, SET, LIMIT, VALUES: reserved, so never an alias. The list of tables is over.
+    Clause,
+    For,
+    From,
+    Into,
+    Join,
+    Key,
+    /// Between a verb and its table.
+    Modifier,
+    NextVal,
+    Returning,
+    Select,
+    Table,
+    Update,
+    Using,
+    Value,
+    Other,
+}
+
+const WORDS: [(&str, Word); 28] = [
+    ("DELAYED", Word::Modifier),
+    ("DELETE", Word::Delete),
+    ("FOR", Word::For),
+    ("FROM", Word::From),
+    ("GROUP", Word::Clause),
+    ("HAVING", Word::Clause),
+    ("HIGH_PRIORITY", Word::Modifier),
+    ("IGNORE", Word::Modifier),
+    ("INSERT", Word::Change),
+    ("INTO", Word::Into),
+    ("JOIN", Word::Join),
+    ("KEY", Word::Key),
+    ("LIMIT", Word::Clause),
+    ("LOW_PRIORITY", Word::Modifier),
+    ("NEXTVAL", Word::NextVal),
+    ("ORDER", Word::Clause),
+    ("QUICK", Word::Modifier),
+    ("REPLACE", Word::Change),
+    ("RETURNING", Word::Returning),
+    ("SELECT", Word::Select),
+    ("SET", Word::Clause),
+    ("STRAIGHT_JOIN", Word::Join),
+    ("TABLE", Word::Table),
+    ("UPDATE", Word::Update),
+    ("USING", Word::Using),
+    ("VALUE", Word::Value),
+    ("VALUES", Word::Clause),
+    ("WHERE", Word::Clause),
+];
+
+impl<'a> Tables<'a> {
+    pub(super) fn new(sql: &'a str) -> Self {
+        Self {
+            sql,
+            levels: vec![Level { is_query: true, lists_tables: false }],
+            expected: false,
+            before: None,
+            word: Word::Other,
+            qualifier: None,
+            using: false,
+        }
+    }
+
+    /// Takes a token, with the one after it, and returns the name of a database that the statement uses.
+    pub(super) fn take(&mut self, token: &Token, next: Option<Shape>, verb: Option<Verb>) -> Option<&'a str> {
+        let mut word = Word::Other;
+        let mut database = None;
+        match token.shape {
+            Shape::Word | Shape::Name => {
+                let is_part = self.before == Some(Shape::Sign(b'.'));
+                if token.shape == Shape::Word && !is_part {
+                    word = find(&self.sql[token.range.clone()]);
+                }
+                if !self.keyword(word, next, verb) {
+                    database = self.name(token, next, is_part);
+                }
+            }
+            Shape::Open => {
+                // `FROM (a JOIN b)`, `NEXTVAL(a)`: in the parenthesis, too, a table is expected.
+                self.expected |= self.word == Word::NextVal;
+                self.levels.push(Level { is_query: false, lists_tables: self.expected });
+            }
+            Shape::Close => {
+                self.levels.truncate((self.levels.len() - 1).max(1));
+                self.expected = false;
+            }
+            Shape::Sign(b',') => self.expected = self.level().lists_tables,
+            // `{ OJ a LEFT JOIN b ON .. }`
+            Shape::Sign(b'{') => word = if self.expected { Word::From } else { Word::Other },
+            _ => self.expected = false,
+        }
+        (self.before, self.word) = (Some(token.shape), word);
+        database
+    }
+
+    /// Takes a word that begins or ends a place for tables. Returns whether it is one.
+    fn keyword(&mut self, word: Word, next: Option<Shape>, verb: Option<Verb>) -> bool {
+        let (first, before, using) = (self.before.is_none(), self.word, self.using);
+        let is_whole = self.levels.len() == 1;
+        // These words are not reserved everywhere.
+        let is_name = matches!(next, Some(Shape::Sign(b'.' | b',')));
+        let level = self.level();
+        match word {
+            Word::From if level.is_query => (level.lists_tables, self.expected) = (true, true),
+            Word::Join if level.lists_tables => self.expected = true,
+            Word::Into | Word::Table => self.expected = true,
+            // REPLACE(..) and INSERT(..) are functions.
+            Word::Change | Word::Delete
+                if next != Some(Shape::Open) && (first || before == Word::Other && verb == Some(Verb::With)) =>
+            {
+                level.lists_tables = word == Word::Delete;
+                self.expected = true;
+            }
+            // The names that follow are columns: ON DUPLICATE KEY UPDATE.
+            Word::Update if before == Word::Key => level.lists_tables = false,
+            Word::Update if before != Word::For => (level.lists_tables, self.expected) = (true, true),
+            Word::Using if is_whole && verb == Some(Verb::Change) => {
+                (level.lists_tables, self.expected, self.using) = (true, true, true);
+            }
+            // USE INDEX FOR ORDER BY (..)
+            Word::Clause if before == Word::For => {}
+            Word::Clause => (level.lists_tables, self.expected) = (false, false),
+            Word::Returning if is_whole && !using && !is_name => level.lists_tables = false,
+            Word::Select => {
+                *level = Level { is_query: true, lists_tables: false };
+                self.expected = false;
+            }
+            // NEXT VALUE FOR a
+            Word::For if before == Word::Value => self.expected = true,
+            Word::Modifier if self.expected && !is_name => {}
+            _ => return false,
+        }
+        true
+    }
+
+    /// Takes a name, or a part of one.
+    fn name(&mut self, token: &Token, next: Option<Shape>, is_part: bool) -> Option<&'a str> {
+        // The name behind `{` is that of a kind of join.
+        let expected = self.expected;
+        self.expected &= self.before == Some(Shape::Sign(b'{'));
+        let is_qualifier = next == Some(Shape::Sign(b'.'));
+        if is_part {
+            let whole = self.qualifier.take().filter(|_| is_qualifier || next == Some(Shape::Open));
+            return whole.map(|range| unquoted(&self.sql[range]));
+        }
+        self.qualifier = is_qualifier.then(|| token.range.clone());
+        (is_qualifier && expected).then(|| unquoted(&self.sql[token.range.clone()]))
+    }
+
+    fn level(&mut self) -> &mut Level {
+        // The first level is never closed.
+        let last = self.levels.len() - 1;
+        &mut self.levels[last]
+    }
+}
+
+fn find(word: &str) -> Word {
+    let first = word.as_bytes().first().map(u8::to_ascii_uppercase);
+    let is = |name: &str| {
+        name.len() == word.len() && name.as_bytes().first().copied() == first && name.eq_ignore_ascii_case(word)
+    };
+    let found = WORDS.iter().find(|(name, _)| is(name));
+    found.map_or(Word::Other, |(_, word)| *word)
+}
+
+fn unquoted(name: &str) -> &str {
+    match name.as_bytes() {
+        [b'`' | b'"', .., _] => &name[1..name.len() - 1],
+        _ => name,
+    }
+}

@@ -1,0 +1,44 @@
+//! What the pools of SQLite and of servers have in common.
+
+use std::{sync::Arc, time::Duration};
+
+use deadpool::{
+    Status,
+    managed::{Manager, Object, Pool, WeakPool},
+};
+
+use crate::telemetry::metrics::Connections;
+
+/// Maximum time that a transaction left to the next borrower stays open.
+const FORGOTTEN: Duration = Duration::from_millis(500);
+
+/// Closes connections with a transaction that was left to a borrower who did not come.
+pub(super) async fn close_forgotten<M: Manager>(pool: Arc<WeakPool<M>>, is_left: fn(&M::Type) -> bool) {
+    let mut looks = tokio::time::interval(FORGOTTEN);
+    while let Some(pool) = pool.upgrade().filter(|pool| !pool.is_closed()) {
+        drop(pool.retain(|slot, metrics| !is_left(slot) || metrics.last_used() < FORGOTTEN));
+        looks.tick().await;
+    }
+}
+
+/// Number of callers that wait for a connection of this one's pool.
+pub(super) fn waiting<M: Manager>(object: &Object<M>) -> usize {
+    Object::pool(object).map_or(0, |pool| pool.status().waiting)
+}
+
+/// Returns whether a connection was lent before, so that statements may be prepared on it.
+pub(super) fn was_lent<M: Manager>(object: &Object<M>) -> bool {
+    Object::metrics(object).recycle_count > 0
+}
+
+/// Returns a function that counts the connections of a pool, for the metrics.
+pub(super) fn connections<M: Manager + 'static>(pool: &Pool<M>) -> impl Fn() -> Connections + Send + Sync + 'static
+where
+    M::Type: Send,
+{
+    let pool = pool.clone();
+    move || {
+        let Status { size, available, waiting, .. } = pool.status();
+        Connections { used: size.saturating_sub(available), idle: available, waiting, runaway: 0 }
+    }
+}
