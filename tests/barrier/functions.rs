@@ -1,5 +1,5 @@
-//! What guests may call and use on a server whose login could do more: functions of extensions on PostgreSQL, other
-//! databases on MariaDB; and what ordinary applications may, without a false refusal.
+//! Powers of a server's login that the gate withholds: functions of extensions on PostgreSQL, other databases on MariaDB.
+//! And statements of ordinary applications that it must let through.
 
 use serde_json::{Value as Json, json};
 use tempfile::tempdir;

@@ -62,7 +62,7 @@ pub struct Checked {
     pub placeholders: Vec<Placeholder>,
 }
 
-/// What the gate goes by on one connection: its dialect, and what the server reported when the connection was made.
+/// Rules of the gate for one connection: its dialect, and facts that the server reported when the connection was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
     dialect: Dialect,

@@ -36,8 +36,8 @@ const SQL_MODE: &str = "PIPES_AS_CONCAT,ANSI_QUOTES,NO_BACKSLASH_ESCAPES,STRICT_
 const READS: &str = "SELECT @@character_set_client = 'utf8mb4' AND FIND_IN_SET('ANSI_QUOTES', @@sql_mode) \
     AND FIND_IN_SET('NO_BACKSLASH_ESCAPES', @@sql_mode)";
 
-/// Name of the database, behind `lower_case_table_names`, for logins that see the server's own tables: they may use other
-/// databases. NULL for other logins, whose grants decide.
+/// Name of the database, with `lower_case_table_names` in front of it. NULL unless the login sees the database `mysql`:
+/// without such powers its grants decide which databases it may use.
 const POWERS: &str = "SELECT IF(EXISTS (SELECT 1 FROM information_schema.schemata WHERE schema_name = 'mysql'), \
     CONCAT(@@lower_case_table_names, IFNULL(DATABASE(), '')), NULL)";
 
@@ -77,8 +77,8 @@ impl ThreadId {
         format!("KILL {}", self.0)
     }
 
-    /// A query that returns a row while the session still runs a statement that was sent so long ago or earlier. After a
-    /// restart of the server the number may be that of another session, whose statement is younger.
+    /// Query that returns a row while the session runs a statement of at least this age. After a restart of the server the
+    /// number may refer to another session, which runs a younger statement.
     pub(super) fn look(self, age: Duration) -> String {
         let seconds = age.as_secs().saturating_sub(1);
         format!(
@@ -201,7 +201,7 @@ impl Session {
         self.id
     }
 
-    /// What the gate goes by on this connection.
+    /// Rules of the gate for this connection.
     pub(super) fn rules(&self) -> &Rules {
         &self.rules
     }

@@ -1,4 +1,4 @@
-//! What the pools of SQLite and of servers have in common.
+//! Functions for the pools of all engines.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::telemetry::metrics::Connections;
 /// Maximum time that a transaction left to the next borrower stays open.
 const FORGOTTEN: Duration = Duration::from_millis(500);
 
-/// Closes connections with a transaction that was left to a borrower who did not come.
+/// Closes connections whose open transaction was left to a borrower, if none came.
 pub(super) async fn close_forgotten<M: Manager>(pool: Arc<WeakPool<M>>, is_left: fn(&M::Type) -> bool) {
     let mut looks = tokio::time::interval(FORGOTTEN);
     while let Some(pool) = pool.upgrade().filter(|pool| !pool.is_closed()) {

@@ -197,7 +197,7 @@ impl Session {
         &self.backend
     }
 
-    /// What the gate goes by on this connection.
+    /// Rules of the gate for this connection.
     pub(super) fn rules(&self) -> &Rules {
         &self.rules
     }

@@ -1,4 +1,4 @@
-//! What guests do in place of statements that they may not send.
+//! Alternatives to the statements that the gate refuses by their first word.
 
 use super::Dialect;
 
@@ -14,7 +14,7 @@ const BULK: &str = "insert rows with `execute-batch` of the writer";
 const PLAN: &str = "run it from another client; `echo = true` in [database] logs each statement with its duration";
 const CALL: &str = "call a function in a query: SELECT f(..)";
 
-/// What to do in place of a statement that begins with this word, if there is something.
+/// Returns the alternative to a statement that begins with this word, if there is one.
 pub(super) fn instead_of(dialect: Dialect, word: &str) -> Option<&'static str> {
     let is_sqlite = dialect == Dialect::Sqlite;
     let describe = match dialect {

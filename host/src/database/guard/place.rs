@@ -59,7 +59,7 @@ pub(super) struct Places<'a> {
     bare: bool,
     /// At which depth a list of rows by VALUES stands that is not INSERT's own.
     list: Option<usize>,
-    /// What the statement does that a reader may not, in the plural.
+    /// Part of the statement that needs a writer, in the plural, for the error.
     pub(super) needs_writer: Option<&'static str>,
 }
 

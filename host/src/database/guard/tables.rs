@@ -1,5 +1,5 @@
-//! Which names of a statement are databases, on MySQL and MariaDB: a guest uses one database, and a login with powers
-//! would let it use the others on the server.
+//! Finds the names of databases in a statement, on MySQL and MariaDB. A guest uses one database; a login with powers may
+//! use every database on the server.
 //!
 //! `a.b` is a table of the database `a` where a table is named, and a column of the table or alias `a` elsewhere. So this
 //! module follows where tables are named: behind FROM, JOIN, INTO, UPDATE and the like, and behind commas in their lists.
@@ -12,7 +12,7 @@ use super::{
     lexer::{Shape, Token},
 };
 
-/// What was read of a statement so far.
+/// State after the tokens read so far.
 #[derive(Debug)]
 pub(super) struct Tables<'a> {
     sql: &'a str,

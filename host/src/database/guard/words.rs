@@ -23,7 +23,8 @@ pub(super) enum Place {
 pub(super) struct Group {
     /// Where they are refused.
     pub(super) place: Place,
-    /// What they do that guests may not, after "it"; or in the plural what a reader may not do.
+    /// The reason, as the end of a sentence that begins with the name. For `CalledThroughWriter` the subject of "need a
+    /// writer".
     pub(super) why: &'static str,
     names: &'static [&'static str],
 }

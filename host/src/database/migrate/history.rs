@@ -11,7 +11,7 @@ use crate::database::server::Link;
 const TABLE: &str = "_sqlx_migrations";
 /// Takes a lock by the name of the database; such names have at most 64 characters. Waits for an hour.
 const MYSQL_LOCK: &str = "SELECT GET_LOCK(CONCAT('carya migrate ', SHA1(DATABASE())), 3600)";
-/// Takes the rights that default privileges have given others on the new table.
+/// SQL that revokes the rights on the new table that default privileges gave to other roles.
 const ONLY_THE_OWNER: &str = "DO $$
     DECLARE other text;
     BEGIN

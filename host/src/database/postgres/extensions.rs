@@ -1,8 +1,8 @@
-//! Which functions of extensions guests may not call.
+//! Volatile functions of extensions, which guests may not call.
 
 use crate::database::guard::ExtensionFunction;
 
-/// Extensions whose volatile functions only make values, as a list in SQL.
+/// SQL list of extensions with harmless volatile functions: these only make values.
 pub(in crate::database) const HARMLESS: &str = "'pgcrypto', 'uuid-ossp'";
 
 /// Query for the volatile functions of other extensions, a line for each: schema, name, extension, and whether the first

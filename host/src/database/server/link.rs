@@ -164,7 +164,7 @@ impl Link {
         }
     }
 
-    /// What the gate goes by on this connection.
+    /// Rules of the gate for this connection.
     pub(super) fn rules(&self) -> &Rules {
         match self {
             Link::Postgres(session) => session.rules(),

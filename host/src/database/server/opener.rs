@@ -61,12 +61,12 @@ pub(in crate::database) struct Slot {
     pub(super) vintage: u64,
 }
 
-/// What a transaction left to whoever waited for its connection.
+/// State in which a connection comes back to the pool.
 #[derive(Debug, Default)]
 pub(super) enum Left {
     #[default]
     Nothing,
-    /// Itself: it has only read, and is to be ended.
+    /// A transaction that has only read; the next borrower ends it.
     Open(Mode),
     /// The next transaction for writing, begun behind its COMMIT.
     Begun {
@@ -188,7 +188,7 @@ impl managed::Manager for Opener {
             ..error
         };
         let vintage = self.vintage.current();
-        // Boxed: whoever takes a connection carries the room for making one, and hardly anybody needs it.
+        // Boxed: the future of every borrower contains this one, and few of them open a connection.
         let link = Box::pin(self.open(Some(self.times))).await.map_err(unreachable)?;
         Ok(Slot { link: Some(link), runaways: self.runaways.clone(), left: Left::Nothing, vintage })
     }

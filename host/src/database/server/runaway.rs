@@ -171,8 +171,8 @@ impl Drop for Entry {
     }
 }
 
-/// Closes an abandoned session and has its server end it. The connection keeps its place in the pool until the server
-/// lists the session no more, or as the module's rules say.
+/// Closes the connection of an abandoned session and has the server end the session. The place in the pool stays taken as
+/// the module's rules say.
 pub(super) async fn end(mut slot: Object<Opener>, sent: Sent) {
     let (Some(link), Some(pool)) = (slot.link.take(), Object::pool(&slot)) else { return };
     let session = link.id();
@@ -183,7 +183,7 @@ pub(super) async fn end(mut slot: Object<Opener>, sent: Sent) {
     if let Err(error) = pool.manager().ask(session.kill()).await {
         tracing::debug!(%error, "a session could not be told to end; its server ends its statement in time");
     }
-    // A closed pool serves nobody, so its sessions need not be counted.
+    // A closed pool opens no connections, so its sessions need no limit.
     while !pool.is_closed() {
         let age = since.elapsed();
         match pool.manager().lists(&session, age).await {

@@ -1,4 +1,4 @@
-//! Which functions guests may call: the rule, and the part of the script that gives and takes rights by it.
+//! The rule for functions that guests may call, and the part of the script that grants and revokes by it.
 
 use super::{
     super::{Names, literal},
