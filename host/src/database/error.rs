@@ -54,6 +54,11 @@ impl DbError {
         Self { kind, code: None, message: message.into(), retryable: false, stale: Stale::No }
     }
 
+    /// Returns whether the engine reported one of these codes.
+    pub(super) fn is_one_of(&self, codes: &[&str]) -> bool {
+        self.code.as_deref().is_some_and(|code| codes.contains(&code))
+    }
+
     /// The same error, marked as one that may go away.
     pub fn retryable(self) -> Self {
         Self { retryable: true, ..self }

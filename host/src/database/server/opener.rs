@@ -50,6 +50,17 @@ pub(in crate::database) struct Opener {
     echo: bool,
 }
 
+/// What the server reports of an abandoned session.
+#[derive(Debug)]
+pub(super) enum Look {
+    Gone,
+    Listed,
+    /// The server did not answer.
+    Unknown,
+    /// The login may not look.
+    Forbidden(DbError),
+}
+
 /// A connection in a pool.
 #[derive(Debug)]
 pub(in crate::database) struct Slot {
@@ -134,23 +145,25 @@ impl Opener {
         answer
     }
 
-    /// Returns whether the server still lists a session that was abandoned some time ago.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Lost`] if the server is not reachable, another kind if the login may not look.
-    pub(super) async fn lists(&self, session: &SessionId, age: Duration) -> Result<bool, DbError> {
-        match session {
-            SessionId::MySql(thread) => self.ask(thread.look(age)).await.map(|rows| !rows.is_empty()),
+    /// Looks for a session that was abandoned some time ago.
+    pub(super) async fn look(&self, session: &SessionId, age: Duration) -> Look {
+        let answer = match session {
+            SessionId::MySql(thread) => self.ask(thread.look(age)).await,
             SessionId::Postgres(backend) => {
                 let [view, function] = backend.look();
                 match self.ask(view).await {
                     // A hardened login may not read the view, and has a function instead.
-                    Err(error) if error.kind != Kind::Lost => self.ask(function).await,
+                    Err(error) if error.is_one_of(&["42501"]) => self.ask(function).await,
                     answer => answer,
                 }
-                .map(|rows| !rows.is_empty())
             }
+        };
+        match answer {
+            Ok(rows) if rows.is_empty() => Look::Gone,
+            Ok(_) => Look::Listed,
+            // PostgreSQL: the function is missing, or not for this login.
+            Err(error) if error.is_one_of(&["42501", "3F000", "42883"]) => Look::Forbidden(error),
+            Err(_) => Look::Unknown,
         }
     }
 

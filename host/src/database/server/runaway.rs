@@ -20,14 +20,14 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
 
 use deadpool::managed::Object;
 
-use super::opener::Opener;
+use super::opener::{Look, Opener};
 use crate::database::error::{DbError, Kind};
 
 /// Time that a server gets to end an abandoned session before the session counts as running away.
@@ -55,6 +55,8 @@ pub(super) struct Runaways {
     next_id: AtomicU64,
     /// How many of them run away.
     count: AtomicUsize,
+    /// The login may not look for sessions, which was logged.
+    is_blind: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -79,6 +81,7 @@ impl Runaways {
             sessions: Mutex::default(),
             next_id: AtomicU64::new(0),
             count: AtomicUsize::new(0),
+            is_blind: AtomicBool::new(false),
         })
     }
 
@@ -183,46 +186,57 @@ pub(super) async fn end(mut slot: Object<Opener>, sent: Sent) {
     if let Err(error) = pool.manager().ask(session.kill()).await {
         tracing::debug!(%error, "a session could not be told to end; its server ends its statement in time");
     }
+    let (server, name) = (pool.manager().host(), session.to_string());
     // A closed pool opens no connections, so its sessions need no limit.
     while !pool.is_closed() {
         let age = since.elapsed();
-        match pool.manager().lists(&session, age).await {
-            Ok(false) => break,
-            Ok(true) if age >= GRACE => {
+        match pool.manager().look(&session, age).await {
+            Look::Gone => {
+                if is_runaway {
+                    let seconds = age.as_secs();
+                    tracing::info!(
+                        server,
+                        session = name,
+                        seconds,
+                        "the database server has ended a session that ran away"
+                    );
+                }
+                break;
+            }
+            Look::Listed if age >= GRACE => {
                 let has_too_many = entry.runs_away();
                 if !is_runaway {
-                    log(&pool.manager().host(), &session.to_string(), &sent, "the database server does not end it");
+                    let sql = sent.sql.get(..sent.sql.floor_char_boundary(LOGGED)).unwrap_or_default();
+                    let (session, component) = (&name, sent.component.as_deref());
+                    tracing::warn!(
+                        server,
+                        session,
+                        component,
+                        sql,
+                        "a statement runs away: the database server does not end it"
+                    );
                 }
                 is_runaway = true;
                 if (age >= HOLD || has_too_many) && place.is_some() && entry.release() {
                     place.take().map(Object::take);
                 }
             }
-            Ok(true) => {}
-            // An unreachable server lends no connections either; once it is reachable again it answers.
-            Err(error) if error.kind == Kind::Lost => {}
-            Err(error) => {
-                let server = pool.manager().host();
-                tracing::warn!(server, %error, "cannot see whether an abandoned session has ended; run `carya harden --apply`");
+            // An unreachable server lends no connections either. Once it is reachable again, it answers.
+            Look::Listed | Look::Unknown => {}
+            Look::Forbidden(error) => {
+                if !entry.runaways.is_blind.swap(true, Relaxed) {
+                    let message = "cannot see whether an abandoned session has ended; run `carya harden --apply` again";
+                    tracing::warn!(server, %error, message);
+                }
                 break;
             }
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSES.1);
     }
-    if is_runaway {
-        let (server, session, seconds) = (pool.manager().host(), session.to_string(), since.elapsed().as_secs());
-        tracing::info!(server, session, seconds, "the database server has ended a session that ran away");
-    }
     drop(entry);
     place.map(Object::take);
     pool.manager().hang_up().await;
-}
-
-fn log(server: &str, session: &str, sent: &Sent, why: &str) {
-    let sql = sent.sql.get(..sent.sql.floor_char_boundary(LOGGED)).unwrap_or_default();
-    let component = sent.component.as_deref();
-    tracing::warn!(server, session, component, sql, "a statement runs away: the host abandoned it, and {why}");
 }
 
 #[cfg(test)]
