@@ -187,8 +187,10 @@ pub(super) async fn end(mut slot: Object<Opener>, sent: Sent) {
         tracing::debug!(%error, "a session could not be told to end; its server ends its statement in time");
     }
     let (server, name) = (pool.manager().host(), session.to_string());
-    // A closed pool opens no connections, so its sessions need no limit.
-    while !pool.is_closed() {
+    let weak = pool.weak();
+    drop(pool);
+    // A pool that is gone opens no connections, so its sessions need no limit.
+    while let Some(pool) = weak.upgrade().filter(|pool| !pool.is_closed()) {
         let age = since.elapsed();
         match pool.manager().look(&session, age).await {
             Look::Gone => {
@@ -231,12 +233,15 @@ pub(super) async fn end(mut slot: Object<Opener>, sent: Sent) {
                 break;
             }
         }
+        drop(pool);
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSES.1);
     }
     drop(entry);
     place.map(Object::take);
-    pool.manager().hang_up().await;
+    if let Some(pool) = weak.upgrade() {
+        pool.manager().hang_up().await;
+    }
 }
 
 #[cfg(test)]
