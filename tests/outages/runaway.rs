@@ -142,7 +142,7 @@ async fn a_runaway_statement_gives_its_place_back_after_a_minute() -> Result {
         let database = cluster.database().await?;
         let url = database.primary_url();
         let app = serve([&url, &url], 1).await?;
-        let sql = endless(engine, &database.primary()?, Duration::from_secs(100)).await?;
+        let sql = endless(engine, &database.primary()?, Duration::from_secs(200)).await?;
         attempt(&app, "/x", &sql).await?;
         app.log.wait_for("runs away").await?;
         assert_eq!(app.metric(USED).await?, 1, "{engine}");

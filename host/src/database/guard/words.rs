@@ -176,7 +176,15 @@ const MYSQL: &[Group] = &[
     Group {
         place: Called,
         why: "steers the server",
-        names: &["asynchronous_connection_failover_*", "group_replication_*", "keyring_*", "audit_log_*"],
+        names: &[
+            "asynchronous_connection_failover_*", "group_replication_*", "keyring_aws_rotate_cmk",
+            "keyring_aws_rotate_keys", "keyring_hashicorp_update_config", "keyring_key_fetch", "keyring_key_generate",
+            "keyring_key_length_fetch", "keyring_key_remove", "keyring_key_store", "keyring_key_type_fetch",
+            "audit_log_encryption_password_get", "audit_log_encryption_password_set", "audit_log_filter_flush",
+            "audit_log_filter_remove_filter", "audit_log_filter_remove_user", "audit_log_filter_set_filter",
+            "audit_log_filter_set_user", "audit_log_read", "audit_log_read_bookmark", "audit_log_rotate",
+            "audit_log_session_filter_id",
+        ],
     },
     Group {
         place: Called,

@@ -36,6 +36,7 @@ const READING: &[&str] = &[
     "SELECT 1 FROM items i, (SELECT sys.id, sys.n FROM other sys) sys WHERE i.id IN (1, sys.id, sys.n)",
     "SELECT * FROM items USE INDEX (a, b) JOIN other sys USING (id, n)",
     "SELECT .5, t.a FROM items t",
+    "WITH audit_log_entries (id) AS (SELECT 1) SELECT audit_log_total(id), keyring_name(id) FROM audit_log_entries",
     "SELECT s.sleep FROM nights s",
     "SELECT count(*), sum(n), group_concat(name ORDER BY id SEPARATOR ', ') FROM items GROUP BY name WITH ROLLUP",
     "SELECT DISTINCT name FROM items ORDER BY n DESC LIMIT 10 OFFSET 5",
@@ -277,6 +278,7 @@ const FORBIDDEN: &[&str] = &[
     "SELECT asynchronous_connection_failover_reset()",
     "SELECT group_replication_set_as_primary('a')",
     "SELECT keyring_key_fetch('a')",
+    "SELECT AUDIT_LOG_READ()",
     // The host's.
     "SELECT * FROM carya_outbox",
     "SELECT * FROM `carya_outbox`",
