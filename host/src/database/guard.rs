@@ -12,7 +12,10 @@ mod place;
 mod tables;
 mod words;
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use self::{
     lexer::{Lexer, Shape},
@@ -68,6 +71,8 @@ pub struct Rules {
     dialect: Dialect,
     /// PostgreSQL: functions of extensions that guests may not call, by name in lower case.
     functions: BTreeMap<String, ExtensionFunction>,
+    /// PostgreSQL: names of functions that the configuration allows, in lower case.
+    allowed: BTreeSet<String>,
     /// MySQL and MariaDB, for a login that may use other databases on the server: the one that guests use.
     database: Option<OwnDatabase>,
 }
@@ -104,12 +109,21 @@ impl OwnDatabase {
 impl Rules {
     /// The rules of a dialect, with nothing known of the server.
     pub const fn new(dialect: Dialect) -> Self {
-        Self { dialect, functions: BTreeMap::new(), database: None }
+        Self { dialect, functions: BTreeMap::new(), allowed: BTreeSet::new(), database: None }
     }
 
-    /// Refuses calls of these functions, too. All are of PostgreSQL.
-    pub fn without_functions(self, functions: impl IntoIterator<Item = (String, ExtensionFunction)>) -> Self {
-        Self { functions: functions.into_iter().collect(), ..self }
+    /// Sets the functions of PostgreSQL's extensions: those that are refused, by name in lower case, and those that the
+    /// configuration allows as `schema.name`.
+    pub fn with_extensions(
+        self,
+        refused: impl IntoIterator<Item = (String, ExtensionFunction)>,
+        allowed: &[String],
+    ) -> Self {
+        let name = |full_name: &String| match full_name.split_once('.') {
+            Some(("pg_catalog", _)) | None => None,
+            Some((_, name)) => Some(name.to_lowercase()),
+        };
+        Self { functions: refused.into_iter().collect(), allowed: allowed.iter().filter_map(name).collect(), ..self }
     }
 
     /// Refuses names of all other databases on a MySQL or MariaDB server.

@@ -133,7 +133,8 @@ pub(super) async fn connect(
         return Err(DbError::new(Kind::Other, message));
     }
     let functions = answers.next().unwrap_or_default();
-    let rules = Rules::new(Dialect::Postgres).without_functions(extensions::forbidden(&functions, allow_functions));
+    let refused = extensions::forbidden(&functions, allow_functions);
+    let rules = Rules::new(Dialect::Postgres).with_extensions(refused, allow_functions);
     let backend = Backend { pid, started };
     Ok(Session { connection, backend, connected: (clock, Instant::now()), unlock, next, rules, suspect: None })
 }

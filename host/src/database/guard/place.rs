@@ -214,7 +214,7 @@ impl<'a> Places<'a> {
         let Some(group) = words::find(self.dialect, name) else { return Ok(()) };
         let refused = match group.place {
             Place::Anywhere => true,
-            Place::Called => called,
+            Place::Called => called && !self.rules.allowed.contains(&name.to_lowercase()),
             Place::CalledThroughWriter => {
                 if called {
                     self.needs_writer = Some(group.why);

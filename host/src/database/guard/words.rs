@@ -117,7 +117,7 @@ const POSTGRES: &[Group] = &[
             "binary_upgrade_*", "brin_desummarize_range", "brin_summarize_new_values", "brin_summarize_range",
             "gin_clean_pending_list", "get_raw_page", "heap_page_items", "bt_index_check", "bt_index_parent_check",
             "bt_metap", "bt_multi_page_stats", "bt_page_items", "bt_page_stats", "verify_heapam", "currtid2",
-            "autoprewarm_dump_now", "autoprewarm_start_worker", "pgrowlocks",
+            "autoprewarm_dump_now", "autoprewarm_start_worker", "pgrowlocks", "heap_force_freeze", "heap_force_kill",
         ],
     },
     Group {

@@ -332,7 +332,7 @@ fn functions_of_extensions_are_refused_by_name() {
     };
     let long = "x".repeat(63);
     let functions = [function("heap_force_kill", false), function("describe", true), function(&long, false)];
-    let rules = Rules::new(Dialect::Postgres).without_functions(functions);
+    let rules = Rules::new(Dialect::Postgres).with_extensions(functions, &[]);
     for sql in [
         "SELECT heap_force_kill('items', ARRAY['(0,1)']::tid[])",
         "SELECT HEAP_FORCE_KILL ('items', '{}')",
@@ -351,5 +351,15 @@ fn functions_of_extensions_are_refused_by_name() {
     }
     for sql in ["SELECT heap_force_kill, t.heap_force_kill, describe FROM t", "INSERT INTO describe (a) VALUES (1)"] {
         assert!(rules.check(sql, &[], ReadWrite).is_ok(), "{sql}");
+    }
+    // By configuration also those that the gate knows itself; never the server's own.
+    let allowed = ["public.Heap_Force_Kill", "x.crosstab", "pg_catalog.pg_sleep"].map(str::to_owned);
+    let rules = Rules::new(Dialect::Postgres).with_extensions([], &allowed);
+    for (sql, wanted) in [
+        ("SELECT heap_force_kill('items', '{}'), crosstab('a')", None),
+        ("SELECT heap_force_freeze('items', '{}')", Some(Kind::Forbidden)),
+        ("SELECT pg_sleep(1)", Some(Kind::Forbidden)),
+    ] {
+        assert_eq!(rules.check(sql, &[], ReadWrite).err().map(|error| error.kind), wanted, "{sql}");
     }
 }
