@@ -5,6 +5,7 @@ mod barrier;
 mod connection;
 mod functions;
 mod native;
+mod policy;
 mod values;
 mod wal;
 

@@ -1,0 +1,83 @@
+//! What a guest's statement may do in SQLite, as the authorizer names it. Pure: [`barrier`](super::barrier) asks for each action
+//! of a statement that is compiled.
+
+use std::ffi::c_int;
+
+use libsqlite3_sys::*;
+
+/// What guests may do. Everything that is not named is refused: transactions, savepoints, ATTACH, PRAGMA, schema
+/// changes, temporary objects, virtual tables, ANALYZE.
+pub(super) fn allowed(action: c_int, first: &[u8], second: &[u8], writes: bool) -> bool {
+    match action {
+        SQLITE_SELECT | SQLITE_RECURSIVE => true,
+        SQLITE_READ => !hidden(first),
+        // Full-text search asks for it on its own; `pragma_data_version` is hidden.
+        SQLITE_PRAGMA => first == b"data_version" && second.is_empty(),
+        SQLITE_FUNCTION => !is_any(second, FORBIDDEN_FUNCTIONS),
+        SQLITE_INSERT | SQLITE_UPDATE | SQLITE_DELETE => writes && !hidden(first) && !has_prefix(first, b"sqlite_"),
+        _ => false,
+    }
+}
+
+/// Functions that load code, and those that take hours on two large objects.
+const FORBIDDEN_FUNCTIONS: &[&[u8]] = &[b"load_extension", b"fts3_tokenizer", b"json_patch", b"jsonb_patch"];
+
+/// Tables that are not the application's: the host's own, and SQLite's views of the connection and the file.
+fn hidden(table: &[u8]) -> bool {
+    has_prefix(table, b"carya_")
+        || has_prefix(table, b"_sqlx_")
+        || has_prefix(table, b"pragma_")
+        || has_prefix(table, b"sqlite_temp_")
+        || is_any(table, &[b"dbstat", b"sqlite_dbpage", b"sqlite_stmt", b"bytecode", b"tables_used"])
+}
+
+fn has_prefix(name: &[u8], prefix: &[u8]) -> bool {
+    name.len() >= prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix)
+}
+
+fn is_any(name: &[u8], names: &[&[u8]]) -> bool {
+    names.iter().any(|other| name.eq_ignore_ascii_case(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_guests_may_do() {
+        let table: &[(c_int, &str, &str, bool, bool)] = &[
+            // action, first, second, reader, writer
+            (SQLITE_SELECT, "", "", true, true),
+            (SQLITE_READ, "items", "id", true, true),
+            (SQLITE_READ, "carya_outbox", "id", false, false),
+            (SQLITE_READ, "_sqlx_migrations", "version", false, false),
+            (SQLITE_READ, "PRAGMA_database_list", "file", false, false),
+            (SQLITE_FUNCTION, "", "abs", true, true),
+            (SQLITE_FUNCTION, "", "Load_Extension", false, false),
+            (SQLITE_FUNCTION, "", "JSON_patch", false, false),
+            (SQLITE_INSERT, "items", "", false, true),
+            (SQLITE_UPDATE, "items", "id", false, true),
+            (SQLITE_DELETE, "items", "", false, true),
+            (SQLITE_DELETE, "sqlite_sequence", "", false, false),
+            (SQLITE_DELETE, "carya_outbox", "", false, false),
+            (SQLITE_TRANSACTION, "COMMIT", "", false, false),
+            (SQLITE_SAVEPOINT, "BEGIN", "a", false, false),
+            (SQLITE_ATTACH, "/etc/passwd", "", false, false),
+            (SQLITE_PRAGMA, "query_only", "0", false, false),
+            (SQLITE_PRAGMA, "data_version", "", true, true),
+            (SQLITE_PRAGMA, "data_version", "1", false, false),
+            (SQLITE_CREATE_TABLE, "t", "", false, false),
+            (SQLITE_CREATE_TEMP_TABLE, "t", "", false, false),
+            (SQLITE_CREATE_VTABLE, "t", "fts5", false, false),
+            (SQLITE_DROP_TABLE, "items", "", false, false),
+            (SQLITE_ALTER_TABLE, "main", "items", false, false),
+            (SQLITE_ANALYZE, "items", "", false, false),
+        ];
+        for &(action, first, second, reader, writer) in table {
+            for (writes, expected) in [(false, reader), (true, writer)] {
+                let actual = allowed(action, first.as_bytes(), second.as_bytes(), writes);
+                assert_eq!(actual, expected, "{action} {first} {second} writes: {writes}");
+            }
+        }
+    }
+}
