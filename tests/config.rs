@@ -112,6 +112,7 @@ statement_timeout = "1s"
 busy_timeout = "0s"
 max_rows = 100
 max_result = "64KiB"
+max_memory = "16MiB"
 echo = true
 echo_params = true
 echo_pool = true

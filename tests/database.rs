@@ -2,6 +2,7 @@
 //! another client.
 
 mod limits;
+mod memory;
 mod migrations;
 mod queue;
 mod savepoints;

@@ -48,6 +48,24 @@ fn defaults_of_a_server() {
     assert_eq!(config.transaction.isolation, None);
 }
 
+/// The memory of a connection with SQLite holds a result and what the statement needs besides.
+#[test]
+fn memory_has_room_for_a_result() {
+    let file = |keys: &str| format!("[database]\nurl = \"sqlite:items.db\"\n{keys}");
+    for (keys, mebibytes) in [
+        ("", 64),
+        ("max_memory = \"16MiB\"", 16),
+        ("max_result = \"1MiB\"\nmax_memory = \"8MiB\"", 8),
+        ("max_result = \"100MiB\"", 200),
+    ] {
+        let database = read(&file(keys), &[]).expect(keys).database.expect("there is a database");
+        assert_eq!(database.max_memory >> 20, mebibytes, "{keys}");
+    }
+    let problems = |keys: &str| problems(&file(keys), &[]);
+    assert_snapshot!(problems("max_memory = \"15MiB\""), @r#"carya.toml:3: database.max_memory: "15MiB" is less than 16777216 bytes; it must be at least 8MiB and twice `max_result`"#);
+    assert_snapshot!(problems("max_result = 1\nmax_memory = \"7MiB\""), @r#"carya.toml:4: database.max_memory: "7MiB" is less than 8388608 bytes; it must be at least 8MiB and twice `max_result`"#);
+}
+
 #[test]
 fn a_url_is_whole() {
     let url = |url: &str| problems(&format!("[database]\nurl = \"{url}\""), &[]);
@@ -82,6 +100,7 @@ migrations = "migrations"
 [database.reports]
 url = "postgres://app:hunter2@db/reports"
 busy_timeout = "1s"
+max_memory = "64MiB"
 reader_url = "mysql://reader:hunter2@db/reports"
 admin_url = "postgres://owner:hunter2@db"
 replicas = ["postgres://reader:hunter2@db2/reports", "sqlite:copy.db", 5]
@@ -107,19 +126,20 @@ allow_functions = ["public.f"]
     carya.toml:11: database.allow_functions: is for PostgreSQL, which has extensions
     carya.toml:12: database.migrations: is for databases with a name; for this one write it in [model]
     carya.toml:16: database.reports.busy_timeout: is for SQLite files; a server has `lock_timeout`
-    carya.toml:17: database.reports.reader_url: is a URL of MySQL, while `url` is one of PostgreSQL; both must be the same
-    carya.toml:18: database.reports.admin_url: names no database; write it as "postgres://USER:PASSWORD@HOST/NAME"
-    carya.toml:19: database.reports.replicas[1]: is a URL of SQLite, while `url` is one of PostgreSQL; both must be the same
-    carya.toml:19: database.reports.replicas[2]: is not text; write it in quotes
-    carya.toml:20: database.reports.replica_check: "0s" is no time at all; write it as "500ms", "30s", "5m" or "1h"
-    carya.toml:21: database.reports.replica_lag: unknown key; did you mean `replica_wait`?
-    carya.toml:22: database.reports.allow_functions[0]: "f" is not a function; write "schema.name", without quotes in it and without parameters
-    carya.toml:22: database.reports.allow_functions[1]: "a.b.c" is not a function; write "schema.name", without quotes in it and without parameters
-    carya.toml:22: database.reports.allow_functions[2]: "public.f(int)" is not a function; write "schema.name", without quotes in it and without parameters
-    carya.toml:22: database.reports.allow_functions[4]: 5 is not text; write it in quotes
-    carya.toml:26: database.log.replicas: is not a list; write it as ["...", "..."]
-    carya.toml:27: database.log.lock_timeout: "0s" is no time at all; write it as "500ms", "30s", "5m" or "1h"
-    carya.toml:28: database.log.allow_functions: is for PostgreSQL, which has extensions
+    carya.toml:17: database.reports.max_memory: is for SQLite files; a server limits memory in its own configuration
+    carya.toml:18: database.reports.reader_url: is a URL of MySQL, while `url` is one of PostgreSQL; both must be the same
+    carya.toml:19: database.reports.admin_url: names no database; write it as "postgres://USER:PASSWORD@HOST/NAME"
+    carya.toml:20: database.reports.replicas[1]: is a URL of SQLite, while `url` is one of PostgreSQL; both must be the same
+    carya.toml:20: database.reports.replicas[2]: is not text; write it in quotes
+    carya.toml:21: database.reports.replica_check: "0s" is no time at all; write it as "500ms", "30s", "5m" or "1h"
+    carya.toml:22: database.reports.replica_lag: unknown key; did you mean `replica_wait`?
+    carya.toml:23: database.reports.allow_functions[0]: "f" is not a function; write "schema.name", without quotes in it and without parameters
+    carya.toml:23: database.reports.allow_functions[1]: "a.b.c" is not a function; write "schema.name", without quotes in it and without parameters
+    carya.toml:23: database.reports.allow_functions[2]: "public.f(int)" is not a function; write "schema.name", without quotes in it and without parameters
+    carya.toml:23: database.reports.allow_functions[4]: 5 is not text; write it in quotes
+    carya.toml:27: database.log.replicas: is not a list; write it as ["...", "..."]
+    carya.toml:28: database.log.lock_timeout: "0s" is no time at all; write it as "500ms", "30s", "5m" or "1h"
+    carya.toml:29: database.log.allow_functions: is for PostgreSQL, which has extensions
     "#);
 }
 
@@ -169,7 +189,7 @@ isolation = "serialisable"
 "#,
         &[],
     ), @r#"
-    carya.toml:4: database.reports: unknown key; accepted: url, reader_url, admin_url, replicas, replica_wait, replica_max_lag, replica_check, max_connections, max_lifetime, acquire_timeout, statement_timeout, lock_timeout, busy_timeout, allow_functions, max_rows, max_result, echo, echo_params, echo_pool
+    carya.toml:4: database.reports: unknown key; accepted: url, reader_url, admin_url, replicas, replica_wait, replica_max_lag, replica_check, max_connections, max_lifetime, acquire_timeout, statement_timeout, lock_timeout, busy_timeout, allow_functions, max_rows, max_result, echo, echo_params, echo_pool, max_memory
     carya.toml:5: database.my log: is not a name; it may have letters, digits, `-` and `_`
     carya.toml:7: database.empty.url: is missing
     carya.toml:8: database.default: is how [database] itself is called; choose another name, or write the keys in [database]

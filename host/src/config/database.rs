@@ -44,6 +44,8 @@ pub struct Database {
     pub max_rows: usize,
     /// The most bytes that the rows of one statement may hold.
     pub max_result: usize,
+    /// SQLite: the most bytes of memory that one connection may use.
+    pub max_memory: usize,
     /// Log every statement with its duration and row count.
     pub echo: bool,
     /// Show parameters in the log: of statements that are logged, and in messages of errors.

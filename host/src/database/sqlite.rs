@@ -2,8 +2,10 @@
 //! the barrier. A guest's statement runs with the barrier up; everything else on a connection is the host's.
 
 mod barrier;
+mod budget;
 mod connection;
 mod functions;
+mod memory;
 mod native;
 mod policy;
 mod values;
@@ -11,9 +13,9 @@ mod wal;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use deadpool::managed::{self, Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult};
+use deadpool::managed::{self, Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, WeakPool};
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection as _,
+    AssertSqlSafe, ConnectOptions,
     sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous},
 };
 
@@ -30,8 +32,8 @@ use crate::{
     telemetry::metrics::{Tally, Target},
 };
 
-/// The most memory that SQLite may use in this process: 256 MiB.
-const MAX_HEAP_BYTES: &str = "268435456";
+/// How often freed memory is returned to the system.
+const GIVE_BACK: Duration = Duration::from_millis(500);
 
 /// The pools of one SQLite file.
 #[derive(Debug)]
@@ -43,6 +45,7 @@ pub(super) struct Database {
     wal: Arc<Wal>,
     options: SqliteConnectOptions,
     busy_timeout: Duration,
+    max_memory: usize,
     limits: Limits,
     tally: Arc<Tally>,
     host: HostSql,
@@ -92,9 +95,8 @@ impl Database {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(config.busy_timeout)
+            // Temporary files have no limit of size, memory has: see `budget`.
             .pragma("temp_store", "MEMORY")
-            // For all connections together: what a guest sorts or asks for must not starve the host.
-            .pragma("hard_heap_limit", MAX_HEAP_BYTES)
             .statement_cache_capacity(100)
             // A hundred rows in one go; the connection's thread waits wherever this is full.
             .row_buffer_size(128)
@@ -110,6 +112,7 @@ impl Database {
             wal: (!read_only).then(|| wal.clone()),
             max_lifetime: config.max_lifetime,
             vintage: Vintage::default(),
+            max_memory: config.max_memory,
             echo: config.echo_pool,
         };
         let pool = |opener: Opener, size: usize| {
@@ -127,6 +130,7 @@ impl Database {
             wal,
             options: options.clone(),
             busy_timeout: config.busy_timeout,
+            max_memory: config.max_memory,
             limits: Limits::new(config),
             tally: Tally::new(name),
             host: HostSql::new(),
@@ -134,7 +138,9 @@ impl Database {
         database.tally.watch("writers", connections(&database.writer));
         database.tally.watch("readers", connections(&database.readers));
         let readers = Arc::new(database.readers.weak());
-        tokio::spawn(task::persist("pool", move || close_forgotten(readers.clone(), |slot| slot.is_open)));
+        let pool = readers.clone();
+        tokio::spawn(task::persist("pool", move || close_forgotten(pool.clone(), |slot| slot.is_open)));
+        tokio::spawn(task::persist("memory", move || give_memory_back(readers.clone())));
         // The writer first: it makes the file and its WAL mode, which a reader cannot.
         drop(acquire(&database.writer).await?);
         drop(acquire(&database.readers).await?);
@@ -169,7 +175,7 @@ impl Database {
 
     /// A connection of the host's own, outside the pools and without the barrier, for migrations.
     pub(super) async fn connect(&self) -> Result<SqliteConnection, DbError> {
-        self.options.connect().await.map_err(failed)
+        connect(&self.options).await.map_err(failed)
     }
 
     /// Changes the schema.
@@ -184,7 +190,7 @@ impl Database {
             return Ok(None);
         }
         let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(config.busy_timeout);
-        let mut connection = SqliteConnection::connect_with(&options).await.map_err(failed)?;
+        let mut connection = connect(&options).await.map_err(failed)?;
         touch(&mut connection).await?;
         Ok(Some(connection))
     }
@@ -214,6 +220,24 @@ pub(super) fn path(config: &config::Database) -> Result<&Path, DbError> {
     }
 }
 
+/// Opens a connection. All of the process's connections are opened here, so that SQLite is configured before the first.
+pub(super) async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+    memory::install()?;
+    options.connect().await
+}
+
+/// Returns freed memory to the system after statements that took much of it, for as long as the pool is there.
+async fn give_memory_back(pool: Arc<WeakPool<Opener>>) {
+    let mut looks = tokio::time::interval(GIVE_BACK);
+    while pool.upgrade().is_some_and(|pool| !pool.is_closed()) {
+        if budget::take_freed() {
+            // It takes the locks of all threads' heaps in turn.
+            drop(tokio::task::spawn_blocking(memory::give_back).await);
+        }
+        looks.tick().await;
+    }
+}
+
 /// Has the connection open the file and its log: only a first statement does.
 async fn touch(connection: &mut SqliteConnection) -> Result<(), DbError> {
     sqlx::query("SELECT 1 FROM sqlite_schema").fetch_optional(connection).await.map(drop).map_err(failed)
@@ -235,6 +259,7 @@ struct Opener {
     wal: Option<Arc<Wal>>,
     max_lifetime: Duration,
     vintage: Vintage,
+    max_memory: usize,
     echo: bool,
 }
 
@@ -255,11 +280,12 @@ impl managed::Manager for Opener {
     async fn create(&self) -> Result<Slot, DbError> {
         let vintage = self.vintage.current();
         // Boxed: whoever takes a connection carries the room for making one, and hardly anybody needs it.
-        let connecting = Box::pin(SqliteConnection::connect_with(&self.options));
+        let connecting = Box::pin(connect(&self.options));
         let mut connection = connecting.await.map_err(failed)?;
-        let barrier = Barrier::install(&mut connection).await.map_err(failed)?;
+        let barrier = Barrier::install(&mut connection, self.max_memory).await.map_err(failed)?;
+        // The schema is loaded here, before the first statement that is charged: a large one is no reason to close the connection.
+        touch(&mut connection).await?;
         if let Some(wal) = &self.wal {
-            touch(&mut connection).await?;
             wal.open().map_err(|error| failed(error.into()))?;
         }
         if self.echo {

@@ -102,6 +102,7 @@ fn database(section: &mut Section<'_>, is_deployed: bool) -> Database {
         Some(Dialect::Sqlite) => SERVER_KEYS.iter().for_each(|(key, message)| section.refuse(key, message)),
         Some(dialect) => {
             section.refuse("busy_timeout", "is for SQLite files; a server has `lock_timeout`");
+            section.refuse("max_memory", "is for SQLite files; a server limits memory in its own configuration");
             if dialect == Dialect::MySql {
                 section.refuse("allow_functions", "is for PostgreSQL, which has extensions");
             }
@@ -110,7 +111,7 @@ fn database(section: &mut Section<'_>, is_deployed: bool) -> Database {
     }
     let another = |url: &Entry<'_>| url.read_secret(url::another(dialect, folder));
     let (dialect, url) = url.unwrap_or((Dialect::Sqlite, String::new()));
-    Database {
+    let database = Database {
         url,
         dialect,
         reader_url: section.entry("reader_url").as_ref().and_then(another),
@@ -128,11 +129,24 @@ fn database(section: &mut Section<'_>, is_deployed: bool) -> Database {
         allow_functions: section.list("allow_functions", function).unwrap_or_default(),
         max_rows: section.take("max_rows", integer(1..=10_000_000)).unwrap_or(10_000),
         max_result: section.take("max_result", size).unwrap_or(8 * MIB),
+        max_memory: 0,
         echo: section.take("echo", boolean).unwrap_or(false),
         echo_params: section.take("echo_params", boolean).unwrap_or(false),
         echo_pool: section.take("echo_pool", boolean).unwrap_or(false),
         migrations: None,
-    }
+    };
+    Database { max_memory: max_memory(section, database.max_result), ..database }
+}
+
+/// Rows on their way to the request count as memory of their connection, so that it must have room for more than a result.
+fn max_memory(section: &mut Section<'_>, max_result: usize) -> usize {
+    let least = max_result.saturating_mul(2).max(8 * MIB);
+    let enough = |value: &Value| {
+        let bytes = size(value)?;
+        let problem = || format!("is less than {least} bytes; it must be at least 8MiB and twice `max_result`");
+        if bytes >= least { Ok(bytes) } else { Err(problem()) }
+    };
+    section.take("max_memory", enough).unwrap_or(least.max(64 * MIB))
 }
 
 /// `"schema.name"`, as in PostgreSQL's catalog.

@@ -33,7 +33,7 @@ pub(super) async fn empty(config: &config::Database, name: &str) -> Result<(Book
         .locking_mode(SqliteLockingMode::Exclusive)
         .busy_timeout(PATIENCE)
         .disable_statement_logging();
-    let mut connection = options.connect().await?;
+    let mut connection = sqlite::connect(&options).await?;
     lock(&mut connection).await?;
     let now: String = sqlx::query_scalar("SELECT strftime('%Y%m%dT%H%M%SZ')").fetch_one(&mut connection).await?;
     let copy = path.with_file_name(format!("{own}.{now}"));

@@ -12,13 +12,17 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU8, AtomicU64, Ordering::SeqCst},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use libsqlite3_sys::*;
 use sqlx::{SqliteConnection, sqlite::LockedSqliteHandle};
 
-use super::{native, policy::allowed};
+use super::{
+    budget::{Budget, Exceeded},
+    memory, native,
+    policy::allowed,
+};
 
 /// The longest text or blob, in bytes.
 pub(super) const MAX_LENGTH: c_int = 4 << 20;
@@ -46,9 +50,7 @@ pub(super) enum Speaker {
 #[derive(Debug)]
 pub(super) struct Barrier {
     speaker: AtomicU8,
-    /// When the running statement must end, in nanoseconds after `epoch`.
-    deadline: AtomicU64,
-    epoch: Instant,
+    budget: Budget,
     /// How many of the host's statements stand in front of the guest's: one is BEGIN, two are COMMIT and BEGIN.
     leading: AtomicU8,
     /// A guest's statement ended the transaction.
@@ -72,12 +74,14 @@ pub(super) struct Barrier {
 }
 
 impl Barrier {
-    /// Puts the barrier around a fresh connection.
-    pub(super) async fn install(connection: &mut SqliteConnection) -> Result<Arc<Barrier>, sqlx::Error> {
+    /// Puts the barrier around a fresh connection, where a guest's statement may take `max_memory` bytes.
+    pub(super) async fn install(
+        connection: &mut SqliteConnection,
+        max_memory: usize,
+    ) -> Result<Arc<Barrier>, sqlx::Error> {
         let barrier = Arc::new(Barrier {
             speaker: AtomicU8::new(Speaker::Host as u8),
-            deadline: AtomicU64::new(u64::MAX),
-            epoch: Instant::now(),
+            budget: Budget::new(max_memory),
             leading: AtomicU8::new(0),
             ended: AtomicBool::new(false),
             statement: AtomicPtr::new(null_mut()),
@@ -97,7 +101,7 @@ impl Barrier {
         hook(&mut handle, state);
         // 2000 operations are some 20 us: often enough for a deadline, too seldom to be measurable.
         let watched = barrier.clone();
-        handle.set_progress_handler(2000, move || watched.in_time());
+        handle.set_progress_handler(2000, move || watched.budget.in_time());
         let watched = barrier.clone();
         // `false` turns the commit into a rollback.
         handle.set_commit_hook(move || watched.speaker.load(SeqCst) == Speaker::Host as u8);
@@ -113,8 +117,7 @@ impl Barrier {
 
     /// Lets somebody else speak, for at most `time` at a stretch, behind so many statements of the host.
     pub(super) fn admit(&self, speaker: Speaker, time: Duration, leading: u8) {
-        let deadline = self.epoch.elapsed().saturating_add(time).as_nanos();
-        self.deadline.store(u64::try_from(deadline).unwrap_or(u64::MAX), SeqCst);
+        self.budget.limit(time);
         self.leading.store(leading, SeqCst);
         self.statement.store(null_mut(), SeqCst);
         self.outdated.store(false, SeqCst);
@@ -122,15 +125,25 @@ impl Barrier {
         self.speaker.store(speaker as u8, SeqCst);
     }
 
-    /// The host speaks again, with no deadline.
+    /// The host speaks again, without limits.
     pub(super) fn dismiss(&self) {
         self.speaker.store(Speaker::Host as u8, SeqCst);
-        self.deadline.store(u64::MAX, SeqCst);
+        self.budget.lift();
     }
 
     /// Stops whatever runs on the connection at the next chance.
     pub(super) fn interrupt(&self) {
-        self.deadline.store(0, SeqCst);
+        self.budget.stop();
+    }
+
+    /// The limit because of which the guest's last statement was refused memory. What SQLite left undone is not known: the
+    /// transaction counts as ended.
+    pub(super) fn exceeded(&self) -> Option<Exceeded> {
+        let exceeded = self.budget.exceeded();
+        if exceeded.is_some() {
+            self.ended.store(true, SeqCst);
+        }
+        exceeded
     }
 
     /// Whether a guest's statement ended the transaction.
@@ -170,9 +183,9 @@ impl Barrier {
         columns == 0 || columns == fingerprint(names.map(str::as_bytes))
     }
 
-    /// Whether the connection keeps settings of a guest in memory, which no rollback takes back.
-    pub(super) fn is_configured(&self) -> bool {
-        self.configured.load(SeqCst)
+    /// Whether the connection must not be lent again: it keeps settings of a guest, which no rollback takes back, or much memory.
+    pub(super) fn is_spoilt(&self) -> bool {
+        self.configured.load(SeqCst) || self.budget.is_bloated()
     }
 
     /// Whether this is the host's statement whose turn it is.
@@ -183,11 +196,6 @@ impl Barrier {
             _ => return false,
         };
         self.leading.compare_exchange(left, left - 1, SeqCst, SeqCst).is_ok()
-    }
-
-    fn in_time(&self) -> bool {
-        let deadline = self.deadline.load(SeqCst);
-        deadline == u64::MAX || self.epoch.elapsed().as_nanos() < u128::from(deadline)
     }
 }
 
@@ -244,7 +252,8 @@ unsafe extern "C" fn trace(_: c_uint, state: *mut c_void, statement: *mut c_void
     // SAFETY: `state` is what `hook` gave, which is never freed; `statement` is live, and `text` a C string, for this call.
     // A statement in `barrier.statement` belongs to the message that is run, and lives as long as that.
     unsafe {
-        let barrier = &*state.cast::<Barrier>();
+        let barrier: &'static Barrier = &*state.cast::<Barrier>();
+        memory::charge_to(&barrier.budget);
         if barrier.lent.swap(false, SeqCst) {
             let db = sqlite3_db_handle(statement);
             sqlite3_set_last_insert_rowid(db, 0);

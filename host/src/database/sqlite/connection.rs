@@ -18,7 +18,7 @@ use sqlx::{
     sqlite::{SqliteArguments, SqliteConnection, SqliteRow},
 };
 
-use self::results::{other_columns, take};
+use self::results::{other_columns, over_budget, take};
 use super::{
     Database, Opener, Slot,
     barrier::{MARK, Speaker},
@@ -266,13 +266,15 @@ impl Connection {
             1 => format!("{}\n;{MARK}{sql}", self.opening()).into(),
             _ => format!("{}\n;{}\n;{MARK}{sql}", self.database.host.commit, self.opening()).into(),
         };
-        let (patience, timeout) = (self.patience(), self.database.limits.statement_timeout);
+        let (patience, max_memory) = (self.patience(), self.database.max_memory);
+        let timeout = self.database.limits.statement_timeout;
         let Slot { connection, barrier, .. } = self.slot()?;
         barrier.admit(speaker, timeout, leading);
         let results = connection.fetch_many(sqlx::query_with(AssertSqlSafe(text.clone()), arguments));
         let taken = tokio::time::timeout(patience, take(results, &mut leading, barrier, run)).await;
         // The connection's thread does not answer: what it does, and when, is not known.
         let result = taken.unwrap_or_else(|_| Err((sink::too_long(), false)));
+        let result = result.map_err(|(error, answers)| (over_budget(error, barrier, max_memory), answers));
         (self.in_transaction, self.inherits) = (leading == 0, leading > 1);
         if let Err((error, answers)) = &result {
             if !answers {
@@ -340,7 +342,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         if let Some(slot) = self.slot.take()
-            && (self.in_transaction || self.inherits || self.running || slot.barrier.is_configured())
+            && (self.in_transaction || self.inherits || self.running || slot.barrier.is_spoilt())
         {
             slot.barrier.interrupt();
             // Taken out of the pool, which opens another when it needs one; dropping it closes it.

@@ -10,8 +10,8 @@ use sqlx::{
 
 use crate::database::{
     error::{DbError, Kind, Stale},
-    sink::Run,
-    sqlite::{barrier::Barrier, failed, values},
+    sink::{self, Run},
+    sqlite::{barrier::Barrier, budget::Exceeded, failed, values},
 };
 
 /// Takes the results of a message: those of as many `leading` statements of the host as are left, then the guest's. An
@@ -51,6 +51,27 @@ pub(super) async fn take(
         let stale = if !is_complete && barrier.is_recompiled() { Stale::Yes } else { Stale::No };
         (DbError { stale, ..error }, is_complete)
     })
+}
+
+/// Replaces the error of a statement that SQLite could not finish because the [`Budget`](super::super::budget::Budget) of the
+/// connection refused it memory.
+pub(super) fn over_budget(error: DbError, barrier: &Barrier, max_memory: usize) -> DbError {
+    let exceeded = barrier.exceeded();
+    // The driver's thread panics where it cannot copy a row; SQLite's own errors have a code.
+    if error.code.is_none() && error.kind != Kind::Lost {
+        return error;
+    }
+    match exceeded {
+        None => error,
+        Some(Exceeded::Time) => sink::too_long(),
+        Some(Exceeded::Memory) => {
+            let message = format!(
+                "the statement takes more memory than database.max_memory allows, {max_memory} bytes; sort, group or \
+                 collect less at a time"
+            );
+            DbError { code: error.code, ..DbError::new(Kind::Limit, message) }
+        }
+    }
 }
 
 /// The driver has other columns of a statement than SQLite.

@@ -1,0 +1,209 @@
+//! The time and the memory that a guest's statement may take on one connection. SQLite consults it in the progress handler
+//! and in its allocator, see [`memory`](super::memory).
+
+use std::{
+    sync::atomic::{
+        AtomicBool, AtomicU8, AtomicU64, AtomicUsize,
+        Ordering::{Relaxed, SeqCst},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Deadline of the host's own statements. Neither of the limits applies to them: a commit must not fail because of what
+/// the guest has used up.
+const NEVER: u64 = u64::MAX;
+
+/// A connection that falls below this has freed so much that the process should return memory to the system.
+const LARGE: usize = 8 << 20;
+
+/// How long an allocation over the limit waits for rows to be freed that the request has not received yet.
+const ROWS: Duration = Duration::from_millis(100);
+
+/// Set when a connection has freed much memory, see [`take_freed`].
+static FREED: AtomicBool = AtomicBool::new(false);
+
+/// Whether a connection has freed much memory since the last call.
+pub(super) fn take_freed() -> bool {
+    FREED.swap(false, SeqCst)
+}
+
+/// The limit that a statement has exceeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exceeded {
+    /// `max_memory`.
+    Memory,
+    /// `statement_timeout`.
+    Time,
+}
+
+/// The budget of one connection, and how much of it is used.
+#[derive(Debug)]
+pub(super) struct Budget {
+    epoch: Instant,
+    /// When the running statement must end, in nanoseconds after `epoch`.
+    deadline: AtomicU64,
+    max_memory: usize,
+    /// Bytes that SQLite holds for this connection, including rows on their way to the request.
+    used: AtomicUsize,
+    /// Counts allocations, so that only each 256th reads the clock.
+    allocations: AtomicU8,
+    /// The limit because of which an allocation has failed since the statement began; 0 for none.
+    exceeded: AtomicU8,
+}
+
+impl Budget {
+    pub(super) fn new(max_memory: usize) -> Self {
+        Self {
+            epoch: Instant::now(),
+            deadline: AtomicU64::new(NEVER),
+            max_memory,
+            used: AtomicUsize::new(0),
+            allocations: AtomicU8::new(0),
+            exceeded: AtomicU8::new(0),
+        }
+    }
+
+    /// Applies the limits to the statements that follow. They must end after `time`.
+    pub(super) fn limit(&self, time: Duration) {
+        let deadline = self.epoch.elapsed().saturating_add(time).as_nanos();
+        self.exceeded.store(0, SeqCst);
+        self.deadline.store(u64::try_from(deadline).unwrap_or(NEVER - 1), SeqCst);
+    }
+
+    /// Lifts the limits for the host's own statements.
+    pub(super) fn lift(&self) {
+        self.deadline.store(NEVER, SeqCst);
+    }
+
+    /// Ends the running statement at the next opportunity.
+    pub(super) fn stop(&self) {
+        self.deadline.store(0, SeqCst);
+    }
+
+    /// Whether the running statement may go on.
+    pub(super) fn in_time(&self) -> bool {
+        let deadline = self.deadline.load(SeqCst);
+        deadline == NEVER || self.epoch.elapsed().as_nanos() < u128::from(deadline)
+    }
+
+    /// The limit because of which SQLite was refused memory since [`Budget::limit`].
+    pub(super) fn exceeded(&self) -> Option<Exceeded> {
+        match self.exceeded.load(SeqCst) {
+            0 => None,
+            1 => Some(Exceeded::Memory),
+            _ => Some(Exceeded::Time),
+        }
+    }
+
+    /// Whether the connection holds more between requests than its caches should: compiled statements can be large. Such a
+    /// connection is closed rather than lent again.
+    pub(super) fn is_bloated(&self) -> bool {
+        self.used.load(Relaxed) > self.max_memory / 4
+    }
+
+    /// Counts an allocation. Returns `false` if it must fail.
+    ///
+    /// Much of what SQLite does in one piece, out of the progress handler's reach, allocates as it goes: a full-text query is
+    /// parsed in quadratic time. Therefore an allocation fails, too, when the statement's time is over.
+    #[inline]
+    pub(super) fn charge(&self, bytes: usize) -> bool {
+        let used = self.used.fetch_add(bytes, Relaxed) + bytes;
+        // Not atomic as a whole: nearly all calls come from the connection's own thread, and a lost one does no harm.
+        let turn = self.allocations.load(Relaxed).wrapping_add(1);
+        self.allocations.store(turn, Relaxed);
+        (used <= self.max_memory && turn != 0) || self.examine(bytes)
+    }
+
+    /// Counts memory that was freed.
+    #[inline]
+    pub(super) fn release(&self, bytes: usize) {
+        let before = self.used.fetch_sub(bytes, Relaxed);
+        if before >= LARGE && before - bytes < LARGE {
+            FREED.store(true, SeqCst);
+        }
+    }
+
+    #[cold]
+    fn examine(&self, bytes: usize) -> bool {
+        let exceeded = if !self.in_time() {
+            Exceeded::Time
+        } else if self.deadline.load(SeqCst) != NEVER && self.exceeds_memory() {
+            Exceeded::Memory
+        } else {
+            return true;
+        };
+        self.release(bytes);
+        self.exceeded.store(if exceeded == Exceeded::Memory { 1 } else { 2 }, SeqCst);
+        false
+    }
+
+    /// Whether the connection uses too much memory, and does so for a while. The connection's thread is ahead of the request
+    /// by up to `row_buffer_size` rows, which the request is about to free.
+    fn exceeds_memory(&self) -> bool {
+        let too_much = || self.used.load(Relaxed) > self.max_memory;
+        let is_first = self.exceeded.load(SeqCst) == 0;
+        let begun = Instant::now();
+        while is_first && too_much() && begun.elapsed() < ROWS {
+            thread::sleep(Duration::from_millis(1));
+        }
+        too_much()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn memory_is_limited_for_guests_only() {
+        let budget = Budget::new(1000);
+        assert!(budget.charge(2000), "the host's statements have no limit");
+        budget.release(2000);
+        budget.limit(HOUR);
+        assert!(budget.charge(1000));
+        assert!(!budget.charge(1));
+        assert_eq!(budget.exceeded(), Some(Exceeded::Memory));
+        budget.release(1);
+        assert!(budget.charge(1), "a refused allocation is not counted");
+        budget.lift();
+        assert!(budget.charge(5000));
+        budget.limit(HOUR);
+        assert_eq!(budget.exceeded(), None);
+    }
+
+    #[test]
+    fn allocations_fail_when_the_time_is_over() {
+        let budget = Budget::new(1000);
+        budget.limit(Duration::ZERO);
+        let refused = (0..512).filter(|_| !budget.charge(0)).count();
+        assert_eq!((refused, budget.exceeded()), (2, Some(Exceeded::Time)));
+        budget.lift();
+        assert!((0..512).all(|_| budget.charge(0)));
+        budget.limit(HOUR);
+        budget.stop();
+        assert!((0..512).any(|_| !budget.charge(0)));
+    }
+
+    #[test]
+    fn an_allocation_waits_for_rows_to_be_freed() {
+        let budget = Budget::new(1000);
+        budget.limit(HOUR);
+        assert!(budget.charge(1000));
+        thread::scope(|scope| {
+            let allocation = scope.spawn(|| budget.charge(500));
+            thread::sleep(Duration::from_millis(10));
+            budget.release(500);
+            assert!(allocation.join().expect("it does not panic"));
+        });
+    }
+
+    #[test]
+    fn a_connection_is_bloated_above_a_quarter_of_its_memory() {
+        let budget = Budget::new(1000);
+        assert!(budget.charge(250) && !budget.is_bloated());
+        assert!(budget.charge(1) && budget.is_bloated());
+    }
+}
