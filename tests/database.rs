@@ -7,6 +7,7 @@ mod migrations;
 mod queue;
 mod savepoints;
 mod schema;
+mod search;
 mod statements;
 mod values;
 mod values_mariadb;

@@ -9,6 +9,7 @@
 mod advice;
 mod lexer;
 mod place;
+mod search;
 mod tables;
 mod words;
 
@@ -163,6 +164,9 @@ impl Rules {
             };
             let message = format!("the statement has {wanted} parameters, but {} were given{hint}", params.len());
             return Err(DbError::new(Kind::Other, message));
+        }
+        if self.dialect == Dialect::Sqlite {
+            search::check(sql, params, &checked.placeholders)?;
         }
         Ok(checked)
     }

@@ -1,0 +1,94 @@
+//! Full-text search on SQLite: FTS5 does some of its work in one piece, which must end in time all the same.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value as Json, json};
+
+use crate::{
+    script::{attempt, kind, results, serve_with},
+    support::{App, Result},
+};
+
+const TABLES: &str = "
+    CREATE TABLE t (v TEXT); INSERT INTO t VALUES (1), (2);
+    CREATE TABLE queries (body TEXT);
+    CREATE VIRTUAL TABLE docs USING fts5 (title, body);
+    CREATE VIRTUAL TABLE letters USING fts5 (body, tokenize = trigram);
+    CREATE VIRTUAL TABLE old USING fts4 (body);
+    INSERT INTO docs VALUES ('w', 'w1 w2 w3'); INSERT INTO letters VALUES ('w1 w2 w3'); INSERT INTO old VALUES ('w1 w2 w3');
+    INSERT INTO docs SELECT 'large', replace(hex(zeroblob(100000)), '00', 'many x ');
+    INSERT INTO queries SELECT replace(hex(zeroblob(100000)), '00', 'w ')";
+
+async fn app() -> Result<App> {
+    let extra = "
+        [server]
+        max_body = '16MiB'
+        [database]
+        max_connections = 1
+        statement_timeout = '500ms'
+        acquire_timeout = '30s'";
+    serve_with(TABLES, extra).await
+}
+
+fn words(count: usize) -> String {
+    vec!["w"; count].join(" ")
+}
+
+/// Sends a statement through both handles. It must fail with one of these kinds, and neither its thread nor the only
+/// writer may be busy afterwards.
+async fn assert_ends(app: &App, step: Json, kinds: &[&str]) -> Result {
+    for method in ["GET", "POST"] {
+        let begun = Instant::now();
+        let got = attempt(app, method, step.clone()).await?;
+        let shown = step["sql"].as_str().unwrap_or_default();
+        assert!(kinds.contains(&kind(&got).as_str()), "{method} {shown:.200}: {:.500}", got.to_string());
+        let update = json!([{ "sql": "UPDATE t SET v = v", "op": "execute" }]);
+        results(app, "POST", &update).await.map_err(|error| format!("after {method} {shown:.200}: {error:.500}"))?;
+        results(app, "GET", &json!([{ "sql": "SELECT count(*) FROM t" }])).await?;
+        assert!(begun.elapsed() < Duration::from_secs(10), "{method} {shown:.200}: {:?}", begun.elapsed());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_full_text_query_has_a_size() -> Result {
+    let app = app().await?;
+    for (sql, params) in [
+        ("SELECT count(*) FROM docs WHERE docs MATCH ?", json!([words(100_000)])),
+        ("SELECT count(*) FROM docs WHERE docs MATCH ?", json!([words(65)])),
+        ("SELECT count(*) FROM docs WHERE docs MATCH ?", json!(["w".repeat(5000)])),
+        ("SELECT count(*) FROM docs WHERE title MATCH ?", json!([words(100_000)])),
+        ("SELECT count(*) FROM docs WHERE docs MATCH ? || ' ' || ?", json!([words(40), words(40)])),
+        ("SELECT count(*) FROM docs(?)", json!([words(100_000)])),
+        ("SELECT count(*) FROM old WHERE old MATCH ?", json!([words(100_000)])),
+        ("SELECT count(*) FROM letters WHERE letters MATCH ?", json!([words(100_000)])),
+    ] {
+        assert_ends(&app, json!({ "sql": sql, "params": params }), &["limit"]).await?;
+    }
+    let text = format!("SELECT count(*) FROM docs WHERE docs MATCH '{}'", words(10_000));
+    assert_ends(&app, json!({ "sql": text }), &["limit"]).await?;
+    let found =
+        attempt(&app, "GET", json!({ "sql": "SELECT count(*) FROM docs WHERE docs MATCH ?", "params": [words(64)] }));
+    assert_eq!(found.await?["rows"][0][0]["v"], "1");
+    Ok(())
+}
+
+/// Where the statement does not show what reaches MATCH.
+#[tokio::test]
+async fn a_full_text_query_from_elsewhere_ends_in_time() -> Result {
+    let app = app().await?;
+    for (sql, params) in [
+        ("SELECT count(*) FROM docs WHERE docs MATCH (SELECT body FROM queries)", json!([])),
+        ("SELECT count(*) FROM queries q JOIN docs ON docs MATCH q.body", json!([])),
+        ("SELECT count(*) FROM docs WHERE docs = ?", json!([words(100_000)])),
+        ("WITH q (body) AS (SELECT ?) SELECT count(*) FROM q JOIN docs ON docs MATCH q.body", json!([words(100_000)])),
+        ("SELECT count(*) FROM t, docs((SELECT body FROM queries))", json!([])),
+        (
+            "SELECT count(*) FROM docs WHERE docs MATCH substr(hex(zeroblob(100000)), 1, 0) || replace(hex(zeroblob(50000)), '00', 'w ')",
+            json!([]),
+        ),
+    ] {
+        assert_ends(&app, json!({ "sql": sql, "params": params }), &["timeout"]).await?;
+    }
+    Ok(())
+}
