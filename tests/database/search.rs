@@ -92,3 +92,23 @@ async fn a_full_text_query_from_elsewhere_ends_in_time() -> Result {
     }
     Ok(())
 }
+
+/// FTS5's own functions are quadratic in the number of matches.
+#[tokio::test]
+async fn excerpts_of_a_large_document_end_in_time() -> Result {
+    let app = app().await?;
+    app.execute("INSERT INTO docs SELECT 'larger', replace(hex(zeroblob(400000)), '00', 'many x ')").await?;
+    for call in
+        ["snippet(docs, 1, '[', ']', '...', 64)", "snippet(docs, -1, '', '', '', 8)", "highlight(docs, 1, '', '')"]
+    {
+        let sql = format!("SELECT length({call}) FROM docs WHERE docs MATCH 'many OR x'");
+        assert_ends(&app, json!({ "sql": sql }), &["ok", "timeout"]).await?;
+    }
+    let large = attempt(
+        &app,
+        "GET",
+        json!({ "sql": "SELECT length(highlight(docs, 1, hex(zeroblob(10000)), '')) FROM docs WHERE docs MATCH 'many'" }),
+    );
+    assert_eq!(kind(&large.await?), "limit");
+    Ok(())
+}

@@ -4,6 +4,8 @@
 mod barrier;
 mod budget;
 mod connection;
+mod excerpt;
+mod fts5;
 mod functions;
 mod memory;
 mod native;

@@ -18,52 +18,11 @@ const MAX_TERMS: usize = 64;
 /// Shorter statements cannot exceed the limits: each term but the first needs a separator.
 const HARMLESS: usize = 2 * MAX_TERMS;
 
-/// Keywords that end the operand of `MATCH`, beside operators that bind as loosely.
-const ENDS_OPERAND: [&str; 26] = [
-    "FROM",
-    "WHERE",
-    "JOIN",
-    "ON",
-    "AS",
-    "WHEN",
-    "AND",
-    "OR",
-    "IS",
-    "IN",
-    "LIKE",
-    "GLOB",
-    "MATCH",
-    "BETWEEN",
-    "ORDER",
-    "GROUP",
-    "HAVING",
-    "LIMIT",
-    "WINDOW",
-    "UNION",
-    "EXCEPT",
-    "INTERSECT",
-    "RETURNING",
-    "THEN",
-    "ELSE",
-    "END",
-];
+/// Keywords that end the operand of `MATCH`.
+const ENDS_OPERAND: &str = "AND OR IS IN LIKE GLOB MATCH BETWEEN FROM WHERE JOIN ON AS ORDER GROUP HAVING LIMIT WINDOW UNION \
+    EXCEPT INTERSECT RETURNING WHEN THEN ELSE END";
 /// Keywords behind which a name with parentheses is no table any more.
-const ENDS_FROM: [&str; 14] = [
-    "WHERE",
-    "GROUP",
-    "ORDER",
-    "HAVING",
-    "LIMIT",
-    "WINDOW",
-    "UNION",
-    "EXCEPT",
-    "INTERSECT",
-    "ON",
-    "USING",
-    "SELECT",
-    "SET",
-    "RETURNING",
-];
+const ENDS_TABLES: &str = "WHERE GROUP ORDER HAVING LIMIT WINDOW UNION EXCEPT INTERSECT ON USING SELECT SET RETURNING";
 /// The table-valued functions that are no full-text tables begin with one of these.
 const OTHER_FUNCTIONS: [&str; 2] = ["json", "pragma_"];
 
@@ -75,67 +34,79 @@ pub(super) fn check(sql: &str, params: &[Value], placeholders: &[Placeholder]) -
     }
     let mut lexer = Lexer::new(Dialect::Sqlite, sql);
     let mut placeholders = placeholders.iter();
-    let mut clause = From::Outside;
-    let (mut query, mut depth) = (None::<Query>, 0usize);
-    let (mut previous, mut is_distinct) = ("", false);
+    let (mut tables, mut query, mut depth) = (Tables::default(), None::<Query>, 0usize);
     while let Ok(Some(token)) = lexer.next() {
-        let text = &sql[token.range];
-        let is =
-            |words: &[&str]| token.shape == Shape::Word && words.iter().any(|word| text.eq_ignore_ascii_case(word));
-        depth = match token.shape {
+        let (text, shape) = (&sql[token.range], token.shape);
+        depth = match shape {
             Shape::Open => depth + 1,
             Shape::Close => depth.saturating_sub(1),
             _ => depth,
         };
-        let ends = |query: &Query| {
-            depth < query.depth
-                || depth == query.depth && (is(&ENDS_OPERAND) || matches!(token.shape, Shape::Sign(b',' | b'=' | b'!')))
-        };
-        if query.as_ref().is_some_and(ends) {
+        if query.as_ref().is_some_and(|query| query.ends(shape, text, depth)) {
             query.take().map_or(Ok(()), Query::check)?;
         }
-        match (&mut query, token.shape) {
-            (Some(query), Shape::Text) => query.add(text.trim_matches('\'')),
-            (None, Shape::Word) if is(&["MATCH"]) => query = Some(Query::at(depth)),
-            (None, Shape::Open) if clause == From::Name => query = Some(Query::at(depth)),
+        let param = match shape {
+            Shape::Parameter(_) => placeholders.next().and_then(|place| params.get(place.number.checked_sub(1)?)),
+            _ => None,
+        };
+        match (&mut query, shape, param) {
+            (Some(query), Shape::Text, _) => query.add(text.trim_matches('\'')),
+            (Some(query), _, Some(Value::Text(text) | Value::Other { text, .. })) => query.add(text),
+            (Some(query), _, Some(Value::Bytes(bytes))) => query.add(&String::from_utf8_lossy(bytes)),
+            (None, Shape::Word, _) if is_one_of(text, "MATCH") => query = Some(Query::at(depth)),
+            (None, Shape::Open, _) if tables.place == Place::Name => query = Some(Query::at(depth)),
             _ => {}
         }
-        if let Shape::Parameter(_) = token.shape {
-            let param = placeholders.next().and_then(|placeholder| params.get(placeholder.number.checked_sub(1)?));
-            match (&mut query, param) {
-                (Some(query), Some(Value::Text(text) | Value::Other { text, .. })) => query.add(text),
-                (Some(query), Some(Value::Bytes(bytes))) => query.add(&String::from_utf8_lossy(bytes)),
-                _ => {}
-            }
-        }
-        // `IS DISTINCT FROM` compares.
-        clause = match token.shape {
-            Shape::Word if is(&["FROM", "JOIN"]) && !is_distinct => From::Inside,
-            Shape::Word if is(&ENDS_FROM) => From::Outside,
-            Shape::Word | Shape::Name if clause != From::Outside => {
-                let name = text.trim_start_matches(['"', '`', '[']);
-                let other =
-                    |prefix: &&str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
-                if OTHER_FUNCTIONS.iter().any(|prefix| other(&prefix)) { From::Inside } else { From::Name }
-            }
-            Shape::Sign(b'.' | b',') if clause != From::Outside => From::Inside,
-            _ => From::Outside,
-        };
-        is_distinct = is(&["DISTINCT"]) && ["IS", "NOT"].iter().any(|word| previous.eq_ignore_ascii_case(word));
-        previous = text;
+        tables.take(shape, text);
     }
     query.map_or(Ok(()), Query::check)
 }
 
+/// Whether a word is one of these keywords.
+fn is_one_of(word: &str, keywords: &str) -> bool {
+    keywords.split(' ').any(|keyword| word.eq_ignore_ascii_case(keyword))
+}
+
+/// Follows the lists of tables behind `FROM` and `JOIN`.
+#[derive(Debug, Default)]
+struct Tables<'a> {
+    place: Place,
+    /// The last two tokens.
+    before: [&'a str; 2],
+}
+
 /// Where a token stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum From {
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Place {
     /// Not in a list of tables.
+    #[default]
     Outside,
     /// In a list of tables.
     Inside,
     /// In a list of tables, behind a name that may be one of a full-text table.
     Name,
+}
+
+impl<'a> Tables<'a> {
+    fn take(&mut self, shape: Shape, text: &'a str) {
+        // `IS NOT DISTINCT FROM` compares.
+        let compares = is_one_of(self.before[1], "DISTINCT") && is_one_of(self.before[0], "IS NOT");
+        let name = text.trim_start_matches(['"', '`', '[']);
+        let begins = |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+        self.place = match shape {
+            Shape::Word if is_one_of(text, "FROM JOIN") && !compares => Place::Inside,
+            Shape::Word if is_one_of(text, ENDS_TABLES) => Place::Outside,
+            Shape::Word | Shape::Name if self.place != Place::Outside => {
+                match OTHER_FUNCTIONS.into_iter().any(begins) {
+                    true => Place::Inside,
+                    false => Place::Name,
+                }
+            }
+            Shape::Sign(b'.' | b',') if self.place != Place::Outside => Place::Inside,
+            _ => Place::Outside,
+        };
+        self.before = [self.before[1], text];
+    }
 }
 
 /// What is known of a full-text query.
@@ -150,6 +121,16 @@ struct Query {
 impl Query {
     fn at(depth: usize) -> Self {
         Self { depth, bytes: 0, terms: 0 }
+    }
+
+    /// Whether this token is behind the query.
+    fn ends(&self, shape: Shape, text: &str, depth: usize) -> bool {
+        let ends = match shape {
+            Shape::Word => is_one_of(text, ENDS_OPERAND),
+            Shape::Sign(sign) => matches!(sign, b',' | b'=' | b'!'),
+            _ => false,
+        };
+        depth < self.depth || depth == self.depth && ends
     }
 
     /// Adds a part of the query: parts are concatenated.
@@ -179,10 +160,13 @@ fn terms(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::read, *};
+    use super::{
+        super::{Rules, read},
+        *,
+    };
 
     fn result(sql: &str, params: &[Value]) -> Result<(), DbError> {
-        let checked = read(Dialect::Sqlite, sql, params.len(), true).expect("the gate lets it pass");
+        let checked = read(&Rules::new(Dialect::Sqlite), sql, params.len(), true).expect("the gate lets it pass");
         check(sql, params, &checked.placeholders)
     }
 

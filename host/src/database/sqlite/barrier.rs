@@ -20,7 +20,7 @@ use sqlx::{SqliteConnection, sqlite::LockedSqliteHandle};
 
 use super::{
     budget::{Budget, Exceeded},
-    memory, native,
+    fts5, memory, native,
     policy::allowed,
 };
 
@@ -98,6 +98,7 @@ impl Barrier {
         // one small box for each connection stays for good.
         let state = Arc::into_raw(barrier.clone());
         native::replace_functions(&mut handle, state)?;
+        fts5::replace_functions(&mut handle)?;
         hook(&mut handle, state);
         // 2000 operations are some 20 us: often enough for a deadline, too seldom to be measurable.
         let watched = barrier.clone();

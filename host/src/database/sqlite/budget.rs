@@ -18,7 +18,7 @@ const NEVER: u64 = u64::MAX;
 const LARGE: usize = 8 << 20;
 
 /// How long an allocation over the limit waits for rows to be freed that the request has not received yet.
-const ROWS: Duration = Duration::from_millis(100);
+const ROWS: Duration = Duration::from_millis(250);
 
 /// Set when a connection has freed much memory, see [`take_freed`].
 static FREED: AtomicBool = AtomicBool::new(false);

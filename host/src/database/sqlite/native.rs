@@ -58,7 +58,7 @@ pub(super) fn replace_functions(
 /// The bytes of a blob, or of anything else as text; none of NULL.
 ///
 /// SAFETY: `value` is one that SQLite passes to a function; what comes back is used before it is asked for anything else.
-unsafe fn bytes<'a>(value: *mut sqlite3_value) -> Option<&'a [u8]> {
+pub(super) unsafe fn bytes<'a>(value: *mut sqlite3_value) -> Option<&'a [u8]> {
     // SAFETY: as above; the length is asked for behind the text that it belongs to.
     unsafe {
         let kind = sqlite3_value_type(value);
@@ -75,7 +75,7 @@ unsafe fn bytes<'a>(value: *mut sqlite3_value) -> Option<&'a [u8]> {
 }
 
 /// SAFETY: `context` is one that SQLite passes to a function.
-unsafe fn give(context: *mut sqlite3_context, result: Result<&[u8], Refusal>) {
+pub(super) unsafe fn give(context: *mut sqlite3_context, result: Result<&[u8], Refusal>) {
     // SAFETY: SQLite copies what is transient before this returns.
     unsafe {
         match result {
@@ -87,12 +87,17 @@ unsafe fn give(context: *mut sqlite3_context, result: Result<&[u8], Refusal>) {
                 SQLITE_UTF8 as u8,
             ),
             Err(Refusal::TooBig) => sqlite3_result_error_toobig(context),
-            Err(Refusal::Costly) => {
-                let why = c"the texts are too long for this function";
-                sqlite3_result_error(context, why.as_ptr(), -1);
-                sqlite3_result_error_code(context, SQLITE_TOOBIG);
-            }
+            Err(Refusal::Costly) => fail(context, c"the texts are too long for this function", SQLITE_TOOBIG),
         }
+    }
+}
+
+/// SAFETY: `context` is one that SQLite passes to a function.
+pub(super) unsafe fn fail(context: *mut sqlite3_context, why: &CStr, code: c_int) {
+    // SAFETY: SQLite copies the text.
+    unsafe {
+        sqlite3_result_error(context, why.as_ptr(), -1);
+        sqlite3_result_error_code(context, code);
     }
 }
 
