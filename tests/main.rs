@@ -8,6 +8,7 @@ mod address_space;
 mod barrier;
 mod cancellation;
 mod cli;
+mod components;
 mod config;
 mod conflicts;
 mod connections;

@@ -10,9 +10,7 @@ use std::{
 };
 
 use carya::{
-    app,
-    component::{Guest, Sandbox},
-    config,
+    app, config,
     database::{Access, Dialect, guard, value::Value},
     generation::Generation,
     lifecycle,
@@ -85,7 +83,8 @@ impl Bench {
         let config = config::parse(&text, &folder.path().join("carya.toml"), &Default::default())?;
         let runtime = Runtime::new()?;
         let generation = runtime.block_on(async {
-            app::prepare(app::assemble(config.clone(), app::engine(&config)?, None)?, None, &mut Vec::new()).await
+            let assembled = app::assemble(config.clone(), app::engine(&config)?, None).await?;
+            app::prepare(assembled, None, &mut Vec::new()).await
         })?;
         Ok(Self { runtime, generation, _folder: folder })
     }
@@ -121,11 +120,7 @@ fn instantiate(bencher: Bencher<'_, '_>) {
     let bench = Bench::new();
     let Bench { runtime, generation, .. } = &bench;
     let component = generation.component("reads-only").expect("it is configured");
-    let request = Arc::new(Request::default());
-    bencher.bench_local(|| {
-        let mut sandbox = Sandbox::new(Guest::new(request.clone()));
-        runtime.block_on(sandbox.try_out(component)).expect("it can be instantiated");
-    });
+    bencher.bench_local(|| runtime.block_on(component.try_out()).expect("it can be instantiated"));
 }
 
 #[divan::bench]

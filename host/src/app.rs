@@ -4,11 +4,12 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
 
 use anyhow::{Context, bail};
+use futures_util::{StreamExt, stream};
 use http::Method;
 
 use crate::{
     component::{
-        Component, Engine, Guest, MAX_MEMORY, Sandbox,
+        Component, Engine, Guest, LoadError, MAX_MEMORY, Sandbox,
         registry::{controller_interface, interface},
     },
     config::{self, Access, Config, Dialect, MAIN, StatusSet},
@@ -32,13 +33,18 @@ const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PA
 /// The engine of a process that serves, as its first configuration has it.
 pub fn engine(config: &Config) -> anyhow::Result<Engine> {
     let requests = u32::try_from(config.server.max_concurrent_requests).unwrap_or(u32::MAX);
-    let memory = config.components.values().map(|component| component.memory).max().unwrap_or(MAX_MEMORY);
-    Ok(Engine::new(requests, memory, config.server.cache.clone())?)
+    Ok(Engine::new(requests, memory(config), config.server.cache.clone())?)
 }
 
-/// An engine for looking at components, which needs no memory for their instances.
-pub fn compiler(config: &Config) -> anyhow::Result<Engine> {
-    Ok(Engine::without_pool(config.server.cache.clone())?)
+/// An engine that tries out the components of a configuration, and those of `other`, and serves no request.
+pub fn engine_for_trials(config: &Config, other: Option<&Config>) -> anyhow::Result<Engine> {
+    let memory = other.map_or(0, memory).max(memory(config));
+    Ok(Engine::for_trials(memory, config.server.cache.clone())?)
+}
+
+/// The largest memory of a component, in bytes.
+fn memory(config: &Config) -> usize {
+    config.components.values().map(|component| component.memory).max().unwrap_or(MAX_MEMORY)
 }
 
 /// Reads a configuration, and pulls the components that it names by reference.
@@ -48,14 +54,28 @@ pub async fn read(file: &Path) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-/// Everything that needs no database: components against routes, templates. What has not changed is taken over from the
-/// generation before.
-pub fn assemble(config: Config, engine: Engine, previous: Option<&Generation>) -> anyhow::Result<Generation> {
-    let files = Files::of(&config);
+/// Everything that needs no database: components, tried out and matched to routes, and templates. What has not changed is
+/// taken over from the generation before.
+pub async fn assemble(config: Config, engine: Engine, previous: Option<Arc<Generation>>) -> anyhow::Result<Generation> {
+    let ended = "assembling the generation was ended";
+    // Reading and hashing files is no work for a thread that serves requests.
+    let reading = engine.blocking(move || (Files::of(&config), config));
+    let (files, config) = reading.await.context(ended)?;
+    let (components, problems) = load(&engine, &config, previous.as_deref()).await;
+    let joining = engine.clone();
+    joining.blocking(move || join(config, files, engine, components, problems)).await.context(ended)?
+}
+
+/// Matches components to routes and hooks, and compiles the templates. `problems` are those of the components.
+fn join(
+    config: Config,
+    files: Files,
+    engine: Engine,
+    components: Vec<Arc<Component>>,
+    mut problems: Vec<String>,
+) -> anyhow::Result<Generation> {
     let deployed = config.deployed.as_ref().map(|deployed| deployed.id.clone());
     let id = deployed.unwrap_or_else(|| files.id(&config));
-    let mut problems = Vec::new();
-    let components = load(&engine, &config, previous, &mut problems);
     let find = |name: &str| components.iter().find(|component| **component.name() == *name);
 
     let hooks_of = |hooks: &[config::Hook], place: &str, global: bool, problems: &mut Vec<String>| {
@@ -235,31 +255,41 @@ async fn tell_what_is_missing(database: String, settings: config::Database) {
     }
 }
 
-/// Loads all components, those that have not changed from the generation before, and says which are compiled, since
-/// that takes time.
-fn load(
-    engine: &Engine,
-    config: &Config,
-    previous: Option<&Generation>,
-    problems: &mut Vec<String>,
-) -> Vec<Arc<Component>> {
-    let mut components = Vec::new();
-    for (name, component) in &config.components {
-        let started = Instant::now();
+/// Loads all components, in the order of their names, and tells what is wrong with the others.
+async fn load(engine: &Engine, config: &Config, previous: Option<&Generation>) -> (Vec<Arc<Component>>, Vec<String>) {
+    let loading = config.components.iter().enumerate().map(|(index, (name, component))| async move {
         let before = previous.and_then(|generation| generation.component(name));
-        match engine.load(name, component, before) {
-            Ok(loaded) => {
-                if !before.is_some_and(|before| Arc::ptr_eq(before, &loaded)) {
-                    let how = if loaded.cached { "loaded" } else { "compiled" };
-                    let ms = started.elapsed().as_millis();
-                    tracing::info!(component = name, ms, digest = &loaded.digest[..12], "{how}");
-                }
-                components.push(loaded);
-            }
+        (index, load_one(engine, name, component, before).await)
+    });
+    // A list, because the compiler does not see that the iterator may be sent to another thread.
+    let loading: Vec<_> = loading.collect();
+    let mut loaded: Vec<_> = stream::iter(loading).buffer_unordered(engine.loads()).collect().await;
+    loaded.sort_unstable_by_key(|(index, _)| *index);
+    let (mut components, mut problems) = (Vec::with_capacity(loaded.len()), Vec::new());
+    for (_, result) in loaded {
+        match result {
+            Ok(component) => components.push(component),
             Err(error) => problems.push(error.to_string()),
         }
     }
-    components
+    (components, problems)
+}
+
+/// Loads a component, and logs whether it was compiled, since that takes time.
+async fn load_one(
+    engine: &Engine,
+    name: &str,
+    config: &config::Component,
+    before: Option<&Arc<Component>>,
+) -> Result<Arc<Component>, LoadError> {
+    let started = Instant::now();
+    let loaded = engine.load(name, config, before).await?;
+    if !before.is_some_and(|before| Arc::ptr_eq(before, &loaded)) {
+        let how = if loaded.cached { "loaded" } else { "compiled" };
+        let ms = started.elapsed().as_millis();
+        tracing::info!(component = name, ms, digest = &loaded.digest[..12], "{how}");
+    }
+    Ok(loaded)
 }
 
 /// The methods that a route serves: those it names, or all that its controller can serve.
@@ -294,18 +324,6 @@ fn match_exports(route: &config::Route, controller: &Component, place: &str, pro
             ));
         }
     }
-}
-
-/// Makes an instance of each component that the generation before has not.
-pub async fn try_out(generation: &Generation, previous: Option<&Generation>) -> anyhow::Result<()> {
-    for component in &generation.components {
-        let before = previous.and_then(|before| before.component(component.name()));
-        if !before.is_some_and(|before| Arc::ptr_eq(before, component)) {
-            let guest = Guest::new(Arc::new(Request::default()));
-            Sandbox::new(guest).try_out(component).await?;
-        }
-    }
-    Ok(())
 }
 
 /// Wrong answers to requests of `[[smoke]]`.

@@ -23,7 +23,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    component::Engine,
+    component::{Engine, Inspection},
     config::{self, Config, DifferenceKind, Problems},
     oci,
     reload::told,
@@ -202,9 +202,9 @@ async fn dispatch(cli: Cli) -> anyhow::Result<String> {
         }
         Command::Dev { config } => dev::dev(&config.config, cli.log_format).await.map(|()| String::new()),
         Command::Check { config, json } => check::check(&load_all(&config.config, cli.log_format).await?, json).await,
-        Command::Routes { config, json } => check::routes(&load_all(&config.config, cli.log_format).await?, json),
+        Command::Routes { config, json } => check::routes(&load_all(&config.config, cli.log_format).await?, json).await,
         Command::Diff { old, new, deny, json } => diff::diff(&old, &new, &deny, json, cli.log_format).await,
-        Command::Inspect { file, json } => inspect(&file, json),
+        Command::Inspect { file, json } => inspect(file, json).await,
         Command::Harden { config, apply, check, database } => {
             harden::harden(&load(&config.config, cli.log_format)?, apply, check, database.as_deref()).await
         }
@@ -236,26 +236,38 @@ async fn load_all(path: &Path, format: Format) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-fn inspect(file: &Path, json: bool) -> anyhow::Result<String> {
-    // Compiling tells more than parsing: what is accepted here can be served.
-    let engine = Engine::without_pool(config::defaults()?.server.cache)?;
-    let found = engine.inspect(file)?;
+async fn inspect(file: PathBuf, json: bool) -> anyhow::Result<String> {
+    let component = config::Component::of(file);
+    let engine = Engine::for_trials(component.memory, config::defaults()?.server.cache)?;
+    let file = component.path.clone();
+    let Inspection { capabilities: found, problem } = engine.inspect(component).await?;
+    let mut answer = String::new();
     if json {
-        return Ok(format!(
-            "{:#}\n",
-            serde_json::json!({"file": file, "may": found.summary, "exports": found.exports, "imports": found.imports})
-        ));
-    }
-    let mut answer = format!("{}\n", file.display());
-    for (title, lines) in [
-        ("may", found.summary.iter().map(|line| (*line).to_owned()).collect()),
-        ("exports", found.exports),
-        ("imports", found.imports),
-    ] {
-        writeln!(answer, "  {title}")?;
-        for line in lines {
-            writeln!(answer, "    {line}")?;
+        let problem = problem.as_ref().map(ToString::to_string);
+        let mut all =
+            serde_json::json!({"file": file, "may": found.summary, "exports": found.exports, "imports": found.imports});
+        if let Some(problem) = problem {
+            all["problem"] = problem.into();
+        }
+        writeln!(answer, "{all:#}")?;
+    } else {
+        writeln!(answer, "{}", file.display())?;
+        for (title, lines) in [
+            ("may", found.summary.iter().map(|line| (*line).to_owned()).collect()),
+            ("exports", found.exports),
+            ("imports", found.imports),
+        ] {
+            writeln!(answer, "  {title}")?;
+            for line in lines {
+                writeln!(answer, "    {line}")?;
+            }
         }
     }
-    Ok(answer)
+    match problem {
+        None => Ok(answer),
+        Some(problem) => {
+            print(&answer)?;
+            Err(problem.into())
+        }
+    }
 }

@@ -3,15 +3,19 @@
 
 pub mod call;
 pub mod code;
+mod contract;
 mod core_module;
 pub mod engine;
 pub mod imports;
 mod instances;
+mod load;
 pub mod registry;
 pub mod store;
+mod trial;
 pub mod wit;
 
 pub use call::CallError;
 pub use engine::{Engine, MAX_MEMORY};
-pub use registry::{Capabilities, Component, LoadError};
+pub use load::{Inspection, LoadError};
+pub use registry::{Capabilities, Component};
 pub use store::{Guest, Sandbox};

@@ -180,6 +180,19 @@ pub struct Component {
     pub reuse: Option<Reuse>,
 }
 
+impl Component {
+    /// The component of a file, with the defaults of all other keys.
+    pub fn of(path: PathBuf) -> Self {
+        let (memory, timeout) = (64 << 20, Duration::from_secs(5));
+        Self { path, image: None, build: None, settings: BTreeMap::new(), memory, timeout, reuse: None }
+    }
+
+    /// How many requests an instance may serve.
+    pub fn max_requests(&self) -> u32 {
+        self.reuse.map_or(1, |reuse| reuse.max_requests)
+    }
+}
+
 /// `reuse` of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reuse {

@@ -145,7 +145,7 @@ impl Reloader {
             let assembled = match &read.config {
                 Ok(config) => {
                     tried.config = Arc::new(config.clone());
-                    self.assemble(config.clone(), &old).await?
+                    self.assemble(config.clone(), &old).await
                 }
                 Err(problem) => Err(anyhow!("{problem}")),
             };
@@ -161,13 +161,9 @@ impl Reloader {
         bail!("the files were written to again and again while they were read")
     }
 
-    async fn assemble(&self, mut config: Config, old: &Arc<Generation>) -> anyhow::Result<anyhow::Result<Generation>> {
-        if let Err(error) = oci::pull(&mut config).await {
-            return Ok(Err(error.into()));
-        }
-        let (engine, before) = (self.engine.clone(), old.clone());
-        let assembling = tokio::task::spawn_blocking(move || app::assemble(config, engine, Some(&before)));
-        assembling.await.context("the assembling of the new generation was ended")
+    async fn assemble(&self, mut config: Config, old: &Arc<Generation>) -> anyhow::Result<Generation> {
+        oci::pull(&mut config).await?;
+        app::assemble(config, self.engine.clone(), Some(old.clone())).await
     }
 
     async fn serve(
@@ -187,7 +183,6 @@ impl Reloader {
         diff::refuse(&differences, &outline_before, &outline)?;
         let mut applied = Vec::new();
         let making = task::caught(async {
-            app::try_out(&generation, Some(old)).await?;
             let generation = app::prepare(generation, Some(old), &mut applied).await?;
             app::rehearse(&generation).await?;
             record.await?;
@@ -221,7 +216,7 @@ impl Turn<'_> {
         let (file, from) = (reloader.file.clone(), store.clone());
         let config = tokio::task::spawn_blocking(move || read_deployed(&file, &from, &id)).await??;
         let old = reloader.live.generation();
-        let generation = reloader.assemble(config.clone(), &old).await??;
+        let generation = reloader.assemble(config.clone(), &old).await?;
         // A start must find nothing that was not seen to work, and what is served must be found by a start.
         let record = async {
             agreed.await?;

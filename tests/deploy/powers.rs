@@ -7,7 +7,7 @@ use insta::assert_snapshot;
 use serde_json::Value;
 
 use super::{Files, Host, Said, TOKEN, deploy, manifest, own, run, write};
-use crate::support::{Result, guest};
+use crate::support::{Result, guest, module};
 
 const ITEM: &str = r#"{"name":"Pecan","price_cents":250,"stock":4}"#;
 
@@ -185,5 +185,19 @@ async fn what_cannot_be_served_is_told() -> Result {
     fs::write(case.folder.path().join("items.wasm"), "no component")?;
     let said = case.deploy(&["--no-activate"]).await?;
     assert!(!said.well && said.messages.contains("would not serve it: component `items`"), "{}", said.messages);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_component_for_another_contract_is_not_activated() -> Result {
+    let case = Case::start("").await?;
+    let edits = [("status: u16,", "status: u32,")];
+    fs::write(case.folder.path().join("items.wasm"), module::built_for(&edits, &[], "export read-controller")?)?;
+    let expected = "items.wasm): was built for another carya:host: type `response` differs";
+    for args in [["--no-activate"].as_slice(), &[]] {
+        let said = case.deploy(args).await?;
+        assert!(!said.well && said.messages.contains(expected), "{args:?}: {}", said.messages);
+    }
+    assert!(!case.writes().await?, "the generation before is served on");
     Ok(())
 }

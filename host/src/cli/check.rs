@@ -19,7 +19,7 @@ const MISSING: &str = "missing";
 
 /// Checks everything that serve would, and lists what there is.
 pub(super) async fn check(config: &Config, as_json: bool) -> anyhow::Result<String> {
-    let generation = app::assemble(config.clone(), app::compiler(config)?, None)?;
+    let generation = app::assemble(config.clone(), app::engine_for_trials(config, None)?, None).await?;
     let mut databases = Map::new();
     for (name, settings) in config.all_databases() {
         databases.insert(name.to_owned(), database(name, settings).await?);
@@ -65,8 +65,8 @@ pub(super) async fn check(config: &Config, as_json: bool) -> anyhow::Result<Stri
 }
 
 /// Lists the routes.
-pub(super) fn routes(config: &Config, as_json: bool) -> anyhow::Result<String> {
-    let generation = app::assemble(config.clone(), app::compiler(config)?, None)?;
+pub(super) async fn routes(config: &Config, as_json: bool) -> anyhow::Result<String> {
+    let generation = app::assemble(config.clone(), app::engine_for_trials(config, None)?, None).await?;
     match as_json {
         true => Ok(format!("{:#}\n", routes_as_json(config, &generation))),
         false => routes_as_text(config, &generation),

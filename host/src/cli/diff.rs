@@ -1,6 +1,6 @@
 //! `carya diff`: what one application may do that another may not.
 
-use std::{fmt::Write, path::Path};
+use std::{fmt::Write, path::Path, sync::Arc};
 
 use anyhow::bail;
 use serde_json::{Value, json};
@@ -30,9 +30,9 @@ pub(super) async fn diff(
     format: Format,
 ) -> anyhow::Result<String> {
     let (old, new) = (load_all(old, format).await?, app::read(new).await?);
-    let engine = app::compiler(&old)?;
-    let old = app::assemble(old, engine.clone(), None)?;
-    let new = app::assemble(new, engine, Some(&old))?;
+    let engine = app::engine_for_trials(&old, Some(&new))?;
+    let old = Arc::new(app::assemble(old, engine.clone(), None).await?);
+    let new = app::assemble(new, engine, Some(old.clone())).await?;
     let found = diff::between(&Outline::of(&old), &Outline::of(&new));
     let answer = if as_json { json(&found) } else { text(&found)? };
     let denied = diff::denied(&found, |kind| deny.contains(&kind));

@@ -4,11 +4,7 @@
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Instant};
 
 use anyhow::Context;
-use tokio::{
-    signal::unix::Signal,
-    sync::Mutex,
-    task::{JoinHandle, spawn_blocking},
-};
+use tokio::{signal::unix::Signal, sync::Mutex, task::JoinHandle};
 
 use super::signals::Signals;
 
@@ -159,15 +155,11 @@ async fn listen(config: &Config, connections: Arc<Connections>) -> anyhow::Resul
     Ok(server)
 }
 
-/// Makes the engine and the first generation, without its databases. Compiling can take half a minute, so a thread of its
-/// own does it, while this one listens to signals.
+/// Makes the engine and the first generation, without its databases.
 async fn assemble(config: Config) -> anyhow::Result<(Engine, Generation)> {
-    let assembling = spawn_blocking(move || {
-        let engine = app::engine(&config)?;
-        let assembled = app::assemble(config, engine.clone(), None)?;
-        anyhow::Ok((engine, assembled))
-    });
-    assembling.await.context("the components could not be loaded")?
+    let engine = app::engine(&config)?;
+    let assembled = app::assemble(config, engine.clone(), None).await?;
+    Ok((engine, assembled))
 }
 
 /// Without the host nothing can be deployed, so that a damaged generation must be helped by hand.

@@ -122,15 +122,6 @@ impl Sandbox {
         }
     }
 
-    /// Makes an instance and calls nothing: what fails here would fail every request.
-    pub async fn try_out(&mut self, component: &Component) -> Result<(), CallError> {
-        let open = self.guest().trace.open(Event::Start, Some(component.name().clone()));
-        let visited = self.enter(component);
-        let making = async { visited.made(&component.instances).await.map(|_| Ok(())) };
-        let result = tokio::time::timeout(component.timeout, making).await;
-        self.finish(component, open, result)
-    }
-
     /// Runs an on-route hook.
     pub async fn on_route(&mut self, hook: &Component) -> Result<Decision, CallError> {
         call!(self, hook, on_route, "on-route", Event::OnRoute, |hook, store| hook.call_on_route(store).await)

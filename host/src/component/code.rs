@@ -11,6 +11,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     io::{self, Write},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use sha2::{Digest, Sha256};
@@ -23,6 +24,8 @@ use super::core_module;
 pub struct CodeCache {
     folder: PathBuf,
     settings: u64,
+    /// Held while a component compiles, which takes all processors and much memory by itself.
+    compiling: Arc<Mutex<()>>,
 }
 
 /// A component's code, and where it came from.
@@ -41,19 +44,19 @@ impl CodeCache {
     pub(super) fn new(folder: PathBuf, engine: &Engine) -> Self {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        Self { folder, settings: hasher.finish() }
+        Self { folder, settings: hasher.finish(), compiling: Arc::default() }
     }
 
     /// The code of a component, from the cache or compiled now; a core module becomes a component only then. A cache that cannot be written costs time, not success.
     pub(super) fn load(&self, engine: &Engine, bytes: &[u8], digest: &str) -> wasmtime::Result<Code> {
         let entry = self.folder.join(format!("{digest}-{:016x}.cwasm", self.settings));
-        if is_ours(&entry) {
-            // SAFETY: the file was written by this program for this very engine configuration, is complete because it
-            // was renamed into place, and belongs to this user alone.
-            match unsafe { Component::deserialize_file(engine, &entry) } {
-                Ok(component) => return Ok(Code { component, cached: true }),
-                Err(error) => tracing::warn!(entry = %entry.display(), %error, "compiling again: unusable cache entry"),
-            }
+        if let Some(component) = self.find(engine, &entry) {
+            return Ok(Code { component, cached: true });
+        }
+        let _turn = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
+        // The same component under another name may have been compiled meanwhile.
+        if let Some(component) = self.find(engine, &entry) {
+            return Ok(Code { component, cached: true });
         }
         tracing::info!(digest = &digest[..12], kib = bytes.len() / 1024, "compiling a component, which is done once");
         let component = core_module::to_component(bytes).map_err(wasmtime::Error::msg)?;
@@ -62,6 +65,18 @@ impl CodeCache {
             tracing::warn!(folder = %self.folder.display(), %error, "compiled code cannot be kept; set server.cache");
         }
         Ok(Code { component, cached: false })
+    }
+
+    fn find(&self, engine: &Engine, entry: &Path) -> Option<Component> {
+        if is_ours(entry) {
+            // SAFETY: the file was written by this program for this very engine configuration, is complete because it
+            // was renamed into place, and belongs to this user alone.
+            match unsafe { Component::deserialize_file(engine, entry) } {
+                Ok(component) => return Some(component),
+                Err(error) => tracing::warn!(entry = %entry.display(), %error, "compiling again: unusable cache entry"),
+            }
+        }
+        None
     }
 
     fn keep(&self, entry: &Path, code: &[u8]) -> io::Result<()> {

@@ -4,12 +4,14 @@
 mod pool;
 
 use std::{
+    num::NonZero,
     path::PathBuf,
     sync::{Arc, LazyLock},
+    thread,
     time::Duration,
 };
 
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::JoinError};
 use wasmtime::{Config, OptLevel, PoolingAllocationConfig, component::Linker};
 
 use self::pool::Pool;
@@ -30,12 +32,14 @@ pub struct Engine {
     pub(super) wasmtime: wasmtime::Engine,
     pub(super) linker: Arc<Linker<Guest>>,
     pub(super) code: CodeCache,
-    /// How many requests the pool has room for; `None` without a pool.
-    requests: Option<u32>,
+    /// How many requests the pool has room for.
+    requests: u32,
     /// The most memory that the pool can give to an instance, in bytes.
     pub(super) slot: usize,
     /// What instances that wait for another request may hold of the pools.
     pub(super) shares: Arc<Semaphore>,
+    /// Turns for trying components out.
+    pub(super) trials: Arc<Semaphore>,
 }
 
 /// Why there is no engine.
@@ -54,43 +58,57 @@ impl Engine {
     /// and keeps compiled code below `cache`. Where the system does not give the address space, the pool is smaller;
     /// see [`requests`](Self::requests). Fails if it would not hold a single request.
     pub fn new(requests: u32, memory: usize, cache: PathBuf) -> Result<Self, EngineError> {
-        let Pool { wasmtime, requests, slot } = Pool::new(requests, memory).map_err(EngineError)?;
-        Self::build(wasmtime, Some(requests), slot, cache)
+        Self::build(Pool::new(requests, memory).map_err(EngineError)?, cache)
     }
 
-    /// Makes an engine that compiles components and runs none of them. It reserves no memory.
-    pub fn without_pool(cache: PathBuf) -> Result<Self, EngineError> {
-        let wasmtime = wasmtime::Engine::new(&config()).map_err(told)?;
-        Self::build(wasmtime, None, MAX_MEMORY, cache)
+    /// Makes an engine that tries components out, of at most `memory` bytes each, and serves no request.
+    pub fn for_trials(memory: usize, cache: PathBuf) -> Result<Self, EngineError> {
+        Self::build(Pool::for_trials(memory).map_err(EngineError)?, cache)
     }
 
-    fn build(
-        wasmtime: wasmtime::Engine,
-        requests: Option<u32>,
-        slot: usize,
-        cache: PathBuf,
-    ) -> Result<Self, EngineError> {
+    fn build(Pool { wasmtime, requests, slot }: Pool, cache: PathBuf) -> Result<Self, EngineError> {
         let mut linker = Linker::new(&wasmtime);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(told)?;
         Everything::add_to_linker::<_, wasmtime::component::HasSelf<_>>(&mut linker, |guest: &mut Guest| guest)
             .map_err(told)?;
         let ticking = wasmtime.weak();
-        let clock = std::thread::Builder::new().name("carya-epoch".into()).spawn(move || {
+        let clock = thread::Builder::new().name("carya-epoch".into()).spawn(move || {
             while let Some(engine) = ticking.upgrade() {
                 engine.increment_epoch();
                 drop(engine);
-                std::thread::sleep(TICK);
+                thread::sleep(TICK);
             }
         });
         clock.map_err(|error| told(error.into()))?;
         let code = CodeCache::new(cache, &wasmtime);
-        let shares = Arc::new(Semaphore::new(requests.unwrap_or(0) as usize));
-        Ok(Self { wasmtime, linker: Arc::new(linker), code, requests, slot, shares })
+        let shares = Arc::new(Semaphore::new(requests as usize));
+        let trials = Arc::new(Semaphore::new(pool::TRIALS));
+        Ok(Self { wasmtime, linker: Arc::new(linker), code, requests, slot, shares, trials })
     }
 
     /// How many requests can run at a time, of `wanted`.
     pub fn requests(&self, wanted: usize) -> usize {
-        self.requests.map_or(wanted, |requests| wanted.min(requests as usize))
+        wanted.min(self.requests as usize)
+    }
+
+    /// How many components are loaded at a time.
+    pub fn loads(&self) -> usize {
+        if self.is_cramped() { 1 } else { thread::available_parallelism().map_or(1, NonZero::get) }
+    }
+
+    /// Runs work that takes long, on a thread for such work. Where address space is scarce it runs on this thread: each
+    /// thread takes 64 MiB for its allocations, and nothing is served there.
+    ///
+    /// # Errors
+    ///
+    /// If the work panicked.
+    pub async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
+        if self.is_cramped() { Ok(work()) } else { tokio::task::spawn_blocking(work).await }
+    }
+
+    /// Whether there is no address space for a pool.
+    fn is_cramped(&self) -> bool {
+        self.requests == 0
     }
 
     /// For how many requests a request counts that meets so many guests.

@@ -99,7 +99,8 @@ impl Instances {
         ready.map_or_else(|| self.begin(), |waiting| waiting.instance)
     }
 
-    fn begin(self: &Arc<Self>) -> Instance {
+    /// A store without an instance.
+    pub(super) fn begin(self: &Arc<Self>) -> Instance {
         let mut store = Store::new(self.pre.engine(), Guest::nobodys());
         store.limiter(|guest| guest);
         store.set_epoch_deadline(1);

@@ -1,17 +1,18 @@
-//! Loaded components: their code, what they export, and what that lets them do.
+//! Loaded components: what they export, and what that lets them do.
 
 use std::{
     collections::BTreeMap,
-    path::Path,
     sync::{Arc, LazyLock},
     time::Duration,
 };
 
-use wasmtime::component::{InstancePre, types::ComponentItem};
+use wasmtime::{
+    Store,
+    component::{self, Instance, InstancePre},
+};
 
 use super::{
-    code::{self, Code},
-    engine::{self, Engine},
+    engine,
     instances::Instances,
     store::Guest,
     wit::exports::carya::host::{
@@ -74,43 +75,60 @@ impl Identity {
     }
 }
 
-/// The calls that a component answers, each with its place in the component.
-#[derive(Default, Clone)]
-pub(super) struct Exports {
-    pub(super) read: Option<read_controller::GuestIndices>,
-    pub(super) write: Option<write_controller::GuestIndices>,
-    pub(super) plain: Option<plain_controller::GuestIndices>,
-    pub(super) on_route: Option<on_route::GuestIndices>,
-    pub(super) before: Option<before::GuestIndices>,
-    pub(super) after: Option<after::GuestIndices>,
-    pub(super) on_error: Option<on_error::GuestIndices>,
-    pub(super) model: Option<model::GuestIndices>,
-    pub(super) actions: Option<actions::GuestIndices>,
+/// An export that is not what the host calls.
+#[derive(Debug, thiserror::Error)]
+#[error("`{interface}`: {error:#}")]
+pub struct Mismatch {
+    /// Its full name.
+    pub(super) interface: String,
+    /// The error of wasmtime, which names no types.
+    pub(super) error: wasmtime::Error,
 }
 
-/// Why a component cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The file could not be read.
-    #[error("component `{name}`: cannot read {path}: {source}")]
-    Read {
-        /// The component.
-        name: String,
-        /// Its file.
-        path: String,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// It is not a component, or not one that this host can run.
-    #[error("component `{name}` ({path}): {reason}")]
-    Unusable {
-        /// The component.
-        name: String,
-        /// Its file.
-        path: String,
-        /// Why.
-        reason: String,
-    },
+/// Lists the interfaces that the host calls, each with its bindings.
+macro_rules! exports {
+    ($($field:ident: $bindings:ident, $interface:literal;)*) => {
+        /// The calls that a component answers, each with its place in the component.
+        #[derive(Default, Clone)]
+        pub(super) struct Exports {
+            $(pub(super) $field: Option<$bindings::GuestIndices>,)*
+        }
+
+        impl Exports {
+            /// Finds what a component exports of the contract. Fails if an interface lacks its function.
+            pub(super) fn of(pre: &InstancePre<Guest>) -> Result<Self, Mismatch> {
+                Ok(Self {
+                    $($field: {
+                        let interface = interface($interface);
+                        let is_there = pre.component().get_export_index(None, &interface).is_some();
+                        let indices = is_there.then(|| $bindings::GuestIndices::new(pre)).transpose();
+                        indices.map_err(|error| Mismatch { interface, error })?
+                    },)*
+                })
+            }
+
+            /// Compares the types of all exports of an instance with the contract's.
+            pub(super) fn check(&self, store: &mut Store<Guest>, instance: &Instance) -> Result<(), Mismatch> {
+                $(if let Some(indices) = &self.$field {
+                    let loaded = indices.load(&mut *store, instance);
+                    loaded.map_err(|error| Mismatch { interface: interface($interface), error })?;
+                })*
+                Ok(())
+            }
+        }
+    };
+}
+
+exports! {
+    read: read_controller, "read-controller";
+    write: write_controller, "write-controller";
+    plain: plain_controller, "plain-controller";
+    on_route: on_route, "on-route";
+    before: before, "before";
+    after: after, "after";
+    on_error: on_error, "on-error";
+    model: model, "model";
+    actions: actions, "actions";
 }
 
 /// What a component exports, imports, and may do by that.
@@ -126,93 +144,13 @@ pub struct Capabilities {
     pub expenses: Vec<String>,
 }
 
-impl Engine {
-    /// Loads the component of a file, compiling it unless that was done before. One that has not changed since `before`
-    /// is that one.
-    pub fn load(
-        &self,
-        name: &str,
-        config: &config::Component,
-        before: Option<&Arc<Component>>,
-    ) -> Result<Arc<Component>, LoadError> {
-        let path = config.image.as_ref().map_or_else(|| config.path.display().to_string(), ToString::to_string);
-        let unusable = |reason: String| LoadError::Unusable { name: name.to_owned(), path: path.clone(), reason };
-        let bytes = read(name, &config.path)?;
-        let digest = code::digest(&bytes);
-        if let Some(before) = before.filter(|before| before.digest == digest && before.is_set_up_as(config)) {
-            // What instances remember is of no use to another generation.
-            return Ok(match config.reuse {
-                None => before.clone(),
-                Some(_) => Arc::new(Component { instances: before.instances.anew(), ..(**before).clone() }),
-            });
-        }
-        if config.memory > self.slot {
-            return Err(unusable(format!(
-                "the address space of this process has room for memories of {} MiB; `memory` asks for {} MiB, which \
-                 needs a restart of the host",
-                self.slot >> 20,
-                config.memory >> 20
-            )));
-        }
-        let code = self.code.load(&self.wasmtime, &bytes, &digest);
-        let code = code.map_err(|error| unusable(explain(&bytes, &error)))?;
-        let pre = self.linker.instantiate_pre(&code.component).map_err(|error| unusable(format!("{error:#}")))?;
-        let exports = Exports::of(&pre);
-        let identity = Identity {
-            name: name.into(),
-            settings: config.settings.clone(),
-            runs_actions: exports.actions.is_some(),
-            memory: config.memory,
-        };
-        let (identity, timeout, cached) = (Arc::new(identity), config.timeout, code.cached);
-        let capabilities = self.capabilities(&code);
-        let instances = Instances::new(pre, identity.clone(), timeout, max_requests(config), self.shares.clone());
-        Ok(Arc::new(Component { identity, exports, instances, timeout, digest, cached, capabilities }))
-    }
-
-    /// What the component of a file exports, imports and may do.
-    pub fn inspect(&self, path: &Path) -> Result<Capabilities, LoadError> {
-        let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        let bytes = read(&name, path)?;
-        let code = self.code.load(&self.wasmtime, &bytes, &code::digest(&bytes)).map_err(|error| {
-            LoadError::Unusable { name, path: path.display().to_string(), reason: explain(&bytes, &error) }
-        })?;
-        Ok(self.capabilities(&code))
-    }
-
-    fn capabilities(&self, code: &Code) -> Capabilities {
-        let ty = code.component.component_type();
-        let instances = |items: Vec<(&str, ComponentItem)>| -> Vec<String> {
-            items.into_iter().map(|(name, _)| name.to_owned()).collect()
-        };
-        let engine = &self.wasmtime;
-        let exports = instances(ty.exports(engine).map(|(name, item)| (name, item.ty)).collect());
-        let imports = instances(ty.imports(engine).map(|(name, item)| (name, item.ty)).collect());
+impl Capabilities {
+    pub(super) fn of(component: &component::Component, engine: &wasmtime::Engine) -> Self {
+        let ty = component.component_type();
+        let exports: Vec<_> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
+        let imports: Vec<_> = ty.imports(engine).map(|(name, _)| name.to_owned()).collect();
         let summary = summarize(&exports, &imports);
-        Capabilities { exports, imports, summary, expenses: expenses(&code.component) }
-    }
-}
-
-/// How many requests an instance may serve.
-fn max_requests(config: &config::Component) -> u32 {
-    config.reuse.map_or(1, |reuse| reuse.max_requests)
-}
-
-fn read(name: &str, path: &Path) -> Result<Vec<u8>, LoadError> {
-    std::fs::read(path).map_err(|source| LoadError::Read {
-        name: name.to_owned(),
-        path: path.display().to_string(),
-        source,
-    })
-}
-
-/// A compiler's error in words that help.
-fn explain(bytes: &[u8], error: &wasmtime::Error) -> String {
-    match bytes {
-        // A core module's error tells what it lacks.
-        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => format!("{error:#}"),
-        [0, b'a', b's', b'm', ..] => format!("it cannot be compiled: {error:#}"),
-        _ => "this is not a WebAssembly file".to_owned(),
+        Self { exports, imports, summary, expenses: expenses(component) }
     }
 }
 
@@ -250,7 +188,7 @@ fn summarize(exports: &[String], imports: &[String]) -> Vec<&'static str> {
 }
 
 /// What makes instances expensive.
-fn expenses(component: &wasmtime::component::Component) -> Vec<String> {
+fn expenses(component: &component::Component) -> Vec<String> {
     let Some(needs) = component.resources_required() else { return Vec::new() };
     let mut found = Vec::new();
     let memory = needs.max_initial_memory_size.unwrap_or(0) << 16;
@@ -275,28 +213,12 @@ fn expenses(component: &wasmtime::component::Component) -> Vec<String> {
     found
 }
 
-impl Exports {
-    fn of(pre: &InstancePre<Guest>) -> Self {
-        Self {
-            read: read_controller::GuestIndices::new(pre).ok(),
-            write: write_controller::GuestIndices::new(pre).ok(),
-            plain: plain_controller::GuestIndices::new(pre).ok(),
-            on_route: on_route::GuestIndices::new(pre).ok(),
-            before: before::GuestIndices::new(pre).ok(),
-            after: after::GuestIndices::new(pre).ok(),
-            on_error: on_error::GuestIndices::new(pre).ok(),
-            model: model::GuestIndices::new(pre).ok(),
-            actions: actions::GuestIndices::new(pre).ok(),
-        }
-    }
-}
-
 impl Component {
     /// Whether a configuration says of it what it was loaded with; the file aside.
-    fn is_set_up_as(&self, config: &config::Component) -> bool {
+    pub(super) fn is_set_up_as(&self, config: &config::Component) -> bool {
         let config::Component { path: _, image: _, build: _, settings, memory, timeout, reuse: _ } = config;
         (&self.identity.settings, &self.identity.memory, &self.timeout) == (settings, memory, timeout)
-            && self.instances.max_requests() == max_requests(config)
+            && self.instances.max_requests() == config.max_requests()
     }
 
     /// Lets go of instances that have waited for a request in vain.

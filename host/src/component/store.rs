@@ -81,8 +81,8 @@ pub(super) struct OutOfTime;
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("out of memory: {wanted} bytes wanted, {limit} allowed")]
 pub(super) struct OutOfMemory {
-    wanted: usize,
-    limit: usize,
+    pub(super) wanted: usize,
+    pub(super) limit: usize,
 }
 
 impl Sandbox {

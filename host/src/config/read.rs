@@ -228,8 +228,8 @@ fn component(name: &str, entry: Entry<'_>, names: &[String]) -> Option<Component
     check_name(name, &entry);
     entry.table(|section| {
         let (path, image) = section.require("path", source(section.context().folder));
+        let defaults = Component::of(path);
         Component {
-            path,
             image,
             build: build(section),
             settings: section
@@ -237,9 +237,10 @@ fn component(name: &str, entry: Entry<'_>, names: &[String]) -> Option<Component
                 .into_iter()
                 .filter_map(|(name, entry)| Some((name, entry.read(setting)?)))
                 .collect(),
-            memory: section.take("memory", memory).unwrap_or(64 * MIB),
-            timeout: section.take("timeout", positive_duration).unwrap_or(Duration::from_secs(5)),
+            memory: section.take("memory", memory).unwrap_or(defaults.memory),
+            timeout: section.take("timeout", positive_duration).unwrap_or(defaults.timeout),
             reuse: section.entry("reuse").and_then(|entry| entry.table(reuse)),
+            ..defaults
         }
     })
 }

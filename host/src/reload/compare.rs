@@ -36,6 +36,6 @@ impl Reloader {
         let store = self.store.clone().context("there is no [deploy] section")?;
         let (file, id) = (self.file.clone(), id.clone());
         let config = tokio::task::spawn_blocking(move || read_deployed(&file, &store, &id)).await??;
-        self.assemble(config, &self.live.generation()).await?
+        self.assemble(config, &self.live.generation()).await
     }
 }

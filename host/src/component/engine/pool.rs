@@ -16,6 +16,8 @@ const INSTANCES: u32 = 5;
 pub(super) const GUESTS: usize = INSTANCES as usize - 1;
 /// Instances beside requests: model, outboxes, trials of new components.
 const SPARE: u32 = 4;
+/// Components that are tried out at the same time, within [`SPARE`].
+pub(super) const TRIALS: usize = 2;
 /// So many requests, and guests without bounds checks are worth more than further requests.
 const ENOUGH: u32 = 16;
 /// The most core modules in a component; interpreters consist of many.
@@ -82,6 +84,24 @@ impl Pool {
         }
         let wasmtime = engine(slots, requests).map_err(|error| format!("{error:#}"))?;
         Ok(Self { wasmtime, requests, slot: if slots == tight { memory } else { MAX_MEMORY } })
+    }
+}
+
+impl Pool {
+    /// Makes a pool for trials, which is the same for guests as one for requests. Where address space is scarce there is no
+    /// pool: compiling needs the room. Each memory is then mapped for its instance, as large as it is, and moves when it
+    /// grows.
+    pub(super) fn for_trials(memory: usize) -> Result<Self, String> {
+        if fits(Slots::Whole, 1, RESTS[0])
+            && let Ok(wasmtime) = engine(Slots::Whole, 1)
+        {
+            return Ok(Self { wasmtime, requests: 1, slot: MAX_MEMORY });
+        }
+        let mut config = super::config();
+        reserve(&mut config, 0);
+        config.memory_reservation_for_growth(PAGE as u64);
+        let wasmtime = Engine::new(&config).map_err(|error| format!("{error:#}"))?;
+        Ok(Self { wasmtime, requests: 0, slot: memory })
     }
 }
 

@@ -1,0 +1,246 @@
+//! How a component's types differ from the contract in `wit/`. Whether a component fits is wasmtime's decision; this
+//! module names the types and functions that made wasmtime refuse it, because wasmtime's error names none.
+
+mod compare;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use wasmtime::{
+    Engine,
+    component::{
+        Component,
+        types::{ComponentFunc, ComponentInstance, ComponentItem, Type},
+    },
+};
+use wit_parser::{Function, Interface, PackageId, Resolve, SourceMap, TypeDefKind, TypeId};
+
+use self::compare::Comparison;
+use super::registry::{PACKAGE, VERSION};
+
+/// The files in `wit/`.
+const FILES: [(&str, &str); 8] = [
+    ("actions.wit", include_str!("../../../wit/actions.wit")),
+    ("controller.wit", include_str!("../../../wit/controller.wit")),
+    ("database.wit", include_str!("../../../wit/database.wit")),
+    ("hook.wit", include_str!("../../../wit/hook.wit")),
+    ("model.wit", include_str!("../../../wit/model.wit")),
+    ("request.wit", include_str!("../../../wit/request.wit")),
+    ("types.wit", include_str!("../../../wit/types.wit")),
+    ("world.wit", include_str!("../../../wit/world.wit")),
+];
+
+/// How many functions are named that use a type.
+const MAX_USERS: usize = 3;
+
+/// The contract, parsed.
+pub(super) struct Contract {
+    resolve: Resolve,
+    package: PackageId,
+}
+
+/// What a component says of one interface of the contract.
+struct Part<'a> {
+    /// Its full name in the component.
+    name: String,
+    interface: &'a Interface,
+    types: Vec<(String, Type)>,
+    functions: Vec<(String, ComponentFunc)>,
+    is_export: bool,
+}
+
+/// The interface and the version of a name such as `carya:host/before@0.1.0`; `None` for other packages.
+pub(super) fn split(name: &str) -> Option<(&str, &str)> {
+    let (interface, version) = name.split_once('@').unwrap_or((name, ""));
+    Some((interface.strip_prefix(PACKAGE)?.strip_prefix('/')?, version))
+}
+
+/// Whether wasmtime takes a version for this host's: `0.1.7` and `0.1.0` are the same interface, `0.2.0` is another.
+pub(super) fn is_compatible(version: &str) -> bool {
+    let track = |version: &str| version.rsplit_once('.').map(|(track, _)| track.to_owned());
+    track(version) == track(VERSION)
+}
+
+impl Contract {
+    /// Parses the contract. Fails only if `wit/` is not what the host's bindings were generated from.
+    pub(super) fn new() -> Result<Self, String> {
+        let mut files = SourceMap::default();
+        FILES.iter().for_each(|(name, text)| files.push(Path::new(name), *text));
+        let group = files.parse().map_err(|(_, error)| error.to_string())?;
+        let mut resolve = Resolve::default();
+        let package = resolve.push_group(group).map_err(|error| error.to_string())?;
+        Ok(Self { resolve, package })
+    }
+
+    /// An interface by its short name.
+    pub(super) fn interface(&self, name: &str) -> Option<&Interface> {
+        Some(&self.resolve.interfaces[*self.resolve.packages[self.package].interfaces.get(name)?])
+    }
+
+    /// In words, how a component's types differ. `None` if they do not, as far as they have names.
+    pub(super) fn drift(&self, component: &Component, engine: &Engine) -> Option<String> {
+        let (parts, mut found) = self.parts(component, engine);
+        let resources = resources(component, engine);
+        let compare = Comparison::new(&self.resolve, &resources);
+        let mut types: BTreeMap<TypeId, String> = BTreeMap::new();
+        for part in &parts {
+            for (name, there) in &part.types {
+                let Some(here) = part.interface.types.get(name).map(|id| self.origin(*id)) else { continue };
+                if !compare.same_definition(here, there) {
+                    types.entry(here).or_insert_with(|| compare.describe(here, there));
+                }
+            }
+        }
+        // A type differs as well where one inside it does: only the innermost is to blame.
+        let innermost = |id: &TypeId| {
+            let inside = self.inside(wit_parser::Type::Id(*id));
+            !types.keys().any(|other| other != id && inside.contains(other))
+        };
+        for (id, how) in types.iter().filter(|(id, _)| innermost(id)) {
+            let name = self.resolve.types[*id].name.as_deref().unwrap_or_default();
+            found.push(format!("type `{name}` differs: {how}{}", self.users(*id, &parts)));
+        }
+        for part in &parts {
+            for (name, there) in &part.functions {
+                let Some(here) = part.interface.functions.get(name) else { continue };
+                let is_explained = self.inside_function(here).iter().any(|id| types.contains_key(id));
+                if let Some(how) = compare.function(here, there).filter(|_| !is_explained) {
+                    found.push(format!("function `{name}` of `{}` differs: {how}", part.name));
+                }
+            }
+            let missing = |name: &&String| part.is_export && !part.functions.iter().any(|(other, _)| other == *name);
+            for name in part.interface.functions.keys().filter(missing) {
+                found.push(format!("`{}` is exported without the function `{name}`", part.name));
+            }
+        }
+        found.dedup();
+        (!found.is_empty()).then(|| found.join("; "))
+    }
+
+    /// The parts of a component that are the contract's, and what is not an interface though it has the name of one.
+    fn parts<'a>(&'a self, component: &Component, engine: &Engine) -> (Vec<Part<'a>>, Vec<String>) {
+        let ty = component.component_type();
+        let imports = ty.imports(engine).map(|(name, item)| (name.to_owned(), item.ty, false));
+        let exports = ty.exports(engine).map(|(name, item)| (name.to_owned(), item.ty, true));
+        let (mut parts, mut found) = (Vec::new(), Vec::new());
+        for (name, item, is_export) in imports.chain(exports) {
+            let known = split(&name).filter(|(_, version)| is_compatible(version));
+            let Some(interface) = known.and_then(|(short, _)| self.interface(short)) else { continue };
+            match item {
+                ComponentItem::ComponentInstance(instance) => {
+                    parts.push(Part::new(name, interface, &instance, engine, is_export));
+                }
+                _ => found.push(format!("`{name}` is not an interface")),
+            }
+        }
+        (parts, found)
+    }
+
+    /// The type that a type is another name of.
+    fn origin(&self, id: TypeId) -> TypeId {
+        match self.resolve.types[id].kind {
+            TypeDefKind::Type(wit_parser::Type::Id(other)) => self.origin(other),
+            _ => id,
+        }
+    }
+
+    /// All types that a type is made of, itself included.
+    fn inside(&self, ty: wit_parser::Type) -> BTreeSet<TypeId> {
+        let (mut found, mut todo) = (BTreeSet::new(), vec![ty]);
+        while let Some(ty) = todo.pop() {
+            let wit_parser::Type::Id(id) = ty else { continue };
+            let id = self.origin(id);
+            if found.insert(id) {
+                todo.extend(compare::members(&self.resolve.types[id].kind));
+            }
+        }
+        found
+    }
+
+    fn inside_function(&self, function: &Function) -> BTreeSet<TypeId> {
+        let types = function.params.iter().map(|param| param.ty).chain(function.result);
+        types.flat_map(|ty| self.inside(ty)).collect()
+    }
+
+    /// Which of a component's functions use a type.
+    fn users(&self, id: TypeId, parts: &[Part]) -> String {
+        let uses = |part: &&Part| {
+            let known = part.functions.iter().filter_map(|(name, _)| part.interface.functions.get(name));
+            known.into_iter().any(|function| self.inside_function(function).contains(&id))
+        };
+        let names: Vec<_> = parts.iter().filter(uses).map(|part| format!("`{}`", part.name)).collect();
+        match names.as_slice() {
+            [] => String::new(),
+            names if names.len() <= MAX_USERS => format!(" (used by {})", names.join(", ")),
+            names => {
+                let more = names.len() - MAX_USERS;
+                format!(" (used by {} and {more} more)", names[..MAX_USERS].join(", "))
+            }
+        }
+    }
+}
+
+impl<'a> Part<'a> {
+    fn new(
+        name: String,
+        interface: &'a Interface,
+        instance: &ComponentInstance,
+        engine: &Engine,
+        is_export: bool,
+    ) -> Self {
+        let (mut types, mut functions) = (Vec::new(), Vec::new());
+        for (name, item) in instance.exports(engine) {
+            match item.ty {
+                ComponentItem::Type(ty) => types.push((name.to_owned(), ty)),
+                ComponentItem::ComponentFunc(function) => functions.push((name.to_owned(), function)),
+                _ => {}
+            }
+        }
+        Self { name, interface, types, functions, is_export }
+    }
+}
+
+/// The contract's resources that a component imports, by name.
+fn resources(component: &Component, engine: &Engine) -> BTreeMap<String, wasmtime::component::ResourceType> {
+    let ty = component.component_type();
+    let mut found = BTreeMap::new();
+    for (name, item) in ty.imports(engine) {
+        let (Some(_), ComponentItem::ComponentInstance(instance)) = (split(name), item.ty) else { continue };
+        for (name, item) in instance.exports(engine) {
+            if let ComponentItem::Resource(ty) = item.ty {
+                found.insert(name.to_owned(), ty);
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contract_is_every_file_in_wit() -> Result<(), String> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+        let names = std::fs::read_dir(folder).map_err(|error| error.to_string())?;
+        let names: BTreeSet<_> =
+            names.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        assert_eq!(names, FILES.iter().map(|(name, _)| (*name).to_owned()).collect());
+        let contract = Contract::new()?;
+        assert!(contract.interface("database").is_some() && contract.interface("files").is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn names_are_split_and_versions_compared() {
+        assert_eq!(split("carya:host/before@0.1.0"), Some(("before", "0.1.0")));
+        assert_eq!(split("carya:host/before"), Some(("before", "")));
+        assert_eq!(split("carya:hosts/before@0.1.0"), None);
+        assert_eq!(split("wasi:cli/run@0.2.0"), None);
+        for (version, expected) in [("0.1.0", true), ("0.1.7", true), ("0.2.0", false), ("1.1.0", false), ("", false)] {
+            assert_eq!(is_compatible(version), expected, "{version}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! From a file to a component that is known to work: read, compiled or taken from the cache, linked, and tried out. Every
+//! path that judges components, from `carya check` to a reload, goes through here.
+
+use std::{path::Path, sync::Arc};
+
+use wasmtime::component::InstancePre;
+
+use super::{
+    code::{self, Code},
+    contract::Contract,
+    engine::Engine,
+    instances::Instances,
+    registry::{Capabilities, Component, Exports, Identity},
+    store::Guest,
+    trial::Fault,
+};
+use crate::config;
+
+/// Why a component cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file could not be read.
+    #[error("component `{name}`: cannot read {path}: {source}")]
+    Read {
+        /// The component.
+        name: String,
+        /// Its file.
+        path: String,
+        /// The error of the system.
+        source: std::io::Error,
+    },
+    /// It is not a component, or not one that this host can run.
+    #[error("component `{name}` ({path}): {reason}")]
+    Unusable {
+        /// The component.
+        name: String,
+        /// Its file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What `carya inspect` shows of a component.
+#[derive(Debug)]
+pub struct Inspection {
+    /// What it exports, imports and may do.
+    pub capabilities: Capabilities,
+    /// Why it could not be served, if so.
+    pub problem: Option<LoadError>,
+}
+
+/// The bytes of a component, and how errors name them.
+struct Source {
+    name: String,
+    /// The file, or the reference that it was pulled by.
+    path: String,
+    bytes: Vec<u8>,
+    digest: String,
+}
+
+/// A component before its trial.
+enum Linked {
+    /// The previous generation has the same one, tried out.
+    Known(Arc<Component>),
+    New(Box<Component>, Source, Code),
+}
+
+impl Engine {
+    /// Loads a component: compiles it unless the cache has its code, links it, and tries it out. Returns the one of the
+    /// previous generation, `before`, if nothing has changed.
+    pub async fn load(
+        &self,
+        name: &str,
+        config: &config::Component,
+        before: Option<&Arc<Component>>,
+    ) -> Result<Arc<Component>, LoadError> {
+        let (engine, owned, settings, before) = (self.clone(), name.to_owned(), config.clone(), before.cloned());
+        // Compiling takes seconds and threads of its own; it is no work for a thread that serves requests.
+        let linking = self.blocking(move || {
+            let source = Source::read(&owned, &settings)?;
+            match before.and_then(|before| before.unchanged(&source.digest, &settings)) {
+                Some(before) => Ok(Linked::Known(before)),
+                None => {
+                    let code = engine.compile(&source)?;
+                    let component = engine.link(&source, &code, &settings)?;
+                    Ok(Linked::New(Box::new(component), source, code))
+                }
+            }
+        });
+        let ended = |error| LoadError::Unusable {
+            name: name.to_owned(),
+            path: config.path.display().to_string(),
+            reason: format!("loading it was ended: {error}"),
+        };
+        match linking.await.map_err(ended)?? {
+            Linked::Known(component) => Ok(component),
+            Linked::New(component, source, code) => {
+                self.try_out(&component, &source, &code).await?;
+                Ok(Arc::from(component))
+            }
+        }
+    }
+
+    /// What a component exports, imports and may do, and whether it could be served with these settings. Fails if it cannot
+    /// be compiled.
+    pub async fn inspect(&self, config: config::Component) -> Result<Inspection, LoadError> {
+        let name = config.path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        let source = Source::read(&name, &config)?;
+        let code = self.compile(&source)?;
+        let capabilities = Capabilities::of(&code.component, &self.wasmtime);
+        let problem = match self.link(&source, &code, &config) {
+            Ok(component) => self.try_out(&component, &source, &code).await.err(),
+            Err(error) => Some(error),
+        };
+        Ok(Inspection { capabilities, problem })
+    }
+
+    fn compile(&self, source: &Source) -> Result<Code, LoadError> {
+        let Source { bytes, digest, .. } = source;
+        let code = self.code.load(&self.wasmtime, bytes, digest);
+        code.map_err(|error| source.unusable(explain(bytes, &error)))
+    }
+
+    /// Resolves what a component imports, and finds the exports that the host calls.
+    fn link(&self, source: &Source, code: &Code, config: &config::Component) -> Result<Component, LoadError> {
+        if config.memory > self.slot {
+            return Err(source.unusable(format!(
+                "the address space of this process has room for memories of {} MiB; `memory` asks for {} MiB, which \
+                 needs a restart of the host",
+                self.slot >> 20,
+                config.memory >> 20
+            )));
+        }
+        let pre = self.linker.instantiate_pre(&code.component);
+        let pre = pre.map_err(|error| source.unusable(self.drift(code, &format!("{error:#}"))))?;
+        let exports = Exports::of(&pre).map_err(|mismatch| source.unusable(self.drift(code, &mismatch.to_string())))?;
+        Ok(self.component(source, code, config, pre, exports))
+    }
+
+    fn component(
+        &self,
+        source: &Source,
+        code: &Code,
+        config: &config::Component,
+        pre: InstancePre<Guest>,
+        exports: Exports,
+    ) -> Component {
+        let identity = Arc::new(Identity {
+            name: source.name.as_str().into(),
+            settings: config.settings.clone(),
+            runs_actions: exports.actions.is_some(),
+            memory: config.memory,
+        });
+        let (max_requests, shares) = (config.max_requests(), self.shares.clone());
+        Component {
+            exports,
+            instances: Instances::new(pre, identity.clone(), config.timeout, max_requests, shares),
+            identity,
+            timeout: config.timeout,
+            digest: source.digest.clone(),
+            cached: code.cached,
+            capabilities: Capabilities::of(&code.component, &self.wasmtime),
+        }
+    }
+
+    /// Makes an instance within the component's limits and compares the types of its exports. What fails here would fail
+    /// every request.
+    async fn try_out(&self, component: &Component, source: &Source, code: &Code) -> Result<(), LoadError> {
+        // A trial takes the place of a request's guest in the pool.
+        let _turn = self.trials.acquire().await;
+        component.try_out().await.map_err(|fault| {
+            source.unusable(match fault {
+                Fault::Types(mismatch) => self.drift(code, &mismatch.to_string()),
+                Fault::Instance(reason) | Fault::Busy(reason) => reason,
+            })
+        })
+    }
+
+    /// In one sentence, how the component's types differ from the contract; in wasmtime's words where only it knows.
+    fn drift(&self, code: &Code, error: &str) -> String {
+        let contract = Contract::new();
+        let drift = contract.ok().and_then(|contract| contract.drift(&code.component, &self.wasmtime));
+        let drift = drift.as_deref().unwrap_or(error);
+        format!("was built for another carya:host: {drift}; build it with the `wit/` of this host")
+    }
+}
+
+impl Component {
+    /// This component, if a file with this digest and these settings would make the same. Instances do not outlive a
+    /// generation where they remember requests.
+    fn unchanged(self: Arc<Self>, digest: &str, config: &config::Component) -> Option<Arc<Self>> {
+        if self.digest != digest || !self.is_set_up_as(config) {
+            return None;
+        }
+        Some(match config.reuse {
+            None => self,
+            Some(_) => Arc::new(Self { instances: self.instances.anew(), ..(*self).clone() }),
+        })
+    }
+}
+
+impl Source {
+    fn read(name: &str, config: &config::Component) -> Result<Self, LoadError> {
+        let bytes = read(name, &config.path)?;
+        let path = config.image.as_ref().map_or_else(|| config.path.display().to_string(), ToString::to_string);
+        Ok(Self { name: name.to_owned(), path, digest: code::digest(&bytes), bytes })
+    }
+
+    fn unusable(&self, reason: String) -> LoadError {
+        LoadError::Unusable { name: self.name.clone(), path: self.path.clone(), reason }
+    }
+}
+
+fn read(name: &str, path: &Path) -> Result<Vec<u8>, LoadError> {
+    std::fs::read(path).map_err(|source| LoadError::Read {
+        name: name.to_owned(),
+        path: path.display().to_string(),
+        source,
+    })
+}
+
+/// A compiler's error in words that help.
+fn explain(bytes: &[u8], error: &wasmtime::Error) -> String {
+    let [0, b'a', b's', b'm', version, ..] = bytes else { return "this is not a WebAssembly file".to_owned() };
+    match format!("{error:#}") {
+        text if text.contains("pooling allocator") => {
+            format!("needs more than this host gives an instance: {}", error.root_cause())
+        }
+        // A core module's error tells what it lacks.
+        text if *version == 1 => text,
+        text => format!("it cannot be compiled: {text}"),
+    }
+}

@@ -1,0 +1,59 @@
+//! Components that cannot serve: found out by `check`, `inspect`, a start, a reload and a deployment alike, and told in one
+//! sentence. None of them answers 500 later.
+
+mod contract;
+mod instances;
+
+use std::path::Path;
+
+use super::support::{App, PATIENCE, Result, carya, write};
+
+const CONFIG: &str = r#"
+    [component.it]
+    path = "it.wasm"
+    timeout = "500ms"
+    [[route]]
+    path = "/{*what}"
+    component = "it"
+"#;
+
+/// What a command prints to standard error, if it fails.
+async fn refusal(folder: &Path, args: &[&str]) -> Result<String> {
+    let running = carya().args(args).current_dir(folder).env("CARYA_LOG", "off").output();
+    let output = tokio::time::timeout(PATIENCE, running).await??;
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    match output.status.code() {
+        Some(1) => Ok(err),
+        code => Err(format!("{args:?}: {code:?}: {}{err}", String::from_utf8_lossy(&output.stdout)).into()),
+    }
+}
+
+/// Has each command judge a component that must be refused, and returns what they all say of it.
+async fn refused(component: &[u8]) -> Result<String> {
+    let folder = tempfile::tempdir()?;
+    write(folder.path(), CONFIG, &[])?;
+    std::fs::write(folder.path().join("it.wasm"), component)?;
+    let said = refusal(folder.path(), &["check"]).await?;
+    for args in [["inspect", "it.wasm"].as_slice(), &["serve"], &["routes"]] {
+        // Without a configuration, `inspect` has the default limits.
+        let other = refusal(folder.path(), args).await?;
+        assert_eq!(other.replace("= 5s", "= 500ms"), said, "{args:?}");
+    }
+    let reason = said.strip_prefix("error: component `it` (it.wasm): ").ok_or(said.clone())?;
+    Ok(reason.trim_end().to_owned())
+}
+
+/// An application whose component works.
+async fn serve() -> Result<App> {
+    let folder = tempfile::tempdir()?;
+    std::fs::copy(super::support::guest("items"), folder.path().join("it.wasm"))?;
+    App::start_in(folder, CONFIG, &[], &[]).await
+}
+
+/// Has a host reload with another component, and returns why it refuses.
+async fn reloaded(app: &App, component: &[u8]) -> Result<String> {
+    std::fs::write(app.folder.path().join("it.wasm"), component)?;
+    app.signal("HUP").await?;
+    let line = app.log.wait_for("the old generation is served on").await?;
+    Ok(line["message"].as_str().unwrap_or_default().to_owned())
+}
