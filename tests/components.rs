@@ -2,6 +2,7 @@
 //! sentence. None of them answers 500 later.
 
 mod contract;
+mod imports;
 mod instances;
 
 use std::path::Path;

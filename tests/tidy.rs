@@ -38,10 +38,13 @@ const ROOMS: [&str; 26] = [
 ];
 
 /// Words that only some files may say, and why.
-const WALLS: [(&str, &[&str], &str); 11] = [
+const WALLS: [(&str, &[&str], &str); 14] = [
     ("wasmtime::", &["component/"], "only the component room names the runtime"),
     ("wasmtime_wasi::", &["component/"], "only the component room names the runtime"),
     ("wit_component::", &["component/"], "only the component room makes components"),
+    ("wit_parser::", &["component/"], "only the component room reads contracts"),
+    ("wasmparser::", &["component/"], "only the component room reads components"),
+    ("wasm_encoder::", &["component/"], "only the component room makes components"),
     ("oci_client::", &["oci/"], "only one room speaks to registries"),
     ("axum::", &["admin", "exchange.rs", "server.rs", "server/"], "only the HTTP edge names axum"),
     ("sqlx::", &["database/", "config/url.rs"], "only the database room names the driver, and the reader of its URLs"),

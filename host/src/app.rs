@@ -1,15 +1,16 @@
 //! From configuration to a generation that can serve: components loaded and matched to routes, templates compiled, the
 //! database opened and brought up to date. Everything that is wrong is found and told at once, as far as that goes.
 
+mod load;
+
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
 
 use anyhow::{Context, bail};
-use futures_util::{StreamExt, stream};
 use http::Method;
 
 use crate::{
     component::{
-        Component, Engine, Guest, LoadError, MAX_MEMORY, Sandbox,
+        Component, Engine, Guest, MAX_MEMORY, Sandbox,
         registry::{controller_interface, interface},
     },
     config::{self, Access, Config, Dialect, MAIN, StatusSet},
@@ -61,7 +62,7 @@ pub async fn assemble(config: Config, engine: Engine, previous: Option<Arc<Gener
     // Reading and hashing files is no work for a thread that serves requests.
     let reading = engine.blocking(move || (Files::of(&config), config));
     let (files, config) = reading.await.context(ended)?;
-    let (components, problems) = load(&engine, &config, previous.as_deref()).await;
+    let (components, problems) = load::all(&engine, &config, previous.as_deref()).await;
     let joining = engine.clone();
     joining.blocking(move || join(config, files, engine, components, problems)).await.context(ended)?
 }
@@ -253,43 +254,6 @@ async fn tell_what_is_missing(database: String, settings: config::Database) {
         Ok(findings) => findings.iter().for_each(|finding| tracing::warn!(database, "{finding}")),
         Err(error) => tracing::warn!(database, %error, "what the guests' logins may do could not be asked"),
     }
-}
-
-/// Loads all components, in the order of their names, and tells what is wrong with the others.
-async fn load(engine: &Engine, config: &Config, previous: Option<&Generation>) -> (Vec<Arc<Component>>, Vec<String>) {
-    let loading = config.components.iter().enumerate().map(|(index, (name, component))| async move {
-        let before = previous.and_then(|generation| generation.component(name));
-        (index, load_one(engine, name, component, before).await)
-    });
-    // A list, because the compiler does not see that the iterator may be sent to another thread.
-    let loading: Vec<_> = loading.collect();
-    let mut loaded: Vec<_> = stream::iter(loading).buffer_unordered(engine.loads()).collect().await;
-    loaded.sort_unstable_by_key(|(index, _)| *index);
-    let (mut components, mut problems) = (Vec::with_capacity(loaded.len()), Vec::new());
-    for (_, result) in loaded {
-        match result {
-            Ok(component) => components.push(component),
-            Err(error) => problems.push(error.to_string()),
-        }
-    }
-    (components, problems)
-}
-
-/// Loads a component, and logs whether it was compiled, since that takes time.
-async fn load_one(
-    engine: &Engine,
-    name: &str,
-    config: &config::Component,
-    before: Option<&Arc<Component>>,
-) -> Result<Arc<Component>, LoadError> {
-    let started = Instant::now();
-    let loaded = engine.load(name, config, before).await?;
-    if !before.is_some_and(|before| Arc::ptr_eq(before, &loaded)) {
-        let how = if loaded.cached { "loaded" } else { "compiled" };
-        let ms = started.elapsed().as_millis();
-        tracing::info!(component = name, ms, digest = &loaded.digest[..12], "{how}");
-    }
-    Ok(loaded)
 }
 
 /// The methods that a route serves: those it names, or all that its controller can serve.

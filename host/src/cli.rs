@@ -252,11 +252,7 @@ async fn inspect(file: PathBuf, json: bool) -> anyhow::Result<String> {
         writeln!(answer, "{all:#}")?;
     } else {
         writeln!(answer, "{}", file.display())?;
-        for (title, lines) in [
-            ("may", found.summary.iter().map(|line| (*line).to_owned()).collect()),
-            ("exports", found.exports),
-            ("imports", found.imports),
-        ] {
+        for (title, lines) in [("may", found.summary), ("exports", found.exports), ("imports", found.imports)] {
             writeln!(answer, "  {title}")?;
             for line in lines {
                 writeln!(answer, "    {line}")?;

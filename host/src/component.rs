@@ -9,6 +9,7 @@ pub mod engine;
 pub mod imports;
 mod instances;
 mod load;
+mod offer;
 pub mod registry;
 pub mod store;
 mod trial;

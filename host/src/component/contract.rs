@@ -6,6 +6,7 @@ mod compare;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
+    sync::LazyLock,
 };
 
 use wasmtime::{
@@ -64,8 +65,13 @@ pub(super) fn is_compatible(version: &str) -> bool {
 }
 
 impl Contract {
-    /// Parses the contract. Fails only if `wit/` is not what the host's bindings were generated from.
-    pub(super) fn new() -> Result<Self, String> {
+    /// The contract, which is parsed once. `None` only if `wit/` is not what the host's bindings were generated from.
+    pub(super) fn get() -> Option<&'static Self> {
+        static CONTRACT: LazyLock<Option<Contract>> = LazyLock::new(|| Contract::new().ok());
+        CONTRACT.as_ref()
+    }
+
+    fn new() -> Result<Self, String> {
         let mut files = SourceMap::default();
         FILES.iter().for_each(|(name, text)| files.push(Path::new(name), *text));
         let group = files.parse().map_err(|(_, error)| error.to_string())?;

@@ -10,7 +10,8 @@ use super::{
     contract::Contract,
     engine::Engine,
     instances::Instances,
-    registry::{Capabilities, Component, Exports, Identity},
+    offer,
+    registry::{Capabilities, Component, Exports, Identity, Mismatch},
     store::Guest,
     trial::Fault,
 };
@@ -108,7 +109,8 @@ impl Engine {
         let name = config.path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         let source = Source::read(&name, &config)?;
         let code = self.compile(&source)?;
-        let capabilities = Capabilities::of(&code.component, &self.wasmtime);
+        let mut capabilities = Capabilities::of(&code.component, &self.wasmtime);
+        capabilities.summary.extend(offer::missing(&code.component, &self.wasmtime, &self.linker));
         let problem = match self.link(&source, &code, &config) {
             Ok(component) => self.try_out(&component, &source, &code).await.err(),
             Err(error) => Some(error),
@@ -119,7 +121,10 @@ impl Engine {
     fn compile(&self, source: &Source) -> Result<Code, LoadError> {
         let Source { bytes, digest, .. } = source;
         let code = self.code.load(&self.wasmtime, bytes, digest);
-        code.map_err(|error| source.unusable(explain(bytes, &error)))
+        code.map_err(|error| {
+            let missing = offer::missing_by_name(bytes);
+            source.unusable(missing.unwrap_or_else(|| explain(bytes, &error)))
+        })
     }
 
     /// Resolves what a component imports, and finds the exports that the host calls.
@@ -133,9 +138,13 @@ impl Engine {
             )));
         }
         let pre = self.linker.instantiate_pre(&code.component);
-        let pre = pre.map_err(|error| source.unusable(self.drift(code, &format!("{error:#}"))))?;
-        let exports = Exports::of(&pre).map_err(|mismatch| source.unusable(self.drift(code, &mismatch.to_string())))?;
-        Ok(self.component(source, code, config, pre, exports))
+        let pre = pre.map_err(|error| source.unusable(self.unlinkable(code, &error)))?;
+        let capabilities = Capabilities::of(&code.component, &self.wasmtime);
+        if let Some(reason) = offer::not_called(&capabilities.exports) {
+            return Err(source.unusable(reason));
+        }
+        let exports = Exports::of(&pre).map_err(|mismatch| source.unusable(self.uncallable(code, &mismatch)))?;
+        Ok(self.component(source, code, config, (pre, exports, capabilities)))
     }
 
     fn component(
@@ -143,8 +152,7 @@ impl Engine {
         source: &Source,
         code: &Code,
         config: &config::Component,
-        pre: InstancePre<Guest>,
-        exports: Exports,
+        (pre, exports, capabilities): (InstancePre<Guest>, Exports, Capabilities),
     ) -> Component {
         let identity = Arc::new(Identity {
             name: source.name.as_str().into(),
@@ -160,7 +168,7 @@ impl Engine {
             timeout: config.timeout,
             digest: source.digest.clone(),
             cached: code.cached,
-            capabilities: Capabilities::of(&code.component, &self.wasmtime),
+            capabilities,
         }
     }
 
@@ -171,18 +179,27 @@ impl Engine {
         let _turn = self.trials.acquire().await;
         component.try_out().await.map_err(|fault| {
             source.unusable(match fault {
-                Fault::Types(mismatch) => self.drift(code, &mismatch.to_string()),
+                Fault::Types(mismatch) => self.uncallable(code, &mismatch),
                 Fault::Instance(reason) | Fault::Busy(reason) => reason,
             })
         })
     }
 
-    /// In one sentence, how the component's types differ from the contract; in wasmtime's words where only it knows.
-    fn drift(&self, code: &Code, error: &str) -> String {
-        let contract = Contract::new();
-        let drift = contract.ok().and_then(|contract| contract.drift(&code.component, &self.wasmtime));
-        let drift = drift.as_deref().unwrap_or(error);
-        format!("was built for another carya:host: {drift}; build it with the `wit/` of this host")
+    /// Why the linker refuses a component.
+    fn unlinkable(&self, code: &Code, error: &wasmtime::Error) -> String {
+        offer::missing(&code.component, &self.wasmtime, &self.linker)
+            .or_else(|| self.drift(code))
+            .unwrap_or_else(|| offer::differs(error))
+    }
+
+    /// Why an export cannot be called; in wasmtime's words where only it knows.
+    fn uncallable(&self, code: &Code, mismatch: &Mismatch) -> String {
+        self.drift(code).unwrap_or_else(|| format!("was built for another carya:host: {mismatch}"))
+    }
+
+    fn drift(&self, code: &Code) -> Option<String> {
+        let drift = Contract::get()?.drift(&code.component, &self.wasmtime)?;
+        Some(format!("was built for another carya:host: {drift}; build it with the `wit/` of this host"))
     }
 }
 

@@ -12,7 +12,7 @@ use wasmtime::{
 };
 
 use super::{
-    engine,
+    contract, engine,
     instances::Instances,
     store::Guest,
     wit::exports::carya::host::{
@@ -139,7 +139,7 @@ pub struct Capabilities {
     /// Interfaces it imports.
     pub imports: Vec<String>,
     /// In words.
-    pub summary: Vec<&'static str>,
+    pub summary: Vec<String>,
     /// Why each of its instances costs much, and what to do about it.
     pub expenses: Vec<String>,
 }
@@ -155,9 +155,11 @@ impl Capabilities {
 }
 
 /// What exports and imports mean.
-fn summarize(exports: &[String], imports: &[String]) -> Vec<&'static str> {
-    let has = |list: &[String], prefix: &str| list.iter().any(|name| name.starts_with(prefix));
-    let exports = |interface: &str| has(exports, &format!("{PACKAGE}/{interface}@"));
+fn summarize(exports: &[String], imports: &[String]) -> Vec<String> {
+    let exports = |wanted: &str| {
+        let mut names = exports.iter().filter_map(|name| contract::split(name));
+        names.any(|(short, version)| short == wanted && contract::is_compatible(version))
+    };
     let mut summary = Vec::new();
     match (exports("read-controller"), exports("write-controller")) {
         (true, true) => summary.push("controller: reads and writes"),
@@ -179,12 +181,12 @@ fn summarize(exports: &[String], imports: &[String]) -> Vec<&'static str> {
         summary.push("exports nothing that this host calls");
     }
     let grants = [
-        ("wasi:http/outgoing-handler", "imports outbound HTTP, which this host does not offer"),
         ("wasi:sockets/", "imports sockets, which are closed to it"),
         ("wasi:filesystem/", "imports files, of which it is given none"),
     ];
-    summary.extend(grants.iter().filter(|(prefix, _)| has(imports, prefix)).map(|(_, words)| *words));
-    summary
+    let has = |prefix: &str| imports.iter().any(|name| name.starts_with(prefix));
+    summary.extend(grants.iter().filter(|(prefix, _)| has(prefix)).map(|(_, words)| *words));
+    summary.into_iter().map(str::to_owned).collect()
 }
 
 /// What makes instances expensive.

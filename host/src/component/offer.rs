@@ -1,0 +1,218 @@
+//! What a component imports and this host does not offer, and what it exports and this host does not call. The linker
+//! decides what is offered: an interface is looked up in it by a component that imports nothing else.
+
+use wasm_encoder::{ComponentBuilder, ComponentTypeRef, InstanceType, TypeBounds};
+use wasmparser::{Parser, Payload};
+use wasmtime::{
+    Engine,
+    component::{
+        Component, Linker,
+        types::{ComponentInstance, ComponentItem},
+    },
+};
+
+use super::{
+    contract::{self, Contract},
+    registry::{VERSION, interface},
+    store::Guest,
+};
+
+/// The version of WASI that is offered, as its interfaces are looked up, and as it is named.
+const WASI: (&str, &str) = ("0.2.0", "0.2");
+
+/// How many names a sentence lists.
+const MAX_NAMES: usize = 8;
+
+/// What wasmtime reports of an import that the linker does not define.
+const MISSING: &str = "implementation is missing";
+
+/// An item of an interface.
+#[derive(Clone, Copy)]
+enum Item<'a> {
+    Function(&'a str),
+    Resource(&'a str),
+}
+
+impl Item<'_> {
+    fn is_method(&self) -> bool {
+        matches!(self, Self::Function(name) if name.starts_with('['))
+    }
+}
+
+/// In one sentence, what a component imports and the linker does not define; `None` if it defines all of it.
+pub(super) fn missing(component: &Component, engine: &Engine, linker: &Linker<Guest>) -> Option<String> {
+    let contract = Contract::get()?;
+    let ty = component.component_type();
+    let mut found = Vec::new();
+    for (name, import) in ty.imports(engine) {
+        let ComponentItem::ComponentInstance(instance) = import.ty else {
+            // Types are only named by their import.
+            if !matches!(import.ty, ComponentItem::Type(_)) {
+                found.push(format!("`{name}`"));
+            }
+            continue;
+        };
+        let items = items(&instance, engine);
+        if items.is_empty() {
+            continue;
+        }
+        match contract::split(name) {
+            Some((short, version)) => match contract.interface(short) {
+                Some(_) if !contract::is_compatible(version) => {
+                    found.push(format!("`{name}` (version {VERSION} is offered)"));
+                }
+                Some(known) => found.extend(items.iter().filter_map(|item| match item {
+                    Item::Function(item) if !known.functions.contains_key(*item) => Some(part(name, "function", item)),
+                    Item::Resource(item) if !known.types.contains_key(*item) => Some(part(name, "resource", item)),
+                    _ => None,
+                })),
+                None => found.push(format!("`{name}`")),
+            },
+            None => {
+                let offers = |name: &str, item: &Item| offers(name, *item, engine, linker);
+                // A method cannot be looked up without its resource, which is looked up by itself.
+                let items: Vec<_> = items.into_iter().filter(|item| !item.is_method()).collect();
+                let absent: Vec<_> = items.iter().filter(|item| !offers(name, item)).collect();
+                if absent.len() < items.len() {
+                    found.extend(absent.into_iter().map(|item| match item {
+                        Item::Function(item) => part(name, "function", item),
+                        Item::Resource(item) => part(name, "resource", item),
+                    }));
+                } else {
+                    let other = wasi(name).map(|(interface, _)| format!("{interface}@{}", WASI.0));
+                    let is_older = other.is_some_and(|other| items.iter().any(|item| offers(&other, item)));
+                    found.push(whole(name, is_older));
+                }
+            }
+        }
+    }
+    sentence(&found)
+}
+
+/// The same of a component that cannot be compiled, as far as the names of its imports tell: those of other versions of
+/// interfaces that are offered.
+pub(super) fn missing_by_name(bytes: &[u8]) -> Option<String> {
+    let mut found = Vec::new();
+    let mut depth = 0_usize;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.ok()? {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(imports) if depth == 0 => {
+                for import in imports {
+                    let name = import.ok()?.name.name;
+                    match (wasi(name), contract::split(name)) {
+                        (Some((_, version)), _) if !version.starts_with("0.2.") => found.push(whole(name, true)),
+                        (_, Some((_, version))) if !contract::is_compatible(version) => {
+                            found.push(format!("`{name}` (version {VERSION} is offered)"));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    sentence(&found)
+}
+
+/// In one sentence, what a component exports in place of what this host calls: interfaces of the contract that this host
+/// does not have, or has in another version, and those of others where there are no interfaces of the contract at all.
+pub(super) fn not_called(exports: &[String]) -> Option<String> {
+    let contract = Contract::get()?;
+    let names = |name: &&String| {
+        contract::split(name).is_some_and(|(short, version)| {
+            let is_known = contract.interface(short).is_some();
+            let is_called_too = exports.contains(&interface(short));
+            !is_known || !contract::is_compatible(version) && !is_called_too
+        })
+    };
+    let unknown: Vec<_> = exports.iter().filter(names).collect();
+    let list = |names: &[&String]| enumerate(&names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>());
+    if !unknown.is_empty() {
+        return Some(format!(
+            "exports {}, which this host does not call; it calls carya:host {VERSION}",
+            list(&unknown)
+        ));
+    }
+    let has_none = !exports.iter().any(|name| contract::split(name).is_some());
+    (has_none && !exports.is_empty()).then(|| {
+        let (all, controller) = (exports.iter().collect::<Vec<_>>(), interface("read-controller"));
+        format!(
+            "exports {}, which this host does not call, and nothing that it does; export an interface of its `wit/`, as \
+             `{controller}`",
+            list(&all)
+        )
+    })
+}
+
+/// A refusal of the linker that is neither of these: an interface of WASI is imported with types of its own.
+pub(super) fn differs(error: &wasmtime::Error) -> String {
+    // wasmtime's first line names the interface, and its causes the item and the type.
+    let first = error.to_string();
+    let name = first.split('`').nth(1).unwrap_or(&first);
+    let causes: Vec<_> = error.chain().skip(1).map(ToString::to_string).collect();
+    format!("imports `{name}` with other types than this host offers: {}", causes.join(": "))
+}
+
+/// The functions and resources of an instance, which a linker must define.
+fn items<'a>(instance: &'a ComponentInstance, engine: &'a Engine) -> Vec<Item<'a>> {
+    let item = |(name, item): (&'a str, wasmtime::component::types::ComponentExtern<'a>)| match item.ty {
+        ComponentItem::ComponentFunc(_) => Some(Item::Function(name)),
+        ComponentItem::Resource(_) => Some(Item::Resource(name)),
+        _ => None,
+    };
+    instance.exports(engine).filter_map(item).collect()
+}
+
+/// Whether the linker defines an item of an interface, of whatever type.
+fn offers(interface: &str, item: Item<'_>, engine: &Engine, linker: &Linker<Guest>) -> bool {
+    let mut instance = InstanceType::new();
+    match item {
+        Item::Function(name) => {
+            instance.ty().function().params::<[(&str, wasm_encoder::ComponentValType); 0], _>([]).result(None);
+            instance.export(name, ComponentTypeRef::Func(0));
+        }
+        Item::Resource(name) => drop(instance.export(name, ComponentTypeRef::Type(TypeBounds::SubResource))),
+    }
+    let mut component = ComponentBuilder::default();
+    let ty = component.type_instance(None, &instance);
+    component.import(interface, ComponentTypeRef::Instance(ty));
+    let probe = Component::from_binary(engine, &component.finish());
+    let linked = probe.and_then(|probe| linker.instantiate_pre(&probe).map(drop));
+    // Another type is no absence.
+    linked.map_or_else(|error| !format!("{error:#}").contains(MISSING), |()| true)
+}
+
+/// The interface and the version of a name such as `wasi:cli/environment@0.2.0`.
+fn wasi(name: &str) -> Option<(&str, &str)> {
+    name.strip_prefix("wasi:").and(name.split_once('@'))
+}
+
+fn whole(name: &str, is_offered_in_another_version: bool) -> String {
+    if is_offered_in_another_version {
+        format!("`{name}` (version {} is offered)", WASI.1)
+    } else if name.starts_with("wasi:http/outgoing-handler") {
+        format!("`{name}` (outbound HTTP)")
+    } else {
+        format!("`{name}`")
+    }
+}
+
+fn part(interface: &str, kind: &str, item: &str) -> String {
+    format!("{kind} `{item}` of `{interface}`")
+}
+
+fn sentence(names: &[String]) -> Option<String> {
+    (!names.is_empty()).then(|| format!("imports {}, which this host does not offer", enumerate(names)))
+}
+
+/// `a`, `b` and `c`.
+fn enumerate(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first @ .., last] if names.len() <= MAX_NAMES => format!("{} and {last}", first.join(", ")),
+        _ => format!("{} and {} more", names[..MAX_NAMES].join(", "), names.len() - MAX_NAMES),
+    }
+}

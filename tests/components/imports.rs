@@ -1,0 +1,170 @@
+//! Components that import what this host does not offer, or export what it does not call.
+
+use super::{refusal, refused, reloaded, serve};
+use crate::support::{Result, module};
+
+/// `wasi:http` as far as unmodified components use it, and an interface that WASI has in two versions.
+const HTTP: &str = "package wasi:http@0.2.3;
+    interface types { resource fields { constructor(); } resource request { headers: func() -> fields; } }
+    interface outgoing-handler { use types.{request}; handle: func(request: request) -> result; }
+    interface incoming-handler { use types.{request}; handle: func(request: request); }";
+const CLI_3: &str = "package wasi:cli@0.3.0;
+    interface environment { get-environment: func() -> list<tuple<string, string>>; }
+    interface run { run: func() -> result; }";
+const CLI_2: &str = "package wasi:cli@0.2.3;
+    interface environment { get-environment: func() -> list<tuple<string, string>>; get-user: func() -> string; }
+    interface run { run: func() -> result; }";
+const CLOCK: &str = "package wasi:clocks@0.2.0; interface wall-clock { now: func() -> string; }";
+const OTHER: &str =
+    "package my:thing@1.2.0; interface api { call: func(); } interface only-types { record r { a: u8 } }";
+
+/// What is edited in the contract, other packages, the world of the guest, and what is said of its component.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a str, &'a str);
+
+const CASES: [Case<'_>; 13] = [
+    (
+        &[],
+        &[HTTP],
+        "import wasi:http/types@0.2.3; import wasi:http/outgoing-handler@0.2.3; export plain-controller",
+        "imports `wasi:http/types@0.2.3` and `wasi:http/outgoing-handler@0.2.3` (outbound HTTP), which this host does not offer",
+    ),
+    (
+        &[],
+        &[HTTP],
+        "export wasi:http/incoming-handler@0.2.3",
+        "imports `wasi:http/types@0.2.3`, which this host does not offer",
+    ),
+    (
+        &[],
+        &["package wasi:http@0.2.3; interface incoming-handler { handle: func() -> string; }"],
+        "export wasi:http/incoming-handler@0.2.3",
+        "exports `wasi:http/incoming-handler@0.2.3`, which this host does not call, and nothing that it does; export an \
+         interface of its `wit/`, as `carya:host/read-controller@0.1.0`",
+    ),
+    (
+        &[],
+        &[CLI_3],
+        "import wasi:cli/environment@0.3.0; export plain-controller",
+        "imports `wasi:cli/environment@0.3.0` (version 0.2 is offered), which this host does not offer",
+    ),
+    (
+        &[],
+        &["package wasi:cli@0.3.0; interface environment { get-environment: async func() -> list<string>; }"],
+        "import wasi:cli/environment@0.3.0; export plain-controller",
+        "imports `wasi:cli/environment@0.3.0` (version 0.2 is offered), which this host does not offer",
+    ),
+    (
+        &[],
+        &[CLI_2],
+        "import wasi:cli/environment@0.2.3; export plain-controller",
+        "imports function `get-user` of `wasi:cli/environment@0.2.3`, which this host does not offer",
+    ),
+    (
+        &[],
+        &[CLOCK],
+        "import wasi:clocks/wall-clock@0.2.0; export plain-controller",
+        "imports `wasi:clocks/wall-clock@0.2.0` with other types than this host offers: ",
+    ),
+    (
+        &[],
+        &[CLI_2],
+        "export wasi:cli/run@0.2.3",
+        "exports `wasi:cli/run@0.2.3`, which this host does not call, and nothing that it does",
+    ),
+    (
+        &[],
+        &[OTHER, HTTP],
+        "import my:thing/api@1.2.0; import my:thing/only-types@1.2.0; import wasi:http/types@0.2.3; export plain-controller",
+        "imports `my:thing/api@1.2.0` and `wasi:http/types@0.2.3`, which this host does not offer",
+    ),
+    (
+        &[("interface context {", "interface session { id: func() -> string; }\ninterface context {")],
+        &[],
+        "import session; import context; export plain-controller",
+        "imports `carya:host/session@0.1.0`, which this host does not offer",
+    ),
+    (
+        &[("id: func() -> string;", "id: func() -> string; peer: func() -> string;")],
+        &[],
+        "import request; export plain-controller",
+        "imports function `peer` of `carya:host/request@0.1.0`, which this host does not offer",
+    ),
+    (
+        &[("interface model {", "interface websocket { open: func(); }\ninterface model {")],
+        &[],
+        "export plain-controller; export websocket",
+        "exports `carya:host/websocket@0.1.0`, which this host does not call; it calls carya:host 0.1.0",
+    ),
+    (
+        &[("resource savepoint {", "resource cursor { next: func(); }\n    resource savepoint {")],
+        &[],
+        "import database; export plain-controller",
+        "imports resource `cursor` of `carya:host/database@0.1.0`",
+    ),
+];
+
+#[tokio::test]
+async fn are_named_in_one_sentence() -> Result {
+    for (edits, packages, world, expected) in CASES {
+        let reason = refused(&module::built_for(edits, packages, world)?).await?;
+        println!("{reason}");
+        assert!(reason.starts_with(expected), "{world}: {reason}");
+        assert_eq!(reason.lines().count(), 1, "{reason}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_version_of_the_contract_is_named() -> Result {
+    let host = "package carya:host@0.1.0;";
+    // Every file of the contract is of one version.
+    let edits = [(host, "package carya:host@0.2.0;"); 8];
+    let reason = refused(&module::built_for(&edits, &[], "import request; export plain-controller")?).await?;
+    let expected = "imports `carya:host/request@0.2.0` (version 0.1.0 is offered) and `carya:host/database@0.2.0` (version \
+                    0.1.0 is offered), which this host does not offer";
+    assert_eq!(reason, expected);
+    let reason = refused(&module::built_for(&edits, &[], "export model; export actions")?).await?;
+    assert!(reason.contains("`carya:host/database@0.2.0` (version 0.1.0 is offered)"), "{reason}");
+    let reason = refused(&module::built_for(&edits, &[], "export actions")?).await?;
+    let expected = "exports `carya:host/actions@0.2.0`, which this host does not call; it calls carya:host 0.1.0";
+    assert_eq!(reason, expected);
+    Ok(())
+}
+
+/// Later ones of the same track are the same interface.
+#[tokio::test]
+async fn a_compatible_version_of_the_contract_is_accepted() -> Result {
+    let edits = [("package carya:host@0.1.0;", "package carya:host@0.1.7;"); 8];
+    let folder = tempfile::tempdir()?;
+    super::write(folder.path(), super::CONFIG, &[])?;
+    let component = module::built_for(&edits, &[], "import request; export read-controller; export write-controller")?;
+    std::fs::write(folder.path().join("it.wasm"), component)?;
+    let ran = super::carya().arg("check").current_dir(folder.path()).output().await?;
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    Ok(())
+}
+
+/// What it imports is listed with the sentence.
+#[tokio::test]
+async fn inspect_lists_them() -> Result {
+    let folder = tempfile::tempdir()?;
+    let world = "import wasi:http/types@0.2.3; import wasi:http/outgoing-handler@0.2.3; export plain-controller";
+    std::fs::write(folder.path().join("it.wasm"), module::built_for(&[], &[HTTP], world)?)?;
+    let said = refusal(folder.path(), &["inspect", "it.wasm"]).await?;
+    let ran = super::carya().args(["inspect", "it.wasm"]).current_dir(folder.path()).output().await?;
+    let sentence = said.trim_end().strip_prefix("error: component `it` (it.wasm): ").ok_or(said.clone())?;
+    let out = String::from_utf8(ran.stdout)?;
+    assert!(out.lines().any(|line| line.trim() == sentence), "{sentence}: {out}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reload_keeps_what_is_served() -> Result {
+    let app = serve().await?;
+    let component = module::built_for(&[], &[OTHER], "import my:thing/api@1.2.0; export plain-controller")?;
+    let message = reloaded(&app, &component).await?;
+    assert!(message.contains("imports `my:thing/api@1.2.0`, which this host does not offer"), "{message}");
+    assert!(!message.contains("linker"), "{message}");
+    assert_ne!(app.get("/items").await?.status, 503);
+    Ok(())
+}
