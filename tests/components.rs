@@ -1,6 +1,7 @@
 //! Components that cannot serve: found out by `check`, `inspect`, a start, a reload and a deployment alike, and told in one
 //! sentence. None of them answers 500 later.
 
+mod cache;
 mod contract;
 mod imports;
 mod instances;

@@ -8,7 +8,7 @@ use std::{
 use super::support::Result;
 
 /// The rooms of the host. A room imports only from rooms below it.
-const ROOMS: [&str; 26] = [
+const ROOMS: [&str; 27] = [
     "main",
     "cli",
     "admin",
@@ -35,6 +35,7 @@ const ROOMS: [&str; 26] = [
     "config",
     "telemetry",
     "task",
+    "private",
 ];
 
 /// Words that only some files may say, and why.

@@ -17,6 +17,7 @@ pub mod generation;
 pub mod lifecycle;
 pub mod message;
 pub mod oci;
+pub mod private;
 pub mod reload;
 pub mod render;
 pub mod routes;

@@ -12,7 +12,7 @@ use std::{
 use serde::Deserialize;
 
 use super::{digest, registry::Failure};
-use crate::config::Config;
+use crate::{config::Config, private};
 
 /// The types of a layer that is a component, today's and that of older tools.
 const COMPONENTS: [&str; 2] = ["application/wasm", "application/vnd.wasm.content.layer.v1+wasm"];
@@ -157,12 +157,13 @@ fn touch(path: &Path) {
 
 /// Writes a file whole or not at all.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
     if let Some(folder) = path.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        private::make_folder(folder)?;
     }
     let draft = path.with_extension(format!("{}.draft", std::process::id()));
-    let mut file = fs::File::create(&draft)?;
+    // An earlier process with the same number may have left one.
+    let _ = fs::remove_file(&draft);
+    let mut file = private::create_file(&draft)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&draft, path)
