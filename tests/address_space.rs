@@ -107,7 +107,7 @@ async fn a_component_with_more_memory_than_the_slots_is_refused_by_name() -> Res
     Ok(())
 }
 
-/// They run no guest, so that they need no memory for any.
+/// They make one instance at a time, to try components out, each with no more address space than it has memory.
 #[tokio::test]
 async fn looking_at_components_needs_no_pool() -> Result {
     let folder = tempfile::tempdir()?;

@@ -5,6 +5,7 @@ mod cache;
 mod contract;
 mod imports;
 mod instances;
+mod swap;
 
 use std::path::Path;
 

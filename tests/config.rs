@@ -44,6 +44,7 @@ fn an_empty_file_is_all_defaults() {
             drain_timeout: 10s,
             max_concurrent_requests: 256,
             cache: "/home/ann/.cache/carya",
+            page_scan: Auto,
         },
         database: None,
         databases: {},
@@ -102,6 +103,7 @@ request_timeout = "1m"
 drain_timeout = "0s"
 max_concurrent_requests = 10
 cache = "cache"
+page_scan = "off"
 
 [database]
 url = "sqlite:data/items.db"

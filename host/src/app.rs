@@ -34,13 +34,13 @@ const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PA
 /// The engine of a process that serves, as its first configuration has it.
 pub fn engine(config: &Config) -> anyhow::Result<Engine> {
     let requests = u32::try_from(config.server.max_concurrent_requests).unwrap_or(u32::MAX);
-    Ok(Engine::new(requests, memory(config), config.server.cache.clone())?)
+    Ok(Engine::new(requests, memory(config), &config.server)?)
 }
 
 /// An engine that tries out the components of a configuration, and those of `other`, and serves no request.
 pub fn engine_for_trials(config: &Config, other: Option<&Config>) -> anyhow::Result<Engine> {
     let memory = other.map_or(0, memory).max(memory(config));
-    Ok(Engine::for_trials(memory, config.server.cache.clone())?)
+    Ok(Engine::for_trials(memory, &config.server)?)
 }
 
 /// The largest memory of a component, in bytes.

@@ -238,7 +238,7 @@ async fn load_all(path: &Path, format: Format) -> anyhow::Result<Config> {
 
 async fn inspect(file: PathBuf, json: bool) -> anyhow::Result<String> {
     let component = config::Component::of(file);
-    let engine = Engine::for_trials(component.memory, config::defaults()?.server.cache)?;
+    let engine = Engine::for_trials(component.memory, &config::defaults()?.server)?;
     let file = component.path.clone();
     let Inspection { capabilities: found, problem } = engine.inspect(component).await?;
     let mut answer = String::new();

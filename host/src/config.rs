@@ -126,6 +126,30 @@ pub struct Server {
     pub max_concurrent_requests: usize,
     /// Where compiled components are kept between starts.
     pub cache: PathBuf,
+    /// Whether the kernel reports which pages of an instance were written.
+    pub page_scan: PageScan,
+}
+
+/// How the memory of an instance that ended is found, which has to be put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageScan {
+    /// By the kernel's report of written pages, where it has one and memory is not swapped.
+    Auto,
+    /// As a whole.
+    Off,
+}
+
+impl PageScan {
+    /// All of them.
+    pub const ALL: [PageScan; 2] = [PageScan::Auto, PageScan::Off];
+
+    /// The word for it in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PageScan::Auto => "auto",
+            PageScan::Off => "off",
+        }
+    }
 }
 
 /// `[transaction]`

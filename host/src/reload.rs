@@ -270,6 +270,7 @@ fn tell_what_waits(old: &config::Server, new: &config::Server) {
         ("drain_timeout", old.drain_timeout != new.drain_timeout),
         ("max_concurrent_requests", old.max_concurrent_requests != new.max_concurrent_requests),
         ("cache", old.cache != new.cache),
+        ("page_scan", old.page_scan != new.page_scan),
     ];
     for (key, _) in waits.into_iter().filter(|(_, differs)| *differs) {
         tracing::warn!("server.{key} has changed, which takes effect at the next start");

@@ -17,7 +17,6 @@ use wasmtime::{
 };
 
 use super::{
-    engine,
     registry::Identity,
     store::{Guest, OutOfTime},
 };
@@ -45,13 +44,21 @@ pub(super) struct Instance {
 pub(super) struct Instances {
     pre: InstancePre<Guest>,
     identity: Arc<Identity>,
-    /// How long making one may take.
-    timeout: Duration,
-    /// How many requests one may serve.
-    max_requests: u32,
-    /// What instances of all components may hold while they do nothing.
-    shares: Arc<Semaphore>,
+    terms: Terms,
     idle: Mutex<Idle>,
+}
+
+/// What holds for the instances of a component.
+#[derive(Clone)]
+pub(super) struct Terms {
+    /// How long making one may take.
+    pub(super) timeout: Duration,
+    /// How many requests one may serve.
+    pub(super) max_requests: u32,
+    /// See [`Engine::kept_ready`](super::Engine).
+    pub(super) kept_ready: usize,
+    /// What instances of all components may hold while they do nothing.
+    pub(super) shares: Arc<Semaphore>,
 }
 
 /// Those that serve nobody just now.
@@ -73,24 +80,17 @@ struct Waiting {
 }
 
 impl Instances {
-    pub(super) fn new(
-        pre: InstancePre<Guest>,
-        identity: Arc<Identity>,
-        timeout: Duration,
-        max_requests: u32,
-        shares: Arc<Semaphore>,
-    ) -> Arc<Self> {
-        Arc::new(Self { pre, identity, timeout, max_requests, shares, idle: Mutex::default() })
+    pub(super) fn new(pre: InstancePre<Guest>, identity: Arc<Identity>, terms: Terms) -> Arc<Self> {
+        Arc::new(Self { pre, identity, terms, idle: Mutex::default() })
     }
 
     /// The same component's, of which none is made yet.
     pub(super) fn anew(&self) -> Arc<Self> {
-        let (pre, identity, shares) = (self.pre.clone(), self.identity.clone(), self.shares.clone());
-        Self::new(pre, identity, self.timeout, self.max_requests, shares)
+        Self::new(self.pre.clone(), self.identity.clone(), self.terms.clone())
     }
 
     pub(super) fn max_requests(&self) -> u32 {
-        self.max_requests
+        self.terms.max_requests
     }
 
     /// One that is ready, or a store for one.
@@ -114,16 +114,16 @@ impl Instances {
 
     /// Takes one back that has served.
     fn put(self: Arc<Self>, instance: Instance) {
-        let is_spent = instance.requests >= self.max_requests;
+        let is_spent = instance.requests >= self.terms.max_requests;
         let memory = instance.store.data().memory();
-        let is_large = memory > engine::kept_ready();
+        let is_large = memory > self.terms.kept_ready;
         // The next request would soon be refused memory, for what the ones before have left.
         let is_near_its_limit = memory > self.identity.memory / 8 * 7;
-        if is_spent && (is_large || self.max_requests > 1) || !is_spent && is_near_its_limit {
+        if is_spent && (is_large || self.terms.max_requests > 1) || !is_spent && is_near_its_limit {
             return;
         }
         // Without a share others need the room more.
-        let Ok(share) = self.shares.clone().try_acquire_owned() else { return };
+        let Ok(share) = self.terms.shares.clone().try_acquire_owned() else { return };
         let waiting = Waiting { instance, since: Instant::now(), _share: share };
         let mut idle = self.idle();
         match is_spent {
@@ -153,7 +153,7 @@ impl Instances {
         drop(spent);
         let mut begun = Instant::now();
         for _ in 0..missing {
-            let Ok(share) = self.shares.clone().try_acquire_owned() else { break };
+            let Ok(share) = self.terms.shares.clone().try_acquire_owned() else { break };
             // If none can be made just now, the next request will find out why.
             let Some(instance) = self.make().await else { break };
             self.idle().ready.push(Waiting { instance, since: Instant::now(), _share: share });
@@ -166,8 +166,8 @@ impl Instances {
 
     async fn make(self: &Arc<Self>) -> Option<Instance> {
         let mut instance = self.begin();
-        instance.store.data_mut().enter(&self.identity, self.timeout);
-        let making = tokio::time::timeout(self.timeout, instance.made(self)).await;
+        instance.store.data_mut().enter(&self.identity, self.terms.timeout);
+        let making = tokio::time::timeout(self.terms.timeout, instance.made(self)).await;
         instance.store.data_mut().leave();
         matches!(making, Ok(Ok(_))).then_some(instance)
     }
@@ -233,7 +233,8 @@ mod tests {
         let identity =
             Identity { name: "it".into(), settings: Default::default(), runs_actions: false, memory: 64 << 20 };
         let shares = Arc::new(Semaphore::new(SHARES));
-        Ok(Instances::new(pre, Arc::new(identity), Duration::from_secs(5), max_requests, shares))
+        let terms = Terms { timeout: Duration::from_secs(5), max_requests, kept_ready: 2 << 20, shares };
+        Ok(Instances::new(pre, Arc::new(identity), terms))
     }
 
     /// Serves so many requests at a time, and tells how many instances are ready for the next, how many are to be let go
@@ -241,7 +242,7 @@ mod tests {
     async fn serve(instances: &Arc<Instances>, requests: usize) -> wasmtime::Result<(usize, usize, usize)> {
         let mut taken: Vec<_> = (0..requests).map(|_| instances.take()).collect();
         for instance in &mut taken {
-            instance.store.data_mut().enter(&instances.identity, instances.timeout);
+            instance.store.data_mut().enter(&instances.identity, instances.terms.timeout);
             instance.made(instances).await?;
             instance.store.data_mut().leave();
         }
@@ -250,7 +251,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         let idle = instances.idle();
-        Ok((idle.ready.len(), idle.spent.len(), instances.shares.available_permits()))
+        Ok((idle.ready.len(), idle.spent.len(), instances.terms.shares.available_permits()))
     }
 
     #[tokio::test]
@@ -278,7 +279,7 @@ mod tests {
     async fn those_that_wait_go_with_their_component() -> wasmtime::Result<()> {
         let instances = instances(1, 1)?;
         serve(&instances, 3).await?;
-        let (shares, taken) = (instances.shares.clone(), instances.take());
+        let (shares, taken) = (instances.terms.shares.clone(), instances.take());
         assert!(shares.available_permits() < SHARES);
         drop(instances);
         assert_eq!(shares.available_permits(), SHARES, "who runs needs no share");

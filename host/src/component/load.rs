@@ -9,7 +9,7 @@ use super::{
     code::{self, Code},
     contract::Contract,
     engine::Engine,
-    instances::Instances,
+    instances::{Instances, Terms},
     offer,
     registry::{Capabilities, Component, Exports, Identity, Mismatch},
     store::Guest,
@@ -109,7 +109,7 @@ impl Engine {
         let name = config.path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         let source = Source::read(&name, &config)?;
         let code = self.compile(&source)?;
-        let mut capabilities = Capabilities::of(&code.component, &self.wasmtime);
+        let mut capabilities = Capabilities::of(&code.component, self);
         capabilities.summary.extend(offer::missing(&code.component, &self.wasmtime, &self.linker));
         let problem = match self.link(&source, &code, &config) {
             Ok(component) => self.try_out(&component, &source, &code).await.err(),
@@ -139,7 +139,7 @@ impl Engine {
         }
         let pre = self.linker.instantiate_pre(&code.component);
         let pre = pre.map_err(|error| source.unusable(self.unlinkable(code, &error)))?;
-        let capabilities = Capabilities::of(&code.component, &self.wasmtime);
+        let capabilities = Capabilities::of(&code.component, self);
         if let Some(reason) = offer::not_called(&capabilities.exports) {
             return Err(source.unusable(reason));
         }
@@ -160,10 +160,15 @@ impl Engine {
             runs_actions: exports.actions.is_some(),
             memory: config.memory,
         });
-        let (max_requests, shares) = (config.max_requests(), self.shares.clone());
+        let terms = Terms {
+            timeout: config.timeout,
+            max_requests: config.max_requests(),
+            kept_ready: self.kept_ready,
+            shares: self.shares.clone(),
+        };
         Component {
             exports,
-            instances: Instances::new(pre, identity.clone(), config.timeout, max_requests, shares),
+            instances: Instances::new(pre, identity.clone(), terms),
             identity,
             timeout: config.timeout,
             digest: source.digest.clone(),

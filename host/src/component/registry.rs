@@ -12,7 +12,8 @@ use wasmtime::{
 };
 
 use super::{
-    contract, engine,
+    contract,
+    engine::{self, Engine},
     instances::Instances,
     store::Guest,
     wit::exports::carya::host::{
@@ -145,12 +146,12 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    pub(super) fn of(component: &component::Component, engine: &wasmtime::Engine) -> Self {
+    pub(super) fn of(component: &component::Component, engine: &Engine) -> Self {
         let ty = component.component_type();
-        let exports: Vec<_> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
-        let imports: Vec<_> = ty.imports(engine).map(|(name, _)| name.to_owned()).collect();
+        let exports: Vec<_> = ty.exports(&engine.wasmtime).map(|(name, _)| name.to_owned()).collect();
+        let imports: Vec<_> = ty.imports(&engine.wasmtime).map(|(name, _)| name.to_owned()).collect();
         let summary = summarize(&exports, &imports);
-        Self { exports, imports, summary, expenses: expenses(component) }
+        Self { exports, imports, summary, expenses: expenses(component, engine.kept_ready) }
     }
 }
 
@@ -190,11 +191,11 @@ fn summarize(exports: &[String], imports: &[String]) -> Vec<String> {
 }
 
 /// What makes instances expensive.
-fn expenses(component: &component::Component) -> Vec<String> {
+fn expenses(component: &component::Component, kept_ready: usize) -> Vec<String> {
     let Some(needs) = component.resources_required() else { return Vec::new() };
     let mut found = Vec::new();
     let memory = needs.max_initial_memory_size.unwrap_or(0) << 16;
-    let ready = engine::kept_ready() as u64;
+    let ready = kept_ready as u64;
     if memory > ready {
         found.push(format!(
             "an instance starts with {} KiB of memory; the host keeps {} KiB ready and maps the rest afresh for each \

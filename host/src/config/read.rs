@@ -13,8 +13,8 @@ use std::{
 };
 
 use super::{
-    Build, Component, Config, Hook, Login, Model, Problems, Registry, Reload, Reuse, Route, Server, Smoke, StaticFiles,
-    StatusSet, Transaction, conflict,
+    Build, Component, Config, Hook, Login, Model, PageScan, Problems, Registry, Reload, Reuse, Route, Server, Smoke,
+    StaticFiles, StatusSet, Transaction, conflict,
     context::Context,
     env::{self, Environment},
     problem::{Origin, suggest},
@@ -22,8 +22,8 @@ use super::{
     section::{Entry, Section},
     tree::{self, Value},
     value::{
-        access, address, boolean, difference, integer, isolation, method, one_of, path, pattern, prefix, setting,
-        source, statuses, target, text,
+        access, address, boolean, difference, integer, isolation, method, one_of, page_scan, path, pattern, prefix,
+        setting, source, statuses, target, text,
     },
 };
 
@@ -162,6 +162,7 @@ fn server(section: &mut Section<'_>) -> Server {
         drain_timeout: section.take("drain_timeout", duration).unwrap_or(Duration::from_secs(10)),
         max_concurrent_requests: section.take("max_concurrent_requests", integer(1..=100_000)).unwrap_or(256),
         cache: section.take("cache", path(context.folder)).unwrap_or_else(|| cache(context)),
+        page_scan: section.take("page_scan", page_scan).unwrap_or(PageScan::Auto),
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Access, DifferenceKind, Image, Isolation, image, problem::suggest, tree::Value};
+use super::{Access, DifferenceKind, Image, Isolation, PageScan, image, problem::suggest, tree::Value};
 
 /// CONNECT has no path to route by.
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
@@ -61,6 +61,10 @@ pub(super) fn access(value: &Value) -> Result<Access, String> {
 
 pub(super) fn isolation(value: &Value) -> Result<Isolation, String> {
     word(value, "an isolation level", Isolation::ALL, Isolation::as_str)
+}
+
+pub(super) fn page_scan(value: &Value) -> Result<PageScan, String> {
+    word(value, "a way to scan pages", PageScan::ALL, PageScan::as_str)
 }
 
 pub(super) fn difference(value: &Value) -> Result<DifferenceKind, String> {

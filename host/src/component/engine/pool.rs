@@ -49,11 +49,11 @@ enum Slots {
 impl Pool {
     /// Makes a pool for as many of the `wanted` requests as have room. `memory` is the largest memory that a guest may
     /// have, in bytes.
-    pub(super) fn new(wanted: u32, memory: usize) -> Result<Self, String> {
+    pub(super) fn new(wanted: u32, memory: usize, scan: bool) -> Result<Self, String> {
         let limit = address_space();
         // Without a limit of its own, a process has room for other things wherever it has room for this.
         if limit.is_none()
-            && let Ok(wasmtime) = engine(Slots::Whole, wanted)
+            && let Ok(wasmtime) = engine(Slots::Whole, wanted, scan)
         {
             return Ok(Self { wasmtime, requests: wanted, slot: MAX_MEMORY });
         }
@@ -82,7 +82,7 @@ impl Pool {
         if slots == tight {
             tracing::warn!("{cause}: guests check the bounds of their memories, which makes them slower");
         }
-        let wasmtime = engine(slots, requests).map_err(|error| format!("{error:#}"))?;
+        let wasmtime = engine(slots, requests, scan).map_err(|error| format!("{error:#}"))?;
         Ok(Self { wasmtime, requests, slot: if slots == tight { memory } else { MAX_MEMORY } })
     }
 }
@@ -91,9 +91,9 @@ impl Pool {
     /// Makes a pool for trials, which is the same for guests as one for requests. Where address space is scarce there is no
     /// pool: compiling needs the room. Each memory is then mapped for its instance, as large as it is, and moves when it
     /// grows.
-    pub(super) fn for_trials(memory: usize) -> Result<Self, String> {
+    pub(super) fn for_trials(memory: usize, scan: bool) -> Result<Self, String> {
         if fits(Slots::Whole, 1, RESTS[0])
-            && let Ok(wasmtime) = engine(Slots::Whole, 1)
+            && let Ok(wasmtime) = engine(Slots::Whole, 1, scan)
         {
             return Ok(Self { wasmtime, requests: 1, slot: MAX_MEMORY });
         }
@@ -122,7 +122,7 @@ fn best(wanted: u32, tight: Slots, rest: usize) -> Option<(Slots, u32)> {
 fn fits(slots: Slots, requests: u32, rest: usize) -> bool {
     // Reserved and not touched, until it is known whether the pool has room beside it.
     let mut reserved = Vec::<u8>::new();
-    let fits = reserved.try_reserve_exact(rest).is_ok() && engine(slots, requests).is_ok();
+    let fits = reserved.try_reserve_exact(rest).is_ok() && engine(slots, requests, false).is_ok();
     // An allocation without a use would be optimized away.
     black_box(reserved);
     fits
@@ -152,7 +152,7 @@ fn address_space() -> Option<u64> {
 
 /// Each request has a fresh instance of every guest it meets. The pool makes that cheap: memory is mapped once, copied
 /// on write, and what a guest has touched is put back instead of unmapped.
-fn engine(slots: Slots, requests: u32) -> wasmtime::Result<Engine> {
+fn engine(slots: Slots, requests: u32, scan: bool) -> wasmtime::Result<Engine> {
     let instances = requests.saturating_mul(INSTANCES).saturating_add(SPARE);
     let mut config = super::config();
     let max_memory = match slots {
@@ -178,9 +178,9 @@ fn engine(slots: Slots, requests: u32) -> wasmtime::Result<Engine> {
         .max_tables_per_component(8)
         .table_elements(100_000)
         .max_memory_size(max_memory)
-        .linear_memory_keep_resident(kept_ready())
+        .linear_memory_keep_resident(kept_ready(scan))
         .table_keep_resident(TABLE_KEPT_READY)
-        .pagemap_scan(Enabled::Auto);
+        .pagemap_scan(if scan { Enabled::Yes } else { Enabled::No });
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config)
 }
