@@ -1,8 +1,8 @@
-//! The application's databases, behind a barrier that guests' statements cannot leave. Knows SQL and connections;
-//! knows nothing of WebAssembly, HTTP or why a transaction ends.
+//! The application's databases, behind a barrier that a guest's statement cannot cross. This module handles SQL and
+//! connections. It has no knowledge of WebAssembly, of HTTP, or of the reason why a transaction ends.
 //!
-//! Two kinds: SQLite lives in this process (`sqlite`); PostgreSQL and MySQL are servers (`server`) that speak
-//! different dialects (`postgres`, `mysql`) with the same functions.
+//! SQLite runs in this process (`sqlite`). PostgreSQL and MySQL are servers (`server`); `postgres` and `mysql`
+//! implement the same functions for their dialects.
 
 pub mod error;
 pub mod guard;
@@ -36,32 +36,32 @@ pub use self::{position::Position, statement::Statement};
 use crate::config;
 pub use crate::config::{Access, Dialect, Isolation};
 
-/// How long a commit may take; it may wait for a disk or for a replica.
+/// Maximum time of a commit, which may wait for a disk or a replica.
 const COMMIT: Duration = Duration::from_secs(10);
 
-/// What a transaction is to be.
+/// Requirements of a transaction.
 #[derive(Debug, Clone)]
 pub struct Terms {
-    /// What its statements may do.
+    /// Statements that the transaction permits.
     pub access: Access,
-    /// How it is kept apart from others; the server's default where nothing is said.
+    /// Isolation level. `None` selects the server's default.
     pub isolation: Option<Isolation>,
-    /// Read on the primary, even where there are replicas.
+    /// Read on the primary, even if there are replicas.
     pub primary: bool,
-    /// Read nothing older than this.
+    /// Read from a server that has reached this position.
     pub after: Option<Position>,
-    /// Begin on a connection that is made for this transaction, so that no statement on it was prepared before.
+    /// Begin on a connection that is opened for this transaction, so that it has no prepared statements.
     pub anew: bool,
 }
 
 impl Terms {
-    /// An access mode, and nothing else asked.
+    /// Returns terms with an access mode and no other requirement.
     pub fn new(access: Access) -> Self {
         Self { access, isolation: None, primary: false, after: None, anew: false }
     }
 }
 
-/// Limits of statements and commits.
+/// Limits of statements and commits, and whether statements are logged.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     statement_timeout: Duration,
@@ -85,19 +85,19 @@ impl Limits {
     }
 }
 
-/// One database of the application.
+/// A database of the application.
 #[derive(Debug)]
 pub struct Database(Engine);
 
 #[derive(Debug)]
 enum Engine {
     Sqlite(Arc<sqlite::Database>),
-    /// PostgreSQL or MySQL, with replicas.
+    /// A PostgreSQL or MySQL primary and its replicas.
     Server(Arc<server::Server>),
 }
 
-/// A connection in a transaction. Dropped before [`Connection::commit`] or [`Connection::rollback`] it is closed, which
-/// rolls back; it never returns to its pool in a state that is not known.
+/// A connection in a transaction. If it is dropped before [`Connection::commit`] or [`Connection::rollback`], it is
+/// closed, which rolls back. A connection never returns to its pool in an unknown state.
 #[derive(Debug)]
 pub struct Connection(Line);
 
@@ -107,7 +107,7 @@ enum Line {
     Server(server::Connection),
 }
 
-/// The same call on either kind of connection.
+/// Makes the same call on either kind of connection.
 macro_rules! each {
     ($line:expr, $it:ident => $call:expr) => {
         match $line {
@@ -118,8 +118,8 @@ macro_rules! each {
 }
 
 impl Database {
-    /// Opens a database: makes an SQLite file that is not there; connects to a server, and to those of its replicas
-    /// that can be reached. `name` is for messages and positions.
+    /// Opens a database. Creates a missing SQLite file. Connects to a server's primary, or, if the primary is
+    /// unreachable, starts with its replicas. `name` appears in metrics and log lines.
     pub async fn open(name: &str, config: &config::Database) -> Result<Self, DbError> {
         Ok(Self(match config.dialect {
             Dialect::Sqlite => Engine::Sqlite(Arc::new(sqlite::Database::open(name, config).await?)),
@@ -127,7 +127,7 @@ impl Database {
         }))
     }
 
-    /// Its dialect.
+    /// Returns the SQL dialect.
     pub fn dialect(&self) -> Dialect {
         match &self.0 {
             Engine::Sqlite(_) => Dialect::Sqlite,
@@ -135,7 +135,7 @@ impl Database {
         }
     }
 
-    /// The table of actions that must not be lost, in SQL.
+    /// Returns the name of the [`outbox`] table, quoted for SQL.
     pub fn outbox(&self) -> &str {
         match &self.0 {
             Engine::Sqlite(_) => outbox::TABLE,
@@ -143,7 +143,7 @@ impl Database {
         }
     }
 
-    /// Takes a connection and begins a transaction on it.
+    /// Takes a connection from a pool and begins a transaction on it.
     pub async fn begin(&self, terms: &Terms) -> Result<Connection, DbError> {
         Ok(Connection(match &self.0 {
             Engine::Sqlite(database) => Line::Sqlite(database.begin(terms).await?),
@@ -151,7 +151,8 @@ impl Database {
         }))
     }
 
-    /// The same for the host's own tables, which guests' logins need not be able to use.
+    /// Begins a transaction for the host's own tables, with the login of `admin_url` if there is one: logins of guests
+    /// need no rights on these tables.
     pub async fn begin_as_host(&self, access: Access) -> Result<Connection, DbError> {
         Ok(Connection(match &self.0 {
             Engine::Sqlite(database) => Line::Sqlite(database.begin_as_host(access).await?),
@@ -159,12 +160,13 @@ impl Database {
         }))
     }
 
-    /// Whether reads may go to a replica, so that a position is worth handing out.
+    /// Returns whether reads may go to a replica. Only then does a client need a [`Position`].
     pub fn has_replicas(&self) -> bool {
         matches!(&self.0, Engine::Server(server) if server.has_replicas())
     }
 
-    /// Whether a transaction whose commit was cut off is committed after all; none if that cannot be found out now.
+    /// Finds out whether a transaction is committed, after its commit got no answer. Returns `None` if the outcome
+    /// cannot be determined now.
     pub async fn resolve(&self, transaction: &str) -> Option<bool> {
         match &self.0 {
             Engine::Sqlite(_) => None,
@@ -172,12 +174,13 @@ impl Database {
         }
     }
 
-    /// Brings the schema up to date; see [`migrate`].
+    /// Applies pending migrations; see [`migrate`].
     pub async fn migrate(&self, folder: &Path) -> Result<migrate::Report, migrate::Error> {
         migrate::run(self.connect().await?, folder).await
     }
 
-    /// Makes one of the host's own tables if it is not there, with the place that it stands in.
+    /// Creates one of the host's own tables if it is missing, together with its schema (PostgreSQL) or database
+    /// (MySQL).
     async fn ensure(&self, table: &str, columns: &str) -> Result<(), DbError> {
         if self.has(table).await? {
             return Ok(());
@@ -190,7 +193,8 @@ impl Database {
             (_, None) => String::new(),
         };
         match self.define(format!("{place}CREATE TABLE IF NOT EXISTS {table} ({columns})")).await {
-            // PostgreSQL lets only one of two make what neither has seen.
+            // On PostgreSQL, `CREATE .. IF NOT EXISTS` can fail if another session creates the same table at the same
+            // time.
             Err(error) => {
                 if self.has(table).await? {
                     Ok(())
@@ -202,16 +206,16 @@ impl Database {
         }
     }
 
-    /// Whether a table of the host's own can be read.
+    /// Returns whether one of the host's own tables exists and can be read.
     async fn has(&self, table: &str) -> Result<bool, DbError> {
-        // Only reading: a reload must not wait for whoever is writing.
+        // Read-only, so that a reload does not wait for a write transaction.
         let mut connection = self.begin_as_host(Access::ReadOnly).await?;
         let found = connection.query_as_host(format!("SELECT 1 FROM {table} LIMIT 1"), Vec::new()).await;
         connection.rollback().await?;
         Ok(found.is_ok())
     }
 
-    /// Changes the schema, as the owner, in no transaction.
+    /// Runs statements that change the schema with the owner's login, outside a transaction.
     async fn define(&self, sql: String) -> Result<(), DbError> {
         match &self.0 {
             Engine::Sqlite(database) => database.define(sql).await,
@@ -219,7 +223,7 @@ impl Database {
         }
     }
 
-    /// A connection of the host's own, outside the pools and without the barrier.
+    /// Opens a connection for the host, outside the pools and without the barrier.
     async fn connect(&self) -> Result<migrate::Book, DbError> {
         Ok(match &self.0 {
             Engine::Sqlite(database) => migrate::Book::Sqlite(database.connect().await?),
@@ -227,13 +231,13 @@ impl Database {
         })
     }
 
-    /// Names of the migrations that a run would run. Makes and changes nothing; an SQLite file need not be there yet.
+    /// Returns the names of the pending migrations. Creates and changes nothing; an SQLite file need not exist.
     pub async fn pending(config: &config::Database, folder: &Path) -> Result<Vec<String>, migrate::Error> {
         let book = Self::look(config).await?;
         migrate::pending(book, folder).await
     }
 
-    /// Whether the database is there and can be read: false for an SQLite file that is yet to be made.
+    /// Returns whether the database exists and can be read. `false` means that the SQLite file does not exist yet.
     pub async fn exists(config: &config::Database) -> Result<bool, DbError> {
         Ok(Self::look(config).await?.is_some())
     }
@@ -245,8 +249,8 @@ impl Database {
         })
     }
 
-    /// Lends no connection again that was made before now, since the schema has changed: what was prepared on these may
-    /// be older.
+    /// Retires all connections that are open now, because the schema has changed and their prepared statements may be
+    /// stale.
     pub fn renew_connections(&self) {
         match &self.0 {
             Engine::Sqlite(database) => database.renew_connections(),
@@ -254,7 +258,7 @@ impl Database {
         }
     }
 
-    /// Closes the pools. Connections in use are closed when they come back.
+    /// Closes the pools. Connections in use are closed when they are returned.
     pub fn close(&self) {
         match &self.0 {
             Engine::Sqlite(database) => database.close(),
@@ -264,7 +268,7 @@ impl Database {
 }
 
 impl Connection {
-    /// Runs a query and collects its rows.
+    /// Runs a query and returns its rows.
     pub async fn query(&mut self, statement: Statement) -> Result<Rows, DbError> {
         let mut rows = Rows::default();
         self.guest(statement, &mut Sink::Rows(&mut rows)).await?;
@@ -278,14 +282,14 @@ impl Connection {
         Ok(first)
     }
 
-    /// Runs a query and writes its rows as a JSON array of objects.
+    /// Runs a query and returns its rows as a JSON array of objects.
     pub async fn query_json(&mut self, statement: Statement) -> Result<String, DbError> {
         let mut json = JsonRows::default();
         self.guest(statement, &mut Sink::Json(&mut json)).await?;
         Ok(json.finish())
     }
 
-    /// Runs a statement and tells what it did.
+    /// Runs a statement and returns its row count and key.
     pub async fn execute(&mut self, statement: Statement) -> Result<Execution, DbError> {
         self.guest(statement, &mut Sink::Nothing).await
     }
@@ -301,42 +305,42 @@ impl Connection {
         result.map_err(|error| redaction.apply(error))
     }
 
-    /// Opens a savepoint at a level, 0 for the outermost.
+    /// Opens a savepoint at `level`; the outermost level is 0.
     pub async fn savepoint(&mut self, level: usize) -> Result<(), DbError> {
         each!(&mut self.0, connection => connection.savepoint(level).await)
     }
 
-    /// Closes a savepoint and those inside it, and keeps what was done since.
+    /// Releases the savepoint at `level` and the savepoints inside it. Their changes stay in the transaction.
     pub async fn release(&mut self, level: usize) -> Result<(), DbError> {
         each!(&mut self.0, connection => connection.release(level).await)
     }
 
-    /// Undoes everything since a savepoint was opened, and closes it and those inside it.
+    /// Rolls back to the savepoint at `level`, and removes that savepoint and the savepoints inside it.
     pub async fn rollback_to(&mut self, level: usize) -> Result<(), DbError> {
         each!(&mut self.0, connection => connection.rollback_to(level).await)
     }
 
-    /// Runs a query of the host's own in this transaction, with `?` for its parameters.
+    /// Runs a query of the host in this transaction, with `?` as the placeholder of a parameter.
     pub async fn query_as_host(&mut self, sql: String, params: Vec<Value>) -> Result<Vec<Vec<Value>>, DbError> {
         each!(&mut self.0, connection => connection.query_as_host(sql, params).await)
     }
 
-    /// The same for a statement without rows.
+    /// Runs a statement of the host that returns no rows, with `?` as the placeholder of a parameter.
     pub async fn execute_as_host(&mut self, sql: String, params: Vec<Value>) -> Result<Execution, DbError> {
         each!(&mut self.0, connection => connection.execute_as_host(sql, params).await)
     }
 
-    /// Whether a statement that failed would not on a new connection, because it was prepared here before the schema changed.
-    /// May end the transaction, which has failed.
+    /// Returns whether a statement failed only because it was prepared on this connection before the schema changed; it
+    /// may succeed on a new connection. The check may end the transaction, which has failed anyway.
     pub async fn confirm_stale(&mut self, error: &DbError) -> bool {
         match &mut self.0 {
-            // A statement of SQLite is compiled anew where it runs.
+            // SQLite compiles a stale statement again when it runs.
             Line::Sqlite(_) => false,
             Line::Server(connection) => connection.confirm_stale(error.stale).await,
         }
     }
 
-    /// By what the server knows this transaction once it is over, where it can be asked.
+    /// Returns the identifier to pass to [`Database::resolve`]. Only write transactions on PostgreSQL have one.
     pub fn transaction_id(&self) -> Option<&str> {
         match &self.0 {
             Line::Sqlite(_) => None,
@@ -344,7 +348,8 @@ impl Connection {
         }
     }
 
-    /// Commits and gives the connection back. The position is that of the commit, where replicas could be behind it.
+    /// Commits and returns the connection to its pool. With replicas, returns the position of the commit, where the
+    /// server reports one.
     pub async fn commit(self) -> Result<Option<Position>, DbError> {
         match self.0 {
             Line::Sqlite(connection) => connection.commit().await.map(|()| None),
@@ -352,7 +357,8 @@ impl Connection {
         }
     }
 
-    /// Leaves the end of a transaction that only read to somebody who waits for its connection. Some if nobody does.
+    /// Leaves an open transaction that has only read to the next borrower, who ends it. Returns the connection if no
+    /// caller waits for it or if the transaction cannot be left open.
     pub fn hand_over(self) -> Option<Self> {
         match self.0 {
             Line::Sqlite(connection) => connection.hand_over().map(|connection| Self(Line::Sqlite(connection))),
@@ -360,7 +366,7 @@ impl Connection {
         }
     }
 
-    /// Rolls back and gives the connection back.
+    /// Rolls back and returns the connection to its pool.
     pub async fn rollback(self) -> Result<(), DbError> {
         each!(self.0, connection => connection.rollback().await)
     }

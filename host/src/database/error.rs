@@ -1,55 +1,57 @@
-//! What can go wrong with a statement, in the words of the contract. Knows no engine.
+//! Errors of statements, with the classes of the contract. Each engine maps its own codes to these classes.
 
-/// Classes of failure that a guest can act on.
+/// Class of a failure, on which a guest can act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A unique, foreign key, check or not-null constraint.
+    /// A unique, foreign key, check or not-null constraint is violated.
     Constraint,
-    /// Another transaction was in the way.
+    /// The transaction conflicts with another transaction.
     Conflict,
     /// A write through a reader.
     ReadOnly,
-    /// Not a statement that guests may send.
+    /// Guests must not send this statement.
     Forbidden,
-    /// Ran longer than allowed.
+    /// The statement ran longer than its timeout.
     Timeout,
-    /// Too large or too many.
+    /// A size or a number exceeds a limit.
     Limit,
-    /// The connection or the handle is gone, or none was to be had.
+    /// The connection or the handle is gone, or no connection could be obtained.
     Lost,
-    /// Anything else.
+    /// Any other failure.
     Other,
 }
 
-/// Whether a statement failed because it was prepared before the schema changed. On a new connection it may succeed.
+/// Whether a statement failed because it was prepared before the schema changed. Such a statement may succeed on a new
+/// connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stale {
-    /// The statement fails on any connection.
+    /// No: the statement fails on any connection.
     No,
-    /// Only if the types of its parameters have changed since it was prepared. The connection can look them up.
+    /// Only if the types of the statement's parameters have changed since it was prepared. The connection can look them
+    /// up.
     Perhaps,
-    /// The server or the driver reported it.
+    /// Yes: the server or the driver reported a stale statement.
     Yes,
 }
 
-/// A failed statement.
+/// Error of a statement, a commit or a connection.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct DbError {
-    /// Its class.
+    /// Class of the failure.
     pub kind: Kind,
-    /// SQLSTATE or the engine's own code.
+    /// SQLSTATE or the engine's own code, if the engine reported the error.
     pub code: Option<String>,
-    /// What happened, for the guest and the log.
+    /// Description for the guest and the log.
     pub message: String,
-    /// Whether the same work may succeed when it is done again.
+    /// Whether the same work may succeed when it is repeated.
     pub retryable: bool,
-    /// Whether the schema changed since the statement was prepared.
+    /// Whether the statement was prepared before the schema changed.
     pub stale: Stale,
 }
 
 impl DbError {
-    /// An error that the host found itself.
+    /// Returns an error that the host detected. It has no code and is not retryable.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self { kind, code: None, message: message.into(), retryable: false, stale: Stale::No }
     }
@@ -59,7 +61,7 @@ impl DbError {
         self.code.as_deref().is_some_and(|code| codes.contains(&code))
     }
 
-    /// The same error, marked as one that may go away.
+    /// Marks the error as retryable.
     pub fn retryable(self) -> Self {
         Self { retryable: true, ..self }
     }

@@ -1,23 +1,25 @@
-//! Actions that must not be lost: written in the transaction they belong to, deleted when they have run.
+//! Durable actions. The transaction that registers an action inserts a row for it, and the host deletes the row after
+//! the action has run.
 //!
-//! A row is hidden for [`LEASE`] whenever somebody takes it, so that two hosts, or a host and its own clean-up, do not
-//! run it at the same time; one that is killed meanwhile leaves it to be found afterwards.
+//! A host that takes a row hides it for [`LEASE`], so that no two hosts, and no two tasks of one host, run its action
+//! at the same time. If the host is killed meanwhile, the row becomes visible again when the lease ends.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Access, Connection, Database, Dialect, error::DbError, value::Value};
 
-/// How long a taken action stays hidden from others.
+/// Time for which a taken action is hidden from other deliveries.
 pub const LEASE: Duration = Duration::from_secs(60);
 
-/// The host's own tables are no guest's business, so on a server they live in a place of their own: a schema of this
-/// name in PostgreSQL; in MySQL, which cannot take a table out of a grant on its database, a database whose name ends
-/// in it.
+/// Where the host's own tables are on a server, out of reach of guests. On PostgreSQL it is the name of a schema. MySQL
+/// cannot exclude a table from a grant on its database, so there it is the suffix of a second database, as in
+/// `app_carya`.
 pub const HOST_SCHEMA: &str = "carya";
-/// The one table of the host's that a guest's transaction writes: its durable actions must commit with it.
+/// Name of the outbox table. It is the only table of the host that a guest's transaction writes to: a durable action
+/// must commit with the transaction.
 pub const TABLE: &str = "carya_outbox";
 
-/// The columns of the table. `seq` is the order in which actions are taken.
+/// Returns the column definitions of the outbox. Actions are taken in the order of `seq`.
 pub const fn columns(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Sqlite => {
@@ -35,7 +37,7 @@ pub const fn columns(dialect: Dialect) -> &'static str {
     }
 }
 
-/// The table in the SQL of a database. `database` is its name on its server.
+/// Returns the qualified name of the outbox in SQL. `database` is the name of the application's database on its server.
 pub(super) fn table(dialect: Dialect, database: &str) -> String {
     match dialect {
         Dialect::Sqlite => TABLE.to_owned(),
@@ -48,27 +50,27 @@ fn host_database(database: &str) -> String {
     format!("`{}_{HOST_SCHEMA}`", database.replace('`', "``"))
 }
 
-/// One recorded action.
+/// A recorded action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The same for every delivery.
+    /// Identifier of the action, the same for every delivery.
     pub id: String,
-    /// The component that registered it and will run it.
+    /// Name of the component that registered the action and runs it.
     pub component: String,
-    /// The action's name.
+    /// Name of the action.
     pub name: String,
-    /// The action's payload.
+    /// Payload of the action.
     pub payload: String,
-    /// Deliveries that were begun, this one included.
+    /// Number of deliveries that were started, including the current one.
     pub attempts: u32,
 }
 
-/// Makes the table if it is not there.
+/// Creates the outbox if it does not exist.
 pub async fn create(database: &Database) -> Result<(), DbError> {
     database.ensure(database.outbox(), columns(database.dialect())).await
 }
 
-/// Records an action in the transaction that it belongs to, taken for its first delivery.
+/// Inserts an action in the transaction that registers it. The action is leased to this host for its first delivery.
 pub async fn record(connection: &mut Connection, table: &str, entry: &Entry) -> Result<(), DbError> {
     let params = vec![
         Value::Text(entry.id.clone()),
@@ -82,7 +84,7 @@ pub async fn record(connection: &mut Connection, table: &str, entry: &Entry) -> 
     connection.execute_as_host(sql, params).await.map(drop)
 }
 
-/// Forgets an action that has run.
+/// Deletes an action that has run.
 pub async fn done(database: &Database, id: &str) -> Result<(), DbError> {
     let mut connection = database.begin_as_host(Access::ReadWrite).await?;
     let sql = format!("DELETE FROM {} WHERE id = ?", database.outbox());
@@ -90,7 +92,7 @@ pub async fn done(database: &Database, id: &str) -> Result<(), DbError> {
     connection.commit().await.map(drop)
 }
 
-/// Puts off an action whose `attempt` failed, longer each time, up to an hour.
+/// Postpones an action after its delivery number `attempt` failed, by 2^`attempt` seconds, at most one hour.
 pub async fn put_off(database: &Database, id: &str, attempt: u32) -> Result<(), DbError> {
     let wait = Duration::from_secs(1 << attempt.min(12)).min(Duration::from_secs(3600));
     let mut connection = database.begin_as_host(Access::ReadWrite).await?;
@@ -100,13 +102,13 @@ pub async fn put_off(database: &Database, id: &str, attempt: u32) -> Result<(), 
     connection.commit().await.map(drop)
 }
 
-/// Takes the oldest action that is due. One at a time: the next is not to wait with its lease running.
+/// Takes the oldest action that is due. Takes only one, because the lease of a second action would run while it waits.
 pub async fn take_due(database: &Database) -> Result<Option<Entry>, DbError> {
     let table = database.outbox();
     let due = format!(
         "SELECT id, component, name, payload, attempts, due_at FROM {table} WHERE due_at <= ? ORDER BY seq LIMIT 1"
     );
-    // Reading in a transaction of its own keeps an idle host off the write lock.
+    // A read-only transaction first: an idle host must not take the write lock.
     let mut connection = database.begin_as_host(Access::ReadOnly).await?;
     let waiting = connection.query_as_host(due, vec![Value::Int64(millis_after(Duration::ZERO))]).await?;
     connection.rollback().await?;
@@ -121,11 +123,11 @@ pub async fn take_due(database: &Database) -> Result<Option<Entry>, DbError> {
     let mut connection = database.begin_as_host(Access::ReadWrite).await?;
     let taken = connection.execute_as_host(lease, params).await?.rows_affected;
     connection.commit().await?;
-    // Another host was quicker where nothing was changed; there may be more.
+    // No row changed: another host has taken this action. Look for the next one.
     if taken == 1 { Ok(Some(entry)) } else { Box::pin(take_due(database)).await }
 }
 
-/// A row as the delivery that is about to begin, and when it was due.
+/// Converts a row to the entry of the delivery that is about to start, and the time at which it was due.
 fn entry(row: Vec<Value>) -> Option<(Entry, i64)> {
     let [
         Value::Text(id),

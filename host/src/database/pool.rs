@@ -9,10 +9,10 @@ use deadpool::{
 
 use crate::telemetry::metrics::Connections;
 
-/// Maximum time that a transaction left to the next borrower stays open.
+/// Maximum time for which a transaction that was left to the next borrower stays open.
 const FORGOTTEN: Duration = Duration::from_millis(500);
 
-/// Closes connections whose open transaction was left to a borrower, if none came.
+/// Task that closes connections with an open transaction that no borrower has taken over within [`FORGOTTEN`].
 pub(super) async fn close_forgotten<M: Manager>(pool: Arc<WeakPool<M>>, is_left: fn(&M::Type) -> bool) {
     let mut looks = tokio::time::interval(FORGOTTEN);
     while let Some(pool) = pool.upgrade().filter(|pool| !pool.is_closed()) {
@@ -21,17 +21,17 @@ pub(super) async fn close_forgotten<M: Manager>(pool: Arc<WeakPool<M>>, is_left:
     }
 }
 
-/// Number of callers that wait for a connection of this one's pool.
+/// Returns the number of callers that wait for a connection of the object's pool.
 pub(super) fn waiting<M: Manager>(object: &Object<M>) -> usize {
     Object::pool(object).map_or(0, |pool| pool.status().waiting)
 }
 
-/// Returns whether a connection was lent before, so that statements may be prepared on it.
+/// Returns whether a connection was lent before and may therefore have prepared statements.
 pub(super) fn was_lent<M: Manager>(object: &Object<M>) -> bool {
     Object::metrics(object).recycle_count > 0
 }
 
-/// Returns a function that counts the connections of a pool, for the metrics.
+/// Returns a function that counts the connections of a pool for the metrics.
 pub(super) fn connections<M: Manager + 'static>(pool: &Pool<M>) -> impl Fn() -> Connections + Send + Sync + 'static
 where
     M::Type: Send,

@@ -1,21 +1,22 @@
-//! How far a database has come, so that a read can ask for nothing older than a write before it: an LSN on PostgreSQL,
-//! a GTID on MariaDB, a moment where a server tells neither.
+//! Positions in the history of a database. A read can require a server that has reached the position of an earlier
+//! write. PostgreSQL reports an LSN and MariaDB a GTID; for MySQL the position is a time.
 
 use std::{fmt, str::FromStr};
 
-/// A point in the history of a database.
+/// A position in the history of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Position {
-    /// A byte in PostgreSQL's log.
+    /// Byte offset in PostgreSQL's write-ahead log (LSN).
     Lsn(u64),
-    /// For each of MariaDB's domains the last sequence number, by domain.
+    /// MariaDB's GTID: pairs of a domain and its last sequence number, sorted by domain.
     Gtid(Vec<(u32, u64)>),
-    /// Milliseconds since 1970; a replica counts as further when it was written longer ago than replicas may lag.
+    /// Milliseconds since 1970, for MySQL. A replica reports a time in the past, and is assumed to have every older
+    /// write.
     Time(u64),
 }
 
 impl Position {
-    /// Whether a database that has come this far has everything that one at `other` has.
+    /// Returns whether a server at this position has everything that a server at `other` has.
     pub fn covers(&self, other: &Position) -> bool {
         match (self, other) {
             (Position::Lsn(mine), Position::Lsn(theirs)) => mine >= theirs,
@@ -23,7 +24,7 @@ impl Position {
                 .iter()
                 .all(|(domain, number)| mine.iter().any(|(own, reached)| own == domain && reached >= number)),
             (Position::Time(mine), Position::Time(theirs)) => mine >= theirs,
-            // Another server than the one that gave it out: nobody can say.
+            // Positions of different kinds come from different servers and cannot be compared.
             _ => false,
         }
     }
@@ -48,8 +49,7 @@ impl fmt::Display for Position {
 impl FromStr for Position {
     type Err = ();
 
-    /// Reads `16/B374D848`, `0-1-42,1-1-7` or `t1700000000000`. The server's number in the middle of a GTID does not
-    /// count.
+    /// Parses `16/B374D848`, `0-1-42,1-1-7` or `t1700000000000`. The server id in the middle of a GTID is ignored.
     fn from_str(text: &str) -> Result<Self, ()> {
         if let Some(millis) = text.strip_prefix('t') {
             return millis.parse().map(Position::Time).map_err(drop);

@@ -1,31 +1,31 @@
-//! What parameters hold is not for the log, and messages of errors are logged: engines quote values in them. Knows no
-//! engine's messages.
+//! Removes the values of parameters from error messages. Engines quote values in their messages, and the host logs
+//! these messages. The code does not depend on the wording of any engine.
 
 use super::{error::DbError, value::Value};
 
-/// Shorter values are looked for in quotes only: they may be parts of any word.
+/// Values shorter than this, in bytes, are removed only where they are in quotes: they could be part of any word.
 const SHORT: usize = 4;
-/// Of longer values the beginning is looked for, since messages may leave out the rest.
+/// Of longer values only this many bytes are searched for, because a message may contain a shortened value.
 const LONG: usize = 60;
 
-/// What must not be in a message.
+/// Values to remove from a message.
 #[derive(Debug)]
 pub(super) struct Redaction(Vec<Hidden>);
 
 #[derive(Debug)]
 struct Hidden {
     text: String,
-    /// There is more of it.
+    /// Whether `text` is only the beginning of the value.
     is_cut: bool,
 }
 
 impl Redaction {
-    /// Hides parameters, unless they may be shown.
+    /// Collects the values of parameters. With `may_show` nothing is removed.
     pub(super) fn of(params: &[Value], may_show: bool) -> Self {
         Self(if may_show { Vec::new() } else { params.iter().filter_map(Hidden::new).collect() })
     }
 
-    /// The error without them.
+    /// Replaces the values in the error's message by `?`.
     pub(super) fn apply(&self, mut error: DbError) -> DbError {
         for hidden in &self.0 {
             hidden.remove_from(&mut error.message);

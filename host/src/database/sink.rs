@@ -1,4 +1,4 @@
-//! Where the rows of a guest's statement go, and what they may amount to. Knows no engine.
+//! Destinations for the rows of a guest's statement, and the limits on these rows. Independent of any engine.
 
 use std::time::{Duration, Instant};
 
@@ -9,27 +9,28 @@ use super::{
     value::{Column, Execution, JsonRows, Rows, Value},
 };
 
-/// How much longer than the engine the host waits for the end of a statement: the engine's own timeout comes first.
+/// Time that the host waits beyond the engine's own timeout, so that normally the engine ends the statement.
 pub(super) const GRACE: Duration = Duration::from_millis(500);
 
-/// After how many rows there is a look at the clock, which costs as much as a value.
+/// Number of rows between two reads of the clock. One read costs about as much as one value.
 const CLOCK: usize = 32;
 
-/// Where rows go.
+/// Destination of rows.
 #[derive(Debug)]
 pub(super) enum Sink<'a> {
-    /// All of them, as values.
+    /// All rows, as values.
     Rows(&'a mut Rows),
-    /// The values of the first; the rest is read to its end, since an INSERT .. RETURNING must not stop half way.
+    /// The values of the first row. The other rows are read and dropped, because an `INSERT .. RETURNING` must run to
+    /// its end.
     First(&'a mut Option<Vec<Value>>),
-    /// All of them, as JSON text.
+    /// All rows, as JSON text.
     Json(&'a mut JsonRows),
-    /// Nowhere.
+    /// No destination: rows are dropped.
     Nothing,
 }
 
 impl Sink<'_> {
-    /// Takes a row, and tells how many bytes of it are kept.
+    /// Takes a row. Returns the number of bytes kept of it.
     fn row<'r>(
         &mut self,
         columns: impl FnOnce() -> Vec<Column>,
@@ -63,12 +64,12 @@ impl Sink<'_> {
         }
     }
 
-    /// Whether columns are wanted that no row has told.
+    /// Returns whether the sink needs the columns and has received no row to take them from.
     pub(super) fn lacks_columns(&self) -> bool {
         matches!(self, Sink::Rows(all) if all.rows.is_empty())
     }
 
-    /// Takes the columns of a result without rows.
+    /// Sets the columns of a result without rows.
     pub(super) fn columns(&mut self, columns: Vec<Column>) {
         if let Sink::Rows(all) = self {
             all.columns = columns;
@@ -76,7 +77,7 @@ impl Sink<'_> {
     }
 }
 
-/// One running statement: its limits, and what it did so far.
+/// A running statement: its limits, and its progress.
 #[derive(Debug)]
 pub(super) struct Run<'a, 's> {
     pub(super) sink: &'a mut Sink<'s>,
@@ -86,9 +87,10 @@ pub(super) struct Run<'a, 's> {
     started: Instant,
     rows: usize,
     bytes: usize,
-    /// A row that could not be taken. The rest is read past, so that the connection stays in order.
+    /// Error of a row that could not be decoded. The rows after it are read and dropped, so that the connection stays
+    /// usable.
     broken: Option<DbError>,
-    /// The driver has reported the end of the statement.
+    /// Whether the driver has reported the end of the statement.
     complete: bool,
 }
 
@@ -98,7 +100,7 @@ impl<'a, 's> Run<'a, 's> {
         Self { sink, done, limits, verb, started: Instant::now(), rows: 0, bytes: 0, broken: None, complete: false }
     }
 
-    /// Takes a row. An error means to stop here: it is one too many, or too late.
+    /// Takes a row. After an error the caller must stop reading: a limit or the timeout is exceeded.
     pub(super) fn row<'r>(
         &mut self,
         columns: impl FnOnce() -> Vec<Column>,
@@ -122,25 +124,27 @@ impl<'a, 's> Run<'a, 's> {
         Ok(())
     }
 
-    /// Takes what a statement did. Where it has no such number, the driver may tell that of one before it, perhaps of
-    /// another request.
+    /// Records the counts that the driver reported at the end of the statement. The driver may repeat the count of an
+    /// earlier statement, perhaps of another request. Therefore `rows_affected` is ignored for [`Verb::Query`], and
+    /// `last_insert_id` for all but [`Verb::Insert`].
     pub(super) fn did(&mut self, rows_affected: u64, last_insert_id: Option<i64>) {
         self.complete = true;
         self.done.rows_affected += if self.verb == Verb::Query { 0 } else { rows_affected };
         self.done.last_insert_id = last_insert_id.filter(|_| self.verb == Verb::Insert);
     }
 
-    /// Whether the driver has reported the end of the statement.
+    /// Returns whether the driver has reported the end of the statement.
     pub(super) fn is_complete(&self) -> bool {
         self.complete
     }
 
-    /// Ends the statement when the driver has no more results.
+    /// Ends the statement after the driver's last result.
     ///
     /// # Errors
     ///
-    /// The error of a row that could not be taken; [`Kind::Lost`] where the results stop before the driver has reported
-    /// the end of the statement, which is no empty result but a connection that broke down.
+    /// Returns the error of a row that could not be decoded. Returns [`Kind::Lost`] if the results stop before the
+    /// driver has reported the end of the statement: the connection broke down, and the result is incomplete rather
+    /// than empty.
     pub(super) fn end(&mut self) -> Result<(), DbError> {
         match self.broken.take() {
             Some(error) => Err(error),
@@ -149,32 +153,32 @@ impl<'a, 's> Run<'a, 's> {
         }
     }
 
-    /// Tells the log, where it is to know.
+    /// Logs the statement, for `echo`.
     pub(super) fn echo(&self, sql: &str, params: Option<&str>) {
         let (rows, affected, took) = (self.rows, self.done.rows_affected, self.started.elapsed());
         tracing::info!(target: "carya::sql", sql, params, rows, affected, ?took, "statement");
     }
 }
 
-/// The parameters as the log may show them.
+/// Returns the parameters as text for the log, if `echo` and `echo_params` are set.
 pub(super) fn shown(params: &[Value], limits: Limits) -> Option<String> {
     (limits.echo && limits.echo_params).then(|| format!("{params:?}"))
 }
 
-/// The driver's results stop before the end of the statement.
+/// Error for results that stop before the end of the statement.
 pub(super) fn cut_short() -> DbError {
     DbError::new(Kind::Lost, "the database connection broke down while the statement ran; its result is incomplete")
         .retryable()
 }
 
-/// The statement returns more than it may.
+/// Error for a result that exceeds `max_rows` or `max_result`.
 pub(super) fn too_much(Limits { max_rows, max_result, .. }: Limits) -> DbError {
     let message =
         format!("the statement returns more than {max_rows} rows or {max_result} bytes; ask for less at a time");
     DbError::new(Kind::Limit, message)
 }
 
-/// The statement ran longer than it may.
+/// Error for a statement that exceeds `statement_timeout`.
 pub(super) fn too_long() -> DbError {
     DbError::new(Kind::Timeout, "the statement ran longer than database.statement_timeout allows")
 }

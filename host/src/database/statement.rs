@@ -1,4 +1,4 @@
-//! A statement of a guest, as it comes from its import.
+//! A statement that a guest sends.
 
 use std::sync::Arc;
 
@@ -7,10 +7,11 @@ use super::value::Value;
 /// A statement, its parameters, and the component that sends it.
 #[derive(Debug)]
 pub struct Statement {
-    /// Name of the component, to which a statement is charged that the database server does not end.
+    /// Name of the component. A statement that the database server does not end counts against the component's share of
+    /// the pool.
     pub component: Arc<str>,
-    /// One statement, with a placeholder `?` or `?N` for each parameter.
+    /// One SQL statement, with a placeholder `?` or `?N` for each parameter.
     pub sql: String,
-    /// Its parameters.
+    /// Parameters, in the order of their numbers.
     pub params: Vec<Value>,
 }

@@ -1,4 +1,4 @@
-//! SQL values and rows as the contract has them, and rows as JSON text. Knows no engine.
+//! SQL values and rows in the types of the contract, and an encoder for rows as JSON. Independent of any engine.
 
 use std::fmt::Write;
 
@@ -6,35 +6,35 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 
 use super::error::{DbError, Kind};
 
-/// One SQL value.
+/// An SQL value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// NULL.
+    /// `NULL`.
     Null,
     /// A boolean.
     Boolean(bool),
-    /// Any integer that fits.
+    /// An integer that fits in 64 bits with a sign.
     Int64(i64),
-    /// A single-precision number of a result. Guests get the same number as a `Float64`, and JSON the shortest digits that
-    /// are read back as this one: 0.1, not 0.10000000149011612.
+    /// A single-precision number in a result. Guests receive it as a `Float64` of the same value. JSON contains the
+    /// shortest digits that parse back to it: 0.1, not 0.10000000149011612.
     Float32(f32),
-    /// Any binary floating point number.
+    /// A double-precision number.
     Float64(f64),
     /// Text.
     Text(String),
     /// Bytes.
     Bytes(Vec<u8>),
-    /// A value of another type, in the engine's own text form.
+    /// A value of any other type, in the engine's text format.
     Other {
         /// The engine's name of the type.
         type_name: String,
-        /// The value.
+        /// Text of the value.
         text: String,
     },
 }
 
 impl Value {
-    /// What the value takes in memory beyond its variant, in bytes; it is what result limits count.
+    /// Returns the memory that the value uses beyond the enum itself, in bytes. `max_result` counts these bytes.
     pub fn size(&self) -> usize {
         match self {
             Value::Text(text) | Value::Other { text, .. } => text.len(),
@@ -47,35 +47,35 @@ impl Value {
 /// A column of a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
-    /// Name or alias.
+    /// Name or alias of the column.
     pub name: String,
-    /// The engine's name of the type; empty where it knows none.
+    /// The engine's name of the column's type. Empty if the engine reports none.
     pub type_name: String,
 }
 
-/// A whole result.
+/// A complete result.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Rows {
-    /// The columns.
+    /// Columns of the result.
     pub columns: Vec<Column>,
-    /// The rows, a value for each column.
+    /// Rows, each with one value per column.
     pub rows: Vec<Vec<Value>>,
 }
 
-/// What a statement without rows did.
+/// Counts of a statement, as the engine reports them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Execution {
-    /// Rows inserted, updated or deleted.
+    /// Number of rows inserted, updated or deleted.
     pub rows_affected: u64,
-    /// The key of the last inserted row, where the engine tells.
+    /// Key of the last inserted row, if the engine reports it.
     pub last_insert_id: Option<i64>,
 }
 
-/// Rows as they come, written as a JSON array of objects.
+/// Encoder that writes rows as a JSON array of objects while they arrive.
 #[derive(Debug)]
 pub struct JsonRows {
     text: String,
-    /// `"name":` for each column, escaped once.
+    /// `"name":` for each column, escaped once for all rows.
     keys: Vec<String>,
 }
 
@@ -86,7 +86,7 @@ impl Default for JsonRows {
 }
 
 impl JsonRows {
-    /// Starts a row. The names are those of the first row; every row of a result has the same columns.
+    /// Starts a row. `names` is used for the first row only; every row of a result has the same columns.
     pub fn start_row<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
         if self.text.len() > 1 {
             self.text.push(',');
@@ -101,7 +101,7 @@ impl JsonRows {
         self.text.push('{');
     }
 
-    /// Writes the value of the column at `index`. Bytes are written in base64, JSON columns as they are.
+    /// Writes the value of the column at `index`: bytes in base64, values of type JSON unchanged.
     pub fn value(&mut self, index: usize, value: &Value) -> Result<(), DbError> {
         if index > 0 {
             self.text.push(',');
@@ -133,24 +133,24 @@ impl JsonRows {
         Ok(())
     }
 
-    /// Ends a row.
+    /// Ends the row.
     pub fn end_row(&mut self) {
         self.text.push('}');
     }
 
-    /// Bytes so far.
+    /// Returns the number of bytes written so far.
     pub fn size(&self) -> usize {
         self.text.len()
     }
 
-    /// The JSON text.
+    /// Ends the array and returns the JSON text.
     pub fn finish(mut self) -> String {
         self.text.push(']');
         self.text
     }
 }
 
-/// Writes a finite number in the shortest digits that are read back as the same number.
+/// Writes a finite number with the shortest digits that parse back to the same number.
 fn write_number(out: &mut String, value: &impl serde::Serialize) {
     match serde_json::to_string(value) {
         Ok(number) => out.push_str(&number),
@@ -158,7 +158,7 @@ fn write_number(out: &mut String, value: &impl serde::Serialize) {
     }
 }
 
-/// Writes a JSON string. Most text needs no escape, so clean runs are copied whole.
+/// Writes a JSON string. Most text needs no escapes, so runs without escapes are copied whole.
 fn write_string(out: &mut String, value: &str) {
     out.reserve(value.len() + 2);
     out.push('"');

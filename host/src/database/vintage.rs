@@ -1,5 +1,5 @@
-//! The age of a pool's connections. The pool lends a connection again only if it was made after the last known change of the
-//! schema.
+//! Age of the connections of a pool. The pool lends a connection again only if it was opened after the last known
+//! change of the schema.
 
 use std::{
     sync::{
@@ -9,11 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The shortest time between two renewals because of failed statements. A guest can make statements fail; it must not
-/// have the host open all connections of a pool anew for each of its requests.
+/// Minimum time between two renewals that failed statements cause. A guest can cause such failures, and must not make
+/// the host reopen all connections of a pool for each request.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The age of connections, counted in renewals of their pool.
+/// Counter of renewals. Each connection stores the value at which it was opened, its vintage.
 #[derive(Debug, Default)]
 pub(super) struct Vintage {
     current: AtomicU64,
@@ -21,18 +21,19 @@ pub(super) struct Vintage {
 }
 
 impl Vintage {
-    /// The vintage of a connection that is about to be made.
+    /// Returns the vintage of a connection that is about to be opened.
     pub(super) fn current(&self) -> u64 {
         self.current.load(SeqCst)
     }
 
-    /// Retires all connections that have been made.
+    /// Retires all connections that are open.
     pub(super) fn renew(&self) {
         self.current.fetch_add(1, SeqCst);
     }
 
-    /// Retires the connections that are as old as one of this vintage, on which a statement failed because it was prepared
-    /// before the schema changed. Does nothing within a second of the last time: then each is found by itself.
+    /// Retires the connections of this vintage, after a statement on one of them failed because it was prepared before
+    /// the schema changed. Does nothing within [`PAUSE`] of the last such renewal; then each stale connection is
+    /// retired by its own failure.
     pub(super) fn renew_after(&self, vintage: u64) {
         let mut last = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
         let is_soon = last.is_some_and(|last| last.elapsed() < PAUSE);
