@@ -1,5 +1,5 @@
-//! A database server: a pool for writers, one for readers, one for each replica, and one for the host's own tables.
-//! Knows who a statement goes to; what is said there is for the dialects to know.
+//! A database server: pools of connections for writers, readers, each replica and the host's own tables. This module
+//! chooses the pool for a transaction; the SQL of a dialect is in `postgres` and `mysql`.
 
 mod connection;
 mod link;
@@ -35,7 +35,7 @@ use crate::{
     telemetry::metrics::{Connections, Tally, Target},
 };
 
-/// How long the host looks for the outcome of a commit that was cut off.
+/// Maximum time to look up the outcome of a commit that got no answer.
 const RESOLVE: Duration = Duration::from_secs(3);
 
 /// A primary and its replicas.
@@ -44,17 +44,17 @@ pub(super) struct Server {
     dialect: Dialect,
     writers: Pool<Opener>,
     readers: Pool<Opener>,
-    /// With the owner's login where there is one.
+    /// Uses the login of `admin_url` if there is one.
     host: Pool<Opener>,
     replicas: Replicas,
     limits: Limits,
     tally: Arc<Tally>,
     outbox: String,
-    /// How many wait for a connection who would take the transaction that is [`Mode::NEXT`].
+    /// Number of callers that wait for a connection and would take over a transaction of [`Mode::NEXT`].
     in_line: Arc<AtomicUsize>,
 }
 
-/// One of those who are counted, until it is dropped.
+/// Guard that increments the counter and decrements it on drop.
 #[derive(Debug)]
 struct Counted(Arc<AtomicUsize>);
 
@@ -72,7 +72,8 @@ impl Drop for Counted {
 }
 
 impl Server {
-    /// Connects to the primary, or, where that cannot be reached, to a replica at least.
+    /// Connects to the primary. If the primary is unreachable and there are replicas, logs a warning and serves reads
+    /// only.
     pub(super) async fn open(name: &str, config: &config::Database) -> Result<Arc<Self>, DbError> {
         let writers = pool(&config.url, config)?;
         let own = |url: &Option<String>| match url {
@@ -107,7 +108,8 @@ impl Server {
         Ok(server)
     }
 
-    /// Its pools with their names, each once: without logins of their own, readers and the host use that of the writers.
+    /// Returns each pool once, with its name. Without `reader_url` or `admin_url`, `readers` or `host` is a clone of
+    /// `writers` and is left out.
     fn pools(&self, config: &config::Database) -> impl Iterator<Item = (String, &Pool<Opener>)> {
         let readers = config.reader_url.is_some().then_some(("readers".to_owned(), &self.readers));
         let host = config.admin_url.is_some().then_some(("host".to_owned(), &self.host));
@@ -127,7 +129,8 @@ impl Server {
         !self.replicas.is_empty()
     }
 
-    /// Begins where the terms lead: writers on the primary, readers on a replica that is far enough, else there too.
+    /// Begins a transaction: a write on the primary, a read on a replica that satisfies `terms`, or else on the
+    /// primary.
     pub(super) async fn begin(self: &Arc<Self>, terms: &Terms) -> Result<Connection, DbError> {
         if terms.access == Access::ReadWrite {
             self.tally.begin(Target::Primary);
@@ -147,8 +150,8 @@ impl Server {
         self.begin_on(&self.host, &Terms::new(access)).await
     }
 
-    /// Begins on a connection of a pool. One that was kept may have died meanwhile, with all its like: then a new one
-    /// is made, since nothing has been done yet that could be done twice.
+    /// Begins a transaction on a connection of `pool`. An idle connection may have died, probably with all others of
+    /// the pool. In that case a second attempt is safe: no statement of the transaction has run.
     async fn begin_on(self: &Arc<Self>, pool: &Pool<Opener>, terms: &Terms) -> Result<Connection, DbError> {
         let (mode, since) = (Mode { access: terms.access, isolation: terms.isolation }, Instant::now());
         let in_line = (mode == Mode::NEXT).then(|| Counted::one(&self.in_line));
@@ -156,7 +159,7 @@ impl Server {
         drop(in_line);
         let kept = was_lent(&object);
         if kept && terms.anew {
-            // In the place of the old one: the others of the pool are not at fault.
+            // Only this connection is replaced; the others of the pool stay in use.
             *object = pool.manager().create().await?;
             return Ok(Connection::begin(object, self.clone(), mode, since).await?.made_anew());
         }
@@ -169,12 +172,12 @@ impl Server {
         }
     }
 
-    /// Whether of so many who wait for a connection each would take the transaction that is [`Mode::NEXT`].
+    /// Returns whether all `waiting` callers would take over a transaction of [`Mode::NEXT`].
     fn want_next(&self, waiting: usize) -> bool {
         waiting > 0 && self.in_line.load(Relaxed) >= waiting
     }
 
-    /// How far the server of a pool has come.
+    /// Returns the position that the server of `pool` has reached.
     async fn position(self: &Arc<Self>, pool: &Pool<Opener>, of_replica: bool) -> Result<Position, DbError> {
         let mut connection = Connection::idle(acquire(pool).await?, self.clone());
         let position = connection.position(of_replica).await;
@@ -184,7 +187,8 @@ impl Server {
         position
     }
 
-    /// Whether a transaction is committed, as its server says once it is there again.
+    /// Returns whether a transaction is committed, as soon as the server is reachable. Returns `None` if the server
+    /// does not know, or after [`RESOLVE`].
     pub(super) async fn resolve(self: &Arc<Self>, transaction: &str) -> Option<bool> {
         let ask = async {
             loop {
@@ -194,7 +198,7 @@ impl Server {
                         Ok(Outcome::RolledBack) => return Some(false),
                         Ok(Outcome::Unknown) => return None,
                         Ok(Outcome::Running) => {}
-                        // Dead since the server went away, like all of its time.
+                        // The connection is older than the failure, and so are the other idle ones.
                         Err(error) if error.kind == Kind::Lost => drop(self.writers.retain(|_, _| false)),
                         Err(error) => {
                             tracing::warn!(%error, "the server does not tell what became of a commit");
@@ -208,7 +212,7 @@ impl Server {
         tokio::time::timeout(RESOLVE, ask).await.ok().flatten()
     }
 
-    /// A connection of the host's own, with the owner's login.
+    /// Opens a connection for the host with the owner's login, outside the pools.
     pub(super) async fn connect(&self) -> Result<Link, DbError> {
         self.host.manager().connect().await
     }
@@ -228,12 +232,12 @@ impl Server {
     }
 }
 
-/// A connection for a look at the database.
+/// Opens a connection with the owner's login, to read the state of the database.
 pub(super) async fn look(config: &config::Database) -> Result<Link, DbError> {
     look_as(config.admin_url.as_ref().unwrap_or(&config.url), config).await
 }
 
-/// The same with the login of a URL.
+/// Opens a connection with the login in `url`.
 pub(super) async fn look_as(url: &str, config: &config::Database) -> Result<Link, DbError> {
     Opener::new(url, config)?.connect().await
 }
@@ -244,7 +248,7 @@ fn pool(url: &str, config: &config::Database) -> Result<Pool<Opener>, DbError> {
         .runtime(deadpool::Runtime::Tokio1)
         .wait_timeout(Some(config.acquire_timeout))
         .create_timeout(Some(config.acquire_timeout))
-        // The last one used is the one whose server process is still warm.
+        // The server process of the connection that was used last has the warmest caches.
         .queue_mode(QueueMode::Lifo)
         .build()
         .map_err(|error| DbError::new(Kind::Other, error.to_string()))

@@ -1,4 +1,4 @@
-//! One connection to a server in a transaction: guests' statements through the gate, the host's past it.
+//! A connection to a server in a transaction. Statements of guests pass the gate; statements of the host do not.
 
 use std::{mem, sync::Arc, time::Instant};
 
@@ -20,7 +20,7 @@ use crate::database::{
     waiting, was_lent,
 };
 
-/// A connection in a transaction. Dropped before it is ended it is closed.
+/// A connection in a transaction. If it is dropped before the transaction has ended, the connection is closed.
 #[derive(Debug)]
 pub(crate) struct Connection {
     slot: Option<Object<Opener>>,
@@ -29,19 +29,19 @@ pub(crate) struct Connection {
     transaction: Option<String>,
     in_transaction: bool,
     sent: Sent,
-    /// Something was sent and its end not seen.
+    /// A message was sent and the end of its answer was not received.
     running: bool,
-    /// A statement failed, after which some servers take nothing but the end.
+    /// A statement failed. After that some servers accept only the end of the transaction.
     failed: bool,
-    /// It was in use before, so that what is prepared on it may be older than the schema.
+    /// The connection was lent before, so its prepared statements may be older than the schema.
     kept: bool,
-    /// What is prepared on it is older than the schema.
+    /// The connection's prepared statements are older than the schema.
     is_retired: bool,
     in_flight: Option<Counted>,
 }
 
 impl Connection {
-    /// A connection from a pool, in no transaction.
+    /// Wraps a connection from a pool on which no transaction has begun.
     pub(super) fn idle(slot: Object<Opener>, server: Arc<Server>) -> Self {
         let kept = was_lent(&slot);
         Self {
@@ -59,8 +59,9 @@ impl Connection {
         }
     }
 
-    /// Begins a transaction on a connection from a pool, for somebody who has waited for it since a moment. One that was
-    /// begun for them while they waited is theirs; an older one may not see what they expect to see.
+    /// Begins a transaction on a connection from a pool. `since` is the time at which the caller started to wait for
+    /// the connection. A [`Left::Begun`] transaction is taken over if it began after `since`; an older one might have a
+    /// snapshot without changes that the caller expects, so it is rolled back.
     pub(super) async fn begin(
         slot: Object<Opener>,
         server: Arc<Server>,
@@ -95,18 +96,18 @@ impl Connection {
         Ok(connection)
     }
 
-    /// The same connection, which was made for this transaction in the place of one that the pool had.
+    /// Marks the connection as opened for this transaction, so that its failures do not count as stale statements.
     pub(super) fn made_anew(mut self) -> Self {
         self.kept = false;
         self
     }
 
-    /// Counts this connection as one that its replica is busy with.
+    /// Counts this connection among those that are in use on its replica.
     pub(super) fn count(&mut self, in_flight: Counted) {
         self.in_flight = Some(in_flight);
     }
 
-    /// How far the server has come.
+    /// Returns the position that the server has reached.
     pub(super) async fn position(&mut self, of_replica: bool) -> Result<Position, DbError> {
         self.running = true;
         let position = self.link()?.position(of_replica).await;
@@ -115,7 +116,7 @@ impl Connection {
         Ok(position)
     }
 
-    /// What became of a transaction.
+    /// Returns the outcome of a transaction.
     pub(super) async fn outcome(&mut self, transaction: &str) -> Result<Outcome, DbError> {
         self.running = true;
         let outcome = self.link()?.outcome(transaction).await;
@@ -124,12 +125,12 @@ impl Connection {
         Ok(outcome)
     }
 
-    /// What holds for guests' statements.
+    /// Returns the limits for statements of guests.
     pub(in crate::database) fn limits(&self) -> Limits {
         self.server.limits
     }
 
-    /// Runs a guest's statement.
+    /// Runs a guest's statement, if the gate accepts it.
     pub(in crate::database) async fn guest(
         &mut self,
         statement: Statement,
@@ -149,7 +150,7 @@ impl Connection {
         result.map(|()| run.done)
     }
 
-    /// Runs a query of the host's own.
+    /// Runs a query of the host.
     pub(in crate::database) async fn query_as_host(
         &mut self,
         sql: String,
@@ -160,7 +161,7 @@ impl Connection {
         Ok(rows.rows)
     }
 
-    /// Runs a statement of the host's own.
+    /// Runs a statement of the host that returns no rows.
     pub(in crate::database) async fn execute_as_host(
         &mut self,
         sql: String,
@@ -177,7 +178,7 @@ impl Connection {
         Ok(run.done)
     }
 
-    /// Runs the statement in `sent`, which stays there for the log, also where the caller drops this future.
+    /// Runs the statement in `sent`. It stays there for [`runaway::end`], also if the caller drops this future.
     async fn run(
         &mut self,
         placeholders: &[guard::Placeholder],
@@ -210,8 +211,8 @@ impl Connection {
         }
     }
 
-    /// Lets go of a connection that is lost. Nothing runs there any more; and by its number a server that has started
-    /// again knows another session, which must not be ended in its place.
+    /// Takes a lost connection out of the pool. Its session must not be ended on the server: no statement runs on it
+    /// any more, and after a restart the server may have given its id to another session.
     fn unless_lost<T>(&mut self, result: Result<T, DbError>) -> Result<T, DbError> {
         if matches!(&result, Err(error) if error.kind == Kind::Lost) {
             self.slot.take().map(Object::take);
@@ -219,7 +220,8 @@ impl Connection {
         result
     }
 
-    /// Whether a statement that failed was prepared for another schema: `Perhaps` is looked up, which ends the transaction.
+    /// Returns whether a statement failed because it was prepared before the schema changed. For [`Stale::Perhaps`] the
+    /// connection looks this up, which ends the transaction.
     pub(in crate::database) async fn confirm_stale(&mut self, stale: Stale) -> bool {
         match stale {
             Stale::No => false,
@@ -230,7 +232,7 @@ impl Connection {
                 let patience = self.server.limits.statement_timeout + GRACE;
                 let Ok(link) = self.link() else { return false };
                 let Ok(Ok(is_stale)) = tokio::time::timeout(patience, link.confirm_stale()).await else {
-                    // `running` stays set, and the connection will be closed.
+                    // `running` stays set, so that `drop` closes the connection.
                     return false;
                 };
                 self.running = false;
@@ -242,7 +244,7 @@ impl Connection {
         }
     }
 
-    /// Closes this connection when it is given back, and others that are as old.
+    /// Closes this connection when it is dropped, and the pool's idle connections that are as old.
     fn retire(&mut self) {
         let Some(slot) = &self.slot else { return };
         let (Some(pool), vintage) = (Object::pool(slot), slot.vintage) else { return };
@@ -252,8 +254,8 @@ impl Connection {
         self.is_retired = true;
     }
 
-    /// Closes the idle connections of the same pool: what this one was lost to, a restart or a change of the schema,
-    /// they met as well.
+    /// Closes the idle connections of the same pool. The cause of this failure, such as a restart of the server, has
+    /// probably broken them too.
     fn forsake_siblings(&self) {
         if let Some(pool) = self.slot.as_ref().and_then(Object::pool) {
             drop(pool.retain(|_, _| false));
@@ -276,8 +278,11 @@ impl Connection {
         self.transaction.as_deref()
     }
 
-    /// Commits, and begins the next transaction where those who wait for the connection are writers. Whatever goes wrong
-    /// from here on without the server's word on it is [`Kind::Lost`].
+    /// Commits. If all callers that wait for the connection are writers, begins their transaction in the same message.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Kind::Lost`] if the server neither confirmed nor refused the commit.
     pub(in crate::database) async fn commit(mut self) -> Result<Option<Position>, DbError> {
         self.running = true;
         let with_position = self.server.has_replicas();
@@ -292,8 +297,9 @@ impl Connection {
         Ok(end.position)
     }
 
-    /// Leaves the end of a reading transaction to somebody who waits for the connection: they end it in the message that
-    /// begins theirs. Gives it back if nobody waits.
+    /// Leaves a read transaction to a caller that waits for the connection; that caller ends it in the message that
+    /// begins its own transaction. Returns the connection if no caller waits, or if the transaction cannot be left
+    /// open.
     pub(in crate::database) fn hand_over(mut self) -> Option<Self> {
         let is_in_order = self.mode.access == Access::ReadOnly && !self.running && !self.failed;
         let is_awaited = is_in_order && self.waiting() > 0;
@@ -307,14 +313,15 @@ impl Connection {
         }
     }
 
-    /// How many wait for the connection.
+    /// Returns the number of callers that wait for the connection.
     fn waiting(&self) -> usize {
         self.slot.as_ref().map_or(0, waiting)
     }
 
     pub(in crate::database) async fn rollback(mut self) -> Result<(), DbError> {
         if self.running {
-            // A statement was cut off, and may still be running: closing the connection ends both.
+            // A statement was cut off and may still run. Dropping the connection ends the statement and the
+            // transaction.
             return Ok(());
         }
         self.running = true;
@@ -350,8 +357,8 @@ impl Drop for Connection {
         let Some(slot) = self.slot.take().filter(|_| is_closed) else { return };
         match Handle::try_current() {
             Ok(runtime) if self.running => drop(runtime.spawn(runaway::end(slot, mem::take(&mut self.sent)))),
-            // Taken out of the pool, which opens another when it needs one; dropping it closes it, and the server
-            // rolls back.
+            // No statement runs: dropping the connection closes it, and the server rolls back. `take` lets the pool
+            // open another connection.
             _ => drop(Object::take(slot)),
         }
     }

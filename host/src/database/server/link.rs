@@ -1,5 +1,5 @@
-//! One connection to a server, in the dialect that it speaks: what the rest of `server` says to a server is said here,
-//! in the same words for both.
+//! A connection to a server of either dialect: the operations that the rest of `server` uses, passed on to `postgres`
+//! or `mysql`.
 
 use std::{fmt, time::Duration};
 
@@ -13,23 +13,23 @@ use crate::database::{
 };
 use futures_util::{Stream, StreamExt};
 
-/// A connection.
+/// A connection to a server.
 #[derive(Debug)]
 pub(in crate::database) enum Link {
-    /// To PostgreSQL.
+    /// PostgreSQL.
     Postgres(Box<postgres::Session>),
-    /// To MySQL or MariaDB.
+    /// MySQL or MariaDB.
     MySql(Box<mysql::Session>),
 }
 
-/// A session on a server, as another session of the same login refers to it.
+/// Identifier of a session on its server, by which another session of the same login can end it.
 #[derive(Debug, Clone)]
 pub(super) enum SessionId {
     Postgres(postgres::Backend),
     MySql(mysql::ThreadId),
 }
 
-/// How a transaction is begun.
+/// Access mode and isolation level of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::database) struct Mode {
     pub(in crate::database) access: Access,
@@ -37,10 +37,11 @@ pub(in crate::database) struct Mode {
 }
 
 impl Mode {
-    /// The one that is begun behind a COMMIT of one like it.
+    /// Mode of a transaction that can be begun in the message of a COMMIT, if the committed transaction has this mode
+    /// too.
     pub(super) const NEXT: Self = Self { access: Access::ReadWrite, isolation: None };
 
-    /// What it may do, in the words of both products.
+    /// Returns the access mode in SQL, which is the same in both dialects.
     pub(in crate::database) fn access_as_sql(self) -> &'static str {
         match self.access {
             Access::ReadWrite => "READ WRITE",
@@ -49,46 +50,46 @@ impl Mode {
     }
 }
 
-/// What every transaction begins with.
+/// Timeouts that the server applies to the statements and lock waits of a session.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::database) struct Times {
     pub(in crate::database) statement: Duration,
     pub(in crate::database) lock: Duration,
 }
 
-/// What the end of a transaction told.
+/// Result of a commit.
 #[derive(Debug)]
 pub(in crate::database) struct End {
-    /// How far the server had come by then, where that was asked.
+    /// Position of the server after the COMMIT, if it was requested.
     pub(in crate::database) position: Option<Position>,
-    /// The name of the next transaction, where one was begun and has a name.
+    /// Name of the next transaction, if one was begun and has a name.
     pub(in crate::database) next: Option<String>,
-    /// Whether what was said after the COMMIT was done too.
+    /// Whether the statements after the COMMIT succeeded. If not, the connection must be closed.
     pub(in crate::database) is_in_order: bool,
 }
 
-/// A part of the answer to a message of several statements.
+/// Part of the answer to a message of several statements.
 #[derive(Debug)]
 pub(in crate::database) enum Answer {
-    /// The first value of a row.
+    /// First value of a row.
     Value(Option<String>),
-    /// A statement is done.
+    /// End of a statement.
     Done,
 }
 
-/// What became of a transaction.
+/// Outcome of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::database) enum Outcome {
     Committed,
     RolledBack,
     Running,
-    /// The server does not know, or not for certain.
+    /// The server does not know the outcome, or not reliably.
     Unknown,
 }
 
 impl End {
-    /// Reads the answer to a message whose COMMIT is one of its first statements: the values, and whether all went well
-    /// to the end. An error after the COMMIT takes nothing back.
+    /// Reads the answer to a message in which statement number `commit`, counted from 1, is the COMMIT. Returns the
+    /// values, and whether all statements succeeded. An error after the COMMIT does not undo it, so it is logged only.
     pub(in crate::database) async fn read(
         mut answers: impl Stream<Item = Result<Answer, DbError>> + Unpin,
         commit: usize,
@@ -108,7 +109,8 @@ impl End {
         Ok((values, true))
     }
 
-    /// An error of what ends a transaction. By a code of its dialect it says that there was none any more.
+    /// Converts the error of a message that ends a transaction. `code` is the dialect's error code for a message
+    /// outside a transaction, which means that the transaction has ended before.
     pub(in crate::database) fn unless_early(error: DbError, code: &str) -> DbError {
         if error.code.as_deref() != Some(code) {
             return error;
@@ -118,7 +120,8 @@ impl End {
 }
 
 impl Link {
-    /// Begins, in one round trip, and ends the transaction before it if one is still `open`. The name of the new
+    /// Begins a transaction in one round trip. If a transaction is still `open`, ends it in the same message. Returns
+    /// the name of the new transaction, if it has one.
     /// one, where it has one.
     pub(super) async fn begin(&mut self, mode: Mode, open: Option<Mode>) -> Result<Option<String>, DbError> {
         match self {
@@ -127,8 +130,9 @@ impl Link {
         }
     }
 
-    /// Prepares a guest's or the host's statement with its parameters, and runs it. `Err` with the second part false
-    /// leaves the connection in order, with the transaction as the server has it after an error.
+    /// Prepares a statement and runs it with its parameters. The `bool` of an error is true if the statement was cut
+    /// off or the connection is lost. If it is false, the connection stays usable, and the transaction is in the state
+    /// in which the server leaves it after an error.
     pub(super) async fn run(
         &mut self,
         sql: &str,
@@ -142,8 +146,8 @@ impl Link {
         }
     }
 
-    /// Whether the statement that failed last did so because the types of its parameters have changed since it was
-    /// prepared. Ends the transaction. MySQL takes parameters of any type.
+    /// Returns whether the last statement failed because the types of its parameters have changed since it was
+    /// prepared. Ends the transaction. Always false on MySQL, which accepts parameters of any type.
     pub(super) async fn confirm_stale(&mut self) -> Result<bool, DbError> {
         match self {
             Link::Postgres(session) => postgres::confirm_stale(session).await,
@@ -151,12 +155,12 @@ impl Link {
         }
     }
 
-    /// Runs one or more statements of the host without parameters, in one round trip.
+    /// Runs statements of the host without parameters in one round trip.
     pub(in crate::database) async fn say(&mut self, sql: String) -> Result<(), DbError> {
         self.ask(sql).await.map(drop)
     }
 
-    /// Runs one or more statements like [`Link::say`], and returns the first value of each row.
+    /// Runs statements like [`Link::say`], and returns the first value of each row.
     pub(super) async fn ask(&mut self, sql: String) -> Result<Vec<Option<String>>, DbError> {
         match self {
             Link::Postgres(session) => postgres::say(&mut session.connection, sql).await,
@@ -164,7 +168,7 @@ impl Link {
         }
     }
 
-    /// Rules of the gate for this connection.
+    /// Returns the rules of the gate for this connection.
     pub(super) fn rules(&self) -> &Rules {
         match self {
             Link::Postgres(session) => session.rules(),
@@ -172,7 +176,7 @@ impl Link {
         }
     }
 
-    /// The session by which its server knows this connection.
+    /// Returns the identifier of the session on its server.
     pub(super) fn id(&self) -> SessionId {
         match self {
             Link::Postgres(session) => SessionId::Postgres(session.backend().clone()),
@@ -188,7 +192,7 @@ impl Link {
         }
     }
 
-    /// Rolls back, in one round trip, and takes back what a guest with this access could have done to the session.
+    /// Rolls back in one round trip, and resets the session state that a guest with this access may have changed.
     pub(super) async fn rollback(&mut self, access: Access) -> Result<(), DbError> {
         match self {
             Link::Postgres(session) => postgres::rollback(session, access).await,
@@ -196,7 +200,7 @@ impl Link {
         }
     }
 
-    /// How far a primary has come, or how much of it a replica has.
+    /// Returns the position that a primary has written, or that a replica has applied.
     pub(super) async fn position(&mut self, of_replica: bool) -> Result<Position, DbError> {
         match self {
             Link::Postgres(session) => postgres::position(&mut session.connection, of_replica).await,
@@ -204,7 +208,7 @@ impl Link {
         }
     }
 
-    /// What became of a transaction.
+    /// Returns the outcome of a transaction.
     pub(super) async fn outcome(&mut self, transaction: &str) -> Result<Outcome, DbError> {
         match self {
             Link::Postgres(session) => postgres::outcome(&mut session.connection, transaction).await,
@@ -214,7 +218,7 @@ impl Link {
 }
 
 impl SessionId {
-    /// SQL that has the server end the session.
+    /// Returns SQL that ends the session.
     pub(super) fn kill(&self) -> String {
         match self {
             SessionId::Postgres(backend) => backend.kill(),

@@ -1,4 +1,4 @@
-//! How connections of a pool are opened, and which of them are lent again.
+//! Opens the connections of a pool, and decides which of them are lent again.
 
 use std::{
     str::FromStr,
@@ -25,24 +25,25 @@ use crate::{
     },
 };
 
-/// Maximum time for one question on the connection beside a pool.
+/// Maximum time for one query on the `warden` connection.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// How a server is reached.
+/// Driver's options for a connection to the server.
 #[derive(Debug, Clone)]
 enum Address {
     Postgres(Box<PgConnectOptions>),
     MySql(Box<MySqlConnectOptions>),
 }
 
-/// Opens connections for a pool and decides which of them are lent again.
+/// Manager of a pool: opens its connections and decides which of them are lent again.
 #[derive(Debug)]
 pub(in crate::database) struct Opener {
     address: Address,
     pub(super) times: Times,
     pub(super) vintage: Vintage,
     pub(super) runaways: Arc<Runaways>,
-    /// A connection beside the pool, open while sessions are abandoned: it ends them and looks after them.
+    /// Connection outside the pool, open while there are abandoned sessions. It ends them and checks whether they still
+    /// run.
     warden: Mutex<Option<Link>>,
     /// PostgreSQL: volatile functions of extensions that guests may call, as `schema.name`.
     allow_functions: Vec<String>,
@@ -50,39 +51,39 @@ pub(in crate::database) struct Opener {
     echo: bool,
 }
 
-/// What the server reports of an abandoned session.
+/// State of an abandoned session, as the server reports it.
 #[derive(Debug)]
 pub(super) enum Look {
     Gone,
     Listed,
     /// The server did not answer.
     Unknown,
-    /// The login may not look.
+    /// The login lacks the right to look for sessions.
     Forbidden(DbError),
 }
 
 /// A connection in a pool.
 #[derive(Debug)]
 pub(in crate::database) struct Slot {
-    /// `None` once its session was abandoned.
+    /// `None` after its session was abandoned.
     pub(super) link: Option<Link>,
-    /// The abandoned sessions of the pool.
+    /// Abandoned sessions of the pool.
     pub(super) runaways: Arc<Runaways>,
     pub(super) left: Left,
     pub(super) vintage: u64,
 }
 
-/// State in which a connection comes back to the pool.
+/// Transaction that is open on a connection in the pool.
 #[derive(Debug, Default)]
 pub(super) enum Left {
     #[default]
     Nothing,
-    /// A transaction that has only read; the next borrower ends it.
+    /// A transaction that has only read. The next borrower ends it.
     Open(Mode),
-    /// The next transaction for writing, begun behind its COMMIT.
+    /// A write transaction, begun in the message of the COMMIT before it.
     Begun {
         name: Option<String>,
-        /// A moment before.
+        /// Time just before that message was sent.
         at: Instant,
     },
 }
@@ -107,7 +108,7 @@ impl Opener {
         Ok(Self { address, times, vintage, runaways, warden: Mutex::default(), allow_functions, max_lifetime, echo })
     }
 
-    /// The database's name on the server.
+    /// Returns the name of the database on its server.
     pub(super) fn database(&self) -> &str {
         match &self.address {
             Address::Postgres(options) => options.get_database(),
@@ -116,7 +117,7 @@ impl Opener {
         .unwrap_or_default()
     }
 
-    /// `host:port`.
+    /// Returns the server's `host:port`.
     pub(super) fn host(&self) -> String {
         match &self.address {
             Address::Postgres(options) => format!("{}:{}", options.get_host(), options.get_port()),
@@ -124,12 +125,12 @@ impl Opener {
         }
     }
 
-    /// A connection of the host's own, outside of pools.
+    /// Opens a connection for the host, outside the pools.
     pub(super) async fn connect(&self) -> Result<Link, DbError> {
         self.open(None).await
     }
 
-    /// Runs SQL on the connection beside the pool.
+    /// Runs SQL on the `warden` connection, and returns the first value of each row.
     pub(super) async fn ask(&self, sql: String) -> Result<Vec<Option<String>>, DbError> {
         let mut warden = self.warden.lock().await;
         let asked = async {
@@ -145,14 +146,14 @@ impl Opener {
         answer
     }
 
-    /// Looks for a session that was abandoned some time ago.
+    /// Looks for a session that was abandoned `age` ago.
     pub(super) async fn look(&self, session: &SessionId, age: Duration) -> Look {
         let answer = match session {
             SessionId::MySql(thread) => self.ask(thread.look(age)).await,
             SessionId::Postgres(backend) => {
                 let [view, function] = backend.look();
                 match self.ask(view).await {
-                    // A hardened login may not read the view, and has a function instead.
+                    // A hardened login must not read the view. It may call a function instead.
                     Err(error) if error.is_one_of(&["42501"]) => self.ask(function).await,
                     answer => answer,
                 }
@@ -161,13 +162,13 @@ impl Opener {
         match answer {
             Ok(rows) if rows.is_empty() => Look::Gone,
             Ok(_) => Look::Listed,
-            // PostgreSQL: the function is missing, or not for this login.
+            // PostgreSQL: the function is missing, or this login must not call it.
             Err(error) if error.is_one_of(&["42501", "3F000", "42883"]) => Look::Forbidden(error),
             Err(_) => Look::Unknown,
         }
     }
 
-    /// Closes the connection beside the pool if no session needs it.
+    /// Closes the `warden` connection if there are no abandoned sessions.
     pub(super) async fn hang_up(&self) {
         let mut warden = self.warden.lock().await;
         if self.runaways.is_empty() {

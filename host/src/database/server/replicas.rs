@@ -1,4 +1,4 @@
-//! The replicas of a primary: which of them is well, how far it has come, and which one a read goes to.
+//! The replicas of a primary: their health, their positions, and the choice of a replica for a read.
 
 use std::{
     collections::VecDeque,
@@ -21,16 +21,16 @@ use crate::{
     task,
 };
 
-/// How long a server may take to tell its position when it is looked at.
+/// Maximum time for one check of a server's position.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How often a replica is asked again while a read waits for it.
+/// Pause between two checks of the replicas while a read waits for one of them.
 const POLL: Duration = Duration::from_millis(5);
 
 /// All replicas of one primary.
 #[derive(Debug)]
 pub(super) struct Replicas {
     all: Vec<Replica>,
-    /// How long a read waits for a position before it goes to the primary.
+    /// Maximum time that a read waits for a replica to reach a position. After that the read goes to the primary.
     wait: Duration,
     max_lag: Duration,
 }
@@ -39,7 +39,7 @@ pub(super) struct Replicas {
 struct Replica {
     pool: Pool<Opener>,
     is_well: AtomicBool,
-    /// How far it had come when it was last asked.
+    /// Position at the last check.
     position: Mutex<Option<Position>>,
     in_flight: Arc<AtomicUsize>,
 }
@@ -49,7 +49,7 @@ impl Replicas {
         let replica = |url: &String| {
             Ok(Replica {
                 pool: super::pool(url, config)?,
-                // Until the first check has said otherwise.
+                // Assume that the replica works until the first check.
                 is_well: AtomicBool::new(true),
                 position: Mutex::default(),
                 in_flight: Arc::default(),
@@ -63,12 +63,13 @@ impl Replicas {
         self.all.is_empty()
     }
 
-    /// Their pools, in the order of the configuration.
+    /// Returns the pools of the replicas, in the order of the configuration.
     pub(super) fn pools(&self) -> impl Iterator<Item = &Pool<Opener>> {
         self.all.iter().map(|replica| &replica.pool)
     }
 
-    /// Begins on the replica that has least to do and has come as far as the terms ask; none if there is none.
+    /// Begins a transaction on the least busy replica that has reached the position in `terms`. Returns `None` if no
+    /// replica does so within `replica_wait`.
     pub(super) async fn begin(&self, server: &Arc<Server>, terms: &Terms) -> Option<Connection> {
         let deadline = Instant::now() + self.wait;
         loop {
@@ -98,7 +99,7 @@ impl Replicas {
         well
     }
 
-    /// Looks at the replicas in the background, for as long as the server is there.
+    /// Starts a task that checks the replicas until `server` is dropped.
     pub(super) fn watch(&self, server: &Arc<Server>, interval: Duration) {
         if !self.is_empty() {
             let server = Arc::downgrade(server);
@@ -114,7 +115,7 @@ impl Replicas {
 }
 
 impl Replica {
-    /// Whether it has come as far as this, by what is known or by asking it.
+    /// Returns whether the replica has reached a position. Queries the replica if the last known position is too old.
     async fn covers(&self, server: &Arc<Server>, wanted: Option<&Position>, deadline: Instant) -> bool {
         let Some(wanted) = wanted else { return true };
         let covers = |known: &Option<Position>| known.as_ref().is_some_and(|known| known.covers(wanted));
@@ -139,7 +140,8 @@ impl Replica {
 
     fn failed(&self, error: &DbError) {
         let Status { size, max_size, available, .. } = self.pool.status();
-        // With all of its connections lent it is busy and not ill: when one of these fails, that one is given up first.
+        // If all connections are lent, the failure may be a busy replica's timeout. On a broken replica the lent
+        // connections fail too, and each of them leaves the pool.
         let is_busy = available == 0 && size >= max_size;
         if !is_busy && self.is_well.swap(false, Relaxed) {
             let server = self.pool.manager().host();
@@ -154,12 +156,12 @@ impl Replica {
     }
 }
 
-/// Where the primary was, and when it was asked.
+/// Positions of the primary, with the times at which they were read.
 #[derive(Debug, Default)]
 struct History(VecDeque<(Instant, Position)>);
 
 impl History {
-    /// Adds what the primary told just now, and forgets what does not matter for a lag so long.
+    /// Adds a position of the primary, and removes those that are too old to tell whether a replica exceeds `max_lag`.
     fn add(&mut self, now: Instant, position: Position, max_lag: Duration) {
         self.0.push_back((now, position));
         while self.0.get(1).is_some_and(|(when, _)| now.duration_since(*when) > max_lag) {
@@ -167,8 +169,8 @@ impl History {
         }
     }
 
-    /// How long a replica that has come this far was behind when the primary was last heard of: while that is away nobody
-    /// falls back further.
+    /// Returns how far a replica at `position` was behind the primary when the primary was last reached. While the
+    /// primary is away, the lag does not grow.
     fn lag(&self, position: &Position) -> Duration {
         let missing = self.0.iter().find(|(_, was)| !position.covers(was));
         let latest = self.0.back();

@@ -1,21 +1,22 @@
-//! Sessions that the host has abandoned, because their statement ran out of time or its client went away, until their
-//! server has ended them.
+//! Sessions that the host has abandoned because their statement timed out or its client went away. The host watches
+//! each of them until the server has ended it.
 //!
 //! A server ends a statement at the points where its code checks for interrupts. Some functions run for minutes without
-//! such a check (PostgreSQL: `translate`, `strpos`, `LIKE` on long texts; MariaDB: `LOCATE`, `REGEXP_REPLACE`), and no
-//! timeout or KILL stops them. To keep the number of server processes bounded, the connection of an abandoned session
-//! keeps its place in the pool:
+//! such a check (PostgreSQL: `translate`, `strpos`, `LIKE` on long texts; MariaDB: `LOCATE`, `REGEXP_REPLACE`), and
+//! neither a timeout nor `KILL` stops them. To bound the number of server processes, the connection of an abandoned
+//! session keeps its place in the pool:
 //!
 //! ```text
-//! abandoned --- the server lists the session no more ---> place free
+//! abandoned --- the server no longer lists the session ---> place free
 //!     | 5 s
 //! runs away: logged, counted in `carya_runaway_statements`
-//!     | 60 s, or at once where one component's sessions hold more than half of the places
-//! place free, if fewer than `max_connections` abandoned sessions have none; counted until the server has ended it
+//!     | 60 s after it was abandoned, or at once if the sessions of one component hold more than half of the places
+//! place free, if fewer than `max_connections` abandoned sessions are without a place;
+//! counted until the server has ended the session
 //! ```
 //!
-//! A pool therefore has at most twice `max_connections` server processes. A component with as many sessions that run
-//! away as half of the places may send no more statements until one of them ends.
+//! A pool therefore has at most twice `max_connections` server processes. If half as many sessions of one component run
+//! away as the pool has places, the host rejects statements of this component until one of the sessions ends.
 
 use std::{
     sync::{
@@ -30,19 +31,19 @@ use deadpool::managed::Object;
 use super::opener::{Look, Opener};
 use crate::database::error::{DbError, Kind};
 
-/// Time that a server gets to end an abandoned session before the session counts as running away.
+/// Time that the server has to end an abandoned session. After that the session counts as running away.
 const GRACE: Duration = Duration::from_secs(5);
-/// Time after which a session that runs away gives its place in the pool back.
+/// Time after its abandonment at which a session loses its place in the pool.
 const HOLD: Duration = Duration::from_secs(60);
-/// First and longest pause between two questions whether a session is still there.
+/// Shortest and longest pause between two checks of an abandoned session.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 /// Maximum length of a statement in the log, in bytes.
 const LOGGED: usize = 1000;
 
-/// The statement that a connection runs, or ran last.
+/// The current or last statement of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
-    /// The component that sent it. `None` for statements of the host.
+    /// Component that sent the statement. `None` for statements of the host.
     pub(super) component: Option<Arc<str>>,
     pub(super) sql: String,
 }
@@ -53,9 +54,9 @@ pub(super) struct Runaways {
     max_connections: usize,
     sessions: Mutex<Vec<Abandoned>>,
     next_id: AtomicU64,
-    /// How many of them run away.
+    /// Number of sessions that run away.
     count: AtomicUsize,
-    /// The login may not look for sessions, which was logged.
+    /// Whether the host has logged that the login lacks the right to look for sessions.
     is_blind: AtomicBool,
 }
 
@@ -89,7 +90,7 @@ impl Runaways {
         self.sessions().is_empty()
     }
 
-    /// Number of sessions that run away.
+    /// Returns the number of sessions that run away.
     pub(super) fn count(&self) -> usize {
         self.count.load(Relaxed)
     }
@@ -113,7 +114,7 @@ impl Runaways {
         Err(DbError::new(Kind::Limit, message))
     }
 
-    /// Number of places that sessions of one component may hold while they run away.
+    /// Returns the number of places that sessions of one component may hold while they run away.
     fn share(&self) -> usize {
         (self.max_connections / 2).max(1)
     }
@@ -148,7 +149,7 @@ impl Entry {
         sessions.iter().filter(held).count() > self.runaways.share()
     }
 
-    /// Takes the place from the session, unless as many sessions have none as the pool has places.
+    /// Takes the place away from the session. Returns false if `max_connections` sessions are already without a place.
     fn release(&self) -> bool {
         let mut sessions = self.runaways.sessions();
         let beyond = sessions.iter().filter(|session| !session.has_place).count();
@@ -174,12 +175,12 @@ impl Drop for Entry {
     }
 }
 
-/// Closes the connection of an abandoned session and has the server end the session. The place in the pool stays taken as
-/// the module's rules say.
+/// Closes the connection of an abandoned session, requests the end of the session, and watches it until it has ended.
+/// Meanwhile the session keeps its place in the pool as described in the module's documentation.
 pub(super) async fn end(mut slot: Object<Opener>, sent: Sent) {
     let (Some(link), Some(pool)) = (slot.link.take(), Object::pool(&slot)) else { return };
     let session = link.id();
-    // PostgreSQL checks for itself whether its client is still there.
+    // PostgreSQL also notices that the client is gone (`client_connection_check_interval`).
     drop(link);
     let (entry, since) = (slot.runaways.enter(sent.component.clone()), Instant::now());
     let (mut place, mut pause, mut is_runaway) = (Some(slot), PAUSES.0, false);
@@ -189,7 +190,7 @@ pub(super) async fn end(mut slot: Object<Opener>, sent: Sent) {
     let (server, name) = (pool.manager().host(), session.to_string());
     let weak = pool.weak();
     drop(pool);
-    // A pool that is gone opens no connections, so its sessions need no limit.
+    // A closed pool opens no connections, so its sessions need no limit.
     while let Some(pool) = weak.upgrade().filter(|pool| !pool.is_closed()) {
         let age = since.elapsed();
         match pool.manager().look(&session, age).await {
@@ -223,7 +224,7 @@ pub(super) async fn end(mut slot: Object<Opener>, sent: Sent) {
                     place.take().map(Object::take);
                 }
             }
-            // An unreachable server lends no connections either. Once it is reachable again, it answers.
+            // An unreachable server opens no connections for the pool either. Check again until it answers.
             Look::Listed | Look::Unknown => {}
             Look::Forbidden(error) => {
                 if !entry.runaways.is_blind.swap(true, Relaxed) {
@@ -269,7 +270,7 @@ mod tests {
             assert_eq!(error.kind, Kind::Limit);
             assert!(error.message.contains(&format!("max_connections = {max_connections} ")), "{error}");
             assert!(runaways.check("b").is_ok());
-            // One that was under way when the first was noticed.
+            // This statement was already running when the first was noticed.
             let (surplus, has_too_many) = runaway(&runaways, "a");
             assert!(has_too_many && surplus.release());
             assert_eq!(runaways.count(), share + 1);
