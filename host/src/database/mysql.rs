@@ -1,5 +1,5 @@
-//! MySQL's and MariaDB's side of [`server`](super::server): what is said to begin and end a transaction, and how a
-//! statement runs.
+//! MySQL's and MariaDB's side of [`server`](super::server): SQL that begins and ends a transaction, and the run of a
+//! statement.
 
 mod error;
 mod statement;
@@ -27,38 +27,39 @@ use super::{
     value::Value,
 };
 
-/// Standard quoting and concatenation, so that SQL means the same as on the other engines and the gate reads it as the
-/// server does; and no value that is cut short or made up.
+/// SQL mode of all sessions. It sets standard quotes and concatenation, so that SQL has the same meaning as on the
+/// other engines, and the gate reads it as the server does. It also makes the server reject values that it would
+/// otherwise shorten or invent.
 const SQL_MODE: &str = "PIPES_AS_CONCAT,ANSI_QUOTES,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,\
     ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION";
 
-/// Whether the session has the settings that the gate relies on when it reads a statement.
+/// Query for whether the session has the settings that the gate relies on when it reads a statement.
 const READS: &str = "SELECT @@character_set_client = 'utf8mb4' AND FIND_IN_SET('ANSI_QUOTES', @@sql_mode) \
     AND FIND_IN_SET('NO_BACKSLASH_ESCAPES', @@sql_mode)";
 
-/// Name of the database, with `lower_case_table_names` in front of it. NULL unless the login sees the database `mysql`:
-/// without such powers its grants decide which databases it may use.
+/// Query for the name of the database with `lower_case_table_names` before it. Returns NULL unless the login can see
+/// the database `mysql`: for a login without such rights, its grants determine which databases it can use.
 const POWERS: &str = "SELECT IF(EXISTS (SELECT 1 FROM information_schema.schemata WHERE schema_name = 'mysql'), \
     CONCAT(@@lower_case_table_names, IFNULL(DATABASE(), '')), NULL)";
 
-/// Sets what LAST_INSERT_ID() returns back to 0, so that the next request does not learn what this one inserted.
+/// Resets `LAST_INSERT_ID()` to 0, so that the next request does not see the key that this one inserted.
 const FORGET: &str = "SET last_insert_id = 0; ";
 
-/// The same on MariaDB, and the session's time zone again, which is an error outside of a transaction. A SELECT that tells
-/// the same costs twice as much.
+/// Same as [`FORGET`], for MariaDB. It also sets the time zone of the session to its current value; outside a
+/// transaction it fails with [`ENDED`]. A `SELECT` for the same check costs twice as much.
 const WITNESS: &str = "SET time_zone = IF(@@in_transaction, '+00:00', 'no transaction'), last_insert_id = 0; ";
 
-/// The number of that error.
+/// Error number of the invalid time zone in [`WITNESS`].
 const ENDED: &str = "1298";
 
-/// No server can be told to forbid locks by name, which outlive the transaction: what the application's own functions
-/// and triggers took of them is given up with it.
+/// Releases named locks. These outlive the transaction, and neither server has a setting that forbids them. Functions
+/// and triggers of the application may take such locks.
 const UNLOCK: &str = "DO RELEASE_ALL_LOCKS()";
 
-/// How long ago something must have been written before a replica that tells no position is trusted to have it.
+/// Age at which the host assumes that a write has reached a replica that reports no position.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// A connection, and which of the two products is at its other end.
+/// A connection to MySQL or MariaDB.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(in crate::database) connection: MySqlConnection,
@@ -67,18 +68,18 @@ pub(super) struct Session {
     rules: Rules,
 }
 
-/// A session's number on the server.
+/// Identifier of a session on the server.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ThreadId(u64);
 
 impl ThreadId {
-    /// SQL that ends the session, for another session of the same login.
+    /// Returns SQL that ends the session, to be sent by another session of the same login.
     pub(super) fn kill(self) -> String {
         format!("KILL {}", self.0)
     }
 
-    /// Query that returns a row while the session runs a statement of at least this age. After a restart of the server the
-    /// number may refer to another session, which runs a younger statement.
+    /// Returns a query that returns a row while the session runs a statement of at least this age. After a restart of
+    /// the server another session may have the same id, but its statement is younger.
     pub(super) fn look(self, age: Duration) -> String {
         let seconds = age.as_secs().saturating_sub(1);
         format!(
@@ -95,14 +96,14 @@ impl fmt::Display for ThreadId {
     }
 }
 
-/// The options of all connections: those of the URL, and what the host sets itself left out.
+/// Completes the options of the URL for all connections. Disables settings of the driver that the host makes itself.
 pub(super) fn options(options: MySqlConnectOptions) -> MySqlConnectOptions {
     options
         .charset("utf8mb4")
         .pipes_as_concat(false)
         .no_engine_substitution(false)
         .statement_cache_capacity(100)
-        // It would show guests' values in the log; see `echo`.
+        // The driver would log the values of guests. See `echo` for the host's own log of statements.
         .disable_statement_logging()
 }
 
@@ -120,7 +121,7 @@ impl Session {
             true => format!("max_statement_time = {}", statement.as_secs_f64()),
             false => format!("max_execution_time = {}", statement.as_millis().max(1)),
         };
-        // NAMES too: `init_connect` may have set another character set, in which a quote can be part of a character.
+        // `NAMES` too: `init_connect` may have set another character set, in which a quote can be part of a character.
         let sql = format!(
             "SET NAMES utf8mb4, SESSION sql_mode = '{SQL_MODE}', time_zone = '+00:00', {timeout}, \
             innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}; {READS}; {POWERS}"
@@ -143,8 +144,9 @@ impl Session {
         }
     }
 
-    /// Begins, and ends the transaction that is open, if there is one. These servers give a transaction no id that could be
-    /// asked for later. They send an answer to each statement of a message by itself, so that fewer are worth something.
+    /// Begins a transaction. If one is `open`, ends it in the same message. These servers assign no transaction id that
+    /// can be looked up later. They answer each statement of a message separately, so that each statement less saves
+    /// time.
     pub(super) async fn begin(&mut self, mode: Mode, open: Option<Mode>) -> Result<(), DbError> {
         if open == Some(mode) {
             return self.say(format!("ROLLBACK AND CHAIN; {UNLOCK}")).await.map(drop);
@@ -157,7 +159,7 @@ impl Session {
         self.say(format!("{end}{isolation}START TRANSACTION {access}")).await.map(drop)
     }
 
-    /// Prepares a statement and runs it.
+    /// Prepares a statement and runs it. The `bool` of an error is true if the connection must be closed.
     pub(super) async fn run(
         &mut self,
         sql: &str,
@@ -189,7 +191,7 @@ impl Session {
         if let Some(sql) = wants_columns
             && run.sink.lacks_columns()
         {
-            // Found in the driver's cache.
+            // The driver finds the statement in its cache.
             let prepared = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await;
             let prepared = prepared.map_err(|error| in_order(failed(error)))?;
             run.sink.columns(prepared.columns().iter().map(values::column).collect());
@@ -201,12 +203,12 @@ impl Session {
         self.id
     }
 
-    /// Rules of the gate for this connection.
+    /// Returns the rules of the gate for this connection.
     pub(super) fn rules(&self) -> &Rules {
         &self.rules
     }
 
-    /// Runs statements without parameters in one message, and gives the first value of each row.
+    /// Runs statements without parameters in one message, and returns the first value of each row.
     pub(super) async fn say(&mut self, sql: String) -> Result<Vec<Option<String>>, DbError> {
         let mut answers = Vec::new();
         let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch(&mut self.connection);
@@ -217,8 +219,8 @@ impl Session {
         Ok(answers)
     }
 
-    /// Commits. MariaDB does so only while there is a transaction; MySQL does not tell. With `next` another one of the same
-    /// kind is begun.
+    /// Commits. On MariaDB the commit fails if the transaction has ended before; MySQL has no such check. With `next`,
+    /// begins another transaction of the same mode.
     pub(super) async fn commit(&mut self, with_position: bool, next: bool) -> Result<End, DbError> {
         let (witness, position) = match (self.is_mariadb, with_position) {
             (true, true) => (WITNESS, "; SELECT @@last_gtid"),
@@ -247,7 +249,7 @@ impl Session {
         self.say(format!("{forget}ROLLBACK; {UNLOCK}")).await.map(drop)
     }
 
-    /// How far a primary has written its log, or how far a replica has applied it.
+    /// Returns the position to which a primary has written its log, or to which a replica has applied it.
     pub(super) async fn position(&mut self, of_replica: bool) -> Result<Position, DbError> {
         if !self.is_mariadb {
             return Ok(moment(if of_replica { WINDOW } else { Duration::ZERO }));
@@ -259,7 +261,7 @@ impl Session {
     }
 }
 
-/// A moment so long ago, where the server tells nothing better.
+/// Returns the time `ago` as a position, for servers that report no position.
 fn moment(ago: Duration) -> Position {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(ago);
     Position::Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))

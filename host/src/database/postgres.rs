@@ -1,5 +1,5 @@
-//! PostgreSQL's side of [`server`](super::server): what is said to begin and end a transaction, and how a statement
-//! runs. The server keeps guests inside: a login that may do little, a read-only transaction, timeouts.
+//! PostgreSQL's side of [`server`](super::server): SQL that begins and ends a transaction, and the run of a statement.
+//! The server confines guests with a login of few rights, read-only transactions, and timeouts.
 
 mod error;
 pub(super) mod extensions;
@@ -26,39 +26,44 @@ use super::{
     value::Value,
 };
 
-/// Takes back what a guest with a login that may do more than it needs could have left on the session. Unlike
-/// DISCARD ALL it can share a message with others and leaves the driver's prepared statements alone.
+/// Resets the session state that a guest could have changed if its login has more rights than it needs. Unlike `DISCARD
+/// ALL`, these statements may share a message with others, and they keep the driver's prepared statements.
 const CLEAN: &str = "RESET SESSION AUTHORIZATION; RESET ALL; UNLISTEN *; DISCARD SEQUENCES; DISCARD TEMP";
 
-/// Its other part. It can stand before the end of a transaction: in one that has failed it is an error.
+/// Closes cursors. Separate from [`CLEAN`] because it comes before a COMMIT: in a failed transaction it is an error.
 const CLOSE: &str = "CLOSE ALL";
 
-/// The error of an end with AND CHAIN where there is no transaction.
+/// SQLSTATE of `COMMIT AND CHAIN` and `ROLLBACK AND CHAIN` outside a transaction.
 const ENDED: &str = "25P01";
 
-/// What each transaction asks, prepared once: a SELECT that comes as text costs the server as much as a guest's
-/// statement. The first tells a writing transaction's number. The second takes back locks that outlive the transaction,
-/// which functions of the application may take, and returns no row. The third does both.
+/// Statements that each transaction runs, prepared once per session. Sent as text, such a `SELECT` costs the server as
+/// much as a guest's statement.
+///
+/// - `carya_number` returns the number of a write transaction.
+/// - `carya_unlock` releases locks that outlive the transaction, which functions of the application may take. It
+///   returns no row.
+/// - `carya_next` does both.
 const PREPARE: &str = "PREPARE carya_number AS SELECT pg_current_xact_id()::text; \
     PREPARE carya_unlock AS SELECT WHERE pg_advisory_unlock_all()::text IS NULL; \
     PREPARE carya_next AS SELECT pg_current_xact_id()::text WHERE pg_advisory_unlock_all()::text IS NOT NULL";
 
-/// Asks for the number of a writing transaction.
+/// Query for the number of a write transaction.
 const NUMBER: &str = "EXECUTE carya_number";
 
-/// A connection.
+/// A connection to PostgreSQL.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(in crate::database) connection: PgConnection,
     backend: Backend,
-    /// When the connection was made, by the server's clock in seconds since 1970 and by ours.
+    /// Time of the connect: by the server's clock, in seconds since 1970, and by the host's clock.
     connected: (f64, Instant),
-    /// A query without rows. It takes back locks, where the login may do that.
+    /// Query that releases locks, if the login may call the function for it. Returns no row.
     unlock: &'static str,
-    /// Asks for the number of a writing transaction, and takes back the locks of the one before likewise.
+    /// Query for the number of a write transaction. It releases the locks of the transaction before, under the same
+    /// condition as `unlock`.
     next: &'static str,
     rules: Rules,
-    /// The text of a statement that failed, perhaps because the types of its parameters have changed.
+    /// Text of the last statement, if it failed perhaps because the types of its parameters have changed.
     suspect: Option<Arc<str>>,
 }
 
@@ -66,33 +71,33 @@ pub(super) struct Session {
 #[derive(Debug, Clone)]
 pub(super) struct Backend {
     pid: u32,
-    /// When its server began to run, in seconds since 1970. After a restart the process id may be that of another session.
+    /// Start time of the server, in seconds since 1970. After a restart another session may have the same process id.
     started: String,
 }
 
-/// Settings that the gate relies on when it reads a statement. Sent with the start of a session they go before those of
-/// the server, the database and the role, and are what `RESET ALL` goes back to. The driver sends the encoding.
+/// Settings that the gate relies on when it reads a statement. In the startup message they override the settings of the
+/// server, the database and the role, and `RESET ALL` restores them. The driver sets `client_encoding`.
 const READING: [(&str, &str); 2] = [("standard_conforming_strings", "on"), ("backslash_quote", "safe_encoding")];
 
-/// Whether the session has them, which a pooler in between may have kept back.
+/// Query for the settings with other values than these, in one text. A pooler may drop settings of the startup message.
 const READS: &str = "SELECT concat_ws(', ', nullif(current_setting('standard_conforming_strings'), 'on'), \
     nullif(current_setting('backslash_quote'), 'safe_encoding'), nullif(current_setting('client_encoding'), 'UTF8'))";
 
-/// The options of all connections: those of the URL, what the gate relies on, and what makes text forms and waiting the
-/// same everywhere.
+/// Adds the options of all connections to those of the URL: the settings that the gate relies on, the format of
+/// intervals, and the limit of idle transactions.
 pub(super) fn options(options: PgConnectOptions) -> PgConnectOptions {
     options
         .application_name("carya")
         .statement_cache_capacity(100)
         .options([("IntervalStyle", "postgres"), ("idle_in_transaction_session_timeout", "60s")])
         .options(READING)
-        // It would show guests' values in the log; see `echo`.
+        // The driver would log the values of guests. See `echo` for the host's own log of statements.
         .disable_statement_logging()
 }
 
-/// Connects, with limits for transactions where there are any: as the session's own defaults they are what it is reset to,
-/// and no BEGIN has to repeat them. Has the server end statements whose client has gone, and with them their locks, where
-/// it can.
+/// Opens a connection. With `times`, sets timeouts as defaults of the session: `RESET ALL` restores them, and no BEGIN
+/// has to repeat them. Where the server supports it, the server ends statements whose client is gone, and releases
+/// their locks.
 pub(super) async fn connect(
     options: &PgConnectOptions,
     times: Option<Times>,
@@ -105,7 +110,7 @@ pub(super) async fn connect(
     }
     let watchful = options.clone().options([("client_connection_check_interval", "100ms")]);
     let mut connection = match PgConnection::connect_with(&watchful).await.map_err(failed) {
-        // Before version 14, and on systems that do not tell.
+        // PostgreSQL before version 14 does not know the setting; some operating systems do not support it.
         Err(error) if matches!(error.code.as_deref(), Some("42704" | "22023")) => {
             PgConnection::connect_with(&options).await.map_err(failed)?
         }
@@ -139,15 +144,15 @@ pub(super) async fn connect(
     Ok(Session { connection, backend, connected: (clock, Instant::now()), unlock, next, rules, suspect: None })
 }
 
-/// Begins, and ends the transaction that is open, if there is one. A writing transaction gets its number at once, by which
-/// its outcome can be asked for whatever happens. In a reading one a first query makes READ ONLY final; it also takes back
-/// the locks of the one before.
+/// Begins a transaction. If one is `open`, ends it in the same message. A write transaction obtains its number at once,
+/// so that its outcome can be looked up later. In a read transaction the first query makes `READ ONLY` final; it also
+/// releases the locks of the transaction before.
 pub(super) async fn begin(session: &mut Session, mode: Mode, open: Option<Mode>) -> Result<Option<String>, DbError> {
     let begin = || {
         let isolation = mode.isolation.map_or_else(String::new, |level| format!(" ISOLATION LEVEL {}", level.as_sql()));
         format!("BEGIN{isolation} {}", mode.access_as_sql())
     };
-    // It comes right behind the end: a query between two transactions would belong to the second one.
+    // The new transaction must begin directly after the end of the old one: a query between them would be part of it.
     let start = match open {
         Some(like) if like == mode => "ROLLBACK AND CHAIN".to_owned(),
         Some(_) => format!("ROLLBACK; {}", begin()),
@@ -165,14 +170,15 @@ pub(super) async fn begin(session: &mut Session, mode: Mode, open: Option<Mode>)
 }
 
 impl Backend {
-    /// SQL that ends this process. Hardened logins may not run it: there the server notices that the client is gone.
+    /// Returns SQL that ends this process. Hardened logins have no right to run it. For them the server ends the process when
+    /// it notices that the client is gone.
     pub(super) fn kill(&self) -> String {
         let Self { pid, started } = self;
         format!("SELECT pg_terminate_backend({pid})::text WHERE {}", Self::is_same_server(started))
     }
 
-    /// Two queries, of which either returns a row while this process runs: the second for hardened logins, by a function
-    /// that `carya harden` makes.
+    /// Returns two queries, each of which returns a row while this process runs. The second is for hardened logins, and
+    /// calls a function that `carya harden` creates.
     pub(super) fn look(&self) -> [String; 2] {
         let Self { pid, started } = self;
         let same = Self::is_same_server(started);
@@ -198,25 +204,25 @@ impl Session {
         &self.backend
     }
 
-    /// Rules of the gate for this connection.
+    /// Returns the rules of the gate for this connection.
     pub(super) fn rules(&self) -> &Rules {
         &self.rules
     }
 
-    /// The server's clock, in seconds since 1970, or a little less.
+    /// Returns the time of the server's clock, in seconds since 1970. The result is slightly early, never late.
     fn clock(&self) -> f64 {
         let (clock, at) = self.connected;
         clock + at.elapsed().as_secs_f64()
     }
 
-    /// The name of a transaction with a number. That could be given again after a crash: so the name also tells when its
-    /// server and when it began.
+    /// Returns the name of the transaction with this number. After a crash the server may assign the number again. The
+    /// name therefore contains the start times of the server and of the transaction.
     fn name(&self, number: Option<String>, begun: f64) -> Option<String> {
         number.map(|number| format!("{number} {} {begun}", self.backend.started))
     }
 }
 
-/// Prepares a statement and runs it.
+/// Prepares a statement and runs it. The `bool` of an error is true if the connection must be closed.
 pub(super) async fn run(
     session: &mut Session,
     sql: &str,
@@ -231,7 +237,7 @@ pub(super) async fn run(
     result
 }
 
-/// Whether the statement that failed last did so because the types of its parameters have changed since it was prepared.
+/// Returns whether the last statement failed because the types of its parameters have changed since it was prepared.
 /// Ends the transaction, which has failed and can only be rolled back.
 pub(super) async fn confirm_stale(session: &mut Session) -> Result<bool, DbError> {
     match session.suspect.take() {
@@ -270,7 +276,7 @@ async fn send(
     if let Some(sql) = wants_columns
         && run.sink.lacks_columns()
     {
-        // Found in the driver's cache.
+        // The driver finds the statement in its cache.
         let prepared = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await;
         let prepared = prepared.map_err(|error| in_order(failed(error)))?;
         run.sink.columns(prepared.columns().iter().map(values::column).collect());
@@ -278,7 +284,7 @@ async fn send(
     run.end().map_err(|error| (error, false))
 }
 
-/// Runs statements without parameters in one message, and gives the first value of each row.
+/// Runs statements without parameters in one message, and returns the first value of each row.
 pub(super) async fn say(connection: &mut PgConnection, sql: String) -> Result<Vec<Option<String>>, DbError> {
     let mut answers = Vec::new();
     let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch(connection);
@@ -289,11 +295,12 @@ pub(super) async fn say(connection: &mut PgConnection, sql: String) -> Result<Ve
     Ok(answers)
 }
 
-/// Commits. On a transaction that has failed what stands before the COMMIT is an error already, so that none can pass that
-/// the server would turn into a rollback; and AND CHAIN is an error where there is no transaction any more.
+/// Commits. In a failed transaction, `CLOSE ALL` before the COMMIT is an error. Without it, the server would turn the
+/// COMMIT into a rollback and report no error. `AND CHAIN` is an error if the transaction has ended before.
 ///
-/// It begins another transaction, of the same kind. With `next` that is somebody's: all that comes behind the COMMIT is part
-/// of it, and taken back with it: after its rollback, as after each, the session is cleaned again.
+/// The COMMIT begins another transaction of the same mode. Without `next`, it is rolled back at once. With `next`, it
+/// is left to the next borrower. All statements after the COMMIT are then part of it, and its rollback undoes them; but
+/// after that rollback, as after each, the session is cleaned again.
 pub(super) async fn commit(session: &mut Session, with_position: bool, next: bool) -> Result<End, DbError> {
     let position = if with_position { "SELECT pg_current_wal_insert_lsn()::text; " } else { "" };
     let (end, last) = if next { ("", session.next) } else { ("ROLLBACK; ", session.unlock) };
@@ -312,7 +319,7 @@ pub(super) async fn commit(session: &mut Session, with_position: bool, next: boo
     Ok(End { position, next, is_in_order })
 }
 
-/// Rolls back. That takes back all that a reader can have done, but for locks.
+/// Rolls back. This undoes everything that a reader can have done, except locks.
 pub(super) async fn rollback(session: &mut Session, access: Access) -> Result<(), DbError> {
     let Session { connection, unlock, .. } = session;
     let sql = match access {
@@ -322,7 +329,7 @@ pub(super) async fn rollback(session: &mut Session, access: Access) -> Result<()
     say(connection, sql).await.map(drop)
 }
 
-/// How far a primary has written its log, or how far a replica has replayed it.
+/// Returns the position to which a primary has written its log, or to which a replica has replayed it.
 pub(super) async fn position(connection: &mut PgConnection, of_replica: bool) -> Result<Position, DbError> {
     let function = if of_replica { "pg_last_wal_replay_lsn" } else { "pg_current_wal_insert_lsn" };
     let answers = say(connection, format!("SELECT {function}()::text")).await?;
@@ -330,9 +337,9 @@ pub(super) async fn position(connection: &mut PgConnection, of_replica: bool) ->
     lsn.ok_or_else(|| DbError::new(Kind::Other, "the server is no replica: it replays nothing"))
 }
 
-/// What became of a transaction. A server that has recovered from a crash may have given its number to another one since:
-/// that it is committed is believed only of the same run of the server, with no checkpoint since it began, because a
-/// recovery ends with one.
+/// Returns the outcome of a transaction. After a crash the server may have assigned the transaction's number again. A
+/// commit is therefore trusted only if the server has not restarted, and if no checkpoint is younger than the
+/// transaction: a recovery ends with a checkpoint.
 pub(super) async fn outcome(connection: &mut PgConnection, transaction: &str) -> Result<Outcome, DbError> {
     let mut parts = transaction.splitn(3, ' ');
     let (Some(number), Some(started), Some(begun)) = (parts.next(), parts.next(), parts.next()) else {
@@ -344,7 +351,7 @@ pub(super) async fn outcome(connection: &mut PgConnection, transaction: &str) ->
         FROM pg_xact_status('{number}'::xid8) AS status, pg_control_checkpoint()"
     );
     let answers = match say(connection, sql).await {
-        // It is in the future: this run of the server has given out no such number, nor has its log.
+        // The number is in the future: neither this run of the server nor its log has assigned it.
         Err(error) if error.code.as_deref() == Some("22023") => return Ok(Outcome::RolledBack),
         answers => answers?,
     };

@@ -1,16 +1,16 @@
-//! Errors of the driver in the contract's words. Knows the error numbers of MySQL and MariaDB; knows no statement.
+//! Maps errors of the driver to [`DbError`], by the error numbers of MySQL and MariaDB. Independent of the statement.
 //!
-//! The code is always the server's error number, as `1062`. Nearly half of all errors share the SQLSTATE HY000, and 23000
-//! does not tell a duplicate key from a missing parent.
+//! The code of an error is always the server's error number, such as `1062`. Nearly half of all errors share the
+//! SQLSTATE HY000, and 23000 does not distinguish a duplicate key from a missing parent.
 
 use sqlx::mysql::MySqlDatabaseError;
 
 use crate::database::error::{DbError, Kind, Stale};
 
-/// The server could not prepare a statement anew although its tables had changed.
+/// The server failed to prepare a statement again after its tables had changed.
 const NEED_REPREPARE: u16 = 1615;
 
-/// An error of the driver in the contract's words.
+/// Converts an error of the driver.
 pub(super) fn failed(error: sqlx::Error) -> DbError {
     let sqlx::Error::Database(database) = &error else {
         let kind = match error {
@@ -30,7 +30,7 @@ pub(super) fn failed(error: sqlx::Error) -> DbError {
     }
 }
 
-/// An error that the server reported.
+/// Converts an error that the server reported.
 fn reported(number: u16, state: &str, message: &str) -> DbError {
     let kind = kind(number, state, message);
     let message = match kind {
@@ -46,7 +46,7 @@ fn reported(number: u16, state: &str, message: &str) -> DbError {
     }
 }
 
-/// A message without the row's values that `Duplicate entry 'a-b' for key 'k'` quotes: messages are logged.
+/// Removes the values of the row from `Duplicate entry 'a-b' for key 'k'`, because messages are logged.
 fn without_entry(message: &str) -> String {
     match (message.find("entry '"), message.rfind("' for key ")) {
         (Some(entry), Some(key)) if entry < key => format!("{}{}", &message[..entry + 5], &message[key + 1..]),
@@ -54,7 +54,8 @@ fn without_entry(message: &str) -> String {
     }
 }
 
-/// Where the two servers give a number two meanings, SQLSTATE or message tell which it is.
+/// Returns the class of an error. If MySQL and MariaDB use a number for different errors, SQLSTATE or the message
+/// distinguishes them.
 fn kind(number: u16, state: &str, message: &str) -> Kind {
     match number {
         // Unique keys.
@@ -63,27 +64,29 @@ fn kind(number: u16, state: &str, message: &str) -> Kind {
         1048 | 1364 => Kind::Constraint,
         // Foreign keys.
         1216 | 1217 | 1451 | 1452 => Kind::Constraint,
-        // Views' WITH CHECK OPTION; CHECK on MySQL; CHECK on MariaDB, something else on MySQL.
+        // WITH CHECK OPTION of views; CHECK on MySQL. 4025 is CHECK on MariaDB, and another error on MySQL.
         1369 | 3819 => Kind::Constraint,
         4025 if state == "23000" => Kind::Constraint,
-        // Changed since it was read; a lock awaited too long; deadlock; NOWAIT on MySQL; a cluster's other node.
+        // Record changed since it was read, lock wait timeout, deadlock, NOWAIT on MySQL, conflict with another cluster
+        // node.
         1020 | 1205 | 1213 | 3101 | 3572 => Kind::Conflict,
-        // In a read-only transaction; on a read-only server.
+        // Read-only transaction, read-only server.
         1792 | 1836 => Kind::ReadOnly,
         // "running with the --read-only option", but also "with the --secure-file-priv option".
         1290 if message.contains("read-only") || message.contains("read_only") => Kind::ReadOnly,
         1290 => Kind::Forbidden,
-        // Privileges on a database, on files, on a table, a column, a routine, on the server. No such prepared statement.
+        // Missing privileges on a database, files, a table, a column, a routine or the server; statements that cannot
+        // be prepared (1295).
         1044 | 1045 | 1142 | 1143 | 1227 | 1295 | 1370 | 1419 => Kind::Forbidden,
-        // KILL QUERY; max_statement_time on MariaDB; max_execution_time on MySQL.
+        // KILL QUERY; `max_statement_time` on MariaDB; `max_execution_time` on MySQL.
         1317 | 1969 | 3024 => Kind::Timeout,
-        // Memory, sort memory, the table's size, the packet, the join, the binary log, locks, the stack, recursion.
+        // Memory, sort memory, table size, packet size, join size, binary log, number of locks, stack, recursion.
         1037 | 1038 | 1041 | 1104 | 1114 | 1153 | 1197 | 1206 | 1301 | 1436 | 1456 | 3636 => Kind::Limit,
-        // A user's quota, parameters, prepared statements.
+        // Limits of the user's resources, the number of parameters and the number of prepared statements.
         1226 | 1390 | 1461 => Kind::Limit,
-        // No connection: too many, no such database, host refused, cluster node not ready.
+        // No connection: too many connections, no such database, host refused, cluster node not ready.
         1040 | 1047 | 1049 | 1129 | 1130 | 1203 => Kind::Lost,
-        // The connection ends: shutdown, network, killed, idle.
+        // The connection ends: shutdown, network error, killed, idle.
         1053 | 1080 | 1152 | 1158..=1161 | 1184 | 1927 | 2006 | 2013 | 3168 | 3169 | 4031 => Kind::Lost,
         _ => Kind::Other,
     }

@@ -1,5 +1,5 @@
-//! A statement and its parameters as MySQL and MariaDB take them: `?` for each place, a value for each `?`. Knows how
-//! values travel; knows nothing of rows, and trusts the gate for where the places are.
+//! Prepares a statement and its parameters for MySQL and MariaDB: a `?` for each placeholder, and a value for each `?`.
+//! Encodes values. Relies on the gate for the places of the placeholders.
 
 use std::{borrow::Cow, sync::OnceLock};
 
@@ -17,12 +17,14 @@ use crate::database::{
     value::Value,
 };
 
-/// The most digits of a decimal number, and the most of them after the point: 38 on MariaDB, 30 on MySQL, which says so.
+/// Maximum number of digits of a `DECIMAL`.
 const MAX_DIGITS: usize = 65;
+/// Maximum number of digits after the point of a `DECIMAL` on MariaDB. MySQL permits 30, and reports an error beyond
+/// that.
 const MAX_DECIMALS: usize = 38;
 
-/// Makes a statement ready to be executed with its parameters: prepared, so that executing it costs one round trip, and
-/// known to the server to have as many parameters as it will be sent. The connection would wait forever otherwise.
+/// Prepares a statement, so that running it costs one round trip, and lays out its arguments. Checks that the server
+/// expects as many parameters as the host sends; otherwise the connection would wait forever.
 pub(super) async fn ready(
     connection: &mut MySqlConnection,
     sql: &str,
@@ -51,9 +53,9 @@ async fn prepare(connection: &mut MySqlConnection, sql: &str) -> Result<MySqlSta
     connection.prepare(AssertSqlSafe(sql).into_sql_str()).await.map_err(failed)
 }
 
-/// NULL, of a type that fits everywhere. A NULL that is a number cannot be stored as a `uuid`; with one that is a text,
-/// `COALESCE(?, 5)` is a text. The driver knows the type that has only NULL but does not let anyone name it, so the
-/// first NULL of the process asks a server for it.
+/// `NULL`, with a type that is accepted everywhere. A numeric NULL cannot be stored as a `uuid`; with a text NULL,
+/// `COALESCE(?, 5)` is text. The driver has a type for NULL only, but no public name for it. The process therefore
+/// takes it from the column of a prepared `SELECT NULL`, once.
 #[derive(Debug, Clone, Default)]
 struct Null(Option<MySqlTypeInfo>);
 
@@ -83,7 +85,7 @@ impl Encode<'_, MySql> for Null {
     }
 }
 
-/// The statement with a plain `?` for each place, and the values in the order of the places.
+/// Returns the statement with a plain `?` for each placeholder, and the values in the order of the placeholders.
 fn lay_out(
     sql: &str,
     placeholders: &[Placeholder],
@@ -98,7 +100,7 @@ fn lay_out(
         let value = number.checked_sub(1).and_then(|index| params.get(index));
         let value = value.ok_or_else(|| wrong("it is not given".to_owned()))?;
         let before = sql.get(end..range.start).ok_or_else(|| wrong("it is out of place".to_owned()))?;
-        // A value that stands in many places is sent for each of them.
+        // A value with several placeholders is sent for each of them.
         bytes += value.size();
         if bytes > MAX_PARAM_BYTES {
             let message =
@@ -113,12 +115,12 @@ fn lay_out(
     Ok((text, arguments))
 }
 
-/// Adds a value, and says what stands for it in the statement.
+/// Adds a value to the arguments. Returns the text to write in place of its placeholder.
 fn add(arguments: &mut MySqlArguments, value: &Value, null: &Null) -> Result<Cow<'static, str>, String> {
     let mut place = Cow::Borrowed("?");
     match value {
         Value::Null => push(arguments, null)?,
-        // The driver's own boolean has no sign, with which the server makes a decimal of `COALESCE(?, 0)`.
+        // The driver's `bool` is unsigned, and the server would make `COALESCE(?, 0)` a decimal.
         Value::Boolean(value) => push(arguments, i8::from(*value))?,
         Value::Int64(value) => push(arguments, *value)?,
         Value::Float32(value) => push(arguments, *value)?,
@@ -132,7 +134,7 @@ fn add(arguments: &mut MySqlArguments, value: &Value, null: &Null) -> Result<Cow
             "DECIMAL" | "NUMERIC" => {
                 let decimals = decimals(text)?;
                 push(arguments, text.as_str())?;
-                // The server compares a decimal with a text as binary floating point numbers.
+                // The server compares a decimal and a text as floating point numbers.
                 place = format!("CAST(? AS DECIMAL({MAX_DIGITS},{decimals}))").into();
             }
             "BIGINT UNSIGNED" | "BIT" => {
@@ -149,8 +151,8 @@ fn push<'a, T: Encode<'a, MySql> + Type<MySql>>(arguments: &mut MySqlArguments, 
     arguments.add(value).map_err(|error| error.to_string())
 }
 
-/// How many digits a decimal number has after the point. The server would cut what is too long and skip what is no
-/// digit, with a warning that nobody reads.
+/// Returns the number of digits after the point. Rejects text that the server would shorten or partly ignore with no
+/// more than a warning.
 fn decimals(text: &str) -> Result<usize, String> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
@@ -175,7 +177,7 @@ mod tests {
         Value::Other { type_name: "DECIMAL".to_owned(), text: text.to_owned() }
     }
 
-    /// Places as the gate finds them, in statements without quotes and comments.
+    /// Finds placeholders as the gate does, in statements without quotes and comments.
     fn places(sql: &str) -> Vec<Placeholder> {
         let mut last = 0;
         let place = |(start, _): (usize, &str)| {

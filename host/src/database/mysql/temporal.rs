@@ -1,7 +1,7 @@
-//! Dates and times of the binary protocol, in the text form that the server itself would write. Knows nothing of
-//! columns and calendars: zero dates and days that no calendar has are written like all others.
+//! Formats dates and times of the binary protocol as the server does. Independent of columns and calendars: zero dates
+//! and days that do not exist are formatted like all others.
 
-/// `2024-05-06`. No bytes after the length are the zero date.
+/// Formats a date such as `2024-05-06`. If no bytes follow the length, it is the zero date.
 pub(super) fn date(bytes: &[u8]) -> Option<String> {
     let (year, month, day) = match fields(bytes)? {
         [] => (0, 0, 0),
@@ -11,8 +11,8 @@ pub(super) fn date(bytes: &[u8]) -> Option<String> {
     Some(format!("{year:04}-{month:02}-{day:02}"))
 }
 
-/// `2024-05-06 07:08:09.100` with as many decimals as the column has. The server leaves out trailing fields that are
-/// zero.
+/// Formats `2024-05-06 07:08:09.100` with the number of decimals of the column. The server leaves out trailing fields
+/// that are zero.
 pub(super) fn date_time(bytes: &[u8], decimals: Option<usize>) -> Option<String> {
     let fields = fields(bytes)?;
     if !matches!(fields.len(), 0 | 4 | 7 | 11) {
@@ -26,7 +26,7 @@ pub(super) fn date_time(bytes: &[u8], decimals: Option<usize>) -> Option<String>
     Some(format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}{fraction}"))
 }
 
-/// `-838:59:59.000000`: hours go beyond a day, and below zero.
+/// Formats a time such as `-838:59:59.000000`. Hours may exceed a day, and the time may be negative.
 pub(super) fn time(bytes: &[u8], decimals: Option<usize>) -> Option<String> {
     let fields = fields(bytes)?;
     if !matches!(fields.len(), 0 | 8 | 12) {
@@ -41,13 +41,14 @@ pub(super) fn time(bytes: &[u8], decimals: Option<usize>) -> Option<String> {
     Some(format!("{sign}{hours:02}:{minute:02}:{second:02}{fraction}"))
 }
 
-/// `2024`; two digits in a column of that width, which only MariaDB has.
+/// Formats a year such as `2024`, or with two digits for a column of that width, which only MariaDB has.
 pub(super) fn year(bytes: &[u8], width: Option<u32>) -> Option<String> {
     let year = u16::from_le_bytes(bytes.try_into().ok()?);
     Some(if width == Some(2) { format!("{year:02}") } else { format!("{year:04}") })
 }
 
-/// How many decimals values of a display width have: `whole` without any, and one more for the point.
+/// Returns the number of decimals of a column with this display width. `whole` is the width without decimals; the point
+/// counts too.
 pub(super) fn decimals(width: Option<u32>, whole: u32) -> Option<usize> {
     match width?.checked_sub(whole)? {
         0 => Some(0),
@@ -56,14 +57,14 @@ pub(super) fn decimals(width: Option<u32>, whole: u32) -> Option<usize> {
     }
 }
 
-/// What stands after the byte that tells the length.
+/// Returns the fields after the byte that contains their length.
 fn fields(bytes: &[u8]) -> Option<&[u8]> {
     let (length, fields) = bytes.split_first()?;
     (fields.len() == usize::from(*length)).then_some(fields)
 }
 
-/// `.100000` cut to what the column has; where that is not known, or would lose something, all six digits unless
-/// they are all zero.
+/// Formats a fraction such as `.100000`, cut to the decimals of the column. If these are not known, or if the cut would
+/// lose digits, writes all six digits, or nothing if all are zero.
 fn fraction(micros: u32, decimals: Option<usize>) -> Option<String> {
     if micros > 999_999 {
         return None;

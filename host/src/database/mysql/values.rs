@@ -1,5 +1,5 @@
-//! Values of MySQL and MariaDB in the contract's words, from rows of prepared statements. Knows the binary protocol's
-//! types; knows nothing of statements. Parameters, the other way, stand in `statement.rs`.
+//! Decodes values of MySQL and MariaDB from rows of prepared statements, in the binary protocol. Parameters are encoded
+//! in `statement.rs`.
 
 use sqlx::{
     Column as _, Decode, MySql, Row, Type, TypeInfo,
@@ -12,22 +12,22 @@ use crate::database::{
     value::{Column, Value},
 };
 
-/// The columns of a row.
+/// Returns the columns of a row.
 pub(super) fn columns(row: &MySqlRow) -> Vec<Column> {
     row.columns().iter().map(column).collect()
 }
 
-/// A column by name and type.
+/// Returns the name and type of a column.
 pub(super) fn column(column: &MySqlColumn) -> Column {
     Column { name: column.name().to_owned(), type_name: type_name(column.type_info()).to_owned() }
 }
 
-/// The names of a row's columns.
+/// Returns the names of a row's columns.
 pub(super) fn names(row: &MySqlRow) -> impl Iterator<Item = &str> {
     row.columns().iter().map(|column| column.name())
 }
 
-/// The values of a row, one after the other.
+/// Decodes the values of a row one after the other.
 pub(super) fn decode_each(row: &MySqlRow) -> impl Iterator<Item = Result<Value, DbError>> {
     row.columns().iter().enumerate().map(|(index, column)| decode(row, index, column))
 }
@@ -35,7 +35,7 @@ pub(super) fn decode_each(row: &MySqlRow) -> impl Iterator<Item = Result<Value, 
 fn decode(row: &MySqlRow, index: usize, column: &MySqlColumn) -> Result<Value, DbError> {
     let wrong = |why: String| DbError::new(Kind::Other, format!("column {}: {why}", column.name()));
     let raw = row.try_get_raw(index).map_err(|error| wrong(error.to_string()))?;
-    // Fails on NULL and on nothing else. What the driver calls NULL also has zero dates among it.
+    // Decoding as bytes fails for NULL only. The driver's `is_null` is also true for zero dates.
     let Ok(bytes) = <&[u8] as Decode<MySql>>::decode(raw) else {
         return Ok(Value::Null);
     };
@@ -43,13 +43,13 @@ fn decode(row: &MySqlRow, index: usize, column: &MySqlColumn) -> Result<Value, D
     kind.read(bytes).map_err(wrong)
 }
 
-/// Whether the server takes a column's bytes for text, which it then sends in UTF-8. The flag that the driver's names
-/// of types go by is also set for text that is compared by its bytes, as in the collation `utf8mb4_bin`.
+/// Returns whether the server treats a column as text, which it then sends in UTF-8. The driver's type names depend on
+/// a flag that is also set for text with a binary collation such as `utf8mb4_bin`.
 fn is_text(info: &MySqlTypeInfo) -> bool {
     <str as Type<MySql>>::compatible(info)
 }
 
-/// The engine's name of a type; empty for a NULL without one.
+/// Returns the engine's name of a type. It is empty for a NULL without a type.
 fn type_name(info: &MySqlTypeInfo) -> &str {
     match info.name() {
         "NULL" => "",
@@ -64,13 +64,13 @@ fn type_name(info: &MySqlTypeInfo) -> &str {
     }
 }
 
-/// What tells how the bytes of a value are to be read.
+/// Properties of a column that determine how its bytes are decoded.
 #[derive(Debug, Clone, Copy)]
 struct Shape<'a> {
     type_name: &'a str,
     is_text: bool,
     is_unsigned: bool,
-    /// Of dates and times.
+    /// Display width, for dates and times only.
     width: Option<u32>,
 }
 
@@ -78,7 +78,8 @@ impl<'a> Shape<'a> {
     fn of(info: &'a MySqlTypeInfo) -> Self {
         let type_name = type_name(info);
         let is_unsigned = match type_name {
-            // TINYINT(1) by any sign; types are equal to the driver if their signs are.
+            // `TINYINT(1)`: its name does not contain the sign, but the driver's types are equal only if their signs
+            // are.
             "BOOLEAN" => *info == <u8 as Type<MySql>>::type_info(),
             name => name.ends_with(" UNSIGNED"),
         };
@@ -86,7 +87,7 @@ impl<'a> Shape<'a> {
         Self { type_name, is_text: is_text(info), is_unsigned, width }
     }
 
-    /// Reads a value that is not NULL, or says why it cannot and what to do.
+    /// Decodes a value that is not NULL. The error states the reason and a remedy.
     fn read(self, bytes: &[u8]) -> Result<Value, String> {
         let value = match self.type_name {
             "BOOLEAN" => self.integer(bytes).map(|value| match value {
@@ -133,7 +134,7 @@ impl<'a> Shape<'a> {
         })
     }
 
-    /// An integer where it fits, its digits where not.
+    /// Returns an `Int64` if the number fits, otherwise its digits as `Other`.
     fn fitting(self, number: u64) -> Value {
         i64::try_from(number).map_or_else(|_| self.other(number.to_string()), Value::Int64)
     }
@@ -143,7 +144,7 @@ impl<'a> Shape<'a> {
     }
 }
 
-/// The bits of a BIT column, filled up to whole bytes.
+/// Decodes the bits of a BIT column, which are padded to whole bytes.
 fn big_endian(bytes: &[u8]) -> Option<u64> {
     let from = 8usize.checked_sub(bytes.len())?;
     let mut whole = [0; 8];
@@ -155,9 +156,9 @@ fn text(bytes: &[u8]) -> Option<String> {
     std::str::from_utf8(bytes).ok().map(str::to_owned)
 }
 
-/// A column's display width, which tells how many decimals its times have: a value with fewer digits is sent without
-/// them. The driver keeps it to itself and shows it to debuggers only. Where it stops doing so, times keep their
-/// value and lose trailing zeros; a test would tell.
+/// Returns the display width of a column, which determines the number of decimals of its times: the server sends a
+/// value without its trailing zeros. The driver shows the width in its `Debug` output only. If a later version does
+/// not, times keep their value but lose trailing zeros, and the test `the_driver_still_shows_widths` fails.
 fn width(info: &MySqlTypeInfo) -> Option<u32> {
     let shown = format!("{info:?}");
     let (_, rest) = shown.split_once("max_size: Some(")?;

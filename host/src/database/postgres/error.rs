@@ -1,17 +1,17 @@
-//! The driver's errors in the contract's words, by SQLSTATE. Knows no statement.
+//! Maps errors of the driver to [`DbError`], by SQLSTATE. Independent of the statement.
 
 use sqlx::postgres::PgDatabaseError;
 
 use crate::database::error::{DbError, Kind, Stale};
 
-/// An error of the driver in the contract's words.
+/// Converts an error of the driver.
 pub(super) fn failed(error: sqlx::Error) -> DbError {
     match error {
         sqlx::Error::Database(error) => match error.try_downcast_ref::<PgDatabaseError>() {
             Some(error) => of_server(error),
             None => DbError::new(Kind::Other, error.message()),
         },
-        // The driver looks up types that it does not know; some it cannot read, as multiranges.
+        // The driver looks up unknown types on the server, and cannot read some of them, such as multiranges.
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::TypeNotFound { .. } => {
             let message = format!("the statement has a type that the driver cannot read; select it as text: {error}");
             DbError::new(Kind::Other, message)
@@ -32,13 +32,13 @@ pub(super) fn failed(error: sqlx::Error) -> DbError {
 fn of_server(error: &PgDatabaseError) -> DbError {
     let code = error.code();
     let kind = kind(code);
-    // The detail is left out: it quotes rows, and messages are logged.
+    // The detail of the error is left out: it quotes rows, and messages are logged.
     let message = match kind {
         Kind::Timeout => "the statement ran longer than database.statement_timeout allows".to_owned(),
         Kind::Conflict if by_recovery(error) => {
             format!("the replica stopped the query to keep up with its primary: {}", error.message())
         }
-        // Types are inferred, and here nothing tells one.
+        // The server infers the types of parameters, and nothing in this statement determines this one.
         _ if code == "42P18" => format!("{}; name it in the statement, as in `?::int8`", error.message()),
         _ => error.message().to_owned(),
     };
@@ -51,15 +51,15 @@ fn of_server(error: &PgDatabaseError) -> DbError {
     }
 }
 
-/// The class of an SQLSTATE.
+/// Returns the class of an SQLSTATE.
 fn kind(code: &str) -> Kind {
     match code {
-        // Serialization failure (a conflict with recovery too), deadlock, lock not available.
+        // Serialization failure (also a conflict with recovery), deadlock, lock not available.
         "40001" | "40P01" | "55P03" => Kind::Conflict,
         "25006" => Kind::ReadOnly,
         "42501" => Kind::Forbidden,
         "57014" => Kind::Timeout,
-        // The server stops or starts, a session was ended or stood idle for too long.
+        // The server stops or starts; the session was ended, or was idle for too long.
         "57P01" | "57P02" | "57P03" | "57P04" | "57P05" | "25P03" => Kind::Lost,
         _ => match code.get(..2) {
             Some("23") => Kind::Constraint,
@@ -70,8 +70,8 @@ fn kind(code: &str) -> Kind {
     }
 }
 
-/// Whether the statement failed because it was prepared before the schema changed. The driver would send the same prepared
-/// statement again and again; a new connection prepares it anew.
+/// Returns whether the statement failed because it was prepared before the schema changed. The driver would reuse the
+/// prepared statement; a new connection prepares it again.
 fn stale(code: &str, routine: Option<&str>, message: &str) -> Stale {
     match code {
         // The result has other columns or types than when the statement was prepared.
@@ -79,18 +79,20 @@ fn stale(code: &str, routine: Option<&str>, message: &str) -> Stale {
         // A type, function or table of the prepared statement is gone. Internal messages are not translated.
         "XX000" if message.starts_with("cache lookup failed for") => Stale::Yes,
         "XX000" if message.starts_with("could not open relation with OID") => Stale::Yes,
-        // The prepared statement itself is gone, as after DISCARD by a pooler.
+        // The prepared statement itself is gone, for example after a `DISCARD` by a pooler.
         "26000" => Stale::Yes,
-        // Wrong types, operators, casts; values that are out of range, or no text of the type that the parameter had.
+        // Wrong types, operators or casts; values that are out of range or malformed for the type that the parameter
+        // had.
         "42804" | "42883" | "42846" | "42725" => Stale::Perhaps,
         _ if code.starts_with("22") => Stale::Perhaps,
         _ => Stale::No,
     }
 }
 
-/// Whether a hot standby cancelled the query. The message is in the server's language, the routine is not.
+/// Returns whether a hot standby cancelled the query. The message depends on the server's language; the routine does
+/// not.
 fn by_recovery(error: &PgDatabaseError) -> bool {
-    // A lock that was not available in time is told by the same routine.
+    // The same routine reports a lock timeout, so check the code too.
     matches!(error.code(), "40001" | "40P01")
         && matches!(error.routine(), Some("ProcessInterrupts" | "ProcessRecoveryConflictInterrupt"))
 }

@@ -1,12 +1,13 @@
-//! Volatile functions of extensions, which guests may not call.
+//! Volatile functions of extensions, which guests must not call.
 
 use crate::database::guard::ExtensionFunction;
 
-/// SQL list of extensions with harmless volatile functions: these only make values.
+/// SQL list of extensions whose volatile functions are harmless: they only compute values.
 pub(in crate::database) const HARMLESS: &str = "'pgcrypto', 'uuid-ossp'";
 
-/// Query for the volatile functions of other extensions, a line for each: schema, name, extension, and whether the first
-/// argument may be a row, separated by tabs. An effect that no rollback undoes makes a function volatile.
+/// Returns the query for the volatile functions of all other extensions. Its answer has a line for each function:
+/// schema, name, extension, and whether the first argument may be a row, separated by tabs. A function with an effect
+/// that no rollback undoes is volatile.
 pub(super) fn question() -> String {
     format!(
         "SELECT string_agg(DISTINCT concat_ws(E'\\t', n.nspname, p.proname, e.extname,
@@ -20,8 +21,8 @@ pub(super) fn question() -> String {
     )
 }
 
-/// Reads the answer, without functions that the configuration allows (`schema.name`). All functions of one name are
-/// allowed or none.
+/// Parses the answer of [`question`]. Leaves out the functions that the configuration allows as `schema.name`; a name
+/// stands for all functions with that name.
 pub(super) fn forbidden<'a>(
     answer: &'a str,
     allowed: &'a [String],

@@ -1,9 +1,9 @@
-//! A guest's statement made ready: its placeholders in PostgreSQL's notation, its parameters as the types that the
-//! server infers. Knows values and types; knows no transaction.
+//! Prepares a guest's statement: converts its placeholders to PostgreSQL's notation, and its parameters to the types
+//! that the server infers. Independent of transactions.
 //!
-//! No type is declared, so that `WHERE price > ?` compares with a `numeric` whatever is sent. A value that has a binary
-//! form of the inferred type goes as that. Anything else goes as text, through a cast in the statement, and is read by
-//! the type's own input function, which takes it exactly or refuses it.
+//! The host declares no types, so that in `WHERE price > ?` the server infers `numeric` from the column, for any value.
+//! If the value has a binary form of the inferred type, that form is sent. Any other value is sent as text with a cast
+//! in the statement. The type's own input function reads it, and either keeps it exactly or rejects it.
 
 mod bind;
 mod type_name;
@@ -23,11 +23,11 @@ use crate::database::{
     value::Value,
 };
 
-/// The text to send and the parameters to send with it. Both texts that this prepares stay in the driver's cache: the
-/// next time they cost no round trip, and running the statement costs the one that it must.
+/// Returns the text and the arguments to send. The driver caches the prepared statements of all texts that this
+/// function tries. When the statement is repeated, they cost no round trip, and its run costs one.
 ///
-/// `first` becomes the text whose parameters have the types that the server infers, before any cast was chosen by these
-/// types: what they are now is to be compared with, if the statement fails (see [`has_other_parameters`]).
+/// `first` is set to the text that was prepared before casts were chosen by the inferred types. If the statement fails,
+/// [`has_other_parameters`] compares the types of its parameters then and now.
 pub(super) async fn ready(
     connection: &mut PgConnection,
     sql: &str,
@@ -43,7 +43,7 @@ pub(super) async fn ready(
         let types = inferred(connection, &text).await?;
         first.get_or_insert_with(|| text.clone());
         counted(types.len(), params.len())?;
-        // A cast may change what is inferred for others, so this goes on until none is missing.
+        // A cast may change the inferred type of another parameter, so repeat this until no cast is missing.
         let mut complete = true;
         for (param, type_info) in params.iter_mut().zip(&types) {
             complete &= param.fit(type_info)?;
@@ -54,11 +54,12 @@ pub(super) async fn ready(
     }
 }
 
-/// Prepares a statement anew, and returns whether its parameters have other types than when the driver prepared it.
+/// Prepares a statement again, and returns whether its parameters have other types than in the driver's cached
+/// statement.
 pub(super) async fn has_other_parameters(connection: &mut PgConnection, text: &str) -> Result<bool, DbError> {
     let before = inferred(connection, text).await?;
     super::say(connection, "ROLLBACK".to_owned()).await?;
-    // The comment keeps the driver from finding the old one.
+    // The comment makes the text unique, so that the driver does not use its cached statement.
     let now = inferred(connection, &format!("{text}\n-- {:016x}", rand::random::<u64>())).await?;
     Ok(!before.iter().map(PgTypeInfo::oid).eq(now.iter().map(PgTypeInfo::oid)))
 }
@@ -67,7 +68,7 @@ fn parameters(values: Vec<Value>) -> Result<Vec<Parameter>, DbError> {
     values.into_iter().enumerate().map(|(index, value)| Parameter::new(index + 1, value)).collect()
 }
 
-/// The types of the parameters, as the server infers them.
+/// Returns the types of the parameters that the server infers.
 async fn inferred(connection: &mut PgConnection, text: &str) -> Result<Vec<PgTypeInfo>, DbError> {
     let statement = connection.prepare(AssertSqlSafe(text).into_sql_str()).await.map_err(failed)?;
     Ok(match statement.parameters() {
@@ -84,7 +85,8 @@ fn counted(wanted: usize, given: usize) -> Result<(), DbError> {
     Err(DbError::new(Kind::Other, message))
 }
 
-/// The statement with `$7` in place of each placeholder for the seventh parameter, cast where its value needs it.
+/// Returns the statement with `$7` in place of each placeholder for the seventh parameter, with a cast if the value
+/// needs one.
 fn rewritten(sql: &str, placeholders: &[Placeholder], params: &[Parameter]) -> String {
     let mut text = String::with_capacity(sql.len() + 16 * placeholders.len());
     let mut from = 0;
@@ -96,7 +98,7 @@ fn rewritten(sql: &str, placeholders: &[Placeholder], params: &[Parameter]) -> S
             Cast::To(type_name) => format!("(${number}::{type_name})"),
             Cast::FromText(type_name) => format!("(${number}::text::{type_name})"),
         };
-        // `a?` would become the name `a$1`, and `?and` what newer servers refuse.
+        // Without a space `a?` would become the name `a$1`, and newer servers reject `$1and`.
         let (before, after) = touches(sql, range);
         text.push_str(if before { " " } else { "" });
         text.push_str(&placeholder);
@@ -107,7 +109,7 @@ fn rewritten(sql: &str, placeholders: &[Placeholder], params: &[Parameter]) -> S
     text
 }
 
-/// Whether a part of a statement stands right behind or before what could be a part of a word.
+/// Returns whether a character that can be part of a word stands directly before and directly after the range.
 fn touches(sql: &str, range: &Range<usize>) -> (bool, bool) {
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || *byte >= 0x80;
     let before = range.start.checked_sub(1).and_then(|at| sql.as_bytes().get(at));

@@ -1,10 +1,10 @@
-//! Values between the contract and PostgreSQL: reads what the server sends, in its binary format, exactly.
+//! Decodes the values that the server sends in its binary format, without loss.
 //!
 //! The driver's own decoders are not used: they panic on `infinity`, and lose `NaN`, `24:00:00` and bounds of arrays.
-//! What has a case of its own in the contract gets it: `float4` as the very number that it stands for, enums as text,
-//! `void` as NULL. Everything else becomes `Other`, in the text that the type's output function writes with DateStyle
-//! ISO, TimeZone UTC and IntervalStyle postgres. That is what `x::text` says too, with one exception: the cast of an
-//! `inet` always appends its mask.
+//! A type with its own case in the contract is mapped to it: `float4` to a [`Value::Float32`] of the same value, an
+//! enum to text, `void` to `NULL`. Every other type becomes [`Value::Other`], in the format of the type's output
+//! function with `DateStyle` ISO, `TimeZone` UTC and `IntervalStyle` postgres. This equals `x::text` with one
+//! exception: a cast of an `inet` always appends the mask.
 
 mod float;
 mod form;
@@ -28,26 +28,28 @@ use crate::database::{
     value::{Column, Value},
 };
 
-/// Bytes that are no value of their type.
+/// Error for bytes that are not a value of their type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Malformed;
 
-/// The columns of a row.
+/// Returns the columns of a row.
 pub(super) fn columns(row: &PgRow) -> Vec<Column> {
     row.columns().iter().map(column).collect()
 }
 
-/// A column by name and type.
+/// Returns the name and type of a column.
 pub(super) fn column(column: &PgColumn) -> Column {
     Column { name: column.name().to_owned(), type_name: column.type_info().name().to_owned() }
 }
 
-/// The names of a row's columns.
+/// Returns the names of a row's columns.
 pub(super) fn names(row: &PgRow) -> impl Iterator<Item = &str> {
     row.columns().iter().map(|column| column.name())
 }
 
-/// The values of a row, one after the other. A row that cannot be within the limits is refused before it is copied, by its
+/// Decodes the values of a row one after the other. Rejects a row that must exceed `max_result` before it copies the
+/// bytes. This check permits eight times as many bytes on the wire, because an array can have more bytes than its text.
+/// `version` is the server's version, such as 150004.
 /// bytes on the wire: those of an array may be more than its text's. `version` is the server's, as 150004.
 pub(super) fn decode_each(row: &PgRow, version: u32, limits: Limits) -> impl Iterator<Item = Result<Value, DbError>> {
     let mut room = limits.max_result.saturating_mul(8);
@@ -74,7 +76,7 @@ fn inexpressible(column: &PgColumn) -> DbError {
     DbError::new(Kind::Other, message)
 }
 
-/// A value that is not NULL.
+/// Decodes a value that is not NULL.
 fn value<'a>(form: &Form, type_name: impl Fn() -> &'a str, bytes: &[u8]) -> Result<Value, Malformed> {
     let wire = Wire(bytes);
     Ok(match form {

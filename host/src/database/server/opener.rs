@@ -153,7 +153,7 @@ impl Opener {
             SessionId::Postgres(backend) => {
                 let [view, function] = backend.look();
                 match self.ask(view).await {
-                    // A hardened login must not read the view. It may call a function instead.
+                    // A hardened login has no right to read the view, but may call a function instead.
                     Err(error) if error.is_one_of(&["42501"]) => self.ask(function).await,
                     answer => answer,
                 }
@@ -162,7 +162,7 @@ impl Opener {
         match answer {
             Ok(rows) if rows.is_empty() => Look::Gone,
             Ok(_) => Look::Listed,
-            // PostgreSQL: the function is missing, or this login must not call it.
+            // PostgreSQL: the function is missing, or the login has no right to call it.
             Err(error) if error.is_one_of(&["42501", "3F000", "42883"]) => Look::Forbidden(error),
             Err(_) => Look::Unknown,
         }

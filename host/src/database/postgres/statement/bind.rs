@@ -1,4 +1,4 @@
-//! One parameter: whether it can go in the binary form of its type, or by which cast. Knows no statement.
+//! A single parameter: its binary form for the inferred type, or the cast that it needs. Independent of the statement.
 
 use sqlx::{
     Arguments, Encode, Postgres, Type, TypeInfo,
@@ -14,29 +14,29 @@ use crate::database::{
     value::Value,
 };
 
-/// What a placeholder becomes.
+/// Cast to write around a placeholder.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Cast {
-    /// Only a number.
+    /// No cast.
     None,
-    /// A value of this type.
+    /// A cast to the value's own type.
     To(String),
-    /// Text that is read as this type.
+    /// A cast from text to this type.
     FromText(String),
 }
 
-/// A parameter on its way.
+/// A parameter that is being encoded.
 #[derive(Debug)]
 pub(super) struct Parameter {
     number: usize,
     value: Value,
     cast: Cast,
-    /// What is sent, once it is known.
+    /// Bytes to send, once the value fits the inferred type.
     encoded: Option<Encoded>,
 }
 
 impl Parameter {
-    /// The parameter with a number, the first being 1. What has a type name of its own is cast to that.
+    /// Creates a parameter; numbers start at 1. A value with a type name of its own is cast to that type.
     pub(super) fn new(number: usize, value: Value) -> Result<Self, DbError> {
         if let Value::Text(text) | Value::Other { text, .. } = &value
             && text.contains('\0')
@@ -60,9 +60,9 @@ impl Parameter {
         &self.cast
     }
 
-    /// Encodes the value as the inferred type, or tells that the statement must be prepared again, with a cast.
+    /// Encodes the value for the inferred type. Returns false if the statement must be prepared again with a cast.
     pub(super) fn fit(&mut self, type_info: &PgTypeInfo) -> Result<bool, DbError> {
-        // No value is sent as an interval's bytes, the one form that depends on the server's version.
+        // The version only matters for intervals, and no value is sent in their binary form.
         let form = Form::of(type_info, 0);
         let bytes = match encode(&self.value, form.as_ref()) {
             Ok(bytes) => bytes,
@@ -84,8 +84,8 @@ impl Parameter {
         Ok(true)
     }
 
-    /// Where the server infers text because nothing tells it more, as in `SELECT ?`, the value tells the type. Where it
-    /// does infer a type, that reads the value's text.
+    /// Chooses the cast. If nothing in the statement determines the type, as in `SELECT ?`, the server infers `text`.
+    /// Then the value determines the type. Otherwise the inferred type reads the value's text.
     fn choose_cast(&mut self, type_info: &PgTypeInfo) -> Result<(), DbError> {
         let undetermined = type_info.name() == "TEXT";
         let own_type = match self.value {
@@ -107,7 +107,7 @@ impl Parameter {
         let text = match &self.value {
             Value::Boolean(value) => value.to_string(),
             Value::Int64(value) => value.to_string(),
-            // The shortest digits that tell this number from others; a whole one has no point.
+            // The shortest digits that parse back to the same number. A whole number has no point.
             Value::Float64(value) => value.to_string(),
             _ => return Ok(()),
         };
@@ -116,16 +116,16 @@ impl Parameter {
     }
 }
 
-/// Why a value has no bytes of a type.
+/// Reason why a value has no binary form of a type.
 #[derive(Debug, PartialEq, Eq)]
 enum Misfit {
-    /// It is of another kind.
+    /// The value is of another kind.
     Form,
-    /// It is too large.
+    /// The number is out of range.
     Range,
 }
 
-/// The binary form of a value as a type; none for NULL.
+/// Returns the binary form of a value for a type. `None` stands for NULL.
 fn encode(value: &Value, form: Option<&Form>) -> Result<Option<Vec<u8>>, Misfit> {
     fn fits<T: TryFrom<i64>>(value: i64) -> Result<T, Misfit> {
         T::try_from(value).map_err(|_| Misfit::Range)
@@ -139,7 +139,7 @@ fn encode(value: &Value, form: Option<&Form>) -> Result<Option<Vec<u8>>, Misfit>
         (Value::Int64(value), Form::Int4) => fits::<i32>(*value)?.to_be_bytes().to_vec(),
         (Value::Int64(value), Form::Oid) => fits::<u32>(*value)?.to_be_bytes().to_vec(),
         (Value::Int64(value), Form::Int8) => value.to_be_bytes().to_vec(),
-        // As the server does with a number that is written into such a column.
+        // The server rounds in the same way when an integer is written to a column of this type.
         (Value::Int64(value), Form::Float4) => (*value as f32).to_be_bytes().to_vec(),
         (Value::Int64(value), Form::Float8) => (*value as f64).to_be_bytes().to_vec(),
         (Value::Float64(value), Form::Float4) => single(*value)?.to_be_bytes().to_vec(),
@@ -152,7 +152,8 @@ fn encode(value: &Value, form: Option<&Form>) -> Result<Option<Vec<u8>>, Misfit>
     Ok(Some(bytes))
 }
 
-/// The nearest `float4`; neither infinity nor zero stands for another number, as on the server.
+/// Returns the nearest `float4`. Like the server, rejects a finite number that would become infinity, and a number
+/// other than 0 that would become 0.
 fn single(value: f64) -> Result<f32, Misfit> {
     let nearest = value as f32;
     if (nearest.is_infinite() && value.is_finite()) || (nearest == 0.0 && value != 0.0) {
@@ -161,7 +162,7 @@ fn single(value: f64) -> Result<f32, Misfit> {
     Ok(nearest)
 }
 
-/// The bytes of a parameter and the type that the server expects.
+/// Bytes of a parameter, and the type that the server expects.
 #[derive(Debug)]
 struct Encoded {
     bytes: Option<Vec<u8>>,
@@ -170,7 +171,7 @@ struct Encoded {
 
 impl Type<Postgres> for Encoded {
     fn type_info() -> PgTypeInfo {
-        // Never asked: each value has its own.
+        // Not used: `produces` returns the type of each value.
         PgTypeInfo::with_name("unknown")
     }
 }
@@ -191,7 +192,7 @@ impl Encode<'_, Postgres> for Encoded {
     }
 }
 
-/// The parameters, all of which fit.
+/// Converts parameters that all fit their types.
 pub(super) fn arguments(params: Vec<Parameter>) -> Result<PgArguments, DbError> {
     let mut arguments = PgArguments::default();
     for Parameter { number, encoded, .. } in params {
@@ -202,7 +203,7 @@ pub(super) fn arguments(params: Vec<Parameter>) -> Result<PgArguments, DbError> 
     Ok(arguments)
 }
 
-/// A value does not fit the type that the server expected when the statement was prepared.
+/// Error for a value that does not fit the type that the server inferred when the statement was prepared.
 fn misfit(message: String) -> DbError {
     DbError { stale: Stale::Perhaps, ..DbError::new(Kind::Other, message) }
 }

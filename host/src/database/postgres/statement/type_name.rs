@@ -1,17 +1,17 @@
-//! Names of types that may go into the text of a statement: nothing passes that is not one. Knows the grammar of a
-//! type's name and nothing of which types there are.
+//! Checks names of types before they are inserted into the text of a statement. Only their grammar is checked, not
+//! whether the types exist.
 
-/// Longer than any name with a schema, quotes and brackets.
+/// Maximum length of a name, in bytes. A name with a schema, quotes and brackets is shorter.
 const MAX_BYTES: usize = 300;
 
-/// Types whose name is two words.
+/// Types with names of two words.
 const TWO_WORDS: [&str; 3] = ["double precision", "character varying", "bit varying"];
 
-/// How a type is written in a cast, or none if this is no type's name. The driver's names, and some that other engines
-/// use, become those that mean the same here.
+/// Returns the name to write in a cast, or `None` if the text is not a type name. Replaces some names of the driver and
+/// of other engines by PostgreSQL's name for the same type.
 pub(super) fn for_cast(type_name: &str) -> Option<String> {
     let (name, dimensions) = split_dimensions(type_name).filter(|_| type_name.len() <= MAX_BYTES)?;
-    // `char` and `bit` would cut values to a length of 1; the driver says `"CHAR"` where the server says `"char"`.
+    // `char` and `bit` would cut values to a length of 1. The driver's name for the type `"char"` is `"CHAR"`.
     let name = match name.to_ascii_uppercase().as_str() {
         "CHAR" => "bpchar",
         "BIT" => "\"bit\"",
@@ -24,7 +24,7 @@ pub(super) fn for_cast(type_name: &str) -> Option<String> {
     Some(format!("{name}{dimensions}"))
 }
 
-/// A name and the brackets behind it.
+/// Splits a type name into the name and the brackets after it.
 fn split_dimensions(type_name: &str) -> Option<(&str, &str)> {
     let mut name = type_name;
     while let Some(rest) = name.strip_suffix(']') {
@@ -33,7 +33,7 @@ fn split_dimensions(type_name: &str) -> Option<(&str, &str)> {
     Some((name, &type_name[name.len()..]))
 }
 
-/// `numeric(5,2)`, `public."Mood"`, `timestamp(3) with time zone`.
+/// Returns whether the text is a name such as `numeric(5,2)`, `public."Mood"` or `timestamp(3) with time zone`.
 fn is_name(name: &str) -> bool {
     let (name, zoned) = match [" with time zone", " without time zone"].iter().find_map(|end| strip_end(name, end)) {
         Some(name) => (name, true),
@@ -51,7 +51,8 @@ fn strip_end<'a>(name: &'a str, end: &str) -> Option<&'a str> {
     back.eq_ignore_ascii_case(end).then_some(front)
 }
 
-/// The name before `(5,2)`; none if what stands in the parentheses is not one or two numbers.
+/// Returns the name without a modifier such as `(5,2)`. Returns `None` if the parentheses do not contain one or two
+/// numbers.
 fn without_modifier(name: &str) -> Option<&str> {
     let Some(front) = name.strip_suffix(')') else { return Some(name) };
     let (name, numbers) = front.rsplit_once('(')?;
@@ -59,7 +60,8 @@ fn without_modifier(name: &str) -> Option<&str> {
     (numbers.split(',').count() <= 2 && numbers.split(',').map(str::trim).all(is_number)).then_some(name)
 }
 
-/// Names with dots between, at most a database, a schema and a type; each plain or in quotes.
+/// Returns whether the text is a name with at most a database and a schema before it, separated by dots. Each part is
+/// plain or quoted.
 fn is_path(mut path: &str) -> bool {
     for _ in 0..3 {
         let length = match path.strip_prefix('"') {
@@ -76,13 +78,14 @@ fn is_path(mut path: &str) -> bool {
     false
 }
 
-/// The length of a plain word, if there is one.
+/// Returns the length of the plain name at the start of the text.
 fn plain_length(path: &str) -> Option<usize> {
     let length = path.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
     (length > 0 && !path.as_bytes()[0].is_ascii_digit()).then_some(length)
 }
 
-/// The length of a name with both quotes, given what follows the first; a doubled quote stands for itself.
+/// Returns the length of a quoted name with both quotes. `quoted` is the text after the first quote; a doubled quote
+/// stands for one quote.
 fn quoted_length(quoted: &str) -> Option<usize> {
     let mut at = 0;
     loop {

@@ -1,7 +1,7 @@
-//! The text of binary floating point numbers within other values: the shortest digits that are read back as the same
-//! number, in PostgreSQL's notation.
+//! Formats floating point numbers inside other values as PostgreSQL does: with the shortest digits that parse back to
+//! the same number.
 
-/// A `float8`.
+/// Formats a `float8`.
 pub(super) fn double(value: f64) -> String {
     let bits = value.to_bits();
     let fraction = bits & ((1 << 52) - 1);
@@ -14,7 +14,7 @@ pub(super) fn double(value: f64) -> String {
     write(value, format!("{:e}", value.abs()), 15, &parts, |digits| digits.parse() == Ok(value.abs()))
 }
 
-/// A `float4`.
+/// Formats a `float4`.
 pub(super) fn single(value: f32) -> String {
     let bits = value.to_bits();
     let fraction = u64::from(bits & ((1 << 23) - 1));
@@ -24,7 +24,7 @@ pub(super) fn single(value: f32) -> String {
             Parts { mantissa: fraction | 1 << 23, power: exponent as i32 - 150, uneven: fraction == 0 && exponent > 1 }
         }
     };
-    // A float4 as float8 has the same digits; only which of them are enough differs.
+    // A `float4` has the same digits when it is converted to `float8`; only the number of digits that suffice differs.
     write(value.into(), format!("{:e}", value.abs()), 6, &parts, |digits| digits.parse() == Ok(value.abs()))
 }
 
@@ -37,8 +37,8 @@ struct Parts {
 }
 
 impl Parts {
-    /// Whether a decimal number, `digits * 10^exponent`, lies just in the middle between this number and a neighbour.
-    /// It is read as this one if its mantissa is even, but PostgreSQL does not write it.
+    /// Returns whether the decimal number `digits * 10^exponent` lies exactly midway between this number and a
+    /// neighbour. It parses to this number if the mantissa is even, but PostgreSQL does not write it.
     fn borders_on(&self, digits: u64, exponent: i32) -> bool {
         let above = (2 * self.mantissa + 1, self.power - 1);
         let below = if self.uneven {
@@ -50,7 +50,7 @@ impl Parts {
     }
 }
 
-/// Whether `digits * 10^exponent` is `odd * 2^power`.
+/// Returns whether `digits * 10^exponent` equals `odd * 2^power`.
 fn same(digits: u64, exponent: i32, (odd, power): (u64, i32)) -> bool {
     if digits == 0 || odd == 0 {
         return false;
@@ -59,12 +59,13 @@ fn same(digits: u64, exponent: i32, (odd, power): (u64, i32)) -> bool {
     let digits = u128::from(digits >> digits.trailing_zeros());
     let fives = 5u128.checked_pow(exponent.unsigned_abs());
     let times = |number: u128| fives.and_then(|fives| number.checked_mul(fives));
-    // What does not fit is larger than the other side can be.
+    // A product that overflows is larger than the other side can be.
     let equal = if exponent >= 0 { times(digits) == Some(odd.into()) } else { times(odd.into()) == Some(digits) };
     equal && twos == power
 }
 
-/// Writes a number. `shortest` is what Rust writes, and what PostgreSQL does unless it borders on another number.
+/// Formats a number. `shortest` is Rust's shortest form. PostgreSQL writes the same digits unless they lie midway
+/// between two numbers.
 fn write(value: f64, shortest: String, plain: i32, parts: &Parts, is_read_back: impl Fn(&str) -> bool) -> String {
     let sign = if value.is_sign_negative() { "-" } else { "" };
     if value.is_nan() {
@@ -79,8 +80,8 @@ fn write(value: f64, shortest: String, plain: i32, parts: &Parts, is_read_back: 
     let value = value.abs();
     let length = split(&shortest).map_or(1, |(digits, _)| digits.len());
     let rounded = |decimals: usize| format!("{value:.decimals$e}");
-    // Where two texts are equally near, Rust's shortest is the larger and PostgreSQL's the even one. Next to a power of
-    // two the nearest may be none that is read back. 17 digits tell any two numbers apart.
+    // Of two equally near texts Rust's shortest form is the larger one and PostgreSQL's the even one. Next to a power
+    // of two, the nearest text may not parse back to the same number. 17 digits distinguish any two numbers.
     let candidates = [rounded(length - 1), shortest.clone()].into_iter().chain((length..17).map(rounded));
     for written in candidates {
         let Some((digits, exponent)) = split(&written) else { continue };
@@ -92,13 +93,13 @@ fn write(value: f64, shortest: String, plain: i32, parts: &Parts, is_read_back: 
     format!("{sign}{shortest}")
 }
 
-/// `1.25e-7` as its digits, 125, and the power of the first of them.
+/// Splits `1.25e-7` into its digits, 125, and the power of the first digit, -7.
 fn split(written: &str) -> Option<(String, i32)> {
     let (digits, exponent) = written.split_once('e')?;
     Some((digits.replace('.', ""), exponent.parse().ok()?))
 }
 
-/// Plain for numbers of a handy size, with an exponent for others.
+/// Formats digits with an exponent if the number is very large or very small, otherwise without.
 fn notation(digits: &str, exponent: i32, plain: i32) -> String {
     let length = digits.len() as i32;
     match exponent {
@@ -133,7 +134,7 @@ mod tests {
             (0.00001, "1e-05"),
             (123_456_789_012_345.0, "123456789012345"),
             (1e15, "1e+15"),
-            // Rust writes 1e23, which lies in the middle between two numbers.
+            // Rust writes 1e23, which lies midway between two numbers.
             (1e23, "9.999999999999999e+22"),
             (5e-324, "5e-324"),
             (f64::MAX, "1.7976931348623157e+308"),

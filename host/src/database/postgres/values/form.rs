@@ -1,4 +1,4 @@
-//! How the values of a type look on the wire, and their text. Knows which types the contract can express.
+//! Binary formats of PostgreSQL's types, and their conversion to text. Determines which types the contract can express.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use sqlx::{
 
 use super::{Malformed, Wire, float, nested, network, numeric, time};
 
-/// The shape of a type's binary values.
+/// Binary format of a type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::database::postgres) enum Form {
     Bool,
@@ -19,7 +19,7 @@ pub(in crate::database::postgres) enum Form {
     Oid,
     Float4,
     Float8,
-    /// Characters that are the contract's text.
+    /// Characters that become text in the contract.
     Text,
     /// The type `"char"`: one byte.
     Char,
@@ -27,7 +27,7 @@ pub(in crate::database::postgres) enum Form {
     Void,
     Json,
     Xml,
-    /// Characters after a version, which is 1: `jsonb`, `jsonpath`.
+    /// Characters after a version byte, which is 1: `jsonb`, `jsonpath`.
     Versioned,
     Numeric,
     Uuid,
@@ -37,14 +37,15 @@ pub(in crate::database::postgres) enum Form {
     Timestamp,
     Timestamptz,
     Interval {
-        /// The server has infinite intervals, as from version 17 on. Before, these bytes are the longest ones.
+        /// Whether the server has infinite intervals, as from version 17 on. Earlier versions use these bytes for the
+        /// longest and the shortest interval.
         infinite: bool,
     },
-    /// `inet` and `cidr`; the value tells which.
+    /// `inet` and `cidr`; a flag in the value distinguishes them.
     Network,
     Macaddr,
     Bits,
-    /// Numbers that are names more than numbers: `xid`, `cid`.
+    /// Numbers that serve as identifiers: `xid`, `cid`.
     Xid,
     Xid8,
     Tid,
@@ -54,9 +55,10 @@ pub(in crate::database::postgres) enum Form {
 }
 
 impl Form {
-    /// The form of a type, unless the contract cannot express it. `version` is the server's, as 150004.
+    /// Returns the format of a type. Returns `None` if the contract cannot express it. `version` is the server's
+    /// version, such as 150004.
     pub(in crate::database::postgres) fn of(type_info: &PgTypeInfo, version: u32) -> Option<Form> {
-        // Those below 16384 are the same on every server.
+        // OIDs below 16384 are the same on every server.
         let built_in = match type_info.oid()?.0 {
             16 => Form::Bool,
             17 => Form::Bytea,
@@ -88,8 +90,8 @@ impl Form {
             3220 => Form::Lsn,
             3802 | 4072 => Form::Versioned,
             5069 => Form::Xid8,
-            // int2vector and oidvector pass for arrays, but have a text of their own; the elements of box[] are
-            // separated by semicolons, but box is not expressed anyway.
+            // The driver treats int2vector and oidvector as arrays, but their text format differs. box[] separates its
+            // elements by semicolons, but box cannot be expressed anyway.
             22 | 30 => return None,
             _ => return Form::composed(type_info, version),
         };
@@ -98,7 +100,7 @@ impl Form {
 
     fn composed(type_info: &PgTypeInfo, version: u32) -> Option<Form> {
         match type_info.name() {
-            // A type that was dropped while the statement was prepared; the driver panics when asked for its kind.
+            // The type was dropped while the statement was prepared. The driver panics if `kind` is called on it.
             "?" => return None,
             name if name == "citext" || name.ends_with(".citext") => return Some(Form::Text),
             _ => {}
@@ -112,7 +114,7 @@ impl Form {
         }
     }
 
-    /// The text of a value that is not NULL, as the type's output function writes it.
+    /// Formats a value that is not NULL as the type's output function does.
     pub(super) fn text(&self, bytes: &[u8]) -> Result<String, Malformed> {
         let wire = Wire(bytes);
         match self {
@@ -151,7 +153,7 @@ impl Form {
     }
 }
 
-/// A `"char"`: NUL is no character at all, and what is not ASCII is written in octal.
+/// Formats a `"char"`: NUL is the empty text, and a byte that is not ASCII is written in octal.
 fn char(byte: u8) -> String {
     match byte {
         0 => String::new(),

@@ -1,14 +1,14 @@
-//! The text of values that hold values: arrays and ranges, each with rules of its own for quotes.
+//! Formats values that contain values: arrays and ranges, each with its own rules for quotes.
 
 use std::fmt::Write;
 
 use super::{Form, Malformed, Wire};
 
-/// More dimensions the server does not know.
+/// Maximum number of dimensions on the server.
 const MAX_DIMENSIONS: i32 = 6;
 
-/// An array: how many dimensions, whether it holds NULL, the type of its elements, the size and the first index of each
-/// dimension, the elements.
+/// Formats an array. The bytes contain the number of dimensions, whether there are NULLs, and the type of the elements;
+/// then the size and the first index of each dimension; then the elements.
 pub(super) fn array(wire: &mut Wire<'_>, element: &Form) -> Result<String, Malformed> {
     let count = wire.i32()?;
     let (_has_null, _type) = (wire.i32()?, wire.u32()?);
@@ -32,7 +32,7 @@ pub(super) fn array(wire: &mut Wire<'_>, element: &Form) -> Result<String, Malfo
     Ok(text)
 }
 
-/// What is within one pair of braces. A size that is a lie ends with the bytes.
+/// Writes the elements of one dimension. If a size is larger than the data, reading fails at the end of the bytes.
 fn dimension(wire: &mut Wire<'_>, element: &Form, sizes: &[usize], text: &mut String) -> Result<(), Malformed> {
     let Some((size, inner)) = sizes.split_first() else {
         match wire.nested()? {
@@ -74,7 +74,7 @@ const UPPER_INCLUSIVE: u8 = 0x04;
 const LOWER_INFINITE: u8 = 0x08;
 const UPPER_INFINITE: u8 = 0x10;
 
-/// A range: what bounds it has, and the bounds.
+/// Formats a range. The bytes contain flags for the bounds, and then the bounds.
 pub(super) fn range(wire: &mut Wire<'_>, bound: &Form) -> Result<String, Malformed> {
     let flags = wire.byte()?;
     let has = |flag| flags & flag != 0;
@@ -204,7 +204,7 @@ mod tests {
         })
     }
 
-    /// Bytes as a broken server might send them, most of them small numbers.
+    /// Bytes that a broken server might send, most of them small numbers.
     fn bytes() -> impl Strategy<Value = Vec<u8>> {
         let part = prop_oneof![
             vec(any::<u8>(), 0..20),

@@ -1,10 +1,11 @@
-//! The text of addresses and of strings of bits.
+//! Formats network addresses and bit strings.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{Malformed, Wire};
 
-/// An `inet` or a `cidr`: the family, the length of the mask, which of both it is, the address.
+/// Formats an `inet` or a `cidr`. The bytes contain the family, the length of the mask, whether it is a `cidr`, and the
+/// address with its length.
 pub(super) fn address(wire: &mut Wire<'_>) -> Result<String, Malformed> {
     let (family, mask, cidr, length) = (wire.byte()?, wire.byte()?, wire.boolean()?, wire.byte()?);
     let (address, longest) = match (family, length) {
@@ -19,7 +20,8 @@ pub(super) fn address(wire: &mut Wire<'_>) -> Result<String, Malformed> {
     }
 }
 
-/// As Rust writes it, but for what begins with six zeros: PostgreSQL takes it for a version 4 address too.
+/// Formats the address as Rust does, unless it begins with six zero groups: then PostgreSQL writes the rest as an IPv4
+/// address.
 fn v6(address: Ipv6Addr) -> String {
     match address.segments() {
         [0, 0, 0, 0, 0, 0, high, low] if high != 0 => {
@@ -29,12 +31,12 @@ fn v6(address: Ipv6Addr) -> String {
     }
 }
 
-/// A `macaddr` or a `macaddr8`.
+/// Formats a `macaddr` or a `macaddr8`.
 pub(super) fn hardware(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
 }
 
-/// A `bit` or a `varbit`: how many bits, and the bits.
+/// Formats a `bit` or a `varbit`. The bytes contain the number of bits, and then the bits.
 pub(super) fn bits(wire: &mut Wire<'_>) -> Result<String, Malformed> {
     let count = usize::try_from(wire.i32()?).map_err(|_| Malformed)?;
     let bytes = wire.take(count.div_ceil(8))?;

@@ -1,10 +1,11 @@
-//! The text of a `numeric`. Knows digits to the base of 10000.
+//! Formats a `numeric`, whose digits have the base 10000.
 
 use std::fmt::Write;
 
 use super::{Malformed, Wire};
 
-/// A `numeric`: how many digits, the power of the first, the sign, how many decimals are shown, the digits.
+/// Formats a `numeric`. The bytes contain the number of digits, the power of the first digit, the sign, the number of
+/// decimals to show, and the digits.
 pub(super) fn text(wire: &mut Wire<'_>) -> Result<String, Malformed> {
     let count = wire.u16()?;
     let weight = i32::from(wire.i16()?);
@@ -23,7 +24,7 @@ pub(super) fn text(wire: &mut Wire<'_>) -> Result<String, Malformed> {
     if scale > 0x3FFF || digits.iter().any(|&digit| digit > 9999) {
         return Err(Malformed);
     }
-    // Zeros at either end are not sent.
+    // The server does not send zeros at either end.
     let digit = |power: i32| usize::try_from(weight - power).ok().and_then(|at| digits.get(at)).copied().unwrap_or(0);
     write!(text, "{}", digit(weight.max(0))).unwrap_or_default();
     for power in (0..weight).rev() {

@@ -1,4 +1,4 @@
-//! The text of dates, times and intervals: days and microseconds since 2000. Knows the Gregorian calendar.
+//! Formats dates, times and intervals, which are days and microseconds since 2000-01-01 in the Gregorian calendar.
 
 use std::fmt::Write;
 
@@ -20,7 +20,7 @@ pub(super) fn date(wire: &mut Wire<'_>) -> Result<String, Malformed> {
 
 pub(super) fn time(wire: &mut Wire<'_>) -> Result<String, Malformed> {
     match wire.i64()? {
-        // Midnight at the end of the day is another time than that at its beginning.
+        // `24:00:00` is a valid time and differs from `00:00:00`.
         time @ 0..=DAY => Ok(clock(time)),
         _ => Err(Malformed),
     }
@@ -28,7 +28,7 @@ pub(super) fn time(wire: &mut Wire<'_>) -> Result<String, Malformed> {
 
 pub(super) fn timetz(wire: &mut Wire<'_>) -> Result<String, Malformed> {
     let mut text = time(wire)?;
-    // Seconds to the west.
+    // Offset of the zone, in seconds to the west.
     let west = wire.i32()?;
     let (hours, minutes, seconds) = hms(west.unsigned_abs().into());
     write!(text, "{}{hours:02}", if west > 0 { '-' } else { '+' }).unwrap_or_default();
@@ -41,7 +41,7 @@ pub(super) fn timetz(wire: &mut Wire<'_>) -> Result<String, Malformed> {
     Ok(text)
 }
 
-/// A timestamp, and behind it its zone.
+/// Formats a timestamp. `zone` is appended to the time.
 pub(super) fn timestamp(wire: &mut Wire<'_>, zone: &str) -> Result<String, Malformed> {
     Ok(match wire.i64()? {
         i64::MAX => "infinity".to_owned(),
@@ -53,8 +53,8 @@ pub(super) fn timestamp(wire: &mut Wire<'_>, zone: &str) -> Result<String, Malfo
     })
 }
 
-/// Microseconds, days and months, each with a sign of its own. With `infinite` the largest and the smallest stand for
-/// infinity.
+/// Formats an interval of microseconds, days and months, each with its own sign. With `infinite`, the largest and the
+/// smallest values stand for infinity.
 pub(super) fn interval(wire: &mut Wire<'_>, infinite: bool) -> Result<String, Malformed> {
     let (time, days, months) = (wire.i64()?, wire.i32()?, wire.i32()?);
     match (time, days, months) {
@@ -88,9 +88,9 @@ pub(super) fn interval(wire: &mut Wire<'_>, infinite: bool) -> Result<String, Ma
     Ok(text)
 }
 
-/// A day since 2000 as a date, and what follows it before the year 1.
+/// Converts a number of days since 2000-01-01 to a date, and returns the suffix for years before the year 1.
 fn day(days: i64) -> (String, &'static str) {
-    // Counted from 0000-03-01, so that the day of a leap year is the last: eras of 400 years have 146097 days.
+    // Count days from 0000-03-01, so that a leap day is the last day of its year. An era of 400 years has 146097 days.
     let days = days + 730_425;
     let era = days.div_euclid(146_097);
     let of_era = days.rem_euclid(146_097);
@@ -111,7 +111,7 @@ fn clock(time: i64) -> String {
     clock_of(time.unsigned_abs())
 }
 
-/// Hours, minutes, seconds, and as many decimals as it takes.
+/// Formats hours, minutes and seconds, with as many decimals as needed.
 fn clock_of(time: u64) -> String {
     let (hours, minutes, seconds) = hms(time / SECOND.unsigned_abs());
     let mut text = format!("{hours:02}:{minutes:02}:{seconds:02}");

@@ -1,33 +1,33 @@
-//! Reading the parts of a binary value from its bytes. Knows no type.
+//! Reads the parts of a binary value from its bytes. Independent of types.
 
 use super::Malformed;
 
-/// What is left of a value.
+/// The bytes of a value that have not been read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wire<'a>(pub(super) &'a [u8]);
 
 impl<'a> Wire<'a> {
-    /// What one reader makes of all that is left.
+    /// Reads all bytes with one reader. Returns [`Malformed`] if bytes are left.
     pub(super) fn all<T>(mut self, read: impl FnOnce(&mut Self) -> Result<T, Malformed>) -> Result<T, Malformed> {
         let value = read(&mut self)?;
         if self.0.is_empty() { Ok(value) } else { Err(Malformed) }
     }
 
-    /// Some bytes.
+    /// Reads `length` bytes.
     pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
         let (taken, left) = self.0.split_at_checked(length).ok_or(Malformed)?;
         self.0 = left;
         Ok(taken)
     }
 
-    /// As many bytes as an array has.
+    /// Reads as many bytes as the array has.
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         let (taken, left) = self.0.split_first_chunk().ok_or(Malformed)?;
         self.0 = left;
         Ok(*taken)
     }
 
-    /// A value within another: its length, -1 for NULL, and its bytes.
+    /// Reads a value inside another: its length, -1 for NULL, and its bytes.
     pub(super) fn nested(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
         match self.i32()? {
             -1 => Ok(None),
@@ -35,7 +35,7 @@ impl<'a> Wire<'a> {
         }
     }
 
-    /// All the rest, as text.
+    /// Returns all remaining bytes as text.
     pub(super) fn text(self) -> Result<&'a str, Malformed> {
         std::str::from_utf8(self.0).map_err(|_| Malformed)
     }
