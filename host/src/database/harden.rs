@@ -1,9 +1,9 @@
-//! `carya harden`: the logins that guests' statements run under, made so that a hole in the gate gains nothing. Here is
-//! what both servers have in common: names, the script as a list of groups, findings. Knows no rule of an engine, and
-//! nothing of guests.
+//! `carya harden`: logins for guests' statements with so few rights that a hole in the gate gains nothing. This file
+//! has the common part for both servers: names, the script as a list of groups, and findings. The rules of the engines
+//! are in `postgres` and `mysql`.
 //!
-//! The script is idempotent, is run by the owner of the database, and has no passwords in it: a login that it makes
-//! lets nobody in until a password is set, which `apply` does with those of the configuration.
+//! The owner of the database runs the script, which is idempotent and contains no passwords. A login that it creates
+//! cannot connect until it has a password. [`apply`] sets the passwords of the configuration.
 
 mod mysql;
 mod postgres;
@@ -20,9 +20,9 @@ use crate::config::{self, Dialect};
 /// A login for guests.
 #[derive(Clone)]
 pub struct Login {
-    /// Its name.
+    /// Name of the login.
     pub name: String,
-    /// Its password, if the URL has one.
+    /// Password, if the URL contains one.
     pub password: Option<String>,
 }
 
@@ -32,27 +32,27 @@ impl fmt::Debug for Login {
     }
 }
 
-/// Whom and what the script is about.
+/// Names and settings for the script.
 #[derive(Debug, Clone)]
 pub struct Names {
-    /// The kind of server.
+    /// Kind of the server.
     pub dialect: Dialect,
-    /// The application's database.
+    /// Name of the application's database.
     pub database: String,
-    /// The login that only reads; none if the configuration has but one.
+    /// Login that only reads. `None` if the configuration has a single login.
     pub reader: Option<Login>,
-    /// The login that writes.
+    /// Login that writes.
     pub writer: Login,
     /// PostgreSQL: volatile functions of extensions that guests may call, as `schema.name`.
     pub allow_functions: Vec<String>,
-    /// How long one statement may run where the host says nothing else.
+    /// Statement timeout of the logins, for sessions in which the host sets none.
     pub statement_timeout: Duration,
-    /// How long a transaction may stand idle.
+    /// Maximum idle time of a transaction.
     pub idle_timeout: Duration,
 }
 
 impl Names {
-    /// The names in the URLs of a configuration.
+    /// Takes the names from the URLs of a configuration.
     pub fn of(database: &config::Database, idle_timeout: Duration) -> Result<Self, DbError> {
         let (writer, name) = login(database.dialect, &database.url)?;
         let reader = match &database.reader_url {
@@ -84,15 +84,15 @@ impl Names {
         })
     }
 
-    /// Both logins, and whether they write.
+    /// Returns the logins, each with whether it writes.
     fn logins(&self) -> impl Iterator<Item = (&Login, bool)> {
         self.reader.iter().map(|login| (login, false)).chain([(&self.writer, true)])
     }
 }
 
-/// The login and the database in a URL.
+/// Returns the login and the database in a URL.
 fn login(dialect: Dialect, url: &str) -> Result<(Login, String), DbError> {
-    // What the driver says of a URL may repeat the password in it.
+    // The driver's error for a URL may contain the password.
     let unread = |_| wrong("a URL of [database] cannot be read; write it as postgres://LOGIN:PASSWORD@HOST/DATABASE");
     let (name, database) = match dialect {
         Dialect::Postgres => {
@@ -107,7 +107,7 @@ fn login(dialect: Dialect, url: &str) -> Result<(Login, String), DbError> {
     };
     let database = database.ok_or_else(|| wrong("a URL of [database] names no database"))?;
     for name in [&name, &database] {
-        // They are written into SQL, comments and messages; nothing that needs thought there is let in.
+        // Names are written into SQL, comments and messages. Only characters that are harmless in all of these pass.
         if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || "_-.@".contains(c)) {
             return Err(wrong("logins and databases are named with letters, digits, `_`, `-`, `.` and `@`"));
         }
@@ -115,7 +115,7 @@ fn login(dialect: Dialect, url: &str) -> Result<(Login, String), DbError> {
     Ok((Login { name, password: password(url) }, database))
 }
 
-/// The drivers read it and do not tell it.
+/// Returns the password in a URL. The drivers parse it but do not expose it.
 fn password(url: &str) -> Option<String> {
     let (_, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
@@ -124,14 +124,14 @@ fn password(url: &str) -> Option<String> {
     Some(percent_decode_str(password).decode_utf8().ok()?.into_owned()).filter(|password| !password.is_empty())
 }
 
-/// Statements that belong together, and why they are there.
+/// Statements that belong together, with the reason for them.
 struct Group {
     title: &'static str,
     why: &'static str,
     sql: String,
 }
 
-/// The script, for a look or for psql and mariadb.
+/// Returns the script, to be read, or to be run with `psql` or `mariadb`.
 pub fn script(names: &Names) -> String {
     let (head, groups, tail) = match names.dialect {
         Dialect::Sqlite => return String::new(),
@@ -150,7 +150,8 @@ pub fn script(names: &Names) -> String {
     text + &tail
 }
 
-/// Runs the script as the owner and sets the passwords that the configuration has. Tells each group as it is done.
+/// Runs the script as the owner, and sets the passwords of the configuration. Calls `done` with the title of each group
+/// that is done.
 pub async fn apply(names: &Names, admin_url: &str, done: impl FnMut(&str)) -> Result<(), DbError> {
     match names.dialect {
         Dialect::Sqlite => Ok(()),
@@ -159,23 +160,23 @@ pub async fn apply(names: &Names, admin_url: &str, done: impl FnMut(&str)) -> Re
     }
 }
 
-/// Something that a guest could do if the gate had a hole.
+/// A power that a guest would have if the gate had a hole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What there is, or is missing.
+    /// The right or setting that exists, or that is missing.
     pub what: String,
-    /// What it would allow.
+    /// Actions that it would allow.
     pub allows: String,
-    /// What helps.
+    /// Remedy.
     pub cure: Cure,
 }
 
-/// What helps against a finding.
+/// Remedy for a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cure {
-    /// `carya harden --apply`.
+    /// Run `carya harden --apply`.
     Harden,
-    /// Something that harden leaves to people, in their words.
+    /// A task for the operator, in words.
     Advice(&'static str),
 }
 
@@ -189,7 +190,8 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Asks the server, through the guests' own logins, what they may do beyond their work. Empty on a hardened set-up.
+/// Queries the server through the logins of guests for powers beyond their work. Returns no findings for a hardened
+/// database.
 pub async fn missing(database: &config::Database) -> Result<Vec<Finding>, DbError> {
     let names = Names::of(&config::Database { admin_url: None, ..database.clone() }, Duration::ZERO)?;
     let mut findings = Vec::new();
@@ -211,7 +213,7 @@ pub async fn missing(database: &config::Database) -> Result<Vec<Finding>, DbErro
     Ok(findings)
 }
 
-/// A few of many, for one line.
+/// Joins the first few items for a line of text, with the number of the rest.
 fn listed(mut items: Vec<String>) -> String {
     const SHOWN: usize = 6;
     items.sort();
@@ -231,7 +233,8 @@ fn failed(error: &sqlx::Error) -> DbError {
     DbError::new(kind, error.to_string())
 }
 
-/// Text in SQL. Backslashes are not in names, and passwords go by another way where they would matter.
+/// Returns a string literal in SQL. Backslashes are not escaped: names contain none, and callers double those in
+/// passwords.
 fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

@@ -1,8 +1,8 @@
-//! The schema's history: a folder of `0001_name.sql` files, run in order, each once, by sqlx's migrator.
+//! Migrations of the schema: a folder of `0001_name.sql` files, which sqlx's migrator runs in order, each once.
 //!
-//! The database may be ahead of the folder: after a rollback, or a deployment that was refused after its migrations ran,
-//! it has migrations that are newer than the folder's newest. These stay applied, and a warning names them. Any other
-//! difference between the folder and what ran is an error.
+//! The database may be ahead of the folder: after a rollback, or after a deployment that was refused when its
+//! migrations had run, it has migrations that are newer than the newest in the folder. These stay applied, and a
+//! warning names them. Any other difference between the folder and the history is an error.
 
 mod history;
 mod problem;
@@ -19,29 +19,29 @@ pub(super) use self::history::Book;
 use self::history::Ran;
 pub use self::problem::{Error, Mismatch};
 
-/// How long a migration that is half done may be one that another host is running.
+/// Time for which a partially applied migration may be one that another host is running now.
 const UNDER_WAY: Duration = Duration::from_secs(5);
 
-/// What a run did.
+/// Result of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// Names of the migrations that were run now, as `0001_shop`.
+    /// Names of the migrations that this run applied, such as `0001_shop`.
     pub applied: Vec<String>,
-    /// How many had been run before.
+    /// Number of migrations that were applied before.
     pub already_applied: usize,
 }
 
-/// Runs pending migrations. Each migration runs in a transaction of its own, as far as the database can take back changes
-/// of its schema; the first that fails ends the run.
+/// Runs pending migrations. Each runs in its own transaction, as far as the database can roll back changes of the
+/// schema. The first that fails ends the run.
 pub(super) async fn run(mut book: Book, folder: &Path) -> Result<Report, Error> {
     let mut folder = Folder::read(folder).await?;
     book.lift_limit().await.map_err(|source| folder.unreadable(source))?;
-    // Before the plan is made: another host may be running the same migrations.
+    // Lock before planning: another host may be running the same migrations.
     book.lock().await.map_err(|source| folder.unreadable(source))?;
     let plan = folder.plan(&mut book).await?;
     let made = book.make_table().await;
     made.map_err(|source| Error::Failed { folder: folder.path.clone(), source, applied: Vec::new() })?;
-    // `plan` has checked for missing migrations: it allows those that are newer than the folder's newest.
+    // `plan` has checked for missing migrations. It permits those that are newer than the newest in the folder.
     folder.migrator.set_ignore_missing(true);
     let migrated = match &mut book {
         Book::Sqlite(connection) => folder.migrator.run_direct(None, connection, false).await,
@@ -54,8 +54,8 @@ pub(super) async fn run(mut book: Book, folder: &Path) -> Result<Report, Error> 
     }
 }
 
-/// Names of the migrations that a run would run; without a book, on a database that is yet to be made. Only reads, and
-/// fails where a run would fail before it ran any.
+/// Returns the names of the pending migrations. Without `book`, the database does not exist yet. Only reads, and fails
+/// if a run would fail before its first migration.
 pub(super) async fn pending(book: Option<Book>, folder: &Path) -> Result<Vec<String>, Error> {
     let folder = Folder::read(folder).await?;
     let plan = match book {
@@ -72,14 +72,14 @@ struct Folder {
     migrator: Migrator,
 }
 
-/// What a run would do.
+/// Comparison of a folder with the history.
 #[derive(Debug)]
 struct Plan {
-    /// Names by version.
+    /// Names of pending migrations by version.
     pending: BTreeMap<i64, String>,
-    /// How many were run before.
+    /// Number of migrations that were applied before.
     applied: usize,
-    /// Names of those that were run and that are newer than the folder's newest.
+    /// Names of applied migrations that are newer than the newest in the folder.
     ahead: Vec<String>,
 }
 
@@ -96,12 +96,12 @@ impl Folder {
         }
     }
 
-    /// The migrations in order of their versions, without those that undo others.
+    /// Returns the migrations in the order of their versions, without down migrations.
     fn migrations(&self) -> impl Iterator<Item = &Migration> {
         self.migrator.iter().filter(|migration| !migration.migration_type.is_down_migration())
     }
 
-    /// The file of a version. The migrator keeps only what is in it.
+    /// Returns the file of a version, because the migrator keeps only its content. Falls back to the folder.
     fn file(&self, version: i64) -> PathBuf {
         let is_it = |name: &str| {
             let number = name.split('_').next().and_then(|number| number.parse().ok());
@@ -122,7 +122,7 @@ impl Folder {
         let begun = Instant::now();
         let plan = loop {
             match self.look(book).await {
-                // Another host may be running it just now, while this one only looks, without the lock.
+                // Another host may be running this migration now: `pending` reads without the lock.
                 Err(Error::Mismatch { mismatch, .. })
                     if matches!(*mismatch, Mismatch::HalfDone { .. }) && begun.elapsed() < UNDER_WAY =>
                 {
@@ -151,7 +151,7 @@ impl Folder {
         Error::Failed { folder: self.path.clone(), source: source.into(), applied: Vec::new() }
     }
 
-    /// Compares the folder with what ran. `reset` is the command that makes the database anew.
+    /// Compares the folder with the history. `reset` is the command that resets the database.
     fn compare(&self, history: &[Ran], reset: impl FnOnce() -> String) -> Result<Plan, Error> {
         let newest = self.migrations().map(|migration| migration.version).max();
         let (mut ahead, mut applied) = (Vec::new(), 0);
@@ -182,9 +182,9 @@ impl Folder {
         Ok(Plan { pending: self.migrations().filter(is_pending).map(name).collect(), applied, ahead })
     }
 
-    /// The error of a run, with the migrations that it ran before and that stay.
+    /// Converts the error of a run, and adds the migrations that the run applied before it failed.
     async fn failed(&self, book: &mut Book, plan: Plan, source: MigrateError) -> Error {
-        // Without an answer, as when the connection was lost, nothing is known to have stayed.
+        // Without an answer, for example after a lost connection, do not report any migration as applied.
         let history = book.history().await.unwrap_or_default();
         let ran = |version: i64, success| history.iter().any(|ran| ran.version == version && ran.success == success);
         let applied =

@@ -170,8 +170,8 @@ pub(super) async fn begin(session: &mut Session, mode: Mode, open: Option<Mode>)
 }
 
 impl Backend {
-    /// Returns SQL that ends this process. Hardened logins have no right to run it. For them the server ends the process when
-    /// it notices that the client is gone.
+    /// Returns SQL that ends this process. Hardened logins have no right to run it. For them the server ends the
+    /// process when it notices that the client is gone.
     pub(super) fn kill(&self) -> String {
         let Self { pid, started } = self;
         format!("SELECT pg_terminate_backend({pid})::text WHERE {}", Self::is_same_server(started))

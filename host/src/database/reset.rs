@@ -1,9 +1,10 @@
-//! `carya migrate --reset`: saves a database, empties it, and runs all migrations. For development, where a migration
-//! that ran has been edited or removed.
+//! `carya migrate --reset`: saves a database, empties it, and runs all migrations. It is for development, after a
+//! migration that ran has been edited or removed.
 //!
-//! It is refused while anything else is connected to the database. A host that serves keeps connections open, so its
-//! database cannot be emptied under it: an SQLite file is locked exclusively, which fails as long as another process has
-//! it open; a server lists its sessions, and the lock of the migrator keeps a host that starts meanwhile waiting.
+//! A reset is refused while another process is connected to the database. A serving host keeps connections open, so its
+//! database cannot be emptied meanwhile. An SQLite file is locked exclusively, which fails if another process has the
+//! file open. On a server, the reset looks at the list of sessions, and holds the migrator's lock so that a host that
+//! starts meanwhile waits.
 
 mod mysql;
 mod postgres;
@@ -23,56 +24,56 @@ use super::{
 };
 use crate::config::{self, Dialect};
 
-/// How long other processes have to close their connections.
+/// Time that other processes have to close their connections.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What a reset did.
+/// Result of a reset.
 #[derive(Debug)]
 pub struct Reset {
-    /// Where the database was saved.
+    /// File to which the database was saved.
     pub saved: PathBuf,
-    /// The migrations that ran.
+    /// Migrations that ran.
     pub report: Report,
 }
 
-/// Why a database was not reset.
+/// Error of a reset.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The name of the database was not repeated.
+    /// The command did not contain the name of the database.
     #[error("this would delete everything in database {name:?}; to confirm that, run `carya migrate --reset={name}`")]
     NotConfirmed {
-        /// Its name.
+        /// Name of the database.
         name: String,
     },
-    /// Other processes use it.
+    /// Other processes use the database.
     #[error("the database is in use{}; stop the host, and close other connections to it", by(users))]
     InUse {
-        /// Who, as far as that is known.
+        /// Their sessions, as far as they are known.
         users: String,
     },
-    /// It could not be saved, so nothing was deleted.
+    /// The database could not be saved, so nothing was deleted.
     #[error("the database could not be saved, so it was left as it is: {reason}")]
     NotSaved {
-        /// Why, and what to do.
+        /// Reason and remedy.
         reason: String,
     },
     /// A statement of the reset failed.
     #[error("the database could not be emptied: {source}{}", place(saved))]
     NotEmptied {
-        /// The driver's error.
+        /// Error of the driver.
         source: sqlx::Error,
-        /// Where it was saved, if it was.
+        /// File to which the database was saved, if it was.
         saved: Option<PathBuf>,
     },
-    /// It is empty, and a migration failed.
+    /// The database was emptied, and then a migration failed.
     #[error("{source}; the database is empty but for the migrations before that, and was saved to {}", saved.display())]
     NotMigrated {
-        /// Why.
+        /// Error of the migrations.
         source: Box<migrate::Error>,
-        /// Where it was saved.
+        /// File to which the database was saved.
         saved: PathBuf,
     },
-    /// The folder cannot be run, so nothing was deleted.
+    /// The folder of migrations is unusable, so nothing was deleted.
     #[error(transparent)]
     Folder(Box<migrate::Error>),
     /// The database could not be reached.
@@ -94,10 +95,10 @@ fn place(saved: &Option<PathBuf>) -> String {
     saved.as_ref().map_or_else(String::new, |saved| format!("; it was saved to {}", saved.display()))
 }
 
-/// Resets a database. `name` must be its name on a server; an SQLite file needs none. Dumps of servers are written to
-/// the folder `dumps`, a copy of a file beside it.
+/// Resets a database. On a server, `name` must be the name of the database; for an SQLite file it may be empty. A
+/// server's database is saved to the folder `dumps`, an SQLite file to a copy beside it.
 pub async fn run(config: &config::Database, folder: &Path, name: &str, dumps: &Path) -> Result<Reset, Error> {
-    // A folder that cannot be run must be found before anything is deleted.
+    // Check the folder before anything is deleted.
     migrate::pending(None, folder).await.map_err(|error| Error::Folder(Box::new(error)))?;
     let (book, saved) = match config.dialect {
         Dialect::Sqlite => sqlite::empty(config, name).await?,
@@ -127,7 +128,7 @@ async fn empty_server(config: &config::Database, name: &str, dumps: &Path) -> Re
     let program = command.get_program().to_string_lossy().into_owned();
     let dumping = tokio::task::spawn_blocking(move || command.output()).await;
     check_dump(&program, &own, dumping.map_err(io::Error::other).flatten())?;
-    // Dumping may have taken long enough for others to connect.
+    // Other processes may have connected during the dump.
     refuse_others(&mut book, config).await?;
     let emptied = match &mut book {
         Book::Postgres(connection) => postgres::empty(connection).await,
@@ -140,7 +141,8 @@ async fn empty_server(config: &config::Database, name: &str, dumps: &Path) -> Re
     }
 }
 
-/// Fails if there are other sessions for longer than a moment: a server ends a session a little after its client.
+/// Returns an error if other sessions stay for longer than [`PATIENCE`]: a server ends a session a little after its
+/// client.
 async fn refuse_others(book: &mut Book, config: &config::Database) -> Result<(), Error> {
     let begun = Instant::now();
     loop {
@@ -155,7 +157,8 @@ async fn refuse_others(book: &mut Book, config: &config::Database) -> Result<(),
     }
 }
 
-/// Other sessions in the database. MySQL shows a login only its own, so every login of the configuration looks.
+/// Returns the other sessions in the database. MySQL shows a login its own sessions only, so the check uses each login
+/// of the configuration.
 async fn others(book: &mut Book, config: &config::Database) -> Result<Vec<String>, Error> {
     let mut users = Vec::new();
     match book {

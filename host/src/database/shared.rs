@@ -1,8 +1,8 @@
-//! What the hosts of a fleet share, in tables of the host's own: the files that were deployed, the generations that are
-//! made of them, which of those was activated last, and what each host serves. Knows SQL; when to ask is for `fleet` to
-//! know.
+//! State that the hosts of a fleet share in the host's own tables: deployed files, the generations that consist of
+//! them, the active generation, and the reports of the hosts. This module contains the SQL; `fleet` decides when to use
+//! it.
 //!
-//! Times are the database's, in seconds since 1970: clocks of hosts differ.
+//! All times are the database's, in seconds since 1970, because the clocks of hosts differ.
 
 mod activation;
 mod collect;
@@ -21,94 +21,94 @@ use crate::{
     deploy::{self, Digest, Id},
 };
 
-/// A statement of these takes long where the disk does, or where another host's activation is waited for.
+/// Maximum time of a statement, which may wait for a slow disk or for another host's activation.
 const STATEMENT: Duration = Duration::from_secs(10);
 const LOCK: Duration = Duration::from_secs(5);
-/// Files go up and down while a host is asked about the others.
+/// Files are transferred while admin requests read the state of the fleet.
 const CONNECTIONS: u32 = 4;
-/// More than there is to list: digests, ids and hosts.
+/// Larger than any list of digests, ids or hosts, in bytes.
 const RESULT: usize = 256 << 20;
 const ROWS: usize = 1_000_000;
 
-/// Why what is shared cannot be had or changed.
+/// Error of an operation on the shared tables.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database says so, or says nothing.
+    /// The database reported an error, or did not answer.
     #[error("the database that the fleet shares by: {0}")]
     Database(#[from] DbError),
-    /// It is this host's own folder that cannot.
+    /// This host's own store of deployments failed.
     #[error(transparent)]
     Folder(#[from] deploy::Error),
-    /// Another host was quicker.
+    /// Another host activated a generation first.
     #[error(
         "another host, {host}, activated {id} meanwhile, and nothing was changed; deploy again if this is still wanted"
     )]
     Overtaken {
-        /// What is active now.
+        /// Generation that is active now.
         id: Id,
-        /// By whom.
+        /// Host that activated it.
         host: String,
     },
-    /// A file that a generation needs is not shared.
+    /// A file of a generation is not in the database.
     #[error("file {0} is not whole in the database that the fleet shares by; deploy the generation again")]
     Gone(Digest),
-    /// Something in the tables is not what the host wrote there.
+    /// A row does not contain what a host wrote there.
     #[error("{what} in the database that the fleet shares by is damaged; deploy the generation again")]
     Damaged {
-        /// Which row.
+        /// The damaged row.
         what: String,
     },
-    /// Others removed files again and again.
+    /// Other hosts removed or locked files again and again during the upload.
     #[error("files were removed from the database while they were put there; try again")]
     Incomplete,
-    /// The answer to the commit was lost.
+    /// The commit of an activation got no answer, and its outcome is unknown.
     #[error(
         "the database did not tell whether {0} was activated; if it was, all hosts will serve it, see `carya generations`"
     )]
     Unsure(Id),
 }
 
-/// The shared place, as one host sees it.
+/// The shared tables, as one host uses them.
 #[derive(Debug)]
 pub struct Shared {
-    /// As the application has it.
+    /// Configuration of the application's database, without `migrations`.
     origin: config::Database,
     settings: config::Database,
-    /// Where the host's tables stand, in SQL.
+    /// Schema or database of the host's tables in SQL, with the dot after it.
     place: String,
     host: String,
     database: OnceCell<Database>,
 }
 
-/// What was activated last.
+/// The latest activation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// How many activations there were.
+    /// Number of the activation; the first has number 1.
     pub number: i64,
-    /// What is active.
+    /// Active generation.
     pub id: Id,
-    /// What was activated and not gone back from, the active one last.
+    /// Generations that were activated and not rolled back, the active one last.
     pub history: Vec<Id>,
-    /// The host that activated it.
+    /// Host that activated the generation.
     pub host: String,
 }
 
-/// What a host said of itself last.
+/// Latest report of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// Its name.
+    /// Name of the host.
     pub name: String,
-    /// The generation that it serves.
+    /// Generation that the host serves.
     pub generation: String,
-    /// Since when.
+    /// Time since which the host serves the generation.
     pub since: i64,
-    /// When it said so.
+    /// Time of the report.
     pub seen: i64,
-    /// Why it does not serve what is active.
+    /// Reason why the host does not serve the active generation.
     pub error: Option<String>,
 }
 
-/// The tables, and their columns on PostgreSQL. `put_at` is when somebody needed it last.
+/// The tables, and their columns on PostgreSQL. `put_at` is the last time at which a host needed the row.
 const TABLES: [(&str, &str); 5] = [
     ("{parts}", "name text NOT NULL, part bigint NOT NULL, bytes bytea NOT NULL, PRIMARY KEY (name, part)"),
     ("{files}", "digest text PRIMARY KEY, parts bigint NOT NULL, put_at bigint NOT NULL, suspect boolean NOT NULL"),
@@ -123,7 +123,7 @@ const TABLES: [(&str, &str); 5] = [
     ),
 ];
 
-/// The same for MySQL, where texts in keys have a length, and short ones hold little.
+/// Converts columns for MySQL, where a text in a key needs a length, and a plain `text` is too short for other columns.
 fn columns(dialect: Dialect, columns: &str) -> String {
     if dialect != Dialect::MySql {
         return columns.to_owned();
@@ -134,8 +134,8 @@ fn columns(dialect: Dialect, columns: &str) -> String {
 }
 
 impl Shared {
-    /// The place in a database, which is not asked yet. Statements are the owner's, on connections of their own: no
-    /// request waits for them.
+    /// Describes the shared tables in a database, without connecting to it. Statements run with the owner's login on
+    /// connections of their own, so that no request waits for them.
     pub fn new(database: &config::Database, host: &str) -> Self {
         let origin = config::Database { migrations: None, ..database.clone() };
         let settings = config::Database {
@@ -158,12 +158,12 @@ impl Shared {
         Self { origin, settings, place, host: host.to_owned(), database: OnceCell::new() }
     }
 
-    /// Whether it is in this database, reached in the same way.
+    /// Returns whether the tables are in this database, with the same settings for the connection.
     pub fn is_in(&self, database: &config::Database) -> bool {
         self.origin == config::Database { migrations: None, ..database.clone() }
     }
 
-    /// Says when another host has activated something.
+    /// Returns a listener for activations by other hosts.
     pub fn news(&self) -> News {
         News::new(&self.settings)
     }
@@ -173,7 +173,7 @@ impl Shared {
         Box::pin(database.begin_as_host(access)).await
     }
 
-    /// Connects, and makes the tables that are not there.
+    /// Connects, and creates missing tables.
     async fn open(&self) -> Result<Database, DbError> {
         let database = Database::open("fleet", &self.settings).await?;
         for (table, text) in TABLES {
@@ -190,8 +190,8 @@ impl Shared {
         Ok(database)
     }
 
-    /// A statement with the tables where they stand, and the time as this database tells it. Tables are written
-    /// `{files}`.
+    /// Completes a statement: replaces `{files}` by the qualified name of the table `carya_files`, and `{now}` by the
+    /// time of the database.
     fn sql(&self, text: &str) -> String {
         let now = match self.settings.dialect {
             Dialect::Postgres => "extract(epoch FROM now())::bigint",
@@ -200,7 +200,8 @@ impl Shared {
         text.replace("{now}", now).replace('}', "").replace('{', &format!("{}carya_", self.place))
     }
 
-    /// Puts a row in place of the one that may have the same key, which is the first of the columns, or the first two.
+    /// Returns a statement that inserts a row, or replaces the row with the same key. The first `keys` columns are the
+    /// key.
     fn put(&self, table: &str, keys: usize, columns: &[&str], values: &str) -> String {
         let all = columns.join(", ");
         self.sql(&match self.settings.dialect {
@@ -214,7 +215,7 @@ impl Shared {
         })
     }
 
-    /// Runs one query by itself.
+    /// Runs one query in a transaction of its own.
     async fn query(&self, sql: &str, params: Vec<Value>) -> Result<Vec<Vec<Value>>, DbError> {
         let mut connection = self.begin(Access::ReadOnly).await?;
         let rows = connection.query_as_host(self.sql(sql), params).await?;
@@ -222,7 +223,7 @@ impl Shared {
         Ok(rows)
     }
 
-    /// What was activated last; none in a fleet to which nothing was deployed yet.
+    /// Returns the latest activation, or `None` before the first deployment to the fleet.
     pub async fn head(&self) -> Result<Option<Head>, Error> {
         self.activation("SELECT number, history, host FROM {activations} ORDER BY number DESC LIMIT 1", Vec::new())
             .await
@@ -242,7 +243,8 @@ impl Shared {
         Ok(Some(Head { number, id, history, host }))
     }
 
-    /// Tells the others what this host serves, for how long it has done so, and why not what is active.
+    /// Writes this host's report: the generation that it serves, for how long, and why it does not serve the active
+    /// one.
     pub async fn report(&self, generation: &str, age: Duration, error: Option<&str>) -> Result<(), Error> {
         let age = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
         let columns = ["name", "generation", "since", "seen", "error"];
@@ -255,7 +257,7 @@ impl Shared {
         Ok(())
     }
 
-    /// All hosts that have said something of themselves.
+    /// Returns the latest reports of all hosts.
     pub async fn members(&self) -> Result<Vec<Member>, Error> {
         let sql = "SELECT name, generation, since, seen, error FROM {hosts} ORDER BY name";
         let member = |row: Vec<Value>| match <[Value; 5]>::try_from(row).ok()? {

@@ -1,5 +1,5 @@
-//! The script for MariaDB and MySQL. Built-in functions take no rights here, so grants can say only which tables; the
-//! gate alone keeps guests from locks, sleeps and variables.
+//! The script for MariaDB and MySQL. Their built-in functions require no rights, so grants only restrict the tables.
+//! The gate alone keeps guests from locks, sleeps and variables.
 
 mod check;
 
@@ -16,7 +16,8 @@ fn identifier(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
-/// A database in a grant on all of its tables, where `_` and `%` are wildcards; in other statements they are not.
+/// Quotes a database name for a grant on all of its tables, where `_` and `%` are wildcards. In other statements they
+/// are not.
 fn pattern(database: &str) -> String {
     identifier(&database.replace('_', "\\_").replace('%', "\\%"))
 }
@@ -56,7 +57,7 @@ pub(super) fn tail(names: &Names) -> String {
     )
 }
 
-/// The script in groups.
+/// Returns the groups of the script.
 pub(super) fn groups(names: &Names) -> Vec<Group> {
     let group = |title, why, sql| Group { title, why, sql };
     vec![
@@ -115,7 +116,7 @@ fn guard(names: &Names) -> String {
         .collect();
     let ours = accounts.join(" OR ");
     let databases = [pattern(&names.database), pattern(&host_database(names))];
-    // The catalog has a database as the grant has it.
+    // The catalog contains the name as it is in the grant, with escaped wildcards.
     let databases = databases.map(|name| literal(&name.trim_matches('`').replace('\\', "\\\\"))).join(", ");
     let plain = literal(&names.database);
     format!(
@@ -147,7 +148,7 @@ GRANT INSERT ON {database}.{table} TO {writer};",
 pub(super) async fn apply(names: &Names, admin_url: &str, mut done: impl FnMut(&str)) -> Result<(), DbError> {
     let failed = |error| failed(&error);
     let mut admin = MySqlConnection::connect(admin_url).await.map_err(failed)?;
-    // A known meaning for quotes and backslashes.
+    // Gives quotes and backslashes a defined meaning.
     admin.execute(sqlx::raw_sql("SET sql_mode = ''")).await.map_err(failed)?;
     for group in groups(names) {
         let run = admin.execute(sqlx::raw_sql(AssertSqlSafe(group.sql))).await;

@@ -1,5 +1,5 @@
-//! The script for PostgreSQL. What a guest may call is a closed rule and not a list of names: every function that can
-//! have an effect is volatile, whatever version it came with. The same rule, in [`check`], finds what is left.
+//! The script for PostgreSQL. A rule determines the functions that guests may call, not a list of names: every function
+//! that can have an effect is volatile, in any version. [`check`] uses the same rule to find remaining rights.
 
 mod check;
 mod functions;
@@ -15,15 +15,15 @@ use crate::database::{
     outbox::{self, HOST_SCHEMA, TABLE as OUTBOX},
 };
 
-/// Views `c`, in namespaces `n`, that tell of the server and of other sessions.
+/// Condition for views `c`, in namespaces `n`, that show the server's state or other sessions.
 const FORBIDDEN_VIEWS: &str = r"c.relkind = 'v' AND (
         n.nspname = 'pg_catalog' AND c.relname ~ '^pg_(stat|locks$|cursors$|prepared_|settings$|replication_|user_mappings$)'
         OR c.relname ~ '^pg_stat_statements')";
 
-/// Function by which the host asks, with a guest's login, whether a server process is there.
+/// Name of a function by which the host checks, with a guest's login, whether a server process exists.
 pub(in crate::database) const IS_RUNNING: &str = "carya_is_running";
 
-/// Tables `c` that are the host's, wherever they stand.
+/// Condition for tables `c`, in namespaces `n`, that belong to the host, in any schema.
 const HOST_TABLES: &str = r"(n.nspname = 'carya' OR c.relname ~ '^carya_' OR c.relname = '_sqlx_migrations')";
 
 fn identifier(name: &str) -> String {
@@ -65,7 +65,7 @@ COMMIT;
     )
 }
 
-/// The script in groups. Each runs by itself, as the one who owns the database.
+/// Returns the groups of the script. Each is run separately by the owner of the database.
 pub(super) fn groups(names: &Names) -> Vec<Group> {
     let all: Vec<String> = names.logins().map(|(login, _)| identifier(&login.name)).collect();
     let all = all.join(", ");
@@ -201,7 +201,7 @@ fn settings(names: &Names) -> String {
     sql + &block("", &format!("    IF {superuser} THEN\n{limits}    END IF;"))
 }
 
-/// Schemas that the one who runs the script owns.
+/// Query for the schemas that the role running the script owns.
 const SCHEMAS: &str = "SELECT nspname FROM pg_catalog.pg_namespace
         WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND pg_has_role(current_user, nspowner, 'MEMBER')";
 
@@ -271,8 +271,9 @@ GRANT EXECUTE ON FUNCTION {HOST_SCHEMA}.{IS_RUNNING}(integer) TO {all};",
     )
 }
 
-/// Takes a right on every `item` that the query finds from PUBLIC and the guests, and gives it back to those who run
-/// the server. Only a superuser can; for others the check tells what is left.
+/// Returns SQL that revokes a right on each `item` of the query from PUBLIC and the guests, and grants it to the owner,
+/// the current role and `pg_monitor`. Only a superuser can do this. For other roles, [`check`] reports the rights that
+/// are left.
 fn taken(names: &Names, right: &str, kind: &str, items: &str, held: impl Fn(&str) -> String) -> String {
     let logins: Vec<String> = names.logins().map(|(login, _)| identifier(&login.name)).collect();
     let held: Vec<String> = names.logins().map(|(login, _)| held(&literal(&login.name))).collect();
@@ -317,13 +318,13 @@ pub(super) async fn apply(names: &Names, admin_url: &str, mut done: impl FnMut(&
         run.map_err(|error| super::wrong(format!("{}: {error}", group.title)))?;
         done(group.title);
     }
-    // Where it may, keeps the passwords out of the server's log. Refused, it would end the transaction.
+    // Keeps passwords out of the server's log. Only for a superuser: an error would abort the transaction.
     let quiet =
         "SELECT set_config('log_statement', 'none', true) FROM pg_roles WHERE rolname = current_user AND rolsuper";
     transaction.execute(sqlx::raw_sql(quiet)).await.map_err(failed)?;
     for (login, _) in names.logins() {
         let Some(password) = &login.password else { continue };
-        // An escape string, so that a backslash is one whatever standard_conforming_strings says.
+        // An escape string, so that a doubled backslash is one backslash for any `standard_conforming_strings`.
         let sql =
             format!("ALTER ROLE {} PASSWORD E{}", identifier(&login.name), literal(&password.replace('\\', "\\\\")));
         transaction.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map_err(failed)?;

@@ -1,4 +1,4 @@
-//! What ran on a database, as sqlx's migrator keeps it in a table of its own.
+//! History of the migrations that ran on a database, in the table of sqlx's migrator.
 
 use sqlx::{
     AssertSqlSafe, Connection as _, MySqlConnection, PgConnection, SqliteConnection,
@@ -7,9 +7,10 @@ use sqlx::{
 
 use crate::database::server::Link;
 
-/// The table of the migrator.
+/// Table of the migrator.
 const TABLE: &str = "_sqlx_migrations";
-/// Takes a lock by the name of the database; such names have at most 64 characters. Waits for an hour.
+/// Takes a lock named after the database. The name is hashed, because lock names have at most 64 characters. Waits for
+/// at most an hour.
 const MYSQL_LOCK: &str = "SELECT GET_LOCK(CONCAT('carya migrate ', SHA1(DATABASE())), 3600)";
 /// SQL that revokes the rights on the new table that default privileges gave to other roles.
 const ONLY_THE_OWNER: &str = "DO $$
@@ -23,7 +24,7 @@ const ONLY_THE_OWNER: &str = "DO $$
     END $$";
 const HISTORY: &str = "SELECT version, description, checksum, success FROM _sqlx_migrations ORDER BY version";
 
-/// A connection to the database whose history it is.
+/// Connection to a database whose migrations are read or run.
 #[derive(Debug)]
 pub(in crate::database) enum Book {
     Sqlite(SqliteConnection),
@@ -37,7 +38,7 @@ pub(super) struct Ran {
     pub(super) version: i64,
     pub(super) description: String,
     pub(super) checksum: Vec<u8>,
-    /// False while it runs, and after it failed where the database keeps the part that succeeded (MySQL).
+    /// False while the migration runs. Stays false after a failure if the database keeps its successful part (MySQL).
     pub(super) success: bool,
 }
 
@@ -47,7 +48,7 @@ impl Ran {
     }
 }
 
-/// A migration's name, as that of its file.
+/// Returns the name of a migration, which is that of its file.
 pub(super) fn name(version: i64, description: &str) -> String {
     format!("{version:04}_{}", description.replace(' ', "_"))
 }
@@ -62,7 +63,7 @@ impl From<Link> for Book {
 }
 
 impl Book {
-    /// All that ran, by version. Nothing before the first run.
+    /// Returns the migrations that ran, by version. Empty before the first run.
     pub(super) async fn history(&mut self) -> Result<Vec<Ran>, sqlx::Error> {
         let is_there = match self {
             Self::Sqlite(connection) => {
@@ -91,7 +92,7 @@ impl Book {
         Ok(rows.into_iter().map(ran).collect())
     }
 
-    /// The name of the database on its server; none for a file.
+    /// Returns the name of the database on its server, or `None` for SQLite.
     pub(in crate::database) async fn database_name(&mut self) -> Result<Option<String>, sqlx::Error> {
         match self {
             Self::Sqlite(_) => Ok(None),
@@ -104,7 +105,7 @@ impl Book {
         }
     }
 
-    /// The time of the server in UTC, as `20261128T141503Z`.
+    /// Returns the time of the server in UTC, such as `20261128T141503Z`.
     pub(in crate::database) async fn now(&mut self) -> Result<String, sqlx::Error> {
         match self {
             Self::Sqlite(connection) => {
@@ -121,10 +122,11 @@ impl Book {
         }
     }
 
-    /// Takes the limit of guests' statements off this session: a migration, and the wait for its lock, may take longer.
+    /// Removes the timeout of guests' statements from this session: a migration, and the wait for its lock, may take
+    /// longer.
     pub(in crate::database) async fn lift_limit(&mut self) -> Result<(), sqlx::Error> {
         let Self::MySql(connection) = self else { return Ok(()) };
-        // The first is MariaDB's, the second MySQL's; each rejects the other.
+        // MariaDB has the first variable and MySQL the second. Each server rejects the other one.
         for variable in ["max_statement_time", "max_execution_time"] {
             let set = sqlx::raw_sql(AssertSqlSafe(format!("SET SESSION {variable} = 0")));
             match set.execute(&mut **connection).await {
@@ -135,14 +137,14 @@ impl Book {
         Ok(())
     }
 
-    /// Waits until no other host runs migrations on this database, and keeps others waiting until the connection is closed.
-    /// SQLite's transactions do as much.
+    /// Waits until no other host runs migrations on this database, and makes other hosts wait until the connection is
+    /// closed. On SQLite the transactions of the migrator do the same.
     pub(in crate::database) async fn lock(&mut self) -> Result<(), sqlx::Error> {
         let locked = match self {
             Self::Sqlite(connection) => connection.lock().await,
-            // The migrator's own lock, which this session may take again.
+            // This is the migrator's own lock, which this session may take again.
             Self::Postgres(connection) => connection.lock().await,
-            // MariaDB does not take the migrator's lock: it refuses a time without an end.
+            // MariaDB rejects the migrator's lock, which has no timeout.
             Self::MySql(connection) => {
                 let taken: Option<i64> = sqlx::query_scalar(MYSQL_LOCK).fetch_one(&mut **connection).await?;
                 let busy = "another host has been running migrations on this database for an hour";
@@ -155,8 +157,8 @@ impl Book {
         })
     }
 
-    /// Makes the migrator's table on PostgreSQL, before the migrator does, so that only its owner has rights on it: those
-    /// that `carya harden` gives guests on later tables would hold for it, too.
+    /// Creates the migrator's table on PostgreSQL before the migrator does, with rights for its owner only. Otherwise
+    /// the default privileges of `carya harden` would give guests rights on this table.
     pub(super) async fn make_table(&mut self) -> Result<(), MigrateError> {
         let Self::Postgres(connection) = self else { return Ok(()) };
         let mut transaction = connection.begin().await?;
@@ -169,7 +171,7 @@ impl Book {
         Ok(())
     }
 
-    /// The command that makes this database anew.
+    /// Returns the command that resets this database.
     pub(super) async fn reset_command(&mut self) -> Result<String, sqlx::Error> {
         let name = self.database_name().await?;
         Ok(name.map_or_else(|| "carya migrate --reset".to_owned(), |name| format!("carya migrate --reset={name}")))

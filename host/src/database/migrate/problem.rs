@@ -1,4 +1,4 @@
-//! Why migrations could not be run or read, with what to do about it.
+//! Errors of migrations, with remedies.
 
 use std::path::PathBuf;
 
@@ -10,15 +10,15 @@ use sqlx::{
 
 use crate::database::error::DbError;
 
-/// Why migrations could not be run or read.
+/// Error of a run of migrations, or of reading their state.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The folder or a file in it cannot be read, or the history cannot be.
+    /// The folder, one of its files, or the history cannot be read, or the migrator failed.
     #[error("migrations in {}: {source}{}", folder.display(), stays(applied))]
     Failed {
-        /// The folder.
+        /// Folder of the migrations.
         folder: PathBuf,
-        /// The migrator's error.
+        /// Error of the migrator.
         source: MigrateError,
         /// Names of the migrations that this run applied before it failed.
         applied: Vec<String>,
@@ -29,33 +29,33 @@ pub enum Error {
         folder.display(), stays(applied), cure(half)
     )]
     Statement {
-        /// The folder.
+        /// Folder of the migrations.
         folder: PathBuf,
-        /// The migration.
+        /// Version of the migration.
         version: i64,
-        /// Its file, with the line where the database tells it.
+        /// File of the migration, with the line if the database reports the position.
         place: String,
-        /// The driver's error.
+        /// Error of the driver.
         source: Box<sqlx::Error>,
         /// Names of the migrations that this run applied before it failed.
         applied: Vec<String>,
-        /// What to do where the first statements of the migration stay.
+        /// Set if the database keeps the statements of the migration before the one that failed.
         half: Option<Box<Mismatch>>,
     },
-    /// The folder is not the one that ran.
+    /// The folder does not match the history.
     #[error("migrations in {}: {mismatch}", folder.display())]
     Mismatch {
-        /// The folder.
+        /// Folder of the migrations.
         folder: PathBuf,
         /// The first difference.
         mismatch: Box<Mismatch>,
     },
-    /// The database could not be reached.
+    /// The database could not be opened.
     #[error("[database] cannot be opened: {0}")]
     Database(#[from] DbError),
 }
 
-/// A difference between a folder and what ran.
+/// A difference between a folder and the history.
 #[derive(Debug, thiserror::Error)]
 pub enum Mismatch {
     /// A file was changed after it ran.
@@ -65,29 +65,29 @@ pub enum Mismatch {
         file.display()
     )]
     Edited {
-        /// Its number.
+        /// Version of the migration.
         version: i64,
-        /// Its file.
+        /// File of the migration.
         file: PathBuf,
-        /// What is known of the change.
+        /// Description of the change, as far as it is known.
         change: &'static str,
-        /// The command that makes the database anew.
+        /// Command that resets the database.
         reset: String,
     },
-    /// A file was removed after it ran, while newer ones are there.
+    /// A file was removed after it ran, and the folder has newer ones.
     #[error(
         "migration {version} was previously applied but is missing in the resolved migrations; put the file \
          {name}.sql back. In development, `{reset}` makes the database anew after it has saved it"
     )]
     Missing {
-        /// Its number.
+        /// Version of the migration.
         version: i64,
-        /// Its name when it ran.
+        /// Name of the migration when it ran.
         name: String,
-        /// The command that makes the database anew.
+        /// Command that resets the database.
         reset: String,
     },
-    /// A migration failed half-way on a database that does not take back changes of its schema.
+    /// A migration failed half-way on a database that cannot roll back changes of the schema.
     #[error(
         "migration {version} is partially applied: the server kept the statements of {} before the one that failed. \
          Undo them by hand, run `DELETE FROM _sqlx_migrations WHERE version = {version}`, and migrate again. In \
@@ -95,23 +95,23 @@ pub enum Mismatch {
         file.display()
     )]
     HalfDone {
-        /// Its number.
+        /// Version of the migration.
         version: i64,
-        /// Its file, or the folder where that is gone.
+        /// File of the migration, or the folder if the file is gone.
         file: PathBuf,
-        /// The command that makes the database anew.
+        /// Command that resets the database.
         reset: String,
     },
-    /// Two files have one number.
+    /// Two files have the same version.
     #[error("two files have the number {version}; rename one of them, since a number is run once")]
     Twice {
-        /// The number.
+        /// The version.
         version: i64,
     },
 }
 
 impl Error {
-    /// Whether it may go better the next time: it was the connection that failed.
+    /// Returns whether a later attempt may succeed, because the connection failed and not the migration.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Database(error) => error.retryable,
@@ -137,7 +137,8 @@ fn cure(half: &Option<Box<Mismatch>>) -> String {
     half.as_ref().map_or_else(String::new, |half| format!("; {half}"))
 }
 
-/// The line of a failed statement in the text of its migration. Only PostgreSQL tells where the error is.
+/// Returns the line of a failed statement in the text of its migration. Only PostgreSQL reports the position of an
+/// error.
 pub(super) fn line(text: &str, error: &sqlx::Error) -> Option<usize> {
     let error = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
     match error.position()? {
@@ -148,7 +149,7 @@ pub(super) fn line(text: &str, error: &sqlx::Error) -> Option<usize> {
     }
 }
 
-/// What is known of a change to a text that once had this checksum. The old text is kept nowhere.
+/// Describes the change of a text that once had this checksum. The old text is not stored anywhere.
 pub(super) fn change(now: &str, checksum: &[u8]) -> &'static str {
     let was = |text: &str| *Sha384::digest(text.as_bytes()) == *checksum;
     let unix = now.replace("\r\n", "\n");

@@ -1,4 +1,4 @@
-//! Saving and emptying a MySQL database. Grants and the host's own database stay.
+//! Saves and empties a MySQL database. Keeps grants and the host's own database.
 
 use std::{
     path::Path,
@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, MySqlConnection, mysql::MySqlConnectOptions};
 use super::Error;
 use crate::config;
 
-/// Statements that drop everything that was made in the database. Triggers and indexes go with their tables.
+/// Query for statements that drop all objects of the database. Triggers and indexes are dropped with their tables.
 const OBJECTS: &str = "
     SELECT CONCAT('DROP ', CASE table_type WHEN 'VIEW' THEN 'VIEW' WHEN 'SEQUENCE' THEN 'SEQUENCE' ELSE 'TABLE' END,
         ' IF EXISTS `', REPLACE(table_name, '`', '``'), '`')
@@ -22,12 +22,12 @@ const OBJECTS: &str = "
     SELECT CONCAT('DROP EVENT IF EXISTS `', REPLACE(event_name, '`', '``'), '`')
     FROM information_schema.events WHERE event_schema = DATABASE()";
 
-/// The number of this session.
+/// Returns the id of this session.
 pub(super) async fn session(connection: &mut MySqlConnection) -> Result<u64, sqlx::Error> {
     sqlx::query_scalar("SELECT CAST(CONNECTION_ID() AS UNSIGNED)").fetch_one(connection).await
 }
 
-/// Sessions in this database other than this one and `own`, as far as this login may see them.
+/// Returns the sessions in this database other than this one and `own`, as far as this login can see them.
 pub(super) async fn others(connection: &mut MySqlConnection, own: u64) -> Result<Vec<String>, sqlx::Error> {
     let others = "
         SELECT CONCAT(user, ' (from ', host, ', session ', id, ')') FROM information_schema.processlist
@@ -35,7 +35,7 @@ pub(super) async fn others(connection: &mut MySqlConnection, own: u64) -> Result
     sqlx::query_scalar(others).bind(own).fetch_all(connection).await
 }
 
-/// The command that saves the database of a URL to a file.
+/// Returns the command that saves the database of a URL to a file.
 pub(super) fn dump(url: &str, file: &Path) -> Result<Command, Error> {
     let options: MySqlConnectOptions = url.parse()?;
     let is_there = |program: &&str| {
@@ -48,14 +48,14 @@ pub(super) fn dump(url: &str, file: &Path) -> Result<Command, Error> {
     command.arg(format!("--user={}", options.get_username()));
     match options.get_socket() {
         Some(socket) => command.arg(format!("--socket={}", socket.display())),
-        // By name it would look for a socket on this machine.
+        // For some host names the program would use a local socket.
         None => command.args([
             format!("--host={}", options.get_host()),
             format!("--port={}", options.get_port()),
             "--protocol=TCP".to_owned(),
         ]),
     };
-    // Not as an argument: those of a process can be read by every user.
+    // Not as an argument: every user can read the arguments of a process.
     command.env("MYSQL_PWD", config::password_of(url)).args(options.get_database());
     Ok(command)
 }

@@ -1,5 +1,5 @@
-//! Saving and emptying a PostgreSQL database. What stays: extensions, the grants on the schema, and the host's own
-//! schema `carya`.
+//! Saves and empties a PostgreSQL database. Keeps extensions, the grants on the schema, and the host's own schema
+//! `carya`.
 
 use std::{path::Path, process::Command};
 
@@ -13,7 +13,8 @@ const OTHERS: &str = "
     FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
 
-/// Drops the other schemas, and everything in the current one, in one transaction. Members of extensions stay.
+/// SQL that drops all other schemas, and all objects in the current schema, in one transaction. Members of extensions
+/// stay.
 const EMPTY: &str = "
     DO $$
     DECLARE statement text;
@@ -46,12 +47,12 @@ const EMPTY: &str = "
         LOOP EXECUTE statement; END LOOP;
     END $$";
 
-/// Other sessions in this database. Every login sees all of them.
+/// Returns the other sessions in this database. Every login can see all of them.
 pub(super) async fn others(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(OTHERS).fetch_all(connection).await
 }
 
-/// The command that saves the database of a URL to a file.
+/// Returns the command that saves the database of a URL to a file.
 pub(super) fn dump(url: &str, file: &Path) -> Result<Command, Error> {
     let options: PgConnectOptions = url.parse()?;
     let mut command = Command::new("pg_dump");
@@ -61,7 +62,7 @@ pub(super) fn dump(url: &str, file: &Path) -> Result<Command, Error> {
         Some(socket) => command.arg("--host").arg(socket),
         None => command.arg("--host").arg(options.get_host()),
     };
-    // Not as an argument: those of a process can be read by every user.
+    // Not as an argument: every user can read the arguments of a process.
     command.env("PGPASSWORD", config::password_of(url)).args(options.get_database());
     Ok(command)
 }

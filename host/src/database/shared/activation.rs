@@ -1,5 +1,5 @@
-//! Activating for all: one row more in the list of activations, whose number must still be free. Of two hosts that
-//! activate at the same time one gets it.
+//! Activation of a generation for all hosts: a transaction that inserts a row with the next number into the list of
+//! activations. If two hosts activate at the same time, only one of them obtains the number.
 
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ use crate::{
     deploy::{Id, Manifest, Store},
 };
 
-/// How often files are put that another's collection took away meanwhile, or that others have locked.
+/// Maximum number of attempts to upload files, while another host removes or locks them.
 const ROUNDS: usize = 5;
-/// How long the outcome of a commit is looked for whose answer was lost.
+/// Maximum time to look up the outcome of a commit that got no answer.
 const RESOLVE: Duration = Duration::from_secs(10);
 
 impl Shared {
-    /// Makes the last of a history active for all hosts, if nothing was activated since the activation of a number. What
-    /// it needs must be in `store`, and is put where all can reach it first.
+    /// Makes the last generation of `history` active for all hosts, unless another generation was activated after
+    /// activation number `since`. First uploads the missing files of the generation from `store`.
     pub async fn activate(&self, store: &Store, since: i64, history: &[Id]) -> Result<(), Error> {
         let Some(id) = history.last() else { return Err(Error::Incomplete) };
         let manifest = store.manifest(id)?;
@@ -40,12 +40,12 @@ impl Shared {
         Err(Error::Incomplete)
     }
 
-    /// The one transaction: all of it is there for the others, or nothing.
+    /// Runs the transaction of the activation. Other hosts see all of it, or nothing.
     async fn append(&self, number: i64, history: &[Id], manifest: &Manifest) -> Result<(), Error> {
         let mut connection = self.begin(Access::ReadWrite).await?;
         let lines: String = history.iter().map(|id| format!("{id}\n")).collect();
         let params = vec![Value::Int64(number), text(&manifest.id), text(&lines), text(&self.host)];
-        // First, so that others wait here and hold nothing.
+        // Insert this row first, so that another host's activation waits here and holds no other locks.
         let sql = self.sql("INSERT INTO {activations} (number, id, history, host, at) VALUES (?, ?, ?, ?, {now})");
         match connection.execute_as_host(sql, params).await {
             Err(error) if error.kind == Kind::Constraint => {
@@ -56,7 +56,7 @@ impl Shared {
         }
         self.put_manifest(&mut connection, manifest).await?;
         for batch in digests(manifest).chunks(BATCH) {
-            // Young again, and held: no collection takes them away before this is over.
+            // Renew `put_at` and lock the rows, so that no collection removes the files before the commit.
             let sql = format!("UPDATE {{files}} SET put_at = {{now}} WHERE digest IN ({})", list(batch));
             let found = connection.execute_as_host(self.sql(&sql), Vec::new()).await?.rows_affected;
             if usize::try_from(found).ok() != Some(batch.len()) {
@@ -65,7 +65,7 @@ impl Shared {
             }
         }
         if self.settings.dialect == Dialect::Postgres {
-            // Heard by the others once this is committed.
+            // The server sends this to the other hosts after the commit.
             connection.execute_as_host(format!("NOTIFY {CHANNEL}"), Vec::new()).await?;
         }
         match connection.commit().await {
@@ -74,7 +74,7 @@ impl Shared {
         }
     }
 
-    /// Who has the number.
+    /// Returns the error for a number that is taken, with the host that has taken it.
     async fn overtaken(&self, number: i64, error: DbError) -> Error {
         match self.numbered(number).await {
             Ok(Some(Head { id, host, .. })) => Error::Overtaken { id, host },
@@ -87,7 +87,8 @@ impl Shared {
         self.activation(sql, vec![Value::Int64(number)]).await
     }
 
-    /// What became of a commit whose answer was lost: no number is taken twice.
+    /// Returns the outcome of a commit that got no answer. The number identifies it, because no number is assigned
+    /// twice.
     async fn resolve(&self, number: i64, history: &[Id], id: &Id) -> Result<(), Error> {
         let look = async {
             loop {

@@ -1,5 +1,5 @@
-//! Removing what no host needs any more: lists before the files that they name, each only if it is still as old as it
-//! was when it was found.
+//! Removes generations and files that no host needs. Generations are removed before their files, and each row only if
+//! it is still as old as when it was found.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -9,14 +9,14 @@ use crate::{
     deploy::{Digest, Id},
 };
 
-/// A host that was not seen for so long may lose in the tables what it serves. It has its own copy.
+/// Time without a report after which the generation that a host serves may be removed. The host has its own copy.
 const RECENT: Duration = Duration::from_secs(60 * 60);
-/// A host that was not seen for so long is none any more.
+/// Time without a report after which a host is removed from the list.
 const FORGOTTEN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 impl Shared {
-    /// Removes generations but for the last `keep` before the active one and those that hosts serve, and the files that
-    /// none names. What was needed within `spare` stays.
+    /// Removes old generations and files. Keeps the active generation, the `keep` generations before it, those that
+    /// hosts serve, and the files of all these. Also keeps all rows that a host needed within `spare`.
     pub async fn collect(&self, keep: usize, spare: Duration) -> Result<(), Error> {
         let Some(head) = self.head().await? else { return Ok(()) };
         let recent = RECENT.as_secs();
@@ -35,7 +35,7 @@ impl Shared {
 
         let mut named = BTreeSet::new();
         for id in self.texts("SELECT id FROM {generations}").await? {
-            // Without the list, nobody knows which files it names.
+            // Without the manifest of a generation its files are unknown.
             let id: Id = id.parse().map_err(|_| Error::Damaged { what: format!("generation {id}") })?;
             named.extend(self.manifest(&id).await?.files.into_values());
         }
@@ -52,7 +52,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Removes something with its parts, if it is still old.
+    /// Removes a row and its parts, if the condition `old` is still true for the row.
     async fn remove(&self, table: &str, key: &str, name: &str, old: &str) -> Result<(), Error> {
         let mut connection = self.begin(Access::ReadWrite).await?;
         let sql = self.sql(&format!("DELETE FROM {table} WHERE {key} = ? AND {old}"));

@@ -1,5 +1,5 @@
-//! Files and lists of files in the shared tables, in parts, so that no value is huge. What is written once is never
-//! changed; what is read is believed only once its digest is right.
+//! Files and manifests in the shared tables, split into parts so that no value is huge. The content of a digest never
+//! changes, and a host uses content only if its digest is correct.
 
 use std::collections::BTreeSet;
 
@@ -16,23 +16,23 @@ use crate::{
     deploy::{self, Digest, Id, Manifest, Store, Upload},
 };
 
-/// The longest value.
+/// Maximum size of a part, in bytes.
 const PART: usize = 1 << 20;
-/// How many files are asked about at a time.
+/// Maximum number of files in one query.
 pub(super) const BATCH: usize = 500;
 
-/// Digests for `IN (..)`. They are hexadecimal by their type.
+/// Returns digests for `IN (..)`. A `Digest` is hexadecimal, so it needs no escapes.
 pub(super) fn list(digests: &[&Digest]) -> String {
     digests.iter().map(|digest| format!("'{digest}'")).collect::<Vec<_>>().join(", ")
 }
 
-/// The digests of a generation, each once, in an order that all hosts keep.
+/// Returns the digests of a generation without duplicates, in the same order on all hosts.
 pub(super) fn digests(manifest: &Manifest) -> Vec<&Digest> {
     manifest.blobs().collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 impl Shared {
-    /// Puts the files there that are not, or that somebody could not use.
+    /// Uploads the files that are missing, or that a host has marked as `suspect`.
     pub(super) async fn put_files(&self, store: &Store, manifest: &Manifest) -> Result<(), Error> {
         let all = digests(manifest);
         for batch in all.chunks(BATCH) {
@@ -43,7 +43,7 @@ impl Shared {
                     continue;
                 }
                 match self.put_file(store, digest).await {
-                    // Another host puts the same; whether all are there is seen when they are needed.
+                    // Another host uploads the same file. The activation checks whether all files are there.
                     Err(Error::Database(error)) if error.kind == Kind::Conflict => {}
                     result => result?,
                 }
@@ -70,7 +70,7 @@ impl Shared {
             parts += 1;
         }
         if Digest::end(hasher) != *digest {
-            // What is damaged here must not reach the others, and is let go of.
+            // The local file is damaged. Do not share it; `check` removes it.
             return Err(store.check(digest).map_or_else(Error::from, |()| Error::Incomplete));
         }
         let sql = self.put("{files}", 1, &["digest", "parts", "put_at", "suspect"], "?, ?, {now}, FALSE");
@@ -79,7 +79,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Puts a list there.
+    /// Inserts the manifest of a generation.
     pub(super) async fn put_manifest(&self, connection: &mut Connection, manifest: &Manifest) -> Result<(), Error> {
         let list = serde_json::to_vec(manifest).map_err(|error| deploy::Error::Invalid(error.to_string()))?;
         let (id, mut parts) = (manifest.id.to_string(), 0);
@@ -104,7 +104,7 @@ impl Shared {
         connection.execute_as_host(sql, params).await.map(drop)
     }
 
-    /// A generation.
+    /// Returns the manifest of a generation.
     pub async fn manifest(&self, id: &Id) -> Result<Manifest, Error> {
         let mut connection = self.begin(Access::ReadOnly).await?;
         let sql = "SELECT parts FROM {generations} WHERE id = ?";
@@ -121,7 +121,7 @@ impl Shared {
         manifest.ok_or_else(|| Error::Damaged { what: format!("generation {id}") })
     }
 
-    /// Brings a file here.
+    /// Downloads a file. Marks it as `suspect` if its digest is wrong.
     pub async fn pull(&self, digest: &Digest, mut upload: Upload) -> Result<(), Error> {
         let mut connection = self.begin(Access::ReadOnly).await?;
         let sql = "SELECT parts FROM {files} WHERE digest = ?";
@@ -129,7 +129,7 @@ impl Shared {
             return Err(Error::Gone(digest.clone()));
         };
         for part in 0..parts {
-            // A part that is not there shows in the digest.
+            // A missing part makes the digest wrong.
             let bytes = self.part(&mut connection, text(digest), part).await?.unwrap_or_default();
             upload.write(&bytes).await?;
         }
@@ -143,7 +143,7 @@ impl Shared {
         }
     }
 
-    /// How many parts something has; none if it is not there.
+    /// Returns the number of parts, or `None` if the row does not exist.
     async fn parts(&self, connection: &mut Connection, sql: &str, name: Value) -> Result<Option<i64>, DbError> {
         let row = connection.query_as_host(self.sql(sql), vec![name]).await?.pop();
         Ok(row.and_then(|row| if let [Value::Int64(parts)] = row[..] { Some(parts) } else { None }))
@@ -156,7 +156,8 @@ impl Shared {
         Ok(if let Some(Value::Bytes(bytes)) = value { Some(bytes) } else { None })
     }
 
-    /// Has the next activation put a file anew. It is not removed: this host may be the one that is mistaken.
+    /// Marks a file, so that the next activation uploads it again. The file is not removed, because the fault may be on
+    /// this host.
     async fn suspect(&self, digest: &Digest) -> Result<(), DbError> {
         let mut connection = self.begin(Access::ReadWrite).await?;
         let sql = self.sql("UPDATE {files} SET suspect = TRUE WHERE digest = ?");

@@ -1,5 +1,5 @@
-//! Hearing that something was activated, where a server can call its clients: PostgreSQL by NOTIFY, on a connection of
-//! its own. Elsewhere nothing is ever heard, and hosts look from time to time.
+//! Notifications of activations. PostgreSQL sends them by `NOTIFY`, to a connection of their own. Other servers send
+//! none, and hosts poll the database instead.
 
 use std::{future, str::FromStr, time::Duration};
 
@@ -10,14 +10,14 @@ use crate::{
     database::postgres,
 };
 
-/// What is called out by.
+/// Channel of the notifications.
 pub(super) const CHANNEL: &str = "carya_activations";
-/// How long a connection may take to be made.
+/// Maximum time to open the connection.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long it is left alone that cannot be made.
+/// Pause after an error of the connection.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// An ear on the database.
+/// Listener for activations.
 #[derive(Debug)]
 pub struct News {
     options: Option<PgConnectOptions>,
@@ -31,13 +31,13 @@ impl News {
         Self { options: options.map(postgres::options), listener: None }
     }
 
-    /// Ready when something may have been activated: it was called out, or could have been while nobody listened. Never
-    /// ready where the server cannot be listened to.
+    /// Waits until a generation may have been activated: after a notification, or after a new connection, because an
+    /// earlier notification may have been missed. Never completes on servers without notifications.
     pub async fn heard(&mut self) {
         let Some(options) = &self.options else { return future::pending().await };
         loop {
             let heard = match &mut self.listener {
-                // None after the connection was lost and made again.
+                // `try_recv` returns `None` after it has replaced a lost connection.
                 Some(listener) => listener.try_recv().await.map(drop),
                 None => listen(options.clone()).await.map(|listener| self.listener = Some(listener)),
             };

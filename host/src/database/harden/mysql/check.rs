@@ -1,5 +1,5 @@
-//! What a login may do in MariaDB or MySQL beyond a guest's work: its grants, each of which must be one that is known
-//! to be needed, and a few questions to the server.
+//! Finds the rights of a login in MariaDB or MySQL beyond a guest's work. Every grant must be one that guests need;
+//! further queries check settings and tables.
 
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, Row};
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::database::error::DbError;
 
-/// What privileges allow, where it is worth a word.
+/// Privileges, with the actions that they allow.
 const POWERS: [(&str, &str); 16] = [
     ("ALL PRIVILEGES", "everything"),
     ("FILE", "files of the server to be read and written, where secure_file_priv lets it"),
@@ -32,13 +32,13 @@ const POWERS: [(&str, &str); 16] = [
 const HARDEN: Cure = Cure::Harden;
 const OTHER_LOGIN: Cure = Cure::Advice("name another login in [database], then carya harden --apply");
 
-/// A question whose answer is a list of names; an empty one is a good one.
+/// A query for names. If it returns any, they are a finding.
 struct Question {
     what: &'static str,
     sql: &'static str,
     allows: &'static str,
     cure: Cure,
-    /// Asked once, not of every login.
+    /// The query is about the server, so it runs for one login only.
     of_server: bool,
 }
 
@@ -84,7 +84,7 @@ const QUESTIONS: [Question; 5] = [
     },
 ];
 
-/// What a login may do beyond its work.
+/// Returns findings for the powers of a login beyond its work.
 pub(in crate::database::harden) async fn missing(
     names: &Names,
     url: &str,
@@ -94,12 +94,12 @@ pub(in crate::database::harden) async fn missing(
     let mut connection = MySqlConnection::connect(url).await.map_err(failed)?;
     let login = &ask(&mut connection, "SELECT CURRENT_USER()").await.map_err(failed)?.join("");
     let mut grants = ask(&mut connection, "SHOW GRANTS").await.map_err(failed)?;
-    // MariaDB from 10.11; elsewhere it is an error, and there is nothing that everybody has.
+    // MariaDB from version 10.11 on. Other servers return an error, and have no grants to all logins.
     grants.extend(ask(&mut connection, "SHOW GRANTS FOR PUBLIC").await.unwrap_or_default());
     let mut findings: Vec<Finding> = grants.iter().flat_map(|grant| beyond(grant, names, writes, login)).collect();
     for question in QUESTIONS.iter().filter(|question| writes || !question.of_server) {
         let sql = question.sql.replace("{HOST}", &host_database(names));
-        // MySQL has no table of variables and no such limit for a login.
+        // On MySQL the query for the limit fails: it has neither this table of variables nor this limit of a login.
         let Ok(found) = ask(&mut connection, &sql).await else { continue };
         if found.is_empty() {
             continue;
@@ -112,21 +112,21 @@ pub(in crate::database::harden) async fn missing(
     Ok(findings)
 }
 
-/// The first column of a statement's rows, by the text protocol, which every statement may use.
+/// Runs a statement, and returns the first column of its rows. Uses the text protocol, which supports all statements.
 async fn ask(connection: &mut MySqlConnection, sql: &str) -> Result<Vec<String>, sqlx::Error> {
     let rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(connection).await?;
-    // Some servers give names as bytes.
+    // Some servers send names as bytes.
     let text = |row: &sqlx::mysql::MySqlRow| {
         row.try_get_unchecked::<Vec<u8>, _>(0).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     };
     rows.iter().map(text).collect()
 }
 
-/// What a grant gives beyond a guest's work.
+/// Returns findings for the privileges of a grant beyond a guest's work.
 fn beyond(grant: &str, names: &Names, writes: bool, login: &str) -> Vec<Finding> {
     let finding = |what: String, allows: &str, cure| Finding { what, allows: allows.to_owned(), cure };
     let Some((privileges, object, with_grant)) = parts(grant) else {
-        // A role, or something that this knows nothing of.
+        // A role, or an unknown kind of grant.
         return vec![finding(
             format!("{login} has: {}", grant.split(" IDENTIFIED").next().unwrap_or(grant)),
             "whatever comes with it",
@@ -135,7 +135,7 @@ fn beyond(grant: &str, names: &Names, writes: bool, login: &str) -> Vec<Finding>
     };
     let application = [pattern(&names.database), identifier(&names.database)].map(|name| format!("{name}."));
     let outbox = format!("{}.{}", identifier(&host_database(names)), identifier(super::OUTBOX));
-    // A bare `_` in a grant on a whole database is a wildcard; in one on a table it is a letter.
+    // In a grant on a whole database an unescaped `_` is a wildcard. In a grant on a table it is a letter.
     let inside = object == format!("{}*", application[0])
         || application.iter().any(|name| object.starts_with(name.as_str())) && !object.ends_with(".*");
     let needed = |privilege: &str| match privilege.split(" (").next().unwrap_or_default() {
@@ -155,7 +155,7 @@ fn beyond(grant: &str, names: &Names, writes: bool, login: &str) -> Vec<Finding>
     extra.filter(|privilege| !needed(privilege)).map(found).collect()
 }
 
-/// Privileges, what they are on, and whether they may be handed on, of ``GRANT a, b (c, d) ON `x`.* TO ...``.
+/// Splits ``GRANT a, b (c, d) ON `x`.* TO ...`` into the privileges, their object, and whether it has a GRANT OPTION.
 fn parts(grant: &str) -> Option<(Vec<String>, String, bool)> {
     let rest = grant.strip_prefix("GRANT ")?;
     let (privileges, rest) = rest.split_once(" ON ")?;

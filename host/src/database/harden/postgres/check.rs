@@ -1,6 +1,6 @@
-//! What a login may do in PostgreSQL beyond a guest's work, asked through that login: a table of questions to the
-//! catalog, each with what its answer would allow. Changes nothing and knows nothing of how the script is written, but
-//! shares its rule for functions and views.
+//! Finds the rights of a login in PostgreSQL beyond a guest's work. The login itself runs a list of queries on the
+//! catalog; each states the actions that its result would allow. Changes nothing. Shares the rules for functions and
+//! views with the script.
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -10,20 +10,20 @@ use super::{
 };
 use crate::database::error::DbError;
 
-/// Whom a question is asked about.
+/// Subject of a query.
 #[derive(Clone, Copy, PartialEq)]
 enum About {
     Both,
     Reader,
     Writer,
-    /// The server, once for all.
+    /// The server. The query runs for one login only.
     Server,
 }
 
-/// A question to the catalog. The answer is a list of names; an empty one is a good one.
+/// A query for names on the catalog. If it returns any, they are a finding.
 struct Question {
     about: About,
-    /// What it is that the names have in common.
+    /// Text of the finding before the names.
     what: &'static str,
     sql: &'static str,
     allows: &'static str,
@@ -35,7 +35,7 @@ const SUPERUSER: Cure = Cure::Advice("carya harden --apply, with a superuser's a
 const POSTGRESQL_CONF: Cure = Cure::Advice("set it in postgresql.conf");
 const OWNER: Cure = Cure::Advice("REVOKE it from PUBLIC and from the login, unless guests are meant to have it");
 
-/// Relations of people, and the server's own.
+/// FROM and WHERE clauses for all tables and views `c`, in namespaces `n`, including those of the server.
 const TABLES: &str = "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')";
 
@@ -241,7 +241,8 @@ const QUESTIONS: [Question; 23] = [
     },
 ];
 
-/// What forbidden functions are good for, by how their names begin. The first that fits counts, the last fits all.
+/// Groups of forbidden functions, the beginnings of their names, and the actions that each group allows. A function
+/// belongs to the first group that matches; the last group matches every name.
 const POWERS: [(&str, &[&str], &str); 11] = [
     ("locks", &["pg_advisory", "pg_try_advisory"], "locks that other requests wait for and no rollback undoes"),
     ("sleeps", &["pg_sleep"], "a connection to be held without work"),
@@ -260,7 +261,7 @@ const POWERS: [(&str, &[&str], &str); 11] = [
     ("other functions with effects", &[""], "effects that no rollback undoes"),
 ];
 
-/// What a login may do beyond its work.
+/// Returns findings for the powers of a login beyond its work.
 pub(in crate::database::harden) async fn missing(
     names: &Names,
     url: &str,
@@ -276,7 +277,7 @@ pub(in crate::database::harden) async fn missing(
         if names.is_empty() {
             continue;
         }
-        // A superuser may do all there is; a list of it would tell nothing more.
+        // A superuser has all rights, so further findings would add nothing.
         let all = names.iter().any(|name| name == "SUPERUSER");
         let who = if question.about == About::Server { String::new() } else { format!("{login} ") };
         findings.push(Finding {

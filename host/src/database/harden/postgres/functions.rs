@@ -1,4 +1,4 @@
-//! The rule for functions that guests may call, and the part of the script that grants and revokes by it.
+//! The rule for functions that guests may call, and the part of the script that grants and revokes rights by it.
 
 use super::{
     super::{Names, literal},
@@ -6,11 +6,15 @@ use super::{
 };
 use crate::database::postgres::extensions::HARMLESS;
 
-/// Functions `p`, in namespaces `n`, that no guest calls: those of the server and of extensions that can have an
-/// effect, but for a few that only make values, that last no longer than the transaction, or that the host itself calls at
-/// the end of a transaction; and those that only read, but read what is not the application's.
-/// A function of the application is its owner's decision. Those that only the server itself can call stay as they are:
-/// others need them to make tables and triggers.
+/// Condition for functions `p`, in namespaces `n`, that no guest may call:
+///
+/// - Volatile functions of the server and of extensions, because they can have an effect. Exempt are some functions
+///   that only compute values, those of [`TRANSACTIONAL`], and those that the host itself calls at the end of a
+///   transaction.
+/// - Functions that only read, but read data that is not the application's.
+///
+/// The owner of the application decides about its own functions. Functions that only the server can call are left
+/// alone, because other roles need them to create tables and triggers.
 const FUNCTIONS: &str = r"p.prorettype::regtype::text !~ '(trigger|handler|internal)$'
     AND 'internal'::regtype <> ALL (p.proargtypes) AND (
         n.nspname = 'pg_catalog' AND p.provolatile = 'v' AND p.proname NOT IN ('array_sample', 'array_shuffle',
@@ -23,11 +27,11 @@ const FUNCTIONS: &str = r"p.prorettype::regtype::text !~ '(trigger|handler|inter
             WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
               AND e.extname NOT IN ({HARMLESS})) AND {NOT_ALLOWED})";
 
-/// Functions whose effect ends with the transaction, or begins with its commit, as a list in SQL.
+/// SQL list of functions whose effect ends with the transaction, or begins with its commit.
 const TRANSACTIONAL: &str = "'pg_advisory_xact_lock', 'pg_advisory_xact_lock_shared', 'pg_try_advisory_xact_lock', \
     'pg_try_advisory_xact_lock_shared', 'pg_notify'";
 
-/// The same without functions that the configuration allows.
+/// Returns the condition of [`FUNCTIONS`] without the functions that the configuration allows.
 pub(super) fn forbidden(names: &Names) -> String {
     let not_allowed = format!("n.nspname || '.' || p.proname <> ALL (ARRAY[{}]::text[])", allowed(names));
     FUNCTIONS
@@ -36,13 +40,13 @@ pub(super) fn forbidden(names: &Names) -> String {
         .replace("{NOT_ALLOWED}", &not_allowed)
 }
 
-/// The functions that the configuration allows, as a list in SQL.
+/// Returns an SQL list of the functions that the configuration allows.
 fn allowed(names: &Names) -> String {
     let allowed: Vec<String> = names.allow_functions.iter().map(|name| literal(name)).collect();
     allowed.join(", ")
 }
 
-/// Takes forbidden functions from guests, and gives them those that an earlier run may have taken.
+/// Returns SQL that revokes forbidden functions from guests, and grants those that an earlier run may have revoked.
 pub(super) fn sql(names: &Names) -> String {
     let items = format!(
         "SELECT p.oid::regprocedure FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
@@ -55,8 +59,8 @@ pub(super) fn sql(names: &Names) -> String {
     format!("{taken}\n{}", given(names))
 }
 
-/// Gives guests the functions that end with the transaction and those that the configuration allows: an earlier run may
-/// have taken them.
+/// Returns SQL that grants guests the functions of [`TRANSACTIONAL`] and those that the configuration allows, because
+/// an earlier run may have revoked them.
 fn given(names: &Names) -> String {
     let logins: Vec<String> = names.logins().map(|(login, _)| identifier(&login.name)).collect();
     let held: Vec<String> = names
