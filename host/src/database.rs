@@ -165,8 +165,8 @@ impl Database {
         matches!(&self.0, Engine::Server(server) if server.has_replicas())
     }
 
-    /// Finds out whether a transaction is committed, after its commit got no answer. Returns `None` if the outcome
-    /// cannot be determined now.
+    /// Returns whether a transaction is committed, after its commit got no answer. Returns `None` if the outcome cannot
+    /// be determined now.
     pub async fn resolve(&self, transaction: &str) -> Option<bool> {
         match &self.0 {
             Engine::Sqlite(_) => None,
@@ -357,8 +357,8 @@ impl Connection {
         }
     }
 
-    /// Leaves an open transaction that has only read to the next borrower, who ends it. Returns the connection if no
-    /// caller waits for it or if the transaction cannot be left open.
+    /// Leaves a transaction that has only read to the next borrower of the connection, which ends it. Returns the
+    /// connection if no caller waits for it or if the transaction cannot be left open.
     pub fn hand_over(self) -> Option<Self> {
         match self.0 {
             Line::Sqlite(connection) => connection.hand_over().map(|connection| Self(Line::Sqlite(connection))),

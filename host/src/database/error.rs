@@ -3,7 +3,7 @@
 /// Class of a failure, on which a guest can act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A unique, foreign key, check or not-null constraint is violated.
+    /// A `UNIQUE`, `FOREIGN KEY`, `CHECK` or `NOT NULL` constraint is violated.
     Constraint,
     /// The transaction conflicts with another transaction.
     Conflict,
@@ -40,7 +40,7 @@ pub enum Stale {
 pub struct DbError {
     /// Class of the failure.
     pub kind: Kind,
-    /// SQLSTATE or the engine's own code, if the engine reported the error.
+    /// `SQLSTATE` or the number of the error, if the engine reported it.
     pub code: Option<String>,
     /// Description for the guest and the log.
     pub message: String,

@@ -101,7 +101,8 @@ impl Folder {
         self.migrator.iter().filter(|migration| !migration.migration_type.is_down_migration())
     }
 
-    /// Returns the file of a version, because the migrator keeps only its content. Falls back to the folder.
+    /// Finds the file of a version in the folder, because the migrator keeps only the content. Returns the folder if
+    /// the file is gone.
     fn file(&self, version: i64) -> PathBuf {
         let is_it = |name: &str| {
             let number = name.split('_').next().and_then(|number| number.parse().ok());

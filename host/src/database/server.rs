@@ -154,6 +154,7 @@ impl Server {
     /// the pool. In that case a second attempt is safe: no statement of the transaction has run.
     async fn begin_on(self: &Arc<Self>, pool: &Pool<Opener>, terms: &Terms) -> Result<Connection, DbError> {
         let (mode, since) = (Mode { access: terms.access, isolation: terms.isolation }, Instant::now());
+        // While this caller waits, a commit may begin a transaction for it; see `want_next`.
         let in_line = (mode == Mode::NEXT).then(|| Counted::one(&self.in_line));
         let mut object = acquire(pool).await?;
         drop(in_line);

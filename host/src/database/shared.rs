@@ -24,9 +24,9 @@ use crate::{
 /// Maximum time of a statement, which may wait for a slow disk or for another host's activation.
 const STATEMENT: Duration = Duration::from_secs(10);
 const LOCK: Duration = Duration::from_secs(5);
-/// Files are transferred while admin requests read the state of the fleet.
+/// Connections of the pool: several, because files are transferred while admin requests read the state of the fleet.
 const CONNECTIONS: u32 = 4;
-/// Larger than any list of digests, ids or hosts, in bytes.
+/// Maximum size of a result in bytes. No list of digests, ids or hosts is as large.
 const RESULT: usize = 256 << 20;
 const ROWS: usize = 1_000_000;
 
@@ -123,7 +123,8 @@ const TABLES: [(&str, &str); 5] = [
     ),
 ];
 
-/// Converts columns for MySQL, where a text in a key needs a length, and a plain `text` is too short for other columns.
+/// Converts columns for MySQL, where a `text` in a key needs a length, and a plain `text` is too short for other
+/// columns.
 fn columns(dialect: Dialect, columns: &str) -> String {
     if dialect != Dialect::MySql {
         return columns.to_owned();

@@ -13,7 +13,7 @@ use std::{
 /// the host reopen all connections of a pool for each request.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Counter of renewals. Each connection stores the value at which it was opened, its vintage.
+/// Counter of the renewals of a pool. Each connection stores its value at the time when it was opened.
 #[derive(Debug, Default)]
 pub(super) struct Vintage {
     current: AtomicU64,
@@ -21,7 +21,7 @@ pub(super) struct Vintage {
 }
 
 impl Vintage {
-    /// Returns the vintage of a connection that is about to be opened.
+    /// Returns the [`Vintage`] counter, to be stored in a connection that is about to be opened.
     pub(super) fn current(&self) -> u64 {
         self.current.load(SeqCst)
     }

@@ -9,8 +9,8 @@ use crate::database::server::Link;
 
 /// Table of the migrator.
 const TABLE: &str = "_sqlx_migrations";
-/// Takes a lock named after the database. The name is hashed, because lock names have at most 64 characters. Waits for
-/// at most an hour.
+/// SQL that takes a lock named after the database, and waits for it for at most an hour. The name is hashed, because
+/// lock names have at most 64 characters.
 const MYSQL_LOCK: &str = "SELECT GET_LOCK(CONCAT('carya migrate ', SHA1(DATABASE())), 3600)";
 /// SQL that revokes the rights on the new table that default privileges gave to other roles.
 const ONLY_THE_OWNER: &str = "DO $$
@@ -123,7 +123,7 @@ impl Book {
     }
 
     /// Removes the timeout of guests' statements from this session: a migration, and the wait for its lock, may take
-    /// longer.
+    /// longer. On PostgreSQL the host's own sessions have no such timeout.
     pub(in crate::database) async fn lift_limit(&mut self) -> Result<(), sqlx::Error> {
         let Self::MySql(connection) = self else { return Ok(()) };
         // MariaDB has the first variable and MySQL the second. Each server rejects the other one.

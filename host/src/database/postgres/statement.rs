@@ -109,7 +109,7 @@ fn rewritten(sql: &str, placeholders: &[Placeholder], params: &[Parameter]) -> S
     text
 }
 
-/// Returns whether a character that can be part of a word stands directly before and directly after the range.
+/// Returns whether a word character stands directly before the range, and whether one stands directly after it.
 fn touches(sql: &str, range: &Range<usize>) -> (bool, bool) {
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || *byte >= 0x80;
     let before = range.start.checked_sub(1).and_then(|at| sql.as_bytes().get(at));

@@ -50,7 +50,6 @@ pub(super) fn names(row: &PgRow) -> impl Iterator<Item = &str> {
 /// Decodes the values of a row one after the other. Rejects a row that must exceed `max_result` before it copies the
 /// bytes. This check permits eight times as many bytes on the wire, because an array can have more bytes than its text.
 /// `version` is the server's version, such as 150004.
-/// bytes on the wire: those of an array may be more than its text's. `version` is the server's, as 150004.
 pub(super) fn decode_each(row: &PgRow, version: u32, limits: Limits) -> impl Iterator<Item = Result<Value, DbError>> {
     let mut room = limits.max_result.saturating_mul(8);
     row.columns().iter().enumerate().map(move |(index, column)| {

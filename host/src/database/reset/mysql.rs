@@ -48,7 +48,7 @@ pub(super) fn dump(url: &str, file: &Path) -> Result<Command, Error> {
     command.arg(format!("--user={}", options.get_username()));
     match options.get_socket() {
         Some(socket) => command.arg(format!("--socket={}", socket.display())),
-        // For some host names the program would use a local socket.
+        // For the host `localhost` the program would use a local socket instead of TCP.
         None => command.args([
             format!("--host={}", options.get_host()),
             format!("--port={}", options.get_port()),

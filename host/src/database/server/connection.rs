@@ -81,6 +81,7 @@ impl Connection {
                     let open = match left {
                         Left::Nothing => None,
                         Left::Open(mode) => Some(mode),
+                        // Too old, or of another mode. `rollback` also resets the state of the session.
                         Left::Begun { .. } => {
                             link.rollback(Access::ReadWrite).await?;
                             None
@@ -198,6 +199,7 @@ impl Connection {
                 Ok(())
             }
             Err((error, is_cut_off)) => {
+                // A statement that was cut off may still run. Then `running` stays set, and `drop` ends the session.
                 (self.running, self.failed) = (is_cut_off, true);
                 let error = DbError { stale: if self.kept { error.stale } else { Stale::No }, ..error };
                 if error.kind == Kind::Lost {

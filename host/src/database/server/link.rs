@@ -122,7 +122,6 @@ impl End {
 impl Link {
     /// Begins a transaction in one round trip. If a transaction is still `open`, ends it in the same message. Returns
     /// the name of the new transaction, if it has one.
-    /// one, where it has one.
     pub(super) async fn begin(&mut self, mode: Mode, open: Option<Mode>) -> Result<Option<String>, DbError> {
         match self {
             Link::Postgres(session) => postgres::begin(session, mode, open).await,

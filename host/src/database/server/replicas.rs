@@ -115,7 +115,8 @@ impl Replicas {
 }
 
 impl Replica {
-    /// Returns whether the replica has reached a position. Queries the replica if the last known position is too old.
+    /// Returns whether the replica has reached the `wanted` position. Queries the replica if its last known position is
+    /// too old.
     async fn covers(&self, server: &Arc<Server>, wanted: Option<&Position>, deadline: Instant) -> bool {
         let Some(wanted) = wanted else { return true };
         let covers = |known: &Option<Position>| known.as_ref().is_some_and(|known| known.covers(wanted));

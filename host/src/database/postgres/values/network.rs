@@ -20,8 +20,8 @@ pub(super) fn address(wire: &mut Wire<'_>) -> Result<String, Malformed> {
     }
 }
 
-/// Formats the address as Rust does, unless it begins with six zero groups: then PostgreSQL writes the rest as an IPv4
-/// address.
+/// Formats the address as Rust does, with one exception: if its first six groups are zero and the seventh is not,
+/// PostgreSQL writes the last two as an IPv4 address.
 fn v6(address: Ipv6Addr) -> String {
     match address.segments() {
         [0, 0, 0, 0, 0, 0, high, low] if high != 0 => {
