@@ -1,5 +1,4 @@
-//! Where those who deploy are listened to: an address or a Unix socket of its own, with TLS where others could listen
-//! in. What can be asked there is in `admin/api.rs`.
+//! The admin API's listener: a TCP address, optionally with TLS, or a Unix socket. `admin/api.rs` has the routes.
 
 mod api;
 mod diff;
@@ -33,12 +32,12 @@ use crate::{
     },
 };
 
-/// The name of the listener in the log.
+/// Name of the listener in the log.
 const NAME: &str = "deployment";
-/// Connections that may wait to be accepted.
+/// Maximum number of connections of the Unix socket that wait to be accepted.
 const BACKLOG: u32 = 64;
 
-/// A listener that does not yet accept.
+/// The bound listener of the admin API. It accepts connections once [`serve`](Self::serve) is polled.
 pub struct Admin {
     socket: Socket,
     tls: Option<TlsAcceptor>,
@@ -51,7 +50,11 @@ enum Socket {
 }
 
 impl Admin {
-    /// Binds what the configuration says, if it says anything. Fails if somebody else has it.
+    /// Binds `deploy.listen`; returns `None` where it is not set.
+    ///
+    /// # Errors
+    ///
+    /// Fails if another process uses the address or socket, or if `deploy.tls_cert` or `deploy.tls_key` cannot be read.
     pub fn bind(settings: &Deploy, connections: Arc<Connections>) -> anyhow::Result<Option<Self>> {
         let Some(listen) = &settings.listen else { return Ok(None) };
         let socket = match listen {
@@ -68,7 +71,7 @@ impl Admin {
         Ok(Some(Self { socket, tls, token: settings.token.clone() }))
     }
 
-    /// Where it listens, with the port that the system chose where port 0 was asked for.
+    /// Returns the address of the listener. If the configured port is 0, this is the port that the system chose.
     pub fn address(&self) -> io::Result<String> {
         Ok(match &self.socket {
             Socket::Tcp(listener) => listener.socket().local_addr()?.to_string(),
@@ -79,7 +82,7 @@ impl Admin {
         })
     }
 
-    /// Answers for as long as it is polled.
+    /// Accepts and serves connections for as long as this future is polled.
     pub async fn serve(self: Arc<Self>, store: Arc<Store>, reloader: Arc<Reloader>, fleet: Option<Arc<Fleet>>) {
         let router = api::router(self.token.as_deref(), store, reloader, fleet);
         match &self.socket {
@@ -110,7 +113,7 @@ where
     }
 }
 
-/// A socket for its owner only, in place of one that a host has left which was killed.
+/// Binds a Unix socket with mode 0600. Replaces the file of a socket on which no process listens any more.
 fn unix_socket(path: &Path) -> anyhow::Result<UnixListener> {
     let name = path.display();
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
@@ -123,7 +126,7 @@ fn unix_socket(path: &Path) -> anyhow::Result<UnixListener> {
         }
         let socket = UnixSocket::new_stream()?;
         socket.bind(path)?;
-        // Before it listens nobody can connect.
+        // The socket accepts no connections before `listen`, so the mode applies to the first one.
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         socket.listen(BACKLOG)
     };

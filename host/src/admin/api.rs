@@ -1,4 +1,4 @@
-//! What can be asked on the listener for deployment. Every question wants the token, also those that have no answer.
+//! Routes of the admin API. Every request needs the token, also a request to an unknown path.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,16 +27,16 @@ use crate::{
     reload::{self, Change, Comparison, Reloader},
 };
 
-/// The longest list of files.
+/// Maximum size of the JSON of a manifest, in bytes.
 const LONGEST_LIST: usize = 8 << 20;
-/// How long the next piece of an upload may take to arrive.
+/// Maximum time between two pieces of an upload's body.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 type Answer = Result<Response, Problem>;
 
 #[derive(Clone)]
 struct Api {
-    /// The digest of the token, so that all are of one length.
+    /// SHA-256 of the token. Digests have equal lengths, as the comparison in constant time needs.
     token: Option<[u8; 32]>,
     store: Arc<Store>,
     reloader: Arc<Reloader>,
@@ -67,7 +67,7 @@ pub(super) fn router(
         .with_state(api)
 }
 
-/// Lets only those in who know the token.
+/// Responds with 401 to a request without the right bearer token. Without `deploy.token` every request passes.
 async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response {
     if let Some(token) = api.token {
         let given = request.headers().get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
@@ -80,7 +80,7 @@ async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response
     next.run(request).await
 }
 
-/// Reading and writing files is no work for a thread that serves requests.
+/// Runs work on files on the blocking pool, away from the threads that serve requests.
 async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Problem> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => Ok(result?),
@@ -121,7 +121,7 @@ async fn keep(State(api): State<Api>, Path(id): Path<String>, body: Result<Bytes
     answer(if is_new { StatusCode::CREATED } else { StatusCode::OK }, &json!({ "id": id, "new": is_new }))
 }
 
-/// The one that was active before, where a generation is in the history.
+/// Returns the generation that was active before `id`; `None` if `id` is not in the history or is its first entry.
 fn predecessor<'a>(history: &'a [Id], id: &Id) -> Option<&'a Id> {
     let at = history.iter().rposition(|other| other == id)?;
     history.get(at.checked_sub(1)?)
@@ -140,7 +140,7 @@ async fn list(State(api): State<Api>) -> Answer {
         })
     };
     let all: Vec<Value> = manifests.iter().rev().map(one).collect();
-    // They differ while the host serves what its own file says.
+    // `serving` and `active` differ while the host serves its own file instead of a deployed generation.
     let serving = api.reloader.live().generation().id.clone();
     let mut list = json!({ "generations": all, "active": history.last(), "serving": serving });
     if let Some(fleet) = &api.fleet {
@@ -149,7 +149,7 @@ async fn list(State(api): State<Api>) -> Answer {
     answer(StatusCode::OK, &list)
 }
 
-/// This host and the others. `hosts` is null while the database cannot be asked.
+/// Describes this host and its fleet as JSON. `hosts` is null while the database cannot be queried.
 async fn told_of(fleet: &Fleet) -> Value {
     let one = |Member { name, generation, since, seen, error }| json!({ "name": name, "generation": generation, "since": since, "seen": seen, "error": error });
     let (hosts, away) = match fleet.members().await {
@@ -172,7 +172,7 @@ async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
     answer(StatusCode::OK, &shown)
 }
 
-/// What a component may do.
+/// Describes a component and its capabilities as JSON.
 fn powers(component: &Arc<Component>) -> Value {
     let Capabilities { exports, imports, summary, expenses: _ } = &component.capabilities;
     let (name, digest) = (&**component.name(), &component.digest);
@@ -186,13 +186,13 @@ async fn compare(State(api): State<Api>, Path((from, to)): Path<(String, String)
     let files = apart(move || {
         let new = store.manifest(&ids.1)?;
         match store.manifest(&ids.0) {
-            // What the host's own file says has no list.
+            // The generation of the host's own file is not in the store and has no manifest.
             Err(Error::Unknown(_)) if is_served => Ok(None),
             old => Ok(Some(diff::files(&old?, &new))),
         }
     });
     let files = files.await?;
-    // Who cannot be served can still be looked at.
+    // The response lists the files also where the host cannot assemble one of the two generations.
     let (differences, problem) = match api.reloader.compare(&from, &to).await {
         Ok(Comparison { differences, refused }) => {
             (Some(told(&differences)), refused.map(|refused| refused.to_string()))
@@ -209,7 +209,8 @@ fn told(differences: &[Difference]) -> Value {
 async fn activate(State(api): State<Api>, Path(id): Path<String>) -> Answer {
     let id: Id = id.parse()?;
     if api.fleet.is_none() {
-        // A list that is not there is another matter than one that cannot be served.
+        // Reject an unknown or damaged manifest before `step` logs it as a failed change. In a fleet, the generation
+        // may still be in the database only.
         let (store, wanted) = (api.store.clone(), id.clone());
         apart(move || store.manifest(&wanted)).await?;
     }
@@ -220,7 +221,7 @@ async fn roll_back(State(api): State<Api>) -> Answer {
     step(api, Step::Back).await
 }
 
-/// Changes what is served. To its end, whether or not somebody still waits for the answer.
+/// Changes the served generation. Runs in a task of its own, so that a client that disconnects does not cancel it.
 async fn step(api: Api, step: Step) -> Answer {
     let changed = tokio::spawn(async move {
         let served = api.reloader.live().generation();

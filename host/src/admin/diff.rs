@@ -1,10 +1,10 @@
-//! What differs between two lists of files.
+//! Differences between the files of two generations.
 
 use serde_json::{Value, json};
 
 use crate::deploy::Manifest;
 
-/// From one to the other.
+/// Lists the paths of the files that were added, removed or changed from `old` to `new`.
 pub(super) fn files(old: &Manifest, new: &Manifest) -> Value {
     let missing = |here: &Manifest, there: &Manifest| -> Vec<String> {
         here.files.keys().filter(|path| !there.files.contains_key(*path)).cloned().collect()

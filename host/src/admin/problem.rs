@@ -1,4 +1,4 @@
-//! What those who deploy are told when something cannot be done: problem details (RFC 9457).
+//! Error responses of the admin API, as problem details (RFC 9457).
 
 use axum::{
     body::Body,
@@ -9,12 +9,11 @@ use serde_json::{Value, json};
 
 use crate::{database::shared::Error as Shared, deploy::Error, reload};
 
-/// A request that was not fulfilled.
 #[derive(Debug)]
 pub(super) struct Problem {
     status: StatusCode,
     detail: String,
-    /// Digests of the files that are missing.
+    /// Digests of the files that the client must upload first.
     missing: Vec<String>,
 }
 
@@ -55,7 +54,7 @@ impl From<Shared> for Problem {
     }
 }
 
-/// Where the files are whole, it is the application that cannot be served.
+/// Maps any other error to 422: the stored files are complete, but the host cannot serve the application.
 impl From<anyhow::Error> for Problem {
     fn from(error: anyhow::Error) -> Self {
         match error.downcast::<Error>().map_err(anyhow::Error::downcast::<Shared>) {

@@ -1,4 +1,5 @@
-//! What is left over, and its removal: lists before the files that they name, so that no list is ever without a file.
+//! Removal of generations and files that are not needed. Manifests are removed before the files that they name, so that
+//! a manifest in the store always has its files.
 
 use std::{
     collections::BTreeSet,
@@ -11,18 +12,18 @@ use serde::Serialize;
 
 use super::{Digest, Error, Id, Manifest, Store, durable, store::entries};
 
-/// What was removed.
+/// Number and size of the files that a collection has removed.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Collected {
-    /// Generations.
+    /// Number of generations.
     pub generations: usize,
-    /// Files that no generation names any more.
+    /// Number of files that no generation names.
     pub blobs: usize,
-    /// Their size.
+    /// Total size of these files, in bytes.
     pub bytes: u64,
 }
 
-/// Removes what a process that was killed has not finished.
+/// Removes the temporary files of a killed process.
 pub(super) fn remove_unfinished(store: &Store) -> Result<(), Error> {
     let folders = store.folders();
     for folder in folders.iter().map(PathBuf::as_path).chain([store.root()]) {
@@ -66,14 +67,14 @@ pub(super) fn collect(store: &Store, spare: Duration) -> Result<Collected, Error
     Ok(collected)
 }
 
-/// The generations that stay: the active one, those before it to go back to, and those that came after it, or within
-/// `spare`, and may be activated yet.
+/// Returns the manifests that stay: the active generation, those before it that can be rolled back to, and those that
+/// were stored after it or within `spare` and may still be activated.
 fn kept(store: &Store, history: &[Id], spare: Duration) -> Result<Vec<Manifest>, Error> {
     let recent: BTreeSet<&Id> = history.iter().rev().take(store.keep() + 1).collect();
     let mut kept = Vec::new();
     for id in &recent {
         match store.manifest(id) {
-            // Without it, nobody knows which files it names.
+            // Without this manifest, the files of the generation are not known and must not be removed.
             Err(error @ Error::Damaged { .. }) => return Err(error),
             Err(Error::Unknown(_)) => {}
             manifest => kept.push(manifest?),
@@ -87,7 +88,7 @@ fn kept(store: &Store, history: &[Id], spare: Duration) -> Result<Vec<Manifest>,
     Ok(kept)
 }
 
-/// Removes what its name does not save. What is being written now is left to those who write it.
+/// Removes a path unless `keep` accepts its name, and returns whether it did. Leaves temporary files to their writers.
 fn remove_unless(path: &Path, keep: impl Fn(&str) -> bool) -> Result<bool, Error> {
     let name = path.file_name().and_then(|name| name.to_str());
     if durable::is_unfinished(path) || name.is_some_and(keep) {

@@ -1,4 +1,4 @@
-//! Files that are there as a whole or not at all, whenever the power goes.
+//! Atomic changes to files: after a crash or power loss, a file is complete or does not exist.
 
 use std::{
     fs::{self, File},
@@ -9,10 +9,10 @@ use std::{
 
 use super::{Error, at};
 
-/// How the names of files end that are not finished.
+/// Suffix of temporary files.
 const UNFINISHED: &str = ".part";
 
-/// A name beside `path` that nobody else uses in this process.
+/// Returns the path of a temporary file beside `path`, unique in this process.
 pub(super) fn unfinished(path: &Path) -> PathBuf {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -25,7 +25,7 @@ pub(super) fn is_unfinished(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().ends_with(UNFINISHED.as_bytes())
 }
 
-/// Puts a text in place of a file.
+/// Replaces the content of a file.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), Error> {
     let part = unfinished(path);
     let written = File::create(&part).and_then(|mut file| {
@@ -36,18 +36,18 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), Error> {
     rename(&part, path)
 }
 
-/// Gives what is finished its name.
+/// Gives a complete temporary file its final name.
 pub(super) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
     fs::rename(from, to).map_err(at(to))?;
     sync_folder(to.parent().unwrap_or(Path::new(".")))
 }
 
-/// Names last only once their folder is on disk.
+/// Flushes a folder to disk. Without this, a power loss may undo a rename in the folder.
 pub(super) fn sync_folder(folder: &Path) -> Result<(), Error> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(at(folder))
 }
 
-/// Removes a file, or a folder with all that is in it. Nothing need be there.
+/// Removes a file, or a folder with its content. A missing path is no error.
 pub(super) fn remove(path: &Path) -> Result<(), Error> {
     let removed = match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),

@@ -1,4 +1,4 @@
-//! A generation as a list of files, and the names by which it and they are known. Names follow from contents.
+//! Manifests of generations, and the digests and ids that are derived from the content of files.
 
 use std::{collections::BTreeMap, fmt, fs::File, io, path::Path, str::FromStr};
 
@@ -7,19 +7,19 @@ use sha2::Digest as _;
 
 use super::Error;
 
-/// What the configuration of a deployed application is called.
+/// File name of the configuration in a deployed application.
 pub const NAME: &str = "carya.toml";
-/// The most files that an application may have.
+/// Maximum number of files of an application.
 const MOST_FILES: usize = 20_000;
-/// The longest path of one of them.
+/// Maximum length of a file's path, in bytes.
 const LONGEST_PATH: usize = 1024;
 
-/// A SHA-256 in hexadecimal digits.
+/// SHA-256 digest, as 64 lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Digest(String);
 
-/// The name of a generation: twelve hexadecimal digits.
+/// Id of a generation: twelve lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Id(String);
@@ -81,17 +81,17 @@ impl fmt::Display for Id {
 }
 
 impl Digest {
-    /// The digest of bytes.
+    /// Returns the digest of bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(hexadecimal(&sha2::Sha256::digest(bytes)))
     }
 
-    /// The digest of all that a hasher was given.
+    /// Finishes a hasher and returns its digest.
     pub fn end(hasher: sha2::Sha256) -> Self {
         Self(hexadecimal(&hasher.finalize()))
     }
 
-    /// The digest of a file.
+    /// Returns the digest of a file's content.
     pub fn of_file(path: &Path) -> io::Result<Self> {
         let mut hasher = sha2::Sha256::new();
         io::copy(&mut File::open(path)?, &mut Hashing(&mut hasher))?;
@@ -112,26 +112,31 @@ impl io::Write for Hashing<'_> {
     }
 }
 
-/// A generation: its files by their paths in its folder.
+/// List of the files of a generation, by their paths in its folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Follows from the files.
+    /// Derived from `files`.
     pub id: Id,
-    /// When the host got it last, in seconds since 1970.
+    /// When this host stored the manifest last, in seconds since 1970.
     #[serde(default)]
     pub created_at: u64,
-    /// Paths with `/` between folders, to digests.
+    /// Paths, with `/` as separator, and digests.
     pub files: BTreeMap<String, Digest>,
 }
 
 impl Manifest {
-    /// The generation that is made of these files.
+    /// Makes the manifest of these files.
     pub fn new(files: BTreeMap<String, Digest>) -> Self {
         Self { id: id(&files), created_at: 0, files }
     }
 
-    /// Whether it could be one: its id is that of its files, and none of them would leave its folder.
+    /// Checks that the id is derived from the files, that they include [`NAME`], and that their number and paths are
+    /// valid: a path must not lead out of the folder, and must not be a file and a folder at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] with the first violation.
     pub fn check(&self) -> Result<(), Error> {
         let wrong = |message: String| Err(Error::Invalid(message));
         if self.id != id(&self.files) {
@@ -157,17 +162,17 @@ impl Manifest {
         Ok(())
     }
 
-    /// The digests of the files.
+    /// Returns the digests of the files.
     pub fn blobs(&self) -> impl Iterator<Item = &Digest> {
         self.files.values()
     }
 }
 
-/// Twelve hexadecimal digits that follow from paths and contents.
+/// Derives an id from paths and digests.
 fn id(files: &BTreeMap<String, Digest>) -> Id {
     let mut hasher = sha2::Sha256::new();
     for (path, digest) in files {
-        // Neither holds the byte 0, so that no two lists read the same.
+        // Neither contains the byte 0, so different lists produce different input to the hash.
         for text in [path, &digest.0] {
             hasher.update(text);
             hasher.update([0]);

@@ -1,15 +1,15 @@
 //! The folder of deployed generations:
 //!
 //! ```text
-//! lock                   held by the host that works here
-//! blobs/SHA-256          files, whatever they were called
-//! generations/ID.json    lists of files
-//! apps/ID/               those files under their names; made from the others when they are needed
-//! active                 what was activated, the last one last
+//! lock                   locked by the host process that uses the folder
+//! blobs/SHA-256          files, named by their digest
+//! generations/ID.json    manifests
+//! apps/ID/               the files of a generation under their paths; copied from `blobs` on demand
+//! active                 ids of the activated generations, the active one last
 //! ```
 //!
-//! A list is written only when all its files are there, and becomes active only when it has been tried out; each step
-//! is one rename. So whatever has a name is whole, and the rest is left over and collected.
+//! The store writes a manifest only when all its files are there. A generation becomes active only after a trial. Each
+//! of these steps is one rename, so every file under a final name is complete; collection removes the others.
 
 #[cfg(test)]
 mod tests;
@@ -26,29 +26,33 @@ use std::{
 use super::{Collected, Digest, Error, Id, Manifest, at, collect, durable, upload::Upload};
 use crate::config;
 
-/// Deployed generations, for one process.
+/// Store of deployed generations. One process at a time can open a folder.
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
     keep: usize,
     max_upload: u64,
-    /// Steps that look at several files are taken one after the other.
+    /// Serializes the operations that read or write several files.
     order: Mutex<()>,
-    /// Dropped with the process, however it ends.
+    /// The lock file. The system releases the lock when the process ends, however it ends.
     _lock: File,
 }
 
-/// A change of what is active.
+/// A change of the active generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// To a generation.
+    /// Activate this generation.
     To(Id),
-    /// To the one before.
+    /// Activate the generation that was active before.
     Back,
 }
 
 impl Store {
-    /// Opens a folder, makes it if it is not there, and cleans up what a host has left that was killed.
+    /// Opens a folder, creates it if it does not exist, and removes what a killed process has left behind.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Taken`] if another process has opened the folder.
     pub fn open(settings: &config::Deploy) -> Result<Self, Error> {
         let root = settings.folder.clone();
         for folder in ["blobs", "generations", "apps"].map(|name| root.join(name)) {
@@ -81,7 +85,7 @@ impl Store {
         ["blobs", "generations", "apps"].map(|name| self.root.join(name))
     }
 
-    /// Where a file stands, if it is there.
+    /// Returns the path that a file has in the store. The file need not exist.
     pub fn blob(&self, digest: &Digest) -> PathBuf {
         self.root.join("blobs").join(digest.to_string())
     }
@@ -98,22 +102,26 @@ impl Store {
         self.root.join("active")
     }
 
-    /// How many generations before the active one are kept.
+    /// Returns how many generations before the active one are kept.
     pub fn keep(&self) -> usize {
         self.keep
     }
 
-    /// Whether a file is there.
+    /// Returns whether the store has a file.
     pub fn has(&self, digest: &Digest) -> bool {
         self.blob(digest).is_file()
     }
 
-    /// Begins to take a file in.
+    /// Begins to receive a file.
     pub async fn receive(&self, digest: Digest) -> Result<Upload, Error> {
         Upload::begin(self.blob(&digest), digest, self.max_upload).await
     }
 
-    /// Takes a generation in, all of whose files must be there. Says whether it is new.
+    /// Stores a manifest, and returns whether it is new.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`] if the store lacks some of its files.
     pub fn put(&self, manifest: &Manifest) -> Result<bool, Error> {
         manifest.check()?;
         let _order = self.in_order();
@@ -127,7 +135,7 @@ impl Store {
             Err(Error::Unknown(_) | Error::Damaged { .. }) => true,
             Err(error) => return Err(error),
         };
-        // One that is known becomes young again: it must not be collected before it can be activated.
+        // Storing a known manifest again renews its time, so that `collect` does not remove it before its activation.
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let manifest = Manifest { created_at: now, ..manifest.clone() };
         let text = serde_json::to_string_pretty(&manifest).map_err(|error| Error::Invalid(error.to_string()))?;
@@ -135,7 +143,11 @@ impl Store {
         Ok(is_new)
     }
 
-    /// A generation.
+    /// Returns the manifest of a generation.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unknown`] if there is none, [`Error::Damaged`] if it is not valid.
     pub fn manifest(&self, id: &Id) -> Result<Manifest, Error> {
         let path = self.list(id);
         let text = match fs::read_to_string(&path) {
@@ -149,7 +161,7 @@ impl Store {
         read.map_err(|what| Error::Damaged { path, what: format!("{what}; deploy the application again") })
     }
 
-    /// All generations that are whole lists, the oldest first.
+    /// Returns the valid manifests of all generations, the oldest first.
     pub fn manifests(&self) -> Result<Vec<Manifest>, Error> {
         let mut found = Vec::new();
         for path in entries(&self.root.join("generations"))? {
@@ -160,7 +172,7 @@ impl Store {
         Ok(found)
     }
 
-    /// What was activated and not gone back from, the active one last.
+    /// Returns the ids of the activated generations, the active one last. A rollback removes the last entry.
     pub fn history(&self) -> Result<Vec<Id>, Error> {
         let path = self.active_file();
         let text = match fs::read_to_string(&path) {
@@ -171,12 +183,16 @@ impl Store {
         text.lines().map(str::parse).collect::<Result<_, _>>().map_err(damaged)
     }
 
-    /// What is served after the next start.
+    /// Returns the active generation, which the host serves after its next start.
     pub fn active(&self) -> Result<Option<Id>, Error> {
         Ok(self.history()?.pop())
     }
 
-    /// A history as it will be after a step.
+    /// Returns a history as it is after a step, with at most [`keep`](Self::keep) generations before the active one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NothingBefore`] if the step goes back from the first entry.
     pub fn after(&self, mut history: Vec<Id>, step: &Step) -> Result<Vec<Id>, Error> {
         match step {
             Step::To(id) if history.last() != Some(id) => history.push(id.clone()),
@@ -193,19 +209,25 @@ impl Store {
         Ok(history)
     }
 
-    /// Makes the last of these active. It must be known to work.
+    /// Makes the last generation of a history active. The next start serves it, so the caller must have tried it
+    /// before.
     pub fn record(&self, history: &[Id]) -> Result<(), Error> {
         let _order = self.in_order();
         let text: String = history.iter().map(|id| format!("{id}\n")).collect();
         durable::write(&self.active_file(), &text)
     }
 
-    /// Refuses a file that is not what its name says, and lets go of it, so that it can be brought again.
+    /// Checks a file against its digest, and removes it on a mismatch, so that it can be transferred again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`] on a mismatch.
     pub fn check(&self, digest: &Digest) -> Result<(), Error> {
         check(&self.blob(digest), digest)
     }
 
-    /// The folder of a generation, every file of which has been read and is what it should be. What is not is made anew.
+    /// Returns the folder with the files of a generation under their paths. Reads and checks all of them, and unpacks
+    /// the generation again if the folder differs from its manifest.
     pub fn folder(&self, id: &Id) -> Result<PathBuf, Error> {
         let _order = self.in_order();
         let (manifest, app) = (self.manifest(id)?, self.app(id));
@@ -229,7 +251,7 @@ impl Store {
             let folder = file.parent().unwrap_or(&part);
             fs::create_dir_all(folder).map_err(at(folder))?;
             folders.extend(folder.ancestors().take_while(|folder| folder.starts_with(&part)).map(Path::to_owned));
-            // Not a second name of the same file: what happens to the one must not happen to the other.
+            // A copy, not a hard link: a write to the unpacked file must not change the blob.
             fs::copy(&blob, &file).and_then(|_| File::open(&file)?.sync_all()).map_err(at(&file))?;
         }
         if !missing.is_empty() {
@@ -241,14 +263,15 @@ impl Store {
         durable::rename(&part, app)
     }
 
-    /// Removes what nobody needs any more: all but the active generation, those before and after it, and their files.
-    /// Files younger than `spare` may be part of a deployment that goes on, and stay.
+    /// Removes the generations that are not needed, and the files that no other generation names. It keeps the active
+    /// generation, [`keep`](Self::keep) generations before it, and those that were stored after it. Files and
+    /// generations younger than `spare` may belong to a deployment in progress, and stay.
     pub fn collect(&self, spare: Duration) -> Result<Collected, Error> {
         collect::collect(self, spare)
     }
 }
 
-/// Refuses a file that is not what its name says, and lets go of it, so that it can be uploaded again.
+/// Checks a file against its digest, and removes it on a mismatch, so that it can be uploaded again.
 fn check(blob: &Path, digest: &Digest) -> Result<(), Error> {
     let found = Digest::of_file(blob).map_err(at(blob))?;
     if found == *digest {
@@ -259,7 +282,7 @@ fn check(blob: &Path, digest: &Digest) -> Result<(), Error> {
     Err(Error::Damaged { path: blob.to_owned(), what })
 }
 
-/// Whether a folder has the files of a generation and no others.
+/// Returns whether a folder has exactly the files of a generation, each with its digest.
 fn is_whole(manifest: &Manifest, app: &Path) -> bool {
     let mut found = 0;
     let mut folders = vec![app.to_owned()];
@@ -283,7 +306,7 @@ fn is_whole(manifest: &Manifest, app: &Path) -> bool {
     found == manifest.files.len()
 }
 
-/// What is in a folder.
+/// Returns the paths of the entries of a folder.
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let found: io::Result<_> =
         fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>());

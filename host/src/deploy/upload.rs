@@ -1,4 +1,4 @@
-//! One file on its way in. It gets its name when all of it is on disk and is what it was announced as.
+//! The upload of one file: written to a temporary file, and renamed once all of it is on disk and has the right digest.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use tokio::{fs::File, io::AsyncWriteExt};
 
 use super::{Digest, Error, at, durable};
 
-/// A file that is being taken in. Dropped before its end, it leaves nothing.
+/// A file that is being received. Dropping the upload before [`finish`](Self::finish) removes the file.
 #[derive(Debug)]
 pub struct Upload {
     file: File,
@@ -26,7 +26,11 @@ impl Upload {
         Ok(Self { file, part, blob, wanted, hasher: sha2::Sha256::new(), left: limit, limit })
     }
 
-    /// Takes the next bytes.
+    /// Writes the next bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLarge`] if the file exceeds `deploy.max_upload`.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.left = self.left.checked_sub(length).ok_or(Error::TooLarge(self.limit))?;
@@ -34,7 +38,11 @@ impl Upload {
         self.file.write_all(bytes).await.map_err(at(&self.part))
     }
 
-    /// Keeps the file, if it is the right one.
+    /// Adds the file to the store.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] if the content does not have the announced digest.
     pub async fn finish(mut self) -> Result<(), Error> {
         let found = Digest::end(std::mem::take(&mut self.hasher));
         if found != self.wanted {
@@ -42,7 +50,7 @@ impl Upload {
         }
         self.file.flush().await.map_err(at(&self.part))?;
         self.file.sync_all().await.map_err(at(&self.part))?;
-        // To the end, whether or not somebody still waits.
+        // A blocking task completes the rename even if the caller is cancelled.
         let finished = tokio::task::spawn_blocking(move || durable::rename(&self.part, &self.blob)).await;
         finished.unwrap_or_else(|error| Err(Error::Invalid(format!("the upload was ended: {error}"))))
     }
@@ -50,7 +58,7 @@ impl Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        // Nothing is there any more once it has its name.
+        // After the rename the temporary file does not exist, and this fails.
         let _ = std::fs::remove_file(&self.part);
     }
 }

@@ -1,4 +1,4 @@
-//! What holds of the folder, whatever is done to it.
+//! Tests of the store: round trips, rejected and damaged files, collection, and restarts.
 
 use super::*;
 
@@ -24,7 +24,7 @@ async fn upload(store: &Store, text: &str) -> Result<Digest> {
     Ok(digest)
 }
 
-/// A generation with a page of this text.
+/// Stores a generation with one page of this text.
 async fn put(store: &Store, text: &str) -> Result<Id> {
     let name = upload(store, "debug = true").await?;
     let page = upload(store, text).await?;
@@ -53,7 +53,7 @@ async fn a_generation_is_read_back_as_it_was_put() -> Result {
     let id = put(&store, "one").await?;
     let app = store.folder(&id)?;
     assert_eq!(fs::read_to_string(app.join("pages/a.html"))?, "one");
-    // What has been changed, added or removed there is put right.
+    // `folder` undoes changed, added and removed files.
     fs::write(app.join("pages/a.html"), "two")?;
     fs::write(app.join("pages/b.html"), "more")?;
     fs::remove_file(app.join("carya.toml"))?;
@@ -110,7 +110,7 @@ async fn what_is_left_over_is_collected() -> Result {
     let waiting = put(&store, "five").await?;
     upload(&store, "nobody's").await?;
     assert_eq!(store.history()?, ids[1..], "three are kept: the active one and two before it");
-    // All of them were put in the same second; only time tells which came before the active one.
+    // All manifests were stored in the same second, and only an older one is collected.
     let old = store.list(&ids[0]);
     let manifest = Manifest { created_at: 1, ..store.manifest(&ids[0])? };
     durable::write(&old, &serde_json::to_string(&manifest)?)?;
@@ -141,7 +141,7 @@ async fn a_start_finds_the_active_one_and_removes_the_rest() -> Result {
     let [root, blobs, generations, apps] = left;
     assert_eq!(root?, ["active", "apps", "blobs", "generations", "lock"]);
     assert_eq!((blobs?.len(), generations?.len(), apps?.len()), (3, 2, 0));
-    // Back to the first, and no further; then the second is still there to go to.
+    // Roll back to the first generation. The second stays in the store and can be activated again.
     store.record(&store.after(store.history()?, &Step::Back)?)?;
     assert_eq!(store.active()?, Some(one));
     assert!(matches!(store.after(store.history()?, &Step::Back), Err(Error::NothingBefore)));
