@@ -1,6 +1,8 @@
-//! Several hosts that serve the same: what is activated on one of them is agreed on in the database, and what was agreed
-//! on each serves as soon as it hears of it, from its own folder. Knows when to ask and what to do then; how things are
-//! kept is for `database/shared` and `deploy` to know.
+//! A fleet: several hosts that serve the same generation. Activating a generation on one host records it in the shared
+//! database; the other hosts detect this, pull the files into their own folders and activate it too.
+//!
+//! This module decides when to query the database and what to do then. `database/shared` has the tables, `deploy` the
+//! files on disk.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -20,21 +22,21 @@ use crate::{
     reload::{self, Change, Reloader, told},
 };
 
-/// How long the database may take to tell what is active at a start, or how the others are; and how long it is left
-/// alone when it is away.
+/// Timeout of a query at a start or for the list of hosts, and the maximum pause between queries while the database is
+/// away.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often a host looks whether its own configuration leads elsewhere.
+/// How often a host checks whether a reload has changed its database settings.
 const TICK: Duration = Duration::from_secs(1);
-/// The longest pause before what could not be served is tried again.
+/// Maximum pause before the next attempt to serve a generation that failed on this host.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 
-/// The shared place of a host that takes part in a fleet.
+/// Returns the fleet's shared tables; `None` without `[deploy] shared` or without a database.
 pub fn shared(config: &config::Config) -> Option<Shared> {
     let deploy = config.deploy.as_ref()?.shared.as_ref()?;
     Some(Shared::new(config.database.as_ref()?, &deploy.host))
 }
 
-/// One host of a fleet.
+/// One host of a fleet: it activates generations for all hosts, and follows the activations of other hosts.
 #[derive(Debug)]
 pub struct Fleet {
     host: String,
@@ -47,14 +49,14 @@ pub struct Fleet {
 
 #[derive(Debug)]
 struct State {
-    /// What is served, and since when.
+    /// Id of the served generation, and when this host began to serve it.
     served: (String, Instant),
     refusal: Option<Refusal>,
-    /// The database could not be asked the last time.
+    /// The last query of the database failed.
     is_away: bool,
 }
 
-/// An activation that this host cannot follow.
+/// A failed attempt to follow an activation.
 #[derive(Debug)]
 struct Refusal {
     number: i64,
@@ -63,10 +65,14 @@ struct Refusal {
     again: Instant,
 }
 
-/// What a host without a generation of its own begins with: what is active in the fleet, brought here. It is not active
-/// here before it was seen to work.
+/// Pulls the active generation of the fleet into `store`, for a host without a usable generation of its own, and
+/// returns its activation. Does not make it active in `store`: this host has not tried it yet.
+///
+/// # Errors
+///
+/// Fails if the database cannot be queried or the generation cannot be pulled.
 pub async fn join(shared: &Shared, store: &Store) -> anyhow::Result<Option<Head>> {
-    // One that cannot be put together from this folder is as good as none.
+    // A generation with missing or damaged files counts as none.
     if let Some(id) = store.active()?
         && store.folder(&id).is_ok()
     {
@@ -85,7 +91,7 @@ fn silent() -> Error {
     DbError::new(Kind::Lost, "it did not answer in time").into()
 }
 
-/// Brings a generation here, with the files that are not here.
+/// Stores a generation in this host's folder, and pulls the files that are not there.
 async fn pull(shared: &Shared, store: &Store, id: &Id) -> Result<(), Error> {
     let manifest = match store.manifest(id) {
         Ok(manifest) => manifest,
@@ -101,7 +107,7 @@ async fn pull(shared: &Shared, store: &Store, id: &Id) -> Result<(), Error> {
 }
 
 impl Fleet {
-    /// Takes part: first of all serves what is active, as far as that can be had now.
+    /// Joins the fleet, and serves its active generation if the database and the files can be reached now.
     pub async fn begin(
         shared: Shared,
         settings: &config::Shared,
@@ -120,7 +126,7 @@ impl Fleet {
         fleet
     }
 
-    /// Follows the others for as long as it is polled.
+    /// Follows the activations of other hosts for as long as this future is polled.
     pub async fn follow(self: Arc<Self>) {
         let mut shared = self.shared();
         let mut news = shared.news();
@@ -137,7 +143,8 @@ impl Fleet {
         }
     }
 
-    /// How long nothing is looked at: less where the database is away, or something is to be tried again.
+    /// Returns the time until the next look at the database: shorter than `poll` while the database is away or an
+    /// attempt is due.
     fn pause(&self) -> Duration {
         let state = self.state();
         let away = if state.is_away { PATIENCE } else { self.poll };
@@ -145,7 +152,12 @@ impl Fleet {
         self.poll.min(away).min(again)
     }
 
-    /// Serves another deployed generation here, and has all others serve it.
+    /// Activates a generation on this host and for the whole fleet.
+    ///
+    /// # Errors
+    ///
+    /// Fails, and the old generation stays active, if the new one does not work here, if another host activates one at
+    /// the same time, or if the database cannot be queried. After [`Error::Unsure`], the fleet may have activated it.
     pub async fn activate(&self, step: &Step) -> anyhow::Result<Change> {
         let turn = self.reloader.turn().await;
         let shared = self.shared();
@@ -166,27 +178,27 @@ impl Fleet {
         Ok(change)
     }
 
-    /// Removes from the database what no host needs any more.
+    /// Removes from the database the generations and files that no host needs.
     pub async fn collect(&self, spare: Duration) -> Result<(), Error> {
         self.shared().collect(self.store.keep(), spare).await
     }
 
-    /// What this host is called.
+    /// Returns the name of this host.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// All hosts, as they told the database.
+    /// Returns all hosts, with the state that each reported last.
     pub async fn members(&self) -> Result<Vec<Member>, Error> {
         timeout(PATIENCE, self.shared().members()).await.unwrap_or_else(|_| Err(silent()))
     }
 
-    /// Why this host does not serve what is active.
+    /// Returns why this host does not serve the active generation, if it does not.
     pub fn error(&self) -> Option<String> {
         self.state().refusal.as_ref().map(|refusal| refusal.why.clone())
     }
 
-    /// Serves what is active, if it can, and tells the others what it serves.
+    /// Serves the active generation if possible, and reports the served one to the database.
     async fn look(&self) {
         let looked = async {
             while !self.follow_head().await? {}
@@ -195,7 +207,7 @@ impl Fleet {
         self.note(looked.await);
     }
 
-    /// Whether this host is done with what is active; it is not where that has changed meanwhile.
+    /// Follows the last activation. Returns false if another activation has replaced it meanwhile.
     async fn follow_head(&self) -> Result<bool, Error> {
         let Some(head) = self.shared().head().await? else { return Ok(true) };
         if self.is_served(&head) && self.store.history().is_ok_and(|history| history == head.history) {
@@ -222,12 +234,13 @@ impl Fleet {
         self.reloader.live().generation().id == head.id.to_string()
     }
 
-    /// Serves what is active. False if something else is by now.
+    /// Pulls and serves the generation of an activation. Returns false if another activation has replaced it meanwhile.
     async fn take_over(&self, head: &Head) -> anyhow::Result<bool> {
         if !self.is_served(head) {
             pull(&self.shared(), &self.store, &head.id).await?;
         }
-        // Others may have gone on while the files came; from here on this host itself cannot.
+        // Another host may have activated a generation during the pull. From here on, `turn` keeps this host from doing
+        // so.
         let turn = self.reloader.turn().await;
         if self.shared().head().await?.is_none_or(|now| now.number != head.number) {
             return Ok(false);
@@ -246,7 +259,7 @@ impl Fleet {
         Ok(true)
     }
 
-    /// Remembers that an activation cannot be followed, and when to try again.
+    /// Remembers a failed attempt to follow an activation, and when to try again.
     fn refuse(&self, head: &Head, why: String) -> bool {
         let served = self.reloader.live().generation().id.clone();
         tracing::error!(generation = served, refused = %head.id, by = head.host, "the old generation is served on: {why}");
@@ -269,7 +282,7 @@ impl Fleet {
         self.shared().report(&id, age, error.as_deref()).await
     }
 
-    /// Says in the log when the database goes, and when it is back.
+    /// Logs when the database becomes unreachable, and when it can be queried again.
     fn note(&self, looked: Result<(), Error>) {
         let (was_away, generation) = (self.state().is_away, self.reloader.live().generation().id.clone());
         match &looked {
@@ -282,7 +295,8 @@ impl Fleet {
         self.state().is_away = looked.is_err();
     }
 
-    /// The shared place, as what is served has its database: a reload may have brought another login.
+    /// Returns the shared tables, connected by the database settings of the served generation: a reload may have
+    /// changed the login.
     fn shared(&self) -> Arc<Shared> {
         let served = self.reloader.live().generation();
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -292,7 +306,7 @@ impl Fleet {
         shared.clone()
     }
 
-    /// Ready when a reload has brought another way to the shared place.
+    /// Resolves once a reload has changed the database settings, with the shared tables to use from then on.
     async fn moved(&self, before: &Arc<Shared>) -> Arc<Shared> {
         loop {
             let shared = self.shared();

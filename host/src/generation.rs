@@ -1,4 +1,5 @@
-//! Everything that requests are served with, fixed: a request sees one of these from start to end.
+//! The application that requests are served with. It never changes, and a request sees one generation from start to
+//! end.
 
 mod files;
 
@@ -14,32 +15,32 @@ use crate::{
     telemetry::metrics::Counted,
 };
 
-/// A served application.
+/// A loaded application.
 #[derive(Debug)]
 pub struct Generation {
-    /// A short name that follows from everything that it was made of.
+    /// Short id. For a deployed generation it is that of its manifest, else it is derived from paths and contents.
     pub id: String,
-    /// What it was made by.
+    /// The configuration that it was made from.
     pub config: Config,
-    /// The files that it was made of, as they were before any of them was used.
+    /// The files that it was made from, with the digests that they had before they were loaded.
     pub files: Files,
-    /// Makes stores.
+    /// Makes the stores of guests.
     pub engine: Engine,
-    /// Which handler a request meets.
+    /// Finds the index of the handler for a request.
     pub routes: Routes,
-    /// What routes lead to.
+    /// The handlers, in the order of the configuration's routes.
     pub handlers: Vec<Handler>,
-    /// The hooks of requests without a route.
+    /// The hooks of requests that match no route.
     pub global: Chain,
-    /// What guests' answers are rendered with.
+    /// Renders the templates that guests respond with.
     pub templates: Templates,
-    /// Where guests' statements go, unless their route says otherwise.
+    /// The default database, which routes use unless they name another.
     pub database: Option<Arc<Database>>,
     /// The other databases, by name.
     pub databases: BTreeMap<String, Arc<Database>>,
-    /// All components, to find one by name.
+    /// All components.
     pub components: Vec<Arc<Component>>,
-    /// Has metrics count it for as long as it is there.
+    /// Counts this generation in the metrics until it is dropped.
     pub counted: Counted,
 }
 
@@ -48,35 +49,38 @@ pub struct Generation {
 pub struct Handler {
     /// The controller.
     pub controller: Arc<Component>,
-    /// The access mode, whatever the method.
+    /// The access mode for all methods. `None`: the method decides.
     pub access: Option<Access>,
     /// The statuses that commit.
     pub commit_on: StatusSet,
-    /// Redirects roll back.
+    /// Whether redirects roll back.
     pub rollback_on_redirect: bool,
-    /// Where its statements go, if not to the default database.
+    /// The name of the database for its statements. `None`: the default database.
     pub database: Option<String>,
-    /// How its transactions are kept apart from others.
+    /// The isolation level of its transactions. `None`: that of the database.
     pub isolation: Option<Isolation>,
-    /// It reads on the primary only.
+    /// Whether it reads from the primary only.
     pub primary: bool,
-    /// How often everything inside is done again after a conflict.
+    /// Maximum number of times that the transaction is run again after a conflict.
     pub retries: u32,
     /// Global and route-level hooks, merged.
     pub chain: Chain,
 }
 
-/// Hooks in ascending order of priority, with the transaction standing somewhere among them.
+/// Hooks in ascending order of priority. The transaction encloses the last ones.
 #[derive(Debug, Default)]
 pub struct Chain {
     hooks: Vec<Arc<Component>>,
-    /// Hooks from here on stand inside the transaction.
+    /// Index of the first hook inside the transaction.
     inside: usize,
 }
 
 impl Chain {
-    /// Orders hooks by priority. At equal priority route-level hooks stand outside global ones, then order of
-    /// registration counts. A hook that is both is kept once, where the route has it.
+    /// Merges and sorts the hooks of a route and the global ones. `transaction` is the priority of the transaction:
+    /// hooks with this priority or a higher one are inside.
+    ///
+    /// At equal priority, route-level hooks are outside global ones, and hooks of one kind keep their order of
+    /// registration. A hook of both kinds runs once, at the priority that the route gives it.
     pub fn new(route: &[(i32, Arc<Component>)], global: &[(i32, Arc<Component>)], transaction: i32) -> Self {
         let is_ours = |hook: &Arc<Component>| route.iter().any(|(_, other)| Arc::ptr_eq(other, hook));
         let inherited = global.iter().filter(|(_, hook)| !is_ours(hook));
@@ -86,35 +90,35 @@ impl Chain {
         Self { hooks: hooks.into_iter().map(|(_, hook)| hook).collect(), inside }
     }
 
-    /// All hooks, outermost first.
+    /// Returns all hooks, outermost first.
     pub fn all(&self) -> &[Arc<Component>] {
         &self.hooks
     }
 
-    /// The hooks outside the transaction, outermost first.
+    /// Returns the hooks outside the transaction, outermost first.
     pub fn outside(&self) -> &[Arc<Component>] {
         &self.hooks[..self.inside]
     }
 
-    /// The hooks inside the transaction, outermost first.
+    /// Returns the hooks inside the transaction, outermost first.
     pub fn inside(&self) -> &[Arc<Component>] {
         &self.hooks[self.inside..]
     }
 }
 
 impl Generation {
-    /// Whether any component runs actions.
+    /// Returns whether any component runs actions.
     pub fn runs_actions(&self) -> bool {
         self.components.iter().any(|component| component.runs_actions())
     }
 
-    /// The most guests that a request meets: a controller with its hooks, and an action.
+    /// Returns the maximum number of guests that one request needs: a controller with its hooks, and an action.
     pub fn guests(&self) -> usize {
         let chains = self.handlers.iter().map(|handler| handler.chain.all().len());
         chains.max().unwrap_or(0) + 1 + usize::from(self.runs_actions())
     }
 
-    /// The database of a name, or the default one.
+    /// Returns the database with this name; the default one for `None`.
     pub fn database(&self, name: Option<&str>) -> Option<&Arc<Database>> {
         match name {
             Some(name) => self.databases.get(name),
@@ -122,13 +126,13 @@ impl Generation {
         }
     }
 
-    /// All databases with their names.
+    /// Returns all databases with their names, the default one first.
     pub fn all_databases(&self) -> impl Iterator<Item = (&str, &Arc<Database>)> {
         let named = self.databases.iter().map(|(name, database)| (name.as_str(), database));
         self.database.iter().map(|database| (MAIN, database)).chain(named)
     }
 
-    /// The component of a name.
+    /// Returns the component with this name.
     pub fn component(&self, name: &str) -> Option<&Arc<Component>> {
         self.components.iter().find(|component| **component.name() == *name)
     }

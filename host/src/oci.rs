@@ -1,4 +1,4 @@
-//! Components from OCI registries: a reference in, a file out. It does not know what a component is.
+//! Pulls components from OCI registries: takes a reference and returns a file, without interpreting its content.
 
 mod kept;
 mod registry;
@@ -14,14 +14,14 @@ use self::{
 };
 use crate::config::{Config, Image, ImageVersion};
 
-/// Why there is no component for a reference.
+/// Error for a component that cannot be pulled.
 #[derive(Debug, thiserror::Error)]
 #[error("component `{component}`: {image} cannot be pulled: {reason}")]
 pub struct PullError {
     component: String,
     image: Box<str>,
     reason: String,
-    /// Whether it may go away by itself.
+    /// Whether a later attempt may succeed without a change to the configuration.
     pub may_pass: bool,
 }
 
@@ -32,8 +32,12 @@ impl PullError {
     }
 }
 
-/// Pulls what a configuration names by reference and is not there yet; each of these components has a file then. What
-/// a tag means is asked for each time.
+/// Pulls the components that a configuration names by reference and that the cache lacks, and sets the path of each.
+/// Tags are resolved at every call.
+///
+/// # Errors
+///
+/// Fails at the first component that cannot be pulled, and leaves the configuration unchanged.
 pub async fn pull(config: &mut Config) -> Result<(), PullError> {
     let mut paths = Vec::new();
     for (name, component) in &config.components {
@@ -47,7 +51,7 @@ pub async fn pull(config: &mut Config) -> Result<(), PullError> {
     Ok(())
 }
 
-/// What the tag of a component means now, if that is another image than the one that its file was pulled by.
+/// Resolves the tag of a component, and returns its digest if it differs from that of the image that was pulled.
 pub async fn moved(config: &Config, component: &str) -> Result<Option<String>, PullError> {
     let Some(settings) = config.components.get(component) else { return Ok(None) };
     let Some(image @ Image { version: ImageVersion::Tag(_), .. }) = &settings.image else { return Ok(None) };
@@ -80,7 +84,7 @@ async fn image(config: &Config, image: &Image) -> Result<PathBuf, Failure> {
     Ok(file)
 }
 
-/// The name of some content.
+/// Returns the digest of some content, as OCI writes it.
 fn digest(bytes: &[u8]) -> String {
     let digits: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{digits}")

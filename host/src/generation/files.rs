@@ -1,4 +1,4 @@
-//! The files that an application is made of: whether they have changed, and a name for what they are together.
+//! The files that an application is made of. Detects changes to them, and derives the id of a generation.
 
 use std::{
     collections::BTreeMap,
@@ -13,19 +13,20 @@ use sha2::{Digest, Sha256};
 
 use crate::config::Config;
 
-/// How old a change must be before a file's times alone tell that there was no other since.
+/// Age up to which a file's modification time does not prove that the file is unchanged: another write may leave the
+/// same time.
 const TRUST: Duration = Duration::from_secs(2);
 
-/// Files by path. One that cannot be read is not there.
+/// Files by path, with the digests of their contents. Files that cannot be read are left out.
 #[derive(Debug, Clone, Default)]
 pub struct Files(BTreeMap<PathBuf, File>);
 
 #[derive(Debug, Clone, Copy)]
 struct File {
-    /// SHA-256 of what is in it.
+    /// SHA-256 of the content.
     digest: [u8; 32],
-    /// By what it is known unchanged without being read: its number, its size, when it was written. None for one that
-    /// was written just now.
+    /// Inode number, size and modification time. While they are the same, the file is not read again. `None` for a file
+    /// that was written less than [`TRUST`] ago.
     stamp: Option<(u64, u64, SystemTime)>,
 }
 
@@ -36,13 +37,13 @@ impl PartialEq for Files {
 }
 
 impl Files {
-    /// The configuration, the components, and everything in the folders of templates and migrations. Static files are
-    /// served as they are and are none of them.
+    /// Reads the configuration, the local components, and all files in the folders of templates and migrations. Static
+    /// files are not included: the server reads them for each request.
     pub fn of(config: &Config) -> Self {
         Self::default().now(config)
     }
 
-    /// The same as they are now; what has not been touched is not read again.
+    /// Returns the files of a configuration as they are now. Files with the same stamp as before are not read again.
     pub fn now(&self, config: &Config) -> Self {
         let mut files = BTreeMap::new();
         let local = config.components.values().filter(|component| component.image.is_none());
@@ -58,27 +59,28 @@ impl Files {
         Self(files)
     }
 
-    /// The same files as they are now, without those that are new.
+    /// Returns the same paths as they are now, without looking for new files.
     pub fn again(&self) -> Self {
         let mut files = BTreeMap::new();
         self.0.keys().for_each(|file| self.add(&mut files, file));
         Self(files)
     }
 
-    /// The sources in a folder as they are now, however deep; what has not been touched is not read again.
+    /// Returns the sources in a folder as they are now, however deep. Files with the same stamp as before are not read
+    /// again.
     pub fn sources(&self, folder: &Path) -> Self {
         let mut files = BTreeMap::new();
         self.add_all(&mut files, folder, is_source);
         Self(files)
     }
 
-    /// Leaves a file out.
+    /// Removes a file from the set.
     pub fn without(mut self, path: &Path) -> Self {
         self.0.remove(path);
         self
     }
 
-    /// When the youngest of them was written.
+    /// Returns the latest modification time of the files.
     pub fn youngest(&self) -> Option<SystemTime> {
         self.0.keys().filter_map(|path| fs::metadata(path).ok()?.modified().ok()).max()
     }
@@ -104,8 +106,8 @@ impl Files {
         }
     }
 
-    /// Twelve hexadecimal digits that follow from names and contents, wherever the folder stands, and from what was
-    /// pulled.
+    /// Returns twelve hexadecimal digits that are derived from paths, contents and pulled images. Paths are relative to
+    /// the configuration's folder, so that the id does not depend on where it is.
     pub fn id(&self, config: &Config) -> String {
         let mut hasher = Sha256::new();
         let mut add = |name: &[u8]| {
@@ -116,7 +118,7 @@ impl Files {
             add(path.strip_prefix(config.folder()).unwrap_or(path).as_os_str().as_encoded_bytes());
             add(&file.digest);
         }
-        // Their files are named after their digests.
+        // The file of a pulled component is named after its digest.
         for (name, component) in config.components.iter().filter(|(_, component)| component.image.is_some()) {
             add(name.as_bytes());
             add(component.path.file_name().unwrap_or_default().as_encoded_bytes());
@@ -124,12 +126,12 @@ impl Files {
         hasher.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The files in a folder, by their paths within it, with the digests of their contents.
+    /// Returns the files in a folder, by their paths relative to it, with the digests of their contents.
     pub fn within<'a>(&'a self, folder: &Path) -> BTreeMap<&'a Path, [u8; 32]> {
         self.0.iter().filter_map(|(path, file)| Some((path.strip_prefix(folder).ok()?, file.digest))).collect()
     }
 
-    /// The paths that are new, gone or different in `other`.
+    /// Returns the paths that are new, gone or different in `other`.
     pub fn changed<'a>(&'a self, other: &'a Self) -> Vec<&'a Path> {
         let is_same = |path: &Path, file: &File| other.0.get(path).is_some_and(|other| other.digest == file.digest);
         let here = self.0.iter().filter(|(path, file)| !is_same(path, file));
@@ -138,8 +140,8 @@ impl Files {
     }
 }
 
-/// Whether somebody writes it by hand: not what compilers and package managers make, nothing hidden, and no editor's
-/// draft.
+/// Returns whether a path looks like a source that is written by hand. Excludes the output of compilers and package
+/// managers, hidden files, and temporary files of editors.
 pub fn is_source(path: &Path) -> bool {
     let name = path.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
     !(["target", "node_modules", "__pycache__"].contains(&&*name)

@@ -1,5 +1,5 @@
-//! What was pulled, on disk: manifests and components by digest, checked each time that they are used, and removed once
-//! nobody has used them for a while. Several hosts may share the folder.
+//! The cache of pulled images: manifests and components by digest. Files are checked at each use, and removed once no
+//! host has used them for a week. Several hosts may share the folder.
 
 use std::{
     collections::BTreeSet,
@@ -14,17 +14,17 @@ use serde::Deserialize;
 use super::{digest, registry::Failure};
 use crate::{config::Config, private};
 
-/// The types of a layer that is a component, today's and that of older tools.
+/// Media types of a layer that is a component: the current one, and that of older tools.
 const COMPONENTS: [&str; 2] = ["application/wasm", "application/vnd.wasm.content.layer.v1+wasm"];
 
-/// How long what no host uses is kept. A host says daily what it uses, so that another one's files are never old.
+/// How long a file stays that no host uses. Hosts that share the cache mark their files as used once a day.
 const UNUSED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// The folder in a cache.
+/// The folder of pulled images in the cache.
 #[derive(Debug, Clone)]
 pub(super) struct Folder(PathBuf);
 
-/// What a manifest says of a layer.
+/// A layer in an image's manifest. `size` is in bytes.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Layer {
@@ -38,7 +38,7 @@ struct Manifest {
     layers: Vec<Layer>,
 }
 
-/// The one layer of a manifest that is a component.
+/// Returns the only layer of a manifest that is a component.
 pub(super) fn layer(manifest: &[u8]) -> Result<Layer, Failure> {
     let manifest: Manifest = serde_json::from_slice(manifest)
         .map_err(|error| Failure::lasting(format!("its manifest is not one of an image: {error}")))?;
@@ -55,7 +55,7 @@ pub(super) fn layer(manifest: &[u8]) -> Result<Layer, Failure> {
     }))
 }
 
-/// What a registry calls a digest becomes a name of a file.
+/// Returns whether a registry's digest is valid. It becomes a file name, so only SHA-256 in lower case is accepted.
 pub(super) fn is_digest(text: &str) -> bool {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     text.strip_prefix("sha256:").is_some_and(|digits| digits.len() == 64 && digits.bytes().all(is_digit))
@@ -70,13 +70,14 @@ impl Folder {
         self.0.join(digest.replace(':', "-")).with_extension(extension)
     }
 
-    /// The file that an image has, by what its manifest says. It may be gone, or damaged.
+    /// Returns the path of an image's component, by the manifest in the cache. That file may be missing or damaged.
     pub(super) fn component(&self, digest: &str) -> Option<PathBuf> {
         let manifest = intact(&self.entry(digest, "json"), digest)?;
         Some(self.entry(&layer(&manifest).ok()?.digest, "wasm"))
     }
 
-    /// The file of an image that was pulled before, if all of it is there and whole. From now on it is in use.
+    /// Returns the path of an image's component if manifest and component are in the cache and intact, and marks both
+    /// as used.
     pub(super) async fn find(&self, digest: &str) -> Option<PathBuf> {
         let (folder, digest) = (self.clone(), digest.to_owned());
         let look = move || {
@@ -90,7 +91,7 @@ impl Folder {
         tokio::task::spawn_blocking(look).await.ok()?
     }
 
-    /// Keeps a manifest and its component, each with the digest that it must have.
+    /// Writes a manifest and its component to the cache, after checking each against its digest.
     pub(super) async fn keep(
         &self,
         (image, manifest): (&str, Vec<u8>),
@@ -114,7 +115,7 @@ impl Folder {
         Ok(kept)
     }
 
-    /// Marks what is in use, and removes what nobody has used for a while.
+    /// Marks the files in use, and removes the others once they are older than [`UNUSED`].
     fn collect(&self, in_use: &BTreeSet<&Path>) -> io::Result<()> {
         let files = match fs::read_dir(&self.0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -140,7 +141,7 @@ impl Folder {
     }
 }
 
-/// Removes pulled files that no host has used for a while, and none that this configuration uses.
+/// Marks the pulled files of a configuration as used, and removes those that no host has used for a week.
 pub fn collect(config: &Config) -> io::Result<()> {
     let pulled = config.components.values().filter(|component| component.image.is_some());
     Folder::of(config).collect(&pulled.map(|component| component.path.as_path()).collect())
@@ -150,12 +151,13 @@ fn intact(file: &Path, digest: &str) -> Option<Vec<u8>> {
     fs::read(file).ok().filter(|bytes| super::digest(bytes) == digest)
 }
 
-/// Has a file count as used just now. A cache that cannot be written to is not collected either.
+/// Marks a file as used now, by its modification time. An error is ignored: in a cache that cannot be written, nothing
+/// can be removed either.
 fn touch(path: &Path) {
     let _ = fs::File::options().append(true).open(path).and_then(|file| file.set_modified(SystemTime::now()));
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file atomically, by renaming a draft.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         private::make_folder(folder)?;

@@ -1,7 +1,7 @@
-//! Speaking to a registry. What is kept of it is not known here.
+//! The client of a registry. The cache is in `kept.rs`.
 //!
-//! A registry is somebody whom the operator has chosen: the client reads its manifests, tokens and errors whole, however
-//! long they are, and only the time for them has a limit. A component's size has one that holds while it is read.
+//! The operator chooses the registries. `oci_client` reads their manifests, tokens and errors into memory without a
+//! limit on their length, so only the time for them is limited. The size of a component is limited while it is read.
 
 use std::{
     error::Error,
@@ -27,23 +27,26 @@ use tokio_util::io::InspectWriter;
 use super::kept::{Layer, is_digest};
 use crate::config::{Image, ImageVersion, Registry as Settings};
 
-/// The longest manifest, as registries have it.
+/// Maximum length of a manifest that is accepted, in bytes; registries have the same limit.
 const LONGEST_MANIFEST: usize = 4 << 20;
 
-/// How long a registry may take to be reached, to go on with an answer, to end a short one, and to end a long one.
+/// Timeout of a connection attempt.
 const CONNECT: Duration = Duration::from_secs(10);
+/// Timeout between two pieces of a response.
 const READ: Duration = Duration::from_secs(30);
+/// Timeout of a manifest, a digest or a token.
 const SHORT: Duration = Duration::from_secs(60);
+/// Timeout of a component.
 const LONG: Duration = Duration::from_secs(30 * 60);
 
-/// How often the progress of something long is told.
+/// Interval of log lines about the progress of a pull.
 const NEWS: Duration = Duration::from_secs(2);
 
-/// Why something was not to be had.
+/// Error of a request to a registry.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) reason: String,
-    /// Whether it may go away by itself.
+    /// Whether a later attempt may succeed without a change to the configuration.
     pub(super) may_pass: bool,
 }
 
@@ -52,7 +55,7 @@ impl Failure {
         Self { reason: reason.into(), may_pass: false }
     }
 
-    /// The client's error with its causes, and what to do about those that a configuration can help.
+    /// Describes the client's error with its causes, and names the setting that may fix it.
     fn of(host: &str, error: &ClientError) -> Self {
         let (mut reason, mut is_distrusted) = (error.to_string(), false);
         let mut cause = error.source();
@@ -70,7 +73,7 @@ impl Failure {
             (ClientError::DigestError(DigestError::VerificationError { expected, .. }), _) => {
                 format!("the registry sent something else than {expected}")
             }
-            // The one thing that is written to is full.
+            // The only write is to the buffer, which has the announced size: it is full.
             (ClientError::IoError(_), _) => {
                 "the registry sent more of its component than its manifest announces".to_owned()
             }
@@ -88,7 +91,8 @@ impl Failure {
     }
 }
 
-/// The status that was answered. Where a registry gives a reason in its own words, the client keeps only these.
+/// Returns the HTTP status of a failed request. If the response has a list of errors, the client keeps only that list,
+/// and this maps its first code to a status.
 fn status(error: &ClientError) -> Option<u16> {
     match error {
         ClientError::UnauthorizedError { .. } | ClientError::AuthenticationFailure(_) => Some(401),
@@ -103,13 +107,14 @@ fn status(error: &ClientError) -> Option<u16> {
     }
 }
 
-/// Whether a certificate was not believed. What the system's errors hold is not among their causes.
+/// Returns whether TLS rejected a certificate. An `io::Error` does not list the error that it wraps among its sources,
+/// so this looks into it.
 fn is_distrust(error: &(dyn Error + 'static)) -> bool {
     let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     matches!(error.downcast_ref(), Some(TlsError::InvalidCertificate(_))) || held.is_some_and(|held| is_distrust(held))
 }
 
-/// A repository, and who asks.
+/// A repository in a registry, with the credentials for it.
 pub(super) struct Registry<'a> {
     client: Client,
     image: &'a Image,
@@ -120,7 +125,7 @@ pub(super) struct Registry<'a> {
 
 impl<'a> Registry<'a> {
     pub(super) async fn connect(image: &'a Image, settings: Option<&Settings>) -> Result<Self, Failure> {
-        // The client takes the process's own. A second time changes nothing.
+        // The client uses the crypto provider of the process. A second installation fails and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let settings = settings.cloned().unwrap_or_default();
         let is_here = is_loopback(&image.host);
@@ -132,7 +137,8 @@ impl<'a> Registry<'a> {
             connect_timeout: Some(CONNECT),
             read_timeout: Some(READ),
             user_agent: concat!("carya/", env!("CARGO_PKG_VERSION")),
-            // One that nobody uses keeps those of the environment from what stays on this machine.
+            // Overrides the proxy settings of the environment: `no_proxy` excludes every host from the proxy that is
+            // set here.
             http_proxy: is_here.then(|| "http://localhost".to_owned()),
             no_proxy: is_here.then(|| "*, 0.0.0.0/0, ::/0".to_owned()),
             ..ClientConfig::default()
@@ -148,16 +154,16 @@ impl<'a> Registry<'a> {
             None => RegistryAuth::Anonymous,
         };
         let registry = Self { client, image, reference, auth, max_size: settings.max_size };
-        // Each call would do so too, but keep to itself why it could not.
+        // Each request would authenticate too, but would drop the reason of a failure.
         let asked = registry.client.auth(&registry.reference, &registry.auth, RegistryOperation::Pull);
         match registry.within(SHORT, asked).await? {
-            // The client would panic over it.
+            // The client panics if a token contains a control character.
             Some(token) if token.contains(char::is_control) => Err(Failure::lasting("its token fits into no header")),
             _ => Ok(registry),
         }
     }
 
-    /// What the tag means now.
+    /// Resolves the tag to the digest that it has now.
     pub(super) async fn digest(&self) -> Result<String, Failure> {
         let digest = self.within(SHORT, self.client.fetch_manifest_digest(&self.reference, &self.auth)).await?;
         if !is_digest(&digest) {
@@ -191,7 +197,7 @@ impl<'a> Registry<'a> {
                 tracing::info!(image = %self.image, kib = length / 1024, of_kib = layer.size / 1024, "pulling");
             }
         };
-        // It does not grow.
+        // A `Cursor` over a slice does not grow: a component that is longer than announced fails to be written.
         let out = InspectWriter::new(Cursor::new(bytes.as_mut_slice()), tell);
         self.within(LONG, self.client.pull_blob(&self.reference, layer.digest.as_str(), out)).await?;
         bytes.truncate(length);
@@ -211,7 +217,7 @@ impl<'a> Registry<'a> {
     }
 }
 
-/// Those who vouch for a registry besides those whom the system trusts.
+/// Reads the certificates that the client trusts in addition to those of the system.
 fn authority(host: &str, ca: &Path) -> Result<Certificate, Failure> {
     let path = ca.display();
     let wrong = |error: &dyn Error| {
@@ -222,7 +228,7 @@ fn authority(host: &str, ca: &Path) -> Result<Certificate, Failure> {
     Ok(Certificate { encoding: CertificateEncoding::Pem, data })
 }
 
-/// Whether what is said to a host stays on this machine: then it may be plain HTTP.
+/// Returns whether a host is this machine. Its registry may use plain HTTP.
 fn is_loopback(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
