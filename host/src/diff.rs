@@ -1,5 +1,5 @@
-//! What a generation may do that another may not, and the reverse: plain values in, differences out. It changes
-//! nothing and decides nothing; that a rule refuses a difference is told, not done.
+//! The differences between two generations: takes their outlines and returns a list. Callers decide whether a
+//! difference is forbidden or only reported.
 
 mod component;
 mod outline;
@@ -17,18 +17,18 @@ pub use self::outline::Outline;
 use self::outline::{Database, Route};
 use crate::config::{self, Access, DifferenceKind as Kind};
 
-/// One difference between what is served and what would be served next.
+/// One difference between two generations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// Its kind, as rules name it.
+    /// The kind, as in the rules of `[reload] deny`.
     pub kind: Kind,
-    /// What differs: `component items`, `route GET /items`.
+    /// The part that differs: `component items`, `route GET /items`.
     pub place: String,
-    /// How, for people.
+    /// Description for people.
     pub words: String,
 }
 
-/// `component items: exports write-controller now: ...`
+/// Formats the place and the description: `component items: exports write-controller now: ...`
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.words)
@@ -36,14 +36,14 @@ impl fmt::Display for Difference {
 }
 
 impl Difference {
-    /// For programs.
+    /// Returns the difference as JSON for programs, with `widens` from [`Kind::widens`].
     pub fn json(&self) -> Value {
         let (kind, widens) = (self.kind.as_str(), self.kind.widens());
         json!({"kind": kind, "widens": widens, "place": self.place, "words": self.words})
     }
 }
 
-/// Why a generation must not be served.
+/// Error for a generation with forbidden differences.
 #[derive(Debug, thiserror::Error)]
 pub struct Refused(Vec<Difference>);
 
@@ -55,7 +55,7 @@ impl fmt::Display for Refused {
     }
 }
 
-/// What differs: routes first, then components, then the rest.
+/// Returns the differences from `old` to `new`: routes first, then components, then the rest.
 pub fn between(old: &Outline, new: &Outline) -> Vec<Difference> {
     let mut found = Vec::new();
     routes(old, new, &mut found);
@@ -76,7 +76,12 @@ pub fn between(old: &Outline, new: &Outline) -> Vec<Difference> {
     found
 }
 
-/// Refuses what a rule forbids. The rules of what is served hold too: else a generation could lift what forbids it.
+/// Checks differences against the rules of both outlines. The old rules apply too, else a generation could lift the
+/// rule that forbids it.
+///
+/// # Errors
+///
+/// [`Refused`] with the forbidden differences.
 pub fn refuse(differences: &[Difference], old: &Outline, new: &Outline) -> Result<(), Refused> {
     let rules: BTreeSet<_> = old.rules.union(&new.rules).collect();
     match denied(differences, |kind| rules.contains(&kind)) {
@@ -85,7 +90,7 @@ pub fn refuse(differences: &[Difference], old: &Outline, new: &Outline) -> Resul
     }
 }
 
-/// The differences whose kind is forbidden.
+/// Returns the differences whose kind is forbidden.
 pub fn denied(differences: &[Difference], is_forbidden: impl Fn(Kind) -> bool) -> Vec<Difference> {
     differences.iter().filter(|difference| is_forbidden(difference.kind)).cloned().collect()
 }
@@ -94,7 +99,7 @@ fn difference(kind: Kind, place: impl Into<String>, words: impl Into<String>) ->
     Difference { kind, place: place.into(), words: words.into() }
 }
 
-/// Methods of a path that differ in the same way are told together.
+/// Compares routes. Methods of a path with the same difference share one entry.
 fn routes(old: &Outline, new: &Outline, found: &mut Vec<Difference>) {
     let paths: BTreeSet<_> = old.routes.keys().chain(new.routes.keys()).map(|(path, _)| path).collect();
     for path in paths {

@@ -1,5 +1,5 @@
-//! From what is served to what is served next: everything is made and tried beside the requests, and only what is whole
-//! takes over. Whatever goes wrong, the old generation serves on.
+//! Replacing the served generation: assembles and tries a new generation beside the running requests, and serves it
+//! once it is complete. If a step fails, the old generation stays.
 
 mod compare;
 mod retry;
@@ -26,10 +26,10 @@ use crate::{
     task,
 };
 
-/// How often files are read again that are written to meanwhile.
+/// Maximum number of attempts to assemble from files that are written to meanwhile.
 const REREADS: usize = 10;
 
-/// Makes generations from one configuration file, or from what was deployed, one at a time.
+/// Makes generations from a configuration file or from the deployed generations, one at a time.
 #[derive(Debug)]
 pub struct Reloader {
     file: PathBuf,
@@ -37,41 +37,42 @@ pub struct Reloader {
     live: Arc<Live>,
     store: Option<Arc<Store>>,
     tried: Mutex<Attempt>,
-    /// Why the last reload failed, if that may pass.
+    /// Reason of the last failed reload, if a later attempt may succeed.
     owed: watch::Sender<Option<String>>,
 }
 
-/// What the last attempt was made of, whether it succeeded or not.
+/// The input of the last attempt, successful or not.
 #[derive(Debug)]
 struct Attempt {
-    /// The last that could be read.
+    /// The last configuration that could be read.
     config: Arc<Config>,
     files: Files,
 }
 
-/// What the files say at one moment.
+/// The configuration and the files at one moment.
 #[derive(Debug, PartialEq)]
 struct Read {
-    /// Or why it cannot be read.
+    /// Or the reason why it cannot be read.
     config: Result<Config, String>,
     files: Files,
 }
 
-/// What a change was.
+/// A completed change of the served generation.
 #[derive(Debug)]
 pub struct Change {
-    /// What is served now.
+    /// The generation that is served now.
     pub generation: Arc<Generation>,
-    /// The files that are new, gone or different.
+    /// The files that are new, gone or different. Empty for the activation of a deployed generation.
     pub files: Vec<PathBuf>,
-    /// What differs in what is served and in what it may do.
+    /// The differences in routes, components, databases and capabilities.
     pub differences: Vec<Difference>,
-    /// From the beginning to the swap.
+    /// Time from the beginning to the swap.
     pub took: Duration,
 }
 
 impl Reloader {
-    /// What is served was [`read`] from these.
+    /// Returns a reloader for a generation that is already served. Its configuration must have been [`read`] from
+    /// `file` and `store`.
     pub fn new(file: &Path, engine: Engine, live: Arc<Live>, store: Option<Arc<Store>>) -> Self {
         let generation = live.generation();
         let (config, files) = (Arc::new(generation.config.clone()), generation.files.clone());
@@ -79,17 +80,21 @@ impl Reloader {
         Self { file: file.to_owned(), engine, live, store, tried, owed: watch::Sender::new(None) }
     }
 
-    /// What is served.
+    /// Returns the server's pointer to the served generation.
     pub fn live(&self) -> &Arc<Live> {
         &self.live
     }
 
-    /// The last configuration that could be read, whether it is served or not.
+    /// Returns the last configuration that could be read, served or not.
     pub async fn config(&self) -> Arc<Config> {
         self.tried.lock().await.config.clone()
     }
 
-    /// Serves what the files say now. None if nothing has changed since the last attempt.
+    /// Reads the files and serves them; returns `None` if they have not changed since the last attempt.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the new generation cannot be served. The old one stays.
     pub async fn reload_if_changed(&self) -> anyhow::Result<Option<Change>> {
         let mut tried = self.tried.lock().await;
         let begun = Instant::now();
@@ -100,7 +105,11 @@ impl Reloader {
         self.note(self.change(&mut tried, read, begun).await).map(Some)
     }
 
-    /// Serves what the files and the environment say now, whether they have changed or not.
+    /// Reads the files and the environment, and serves them whether they have changed or not.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the new generation cannot be served. The old one stays.
     pub async fn reload(&self) -> anyhow::Result<Change> {
         self.reload_now(&mut *self.tried.lock().await).await
     }
@@ -111,25 +120,30 @@ impl Reloader {
         self.note(self.change(tried, read, begun).await)
     }
 
-    /// Reads the configuration, and what the files are that it names. Reading and hashing are no work for a thread that
-    /// serves requests.
+    /// Reads the configuration and hashes the files that it names, on the blocking pool: the threads that serve
+    /// requests must not wait for this.
     async fn read(&self, tried: &Attempt) -> anyhow::Result<Read> {
         let (file, store, before) = (self.file.clone(), self.store.clone(), tried.files.clone());
         let reading = tokio::task::spawn_blocking(move || {
             let config = read(&file, store.as_deref()).map_err(|error| told(&error));
-            // A configuration that cannot be read is still known by its own bytes.
+            // If the configuration cannot be read, it names no files: hash the files of the last attempt, which include
+            // the configuration itself.
             let files = config.as_ref().map_or_else(|_| before.again(), |config| before.now(config));
             Read { config, files }
         });
         reading.await.context("the reading of the files was ended")
     }
 
-    /// Waits for all other changes, and keeps others waiting.
+    /// Waits until no other change is in progress, and blocks others until the [`Turn`] is dropped.
     pub async fn turn(&self) -> Turn<'_> {
         Turn { reloader: self, tried: self.tried.lock().await }
     }
 
-    /// Serves another deployed generation, from now on and after every start.
+    /// Activates a deployed generation on this host: it is served now and after every start.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the generation cannot be served. The old one stays.
     pub async fn activate(&self, step: &Step) -> anyhow::Result<Change> {
         let turn = self.turn().await;
         let store = self.store.as_ref().context("there is no [deploy] section")?;
@@ -149,7 +163,8 @@ impl Reloader {
                 }
                 Err(problem) => Err(anyhow!("{problem}")),
             };
-            // What was written to meanwhile may be half in it: only what stands still is one whole.
+            // A file that was written to during the assembly may be in the generation half old and half new. Serve it
+            // only if the files are the same before and after.
             let again = self.read(tried).await?;
             let is_whole = |generation: &Generation| generation.files == read.files;
             if again == read && assembled.as_ref().map_or(true, is_whole) {
@@ -190,21 +205,25 @@ impl Reloader {
         });
         let made = making.await.map_err(anyhow::Error::from).flatten();
         let generation = made.map_err(|error| with_what_stays(error, &applied))?;
-        // Nothing may fail from here on: what is recorded must be served.
+        // No step after `record` may fail: the recorded generation must be served.
         self.live.swap(generation);
         Ok(Change { generation: self.live.generation(), files, differences, took: begun.elapsed() })
     }
 }
 
-/// The right to change what is served, which one at a time has.
+/// Exclusive right to change the served generation.
 pub struct Turn<'a> {
     reloader: &'a Reloader,
     tried: MutexGuard<'a, Attempt>,
 }
 
 impl Turn<'_> {
-    /// Serves the last generation of a history, from now on and after every start, if it works here and whoever else is
-    /// asked has agreed by then.
+    /// Activates the last generation of a history: it is served now and after every start. Awaits `agreed` after the
+    /// trial of the generation and before the change; an error of `agreed` cancels the change.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the generation cannot be served, or with the error of `agreed`. The old generation stays.
     pub async fn activate(
         mut self,
         history: &[Id],
@@ -217,7 +236,8 @@ impl Turn<'_> {
         let config = tokio::task::spawn_blocking(move || read_deployed(&file, &from, &id)).await??;
         let old = reloader.live.generation();
         let generation = reloader.assemble(config.clone(), &old).await?;
-        // A start must find nothing that was not seen to work, and what is served must be found by a start.
+        // Recorded after the trial and before the swap: a start must find only a generation that works, and a served
+        // generation must be found by the next start.
         let record = async {
             agreed.await?;
             Ok(store.record(history)?)
@@ -233,7 +253,7 @@ impl Turn<'_> {
     }
 }
 
-/// What is to be served: the generation that was activated last, or what the file itself says.
+/// Reads the configuration to serve: that of the active generation, or of `file` if none is active.
 pub fn read(file: &Path, store: Option<&Store>) -> anyhow::Result<Config> {
     match store.map(|store| Ok::<_, deploy::Error>((store, store.active()?))).transpose()? {
         Some((store, Some(id))) => read_deployed(file, store, &id),
@@ -241,14 +261,14 @@ pub fn read(file: &Path, store: Option<&Store>) -> anyhow::Result<Config> {
     }
 }
 
-/// A generation that was deployed, on the host of this file.
+/// Reads the configuration of a deployed generation, with the host settings of `file`.
 pub fn read_deployed(file: &Path, store: &Store, id: &Id) -> anyhow::Result<Config> {
     let host = config::load_host(file)?;
     let app = store.folder(id)?;
     Ok(config::load_deployed(&app.join(deploy::NAME), &host, &id.to_string())?)
 }
 
-/// Adds to an error the migrations that ran before it. They cannot be taken back.
+/// Adds the names of the migrations that ran before an error. They stay applied.
 fn with_what_stays(error: anyhow::Error, applied: &[String]) -> anyhow::Error {
     if applied.is_empty() {
         return error;
@@ -257,7 +277,7 @@ fn with_what_stays(error: anyhow::Error, applied: &[String]) -> anyhow::Error {
     error.context(format!("{told}; the migrations that ran before it stay applied: {applied}"))
 }
 
-/// Says which keys of `[server]` a running process cannot change.
+/// Logs which changed keys of `[server]` take effect at the next start only.
 fn tell_what_waits(old: &config::Server, new: &config::Server) {
     let waits = [
         ("listen", old.listen != new.listen),
@@ -277,10 +297,10 @@ fn tell_what_waits(old: &config::Server, new: &config::Server) {
     }
 }
 
-/// Tells somebody of a change, or why the generation that was served before is served on.
+/// Function that reports the result of a change. Its second argument is the generation that was served before.
 pub type Tell = fn(&anyhow::Result<Change>, &Generation);
 
-/// Tells the log of a change, or why there is none.
+/// Logs a change, or the error that kept it from happening.
 pub fn tell(result: &anyhow::Result<Change>, served: &Generation) {
     match result {
         Ok(Change { generation, files, differences, took }) => {
@@ -295,7 +315,7 @@ pub fn tell(result: &anyhow::Result<Change>, served: &Generation) {
     }
 }
 
-/// What may happen now and could not before is worth a second look.
+/// Logs a difference, as a warning if it permits something that was not possible before.
 fn tell_difference(difference: &Difference) {
     let (kind, place) = (difference.kind.as_str(), &difference.place);
     match difference.kind.widens() {
@@ -304,7 +324,7 @@ fn tell_difference(difference: &Difference) {
     }
 }
 
-/// An error with its causes, but for those that the text before them holds already.
+/// Formats an error with its causes. Leaves out causes that are already part of the text.
 pub fn told(error: &anyhow::Error) -> String {
     error
         .chain()

@@ -1,5 +1,5 @@
-//! Reloading without being asked: when a file of the application has changed, when a tag that is served means something
-//! else, when what made a reload fail may have passed.
+//! Reloads that nobody requests: after a change to a file of the application, after a change to a tag in use, and after
+//! a failure that may have passed.
 
 mod places;
 mod retry;
@@ -19,14 +19,18 @@ use crate::{
     reload::{Reloader, Tell},
 };
 
-/// Reloads after every change, for as long as the process lives.
+/// Watches the files of the application and reloads after every change, for as long as the process runs.
+///
+/// # Errors
+///
+/// Fails if the system has no more file watches.
 pub async fn run(reloader: Arc<Reloader>, tell: Tell) -> notify::Result<Infallible> {
     let mut watcher = Watcher::new()?;
     let mut told = false;
     loop {
         let places = places(reloader.config().await.as_ref());
         watcher.follow(places.clone());
-        // Only now: what changes from here on is noticed.
+        // Read the files only after the watches are set, so that no change in between is missed.
         let served = reloader.live().generation();
         if let Some(result) = reloader.reload_if_changed().await.transpose() {
             tell(&result, &served);
@@ -35,14 +39,14 @@ pub async fn run(reloader: Arc<Reloader>, tell: Tell) -> notify::Result<Infallib
         if !std::mem::replace(&mut told, true) {
             tracing::info!(folders = places.folders().count(), "watching");
         }
-        // Places that have only now come into it may have changed before they were listened to.
+        // The reload may have added places that changed before they were watched: in this case, look again first.
         if self::places(reloader.config().await.as_ref()) == places {
             watcher.changed().await;
         }
     }
 }
 
-/// Where the files of an application are, or will be.
+/// Returns the places of an application's files, including files that do not exist yet.
 fn places(config: &Config) -> Places {
     let mut places = Places::default();
     places.add_file(&config.file);

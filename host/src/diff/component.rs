@@ -1,12 +1,12 @@
-//! What a component may do that it could not before. A component that is new could do nothing before: a change of
-//! names must not hide a power.
+//! Comparison of components. A new component is compared with one that can do nothing: a change of names must not hide
+//! a new capability.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{Difference, difference, outline::Component};
 use crate::{component::registry::PACKAGE, config::DifferenceKind as Kind};
 
-/// What the host calls, and what a component can do by answering.
+/// The exports that the host calls, and what each lets a component do.
 const EXPORTS: [(&str, Kind, &str); 9] = [
     ("read-controller", Kind::ComponentGainsReader, "as a controller it reads the database"),
     ("write-controller", Kind::ComponentGainsWriter, "as a controller it writes to the database"),
@@ -19,7 +19,7 @@ const EXPORTS: [(&str, Kind, &str); 9] = [
     ("actions", Kind::ComponentGainsActions, "it acts after transactions have ended"),
 ];
 
-/// What would reach beyond the request.
+/// Imports that would reach beyond the request, by prefix.
 const IMPORTS: [(&str, Kind, &str); 3] = [
     ("wasi:http/outgoing-handler", Kind::ComponentGainsOutboundHttp, "it asks for outbound HTTP"),
     ("wasi:sockets/", Kind::ComponentGainsSockets, "it asks for sockets"),
@@ -76,7 +76,7 @@ fn compare(old: Option<&Component>, new: &Component) -> Vec<(Kind, String)> {
 
 fn limits(old: &Component, new: &Component, found: &mut Vec<(Kind, String)>) {
     if old.settings != new.settings {
-        // Names only: a value may be a secret.
+        // List the names only: a value may be a secret.
         let differs = |name: &&String| old.settings.get(*name) != new.settings.get(*name);
         let added = new.settings.keys().filter(|name| !old.settings.contains_key(*name));
         let names: Vec<_> = old.settings.keys().chain(added).filter(differs).map(String::as_str).collect();

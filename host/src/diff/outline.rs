@@ -1,5 +1,5 @@
-//! What can be compared of a generation, as plain values: which routes there are, which components, and what each may
-//! do. It does not know what a difference means.
+//! The comparable parts of a generation as plain values: routes, components, and the capabilities of each. It does not
+//! rate differences.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,37 +14,36 @@ use crate::{
     transaction::plan,
 };
 
-/// A generation in values.
+/// The comparable parts of a generation.
 #[derive(Debug, Clone, Default)]
 pub struct Outline {
     /// By path and method.
     pub(super) routes: BTreeMap<(String, String), Route>,
     pub(super) components: BTreeMap<String, Component>,
-    /// The hooks of every request, and whether they stand inside the transaction.
+    /// The global hooks, and whether each is inside the transaction.
     pub(super) hooks: BTreeMap<String, bool>,
     pub(super) model: Option<String>,
     pub(super) databases: BTreeMap<String, Database>,
-    /// Folders by path; those below the configuration's folder are relative to it.
+    /// Folders by URL path. Folders below that of the configuration are relative to it.
     pub(super) static_files: BTreeMap<String, PathBuf>,
-    /// `[reload] deny`
+    /// The kinds in `[reload] deny`.
     pub(super) rules: BTreeSet<DifferenceKind>,
 }
 
-/// A path with one method.
+/// A route with one method.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Route {
     pub(super) component: String,
     pub(super) access: Access,
     pub(super) database: String,
-    /// Its own hooks, and whether they stand inside the transaction.
+    /// The hooks of this route, and whether each is inside the transaction.
     pub(super) hooks: BTreeMap<String, bool>,
 }
 
-/// A component and its limits.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Component {
     pub(super) digest: String,
-    /// Interfaces without their versions, here and below.
+    /// Interfaces without their versions, as in `imports`.
     pub(super) exports: BTreeSet<String>,
     pub(super) imports: BTreeSet<String>,
     pub(super) settings: BTreeMap<String, String>,
@@ -52,17 +51,17 @@ pub(super) struct Component {
     pub(super) timeout: Duration,
 }
 
-/// Where statements go.
+/// Logins and replicas of a database.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Database {
-    /// For people, without its password.
+    /// URL without its password.
     pub(super) shown: String,
-    /// Everything by which it is reached. Not to be shown.
+    /// All URLs, with their passwords. Must not be shown.
     pub(super) reached_by: Vec<String>,
 }
 
 impl Outline {
-    /// What can be compared of a generation.
+    /// Collects the comparable parts of a generation.
     pub fn of(generation: &Generation) -> Self {
         let config = &generation.config;
         let folder = config.file.parent().unwrap_or(Path::new(""));
@@ -120,7 +119,8 @@ fn database(settings: &config::Database) -> Database {
     }
 }
 
-/// A version says how something is imported, not what: `wasi:io/streams@0.2.6` is no more than `@0.2.3`.
+/// Removes the versions of interfaces. A component that imports `wasi:io/streams@0.2.6` can do no more than one that
+/// imports `@0.2.3`.
 fn without_versions(interfaces: &[String]) -> BTreeSet<String> {
     interfaces.iter().map(|name| name.split('@').next().unwrap_or_default().to_owned()).collect()
 }

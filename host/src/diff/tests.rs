@@ -1,4 +1,4 @@
-//! Every kind of difference, between outlines written by hand.
+//! Tests of every kind of difference, between outlines written by hand.
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
@@ -64,7 +64,7 @@ fn change_routes(outline: &mut Outline, methods: &[&str], change: impl Fn(&mut R
     routes.for_each(|(_, route)| change(route));
 }
 
-/// A change of the outline, and the lines that tell it.
+/// A change to the outline, and the lines that describe it.
 type Row = (fn(&mut Outline), &'static [&'static str]);
 
 const TABLE: &[Row] = &[
@@ -190,7 +190,7 @@ const TABLE: &[Row] = &[
         ],
     ),
     (
-        // Under another name it could do nothing before. What every guest imports is not told of it.
+        // A renamed component counts as new. Imports that every guest has are not listed for it.
         |new| {
             new.components.remove("items");
             let other = component(&["read-controller", "write-controller"], &["carya:host/log", "wasi:sockets/tcp"]);

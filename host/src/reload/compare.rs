@@ -1,5 +1,5 @@
-//! What would differ if a deployed generation took over: it is assembled beside the requests, compared, and dropped. No
-//! database is opened for it, and nothing of it is served.
+//! Comparison of generations: assembles a deployed generation, compares it and drops it. Opens no database and serves
+//! nothing of it.
 
 use anyhow::Context;
 
@@ -10,17 +10,21 @@ use crate::{
     generation::Generation,
 };
 
-/// From one generation to another.
+/// Differences between two generations.
 #[derive(Debug)]
 pub struct Comparison {
-    /// What differs in what is served and in what it may do.
+    /// The differences in routes, components, databases and capabilities.
     pub differences: Vec<Difference>,
-    /// Why the rules forbid the step, if they do.
+    /// Why the rules of `[reload] deny` forbid the change, if they do.
     pub refused: Option<Refused>,
 }
 
 impl Reloader {
-    /// Compares two generations. The first may be what is served, whether or not it was deployed.
+    /// Compares two generations. `from` may be the served generation even if it was not deployed.
+    ///
+    /// # Errors
+    ///
+    /// Fails if one of them cannot be assembled.
     pub async fn compare(&self, from: &Id, to: &Id) -> anyhow::Result<Comparison> {
         let served = self.live.generation();
         let old =
@@ -31,7 +35,7 @@ impl Reloader {
         Ok(Comparison { differences, refused })
     }
 
-    /// A deployed generation as this host would serve it, without its databases.
+    /// Assembles a deployed generation as this host would serve it, without its databases.
     pub async fn deployed(&self, id: &Id) -> anyhow::Result<Generation> {
         let store = self.store.clone().context("there is no [deploy] section")?;
         let (file, id) = (self.file.clone(), id.clone());

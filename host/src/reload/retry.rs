@@ -1,4 +1,4 @@
-//! Which failures may pass without a file being changed, and the reload that is still owed after one of them.
+//! Failures that may pass without a change to a file, and the reload that is due after one of them.
 
 use super::{Change, Reloader, told};
 use crate::{
@@ -8,12 +8,13 @@ use crate::{
 };
 
 impl Reloader {
-    /// Why the last reload failed, if that may pass; it changes with every attempt.
+    /// Returns a receiver of the reason of the last failed reload. It is `None` unless a later attempt may succeed, and
+    /// changes with every attempt.
     pub fn owed(&self) -> tokio::sync::watch::Receiver<Option<String>> {
         self.owed.subscribe()
     }
 
-    /// Reloads if the last attempt failed and that may have passed. None if there is nothing to do.
+    /// Reloads if the last attempt failed for a reason that may have passed; returns `None` otherwise.
     pub async fn try_again(&self) -> Option<anyhow::Result<Change>> {
         let mut tried = self.tried.lock().await;
         if self.owed.borrow().is_none() {
@@ -22,7 +23,7 @@ impl Reloader {
         Some(self.reload_now(&mut tried).await)
     }
 
-    /// Keeps in mind how an attempt has ended.
+    /// Stores whether a later attempt may succeed, and returns the result unchanged.
     pub(super) fn note(&self, result: anyhow::Result<Change>) -> anyhow::Result<Change> {
         let failure = result.as_ref().err().filter(|error| may_pass(error));
         self.owed.send_replace(failure.map(told));
@@ -30,7 +31,8 @@ impl Reloader {
     }
 }
 
-/// Whether something may go better the next time: a server that is away, or busy with something else.
+/// Returns whether a later attempt may succeed: a registry or database was unreachable or busy, or a smoke request was
+/// answered with 503 or 504.
 fn may_pass(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         let pulling = cause.downcast_ref().is_some_and(|error: &PullError| error.may_pass);

@@ -1,5 +1,7 @@
-//! Where changes to files show: the folders to listen to, and which names in them matter. Links are followed step by
-//! step, since a link that is pointed elsewhere changes every file behind it. It knows paths and nothing else.
+//! The places where file changes become visible: folders to watch, and the names in them that matter.
+//!
+//! Links are followed step by step, because a link with a new target changes every file behind it. This module knows
+//! paths only.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,26 +12,26 @@ use std::{
 
 use crate::generation::is_source;
 
-/// More links than any path has that leads somewhere.
+/// Maximum number of links to follow in a path. Linux has the same limit: a path with more leads nowhere.
 const MAX_LINKS: usize = 40;
 
-/// Folders, and what matters in them.
+/// Folders, and the names in each that matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Places(BTreeMap<PathBuf, Names>);
 
-/// Names in a folder.
+/// The names that matter in a folder: single ones, and all that pass a filter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Names {
     some: BTreeSet<OsString>,
     all: Option<Filter>,
 }
 
-/// Which of the entries of a folder matter.
+/// Filter of the entries of a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filter {
-    /// All of them.
+    /// All entries.
     All,
-    /// Those that somebody writes by hand.
+    /// Entries that look like sources written by hand.
     Sources,
 }
 
@@ -43,12 +45,12 @@ impl Filter {
 }
 
 impl Places {
-    /// A file, or the place where it would be.
+    /// Adds a file, which need not exist yet.
     pub fn add_file(&mut self, path: &Path) {
         self.resolve(path);
     }
 
-    /// A folder with everything in it that passes, however deep; or the place where it would be.
+    /// Adds a folder with all its entries that pass the filter, however deep. The folder need not exist yet.
     pub fn add_folder(&mut self, path: &Path, filter: Filter) {
         if let Some(folder) = self.resolve(path).filter(|folder| folder.is_dir()) {
             self.add_all(folder, filter);
@@ -56,7 +58,7 @@ impl Places {
     }
 
     fn add_all(&mut self, folder: PathBuf, filter: Filter) {
-        // Known already: links can lead in circles.
+        // Links can lead in circles, so a known folder is not entered again.
         if self.0.get(&folder).is_some_and(|names| names.all.is_some()) {
             return;
         }
@@ -72,22 +74,23 @@ impl Places {
         }
     }
 
-    /// The folders.
+    /// Returns the folders to watch.
     pub(super) fn folders(&self) -> impl Iterator<Item = &Path> {
         self.0.keys().map(PathBuf::as_path)
     }
 
-    /// Whether something that happened to a path is of interest.
+    /// Returns whether an event at a path matters.
     pub(super) fn matter(&self, path: &Path) -> bool {
         let names = path.parent().and_then(|folder| self.0.get(folder));
         let is_named = names.zip(path.file_name()).is_some_and(|(names, name)| {
             names.some.contains(name) || names.all.is_some_and(|filter| filter.passes(path))
         });
-        // A folder itself tells only when it is taken away.
+        // An event at a watched folder itself reports that it was removed or moved away.
         is_named || self.0.contains_key(path)
     }
 
-    /// Where a path leads. On the way it marks every link, and the last step; if a step is missing, that one.
+    /// Resolves a path and returns its target. Marks every link on the way and the last step. Returns `None` if a step
+    /// does not exist, and marks that step.
     fn resolve(&mut self, path: &Path) -> Option<PathBuf> {
         let mut steps: Vec<OsString> = steps(&std::path::absolute(path).ok()?);
         let (mut at, mut links) = (PathBuf::from("/"), 0);
@@ -117,7 +120,7 @@ impl Places {
     }
 }
 
-/// The names of a path, the first one last.
+/// Returns the names in a path in reverse order.
 fn steps(path: &Path) -> Vec<OsString> {
     let name = |component: Component<'_>| match component {
         Component::Normal(name) => Some(name.to_owned()),

@@ -1,4 +1,4 @@
-//! Reloading again what failed for a reason that may have passed.
+//! Repeats reloads that failed for a reason that may have passed.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -6,16 +6,18 @@ use tokio::time::sleep;
 
 use crate::reload::{Reloader, Tell, told};
 
-/// How long it waits before the first further attempt, and before later ones at most.
+/// Pause before the first repetition. It doubles up to `LONGEST`.
 const SHORTEST: Duration = Duration::from_secs(1);
+/// Maximum pause.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Sees to it that no reload stays undone because of something that was away, for as long as the process lives.
+/// Repeats a reload that failed for a reason that may pass, until an attempt succeeds or fails for another reason. Runs
+/// for as long as the process does.
 pub async fn retry(reloader: Arc<Reloader>, tell: Tell) -> Infallible {
     let mut owed = reloader.owed();
     loop {
         let failed = owed.wait_for(Option::is_some).await.ok().and_then(|failed| failed.clone());
-        // The reloader is here, and so its end of the channel.
+        // The channel stays open: `reloader` owns its sender.
         let Some(mut known) = failed else { return std::future::pending().await };
         tracing::info!("this may pass: it is tried again until it succeeds, or until the files have changed");
         let mut wait = SHORTEST;
@@ -24,7 +26,7 @@ pub async fn retry(reloader: Arc<Reloader>, tell: Tell) -> Infallible {
             wait = (wait * 2).min(LONGEST);
             let served = reloader.live().generation();
             match reloader.try_again().await {
-                // The same again is no news.
+                // Report only a different error.
                 Some(Err(error)) if told(&error) == known => tracing::debug!("it failed once more"),
                 Some(result) => {
                     tell(&result, &served);

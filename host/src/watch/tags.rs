@@ -1,5 +1,4 @@
-//! Asking registries what their tags mean, and reloading when one of those that are served has moved; and having what
-//! was pulled removed when its time has come.
+//! Polls registries for tags that have moved and reloads then, and removes unused images from the cache.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,17 +15,18 @@ use crate::{
     reload::{Reloader, Tell, told},
 };
 
-/// How often a host says what it uses of the cache. Many times within the time that others' files are spared.
+/// How often a host marks its files in the cache as used: several times in the week after which unused files are
+/// removed.
 const DAILY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Follows the tags that are served, where the configuration asks for it, for as long as the process lives.
+/// Polls the tags in use every `[reload] poll`, for as long as the process runs.
 pub async fn follow(reloader: Arc<Reloader>, tell: Tell) -> Infallible {
     let (mut attempts, mut tags) = (reloader.owed(), Tags::default());
     loop {
         let poll = reloader.live().generation().config.reload.poll;
         match poll {
             Some(poll) => sleep(about(poll)).await,
-            // Another configuration may ask for it.
+            // Polling is off. A reload may turn it on.
             None => {
                 let _ = attempts.changed().await;
                 continue;
@@ -39,13 +39,13 @@ pub async fn follow(reloader: Arc<Reloader>, tell: Tell) -> Infallible {
     }
 }
 
-/// What was last heard of registries.
+/// State of the registries at the last poll.
 #[derive(Default)]
 struct Tags {
-    /// What tags meant by component when a reload was asked for. One that failed is not asked for again until they mean
-    /// something else.
+    /// The new digests of moved tags, by component, for which a reload was requested. After a failed reload, the next
+    /// is requested only when a tag moves again.
     tried: BTreeMap<String, String>,
-    /// The components whose registries could not be asked, which is said once.
+    /// The components whose registries could not be queried. Each is logged once.
     away: BTreeSet<String>,
 }
 
@@ -78,12 +78,12 @@ impl Tags {
     }
 }
 
-/// A little more or less, so that a fleet does not ask with one voice.
+/// Varies an interval by up to 10 %, so that the hosts of a fleet do not query a registry at the same time.
 fn about(interval: Duration) -> Duration {
     interval.mul_f64(rand::random_range(0.9..1.1))
 }
 
-/// Has pulled files removed that no host uses, for as long as the process lives.
+/// Removes pulled files that no host uses, once a day, for as long as the process runs.
 pub async fn collect(reloader: Arc<Reloader>) -> Infallible {
     loop {
         let served = reloader.live().generation();

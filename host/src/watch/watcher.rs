@@ -1,5 +1,5 @@
-//! Waiting until something has happened at some places, and until it is over: editors and compilers write in several
-//! steps. What it was does not matter here: what is in the files decides.
+//! Waits until something has changed at the watched places, and until the change is complete: editors and compilers
+//! write in several steps. It does not report the kind of change; the caller compares the files.
 
 use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
 
@@ -15,47 +15,51 @@ use tokio::{
 
 use super::Places;
 
-/// How long nothing must happen before a change counts as finished.
+/// Time without events after which a change is complete.
 const QUIET: Duration = Duration::from_millis(30);
-/// How long a change may take at most: something that is always written to must not keep others from being seen.
+/// Maximum duration of a change. A file that is written to all the time must not hide changes to others.
 const LONGEST: Duration = Duration::from_millis(500);
 
-/// Listens to some places.
+/// Watcher of some places.
 #[derive(Debug)]
 pub struct Watcher {
     notify: RecommendedWatcher,
-    /// What passes; everything else in the same folders is dropped where it arrives.
+    /// Filter for events. Events of other files in the same folders are dropped on arrival.
     places: Arc<ArcSwap<Places>>,
     events: UnboundedReceiver<Event>,
 }
 
 impl Watcher {
-    /// Listens to nothing yet. Fails if the system has no more watches to give.
+    /// Returns a watcher without places.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the system has no more watches.
     pub fn new() -> notify::Result<Self> {
         let places = Arc::new(ArcSwap::from_pointee(Places::default()));
         let (send, events) = unbounded_channel();
         let matter = places.clone();
         let notify = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            // An error is events that were lost: anything may have happened.
+            // An error means that events were lost, so anything may have changed.
             let event = event.unwrap_or_else(|_| Event::new(EventKind::Any));
             if is_change(&event.kind) && concerns(&event, &matter.load()) {
-                // Nobody listens any more at the end.
+                // The receiver is gone only when the watcher is dropped.
                 let _ = send.send(event);
             }
         })?;
         Ok(Self { notify, places, events })
     }
 
-    /// Listens to these places from now on. What happened before is not told.
+    /// Replaces the watched places. Earlier events are not reported.
     pub fn follow(&mut self, places: Places) {
         let before = self.places.swap(Arc::new(places));
         let now = self.places.load();
         for folder in before.folders().filter(|folder| !now.folders().any(|other| other == *folder)) {
-            // It may be gone, and the watch with it.
+            // The watch may have ended with the folder.
             let _ = self.notify.unwatch(folder);
         }
         for folder in now.folders() {
-            // Again, even if it was there before: another folder may have taken its place.
+            // Watch known folders again too: another folder may have taken the place of one.
             if let Err(error) = self.notify.watch(folder, RecursiveMode::NonRecursive)
                 && !matches!(error.kind, ErrorKind::PathNotFound)
                 && !before.folders().any(|other| other == folder)
@@ -66,14 +70,14 @@ impl Watcher {
         }
     }
 
-    /// Ready once something has happened and is over.
+    /// Resolves once something has changed and the change is complete.
     pub async fn changed(&mut self) {
         let Some(first) = self.events.recv().await else { return std::future::pending().await };
         let latest = Instant::now() + LONGEST;
         let mut open = HashSet::new();
         note(first, &mut open);
         loop {
-            // Who still writes has not finished, however slowly it goes.
+            // A file that is open for writing is not complete, however long its writer pauses.
             let quiet = if open.is_empty() { Instant::now() + QUIET } else { latest };
             match timeout_at(quiet.min(latest), self.events.recv()).await {
                 Ok(Some(event)) => note(event, &mut open),
@@ -83,7 +87,7 @@ impl Watcher {
     }
 }
 
-/// Whether it can have changed something: being opened and read has not.
+/// Returns whether an event can be a change. Opening and reading a file are none.
 fn is_change(kind: &EventKind) -> bool {
     !matches!(kind, EventKind::Access(access) if *access != AccessKind::Close(AccessMode::Write))
 }
@@ -92,7 +96,7 @@ fn concerns(event: &Event, places: &Places) -> bool {
     event.need_rescan() || event.paths.is_empty() || event.paths.iter().any(|path| places.matter(path))
 }
 
-/// Keeps book of the files that are being written.
+/// Tracks the files that are being written: a write adds a file, and any other event removes it.
 fn note(event: Event, open: &mut HashSet<PathBuf>) {
     let is_writing = matches!(event.kind, EventKind::Modify(ModifyKind::Data(_)));
     for path in event.paths {
