@@ -1,6 +1,6 @@
-//! The configuration as plain values. It is read once, at start, and passed on as values; nothing else reads files
-//! or the environment for it. How the text becomes these values is `config/read.rs`; what they mean is known where
-//! they are used.
+//! The configuration as plain values. It is read at start and at each reload, and passed on as values: no other module
+//! reads the file or the environment for it. `config/read.rs` makes these values from the text; their users interpret
+//! them.
 
 mod conflict;
 mod context;
@@ -32,19 +32,19 @@ pub use problem::{Origin, Problem, Problems};
 pub use read::{application, defaults, deploy_token, load, load_deployed, load_host, parse};
 pub use url::{password as password_of, shown as shown_url};
 
-/// The whole of `carya.toml`, with the environment's overrides applied. Paths are absolute or relative to the
+/// All of `carya.toml`, with the values that environment variables override. Paths are absolute or relative to the
 /// working directory; those in the file are relative to the file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The file that was read.
     pub file: PathBuf,
-    /// Tell lifecycle events to clients (`Server-Timing`) and to the log.
+    /// Whether to send lifecycle events to clients (`Server-Timing`) and to the log.
     pub debug: bool,
     /// `[server]`
     pub server: Server,
-    /// `[database]`, the default one; without it guests get handles that answer every statement with an error.
+    /// `[database]`, the default database. Without it, every statement of a guest fails.
     pub database: Option<Database>,
-    /// `[database.NAME]`: more databases, for the routes that name them.
+    /// `[database.NAME]`: further databases, for the routes that name them.
     pub databases: BTreeMap<String, Database>,
     /// `[transaction]`
     pub transaction: Transaction,
@@ -68,27 +68,27 @@ pub struct Config {
     pub registries: BTreeMap<String, Registry>,
     /// `[deploy]`
     pub deploy: Option<Deploy>,
-    /// The generation that the file is part of, if it was deployed.
+    /// The deployed generation that the file belongs to. `None` if it was not deployed.
     pub deployed: Option<Deployed>,
 }
 
-/// What the default database is called where databases have names.
+/// Name of the default database, where databases are listed by name.
 pub const MAIN: &str = "default";
 
 impl Config {
-    /// The folder that relative paths start at.
+    /// Returns the folder that relative paths start at.
     pub fn folder(&self) -> &Path {
         self.file.parent().unwrap_or(Path::new(""))
     }
 
-    /// All databases with their names, the default one first.
+    /// Returns all databases with their names, the default one first.
     pub fn all_databases(&self) -> impl Iterator<Item = (&str, &Database)> {
         let named = self.databases.iter().map(|(name, database)| (name.as_str(), database));
         self.database.iter().map(|database| (MAIN, database)).chain(named)
     }
 }
 
-/// The section that a database is configured in, for messages.
+/// Returns the section that configures a database, for messages.
 pub fn section_of(database: &str) -> String {
     if database == MAIN { "[database]".to_owned() } else { format!("[database.{database}]") }
 }
@@ -96,13 +96,13 @@ pub fn section_of(database: &str) -> String {
 /// `[server]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Server {
-    /// Address and port. Port 0 lets the system choose one.
+    /// Address and port of the application. With port 0, the system chooses one.
     pub listen: SocketAddr,
-    /// Address and port for those who read metrics; without it they are not served.
+    /// Address and port of the metrics. Without it they are not served.
     pub metrics: Option<SocketAddr>,
-    /// The longest request body, in bytes.
+    /// Maximum size of a request body, in bytes.
     pub max_body: usize,
-    /// The longest response body that a guest may make, in bytes.
+    /// Maximum size of the response body that a guest makes, in bytes.
     pub max_response: usize,
     /// Maximum number of header fields in a guest's response.
     pub max_response_headers: usize,
@@ -110,21 +110,22 @@ pub struct Server {
     pub max_response_head: usize,
     /// Maximum number of connections to `listen`.
     pub connections: usize,
-    /// How long the head of a request may take to arrive, from its first byte on.
+    /// Maximum time from the first byte of a request's head to its last.
     pub header_timeout: Duration,
-    /// How long a connection may be without a request.
+    /// Maximum time that a connection stays open without a request.
     pub idle_timeout: Duration,
-    /// How long a client may take to receive each 16 KiB of a response.
+    /// Maximum time for a client to receive each 16 KiB of a response.
     pub send_timeout: Duration,
     /// Maximum memory of unsent responses on all connections, in bytes.
     pub max_unsent: usize,
-    /// How long a request's body may take to arrive, and how long its answer may take from then on.
+    /// Maximum time for a request's body to arrive, and again from then on for its response.
     pub request_timeout: Duration,
-    /// How long requests in flight may go on once shutdown was asked for.
+    /// Maximum time for running requests to end after a shutdown was requested.
     pub drain_timeout: Duration,
-    /// Requests that run at the same time; more wait.
+    /// Number of places for running requests. A request with many guests takes several. Further requests wait for at
+    /// most 5 s, and are then answered with 503.
     pub max_concurrent_requests: usize,
-    /// Where compiled components are kept between starts.
+    /// Folder for compiled components and pulled images, kept between starts.
     pub cache: PathBuf,
     /// Whether the kernel reports which pages of an instance were written.
     pub page_scan: PageScan,
@@ -155,31 +156,31 @@ impl PageScan {
 /// `[transaction]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transaction {
-    /// Where the transaction stands among the hooks: those with this priority or more stand inside.
+    /// Priority of the transaction among the hooks: those with this priority or a higher one run inside it.
     pub priority: i32,
     /// The statuses that commit.
     pub commit_on: StatusSet,
-    /// Redirects roll back.
+    /// Whether redirects roll back.
     pub rollback_on_redirect: bool,
-    /// How often a request is run again after a conflict with another transaction.
+    /// Maximum number of times that a request is run again after a conflict with another transaction.
     pub retries: u32,
-    /// How transactions are kept apart; without it, as the database has it.
+    /// Isolation level of transactions. `None`: the default of the database.
     pub isolation: Option<Isolation>,
 }
 
 /// `[model]`
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Model {
-    /// The component that exports `model`.
+    /// Name of the component that exports `model`.
     pub component: Option<String>,
 }
 
 /// `[[static]]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct StaticFiles {
-    /// The path prefix: `/`, or as `/static` without a slash at its end.
+    /// The path prefix: `/`, or a path like `/static` without a slash at its end.
     pub path: String,
-    /// The folder it stands for.
+    /// The folder that is served.
     pub folder: PathBuf,
     /// The line of the section in the file.
     pub line: usize,
@@ -188,19 +189,19 @@ pub struct StaticFiles {
 /// `[component.NAME]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Component {
-    /// The component's file. For one in a registry there is none until it is pulled.
+    /// The component's file. If it is in a registry, the path is not valid until the component is pulled.
     pub path: PathBuf,
-    /// The reference that it is pulled by.
+    /// The reference to the component in a registry. `None` for a local file.
     pub image: Option<Image>,
     /// How `carya dev` builds it.
     pub build: Option<Build>,
-    /// What the guest reads through `config.get`: strings as they are, everything else as JSON text.
+    /// The settings that the guest reads through `config.get`: strings as they are, other values as JSON text.
     pub settings: BTreeMap<String, String>,
-    /// The most memory one instance may have, in bytes.
+    /// Maximum memory of an instance, in bytes.
     pub memory: usize,
-    /// How long one call may take.
+    /// Maximum duration of a call.
     pub timeout: Duration,
-    /// Whether an instance may serve several requests, one after the other.
+    /// Reuse of an instance for several requests, one after the other. `None`: each request gets a new instance.
     pub reuse: Option<Reuse>,
 }
 
@@ -220,16 +221,16 @@ impl Component {
 /// `reuse` of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reuse {
-    /// How many requests an instance serves at most.
+    /// Maximum number of requests that an instance serves.
     pub max_requests: u32,
 }
 
 /// `build` and `source` of a component.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Build {
-    /// What the shell is given, in the folder of the configuration.
+    /// The shell command that builds it, run in the folder of the configuration.
     pub command: String,
-    /// The folder whose changes have it built again.
+    /// The folder of its sources. A change there triggers a build.
     pub source: PathBuf,
 }
 
@@ -238,72 +239,72 @@ pub struct Build {
 pub struct Hook {
     /// The component's name.
     pub component: String,
-    /// 100 unless said.
+    /// Hooks run in ascending order of priority. The default is 100.
     pub priority: i32,
 }
 
 /// `[[route]]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
-    /// A pattern as matchit has it: `/items/{id}`, `/files/{*path}`.
+    /// A path pattern in the syntax of `matchit`: `/items/{id}`, `/files/{*path}`.
     pub path: String,
-    /// The methods, in capitals; empty stands for all that the component can serve.
+    /// The methods, in upper case. An empty list means all methods that the component can serve.
     pub methods: Vec<String>,
     /// The component's name.
     pub component: String,
-    /// The access mode, whatever the method.
+    /// The access mode for all methods. `None`: the method decides.
     pub transaction: Option<Access>,
-    /// The name of its database, where it is not the default one.
+    /// The name of the database. `None`: the default database.
     pub database: Option<String>,
-    /// How its transactions are kept apart, where it differs from `[transaction]`.
+    /// Overrides `isolation` of `[transaction]`.
     pub isolation: Option<Isolation>,
-    /// It never reads from a replica.
+    /// Whether it reads from the primary only.
     pub primary: bool,
-    /// How often it is run again after a conflict, where it differs from `[transaction]`.
+    /// Overrides `retries` of `[transaction]`.
     pub retries: Option<u32>,
-    /// The statuses that commit, where they differ from `[transaction]`.
+    /// Overrides `commit_on` of `[transaction]`.
     pub commit_on: Option<StatusSet>,
-    /// Redirects roll back, where it differs from `[transaction]`.
+    /// Overrides `rollback_on_redirect` of `[transaction]`.
     pub rollback_on_redirect: Option<bool>,
-    /// Hooks of this route.
+    /// The hooks of this route.
     pub hooks: Vec<Hook>,
-    /// The line it stands on, for messages.
+    /// The line of the section in the file, for messages.
     pub line: usize,
 }
 
-/// `[[smoke]]`: a request that a new generation answers before it is served. What it writes is rolled back, and actions
-/// that it registers do not run.
+/// `[[smoke]]`: a test request that a new generation must answer before it is served. Its writes are rolled back, and
+/// its actions do not run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Smoke {
-    /// The method, in capitals.
+    /// The method, in upper case.
     pub method: String,
     /// The path, with its query if there is one.
     pub path: String,
     /// The body.
     pub body: String,
-    /// The statuses that are right.
+    /// The expected statuses.
     pub status: StatusSet,
-    /// The line it stands on, for messages.
+    /// The line of the section in the file, for messages.
     pub line: usize,
 }
 
 /// `[reload]`
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reload {
-    /// A generation that differs in this way from the one that is served is refused.
+    /// The kinds of difference from the served generation that a reload must not have.
     pub deny: Vec<DifferenceKind>,
-    /// Pending migrations are run; else they refuse the reload.
+    /// Whether a reload runs pending migrations. If not, it fails while migrations are pending.
     pub migrate: bool,
-    /// The model's `init` runs; else at starts only.
+    /// Whether a reload runs the model's `init`. If not, only a start does.
     pub init: bool,
-    /// How often registries are asked whether a tag that is served means something else by now.
+    /// How often to query registries for tags that have moved. `None`: never.
     pub poll: Option<Duration>,
 }
 
-/// What a request may do with the database.
+/// Access of a request to the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Access {
-    /// No handle at all.
+    /// No handle.
     None,
     /// A handle that reads.
     ReadOnly,
@@ -312,10 +313,10 @@ pub enum Access {
 }
 
 impl Access {
-    /// All of them.
+    /// All access modes.
     pub const ALL: [Access; 3] = [Access::None, Access::ReadOnly, Access::ReadWrite];
 
-    /// The word for it in configuration and output.
+    /// Returns the name in configuration and output.
     pub fn as_str(self) -> &'static str {
         match self {
             Access::None => "none",
@@ -325,22 +326,22 @@ impl Access {
     }
 }
 
-/// How far a transaction is kept apart from others that run at the same time.
+/// Isolation level of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Isolation {
-    /// Each statement sees what was committed before it.
+    /// Each statement sees the transactions that were committed before the statement.
     ReadCommitted,
-    /// All statements see what was committed before the first.
+    /// All statements see the transactions that were committed before the first statement.
     RepeatableRead,
-    /// As if transactions ran one after the other.
+    /// Transactions have the same result as if they ran one after the other.
     Serializable,
 }
 
 impl Isolation {
-    /// All of them.
+    /// All isolation levels.
     pub const ALL: [Isolation; 3] = [Isolation::ReadCommitted, Isolation::RepeatableRead, Isolation::Serializable];
 
-    /// The word for it in configuration and output.
+    /// Returns the name in configuration and output.
     pub fn as_str(self) -> &'static str {
         match self {
             Isolation::ReadCommitted => "read-committed",
@@ -349,7 +350,7 @@ impl Isolation {
         }
     }
 
-    /// The words for it in SQL, after `ISOLATION LEVEL`.
+    /// Returns the name in SQL, after `ISOLATION LEVEL`.
     pub fn as_sql(self) -> &'static str {
         match self {
             Isolation::ReadCommitted => "READ COMMITTED",
@@ -364,17 +365,17 @@ impl Isolation {
 pub struct StatusSet(Vec<std::ops::RangeInclusive<u16>>);
 
 impl StatusSet {
-    /// The statuses in any of these ranges.
+    /// Makes the set of the statuses in any of these ranges.
     pub fn new(ranges: Vec<std::ops::RangeInclusive<u16>>) -> Self {
         Self(ranges)
     }
 
-    /// No status at all.
+    /// Returns the empty set.
     pub const fn none() -> Self {
         Self(Vec::new())
     }
 
-    /// Whether a status is in the set.
+    /// Returns whether a status is in the set.
     pub fn contains(&self, status: u16) -> bool {
         self.0.iter().any(|range| range.contains(&status))
     }

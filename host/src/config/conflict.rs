@@ -1,22 +1,21 @@
-//! Routes and static folders that are valid one by one and conflict with each other: two for the same request. Which
-//! component serves what is not known here.
+//! Conflicts between routes or static folders that are valid on their own: two of them match the same request.
 
 use matchit::{InsertError, Router};
 
 use super::{Route, StaticFiles};
 
-/// The routes that stand in the way of an earlier one, by index, and why.
+/// Returns the routes that conflict with an earlier one, by index, each with a message.
 pub(super) fn conflicts(routes: &[Route]) -> Vec<(usize, String)> {
     let mut patterns = Router::new();
     let mut found = Vec::new();
     for (index, route) in routes.iter().enumerate() {
         let path = &route.path;
-        // It was refused when it was read.
+        // An empty path was reported when it was read.
         if path.is_empty() {
             continue;
         }
         let same = || (0..index).filter(|other| routes[*other].path == *path);
-        // Parameters of two names at one place cannot be told apart.
+        // `matchit` rejects two parameters with different names at the same place.
         if same().next().is_none()
             && let Err(InsertError::Conflict { with }) = patterns.insert(path, ())
         {
@@ -33,7 +32,7 @@ pub(super) fn conflicts(routes: &[Route]) -> Vec<(usize, String)> {
     found
 }
 
-/// The static folders with the prefix of an earlier one, by index, and the message for each.
+/// Returns the static folders with the prefix of an earlier one, by index, each with a message.
 pub(super) fn repeated(folders: &[StaticFiles]) -> Vec<(usize, String)> {
     let repeated = |(index, StaticFiles { path, .. }): (usize, &StaticFiles)| {
         let other = folders[..index].iter().position(|other| !path.is_empty() && other.path == *path)?;
@@ -43,7 +42,7 @@ pub(super) fn repeated(folders: &[StaticFiles]) -> Vec<(usize, String)> {
     folders.iter().enumerate().filter_map(repeated).collect()
 }
 
-/// No methods are all methods.
+/// Returns whether two routes share a method. An empty list means all methods.
 fn overlap(a: &Route, b: &Route) -> bool {
     let shared = a.methods.iter().any(|method| b.methods.contains(method));
     a.methods.is_empty() || b.methods.is_empty() || shared

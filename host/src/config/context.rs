@@ -1,5 +1,5 @@
-//! What all parts of one reading share: where the file is, the environment, and the problems so far. It fetches what
-//! values refer to, and does not know which keys there are.
+//! State that all parts of one reading share: the file's place, the environment, and the problems so far. Resolves
+//! references in values, without knowing the keys.
 
 use std::{cell::RefCell, fs, path::Path};
 
@@ -9,12 +9,12 @@ use super::{
     tree::{Node, Value},
 };
 
-/// What all sections of one reading share.
+/// State that all sections of one reading share.
 pub(super) struct Context<'a> {
     pub(super) file: &'a Path,
-    /// What the paths of the file are relative to.
+    /// Base of the paths in the file.
     pub(super) folder: &'a Path,
-    /// What the paths of SQLite files and of secrets are relative to.
+    /// Base of the paths of SQLite files and secrets.
     pub(super) home: &'a Path,
     pub(super) env: &'a Environment,
     problems: RefCell<Vec<Problem>>,
@@ -26,7 +26,7 @@ impl<'a> Context<'a> {
         Self { file, folder, home: folder, env, problems: RefCell::default() }
     }
 
-    /// The same with SQLite files and secrets of another folder.
+    /// Changes the base of the paths of SQLite files and secrets.
     pub(super) fn at(self, home: &'a Path) -> Self {
         Self { home, ..self }
     }
@@ -40,7 +40,7 @@ impl<'a> Context<'a> {
         });
     }
 
-    /// What was read, unless there were problems.
+    /// Returns the value that was read, or the problems if there are any.
     pub(super) fn finish<T>(self, read: Option<T>) -> Result<T, Problems> {
         let problems = self.problems.into_inner();
         match read {
@@ -49,8 +49,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Fetches what a value refers to: `${NAME}` in text, and `{ file = "path" }` in place of text. Reports each thing
-    /// that is not there.
+    /// Resolves the references in a value: `${NAME}` in text, and `{ file = "path" }` in place of text. Reports each
+    /// variable and file that is missing.
     pub(super) fn resolve(&self, key: &str, node: &Node) -> Option<Node> {
         let value = match &node.value {
             Value::Text(text) if text.contains("${") => env::expand(text, self.env).map(Value::Foreign),
@@ -58,7 +58,7 @@ impl<'a> Context<'a> {
                 let file = self.resolve(key, &table["file"])?;
                 self.secret(&file.value).map(Value::Foreign)
             }
-            // All of them before the first failure counts, so that each is reported.
+            // Resolve all items before the first failure ends this, so that each missing reference is reported.
             Value::Array(items) => {
                 let item = |(index, item)| self.resolve(&format!("{key}[{index}]"), item);
                 let items: Vec<_> = items.iter().enumerate().map(item).collect();
@@ -84,7 +84,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The text of a file, without the newline that editors and `echo` put at the end.
+    /// Reads the text of a file, without a newline at its end, which editors and `echo` add.
     fn secret(&self, path: &Value) -> Result<String, String> {
         let path = path.as_text().ok_or("has a `file` that is not text")?;
         let path = self.home.join(path);

@@ -1,64 +1,63 @@
-//! The settings of deployment, as values. What its keys are is written in `read/deploy.rs`; nothing here opens
-//! anything.
+//! The settings of `[deploy]` as values. `read/deploy.rs` reads them; this module opens no file or address.
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// `[deploy]`
 #[derive(Clone, PartialEq)]
 pub struct Deploy {
-    /// Where deployed generations are kept.
+    /// The folder of the deployed generations.
     pub folder: PathBuf,
-    /// Where those who deploy are listened to; without it they are not.
+    /// Listen address of the admin API. Without it, the host accepts no deployments.
     pub listen: Option<Listen>,
-    /// What those who deploy must know. An address has one.
+    /// Bearer token. Required for TCP listeners.
     pub token: Option<String>,
-    /// Certificate and key, both PEM files. An address that others can reach has them.
+    /// Certificate and key. Required for TCP listeners on other addresses than loopback.
     pub tls: Option<Tls>,
-    /// The longest file that may be deployed, in bytes.
+    /// Maximum size of a deployed file, in bytes.
     pub max_upload: usize,
     /// How many generations before the active one are kept.
     pub keep: usize,
-    /// What is deployed is shared with other hosts, in the main database, which is a server.
+    /// Settings of the fleet, which shares generations in the default database. It must be PostgreSQL or MySQL.
     pub shared: Option<Shared>,
 }
 
 /// How a host takes part in a fleet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shared {
-    /// What it is called among the others.
+    /// Name of the host, unique in the fleet.
     pub host: String,
-    /// How often it looks for what the others have activated, when it hears of nothing.
+    /// How often the host queries the database for activations of other hosts, if it receives no notification.
     pub poll: Duration,
 }
 
-/// Where somebody listens.
+/// Address of a listener.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Listen {
-    /// Address and port. Port 0 lets the system choose one.
+    /// Address and port. With port 0, the system chooses one.
     Tcp(SocketAddr),
-    /// The path of a Unix socket.
+    /// Path of a Unix socket.
     Unix(PathBuf),
 }
 
-/// What a listener proves itself with.
+/// Certificate and key of a TLS listener, as PEM files.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tls {
-    /// Certificates, the listener's own first.
+    /// The certificate chain, the listener's own certificate first.
     pub cert: PathBuf,
     /// The private key.
     pub key: PathBuf,
 }
 
-/// The generation that a configuration is part of.
+/// The deployed generation that a configuration belongs to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Deployed {
-    /// Its id.
+    /// Id of the generation.
     pub id: String,
-    /// The file of the host that serves it.
+    /// The host's own configuration file.
     pub host: PathBuf,
 }
 
-/// Without the token.
+/// Leaves out the token.
 impl fmt::Debug for Deploy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { folder, listen, token, tls, max_upload, keep, shared } = self;

@@ -1,9 +1,8 @@
-//! The words for what can differ between two generations, as rules and output have them. What makes such a difference
-//! is known to `diff.rs`.
+//! Kinds of difference between two generations, with their names in rules and output. `diff.rs` detects them.
 
-/// A kind of difference between what is served and what would be served next.
+/// Kind of difference between the served generation and the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)] // The words of `as_str` say what each is.
+#[allow(missing_docs)] // The names in `as_str` describe them.
 pub enum DifferenceKind {
     RouteNew,
     RouteLost,
@@ -50,7 +49,7 @@ pub enum DifferenceKind {
 use DifferenceKind as Kind;
 
 impl DifferenceKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 40] = [
         Kind::RouteNew,
         Kind::RouteLost,
@@ -94,7 +93,7 @@ impl DifferenceKind {
         Kind::DenyRuleLifted,
     ];
 
-    /// The word for it in configuration and output.
+    /// Returns the name in configuration and output.
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::RouteNew => "route-new",
@@ -140,12 +139,13 @@ impl DifferenceKind {
         }
     }
 
-    /// The kind of a word.
+    /// Returns the kind with this name.
     pub fn of(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 
-    /// Whether something may happen that could not before. A hook that is gone counts: it may have been a guard.
+    /// Returns whether the difference permits something that was not possible before. A removed hook counts: it may
+    /// have been a guard.
     pub fn widens(self) -> bool {
         !matches!(
             self,

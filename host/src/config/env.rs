@@ -1,5 +1,5 @@
-//! What the environment adds to the file: `CARYA_SECTION__KEY` in place of a key's value, and `${NAME}` inside
-//! strings. It does not know which keys there are: an unknown one is found, with its origin, when sections are read.
+//! Values from the environment: `CARYA_SECTION__KEY` overrides the value of a key, and `${NAME}` is replaced inside
+//! strings. This module does not know the keys: unknown ones are reported, with their origin, when sections are read.
 
 use std::collections::BTreeMap;
 
@@ -8,20 +8,20 @@ use super::{
     tree::{Node, Table, Value},
 };
 
-/// The variables of a process.
+/// The environment variables of a process.
 pub(super) type Environment = BTreeMap<String, String>;
 
 const PREFIX: &str = "CARYA_";
 
-/// Variables with our prefix that are no configuration: they are read by the command line and by the log.
+/// Variables with the prefix that are not configuration: the command line and the log read them.
 const OTHERS: [&str; 4] = ["CARYA_CONFIG", "CARYA_DEPLOY_TOKEN", "CARYA_LOG", "CARYA_LOG_FORMAT"];
 
-/// Beginnings of others: what the build reads, and what Kubernetes sets in every pod of a namespace that has a service
-/// called `carya`.
+/// Prefixes of further variables that are not configuration. The build reads those with `BUILD_`. Kubernetes sets the
+/// others in every pod of a namespace that has a service named `carya`.
 const OTHER_PREFIXES: [&str; 3] = ["BUILD_", "PORT_", "SERVICE_"];
 
-/// Puts the variables that configure something into the tree, and gives back what is wrong with the others: the
-/// variable, the key that it names, and why that key cannot be set.
+/// Writes the variables that configure something into the tree. Returns the origin, key and error message of each
+/// variable that cannot be applied.
 pub(super) fn apply(root: &mut Table, env: &Environment) -> Vec<(Origin, String, String)> {
     let mut wrong = Vec::new();
     for (name, text) in env {
@@ -40,7 +40,7 @@ pub(super) fn apply(root: &mut Table, env: &Environment) -> Vec<(Origin, String,
     wrong
 }
 
-/// The part of a variable's name that says which key it sets, in small letters.
+/// Returns the key that a variable sets, in lower case; `None` for a variable that is not configuration.
 fn path(name: &str) -> Option<String> {
     let (prefix, path) = name.split_at_checked(PREFIX.len())?;
     let ours = prefix.eq_ignore_ascii_case(PREFIX) && !OTHERS.contains(&name);
@@ -48,7 +48,7 @@ fn path(name: &str) -> Option<String> {
     (ours && !other).then(|| path.to_lowercase())
 }
 
-/// The variables that do not configure a section, or configure one that is wanted.
+/// Returns the variables that are not configuration, and those of the sections that are `wanted`.
 pub(super) fn select(env: &Environment, wanted: impl Fn(&str) -> bool) -> Environment {
     let keep = |name: &str| path(name).is_none_or(|path| wanted(path.split("__").next().unwrap_or_default()));
     env.iter().filter(|(name, _)| keep(name)).map(|(name, text)| (name.clone(), text.clone())).collect()
@@ -72,7 +72,7 @@ fn set(table: &mut Table, parts: &[&str], node: Node) -> Result<(), &'static str
     }
 }
 
-/// A key as the table spells it: a variable's name has neither capitals nor dashes to offer.
+/// Returns a key in the spelling of the table: a variable's name has neither upper-case letters nor dashes.
 fn spelled(table: &Table, name: &str) -> String {
     if table.contains_key(name) {
         return name.to_owned();
@@ -80,8 +80,8 @@ fn spelled(table: &Table, name: &str) -> String {
     table.keys().find(|key| key.to_lowercase().replace('-', "_") == name).map_or_else(|| name.to_owned(), String::clone)
 }
 
-/// Replaces `${NAME}` and `${NAME:-default}`; `$${` stands for `${`. As in a shell, the default also takes the place
-/// of a variable that is empty. Values are not searched again.
+/// Replaces `${NAME}` and `${NAME:-default}`; `$${` stands for `${`. As in a shell, the default also replaces an empty
+/// variable. The inserted values are not expanded again.
 pub(super) fn expand(text: &str, env: &Environment) -> Result<String, String> {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;

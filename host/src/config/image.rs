@@ -1,43 +1,42 @@
-//! A component in an OCI registry, by the reference that names it, and what is known of registries. How one is pulled is
-//! not known here.
+//! References to components in OCI registries, and the settings of registries. `oci.rs` pulls the components.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-/// What a reference begins with.
+/// Prefix of a reference.
 pub(super) const SCHEME: &str = "oci://";
 
-/// `oci://HOST/REPOSITORY:TAG`, or `oci://HOST/REPOSITORY@sha256:DIGEST`.
+/// Reference to a component: `oci://HOST/REPOSITORY:TAG`, or `oci://HOST/REPOSITORY@sha256:DIGEST`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     /// The registry, with its port if it has one.
     pub host: String,
-    /// The name in it.
+    /// The name in the registry.
     pub repository: String,
-    /// Which of that name.
+    /// The tag or digest.
     pub version: ImageVersion,
 }
 
-/// Which image of a repository.
+/// Version of an image in a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImageVersion {
-    /// Whatever the registry means by this at the time.
+    /// A tag, which the registry may move to another image.
     Tag(String),
-    /// This one, as `sha256:` and 64 hexadecimal digits.
+    /// A digest, as `sha256:` and 64 lower-case hexadecimal digits.
     Digest(String),
 }
 
 /// `[registry."HOST"]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registry {
-    /// Who asks.
+    /// The user. `None`: requests are anonymous.
     pub login: Option<Login>,
-    /// Certificates, as PEM, of those who vouch for it besides those whom the system trusts.
+    /// PEM file with certificates of authorities that are trusted in addition to those of the system.
     pub ca: Option<PathBuf>,
-    /// The largest component, in bytes.
+    /// Maximum size of a component, in bytes.
     pub max_size: usize,
 }
 
-/// One that nothing is said of.
+/// The settings of a registry without a section.
 impl Default for Registry {
     fn default() -> Self {
         Self { login: None, ca: None, max_size: 256 << 20 }
@@ -47,9 +46,9 @@ impl Default for Registry {
 /// A user of a registry.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
-    /// The user.
+    /// The user's name.
     pub username: String,
-    /// The password. Not to be shown.
+    /// The password. Must not be shown.
     pub password: String,
 }
 

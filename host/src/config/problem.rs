@@ -1,35 +1,36 @@
-//! What is wrong with a configuration, and where. A reader collects every problem before it gives up, so that one
-//! start of the host shows them all. Which values are wrong is not known here.
+//! Problems of a configuration, with their place. A reader collects all of them before it fails, so that one start of
+//! the host shows them all.
 
 use std::{fmt, path::PathBuf};
 
-/// Where a value came from.
+/// The place where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// The file as a whole.
     File,
     /// A line of the file, from 1.
     Line(usize),
-    /// A point in the file, line and column from 1; only the TOML parser tells columns.
+    /// A line and a column of the file, both from 1. Only the TOML parser reports columns.
     Point(usize, usize),
-    /// An environment variable.
+    /// An environment variable, by name.
     Variable(String),
 }
 
-/// One thing that is wrong with the configuration.
+/// One error in a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The configuration file.
     pub file: PathBuf,
-    /// Where the value stands, or where a missing one should.
+    /// The place of the value, or of the section in which a value is missing.
     pub origin: Origin,
-    /// The full key, as `route[2].transaction`; empty where the problem is not about a key.
+    /// The full key, like `route[2].transaction`. Empty if the problem is not about a key.
     pub key: String,
-    /// What is wrong, and what is accepted.
+    /// The error, and the values that are accepted.
     pub message: String,
 }
 
-/// `carya.toml:12: server.listen: "8080" is not an address; write it as "127.0.0.1:8080"`
+/// Formats a problem in one line: `carya.toml:12: server.listen: "8080" is not an address; write it as
+/// "127.0.0.1:8080"`.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = self.file.display();
@@ -46,7 +47,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Every problem of a configuration, in the order of the file, those of the environment last. Never empty.
+/// All problems of a configuration, in the order of the file, those of the environment last. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 
@@ -56,13 +57,13 @@ impl Problems {
         Self(problems)
     }
 
-    /// The problems, one by one.
+    /// Iterates over the problems.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.0.iter()
     }
 }
 
-/// One line each.
+/// Formats each problem in a line.
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.0.iter().enumerate() {
@@ -77,14 +78,14 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// The end of a message about a name that is not one of these: the one that was probably meant, else all of them.
+/// Returns the end of a message about an unknown name: the known name that was probably meant, else all known names.
 pub(super) fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
     let name = name.to_lowercase();
     let distance = |word: &str| strsim::damerau_levenshtein(&name, &word.to_lowercase());
     let closest = known.iter().map(|word| (distance(word), word)).min();
     match closest {
-        // A third of the word may be wrong: more than that is another word, not a slip.
+        // At most a third of the letters may be wrong: beyond that it is another word, not a typing error.
         Some((distance, word)) if distance <= (word.len() / 3).max(1) => {
             format!("did you mean `{word}`?")
         }

@@ -1,5 +1,5 @@
-//! Durations and sizes: whole numbers with a unit. Each function reads one kind and tells, as a predicate, what is wrong
-//! with a value and what is accepted. It does not know which key a value belongs to.
+//! Durations and sizes: whole numbers with a unit. Each function reads one kind, without knowing the key. It returns
+//! the reason for a refusal as a predicate, with the accepted form ("is not a duration; write it as ...").
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use super::tree::Value;
 const DURATIONS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
 const SIZES: [(&str, u64); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
-/// The longest duration, in milliseconds: 500 hours. SQLite and PostgreSQL count milliseconds in 32 bits, and nothing
-/// that the host waits for takes longer.
+/// Maximum duration, in milliseconds: 500 hours. SQLite and PostgreSQL have 32 bits for the milliseconds of a timeout,
+/// and no timeout of the host needs more.
 const LONGEST: u64 = 500 * 3_600_000;
 
-/// A number with one of these units, in the unit that counts one.
+/// Parses a number with one of these units, and converts it to the unit with the factor 1.
 fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
     let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
     number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
-/// A duration; `"0s"` is one.
+/// Reads a duration, which may be `"0s"`.
 pub(super) fn duration(value: &Value) -> Result<Duration, String> {
     match value.as_text().and_then(|text| quantity(text, &DURATIONS)) {
         Some(millis) if millis <= LONGEST => Ok(Duration::from_millis(millis)),
@@ -28,16 +28,16 @@ pub(super) fn duration(value: &Value) -> Result<Duration, String> {
     }
 }
 
-/// A duration that is not zero.
+/// Reads a duration that is greater than 0.
 pub(super) fn positive_duration(value: &Value) -> Result<Duration, String> {
     match duration(value)? {
-        // Elsewhere zero may mean "for ever": it is refused, rather than taken in one of two ways.
+        // In other programs 0 may mean "no limit", so it is rejected as ambiguous.
         Duration::ZERO => Err(r#"is no time at all; write it as "500ms", "30s", "5m" or "1h""#.to_owned()),
         duration => Ok(duration),
     }
 }
 
-/// A number of bytes, from 1.
+/// Reads a number of bytes that is greater than 0.
 pub(super) fn size(value: &Value) -> Result<usize, String> {
     let bytes = match value.as_integer() {
         Some(bytes) => u64::try_from(bytes).ok(),
@@ -49,7 +49,7 @@ pub(super) fn size(value: &Value) -> Result<usize, String> {
         .ok_or_else(|| r#"is not a size; write it as 65536, "64KiB", "16MiB" or "1GiB""#.to_owned())
 }
 
-/// The memory of an instance: from one page of WebAssembly to what a host can give to many.
+/// Reads the maximum memory of an instance, in bytes: from 64 KiB, the size of a WebAssembly page, to 1 GiB.
 pub(super) fn memory(value: &Value) -> Result<usize, String> {
     let bytes = size(value)?;
     if (64 << 10..=1 << 30).contains(&bytes) { Ok(bytes) } else { Err("is not a size from 64KiB to 1GiB".to_owned()) }

@@ -1,5 +1,5 @@
-//! The format of `carya.toml`: every section, its keys, their types and defaults. What a value may look like is known
-//! to `value.rs` and `quantity.rs`; whether the files that it names are there, to those who open them.
+//! The format of `carya.toml`: all sections with the types and defaults of their keys. `value.rs` and `quantity.rs`
+//! read single values. This module does not check whether the files that are named exist.
 
 mod database;
 mod deploy;
@@ -34,33 +34,42 @@ const MIB: usize = 1 << 20;
 /// Upper bound of `server.max_response_headers`. A `HeaderMap` holds 24,576 names, among them those of the host.
 const MOST_HEADERS: i64 = 10_000;
 
-/// The priority of the transaction, and of hooks that do not say theirs.
+/// Default priority of the transaction and of hooks.
 const PRIORITY: i32 = 100;
 
-/// What holds without a file, with the environment of this process.
+/// Returns the configuration of an empty file, with the environment of this process.
 pub fn defaults() -> Result<Config, Problems> {
     parse("", Path::new("carya.toml"), &environment())
 }
 
 fn environment() -> BTreeMap<String, String> {
-    // Text that is not Unicode is not passed over: what it was meant to set would silently stay as it is.
+    // Convert text that is not Unicode with replacement characters. If its variable were skipped, a setting would be
+    // ignored silently.
     let text = |text: OsString| text.to_string_lossy().into_owned();
     std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
 }
 
 /// Reads a file, with the environment of this process.
+///
+/// # Errors
+///
+/// All [`Problems`] of the file and of the environment.
 pub fn load(file: &Path) -> Result<Config, Problems> {
     let env = environment();
     deploy::read(Context::new(file, &env), &env, |root| config(root, None))
 }
 
-/// Reads the text of a file, with an environment. The path is for messages, and for what the text's paths are relative
-/// to; nothing need be there.
+/// Reads the text of a file, with an environment. `file` is the name in messages and the base of relative paths; it
+/// need not exist.
+///
+/// # Errors
+///
+/// All [`Problems`] of the text and of the environment.
 pub fn parse(text: &str, file: &Path, env: &BTreeMap<String, String>) -> Result<Config, Problems> {
     read_with(text, Context::new(file, env), env, |root| config(root, None))
 }
 
-/// Reads a text, with variables that stand above it.
+/// Parses a text, overrides its values by environment variables, and reads the result.
 fn read_with<T>(
     text: &str,
     context: Context<'_>,
@@ -81,10 +90,10 @@ fn read_with<T>(
     context.finish(found)
 }
 
-/// All of it. Databases that the host has are the host's.
+/// Reads all sections. A database that `host` configures takes precedence over one of the same name in the file.
 fn config(root: &mut Section<'_>, host: Option<&Config>) -> Config {
     let context = root.context();
-    // First, because the others name them.
+    // First, because other sections refer to components by name.
     let components = root.fields("component");
     let names: Vec<String> =
         components.iter().filter(|(_, entry)| !added_by_variable(entry)).map(|(name, _)| name.clone()).collect();
@@ -166,7 +175,7 @@ fn server(section: &mut Section<'_>) -> Server {
     }
 }
 
-/// The folder for caches by the XDG rules; beside the file for a user without a home.
+/// Returns the default cache folder by the XDG rules; beside the file for a user without a home.
 fn cache(context: &Context<'_>) -> PathBuf {
     let folder = |name| {
         let path = context.env.get(name).map(Path::new);
@@ -207,12 +216,12 @@ fn static_files(section: &mut Section<'_>) -> StaticFiles {
     StaticFiles { path: section.require("path", prefix), folder: section.require("folder", path(folder)), line }
 }
 
-/// A table that is in the tree only because a variable has a key in it.
+/// Returns whether a table is in the tree only because an environment variable sets a key in it.
 fn added_by_variable(entry: &Entry<'_>) -> bool {
     entry.is_table() && matches!(entry.origin(), Origin::Variable(_))
 }
 
-/// Reports a name that would need quotes.
+/// Reports a name that TOML would require to be quoted.
 fn check_name(name: &str, entry: &Entry<'_>) {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if name.is_empty() || !name.chars().all(plain) {
@@ -269,7 +278,7 @@ fn registry(section: &mut Section<'_>) -> Registry {
     }
 }
 
-/// Neither says anything without the other.
+/// Reads `build` and `source`, which require each other.
 fn build(section: &mut Section<'_>) -> Option<Build> {
     let folder = section.context().folder;
     let (command, source) = match (section.entry("build"), section.entry("source")) {
@@ -318,7 +327,7 @@ fn smoke(section: &mut Section<'_>) -> Smoke {
     }
 }
 
-/// `"audit"`, or `{ component = "audit", priority = 50 }`.
+/// Reads a hook of a route: `"audit"`, or `{ component = "audit", priority = 50 }`.
 fn route_hook(entry: Entry<'_>, named: impl Fn(&Value) -> Result<String, String>) -> Option<Hook> {
     if entry.is_table() {
         return entry.table(|section| hook(section, named));

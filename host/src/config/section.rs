@@ -1,5 +1,5 @@
-//! How a tree is read: a section is a table whose keys are asked for one by one, so that the list of known keys is
-//! written once, by the code that reads them. What nobody asked for is unknown. It does not know any key.
+//! Reading a tree by sections. A section is a table whose keys are read one by one, so that the list of known keys is
+//! written once, in the code that reads them. Keys that no code has read are reported as unknown.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::{
     tree::{Node, Table, Value},
 };
 
-/// A value under its full key.
+/// A value with its full key.
 pub(super) struct Entry<'a> {
     context: &'a Context<'a>,
     key: String,
@@ -17,7 +17,7 @@ pub(super) struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// The document.
+    /// Returns the root of the document.
     pub(super) fn root(context: &'a Context<'a>, table: Table) -> Self {
         let node = Node { origin: Origin::File, value: Value::Table(table) };
         Self { context, key: String::new(), node }
@@ -36,19 +36,19 @@ impl<'a> Entry<'a> {
         self.context.report(origin, &self.key, message);
     }
 
-    /// The value, read as one type. What is wrong with it is told as a predicate: "is not a duration".
+    /// Reads the value as one type. `read` returns the reason for a refusal as a predicate: "is not a duration".
     pub(super) fn read<T>(&self, read: impl Fn(&Value) -> Result<T, String>) -> Option<T> {
-        // The value is shown as the file has it: what it refers to may be a secret.
+        // Show the value as it is in the file: a resolved reference may be a secret.
         self.read_secret(|value| read(value).map_err(|wrong| format!("{} {wrong}", self.node.value)))
     }
 
-    /// The same for a value that no message may show.
+    /// Reads a value that must not appear in messages.
     pub(super) fn read_secret<T>(&self, read: impl Fn(&Value) -> Result<T, String>) -> Option<T> {
         let node = self.context.resolve(&self.key, &self.node)?;
         read(&node.value).map_err(|message| self.report(message)).ok()
     }
 
-    /// The value, read as a table with known keys.
+    /// Reads the value as a table, and reports its unknown keys.
     pub(super) fn table<T>(self, read: impl FnOnce(&mut Section<'a>) -> T) -> Option<T> {
         let Value::Table(table) = self.node.value else {
             self.report_no_table();
@@ -66,7 +66,7 @@ impl<'a> Entry<'a> {
         self.report(format!("{shown} is not a table; write it as [{key}]"));
     }
 
-    /// The items of a list.
+    /// Returns the items of a list.
     fn items(self) -> Vec<Self> {
         let shown = self.node.value.to_string();
         let hint = match self.node.value {
@@ -76,7 +76,7 @@ impl<'a> Entry<'a> {
         self.items_or(format!("{shown} is not a list; write it as {hint}"))
     }
 
-    /// The same for values that no message may show.
+    /// Returns the items of a list whose values must not appear in messages.
     fn secret_items(self) -> Vec<Self> {
         self.items_or(r#"is not a list; write it as ["...", "..."]"#.to_owned())
     }
@@ -92,7 +92,7 @@ impl<'a> Entry<'a> {
         items.into_iter().enumerate().map(entry).collect()
     }
 
-    /// The entries of a table whose keys are free.
+    /// Returns the entries of a table with arbitrary keys.
     fn fields(self) -> BTreeMap<String, Self> {
         let Value::Table(table) = self.node.value else {
             self.report_no_table();
@@ -107,7 +107,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// A table whose keys are known.
+/// A table with known keys.
 pub(super) struct Section<'a> {
     context: &'a Context<'a>,
     key: String,
@@ -121,12 +121,12 @@ impl<'a> Section<'a> {
         self.context
     }
 
-    /// Where it starts.
+    /// Returns the place where the section starts.
     pub(super) fn origin(&self) -> Origin {
         self.origin.clone()
     }
 
-    /// The line that it starts on; 0 if it came from the environment.
+    /// Returns the line where the section starts; 0 if it came from the environment.
     pub(super) fn line(&self) -> usize {
         match self.origin {
             Origin::Line(line) | Origin::Point(line, _) => line,
@@ -141,7 +141,7 @@ impl<'a> Section<'a> {
         format!("{}.{key}", self.key)
     }
 
-    /// What stands under a key.
+    /// Takes the entry of a key.
     pub(super) fn entry(&mut self, key: &'static str) -> Option<Entry<'a>> {
         if !self.asked.contains(&key) {
             self.asked.push(key);
@@ -150,7 +150,7 @@ impl<'a> Section<'a> {
         Some(Entry { context: self.context, key: self.full_key(key), node })
     }
 
-    /// What stands under a key that must be there.
+    /// Takes the entry of a required key, and reports it if it is missing.
     pub(super) fn needed(&mut self, key: &'static str) -> Option<Entry<'a>> {
         let entry = self.entry(key);
         if entry.is_none() {
@@ -160,57 +160,57 @@ impl<'a> Section<'a> {
         entry
     }
 
-    /// The value of a key, if it is there and right.
+    /// Reads the value of a key. Returns `None` if it is missing or not valid.
     pub(super) fn take<T>(&mut self, key: &'static str, read: impl Fn(&Value) -> Result<T, String>) -> Option<T> {
         self.entry(key)?.read(read)
     }
 
-    /// The value of a key that must be there. If it is not, the default stands in, so that the rest can be read: no
-    /// caller of the reader sees it.
+    /// Reads the value of a required key. If it is missing or not valid, this reports a problem and returns the
+    /// default, so that the remaining keys are read. The reader fails then, and no caller gets the default.
     pub(super) fn require<T: Default>(&mut self, key: &'static str, read: impl Fn(&Value) -> Result<T, String>) -> T {
         let entry = self.needed(key);
         entry.and_then(|entry| entry.read(read)).unwrap_or_default()
     }
 
-    /// A list of values of one type.
+    /// Reads a list of values of one type.
     pub(super) fn list<T>(&mut self, key: &'static str, read: impl Fn(&Value) -> Result<T, String>) -> Option<Vec<T>> {
         let items = self.entry(key)?.items();
         Some(items.iter().filter_map(|item| item.read(&read)).collect())
     }
 
-    /// A list, item by item.
+    /// Returns the entries of a list.
     pub(super) fn items(&mut self, key: &'static str) -> Vec<Entry<'a>> {
         self.entry(key).map(Entry::items).unwrap_or_default()
     }
 
-    /// The same for values that no message may show.
+    /// Returns the entries of a list whose values must not appear in messages.
     pub(super) fn secret_items(&mut self, key: &'static str) -> Vec<Entry<'a>> {
         self.entry(key).map(Entry::secret_items).unwrap_or_default()
     }
 
-    /// Reports a key that has no place here.
+    /// Reports a key that must not be here.
     pub(super) fn refuse(&mut self, key: &'static str, message: &str) {
         if let Some(node) = self.table.remove(key) {
             self.context.report(node.origin, self.full_key(key), message);
         }
     }
 
-    /// Leaves keys unread.
+    /// Skips keys, which are not reported as unknown.
     pub(super) fn ignore(&mut self, keys: &[&str]) {
         self.table.retain(|key, _| !keys.contains(&key.as_str()));
     }
 
-    /// Leaves everything unread that was not asked for.
+    /// Skips all keys that were not read.
     pub(super) fn ignore_rest(&mut self) {
         self.table.clear();
     }
 
-    /// Whether all keys are free ones, with a table each, and there are some.
+    /// Returns whether there are keys left and each of them is a table with an arbitrary name.
     pub(super) fn has_only_tables(&self) -> bool {
         !self.table.is_empty() && self.table.values().all(is_named_table)
     }
 
-    /// The tables under keys that nobody asked for, by name.
+    /// Takes the remaining tables, by name.
     pub(super) fn tables(&mut self) -> BTreeMap<String, Entry<'a>> {
         let (tables, others) = std::mem::take(&mut self.table).into_iter().partition(|(_, node)| is_named_table(node));
         self.table = others;
@@ -221,17 +221,17 @@ impl<'a> Section<'a> {
         Table::into_iter(tables).map(entry).collect()
     }
 
-    /// A table with free keys, entry by entry.
+    /// Returns the entries of a table with arbitrary keys.
     pub(super) fn fields(&mut self, key: &'static str) -> BTreeMap<String, Entry<'a>> {
         self.entry(key).map(Entry::fields).unwrap_or_default()
     }
 
-    /// `[key]`, if it is there.
+    /// Reads `[key]` if it is there.
     pub(super) fn optional<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'a>) -> T) -> Option<T> {
         self.entry(key)?.table(read)
     }
 
-    /// `[key]`; every key in it has a default.
+    /// Reads `[key]`, in which every key has a default. A missing section is read as an empty one.
     pub(super) fn section<T>(&mut self, key: &'static str, mut read: impl FnMut(&mut Section<'a>) -> T) -> T {
         let absent = |section: &Self| Self {
             context: section.context,
@@ -243,12 +243,12 @@ impl<'a> Section<'a> {
         self.optional(key, &mut read).unwrap_or_else(|| read(&mut absent(self)))
     }
 
-    /// `[[key]]`
+    /// Reads every `[[key]]`.
     pub(super) fn each<T>(&mut self, key: &'static str, read: impl Fn(&mut Section<'a>) -> T) -> Vec<T> {
         let Some(entry) = self.entry(key) else {
             return Vec::new();
         };
-        // Its tables would have no line to be named by.
+        // Tables from the environment have no line, which messages about them need.
         if matches!(entry.origin(), Origin::Variable(_)) {
             entry.report("is a list of tables, which only the file can have");
             return Vec::new();
@@ -257,7 +257,7 @@ impl<'a> Section<'a> {
         entries.filter_map(|entry| entry.table(&read)).collect()
     }
 
-    /// Reports the keys that were not asked for.
+    /// Reports the keys that were not read.
     fn finish(self) {
         for (key, node) in &self.table {
             let form = match node.origin {
@@ -270,7 +270,8 @@ impl<'a> Section<'a> {
     }
 }
 
-/// Not `{ file = "path" }`, which stands for a text: under an unknown key it is a slip, and no table by that name.
+/// Returns whether a node is a table with an arbitrary name. `{ file = "path" }` is not: it stands for text, and under
+/// an unknown key it is a typing error.
 fn is_named_table(node: &Node) -> bool {
     matches!(&node.value, Value::Table(table) if !(table.len() == 1 && table.contains_key("file")))
 }

@@ -1,5 +1,4 @@
-//! The configuration as a tree of nodes, each of which remembers where it came from. It knows TOML, and not what the
-//! keys mean.
+//! The configuration as a tree of nodes, each with its origin. This module knows TOML, but not the keys.
 
 use std::{collections::BTreeMap, fmt, ops::Range};
 
@@ -10,7 +9,7 @@ use toml::{
 
 use super::problem::Origin;
 
-/// A table's keys and values.
+/// The keys and values of a table.
 pub(super) type Table = BTreeMap<String, Node>;
 
 /// A value and its origin.
@@ -20,22 +19,21 @@ pub(super) struct Node {
     pub(super) value: Value,
 }
 
-/// A TOML value. There are no dates: one that is written without quotes is text.
+/// A TOML value. Dates are text: a date without quotes is kept as it was written.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
     Boolean(bool),
     Integer(i64),
     Float(f64),
-    /// Text of the file, in which `${NAME}` still stands.
+    /// Text of the file, in which `${NAME}` is not replaced yet.
     Text(String),
-    /// Text from outside the file, taken as it is. It cannot say whether `5` is a number or a word, so each key reads
-    /// it as the type it wants.
+    /// Text from outside the file. It has no type, so `5` is a number or text as the key requires.
     Foreign(String),
     Array(Vec<Node>),
     Table(Table),
 }
 
-/// The root table of a TOML document, or where the first syntax error stands and what it is.
+/// Parses a TOML document and returns its root table. On a syntax error, returns its place and a message.
 pub(super) fn parse(text: &str) -> Result<Table, (Origin, String)> {
     let lines: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).collect();
     let line = |at: usize| lines.partition_point(|end| *end < at) + 1;
@@ -58,7 +56,8 @@ fn node(value: Spanned<DeValue<'_>>, text: fn(String) -> Value, origin: &impl Fn
     let span = value.span();
     let value = match value.into_inner() {
         DeValue::Boolean(value) => Value::Boolean(value),
-        // A number too big for us stays as it was written: exact in a component's settings, refused elsewhere.
+        // A number out of range stays text, as it was written: it is exact in a component's settings, and rejected
+        // elsewhere.
         DeValue::Integer(value) => {
             i64::from_str_radix(value.as_str(), value.radix()).map_or_else(|_| text(value.to_string()), Value::Integer)
         }
@@ -72,7 +71,7 @@ fn node(value: Spanned<DeValue<'_>>, text: fn(String) -> Value, origin: &impl Fn
 }
 
 impl Node {
-    /// The items of an array.
+    /// Returns the items of an array.
     pub(super) fn into_items(self) -> Option<Vec<Node>> {
         match self.value {
             Value::Array(items) => Some(items),
@@ -109,7 +108,7 @@ impl Value {
         }
     }
 
-    /// As JSON; `None` for a number that JSON does not have.
+    /// Converts the value to JSON; returns `None` for a number that JSON does not have.
     pub(super) fn to_json(&self) -> Option<serde_json::Value> {
         use serde_json::Value as Json;
         Some(match self {
@@ -129,7 +128,7 @@ impl Value {
     }
 }
 
-/// A boolean, number or array in text from outside the file. Words are not quoted there, so that most text is none.
+/// Parses a boolean, number or array in text from outside the file. Most of that text has no quotes and is not TOML.
 fn literal(text: &str, origin: &Origin) -> Option<Value> {
     let value = DeValue::parse(text.trim()).ok()?;
     match value.get_ref() {
@@ -138,7 +137,7 @@ fn literal(text: &str, origin: &Origin) -> Option<Value> {
     }
 }
 
-/// As it would stand in the file, in short: for messages.
+/// Formats the value for messages, as it is written in the file. Lists and tables are abbreviated.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

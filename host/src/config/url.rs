@@ -1,5 +1,5 @@
-//! The URLs of databases: which product each is for, and whether it is whole. A URL may hold a password, so no message
-//! here has any part of one. Whether somebody answers there is not known here.
+//! The URLs of databases: their dialect, and whether they are complete. A URL may hold a password, so no message
+//! contains any part of it. This module does not connect.
 
 use std::{borrow::Cow, fmt::Display, path::Path};
 
@@ -8,11 +8,12 @@ use sqlx::{mysql::MySqlConnectOptions, postgres::PgConnectOptions};
 
 use super::{Dialect, tree::Value, value::text};
 
-/// What the URL of a server may say besides: how to get there. What happens on a connection is the host's to set.
+/// Options that the URL of a PostgreSQL server may have: they say how to reach it. The host sets up the session itself.
 const POSTGRES_OPTIONS: &[&str] = &["sslmode", "sslrootcert", "sslcert", "sslkey", "host", "application_name"];
+/// The same for MySQL.
 const MYSQL_OPTIONS: &[&str] = &["ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket"];
 
-/// The URL of a database; the path of an SQLite file is relative to the folder.
+/// Reads the URL of a database. A relative path of an SQLite file is based on `folder`.
 pub(super) fn database(folder: &Path) -> impl Fn(&Value) -> Result<(Dialect, String), String> {
     |value| {
         let url = text(value)?;
@@ -36,7 +37,7 @@ pub(super) fn database(folder: &Path) -> impl Fn(&Value) -> Result<(Dialect, Str
     }
 }
 
-/// Another URL beside a first one, which must be for the same product where that is known.
+/// Reads a further URL of a database, which must have the dialect of the first URL if that is known.
 pub(super) fn another(first: Option<Dialect>, folder: &Path) -> impl Fn(&Value) -> Result<String, String> {
     let database = database(folder);
     move |value| {
@@ -51,7 +52,7 @@ pub(super) fn another(first: Option<Dialect>, folder: &Path) -> impl Fn(&Value) 
     }
 }
 
-/// A URL without the password and options, for people.
+/// Returns a URL without its password and options, for messages and logs.
 pub fn shown(url: &str) -> Cow<'_, str> {
     match Parts::of(url) {
         Some(Parts { scheme, user, place, name, .. }) if scheme != "sqlite" => {
@@ -62,13 +63,13 @@ pub fn shown(url: &str) -> Cow<'_, str> {
     }
 }
 
-/// The password of a server's URL; empty where it has none.
+/// Returns the password in a server's URL, decoded; empty if there is none.
 pub fn password(url: &str) -> String {
     let password = Parts::of(url).map_or("", |parts| parts.password);
     percent_decode_str(password).decode_utf8_lossy().into_owned()
 }
 
-/// `sqlite:PATH` as `sqlite://PATH`.
+/// Converts `sqlite:PATH` to `sqlite://PATH`.
 fn file(folder: &Path, path: &str) -> Result<String, String> {
     let accepted = r#"write it as "sqlite:PATH""#;
     let path = path.strip_prefix("//").unwrap_or(path);
@@ -85,14 +86,14 @@ fn file(folder: &Path, path: &str) -> Result<String, String> {
     Ok(format!("sqlite://{}", folder.join(path).display()))
 }
 
-/// The parts of a server's URL, as they are written.
+/// The parts of a server's URL, not decoded.
 struct Parts<'a> {
     scheme: &'a str,
     user: &'a str,
     password: &'a str,
     /// Host and port.
     place: &'a str,
-    /// The database's name, after a slash.
+    /// The database's name, with a slash before it.
     name: &'a str,
     options: &'a str,
 }
@@ -108,8 +109,8 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Checks that a URL says everything that a driver would otherwise take from its surroundings, and nothing that it would
-/// pass over.
+/// Checks that a URL has every part that a driver would otherwise take from the environment or a default, and no part
+/// that a driver would ignore.
 fn whole(url: &str, scheme: &str, accepted: &[&str]) -> Result<(), String> {
     let written = |wrong: &str| format!("{wrong}; write it as \"{scheme}://USER:PASSWORD@HOST/NAME\"");
     let parts = Parts::of(url).ok_or_else(|| written("has no `//`"))?;
@@ -133,7 +134,7 @@ fn whole(url: &str, scheme: &str, accepted: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-/// What the driver says of a URL.
+/// Formats a driver's error about a URL.
 fn refused(error: sqlx::Error) -> String {
     match error {
         sqlx::Error::Configuration(reason) => malformed(reason),

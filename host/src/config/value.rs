@@ -1,5 +1,5 @@
-//! What single values may be. Each function reads one kind and tells, as a predicate, what is wrong with a value and
-//! what is accepted ("is not an address; write it as ..."). It does not know which key a value belongs to.
+//! The types of single values. Each function reads one type, without knowing the key. It returns the reason for a
+//! refusal as a predicate, with the accepted form ("is not an address; write it as ...").
 
 use std::{
     net::SocketAddr,
@@ -9,7 +9,7 @@ use std::{
 
 use super::{Access, DifferenceKind, Image, Isolation, PageScan, image, problem::suggest, tree::Value};
 
-/// CONNECT has no path to route by.
+/// The methods of routes. CONNECT has no path to route by.
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
 
 pub(super) fn boolean(value: &Value) -> Result<bool, String> {
@@ -28,7 +28,7 @@ pub(super) fn integer<T: TryFrom<i64>>(range: RangeInclusive<i64>) -> impl Fn(&V
     }
 }
 
-/// Text that is not empty.
+/// Reads text that is not empty.
 pub(super) fn text(value: &Value) -> Result<String, String> {
     match value.as_text() {
         Some("") => Err("is empty".to_owned()),
@@ -37,12 +37,12 @@ pub(super) fn text(value: &Value) -> Result<String, String> {
     }
 }
 
-/// A path; a relative one starts at the folder.
+/// Reads a path. A relative one is based on `folder`.
 pub(super) fn path(folder: &Path) -> impl Fn(&Value) -> Result<PathBuf, String> {
     |value| Ok(folder.join(text(value)?))
 }
 
-/// A component's path, or a reference in its place.
+/// Reads the path of a component, or a reference to it in a registry.
 pub(super) fn source(folder: &Path) -> impl Fn(&Value) -> Result<(PathBuf, Option<Image>), String> {
     |value| match text(value)? {
         text if text.starts_with(image::SCHEME) => Ok((PathBuf::from(&text), Some(text.parse()?))),
@@ -71,7 +71,7 @@ pub(super) fn difference(value: &Value) -> Result<DifferenceKind, String> {
     word(value, "a kind of difference", DifferenceKind::ALL, DifferenceKind::as_str)
 }
 
-/// What one of these words stands for.
+/// Reads a word that stands for one of the values in `all`.
 fn word<T: Copy, const N: usize>(
     value: &Value,
     what: &str,
@@ -85,7 +85,7 @@ fn word<T: Copy, const N: usize>(
     })
 }
 
-/// A method, in capitals.
+/// Reads a method, and converts it to upper case.
 pub(super) fn method(value: &Value) -> Result<String, String> {
     let word = text(value)?.to_uppercase();
     if METHODS.contains(&word.as_str()) {
@@ -95,7 +95,7 @@ pub(super) fn method(value: &Value) -> Result<String, String> {
     }
 }
 
-/// A status that ends a request, or a class of them.
+/// Reads a final status or a class of them.
 pub(super) fn statuses(value: &Value) -> Result<RangeInclusive<u16>, String> {
     let written = match value {
         Value::Integer(status) => status.to_string(),
@@ -114,7 +114,7 @@ pub(super) fn statuses(value: &Value) -> Result<RangeInclusive<u16>, String> {
     range.ok_or_else(|| r#"is not a status from 200 to 599; write it as "2xx" or "404""#.to_owned())
 }
 
-/// A pattern as matchit has it.
+/// Reads a path pattern in the syntax of `matchit`.
 pub(super) fn pattern(value: &Value) -> Result<String, String> {
     let pattern = request_path(value)?;
     match matchit::Router::new().insert(&pattern, ()) {
@@ -126,14 +126,14 @@ pub(super) fn pattern(value: &Value) -> Result<String, String> {
     }
 }
 
-/// The prefix of the paths that a folder serves: `/`, or whole segments without a slash at their end.
+/// Reads the path prefix of a static folder: `/`, or whole segments without a slash at the end.
 pub(super) fn prefix(value: &Value) -> Result<String, String> {
     let path = request_path(value)?;
     if path.contains(['{', '}', '*']) {
         return Err("is a prefix and not a pattern; write it as \"/static\", which serves every path below".to_owned());
     }
     let segments = path.strip_suffix('/').unwrap_or(&path);
-    // Clients resolve `.` and `..`, and percent-encode everything else, before they send a path.
+    // Clients resolve `.` and `..`, and percent-encode all other characters, before they send a path.
     let is_sent = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()+,;=:@%".contains(&byte);
     let is_segment = |text: &str| !matches!(text, "" | "." | "..") && text.bytes().all(is_sent);
     match segments.is_empty() || segments.split('/').skip(1).all(is_segment) {
@@ -142,7 +142,7 @@ pub(super) fn prefix(value: &Value) -> Result<String, String> {
     }
 }
 
-/// A path, or a pattern of one.
+/// Reads a path or a path pattern.
 fn request_path(value: &Value) -> Result<String, String> {
     let path = text(value)?;
     if !path.starts_with('/') {
@@ -154,17 +154,17 @@ fn request_path(value: &Value) -> Result<String, String> {
     Ok(path)
 }
 
-/// A path with its query, as a request names it.
+/// Reads the target of a request: a path with its query.
 pub(super) fn target(value: &Value) -> Result<String, String> {
     let target = text(value)?;
-    // What is accepted here must be parsed once more, when the request is made.
+    // `app::rehearse` parses the target again, so only accept a valid `Uri`.
     match target.starts_with('/') && !target.contains('#') && target.parse::<http::Uri>().is_ok() {
         true => Ok(target),
         false => Err("is not a path; write it as \"/items?page=1\", with a space as %20".to_owned()),
     }
 }
 
-/// One of these names, of what the file has by name.
+/// Reads a name that the file must define. `what` is the kind of thing, for messages.
 pub(super) fn one_of(what: &str, names: &[String]) -> impl Fn(&Value) -> Result<String, String> {
     move |value| {
         let name = text(value)?;
@@ -176,7 +176,7 @@ pub(super) fn one_of(what: &str, names: &[String]) -> impl Fn(&Value) -> Result<
     }
 }
 
-/// A component's setting: text as it is, everything else as JSON.
+/// Reads a component's setting: text as it is, other values as JSON.
 pub(super) fn setting(value: &Value) -> Result<String, String> {
     match value.as_text() {
         Some(text) => Ok(text.to_owned()),

@@ -1,5 +1,5 @@
-//! The format of `[deploy]`, and how the files of a deployed application and of the host that serves it become one
-//! configuration: which sections count in which of them.
+//! The format of `[deploy]`, and the configuration of a deployed application: which sections come from the host's own
+//! file and which from the file of the application.
 
 use std::{
     fs, io,
@@ -21,17 +21,17 @@ use super::{
     MIB, config, environment, read_with,
 };
 
-/// What belongs to a host, whatever it serves.
+/// Sections of the host.
 const HOST: [&str; 5] = ["server", "database", "deploy", "reload", "registry"];
-/// What belongs to an application.
+/// Sections of the application.
 const APPLICATION: [&str; 8] = ["component", "hook", "model", "route", "smoke", "static", "templates", "transaction"];
-/// Shorter tokens can be guessed.
+/// Minimum length of a token, in bytes. Shorter ones can be guessed.
 const SHORTEST_TOKEN: usize = 16;
 
-/// The longest time that a host does not look at what the others have activated.
+/// Maximum of `deploy.poll`.
 const LONGEST_POLL: Duration = Duration::from_secs(10 * 60);
 
-/// `dialect` is that of the main database, where there is one.
+/// Reads `[deploy]`. `dialect` is that of the default database, if there is one.
 pub(super) fn deploy(section: &mut Section<'_>, server: &Server, dialect: Option<Dialect>) -> Deploy {
     let (context, folder) = (section.context(), section.context().folder);
     let origin = section.origin();
@@ -96,7 +96,7 @@ fn shared(section: &mut Section<'_>, server: &Server, dialect: Option<Dialect>) 
         if machine.is_empty() || server.listen.port() == 0 {
             entry.report("needs deploy.host here: nothing else tells this host from others for good");
         }
-        // No two processes of a machine listen at the same place.
+        // The listen address tells apart the hosts on one machine.
         format!("{machine}/{}", server.listen)
     });
     Some(Shared { host, poll: poll.unwrap_or(Duration::from_secs(5)) })
@@ -113,7 +113,7 @@ fn host(value: &Value) -> Result<String, String> {
     if right { Ok(host) } else { Err("is not a name; it may have 200 bytes and no control characters".to_owned()) }
 }
 
-/// `"127.0.0.1:9091"`, or `"unix:/run/carya/admin.sock"`.
+/// Reads `"127.0.0.1:9091"` or `"unix:/run/carya/admin.sock"`.
 fn listen(folder: &Path) -> impl Fn(&Value) -> Result<Listen, String> {
     move |value| match value.as_text().and_then(|text| text.strip_prefix("unix:")) {
         Some("") => Err("names no socket; write it as \"unix:/run/carya/admin.sock\"".to_owned()),
@@ -132,8 +132,12 @@ fn token_text(value: &Value) -> Result<String, String> {
     Ok(token)
 }
 
-/// Reads what a host's file says of the host itself, with the environment of this process: `[server]`, the databases and
-/// `[deploy]`. The application in it is not looked at.
+/// Reads the sections of the host from its own file, with the environment of this process: `[server]`, the databases,
+/// `[deploy]`, `[reload]` and the registries. Skips the application in this file.
+///
+/// # Errors
+///
+/// All [`Problems`] in these sections.
 pub fn load_host(file: &Path) -> Result<Config, Problems> {
     let env = environment();
     let context = Context::new(file, &env);
@@ -143,8 +147,12 @@ pub fn load_host(file: &Path) -> Result<Config, Problems> {
     })
 }
 
-/// Reads the file of a deployed application as the host serves it: databases that the host has, and `[server]`, are the
-/// host's. Relative paths of SQLite files and secrets start at the host's folder.
+/// Reads the file of a deployed application. `[server]`, `[deploy]`, `[reload]`, the registries, and the databases that
+/// the host configures come from the host. Relative paths of SQLite files and secrets are based on the host's folder.
+///
+/// # Errors
+///
+/// All [`Problems`] of the file, also a path that leads out of its folder.
 pub fn load_deployed(file: &Path, host: &Config, id: &str) -> Result<Config, Problems> {
     application(file)?;
     let env = environment();
@@ -157,7 +165,7 @@ pub fn load_deployed(file: &Path, host: &Config, id: &str) -> Result<Config, Pro
             server: host.server.clone(),
             deploy: host.deploy.clone(),
             deployed,
-            // What the rules forbid, no generation may allow itself.
+            // A generation must not lift the rules that apply to it.
             reload: host.reload.clone(),
             registries: host.registries.clone(),
             ..config(root, Some(host))
@@ -165,13 +173,16 @@ pub fn load_deployed(file: &Path, host: &Config, id: &str) -> Result<Config, Pro
     })
 }
 
-/// The token that those who deploy are given by the environment of this process.
+/// Returns `CARYA_DEPLOY_TOKEN` from the environment of this process, unless it is empty.
 pub fn deploy_token() -> Option<String> {
     environment().remove("CARYA_DEPLOY_TOKEN").filter(|token| !token.is_empty())
 }
 
-/// The files and folders that the file of an application names, all of them inside its own folder. Secrets and databases
-/// need not be there.
+/// Returns the files and folders that belong to an application. Secrets and databases do not.
+///
+/// # Errors
+///
+/// [`Problems`] if the file cannot be parsed, or names a path outside its folder.
 pub fn application(file: &Path) -> Result<Vec<PathBuf>, Problems> {
     let env = environment();
     read(Context::new(file, &env), &Environment::new(), |root| {
@@ -193,7 +204,7 @@ pub fn application(file: &Path) -> Result<Vec<PathBuf>, Problems> {
     })
 }
 
-/// The files and folders, with the keys that name them.
+/// Returns the files and folders of an application, each with the key that names it.
 fn named(root: &mut Section<'_>) -> Vec<(String, PathBuf)> {
     let folder = root.context().folder;
     let mut found = Vec::new();
