@@ -1,5 +1,4 @@
-//! Talking to the listener for deployment of a host: HTTP over TCP, TLS or a Unix socket. What is said is not known
-//! here.
+//! HTTP client of a host's admin API, over TCP, TLS or a Unix socket. It does not know the routes.
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -19,13 +18,13 @@ use tokio_rustls::{
     rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
 };
 
-/// How long a host may take to accept a connection.
+/// Timeout of a connection attempt, with the TLS handshake.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a request brings along.
+/// Body of a request.
 pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// A connection to a host, made anew when it was closed.
+/// A connection to a host. After a disconnect, the next request opens a new one.
 pub(super) struct Client {
     place: Place,
     token: Option<String>,
@@ -38,7 +37,7 @@ enum Place {
     Unix(PathBuf),
 }
 
-/// An answer that is no success.
+/// A response whose status is no success.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
@@ -46,7 +45,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// What the host says of it.
+    /// Returns an error with the reason that the host gives.
     pub(super) fn told(&self) -> anyhow::Error {
         let Self { status, body } = self;
         let detail = body["detail"].as_str().unwrap_or("it does not say why; is this deploy.listen of a host?");
@@ -60,7 +59,7 @@ impl Refusal {
 }
 
 impl Client {
-    /// For `http://HOST:PORT`, `https://HOST:PORT` or `unix:PATH`. Nothing is sent yet.
+    /// Returns a client for `http://HOST:PORT`, `https://HOST:PORT` or `unix:PATH`. Does not connect yet.
     pub(super) fn new(to: &str, token: Option<String>) -> anyhow::Result<Self> {
         let place = place(to).with_context(|| {
             format!("--to {to:?} is no place of a host; accepted: http://HOST:PORT, https://HOST:PORT, unix:PATH")
@@ -68,7 +67,7 @@ impl Client {
         Ok(Self { place, token, sender: None })
     }
 
-    /// Sends a request and reads its answer, which is JSON.
+    /// Sends a request and reads the response, which is JSON.
     pub(super) async fn send(
         &mut self,
         method: Method,
@@ -152,12 +151,12 @@ async fn shake_hands(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
 ) -> anyhow::Result<SendRequest<Body>> {
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // How it ends, the next request tells.
+    // An error of the connection reaches the pending or the next request.
     tokio::spawn(connection);
     Ok(sender)
 }
 
-/// Trusts whom the system trusts; `SSL_CERT_FILE` names others.
+/// Returns a configuration that trusts the authorities of the system, or those in the file `SSL_CERT_FILE`.
 fn tls_config() -> anyhow::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

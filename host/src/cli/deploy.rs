@@ -1,4 +1,4 @@
-//! `carya deploy`, `carya generations` and `carya rollback`: what a running host serves.
+//! `carya deploy`, `carya generations` and `carya rollback`: the client commands for the admin API of a host.
 
 use std::{
     collections::BTreeMap,
@@ -28,10 +28,10 @@ use crate::{
     deploy::{Digest, Manifest, NAME},
 };
 
-/// How often files are uploaded that another's collection took away meanwhile.
+/// Maximum number of attempts to upload. A collection that another client has started may remove uploaded files.
 const ROUNDS: usize = 5;
 
-/// A host, and how it is spoken to.
+/// Options that select a host and authenticate to it.
 #[derive(Debug, Args)]
 pub(super) struct Host {
     /// Where the host listens for deployment: `http://HOST:PORT`, `https://HOST:PORT` or `unix:PATH`.
@@ -55,10 +55,10 @@ impl Host {
     }
 }
 
-/// The files of an application, by the paths that they have on every host.
+/// The files of an application, by their paths relative to its folder.
 struct Application {
     manifest: Manifest,
-    /// Where each content stands here, and its size.
+    /// Local path and size in bytes of each file's content.
     sources: BTreeMap<Digest, (PathBuf, u64)>,
 }
 
@@ -84,7 +84,7 @@ impl Application {
     }
 }
 
-/// Adds a file, or all files of a folder.
+/// Adds a file, or all files in a folder.
 fn add(folder: &Path, path: PathBuf, paths: &mut BTreeMap<String, PathBuf>) -> anyhow::Result<()> {
     let cannot = || format!("{} cannot be read", path.display());
     if fs::metadata(&path).with_context(cannot)?.is_dir() {
@@ -104,12 +104,12 @@ fn body(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// Asks for something that is there unless the host says otherwise.
+/// Sends a request without a body, and returns the response. A status that is no success is an error.
 async fn ask(client: &mut Client, method: Method, path: &str) -> anyhow::Result<Value> {
     client.send(method, path, body("")).await?.map_err(|refusal| refusal.told())
 }
 
-/// Brings an application to a host, and has it served.
+/// Uploads an application to a host, and activates it if `activate` is set.
 pub(super) async fn deploy(file: &Path, host: &Host, activate: bool) -> anyhow::Result<String> {
     let mut client = host.client()?;
     let application = Application::read(file)?;
@@ -125,7 +125,7 @@ pub(super) async fn deploy(file: &Path, host: &Host, activate: bool) -> anyhow::
         problem = found["problem"].take();
     }
     if activate {
-        // Whatever becomes of it, what it would change has been said.
+        // Print the differences before the activation, which may fail.
         super::print(&answer)?;
         answer.clear();
         let change = ask(&mut client, Method::POST, &format!("/generations/{id}/activate")).await?;
@@ -139,7 +139,7 @@ pub(super) async fn deploy(file: &Path, host: &Host, activate: bool) -> anyhow::
     Ok(answer)
 }
 
-/// Uploads what the host has not, and the list of all. Says how many files were uploaded, and their size.
+/// Uploads the files that the host lacks, and the manifest. Returns the number and total size of these files.
 async fn put(client: &mut Client, application: &Application) -> anyhow::Result<(usize, u64)> {
     let Application { manifest, sources } = application;
     let (list, path) = (serde_json::to_vec(manifest)?, format!("/generations/{}", manifest.id));
@@ -156,7 +156,7 @@ async fn put(client: &mut Client, application: &Application) -> anyhow::Result<(
         let found: Option<Vec<_>> = missing.iter().map(|digest| sources.get_key_value(digest)).collect();
         let found = found.context("the host asks for files that were not announced")?;
         let total = found.iter().map(|(_, (_, size))| size).sum();
-        // Hidden where standard error is no terminal.
+        // `indicatif` hides the bar if standard error is no terminal.
         let bar = ProgressBar::new(total)
             .with_style(ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {msg}")?);
         for (digest, (file, _)) in &found {
@@ -179,7 +179,7 @@ async fn upload(client: &mut Client, digest: &Digest, file: &Path, bar: &Progres
     client.send(Method::PUT, &format!("/blobs/{digest}"), body).await?.map(drop).map_err(|refusal| refusal.told())
 }
 
-/// What is another file, and what is another power.
+/// Formats the differences in files and capabilities.
 fn tell_diff(answer: &mut String, diff: &Value) -> anyhow::Result<()> {
     for (sign, key) in [("+", "added"), ("~", "changed"), ("-", "removed")] {
         for name in diff["files"][key].as_array().into_iter().flatten().filter_map(Value::as_str) {
@@ -206,7 +206,7 @@ fn tell_change(answer: &mut String, change: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Lists what a host has.
+/// Lists the generations of a host.
 pub(super) async fn generations(host: &Host, json: bool) -> anyhow::Result<String> {
     let found = ask(&mut host.client()?, Method::GET, "/generations").await?;
     if json {
@@ -233,7 +233,7 @@ pub(super) async fn generations(host: &Host, json: bool) -> anyhow::Result<Strin
     Ok(answer)
 }
 
-/// The hosts of a fleet, where there is one.
+/// Formats the hosts of a fleet, if there is one.
 fn tell_fleet(answer: &mut String, fleet: &Value) -> anyhow::Result<()> {
     let text = |one: &Value, key: &str| one[key].as_str().unwrap_or_default().to_owned();
     for one in fleet["hosts"].as_array().into_iter().flatten() {
@@ -250,7 +250,7 @@ fn tell_fleet(answer: &mut String, fleet: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How long ago a time was, in seconds since 1970.
+/// Formats how long ago a time was that is given in seconds since 1970.
 fn age(seconds: u64) -> String {
     let then = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     let age = then.elapsed().unwrap_or_default().as_secs();
@@ -262,7 +262,7 @@ fn age(seconds: u64) -> String {
     }
 }
 
-/// Has a host serve what it served before.
+/// Activates the generation that the host had active before.
 pub(super) async fn rollback(host: &Host) -> anyhow::Result<String> {
     let change = ask(&mut host.client()?, Method::POST, "/rollback").await?;
     ensure!(change.is_object(), "the host does not say what it serves; is it a carya?");

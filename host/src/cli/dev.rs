@@ -1,5 +1,5 @@
-//! `carya dev`: what `carya serve --watch` does, for somebody who works on the components as well: they are built when
-//! their sources change, and what became of a change is told in words.
+//! `carya dev`: `carya serve --watch` for developers of components. It also builds components when their sources
+//! change, and prints the result of each change.
 
 mod builder;
 
@@ -27,13 +27,13 @@ use crate::{
     telemetry::Format,
 };
 
-/// Builds what is missing, then serves and builds until a signal asks to end.
+/// Builds missing components, then serves and builds until a signal requests the end.
 pub(super) async fn dev(path: &Path, format: Format) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let mut builder = Builder::new(path, load(path, format)?)?;
     let reading = async {
         builder.until_all_are_there().await;
-        // It may have changed while others were built.
+        // The configuration may have changed during the builds.
         app::read(path).await
     };
     let Some(config) = signals.unless_ended(reading).await? else { return Ok(()) };
@@ -62,17 +62,17 @@ fn changed(change: &anyhow::Result<Change>, served: &Generation) {
     }
 }
 
-/// The routes in the words of `carya routes`.
+/// Formats the routes as `carya routes` does.
 fn routes(generation: &Generation) -> String {
     check::routes_as_text(&generation.config, generation).unwrap_or_default()
 }
 
-/// Tells the terminal. If nobody listens, the work goes on.
+/// Prints to standard output. Ignores errors: `dev` continues without a reader.
 fn say(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
 }
 
-/// Some files by name, many by number.
+/// Formats up to three files by name, and the number of further ones.
 fn list(files: &[PathBuf]) -> String {
     match files {
         [first, second, third, rest @ ..] if !rest.is_empty() => {

@@ -1,4 +1,4 @@
-//! `carya diff`: what one application may do that another may not.
+//! `carya diff`: differences in routes, components and capabilities between two configurations.
 
 use std::{fmt::Write, path::Path, sync::Arc};
 
@@ -13,7 +13,7 @@ use crate::{
     telemetry::Format,
 };
 
-/// Reads a kind of difference from the command line.
+/// Parses a kind of difference from the command line.
 pub(super) fn kind(word: &str) -> Result<DifferenceKind, String> {
     DifferenceKind::of(word).ok_or_else(|| {
         let all = DifferenceKind::ALL.map(DifferenceKind::as_str).join(", ");
@@ -21,7 +21,11 @@ pub(super) fn kind(word: &str) -> Result<DifferenceKind, String> {
     })
 }
 
-/// Prints what differs. Fails if anything is of a kind that is denied.
+/// Lists the differences.
+///
+/// # Errors
+///
+/// Fails if a difference has a kind in `deny`.
 pub(super) async fn diff(
     old: &Path,
     new: &Path,
@@ -59,7 +63,7 @@ fn text(found: &[Difference]) -> anyhow::Result<String> {
     Ok(answer)
 }
 
-/// A difference in a line. A mark stands before those by which something may happen that could not before.
+/// Formats a difference in a line. The mark `!` means that it permits something that was not possible before.
 pub(super) fn line(widens: bool, kind: &str, what: &str) -> String {
     format!("{} {kind:29} {what}", if widens { '!' } else { ' ' })
 }

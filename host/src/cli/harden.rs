@@ -1,4 +1,4 @@
-//! `carya harden`: prints, runs and checks the SQL by which guests' logins have no powers.
+//! `carya harden`: prints, runs or checks the SQL that takes all unneeded privileges from the logins of guests.
 
 use std::{fmt::Write, time::Duration};
 
@@ -9,10 +9,10 @@ use crate::{
     database::harden::{self, Names},
 };
 
-/// How much longer than a request a transaction may stand idle before the server ends it.
+/// How much longer than `request_timeout` a transaction may be idle before the server ends it.
 const IDLE_MARGIN: Duration = Duration::from_secs(5);
 
-/// Prints the scripts for all databases on servers; or runs them, or only checks, and tells what is missing.
+/// Prints the scripts for all databases on servers, or runs them (`apply`), or only reports the findings (`check`).
 pub(super) async fn harden(config: &Config, apply: bool, check: bool, only: Option<&str>) -> anyhow::Result<String> {
     ensure!(config.all_databases().next().is_some(), "there is nothing to harden: set database.url");
     let is_asked = |name: &str| only.is_none_or(|only| only == name);
@@ -42,7 +42,7 @@ pub(super) async fn harden(config: &Config, apply: bool, check: bool, only: Opti
     Ok(answer)
 }
 
-/// Runs the script as the owner, and tells what remains.
+/// Runs the script as the owner, and reports the remaining findings.
 async fn run(names: &Names, database: &config::Database) -> anyhow::Result<String> {
     let admin = database
         .admin_url
@@ -60,7 +60,7 @@ async fn run(names: &Names, database: &config::Database) -> anyhow::Result<Strin
     Ok(answer)
 }
 
-/// A line for each finding.
+/// Returns a line for each finding: a privilege that guests do not need, or a restriction that is missing.
 async fn remains(database: &config::Database) -> anyhow::Result<String> {
     let findings = harden::missing(database)
         .await

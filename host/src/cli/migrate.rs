@@ -1,4 +1,4 @@
-//! `carya migrate`: pending migrations, and databases that are made anew.
+//! `carya migrate`: runs pending migrations, or resets a database.
 
 use std::{fmt::Write, path::Path};
 
@@ -12,7 +12,7 @@ use crate::{
 /// A database with its name and its folder of migrations.
 type Migrated<'a> = (&'a str, &'a config::Database, &'a Path);
 
-/// The databases that have migrations, or the one of a name.
+/// Returns the databases that have migrations, or only the one with the given name.
 fn migrated<'a>(config: &'a Config, only: Option<&str>) -> anyhow::Result<Vec<Migrated<'a>>> {
     if let Some(name) = only {
         ensure!(
@@ -27,7 +27,7 @@ fn migrated<'a>(config: &'a Config, only: Option<&str>) -> anyhow::Result<Vec<Mi
     Ok(migrated)
 }
 
-/// Runs what is pending, or lists it.
+/// Runs the pending migrations, or only lists them.
 pub(super) async fn run(config: &Config, dry_run: bool, only: Option<&str>, json: bool) -> anyhow::Result<String> {
     let word = if dry_run { "pending" } else { "applied" };
     let (mut found, mut lines, mut before) = (serde_json::Map::new(), Vec::new(), 0);
@@ -54,7 +54,7 @@ pub(super) async fn run(config: &Config, dry_run: bool, only: Option<&str>, json
     Ok(lines.concat())
 }
 
-/// Makes one database anew. `name` is its name on its server, repeated.
+/// Resets one database. `name` is its name on the server, which the user has repeated as a confirmation.
 pub(super) async fn reset(config: &Config, name: &str, only: Option<&str>, json: bool) -> anyhow::Result<String> {
     let (database, settings, folder) = match migrated(config, only)?.as_slice() {
         [one] => *one,

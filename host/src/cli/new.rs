@@ -1,11 +1,11 @@
-//! `carya new`: a project that builds and serves at once. Its files stand in `template/` as they are; only the
-//! project's name is put into them. The contract comes from `wit/` itself, so that the two cannot differ.
+//! `carya new`: makes a project that can be built and served at once. Its files are those of `template/` with the
+//! project's name filled in. The contract comes from `wit/` itself, so that the two cannot differ.
 
 use std::{fs, io, path::Path};
 
 use anyhow::{Context, bail};
 
-/// What stands for the project's name in a template file.
+/// Placeholder of the project's name in a template file.
 const NAME: &str = "{{name}}";
 
 /// Files of the template, by their path in the project.
@@ -43,7 +43,7 @@ const CONTRACT: [(&str, &str); 8] = contract![
     "world.wit",
 ];
 
-/// A project's name as the command line has it: what Cargo takes as the name of a package, in ASCII.
+/// Parses a project's name: the ASCII names that Cargo accepts for a package, up to 64 characters.
 pub(super) fn name(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(plain) && text.len() <= 64 {
@@ -58,7 +58,7 @@ pub(super) fn new(name: &str) -> anyhow::Result<String> {
     if folder.symlink_metadata().is_ok() {
         bail!("{name} is there already; choose another name, or move it away");
     }
-    // Renamed when it is whole. That cannot overwrite anything either: only an empty folder would give way.
+    // The draft is renamed once it is complete. The rename can replace an empty folder, but no files.
     let draft = format!(".{name}.{}.draft", std::process::id());
     let made = write(Path::new(&draft), name).and_then(|()| fs::rename(&draft, folder));
     if made.is_err() {

@@ -1,5 +1,5 @@
-//! `carya serve`: from a configuration to a server. The order of a start is: signals, configuration, listeners,
-//! components, databases, the first answer.
+//! `carya serve`: the start of a server from a configuration. Its order is: signals, configuration, listeners,
+//! components, databases, the first request.
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Instant};
 
@@ -25,37 +25,38 @@ use crate::{
     watch,
 };
 
-/// Who hears of what is served, where the files are watched.
+/// Callbacks that report the served generations. With them, the files are watched.
 pub(super) struct Audience {
-    /// The first generation is served on an address.
+    /// Called once the first generation is served, with the address.
     pub(super) begun: fn(SocketAddr, &Generation),
-    /// Another one is, or why none.
+    /// Called after each attempt to change the generation.
     pub(super) changed: Tell,
 }
 
-/// Where deployed generations are kept, and who may deploy.
+/// Settings and state of the deployment of generations.
 pub(super) struct Deployment {
     settings: Deploy,
     store: Arc<Store>,
     shared: Option<Shared>,
-    /// What the host begins with that has none of its own.
+    /// The activation in the fleet that a host without a generation of its own starts with.
     joined: Option<Head>,
 }
 
-/// Serves until a signal asks to end.
+/// Serves until a signal requests the end.
 pub(super) async fn serve(path: &Path, format: Format, watch: bool) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let file = path.to_owned();
-    // A task of its own: deployed files are hashed, which takes a while and does not let signals be heard.
+    // A separate task, because hashing the deployed files takes a while and would block the handling of signals.
     let reading = async { tokio::spawn(async move { read(&file, format).await }).await? };
     let Some((config, deployment)) = signals.unless_ended(reading).await? else { return Ok(()) };
     let audience = watch.then_some(Audience { begun: |_, _| (), changed: reload::tell });
     run(path, config, deployment, audience, signals).await
 }
 
-/// Reads what is to be served, and starts the log.
+/// Reads the configuration to serve, and starts the log.
 async fn read(path: &Path, format: Format) -> anyhow::Result<(Config, Option<Deployment>)> {
-    // Whether anything was deployed must be known before the file is read for what it serves itself.
+    // Read the sections of the host first: the application in the file counts only if no generation is active. On
+    // problems, report those of the whole file.
     let host = config::load_host(path).or_else(|problems| config::load(path).and(Err(problems)))?;
     let store = host.deploy.as_ref().map(Store::open).transpose().map_err(|error| with_a_way_out(error.into()))?;
     let store = store.map(Arc::new);
@@ -75,7 +76,7 @@ async fn read(path: &Path, format: Format) -> anyhow::Result<(Config, Option<Dep
     Ok((config, deployment))
 }
 
-/// Serves a configuration that was read from `path`. Where there is somebody to tell of changes, the files are watched.
+/// Serves a configuration that was read from `path`. With an `audience`, watches the files.
 pub(super) async fn run(
     path: &Path,
     config: Config,
@@ -84,7 +85,7 @@ pub(super) async fn run(
     mut signals: Signals,
 ) -> anyhow::Result<()> {
     let started = Instant::now();
-    // An address that is in use must be found before a migration changes anything.
+    // Detect an address in use before migrations change a database.
     let connections = Connections::new(&config.server);
     let server = listen(&config, connections.clone()).await?;
     let admin = deployment.as_ref().map(|deployment| Admin::bind(&deployment.settings, connections));
@@ -134,7 +135,7 @@ pub(super) async fn run(
     }
     let asked = async || {
         signals.end.asked().await;
-        // What has begun to end is not given anything new.
+        // Once the shutdown has begun, the fleet and the admin API must not start another change.
         tasks.iter().for_each(JoinHandle::abort);
     };
     server.serve(live, asked).await;
@@ -162,7 +163,7 @@ async fn assemble(config: Config) -> anyhow::Result<(Engine, Generation)> {
     Ok((engine, assembled))
 }
 
-/// Without the host nothing can be deployed, so that a damaged generation must be helped by hand.
+/// Adds a remedy to the error of a deployed generation. Until the host runs, no other generation can be deployed.
 fn with_a_way_out(error: anyhow::Error) -> anyhow::Error {
     use deploy::Error;
     match error.downcast_ref() {
@@ -174,7 +175,7 @@ fn with_a_way_out(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-/// Starts a loop that works with the reloader for as long as the process lives.
+/// Starts a task that uses the reloader for as long as the process runs. After a panic it starts again.
 fn spawn<F: Future<Output: Send> + Send + 'static>(
     name: &'static str,
     reloader: &Arc<Reloader>,

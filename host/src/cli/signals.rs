@@ -1,18 +1,18 @@
-//! Signals, from the first moment of `serve` and `dev`. A process that runs as PID 1, as in a container, has no default
-//! action for them: what is not handled is lost.
+//! Signals, from the beginning of `serve` and `dev`. For PID 1, as in a container, the kernel has no default action: a
+//! signal without a handler is lost.
 
 use std::{future::Future, io, pin::pin};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// All signals that this program handles. One that arrives before it is waited for is kept.
+/// The signals that this program handles. A signal that arrives before the program waits for it is kept.
 pub(super) struct Signals {
     pub(super) end: End,
     /// SIGHUP: reload.
     pub(super) hangup: Signal,
 }
 
-/// The signals that ask the process to end.
+/// SIGINT and SIGTERM: end the process.
 pub(super) struct End {
     interrupt: Signal,
     terminate: Signal,
@@ -24,7 +24,7 @@ impl Signals {
         Ok(Self { end, hangup: signal(SignalKind::hangup())? })
     }
 
-    /// Does a step of the start; `None` if the process is asked to end meanwhile, which drops the step.
+    /// Runs a step of the start. If a signal requests the end meanwhile, drops the step and returns `None`.
     pub(super) async fn unless_ended<T>(
         &mut self,
         step: impl Future<Output = anyhow::Result<T>>,
@@ -39,8 +39,8 @@ impl Signals {
         }
     }
 
-    /// Does a step of the start that must not be cut in two, as migrations are. Asked to end meanwhile, the process ends
-    /// after it; asked twice, at once.
+    /// Runs a step of the start that must not be interrupted, such as migrations. If a signal requests the end
+    /// meanwhile, returns `None` after the step; at a second signal, drops the step and returns `None` at once.
     pub(super) async fn unless_ended_after<T>(
         &mut self,
         step: impl Future<Output = anyhow::Result<T>>,
@@ -61,7 +61,7 @@ impl Signals {
 }
 
 impl End {
-    /// Resolves once the process is asked to end, every time anew.
+    /// Resolves when the next signal requests the end.
     pub(super) async fn asked(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}

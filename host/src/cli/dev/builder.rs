@@ -1,6 +1,7 @@
-//! Building components from their sources: when they are missing, and whenever a source has changed. One build runs at
-//! a time; what changes meanwhile is built after it. It does not know what is served: what was built is a file that has
-//! changed, which others watch.
+//! Builds components from their sources when they are missing and after each change to a source. One build runs at a
+//! time; changes during a build trigger the next one.
+//!
+//! The builder does not reload: `watch` detects the built file.
 
 use std::{
     collections::BTreeMap,
@@ -19,30 +20,30 @@ use crate::{
     watch::{Filter, Places, Watcher},
 };
 
-/// The components that can be built, and what they were built from.
+/// The components that can be built, and the sources of their last builds.
 pub(super) struct Builder {
     file: PathBuf,
-    /// The last that could be read.
+    /// The last configuration that could be read.
     config: Config,
-    /// The sources of each at its last build, whether that succeeded or not.
+    /// The sources of each component at its last build, successful or not.
     tried: BTreeMap<String, Files>,
     watcher: Watcher,
 }
 
-/// A command, and the components that it builds.
+/// A build command, and the components that it builds.
 struct Job {
     command: String,
     components: Vec<(String, PathBuf)>,
 }
 
 impl Builder {
-    /// Builds what a configuration says that was read from `file`.
+    /// Returns a builder for a configuration that was read from `file`.
     pub(super) fn new(file: &Path, config: Config) -> notify::Result<Self> {
         let (file, tried) = (file.to_owned(), BTreeMap::new());
         Ok(Self { file, config, tried, watcher: Watcher::new()? })
     }
 
-    /// Builds components until there is a file of each, waiting for changes as long as there is not.
+    /// Builds components until the file of each exists. Between attempts, waits for a change.
     pub(super) async fn until_all_are_there(&mut self) {
         loop {
             self.turn().await;
@@ -53,18 +54,18 @@ impl Builder {
         }
     }
 
-    /// Builds after every change, for as long as the process lives.
+    /// Builds after every change, for as long as the process runs.
     pub(super) async fn run(&mut self) {
         loop {
-            // What came into the places only now may have changed before they were listened to.
+            // New places may have changed before they were watched: in this case, look again first.
             while self.turn().await {}
             self.watcher.changed().await;
         }
     }
 
-    /// Builds what is due. Tells whether there are other places to listen to than before.
+    /// Builds the components that are due. Returns whether the places to watch have changed meanwhile.
     async fn turn(&mut self) -> bool {
-        // One that cannot be read is told by those who serve it.
+        // Ignore a configuration that cannot be read: the reload reports its problems.
         if let Ok(config) = config::load(&self.file) {
             self.config = config;
         }
@@ -87,7 +88,7 @@ impl Builder {
         places
     }
 
-    /// What must be built, and remembers that it was.
+    /// Returns the builds that are due, and stores the sources that they use.
     fn due(&mut self) -> Vec<Job> {
         let mut jobs: Vec<Job> = Vec::new();
         let mut tried = BTreeMap::new();
@@ -116,13 +117,13 @@ impl Builder {
     }
 }
 
-/// Whether a component is not there, or older than its sources.
+/// Returns whether a component does not exist or is older than its sources.
 fn is_older(component: &Path, sources: Option<SystemTime>) -> bool {
     let built = fs::metadata(component).and_then(|metadata| metadata.modified()).ok();
     built.is_none_or(|built| sources.is_some_and(|written| built < written))
 }
 
-/// Runs a command, whose output goes where ours does, and says what came of it.
+/// Runs a build command, which inherits standard output and standard error, and prints the result.
 async fn run(job: Job, config: &Config) {
     let Job { command, components } = job;
     let names = components.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
