@@ -168,6 +168,7 @@ impl Fleet {
         let history = self.store.after(history, step)?;
         let id = history.last().context("there is no generation to activate")?;
         pull(&shared, &self.store, id).await?;
+        // Commits only if `since` is still the last activation: of two hosts at the same time, one succeeds.
         let agreed = async { Ok(shared.activate(&self.store, since, &history).await?) };
         let change = turn.activate(&history, agreed).await?;
         self.state().refusal = None;
@@ -265,6 +266,7 @@ impl Fleet {
         tracing::error!(generation = served, refused = %head.id, by = head.host, "the old generation is served on: {why}");
         let mut state = self.state();
         let times = state.refusal.as_ref().filter(|it| it.number == head.number).map_or(0, |it| it.times + 1);
+        // Doubles with each failure, from the shorter of `poll` and `PATIENCE` up to `LONGEST_PAUSE`.
         let pause = self.poll.min(PATIENCE).saturating_mul(1 << times.min(16)).min(LONGEST_PAUSE);
         state.refusal = Some(Refusal { number: head.number, why, times, again: Instant::now() + pause });
         true

@@ -1,4 +1,4 @@
-//! The application that requests are served with. It never changes, and a request sees one generation from start to
+//! The application that requests are served with. A [`Generation`] never changes, and a request sees one from start to
 //! end.
 
 mod files;
@@ -15,7 +15,7 @@ use crate::{
     telemetry::metrics::Counted,
 };
 
-/// A loaded application.
+/// A loaded application: configuration, components, templates and databases.
 #[derive(Debug)]
 pub struct Generation {
     /// Short id. For a deployed generation it is that of its manifest, else it is derived from paths and contents.
@@ -24,11 +24,11 @@ pub struct Generation {
     pub config: Config,
     /// The files that it was made from, with the digests that they had before they were loaded.
     pub files: Files,
-    /// Makes the stores of guests.
+    /// Makes a `wasmtime` store for each guest.
     pub engine: Engine,
-    /// Finds the index of the handler for a request.
+    /// Finds the index in `handlers` for a request.
     pub routes: Routes,
-    /// The handlers, in the order of the configuration's routes.
+    /// The handlers, in the order of `config.routes`.
     pub handlers: Vec<Handler>,
     /// The hooks of requests that match no route.
     pub global: Chain,
@@ -67,7 +67,7 @@ pub struct Handler {
     pub chain: Chain,
 }
 
-/// Hooks in ascending order of priority. The transaction encloses the last ones.
+/// Hooks in ascending order of priority. The transaction encloses those from `inside` on.
 #[derive(Debug, Default)]
 pub struct Chain {
     hooks: Vec<Arc<Component>>,

@@ -1,4 +1,5 @@
-//! Pulls components from OCI registries: takes a reference and returns a file, without interpreting its content.
+//! Pulls components from OCI registries: takes a reference, and returns a file in `server.cache` without interpreting
+//! its content.
 
 mod kept;
 mod registry;
@@ -14,7 +15,7 @@ use self::{
 };
 use crate::config::{Config, Image, ImageVersion};
 
-/// Error for a component that cannot be pulled.
+/// Error of [`pull`] and [`moved`].
 #[derive(Debug, thiserror::Error)]
 #[error("component `{component}`: {image} cannot be pulled: {reason}")]
 pub struct PullError {
@@ -32,7 +33,7 @@ impl PullError {
     }
 }
 
-/// Pulls the components that a configuration names by reference and that the cache lacks, and sets the path of each.
+/// Pulls the components that a configuration names by reference and that the cache lacks, and sets `path` of each.
 /// Tags are resolved at every call.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
-//! Reloads that nobody requests: after a change to a file of the application, after a change to a tag in use, and after
-//! a failure that may have passed.
+//! Automatic reloads: [`run`] reloads after a change to a file of the application, [`follow`] after a tag in use has
+//! moved, and [`retry()`] after a failure that may have passed.
 
 mod places;
 mod retry;

@@ -98,6 +98,7 @@ pub(super) async fn run(
     let reloader = Arc::new(Reloader::new(path, engine, live.clone(), store));
     let mut tasks = Vec::new();
     if let Some(Deployment { settings, store, shared, joined }) = deployment {
+        // The generation works on this host, so it may become active in `store`.
         if let Some(Head { history, .. }) = joined {
             store.record(&history)?;
         }

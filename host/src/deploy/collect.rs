@@ -49,6 +49,7 @@ pub(super) fn collect(store: &Store, spare: Duration) -> Result<Collected, Error
         let keep = |name: &str| id(name).is_some_and(|id| kept.iter().any(|kept| kept.id == id));
         collected.generations += usize::from(remove_unless(&path, keep)?);
     }
+    // The removal of manifests must be on disk before that of their files.
     durable::sync_folder(&generations)?;
 
     let named: BTreeSet<&Digest> = kept.iter().flat_map(Manifest::blobs).collect();

@@ -258,6 +258,7 @@ impl Store {
             durable::remove(&part)?;
             return Err(Error::Missing { id: manifest.id.clone(), blobs: missing });
         }
+        // All names must be on disk before the rename makes them visible.
         folders.iter().try_for_each(|folder| durable::sync_folder(folder))?;
         durable::remove(app)?;
         durable::rename(&part, app)

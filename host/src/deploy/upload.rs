@@ -48,6 +48,7 @@ impl Upload {
         if found != self.wanted {
             return Err(Error::Mismatch { wanted: self.wanted.clone(), found });
         }
+        // The content must be on disk before the file gets its final name.
         self.file.flush().await.map_err(at(&self.part))?;
         self.file.sync_all().await.map_err(at(&self.part))?;
         // A blocking task completes the rename even if the caller is cancelled.

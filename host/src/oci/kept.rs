@@ -20,11 +20,11 @@ const COMPONENTS: [&str; 2] = ["application/wasm", "application/vnd.wasm.content
 /// How long a file stays that no host uses. Hosts that share the cache mark their files as used once a day.
 const UNUSED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// The folder of pulled images in the cache.
+/// The folder `oci` in `server.cache`.
 #[derive(Debug, Clone)]
 pub(super) struct Folder(PathBuf);
 
-/// A layer in an image's manifest. `size` is in bytes.
+/// A layer in the manifest of an image. `size` is in bytes.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Layer {
@@ -38,7 +38,7 @@ struct Manifest {
     layers: Vec<Layer>,
 }
 
-/// Returns the only layer of a manifest that is a component.
+/// Returns the layer of a manifest that is a component. There must be exactly one, named by a SHA-256 digest.
 pub(super) fn layer(manifest: &[u8]) -> Result<Layer, Failure> {
     let manifest: Manifest = serde_json::from_slice(manifest)
         .map_err(|error| Failure::lasting(format!("its manifest is not one of an image: {error}")))?;

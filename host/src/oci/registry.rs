@@ -1,6 +1,6 @@
-//! The client of a registry. The cache is in `kept.rs`.
+//! The client of a registry, on top of `oci_client`. The cache is in `kept.rs`.
 //!
-//! The operator chooses the registries. `oci_client` reads their manifests, tokens and errors into memory without a
+//! The operator chooses the registries. The client reads their manifests, tokens and errors into memory without a
 //! limit on their length, so only the time for them is limited. The size of a component is limited while it is read.
 
 use std::{
@@ -34,15 +34,15 @@ const LONGEST_MANIFEST: usize = 4 << 20;
 const CONNECT: Duration = Duration::from_secs(10);
 /// Timeout between two pieces of a response.
 const READ: Duration = Duration::from_secs(30);
-/// Timeout of a manifest, a digest or a token.
+/// Timeout of a request for a manifest, a digest or a token.
 const SHORT: Duration = Duration::from_secs(60);
-/// Timeout of a component.
+/// Timeout of the download of a component.
 const LONG: Duration = Duration::from_secs(30 * 60);
 
 /// Interval of log lines about the progress of a pull.
 const NEWS: Duration = Duration::from_secs(2);
 
-/// Error of a request to a registry.
+/// Error of a [`Registry`] or of the cache.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) reason: String,
@@ -228,7 +228,7 @@ fn authority(host: &str, ca: &Path) -> Result<Certificate, Failure> {
     Ok(Certificate { encoding: CertificateEncoding::Pem, data })
 }
 
-/// Returns whether a host is this machine. Its registry may use plain HTTP.
+/// Returns whether `host` is this machine. The client uses plain HTTP for its registry, unless `ca` is set.
 fn is_loopback(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,

@@ -26,7 +26,7 @@ pub async fn retry(reloader: Arc<Reloader>, tell: Tell) -> Infallible {
             wait = (wait * 2).min(LONGEST);
             let served = reloader.live().generation();
             match reloader.try_again().await {
-                // Report only a different error.
+                // Call `tell` only for a different error.
                 Some(Err(error)) if told(&error) == known => tracing::debug!("it failed once more"),
                 Some(result) => {
                     tell(&result, &served);

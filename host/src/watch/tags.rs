@@ -45,7 +45,7 @@ struct Tags {
     /// The new digests of moved tags, by component, for which a reload was requested. After a failed reload, the next
     /// is requested only when a tag moves again.
     tried: BTreeMap<String, String>,
-    /// The components whose registries could not be queried. Each is logged once.
+    /// The components whose registries could not be queried. The log has one warning for each.
     away: BTreeSet<String>,
 }
 

@@ -17,7 +17,7 @@ use super::Places;
 
 /// Time without events after which a change is complete.
 const QUIET: Duration = Duration::from_millis(30);
-/// Maximum duration of a change. A file that is written to all the time must not hide changes to others.
+/// Maximum duration of a change. A file that is written to without pause must not hide other changes.
 const LONGEST: Duration = Duration::from_millis(500);
 
 /// Watcher of some places.
