@@ -42,7 +42,8 @@ pub struct Config {
     pub debug: bool,
     /// `[server]`
     pub server: Server,
-    /// `[database]`, the default database. Without it, every statement of a guest fails.
+    /// `[database]`, the default database. Without it, the handles of routes that name no other database return an
+    /// error for every statement.
     pub database: Option<Database>,
     /// `[database.NAME]`: further databases, for the routes that name them.
     pub databases: BTreeMap<String, Database>,
@@ -93,7 +94,7 @@ pub fn section_of(database: &str) -> String {
     if database == MAIN { "[database]".to_owned() } else { format!("[database.{database}]") }
 }
 
-/// `[server]`
+/// `[server]`: listeners, limits, timeouts and the cache.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Server {
     /// Address and port of the application. With port 0, the system chooses one.
@@ -153,7 +154,7 @@ impl PageScan {
     }
 }
 
-/// `[transaction]`
+/// `[transaction]`: settings of transactions, which routes can override.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transaction {
     /// Priority of the transaction among the hooks: those with this priority or a higher one run inside it.
@@ -168,14 +169,14 @@ pub struct Transaction {
     pub isolation: Option<Isolation>,
 }
 
-/// `[model]`
+/// `[model]`: the component that initializes the default database.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Model {
     /// Name of the component that exports `model`.
     pub component: Option<String>,
 }
 
-/// `[[static]]`
+/// `[[static]]`: a folder that is served without a guest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StaticFiles {
     /// The path prefix: `/`, or a path like `/static` without a slash at its end.
@@ -186,7 +187,7 @@ pub struct StaticFiles {
     pub line: usize,
 }
 
-/// `[component.NAME]`
+/// `[component.NAME]`: a component with its settings and limits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Component {
     /// The component's file. If it is in a registry, the path is not valid until the component is pulled.
@@ -201,7 +202,7 @@ pub struct Component {
     pub memory: usize,
     /// Maximum duration of a call.
     pub timeout: Duration,
-    /// Reuse of an instance for several requests, one after the other. `None`: each request gets a new instance.
+    /// Reuse of its instances. `None`: each request gets a new instance.
     pub reuse: Option<Reuse>,
 }
 
@@ -218,7 +219,7 @@ impl Component {
     }
 }
 
-/// `reuse` of a component.
+/// `reuse` of a component: an instance serves several requests, one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reuse {
     /// Maximum number of requests that an instance serves.
@@ -243,7 +244,7 @@ pub struct Hook {
     pub priority: i32,
 }
 
-/// `[[route]]`
+/// `[[route]]`: a path with the controller and hooks that serve it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
     /// A path pattern in the syntax of `matchit`: `/items/{id}`, `/files/{*path}`.
@@ -288,7 +289,7 @@ pub struct Smoke {
     pub line: usize,
 }
 
-/// `[reload]`
+/// `[reload]`: rules for the replacement of the served generation.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reload {
     /// The kinds of difference from the served generation that a reload must not have.

@@ -126,7 +126,8 @@ impl Fleet {
         fleet
     }
 
-    /// Follows the activations of other hosts for as long as this future is polled.
+    /// Follows the activations of other hosts for as long as this future is polled. Queries the database after each
+    /// notification, after `poll` without one, and after a reload has changed the database settings.
     pub async fn follow(self: Arc<Self>) {
         let mut shared = self.shared();
         let mut news = shared.news();

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
-/// `[deploy]`
+/// `[deploy]`: the store of deployed generations and the admin API.
 #[derive(Clone, PartialEq)]
 pub struct Deploy {
     /// The folder of the deployed generations.

@@ -25,7 +25,7 @@ pub enum ImageVersion {
     Digest(String),
 }
 
-/// `[registry."HOST"]`
+/// `[registry."HOST"]`: access to an OCI registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registry {
     /// The user. `None`: requests are anonymous.

@@ -29,8 +29,8 @@ pub struct Problem {
     pub message: String,
 }
 
-/// Formats a problem in one line: `carya.toml:12: server.listen: "8080" is not an address; write it as
-/// "127.0.0.1:8080"`.
+/// Formats a problem in one line:
+/// `carya.toml:12: server.listen: "8080" is not an address; write it as "127.0.0.1:8080"`
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = self.file.display();

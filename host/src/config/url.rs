@@ -109,8 +109,8 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Checks that a URL has every part that a driver would otherwise take from the environment or a default, and no part
-/// that a driver would ignore.
+/// Checks that a URL names a user, a host and a database, which a driver would otherwise take from its environment, and
+/// has no options beyond `accepted`, which a driver would ignore.
 fn whole(url: &str, scheme: &str, accepted: &[&str]) -> Result<(), String> {
     let written = |wrong: &str| format!("{wrong}; write it as \"{scheme}://USER:PASSWORD@HOST/NAME\"");
     let parts = Parts::of(url).ok_or_else(|| written("has no `//`"))?;

@@ -264,7 +264,7 @@ impl Store {
         durable::rename(&part, app)
     }
 
-    /// Removes the generations that are not needed, and the files that no other generation names. It keeps the active
+    /// Removes the generations that are not needed, and the files that no remaining generation names. Keeps the active
     /// generation, [`keep`](Self::keep) generations before it, and those that were stored after it. Files and
     /// generations younger than `spare` may belong to a deployment in progress, and stay.
     pub fn collect(&self, spare: Duration) -> Result<Collected, Error> {
