@@ -1,10 +1,10 @@
-//! An answer as tests look at it.
+//! HTTP response that a test has received, with accessors for its body, headers and lifecycle events.
 
 use reqwest::{StatusCode, header::HeaderMap};
 
 use super::Result;
 
-/// A whole answer.
+/// A complete HTTP response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -27,12 +27,13 @@ impl Answer {
         serde_json::from_slice(&self.body).map_err(|error| format!("{error}: {}", self.text()).into())
     }
 
-    /// A header's first value; empty where there is none.
+    /// Returns the first value of a header, or an empty string if the response does not have the header.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// The lifecycle events, as `start, before:NAME, controller:NAME, commit, after_commit:ACTION, clear`.
+    /// Returns the lifecycle events of the `server-timing` header, e.g.
+    ///  `start, before:NAME, controller:NAME, commit, after_commit:ACTION, clear`.
     pub fn events(&self) -> Vec<String> {
         let timing = self.header("server-timing");
         let event = |entry: &str| {
@@ -46,8 +47,9 @@ impl Answer {
         timing.split(',').filter(|entry| !entry.is_empty()).map(event).collect()
     }
 
-    /// The events as lifecycle tables have them: `inside` where the controller's own code ran to its end (the guest
-    /// `probe` says so in a header), actions by their names, nothing physical.
+    /// Returns the events in the notation of the lifecycle tables. `inside` stands for a controller that ran to its
+    /// end, which the guest `probe` reports in the header `x-inside`. Actions appear under their names, and the `begin`
+    /// that the database executes is left out.
     pub fn steps(&self) -> String {
         let inside = self.header("x-inside") == "1";
         let step = |event: String| match event.split_once(':') {

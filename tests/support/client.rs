@@ -1,4 +1,5 @@
-//! Another client of a database, whatever its engine: what it sees and does is not carya's doing.
+//! Database client that does not go through carya: connects to any [`Client`] database to check or change its contents
+//! independently of the host.
 
 use sqlx::{
     AssertSqlSafe, Connection as _, MySqlConnection, PgConnection, Row, SqliteConnection,
@@ -9,7 +10,7 @@ use sqlx::{
 
 use super::{PATIENCE, Result};
 
-/// The way to a database. Everything that is asked here goes over a connection of its own.
+/// Address of a database. Every method opens a connection of its own.
 #[derive(Debug, Clone)]
 pub enum Client {
     Sqlite(SqliteConnectOptions),
@@ -18,7 +19,7 @@ pub enum Client {
 }
 
 impl Client {
-    /// To the database of a `postgres://` or `mysql://` URL.
+    /// Returns a client for the database of a `postgres://` or `mysql://` URL.
     pub fn new(url: &str) -> Result<Self> {
         match url.split_once(':') {
             Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(url.parse()?)),
@@ -27,7 +28,7 @@ impl Client {
         }
     }
 
-    /// A connection to keep, as for a transaction of several steps.
+    /// Opens a connection that the caller can keep, e.g. for a transaction of several statements.
     pub async fn connect(&self) -> Result<Connection> {
         let connecting = async {
             Ok::<_, sqlx::Error>(match self {
@@ -39,7 +40,7 @@ impl Client {
         Ok(tokio::time::timeout(PATIENCE, connecting).await??)
     }
 
-    /// The host's table of actions that wait, in SQL.
+    /// Returns the SQL name of the host's outbox table.
     pub async fn outbox(&self) -> Result<String> {
         Ok(match self {
             Self::Sqlite(_) => "carya_outbox".to_owned(),
@@ -51,12 +52,12 @@ impl Client {
         })
     }
 
-    /// The one number that a query returns.
+    /// Runs a query that returns one number.
     pub async fn number(&self, sql: &str) -> Result<i64> {
         self.connect().await?.number(sql).await
     }
 
-    /// The texts of a query's first column.
+    /// Runs a query and returns the strings in its first column.
     pub async fn texts(&self, sql: &str) -> Result<Vec<String>> {
         self.connect().await?.texts(sql).await
     }
@@ -67,7 +68,7 @@ impl Client {
     }
 }
 
-/// A connection of another client.
+/// An open connection that bypasses carya.
 pub enum Connection {
     Sqlite(SqliteConnection),
     Postgres(PgConnection),
@@ -75,7 +76,7 @@ pub enum Connection {
 }
 
 impl Connection {
-    /// The one number that a query returns, of whatever type of number or truth value.
+    /// Runs a query that returns one number or boolean. Servers may return any numeric type.
     pub async fn number(&mut self, sql: &str) -> Result<i64> {
         if let Self::Sqlite(connection) = self {
             return Ok(sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_one(connection).await?.try_get(0)?);
@@ -88,10 +89,10 @@ impl Connection {
         }
     }
 
-    /// The texts of a query's first column; with a server, of whatever type.
+    /// Runs a query and returns its first column as strings. On servers the column may have any type.
     pub async fn texts(&mut self, sql: &str) -> Result<Vec<String>> {
         let sql = AssertSqlSafe(sql.to_owned());
-        // A server's unprepared statements return everything as text.
+        // Servers return every column of an unprepared statement as text.
         Ok(match self {
             Self::Sqlite(connection) => {
                 let rows = sqlx::query(sql).fetch_all(connection).await?;

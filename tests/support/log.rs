@@ -1,4 +1,4 @@
-//! The program's log, line by line, as JSON.
+//! The log of a carya process, line by line, as JSON.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,15 +11,15 @@ use tokio::{
 
 use super::{PATIENCE, Result};
 
-/// What was logged so far, and what comes.
+/// Log lines read so far, with methods that wait for further lines.
 pub struct Log {
     lines: Arc<Mutex<Vec<Value>>>,
-    /// Changes with every line; closed at the end of the log.
+    /// Number of lines read. The sender is dropped at the end of the log.
     news: watch::Receiver<usize>,
 }
 
 impl Log {
-    /// Reads a log to its end, in the background.
+    /// Starts a task that reads a log to its end.
     pub fn follow(stderr: ChildStderr) -> Self {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (tell, news) = watch::channel(0);
@@ -27,7 +27,7 @@ impl Log {
         tokio::spawn(async move {
             let mut reader = BufReader::new(stderr).lines();
             while let Ok(Some(line)) = reader.next_line().await {
-                // What is not JSON is a message for people, as the error at the end.
+                // Lines that are not JSON are messages for people, e.g. the error that ends the process.
                 let line = serde_json::from_str(&line).unwrap_or_else(|_| serde_json::json!({ "message": line }));
                 let mut lines = written.lock().unwrap_or_else(PoisonError::into_inner);
                 lines.push(line);
@@ -37,17 +37,19 @@ impl Log {
         Self { lines, news }
     }
 
-    /// The lines so far.
+    /// Returns the lines read so far.
     pub fn lines(&self) -> Vec<Value> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The first line whose message contains a text, waiting for it. Fails with the whole log if it does not come.
+    /// Waits for the first line whose message contains `text`. Fails with the whole log if the line does not appear
+    /// within [`PATIENCE`] or before the end of the log.
     pub async fn wait_for(&self, text: &str) -> Result<Value> {
         self.wait_until(text, |line| line["message"].as_str().is_some_and(|message| message.contains(text))).await
     }
 
-    /// The next line from `seen` on whose message contains one of these texts, waiting for it. `seen` goes past it.
+    /// Waits for the next line, from index `seen` on, whose message contains one of `texts`. Then sets `seen` to the
+    /// index after that line.
     pub async fn next(&self, seen: &mut usize, texts: &[&str]) -> Result<Value> {
         let mut news = self.news.clone();
         let find = |seen: usize| {
@@ -76,7 +78,7 @@ impl Log {
         Ok(line)
     }
 
-    /// The first line that is as asked for. `what` says in words what that is.
+    /// Waits for the first line that `matches` accepts. `what` describes the line in the error message.
     pub async fn wait_until(&self, what: &str, matches: impl Fn(&Value) -> bool) -> Result<Value> {
         let mut news = self.news.clone();
         let find = || self.lines().into_iter().find(|line| matches(line));

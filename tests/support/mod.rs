@@ -1,4 +1,4 @@
-//! Starting the real program on a configuration of one's own, asking it things, and looking at its database.
+//! Starts the real `carya` program on a test's own configuration, sends requests to it, and inspects its database.
 
 mod answer;
 pub mod client;
@@ -25,34 +25,35 @@ pub use log::Log;
 pub use servers::Engine;
 pub(crate) use servers::{on_each_engine, on_each_server};
 
-/// How long anything may take that is expected to happen.
+/// Maximum time to wait for any expected event.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// The component of a guest in `guest-examples/`, as `make guests` builds it.
+/// Returns the path of a guest's component in `guest-examples/dist/`, which `make guests` builds.
 pub fn guest(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-examples/dist").join(name).with_extension("wasm");
     assert!(path.exists(), "{} is not there: run `make guests`", path.display());
     path
 }
 
-/// The program under test, with its compiled-code cache shared by all tests, and nothing of the environment that would
-/// configure it.
+/// Returns a command that runs the program under test. All tests share its cache of compiled code. The command removes
+/// all `CARYA_*` variables of the test's environment, since they would configure the program.
 pub fn carya() -> Command {
-    // HTTP clients of tests take the process's own, though they speak no TLS.
+    // The HTTP clients of the tests use the process-wide `rustls` provider, even though they do not use TLS.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut command = Command::new(env!("CARGO_BIN_EXE_carya"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARYA_")) {
         command.env_remove(name);
     }
     command.env("CARYA_SERVER__CACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/code"));
-    // An address is bound before anything else can fail, and tests run beside each other.
+    // The program binds its address before any other step can fail, and tests run in parallel, so let the system choose
+    // the port.
     command.env("CARYA_SERVER__LISTEN", "127.0.0.1:0").kill_on_drop(true);
     command
 }
 
-/// The program under test in a process that has run a command of the shell before.
+/// Returns a command that runs a shell command and then the program under test in the same process.
 fn carya_after(shell: &str) -> Command {
     let program = carya();
     let mut command = Command::new("sh");
@@ -67,11 +68,11 @@ fn carya_after(shell: &str) -> Command {
     command
 }
 
-/// An application that is being served. It ends when this is dropped.
+/// A running carya process and the application that it serves. Dropping the value kills the process.
 pub struct App {
     pub folder: TempDir,
     pub log: Log,
-    /// The URL of its database on a server; `None` with SQLite.
+    /// URL of the application's database on a server, or `None` for SQLite.
     pub database_url: Option<String>,
     address: String,
     client: reqwest::Client,
@@ -79,25 +80,26 @@ pub struct App {
 }
 
 impl App {
-    /// Serves a configuration. `{guest:NAME}` in it stands for the path of a built guest; `[server]`, `[database]` and
-    /// `debug` are set by the environment where a test needs nothing special. Other files of the application are
-    /// given by name and text. The database is a fresh one of the engine that the test is run on.
+    /// Serves a configuration, in which `{guest:NAME}` stands for the path of a built guest. Environment variables set
+    /// the listen address, the cache, `debug` and the URL of the database, so most tests need not configure them.
+    /// `files` are further files of the application, as names and contents. The database is a new one of the current
+    /// [`Engine`].
     pub async fn start(config: &str, files: &[(&str, &str)]) -> Result<Self> {
         Self::start_in(tempfile::tempdir()?, config, files, &[]).await
     }
 
-    /// The same on an engine, one of [`Engine::all`]. Migrations among the files are the engine's.
+    /// Like [`App::start`], but on an engine of [`Engine::all`]. Migrations in `files` must be written for that engine.
     pub async fn start_on(engine: Engine, config: &str, files: &[(&str, &str)]) -> Result<Self> {
         engine.scope(Self::start(config, files)).await
     }
 
-    /// The same in a folder that is there already, and on its database if it has one, with more environment variables.
-    /// One of them may name another database.
+    /// Like [`App::start`], but in an existing folder and with additional environment variables. The application uses
+    /// the folder's database if there is one, unless `CARYA_DATABASE__URL` names another.
     pub async fn start_in(folder: TempDir, config: &str, files: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Self> {
         Self::run_in(folder, &["serve"], config, files, env).await
     }
 
-    /// The same with a command line of one's own, as `dev`.
+    /// Like [`App::start_in`], but with another command than `serve`, e.g. `dev`.
     pub async fn run_in(
         folder: TempDir,
         command: &[&str],
@@ -108,7 +110,7 @@ impl App {
         Self::run_as(carya(), folder, command, config, files, env).await
     }
 
-    /// Serves a configuration in a process that a command of the shell has set up, as `ulimit -n 400`.
+    /// Serves a configuration in a process that a shell command has set up before, e.g. with `ulimit -n 400`.
     pub async fn start_after(shell: &str, config: &str, env: &[(&str, &str)]) -> Result<Self> {
         Self::run_as(carya_after(shell), tempfile::tempdir()?, &["serve"], config, &[], env).await
     }
@@ -144,7 +146,7 @@ impl App {
         Ok(Self { folder, log, database_url, address, client, process })
     }
 
-    /// `127.0.0.1:PORT`.
+    /// Returns the listen address, as `127.0.0.1:PORT`.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -153,7 +155,7 @@ impl App {
         self.process.id().unwrap_or_default()
     }
 
-    /// A request to be filled in; `path` begins with a slash and is sent as it is.
+    /// Returns a request for the caller to complete. `path` begins with a slash and is sent unchanged.
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = Method::from_bytes(method.as_bytes()).unwrap_or_default();
         self.client.request(method, format!("http://{}{path}", self.address))
@@ -183,7 +185,7 @@ impl App {
         Answer::read(self.request(method, path).headers(headers).body(body).send().await?).await
     }
 
-    /// Another client's connection to the application's database, which is SQLite's.
+    /// Opens a connection to the application's SQLite database that bypasses carya.
     pub async fn database(&self) -> Result<SqliteConnection> {
         Ok(SqliteConnection::connect_with(&self.file()).await?)
     }
@@ -192,7 +194,7 @@ impl App {
         SqliteConnectOptions::new().filename(self.folder.path().join("app.sqlite")).busy_timeout(PATIENCE)
     }
 
-    /// Another client of the application's database, of whatever engine.
+    /// Returns a client of the application's database, on any engine.
     pub fn client(&self) -> Result<Client> {
         match &self.database_url {
             Some(url) => Client::new(url),
@@ -200,17 +202,17 @@ impl App {
         }
     }
 
-    /// The one number that a query returns, as another client sees it.
+    /// Runs a query that returns one number, bypassing carya.
     pub async fn number(&self, sql: &str) -> Result<i64> {
         self.client()?.number(sql).await
     }
 
-    /// The texts of a query's first column, as another client sees them.
+    /// Runs a query and returns the strings in its first column, bypassing carya.
     pub async fn texts(&self, sql: &str) -> Result<Vec<String>> {
         self.client()?.texts(sql).await
     }
 
-    /// The name of the host's table of actions, for another client.
+    /// Returns the SQL name of the host's outbox table.
     pub fn outbox(&self) -> String {
         let url = self.database_url.as_deref().unwrap_or_default();
         let path = url.rsplit('/').next().unwrap_or_default();
@@ -221,12 +223,13 @@ impl App {
         }
     }
 
-    /// Runs one or more statements as another client.
+    /// Runs one or more statements, bypassing carya.
     pub async fn execute(&self, sql: &str) -> Result {
         self.client()?.execute(sql).await
     }
 
-    /// A number that the program tells of itself, where `server.metrics` is configured.
+    /// Returns the value of a metric. `series` is the metric's name with its labels. Requires `server.metrics` in the
+    /// configuration.
     pub async fn metric(&self, series: &str) -> Result<usize> {
         let line = self.log.wait_for("metrics").await?;
         let address = line["address"].as_str().ok_or("no address")?;
@@ -235,20 +238,20 @@ impl App {
         Ok(number.ok_or_else(|| format!("no {series}: {text}"))?.parse()?)
     }
 
-    /// Sends a signal, as `TERM` or `KILL`.
+    /// Sends a signal to the process, e.g. `TERM` or `KILL`.
     pub async fn signal(&self, signal: &str) -> Result {
         let status = Command::new("kill").args(["-s", signal, &self.pid().to_string()]).status().await?;
         status.success().then_some(()).ok_or_else(|| format!("kill -s {signal} failed").into())
     }
 
-    /// Asks the program to end and waits for it. Gives the folder back, for a second start, and the exit code.
+    /// Sends SIGTERM and waits for the process to exit. Returns the folder, for a second start, and the exit code.
     pub async fn stop(mut self) -> Result<(TempDir, Option<i32>)> {
         self.signal("TERM").await?;
         let status = tokio::time::timeout(PATIENCE, self.process.wait()).await??;
         Ok((self.folder, status.code()))
     }
 
-    /// Kills the program on the spot. Gives the folder back, for a second start.
+    /// Sends SIGKILL and waits for the process to end. Returns the folder, for a second start.
     pub async fn kill(mut self) -> Result<TempDir> {
         self.signal("KILL").await?;
         self.process.wait().await?;
@@ -256,7 +259,7 @@ impl App {
     }
 }
 
-/// The URL of the database that belongs to a folder; a fresh one of the current engine, if there is none yet.
+/// Returns the URL of a folder's database. Creates an empty database on the current engine if the folder has none.
 async fn database_of(folder: &Path) -> Result<String> {
     let engine = Engine::current();
     if engine == Engine::Sqlite {
@@ -270,7 +273,8 @@ async fn database_of(folder: &Path) -> Result<String> {
     Ok(std::fs::read_to_string(file)?)
 }
 
-/// Writes a configuration and what belongs to it.
+/// Writes a configuration and further files of the application to a folder. Replaces `{guest:NAME}` in the
+/// configuration by the path of a built guest.
 pub fn write(folder: &Path, config: &str, files: &[(&str, &str)]) -> Result {
     let mut text = String::new();
     let mut rest = config;

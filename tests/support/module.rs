@@ -1,4 +1,5 @@
-//! Components without a guest's source: core modules written as text, with the WIT of their world inside.
+//! Builds components without the source of a guest: core modules written as WebAssembly text, with the WIT of their world
+//! embedded.
 
 use std::path::Path;
 
@@ -7,8 +8,9 @@ use wit_parser::{LiftLowerAbi, ManglingAndAbi, Resolve, SourceMap, WorldId};
 
 use super::Result;
 
-/// The contract after `edits`, each of which replaces a text by another, and a guest's own world: what it imports and
-/// exports of the contract, as `export plain-controller;`, and by full names of other `packages`.
+/// Parses the contract after `edits`, each of which replaces one text by another, and the world of a guest. `world` lists
+/// imports and exports of the contract without package and version (`export plain-controller;`), and those of other
+/// `packages` by their full names.
 fn world(edits: &[(&str, &str)], packages: &[&str], world: &str) -> Result<(Resolve, WorldId)> {
     let mut files = SourceMap::default();
     let mut pending = edits.to_vec();
@@ -43,7 +45,7 @@ fn world(edits: &[(&str, &str)], packages: &[&str], world: &str) -> Result<(Reso
     Ok((resolve, world))
 }
 
-/// A core module with the WIT of a world inside.
+/// Compiles a module and embeds a world in it. `text` lists the imports and exports, see [`world`].
 pub fn embed(wat: &str, text: &str) -> Result<Vec<u8>> {
     let (resolve, world) = world(&[], &[], text)?;
     let mut module = wat::parse_str(wat)?;
@@ -51,8 +53,8 @@ pub fn embed(wat: &str, text: &str) -> Result<Vec<u8>> {
     Ok(module)
 }
 
-/// A component of a world of the contract after `edits`, and of other packages; see [`world`]. It can be instantiated, and
-/// its functions trap.
+/// Builds a component for a world of the contract after `edits`, see [`world`]. The component can be instantiated, and its
+/// functions trap.
 pub fn built_for(edits: &[(&str, &str)], packages: &[&str], text: &str) -> Result<Vec<u8>> {
     let (resolve, world) = world(edits, packages, text)?;
     let mut module = dummy_module(&resolve, world, ManglingAndAbi::Legacy(LiftLowerAbi::Sync));
@@ -60,7 +62,7 @@ pub fn built_for(edits: &[(&str, &str)], packages: &[&str], text: &str) -> Resul
     Ok(ComponentEncoder::default().validate(true).module(&module)?.encode()?)
 }
 
-/// A controller without a transaction, which answers a text and the path that it was asked for.
+/// Builds a controller without a transaction that responds with `text` and the path of the request.
 pub fn echo(text: &str) -> Result<Vec<u8>> {
     let wat = format!(
         r#"(module

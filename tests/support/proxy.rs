@@ -1,5 +1,5 @@
-//! A way to a server that a test can count on, hold up and cut. Knows nothing of what goes through it but where a
-//! client's message ends: at the server's answer.
+//! TCP proxy in front of a database server that counts round trips and can delay, drop or cut messages. The proxy does
+//! not parse the protocol: it takes each server response as the end of the client's message.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -15,23 +15,24 @@ use tokio::{
 
 use super::{PATIENCE, Result};
 
-/// What becomes of the next message with a text in it.
+/// Treatment of the next client message that contains a given text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// It does not arrive, and the connection is cut.
+    /// The proxy drops the message and cuts the connection.
     Lost,
-    /// It arrives; its answer does not, and the connection is cut.
+    /// The server receives the message. The proxy drops the response and cuts the connection.
     Unanswered,
-    /// It waits until [`Proxy::release`].
+    /// The proxy holds the message until [`Proxy::release`].
     Held,
-    /// The server gets another message before it, whose answer, known by its end, nobody hears.
+    /// The proxy first sends `message` to the server and discards the response, up to the bytes `end`. Then it forwards
+    /// the client's message.
     After { message: &'static [u8], end: &'static [u8] },
 }
 
-/// The fate of a message and the text that it is known by.
+/// The text to look for, and the fate of the first message that contains the text.
 type Trap = (&'static str, Fate);
 
-/// A port that leads to a server's. Dropping this cuts all connections.
+/// A local port that forwards to a server. Dropping the value cuts all connections.
 pub struct Proxy {
     url: String,
     state: Arc<State>,
@@ -42,18 +43,18 @@ pub struct Proxy {
 struct State {
     round_trips: AtomicUsize,
     trap: Mutex<Option<Trap>>,
-    /// How often the trap has sprung.
+    /// Number of traps that have sprung.
     sprung: watch::Sender<usize>,
-    /// How often held messages were let go.
+    /// Number of calls of [`Proxy::release`].
     released: watch::Sender<usize>,
-    /// Nothing passes while this is true.
+    /// While this is true, the proxy forwards nothing.
     is_silent: watch::Sender<bool>,
-    /// How often all connections were cut.
+    /// Number of times all connections were cut.
     cut: watch::Sender<usize>,
 }
 
 impl Proxy {
-    /// In front of the server of a URL.
+    /// Starts a proxy in front of the server of a URL.
     pub async fn to(url: &str) -> Result<Self> {
         let mut url = reqwest::Url::parse(url)?;
         let server = ("127.0.0.1", url.port().ok_or("no port")?);
@@ -64,44 +65,45 @@ impl Proxy {
         Ok(Self { url: url.into(), state, task })
     }
 
-    /// The URL, by way of this.
+    /// Returns the server's URL with the port of the proxy.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// How often a client has said something and a server had its turn, on all connections so far.
+    /// Returns the number of round trips on all connections so far. Consecutive messages of a client without a server
+    /// message in between count as one.
     pub fn round_trips(&self) -> usize {
         self.state.round_trips.load(Relaxed)
     }
 
-    /// Decides on the next message with a text in it.
+    /// Sets the fate of the next client message that contains `text`.
     pub fn trap(&self, text: &'static str, fate: Fate) {
         *self.state.trap.lock().unwrap_or_else(PoisonError::into_inner) = Some((text, fate));
     }
 
-    /// How many traps have sprung so far.
+    /// Returns the number of traps that have sprung so far.
     pub fn sprung_so_far(&self) -> usize {
         *self.state.sprung.borrow()
     }
 
-    /// Waits until as many traps have sprung.
+    /// Waits until at least `times` traps have sprung.
     pub async fn sprung(&self, times: usize) -> Result {
         let mut sprung = self.state.sprung.subscribe();
         tokio::time::timeout(PATIENCE, sprung.wait_for(|count| *count >= times)).await??;
         Ok(())
     }
 
-    /// Lets a held message pass.
+    /// Forwards the held message.
     pub fn release(&self) {
         self.state.released.send_modify(|count| *count += 1);
     }
 
-    /// Lets nothing pass, in neither direction, or everything again.
+    /// Stops or resumes forwarding in both directions. Connections stay open.
     pub fn be_silent(&self, is_silent: bool) {
         self.state.is_silent.send_replace(is_silent);
     }
 
-    /// Cuts the connections that there are.
+    /// Cuts all open connections.
     pub fn cut(&self) {
         self.state.cut.send_modify(|count| *count += 1);
     }
@@ -119,7 +121,7 @@ async fn serve(listener: TcpListener, server: (&'static str, u16), state: Arc<St
         let state = state.clone();
         tokio::spawn(async move {
             let mut cut = state.cut.subscribe();
-            // A server that is gone is told to the client by the end of its connection.
+            // If the server is down, the client sees its connection closed.
             if let Ok(server) = TcpStream::connect(server).await {
                 tokio::select! {
                     _ = relay(client, server, &state) => {}
@@ -130,7 +132,7 @@ async fn serve(listener: TcpListener, server: (&'static str, u16), state: Arc<St
     }
 }
 
-/// Passes on what is said until one side ends it, or fate does.
+/// Forwards data in both directions until one side closes its connection or a [`Fate`] ends it.
 async fn relay(mut client: TcpStream, mut server: TcpStream, state: &State) -> std::io::Result<()> {
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
@@ -180,7 +182,7 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, state: &State) -> s
 }
 
 impl State {
-    /// What is to become of a message.
+    /// Returns the fate of a message, and disarms the trap if the message springs it.
     fn fate(&self, message: &[u8]) -> Option<Fate> {
         let mut trap = self.trap.lock().unwrap_or_else(PoisonError::into_inner);
         let (_, fate) = trap.take_if(|(text, _)| contains(message, text.as_bytes()))?;
@@ -193,11 +195,11 @@ impl State {
     async fn hold(&self) {
         let mut released = self.released.subscribe();
         self.sprung.send_modify(|count| *count += 1);
-        // The sender lives as long as this does.
+        // The sender lives as long as `self`, so `changed` cannot fail.
         let _ = released.changed().await;
     }
 
-    /// Waits for the silence to end.
+    /// Waits until the proxy is not silent.
     async fn speak(&self) {
         let _ = self.is_silent.subscribe().wait_for(|is_silent| !is_silent).await;
     }

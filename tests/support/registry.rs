@@ -1,5 +1,5 @@
-//! A registry of one's own: Debian's `docker-registry` on a port of its choice, on a temporary folder. Where it is
-//! missing it is said once, loudly, and there is none; with `CI` in the environment that is a panic.
+//! OCI registry for a test: Debian's `docker-registry` on a free port and a temporary folder. If the program is
+//! missing, the tests report this once on standard error and skip; with `CI` in the environment they panic.
 
 use std::{io::Write, process::Stdio, sync::Once};
 
@@ -15,15 +15,15 @@ use tokio::process::{Child, Command};
 
 use super::{Log, Result};
 
-/// The password `hickory`, as `htpasswd -B` writes it for the user `ann`.
+/// User `ann` with the password `hickory`, as `htpasswd -B` writes it.
 const ANN: &str = "ann:$2b$04$4JdrgAOQ6KZEMiUSATwQgu8zAYDrj50ykpikKUYm3MwJ8tVrVgG32\n";
 
-/// A registry. It ends when this is dropped.
+/// A running registry. Dropping the value ends the process.
 pub struct Registry {
-    /// `127.0.0.1:PORT`.
+    /// Address of the registry, as `127.0.0.1:PORT`.
     pub host: String,
     auth: RegistryAuth,
-    /// The certificate of its authority, as PEM, if it speaks TLS.
+    /// PEM certificate of the authority that signed the registry's certificate. `None` without TLS.
     ca: Option<String>,
     more: &'static str,
     folder: TempDir,
@@ -31,18 +31,18 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// One that everybody may use.
+    /// Starts a registry that accepts anonymous clients.
     pub async fn start() -> Result<Option<Self>> {
         Self::start_with("", RegistryAuth::Anonymous, None).await
     }
 
-    /// One that only `ann` may use, with the password `hickory`.
+    /// Starts a registry that only accepts the user `ann` with the password `hickory`.
     pub async fn start_for_ann() -> Result<Option<Self>> {
         let auth = RegistryAuth::Basic("ann".to_owned(), "hickory".to_owned());
         Self::start_with("auth: { htpasswd: { realm: carya, path: users } }", auth, None).await
     }
 
-    /// One that speaks TLS, and the certificate of the authority that vouches for it, as PEM.
+    /// Starts a registry with TLS. Also returns the PEM certificate of the authority that signed its certificate.
     pub async fn start_with_tls() -> Result<Option<(Self, String)>> {
         let mut of_ca = CertificateParams::new([])?;
         of_ca.distinguished_name.push(DnType::CommonName, "the authority of the tests");
@@ -55,7 +55,7 @@ impl Registry {
         Ok(started.map(|registry| (registry, ca.pem())))
     }
 
-    /// `tls` is its certificate, its key, and the certificate of its authority.
+    /// Starts a registry. `tls` holds its certificate, its key, and the certificate of its authority.
     async fn start_with(
         more: &'static str,
         auth: RegistryAuth,
@@ -75,12 +75,12 @@ impl Registry {
         Ok(started.map(|(host, process)| Self { host, auth, ca, more, folder, process }))
     }
 
-    /// Ends it for a while.
+    /// Stops the registry. Its data stays.
     pub async fn stop(&mut self) -> Result {
         Ok(self.process.kill().await?)
     }
 
-    /// Starts it again, at the same address and with what it had.
+    /// Starts the stopped registry again, at the same address and with the same data.
     pub async fn start_again(&mut self) -> Result {
         let started = run(&self.folder, &self.host, self.more, self.ca.is_some()).await?;
         (_, self.process) = started.ok_or("it is gone")?;
@@ -89,7 +89,7 @@ impl Registry {
 
     /// Pushes a layer under a tag, and returns the digest of its manifest.
     pub async fn push(&self, repository: &str, tag: &str, media_type: &str, bytes: &[u8]) -> Result<String> {
-        // Clients take the process's own.
+        // The clients use the process-wide `rustls` provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let protocol = if self.ca.is_some() { ClientProtocol::Https } else { ClientProtocol::Http };
         let certificate =
@@ -105,7 +105,7 @@ impl Registry {
     }
 }
 
-/// Runs a registry on a folder, and gives its address.
+/// Runs a registry on a folder. Returns its address and process, or `None` if `docker-registry` is not installed.
 async fn run(folder: &TempDir, address: &str, more: &str, has_tls: bool) -> Result<Option<(String, Child)>> {
     let tls = if has_tls { ", tls: { certificate: cert.pem, key: key.pem }" } else { "" };
     let config = format!(
@@ -131,7 +131,8 @@ async fn run(folder: &TempDir, address: &str, more: &str, has_tls: bool) -> Resu
     Ok(Some((address(&line).ok_or("no address")?, process)))
 }
 
-/// Says what is skipped, past the test runner, which keeps the output of tests that pass.
+/// Reports the skipped tests once. Writes to standard error directly, because the test runner captures the output of
+/// tests that pass.
 fn tell(error: &std::io::Error) {
     static ONCE: Once = Once::new();
     assert!(std::env::var_os("CI").is_none(), "no docker-registry for the tests ({error}): run `make servers`");

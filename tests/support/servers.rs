@@ -1,6 +1,6 @@
-//! Real database servers for the tests: private, in temporary folders on free loopback ports, gone with the test process.
-//! Each engine has a cluster, a primary with a replica, that all tests of a process share; a test that wants to hurt one
-//! starts its own [`Pair`]. Knows nothing of carya.
+//! Real database servers for the tests, in temporary folders on free loopback ports. The servers end with the test
+//! process. All tests of a process share one [`Cluster`] for each engine, a primary with a replica. A test that stops,
+//! kills or pauses servers starts its own [`Pair`]. This module does not depend on carya.
 
 mod cluster;
 mod installed;
@@ -18,7 +18,7 @@ use installed::Installation;
 pub use pair::Pair;
 pub use server::password;
 
-/// What tests can run on.
+/// Database engine that a test runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Engine {
     Sqlite,
@@ -27,14 +27,15 @@ pub enum Engine {
 }
 
 impl Engine {
-    /// Those that this machine has. A missing one is said loudly, once; with `CI` in the environment it is a panic.
+    /// Returns the engines that are installed on this machine. A missing engine is reported once on standard error;
+    /// with `CI` in the environment it is a panic.
     pub fn all() -> Vec<Self> {
         let mut engines = vec![Self::Sqlite];
         engines.extend(Self::servers());
         engines
     }
 
-    /// The same without the embedded one.
+    /// Returns the installed engines that have servers, which excludes SQLite.
     pub fn servers() -> Vec<Self> {
         [Self::Postgres, Self::MariaDb].into_iter().filter(|engine| Installation::of(*engine).is_some()).collect()
     }
@@ -45,24 +46,24 @@ tokio::task_local! {
 }
 
 impl Engine {
-    /// What the running test is run on.
+    /// Returns the engine of the running test. The default is SQLite.
     pub fn current() -> Self {
         CURRENT.try_get().unwrap_or(Self::Sqlite)
     }
 
-    /// Runs a test on this engine; where it is missing, that is said and the test passes.
+    /// Runs a test on this engine. If the engine is not installed, reports that and passes.
     pub async fn run(self, test: impl Future<Output = Result>) -> Result {
         if Self::all().contains(&self) { self.scope(test).await } else { Ok(()) }
     }
 
-    /// Has this be [`Engine::current`] for what is done meanwhile.
+    /// Makes this engine the value of [`Engine::current`] while `doing` runs.
     pub async fn scope<T>(self, doing: impl Future<Output = T>) -> T {
         CURRENT.scope(self, doing).await
     }
 }
 
-/// Makes tests of functions, one for each engine: `sqlite::NAME`, `postgres::NAME`, `mariadb::NAME`. What they start is
-/// on the engine that they are run on.
+/// Generates a test for each function and engine: `sqlite::NAME`, `postgres::NAME` and `mariadb::NAME`. Applications
+/// that the function starts use the engine of the test.
 macro_rules! on_each_engine {
     ($($test:ident),+ $(,)?) => {
         $crate::support::servers::on_each_engine! { sqlite Sqlite: $($test),+ }
@@ -82,7 +83,7 @@ macro_rules! on_each_engine {
 }
 pub(crate) use on_each_engine;
 
-/// The same on servers only.
+/// Like `on_each_engine`, but without SQLite.
 macro_rules! on_each_server {
     ($($test:ident),+ $(,)?) => {
         $crate::support::servers::on_each_engine! { postgres Postgres: $($test),+ }
@@ -101,18 +102,19 @@ impl fmt::Display for Engine {
     }
 }
 
-/// The PostgreSQL cluster of this test process; `None` where there is no PostgreSQL.
+/// Returns the PostgreSQL cluster of this test process, or `None` if PostgreSQL is not installed.
 pub async fn postgres() -> Result<Option<&'static Cluster>> {
     shared(Engine::Postgres).await
 }
 
-/// The MariaDB cluster of this test process; `None` where there is no MariaDB.
+/// Returns the MariaDB cluster of this test process, or `None` if MariaDB is not installed.
 pub async fn mariadb() -> Result<Option<&'static Cluster>> {
     shared(Engine::MariaDb).await
 }
 
-/// An engine's cluster of this test process; `None` where it is not installed, and for SQLite. The first test that asks
-/// starts it while others wait. It is for all: leave its servers as they are, and keep to databases of your own.
+/// Returns the cluster of an engine in this test process, or `None` for SQLite and for an engine that is not installed.
+/// The first caller starts the cluster while further callers wait. Since all tests share the cluster, a test must not
+/// stop or reconfigure its servers, and must use databases of its own.
 pub async fn shared(engine: Engine) -> Result<Option<&'static Cluster>> {
     static POSTGRES: OnceCell<Cluster> = OnceCell::const_new();
     static MARIADB: OnceCell<Cluster> = OnceCell::const_new();

@@ -1,4 +1,4 @@
-//! A primary and its replica, and fresh databases on them. Stops and hurts nothing.
+//! A primary with its replica, and new databases on them. This module never stops or kills a server.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -14,7 +14,8 @@ use super::{
     server::{Server, password},
 };
 
-/// A primary and its replica, which follows by streaming (PostgreSQL, a hot standby with a slot) or by GTID (MariaDB).
+/// A primary and its replica, which replicates by streaming (PostgreSQL: a hot standby with a slot) or by GTID
+/// (MariaDB).
 pub struct Cluster {
     pub engine: Engine,
     pub(super) primary: Server,
@@ -32,7 +33,7 @@ impl Cluster {
         primary.start().await?;
         let cluster = Self { engine, primary, replica, databases: AtomicU32::new(0) };
         if engine == Engine::Postgres {
-            // The standby asks for it as soon as it runs.
+            // The standby requests this slot as soon as it starts, so the slot must exist before.
             cluster.primary()?.texts("SELECT pg_create_physical_replication_slot('replica', true)::text").await?;
             cluster.replica.start().await?;
         } else {
@@ -48,41 +49,41 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// To a database of the primary, as superuser.
+    /// Returns the URL of a database on the primary, with a superuser's login.
     pub fn primary_url(&self, database: &str) -> String {
         self.primary.url(database)
     }
 
-    /// To a database of the replica, as superuser.
+    /// Returns the URL of a database on the replica, with a superuser's login.
     pub fn replica_url(&self, database: &str) -> String {
         self.replica.url(database)
     }
 
-    /// The primary as a superuser sees it, in the database that every server has.
+    /// Returns a superuser's client of the primary, on the system database.
     pub fn primary(&self) -> Result<Client> {
         self.primary.client(self.engine.system_database())
     }
 
-    /// The replica as a superuser sees it, in the database that every server has.
+    /// Returns a superuser's client of the replica, on the system database.
     pub fn replica(&self) -> Result<Client> {
         self.replica.client(self.engine.system_database())
     }
 
-    /// Makes an empty database with a name of its own, and waits until the replica has it.
+    /// Creates an empty database with a unique name, and waits until the replica has it.
     pub async fn database(&self) -> Result<TestDatabase<'_>> {
         let name = self.create_database().await?;
         self.synchronize().await?;
         Ok(TestDatabase { cluster: self, name })
     }
 
-    /// Makes an empty database with a name of its own on the primary, and tells the name.
+    /// Creates an empty database with a unique name on the primary, and returns the name.
     pub async fn create_database(&self) -> Result<String> {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.primary()?.execute(&format!("CREATE DATABASE {name}")).await?;
         Ok(name)
     }
 
-    /// Waits until the replica shows everything that was committed on the primary before this call.
+    /// Waits until the replica shows everything that the primary committed before this call.
     pub async fn synchronize(&self) -> Result {
         let first = |texts: Vec<String>| texts.into_iter().next().unwrap_or_default();
         let (reached, wanted) = match self.engine {
@@ -107,7 +108,8 @@ impl Cluster {
     }
 }
 
-/// Initialized once in a test process and copied for each server, since it takes longer than all the rest.
+/// Returns the server whose data all servers of an engine copy. Its data is initialized once in a test process, because
+/// the initialization takes longer than all other steps together.
 async fn origin(engine: Engine, installation: &Installation) -> Result<&'static Server> {
     static POSTGRES: OnceCell<Server> = OnceCell::const_new();
     static MARIADB: OnceCell<Server> = OnceCell::const_new();
@@ -115,35 +117,35 @@ async fn origin(engine: Engine, installation: &Installation) -> Result<&'static 
     once.get_or_try_init(|| Server::origin(engine, installation)).await
 }
 
-/// An empty database of one's own, on the primary and its replica.
+/// An empty database of a test, on the primary and its replica.
 pub struct TestDatabase<'a> {
     pub cluster: &'a Cluster,
     pub name: String,
 }
 
 impl TestDatabase<'_> {
-    /// To it on the primary, as superuser.
+    /// Returns the URL of this database on the primary, with a superuser's login.
     pub fn primary_url(&self) -> String {
         self.cluster.primary_url(&self.name)
     }
 
-    /// To it on the replica, as superuser.
+    /// Returns the URL of this database on the replica, with a superuser's login.
     pub fn replica_url(&self) -> String {
         self.cluster.replica_url(&self.name)
     }
 
-    /// It on the primary as a superuser sees it.
+    /// Returns a superuser's client of this database on the primary.
     pub fn primary(&self) -> Result<Client> {
         self.cluster.primary.client(&self.name)
     }
 
-    /// It on the replica as a superuser sees it.
+    /// Returns a superuser's client of this database on the replica.
     pub fn replica(&self) -> Result<Client> {
         self.cluster.replica.client(&self.name)
     }
 
-    /// Makes a login which may do nothing but come in, on the primary and the replica. Its name begins with this
-    /// database's, because logins are the whole server's.
+    /// Creates a login that can connect and has no other privileges, on the primary and the replica. Logins belong to
+    /// the whole server, so the name of the database is the prefix of the login's name.
     pub async fn create_login(&self, name: &str) -> Result<Login> {
         let Self { cluster, name: database } = self;
         let (name, password) = (format!("{database}_{name}"), password());
@@ -159,10 +161,11 @@ impl TestDatabase<'_> {
     }
 }
 
-/// A login without rights. MariaDB lets it into its database once it has been granted something there.
+/// A login without privileges. MariaDB refuses its connection to the database until a privilege in that database is
+/// granted to the login.
 #[derive(Debug)]
 pub struct Login {
-    /// As `GRANT` wants it, on MariaDB followed by `@'127.0.0.1'`.
+    /// Name for a `GRANT`. On MariaDB the statement must append `@'127.0.0.1'`.
     pub name: String,
     pub primary_url: String,
     pub replica_url: String,

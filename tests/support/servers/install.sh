@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs PostgreSQL, MariaDB and a registry for the tests where they are missing. Where that cannot be done it says so and goes on: the
-# tests skip these engines, or fail with CI in the environment.
+# Installs PostgreSQL, MariaDB and a container registry for the tests if they are missing. If the installation is not
+# possible, prints a warning and exits with 0: the tests skip these engines, or fail with CI in the environment.
 set -euo pipefail
 
 missing=()
@@ -21,11 +21,11 @@ if [ "$(id -u)" != 0 ]; then
     sudo -n true 2>/dev/null || give_up "neither root nor sudo without a password"
 fi
 echo "servers: installing ${missing[*]}"
-# The tests run servers of their own. In run level 1, init scripts start none; systemd's are stopped below.
+# The tests start their own servers. In run level 1 the init scripts start no server; systemd's units are stopped below.
 "${as_root[@]}" apt-get -qq update </dev/null || give_up "apt-get update failed"
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
     apt-get -qq install -y --no-install-recommends "${missing[@]}" </dev/null || give_up "apt-get install failed"
 if [ -d /run/systemd/system ]; then
-    # They were not there a minute ago, so nobody needs them.
+    # The packages were not installed before this script ran, so no other program needs their services.
     "${as_root[@]}" systemctl --quiet disable --now "${missing[@]/%-server/}" || true
 fi

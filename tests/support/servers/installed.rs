@@ -1,4 +1,4 @@
-//! Which database servers this machine has, and as whom they can run. Starts nothing.
+//! Finds the database servers that are installed on this machine, and the account that runs them. Starts nothing.
 
 use std::{
     io::Write,
@@ -9,21 +9,22 @@ use std::{
 
 use super::Engine;
 
-/// The oldest PostgreSQL that is supported.
+/// The oldest supported major version of PostgreSQL.
 const OLDEST_POSTGRES: u32 = 15;
 
-/// What it takes to run a server.
+/// Programs and account that run the servers of an engine.
 #[derive(Debug)]
 pub struct Installation {
-    /// Programs, or the folder of them, by the names that the scripts know.
+    /// Paths of programs, or of their folder, by the variable names that the scripts use.
     pub programs: Vec<(&'static str, PathBuf)>,
-    /// User and group for the server, where we are root, as whom no server wants to run.
+    /// User and group that run the server if the tests run as root, since the servers refuse to run as root.
     pub account: Option<(u32, u32)>,
 }
 
 impl Installation {
-    /// The one of an engine that has servers. Where it is missing it is said once, loudly; with `CI` in the environment,
-    /// where all tests must run, it is a panic.
+    /// Returns the installation of an engine, or `None` for SQLite and for an engine that is not installed. A missing
+    /// engine is reported once on standard error. With `CI` in the environment, where all tests must run, it is a
+    /// panic.
     pub fn of(engine: Engine) -> Option<&'static Self> {
         static POSTGRES: OnceLock<Option<Installation>> = OnceLock::new();
         static MARIADB: OnceLock<Option<Installation>> = OnceLock::new();
@@ -38,7 +39,8 @@ impl Installation {
     }
 }
 
-/// Says what is skipped, past the test runner, which keeps the output of tests that pass.
+/// Reports the skipped tests. Writes to standard error directly, because the test runner captures the output of tests
+/// that pass.
 fn tell(engine: Engine, why: &str) {
     let text = format!("\n*** SKIPPED all tests on {engine}: {why}. Install it with `make servers` ***\n\n");
     let _ = std::io::stderr().write_all(text.as_bytes());
@@ -52,7 +54,7 @@ fn postgres() -> Result<Installation, String> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     folders.extend(versions.map(|version| version.path().join("bin")));
     folders.extend(path());
-    // `pg_config` alone can be there without a server. The newest is the best, the first among equals.
+    // `pg_config` may be installed without a server. Prefer the newest version, and the first folder of equal versions.
     let servers = folders.into_iter().filter_map(|folder| Some((postgres_version(&folder)?, folder)));
     let newest = servers.reduce(|best, other| if other.0 > best.0 { other } else { best });
     match newest {
@@ -64,7 +66,7 @@ fn postgres() -> Result<Installation, String> {
     }
 }
 
-/// 15 of `postgres (PostgreSQL) 15.8 (Debian 15.8-0+deb12u1)`.
+/// Returns the major version, 15 for `postgres (PostgreSQL) 15.8 (Debian 15.8-0+deb12u1)`.
 fn postgres_version(folder: &Path) -> Option<u32> {
     let text = output(folder.join("postgres"), &["--version"])?;
     let version = text.split_whitespace().nth(2)?;
@@ -85,7 +87,8 @@ fn path() -> Vec<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect()
 }
 
-/// Who runs a server: its own user where we are root, otherwise we ourselves.
+/// Returns the user and group for a server: the user `name` if the tests run as root, otherwise `None` for the user of
+/// the tests.
 fn account(name: &str) -> Result<Option<(u32, u32)>, String> {
     if number(&["-u"]) != Some(0) {
         return Ok(None);

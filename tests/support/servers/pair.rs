@@ -1,10 +1,10 @@
-//! A cluster of a test's own, which it may stop, kill and hold back.
+//! A cluster for a single test, which may stop, kill and pause its servers.
 
 use std::ops::Deref;
 
 use super::{super::Result, Cluster, Engine, installed::Installation};
 
-/// A primary and a replica that nobody else uses. Dropping it ends both.
+/// A primary and a replica that no other test uses. Dropping the value ends both servers.
 pub struct Pair(Cluster);
 
 impl Deref for Pair {
@@ -16,55 +16,55 @@ impl Deref for Pair {
 }
 
 impl Pair {
-    /// `None` where the engine is not installed, and for SQLite.
+    /// Starts a pair. Returns `None` for SQLite and for an engine that is not installed.
     pub async fn start(engine: Engine) -> Result<Option<Self>> {
         let Some(installation) = Installation::of(engine) else { return Ok(None) };
         Ok(Some(Self(Cluster::start(engine, installation).await?)))
     }
 
-    /// Kills the primary on the spot, with all of its processes. What it has committed stays.
+    /// Kills all processes of the primary with SIGKILL. Committed data survives.
     pub async fn kill_primary(&self) -> Result {
         self.primary.kill().await
     }
 
-    /// Starts the primary again after it was stopped or killed: the same port, the same data.
+    /// Starts the primary again after it was stopped or killed, with the same port and the same data.
     pub async fn start_primary(&self) -> Result {
         self.primary.start().await
     }
 
-    /// Asks the primary to end, and waits until it has. It cuts off its clients.
+    /// Shuts down the primary and waits until it has ended. The shutdown closes all client connections.
     pub async fn stop_primary(&self) -> Result {
         self.primary.stop().await
     }
 
-    /// Stops the primary if it is running and starts it.
+    /// Shuts down the primary if it is running, and starts it.
     pub async fn restart_primary(&self) -> Result {
         self.stop_primary().await?;
         self.start_primary().await
     }
 
-    /// Kills the replica on the spot, with all of its processes.
+    /// Kills all processes of the replica with SIGKILL.
     pub async fn kill_replica(&self) -> Result {
         self.replica.kill().await
     }
 
-    /// Asks the replica to end, and waits until it has.
+    /// Shuts down the replica and waits until it has ended.
     pub async fn stop_replica(&self) -> Result {
         self.replica.stop().await
     }
 
-    /// Starts the replica again after it was stopped or killed. It follows the primary from where it was.
+    /// Starts the replica again after it was stopped or killed. Replication continues from its last position.
     pub async fn start_replica(&self) -> Result {
         self.replica.start().await
     }
 
-    /// Lets the replica answer, but show nothing new.
+    /// Stops the replay of changes. The replica still executes queries, but shows no new data.
     pub async fn pause_replica(&self) -> Result {
         match self.engine {
             Engine::Postgres => {
                 let replica = self.replica()?;
                 replica.execute("SELECT pg_wal_replay_pause()").await?;
-                // Asked for is not done: replay goes on to the end of its record.
+                // The function only requests the pause: replay continues to the end of the current record.
                 while replica.texts("SELECT pg_get_wal_replay_pause_state()").await? != ["paused"] {
                     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
                 }
@@ -74,7 +74,7 @@ impl Pair {
         }
     }
 
-    /// Lets a paused replica go on.
+    /// Resumes the replay of changes.
     pub async fn resume_replica(&self) -> Result {
         match self.engine {
             Engine::Postgres => self.replica()?.execute("SELECT pg_wal_replay_resume()").await,

@@ -1,5 +1,5 @@
-//! One database server in a folder of its own, which ends with the test process in whatever way that ends. The rest of
-//! the work is done by `supervisor.sh`. Knows nothing of SQL.
+//! Runs one database server in a temporary folder. The server ends with the test process, however that process ends.
+//! `supervisor.sh` controls the server; this module only sends commands to the script and contains no SQL.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -15,26 +15,28 @@ use std::{
 
 use super::{super::Result, Engine, installed::Installation};
 
-/// What `supervisor.sh` needs of its engine.
+/// The shell functions of each engine, followed by the loop that executes them.
 const POSTGRES: &str = concat!(include_str!("postgres.sh"), include_str!("supervisor.sh"));
 const MARIADB: &str = concat!(include_str!("mariadb.sh"), include_str!("supervisor.sh"));
 
-/// A shell that looks after a server. Dropping this, or dying, ends the server and removes its folder.
+/// A shell process that controls one server. When the value is dropped or the test process dies, the shell ends the
+/// server and removes its folder.
 pub struct Supervisor {
     pub folder: PathBuf,
     pub port: u16,
-    /// Blocking pipes: they serve the whole process, and a test's runtime lives as long as the test.
+    /// Blocking pipes: they outlive the Tokio runtime, which ends with each test.
     line: Arc<Mutex<(ChildStdin, BufReader<ChildStdout>)>>,
 }
 
 impl Supervisor {
-    /// In a new folder and with a free port; no server runs yet.
+    /// Starts a shell in a new folder and chooses a free port. The server is not started yet.
     pub fn new(engine: Engine, installation: &Installation, password: &str) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("carya-server-").tempdir()?;
         let port = free_port()?;
         let script = if engine == Engine::Postgres { POSTGRES } else { MARIADB };
         let mut command = Command::new("sh");
-        // Ctrl-C goes to a process group, and must reach the server by way of the test process only.
+        // A terminal sends Ctrl-C to the whole process group. The new group keeps the signal from the server, which
+        // only ends when the test process does.
         command.args(["-c", script]).current_dir(folder.path()).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -49,19 +51,20 @@ impl Supervisor {
             .map_err(|error| format!("{engine} could not be started in {}: {error}", folder.path().display()))?;
         let orders = shell.stdin.take().ok_or("no standard input")?;
         let answers = shell.stdout.take().ok_or("no standard output")?;
-        // From here on the shell removes it.
+        // From here on the shell removes the folder.
         let folder = folder.keep();
         Ok(Self { folder, port, line: Arc::new(Mutex::new((orders, BufReader::new(answers)))) })
     }
 
-    /// Has an order carried out, as `start` or `adopt FOLDER`.
+    /// Sends a command, e.g. `start` or `adopt FOLDER`, and waits for its result.
     pub async fn order(&self, order: impl Into<String>) -> Result {
         let (line, order) = (self.line.clone(), order.into());
         let asked = order.clone();
         let answer = tokio::task::spawn_blocking(move || -> std::io::Result<String> {
             let mut line = line.lock().unwrap_or_else(PoisonError::into_inner);
             let (orders, answers) = &mut *line;
-            // At once, since half an order would be taken for one.
+            // Write the line in a single call: after an interrupted write the shell would execute an incomplete
+            // command.
             orders.write_all(format!("{order}\n").as_bytes())?;
             let mut answer = String::new();
             answers.read_line(&mut answer)?;
@@ -73,7 +76,7 @@ impl Supervisor {
         }
     }
 
-    /// The end of what the server said.
+    /// Returns the last 30 lines of the server's log.
     fn log(&self) -> String {
         let log = std::fs::read(self.folder.join("log")).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
@@ -82,12 +85,12 @@ impl Supervisor {
     }
 }
 
-/// A port that nobody listens on. Below those that the system gives to outgoing connections: one of these must not get in
-/// while a server is down that is to come back on its port.
+/// Returns a free port below the range that Linux assigns to outgoing connections. An outgoing connection must not take
+/// the port of a server that is down and will start on the same port again.
 fn free_port() -> Result<u16> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     for _ in 0..1000 {
-        // Another test process begins elsewhere.
+        // Different processes start at different ports.
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
         let port = 20_000 + (std::process::id().wrapping_mul(37).wrapping_add(step)) % 12_000;
         let port = u16::try_from(port)?;

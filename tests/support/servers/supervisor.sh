@@ -1,16 +1,16 @@
-# Looks after one database server for a test process: takes orders from standard input, one a line, and answers each with
-# `done` or `failed`. When the input ends, however the test process ended, it ends the server and removes the folder.
-# The orders are the functions of postgres.sh or mariadb.sh, which stand before this text.
+# Controls one database server for a test process. Reads commands from standard input, one per line, and prints `done`
+# or `failed` after each. At the end of the input, however the test process ended, it ends the server and removes the
+# folder. The commands are the functions of postgres.sh or mariadb.sh, which precede this text.
 
-trap '' PIPE # nobody to answer to is no reason to leave a server behind
+trap '' PIPE # a closed output must not end the shell before it has ended the server
 exec 2>>log
 
 server=
 
-# The pause lets the shell notice the end of its child.
+# The pause gives the shell time to notice that its child has ended.
 alive() { sleep 0.03 && [ -n "$server" ] && kill -0 "$server"; }
 
-# Sends the server a signal and waits for its end.
+# Sends the server a signal and waits until the server has ended.
 end() {
     [ -n "$server" ] || return 0
     kill -s "$1" "$server" && wait "$server"
