@@ -1,4 +1,4 @@
-//! `carya harden` on MariaDB.
+//! Privileges of the logins that `carya harden` sets up on MariaDB.
 
 use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, mysql::MySqlDatabaseError};
 
@@ -12,7 +12,7 @@ const SCHEMA: &str = "CREATE TABLE items (id int AUTO_INCREMENT PRIMARY KEY, nam
     CREATE VIEW names AS SELECT name FROM items;
     INSERT INTO items (name) VALUES ('Pecan');";
 
-/// `{db}` stands for the database.
+/// Statements that a hardened login must not run. `{db}` stands for the application's database.
 const HOSTILE: [&str; 44] = [
     // Files.
     "SELECT * FROM items INTO OUTFILE '/tmp/carya-stolen'",
@@ -49,14 +49,15 @@ const HOSTILE: [&str; 44] = [
     "INSTALL SONAME 'ha_connect'",
     "CREATE SERVER s FOREIGN DATA WRAPPER mysql OPTIONS (HOST 'x')",
     "SHUTDOWN",
-    // Rights.
+    // Privileges.
     "CREATE USER evil",
     "GRANT SELECT ON {db}.* TO evil",
     "SET PASSWORD FOR root@localhost = PASSWORD('x')",
     "SELECT * FROM mysql.user",
     "SELECT * FROM mysql.global_priv",
     "CALL mysql.AddGeometryColumn('', '', '', '', 1)",
-    // Others' tables; `_` is a letter here.
+    // Tables of other databases and of the host. A grant on the database must not treat the `_` in its name as a
+    // wildcard.
     "SELECT * FROM {other}.secrets",
     "INSERT INTO {other}.secrets VALUES (1)",
     "SELECT * FROM {db}_carya.carya_outbox",
@@ -84,7 +85,7 @@ const WRITES: [&str; 6] = [
 const OUTBOX: &str = "INSERT INTO {db}_carya.carya_outbox (id, component, name, payload, attempts, due_at)
     VALUES ('1', 'a', 'b', '{}', 0, 0)";
 
-/// The number of the error that a statement ended with.
+/// Runs a statement and returns the number of its error, if it failed.
 async fn run(connection: &mut MySqlConnection, sql: &str) -> Result<Option<u16>> {
     match connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await {
         Ok(_) => Ok(None),
@@ -93,7 +94,7 @@ async fn run(connection: &mut MySqlConnection, sql: &str) -> Result<Option<u16>>
     }
 }
 
-/// Errors that say that there is no right to it.
+/// Returns whether an error number means that the login lacks a privilege.
 fn is_denied(number: Option<u16>) -> bool {
     number.is_some_and(|number| [1044, 1045, 1142, 1143, 1227, 1370, 1419].contains(&number))
 }
@@ -123,7 +124,7 @@ async fn hardened_logins_can_do_their_work_and_nothing_else() -> Result {
         let missing = apply(folder.path()).await?;
         assert!(missing.is_empty(), "round {round}: {missing:#?}");
     }
-    // A name that the database's would match if its `_` were a wildcard.
+    // The name of the application's database would match this one if its `_` were a wildcard.
     assert!(database.contains('_'), "{database}");
     let other = database.replace('_', "x");
     let more = format!(
@@ -153,7 +154,7 @@ async fn hardened_logins_can_do_their_work_and_nothing_else() -> Result {
         assert!(is_denied(end), "{sql}: {end:?}");
         assert_eq!(run(&mut writer, &sql).await?, None, "{sql}");
     }
-    // MAX_STATEMENT_TIME of the login.
+    // The login's `MAX_STATEMENT_TIME` ends the statement.
     assert_eq!(run(&mut reader, "SELECT SLEEP(30)").await?, Some(1969));
     admin.execute(sqlx::raw_sql(AssertSqlSafe(format!("DROP DATABASE {other}")))).await?;
     Ok(())
@@ -165,7 +166,7 @@ async fn what_is_missing_is_told() -> Result {
     let (code, _, err) = harden(folder.path(), &["--check"]).await?;
     assert!(code == Some(1) && err.contains("carya harden --apply"), "{err}");
 
-    // As such logins are often made.
+    // Operators often create logins with privileges like these.
     let (reader, writer) = (format!("{database}_ro"), format!("{database}_rw"));
     let naive = format!(
         r"CREATE USER '{reader}'@'%' IDENTIFIED BY 's\'e\\cret'; CREATE USER '{writer}'@'%' IDENTIFIED BY 's\'e\\cret';
@@ -184,7 +185,7 @@ async fn what_is_missing_is_told() -> Result {
     ] {
         assert!(err.contains(&format!("missing: {what}")), "{what}: {err}");
     }
-    // What would change data is left to people, and told.
+    // `--apply` never changes data: it reports these tables and leaves them to the operator.
     let missing = apply(folder.path()).await?;
     assert_eq!(missing.len(), 2, "{missing:#?}");
     let cure =

@@ -1,4 +1,4 @@
-//! `carya harden` on PostgreSQL.
+//! Privileges of the logins that `carya harden` sets up on PostgreSQL.
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 
@@ -17,7 +17,8 @@ const SCHEMA: &str = "CREATE TABLE items (id serial PRIMARY KEY, name text NOT N
     GRANT ALL ON items, other.secrets TO PUBLIC; GRANT ALL ON SCHEMA other TO PUBLIC;
     INSERT INTO items (name) VALUES ('Pecan');";
 
-/// None of these has to do with READ ONLY: they are refused by rights.
+/// Statements that a hardened login must not run. The server refuses them because of missing privileges, not because of
+/// READ ONLY.
 const HOSTILE: [&str; 71] = [
     // Settings, and code.
     "SELECT set_config('transaction_read_only', 'off', false)",
@@ -31,7 +32,7 @@ const HOSTILE: [&str; 71] = [
     "SELECT database_to_xml(true, true, '')",
     "SELECT * FROM ts_stat('SELECT to_tsvector(name) FROM items')",
     "SELECT ts_rewrite('a'::tsquery, 'SELECT ''a''::tsquery, ''b''::tsquery')",
-    // Locks, time, messages, what outlives a transaction.
+    // Locks, time, messages, and effects that outlive a transaction.
     "SELECT pg_advisory_lock(1)",
     "SELECT pg_try_advisory_lock(1)",
     "SELECT pg_sleep(0)",
@@ -82,13 +83,13 @@ const HOSTILE: [&str; 71] = [
     "COMMENT ON TABLE items IS 'x'",
     "CREATE EXTENSION lo",
     "CREATE DATABASE evil",
-    // Rights.
+    // Privileges.
     "CREATE ROLE evil",
     "SET ROLE postgres",
     "SET SESSION AUTHORIZATION postgres",
     "ALTER ROLE CURRENT_USER SUPERUSER",
     "INSERT INTO pg_class (relname) VALUES ('x')",
-    // Others' tables.
+    // Tables of another schema and of the host.
     "SELECT * FROM other.secrets",
     "SELECT * FROM _sqlx_migrations",
     "INSERT INTO _sqlx_migrations VALUES (1)",
@@ -124,14 +125,14 @@ const WRITES: [&str; 7] = [
 const OUTBOX: &str = "INSERT INTO carya.carya_outbox (id, component, name, payload, attempts, due_at)
     VALUES ('1', 'a', 'b', '{}', 0, 0)";
 
-/// How a statement ended: its rows are nobody's concern here.
+/// Runs a statement and returns its error, if it failed. Ignores the rows.
 async fn run(connection: &mut PgConnection, sql: &str) -> Option<String> {
     let error = connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await.err()?;
     let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
     Some(format!("{code} {error}"))
 }
 
-/// A guest's login, with READ ONLY out of the way.
+/// Connects with a guest's login, and turns READ ONLY off so that only privileges can refuse a statement.
 async fn guest(url: &str) -> Result<PgConnection> {
     let options: PgConnectOptions = url.parse()?;
     Ok(PgConnection::connect_with(&options.options([("default_transaction_read_only", "off")])).await?)
@@ -173,7 +174,7 @@ async fn hardened_logins_can_do_their_work_and_nothing_else() -> Result {
         assert!(end.as_ref().is_some_and(|end| end.starts_with("42501")), "{sql}: {end:?}");
         assert_eq!(run(&mut writer, sql).await, None, "{sql}");
     }
-    // As the driver asks for types that it does not know.
+    // The driver queries the catalog for types that it does not know, so the login must be able to do so, too.
     admin.execute("CREATE TYPE mood AS ENUM ('glad', 'sad')").await?;
     assert_eq!(sqlx::query("SELECT 'glad'::mood, ARRAY['sad']::mood[]").fetch_all(&mut reader).await?.len(), 1);
     let limits = "SELECT concat_ws(' ', current_setting('statement_timeout'), current_setting('lock_timeout'),
@@ -190,7 +191,7 @@ async fn what_is_missing_is_told() -> Result {
     let (code, _, err) = harden(folder.path(), &["--check"]).await?;
     assert!(code == Some(1) && err.contains("carya harden --apply"), "{err}");
 
-    // As such logins are often made.
+    // Operators often create logins with privileges like these.
     let (reader, writer) = (urls.reader.parse::<PgConnectOptions>()?, urls.writer.parse::<PgConnectOptions>()?);
     let (reader, writer) = (reader.get_username(), writer.get_username());
     let naive = format!(
@@ -221,13 +222,14 @@ async fn what_is_missing_is_told() -> Result {
     ] {
         assert!(err.contains(&format!("missing: {what}")), "{what}: {err}");
     }
-    // What is the application's own decision stays, and is told.
+    // `--apply` does not change the application's own functions: it reports `mine()` and leaves the decision to the
+    // operator.
     let missing = apply(folder.path()).await?;
     assert!(missing.len() == 2 && missing.iter().all(|line| line.contains("mine()")), "{missing:#?}");
     admin.execute("REVOKE EXECUTE ON FUNCTION mine() FROM PUBLIC").await?;
     assert_eq!(apply(folder.path()).await?, [""; 0]);
 
-    // A superuser, as a login of guests.
+    // A superuser as the guests' login.
     let url = format!("CARYA_DATABASE__URL={}", urls.admin);
     let (_, url) = url.split_once('=').ok_or("no URL")?;
     super::super::support::write(folder.path(), &format!("[database]\nurl = \"{url}\"\n"), &[])?;
@@ -237,7 +239,7 @@ async fn what_is_missing_is_told() -> Result {
     Ok(())
 }
 
-/// Hardened before the first migration, when the table that keeps them is not there yet.
+/// `carya harden` runs before the first migration, when the table `_sqlx_migrations` does not exist yet.
 #[tokio::test]
 async fn migrations_after_harden_are_out_of_the_guests_reach() -> Result {
     let Some(cluster) = servers::postgres().await? else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! Who runs when: the rows PH, by Pecan's own suite, and what surrounds them.
+//! The order in which hooks run: the PH rows of the lifecycle tables, taken from Pecan's test suite, and further cases.
 
 use serde_json::{Value as Json, json};
 
@@ -8,7 +8,7 @@ use crate::{
     support::{App, Result, on_each_engine},
 };
 
-/// Hooks in all four phases that do nothing but run.
+/// Declares hooks that export all four phases and do nothing in them.
 fn silent(names: &[&str]) -> String {
     let hooks: Vec<_> = names.iter().map(|name| (*name, "trace-hook", "")).collect();
     components(&hooks)
@@ -21,7 +21,7 @@ async fn expect(app: &App, row: &str, request: &str, script: &[Json], status: u1
     Ok(answer.text())
 }
 
-/// The answer to `GET /` with these hooks.
+/// Sends `GET /` through the hooks of `config`, and compares the phases that ran.
 async fn get(row: &str, config: &str, expected: &str) -> Result {
     let app = start(&(config.to_owned() + &route("/", ""))).await?;
     expect(&app, row, "GET /", &[], 200, expected).await?;
@@ -38,7 +38,7 @@ async fn ph_02_equal_priorities() -> Result {
     get("PH-02", &config, expected).await
 }
 
-/// `A` only handles errors, `B` only runs before routing.
+/// Declares the hook `A`, which only exports `on-error`, and the hook `B`, which only exports `on-route`.
 fn partial(on_error: &str) -> String {
     components(&[("A", "only-on-error", on_error), ("B", "only-on-route", "")]) + &global(&["A", "B"])
 }
@@ -65,7 +65,7 @@ async fn ph_05_an_on_error_hook_answers() -> Result {
 
 async fn ph_06_priorities() -> Result {
     let expected = "on_route3, on_route2, on_route1, before3, before2, before1, inside, after1, after2, after3";
-    // Outside the transaction, inside it, and on both sides.
+    // Hooks outside the transaction, inside it, and on both sides.
     for hooks in [["1@3", "2@2", "3@1"], ["1@300", "2@200", "3@100"], ["1@101", "2@100", "3@99"]] {
         get(&format!("PH-06 {hooks:?}"), &(silent(&["1", "2", "3"]) + &global(&hooks)), expected).await?;
     }
@@ -123,7 +123,8 @@ async fn ph_14(b: &str, priorities: [u16; 3], status: u16, errors: &str) -> Resu
 async fn ph_14_on_error_hooks_run_from_the_inside_out() -> Result {
     ph_14("", [101, 102, 103], 500, "errorC, errorB, errorA, afterC, afterB, afterA").await?;
     ph_14("", [1, 2, 3], 500, "errorC, errorB, errorA, afterC, afterB, afterA").await?;
-    // The phases of those inside end before the transaction does, and those outside come after it.
+    // The `on_error` and `after` phases of hooks inside the transaction run before it ends, those of hooks outside run
+    // after its end.
     ph_14("", [1, 102, 103], 500, "errorC, errorB, afterC, afterB, errorA, afterA").await
 }
 

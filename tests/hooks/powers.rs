@@ -1,4 +1,5 @@
-//! What hooks get and what they can and cannot change: handles, the access mode, the answer, the verdict.
+//! Capabilities of hooks: the handle they receive, and their influence on the access mode, the response and the
+//! verdict.
 
 use serde_json::{Value as Json, json};
 
@@ -11,12 +12,13 @@ use crate::{
 const INSIDE: &str = "hook@100";
 const OUTSIDE: &str = "hook@99";
 
-/// An application with the one hook `hook`.
+/// Starts an application whose only hook is named `hook`.
 async fn with_hook(guest: &str, settings: &str, place: &str) -> Result<App> {
     start(&(components(&[("hook", guest, settings)]) + &global(&[place]) + &route("/", ""))).await
 }
 
-/// Posts a script that leaves the mark `m`; true if it is there afterwards. A hook's mark is `h`.
+/// Posts a script that first inserts the mark `m`. Returns the response and the marks in the database afterwards. A
+/// hook that writes inserts the mark `h`.
 async fn post(app: &App, script: &[Json]) -> Result<(Answer, String)> {
     let answer = play(app, "POST", "/", &json!([&[insert("m")], script].concat())).await?;
     let left = marks(app).await?;

@@ -1,4 +1,5 @@
-//! Actions that must not be lost: recorded in the transaction they belong to, and run until they succeed.
+//! At-least-once actions: the host records them in the transaction that registers them, and runs them until they
+//! succeed.
 
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ async fn recorded(app: &App) -> Result<i64> {
     app.number(&format!("SELECT count(*) FROM {}", app.outbox())).await
 }
 
-/// Waits for the host to write down or to strike out an action, of which the log says nothing.
+/// Waits until the outbox contains `count` actions. The host does not log insertions and deletions.
 async fn until_recorded(app: &App, count: i64) -> Result {
     let counting = async {
         while recorded(app).await? != count {
@@ -35,8 +36,8 @@ async fn until_recorded(app: &App, count: i64) -> Result {
     tokio::time::timeout(PATIENCE, counting).await?
 }
 
-/// Kills the host, makes all recorded actions due at once, with another payload, starts it again, and waits for what is
-/// said to be done.
+/// Kills the host, makes all recorded actions due with the payload `1`, and starts the host again. Then waits for the
+/// log message `said` and for an empty outbox.
 async fn deliver(app: App, said: &str) -> Result {
     let (client, outbox) = (app.client()?, app.outbox());
     let folder = app.kill().await?;

@@ -1,5 +1,5 @@
-//! Where Pecan is wrong and we are not: the PX rows, but for those about how a transaction ends (`ends.rs`) and about
-//! requests that are cut off (`failures.rs`).
+//! PX rows of the lifecycle tables: cases in which carya deliberately differs from Pecan. `ends.rs` has the rows about
+//! the end of a transaction, and `failures.rs` those about interrupted requests.
 
 use serde_json::json;
 
@@ -15,7 +15,7 @@ const ROUTE: &str = r#"
     component = "probe"
 "#;
 
-/// The route, a hook, and what the hook does.
+/// Returns a configuration with the route and one hook. `settings` configure the hook's behaviour.
 fn with_hook(settings: &str) -> String {
     format!(
         r#"{ROUTE}
@@ -85,7 +85,7 @@ async fn px_05_errors_roll_back_unless_the_route_says_otherwise() -> Result {
     for (status, steps) in on_audit {
         expect_next(&app, "PX-05", "POST /audit", &[answer(status)], status, steps).await?;
     }
-    // A failure is no answer, whatever its status.
+    // `commit_on` only applies to responses. An error of the guest rolls back, whatever status the client receives.
     expect_next(&app, "PX-05", "POST /audit", &[fail()], 500, "start, rollback, clear").await
 }
 

@@ -1,4 +1,4 @@
-//! Failed statements inside the transaction: what they doom, and what goes back before them.
+//! A failed statement dooms the transaction unless the guest rolls back to a savepoint before the statement.
 
 use serde_json::{Value as Json, json};
 
@@ -30,7 +30,7 @@ async fn a_failed_statement_dooms() -> Result {
     for failed in [broken(), swallowed(), forbidden, unknown] {
         expect(&app, "doom", "POST /", &[failed], 500, ROLLED_BACK).await?;
     }
-    // The guest's own bad news are good enough.
+    // A response with an error status rolls back by itself, so the client receives it unchanged.
     expect(&app, "doom", "POST /", &[swallowed(), answer(409)], 409, "start, inside, rollback, clear").await?;
     expect(&app, "doom", "POST /", &[swallowed(), answer(302)], 500, ROLLED_BACK).await
 }
@@ -108,12 +108,13 @@ async fn a_statement_that_takes_too_long_can_be_gone_back_before() -> Result {
     let reading = json!({ "sql": format!("{NUMBERS} SELECT count(*) FROM {ENDLESS}"), "swallow": true });
     expect(&app, "timeout", "POST /", std::slice::from_ref(&reading), 500, ROLLED_BACK).await?;
     expect(&app, "timeout", "POST /", &[savepoint(json!([reading]), "rollback")], 200, COMMITTED).await?;
-    // What it has written is little: undoing it may not take long either.
+    // This statement writes very little before the timeout, so its rollback must be fast as well.
     let writing = format!("INSERT INTO marks {NUMBERS} SELECT count(*) FROM {ENDLESS}");
     let mut savepoint = savepoint(json!([insert("undone"), { "sql": writing, "swallow": true }]), "rollback");
     savepoint["swallow"] = true.into();
     if Engine::current() == Engine::Sqlite {
-        // It undoes the whole transaction when it stops a statement that writes: there is nothing to go back to.
+        // SQLite rolls back the whole transaction when it interrupts a writing statement, so the savepoint no longer
+        // exists.
         expect_next(&app, "timeout", "POST /", &[savepoint, insert("lost")], 500, ROLLED_BACK).await
     } else {
         expect_next(&app, "timeout", "POST /", &[savepoint], 200, COMMITTED).await
@@ -125,7 +126,7 @@ async fn a_marked_transaction_rolls_back_and_the_answer_stays() -> Result {
     let mark = json!({ "mark_rollback": true });
     let script = [mark.clone(), after_commit("no"), after_rollback("yes")];
     expect(&app, "mark", "POST /", &script, 200, "start, inside, rollback, yes, clear").await?;
-    // A savepoint does not take it back.
+    // Rolling back to a savepoint does not remove the mark.
     let script = [savepoint(json!([mark]), "rollback")];
     expect(&app, "mark", "POST /", &script, 200, "start, inside, rollback, clear").await
 }

@@ -1,4 +1,4 @@
-//! How a transaction begins and ends when the database does not play along: the rows PX-10, PX-11, PX-12.
+//! Transactions whose begin, commit or rollback fails in the database: the rows PX-10, PX-11 and PX-12.
 
 use serde_json::json;
 
@@ -14,7 +14,7 @@ const ROUTE: &str = r#"
     component = "probe"
 "#;
 
-/// An application whose table refuses, when it is committed, a note without its mark.
+/// Starts an application with a deferred constraint: at the commit the database rejects a note without its mark.
 async fn with_late_constraint(config: &str) -> Result<App> {
     let table = "CREATE TABLE marks (mark VARCHAR(100) PRIMARY KEY NOT NULL);
         CREATE TABLE notes (mark VARCHAR(100) REFERENCES marks (mark) DEFERRABLE INITIALLY DEFERRED)";
@@ -39,7 +39,7 @@ async fn px_11_the_rollback_fails() -> Result {
         let lines = app.log.lines();
         lines.iter().filter(|line| line["message"] == "connection opened").count()
     };
-    // It ends the transaction behind the host's back.
+    // `INSERT OR ROLLBACK` ends the transaction without the host's involvement.
     let end = |swallow: bool| json!({ "sql": "INSERT OR ROLLBACK INTO marks VALUES (NULL)", "op": "execute", "swallow": swallow });
     for script in [
         vec![end(false)],
@@ -71,7 +71,7 @@ async fn px_11_the_first_error_stays_the_answer() -> Result {
     Ok(())
 }
 
-/// A server ends sessions, and with them what was done in them.
+/// When a server terminates a session, it rolls back the session's transaction.
 async fn px_11_the_connection_is_lost() -> Result {
     let app = start_with(ROUTE, &[("CARYA_TRANSACTION__RETRIES", "0")]).await?;
     let rests = [vec![], vec![json!({ "sql": "SELECT 1" })], vec![json!({ "sql": "SELECT 1", "swallow": true })]];
@@ -85,7 +85,8 @@ async fn px_11_the_connection_is_lost() -> Result {
         };
         let script = json!(script);
         let (answer, ()) = tokio::try_join!(play(&app, "POST", "/", &script), cut)?;
-        // Whoever loses the connection at the commit cannot know what became of it; PostgreSQL can be asked.
+        // On MariaDB, the outcome is unknown if the connection is lost at the COMMIT. On PostgreSQL the host can query
+        // it.
         let is_in_doubt = is_last && Engine::current() == Engine::MariaDb;
         let steps = if is_in_doubt { "start, in_doubt, clear" } else { "start, rollback, three, clear" };
         assert_eq!((answer.status, answer.steps().as_str()), (503, steps), "PX-11 {script}");
@@ -96,7 +97,7 @@ async fn px_11_the_connection_is_lost() -> Result {
     Ok(())
 }
 
-/// Has the server end all sessions in this database, of PostgreSQL those that are in a transaction.
+/// Makes the server terminate all sessions in this database; on PostgreSQL only sessions with an open transaction.
 async fn end_sessions(app: &App) -> Result {
     let mut other = app.client()?.connect().await?;
     let sessions = match Engine::current() {
@@ -184,7 +185,7 @@ on_each_engine! {
     px_12_a_request_without_statements_needs_no_connection,
 }
 
-// MariaDB checks all constraints at once: it leaves nothing that could fail at the commit.
+// MariaDB checks all constraints immediately, so no constraint can fail at the commit.
 on_each_engine! { late_sqlite Sqlite: px_10_the_commit_fails, px_10_hooks_outside_hear_of_a_commit_that_failed }
 on_each_engine! { late_postgres Postgres: px_10_the_commit_fails, px_10_hooks_outside_hear_of_a_commit_that_failed }
 

@@ -1,4 +1,4 @@
-//! Requests that are cut off: the row PX-18. Whatever ends them before the commit began rolls them back.
+//! Interrupted requests: the row PX-18. Every interruption before the commit has begun rolls back the transaction.
 
 use serde_json::json;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
@@ -26,17 +26,17 @@ const ROUTES: &str = r#"
     hooks = ["writer"]
 "#;
 
-/// Leaves a mark, says so in the log, and takes its time.
+/// Returns a script that inserts a mark, logs `it is written`, and sleeps for a minute.
 fn slow() -> serde_json::Value {
     json!([insert("m"), { "log": "it is written" }, { "sleep_ms": 60_000 }])
 }
 
-/// A statement that never ends by itself.
+/// Returns a query that only ends when it is interrupted.
 fn endless() -> String {
     format!("{NUMBERS} SELECT count(*) FROM {ENDLESS}")
 }
 
-/// Sends a request and goes away once the guest has said that its mark is written.
+/// Sends a request, and closes the client's connection as soon as the guest has logged that its mark is written.
 async fn go_away(app: &App, script: &serde_json::Value) -> Result {
     let body = script.to_string();
     let head = format!("POST / HTTP/1.1\r\nhost: carya\r\ncontent-length: {}\r\n\r\n", body.len());
@@ -49,7 +49,7 @@ async fn go_away(app: &App, script: &serde_json::Value) -> Result {
     Ok(())
 }
 
-/// The writer is free and nothing was left behind.
+/// Asserts that the request has left no mark, and that another request can write.
 async fn is_well(app: &App, row: &str) -> Result {
     assert_eq!(marks(app).await?, "", "{row}");
     let answer = play(app, "POST", "/", &json!([{ "sql": "DELETE FROM marks" }])).await?;
@@ -129,7 +129,7 @@ async fn px_18_the_host_shuts_down() -> Result {
         app.log.wait_for("the host is shutting down").await?;
         app.log.wait_for("stopped").await
     };
-    // The client may be told, or find the connection closed.
+    // The client receives a 503 or finds the connection closed.
     let script = slow();
     let (answer, ended) = tokio::join!(play(&app, "POST", "/", &script), ending);
     ended?;

@@ -1,4 +1,5 @@
-//! Pecan's own suite as events: the PC rows. Where a row says "inside", the controller's code ran to its end.
+//! Pecan's test suite as lists of events: the PC rows of the lifecycle tables. `inside` means that the controller's
+//! code ran to its end.
 
 use super::expect;
 use crate::{
@@ -6,7 +7,7 @@ use crate::{
     support::{Result, on_each_engine},
 };
 
-/// Pecan's paths; those of decorated controllers say so.
+/// Routes of Pecan's test application. The paths of its decorated controllers begin with `/tx/` or `/tx-/`.
 const ROUTES: &str = r#"
     [[route]]
     path = "/"
@@ -69,7 +70,7 @@ rows! {
         "POST /", [after_rollback("no"), after_commit("yes")] => 200, "start, inside, commit, yes, clear";
     pc_10_only_actions_of_the_outcome:
         "POST /", [after_commit("no"), after_rollback("yes"), fail()] => 500, "start, rollback, yes, clear";
-    // A reader has no way to register actions, so a controller that wants one on GET has no writer to ask.
+    // A reader has no functions to register actions, so a controller that needs a writer for an action fails on GET.
     pc_06_get_after_commit: "GET /", [after_commit("one")] => 500, "start_read_only, clear";
     pc_09_get_after_rollback: "GET /rollback", [after_rollback("three"), answer(500)] => 500, "start_read_only, clear";
 }

@@ -1,4 +1,4 @@
-//! A connection that is lost while a commit runs: the answer tells what is known, and nothing more.
+//! Connections that are lost during a commit: the response only claims an outcome that the host knows.
 
 use serde_json::json;
 
@@ -16,9 +16,9 @@ use crate::{
 const COMMIT: &str = "COMMIT";
 const CUT_OFF: &str = "a commit was not confirmed";
 
-/// An application by way of a proxy.
+/// An application that reaches its database through a proxy.
 struct Stage {
-    /// The way past the proxy.
+    /// Client that bypasses the proxy.
     direct: Client,
     proxy: Proxy,
     app: App,
@@ -38,13 +38,13 @@ impl Stage {
         whole(&self.direct).await
     }
 
-    /// How many commits came to this end after their answer was lost.
+    /// Returns how many unconfirmed commits the host has counted with this resolution.
     async fn in_doubt(&self, resolution: &str) -> Result<usize> {
         self.app.metric(&format!("carya_in_doubt_total{{resolution=\"{resolution}\"}}")).await
     }
 }
 
-/// One for each engine.
+/// Starts a [`Stage`] for each engine.
 async fn stages(config: &str) -> Result<Vec<(Engine, Stage)>> {
     let mut stages = Vec::new();
     for engine in Engine::servers() {
@@ -58,14 +58,15 @@ async fn stages(config: &str) -> Result<Vec<(Engine, Stage)>> {
     Ok(stages)
 }
 
-/// Waits until PostgreSQL has run for a while: of a transaction that began in the second of its start it is not certain
-/// that its number was not given twice.
+/// Waits until the server's last checkpoint is more than 2 s old. The host only trusts that a transaction is committed
+/// if the transaction began at least 2 s after that checkpoint: after a crash, PostgreSQL may assign a transaction's
+/// number again.
 async fn settle(server: &Client) -> Result {
     let is_settled = "SELECT count(*) FROM pg_control_checkpoint() WHERE checkpoint_time < now() - interval '2 s'";
     eventually("two seconds later", async || Ok((server.number(is_settled).await? > 0).then_some(()))).await
 }
 
-/// A script that writes, with actions for either end.
+/// Returns a script that writes a row to both tables and registers an action for each outcome.
 fn script(id: u32) -> serde_json::Value {
     json!([insert("ones", id), insert("twos", id), after_commit("kept"), after_rollback("gone")])
 }
@@ -141,7 +142,7 @@ async fn a_login_without_powers_can_ask_what_became_of_its_commit() -> Result {
     Ok(())
 }
 
-/// In a read-only transaction nothing can be in doubt.
+/// A read-only transaction cannot be in doubt.
 #[tokio::test]
 async fn a_read_whose_end_was_lost_is_a_success() -> Result {
     for (engine, stage) in stages("").await? {
@@ -226,11 +227,12 @@ async fn a_constraint_that_is_checked_at_the_commit_rolls_back() -> Result {
     Ok(())
 }
 
-/// PostgreSQL takes a COMMIT of an aborted transaction without an error, and MariaDB one of a transaction that is over.
+/// PostgreSQL accepts a COMMIT in an aborted transaction without an error, and MariaDB a COMMIT without a transaction.
 #[tokio::test]
 async fn a_commit_that_the_server_turns_into_a_rollback_is_seen() -> Result {
     for (engine, stage) in stages("").await? {
-        // The answers of the one end in a status, those of the other begin with a length.
+        // A response of PostgreSQL ends with `ReadyForQuery`: `Z`, the length 5, and a status. A response of MariaDB
+        // begins with its length and the sequence number 1.
         let (table, end): (&[(&[u8], u16)], &[u8]) = match engine {
             Engine::Postgres => (&[(b"Q\0\0\0\x0fSELECT 1/0\0", 500), (b"Q\0\0\0\x0dROLLBACK\0", 503)], b"Z\0\0\0\x05"),
             _ => (&[(b"\x09\0\0\0\x03ROLLBACK", 503)], b"\0\0\x01"),
@@ -249,7 +251,8 @@ async fn a_commit_that_the_server_turns_into_a_rollback_is_seen() -> Result {
     Ok(())
 }
 
-/// Of what is said after the COMMIT nothing can take it back.
+/// A statement after the COMMIT cannot undo it, so its failure does not fail the request. Here the statement queries
+/// the position for the token.
 #[tokio::test]
 async fn a_failure_after_the_commit_is_no_failure_of_the_commit() -> Result {
     let Some(cluster) = servers::postgres().await? else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! Primaries that are killed at chosen moments: between requests, inside a transaction, while a commit runs.
+//! Primaries that are killed at chosen moments: between requests, inside a transaction, during a commit.
 
 use serde_json::{Value as Json, json};
 
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// A primary of one's own, and an application that comes to it by way of a proxy.
+/// A primary for this test alone, and an application that reaches it through a proxy.
 struct Stage {
     pair: Pair,
     direct: Client,
@@ -31,8 +31,8 @@ impl Stage {
         Ok(Self { pair, direct, proxy, app })
     }
 
-    /// Has a request reach a message with a text, kills the primary there, and starts it again. `meanwhile` is done
-    /// before the request hears of it.
+    /// Sends a request and holds its first message that contains `text`. Then kills the primary, starts it again, and
+    /// runs `meanwhile` before the held message, and thus the request, continues.
     async fn kill_at(
         &self,
         text: &'static str,
@@ -78,19 +78,19 @@ async fn a_primary_killed_in_a_transaction_leaves_nothing_of_it() -> Result {
     Ok(())
 }
 
-/// After a crash PostgreSQL gives numbers of transactions again that never reached its disk.
+/// After a crash, PostgreSQL assigns the numbers of transactions again that never reached its disk.
 #[tokio::test]
 async fn another_transaction_s_commit_is_not_taken_for_this_one_s() -> Result {
     if !Engine::servers().contains(&Engine::Postgres) {
         return Ok(());
     }
     let stage = Stage::new(Engine::Postgres).await?;
-    // Nothing but commits writes the log to disk.
+    // With this delay only commits flush the write-ahead log to the disk.
     stage.pair.primary()?.execute("ALTER SYSTEM SET wal_writer_delay = '10s'").await?;
     stage.pair.restart_primary().await?;
     let number = "SELECT pg_current_xact_id()::text";
     let before = stage.direct.number(number).await?;
-    // As far as the transaction that is lost came.
+    // Use up transaction numbers up to that of the lost transaction.
     let again = async || {
         while stage.direct.number(number).await? < before + 1 {}
         Ok(())
@@ -106,10 +106,10 @@ async fn the_first_request_after_a_restart_is_served() -> Result {
     for engine in Engine::servers() {
         let pair = Pair::start(engine).await?.ok_or("not installed")?;
         let database = pair.database().await?;
-        // A server that has just recovered takes its time on a busy machine.
+        // A server responds slowly right after its recovery if the machine is busy.
         let app = serve(&database.primary_url(), "[database]\nacquire_timeout = \"15s\"").await?;
         for round in 0..2 {
-            // Several connections are kept, all of which die.
+            // The pool keeps several connections, and the outage breaks all of them.
             let [one, two, three] = [0, 1, 2].map(
                 |id| json!([insert("ones", 10 * round + id), insert("twos", 10 * round + id), { "sleep_ms": 50 }]),
             );

@@ -1,5 +1,5 @@
-//! Primaries that are killed and restarted while clients write: what was acknowledged is there, nothing is half there,
-//! and the host needs no help to go on.
+//! Primaries that are killed and restarted while clients write. Acknowledged writes are complete, no write is partial,
+//! and the host recovers without help.
 
 use std::{
     sync::{
@@ -22,10 +22,10 @@ use crate::{
 
 const CLIENTS: usize = 6;
 const KILLS: usize = 4;
-/// Requests that are acknowledged before each outage.
+/// Number of requests that must be acknowledged before each outage.
 const WARM: usize = 25;
 
-/// What clients were told.
+/// Responses that the clients have received.
 #[derive(Default)]
 struct Told {
     next: AtomicU32,
@@ -39,7 +39,7 @@ impl Told {
         self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Writes, and reads now and then, until it is over.
+    /// Sends writes, and a read after every fifth, until the test is over.
     async fn write(&self, app: &App) -> Result {
         while !self.is_over.load(Relaxed) {
             let id = self.next.fetch_add(1, Relaxed);
@@ -61,7 +61,7 @@ impl Told {
         Ok(())
     }
 
-    /// Waits until so many more requests were acknowledged.
+    /// Waits until `count` more requests have been acknowledged.
     async fn more(&self, count: usize) -> Result {
         let before = self.acknowledged();
         eventually("requests are acknowledged", async || Ok((self.acknowledged() >= before + count).then_some(())))
@@ -82,7 +82,7 @@ async fn primaries_die_under_load(engine: Engine) -> Result {
         let mut slowest = Duration::ZERO;
         for outage in 0..=KILLS {
             told.more(WARM).await?;
-            // At whatever moment of their requests.
+            // A random delay, so that the outage hits requests at any moment.
             tokio::time::sleep(Duration::from_micros(rand::random_range(0..20_000))).await;
             if outage < KILLS {
                 pair.kill_primary().await?;

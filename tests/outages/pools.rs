@@ -1,4 +1,4 @@
-//! Requests that wait for one another: for a connection, for a row.
+//! Requests that wait for each other: for a connection or for a row lock.
 
 use serde_json::json;
 
@@ -28,7 +28,7 @@ async fn a_request_that_gets_no_connection_is_told_to_come_back() -> Result {
             let (write, read) = tokio::try_join!(send(&app, "POST", &write), send(&app, "GET", &read))?;
             assert_unavailable(&write, "no connection to write with");
             assert_unavailable(&read, "no connection to read with");
-            // A guest that makes nothing of it, too.
+            // The request also fails if the guest ignores the error.
             let hidden = json!([{ "sql": "SELECT 1", "swallow": true }]);
             assert_unavailable(&send(&app, "POST", &hidden).await?, "no connection, and the guest hides it");
             assert_eq!(send(&app, "POST", &json!([])).await?.status, 200, "{engine}: who needs none is served");

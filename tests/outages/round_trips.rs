@@ -1,4 +1,4 @@
-//! What a request costs in round trips to its server, counted on the way.
+//! Number of round trips to the server that a request costs, counted by a proxy.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use crate::{
     },
 };
 
-/// Begin, the statement, the end.
+/// The begin, the statement, and the end.
 const ONE_STATEMENT: usize = 3;
 
-/// Requests at the same time.
+/// Number of concurrent requests.
 const QUEUE: usize = 20;
 
 #[tokio::test]
@@ -28,12 +28,12 @@ async fn a_request_of_one_statement_takes_three_round_trips() -> Result {
         let cluster = servers::shared(engine).await?.ok_or("not installed")?;
         let database = cluster.database().await?;
         let direct = database.primary_url();
-        // The tables, for the logins to be allowed to use.
+        // Creates the tables that `harden` grants access to.
         serve(&direct, "").await?;
         let logins = harden(&direct, &database.name).await?;
         for [writer, reader] in [[&direct, &direct], [&logins[0], &logins[1]]] {
             let (writers, readers) = (Proxy::to(writer).await?, Proxy::to(reader).await?);
-            // The host's own looks at its tables go another way.
+            // The host checks its own tables with `admin_url`, which bypasses the proxies.
             let env = [("CARYA_DATABASE__READER_URL", readers.url()), ("CARYA_DATABASE__ADMIN_URL", &direct)];
             let app = serve_with(writers.url(), "", &env).await?;
             let count = || writers.round_trips() + readers.round_trips();
@@ -41,12 +41,13 @@ async fn a_request_of_one_statement_takes_three_round_trips() -> Result {
             let read = json!([{ "sql": "SELECT id FROM ones WHERE id = ?", "params": key }]);
             let write = json!([{ "sql": "UPDATE ones SET id = id WHERE id = ?", "op": "execute", "params": key }]);
             for (method, script) in [("GET", &read), ("POST", &write)] {
-                // The first has to connect and to prepare its statement; after its start the host looks at the logins.
+                // The first request also connects and prepares its statement, and the host checks the logins after its
+                // start. Repeat until a request needs no more than three round trips.
                 eventually("three round trips", async || {
                     let before = count();
                     let answer = send(&app, method, script).await?;
                     assert_eq!(answer.status, 200, "{engine} {method} {writer}: {}", answer.text());
-                    // The end of what was only read is not waited for.
+                    // The host responds to a read before the transaction has ended.
                     let taken = eventually("the end", async || {
                         let taken = count() - before;
                         Ok((taken >= ONE_STATEMENT).then_some(taken))
@@ -61,7 +62,8 @@ async fn a_request_of_one_statement_takes_three_round_trips() -> Result {
     Ok(())
 }
 
-/// The end of one transaction and the beginning of the next share a message, in whichever of the two requests.
+/// If a request waits for the connection, the end of one transaction and the begin of the next share a message. Either
+/// of the two requests may send it.
 #[tokio::test]
 async fn who_waits_for_a_connection_saves_a_round_trip() -> Result {
     for engine in Engine::servers() {
@@ -71,7 +73,7 @@ async fn who_waits_for_a_connection_saves_a_round_trip() -> Result {
         let read = json!([{ "sql": "SELECT count(*) FROM ones", "op": "query_one" }]);
         let write = json!([{ "sql": "UPDATE ones SET id = id WHERE id = 0", "op": "execute" }]);
         let direct = database.primary()?;
-        // A level can be set before the first query only.
+        // Servers only accept an isolation level before the first query of a transaction.
         let serializable = "[transaction]\nisolation = \"serializable\"\n";
         for (method, script, config) in [("GET", &read, serializable), ("POST", &write, "")] {
             let app = alone(proxy.url(), &database.primary_url(), config).await?;
@@ -131,7 +133,8 @@ async fn a_transaction_that_was_begun_for_somebody_who_left_shows_nobody_the_pas
             }
             app.log.wait_for("the client went away").await?;
             proxy.release();
-            // The transaction stands open now, and has looked at the tables.
+            // The transaction that the host began for the cancelled request is open now, possibly with a snapshot. The
+            // last request must nevertheless see the row that is inserted next.
             eventually("the first is committed", async || {
                 Ok((direct.number("SELECT count(*) FROM ones").await? == 1).then_some(()))
             })
@@ -147,7 +150,8 @@ async fn a_transaction_that_was_begun_for_somebody_who_left_shows_nobody_the_pas
     Ok(())
 }
 
-/// What a reader leaves open and somebody else ends is no transaction for the next one: that gets another connection.
+/// A transaction that a read hands over to the next request may have ended meanwhile. The next request detects this and
+/// takes another connection.
 #[tokio::test]
 async fn a_transaction_to_take_over_that_is_gone_is_seen() -> Result {
     let Some(cluster) = servers::postgres().await? else { return Ok(()) };
@@ -165,7 +169,7 @@ async fn a_transaction_to_take_over_that_is_gone_is_seen() -> Result {
     .await
 }
 
-/// Cleaning up after a transaction is part of the next one, where that is begun in the same message.
+/// If the next transaction begins in the same message as the end of the last, that message also resets the session.
 #[tokio::test]
 async fn a_session_is_clean_for_who_waited_for_it_and_for_who_comes_after() -> Result {
     let Some(cluster) = servers::postgres().await? else { return Ok(()) };
@@ -191,7 +195,7 @@ async fn a_session_is_clean_for_who_waited_for_it_and_for_who_comes_after() -> R
     Ok(())
 }
 
-/// A statement that ends soon after its client has gone is rolled back, and its connection kept.
+/// If a statement ends soon after its client has disconnected, the host rolls back and keeps the connection.
 #[tokio::test]
 async fn a_client_that_goes_away_does_not_cost_a_connection() -> Result {
     for engine in Engine::servers() {
@@ -205,7 +209,7 @@ async fn a_client_that_goes_away_does_not_cost_a_connection() -> Result {
         };
         let mut watching = direct.connect().await?;
         let write = json!([insert("ones", 1)]);
-        // On a busy machine it may take longer than the host waits for it.
+        // On a busy machine the statement may take longer than the host waits for its end, so try several times.
         eventually("a connection is kept", async || {
             assert_eq!(send(&app, "POST", &json!([insert("twos", 1), answer(500)])).await?.status, 500, "{engine}");
             let before = watching.texts(sessions).await?;
@@ -225,7 +229,7 @@ async fn a_client_that_goes_away_does_not_cost_a_connection() -> Result {
             })
             .await?;
             assert_eq!(direct.number("SELECT count(*) FROM ones").await?, 0, "{engine}: it is rolled back");
-            // The host may have made some for its own looks meanwhile.
+            // The host may have opened further connections for its own checks meanwhile.
             let after = watching.texts(sessions).await?;
             Ok(before.iter().all(|session| after.contains(session)).then_some(()))
         })
@@ -235,13 +239,13 @@ async fn a_client_that_goes_away_does_not_cost_a_connection() -> Result {
     Ok(())
 }
 
-/// The guest on two tables, with one connection.
+/// Serves the guest `probe` on the two tables with a single connection.
 async fn alone(url: &str, admin: &str, config: &str) -> Result<App> {
     let config = format!("{config}[database]\nmax_connections = 1");
     serve_with(url, &config, &[("CARYA_DATABASE__ADMIN_URL", admin), ("CARYA_SERVER__METRICS", "127.0.0.1:0")]).await
 }
 
-/// Waits until no transaction stands open.
+/// Waits until the application's database has no open transaction.
 async fn no_open_transaction(engine: Engine, client: &Client) -> Result {
     let open = match engine {
         Engine::MariaDb => {

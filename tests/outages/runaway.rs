@@ -1,4 +1,4 @@
-//! Statements that the database server goes on with after their time is up and their session was told to end.
+//! Runaway statements: the server continues them after their timeout and after the host has terminated their session.
 
 use std::time::{Duration, Instant};
 
@@ -17,10 +17,11 @@ use crate::{
     },
 };
 
-/// How long the statement keeps the server busy: it is given up after 1.5 s, and runs away 5 s later.
+/// How long the statement keeps the server busy. The host abandons the statement after 1.5 s, and counts it as a
+/// runaway 5 s later.
 const DURATION: Duration = Duration::from_secs(16);
 
-/// A statement that no timeout ends, for about so long on this machine.
+/// Returns a statement that ignores all timeouts and runs for about `duration` on this machine.
 async fn endless(engine: Engine, client: &Client, duration: Duration) -> Result<String> {
     let statement = |size: u64| match engine {
         Engine::MariaDb => {
@@ -54,7 +55,7 @@ async fn serve(urls: [&str; 2], max_connections: usize) -> Result<App> {
     App::start_in(tempdir()?, &(script::config() + &more), &[("migrations/0001_none.sql", "SELECT 1")], &env).await
 }
 
-/// How a statement of a component ends.
+/// Runs a statement in a component, and returns the kind and the message of its error. The kind is `ok` on success.
 async fn attempt(app: &App, path: &str, sql: &str) -> Result<(String, String)> {
     let answer = play(app, "GET", path, &json!([{ "sql": sql, "swallow": true }])).await?;
     let result = answer.json()?[0].take();
@@ -114,7 +115,7 @@ async fn a_runaway_statement_of_a_hardened_login_keeps_its_place_on_mariadb() ->
     on(Engine::MariaDb, true).await
 }
 
-/// Two at a time take all places. One of these is free again once they are noticed.
+/// Two runaway statements occupy both places of the pool. The host frees one of the places once it has detected them.
 #[tokio::test]
 async fn runaway_statements_of_one_component_leave_half_of_the_places_to_others() -> Result {
     for engine in Engine::servers() {

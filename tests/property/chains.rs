@@ -1,4 +1,4 @@
-//! The routes of the property test, each with another hook, and what the rules make of them.
+//! The routes of the property test, each with a different hook, and the outcome that the rules predict for each.
 
 use super::model::Played;
 
@@ -12,28 +12,28 @@ pub(super) struct Chain {
     does: Does,
 }
 
-/// What the hook does to a request.
+/// Effect of the hook on a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Does {
-    /// Nothing that changes an outcome.
+    /// The hook does not change the outcome.
     Nothing,
-    /// Writes a mark before the controller, or after it.
+    /// The hook writes a mark before the controller runs or, if `after`, after it has run.
     Writes { after: bool },
-    /// Answers instead of the controller.
+    /// The hook responds instead of the controller.
     AnswersFirst,
-    /// Fails instead of the controller.
+    /// The hook fails, so the controller does not run.
     FailsFirst,
-    /// Fails after the controller.
+    /// The hook fails after the controller has run.
     FailsAfter,
-    /// Answers failures with a 200.
+    /// The hook responds to failures with a 200.
     AnswersFailures,
-    /// Makes the answer a 203.
+    /// The hook changes the status to 203.
     Rewrites,
-    /// Asks for a rollback.
+    /// The hook marks the transaction for rollback.
     Marks,
 }
 
-/// How a request ends.
+/// Predicted outcome of a request.
 #[derive(Debug)]
 pub(super) struct Expected {
     pub(super) committed: bool,
@@ -47,7 +47,7 @@ const fn chain(name: &'static str, guest: &'static str, settings: &'static str, 
 const WRITE: &str = "before = \"write\", sql = \"INSERT INTO marks SELECT concat('h', count(*)) FROM marks\"";
 const WRITE_AFTER: &str = "after = \"write\", sql = \"INSERT INTO marks SELECT concat('h', count(*)) FROM marks\"";
 
-/// The first has no hook.
+/// The routes. The first has no hook.
 pub(super) static CHAINS: [Chain; 24] = [
     chain("none", "", "", false, Does::Nothing),
     chain("silent", "trace-hook", "", true, Does::Nothing),
@@ -75,7 +75,7 @@ pub(super) static CHAINS: [Chain; 24] = [
     chain("marks", "only-before", "before = \"mark-rollback\"", true, Does::Marks),
 ];
 
-/// All chains as routes.
+/// Returns the configuration of all routes.
 pub(super) fn config() -> String {
     CHAINS.iter().map(Chain::config).collect()
 }
@@ -98,22 +98,22 @@ impl Chain {
         )
     }
 
-    /// Whether the hook writes a mark of its own.
+    /// Returns whether the hook writes a mark.
     pub(super) fn writes(&self) -> bool {
         matches!(self.does, Does::Writes { .. })
     }
 
-    /// Whether the hook asks for a rollback.
+    /// Returns whether the hook marks the transaction for rollback.
     pub(super) fn marks(&self) -> bool {
         self.does == Does::Marks
     }
 
-    /// Whether the controller runs.
+    /// Returns whether the controller runs.
     pub(super) fn reaches(&self) -> bool {
         !matches!(self.does, Does::AnswersFirst | Does::FailsFirst)
     }
 
-    /// How a request with a writer ends.
+    /// Predicts the outcome of a request with a writer.
     pub(super) fn expect(&self, played: &Played) -> Expected {
         let (does, inside) = (self.does, self.inside);
         let answered = played.status().filter(|_| self.reaches());

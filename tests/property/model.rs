@@ -1,10 +1,10 @@
-//! What a script does by the rules: a model of doom, savepoints, marks and actions, without a database.
+//! Model of a script's effects on savepoints, doom, marks and actions. The model needs no database.
 
 use serde_json::{Value as Json, json};
 
 use crate::script::{after_commit, after_rollback, answer, broken, fail, insert, swallowed};
 
-/// A step of a random script. Marks and actions get their names once the script is whole.
+/// A step of a random script. [`name`] fills in the names of marks and actions once the script is complete.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
     Insert {
@@ -23,7 +23,7 @@ pub(super) enum Step {
         name: String,
     },
     Answer(u16),
-    /// An answer that cannot be encoded.
+    /// A response that cannot be encoded.
     Nonsense,
     Mark,
     Fail,
@@ -38,7 +38,7 @@ pub(super) enum End {
     Leak,
 }
 
-/// Gives every mark and action a name of its own.
+/// Gives every mark and action a unique name.
 pub(super) fn name(steps: &mut [Step], prefix: &str, number: &mut usize) {
     for step in steps {
         match step {
@@ -52,7 +52,7 @@ pub(super) fn name(steps: &mut [Step], prefix: &str, number: &mut usize) {
     }
 }
 
-/// The script as the guest `probe` reads it.
+/// Renders the script for the guest `probe`.
 pub(super) fn render(steps: &[Step]) -> Vec<Json> {
     let step = |step: &Step| match step {
         Step::Insert { mark, swallow } => {
@@ -77,23 +77,23 @@ pub(super) fn render(steps: &[Step]) -> Vec<Json> {
     steps.iter().map(step).collect()
 }
 
-/// What a script came to.
+/// Effects of a script.
 #[derive(Debug, Default)]
 pub(super) struct Played {
-    /// The marks that are there if it is committed, in order.
+    /// The marks that a commit leaves in the database, in order.
     pub(super) marks: Vec<String>,
-    /// Actions, and whether they are for the commit.
+    /// The registered actions. The first field is true for an action of the commit.
     registered: Vec<(bool, String)>,
-    /// A statement failed and was not gone back before.
+    /// A statement failed, and the script did not roll back to an earlier savepoint.
     pub(super) doomed: bool,
-    /// A rollback was asked for.
+    /// The script has marked the transaction for rollback.
     pub(super) marked: bool,
-    /// The last answer's status, 0 for one that cannot be encoded. None is 200.
+    /// Status of the last response, 0 if it cannot be encoded. `None` counts as 200.
     answered: Option<u16>,
     failed: bool,
 }
 
-/// The controller stops here.
+/// The controller returns an error here.
 struct Failed;
 
 impl Played {
@@ -103,12 +103,12 @@ impl Played {
         played
     }
 
-    /// The controller's status, if it answered at all.
+    /// Returns the controller's status, or `None` if the controller failed.
     pub(super) fn status(&self) -> Option<u16> {
         Some(self.answered.unwrap_or(200)).filter(|status| !self.failed && *status > 0)
     }
 
-    /// The names of the actions for an outcome.
+    /// Returns the names of the actions that run after a commit or after a rollback.
     pub(super) fn actions(&self, committed: bool) -> Vec<String> {
         self.registered.iter().filter(|(commit, _)| *commit == committed).map(|(_, name)| name.clone()).collect()
     }

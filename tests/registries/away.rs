@@ -1,11 +1,11 @@
-//! Registries that are away for a while.
+//! Registries that are unreachable for a while.
 
 use serde_json::Value;
 
 use super::{TYPE, config};
 use crate::support::{App, Result, module, registry::Registry};
 
-/// Serves what a registry has, and tells of every look at it.
+/// Serves a component of a registry, and logs every poll of its tag.
 async fn start(registry: &Registry, more: &str) -> Result<App> {
     let folder = tempfile::tempdir()?;
     let cache = folder.path().join("cache").display().to_string();
@@ -36,7 +36,7 @@ async fn it_is_told_once_that_a_tag_cannot_be_asked_for() -> Result {
     Ok(())
 }
 
-/// Nobody asks again, and nothing is polled: the reload that was asked for is still made.
+/// The host repeats a failed reload until it succeeds, without a further request and without polling.
 #[tokio::test]
 async fn a_reload_that_failed_for_it_is_made_when_it_is_back() -> Result {
     let Some(mut registry) = Registry::start().await? else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! Hosts that follow a tag.
+//! Hosts that poll a tag of a registry.
 
 use std::{
     collections::BTreeMap,
@@ -15,13 +15,14 @@ use super::{TYPE, config, pulled, serve};
 use crate::support::{Answer, App, PATIENCE, Result, module, registry::Registry};
 
 const POLL: &str = "[reload]\npoll = \"200ms\"\n";
-/// Answers of the new version that each client wants to have seen.
+/// Number of responses of the new version after which a client has seen enough.
 const ENOUGH: usize = 20;
 
-/// What a client has seen: texts by generation.
+/// Response texts that a client has seen, by generation.
 type Seen = BTreeMap<String, String>;
 
-/// A client that asks without a pause until it has seen enough of the new version.
+/// Starts a client that sends requests without a pause until `stop` is set. Counts in `enough` once it has seen
+/// [`ENOUGH`] responses of the new version. Also returns the number of its requests.
 fn client(app: &App, enough: &Arc<AtomicUsize>, stop: &Arc<AtomicBool>) -> JoinHandle<Result<(Seen, usize)>> {
     let (url, enough, stop) = (format!("http://{}/x", app.address()), enough.clone(), stop.clone());
     tokio::spawn(async move {
@@ -82,7 +83,7 @@ async fn three_hosts_converge_under_load_and_a_digest_does_not_move() -> Result 
         count += requests;
     }
     println!("{count} requests on three hosts, none failed");
-    // The same files and the same component have the same name on each host.
+    // A generation has the same name on each host, because its files and its component are the same.
     let mut texts: Vec<_> = seen.values().map(String::as_str).collect();
     texts.sort_unstable();
     assert_eq!(texts, ["one /x", "two /x"], "{seen:?}");
@@ -96,7 +97,7 @@ async fn three_hosts_converge_under_load_and_a_digest_does_not_move() -> Result 
     Ok(())
 }
 
-/// What cannot be served is tried once, and not at every look.
+/// The host tries a component that it cannot serve once, not at every poll.
 #[tokio::test]
 async fn a_tag_that_means_something_broken_is_tried_once() -> Result {
     let Some(registry) = Registry::start().await? else { return Ok(()) };
@@ -105,7 +106,7 @@ async fn a_tag_that_means_something_broken_is_tried_once() -> Result {
         serve(tempfile::tempdir()?, &format!("{}{POLL}", config(&format!("oci://{}/echo:1", registry.host)))).await?;
     registry.push("echo", "1", TYPE, b"not wasm").await?;
     app.log.wait_for("the old generation is served on").await?;
-    // Looks at it go on: what is right is taken over.
+    // Polling continues, so the host serves a valid component.
     registry.push("echo", "1", TYPE, &module::echo("two ")?).await?;
     app.log.wait_for("a new generation is served").await?;
     assert_eq!(app.get("/x").await?.text(), "two /x");

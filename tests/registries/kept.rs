@@ -1,4 +1,4 @@
-//! What was pulled is removed when no host has used it for a while.
+//! The cache of pulled components: the host removes files that no host has used for a week.
 
 use std::{
     fs,

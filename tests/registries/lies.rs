@@ -1,4 +1,4 @@
-//! A registry that sends what it should not: more than it says, more than is allowed, something else.
+//! A registry that misbehaves: it sends more bytes than it announces or than the host allows, or other content.
 
 use std::{
     sync::{
@@ -19,7 +19,7 @@ use super::{TYPE, check, config, serve};
 use crate::support::{Result, module};
 
 const MIB: usize = 1 << 20;
-/// What is sent where there is no end, if nobody stops listening.
+/// Number of bytes after which an endless response stops, if the client has not closed the connection by then.
 const ENDLESS: usize = 1024 * MIB;
 
 fn digest(bytes: &[u8]) -> String {
@@ -27,18 +27,18 @@ fn digest(bytes: &[u8]) -> String {
     format!("sha256:{digits}")
 }
 
-/// What is answered for a kind of path.
+/// Response to the requests for one kind of path.
 #[derive(Clone)]
 enum Word {
     Is(Vec<u8>),
-    /// The same, but as slowly as it takes somebody to grow impatient.
+    /// The same, but slowly enough for the host to log its progress.
     Slow(Vec<u8>),
-    /// Spaces, without an end.
+    /// An endless body of spaces.
     Endless,
     Failure,
 }
 
-/// A registry with one image. It speaks just enough HTTP.
+/// An HTTP server that behaves like a registry with one image, as far as a pull needs it.
 struct Liar {
     host: String,
     sent: Arc<AtomicUsize>,
@@ -51,7 +51,7 @@ impl Liar {
         let (tag, count) = (tag.to_owned(), sent.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // Whoever has heard enough hangs up.
+                // Ignore write errors: a client closes the connection once it has received too much.
                 let (tag, manifest, blob, count) = (tag.clone(), manifest.clone(), blob.clone(), count.clone());
                 tokio::spawn(async move { answer(stream, &tag, manifest, blob, &count).await });
             }
@@ -80,7 +80,7 @@ async fn answer(stream: TcpStream, tag: &str, manifest: Word, blob: Word, sent: 
     let (word, tag) = match &request {
         path if path.contains("/manifests/") => (manifest, tag),
         path if path.contains("/blobs/") => (blob, ""),
-        // Who asks is not asked.
+        // Respond to `/v2/` without a challenge, so that the client needs no authentication.
         _ => (Word::Is(Vec::new()), ""),
     };
     let (status, length) = match &word {
@@ -115,7 +115,7 @@ async fn answer(stream: TcpStream, tag: &str, manifest: Word, blob: Word, sent: 
     Ok(())
 }
 
-/// A manifest that announces a component of some size, and its digest.
+/// Returns a manifest that announces a component with this digest and size, and the manifest's own digest.
 fn manifest(digest_of_component: &str, size: usize) -> Result<(Word, String)> {
     let layer = json!({ "mediaType": TYPE, "digest": digest_of_component, "size": size });
     let bytes = serde_json::to_vec(&json!({ "schemaVersion": 2, "config": {}, "layers": [layer] }))?;

@@ -1,4 +1,4 @@
-//! A registry behind TLS.
+//! A registry that uses TLS.
 
 use std::fs;
 

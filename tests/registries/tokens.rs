@@ -1,4 +1,4 @@
-//! A registry that sends everybody to another service first, for a token, as the public ones do.
+//! A registry that requires a token of another service, as public registries do.
 
 use axum::{
     Router,
@@ -13,13 +13,13 @@ use tokio::net::TcpListener;
 use super::{TYPE, check};
 use crate::support::{Result, module};
 
-/// `ann:hickory`
+/// Basic credentials `ann:hickory`.
 const ANN: &str = "Basic YW5uOmhpY2tvcnk=";
 
 #[derive(Clone)]
 struct Service {
     host: String,
-    /// What it gives to those whom it knows.
+    /// The service's response to a client with the right credentials.
     token: Value,
     manifest: Vec<u8>,
     component: Vec<u8>,

@@ -1,4 +1,4 @@
-//! A folder of migrations that is behind its database, or that is not the one that ran.
+//! Folders of migrations that are behind their database, or that differ from the migrations that ran.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ async fn the_newest_migrations_may_be_taken_away() -> Result {
     let line = watched.next(AHEAD).await?;
     assert_eq!((line["level"].as_str(), line["migrations"].as_str()), (Some("WARN"), Some("0003_most")));
     watched.served().await?;
-    // A gap is an error, and not that there is more than the folder has.
+    // A missing migration before the newest one is an error. The host does not take the folder for one that is behind.
     fs::remove_file(watched.path().join("migrations/0001_marks.sql"))?;
     let why = watched.refused().await?;
     assert!(
@@ -30,7 +30,7 @@ async fn the_newest_migrations_may_be_taken_away() -> Result {
     fs::remove_file(watched.path().join(MORE))?;
     watched.served().await?;
 
-    // The same for a start.
+    // The same rule applies at a start.
     let (folder, code) = watched.app.stop().await?;
     assert_eq!(code, Some(0));
     let app = App::start_in(folder, super::CONFIG, &[], &[]).await?;
@@ -48,7 +48,7 @@ async fn a_reload_that_fails_after_its_migration_says_what_stays() -> Result {
     for (name, text) in [super::FILES[1], (MORE, "CREATE TABLE more (x INTEGER)"), broken] {
         fs::write(draft.path().join(name), text)?;
     }
-    // Both at once: the folder is exchanged.
+    // Replace the whole folder, so that the host detects both migrations at once.
     fs::rename(watched.path().join("migrations"), draft.path().join("old"))?;
     fs::rename(draft.path().join("migrations"), watched.path().join("migrations"))?;
     let why = loop {

@@ -1,4 +1,4 @@
-//! A database that is away while a reload needs it.
+//! A database that is unreachable while a reload needs it.
 
 use super::{CONFIG, FILES, Watched};
 use crate::support::{
@@ -9,7 +9,7 @@ use crate::support::{
 
 const TOLD: (&str, &str) = ("CARYA_LOG", "info,carya::watch=debug,carya::access=off,carya::lifecycle=off");
 
-/// Another configuration of the database has it opened anew.
+/// Returns a configuration. Another value of `max_rows` makes the reload open the database again.
 fn config(max_rows: u32) -> String {
     format!("{CONFIG}\n[database]\nmax_rows = {max_rows}\n")
 }
@@ -27,11 +27,11 @@ async fn a_reload_that_failed_for_it_is_made_when_it_is_back() -> Result {
         watched.put_config(&config(200))?;
         let why = watched.refused().await?;
         assert!(why.contains("[database] cannot be opened"), "{engine}: {why}");
-        // By another task, perhaps before the refusal is told.
+        // Another task logs this line, possibly before the refusal is logged.
         watched.app.log.wait_for("it is tried again until it succeeds").await?;
         watched.next("it failed once more").await?;
         assert_eq!(watched.page().await?, before, "{engine}: the old one serves on");
-        // No file is touched from here on.
+        // No file changes from here on.
         proxy.be_silent(false);
         let id = watched.served().await?;
         assert_eq!(watched.page().await?.generation, id, "{engine}");
@@ -39,7 +39,7 @@ async fn a_reload_that_failed_for_it_is_made_when_it_is_back() -> Result {
     Ok(())
 }
 
-/// What was changed meanwhile is what is served, and the attempts end with it.
+/// A new change ends the attempts. The host then serves the newest configuration.
 #[tokio::test]
 async fn a_change_ends_the_attempts() -> Result {
     for engine in Engine::servers() {

@@ -1,4 +1,5 @@
-//! Changes that are broken: the old generation serves on, one line says why, and a good change is served after.
+//! Broken changes: the old generation stays in service, one log line gives the reason, and a later valid change is
+//! served.
 
 use std::fs;
 
@@ -7,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::{CONFIG, FILES, Watched};
 use crate::support::{Result, guest};
 
-/// A change: a file and what is in it from then on; nothing where it is deleted. `carya.toml` is filled in.
+/// A changed file and its new content, `None` for a deleted file. `{guest:NAME}` works in `carya.toml`.
 type Change = (&'static str, Option<Vec<u8>>);
 
 async fn refuses(changes: &[Change], reason: &str) -> Result {
@@ -20,7 +21,7 @@ async fn refuses(changes: &[Change], reason: &str) -> Result {
             None => fs::remove_file(watched.path().join(name))?,
         }
     }
-    // The last one decides: those before it may be seen by themselves.
+    // The last change decides: the host may detect earlier ones separately.
     let why = loop {
         let why = watched.refused().await?;
         println!("refused{why}");
@@ -33,7 +34,7 @@ async fn refuses(changes: &[Change], reason: &str) -> Result {
     let wrote = watched.play("POST", &json!([{ "sql": "INSERT INTO marks VALUES ('later')" }])).await?;
     assert_eq!(wrote.status, 200, "{}", wrote.text());
 
-    // Everything as it should be, and something new.
+    // Repair all files, and change the template.
     fs::copy(guest("timing"), watched.path().join(".timing"))?;
     fs::rename(watched.path().join(".timing"), watched.path().join("hook.wasm"))?;
     watched.put_config(CONFIG)?;
@@ -82,7 +83,7 @@ async fn a_hook_that_is_none() -> Result {
     refuses(&[("hook.wasm", Some(fs::read(guest("probe"))?))], "component `hook` exports no hook phase").await
 }
 
-/// The model stocks a table that is not there.
+/// The model's `init` writes to a table that does not exist.
 #[tokio::test]
 async fn a_model_whose_init_fails() -> Result {
     let model = guest("shop-model").display().to_string();
@@ -148,7 +149,7 @@ async fn half_a_file_is_not_served_and_the_whole_one_is() -> Result {
     let (half, rest) = whole.split_at(whole.len() / 2);
     let mut file = fs::File::create(watched.path().join("hook.wasm"))?;
     file.write_all(half)?;
-    // Who writes that slowly is not waited for any longer: half a component is looked at, and refused.
+    // This writer is slower than the host waits for: the host reads half a component and refuses it.
     assert!(watched.refused().await?.contains("component `hook`"));
     assert_eq!(watched.page().await?, before);
     file.write_all(rest)?;

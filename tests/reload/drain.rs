@@ -1,4 +1,4 @@
-//! Requests that began before a swap.
+//! Requests that began before a generation was replaced.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ async fn start(drain_timeout: &str) -> Result<Watched> {
     Watched::start_with(&config, &FILES, &[("CARYA_SERVER__DRAIN_TIMEOUT", drain_timeout)]).await
 }
 
-/// A request that writes a mark, says so in the log, and goes on for a while.
+/// Sends a request that inserts a mark, logs `under way`, and sleeps for `ms` milliseconds.
 async fn slow(watched: &mut Watched, mark: &str, ms: u64) -> Result<JoinHandle<Result<Answer>>> {
     let script = json!([
         { "sql": "INSERT INTO marks VALUES (?)", "params": [mark] }, { "log": "under way" }, { "sleep_ms": ms },
@@ -72,14 +72,14 @@ async fn a_transaction_that_outlives_drain_timeout_is_rolled_back() -> Result {
     Ok(())
 }
 
-/// Three generations at the same time, each with a request of its own.
+/// Three generations run at the same time, each with a request.
 #[tokio::test]
 async fn every_request_ends_on_what_it_began_on() -> Result {
     let mut watched = start("20s").await?;
     let mut running = Vec::new();
     for text in ["page two", "page three", "page four"] {
         let before = watched.page().await?;
-        // SQLite has one writer at a time: these only read.
+        // SQLite allows one writer at a time, so these requests only read.
         let script = json!([
             { "log": "under way" }, { "sleep_ms": 1200 },
             { "answer": { "template": { "name": "page.html", "context": {} } } }
@@ -98,7 +98,7 @@ async fn every_request_ends_on_what_it_began_on() -> Result {
     Ok(())
 }
 
-/// The old generation waits for a request whose body is still on its way.
+/// The old generation waits for a request whose body has not arrived completely.
 #[tokio::test]
 async fn a_body_that_is_still_arriving_counts() -> Result {
     let mut watched = start("20s").await?;
@@ -108,7 +108,7 @@ async fn a_body_that_is_still_arriving_counts() -> Result {
     let (first, rest) = script.split_at(5);
     let head = format!("POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{first}", script.len());
     client.write_all(head.as_bytes()).await?;
-    // Somebody who came later is served, so it has been met.
+    // The host has served a later request, so it has accepted this connection as well.
     watched.page().await?;
     tokio::time::sleep(Duration::from_millis(100)).await;
     watched.put("templates/page.html", "page two")?;

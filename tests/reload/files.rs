@@ -1,4 +1,4 @@
-//! The ways in which files change: by hand, by editors, by compilers, by those who deploy.
+//! Ways in which files change: edits by hand, editors, compilers, and deployments.
 
 use std::{
     fs::{self, OpenOptions},
@@ -25,7 +25,7 @@ async fn ways_to_write_a_file() -> Result {
     // In place.
     fs::write(&page, "in place")?;
     expect(&mut watched, "in place").await?;
-    // In place, in several steps: one change, not three.
+    // In place, in several writes: one change, not three.
     let mut file = OpenOptions::new().write(true).truncate(true).open(&page)?;
     for part in ["in", " several", " steps"] {
         file.write_all(part.as_bytes())?;
@@ -33,10 +33,10 @@ async fn ways_to_write_a_file() -> Result {
     }
     drop(file);
     expect(&mut watched, "in several steps").await?;
-    // At the end.
+    // Appended.
     OpenOptions::new().append(true).open(&page)?.write_all(b", and more")?;
     expect(&mut watched, "in several steps, and more").await?;
-    // A draft that is renamed; and with the old file as a backup, as some editors do it.
+    // Renamed from a draft, and rewritten after a backup of the old file, as some editors do.
     fs::write(&draft, "renamed")?;
     fs::rename(&draft, &page)?;
     expect(&mut watched, "renamed").await?;
@@ -49,7 +49,7 @@ async fn ways_to_write_a_file() -> Result {
     fs::remove_file(&page)?;
     fs::hard_link(&backup, &page)?;
     expect(&mut watched, "linked").await?;
-    // The same size in the same moment.
+    // The same size within the timestamp's resolution.
     for text in ["aaaa", "bbbb", "cccc"] {
         watched.put("templates/page.html", text)?;
         expect(&mut watched, text).await?;
@@ -63,7 +63,7 @@ async fn a_file_that_is_written_slowly_is_one_change() -> Result {
     let mut file = fs::File::create(watched.path().join("templates/page.html"))?;
     for part in ["page", " by", " and", " by"] {
         file.write_all(part.as_bytes())?;
-        // Longer than what counts as quiet where nobody writes.
+        // Longer than the pause that ends a change once no program has the file open for writing.
         tokio::time::sleep(std::time::Duration::from_millis(60)).await;
     }
     drop(file);
@@ -79,7 +79,7 @@ async fn a_folder_that_is_replaced() -> Result {
     fs::rename(&folder, watched.path().join("old"))?;
     fs::rename(&other, &folder)?;
     expect(&mut watched, "other").await?;
-    // And is still looked at, also deep down.
+    // The host watches the new folder, including its subfolders.
     fs::write(folder.join("page.html"), "again")?;
     expect(&mut watched, "again").await?;
     fs::create_dir_all(folder.join("deep/down"))?;
@@ -92,7 +92,7 @@ async fn a_folder_that_is_replaced() -> Result {
     Ok(())
 }
 
-/// What `rm -rf target` and a build do.
+/// `rm -rf target` and a build delete and recreate a component's folder.
 #[tokio::test]
 async fn a_component_whose_folder_is_gone_for_a_while() -> Result {
     let mut watched = Watched::start().await?;
@@ -113,7 +113,7 @@ async fn a_component_whose_folder_is_gone_for_a_while() -> Result {
     Ok(())
 }
 
-/// A configuration that names a folder which is not there yet: it is looked at once it is.
+/// The configuration names a folder that does not exist yet. The host watches the folder once it exists.
 #[tokio::test]
 async fn a_folder_that_comes_after_the_configuration_that_names_it() -> Result {
     let mut watched = Watched::start().await?;
@@ -128,7 +128,7 @@ async fn a_folder_that_comes_after_the_configuration_that_names_it() -> Result {
     expect(&mut watched, "newer").await
 }
 
-/// Kubernetes mounts a folder of links to `..data/NAME`, where `..data` is a link that is replaced.
+/// Kubernetes mounts a folder of links to `..data/NAME`, and replaces `..data`, which is a link itself.
 #[tokio::test]
 async fn links_that_are_pointed_elsewhere() -> Result {
     let folder = tempfile::tempdir()?;
@@ -156,7 +156,7 @@ async fn links_that_are_pointed_elsewhere() -> Result {
     };
     swap(&watched, "mount/..data", "..2")?;
     expect(&mut watched, "page two").await?;
-    // What the link stands for is looked at as well.
+    // The host watches the target of the link, too.
     fs::write(watched.path().join("mount/..2/page.html"), "page 2.1")?;
     expect(&mut watched, "page 2.1").await?;
     swap(&watched, "mount/..data", "..3")?;
@@ -175,10 +175,10 @@ async fn what_is_not_the_applications_is_nothing_to_it() -> Result {
     let mut watched = Watched::start().await?;
     watched.put("notes.txt", "mine")?;
     fs::write(watched.path().join("carya.toml~"), "draft")?;
-    // The database stands in the same folder.
+    // The database file is in the same folder.
     let mark = serde_json::json!([{ "sql": "INSERT INTO marks VALUES ('one')" }]);
     assert_eq!(watched.play("POST", &mark).await?.status, 200);
-    // Touched and not changed.
+    // The file's time changes, but not its content.
     let page = watched.path().join("templates/page.html");
     fs::write(&page, "page one")?;
     OpenOptions::new().append(true).open(&page)?.set_modified(std::time::SystemTime::now())?;

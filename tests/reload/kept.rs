@@ -1,4 +1,4 @@
-//! What goes over from one generation to the next, and what does not.
+//! State that passes from one generation to the next: components, connections, recorded actions.
 
 use std::{fs, time::Instant};
 
@@ -24,7 +24,7 @@ async fn a_component_that_has_not_changed_is_not_loaded_again() -> Result {
     watched.put("hook.wasm", fs::read(guest("trace-hook"))?)?;
     watched.served().await?;
     assert_eq!(loads(&watched), before + 1);
-    // Another setting makes another component of the same code, which is in the cache.
+    // A changed setting makes another component of the same code, which the host loads from the cache.
     watched.put_config(&CONFIG.replace("mark = \"one\"", "mark = \"two\""))?;
     watched.served().await?;
     assert_eq!(loads(&watched), before + 2);
@@ -52,7 +52,7 @@ async fn database_connections_are_kept_while_their_section_says_the_same() -> Re
     }
     assert_eq!(said(&watched.app, "connection opened"), opened, "{:#?}", watched.app.log.lines());
 
-    // Another section, another database; the old one goes with its generation.
+    // A changed section opens the database again. The old pool is closed with its generation.
     let other = CONFIG.replace("[templates]", "[database]\nmax_rows = 7\n[templates]");
     watched.put_config(&other)?;
     watched.served().await?;
@@ -62,8 +62,8 @@ async fn database_connections_are_kept_while_their_section_says_the_same() -> Re
     }
     assert_eq!(watched.play("POST", &mark("four")).await?.status, 200);
     assert_eq!(watched.app.number("SELECT count(*) FROM marks").await?, 4);
-    // A writer and a reader, as after a start, have a thread each: those of the old section have ended. (Their files are
-    // no measure: SQLite keeps what it has closed for whoever opens it next.)
+    // Like after a start, a writer and a reader have one thread each, so the threads of the old pool have ended. Open
+    // files prove nothing: SQLite keeps closed file descriptors for later connections.
     let pid = watched.app.pid();
     let open = || -> Result<usize> {
         let threads = fs::read_dir(format!("/proc/{pid}/task"))?.flatten();
@@ -108,7 +108,7 @@ async fn a_hangup_reloads_without_watching() -> Result {
     watched.app.signal("HUP").await?;
     let id = watched.served().await?;
     assert_eq!((watched.page().await?.generation, watched.page().await?.text), (id.clone(), "page two".to_owned()));
-    // Asked for, it is done whether anything has changed or not.
+    // An explicit reload takes place even if no file has changed.
     watched.app.signal("HUP").await?;
     assert_eq!(watched.served().await?, id);
     watched.put("templates/page.html", "{{")?;
@@ -118,7 +118,7 @@ async fn a_hangup_reloads_without_watching() -> Result {
     Ok(())
 }
 
-/// The harness sets `debug` and the database's URL by variables.
+/// The harness sets `debug` and the URL of the database by environment variables.
 #[tokio::test]
 async fn variables_stand_above_the_file_after_a_reload_too() -> Result {
     let env = [("CARYA_SERVER__MAX_BODY", "100")];
@@ -131,7 +131,7 @@ async fn variables_stand_above_the_file_after_a_reload_too() -> Result {
     let page = watched.page().await?;
     assert_eq!(page.generation, id);
     assert!(!watched.path().join("no.sqlite").exists());
-    // What the file alone says is taken over.
+    // Keys that only the file sets take effect.
     let long = watched.play("GET", &json!([{ "answer": { "text": "x".repeat(51) } }])).await?;
     assert_eq!(long.status, 500, "{}", long.text());
     Ok(())

@@ -1,4 +1,4 @@
-//! A hundred swaps under a constant load.
+//! A hundred generations under constant load.
 
 use std::{
     collections::BTreeMap,
@@ -21,12 +21,12 @@ use crate::support::{Answer, Engine, PATIENCE, Result, guest, on_each_engine};
 
 const SWAPS: usize = 100;
 const CLIENTS: usize = 20;
-/// Of each client: 500 requests a second in all, if the machine has time for them.
+/// Interval between two requests of a client. All clients send 500 requests/s if the machine is fast enough.
 const EVERY: Duration = Duration::from_millis(40);
-/// No request is to take anything like it, swap or none.
+/// Upper limit for every request, also during a swap.
 const BEYOND_REASON: Duration = Duration::from_secs(2);
 
-/// What the clients have seen.
+/// Responses that the clients have received.
 #[derive(Default)]
 struct Seen {
     pages: Mutex<BTreeMap<String, (Page, usize)>>,
@@ -36,7 +36,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// One request: every fourth one writes.
+    /// Sends one request. Every fourth request writes.
     async fn ask(&self, client: &Client, url: &str, number: usize, nth: usize) -> Result {
         let (is_writing, begun) = (nth.is_multiple_of(4), Instant::now());
         let answer = if is_writing {
@@ -53,12 +53,12 @@ impl Seen {
         let mut pages = self.pages.lock().map_err(|_| "poisoned")?;
         let (known, count) = pages.entry(page.generation.clone()).or_insert((page.clone(), 0));
         *count += 1;
-        // A generation is one content and no other.
+        // All responses of a generation must show the same content.
         if *known == page { Ok(()) } else { Err(format!("mixed: {known:?} and {page:?}").into()) }
     }
 }
 
-/// Changes something to what cannot be served, and back.
+/// Makes a change that cannot be served, and reverts it.
 async fn break_and_mend(watched: &mut Watched, nth: usize, served: &str) -> Result {
     let broken: [(&str, Option<&[u8]>); 5] = [
         ("hook.wasm", Some(b"garbage")),
@@ -82,7 +82,7 @@ async fn break_and_mend(watched: &mut Watched, nth: usize, served: &str) -> Resu
 on_each_engine!(a_hundred_swaps_lose_and_mix_nothing);
 
 async fn a_hundred_swaps_lose_and_mix_nothing() -> Result {
-    // Each has the machine for itself.
+    // The tests of the engines run one after the other, so that each has the machine to itself.
     static TURN: Turns<()> = Turns::const_new(());
     let _turn = TURN.lock().await;
     let mut watched = Watched::start().await?;
@@ -111,7 +111,7 @@ async fn a_hundred_swaps_lose_and_mix_nothing() -> Result {
 
     let (timing, trace) = (std::fs::read(guest("timing"))?, std::fs::read(guest("trace-hook"))?);
     let begun = Instant::now();
-    // Template, configuration, component in turn: what an id stands for is written down as the files are.
+    // Template, configuration and component change in turn. Record the content of each generation by its id.
     let (mut text, mut is_timing) = ("page one".to_owned(), true);
     let mut expected = BTreeMap::from([(watched.page().await?.generation, (text.clone(), is_timing))]);
     for swap in 0..SWAPS {

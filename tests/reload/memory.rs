@@ -1,16 +1,16 @@
-//! Old generations are let go.
+//! The host frees old generations.
 
 use super::{CONFIG, FILES, Watched, memory};
 use crate::support::{Result, guest};
 
-/// What 180 more swaps may leave behind, in KiB: pages that allocators keep, and nothing that grows.
+/// Maximum growth by 180 further swaps, in KiB. Allocators may keep some pages, but nothing may grow with every swap.
 const MARGIN: i64 = 1536;
 
-/// Threads come and go with databases; none is to have a heap of its own, most of which is free.
+/// Threads start and end with databases. A single arena prevents heaps per thread, which are mostly free.
 const ONE_HEAP: (&str, &str) = ("MALLOC_ARENA_MAX", "1");
 
-/// The places of instances keep a page or two once they have been used, and code that is new uses new places until it
-/// has been through all of them: with few of them that is soon.
+/// A slot for instances keeps a page or two after its first use, and new code uses new slots until all slots have been
+/// used. With few slots this happens soon.
 const FEW: (&str, &str) = ("CARYA_SERVER__MAX_CONCURRENT_REQUESTS", "8");
 
 #[tokio::test]
@@ -20,7 +20,7 @@ async fn memory_after_two_hundred_swaps_is_what_it_was_after_twenty() -> Result 
     let hooks = [std::fs::read(guest("trace-hook"))?, std::fs::read(guest("timing"))?];
     let (mut sizes, mut open) = (Vec::new(), Vec::new());
     for swap in 1..=200 {
-        // Both code and everything else; a database of its own every now and then.
+        // Change code and other files in turn, and open a new database every now and then.
         let rows = 1000 + swap / 10;
         let head = format!("[database]\nmax_rows = {rows}\n# {swap}\n");
         match swap % 3 {

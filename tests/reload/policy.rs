@@ -1,4 +1,4 @@
-//! What a reload may do to the database by itself.
+//! `[reload]`: changes of the database that a reload may make without an operator.
 
 use super::{CONFIG, FILES, Watched};
 use crate::support::{PATIENCE, Result, carya, guest};
@@ -23,7 +23,7 @@ async fn pending_migrations_refuse_it_where_it_may_not_run_them() -> Result {
     Ok(())
 }
 
-/// The rule is that of the generation that is served: a new one cannot lift it for itself.
+/// The configuration of the served generation applies: a new generation cannot lift its own restriction.
 #[tokio::test]
 async fn what_is_served_says_what_the_next_may_do() -> Result {
     let config = format!("{CONFIG}\n[reload]\nmigrate = false\n");
@@ -36,7 +36,7 @@ async fn what_is_served_says_what_the_next_may_do() -> Result {
 
 #[tokio::test]
 async fn a_model_is_left_to_starts_where_it_may_not_run_it() -> Result {
-    // One whose `init` fails: it shows whether it runs.
+    // A model whose `init` fails, so a refused reload would show that it ran.
     let model = guest("shop-model").display().to_string();
     let to = format!("[component.model]\npath = \"{model}\"\n[model]\ncomponent = \"model\"");
     let with_model = CONFIG.replace("[model]", &to);

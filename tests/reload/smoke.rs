@@ -1,9 +1,10 @@
-//! `[[smoke]]`: what a generation must answer before it is served.
+//! `[[smoke]]`: requests that a generation must answer as configured before it is served.
 
 use super::{CONFIG, Watched};
 use crate::support::Result;
 
-/// A route of its own, so that what is asked has a transaction as any other.
+/// Returns a configuration with one smoke request. The route of [`CONFIG`] matches its path, so the request has a
+/// transaction like any other.
 fn smoke(script: &str, status: &str) -> String {
     format!(
         "{CONFIG}\n[[smoke]]\nmethod = \"POST\"\npath = \"/smoke\"\nbody = '''{script}'''\nstatus = [\"{status}\"]\n"
@@ -24,7 +25,7 @@ async fn what_it_writes_is_rolled_back_and_its_actions_do_not_run() -> Result {
     let lines = watched.app.log.lines();
     let ran = lines.iter().find(|line| line["message"].as_str().is_some_and(|message| message.starts_with("action ")));
     assert!(ran.is_none(), "{ran:#?}");
-    // The same request from a client is an ordinary one.
+    // The same request has its normal effects when a client sends it.
     let answer = watched.app.post("/smoke", script).await?;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(watched.app.texts("SELECT mark FROM marks").await?, ["smoke"]);
@@ -51,13 +52,13 @@ async fn an_answer_that_is_not_right_keeps_the_old_generation() -> Result {
     }
     watched.put_config(&smoke("[]", "2xx"))?;
     let id = watched.served().await?;
-    // It also holds for changes of other files.
+    // Smoke requests also run after changes of other files.
     watched.put("templates/page.html", "page two")?;
     assert_ne!(watched.served().await?, id);
     Ok(())
 }
 
-/// What a broken component answers decides, though all else about it is right.
+/// Configuration and files are valid: only the response to the smoke request reveals the error.
 #[tokio::test]
 async fn a_template_that_fails_when_it_is_rendered_is_found() -> Result {
     let mut watched = Watched::start().await?;

@@ -1,17 +1,19 @@
-//! From a file that was saved to requests that it serves. Told, and bounded only so far that somebody would notice.
+//! Measures the time from saving a file to the first response that uses it. Prints the times and fails only if they are
+//! unreasonably long.
 
 use std::time::{Duration, Instant};
 
 use super::{CONFIG, FILES, Page, Watched, ms, show};
 use crate::support::{Result, guest};
 
-/// The component with other bytes that change nothing of what it does: a custom section at its end.
+/// Returns the component with other bytes and the same behaviour: appends a custom section.
 fn other(mut component: Vec<u8>, mark: u8) -> Vec<u8> {
     component.extend([0, 3, 1, b'x', mark]);
     component
 }
 
-/// Saves a file and asks until another generation answers. Gives the time, and that of the slowest request meanwhile.
+/// Saves a file and sends requests until another generation responds. Returns that time and the time of the slowest
+/// request meanwhile.
 async fn save(watched: &mut Watched, name: &str, content: &[u8]) -> Result<(Duration, Duration)> {
     let before = watched.page().await?.generation;
     let (saved, mut slowest) = (Instant::now(), Duration::ZERO);
@@ -37,7 +39,7 @@ async fn from_saved_to_served() -> Result {
     tell(&mut watched, "small component, cached", "hook.wasm", small).await
 }
 
-/// For the numbers: most of it is the compiler's time.
+/// Only measures: most of the time is the compiler's.
 #[tokio::test]
 #[ignore = "compiles for a minute"]
 async fn from_saved_to_served_with_a_large_component() -> Result {

@@ -1,4 +1,4 @@
-//! Reads that meet a conflict: on a replica that has to keep up with its primary, or with serializable writers.
+//! Reads that conflict with the replay of changes on a replica, or with serializable writers.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::{
     support::{Result, client::Client, servers::Engine},
 };
 
-/// A query of about a second, in which the test does something else.
+/// A query that runs for about a second, so that the test can act meanwhile.
 const SLOW: &str = "SELECT count(*) FROM generate_series(1, 8000000)";
 
-/// A primary and a replica that cancels reads at once when they hold up its recovery, with a row on both.
+/// Starts a primary with a row and a replica that immediately cancels reads which conflict with the replay.
 async fn impatient_replica(settings: &str) -> Result<(Stage, Client, Client)> {
     let stage = Stage::new(Engine::Postgres, settings).await?;
     let (primary, replica) = (Client::new(&stage.urls[0])?, Client::new(&stage.urls[1])?);
@@ -25,7 +25,7 @@ async fn impatient_replica(settings: &str) -> Result<(Stage, Client, Client)> {
     Ok((stage, primary, replica))
 }
 
-/// Waits until a server runs [`SLOW`].
+/// Waits until a session of the server runs [`SLOW`].
 async fn slow_query_runs(server: &Client) -> Result {
     let sql = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%generate_series(1, 8%' \
         AND pid <> pg_backend_pid()";
@@ -61,7 +61,7 @@ async fn retries_a_read_that_a_replica_cancels_on_the_primary() -> Result {
     Ok(())
 }
 
-/// A session that is idle in its transaction is not cancelled but ended.
+/// PostgreSQL does not cancel a session that is idle in a transaction. It terminates the session.
 #[tokio::test]
 async fn retries_a_read_whose_session_a_replica_ends_on_the_primary() -> Result {
     if !Engine::all().contains(&Engine::Postgres) {
@@ -88,7 +88,8 @@ async fn retries_a_serializable_read_that_meets_a_conflict() -> Result {
                 INSERT INTO y VALUES (0)";
             let settings = "[transaction]\nisolation = \"serializable\"\n[database]\nstatement_timeout = \"20s\"";
             let app = serve_with(tables, settings).await?;
-            // Two writers of which the reader would see the later one alone.
+            // Two writers. Without a conflict error the reader would see the change of the later one, but not that of
+            // the earlier.
             let client = app.client()?;
             let mut first = client.connect().await?;
             first.execute("BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT v FROM x; SELECT v FROM y").await?;

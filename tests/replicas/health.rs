@@ -1,4 +1,4 @@
-//! Servers that lag, go and come back.
+//! Servers that lag behind, stop, and return.
 
 use std::time::{Duration, Instant};
 
@@ -59,13 +59,13 @@ async fn reads_go_on_while_the_primary_is_down() -> Result {
         let Stage { pair, app, .. } = &Stage::new(engine, settings).await?;
         write(app).await?;
         pair.synchronize().await?;
-        // What the replica does not have when the primary dies it will not have while that is away.
+        // The paused replica lacks the second row, and cannot receive it while the primary is down.
         pair.pause_replica().await?;
         write(app).await?;
-        // The host has looked at the primary since.
+        // Leave the host time to check the primary after the write.
         tokio::time::sleep(Duration::from_millis(100)).await;
         pair.kill_primary().await?;
-        // Longer than a replica may lag.
+        // Longer than `replica_max_lag`.
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(2) {
             assert_eq!(seen(app).await?, 1, "{engine}: the replica is all there is");

@@ -1,4 +1,4 @@
-//! Who reads where, and reading one's own writes.
+//! Routing of reads to the primary and to replicas, and reading one's own writes.
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -12,7 +12,7 @@ fn header(name: &str, value: &str) -> Result<HeaderMap> {
     Ok(HeaderMap::from_iter([(HeaderName::try_from(name)?, HeaderValue::from_str(value)?)]))
 }
 
-/// What a client sends back, in either way.
+/// Returns both forms in which a client can send its position: as a header and as a cookie.
 fn tokens(answer: &Answer) -> Result<[HeaderMap; 2]> {
     let cookie = answer.header("set-cookie").split(';').next().unwrap_or_default();
     assert!(cookie.starts_with("carya-position-default="), "{:?}", answer.headers);
@@ -47,7 +47,7 @@ async fn a_read_goes_to_the_replica_unless_it_is_behind_one_s_own_writes() -> Re
         assert_eq!(count, 1, "{engine}");
         assert_eq!(begun(&patient).await?, [on_primary, on_replica + 1], "{engine}: the replica was waited for");
 
-        // On a busy machine the answer of where it is may come too late, once or twice.
+        // On a busy machine the replica may report its position too late once or twice.
         eventually("the replica has it", async || {
             let [on_primary, _] = begun(app).await?;
             for token in tokens(&written)? {
@@ -60,7 +60,7 @@ async fn a_read_goes_to_the_replica_unless_it_is_behind_one_s_own_writes() -> Re
     Ok(())
 }
 
-/// Whatever a client sends, it reads something and does not wait for long.
+/// Whatever the token, the request returns rows and does not wait for long.
 #[tokio::test]
 async fn a_token_that_makes_no_sense_does_no_harm() -> Result {
     for engine in Engine::servers() {

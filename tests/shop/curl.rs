@@ -1,4 +1,4 @@
-//! `guest-examples/curl.txt` holds what it says: every line is sent and answered as its comment promises.
+//! Runs `guest-examples/curl.txt`: sends the request of every line and compares the status with the line's comment.
 
 use reqwest::{
     Method,
@@ -7,7 +7,7 @@ use reqwest::{
 
 use super::super::support::{Engine, Result};
 
-/// A line of curl, as far as the example uses it.
+/// A `curl` command, with the options that the examples use.
 #[derive(Debug)]
 struct Line {
     method: Method,
@@ -46,7 +46,7 @@ impl Line {
     }
 }
 
-/// The words of a line as a shell has them, with single quotes.
+/// Splits a line into words like a shell. Only supports single quotes.
 fn words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
     for letter in line.chars() {
@@ -60,7 +60,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// The statuses that a comment promises, in order: `: 201, and 409 when done again`.
+/// Returns the statuses in a comment, in order, e.g. 201 and 409 for `: 201, and 409 when done again`.
 fn statuses(comment: &str) -> Vec<u16> {
     let end = comment.rsplit_once(": ").map_or("", |(_, end)| end);
     end.split([' ', ',']).filter_map(|word| word.parse().ok()).collect()
