@@ -49,7 +49,7 @@ async fn ways_to_write_a_file() -> Result {
     fs::remove_file(&page)?;
     fs::hard_link(&backup, &page)?;
     expect(&mut watched, "linked").await?;
-    // The same size within the timestamp's resolution.
+    // Texts of the same size, shortly after each other.
     for text in ["aaaa", "bbbb", "cccc"] {
         watched.put("templates/page.html", text)?;
         expect(&mut watched, text).await?;

@@ -1,4 +1,5 @@
-//! State that passes from one generation to the next: components, connections, recorded actions.
+//! State that passes from one generation to the next, e.g. components, connections and recorded actions, and settings
+//! that require a restart.
 
 use std::{fs, time::Instant};
 

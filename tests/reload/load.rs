@@ -1,4 +1,4 @@
-//! A hundred generations under constant load.
+//! A hundred swaps of the generation under a constant load of requests.
 
 use std::{
     collections::BTreeMap,

@@ -59,7 +59,7 @@ async fn reads_go_on_while_the_primary_is_down() -> Result {
         let Stage { pair, app, .. } = &Stage::new(engine, settings).await?;
         write(app).await?;
         pair.synchronize().await?;
-        // The paused replica lacks the second row, and cannot receive it while the primary is down.
+        // Pause the replica, so that it does not show the second row while the primary is down.
         pair.pause_replica().await?;
         write(app).await?;
         // Leave the host time to check the primary after the write.

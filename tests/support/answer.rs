@@ -33,7 +33,7 @@ impl Answer {
     }
 
     /// Returns the lifecycle events of the `server-timing` header, e.g.
-    ///  `start, before:NAME, controller:NAME, commit, after_commit:ACTION, clear`.
+    /// `start, before:NAME, controller:NAME, commit, after_commit:ACTION, clear`.
     pub fn events(&self) -> Vec<String> {
         let timing = self.header("server-timing");
         let event = |entry: &str| {
