@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Builds and installs what the benchmark needs below target/bench: the guests, wrk, and what is asked for of
+# Builds the guests of the benchmark and the named tools below target/bench:
 #
 #     bench/build.sh [wasmtime] [pecan]
 #
-# Touches only what is missing or has changed.
+# Installs wrk and taskset with apt if they are missing. Builds only what is missing or has changed.
 set -euo pipefail
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -22,7 +22,7 @@ guests() {
     exports=$(guest-examples/toolchain.sh)
     (
         eval "$exports"
-        unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS # meant for the host's processor and linker
+        unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS # these flags are for the host's processor and linker
         cd bench/guests
         CARGO_TARGET_DIR=$target/bench/guests cargo build --locked --release --target wasm32-wasip2
     )
@@ -44,7 +44,7 @@ wrk() {
         die "${missing[*]} could not be installed: install it by hand, then run this again"
 }
 
-# The version that the host is made with.
+# Builds the version of wasmtime that the host uses.
 wasmtime() {
     local version
     version=$(grep -A1 '^name = "wasmtime"$' Cargo.lock | sed -n 's/^version = "\(.*\)"/\1/p')
@@ -66,7 +66,7 @@ pecan() {
     cp bench/pecan/requirements.txt "$folder"
 }
 
-# Before anything that takes minutes.
+# Fail before the steps that take minutes.
 [ "$(nproc)" -ge 2 ] || die "one core is too few: the server that is measured has one to itself"
 wrk
 for tool in "$@"; do "$tool"; done

@@ -1,7 +1,7 @@
--- Sends one kind of request and judges its answers. Tells the figures as one line of JSON.
+-- Sends one kind of request and checks the responses. Prints the figures as one line of JSON.
 --
--- By the environment: BENCH_METHOD, BENCH_PATHS (taken in turn), BENCH_BODY (a file), BENCH_STATUS, and, where every answer is
--- to be compared, BENCH_ANSWER (a file with the body) or BENCH_PATTERN (a pattern for it).
+-- Environment variables: BENCH_METHOD, BENCH_PATHS (used in turn), BENCH_BODY (a file) and BENCH_STATUS. To compare
+-- every response also BENCH_ANSWER (a file with the expected body) or BENCH_PATTERN (a Lua pattern for the body).
 
 local function content(name)
     local path = os.getenv(name)
@@ -19,7 +19,7 @@ if wrk.body then wrk.headers["content-type"] = "application/json" end
 local paths = {}
 for path in os.getenv("BENCH_PATHS"):gmatch("%S+") do paths[#paths + 1] = path end
 wrk.path = paths[1]
--- Without this function wrk sends the same bytes over and over, which costs it next to nothing.
+-- Without a function `request`, `wrk` sends the same bytes repeatedly, which costs it next to nothing.
 if #paths > 1 then
     local requests, at = {}, 0
     function init()

@@ -1,4 +1,4 @@
-//! What stands around every request: its id, its time limit, its line in the log.
+//! Middleware around every request: request id, timeout, and a line in the access log.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ pub(crate) async fn around(request: Request, next: Next) -> Response {
     response
 }
 
-/// The client's id for the request if it has a sane one, else a new one.
+/// Returns the client's request id if it has 1 to 128 visible ASCII characters, otherwise a new one.
 fn request_id(headers: &HeaderMap) -> String {
     let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
     match given.filter(|id| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())) {

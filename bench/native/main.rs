@@ -1,9 +1,9 @@
-//! What carya is measured against: the same work on the same libraries without a sandbox, as one would write it by hand.
+//! The native program that carya is measured against: handwritten code with the same libraries and without a sandbox.
 //!
-//! Like the host it gives each request an id, answers it in `x-request-id`, writes one line about it to a log on standard
-//! error in the same form, bounds bodies at 1 MiB and requests at 30 seconds, and runs statements in an explicit
-//! transaction that is read-only for a GET. It knows nothing of retries but for the one counter, of hooks beyond two that
-//! do nothing, and of everything else that the host does for its guests.
+//! Like the host, it gives each request an id and returns it in `x-request-id`, logs one line per request to standard
+//! error in the same format, limits bodies to 1 MiB and requests to 30 seconds, and runs statements in an explicit
+//! transaction, which is read-only for a GET. It retries only the counter, has only two hooks, which do nothing, and
+//! provides no other service of the host.
 
 mod edge;
 mod store;

@@ -1,4 +1,5 @@
-//! The work in the database, each request in one explicit transaction. Pools and settings of connections are those of the host.
+//! The works with a database. Each request runs in one explicit transaction. Pools and connection settings are those of
+//! the host.
 
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use sqlx::{
 
 use crate::work::{Failed, json};
 
-/// As the host does by default with `retries = 10`.
+/// Number of retries, like the host with `retries = 10`.
 const RETRIES: u32 = 10;
 const SQLITE_READERS: u32 = 4;
 const SERVER_CONNECTIONS: u32 = 10;
@@ -68,7 +69,7 @@ fn pool<D: sqlx::Database>(size: u32) -> PoolOptions<D> {
     PoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false)
 }
 
-/// The routes of whatever database the URL names.
+/// Connects to the database of the URL, on any engine, and returns the routes.
 pub(crate) async fn routes(url: &str) -> anyhow::Result<Router> {
     if let Some(file) = url.strip_prefix("sqlite://") {
         let options = SqliteConnectOptions::new()
@@ -93,20 +94,21 @@ pub(crate) async fn routes(url: &str) -> anyhow::Result<Router> {
     }
 }
 
-/// Whether another transaction was in the way.
+/// Returns whether a statement failed because of a concurrent transaction.
 fn is_conflict(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
-    // PostgreSQL's serialization failure and deadlock; what MySQL calls both.
+    // SQLSTATEs of PostgreSQL's serialization failures and deadlocks. MySQL uses 40001 for both.
     matches!(code.as_deref(), Some("40001" | "40P01"))
 }
 
-/// How long to wait before another attempt, as the host does it.
+/// Returns the delay before another attempt, with the same formula as the host.
 fn back_off(attempt: u32) -> Duration {
     let most: u64 = 10_000 << attempt.min(6);
     Duration::from_micros(rand::random_range(most / 2..most))
 }
 
-/// The same handlers for each engine: its driver's types, how its transactions begin, and how its parameters are written.
+/// Defines the handlers for one engine. The engines differ in the driver's types, the statements that begin a
+/// transaction, and the placeholders.
 macro_rules! engine {
     ($engine:ident, $database:ty, read $read:literal, write $write:literal, serial $serial:expr, $one:literal, $two:literal) => {
         mod $engine {
@@ -130,7 +132,7 @@ macro_rules! engine {
                 Ok(answer)
             }
 
-            /// However it is asked for: here there is one way.
+            /// Ignores `how`: native code has only one way to read the rows.
             async fn hundred(State(store): State<Store<$database>>) -> Result<Response, Failed> {
                 let mut transaction = store.readers.begin_with($read).await?;
                 let rows = sqlx::query(HUNDRED).fetch_all(&mut *transaction).await?;
@@ -196,7 +198,7 @@ engine! {
 }
 engine! {
     mariadb, sqlx::MySql, read "START TRANSACTION READ ONLY", write "START TRANSACTION",
-    // A client that goes away cancels its handler, perhaps while it begins: then the pool lends a connection in a transaction,
-    // in which no level can be set.
+    // A client that disconnects cancels its handler, possibly while it begins a transaction. The pool then lends a
+    // connection with an open transaction, in which the isolation level cannot be set.
     serial "ROLLBACK; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; START TRANSACTION", "?", "?"
 }

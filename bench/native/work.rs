@@ -1,4 +1,4 @@
-//! The work that needs no database, and what is common to all answers.
+//! The works without a database, and types that all handlers share.
 
 use axum::{
     extract::Request,
@@ -14,12 +14,12 @@ pub(crate) async fn hello() -> &'static str {
     "hello"
 }
 
-/// A hook that lets everything pass.
+/// A hook that lets every request pass.
 pub(crate) async fn gate(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Parses a JSON body and writes it out again.
+/// Parses a JSON body and serializes it again.
 pub(crate) async fn echo(body: Bytes) -> Result<Response, Failed> {
     let body: serde_json::Value = serde_json::from_slice(&body)?;
     json(StatusCode::OK, &body)
@@ -29,7 +29,7 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Result<Respons
     Ok((status, [(CONTENT_TYPE, "application/json")], serde_json::to_string(value)?).into_response())
 }
 
-/// Any failure: it goes to the log, and the client gets a 500.
+/// Error of any handler. The error is logged, and the client gets a 500.
 pub(crate) struct Failed(String);
 
 impl<E: std::error::Error> From<E> for Failed {

@@ -1,4 +1,4 @@
-//! The chart: requests per second as parts of what the native program does, a bar for each server.
+//! The chart: requests per second relative to the native program, with one bar for each server.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use crate::{
     report::{Measured, Results},
 };
 
-/// Who has bars, in which colour, and by which name in the legend.
+/// Servers with a bar, its colour, and the server's name in the legend.
 const SERVERS: [(Contestant, &str, &str); 6] = [
     (Contestant::Carya, "#0f6b5c", "carya, a fresh sandbox for each request"),
     (Contestant::CaryaReuse, "#7fc4b5", "carya with reuse"),
@@ -18,14 +18,14 @@ const SERVERS: [(Contestant, &str, &str); 6] = [
 ];
 
 const WIDTH: f64 = 980.0;
-/// Where bars begin, and how much room they have.
+/// Left end of the bars, and the width available to them.
 const LEFT: f64 = 250.0;
 const ROOM: f64 = 570.0;
 const BAR: f64 = 13.0;
-/// Longer bars are cut off; the figure beside them is not.
+/// Longest bar, as a ratio. Longer bars are cut off; the figure beside them is not.
 const LONGEST: f64 = 1.5;
 
-/// An SVG that stands on its own.
+/// Draws the chart as a self-contained SVG document.
 pub(crate) fn draw(results: &Results) -> String {
     let mut svg = String::new();
     // Writing to a string cannot fail.
@@ -33,15 +33,14 @@ pub(crate) fn draw(results: &Results) -> String {
     svg
 }
 
-/// A work.
+/// A work and one [`Bar`] for each of its servers.
 struct Row<'a> {
     work: &'a Measured,
-    /// Requests per second.
+    /// Requests per second of the native program.
     native: f64,
     bars: Vec<Bar>,
 }
 
-/// A server's bar.
 struct Bar {
     ratio: f64,
     colour: &'static str,
@@ -78,7 +77,7 @@ fn write_svg(svg: &mut String, results: &Results) -> std::fmt::Result {
                     body,
                     r#"<rect x="{LEFT}" y="{y}" width="{length:.1}" height="{BAR}" rx="2" fill="{colour}"/>"#
                 )?;
-                // Small ones need another digit to say anything.
+                // Small ratios need another digit.
                 let value = if *ratio < 0.1 { format!("{ratio:.3}") } else { format!("{ratio:.2}") };
                 let (x, base) = (LEFT + length + 5.0, y + BAR - 2.5);
                 writeln!(body, r#"<text class="value" x="{x:.1}" y="{base}">{value}</text>"#)?;
@@ -123,7 +122,7 @@ text {{ font: 13px system-ui, -apple-system, "Segoe UI", "Liberation Sans", sans
     writeln!(svg, "{body}</svg>")
 }
 
-/// The works by database.
+/// Groups the works by database.
 fn groups(results: &Results) -> Vec<(&str, Vec<Row<'_>>)> {
     let mut groups: Vec<(&str, Vec<_>)> = Vec::new();
     for work in &results.works {
@@ -143,7 +142,7 @@ fn groups(results: &Results) -> Vec<(&str, Vec<Row<'_>>)> {
     groups
 }
 
-/// 51,234
+/// Formats a number with a thousands separator, e.g. `51,234`.
 fn thousands(number: f64) -> String {
     let number = number.round() as u64;
     match number / 1000 {

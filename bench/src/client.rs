@@ -1,4 +1,4 @@
-//! A single request to a server on this machine, for looking at its answer. Load comes from `wrk`.
+//! Sends a single request to a server on this machine, to check the response. `wrk` generates the load.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use tokio::net::TcpStream;
 
 use crate::Result;
 
-/// How long an answer may take.
+/// Maximum time for a response.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Sends a request on a connection of its own, and gives status and body.
+/// Sends a request on a new connection, and returns the status and the body.
 pub(crate) async fn ask(port: u16, method: &str, path: &str, body: Bytes) -> Result<(u16, Bytes)> {
     let answer = async {
         let stream = TcpStream::connect(("127.0.0.1", port)).await?;

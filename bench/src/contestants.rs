@@ -1,4 +1,4 @@
-//! The servers that are compared, and how each is started for a database or without one.
+//! The compared servers, and how to start each of them with or without a database.
 
 use std::{
     fmt,
@@ -13,22 +13,22 @@ use crate::{
     work::{CONNECTIONS, Work},
 };
 
-/// Who does the work.
+/// A server that takes part in the benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Contestant {
-    /// `bench/native`.
+    /// The program `bench/native`.
     Native,
-    /// A fresh instance for each request.
+    /// carya with a new instance for each request.
     Carya,
-    /// With `reuse`.
+    /// carya with `reuse`.
     CaryaReuse,
     /// `wasmtime serve` without options.
     Wasmtime,
-    /// With all that makes it quick.
+    /// `wasmtime serve` with all options that make it faster.
     WasmtimeTuned,
-    /// gunicorn with processes.
+    /// Pecan under gunicorn with worker processes.
     PecanSync,
-    /// gunicorn with threads.
+    /// Pecan under gunicorn with threads.
     PecanThreads,
 }
 
@@ -46,14 +46,14 @@ impl fmt::Display for Contestant {
     }
 }
 
-/// Where things are and go.
+/// Folders that the benchmark reads and writes.
 #[derive(Debug, Clone)]
 pub(crate) struct Places {
-    /// The workspace's build folder.
+    /// The build folder of the workspace.
     pub(crate) target: PathBuf,
-    /// `bench/` in the sources.
+    /// The source folder `bench/`.
     pub(crate) sources: PathBuf,
-    /// Databases, logs, configurations, the cache of compiled code.
+    /// Folder for databases, logs, configurations, and the cache of compiled code.
     pub(crate) scratch: PathBuf,
 }
 
@@ -68,7 +68,8 @@ impl Places {
 }
 
 impl Contestant {
-    /// Whether it can do a work. `wasmtime serve` has no database; Pecan does some works, and those at one load.
+    /// Returns whether the server can do a work. `wasmtime serve` has no database. Pecan implements only some of the
+    /// works, and runs them only with the default number of connections.
     pub(crate) fn does(self, work: &Work) -> bool {
         match self {
             Self::Native | Self::Carya => true,
@@ -81,7 +82,7 @@ impl Contestant {
         }
     }
 
-    /// Starts it. `url` names its database.
+    /// Starts the server. `url` is the URL of its database.
     pub(crate) async fn start(self, places: &Places, url: Option<&str>) -> Result<Process> {
         let port = process::free_port()?;
         let log = places.scratch.join(format!("{self}.log").replace([',', ' '], "-"));
@@ -104,7 +105,7 @@ impl Contestant {
 
     fn wasmtime(self, places: &Places, port: u16) -> Result<Command> {
         let mut command = Command::new(existing(&places.target, "bench/tools/bin/wasmtime")?);
-        // What Rust's standard library imports beyond the world of wasi:http.
+        // `-Scli` adds the interfaces that Rust's standard library imports beyond the world of wasi:http.
         command.args(["serve", "-Scli", "--addr", &format!("127.0.0.1:{port}")]);
         if self == Self::WasmtimeTuned {
             command.args([
@@ -131,26 +132,26 @@ impl Contestant {
     }
 }
 
-/// `carya serve` on a configuration.
+/// Returns the command `carya serve` for a configuration.
 pub(crate) fn serve(places: &Places, file: &Path) -> Result<Command> {
     let mut command = Command::new(places.carya()?);
     command.args(["serve", "--config"]).arg(file);
     Ok(command)
 }
 
-/// The head of every configuration.
+/// Returns the `[server]` section, which every configuration begins with.
 pub(crate) fn head(places: &Places, port: u16) -> String {
     let cache = places.scratch.join("code");
     format!("[server]\nlisten = \"127.0.0.1:{port}\"\ncache = {cache:?}\n")
 }
 
-/// A component's section.
+/// Returns the section of a component.
 pub(crate) fn component(name: &str, path: &Path, reuse: bool) -> String {
     let reuse = if reuse { "reuse = { max_requests = 1000 }\n" } else { "" };
     format!("[component.{name}]\npath = {path:?}\n{reuse}")
 }
 
-/// The host's configuration for the works that there are with a database, or without.
+/// Returns carya's configuration for the works with a database or, without a `url`, for those without one.
 fn application(places: &Places, url: Option<&str>, port: u16, reuse: bool) -> Result<String> {
     let head = head(places, port);
     let guest = |name: &str, file: &str| Ok::<_, crate::Error>(component(name, &places.guest(file)?, reuse));
@@ -158,14 +159,15 @@ fn application(places: &Places, url: Option<&str>, port: u16, reuse: bool) -> Re
         let components = [guest("hello", "hello")?, guest("echo", "echo")?, guest("gate-1", "gate")?];
         return Ok(format!("{head}{}{}{PLAIN}", components.concat(), component("gate-2", &twin(places)?, reuse)));
     };
-    // As many as the native program has. Nobody is to fail for want of patience while the machine is this busy.
+    // The native program has the same number of connections. The long timeouts keep requests from failing on a busy
+    // machine.
     let (connections, lock) = if url.starts_with("sqlite:") { (4, "busy_timeout") } else { (10, "lock_timeout") };
     let patience = format!("acquire_timeout = \"10s\"\nstatement_timeout = \"10s\"\n{lock} = \"10s\"");
     let database = format!("[database]\nurl = {url:?}\nmax_connections = {connections}\n{patience}\n");
     Ok(format!("{head}{database}{}timeout = \"10s\"\n{STORE}", guest("items", "items")?))
 }
 
-/// The second hook is another component than the first, as it would be in an application.
+/// Writes a second component with the code of the first hook, since the hooks of an application differ.
 fn twin(places: &Places) -> Result<PathBuf> {
     let path = places.scratch.join("gate-2.wasm");
     std::fs::write(&path, crate::scale::distinct(std::fs::read(places.guest("gate")?)?, 2))?;
@@ -207,7 +209,7 @@ isolation = "serializable"
 retries = 10
 "#;
 
-/// Whether the host has instance reuse: a configuration with it passes `carya check`.
+/// Returns whether this carya supports `reuse`: `carya check` accepts a configuration with it.
 pub(crate) async fn knows_reuse(places: &Places) -> Result<bool> {
     let file = places.scratch.join("carya-reuse.toml");
     std::fs::write(&file, application(places, None, 0, true)?)?;

@@ -1,5 +1,5 @@
-//! The databases of the benchmark: files, and servers of its own, which end with it. Each contestant has a database to
-//! itself. The servers are those of the tests, but wait for their disk as a server does that is meant to keep things.
+//! The databases of the benchmark: SQLite files, and servers that end with the benchmark. Each contestant has its own
+//! database. The servers use the scripts of the tests, but with settings that flush committed data to the disk.
 
 #[path = "../../tests/support/servers/installed.rs"]
 #[allow(unreachable_pub)]
@@ -21,7 +21,6 @@ use crate::Result;
 
 const PASSWORD: &str = "bench";
 
-/// What there is to work on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Engine {
     Sqlite,
@@ -51,7 +50,7 @@ impl fmt::Display for Engine {
     }
 }
 
-/// Where databases of an engine are made.
+/// Creates databases on one [`Engine`].
 pub(crate) struct Databases {
     engine: Engine,
     folder: PathBuf,
@@ -59,8 +58,8 @@ pub(crate) struct Databases {
 }
 
 impl Databases {
-    /// Starts a server where the engine needs one; none if it is not installed. With `fsync` what is committed is on disk
-    /// before the client hears of it.
+    /// Starts a server if the engine needs one. Returns `None` if the engine is not installed. With `fsync`, the server
+    /// flushes a commit to the disk before it responds.
     pub(crate) async fn start(engine: Engine, folder: &Path, fsync: bool) -> Result<Option<Self>> {
         let folder = folder.to_owned();
         if engine == Engine::Sqlite {
@@ -85,7 +84,7 @@ impl Databases {
         Err(format!("{engine} does not let us in").into())
     }
 
-    /// Makes a database of its own for somebody, with the benchmark's tables, and gives its URL.
+    /// Creates a database with the benchmark's tables, and returns its URL. Replaces a database of the same name.
     pub(crate) async fn create(&self, name: &str) -> Result<String> {
         let url = self.url(name);
         match self.engine {
@@ -117,7 +116,7 @@ impl Databases {
     }
 }
 
-/// Runs statements as a client that has nothing to do with any contestant.
+/// Runs statements on a connection that no contestant uses.
 async fn execute(url: &str, sql: &str) -> Result {
     let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
     match url.split_once(':').map(|(scheme, _)| scheme) {
@@ -128,14 +127,14 @@ async fn execute(url: &str, sql: &str) -> Result {
     Ok(())
 }
 
-/// The one number that a query gives.
+/// Runs a query that returns one number.
 pub(crate) async fn number(url: &str, sql: &str) -> Result<i64> {
     let sql = AssertSqlSafe(sql.to_owned());
     Ok(match url.split_once(':').map(|(scheme, _)| scheme) {
         Some("sqlite") => sqlite(url).await?.fetch_one(sqlx::query(sql)).await?.try_get(0)?,
         Some("postgres") => {
             let row = PgConnection::connect(url).await?.fetch_one(sqlx::raw_sql(sql)).await?;
-            // `SELECT 1` gives the shorter kind.
+            // PostgreSQL returns a 32-bit integer for `SELECT 1`.
             row.try_get::<i64, _>(0).or_else(|_| row.try_get::<i32, _>(0).map(i64::from))?
         }
         _ => MySqlConnection::connect(url).await?.fetch_one(sqlx::query(sql)).await?.try_get(0)?,

@@ -1,9 +1,9 @@
-//! The benchmark: carya side by side with what else could do the same work, in interleaved rounds on one machine.
+//! Benchmark: compares carya with other servers that can do the same work, in interleaved rounds on one machine.
 //!
-//! The server that is measured has core 0 to itself; this program, `wrk` and database servers have core 1. A ratio is the
-//! median of the ratios round by round, since machines have slow and fast minutes. A wrong answer, a failed one, or a row
-//! in the database that nobody asked for fails the benchmark. Results go to `target/bench`, those of a part to
-//! `target/bench/part`.
+//! The measured server has core 0 to itself; this program, `wrk` and the database servers use core 1. A ratio is the
+//! median of the ratios of each round, because the speed of a machine varies from minute to minute. A wrong response, a
+//! failed response, or a row in the database without a request that wrote it fails the benchmark. Results go to
+//! `target/bench`, those of a partial run to `target/bench/part`.
 
 mod chart;
 mod client;
@@ -75,7 +75,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Measures all that was asked for. False says that something answered wrongly or failed.
+/// Runs all selected measurements. Returns `false` if any of them failed or received a wrong response.
 async fn run(options: Options) -> Result<bool> {
     let begun = Instant::now();
     let scratch = std::path::absolute(options.target.join("bench/scratch"))?;
@@ -86,7 +86,7 @@ async fn run(options: Options) -> Result<bool> {
         scratch,
     };
     let (rounds, seconds) = if options.quick { (1, 1) } else { (options.rounds, options.seconds) };
-    // A part is not to replace the whole.
+    // A partial run must not overwrite the results of a full run.
     let folder = if options.quick || !options.only.is_empty() { "bench/part" } else { "bench" };
     let mut results = Results::new(&options.target.join(folder), &options.only, (rounds, seconds), !options.no_fsync);
     let contestants = contestants(&options, &places, &mut results).await?;
@@ -132,7 +132,7 @@ async fn run(options: Options) -> Result<bool> {
     Ok(results.is_good())
 }
 
-/// Those who take part. Who cannot is noted.
+/// Returns the servers to compare. Adds a note to the results for a server that cannot take part.
 async fn contestants(options: &Options, places: &Places, results: &mut Results) -> Result<Vec<Contestant>> {
     let mut all = vec![Contestant::Native, Contestant::Carya];
     match contestants::knows_reuse(places).await? {

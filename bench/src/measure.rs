@@ -1,50 +1,51 @@
-//! Figures: of one run, of several, and how they compare. Knows nothing of where they come from.
+//! Figures of one run and of several runs, and ratios between them. This module does not know how the figures are
+//! measured.
 
 use serde::Serialize;
 
-/// What one run showed.
+/// Figures of one run.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Measure {
     pub(crate) requests: u64,
     pub(crate) per_second: f64,
-    /// What came over the wire, for each answer.
+    /// Bytes received per response.
     pub(crate) bytes_each: f64,
     pub(crate) p50_us: u64,
     pub(crate) p99_us: u64,
-    /// The server's processor time for each request. A database server's own is not in it.
+    /// Processor time of the server per request, in microseconds. Excludes the database server.
     pub(crate) cpu_us: f64,
-    /// Of the server, late in the run.
+    /// Resident memory of the server after 70 % of the run, in KiB.
     pub(crate) memory_kb: u64,
 }
 
-/// One server at one work.
+/// Figures of one server at one work: a [`Measure`] for each round.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Series {
     pub(crate) work: String,
     pub(crate) server: String,
-    /// One for each round, in order: those of different servers in the same round were taken one after the other.
+    /// One measure for each round, in order. In each round the servers are measured one after the other.
     pub(crate) rounds: Vec<Measure>,
 }
 
 impl Series {
-    /// The median of something over the rounds.
+    /// Returns the median of a figure over the rounds.
     pub(crate) fn median(&self, of: impl Fn(&Measure) -> f64) -> f64 {
         median(self.rounds.iter().map(of).collect())
     }
 
-    /// The median of the ratios round by round, in requests per second.
+    /// Returns the median of the ratios of each round, in requests per second.
     pub(crate) fn ratio_to(&self, other: &Self) -> f64 {
         by_round(&self.rounds, &other.rounds, |own, other| own.per_second / other.per_second)
     }
 
-    /// The same by the server's processor time for a request. It is less troubled by what else the machine does, and by
-    /// how quickly the one who asks wakes up.
+    /// Returns the median of the ratios of each round, in the server's processor time per request. This ratio depends
+    /// less on other processes of the machine, and on how quickly the scheduler wakes up the client.
     pub(crate) fn cpu_ratio_to(&self, other: &Self) -> f64 {
         by_round(&self.rounds, &other.rounds, |own, other| other.cpu_us / own.cpu_us)
     }
 }
 
-/// The median of ratios round by round.
+/// Returns the median of a ratio over the rounds.
 fn by_round(ones: &[Measure], others: &[Measure], ratio: impl Fn(&Measure, &Measure) -> f64) -> f64 {
     median(ones.iter().zip(others).map(|(one, other)| ratio(one, other)).collect())
 }
@@ -84,7 +85,7 @@ mod tests {
 
     #[test]
     fn ratios_are_taken_round_by_round() {
-        // A machine that is twice as fast in the second round makes no difference.
+        // A machine that is twice as fast in the second round does not change the ratio.
         assert_eq!(series(&[50.0, 100.0, 70.0]).ratio_to(&series(&[100.0, 200.0, 100.0])), 0.5);
     }
 }

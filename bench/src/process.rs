@@ -1,4 +1,4 @@
-//! A server's process on its own core: started, looked at through `/proc`, ended. Does not know what it serves.
+//! A server process on its own core: starts it, reads its usage from `/proc`, and ends it.
 
 use std::{
     fs::File,
@@ -13,14 +13,14 @@ use tokio::process::{Child, Command};
 
 use crate::Result;
 
-/// The core of the server that is measured. All else runs on the other one, where `make bench` starts this program.
+/// The core of the measured server. `make bench` starts this program, and thus all other processes, on the other core.
 const CORE: &str = "0";
-/// How long a server may take to listen: one of them compiles a thousand components before.
+/// Maximum time until a server listens: one server compiles a thousand components first.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// Of the clock that `/proc` counts in; the same on every Linux.
+/// Ticks per second in `/proc`. All Linux systems use the same value.
 const TICKS_PER_SECOND: u64 = 100;
 
-/// A process that runs. It is killed when this is dropped.
+/// A running server. Dropping the value kills the process.
 pub(crate) struct Process {
     child: Child,
     pub(crate) port: u16,
@@ -28,7 +28,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a command on the servers' core, with its log in a file, and waits until it listens.
+    /// Starts a command on the servers' core, with its log in a file, and waits until the server listens.
     pub(crate) async fn start(command: &mut std::process::Command, port: u16, log: PathBuf) -> Result<Self> {
         let mut pinned = Command::new("taskset");
         pinned.args(["-c", CORE]).arg(command.get_program()).args(command.get_args());
@@ -58,29 +58,29 @@ impl Process {
         Ok(process)
     }
 
-    /// What its log tells of trouble, and the end of it.
+    /// Returns errors in the log and the end of the log, for an error message.
     pub(crate) fn told(&self) -> String {
         let log = std::fs::read(&self.log).unwrap_or_default();
         let end = String::from_utf8_lossy(&log[log.len().saturating_sub(2000)..]).into_owned();
         let log = String::from_utf8_lossy(&log);
-        // That clients go away is how every load ends.
+        // At the end of every load `wrk` disconnects in the middle of requests, so these errors are normal.
         let trouble = log.lines().filter(|line| line.contains("ERROR") && !line.contains("the client went away"));
         let trouble = trouble.take(20).collect::<Vec<_>>().join("\n");
         format!("{trouble}\n{end}\n(errors and the end of {})", self.log.display())
     }
 
-    /// The processor's time that it and its children have used, in microseconds.
+    /// Returns the processor time of the process and its children, in microseconds.
     pub(crate) fn cpu_us(&self) -> u64 {
         let ticks = |pid: u32| -> Option<u64> {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            // The name may hold spaces; what follows it are numbers, those of user and system at 14 and 15.
+            // The name may contain spaces, so skip it. The fields 14 and 15 are the user time and the system time.
             let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
             Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
         };
         self.tree().into_iter().filter_map(ticks).sum::<u64>() * (1_000_000 / TICKS_PER_SECOND)
     }
 
-    /// The memory that it and its children have in RAM, in KiB.
+    /// Returns the resident memory of the process and its children, in KiB.
     pub(crate) fn memory_kb(&self) -> u64 {
         let resident = |pid: u32| -> Option<u64> {
             let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -89,7 +89,7 @@ impl Process {
         self.tree().into_iter().filter_map(resident).sum()
     }
 
-    /// Its number and those of all its children.
+    /// Returns the ids of the process and of all its descendants.
     fn tree(&self) -> Vec<u32> {
         let mut found: Vec<u32> = self.child.id().into_iter().collect();
         let mut at = 0;
@@ -101,7 +101,7 @@ impl Process {
         found
     }
 
-    /// Asks it to end and waits for that.
+    /// Sends SIGTERM and waits for the process to end. Kills the process after 15 s.
     pub(crate) async fn stop(mut self) -> Result {
         if let Some(pid) = self.child.id() {
             Command::new("kill").args(["-s", "TERM", &pid.to_string()]).status().await?;
@@ -109,13 +109,13 @@ impl Process {
         if tokio::time::timeout(Duration::from_secs(15), self.child.wait()).await.is_err() {
             self.child.kill().await?;
         }
-        // Logs grow by a line a request.
+        // Truncate the log, which has a line for each request.
         File::create(&self.log)?;
         Ok(())
     }
 }
 
-/// A port that nobody listens on, below those of outgoing connections.
+/// Returns a free port below the range that Linux assigns to outgoing connections.
 pub(crate) fn free_port() -> Result<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(18_000);
     for _ in 0..1000 {
@@ -127,7 +127,7 @@ pub(crate) fn free_port() -> Result<u16> {
     Err("no free port above 18000".into())
 }
 
-/// Runs a program to its end. What it says is told if it fails.
+/// Runs a program and returns its output. If the program fails, the output is in the error message.
 pub(crate) async fn run(command: &mut Command) -> Result<String> {
     let output = command.stdin(Stdio::null()).output().await?;
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -137,7 +137,7 @@ pub(crate) async fn run(command: &mut Command) -> Result<String> {
     }
 }
 
-/// Whether a file is there, by its name below a folder.
+/// Returns the path of a file below a folder, or an error if the file does not exist.
 pub(crate) fn existing(folder: &Path, name: &str) -> Result<PathBuf> {
     let path = folder.join(name);
     match path.exists() {

@@ -1,16 +1,17 @@
-//! What runs, and how long it will take still, on standard error.
+//! Reports the current step and the remaining time on standard error.
 
 use std::{
     io::{IsTerminal, Write},
     time::Instant,
 };
 
-/// How far it has come.
+/// Planned and completed work.
 #[derive(Debug)]
 pub(crate) struct Progress {
     begun: Instant,
-    /// In seconds, as planned.
+    /// Planned duration of all steps, in seconds.
     planned: f64,
+    /// Planned duration of the completed steps, in seconds.
     done: f64,
 }
 
@@ -21,30 +22,30 @@ impl Default for Progress {
 }
 
 impl Progress {
-    /// Something will be done that takes about so many seconds.
+    /// Adds a step with a planned duration in seconds.
     pub(crate) fn plan(&mut self, seconds: f64) {
         self.planned += seconds;
     }
 
-    /// It is done.
+    /// Marks a step with this planned duration as completed.
     pub(crate) fn done(&mut self, seconds: f64) {
         self.done += seconds;
     }
 
-    /// Says what runs now.
+    /// Reports the current step.
     pub(crate) fn tell(&self, what: &str) {
         let pace = if self.done > 10.0 { self.begun.elapsed().as_secs_f64() / self.done } else { 1.0 };
         let left = ((self.planned - self.done) * pace).max(0.0) as u64;
         let text = format!("{:>2}:{:02} left  {what}", left / 60, left % 60);
         let mut out = std::io::stderr();
-        // On a terminal one line that changes, else a line each.
+        // A terminal shows one line that changes; other outputs get a line for each step.
         let _ = match out.is_terminal() {
             true => write!(out, "\r\x1b[K{text}").and_then(|()| out.flush()),
             false => writeln!(out, "{text}"),
         };
     }
 
-    /// Says something that stays.
+    /// Prints a line that later reports do not overwrite.
     pub(crate) fn say(&self, what: &str) {
         let start = if std::io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
         eprintln!("{start}{what}");

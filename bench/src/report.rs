@@ -1,4 +1,4 @@
-//! What was found, as a table for people, as JSON for programs, and as a chart.
+//! Writes the results: a table in Markdown, JSON for programs, and a chart.
 
 use std::{
     fmt::Write,
@@ -17,7 +17,7 @@ use crate::{
     work::Work,
 };
 
-/// A figure that is no series.
+/// A figure that is not part of a series, e.g. the memory of an idle host.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Figure {
     pub(crate) name: String,
@@ -31,23 +31,22 @@ impl Figure {
     }
 }
 
-/// A work that was measured.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Measured {
-    /// What its series name.
+    /// The same as [`Series::work`].
     pub(crate) id: String,
     pub(crate) name: String,
-    /// The database's name; empty for none.
+    /// Name of the database's engine; empty without a database.
     pub(crate) engine: String,
     pub(crate) connections: u32,
 }
 
-/// All that was found so far.
+/// All results so far.
 #[derive(Debug, Serialize)]
 pub(crate) struct Results {
     #[serde(skip)]
     folder: PathBuf,
-    /// The part that was asked for; empty for all.
+    /// The selected part of the benchmark; empty for all.
     only: String,
     machine: String,
     rounds: usize,
@@ -62,7 +61,7 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    /// Nothing yet. Files will go to a folder.
+    /// Creates empty results. [`Results::write`] writes the files to `folder`.
     pub(crate) fn new(folder: &Path, only: &str, (rounds, seconds): (usize, u64), fsync: bool) -> Self {
         Self {
             folder: folder.to_owned(),
@@ -114,12 +113,12 @@ impl Results {
         self.series.iter().find(|series| series.work == work && series.server == server.to_string())
     }
 
-    /// How one server at one work compares with another at another, by requests per second.
+    /// Returns the ratio in requests per second between one server at one work and another server at another work.
     pub(crate) fn ratio(&self, work: &str, server: Contestant, other: &str, peer: Contestant) -> Option<f64> {
         Some(self.find(work, server)?.ratio_to(self.find(other, peer)?))
     }
 
-    /// Writes all files anew.
+    /// Writes all files.
     pub(crate) fn write(&self) -> Result {
         std::fs::create_dir_all(&self.folder)?;
         #[derive(Serialize)]
@@ -135,7 +134,7 @@ impl Results {
         Ok(())
     }
 
-    /// Shows the table and says where it is.
+    /// Prints the table and the path of the folder.
     pub(crate) fn print(&self) -> Result {
         println!("\n{}", self.markdown());
         println!("In {}: results.md, results.json, chart.svg", std::path::absolute(&self.folder)?.display());
@@ -162,7 +161,7 @@ impl Results {
         for note in &self.notes {
             writeln!(text, "Note: {note}\n")?;
         }
-        // What was left out is told where all was asked for.
+        // A full run also lists the targets that were not measured.
         let shown = |target: &targets::Target| target.reached.is_some() || self.only.is_empty();
         let targets: Vec<_> = targets::all(self).into_iter().filter(shown).collect();
         if !targets.is_empty() {
@@ -209,7 +208,7 @@ impl Results {
     }
 }
 
-/// What this machine is, as far as it tells.
+/// Describes the processor, the number of cores and the kernel.
 fn machine() -> String {
     let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));

@@ -1,4 +1,5 @@
-//! Rounds: all who do a work are started, looked at closely, and driven in turn, over and over.
+//! Rounds: starts all servers that can do a work, checks their responses, and then loads one after the other
+//! repeatedly.
 
 use std::time::Duration;
 
@@ -14,10 +15,10 @@ use crate::{
     wrk::{self, Expected, Look},
 };
 
-/// Starting, warming up and ending one server takes about so long.
+/// Approximate time to start, warm up and end one server, in seconds.
 const AROUND: f64 = 2.5;
 
-/// How a benchmark is run.
+/// Settings and progress of a run.
 pub(crate) struct Course<'a> {
     pub(crate) places: &'a Places,
     pub(crate) rounds: usize,
@@ -31,15 +32,17 @@ struct Runner {
     process: Process,
     expected: Expected,
     url: Option<String>,
-    /// Answers that said that something was written, and those that may have been cut off.
+    /// Number of requests that the server has answered with success.
     acknowledged: u64,
+    /// Number of requests that `wrk` may have cut off.
     doubtful: u64,
+    /// Result of the work's `trace` query before the first request.
     before: i64,
     series: Series,
 }
 
 impl Course<'_> {
-    /// Sums up what is to be done, for the progress.
+    /// Adds the duration of all measurements to the progress.
     pub(crate) fn plan(&mut self, works: &[Work], contestants: &[Contestant], scales: &[scale::Part]) {
         for work in works {
             let runners = contestants.iter().filter(|contestant| contestant.does(work)).count();
@@ -54,7 +57,7 @@ impl Course<'_> {
         AROUND + self.rounds as f64 * self.seconds as f64
     }
 
-    /// Measures a work.
+    /// Measures one [`Work`] on all servers that can do it.
     pub(crate) async fn run(
         &mut self,
         work: &Work,
@@ -103,13 +106,13 @@ impl Course<'_> {
             process,
             expected,
             url,
-            // What was asked to check the answer.
+            // `check` sends one request for each path.
             acknowledged: work.paths.len() as u64,
             doubtful: 0,
             before,
             series,
         };
-        // To warm up, with every body compared.
+        // Warm up, and compare every body.
         self.drive(&mut runner, work, Look::Closely, 1).await?;
         runner.series.rounds.clear();
         Ok(runner)
@@ -125,14 +128,15 @@ impl Course<'_> {
             && let Some(first) = runner.series.rounds.first()
             && (measure.bytes_each / first.bytes_each - 1.0).abs() > 0.02
         {
-            // The bodies were right a moment ago: all that may differ are answers that were cut off at the end.
+            // The warm-up has compared the bodies. The size may only differ because of responses that were cut off at
+            // the end.
             return Err(format!("an answer has {} bytes, and had {}", measure.bytes_each, first.bytes_each).into());
         }
         runner.series.rounds.push(measure);
         Ok(())
     }
 
-    /// Says the ratios.
+    /// Prints the ratios to the native program.
     fn tell(&self, work: &Work, all: &[Series]) {
         let Some(native) = all.first() else { return };
         let each = all.iter().skip(1).map(|series| format!("{} {:.3}", series.server, series.ratio_to(native)));
@@ -143,10 +147,10 @@ impl Course<'_> {
 }
 
 impl Runner {
-    /// Looks whether the database has what was acknowledged, and ends the server.
+    /// Checks that the database contains all acknowledged writes, and ends the server.
     async fn end(self, work: &Work) -> Result<Series> {
         if let (Some(url), Some(sql)) = (&self.url, work.trace) {
-            // wrk hangs up in the middle of its last requests; they may be committed still, or not.
+            // `wrk` disconnects in the middle of its last requests, which may still be committed or not.
             tokio::time::sleep(Duration::from_millis(500)).await;
             let written = databases::number(url, sql).await? - self.before;
             let acknowledged = i64::try_from(self.acknowledged)?;
@@ -160,7 +164,6 @@ impl Runner {
 }
 
 impl Contestant {
-    /// The name of its database.
     fn database(self) -> &'static str {
         match self {
             Self::Native => "native",
@@ -173,7 +176,7 @@ impl Contestant {
     }
 }
 
-/// Sends each request once, and gives what all further answers must be.
+/// Sends each request once, checks the response, and returns the expectation for all further responses.
 async fn check(process: &Process, work: &Work) -> Result<Expected> {
     let mut expected = None;
     for path in &work.paths {
@@ -186,7 +189,7 @@ async fn check(process: &Process, work: &Work) -> Result<Expected> {
                 let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
                 parse(&text).is_some_and(|got| Some(got) == parse(wanted))
             }
-            // wrk looks at these.
+            // `wrk.lua` checks the pattern.
             Answer::Pattern(_) => true,
         };
         if status != work.status || !right {

@@ -1,4 +1,4 @@
-//! What a host costs beyond requests: many components, the start, memory.
+//! Costs of a host beyond requests: many components, the start, and memory.
 
 use std::{
     fmt::Write,
@@ -20,12 +20,12 @@ use crate::{
     wrk::{self, Expected, Look},
 };
 
-/// How many components are deployed.
+/// Numbers of deployed components.
 const SIZES: [usize; 4] = [1, 10, 100, 1000];
 const STARTS: usize = 9;
 const IN_FLIGHT: u32 = 200;
 
-/// What can be asked for.
+/// A part of the benchmark that `--only` can select.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Components,
@@ -33,7 +33,7 @@ pub(crate) enum Part {
     Memory,
 }
 
-/// What a part finds.
+/// Results of a [`Part`].
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) series: Vec<Series>,
@@ -51,7 +51,7 @@ impl Part {
         }
     }
 
-    /// About how long it takes.
+    /// Returns the approximate duration of the part.
     pub(crate) fn seconds(self, course: &Course<'_>) -> f64 {
         match self {
             Self::Components => 20.0 + (2 * SIZES.len() * course.rounds) as f64 * course.seconds as f64,
@@ -72,16 +72,16 @@ pub(crate) async fn run(part: Part, course: &mut Course<'_>) -> Result<Found> {
     found
 }
 
-/// The name of a series: so many components, and whether all or one of them get the requests.
+/// Returns the name of a series: the number of components, and whether all of them or only one receives the requests.
 pub(crate) fn named(size: usize, spread: bool) -> String {
     let plural = if size == 1 { "" } else { "s" };
     format!("hello, {size} component{plural}, {}", if spread { "all asked in turn" } else { "one asked" })
 }
 
-/// A component with the same code and another digest: a custom section is added.
+/// Returns a component with the same code and another digest: adds a custom section.
 pub(crate) fn distinct(mut component: Vec<u8>, number: u32) -> Vec<u8> {
     const NAME: &[u8] = b"bench";
-    // All lengths are below 128, where LEB128 is the byte itself.
+    // All lengths are below 128, so their LEB128 encoding is a single byte.
     let length = 1 + NAME.len() + 4;
     component.extend([0, length as u8, NAME.len() as u8]);
     component.extend(NAME);
@@ -89,7 +89,7 @@ pub(crate) fn distinct(mut component: Vec<u8>, number: u32) -> Vec<u8> {
     component
 }
 
-/// A configuration with so many components, each behind a path of its own, all compiled.
+/// Writes a configuration with `size` components, each with its own path, and compiles all of them.
 async fn deployed(places: &Places, size: usize, port: u16) -> Result<PathBuf> {
     let folder = places.scratch.join("components");
     std::fs::create_dir_all(&folder)?;
@@ -103,7 +103,7 @@ async fn deployed(places: &Places, size: usize, port: u16) -> Result<PathBuf> {
     }
     let file = folder.join(format!("carya-{size}.toml"));
     std::fs::write(&file, text)?;
-    // On all cores: this is not what is measured.
+    // Compile on both cores, since this time is not measured.
     let mut check = tokio::process::Command::new("taskset");
     check.args(["-c", "0-1"]).arg(places.carya()?).args(["check", "--config"]).arg(&file);
     process::run(&mut check).await?;
@@ -156,7 +156,8 @@ async fn components(course: &mut Course<'_>) -> Result<Found> {
     for (size, _, _) in &hosts {
         for spread in [true, false] {
             let paths: Vec<_> = (0..*size).map(|number| format!("/c/{number}")).collect();
-            // wrk makes its requests ahead where there are several: so it does for the one that is compared.
+            // With several paths, `wrk.lua` prepares its requests in advance. Use two equal paths so that the requests
+            // to a single component take the same code path.
             let paths = if spread && *size > 1 { paths } else { vec!["/c/0".to_owned(); 2] };
             let name = named(*size, spread);
             series.push((hello(&name, paths), Series { work: name, server: "carya".to_owned(), rounds: vec![] }));
@@ -180,7 +181,7 @@ async fn components(course: &mut Course<'_>) -> Result<Found> {
     Ok(found)
 }
 
-/// From the command to the first answer, with compiled code in the cache.
+/// Measures the time from the command to the first response, with all compiled code in the cache.
 async fn start(places: &Places) -> Result<Found> {
     const SIZE: usize = 10;
     let mut times = Vec::new();
@@ -201,7 +202,7 @@ async fn start(places: &Places) -> Result<Found> {
     Ok(Found { figures: vec![Figure::new(&name, median(times), "ms")], ..Found::default() })
 }
 
-/// Of a host that does nothing, and of one with requests that have come half the way: they wait for another to commit.
+/// Measures the memory of an idle host, and of a host with [`IN_FLIGHT`] requests that wait for another transaction.
 async fn memory(places: &Places) -> Result<Found> {
     let idle = Contestant::Carya.start(places, None).await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -218,7 +219,8 @@ async fn memory(places: &Places) -> Result<Found> {
     other.execute("BEGIN IMMEDIATE").await?;
     let before = host.memory_kb();
     let orders: Vec<_> = (0..IN_FLIGHT).map(|_| tokio::spawn(order())).collect();
-    // All are there once it no longer grows. One that had not waited would have been answered, and has not.
+    // All requests have arrived once the memory has stopped growing. A request that did not wait would be answered,
+    // which the check below detects.
     let (mut held, mut quiet) = (0, 0);
     while quiet < 10 {
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -1,4 +1,4 @@
-//! What carya sets itself to reach, and how far it came.
+//! The performance targets of carya, and the measured values.
 
 use crate::{
     contestants::Contestant,
@@ -14,21 +14,22 @@ pub(crate) struct Target {
     pub(crate) unit: &'static str,
     pub(crate) floor: f64,
     pub(crate) goal: f64,
-    /// `None` where it was not measured this time.
+    /// The measured value; `None` if this run did not measure it.
     pub(crate) reached: Option<f64>,
 }
 
 impl Target {
-    /// Ratios are to be high, times and memory low.
+    /// Returns whether the measured value meets a limit. Ratios must reach at least the limit, times and memory at
+    /// most.
     fn meets(&self, limit: f64) -> bool {
         let higher_is_better = matches!(self.unit, "" | "x");
-        // A figure meets what it is shown as.
+        // Compare the value as it is displayed, i.e. rounded.
         self.reached.is_some_and(|reached| {
             if higher_is_better { (reached * 100.0).round() >= limit * 100.0 } else { reached.round() <= limit }
         })
     }
 
-    /// In words, for a cell of the table.
+    /// Returns the outcome in words, for a cell of the table.
     pub(crate) fn mark(&self) -> &'static str {
         match self.reached {
             None => "not measured",
@@ -38,7 +39,7 @@ impl Target {
         }
     }
 
-    /// A figure with its unit.
+    /// Formats a value with its unit.
     pub(crate) fn shown(&self, value: f64) -> String {
         match self.unit {
             "" => format!("{value:.2}"),
@@ -48,7 +49,7 @@ impl Target {
     }
 }
 
-/// All targets, with what a run has found.
+/// Returns all targets with the values that a run has measured.
 pub(crate) fn all(results: &Results) -> Vec<Target> {
     let to_native = |name: String, who: Contestant, work: &str, floor, goal| Target {
         name: format!("{name} / native"),
@@ -111,7 +112,7 @@ pub(crate) fn all(results: &Results) -> Vec<Target> {
     targets
 }
 
-/// The smallest ratio to the quicker of the two ways to run Pecan, over all works that it did.
+/// Returns the smallest ratio over all works that Pecan did. Compares with the faster variant of Pecan for each work.
 fn to_pecan(results: &Results) -> Option<f64> {
     let works = results.works.iter().filter_map(|work| {
         let ratios = [Contestant::PecanSync, Contestant::PecanThreads];

@@ -1,41 +1,41 @@
-//! What servers are asked to do, and what a right answer is.
+//! The works: requests to the servers, and the expected responses.
 
 use std::fmt::Write;
 
 use crate::databases::Engine;
 
-/// One kind of request, and how many connections send it at once.
+/// One kind of request, and the number of connections that send it concurrently.
 #[derive(Debug, Clone)]
 pub(crate) struct Work {
-    /// Its name in tables, as `GET one row`.
+    /// Name in tables, e.g. `GET one row`.
     pub(crate) name: String,
-    /// The database that it works on.
+    /// The database that the work uses.
     pub(crate) engine: Option<Engine>,
     pub(crate) method: &'static str,
-    /// Sent in turn.
+    /// Paths of the requests, used in turn.
     pub(crate) paths: Vec<String>,
     pub(crate) body: Option<String>,
     pub(crate) status: u16,
     pub(crate) answer: Answer,
     pub(crate) connections: u32,
-    /// What it leaves in the database.
+    /// Query that returns the number of writes in the database.
     pub(crate) trace: Option<&'static str>,
 }
 
-/// What a right answer is.
+/// Expected body of a response.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
     Text(&'static str),
-    /// The same value, however it is written.
+    /// The same JSON value, in any formatting.
     Json(String),
-    /// What Lua's `find` finds.
+    /// A pattern for Lua's `string.find`.
     Pattern(&'static str),
 }
 
-/// Connections where nothing else is said.
+/// Default number of connections.
 pub(crate) const CONNECTIONS: u32 = 32;
 
-/// All works, in the order of the tables.
+/// Returns all works, in the order of the tables.
 pub(crate) fn all() -> Vec<Work> {
     let mut works = vec![get("hello", "/hello", Answer::Text("hello"))];
     works.push(get("hello behind two hooks", "/hooks", Answer::Text("hello")));
@@ -51,7 +51,7 @@ pub(crate) fn all() -> Vec<Work> {
     works
 }
 
-/// The works on a database.
+/// Returns the works on a database of an [`Engine`].
 fn on(engine: Engine) -> Vec<Work> {
     let created = Answer::Pattern("^{\"id\": ?%d+}$");
     let order = Some(r#"{"item_id":42,"quantity":3}"#.to_owned());
@@ -70,7 +70,7 @@ fn on(engine: Engine) -> Vec<Work> {
         Work {
             answer: Answer::Pattern("^{\"n\": ?%d+}$"),
             trace: Some("SELECT n FROM counters"),
-            // Of four that want the same row at once, one in two thousand has not got it after all its retries.
+            // With four concurrent requests to the same row, one in two thousand fails even after all of its retries.
             connections: 2,
             ..post("POST with conflicts", "/counter", None, 200)
         },
@@ -96,12 +96,12 @@ fn post(name: &str, path: &str, body: Option<String>, status: u16) -> Work {
     Work { method: "POST", body, status, ..get(name, path, Answer::Text("")) }
 }
 
-/// As `sql/` makes it.
+/// The item as the scripts in `sql/` create it.
 fn item(id: u32) -> String {
     format!(r#"{{"id":{id},"name":"Pecans, roasted, bag {id}","price_cents":{},"stock":40}}"#, 690 + id)
 }
 
-/// A list of objects, as long as is asked for.
+/// Returns a JSON list of objects with at most `size` bytes.
 fn document(size: usize) -> String {
     let mut text = String::from("[");
     for line in 0.. {
@@ -119,7 +119,7 @@ fn document(size: usize) -> String {
 }
 
 impl Work {
-    /// Its name with the database's: what it is known by in figures.
+    /// Returns the name of the work and its database, which identifies the work in the results.
     pub(crate) fn id(&self) -> String {
         self.engine.map_or_else(|| self.name.clone(), |engine| format!("{}, {engine}", self.name))
     }

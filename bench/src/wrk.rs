@@ -1,4 +1,4 @@
-//! Load, by `wrk` with `wrk.lua`: a work is sent for a while, and the figures come back. A wrong answer is an error.
+//! Runs `wrk` with `wrk.lua`: sends a work for some seconds and returns the figures. A wrong response is an error.
 
 use std::{path::Path, time::Duration};
 
@@ -7,14 +7,14 @@ use tokio::process::Command;
 
 use crate::{Result, measure::Measure, process::Process, work::Work};
 
-/// What an answer must be, byte for byte or by a Lua pattern.
+/// Expected body of all responses: these bytes, or a match of a Lua pattern.
 #[derive(Debug, Clone)]
 pub(crate) enum Expected {
     Body(Vec<u8>),
     Pattern(&'static str),
 }
 
-/// What the script tells at the end.
+/// The JSON line that the script prints at the end.
 #[derive(Debug, Deserialize)]
 struct Told {
     requests: u64,
@@ -28,14 +28,15 @@ struct Told {
     example: String,
 }
 
-/// Whether bodies are compared. It costs the one who asks, so that the measuring counts statuses and bytes only.
+/// How to check responses. Comparing bodies costs the client time, so measured rounds only check statuses and the
+/// number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Look {
     Closely,
     AtStatus,
 }
 
-/// Has a server do a work over and over.
+/// Sends a [`Work`] to a server for some seconds, and returns the [`Measure`].
 pub(crate) async fn drive(
     process: &Process,
     work: &Work,

@@ -1,7 +1,6 @@
-//! A request from its first hook to its reply, without HTTP, and the parts that it is made of: what a fresh sandbox costs,
-//! and what statements add.
+//! Measures a request from its first hook to its response, without HTTP, and its parts: a new sandbox, and statements.
 //!
-//! Needs the guests: `make microbench` builds them.
+//! Requires the guests: `make microbench` builds them.
 
 use std::{
     future::pending,
@@ -56,7 +55,7 @@ fn main() {
     divan::main();
 }
 
-/// An application in a folder of its own.
+/// An application in a temporary folder.
 struct Bench {
     runtime: Runtime,
     generation: Generation,
@@ -89,7 +88,7 @@ impl Bench {
         Ok(Self { runtime, generation, _folder: folder })
     }
 
-    /// Runs one request over and over.
+    /// Measures one request repeatedly.
     fn run(&self, bencher: Bencher<'_, '_>, method: Method, uri: &'static str, body: &'static str) {
         let request = || {
             let uri = Uri::from_static(uri);
@@ -114,7 +113,7 @@ fn hello(bencher: Bencher<'_, '_>) {
     Bench::new().run(bencher, Method::GET, "/hello", "");
 }
 
-/// A store and an instance, and both let go again; no call.
+/// Creates and drops a store with an instance, without a call.
 #[divan::bench]
 fn instantiate(bencher: Bencher<'_, '_>) {
     let bench = Bench::new();

@@ -1,4 +1,4 @@
-//! Parses a JSON body and writes it out again.
+//! Parses a JSON body and serializes it again.
 
 use carya::host::database::{Reader, Writer};
 use carya::host::request;

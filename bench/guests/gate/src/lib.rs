@@ -1,4 +1,4 @@
-//! A hook that lets everything pass.
+//! A hook that lets every request pass.
 
 use carya::host::database::Handle;
 use carya::host::types::Response;

@@ -1,4 +1,4 @@
-//! Says hello. What remains is the price of a sandbox.
+//! Responds with `hello`, so that the cost of a request is the cost of the sandbox.
 
 use carya::host::database::Reader;
 use carya::host::types::{Body, Response};

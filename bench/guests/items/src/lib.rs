@@ -1,4 +1,4 @@
-//! One row and a hundred, read in the three ways that there are; a row that is written; a counter that everybody wants.
+//! Reads one row, and a hundred rows in three ways; inserts a row; increments a counter that all requests update.
 
 use carya::host::database::{DbError, Reader, Value, Writer};
 use carya::host::request;
@@ -68,7 +68,7 @@ fn order(db: &Writer) -> Result<Response, String> {
     Ok(Response { status: 201, headers: vec![], body: Body::Json(format!(r#"{{"id":{id}}}"#)) })
 }
 
-/// Reads and writes apart, so that one of two such requests at the same time must be run again.
+/// Reads and writes in separate statements, so that the host must retry one of two concurrent requests.
 fn count(db: &Writer) -> Result<Response, String> {
     let row = db.query_one("SELECT n FROM counters WHERE id = 1", &[])?;
     let Some([Value::Int64(n)]) = row.as_deref() else {

@@ -1,4 +1,4 @@
-//! Says hello by wasi:http 0.2, for `wasmtime serve`.
+//! Responds with `hello` through wasi:http 0.2, for `wasmtime serve`.
 
 use wasi::http::types::{Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
 
