@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds the example guests into guest-examples/dist/NAME.wasm. Touches only what changed.
-# A language whose tools are missing is skipped with a line that says so; with CI=true that is an error.
-# Settings: CARYA_BUILD_TARGET_DIR (built things), CARYA_BUILD_TOOLS_DIR (tools from npm and PyPI).
+# Builds the example guests into guest-examples/dist/NAME.wasm. Rebuilds only guests whose inputs have changed.
+# If the tools of a language are missing, prints a line and skips its guests; with CI=true that is an error.
+# Settings: CARYA_BUILD_TARGET_DIR (build output), CARYA_BUILD_TOOLS_DIR (tools from npm and PyPI).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -11,7 +11,7 @@ absolute() { case $1 in /*) echo "$1" ;; *) echo "$PWD/$1" ;; esac; }
 target_dir=$(absolute "${CARYA_BUILD_TARGET_DIR:-${CARGO_TARGET_DIR:-$repo/target}/guests}")
 tools_dir=$(absolute "${CARYA_BUILD_TOOLS_DIR:-$repo/target/guest-tools}")
 world=controller
-cd "$repo" # so that fingerprints hold relative paths and survive another checkout folder
+cd "$repo" # fingerprints contain relative paths, so that they stay valid in another checkout folder
 
 say() { echo "guests: $*" >&2; }
 die() {
@@ -23,10 +23,10 @@ die() {
 skip() {
     [ "${CI:-}" != true ] || die "$1: $2. $3"
     printf '\n*** SKIPPED guest %s: %s. %s ***\n\n' "$1" "$2" "$3" >&2
-    rm -f "$dist/$1.wasm" # an outdated component would only mislead
+    rm -f "$dist/$1.wasm" # do not leave an outdated component behind
 }
 
-# place NAME FILE: replaces dist/NAME.wasm in one step, since a running host may be watching it.
+# place NAME FILE: replaces dist/NAME.wasm in one step, because a running host may be watching the file.
 place() {
     cmp -s "$2" "$dist/$1.wasm" && return
     cp "$2" "$dist/.$1.$$"
@@ -34,14 +34,14 @@ place() {
     say "dist/$1.wasm"
 }
 
-# fingerprint PATH...: one number over names and contents.
+# fingerprint PATH...: prints one checksum over names and contents.
 fingerprint() {
     find "$@" -type f -not -path '*/node_modules/*' -not -path '*/__pycache__/*' -print0 |
         LC_ALL=C sort -z | xargs -0 cksum | cksum | cut -d ' ' -f 1
 }
 
 # once NAME INPUT... -- COMMAND...: runs COMMAND with the output file as its last argument, unless the inputs are
-# those of the last time. COMMAND returns 1 after `skip`; every other failure must `die`.
+# unchanged since the last run. COMMAND returns 1 after `skip`; every other failure must `die`.
 once() {
     local name=$1 built=$target_dir/components/$1.wasm inputs=() now
     shift
@@ -67,10 +67,10 @@ rust() {
     fi
     local exports built file name
     exports=$(guest-examples/toolchain.sh)
-    # The messages name what this build produced; the folder may also hold guests that are gone from the sources.
+    # Cargo's messages list the files of this build. The folder may also contain components of deleted guests.
     built=$(
         eval "$exports"
-        unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS # meant for the host's processor and linker
+        unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS # these flags are for the host's processor and linker
         cd guest-examples
         CARGO_TARGET_DIR=$target_dir cargo build --locked --release --target wasm32-wasip2 \
             --message-format=json-render-diagnostics
@@ -97,12 +97,12 @@ componentize_js() {
     local tools
     js_tools "$1" || return 1
     say "$1: componentizing"
-    # Through stdin, because node looks for packages beside the script: here that is the current folder.
+    # Pass the script through stdin: node then looks for packages in the current folder, not beside the script.
     (cd "$tools" && node --input-type=module - "$2" "$here/items-js/items.js" "$repo/wit" "$world" "$3" \
         <"$here/items-js/build.mjs") || die "$1 could not be built from guest-examples/items-js (messages above)"
 }
 
-# Sets `tools`. The folder is named after the lock file and renamed into place, so it is whole if it is there.
+# Sets `tools`. The folder is named after the lock file and renamed into place, so an existing folder is complete.
 js_tools() {
     local work
     tools=$tools_dir/js-$(fingerprint guest-examples/items-js/package.json guest-examples/items-js/package-lock.json)
@@ -119,7 +119,7 @@ js_tools() {
     mkdir -p "$tools_dir"
     work=$(mktemp -d "$tools_dir/install.XXXXXX")
     cp guest-examples/items-js/package.json guest-examples/items-js/package-lock.json "$work"
-    # Not `npm ci`: it refuses where a registry lacks a package for some other platform. The lock still decides.
+    # Not `npm ci`: it fails if the registry lacks a package for another platform. The lock file still applies.
     if ! (cd "$work" && npm install --ignore-scripts --loglevel=error --no-audit --no-fund </dev/null >&2); then
         rm -rf "$work"
         skip "$1" "npm could not install the tools (messages above)" "Check that npm reaches its registry, then run this again"
@@ -143,13 +143,13 @@ componentize_python() {
     local tools
     python_tools "$1" || return 1
     say "$1: componentizing"
-    # No --stub-wasi: it would freeze Python's random seed at build time.
+    # No --stub-wasi: it would fix Python's random seed at build time.
     PYTHONPATH=$tools python3 "$tools/bin/componentize-py" --quiet --wit-path wit --world "$world" \
         componentize --python-path guest-examples/items-python --output "$2" items </dev/null >&2 ||
         die "$1 could not be built from guest-examples/items-python (messages above)"
 }
 
-# Sets `tools`, as js_tools does.
+# Sets `tools`, like js_tools.
 python_tools() {
     local work pip=(python3 -m pip)
     tools=$tools_dir/python-$(fingerprint guest-examples/items-python/requirements.txt)
@@ -161,7 +161,7 @@ python_tools() {
     say "installing the Python tools from PyPI (47 MB) into $tools"
     mkdir -p "$tools_dir"
     work=$(mktemp -d "$tools_dir/install.XXXXXX")
-    # Debian splits pip and venv off into packages of their own: either one will do.
+    # Debian packages pip and venv separately. Either of them is enough.
     if ! python3 -m pip --version >/dev/null 2>&1; then
         if ! python3 -m venv "$work/venv" >/dev/null 2>&1; then
             rm -rf "$work"
@@ -180,7 +180,7 @@ python_tools() {
     rm -rf "$work"
 }
 
-# settle FROM TO: another run may have been quicker, then its folder serves.
+# settle FROM TO: moves a folder into place, or uses the folder that a concurrent run has created first.
 settle() {
     mv -T "$1" "$2" 2>/dev/null || rm -rf "$1"
     [ -d "$2" ] || die "could not create $2: check its permissions and the free disk space"

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Makes sure that Rust guests can be compiled for wasm32-wasip2 and prints the exports that such a build needs:
+# Makes sure that Rust guests can be compiled for wasm32-wasip2, and prints the exports that such a build needs:
 #
 #     exports=$(guest-examples/toolchain.sh) && eval "$exports"
 #
-# Only for building guests: the exports can name another rustc, never build the host with them.
-# Progress goes to stderr. Settings: CARYA_BUILD_TOOLCHAIN_DIR (where things are kept), CARYA_BUILD_RUSTUP_TIMEOUT (seconds; also
-# tries again at once after a failure), CARYA_BUILD_DEBIAN_MIRROR (when apt knows none).
+# Use the exports only for building guests: they can select another rustc. Never build the host with them. Progress goes
+# to stderr. Settings: CARYA_BUILD_TOOLCHAIN_DIR (folder for downloads), CARYA_BUILD_RUSTUP_TIMEOUT (seconds; also
+# retries at once after a failure), CARYA_BUILD_DEBIAN_MIRROR (if apt has none configured).
 set -euo pipefail
 
 target=wasm32-wasip2
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 dir=${CARYA_BUILD_TOOLCHAIN_DIR:-$(dirname "$here")/target/wasm-toolchain}
 case $dir in /*) ;; *) dir=$PWD/$dir ;; esac
-cd "$here" # rustup chooses the tool chain by folder
+cd "$here" # rustup selects the tool chain by folder
 
 say() { echo "toolchain: $*" >&2; }
 die() {
@@ -20,14 +20,14 @@ die() {
     exit 1
 }
 
-# The standard library itself, not only its folder: a removed target can leave that behind.
+# Looks for the standard library, not only for its folder, which may remain after a target was removed.
 has_target() {
     local libraries
     libraries=$("$1" --print target-libdir --target "$target" 2>/dev/null) || return 1
     compgen -G "$libraries/libstd-*.rlib" >/dev/null
 }
 
-# --- rustup: the ordinary way ---
+# --- rustup: the usual way ---
 
 rustup_failed=$dir/rustup-failed
 
@@ -38,7 +38,7 @@ add_with_rustup() {
     fi
     local seconds=${CARYA_BUILD_RUSTUP_TIMEOUT:-45}
     say "rustup target add $target (at most $seconds s)"
-    # Some networks swallow the download instead of refusing it, so never without a time limit.
+    # Some networks drop the download instead of refusing it, so always set a time limit.
     if timeout --foreground --kill-after=5 "$seconds" rustup target add "$target" </dev/null >&2 && has_target rustc; then
         rm -f "$rustup_failed"
         return 0
@@ -49,9 +49,9 @@ add_with_rustup() {
     return 1
 }
 
-# --- Debian: trixie's rustc and its std for wasm, unpacked below the build folder; nothing is installed ---
+# --- Debian: rustc and its wasm standard library of trixie, unpacked below the build folder; nothing is installed ---
 
-# rustc comes with the libraries it runs on, because the machine's own may be older. patchelf too: no root needed.
+# rustc needs its own libraries, because those of the machine may be older; patchelf sets their path. No root needed.
 packages=(
     rustc libstd-rust-1.85 libstd-rust-dev libstd-rust-dev-wasm32 patchelf
     libllvm19 libc6 libstdc++6 libgcc-s1 zlib1g libzstd1 libxml2 libedit2 libtinfo6 libbsd0 libmd0 libffi8 libz3-4
@@ -63,13 +63,14 @@ keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 by_hand="Get the target by hand: \`rustup target add $target\` on a network that reaches Rust's download server \
 (CARYA_BUILD_RUSTUP_TIMEOUT=600 for a slow one), or build the guests on a machine that has it."
 
-# Nothing here can help: the next call must be free to ask rustup again.
+# The Debian fallback cannot work here, so let the next call try rustup again.
 no_debian() {
     rm -f "$rustup_failed"
     die "$1. $by_hand"
 }
 
-# The mirror that this machine already uses. Before the first `apt-get update` only its address tells whose it is.
+# Prints the mirror that this machine uses. Before the first `apt-get update` only the address identifies a Debian
+# mirror.
 debian_mirror() {
     if [ -n "${CARYA_BUILD_DEBIAN_MIRROR:-}" ]; then
         echo "$CARYA_BUILD_DEBIAN_MIRROR"
@@ -91,12 +92,12 @@ unpack_debian() {
     [ -f "$keyring" ] || no_debian "$keyring is missing (package debian-archive-keyring)"
 
     mkdir -p "$dir"
-    find "$dir" -maxdepth 1 -name 'unpack.*' -mmin +60 -exec rm -rf {} + # left by a killed run
+    find "$dir" -maxdepth 1 -name 'unpack.*' -mmin +60 -exec rm -rf {} + # left over from a killed run
     work=$(mktemp -d "$dir/unpack.XXXXXX")
     trap 'rm -rf "$work"' EXIT
     mkdir -p "$work"/{lists/partial,cache/archives/partial,debs,root,none}
     echo "deb [signed-by=$keyring target=Packages] $mirror trixie main" >"$work/sources.list"
-    # Own lists, cache and status: neither the machine's packages nor its pins play a part, and no root is needed.
+    # Separate lists, cache and status: apt ignores the machine's packages and pins, and needs no root.
     cat >"$work/apt.conf" <<CONF
 Dir::State::Lists "$work/lists";
 Dir::State::status "/dev/null";
@@ -122,16 +123,16 @@ CONF
     for package in "$work"/debs/*.deb; do
         dpkg -x "$package" "$work/root" || die "could not unpack $package: is the disk full (0.8 GB needed in $dir)?"
     done
-    # Whole or not at all. Another run may have been quicker: then its folder serves.
+    # Move the complete folder into place. If a concurrent run was faster, use its folder.
     mv -T "$work/root" "$root" 2>/dev/null || [ -d "$root/usr" ] || die "could not create $root: check its permissions"
     rm -rf "$work"
     trap - EXIT
 }
 
-# Makes rustc use the libraries beside it. The paths are absolute, so a moved folder is patched again.
+# Makes rustc use the libraries beside it. The paths are absolute, so a moved folder must be patched again.
 patch_debian() {
     local loader=$root/usr/lib64/ld-linux-x86-64.so.2 libraries=$root/usr/lib/x86_64-linux-gnu:$root/usr/lib
-    # Into a new file: an interrupted patchelf must not leave half a rustc behind.
+    # Write to a new file, so that an interrupted patchelf leaves no incomplete rustc.
     "$loader" --library-path "$libraries" "$root/usr/bin/patchelf" --set-interpreter "$loader" \
         --force-rpath --set-rpath "$libraries" --output "$root/usr/bin/rustc.$$" "$root/usr/bin/rustc"
     chmod 755 "$root/usr/bin/rustc.$$"
@@ -145,7 +146,7 @@ use_debian() {
         no_debian "this is neither Debian nor Ubuntu"
     fi
     [ "$(dpkg --print-architecture)" = amd64 ] || no_debian "Debian's tool chain is only set up for amd64 here"
-    # wasm-component-ld comes with rustup's tool chain on every machine, target or not; Debian does not package it.
+    # Every tool chain of rustup includes wasm-component-ld, with or without the target. Debian does not package it.
     tools=$(rustc --print sysroot)/lib/rustlib/x86_64-unknown-linux-gnu/bin
     [ -x "$tools/wasm-component-ld" ] && [ -x "$tools/gcc-ld/wasm-ld" ] ||
         no_debian "$tools has no wasm-component-ld, because this Rust is not rustup's: install Rust with rustup"

@@ -1,13 +1,13 @@
-// Turns a JavaScript guest into a component: node build.mjs ENGINE SOURCE WIT WORLD OUTPUT
+// Builds a component from a JavaScript guest: node build.mjs ENGINE SOURCE WIT WORLD OUTPUT
 import { readFile, rename, writeFile } from 'node:fs/promises';
 
 const engines = {
-  // Whole JavaScript in 12 MB. The host offers no outbound wasi:http, so the part of the engine that imports it stays out.
+  // All of JavaScript, in 12 MB. The host offers no outbound wasi:http, so disable the features that import it.
   async starlingmonkey(sourcePath, witPath, worldName) {
     const { componentize } = await import('@bytecodealliance/componentize-js');
     return componentize({ sourcePath, witPath, worldName, disableFeatures: ['http', 'fetch-event'] });
   },
-  // 1 MB, and quick to start. The stubs leave no imports but the host's: Date.now() traps, Math.random() repeats.
+  // 1 MB, and starts quickly. Stubs replace all imports but the host's: `Date.now()` traps, `Math.random()` repeats.
   async quickjs(jsPath, witPath, world) {
     const { default: { componentize } } = await import('componentize-qjs');
     const jsSource = await readFile(jsPath, 'utf8');

@@ -1,11 +1,12 @@
-// The shop's items in JavaScript: a page of them, one of them, and the three ways to change one.
+// Controller for the shop's items in JavaScript: lists a page of items, reads one item, and creates, updates or deletes
+// an item.
 //
-// Answers the same as `items` (Rust) and `items-python`, byte for byte: change all three together. Runs on two engines,
-// StarlingMonkey and QuickJS, and so keeps to what both have: the language itself and the host's imports.
+// Returns the same responses as `items` (Rust) and `items-python`, byte for byte: change all three together. Runs on
+// two engines, StarlingMonkey and QuickJS, and uses only features of both: the language itself and the host's imports.
 
 import * as request from 'carya:host/request@0.1.0';
 
-// What the host calls; `controller` in wit/world.wit demands these two.
+// The exports that the host calls; the world `controller` in wit/world.wit requires both.
 export const readController = {
   read: (db) => answer(() => (request.param('id') == null ? page(db) : one(db))),
 };
@@ -22,7 +23,7 @@ export const writeController = {
   }),
 };
 
-// The rows stay JSON text that the host wrote: nothing here takes them apart only to put them together again.
+// The rows stay the JSON text that the host wrote, so the guest neither parses nor serializes them.
 function page(db) {
   const page = number('page', 1, 1_000_000);
   const perPage = number('per_page', 20, 100);
@@ -40,7 +41,7 @@ function page(db) {
 
 function one(db) {
   const rows = db.queryJson('SELECT id, name, price_cents, stock FROM items WHERE id = ?', [id()]);
-  // One row or none: without the brackets it is the item itself.
+  // There is at most one row. Without the brackets of the list, the text is the item itself.
   const item = rows.slice(1, -1);
   if (item === '') throw missing();
   return json(200, item);
@@ -51,7 +52,7 @@ function create(db) {
   try {
     const sql = 'INSERT INTO items (name, price_cents, stock) VALUES (?, ?, ?) RETURNING id';
     const [{ val: id }] = db.queryOne(sql, values(draft));
-    // StarlingMonkey reads an s64 as BigInt, which JSON.stringify refuses, QuickJS as a number.
+    // StarlingMonkey represents an s64 as a BigInt, which JSON.stringify rejects, QuickJS as a number.
     return json(201, JSON.stringify({ id: Number(id), ...draft }), [['location', `/items/${id}`]]);
   } catch (error) {
     throw isConstraint(error) ? nameTaken() : error;
@@ -81,7 +82,7 @@ function remove(db) {
   }
 }
 
-// What the client sent of an item, its members in the order in which they are answered.
+// An item as the client sends it, with its members in the order of the response.
 function draftFromBody() {
   let body;
   try {
@@ -103,20 +104,20 @@ function draftFromBody() {
   return { name, price_cents, stock };
 }
 
-// JSON.parse lets half a surrogate pair ("\ud800") pass, which is no text to the host, and reads 1e400 as Infinity.
+// JSON.parse accepts half a surrogate pair ("\ud800"), which is not a string in WIT, and reads 1e400 as Infinity.
 function refuseOddities(key, value) {
   const isText = key.isWellFormed() && (typeof value !== 'string' || value.isWellFormed());
   if (!isText || value === Infinity || value === -Infinity) throw new SyntaxError('neither text nor number');
   return value;
 }
 
-// The item that the path names. What cannot be an id is NULL, which equals none.
+// Returns the item's id from the path. A text that cannot be an id becomes NULL, which equals no id.
 function id() {
   const id = whole(request.param('id') ?? '');
   return id == null ? { tag: 'null' } : int64(id);
 }
 
-// A query parameter from 1 to `max`.
+// Returns a query parameter from 1 to `max`, or null if it is not valid.
 function number(name, otherwise, max) {
   const text = request.query(name);
   if (text == null) return otherwise;
@@ -124,12 +125,12 @@ function number(name, otherwise, max) {
   return n >= 1 && n <= max ? n : null;
 }
 
-// Decimal digits only, and no more of them than a number holds exactly.
+// Parses decimal digits, at most as many as a number represents exactly.
 function whole(text) {
   return /^[0-9]{1,15}$/.test(text) ? Number(text) : null;
 }
 
-// An s64 goes out as a number: QuickJS takes no BigInt.
+// Passes an s64 as a number, because QuickJS does not accept a BigInt.
 function int64(n) {
   return { tag: 'int64', val: n };
 }
@@ -142,7 +143,7 @@ function json(status, text, headers = []) {
   return { status, headers, body: { tag: 'json', val: text } };
 }
 
-// Thrown where a request cannot be served: an answer after RFC 9457.
+// Thrown if a request cannot be served: a response with problem details (RFC 9457).
 class Problem {
   constructor(status, title, detail, errors) {
     const text = JSON.stringify({ detail, errors, status, title });
@@ -153,7 +154,8 @@ class Problem {
 const missing = () => new Problem(404, 'Not Found', 'there is no such item');
 const nameTaken = () => new Problem(409, 'Conflict', 'another item has this name');
 
-// Names the fields that are not valid: each comes with whether it is, and the rule that it should follow.
+// Throws a `Problem` that lists the invalid fields. Each field comes with its validity and the rule that it must
+// follow.
 function validate(fields) {
   const wrong = fields.filter(([, valid]) => !valid).map(([field, , rule]) => [field, rule]);
   if (wrong.length > 0) {
@@ -161,13 +163,13 @@ function validate(fields) {
   }
 }
 
-// A failed statement is thrown as an error with the db-error in its payload.
+// A failed statement throws an error with the `db-error` in its payload.
 function isConstraint(error) {
   return error.payload?.kind === 'constraint';
 }
 
-// A problem is an answer. A failed statement becomes a text for the host's log: whatever else is thrown out of here
-// than a text is a bug, and traps.
+// Returns a `Problem` as its response. Throws the message of a failed statement as a string, which the host logs. Any
+// other exception is a bug, and traps.
 function answer(work) {
   try {
     return work();

@@ -37,7 +37,7 @@ def answered(serve):
     return method
 
 
-# What the host calls; `controller` in wit/world.wit demands these two classes.
+# The classes that the host calls; the world `controller` in wit/world.wit requires both.
 
 
 class ReadController:
@@ -66,7 +66,7 @@ def page(db):
         ("page", page is not None, "must be a whole number from 1 to 1000000"),
         ("per_page", per_page is not None, "must be a whole number from 1 to 100"),
     )
-    # The rows stay JSON text that the host wrote: nothing here takes them apart only to put them together again.
+    # The rows stay the JSON text that the host wrote, so the guest neither parses nor serializes them.
     items = db.query_json(
         "SELECT id, name, price_cents, stock FROM items ORDER BY id LIMIT ? OFFSET ?",
         [Value_Int64(per_page), Value_Int64((page - 1) * per_page)],
@@ -77,7 +77,7 @@ def page(db):
 
 def one(db):
     rows = db.query_json("SELECT id, name, price_cents, stock FROM items WHERE id = ?", [item_id()])
-    # One row or none: without the brackets it is the item itself.
+    # There is at most one row. Without the brackets of the list, the text is the item itself.
     item = rows[1:-1]
     if not item:
         raise missing()
@@ -121,7 +121,7 @@ def draft_from_body():
     """What the client sent of an item, its members in the order in which they are answered."""
     try:
         body = json.loads(request.body_text(), parse_int=float)
-        # It lets NaN, 1e400 and half a surrogate pair ("\ud800") pass, none of which can be written again.
+        # json.loads accepts NaN, 1e400 and half a surrogate pair ("\ud800"), none of which can be serialized again.
         json.dumps(body, allow_nan=False, ensure_ascii=False).encode()
     except (Err, ValueError, RecursionError):
         body = None
@@ -137,7 +137,7 @@ def draft_from_body():
 
 
 def is_amount(value):
-    # 5.0 is a whole number too: JavaScript cannot tell it from 5. So the body's numbers are all read as floats.
+    # Accept 5.0 as a whole number: JavaScript cannot distinguish it from 5. So json.loads reads all numbers as floats.
     return isinstance(value, float) and value.is_integer() and 0 <= value <= 1_000_000_000
 
 

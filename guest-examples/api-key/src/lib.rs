@@ -1,6 +1,7 @@
-//! Lets only those change things who know a key, and tells everybody behind it who that was.
+//! Hook that accepts changes only from clients with a known API key. Later hooks and the controller find the number of
+//! the key in the context, under `who`.
 //!
-//! A hook that stands outside the transaction (priority below 100): whoever is refused costs no connection.
+//! The hook runs outside the transaction (priority below 100), so a refused request needs no database connection.
 
 use carya::host::database::Handle;
 use carya::host::types::{Body, Response};
@@ -31,14 +32,14 @@ impl Guest for ApiKey {
         let keys: Vec<String> = serde_json::from_str(&keys).map_err(|error| format!("the setting keys: {error}"))?;
         let given = request::header("x-api-key").unwrap_or_default();
         match keys.iter().position(|key| same(key, &given)) {
-            // The key's place and not the key: this ends up in logs and tables.
+            // Pass on the key's number and not the key, because the value ends up in logs and tables.
             Some(place) => context::set("who", &format!("key-{}", place + 1)).map(|()| None),
             None => Ok(Some(unauthorized())),
         }
     }
 }
 
-/// Compares in a time that tells nothing about where the texts differ.
+/// Compares two keys in a time that does not depend on where they differ.
 fn same(key: &str, given: &str) -> bool {
     let difference = key.bytes().zip(given.bytes()).fold(0, |all, (a, b)| all | (a ^ b));
     !key.is_empty() && key.len() == given.len() && difference == 0

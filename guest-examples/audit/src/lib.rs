@@ -1,6 +1,6 @@
-//! Writes down who changed what, in the transaction that changed it: either both stay or neither does.
+//! Hook that records each change and its client in the transaction of the change: both are committed, or neither is.
 //!
-//! A hook that stands inside the transaction (priority 100 or more).
+//! The hook runs inside the transaction (priority 100 or more).
 
 use carya::host::database::{Handle, Value};
 use carya::host::{context, request, response};
@@ -26,7 +26,8 @@ impl Guest for Audit {
         let Handle::Writer(db) = db else {
             return Ok(());
         };
-        // An error is rolled back, and a row about it with it. The transaction may also take no more statements.
+        // After a response with an error status the host rolls back, and an audit row would be lost. A doomed
+        // transaction also rejects further statements.
         if response::status() >= 400 {
             return Ok(());
         }

@@ -1,6 +1,6 @@
-//! The shop's items: a page of them, one of them, and the three ways to change one.
+//! Controller for the shop's items: lists a page of items, reads one item, and creates, updates or deletes an item.
 //!
-//! `items-js` and `items-python` answer the same, byte for byte: change all three together.
+//! `items-js` and `items-python` return the same responses, byte for byte: change all three together.
 
 use carya::host::database::{DbError, DbErrorKind, Reader, Value, Writer};
 use carya::host::request;
@@ -33,7 +33,7 @@ impl write_controller::Guest for Items {
     }
 }
 
-// The rows stay JSON text that the host wrote: nothing here takes them apart only to put them together again.
+// The rows stay the JSON text that the host wrote, so the guest neither parses nor serializes them.
 fn page(db: &Reader) -> Result<Response, String> {
     let (page, per_page) = (number("page", 1, 1_000_000), number("per_page", 20, 100));
     let (Some(page), Some(per_page)) = (page, per_page) else {
@@ -55,7 +55,7 @@ fn page(db: &Reader) -> Result<Response, String> {
 
 fn one(db: &Reader) -> Result<Response, String> {
     let rows = db.query_json("SELECT id, name, price_cents, stock FROM items WHERE id = ?", &[id()])?;
-    // One row or none: without the brackets it is the item itself.
+    // There is at most one row. Without the brackets of the list, the text is the item itself.
     match rows.trim_start_matches('[').trim_end_matches(']') {
         "" => Ok(missing()),
         item => Ok(json(200, item.to_owned())),
@@ -109,7 +109,7 @@ fn delete(db: &Writer) -> Result<Response, String> {
     }
 }
 
-/// What a client sends of an item.
+/// An item as the client sends it.
 struct Draft {
     name: String,
     price_cents: i64,
@@ -117,13 +117,13 @@ struct Draft {
 }
 
 impl Draft {
-    /// The request's body as a draft, or the answer that says what is wrong with it.
+    /// Parses the request's body, or returns a response that describes the error.
     fn from_body() -> Result<Self, Response> {
         let Ok(body) = serde_json::from_slice::<Map<String, Json>>(&request::body()) else {
             return Err(problem(400, "Bad Request", "the body is not a JSON object"));
         };
         let name = body.get("name").and_then(Json::as_str).filter(|name| (1..=100).contains(&name.chars().count()));
-        // 5.0 is a whole number too: JavaScript cannot tell it from 5.
+        // Accept 5.0 as a whole number: JavaScript cannot distinguish it from 5.
         let amount = |field| {
             let number = body.get(field).and_then(Json::as_f64);
             number.filter(|n| n.fract() == 0.0 && (0.0..=1e9).contains(n)).map(|n| n as i64)
@@ -147,12 +147,12 @@ impl Draft {
     }
 }
 
-/// The item that the path names. What cannot be an id is NULL, which equals none.
+/// Returns the item's id from the path. A text that cannot be an id becomes NULL, which equals no id.
 fn id() -> Value {
     request::param("id").and_then(|id| whole(&id)).map_or(Value::Null, Value::Int64)
 }
 
-/// A query parameter from 1 to `max`.
+/// Returns a query parameter from 1 to `max`, or `None` if it is not valid.
 fn number(name: &str, default: i64, max: i64) -> Option<i64> {
     match request::query(name) {
         Some(text) => whole(&text).filter(|n| (1..=max).contains(n)),
@@ -160,7 +160,7 @@ fn number(name: &str, default: i64, max: i64) -> Option<i64> {
     }
 }
 
-/// Decimal digits only, and no more of them than a JavaScript number holds exactly.
+/// Parses decimal digits, at most as many as a JavaScript number represents exactly.
 fn whole(text: &str) -> Option<i64> {
     let digits = text.len() <= 15 && text.bytes().all(|byte| byte.is_ascii_digit());
     if digits { text.parse().ok() } else { None }
@@ -182,7 +182,7 @@ fn problem(status: u16, title: &str, detail: &str) -> Response {
     problem_json(status, json!({ "detail": detail, "status": status, "title": title }))
 }
 
-/// Names the fields that are not valid: each comes with whether it is, and the rule that it should follow.
+/// Response that lists the invalid fields. Each field comes with its validity and the rule that it must follow.
 fn invalid<const N: usize>(fields: [(&str, bool, &str); N]) -> Response {
     let errors =
         fields.into_iter().filter(|(_, valid, _)| !valid).map(|(field, _, rule)| (field.to_owned(), rule.into()));
@@ -191,7 +191,7 @@ fn invalid<const N: usize>(fields: [(&str, bool, &str); N]) -> Response {
     problem_json(422, json!({ "detail": detail, "errors": errors, "status": 422, "title": "Unprocessable Content" }))
 }
 
-/// An answer after RFC 9457. Its members are in alphabetical order, as serde_json keeps them.
+/// Response with problem details (RFC 9457). serde_json sorts the members alphabetically.
 fn problem_json(status: u16, problem: Json) -> Response {
     let mut response = json(status, problem.to_string());
     response.headers.push(("content-type".into(), "application/problem+json".into()));

@@ -1,4 +1,4 @@
-//! Orders: taking stock and writing the order down is one transaction, the confirmation goes out after its commit.
+//! Controller for orders: takes the stock and records the order in one transaction, and confirms it after the commit.
 
 use carya::host::database::{DbError, Delivery, Reader, Value, Writer};
 use carya::host::log::{self, Level};
@@ -30,10 +30,10 @@ impl read_controller::Guest for Orders {
             let sql = "SELECT * FROM orders ORDER BY id DESC LIMIT 100".to_owned();
             return Ok(answer(200, Body::Rows(RowsQuery { sql, params: vec![] })));
         };
-        // What is no number is NULL, which equals no id.
+        // A text that is not a number becomes NULL, which equals no id.
         let id = id.parse().map_or(Value::Null, Value::Int64);
         let rows = db.query_json("SELECT * FROM orders WHERE id = ?", &[id])?;
-        // One row or none: without the brackets it is the order itself.
+        // There is at most one row. Without the brackets of the list, the text is the order itself.
         match rows.trim_start_matches('[').trim_end_matches(']') {
             "" => Ok(problem(404, "Not Found", "there is no such order")),
             order => Ok(answer(200, Body::Json(order.to_owned()))),
@@ -49,13 +49,13 @@ impl write_controller::Guest for Orders {
             return Ok(problem(422, "Unprocessable Content", detail));
         };
 
-        // The condition stands in the statement that takes the stock: two orders cannot both see the last piece.
+        // The statement that takes the stock also checks it, so two orders cannot both take the last piece.
         let taken = db.execute(
             "UPDATE items SET stock = stock - ? WHERE id = ? AND stock >= ?",
             &[Value::Int64(quantity), Value::Int64(item), Value::Int64(quantity)],
         )?;
         if taken.rows_affected == 0 {
-            // A 4xx rolls back: nothing of this request stays, its row in the audit included.
+            // A 4xx rolls back all writes of this request, including its audit row.
             return Ok(problem(409, "Conflict", "there is not that much of this item"));
         }
         let row = db.query_one("SELECT price_cents FROM items WHERE id = ?", &[Value::Int64(item)])?;
@@ -79,7 +79,8 @@ impl write_controller::Guest for Orders {
 }
 
 impl actions::Guest for Orders {
-    /// Stands for the mail to the customer. It may come more than once, always with the same `action.id`.
+    /// Stands for the e-mail to the customer. The host may run the action more than once, always with the same
+    /// `action.id`.
     fn run(action: actions::Action) -> Result<(), String> {
         match action.name.as_str() {
             "confirm" => log::write(Level::Info, &format!("order confirmed: {}", action.payload)),
@@ -93,7 +94,7 @@ fn answer(status: u16, body: Body) -> Response {
     Response { status, headers: vec![], body }
 }
 
-/// An answer after RFC 9457.
+/// Response with problem details (RFC 9457).
 fn problem(status: u16, title: &str, detail: &str) -> Response {
     let text = json!({ "detail": detail, "status": status, "title": title }).to_string();
     let headers = vec![("content-type".into(), "application/problem+json".into())];

@@ -1,4 +1,4 @@
-//! The shop's report, as a page that the host renders and as rows that never come here.
+//! Controller for the shop's report: a page that the host renders, and rows that the host sends without this guest.
 
 use carya::host::database::{DbError, Reader};
 use carya::host::request;
@@ -19,7 +19,7 @@ impl Guest for Report {
         let body = if request::path().ends_with("/rows") {
             Body::Rows(RowsQuery { sql: SALES.to_owned(), params: vec![] })
         } else {
-            // What the host wrote as JSON goes back to its template as it is.
+            // The template's context contains the JSON that the host wrote, unchanged.
             let (sales, changes) = (db.query_json(SALES, &[])?, db.query_json(CHANGES, &[])?);
             let context = format!(r#"{{"sales":{sales},"changes":{changes}}}"#);
             Body::Template(Template { name: "report.html".to_owned(), context })

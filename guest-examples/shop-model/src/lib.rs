@@ -1,4 +1,4 @@
-//! Stocks an empty shop. The tables themselves are made by `migrations/`.
+//! Model that fills an empty shop with items. `migrations/` creates the tables.
 
 use carya::host::database::{DbError, Value, Writer};
 use exports::carya::host::model::Guest;

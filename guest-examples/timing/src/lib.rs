@@ -1,7 +1,7 @@
-//! Tells the client in `x-response-time` how long it took, the commit included.
+//! Hook that reports the duration of a request in the header `x-response-time`, including the commit.
 //!
-//! A hook that stands outside everything else (priority 1). A hook's instance lives as long as the request, so a
-//! static carries the start from `before` to `after`.
+//! The hook is the outermost one (priority 1): its `before` runs first, and its `after` runs last. Its instance lives as
+//! long as the request, so a static can carry the start time from `before` to `after`.
 
 use std::sync::OnceLock;
 use std::time::Instant;

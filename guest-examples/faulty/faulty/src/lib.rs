@@ -1,4 +1,5 @@
-//! Everything that a guest can do wrong, one thing for each `what` of a route `/{what}`, in every access mode.
+//! Controller that misbehaves on request, in every access mode. The parameter `what` of a route `/{what}` selects the
+//! fault.
 
 use std::any::Any;
 use std::hint::black_box;
@@ -48,10 +49,10 @@ impl plain_controller::Guest for Faulty {
     }
 }
 
-/// Handles that outlive their call.
+/// Handles that outlive the call that received them.
 static KEPT: Mutex<Vec<Box<dyn Any + Send>>> = Mutex::new(Vec::new());
 
-/// The requests that this instance has counted.
+/// Number of `count` requests that this instance has served.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 fn misbehave(db: impl Any + Send) -> Result<Response, String> {
@@ -70,7 +71,7 @@ fn misbehave(db: impl Any + Send) -> Result<Response, String> {
                 all.push(black_box(vec![1_u8; 1 << 20]));
             }
         }
-        // The engine's stack, and the guest's own in its memory.
+        // `recursion` exhausts the engine's stack, `stack` the guest's own stack in its memory.
         "recursion" => drop(recurse(0)),
         "stack" => drop(recurse_with_frames(0)),
         "count" => {

@@ -1,4 +1,4 @@
-//! Keeps the handle of its `before` and tries it again in `after`; `x-kept` tells what became of it.
+//! Hook that keeps the handle of its `before` and uses it again in `after`. The header `x-kept` reports the result.
 
 use std::cell::RefCell;
 

@@ -1,1 +1,1 @@
-//! A component that exports nothing: the host has no use for it and must say so.
+//! A component without exports, which the host must reject.

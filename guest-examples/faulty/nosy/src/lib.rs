@@ -1,6 +1,7 @@
-//! Looks for ways out of the sandbox and answers what it found: `null` where an attempt succeeded, else the error.
+//! Tries to leave the sandbox and returns the results as JSON: `null` for an attempt that succeeded, otherwise the
+//! error.
 //!
-//! A component of its own because sockets widen what it imports.
+//! This is a component of its own because the use of sockets adds imports.
 
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};

@@ -1,4 +1,4 @@
-//! The phase `before` of `trace-hook` alone, because the host calls a hook by what it exports.
+//! Exports only the phase `before` of `trace-hook`, because the host calls all phases that a hook exports.
 
 #[path = "../../trace-hook/src/before.rs"]
 mod before;

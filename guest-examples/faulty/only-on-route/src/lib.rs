@@ -1,4 +1,4 @@
-//! The phase `on-route` of `trace-hook` alone, because the host calls a hook by what it exports.
+//! Exports only the phase `on-route` of `trace-hook`, because the host calls all phases that a hook exports.
 
 #[path = "../../trace-hook/src/on_route.rs"]
 mod on_route;

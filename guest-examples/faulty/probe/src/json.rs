@@ -1,7 +1,7 @@
-//! The contract's values as JSON that loses nothing: `{"t":"int64","v":"123"}`, `{"t":"float64","v":"NaN"}`,
+//! Lossless JSON for the contract's values: `{"t":"int64","v":"123"}`, `{"t":"float64","v":"NaN"}`,
 //! `{"t":"bytes","v":"00ff"}`, `{"t":"other","v":{"type_name":"NUMERIC","text":"1.10"}}`, `{"t":"null"}`.
-//! A parameter may also be plain JSON, null, a boolean, a number or a text; or `{"found":1}`, the number that a query
-//! before it found, plus 1.
+//! A parameter may also be plain JSON: null, a boolean, a number or a string. `{"found":1}` stands for the number that
+//! the last query returned, plus 1.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
@@ -32,7 +32,7 @@ impl From<Param> for Value {
     }
 }
 
-/// Puts a number in place of each `{"found":N}`: the first value of the last query among the results, plus N.
+/// Replaces each `{"found":N}` by the first value of the last query among the results, plus N.
 pub(crate) fn fill(params: &mut Json, results: &[Json]) {
     let first = |result: &Json| {
         let row = result.get("row").or_else(|| result.get("rows")?.get(0))?;
@@ -45,23 +45,23 @@ pub(crate) fn fill(params: &mut Json, results: &[Json]) {
     }
 }
 
-/// The parameters of one statement.
+/// Deserializes the parameters of one statement.
 pub(crate) fn params<'de, D: Deserializer<'de>>(json: D) -> Result<Vec<Value>, D::Error> {
     let params = Vec::<Param>::deserialize(json)?;
     Ok(params.into_iter().map(Value::from).collect())
 }
 
-/// The parameters of a batch, a list of lists.
+/// Deserializes the parameters of a batch, a list of lists.
 pub(crate) fn batch(json: &Json) -> serde_json::Result<Vec<Vec<Value>>> {
     Vec::<Json>::deserialize(json)?.into_iter().map(params).collect()
 }
 
-/// Any JSON, as text.
+/// Deserializes any JSON as its text.
 pub(crate) fn any<'de, D: Deserializer<'de>>(json: D) -> Result<String, D::Error> {
     Json::deserialize(json).map(|json| json.to_string())
 }
 
-/// Numbers as text, because JSON has neither NaN nor exact 64 bit integers everywhere.
+/// Numbers as text, because JSON has no NaN, and some parsers read 64-bit integers inexactly.
 pub(crate) mod text {
     use std::fmt::Display;
     use std::str::FromStr;

@@ -1,8 +1,8 @@
-//! A controller that does what the request tells it to: the tests' way to reach every part of the contract.
+//! Controller that executes a script from the request, so that tests can reach every part of the contract.
 //!
-//! The script is JSON, an array of steps (`script.rs`), in the query parameter `script` or else in the body. The answer
-//! is the JSON array of the steps' results, unless a step asks for another. An answer that is no redirect and no 5xx
-//! also carries `x-inside: 1`: the code ran to its end.
+//! The script is a JSON array of steps (`script.rs`), in the query parameter `script` or else in the body. The response
+//! is the JSON array of the steps' results, unless a step sets another response. A response without a redirect or 5xx
+//! status also has the header `x-inside: 1`: the controller's code ran to its end.
 
 mod json;
 mod script;
@@ -32,7 +32,7 @@ wit_bindgen::generate!({
     path: "../../../wit",
     generate_all,
     generate_unused_types: true,
-    // The contract's own types are what scripts and results are written in: see json.rs.
+    // Scripts and results consist of the contract's own types: see json.rs.
     additional_type_attributes: {
         "carya:host/database@0.1.0/value": [
             #[derive(serde::Serialize, serde::Deserialize)]
@@ -113,7 +113,7 @@ fn serve(db: &Handle) -> Result<Response, String> {
     Ok(Response { status, headers, body: body.unwrap_or_else(|| Body::Json(Json::from(results).to_string())) })
 }
 
-/// Why a script stops.
+/// The error that ends a script.
 enum Stop {
     Database(DbError),
     Other(String),
@@ -228,7 +228,7 @@ fn writer(db: &Handle) -> Result<&Writer, Stop> {
     }
 }
 
-/// What there is under each of the names.
+/// Looks up each of the names.
 fn found(names: Vec<String>, get: impl Fn(&str) -> Option<String>) -> Json {
     let pair = |name: String| (name.clone(), get(&name).into());
     names.into_iter().map(pair).collect::<Map<_, _>>().into()

@@ -1,4 +1,4 @@
-//! The steps of a script. What a step is, its first member says; the rest of its members may be left out.
+//! The steps of a script. The required member of a step determines its kind; all other members are optional.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,14 @@ use serde_json::Value as Json;
 use crate::carya::host::database;
 use crate::carya::host::types::{Body, Header};
 
-/// One step, with its result. Where `swallow` is true a database error is the result, as `{"error":{..}}`, and the
-/// script goes on; otherwise the controller returns it. A step without a result of its own has `null`.
+/// A step and its result. With `swallow`, a database error becomes the result, as `{"error":{..}}`, and the script
+/// continues; otherwise the controller returns the error. The result of a step without a value is `null`.
 #[derive(Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 pub(crate) enum Step {
-    /// `query` gives `{"columns":[..],"rows":[[..]]}`, `query_one` `{"row":[..]}`, `query_json` `{"json":"TEXT"}`,
-    /// `execute` `{"rows_affected":1,"last_insert_id":1}`, `batch` (`params` is a list of lists) `{"rows_affected":1}`.
+    /// Results: `{"columns":[..],"rows":[[..]]}` for `query`, `{"row":[..]}` for `query_one`, `{"json":"TEXT"}` for
+    /// `query_json`, `{"rows_affected":1,"last_insert_id":1}` for `execute`, and `{"rows_affected":1}` for `batch`,
+    /// where `params` is a list of lists.
     Sql {
         sql: String,
         #[serde(default)]
@@ -24,7 +25,7 @@ pub(crate) enum Step {
         #[serde(default)]
         swallow: bool,
     },
-    /// Gives `{"savepoint":[RESULTS]}`.
+    /// Result: `{"savepoint":[RESULTS]}`.
     Savepoint {
         savepoint: Vec<Step>,
         #[serde(default)]
@@ -52,7 +53,7 @@ pub(crate) enum Step {
         #[serde(default)]
         swallow: bool,
     },
-    /// The answer instead of the results. The script goes on.
+    /// Sets the response, which replaces the results. The script continues.
     Answer {
         answer: Answer,
     },
@@ -66,14 +67,14 @@ pub(crate) enum Step {
     Sleep {
         sleep_ms: u64,
     },
-    /// Writes a line to the host's log, at level info.
+    /// Writes a line to the host's log, at level `info`.
     Log {
         log: String,
     },
     ContextSet {
         context_set: BTreeMap<String, String>,
     },
-    /// Gives what the request is, and what there is under the names that the lists ask for.
+    /// Result: the request, and the values of the listed names.
     Echo {
         #[serde(rename = "echo")]
         _true: bool,
@@ -114,7 +115,7 @@ pub(crate) enum Op {
     Batch,
 }
 
-/// How a savepoint ends; `leak` leaves it open.
+/// How a savepoint ends. `leak` leaves it open.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum End {
@@ -141,8 +142,9 @@ impl From<Delivery> for database::Delivery {
     }
 }
 
-/// `{"status":200,"headers":[["name","value"]]}` and one of `"bytes":"00ff"`, `"text":".."`, `"json":JSON`,
-/// `"template":{"name":"..","context":JSON}`, `"rows":{"sql":"..","params":[..]}`; none of them is the results.
+/// `{"status":200,"headers":[["name","value"]]}` and one of the bodies `"bytes":"00ff"`, `"text":".."`, `"json":JSON`,
+/// `"template":{"name":"..","context":JSON}`, `"rows":{"sql":"..","params":[..]}`. Without a body the response contains
+/// the results.
 #[derive(Deserialize)]
 pub(crate) struct Answer {
     #[serde(default = "ok")]

@@ -1,5 +1,6 @@
-//! `after`: `fail`, `panic`, `write`, `header` (adds its mark as `x-after`), `bad-header` (tries to set what it may
-//! not, and tells in `x-refused` what was refused), `rewrite` (status 203, without `x-inside`, the body in capitals).
+//! The setting `after`: `fail`, `panic`, `write`, `header` (adds the mark as `x-after`), `bad-header` (tries to set
+//! forbidden headers, and lists the refused ones in `x-refused`), `rewrite` (sets the status 203, removes `x-inside`,
+//! and converts the body to upper case).
 
 use crate::carya::host::database::Handle;
 use crate::carya::host::{config, response};

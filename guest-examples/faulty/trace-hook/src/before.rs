@@ -1,5 +1,5 @@
-//! `before`: `fail`, `panic`, `answer-200`, `answer-302`, `write`, `mark-rollback`, `context` (appends its mark to the
-//! context's `before`).
+//! The setting `before`: `fail`, `panic`, `answer-200`, `answer-302`, `write`, `mark-rollback`, `context` (appends the
+//! mark to the context value `before`).
 
 use crate::carya::host::database::Handle;
 use crate::carya::host::types::{Body, Response};

@@ -1,9 +1,9 @@
-//! What the phases do with the handle that they get.
+//! Functions that the phases call with their handle.
 
 use crate::carya::host::config;
 use crate::carya::host::database::Handle;
 
-/// Runs the statement in the setting `sql`.
+/// Runs the statement of the setting `sql`.
 pub(crate) fn write(db: &Handle) -> Result<(), String> {
     let sql = config::get("sql").ok_or("no setting sql")?;
     match db {
@@ -14,7 +14,7 @@ pub(crate) fn write(db: &Handle) -> Result<(), String> {
     .map_err(|error| format!("{:?}: {}", error.kind, error.message))
 }
 
-/// Who was here with which handle: `NAME:none`, `NAME:reader` or `NAME:writer`.
+/// Returns the hook's name and its kind of handle: `NAME:none`, `NAME:reader` or `NAME:writer`.
 pub(crate) fn mark(db: &Handle) -> String {
     let name = config::get("name").unwrap_or_else(|| "hook".into());
     let handle = match db {

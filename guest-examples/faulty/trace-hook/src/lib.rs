@@ -1,7 +1,8 @@
-//! A hook in all four phases. The setting named after a phase says what it does there; without one it does nothing.
+//! Hook with all four phases. The setting with the name of a phase selects its behaviour; without it the phase does
+//! nothing.
 //!
-//! Settings: `on_route`, `before`, `after`, `on_error` (see those files), `sql` for the statement of `write`, `name`
-//! (default `hook`) for its mark, `NAME:HANDLE`. The `only-*` components are these phases one by one.
+//! Settings: `on_route`, `before`, `after` and `on_error` (see those files), `sql` (the statement of `write`), and
+//! `name` (default `hook`, used in the mark `NAME:HANDLE`). Each `only-*` component exports one of these phases.
 
 mod after;
 mod before;

@@ -1,5 +1,5 @@
-//! `on_error`: `fail`, `panic`, `write`, `answer` (200 `on_error`), `tell` (200 with status and fault of the failure
-//! and its mark).
+//! The setting `on_error`: `fail`, `panic`, `write`, `answer` (200 with the text `on_error`), `tell` (200 with the
+//! status and the fault of the failure, and the mark).
 
 use crate::carya::host::config;
 use crate::carya::host::database::Handle;

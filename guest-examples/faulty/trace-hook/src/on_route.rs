@@ -1,4 +1,5 @@
-//! `on_route`: `fail`, `panic`, `answer` (200 `on_route`), `read-write`, `read-only`, `none` (the access mode).
+//! The setting `on_route`: `fail`, `panic`, `answer` (200 with the text `on_route`), or the access mode `read-write`,
+//! `read-only` or `none`.
 
 use crate::carya::host::config;
 use crate::carya::host::types::{AccessMode, Body, Response};

@@ -1,4 +1,4 @@
-//! Greets every client in the header `x-greeting`, with the text from `carya.toml`.
+//! Hook that adds the header `x-greeting` to every response, with the text from `carya.toml`.
 
 use carya::host::database::Handle;
 use carya::host::{config, response};

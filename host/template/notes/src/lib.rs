@@ -1,4 +1,4 @@
-//! A list of notes: GET /notes reads it, POST /notes adds the request's text to it.
+//! Controller for a list of notes: GET /notes reads the list, POST /notes adds the request's text.
 
 use carya::host::database::{DbError, Reader, Value, Writer};
 use carya::host::request;
@@ -11,7 +11,7 @@ struct Notes;
 export!(Notes);
 
 impl read_controller::Guest for Notes {
-    /// The reader has no way to write. The rows do not even come here: the host writes them to the client.
+    /// A `Reader` has no functions that write. The host sends the rows to the client itself, without this guest.
     fn read(_db: Reader) -> Result<Response, String> {
         let query = RowsQuery {
             sql: "SELECT id, text, written_at FROM notes ORDER BY id DESC LIMIT 100".to_owned(),
@@ -22,7 +22,7 @@ impl read_controller::Guest for Notes {
 }
 
 impl write_controller::Guest for Notes {
-    /// All of it is one transaction, which the host begins and ends: 2xx and 3xx commit, all else rolls back.
+    /// The host runs `write` in one transaction. It commits after a 2xx or 3xx response, and otherwise rolls back.
     fn write(db: Writer) -> Result<Response, String> {
         let text = request::body_text()?;
         if text.trim().is_empty() {
@@ -30,7 +30,7 @@ impl write_controller::Guest for Notes {
         }
         let sql = "INSERT INTO notes (text) VALUES (?) RETURNING id, text, written_at";
         let rows = db.query_json(sql, &[Value::Text(text)])?;
-        // One row: without the brackets it is the note itself.
+        // There is one row. Without the brackets of the list, the text is the note itself.
         let note = rows.trim_matches(['[', ']']).to_owned();
         Ok(answer(201, Body::Json(note)))
     }
@@ -44,7 +44,7 @@ fn answer(status: u16, body: Body) -> Response {
     }
 }
 
-/// Lets `?` turn a failed statement into a failed request: the message goes to the log, the client gets a 500.
+/// Lets `?` turn a failed statement into a failed request: the host logs the message, and the client gets a 500.
 impl From<DbError> for String {
     fn from(error: DbError) -> Self {
         error.message
