@@ -44,7 +44,7 @@ async fn ways_to_write_a_file() -> Result {
     fs::write(&page, "with a backup")?;
     fs::remove_file(&backup)?;
     expect(&mut watched, "with a backup").await?;
-    // A hard link, as Cargo places what it has built.
+    // A hard link, which is how Cargo places its build output.
     fs::write(&backup, "linked")?;
     fs::remove_file(&page)?;
     fs::hard_link(&backup, &page)?;
