@@ -1,6 +1,6 @@
-"""The same work on Pecan: object dispatch, its TransactionHook around every request, and SQLAlchemy's session in it.
+"""The works on Pecan: object dispatch, with Pecan's TransactionHook and an SQLAlchemy session around every request.
 
-GET reads in a transaction that is rolled back, POST writes in one that is committed. BENCH_DATABASE names the database.
+The hook rolls back the transaction of a GET and commits that of a POST. BENCH_DATABASE is the URL of the database.
 """
 
 import os

@@ -1,6 +1,6 @@
-"""The shop's items in Python: a page of them, one of them, and the three ways to change one.
+"""Controller for the shop's items in Python: lists a page of items, reads one, and creates, updates or deletes one.
 
-Answers the same as `items` (Rust) and `items-js`, byte for byte: change all three together.
+Returns the same responses as `items` (Rust) and `items-js`, byte for byte: change all three together.
 """
 
 import json
@@ -14,7 +14,7 @@ from wit_world.imports.types import Body_Bytes, Body_Json, Response
 
 
 class Problem(Exception):
-    """Raised where a request cannot be served: an answer after RFC 9457."""
+    """Raised if a request cannot be served: a response with problem details (RFC 9457)."""
 
     def __init__(self, status, title, detail, **more):
         body = to_json({"detail": detail, **more, "status": status, "title": title})
@@ -22,8 +22,8 @@ class Problem(Exception):
 
 
 def answered(serve):
-    """Makes a problem an answer, and a failed statement a text for the host's log. Whatever else is raised is a bug,
-    and traps."""
+    """Returns a `Problem` as its response. Raises the message of a failed statement, which the host logs. Any other
+    exception is a bug, and traps."""
 
     @wraps(serve)
     def method(self, db):
@@ -118,7 +118,7 @@ def delete(db):
 
 
 def draft_from_body():
-    """What the client sent of an item, its members in the order in which they are answered."""
+    """Returns the item that the client sent, with its members in the order of the response."""
     try:
         body = json.loads(request.body_text(), parse_int=float)
         # json.loads accepts NaN, 1e400 and half a surrogate pair ("\ud800"), none of which can be serialized again.
@@ -146,13 +146,13 @@ def values(draft):
 
 
 def item_id():
-    """The item that the path names. What cannot be an id is NULL, which equals none."""
+    """Returns the item's id from the path. A text that cannot be an id becomes NULL, which equals no id."""
     key = whole(request.param("id") or "")
     return Value_Null() if key is None else Value_Int64(key)
 
 
 def number(name, default, most):
-    """A query parameter from 1 to `most`."""
+    """Returns a query parameter from 1 to `most`, or None if it is not valid."""
     text = request.query(name)
     if text is None:
         return default
@@ -161,7 +161,7 @@ def number(name, default, most):
 
 
 def whole(text):
-    """Decimal digits only, and no more of them than a JavaScript number holds exactly."""
+    """Parses decimal digits, at most as many as a JavaScript number represents exactly."""
     return int(text) if re.fullmatch("[0-9]{1,15}", text) else None
 
 
@@ -182,7 +182,7 @@ def name_taken():
 
 
 def validate(*fields):
-    """Names the fields that are not valid: each comes with whether it is, and the rule that it should follow."""
+    """Raises a `Problem` that lists the invalid fields. Each comes with its validity and the rule to follow."""
     errors = {field: rule for field, valid, rule in fields if not valid}
     if errors:
         raise Problem(422, "Unprocessable Content", "some fields are not valid", errors=errors)
