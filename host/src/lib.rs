@@ -1,5 +1,5 @@
-//! carya runs the transaction of every request natively around sandboxed guests. `ARCHITECTURE.md` beside this crate
-//! has the map.
+//! WebAssembly component host that runs the transaction of every request natively around sandboxed guests.
+//! `ARCHITECTURE.md` beside this crate lists the modules.
 
 pub mod admin;
 pub mod app;

@@ -6,8 +6,8 @@ use carya::cli::{self, Cli};
 use clap::Parser;
 use tokio::runtime::Runtime;
 
-/// How long background tasks have to end once the command is done. A thread that compiles, or that waits for a file,
-/// cannot be interrupted; the process ends without it.
+/// Maximum time that background tasks have to end after the command has finished. A thread that compiles a component or
+/// waits for a file cannot be interrupted, so the process exits without waiting for it any longer.
 const LAST_STEPS: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {

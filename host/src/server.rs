@@ -1,4 +1,6 @@
-//! The listener: connections, and the end. All that stands around a request is on this page.
+//! The HTTP server of the application: binds the listeners, accepts connections, and drains them at shutdown.
+//!
+//! [`connections`] applies the limits of a connection, and [`Live`] passes each request to the current generation.
 
 pub mod connections;
 mod descriptors;
@@ -19,12 +21,12 @@ use self::connections::{Connections, Listener};
 pub use self::{descriptors::BESIDE, live::Live};
 use crate::config::Config;
 
-/// The name of the application's listener.
+/// Name of the application's listener.
 const APPLICATION: &str = "application";
-/// How long the last answers have to reach the clients.
+/// Maximum time to send the last responses to clients after all requests have ended.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
-/// A server that listens and does not yet accept.
+/// A server that is bound to its address and does not accept connections yet.
 #[derive(Debug)]
 pub struct Server {
     listener: Listener<TcpListener>,
@@ -34,8 +36,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds the address, and fails if another process has it. Connections are accepted by [`serve`](Self::serve); until
-    /// then they wait.
+    /// Binds the address `server.listen`. The kernel queues connections until [`serve`](Self::serve) accepts them.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the system if the address cannot be bound, for example because another process uses it.
     pub async fn bind(config: &Config, connections: Arc<Connections>) -> std::io::Result<Self> {
         let socket = TcpListener::bind(config.server.listen).await?;
         let limit = descriptors::for_application(config);
@@ -43,23 +48,25 @@ impl Server {
         Ok(Self { listener, metrics: None, drain_timeout: config.server.drain_timeout, connections })
     }
 
-    /// Binds the address for metrics, and gives it back with the port that the system chose.
+    /// Binds the address for metrics, and returns it with the port that the system chose if the port is 0.
     pub async fn bind_metrics(&mut self, address: SocketAddr) -> std::io::Result<SocketAddr> {
         let socket = TcpListener::bind(address).await?;
         let listener = Listener::new(socket, "metrics", BESIDE, self.connections.clone());
         self.metrics.insert(listener).socket().local_addr()
     }
 
-    /// The address, with the port that the system chose where port 0 was asked for.
+    /// Returns the application's address, with the port that the system chose if the configured port is 0.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.socket().local_addr()
     }
 
-    /// Serves until `asked` to end. Then no connection is accepted any more, requests in flight have
-    /// `server.drain_timeout` to end, or until asked again, and what is left is cut off and rolled back.
+    /// Serves requests until `asked` resolves, then shuts down.
+    ///
+    /// During shutdown the server accepts no connections, and requests in flight have `server.drain_timeout` to end.
+    /// After that time, or when `asked` resolves a second time, the server cancels and rolls back the remaining ones.
     pub async fn serve(self, live: Arc<Live>, mut asked: impl AsyncFnMut()) {
         let Self { listener, metrics, drain_timeout, connections } = self;
-        // To the end: how a host drains is of interest.
+        // Metrics are served until the end of the shutdown, so that operators can watch the server drain.
         let metrics = metrics.map(|listener| tokio::spawn(metrics::serve(listener)));
         let clients = TaskTracker::new();
         let answer = {
@@ -94,7 +101,7 @@ impl Server {
         if left > 0 {
             tracing::error!(left, "requests could not be ended; their connections are closed");
         }
-        // Clients that still owe us the rest of a request do not hold up the end.
+        // A client that has not sent the rest of its request must not delay the shutdown any longer.
         let _ = tokio::time::timeout(LAST_ANSWERS, clients.wait()).await;
         live.close().await;
         if let Some(metrics) = metrics {

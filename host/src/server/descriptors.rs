@@ -1,4 +1,4 @@
-//! The limit of open files and sockets, and its shares.
+//! The limit of open files and sockets of this process, and how connections, static files and databases share it.
 
 use std::sync::LazyLock;
 
@@ -6,9 +6,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::{self, Config, Dialect};
 
-/// Descriptors for the program itself, and for the connections of the listeners for metrics and deployment.
+/// Descriptors reserved for the process itself, and for connections to the metrics and deployment listeners.
 const RESERVED: usize = 64;
-/// Maximum number of connections of the listeners for metrics and deployment.
+/// Maximum number of connections to the metrics listener, and to the deployment listener.
 pub const BESIDE: usize = 16;
 
 /// The limit of this process (`RLIMIT_NOFILE`), raised to its hard limit on first use.
@@ -25,17 +25,17 @@ static LIMIT: LazyLock<usize> = LazyLock::new(|| {
     limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 });
 
-/// The limit of this process.
 fn limit() -> usize {
     *LIMIT
 }
 
-/// Maximum number of static files that are open at a time. An HTTP/2 connection can have hundreds open.
+/// Returns the maximum number of static files that are open at a time. One HTTP/2 connection can have hundreds open.
 pub(super) fn for_files() -> usize {
     (limit() / 8).max(4)
 }
 
-/// Maximum number of connections to the application: `server.connections`, or fewer where descriptors are short.
+/// Returns the maximum number of connections to the application: `server.connections`, or fewer if the process has too
+/// few descriptors.
 pub(super) fn for_application(config: &Config) -> usize {
     let wanted = config.server.connections;
     let spoken_for =
@@ -54,7 +54,7 @@ pub(super) fn for_application(config: &Config) -> usize {
 fn for_database(database: &config::Database) -> usize {
     let connections = database.max_connections as usize + 1;
     match database.dialect {
-        // The file, its log, and the log's index.
+        // The database file, its write-ahead log (`-wal`), and the index of that log (`-shm`).
         Dialect::Sqlite => 3 * connections,
         _ => (1 + database.replicas.len()) * connections,
     }

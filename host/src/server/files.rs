@@ -1,8 +1,9 @@
-//! The folders of `[[static]]`: which of them a path belongs to, and the answer from it.
+//! The folders of `[[static]]`: selects the folder for a path, and serves files from it.
 //!
-//! A prefix never hides a route. A route whose pattern begins with the prefix, as `/static/{id}` with `/static`, comes
-//! before the folder. One that has a parameter in its place, as `/{kind}/{id}` or `/{*rest}`, comes after it: it gets
-//! every path that no file has.
+//! A prefix never hides a route:
+//! - A route whose pattern begins with the prefix has precedence over the folder: `/static/{id}` over `/static`.
+//! - A route with a parameter in place of the prefix, such as `/{kind}/{id}` or `/{*rest}`, comes after the folder: it
+//!   gets the requests for which the folder has no file.
 
 use std::sync::Arc;
 
@@ -14,25 +15,24 @@ use tower_service::Service;
 use super::regular::RegularFiles;
 use crate::config::StaticFiles;
 
-/// The folders of one generation, the longest prefix first.
+/// The folders of one generation, in descending order of prefix length.
 #[derive(Debug)]
 pub(super) struct Folders(Vec<Arc<Folder>>);
 
-/// What answers a path.
+/// The handler of a path.
 #[derive(Debug, Clone)]
 pub(super) enum Place {
-    /// The application.
     Application,
-    /// A folder, also with a 404.
+    /// The folder. It answers 404 if it has no file for the request.
     Folder(Arc<Folder>),
-    /// A folder where it has a file, else the application.
+    /// The folder if it has a file for the request, otherwise the application.
     FileOrApplication(Arc<Folder>),
 }
 
-/// A folder and the prefix of the paths that it serves.
+/// A folder and the path prefix under which it is served.
 #[derive(Debug)]
 pub(super) struct Folder {
-    /// Without a slash at its end: "" serves every path.
+    /// The prefix without a trailing slash. The empty prefix matches every path that begins with a slash.
     prefix: String,
     files: ServeDir<DefaultServeDirFallback, RegularFiles>,
 }
@@ -41,7 +41,7 @@ impl Folders {
     pub(super) fn new(config: &[StaticFiles]) -> Self {
         let folder = |StaticFiles { path, folder, .. }: &StaticFiles| {
             let prefix = path.trim_end_matches('/').to_owned();
-            // Redirects of `ServeDir` name the path that it sees, which has lost the prefix.
+            // `ServeDir` receives paths without the prefix, and has to add the prefix in its redirects.
             let files = ServeDir::with_backend(folder, RegularFiles).redirect_path_prefix(prefix.clone());
             Arc::new(Folder { prefix, files })
         };
@@ -50,7 +50,7 @@ impl Folders {
         Self(folders)
     }
 
-    /// What answers a path. `route` finds the pattern of the route that has it.
+    /// Returns the handler of `path`. `route` returns the pattern of the route that matches `path`.
     pub(super) fn place<'a>(&self, path: &str, route: impl FnOnce() -> Option<&'a str>) -> Place {
         let Some(folder) = self.find(path) else { return Place::Application };
         match route() {
@@ -60,14 +60,14 @@ impl Folders {
         }
     }
 
-    /// The folder with the longest prefix of a path.
+    /// Returns the folder with the longest prefix that matches `path`.
     fn find(&self, path: &str) -> Option<&Arc<Folder>> {
         self.0.iter().find(|folder| rest(path, &folder.prefix).is_some())
     }
 }
 
 impl Folder {
-    /// Answers a request whose path has this folder's prefix.
+    /// Serves a request whose path has this folder's prefix.
     pub(super) async fn answer(&self, mut request: Request) -> Response {
         if let Some(uri) = without(request.uri(), &self.prefix) {
             *request.uri_mut() = uri;
@@ -76,7 +76,7 @@ impl Folder {
         answer.map(Body::new)
     }
 
-    /// The same, if there is a file for the request.
+    /// Serves a request like [`answer`](Self::answer), but returns `None` instead of a 404 or 405.
     pub(super) fn file(&self, request: &Request) -> impl Future<Output = Option<Response>> + Send {
         let mut head = Request::new(Body::empty());
         *head.method_mut() = request.method().clone();
@@ -90,13 +90,14 @@ impl Folder {
     }
 }
 
-/// What follows a prefix in a path: nothing, or a slash and more. `/static` is no prefix of `/statics`.
+/// Returns the part of `path` after `prefix`, which is empty or begins with a slash: `/static` does not match
+/// `/statics`.
 fn rest<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     let is_whole = |rest: &&str| rest.starts_with('/') || (rest.is_empty() && !prefix.is_empty());
     path.strip_prefix(prefix).filter(is_whole)
 }
 
-/// A URI without the prefix of its path.
+/// Returns path and query of `uri` without `prefix`, always with a leading slash.
 fn without(uri: &Uri, prefix: &str) -> Option<Uri> {
     let rest = uri.path_and_query()?.as_str().strip_prefix(prefix)?;
     let slash = if rest.starts_with('/') { "" } else { "/" };

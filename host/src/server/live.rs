@@ -1,5 +1,5 @@
-//! What is served at this moment, and the change to what is served next. A request stays with the generation that it
-//! met; the generation is let go when its last request has ended.
+//! The generation that is served, and the swap to the next one. A request keeps the generation that was current when
+//! it arrived; a retired generation is dropped after its last request has ended.
 
 use std::{
     sync::Arc,
@@ -21,39 +21,39 @@ use crate::{
     telemetry::metrics,
 };
 
-/// How often the instances are looked at that may serve several requests.
+/// Interval between two checks for idle instances that no request has needed.
 const SHRINK: Duration = Duration::from_secs(5);
-/// How long requests have to roll back once they are cut off.
+/// Maximum time for cancelled requests to roll back, and then for background tasks to end.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
-/// One generation behind one pointer.
+/// The generation that is served, behind a pointer that [`swap`](Self::swap) replaces atomically.
 #[derive(Debug)]
 pub struct Live {
     current: ArcSwap<Stage>,
     places: Arc<Semaphore>,
-    /// How many places there are in all.
+    /// Number of permits of `places`, whether free or taken.
     total: usize,
-    /// Requests of all generations.
+    /// Running requests of all generations.
     running: TaskTracker,
-    /// The work of all generations beside requests.
+    /// Background tasks of all generations.
     beside: TaskTracker,
-    /// Cuts off everything.
+    /// Cancels the requests of all generations.
     cut_off: CancellationToken,
     drain_timeout: Duration,
 }
 
-/// A generation that is served, and where its requests run.
+/// A generation with the state that its requests share.
 #[derive(Debug)]
 struct Stage {
     exchange: Arc<Exchange>,
     folders: Folders,
-    /// Ends the looking after its outboxes and its idle instances.
+    /// Stops the tasks that deliver its outboxes and drop its idle instances.
     retired: CancellationToken,
 }
 
 impl Live {
-    /// Serves a first generation, whose configuration says how many requests run at the same time and how long they
-    /// have to end when they must.
+    /// Serves a first generation. Its configuration and engine set the maximum number of concurrent requests, and its
+    /// configuration the drain timeout. Later generations change neither.
     pub fn new(generation: Generation) -> Arc<Self> {
         let config = &generation.config.server;
         let (total, drain_timeout) = (generation.engine.requests(config.max_concurrent_requests), config.drain_timeout);
@@ -63,12 +63,12 @@ impl Live {
         Arc::new(Self { current: ArcSwap::from_pointee(first), places, total, running, beside, cut_off, drain_timeout })
     }
 
-    /// What is served now.
+    /// Returns the generation that is served now.
     pub fn generation(&self) -> Arc<Generation> {
         self.current.load().exchange.generation.clone()
     }
 
-    /// Answers a request that arrives now.
+    /// Answers a request by the current generation.
     pub(super) async fn answer(&self, request: Request) -> Response {
         let (place, exchange) = {
             let stage = self.current.load();
@@ -76,7 +76,7 @@ impl Live {
             let place = stage.folders.place(path, || stage.exchange.generation.routes.pattern(path));
             (place, stage.exchange.clone())
         };
-        // Boxed: the future of every request would carry the room for reading a file.
+        // Boxed: otherwise the future of every request would contain the large future that reads a file.
         let file = match place {
             Place::Application => None,
             Place::Folder(folder) => return Box::pin(folder.answer(request)).await,
@@ -88,8 +88,8 @@ impl Live {
         }
     }
 
-    /// Serves another generation from the next request on. Requests that have begun end on theirs; those that take
-    /// longer than the drain timeout are rolled back.
+    /// Serves another generation from the next request on. Running requests finish on the old generation; requests that
+    /// still run after the drain timeout are rolled back.
     pub fn swap(&self, generation: Generation) {
         let next = stage(generation, (&self.places, self.total), &self.running, &self.cut_off, &self.beside);
         let old = self.current.swap(Arc::new(next));
@@ -98,25 +98,25 @@ impl Live {
         self.beside.spawn(drain(old, in_flight, self.drain_timeout));
     }
 
-    /// Requests in flight, of all generations.
+    /// Returns the number of running requests of all generations.
     pub(super) fn in_flight(&self) -> usize {
         self.running.len()
     }
 
-    /// Ready once all requests have ended. None may begin any more.
+    /// Waits until all requests have ended. The caller ensures that no further request begins.
     pub(super) async fn drained(&self) {
         self.running.close();
         self.running.wait().await;
     }
 
-    /// Cuts off the requests that still run, and tells how many could not be ended.
+    /// Cancels the running requests, and returns how many of them have not ended within [`LAST_WORDS`].
     pub(super) async fn cut_off(&self) -> usize {
         self.cut_off.cancel();
         let _ = tokio::time::timeout(LAST_WORDS, self.drained()).await;
         self.running.len()
     }
 
-    /// Ends the work beside requests, and lets go of the databases.
+    /// Stops the background tasks, and closes the databases.
     pub(super) async fn close(&self) {
         let current = self.current.load_full();
         current.retired.cancel();
@@ -128,8 +128,8 @@ impl Live {
     }
 }
 
-/// Sets up a generation, and looks after its outboxes from now on. It must not fail: the generation is recorded as
-/// active before it is served.
+/// Builds the stage of a generation, and starts its background tasks. This must not fail: a deployed generation is
+/// recorded as active before it is served.
 fn stage(
     generation: Generation,
     (places, total): (&Arc<Semaphore>, usize),
@@ -147,7 +147,7 @@ fn stage(
         let deliver = move || delivery::deliver_outbox(delivered.clone(), database.clone(), until.clone());
         beside.spawn(task::persist("outbox", deliver));
     }
-    // More than all places would never be free.
+    // A request that needs more than all permits would wait forever.
     let weight = Engine::weight(generation.guests()).min(total);
     let exchange = Arc::new(Exchange {
         generation,
@@ -161,14 +161,14 @@ fn stage(
     Stage { exchange, folders, retired }
 }
 
-/// Lets go of instances that wait for requests in vain, until the generation is retired.
+/// Drops idle instances that no request has needed, until the generation is retired.
 async fn shrink(generation: Arc<Generation>, retired: CancellationToken) {
     while tokio::time::timeout(SHRINK, retired.cancelled()).await.is_err() {
         generation.components.iter().for_each(|component| component.shrink());
     }
 }
 
-/// Waits for the last request of a generation that is not served any more.
+/// Waits until the last request of a retired generation has ended. Cancels the requests that still run after `timeout`.
 async fn drain(old: Arc<Stage>, in_flight: usize, timeout: Duration) {
     let (begun, exchange) = (Instant::now(), &old.exchange);
     let generation = &exchange.generation.id;

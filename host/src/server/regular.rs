@@ -1,5 +1,5 @@
-//! Regular files for `[[static]]`. Opening a FIFO would block a thread until something writes to it, and opening a device
-//! may change it.
+//! File system for `[[static]]` that contains only regular files and folders. Opening a FIFO would block a thread until
+//! another process opens it for writing, and opening a device may change its state.
 
 use std::{
     fs::{Metadata, OpenOptions},
@@ -21,13 +21,14 @@ use tower_http::services::fs::{Backend, File};
 
 use super::descriptors;
 
-/// Limits the files that are open at a time. A client that does not read keeps its file open for `server.send_timeout`.
+/// Limits the number of open files. A client that does not read its response keeps the file open for
+/// `server.send_timeout`.
 static PLACES: LazyLock<Semaphore> =
     LazyLock::new(|| Semaphore::new(descriptors::for_files().min(Semaphore::MAX_PERMITS)));
 
 type IoFuture<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'a>>;
 
-/// File system in which only regular files and folders exist.
+/// A `ServeDir` backend in which only regular files and folders exist.
 #[derive(Debug, Clone)]
 pub(super) struct RegularFiles;
 
@@ -62,13 +63,14 @@ fn open(path: &Path) -> io::Result<std::fs::File> {
         false => Err(io::Error::from(io::ErrorKind::NotFound)),
     };
     regular(std::fs::metadata(path)?)?;
-    // The path may name another file by now: open a FIFO without waiting, and check again.
+    // The path may name a different file by now: `O_NONBLOCK` opens a FIFO without waiting, and the open file is
+    // checked again.
     let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
     regular(file.metadata()?)?;
     Ok(file)
 }
 
-/// An open file, and its place.
+/// An open file with its permit from [`PLACES`].
 pub(super) struct RegularFile {
     file: tokio::fs::File,
     _place: SemaphorePermit<'static>,
