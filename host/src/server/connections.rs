@@ -1,5 +1,5 @@
-//! The connections of every listener: their number, their time limits, and the memory that their unsent responses hold.
-//! This module does not know how requests are answered.
+//! The connections of all listeners: their number, their time limits, and the memory of their unsent responses. The
+//! caller provides the function that answers requests.
 
 mod activity;
 mod listener;
@@ -42,11 +42,11 @@ use self::{
 };
 use crate::config;
 
-/// How long an HTTP/2 client may be silent before it is sent a ping.
+/// How long an HTTP/2 client may be silent before the server sends a ping.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long an HTTP/2 client may take to answer a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// Maximum number of idle connections that are closed at once to make room.
+/// Maximum number of idle connections that one call closes to make room.
 const BATCH: usize = 32;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -60,16 +60,17 @@ pub struct Connections {
     http: auto::Builder<Streams>,
     open: Mutex<HashMap<u64, Arc<Connection>>>,
     next_id: AtomicU64,
-    /// Bytes of responses that were not written.
+    /// Memory of responses that are not yet written to their sockets, in bytes.
     unsent: AtomicUsize,
 }
 
 impl Connections {
-    /// No connections yet, with the limits of a configuration.
+    /// Returns an empty set of connections with the limits of `config`.
     pub fn new(config: &config::Server) -> Arc<Self> {
         let timeouts = Timeouts { header: config.header_timeout, idle: config.idle_timeout, send: config.send_timeout };
         let mut http = auto::Builder::new(Streams::new(timeouts.send));
-        // hyper's own limit would take an idle connection for a slow head, and does not cover the preface of HTTP/2.
+        // hyper's header timeout would also close idle connections, and does not cover the preface of HTTP/2.
+        // `Activity` measures both.
         http.http1().header_read_timeout(None);
         http.http2().timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL).keep_alive_timeout(PING_TIMEOUT);
         Arc::new(Self {
@@ -88,7 +89,7 @@ impl Connections {
         open.values().filter(|open| open.listener == listener).for_each(|open| open.activity.order(Order::Finish));
     }
 
-    /// Closes the [`BATCH`] connections of a listener that have been idle for longest, and returns their number.
+    /// Closes up to [`BATCH`] connections of a listener, longest idle first, and returns their number.
     fn close_idle(&self, listener: &str) -> usize {
         let open = self.open();
         let mut idle: Vec<_> = open
@@ -104,14 +105,15 @@ impl Connections {
         idle.len()
     }
 
-    /// Adds the memory of a response. Beyond `max_unsent` the slowest connections are closed.
+    /// Adds the memory of a response. If the total exceeds `max_unsent`, closes the slowest connections.
     fn held(&self, bytes: usize) {
         if self.unsent.fetch_add(bytes, Relaxed) + bytes > self.max_unsent {
             self.close_slowest();
         }
     }
 
-    /// Closes connections in the order of [`Activity::slowness`] until the others hold at most `max_unsent`.
+    /// Closes connections in descending order of [`Activity::slowness`] until the remaining ones hold at most
+    /// `max_unsent`.
     fn close_slowest(&self) {
         let (open, now) = (self.open(), Instant::now());
         let is_closing = |open: &&Arc<Connection>| open.activity.ordered() == Some(Order::Abort);
@@ -136,14 +138,14 @@ impl Connections {
 #[derive(Debug)]
 struct Connection {
     id: u64,
-    /// The name of the listener that accepted it.
+    /// Name of the listener that accepted the connection.
     listener: &'static str,
     activity: Activity,
     all: Arc<Connections>,
 }
 
 impl Connection {
-    /// Adds the memory of a response. Every call is paired with one of [`released`](Self::released).
+    /// Adds the memory of a response. Each call is paired with a call of [`released`](Self::released).
     fn held(&self, bytes: usize) {
         self.activity.held(bytes);
         self.all.held(bytes);
@@ -156,7 +158,7 @@ impl Connection {
     }
 }
 
-/// An accepted connection, which occupies one of its listener's places until this is dropped.
+/// An accepted connection. It holds one of its listener's permits until this value is dropped.
 #[derive(Debug)]
 pub struct Place {
     connection: Arc<Connection>,
@@ -171,12 +173,13 @@ impl Place {
         Self { connection, _permit: permit }
     }
 
-    /// Runs the part of a connection before HTTP, such as the TLS handshake. It has the time limit of a first byte, and
-    /// counts as idle.
+    /// Runs the part of a connection before HTTP, such as the TLS handshake. The handshake has the time limit of the
+    /// first byte (10 s). Until it ends the connection counts as idle.
     ///
     /// # Errors
     ///
-    /// Those of the handshake, `TimedOut`, and `ConnectionAborted` when the connection has to make room.
+    /// Returns the error of the handshake, `TimedOut` after the time limit, or `ConnectionAborted` if the host closes
+    /// the connection to make room.
     pub async fn handshake<T>(&self, handshake: impl Future<Output = io::Result<T>>) -> io::Result<T> {
         let activity = &self.connection.activity;
         let mut handshake = pin!(timeout(FIRST_BYTE, handshake));
@@ -221,7 +224,7 @@ impl Drop for Place {
     }
 }
 
-/// Polls a connection until it ends, and closes it when a time limit has passed.
+/// Polls a connection until it ends. Closes it when a time limit has passed, or on an [`Order`].
 async fn drive(
     activity: &Activity,
     timeouts: &Timeouts,
@@ -243,8 +246,8 @@ async fn drive(
                 }
                 _ => {}
             }
-            // A limit that moved away does not move the timer: it fires early, finds more time, and is set again. Busy
-            // connections would otherwise move it for each request.
+            // The timer moves here only to an earlier time. If the limit has moved to a later time, the timer fires
+            // early and is set again below. Otherwise busy connections would reset the timer for each request.
             let (at, due) = activity.due(timeouts);
             if at < timer.deadline() {
                 timer.as_mut().reset(at);
@@ -261,7 +264,7 @@ async fn drive(
     .await
 }
 
-/// Returns a function for [`Place::serve`] that answers requests by a router.
+/// Returns a function for [`Place::serve`] that answers requests with `router`.
 pub fn routed(
     router: Router,
 ) -> impl Fn(Request<Incoming>) -> Pin<Box<dyn Future<Output = Response> + Send>> + Clone + Send + Sync + 'static {

@@ -1,7 +1,8 @@
-//! The state of one connection: what it is doing, since when, and when the next time limit ends.
+//! The state of one connection: its current activity, since when, and its next time limit.
 //!
-//! The connection's task and the tasks of its HTTP/2 streams change it, so it consists of atomics. Only an [`Order`] wakes
-//! the connection's task. Other changes need not: its timer is never set for later than a limit that they begin.
+//! The connection's task and the tasks of its HTTP/2 streams change the state concurrently, so all fields are atomic.
+//! Only an [`Order`] wakes the connection's task. Other changes need no wake-up, because the task's timer is never set
+//! for later than the end of a limit that they can start.
 
 use std::{
     sync::atomic::{
@@ -17,34 +18,34 @@ use tokio::{sync::Notify, time::Instant};
 
 /// How long a client may take to send its first byte.
 pub(super) const FIRST_BYTE: Duration = Duration::from_secs(10);
-/// How long a client may take to close a connection that has nothing to send and was told to finish.
+/// How long a client may take to close a connection that the host finishes and that has nothing left to send.
 const LINGER: Duration = Duration::from_secs(5);
-/// Bytes of unsent responses at which a connection begins no further request.
+/// Bytes of unsent responses at which a connection starts no further request.
 const MAX_UNSENT: usize = 32 << 20;
-/// Expected size of a response before the connection has sent any.
+/// Expected size of a response, in bytes, before the connection has produced any.
 const FIRST_GUESS: usize = 4 << 20;
 
 /// Time limits of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeouts {
-    /// From the first byte of a request's head to its last.
+    /// From the first byte of a request's head to the last.
     pub(super) header: Duration,
-    /// Without a request.
+    /// Time without a request.
     pub(super) idle: Duration,
     /// For each 16 KiB of a response.
     pub(super) send: Duration,
 }
 
-/// What the host asks of a connection from outside its task.
+/// Order of the host to the task of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
 pub(super) enum Order {
-    /// Begin no further request, and close when those that have begun are answered.
+    /// Start no further request, and close once all started requests are answered.
     Finish = 1,
     /// Close at once.
     Abort = 2,
 }
 
-/// Why the host closes a connection.
+/// Reason why the host closes a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Closed {
     #[error("the client sent nothing within 10 s")]
@@ -59,14 +60,14 @@ pub(super) enum Closed {
     Slowest,
 }
 
-/// What to do when the timer of a connection fires.
+/// Action to take when the timer of a connection fires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
-    /// A limit ends: close at once.
+    /// A time limit has passed: close at once.
     Close(Closed),
-    /// The connection has been idle for its time: see [`Order::Finish`].
+    /// The connection has been idle for `Timeouts::idle`: see [`Order::Finish`].
     Finish,
-    /// No limit applies now. Set the timer again.
+    /// No limit applies now: set the timer again.
     Look,
 }
 
@@ -74,23 +75,23 @@ pub(super) enum Due {
 #[derive(Debug)]
 pub(super) struct Activity {
     opened: Instant,
-    /// Requests that have begun and whose response was not handed to hyper in full.
+    /// Requests that have started and whose response is not yet passed to hyper in full.
     requests: AtomicUsize,
     /// When the first byte of an incomplete head arrived.
     head_since: Moment,
-    /// When the last request ended, or the preface of HTTP/2 was complete.
+    /// When the last request ended, or when the preface of HTTP/2 was complete.
     idle_since: Moment,
-    /// When the socket stopped taking bytes. Cleared after 16 KiB, or when everything is written.
+    /// When the socket stopped accepting bytes. Cleared after 16 KiB, or once everything is written.
     blocked_since: Moment,
     /// When the connection began to finish.
     finishing_since: Moment,
-    /// Memory of responses that were not written in full, in bytes.
+    /// Memory of responses that are not written in full, in bytes.
     unsent: AtomicUsize,
-    /// When the last part of a response was handed to hyper.
+    /// When a part of a response was last passed to hyper, or when `unsent` last rose from zero.
     progress: Moment,
-    /// Requests that were admitted and not yet answered.
+    /// Admitted requests that have no response yet.
     running: AtomicUsize,
-    /// Expected size of a response: that of the last ones.
+    /// Expected size of a response in bytes, derived from the previous ones.
     usual: AtomicUsize,
     /// Wakes requests that wait to be admitted.
     room: Notify,
@@ -99,7 +100,7 @@ pub(super) struct Activity {
 }
 
 impl Activity {
-    /// A connection that was accepted now.
+    /// Returns the state of a connection that was accepted now.
     pub(super) fn new() -> Self {
         Self {
             opened: Instant::now(),
@@ -118,42 +119,43 @@ impl Activity {
         }
     }
 
-    /// Bytes arrived that may belong to the head of a request.
+    /// Records that bytes arrived that may belong to the head of a request.
     pub(super) fn received(&self) {
         if self.requests.load(Relaxed) == 0 {
             self.head_since.begin(self.opened);
         }
     }
 
-    /// The preface of HTTP/2 is complete. From now on bytes are frames, and only requests count as activity.
+    /// Records that the preface of HTTP/2 is complete. From now on bytes are frames, and only requests count as
+    /// activity.
     pub(super) fn agreed_on_http2(&self) {
         self.head_since.clear();
         self.idle_since.set(self.opened);
     }
 
-    /// The head of a request has arrived.
+    /// Records that the head of a request has arrived.
     pub(super) fn begin_request(&self) {
         self.requests.fetch_add(1, Relaxed);
         self.head_since.clear();
     }
 
-    /// A response was handed to hyper in full, or its request was dropped.
+    /// Records that a response was passed to hyper in full, or that its request was dropped.
     pub(super) fn end_request(&self) {
         self.idle_since.set(self.opened);
         self.requests.fetch_sub(1, Release);
     }
 
-    /// The socket took no bytes.
+    /// Records that the socket accepted no bytes.
     pub(super) fn blocked(&self) {
         self.blocked_since.begin(self.opened);
     }
 
-    /// The socket took everything, or 16 KiB since it was blocked.
+    /// Records that the socket accepted everything, or 16 KiB since it was blocked.
     pub(super) fn unblocked(&self) {
         self.blocked_since.clear();
     }
 
-    /// Adds the memory of a response. Every call is paired with one of [`released`](Self::released).
+    /// Adds the memory of a response. Each call is paired with a call of [`released`](Self::released).
     pub(super) fn held(&self, bytes: usize) {
         if self.unsent.fetch_add(bytes, Relaxed) == 0 {
             self.progressed();
@@ -166,14 +168,14 @@ impl Activity {
         self.room.notify_waiters();
     }
 
-    /// Part of a response was handed to hyper.
+    /// Records that a part of a response was passed to hyper.
     pub(super) fn progressed(&self) {
         self.progress.set(self.opened);
     }
 
-    /// Waits until the connection may run one more request: until its unsent responses, and those expected from the
-    /// requests that run, hold less than [`MAX_UNSENT`]. An HTTP/2 client can begin hundreds of requests at once, and a
-    /// response cannot be withdrawn after the commit.
+    /// Waits until the connection may run one more request: until its unsent responses, plus the responses expected
+    /// from running requests, hold less than [`MAX_UNSENT`]. An HTTP/2 client can start hundreds of requests at once,
+    /// and the host cannot withdraw a response after the commit.
     pub(super) async fn admit(&self) {
         let admit = |running: usize| {
             let expected = running.saturating_mul(self.usual.load(Relaxed));
@@ -181,51 +183,52 @@ impl Activity {
         };
         while self.running.fetch_update(Relaxed, Relaxed, admit).is_err() {
             let room = self.room.notified();
-            // Room may have appeared before `notified` was called.
+            // Room may have appeared before `notified` was called, whose future would miss that notification.
             if admit(self.running.load(Relaxed)).is_none() {
                 room.await;
             }
         }
     }
 
-    /// An admitted request has its response, whose memory was added by [`held`](Self::held).
+    /// Records the response of an admitted request. `size` is the length of its first frame, whose memory
+    /// [`held`](Self::held) has added.
     pub(super) fn answered(&self, size: usize) {
         let usual = self.usual.load(Relaxed);
         self.usual.store(size.max(usual / 2 + size / 2), Relaxed);
         self.given_up();
     }
 
-    /// An admitted request was dropped without a response.
+    /// Ends the admission of a request that has its response or was dropped.
     pub(super) fn given_up(&self) {
         self.running.fetch_sub(1, Relaxed);
         self.room.notify_waiters();
     }
 
-    /// Memory of responses that were not written in full, in bytes.
+    /// Returns the memory of responses that are not written in full, in bytes.
     pub(super) fn unsent(&self) -> usize {
         self.unsent.load(Relaxed)
     }
 
-    /// The memory of unsent responses, times the milliseconds since any of them made progress.
+    /// Returns the memory of unsent responses, multiplied by the milliseconds since any of them made progress.
     pub(super) fn slowness(&self, now: Instant) -> u128 {
         let since = self.progress.get(self.opened).unwrap_or(now);
         (now.saturating_duration_since(since).as_millis() + 1) * self.unsent() as u128
     }
 
-    /// Since when the connection is idle. `None` while a request runs or its head arrives.
+    /// Returns since when the connection is idle, or `None` while a request runs or its head arrives.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let is_idle = self.requests.load(Acquire) == 0 && self.head_since.get(self.opened).is_none();
         is_idle.then(|| self.idle_since.get(self.opened).unwrap_or(self.opened))
     }
 
-    /// Sends an order to the connection's task. One that is weaker than the last has no effect.
+    /// Sends an order to the connection's task. An order that is weaker than an earlier one has no effect.
     pub(super) fn order(&self, order: Order) {
         if self.order.fetch_max(order as u8, Release) < order as u8 {
             self.task.wake();
         }
     }
 
-    /// The strongest order so far.
+    /// Returns the strongest order so far.
     pub(super) fn ordered(&self) -> Option<Order> {
         match self.order.load(Acquire) {
             0 => None,
@@ -239,17 +242,17 @@ impl Activity {
         self.task.register(task);
     }
 
-    /// Starts the time that a connection has to finish. Returns false if it has started before.
+    /// Starts the time limit for finishing the connection. Returns `false` if the limit was started before.
     pub(super) fn begin_to_finish(&self) -> bool {
         self.finishing_since.begin(self.opened)
     }
 
-    /// When the next limit ends, and what to do then.
+    /// Returns when the next limit ends, and the action to take then.
     pub(super) fn due(&self, timeouts: &Timeouts) -> (Instant, Due) {
         let since = |moment: &Moment, limit| moment.get(self.opened).map(|since| since + limit);
         let blocked = since(&self.blocked_since, timeouts.send).map(|at| (at, Due::Close(Closed::Stalled)));
         let rest = if self.requests.load(Acquire) > 0 {
-            // Whenever the last request ends, the connection is not idle for longer than its limit before this.
+            // If the last request ends before this time, the idle limit that it starts ends after this time.
             (Instant::now() + timeouts.idle, Due::Look)
         } else if let Some(at) = since(&self.head_since, timeouts.header) {
             (at, Due::Close(Closed::Head))
@@ -267,13 +270,13 @@ impl Activity {
     }
 }
 
-/// A moment that can be unset, as microseconds after a connection was opened.
+/// A moment that can be unset, stored as microseconds since the connection was opened.
 #[derive(Debug, Default)]
 struct Moment(AtomicU64);
 
 impl Moment {
     fn now(opened: Instant) -> u64 {
-        // Zero is unset.
+        // 0 stands for unset.
         u64::try_from(opened.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
     }
 
@@ -281,7 +284,7 @@ impl Moment {
         self.0.store(Self::now(opened), Relaxed);
     }
 
-    /// Sets it if it is not. Returns whether it was not.
+    /// Sets the moment to now if it is unset. Returns whether it was unset.
     fn begin(&self, opened: Instant) -> bool {
         self.0.load(Relaxed) == 0 && self.0.compare_exchange(0, Self::now(opened), Relaxed, Relaxed).is_ok()
     }

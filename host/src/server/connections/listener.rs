@@ -1,4 +1,4 @@
-//! Accepts connections, up to the limit of a listener, and makes room when there are more.
+//! Accepts connections up to the limit of a listener, and closes idle connections to make room for new ones.
 
 use std::{
     future::Future,
@@ -18,15 +18,15 @@ use super::{Connections, Place};
 
 /// Pause after an accept error such as a lack of descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How often idle connections are looked for while a client waits for a place.
+/// Interval between two searches for idle connections while an accepted client waits for a permit.
 const LOOK: Duration = Duration::from_millis(100);
 /// Minimum time between two log lines of the same kind.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
-/// `TCP_NOTSENT_LOWAT`: bytes that the kernel may hold unsent for a connection. By default it takes megabytes, which are
-/// not counted in `server.max_unsent`, and a slow client would seem to make no progress until a third of them is sent.
+/// `TCP_NOTSENT_LOWAT`: bytes that the kernel may hold unsent for a connection. By default the kernel holds megabytes,
+/// which `server.max_unsent` does not count, and a slow client seems to make no progress until a third of them is sent.
 const NOT_SENT: u32 = 128 << 10;
 
-/// A bound socket.
+/// A bound socket that accepts connections.
 pub trait Accept: Send + Sync {
     /// The socket of an accepted connection.
     type Stream;
@@ -40,8 +40,8 @@ impl Accept for TcpListener {
 
     async fn accept(&self) -> io::Result<TcpStream> {
         let (stream, _) = TcpListener::accept(self).await?;
-        // hyper writes whole responses, so Nagle's algorithm would only delay them. Both calls fail only when the client
-        // has gone, which the first read finds.
+        // hyper writes whole responses, so Nagle's algorithm would only delay them. Both calls fail only if the client
+        // has disconnected, which the first read reports.
         let _ = stream.set_nodelay(true);
         let _ = SockRef::from(&stream).set_tcp_notsent_lowat(NOT_SENT);
         Ok(stream)
@@ -56,7 +56,7 @@ impl Accept for UnixListener {
     }
 }
 
-/// A bound socket with a limit of connections.
+/// A bound socket with a maximum number of connections.
 #[derive(Debug)]
 pub struct Listener<L> {
     socket: L,
@@ -68,25 +68,25 @@ pub struct Listener<L> {
 }
 
 impl<L: Accept> Listener<L> {
-    /// Listens on a socket, with at most `limit` connections at a time. The name identifies the listener and must be
-    /// unique.
+    /// Creates a listener on a bound socket, with at most `limit` connections at a time. `name` identifies the listener
+    /// and must be unique.
     pub fn new(socket: L, name: &'static str, limit: usize, all: Arc<Connections>) -> Self {
         let places = Arc::new(Semaphore::new(limit.clamp(1, Semaphore::MAX_PERMITS)));
         Self { socket, name, places, all, errors: Mutex::default(), full: Mutex::default() }
     }
 
-    /// The bound socket.
+    /// Returns the bound socket.
     pub fn socket(&self) -> &L {
         &self.socket
     }
 
-    /// Waits for the next connection, and for a place for it. When all places are occupied, the connections that have been
-    /// idle for longest are closed; if none is idle, this waits until one ends.
+    /// Accepts the next connection, and acquires a permit for it. If no permit is free, closes the connections that
+    /// have been idle longest; if none is idle, waits until a connection ends.
     pub async fn accept(&self) -> (L::Stream, Place) {
         let stream = loop {
             match self.socket.accept().await {
                 Ok(stream) => break stream,
-                // This client has gone.
+                // Only this client has failed: accept the next one.
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     if let Some(unlogged) = pass(&self.errors) {
@@ -115,7 +115,7 @@ impl<L: Accept> Listener<L> {
     }
 }
 
-/// Whether an accept error concerns a single connection, so that the next one can be accepted at once.
+/// Returns whether an accept error concerns a single connection, so that the next one can be accepted at once.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
@@ -125,7 +125,7 @@ fn pass(throttle: &Mutex<Throttle>) -> Option<u64> {
     throttle.lock().unwrap_or_else(PoisonError::into_inner).pass(Instant::now())
 }
 
-/// Lets one message a second pass, and counts the others.
+/// Lets one message per [`LOG_INTERVAL`] pass, and counts the suppressed ones.
 #[derive(Debug, Default)]
 struct Throttle {
     last: Option<Instant>,
@@ -133,7 +133,7 @@ struct Throttle {
 }
 
 impl Throttle {
-    /// How many messages were held back since the last that passed, if this one does.
+    /// Returns the number of messages suppressed since the last one that passed, or `None` to suppress this one too.
     fn pass(&mut self, now: Instant) -> Option<u64> {
         if self.last.is_some_and(|last| now < last + LOG_INTERVAL) {
             self.held_back += 1;

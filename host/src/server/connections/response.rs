@@ -1,5 +1,5 @@
-//! Responses between the handler and the socket: counts the memory that they hold, and resets HTTP/2 streams that their
-//! client does not read. For HTTP/1, the socket itself shows whether the client reads.
+//! Responses between the handler and the socket: counts the memory that they hold, and resets HTTP/2 streams that the
+//! client does not read. For HTTP/1, writes to the socket show whether the client reads.
 
 use std::{
     cell::Cell,
@@ -20,15 +20,16 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Connection;
 
-/// Maximum size of a data frame. hyper takes the next one of an HTTP/2 stream when the client has opened its window.
+/// Maximum size of a data frame in bytes. hyper takes the next frame of an HTTP/2 stream only when the client has
+/// opened its window, so each frame that hyper takes shows progress.
 const PIECE: usize = 16 << 10;
 
 tokio::task_local! {
-    /// When the response of the stream that this task runs made progress. `None` while the stream waits for the host.
+    /// When the response of this task's HTTP/2 stream last made progress. `None` while the stream waits for the host.
     static PROGRESS: Cell<Option<Instant>>;
 }
 
-/// Guard of a request that a connection has begun.
+/// Guard of a request that has started on a connection.
 #[derive(Debug)]
 pub(super) struct Running {
     connection: Arc<Connection>,
@@ -47,7 +48,7 @@ impl Running {
         self.is_admitted = true;
     }
 
-    /// The request has a response, whose first frame has this size.
+    /// Records that the request has a response, whose first frame has `size` bytes.
     fn answered(&mut self, size: usize) {
         self.connection.activity.answered(size);
         self.is_admitted = false;
@@ -63,7 +64,7 @@ impl Drop for Running {
     }
 }
 
-/// Owner of a frame's memory, which is counted until hyper has dropped the last slice of it.
+/// Owner of a frame's memory. The memory counts as unsent until hyper has dropped the last slice of the frame.
 struct Held {
     bytes: Bytes,
     connection: Arc<Connection>,
@@ -91,19 +92,19 @@ impl Drop for Held {
     }
 }
 
-/// The body of a response, in data frames of at most [`PIECE`] bytes.
+/// Body of a response, split into data frames of at most [`PIECE`] bytes.
 pub(super) struct ResponseBody {
     running: Running,
     body: Body,
-    /// What is left of the last data frame of `body`.
+    /// The rest of the last data frame of `body`.
     data: Bytes,
-    /// The last frame of `body` if it was trailers or an error.
+    /// The last frame of `body` if it holds trailers or an error.
     other: Option<Result<Frame<Bytes>, Error>>,
 }
 
 impl ResponseBody {
-    /// Takes the first frame if it is ready, so that its memory is counted: hyper does not poll the body of a stream whose
-    /// window is closed.
+    /// Wraps `body`, and takes its first frame if that is ready, so that the frame's memory is counted: hyper does not
+    /// poll the body of a stream whose window is closed.
     pub(super) async fn new(running: Running, body: Body) -> Self {
         let mut response = Self { running, body, data: Bytes::new(), other: None };
         if !response.body.is_end_stream() {
@@ -118,7 +119,7 @@ impl ResponseBody {
         response
     }
 
-    /// Takes the next frame of `body`. Returns false at its end.
+    /// Takes the next frame of `body`. Returns `false` at its end.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Pending => return Poll::Pending,
@@ -182,7 +183,8 @@ fn waits_for_host() {
     let _ = PROGRESS.try_with(|progress| progress.set(None));
 }
 
-/// Executor of HTTP/2 streams. Drops a stream whose response makes no progress within `send_timeout`, which resets it.
+/// Executor of HTTP/2 streams. It drops a stream whose response makes no progress within `send_timeout`, which resets
+/// the stream.
 #[derive(Debug, Clone)]
 pub(super) struct Streams {
     send_timeout: Duration,
@@ -209,10 +211,11 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     }
 }
 
-/// Returns when the response of this task has made no progress for this time.
+/// Resolves once the response of this task has made no progress for `timeout`.
 async fn stalled(timeout: Duration) {
     loop {
-        // The same task polls the stream, and this after it, so that no change is missed.
+        // This future needs no waker: the same task polls the stream first and then this future, which thus sees every
+        // change of `PROGRESS`.
         let since = poll_fn(|_| PROGRESS.with(Cell::get).map_or(Poll::Pending, Poll::Ready)).await;
         sleep_until(since + timeout).await;
         if PROGRESS.with(Cell::get) == Some(since) {

@@ -1,4 +1,4 @@
-//! The socket of a connection, which records in its [`Activity`](super::Activity) when the client sends and receives.
+//! Socket of a connection that records in its [`Activity`](super::Activity) when the client sends and receives bytes.
 
 use std::{
     io,
@@ -13,14 +13,14 @@ use super::Connection;
 
 /// Bytes that a client must receive within `server.send_timeout`.
 const PROGRESS: usize = 16 << 10;
-/// The first bytes of an HTTP/2 client.
+/// The first bytes that an HTTP/2 client sends.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A TCP or Unix socket, or the TLS session on it.
 pub(super) struct Socket<S> {
     stream: S,
     connection: Arc<Connection>,
-    /// How many bytes of [`PREFACE`] have arrived. `None` for HTTP/1.
+    /// Number of bytes of [`PREFACE`] that have arrived. `None` for HTTP/1.
     preface: Option<usize>,
     /// Bytes written since `blocked_since` was cleared.
     taken: usize,
@@ -36,7 +36,7 @@ impl<S> Socket<S> {
         let Some(arrived) = self.preface else { return activity.received() };
         let rest = &PREFACE[arrived..];
         if rest.is_empty() {
-            // Frames of HTTP/2.
+            // The preface was complete: these are HTTP/2 frames.
             return;
         }
         let length = rest.len().min(bytes.len());
@@ -67,7 +67,7 @@ impl<S> Socket<S> {
         }
     }
 
-    /// Everything was written if the flush is ready.
+    /// Records a flush. A flush that is ready has written everything.
     fn flushed(&mut self, flushed: &Poll<io::Result<()>>) {
         match flushed {
             Poll::Pending => self.connection.activity.blocked(),
