@@ -1,5 +1,5 @@
-//! Between the server and the life of a request: reads a request whole, runs it to its end whatever becomes of its
-//! connection, and writes the reply.
+//! Converts between HTTP and the [`Request`] and [`Reply`] of `lifecycle`: reads the whole body of a request, runs the
+//! request to its end even if the client disconnects, logs the result, and returns the response.
 
 mod to_the_end;
 
@@ -19,34 +19,36 @@ use crate::{
     message::{self, Reply, Request},
 };
 
-/// The header that carries a request's id in and out.
+/// Header with the id of a request, in the request and in its response.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-/// The header that tells, with `debug`, what a request was served with.
+/// Header with the id of the generation that served a request. The host sets it if `debug = true`.
 const GENERATION: HeaderName = HeaderName::from_static("x-carya-generation");
-/// How long a request waits for one of `server.max_concurrent_requests` places.
+/// How long a request waits for its permits out of `server.max_concurrent_requests`. After that the reply is a 503.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What the requests of one generation share.
+/// State shared by all requests of one generation.
 #[derive(Debug)]
 pub struct Exchange {
-    /// What they are served with.
+    /// The generation that serves the requests.
     pub generation: Arc<Generation>,
-    /// Places for requests that run at the same time, whatever their generation.
+    /// Permits for concurrent requests, shared by all generations.
     pub places: Arc<Semaphore>,
-    /// How many places a request takes: more than one where it meets many guests.
+    /// Number of permits that a request takes: more than one if the generation has long hook chains, since each guest
+    /// of a request needs an instance.
     pub weight: u32,
-    /// Those that run.
+    /// Running requests of this generation.
     pub running: TaskTracker,
-    /// Those of all generations that run.
+    /// Running requests of all generations.
     pub all: TaskTracker,
-    /// Cuts off what still runs, when the host cannot wait any longer.
+    /// Cancels the requests that still run after the drain timeout.
     pub cut_off: CancellationToken,
 }
 
-/// Serves one request.
+/// Serves one HTTP request. If the future is dropped while the request runs, the request ends in the background: by a
+/// rollback, or by the commit if that has begun.
 pub async fn serve(exchange: Arc<Exchange>, request: HttpRequest) -> Response {
-    // It counts from here on: the generation that it has met waits for it.
+    // From here on the generation waits for this request when it is retired.
     let begun = exchange.running.token();
     let (parts, body) = request.into_parts();
     let id = request_id(&parts.headers);
@@ -59,7 +61,7 @@ pub async fn serve(exchange: Arc<Exchange>, request: HttpRequest) -> Response {
         Err(failure) => {
             log_refusal(&request, &failure);
             let mut reply = failure.reply(&request);
-            // What was not read stands in the way of a next request on this connection.
+            // The unread body would be parsed as the next request, so close the connection.
             add(&mut reply.headers, header::CONNECTION, HeaderValue::from_static("close"));
             return respond(reply, &request.id);
         }
@@ -67,7 +69,7 @@ pub async fn serve(exchange: Arc<Exchange>, request: HttpRequest) -> Response {
     let request = Arc::new(request);
     let running = (begun, exchange.all.token());
     let (shared, tasks) = (request.clone(), exchange.all.clone());
-    // A client that goes away must not cut a commit in two.
+    // A client that disconnects must not interrupt a commit.
     let ran = to_the_end(&tasks, |abandoned| async move {
         let _running = running;
         match tokio::time::timeout(PATIENCE, exchange.places.acquire_many(exchange.weight)).await {
@@ -94,7 +96,7 @@ pub async fn serve(exchange: Arc<Exchange>, request: HttpRequest) -> Response {
     respond(reply, &request.id)
 }
 
-/// The whole body, or why not.
+/// Reads a body of at most `limit` bytes.
 async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, Failure> {
     match Limited::new(body, limit).collect().await {
         Ok(body) => Ok(body.to_bytes()),
@@ -103,7 +105,7 @@ async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, Failure> {
     }
 }
 
-/// The reply of a request that ran, with its trace and what served it where the client may see them.
+/// Returns the reply of a request that ran. With `debug`, adds its trace and its generation as headers.
 fn reply(ended: Ended, generation: &Generation) -> Reply {
     let mut reply = ended.reply;
     if generation.config.debug {
@@ -127,15 +129,15 @@ fn respond(reply: Reply, id: &str) -> Response {
     response
 }
 
-/// Sets one of the host's own fields. The transaction has ended by now, so there is no panic where a map is full; the
-/// limits of guests' headers leave room.
+/// Sets a header field of the host. The transaction may be committed by now, so a full map must not panic; the limits
+/// of guests' headers leave room for the fields of the host.
 fn add(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
     if let Err(error) = headers.try_insert(&name, value) {
         tracing::error!(%name, %error, "a header field of the host could not be set");
     }
 }
 
-/// The client's id for the request if it has a sane one, else a new one.
+/// Returns the client's `x-request-id` if it consists of 1 to 128 visible ASCII characters, otherwise a new id.
 fn request_id(headers: &HeaderMap) -> String {
     let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
     match given.filter(|id| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())) {
@@ -144,7 +146,7 @@ fn request_id(headers: &HeaderMap) -> String {
     }
 }
 
-/// The trace id of a W3C `traceparent`: `00-TRACEID-PARENTID-FLAGS`.
+/// Returns the trace id of a valid W3C `traceparent` header (`00-TRACEID-PARENTID-FLAGS`).
 fn trace_id(headers: &HeaderMap) -> Option<&str> {
     let parent = headers.get("traceparent")?.to_str().ok()?;
     let mut fields = parent.split('-');

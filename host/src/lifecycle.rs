@@ -1,4 +1,4 @@
-//! The life of a request: phases in order, hooks around the controller, the transaction among them, one verdict.
+//! The lifecycle of a request: hooks around the controller, the transaction at its place among the hooks, one verdict.
 //!
 //! ```text
 //! on-route | start | route | before (outside) | before (inside) | controller, encoding
@@ -36,26 +36,26 @@ use crate::{
     },
 };
 
-/// A request that is over. The reply exists only once the transaction is cleared.
+/// A finished request. The reply exists only once the transaction is cleared.
 #[derive(Debug)]
 pub struct Ended {
-    /// What the client gets.
+    /// Reply for the client.
     pub reply: Reply,
     /// How the transaction ended.
     pub outcome: Outcome,
-    /// What happened, in order.
+    /// Events of the request, in order.
     pub trace: Trace,
-    /// What went wrong, if something did.
+    /// Failure of the request, if it failed.
     pub failure: Option<Failure>,
 }
 
-/// Serves a request from its first hook to its reply. When `abandoned` is ready before the commit has begun, the
-/// request is rolled back, and cut off if it does not soon end by itself.
+/// Serves a request from its first hook to its reply. If `abandoned` resolves before the commit has begun, the request
+/// is rolled back. If its guests still run 50 ms later, they are cancelled.
 pub async fn run(generation: &Generation, request: Arc<Request>, abandoned: impl Future<Output = ()>) -> Ended {
     play(generation, request, abandoned, false).await
 }
 
-/// The same with nobody there to see it: whatever it writes is rolled back, and its actions do not run.
+/// Runs a request without a client, to try out a generation: its writes are rolled back, and its actions do not run.
 pub async fn rehearse(generation: &Generation, request: Arc<Request>) -> Ended {
     play(generation, request, std::future::pending(), true).await
 }
@@ -84,7 +84,7 @@ async fn play(
     let mut gone_for_long = pin!(gone.for_long(abandoned));
     let cleared = loop {
         let interrupted = tokio::select! {
-            // A life that never waits has no use for a timer.
+            // Polled first: a request that never waits does not need the timers.
             biased;
             ended = AssertUnwindSafe(life.until_the_verdict()).catch_unwind() => match ended {
                 Ok(()) => None,
@@ -116,19 +116,19 @@ struct Life<'a> {
     chain: &'a Chain,
     handler: Option<&'a Handler>,
     entrance: Entrance,
-    /// How often everything inside was done again after a conflict.
+    /// Number of reruns after a conflict.
     attempt: u32,
-    /// Everything inside was done again on a new connection.
+    /// Whether the request was rerun on a new connection.
     renewed: bool,
-    /// The status that the controller itself answered; hooks may change what the client sees, and not this.
+    /// Status of the controller's own response. It decides the verdict, even if hooks change the reply.
     reached: Option<u16>,
-    /// An on-error hook answered for the failure.
+    /// Whether an on-error hook has replaced the reply of the failure.
     answered: bool,
     failure: Option<Failure>,
 }
 
 impl<'a> Life<'a> {
-    /// Everything that may be cut off. What is inside the transaction may run again, here or after the commit.
+    /// Runs all phases that may be cancelled. Those inside the transaction may run again, also after a failed commit.
     async fn until_the_verdict(&mut self) {
         if let Entrance::Ahead = self.entrance {
             let entered = match self.on_route().await {
@@ -149,7 +149,7 @@ impl<'a> Life<'a> {
             }
             let mut again = self.must_run_again().await;
             if again.is_none() {
-                // Hooks hear of the last attempt only; and their own statements too may fail.
+                // Inside hooks see only the last attempt. Their own statements may fail too, so check again.
                 self.on_error(chain.inside(), true).await;
                 self.after(chain.inside(), true).await;
                 again = self.must_run_again().await;
@@ -159,7 +159,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// The on-route hooks. Some, with what a hook said of the access mode, if the request goes on.
+    /// Runs the on-route hooks. Returns the access mode that a hook chose, or `None` if a hook answered or failed.
     async fn on_route(&mut self) -> Option<Option<Access>> {
         let mut access = None;
         for hook in self.chain.all().iter().filter(|hook| hook.has_on_route()) {
@@ -179,7 +179,7 @@ impl<'a> Life<'a> {
         Some(access)
     }
 
-    /// Binds the request, by method before its route is known and by the route after. False if there is no route.
+    /// Binds the request by its method, and again by its route. Returns `false` if no route serves it.
     fn start_and_route(&mut self, by_hook: Option<Access>) -> bool {
         let generation = self.generation;
         let guest = self.sandbox.guest();
@@ -222,7 +222,7 @@ impl<'a> Life<'a> {
         guest.bound = std::mem::take(&mut guest.bound).rebind(database.cloned(), terms, &mut guest.trace);
     }
 
-    /// Before hooks of one side. False if one answered or failed.
+    /// Runs the before hooks of one side of the transaction. Returns `false` if one of them answered or failed.
     async fn before(&mut self, hooks: &'a [Arc<Component>], inside: bool) -> bool {
         for hook in hooks.iter().filter(|hook| hook.has_before()) {
             match self.sandbox.before(hook, inside).await {
@@ -237,7 +237,7 @@ impl<'a> Life<'a> {
         true
     }
 
-    /// Before hooks inside the transaction, the controller, and the encoding of its answer.
+    /// Runs the before hooks inside the transaction and the controller, and renders the controller's response.
     async fn inside(&mut self) {
         let Some(handler) = self.handler else { return };
         if self.before(handler.chain.inside(), true).await {
@@ -251,7 +251,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// On-error hooks of one side, until one answers. Its answer changes what the client sees and nothing else.
+    /// Runs the on-error hooks of one side, innermost first, until one answers. Its response replaces the reply only.
     async fn on_error(&mut self, hooks: &[Arc<Component>], inside: bool) {
         if self.answered {
             return;
@@ -269,8 +269,8 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// After hooks of one side, innermost first. A failure inside rolls back; outside everything is settled already, so
-    /// the answer stays.
+    /// Runs the after hooks of one side, innermost first. A failure inside rolls back. Outside, the transaction is
+    /// settled already, so a failure is only logged.
     async fn after(&mut self, hooks: &[Arc<Component>], inside: bool) {
         for hook in hooks.iter().rev().filter(|hook| hook.has_after()) {
             match self.sandbox.after(hook, inside, (&self.generation.config.server).into()).await {
@@ -283,8 +283,8 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// The verdict, the end of the transaction, and the actions that were registered for it. None if another
-    /// transaction was in the way of the commit and everything is to be done once more.
+    /// Decides the verdict, ends the transaction, and runs the actions registered for its outcome. Returns `None` if a
+    /// conflict prevented the commit and everything inside is to run again.
     async fn settle(&mut self, abandoned: bool) -> Option<Cleared> {
         let bound = std::mem::take(&mut self.sandbox.guest().bound);
         let started = match bound {
@@ -314,7 +314,7 @@ impl<'a> Life<'a> {
             actions.clear();
         }
         if !actions.is_empty() {
-            // Boxed: few requests have any, and all would carry the room for it.
+            // Boxed: few requests have actions, but the future of every request would contain this one.
             let (request, trace) = (&guest.request, &mut guest.trace);
             Box::pin(delivery::run(self.generation, settled.database(), actions, request, trace)).await;
         }
@@ -334,14 +334,14 @@ impl<'a> Life<'a> {
             marked: session.is_marked() || self.is_rehearsal,
             abandoned,
         });
-        // The guest said that all is well and it is not: the client must not hear it.
+        // The guest responded as if no statement had failed; the client must not get that response.
         if let (Verdict::Rollback(Reason::Doomed), Some(doom)) = (&verdict, session.doom()) {
             self.fail(Failure::statement(doom, "a failed statement was left standing"));
         }
         verdict
     }
 
-    /// Hooks that stand outside the transaction and see how it ended.
+    /// Runs the hooks outside the transaction, which see its outcome.
     async fn outside(&mut self) {
         let chain = self.chain;
         self.on_error(chain.outside(), false).await;
@@ -361,7 +361,7 @@ impl<'a> Life<'a> {
         Ended { reply, outcome: cleared.outcome, trace: guest.trace, failure: self.failure }
     }
 
-    /// Takes a guest's answer. False if it cannot be sent.
+    /// Renders a guest's response as the reply. Returns `false` if the response cannot be sent.
     async fn answer(&mut self, response: Response) -> bool {
         let generation = self.generation;
         let limits = Limits::from(&generation.config.server);
@@ -382,7 +382,7 @@ impl<'a> Life<'a> {
         self.fail(Failure::call(error, doom.as_ref()))
     }
 
-    /// Notes a failure; the first one stays the answer. Always false, for the callers that stop here.
+    /// Records a failure. The first one sets the reply, later ones are only logged. Always returns `false`.
     fn fail(&mut self, failure: Failure) -> bool {
         if self.failure.is_some() {
             tracing::error!(request = self.id(), failure = failure.detail, "a further failure");

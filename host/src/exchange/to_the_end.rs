@@ -1,4 +1,4 @@
-//! Work that comes to its end whether or not somebody waits for it. It does not know what the work is.
+//! A future whose work runs to completion even if the future is dropped.
 
 use std::{
     future::Future,
@@ -13,7 +13,7 @@ use std::{
 
 use tokio_util::task::TaskTracker;
 
-/// Is ready when nobody waits for the work any more.
+/// Future that resolves once the [`ToTheEnd`] that runs the work has been dropped.
 #[derive(Debug)]
 pub(super) struct Abandoned(Arc<AtomicBool>);
 
@@ -21,20 +21,21 @@ impl Future for Abandoned {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        // Nobody need be woken: the work is polled afresh when it goes on without them.
+        // No waker is needed: dropping `ToTheEnd` spawns the work as a task, which polls this future again.
         if self.0.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
-/// Runs on the task of those who wait, which saves handing it over and back. Dropped before its end, it goes on as a
-/// task of its own.
+/// Future that runs work on the caller's task, which saves the hop to another task and back. If the future is dropped
+/// before the work has finished, the work continues as a task of its own.
 pub(super) struct ToTheEnd<F: Future<Output: Send> + Send + 'static> {
     work: Option<Pin<Box<F>>>,
     abandoned: Arc<AtomicBool>,
     tasks: TaskTracker,
 }
 
-/// Begins work that is told when it is abandoned, and then is one of the `tasks`. None comes of work that panics.
+/// Runs `work` to completion. If the returned future is dropped, [`Abandoned`] resolves and the work continues as one
+/// of `tasks`. The output is `None` if the work panics.
 pub(super) fn to_the_end<F: Future<Output: Send> + Send + 'static>(
     tasks: &TaskTracker,
     work: impl FnOnce(Abandoned) -> F,

@@ -1,4 +1,5 @@
-//! A client that goes away while its request runs. The request is rolled back; whether it is cut off is a matter of time.
+//! Requests that are abandoned while they run, because the client disconnects or the host shuts down. They are rolled
+//! back, and cancelled if they do not end within [`LAST_STATEMENT`].
 
 use std::{
     future::Future,
@@ -8,23 +9,23 @@ use std::{
 
 use crate::error::Failure;
 
-/// How long a request may go on whose client has gone. A statement that ends in this time costs a rollback; one that is cut
-/// off costs its connection, and all who wait for it the time to make another.
+/// How long an abandoned request may continue. A statement that ends within this time costs only a rollback. A
+/// cancelled statement costs its connection, and waiters must wait until the pool has opened another one.
 const LAST_STATEMENT: Duration = Duration::from_millis(50);
 
-/// Whether the client has gone.
+/// Whether a request has been abandoned.
 #[derive(Default)]
 pub(super) struct Gone(AtomicBool);
 
 impl Gone {
-    /// Ready when the request is to be cut off, some time after it was `abandoned`.
+    /// Resolves when the request is to be cancelled: [`LAST_STATEMENT`] after `abandoned` has resolved.
     pub(super) async fn for_long(&self, abandoned: impl Future<Output = ()>) {
         abandoned.await;
         self.0.store(true, Relaxed);
         tokio::time::sleep(LAST_STATEMENT).await;
     }
 
-    /// Why a request is rolled back that came to its verdict by itself.
+    /// Returns the failure of a request that reached its verdict after it was abandoned.
     pub(super) fn failure(&self) -> Option<Failure> {
         self.0.load(Relaxed).then(Failure::abandoned)
     }

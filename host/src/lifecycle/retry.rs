@@ -1,21 +1,22 @@
-//! Doing everything inside the transaction again: after a conflict with another one, or where only the connection was at fault.
+//! Reruns of everything inside the transaction: after a conflict with another transaction, or after a failure that only
+//! the connection caused.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::Life;
 use crate::{telemetry::metrics, transaction::Bound};
 
-/// What the phases before the transaction said, once they ran.
+/// Result of the phases before the transaction.
 pub(super) enum Entrance {
-    /// They are still to run.
+    /// The phases have not run yet.
     Ahead,
-    /// The request is answered already.
+    /// The request is answered already: nothing inside runs.
     Closed,
-    /// Everything inside runs, with the context as the hooks outside left it.
+    /// Everything inside runs, with the request's context as the outside hooks left it.
     Open(BTreeMap<String, String>),
 }
 
-/// Why everything inside the transaction runs again.
+/// Reason to run everything inside the transaction again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
     /// A conflict with another transaction, or with the recovery of a replica.
@@ -25,8 +26,9 @@ pub(super) enum Cause {
 }
 
 impl Life<'_> {
-    /// The cause for another run of everything inside the transaction, if there is one. A conflict counts towards the route's
-    /// `retries`. A stale statement does not, because only the connection was at fault; it causes one more run at most.
+    /// Returns the cause to run everything inside the transaction again, if there is one. A conflict counts towards the
+    /// route's `retries`. A stale statement does not, because only the connection was at fault; it causes at most one
+    /// rerun.
     pub(super) async fn must_run_again(&mut self) -> Option<Cause> {
         if !matches!(self.entrance, Entrance::Open(_)) {
             return None;
@@ -39,13 +41,13 @@ impl Life<'_> {
         (!self.renewed && session.is_stale().await).then_some(Cause::Stale)
     }
 
-    /// Whether everything inside may be done once more after a conflict.
+    /// Returns whether everything inside may run again after a conflict.
     pub(super) fn may_retry(&self) -> bool {
         let most = self.handler.map_or(0, |handler| handler.retries);
         matches!(self.entrance, Entrance::Open(_)) && self.attempt < most
     }
 
-    /// Goes back to before the first statement, and starts over.
+    /// Rolls back to before the first statement, and starts over.
     pub(super) async fn run_again(&mut self, cause: Cause) {
         let (guest, anew) = (self.sandbox.guest(), cause == Cause::Stale);
         guest.bound = match std::mem::take(&mut guest.bound) {
@@ -56,7 +58,8 @@ impl Life<'_> {
         self.start_over(cause).await;
     }
 
-    /// Forgets what an attempt left, so that the next meets fresh instances; after a conflict it waits a while.
+    /// Resets the state that an attempt left, and drops its instances, so that the next attempt gets fresh ones. After
+    /// a conflict, also waits for [`back_off`].
     pub(super) async fn start_over(&mut self, cause: Cause) {
         metrics::retry();
         let guest = self.sandbox.guest();
@@ -79,7 +82,8 @@ impl Life<'_> {
     }
 }
 
-/// How long to wait before another attempt: longer each time, and not as long as the other one that was in the way.
+/// Returns how long to wait before another attempt: from 5-10 ms, doubled each time, up to 320-640 ms. The random part
+/// keeps two conflicting requests from retrying at the same time.
 fn back_off(attempt: u32) -> Duration {
     let most: u64 = 10_000 << attempt.min(6);
     Duration::from_micros(rand::random_range(most / 2..most))
