@@ -1,5 +1,5 @@
-//! The host-owned transaction of a request: what is started, what guests do inside, how it ends. Knows databases;
-//! knows nothing of WebAssembly or HTTP beyond a status number.
+//! The transaction of a request, owned by the host: how it starts, the statements and actions of guests inside it, and
+//! how it ends. It uses `database`; of HTTP it uses only methods and statuses, and of WebAssembly nothing.
 
 pub mod actions;
 pub mod binding;

@@ -1,4 +1,4 @@
-//! The actions that guests register for after the outcome.
+//! Actions that guests register to run after the commit or after the rollback.
 
 use std::sync::Arc;
 
@@ -8,44 +8,44 @@ use crate::database::{
     outbox::Entry,
 };
 
-/// The most actions that one request may register.
+/// Maximum number of actions that one request may register.
 const MAX_ACTIONS: usize = 100;
-/// The longest payload, in bytes.
+/// Maximum length of name and payload of an action together, in bytes.
 const MAX_PAYLOAD: usize = 64 * 1024;
 
-/// How hard the host tries to run an action.
+/// Delivery guarantee of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// Once.
+    /// The host runs the action once, whether or not it succeeds.
     AtMostOnce,
-    /// Until it succeeds, also after the host was killed.
+    /// The host runs the action until it succeeds, even if the host is killed in between.
     AtLeastOnce,
 }
 
-/// One registered action.
+/// A registered action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
     /// The component that registered it and will run it.
     pub component: Arc<str>,
-    /// Its name.
+    /// The name, which the component passed at registration.
     pub name: Arc<str>,
-    /// Its payload.
+    /// The payload, which the component passed at registration.
     pub payload: String,
-    /// Whether it is for the commit or for the rollback.
+    /// Whether the action runs after a commit; otherwise it runs after a rollback.
     pub on_commit: bool,
-    /// How hard the host tries.
+    /// The delivery guarantee.
     pub delivery: Delivery,
-    /// The same for every delivery.
+    /// Id of the action, the same for every delivery.
     pub id: String,
 }
 
 impl Action {
-    /// What running it is in a trace.
+    /// Returns the trace event for a run of this action.
     pub fn event(&self) -> Event {
         if self.on_commit { Event::AfterCommit } else { Event::AfterRollback }
     }
 
-    /// As it is recorded for a delivery that must not be lost.
+    /// Returns the outbox entry of this action, taken for its first delivery.
     pub fn to_entry(&self) -> Entry {
         Entry {
             id: self.id.clone(),
@@ -57,12 +57,17 @@ impl Action {
     }
 }
 
-/// What is registered so far, in order.
+/// The actions registered so far, in order.
 #[derive(Debug, Default)]
 pub struct Actions(Vec<Action>);
 
 impl Actions {
-    /// Registers one more.
+    /// Registers an action.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Kind::Limit`] if the request has registered 100 actions already, or if name and payload are longer
+    /// than 64 KiB together.
     pub fn register(&mut self, action: Action) -> Result<(), DbError> {
         if self.0.len() >= MAX_ACTIONS {
             return Err(DbError::new(Kind::Limit, format!("a request may register at most {MAX_ACTIONS} actions")));
@@ -75,22 +80,22 @@ impl Actions {
         Ok(())
     }
 
-    /// How many there are: the place to go back to when a savepoint is rolled back.
+    /// Returns the number of actions. A savepoint keeps it, so that a rollback can [`truncate`](Self::truncate) to it.
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// Forgets those registered since there were `count`.
+    /// Removes the actions registered after the first `count`.
     pub fn truncate(&mut self, count: usize) {
         self.0.truncate(count);
     }
 
-    /// Those that must be recorded before the commit.
+    /// Returns the actions that must be recorded in the outbox before the commit.
     pub fn durable(&self) -> impl Iterator<Item = &Action> {
         self.0.iter().filter(|action| action.on_commit && action.delivery == Delivery::AtLeastOnce)
     }
 
-    /// Those for this outcome, in order of registration.
+    /// Returns the actions to run after this outcome, in order of registration.
     pub fn due(self, committed: bool) -> Vec<Action> {
         let mut due = self.0;
         due.retain(|action| action.on_commit == committed);

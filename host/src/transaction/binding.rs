@@ -1,12 +1,14 @@
-//! What a request is bound to, as types that allow one order only:
+//! The binding of a request to its database, as types that allow only one order of steps:
 //!
 //! ```text
-//! Unbound -> ReadOnly -> Cleared        (or back to Unbound, where a route asks for more)
+//! Unbound -> ReadOnly -> Cleared
 //! Unbound -> Started  -> Settled -> Cleared
 //! ```
 //!
-//! Every step takes the value. A commit takes an [`Approval`], a response takes a [`Cleared`]. Dropping one of these
-//! anywhere closes the connection, which rolls back. Nothing else in the host ends a transaction.
+//! Until a guest has a handle, [`Bound::rebind`] can go back and start again with the access mode of the route.
+//!
+//! Every step consumes the value. A commit requires an [`Approval`], and a reply requires a [`Cleared`]. Dropping a
+//! [`ReadOnly`] or [`Started`] closes its connection, which rolls back. No other module ends a request's transaction.
 
 use std::sync::Arc;
 
@@ -24,19 +26,19 @@ use crate::{
     telemetry::metrics::{self, Resolution},
 };
 
-/// Nothing is started.
+/// A request without access to a database.
 #[derive(Debug, Default)]
 pub struct Unbound(());
 
-/// Bound, and never committed.
+/// A request that is bound to read. It is never committed.
 #[derive(Debug)]
 pub struct ReadOnly(Session);
 
-/// Bound; ends in a commit or a rollback.
+/// A request that is bound to read and write. It ends in a commit or a rollback.
 #[derive(Debug)]
 pub struct Started(Session);
 
-/// Committed or rolled back, with the actions that are due.
+/// A request whose transaction was committed or rolled back, with the actions that are due.
 #[derive(Debug)]
 pub struct Settled {
     outcome: Outcome,
@@ -47,23 +49,23 @@ pub struct Settled {
     terms: Terms,
 }
 
-/// Over. The request may be answered.
+/// A request whose transaction is over, so that the host may reply.
 #[derive(Debug)]
 pub struct Cleared {
-    /// How it ended.
+    /// How the transaction ended.
     pub outcome: Outcome,
-    /// The position of the commit, where a replica could be behind it.
+    /// Position of the commit, if the database has replicas that may be behind it.
     pub position: Option<Position>,
 }
 
-/// What a request is bound to while its guests run.
+/// The binding of a request while its guests run.
 #[derive(Debug)]
 pub enum Bound {
-    /// Nothing.
+    /// No access to a database.
     Unbound(Unbound),
-    /// A reading session.
+    /// A session that reads.
     ReadOnly(ReadOnly),
-    /// A reading and writing session.
+    /// A session that reads and writes.
     Started(Started),
 }
 
@@ -74,7 +76,8 @@ impl Default for Bound {
 }
 
 impl Unbound {
-    /// Binds for an access mode. Costs nothing: the database is touched by the first statement.
+    /// Binds the request with the access mode of `terms`. This sends nothing to the database: the first statement
+    /// begins the transaction.
     pub fn start(self, database: Option<Arc<Database>>, terms: Terms, trace: &mut Trace) -> Bound {
         match terms.access {
             Access::None => Bound::Unbound(self),
@@ -89,7 +92,7 @@ impl Unbound {
         }
     }
 
-    /// Ends a request that never was bound.
+    /// Ends a request that has no transaction.
     pub fn clear(self, trace: &mut Trace) -> Cleared {
         trace.mark(Event::Clear);
         Cleared { outcome: Outcome::Nothing, position: None }
@@ -97,16 +100,18 @@ impl Unbound {
 }
 
 impl ReadOnly {
-    /// Ends it. Whatever a guest did to the session cannot survive the rollback. The answer does not wait for that: it
-    /// changes nothing but the connection, which nobody gets before, or who gets it does it.
+    /// Ends the request with a rollback, which also undoes every change that a guest made to the session.
+    ///
+    /// The reply does not wait for the rollback, which affects only this connection. Either this function completes the
+    /// rollback before the connection returns to the pool, or the next borrower does.
     pub fn clear(self, trace: &mut Trace) -> Cleared {
         if let Some(connection) = self.0.into_parts().connection.and_then(Connection::hand_over) {
             tokio::spawn(async {
-                // Whoever comes in this moment takes it over, too.
+                // A borrower that begins to wait in the meantime can take over the rollback, too.
                 tokio::task::yield_now().await;
                 let Some(connection) = connection.hand_over() else { return };
                 if let Err(error) = connection.rollback().await {
-                    // The connection is closed by now, which does the same.
+                    // The failure has closed the connection, which rolls back too.
                     tracing::warn!(%error, "a read-only transaction could not be rolled back");
                 }
             });
@@ -114,8 +119,8 @@ impl ReadOnly {
         Unbound::default().clear(trace)
     }
 
-    /// Rolls back to do everything inside again: on a connection that is made for it with `anew`, else on the primary, since
-    /// it was perhaps the replica that was in the way.
+    /// Rolls back, so that everything inside can run again. With `anew` the next session opens a new connection.
+    /// Without `anew` it uses the primary, because a replica may have caused the conflict.
     pub async fn retry(self, anew: bool, trace: &mut Trace) -> ReadOnly {
         let Parts { database, terms, connection, .. } = self.0.into_parts();
         if let Some(connection) = connection {
@@ -127,12 +132,12 @@ impl ReadOnly {
 }
 
 impl Started {
-    /// The session, for guests.
+    /// Returns the session that guests use.
     pub fn session(&self) -> &Session {
         &self.0
     }
 
-    /// Ends it as the verdict says.
+    /// Commits or rolls back, as `verdict` decides.
     pub async fn settle(self, verdict: Verdict, trace: &mut Trace) -> Settled {
         match verdict {
             Verdict::Commit(approval) => self.commit(approval, trace).await,
@@ -140,14 +145,14 @@ impl Started {
         }
     }
 
-    /// Commits. If that fails, nothing is committed, unless the connection was lost while it ran.
+    /// Commits. If the commit fails, nothing is committed, unless the connection was lost during the commit.
     async fn commit(mut self, _: Approval, trace: &mut Trace) -> Settled {
         let recorded = self.0.record_durable_actions(trace).await;
         let open = trace.open(Event::Commit, None);
         let Parts { database, terms, connection, actions } = self.0.into_parts();
         let (outcome, position, failure) = match (recorded, connection) {
             (Err(error), _) => (Outcome::RolledBack, None, Some(error)),
-            // Not one statement: nothing to commit.
+            // No statement was sent, so there is nothing to commit.
             (Ok(()), None) => (Outcome::Committed, None, None),
             (Ok(()), Some(connection)) => commit(connection, database.as_deref()).await,
         };
@@ -160,7 +165,7 @@ impl Started {
         Settled { outcome, actions, failure, position, database, terms }
     }
 
-    /// Rolls back. If that fails, the connection is closed, which does the same.
+    /// Rolls back. If the rollback fails, the connection is closed, which rolls back too.
     async fn rollback(self, trace: &mut Trace) -> Settled {
         let Parts { database, terms, connection, actions } = self.0.into_parts();
         let open = trace.open(Event::Rollback, None);
@@ -172,20 +177,21 @@ impl Started {
         Settled { outcome, actions: actions.due(false), failure: None, position: None, database, terms }
     }
 
-    /// Rolls back to do everything inside again, on a connection that is made for it with `anew`.
+    /// Rolls back, so that everything inside can run again. With `anew` the next session opens a new connection.
     pub async fn retry(self, anew: bool, trace: &mut Trace) -> Started {
         self.rollback(trace).await.retry(anew, trace)
     }
 }
 
-/// Rolls back on a connection. If that fails, the connection is closed, which does the same.
+/// Rolls back on a connection. If the rollback fails, the connection is closed, which rolls back too.
 async fn roll_back(connection: Connection) {
     if let Err(error) = connection.rollback().await {
         tracing::warn!(%error, "a transaction could not be rolled back; its connection was closed");
     }
 }
 
-/// Commits on a connection. What the server did not answer to is asked of it, where it knows the transaction by name.
+/// Commits on a connection. If the connection is lost before the server confirms the commit, queries the server for the
+/// outcome by the transaction's id, where the engine has one.
 async fn commit(connection: Connection, database: Option<&Database>) -> (Outcome, Option<Position>, Option<DbError>) {
     let transaction = connection.transaction_id().map(str::to_owned);
     let error = match connection.commit().await {
@@ -213,38 +219,38 @@ async fn commit(connection: Connection, database: Option<&Database>) -> (Outcome
 }
 
 impl Settled {
-    /// How it ended.
+    /// Returns how the transaction ended.
     pub fn outcome(&self) -> Outcome {
         self.outcome
     }
 
-    /// The database that it was in.
+    /// Returns the database of the transaction.
     pub fn database(&self) -> Option<&Arc<Database>> {
         self.database.as_ref()
     }
 
-    /// Why a commit failed.
+    /// Returns the error of a commit that failed.
     pub fn failure(&self) -> Option<&DbError> {
         self.failure.as_ref()
     }
 
-    /// The actions that are due, once.
+    /// Takes the actions that are due. A second call returns none.
     pub fn take_actions(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.actions)
     }
 
-    /// Ends it.
+    /// Ends the request's binding, so that the host may reply.
     pub fn clear(self, trace: &mut Trace) -> Cleared {
         trace.mark(Event::Clear);
         Cleared { outcome: self.outcome, position: self.position }
     }
 
-    /// Whether another transaction was in the way of the commit.
+    /// Returns whether the commit failed because of a conflict with another transaction.
     pub fn had_conflict(&self) -> bool {
         self.failure.as_ref().is_some_and(|error| error.kind == Kind::Conflict)
     }
 
-    /// Starts over to do everything inside again. What was registered for this end is forgotten.
+    /// Starts over, so that everything inside can run again. Drops the actions that are due.
     pub fn retry(self, anew: bool, trace: &mut Trace) -> Started {
         trace.mark(Event::Retry);
         Started(Session::new(self.database, Terms { anew, ..self.terms }))
@@ -252,7 +258,7 @@ impl Settled {
 }
 
 impl Bound {
-    /// The session, where there is one.
+    /// Returns the session, or `None` for [`Bound::Unbound`].
     pub fn session(&mut self) -> Option<&mut Session> {
         match self {
             Bound::Unbound(_) => None,
@@ -260,7 +266,7 @@ impl Bound {
         }
     }
 
-    /// The access mode.
+    /// Returns the access mode.
     pub fn access(&self) -> Access {
         match self {
             Bound::Unbound(_) => Access::None,
@@ -269,7 +275,8 @@ impl Bound {
         }
     }
 
-    /// Binds for something else, before any guest had a handle. Where the access mode is the same no step is taken.
+    /// Binds the request to another database or under other terms. Call this before a guest gets a handle. If the
+    /// access mode stays the same, the trace gets no event.
     pub fn rebind(mut self, database: Option<Arc<Database>>, terms: Terms, trace: &mut Trace) -> Bound {
         if self.access() == terms.access {
             if let Some(session) = self.session() {

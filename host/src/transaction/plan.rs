@@ -1,9 +1,10 @@
-//! Which access mode a request gets, and when.
+//! The access mode of a request, by its method, its route and its on-route hooks.
 
 use crate::config::Access;
 
-/// The access mode by method, fixed before routing: GET and HEAD read, OPTIONS and TRACE do nothing, everything else
-/// may write (Pecan's TransactionHook, which opens a transaction for OPTIONS too).
+/// Returns the access mode for a method, which applies before routing. GET and HEAD read, OPTIONS and TRACE have no
+/// access, all other methods may write. Pecan's `TransactionHook` has the same rule, but opens a transaction for
+/// OPTIONS too.
 pub fn by_method(method: &http::Method) -> Access {
     match *method {
         http::Method::GET | http::Method::HEAD => Access::ReadOnly,
@@ -12,8 +13,8 @@ pub fn by_method(method: &http::Method) -> Access {
     }
 }
 
-/// The access mode once the route is known. What a hook said holds for this request, then what the route says, then
-/// the method.
+/// Returns the access mode for a request whose route is known: the choice of an on-route hook, otherwise that of the
+/// route, otherwise that of the method.
 pub fn by_route(method: &http::Method, route: Option<Access>, hook: Option<Access>) -> Access {
     hook.or(route).unwrap_or_else(|| by_method(method))
 }

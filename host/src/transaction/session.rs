@@ -1,5 +1,5 @@
-//! The database as the guests of one request use it: the lazy begin, the doom of a failed statement, savepoints and
-//! registered actions. Ends nothing; that is for the binding.
+//! The database session of one request: begins the transaction with the first statement, dooms it after a failed
+//! statement, and tracks savepoints and registered actions. Only [`binding`](super::binding) ends the transaction.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use crate::{
     telemetry::metrics,
 };
 
-/// The most savepoints that may be open at a time.
+/// Maximum number of savepoints that may be open at a time.
 const MAX_SAVEPOINTS: usize = 16;
 
-/// A bound request's way to the database.
+/// The database session of a bound request.
 #[derive(Debug)]
 pub struct Session {
     database: Option<Arc<Database>>,
@@ -30,13 +30,15 @@ pub struct Session {
     doom: Option<Doom>,
     marked: bool,
     actions: Actions,
-    /// A statement failed because it was prepared before the schema changed, whatever the guest made of that.
+    /// Whether a statement failed because it was prepared before the schema changed, even if the guest handled the
+    /// error.
     stale: bool,
-    /// Savepoints ever opened, so that a stale one is told from a new one at the same level.
+    /// Number of savepoints opened so far. It is the id of the last one, and distinguishes a closed savepoint from a
+    /// new one at the same level.
     opened: u64,
 }
 
-/// What is left of a session when its guests are done.
+/// The parts of a session that its end needs.
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) database: Option<Arc<Database>>,
@@ -45,22 +47,22 @@ pub(super) struct Parts {
     pub(super) actions: Actions,
 }
 
-/// A failed statement that nobody went back before.
+/// The failed statement that dooms the transaction, until a rollback to an earlier savepoint lifts the doom.
 #[derive(Debug)]
 struct Doom {
     error: DbError,
-    /// Savepoints that were open when it failed; rolling one of these back lifts the doom.
+    /// Number of savepoints that were open when the statement failed. A rollback to one of them lifts the doom.
     depth: usize,
 }
 
 #[derive(Debug)]
 struct SavepointState {
     id: u64,
-    /// Actions that were registered before.
+    /// Number of actions registered before the savepoint.
     actions: usize,
 }
 
-/// An open savepoint.
+/// Id of a savepoint, unique within its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SavepointId(u64);
 
@@ -79,35 +81,35 @@ impl Session {
         }
     }
 
-    /// All rows of a query.
+    /// Runs a query, and returns all its rows.
     pub async fn query(&mut self, trace: &mut Trace, statement: Statement) -> Result<Rows, DbError> {
         let connection = self.speak(trace).await?;
         let result = connection.query(statement).await;
         self.note(result)
     }
 
-    /// The values of the first row.
+    /// Runs a query, and returns the values of its first row.
     pub async fn query_one(&mut self, trace: &mut Trace, statement: Statement) -> Result<Option<Vec<Value>>, DbError> {
         let connection = self.speak(trace).await?;
         let result = connection.query_one(statement).await;
         self.note(result)
     }
 
-    /// All rows as JSON text.
+    /// Runs a query, and returns all its rows as JSON text.
     pub async fn query_json(&mut self, trace: &mut Trace, statement: Statement) -> Result<String, DbError> {
         let connection = self.speak(trace).await?;
         let result = connection.query_json(statement).await;
         self.note(result)
     }
 
-    /// Runs a statement.
+    /// Runs a statement without collecting rows, and returns its effects.
     pub async fn execute(&mut self, trace: &mut Trace, statement: Statement) -> Result<Execution, DbError> {
         let connection = self.speak(trace).await?;
         let result = connection.execute(statement).await;
         self.note(result)
     }
 
-    /// Opens a savepoint.
+    /// Opens a savepoint. At most 16 may be open at a time.
     pub async fn savepoint(&mut self, trace: &mut Trace) -> Result<SavepointId, DbError> {
         if self.savepoints.len() >= MAX_SAVEPOINTS {
             let message = format!("at most {MAX_SAVEPOINTS} savepoints may be open at a time");
@@ -121,10 +123,10 @@ impl Session {
         Ok(SavepointId(self.opened))
     }
 
-    /// Keeps what was done since a savepoint. One that is closed already, by one around it, is left alone.
+    /// Closes a savepoint and keeps the changes made since. Does nothing if an outer savepoint has closed it already.
     pub async fn release(&mut self, savepoint: SavepointId) -> Result<(), DbError> {
         let Some(level) = self.level(savepoint) else { return Ok(()) };
-        // A doomed transaction stays doomed: on some engines not even this statement would be accepted now.
+        // The transaction stays doomed. Some engines reject even a RELEASE now, so none is sent.
         if let Some(doom) = &mut self.doom {
             doom.depth = doom.depth.min(level);
         } else if let Some(connection) = &mut self.connection {
@@ -135,7 +137,8 @@ impl Session {
         Ok(())
     }
 
-    /// Undoes everything since a savepoint was opened, the doom of what failed since included.
+    /// Undoes everything since a savepoint was opened: changes, registered actions, and the doom of a statement that
+    /// failed since.
     pub async fn rollback_to(&mut self, savepoint: SavepointId) -> Result<(), DbError> {
         let (Some(level), Some(connection)) = (self.level(savepoint), &mut self.connection) else {
             return Err(DbError::new(Kind::Other, "this savepoint is closed already"));
@@ -158,28 +161,28 @@ impl Session {
         self.actions.register(action)
     }
 
-    /// Asks for a rollback.
+    /// Marks the transaction for a rollback, at the request of a guest.
     pub fn mark_rollback(&mut self) {
         self.marked = true;
     }
 
-    /// Whether a rollback was asked for.
+    /// Returns whether a guest has requested a rollback.
     pub fn is_marked(&self) -> bool {
         self.marked
     }
 
-    /// The failed statement that dooms this transaction.
+    /// Returns the error of the statement that dooms this transaction.
     pub fn doom(&self) -> Option<&DbError> {
         self.doom.as_ref().map(|doom| &doom.error)
     }
 
-    /// Whether another transaction was in the way.
+    /// Returns whether a conflict with another transaction dooms this one.
     pub fn had_conflict(&self) -> bool {
         self.doom().is_some_and(|error| error.kind == Kind::Conflict)
     }
 
-    /// Whether a statement failed that would not on a new connection, because it was prepared before the schema changed. To
-    /// find out may end the transaction, where a failed statement dooms it.
+    /// Returns whether a statement failed because it was prepared before the schema changed, so that it may succeed on
+    /// a new connection. The check may end the transaction if that is doomed.
     pub async fn is_stale(&mut self) -> bool {
         if !self.stale
             && let (Some(connection), Some(doom)) = (&mut self.connection, &self.doom)
@@ -189,17 +192,18 @@ impl Session {
         self.stale
     }
 
-    /// What the transaction is to be.
+    /// Returns the terms of the transaction.
     pub fn terms(&self) -> &Terms {
         &self.terms
     }
 
-    /// Leads somewhere else, before the first statement.
+    /// Changes database and terms of a session that has sent no statement yet.
     pub(super) fn redirect(&mut self, database: Option<Arc<Database>>, terms: Terms) {
         (self.database, self.terms) = (database, terms);
     }
 
-    /// Writes the actions that must not be lost into the transaction, which begins for them if it has not.
+    /// Records the actions that must not be lost in the outbox, inside the transaction. Begins the transaction if no
+    /// statement has begun it.
     pub(super) async fn record_durable_actions(&mut self, trace: &mut Trace) -> Result<(), DbError> {
         let entries: Vec<_> = self.actions.durable().map(Action::to_entry).collect();
         for entry in entries {
@@ -217,13 +221,13 @@ impl Session {
         self.savepoints.iter().position(|state| state.id == savepoint.0)
     }
 
-    /// The connection, for a guest's statement.
+    /// Counts a guest's statement, and returns the connection for it.
     async fn speak(&mut self, trace: &mut Trace) -> Result<&mut Connection, DbError> {
         metrics::statement(self.terms.access == Access::ReadWrite);
         self.ready(trace).await
     }
 
-    /// The connection, with the transaction begun.
+    /// Returns the connection. The first call begins the transaction.
     async fn ready(&mut self, trace: &mut Trace) -> Result<&mut Connection, DbError> {
         if self.doom.is_some() {
             return Err(self.refusal());
@@ -241,7 +245,7 @@ impl Session {
         self.connection.as_mut().ok_or_else(|| DbError::new(Kind::Lost, "the connection is gone"))
     }
 
-    /// Remembers a failure: it dooms the transaction.
+    /// Passes `result` on. An error dooms the transaction.
     fn note<T>(&mut self, result: Result<T, DbError>) -> Result<T, DbError> {
         if let Err(error) = &result {
             if error.kind == Kind::Conflict {
@@ -249,7 +253,7 @@ impl Session {
             }
             self.stale |= error.stale == Stale::Yes;
             let depth = self.savepoints.len();
-            // What failed first is the cause of what fails after it.
+            // The first error is the cause of later ones, so keep it.
             self.doom.get_or_insert_with(|| Doom { error: error.clone(), depth });
         }
         result

@@ -1,4 +1,4 @@
-//! What happened to a request, in order: the list that tests assert, clients see with `debug`, and logs are made from.
+//! The events of a request, in order. Tests assert them, clients see them with `debug`, and log lines contain them.
 
 use std::{
     fmt::Write,
@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A step in the life of a request.
+/// A step in the lifecycle of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// An on-route hook ran.
@@ -25,24 +25,24 @@ pub enum Event {
     OnError,
     /// An after hook ran.
     After,
-    /// A conflict: everything inside the transaction is done again.
+    /// Everything inside the transaction runs again, after a conflict or a stale statement.
     Retry,
-    /// The transaction is committed.
+    /// The transaction was committed.
     Commit,
-    /// The transaction is rolled back.
+    /// The transaction was rolled back.
     Rollback,
-    /// The connection was lost while the commit ran.
+    /// The connection was lost during the commit, and the outcome is unknown.
     InDoubt,
     /// An action registered for the commit ran.
     AfterCommit,
     /// An action registered for the rollback ran.
     AfterRollback,
-    /// The binding is gone.
+    /// The binding to the database ended.
     Clear,
 }
 
 impl Event {
-    /// Its name in traces.
+    /// Returns the name of the event in traces.
     pub fn as_str(self) -> &'static str {
         match self {
             Event::OnRoute => "on_route",
@@ -64,7 +64,7 @@ impl Event {
     }
 }
 
-/// The events of one request.
+/// The events of one request, with their times.
 #[derive(Debug)]
 pub struct Trace {
     started: Instant,
@@ -74,13 +74,13 @@ pub struct Trace {
 #[derive(Debug)]
 struct Entry {
     event: Event,
-    /// The component or action, where the event is about one.
+    /// Name of the component or action that the event concerns.
     of: Option<Arc<str>>,
     at: Duration,
     took: Duration,
 }
 
-/// An event under way.
+/// An event that has begun and not ended.
 #[derive(Debug)]
 #[must_use = "an event that is opened has an end"]
 pub struct Open(usize);
@@ -92,18 +92,18 @@ impl Default for Trace {
 }
 
 impl Trace {
-    /// Notes an event that takes no time.
+    /// Records an event without a duration.
     pub fn mark(&mut self, event: Event) {
         let _ = self.open(event, None);
     }
 
-    /// Notes the beginning of an event.
+    /// Records the beginning of an event.
     pub fn open(&mut self, event: Event, of: Option<Arc<str>>) -> Open {
         self.entries.push(Entry { event, of, at: self.started.elapsed(), took: Duration::ZERO });
         Open(self.entries.len() - 1)
     }
 
-    /// Notes its end.
+    /// Records the end of an event.
     pub fn close(&mut self, open: Open) {
         let now = self.started.elapsed();
         if let Some(entry) = self.entries.get_mut(open.0) {
@@ -111,7 +111,7 @@ impl Trace {
         }
     }
 
-    /// Notes its end, which turned out to be that of another event.
+    /// Records the end of an event, and replaces it by `event`, which is known only now.
     pub fn close_as(&mut self, open: Open, event: Event) {
         if let Some(entry) = self.entries.get_mut(open.0) {
             entry.event = event;
@@ -119,17 +119,18 @@ impl Trace {
         self.close(open);
     }
 
-    /// Time since the request came.
+    /// Returns the time since the trace was created, when the request entered `lifecycle`.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// The events, in order.
+    /// Returns the events, in order.
     pub fn events(&self) -> impl Iterator<Item = Event> {
         self.entries.iter().map(|entry| entry.event)
     }
 
-    /// As the value of a `Server-Timing` header (W3C): durations in milliseconds, the component as description.
+    /// Returns the events as the value of a `Server-Timing` header (W3C), with durations in milliseconds and the
+    /// component or action as description.
     pub fn server_timing(&self) -> String {
         let mut text = String::with_capacity(self.entries.len() * 40);
         for entry in &self.entries {
@@ -141,7 +142,7 @@ impl Trace {
                 let _ = write!(text, ";dur={:.3}", entry.took.as_secs_f64() * 1000.0);
             }
             if let Some(of) = &entry.of {
-                // Names of components are plain; those of actions are a guest's words.
+                // Guests choose the names of actions, so drop the characters that a quoted string cannot contain.
                 let plain = of.chars().filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\'));
                 text.push_str(";desc=\"");
                 text.extend(plain);

@@ -1,74 +1,75 @@
-//! Commit or roll back. The default is to roll back; a commit needs an [`Approval`], which is made here and nowhere
-//! else.
+//! The decision between commit and rollback. The default is a rollback; a commit requires an [`Approval`], which only
+//! this module creates.
 
 use crate::config::StatusSet;
 
-/// The proof that a transaction may be committed.
+/// Proof that a transaction may be committed. Only [`decide`] creates it.
 #[derive(Debug)]
 pub struct Approval(());
 
-/// What the host knows when everything inside the transaction has run.
+/// Facts that decide the verdict, collected when everything inside the transaction has run.
 #[derive(Debug)]
 pub struct Facts<'a> {
-    /// Something inside failed: a guest, a hook, the encoding of the answer, a limit.
+    /// Whether something inside failed: a controller, a hook, the rendering of the response, or a limit.
     pub failed: bool,
-    /// The controller itself answered; no hook was faster.
+    /// Whether the controller itself responded, and not a hook before it.
     pub reached: bool,
-    /// The status of the answer.
+    /// Status of the controller's response; 0 if the controller did not respond.
     pub status: u16,
-    /// The statuses that commit on this route.
+    /// Statuses that commit on this route.
     pub commit_on: &'a StatusSet,
     /// Whether redirects roll back on this route.
     pub rollback_on_redirect: bool,
-    /// A statement failed and nobody went back before it.
+    /// Whether a statement failed, and no guest rolled back to a savepoint before it.
     pub doomed: bool,
-    /// A guest asked for the rollback.
+    /// Whether a guest requested a rollback, or the request is only a rehearsal.
     pub marked: bool,
-    /// The client is gone or the host is shutting down.
+    /// Whether the request was interrupted: the client disconnected, the host is shutting down,
+    /// `server.request_timeout` passed, or the host panicked.
     pub abandoned: bool,
 }
 
-/// The decision.
+/// Decision between commit and rollback.
 #[derive(Debug)]
 pub enum Verdict {
-    /// All conditions hold.
+    /// Commit: all conditions hold.
     Commit(Approval),
-    /// One does not.
+    /// Roll back: one condition does not hold.
     Rollback(Reason),
 }
 
-/// Why a transaction is rolled back.
+/// Reason for a rollback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// The client is gone or the host is shutting down.
+    /// The request was interrupted; see [`Facts::abandoned`].
     Abandoned,
     /// Something inside failed.
     Failed,
     /// A hook answered instead of the controller.
     NotReached,
-    /// The status does not commit.
+    /// The status is not one of [`Facts::commit_on`], or is a redirect and those roll back.
     Status(u16),
-    /// A failed statement was left standing.
+    /// A statement failed, and no guest rolled back to a savepoint before it.
     Doomed,
-    /// A guest asked for it.
+    /// A guest requested the rollback.
     Marked,
 }
 
 /// How a request's transaction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// There was none, or it only read.
+    /// There was no transaction, or it only read.
     Nothing,
-    /// What was written is there to stay.
+    /// The changes are committed.
     Committed,
-    /// Nothing was written.
+    /// The changes are rolled back.
     RolledBack,
-    /// The connection was lost while the commit ran: nobody knows.
+    /// The connection was lost during the commit, and the outcome is unknown.
     InDoubt,
 }
 
 impl Outcome {
-    /// Its name in logs.
+    /// Returns the name of the outcome in logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Outcome::Nothing => "nothing",
@@ -79,7 +80,7 @@ impl Outcome {
     }
 }
 
-/// Decides. The first condition that does not hold is the reason.
+/// Decides between commit and rollback. The first condition that does not hold is the reason for a rollback.
 pub fn decide(facts: &Facts<'_>) -> Verdict {
     let redirect = (300..400).contains(&facts.status);
     let reason = if facts.abandoned {
