@@ -1,5 +1,5 @@
-//! Running the actions that guests registered: after the outcome, in fresh instances with no database, each apart from
-//! the others. Those that must not be lost are run again from the outbox until they succeed.
+//! Runs the actions that guests registered: after the outcome, each in a sandbox of its own without a database. Actions
+//! that must not be lost run again from the outbox until they succeed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,10 +16,10 @@ use crate::{
     transaction::{Action, Delivery, Trace},
 };
 
-/// How often the outbox is looked at.
+/// Interval between two polls of an empty outbox.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Runs the actions of a request, in order of registration. One that fails is logged and the rest still run.
+/// Runs the actions of a request, in order of registration. An action that fails is logged, and the rest still run.
 pub async fn run(
     generation: &Generation,
     database: Option<&Arc<Database>>,
@@ -34,13 +34,13 @@ pub async fn run(
     }
 }
 
-/// Delivers what earlier runs left in the outbox, until told to stop.
+/// Runs the actions that earlier attempts left in the outbox, until `stop` is cancelled.
 pub async fn deliver_outbox(generation: Arc<Generation>, database: Arc<Database>, stop: CancellationToken) {
     loop {
         if stop.is_cancelled() {
             return;
         }
-        // To its end: what is taken and not run would stay hidden for a while.
+        // `stop` does not interrupt this: an action that is taken and not run stays hidden for `outbox::LEASE`.
         match outbox::take_due(&database).await {
             Ok(Some(entry)) => {
                 redeliver(&generation, &database, entry).await;
@@ -70,7 +70,7 @@ async fn redeliver(generation: &Generation, database: &Arc<Database>, entry: Ent
     attempt(generation, Some(database), &action, &request, attempts).await;
 }
 
-/// Runs an action once, and keeps the outbox's book.
+/// Runs an action once. If it is in the outbox, deletes it there after a success, and puts it off after a failure.
 async fn attempt(
     generation: &Generation,
     database: Option<&Arc<Database>>,

@@ -1,5 +1,5 @@
-//! Failures: who is at fault, what the client is told, what the log is told. The one place where a failure becomes a
-//! status.
+//! Failures of requests: the party at fault, the message for the client, and the message for the log. Only this module
+//! maps failures to statuses.
 
 use std::borrow::Cow;
 
@@ -12,21 +12,21 @@ use crate::{
     message::{Reply, Request},
 };
 
-/// Who is at fault.
+/// Party at fault for a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The request is not acceptable, or the client went away.
+    /// The client: its request is not acceptable, or it disconnected.
     Client,
-    /// A guest trapped, used up a limit, or answered nonsense or an error.
+    /// A guest: it trapped, reached a limit, or returned an error or an invalid response.
     Guest,
-    /// The database refused, failed or was not reachable.
+    /// The database: it rejected a statement, failed, or was unreachable.
     Database,
-    /// The host.
+    /// The host itself.
     Host,
 }
 
 impl Fault {
-    /// Its name in the log.
+    /// Returns the name of the party in the log.
     pub fn as_str(self) -> &'static str {
         match self {
             Fault::Client => "client",
@@ -37,22 +37,22 @@ impl Fault {
     }
 }
 
-/// A request that failed.
+/// Failure of a request.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    /// What the client gets.
+    /// Status of the reply.
     pub status: StatusCode,
-    /// Who is at fault.
+    /// Party at fault.
     pub fault: Fault,
-    /// What the client is told: short, and nothing of the inside.
+    /// Message for the client: short, and without internals.
     pub public: Cow<'static, str>,
-    /// What the log is told.
+    /// Message for the log and for on-error hooks.
     pub detail: String,
-    /// The `Allow` header of a 405.
+    /// Value of the `Allow` header, for a 405.
     pub allow: Option<String>,
 }
 
-/// How long clients are asked to wait after a 503, in seconds.
+/// Value of the `Retry-After` header of a 503, in seconds.
 const RETRY_AFTER_SECONDS: &str = "1";
 
 impl Failure {
@@ -60,12 +60,12 @@ impl Failure {
         Self { status, fault, public: public.into(), detail: detail.into(), allow: None }
     }
 
-    /// No route has this path.
+    /// Failure for a path that no route matches.
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, Fault::Client, "There is nothing at this path.", "no route")
     }
 
-    /// The path has routes, but none for this method.
+    /// Failure for a method that no route of the path serves.
     pub fn method_not_allowed(allow: String) -> Self {
         let failure = Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -76,7 +76,7 @@ impl Failure {
         Self { allow: Some(allow), ..failure }
     }
 
-    /// The body is longer than `server.max_body`.
+    /// Failure for a body longer than `server.max_body`.
     pub fn body_too_large(limit: usize) -> Self {
         let mut failure =
             Self::new(StatusCode::PAYLOAD_TOO_LARGE, Fault::Client, "", "the body is longer than server.max_body");
@@ -84,13 +84,13 @@ impl Failure {
         failure
     }
 
-    /// The body did not arrive within `server.request_timeout`.
+    /// Failure for a body that did not arrive within `server.request_timeout`.
     pub fn body_too_slow() -> Self {
         let detail = "the body did not arrive within server.request_timeout";
         Self::new(StatusCode::REQUEST_TIMEOUT, Fault::Client, "The body took too long to arrive.", detail)
     }
 
-    /// The body could not be read to its end.
+    /// Failure for a body that could not be read to its end.
     pub fn body_unreadable(error: impl std::fmt::Display) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
@@ -100,35 +100,36 @@ impl Failure {
         )
     }
 
-    /// Too many requests are running already.
+    /// Failure for a request that waited too long, because `server.max_concurrent_requests` others were running.
     pub fn overloaded() -> Self {
         let detail = "server.max_concurrent_requests are running and none ended in time";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Fault::Host, "The server is busy.", detail)
     }
 
-    /// The request took longer than `server.request_timeout`.
+    /// Failure for a request that ran longer than `server.request_timeout`.
     pub fn too_slow() -> Self {
         let detail = "the request took longer than server.request_timeout";
         Self::new(StatusCode::GATEWAY_TIMEOUT, Fault::Guest, "The answer took too long.", detail)
     }
 
-    /// The client went away, or the host is shutting down.
+    /// Failure for a request that was abandoned: the client disconnected, or the host is shutting down.
     pub fn abandoned() -> Self {
         let detail = "the client went away, or the host is shutting down";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Fault::Client, "The request was abandoned.", detail)
     }
 
-    /// The host itself failed.
+    /// Failure of the host itself.
     pub fn host(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, Fault::Host, "Something went wrong.", detail)
     }
 
-    /// A guest answered something that cannot be sent.
+    /// Failure for a guest's response that cannot be sent.
     pub fn nonsense(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, Fault::Guest, "Something went wrong.", detail)
     }
 
-    /// A failed statement that decides the request: one of the host's, or one that a guest left standing.
+    /// Failure for a failed statement that decides the request: a statement of the host, or one of a guest that did not
+    /// roll back to a savepoint before it. `what` introduces the message for the log.
     pub fn statement(error: &DbError, what: &str) -> Self {
         let detail = match &error.code {
             Some(code) => format!("{what}: {} (code {code})", error.message),
@@ -145,7 +146,7 @@ impl Failure {
         }
     }
 
-    /// The connection was lost while the commit ran.
+    /// Failure for a commit that the database did not confirm, so that the outcome is unknown.
     pub fn in_doubt(error: &DbError) -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -155,8 +156,8 @@ impl Failure {
         )
     }
 
-    /// A call that brought no answer. Where the database could not be had, that is what failed, whatever the guest
-    /// made of it.
+    /// Failure for a call of a guest without a response. If the transaction is doomed by a lost connection or a
+    /// conflict, that is the failure, regardless of the guest's own error.
     pub fn call(error: &CallError, doom: Option<&DbError>) -> Self {
         if let Some(doom @ DbError { kind: Kind::Lost | Kind::Conflict, .. }) = doom {
             return Self::statement(doom, &error.to_string());
@@ -172,7 +173,7 @@ impl Failure {
         Self::new(status, fault, public, error.to_string())
     }
 
-    /// As on-error hooks see it.
+    /// Converts the failure for on-error hooks.
     pub fn to_wit(&self) -> wit::Failure {
         let fault = match self.fault {
             Fault::Client => wit::Fault::Client,
@@ -183,7 +184,7 @@ impl Failure {
         wit::Failure { status: self.status.as_u16(), fault, message: self.detail.clone() }
     }
 
-    /// As the client sees it: problem details (RFC 9457), or text for those that prefer it.
+    /// Returns the reply for the client: problem details (RFC 9457), or text if the client prefers text.
     pub fn reply(&self, request: &Request) -> Reply {
         let title = self.status.canonical_reason().unwrap_or("Error");
         let mut headers = HeaderMap::with_capacity(3);
@@ -211,7 +212,7 @@ impl Failure {
     }
 }
 
-/// Whether a client asks for text and not for JSON, as browsers do.
+/// Returns whether a client accepts text and not JSON, as browsers do.
 fn prefers_text(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     accept.contains("text/") && !accept.contains("json")

@@ -1,37 +1,37 @@
-//! A request and its reply as plain values: what every room above the transaction speaks of.
+//! Requests and replies as plain values, and the limits of replies. All modules above `transaction` use them.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
 use crate::config;
 
-/// A whole request.
+/// A complete request.
 #[derive(Debug, Default)]
 pub struct Request {
     /// The method.
     pub method: Method,
     /// Path and query.
     pub uri: Uri,
-    /// The header.
+    /// The header fields.
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
-    /// Its id, unique for as long as anybody keeps logs.
+    /// Id of the request in logs: the client's `x-request-id`, or one from [`new_id`].
     pub id: String,
 }
 
-/// A whole reply.
+/// A complete reply.
 #[derive(Debug, Default, Clone)]
 pub struct Reply {
     /// The status.
     pub status: StatusCode,
-    /// The header, without `content-length` and what belongs to the connection.
+    /// The header fields, without `content-length` and fields that belong to the connection.
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
 }
 
-/// Limits of a response that guests make. The host adds at most 16 header fields of its own.
+/// Limits of a response that guests produce. The host adds at most 16 header fields of its own.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Maximum number of header fields.
@@ -49,7 +49,7 @@ impl From<&config::Server> for Limits {
 }
 
 impl Limits {
-    /// Returns an error if a header of this many fields and bytes exceeds the limits.
+    /// Returns an error if a header with this many fields and bytes exceeds the limits.
     pub fn check_head(&self, fields: usize, bytes: usize) -> Result<(), String> {
         let Self { fields: most, head: longest, .. } = self;
         if fields > *most {
@@ -61,7 +61,7 @@ impl Limits {
         Ok(())
     }
 
-    /// Returns an error if a body of this many bytes exceeds the limit.
+    /// Returns an error if a body with this many bytes exceeds the limit.
     pub fn check_body(&self, bytes: usize) -> Result<(), String> {
         let longest = self.body;
         if bytes > longest {
@@ -71,17 +71,21 @@ impl Limits {
     }
 }
 
-/// The length of these fields as HTTP/1 writes them, `name: value\r\n` each.
+/// Returns the length of `fields` in bytes as HTTP/1 writes them, `name: value\r\n` each.
 pub fn head_size<'a>(fields: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)>) -> usize {
     fields.into_iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
-/// An id that no other request or action has: 128 random bits in hexadecimal.
+/// Returns a unique id for a request or an action: 128 random bits in hexadecimal.
 pub fn new_id() -> String {
     format!("{:032x}", rand::random::<u128>())
 }
 
-/// A status that an answer may have: 200 to 599. The error says what was given.
+/// Converts the status of a guest's response.
+///
+/// # Errors
+///
+/// Returns a message with the status if it is not between 200 and 599.
 pub fn status(status: u16) -> Result<StatusCode, String> {
     match StatusCode::from_u16(status) {
         Ok(code) if (200..600).contains(&status) => Ok(code),
@@ -89,7 +93,12 @@ pub fn status(status: u16) -> Result<StatusCode, String> {
     }
 }
 
-/// A header field that an answer may have. Those of the connection are the host's; the error says which was given.
+/// Converts a header field of a guest's response.
+///
+/// # Errors
+///
+/// Returns a message with the field if its name or value is malformed, or if only the host sets this field, because it
+/// belongs to the connection.
 pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
     const HOST: [&str; 8] = [
         "connection",

@@ -1,5 +1,5 @@
-//! From a guest's answer to the bytes of a reply: status and header checks, templates, rows as JSON. It happens inside
-//! the transaction, so that an answer that cannot be made rolls back.
+//! Renders a guest's response into a [`Reply`]: checks status and header, fills templates, writes rows as JSON. This
+//! happens inside the transaction, so that a response that cannot be rendered rolls back.
 
 use std::path::{Path, PathBuf};
 
@@ -16,11 +16,11 @@ use crate::{
     message::{self, Limits, Reply, head_size},
 };
 
-/// The templates of an application, compiled.
+/// The compiled templates of an application.
 #[derive(Debug, Default)]
 pub struct Templates(Environment<'static>);
 
-/// Why templates could not be loaded.
+/// Error for templates that cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
     /// A file or the folder could not be read.
@@ -28,7 +28,7 @@ pub enum TemplateError {
     Read {
         /// The file or folder.
         path: String,
-        /// What the system says.
+        /// Error of the system.
         source: std::io::Error,
     },
     /// A template is malformed.
@@ -36,13 +36,18 @@ pub enum TemplateError {
     Syntax {
         /// The file.
         path: String,
-        /// Line and reason.
+        /// Error of the template compiler, with line and reason.
         source: minijinja::Error,
     },
 }
 
 impl Templates {
-    /// Compiles every file below a folder. Names are paths relative to it, with `/`.
+    /// Compiles every file below `folder`. The name of a template is its path relative to `folder`, with `/` as
+    /// separator.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a file or folder cannot be read, or if a template is malformed.
     pub fn load(folder: &Path) -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -84,7 +89,11 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, TemplateError> {
     Ok(found)
 }
 
-/// Turns a guest's answer into a reply. A query for rows runs on the request's session.
+/// Renders a guest's response as a reply. If the body is a rows query, the query runs on the request's session.
+///
+/// # Errors
+///
+/// Returns a [`Failure`] if the response is invalid or exceeds `limits`, or if its template or its query fails.
 pub async fn render(
     response: Response,
     templates: &Templates,
@@ -92,7 +101,7 @@ pub async fn render(
     limits: &Limits,
 ) -> Result<Reply, Failure> {
     let status = message::status(response.status).map_err(Failure::nonsense)?;
-    // Before they are collected: a `HeaderMap` panics beyond 24,576 names.
+    // Check before the fields are collected: a `HeaderMap` panics beyond 24,576 names.
     limits.check_head(response.headers.len(), 0).map_err(Failure::nonsense)?;
     let mut headers = HeaderMap::with_capacity(response.headers.len() + 3);
     for (name, value) in &response.headers {

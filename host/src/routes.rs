@@ -1,5 +1,5 @@
-//! Which route a request takes: patterns as matchit has them, method sets, and what to say when there is none. A route
-//! is a number here; what it stands for is known elsewhere.
+//! The routing table: path patterns in the syntax of `matchit`, and the methods of each pattern. A route is an index
+//! here, to which the caller gives a meaning.
 
 use std::sync::Arc;
 
@@ -13,37 +13,41 @@ pub struct Routes {
     paths: Vec<Path>,
 }
 
-/// One pattern and what it leads to.
+/// A pattern and its routes.
 #[derive(Debug)]
 struct Path {
     pattern: String,
-    /// The names of its parameters, in order.
+    /// Names of the pattern's parameters, in order.
     params: Vec<Arc<str>>,
-    /// Methods and the route that serves them.
+    /// Methods, each with the index of the route that serves it.
     methods: Vec<(Method, usize)>,
 }
 
-/// Where a request goes.
+/// Result of [`Routes::find`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found {
-    /// To a route, with the parameters of its pattern, percent-decoded.
+    /// A route serves the request.
     Route {
-        /// The number of the route.
+        /// Index of the route, as passed to [`Routes::add`].
         route: usize,
-        /// Name and value of each parameter.
+        /// Name and percent-decoded value of each parameter of the pattern.
         params: Vec<(Arc<str>, String)>,
     },
-    /// The path is known, the method is not; `allow` lists those that are.
+    /// A pattern matches the path, but none of its routes serves the method.
     WrongMethod {
-        /// As the `Allow` header has it.
+        /// Methods that the pattern serves, as the value of an `Allow` header.
         allow: String,
     },
-    /// No such path.
+    /// No pattern matches the path.
     Nothing,
 }
 
 impl Routes {
-    /// Adds a route for some methods of a pattern. Fails if the pattern is malformed or in conflict with another.
+    /// Adds a route for the given methods of a pattern.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the pattern is malformed or conflicts with another one.
     pub fn add(&mut self, pattern: &str, methods: &[Method], route: usize) -> Result<(), matchit::InsertError> {
         let index = match self.paths.iter().position(|path| path.pattern == pattern) {
             Some(index) => index,
@@ -57,13 +61,13 @@ impl Routes {
         Ok(())
     }
 
-    /// The pattern that matches a path, whatever its methods.
+    /// Returns the pattern that matches a path, regardless of the methods.
     pub fn pattern(&self, path: &str) -> Option<&str> {
         let found = self.patterns.at(path).ok()?;
         Some(&self.paths[*found.value].pattern)
     }
 
-    /// Finds the route of a request. HEAD goes where GET goes, unless it has a route of its own.
+    /// Finds the route of a request. HEAD uses the route of GET, unless it has a route of its own.
     pub fn find(&self, method: &Method, path: &str) -> Found {
         let Ok(found) = self.patterns.at(path) else { return Found::Nothing };
         let path = &self.paths[*found.value];
@@ -95,7 +99,7 @@ impl Path {
     }
 }
 
-/// The names in a pattern: `id` and `rest` of `/items/{id}/{*rest}`.
+/// Returns the names of the parameters of a pattern: `id` and `rest` for `/items/{id}/{*rest}`.
 fn names(pattern: &str) -> Vec<Arc<str>> {
     let unescaped = pattern.replace("{{", "").replace("}}", "");
     let names = unescaped.split('{').skip(1).filter_map(|piece| piece.split_once('}'));

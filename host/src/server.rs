@@ -85,6 +85,7 @@ impl Server {
         drop(listener);
         clients.close();
         tracing::info!(in_flight = live.in_flight(), "shutting down");
+        // Idle connections close now, busy ones after their current responses.
         connections.finish(APPLICATION);
         let drained = async {
             clients.wait().await;

@@ -1,24 +1,23 @@
-//! Panics in work that must go on: background loops start again after one, and single steps turn it into an error. It
-//! does not know what the work is.
+//! Panics in work that must continue: restarts background loops, and turns a panic in a single step into an error.
 
 use std::{any::Any, future::Future, panic::AssertUnwindSafe, time::Duration};
 
 use futures_util::FutureExt;
 
-/// The pause before a loop that panicked starts again, so that one that panics at once does not fill the log.
+/// Pause before a loop restarts after a panic, so that a loop that panics at once does not fill the log.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Work ended in a panic. The panic hook has written its place to standard error.
+/// Error for work that ended in a panic. The panic hook has written the location to standard error.
 #[derive(Debug, thiserror::Error)]
 #[error("the host panicked, which is a bug in carya: {0}")]
 pub struct Panicked(String);
 
-/// Runs `work` and returns a panic in it as an error.
+/// Runs `work`, and returns a panic in it as an error.
 pub async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
     AssertUnwindSafe(work).catch_unwind().await.map_err(|payload| Panicked(message(&*payload)))
 }
 
-/// Runs a loop until it returns. After a panic, which is logged, `work` makes it anew.
+/// Runs the background loop that `work` creates until it returns. After a panic, logs the panic and calls `work` again.
 pub async fn persist<T, F: Future<Output = T>>(name: &'static str, mut work: impl FnMut() -> F) -> T {
     loop {
         match caught(async { work().await }).await {
@@ -31,7 +30,8 @@ pub async fn persist<T, F: Future<Output = T>>(name: &'static str, mut work: imp
     }
 }
 
-/// The text of `panic!`, which is a `&str` or a `String` unless a library panics with a value of its own.
+/// Returns the message of a panic. The payload of `panic!` is a `&str` or a `String`, but a library may panic with
+/// another type.
 fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));

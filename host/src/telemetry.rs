@@ -1,4 +1,4 @@
-//! Where the host's log goes: standard error, as text or as JSON lines. What is counted is in `telemetry/metrics.rs`.
+//! The log of the host on standard error, as text or as JSON lines. Metrics are in [`metrics`].
 
 pub mod metrics;
 
@@ -6,22 +6,23 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// How a log line looks.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// For people.
+    /// Text for people.
     Text,
-    /// For machines: a JSON object a line.
+    /// One JSON object per line, for machines.
     Json,
 }
 
-/// Starts logging. `CARYA_LOG` says what is logged, as `info` or `carya::sql=debug,info`; with `debug` every request's
-/// lifecycle is logged too.
+/// Starts logging. The environment variable `CARYA_LOG` selects log lines, for example `info` or
+/// `carya::sql=debug,info`. Without a valid `CARYA_LOG` the level is `info`, and `debug` adds the lifecycle of every
+/// request.
 pub fn start(format: Format, debug: bool) {
     let default = if debug { "info,carya::lifecycle=debug" } else { "info" };
     let filter = EnvFilter::try_from_env("CARYA_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let registry = tracing_subscriber::registry().with(filter);
-    // A second start, as tests do it, changes nothing.
+    // Tests start logging more than once: only the first start has an effect.
     let _ = match format {
         Format::Text => {
             let colours = std::io::stderr().is_terminal();

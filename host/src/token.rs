@@ -1,18 +1,19 @@
-//! Reading one's own writes: the position of a commit is handed to the client, as a cookie for browsers and as a header
-//! for everybody else, and what the client sends back says how far a replica must have come.
+//! Tokens for reading one's own writes. A reply carries the position of its commit, as a cookie for browsers and as a
+//! header for other clients. The client sends the position back, and a replica must have reached it to serve the read.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::database::Position;
 
-/// Carries `DATABASE=POSITION`, several of them apart by spaces.
+/// Header with `DATABASE=POSITION` pairs, separated by spaces.
 const HEADER: HeaderName = HeaderName::from_static("x-carya-position");
-/// The cookie is called this and the name of its database.
+/// Prefix of the cookie's name, before the name of the database.
 const COOKIE: &str = "carya-position-";
-/// How long a browser keeps the cookie, in seconds: longer than any replica that is used may lag.
+/// How long a browser keeps the cookie, in seconds. It must be longer than `replica_max_lag` (10 s by default), beyond
+/// which replicas get no requests.
 const MAX_AGE: u32 = 60;
 
-/// The newest position that a client names for a database.
+/// Returns the newest position that the headers of a request contain for `database`.
 pub fn wanted(headers: &HeaderMap, database: &str) -> Option<Position> {
     let texts = |name| headers.get_all(name).into_iter().filter_map(|value: &HeaderValue| value.to_str().ok());
     let named = texts(HEADER).flat_map(|text| text.split([' ', ';'])).filter_map(|pair| pair.split_once('='));
@@ -26,8 +27,8 @@ pub fn wanted(headers: &HeaderMap, database: &str) -> Option<Position> {
         .reduce(|newest, other| if newest.covers(&other) { newest } else { other })
 }
 
-/// Tells a client the position of its commit. It is committed by now: there is no panic where a map is full, and the
-/// limits of guests' headers leave room.
+/// Adds the position of a commit to the headers of the reply. The transaction is committed by now, so a full map must
+/// not panic; the limits of guests' headers leave room for the fields of the host.
 pub fn hand_out(headers: &mut HeaderMap, database: &str, position: &Position) {
     let cookie = format!("{COOKIE}{database}={position}; Path=/; Max-Age={MAX_AGE}; HttpOnly; SameSite=Lax");
     if let Ok(value) = HeaderValue::from_str(&format!("{database}={position}")) {

@@ -63,6 +63,7 @@ impl<F: Future<Output: Send> + Send + 'static> Future for ToTheEnd<F> {
 impl<F: Future<Output: Send> + Send + 'static> Drop for ToTheEnd<F> {
     fn drop(&mut self) {
         if let Some(work) = self.work.take() {
+            // Stored before the spawn, so that the first poll of the task finds it.
             self.abandoned.store(true, Relaxed);
             self.tasks.spawn(work);
         }

@@ -1,8 +1,7 @@
 //! The folders of `[[static]]`: selects the folder for a path, and serves files from it.
 //!
 //! A prefix never hides a route:
-//! - A route whose pattern begins with the prefix has precedence over the folder: `/static/{id}` over `/static`.
-//! - A route with a parameter in place of the prefix, such as `/{kind}/{id}` or `/{*rest}`, comes after the folder: it
+//! - A route that begins with the prefix has precedence over the folder: `/static/{id}` over `/static`.
 //!   gets the requests for which the folder has no file.
 
 use std::sync::Arc;
@@ -67,7 +66,7 @@ impl Folders {
 }
 
 impl Folder {
-    /// Serves a request whose path has this folder's prefix.
+    /// Serves a request under this folder's prefix.
     pub(super) async fn answer(&self, mut request: Request) -> Response {
         if let Some(uri) = without(request.uri(), &self.prefix) {
             *request.uri_mut() = uri;

@@ -1,5 +1,5 @@
-//! What is counted while the host runs: plain functions that any room may call, each of them an addition or two to fixed
-//! places, with no lock and no allocation. It does not know who calls; how the numbers are told is in `metrics/text.rs`.
+//! Metrics of the host. Functions that any module may call count events; the ones that run for each request only add to
+//! fixed atomic counters, without locks and allocations. `metrics/text.rs` encodes the metrics.
 
 mod text;
 
@@ -15,12 +15,12 @@ use std::{
 
 pub use text::{CONTENT_TYPE, text};
 
-/// The classes of statuses that end a request.
+/// Classes of statuses that end a request.
 const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
-/// How requests end, in the words of the log.
+/// Outcomes of requests, by their names in the log.
 const OUTCOMES: [&str; 5] = ["nothing", "committed", "rolled back", "in doubt", REFUSED];
 const REFUSED: &str = "refused";
-/// Upper bounds of the times that are told apart, in microseconds.
+/// Upper bounds of the buckets of the request duration histogram, in microseconds.
 const BOUNDS: [u64; 16] = [
     250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,
     10_000_000, 30_000_000,
@@ -28,7 +28,7 @@ const BOUNDS: [u64; 16] = [
 
 static REQUESTS: [[AtomicU64; OUTCOMES.len()]; CLASSES.len()] =
     [const { [const { AtomicU64::new(0) }; OUTCOMES.len()] }; CLASSES.len()];
-/// Requests by time: up to each bound, and above the last.
+/// Number of requests in each bucket. The last bucket has no upper bound.
 static TIMES: [AtomicU64; BOUNDS.len() + 1] = [const { AtomicU64::new(0) }; BOUNDS.len() + 1];
 static MICROSECONDS: AtomicU64 = AtomicU64::new(0);
 static RETRIES: AtomicU64 = AtomicU64::new(0);
@@ -36,12 +36,12 @@ static CONFLICTS: AtomicU64 = AtomicU64::new(0);
 static STATEMENTS: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 static IN_DOUBT: [AtomicU64; Resolution::ALL.len()] = [const { AtomicU64::new(0) }; Resolution::ALL.len()];
 static GENERATIONS: AtomicU64 = AtomicU64::new(0);
-/// The generation that is served. It is locked by swaps, and to tell the numbers.
+/// Id of the generation that is served. It is locked by swaps and by [`text()`].
 static SERVED: Mutex<String> = Mutex::new(String::new());
-/// The databases that are open. It is locked to open one and to tell the numbers.
+/// Counters of the open databases. They are locked when a database is opened and by [`text()`].
 static TALLIES: Mutex<Vec<Weak<Tally>>> = Mutex::new(Vec::new());
 
-/// A request ran and ended, with a status and an outcome in the words of the log.
+/// Counts a request that ran, by its status, the name of its outcome in the log, and its duration.
 pub fn request(status: u16, outcome: &str, elapsed: Duration) {
     count_request(status, outcome);
     let us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
@@ -49,7 +49,7 @@ pub fn request(status: u16, outcome: &str, elapsed: Duration) {
     MICROSECONDS.fetch_add(us, Relaxed);
 }
 
-/// A request was answered without being run.
+/// Counts a request that was answered without being run.
 pub fn refused(status: u16) {
     count_request(status, REFUSED);
 }
@@ -62,27 +62,27 @@ fn count_request(status: u16, outcome: &str) {
     }
 }
 
-/// A request is run again.
+/// Counts a rerun of a request.
 pub fn retry() {
     add(&RETRIES);
 }
 
-/// Another transaction was in the way.
+/// Counts a statement or commit that met a conflict with another transaction.
 pub fn conflict() {
     add(&CONFLICTS);
 }
 
-/// A guest's statement is run, in a transaction that may write or not.
+/// Counts a statement of a guest, by whether its transaction may write.
 pub fn statement(may_write: bool) {
     add(&STATEMENTS[usize::from(may_write)]);
 }
 
-/// Another generation is served.
+/// Sets the id of the generation that is served.
 pub fn serving(generation: &str) {
     generation.clone_into(&mut SERVED.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
-/// It was found out how a commit went whose answer was lost, or it was not.
+/// Counts a commit that was not confirmed, by the outcome that the host found.
 pub fn in_doubt(resolution: Resolution) {
     add(&IN_DOUBT[resolution as usize]);
 }
@@ -91,14 +91,14 @@ fn add(count: &AtomicU64) {
     count.fetch_add(1, Relaxed);
 }
 
-/// What became of a commit in doubt.
+/// Outcome of a commit that was not confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolution {
-    /// It was done.
+    /// The server has committed the transaction.
     Committed,
-    /// It was not done.
+    /// The server has rolled the transaction back.
     RolledBack,
-    /// Nobody could tell.
+    /// The outcome could not be found.
     Unknown,
 }
 
@@ -114,12 +114,12 @@ impl Resolution {
     }
 }
 
-/// Where a transaction begins.
+/// Server on which a transaction begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
-    /// The database itself.
+    /// The primary server, or the only one.
     Primary,
-    /// A copy of it.
+    /// A replica of the primary.
     Replica,
 }
 
@@ -134,7 +134,7 @@ impl Target {
     }
 }
 
-/// A generation that is counted as long as this is held.
+/// Guard that counts a generation until the guard is dropped.
 #[derive(Debug)]
 pub struct Counted(());
 
@@ -154,17 +154,17 @@ impl Drop for Counted {
 /// The connections of a pool at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Connections {
-    /// Lent.
+    /// Connections lent to a borrower.
     pub used: usize,
-    /// Open and not lent.
+    /// Open connections that are not lent.
     pub idle: usize,
-    /// Callers that wait for one.
+    /// Callers that wait for a connection.
     pub waiting: usize,
     /// Statements that the host abandoned and the database server has not ended.
     pub runaway: usize,
 }
 
-/// What is counted for one database, as long as this is held.
+/// Counters of one database. The metrics contain them until this value is dropped.
 pub struct Tally {
     name: String,
     begun: [AtomicU64; Target::ALL.len()],
@@ -177,7 +177,7 @@ struct Pool {
 }
 
 impl Tally {
-    /// Starts counting for a database that is opened; `default` is the name of the one without a name.
+    /// Starts counting for a database that is opened. The name of the default database is `default`.
     pub fn new(name: &str) -> Arc<Self> {
         let begun = array::from_fn(|_| AtomicU64::new(0));
         let tally = Arc::new(Self { name: name.to_owned(), begun, pools: Mutex::default() });
@@ -187,12 +187,12 @@ impl Tally {
         tally
     }
 
-    /// A transaction begins.
+    /// Counts a transaction that begins on `target`.
     pub fn begin(&self, target: Target) {
         add(&self.begun[target as usize]);
     }
 
-    /// Adds a pool by a name as `readers` or `replica 1`. It is looked at whenever the numbers are told.
+    /// Adds a pool under a name such as `readers` or `replica 1`. [`text()`] calls `look` each time.
     pub fn watch(&self, pool: impl Into<String>, look: impl Fn() -> Connections + Send + Sync + 'static) {
         let pool = Pool { name: pool.into(), look: Box::new(look) };
         self.pools.lock().unwrap_or_else(PoisonError::into_inner).push(pool);
@@ -213,7 +213,7 @@ fn tallies() -> Vec<Arc<Tally>> {
 mod tests {
     use super::*;
 
-    // The counts are those of the whole process: other tests may add to them.
+    // The counters belong to the whole process, so other tests may add to them.
     #[test]
     fn what_is_counted_is_told() {
         request(200, "committed", Duration::from_micros(500));

@@ -38,7 +38,7 @@ pub struct ReadOnly(Session);
 #[derive(Debug)]
 pub struct Started(Session);
 
-/// A request whose transaction was committed or rolled back, with the actions that are due.
+/// A request after the commit or rollback of its transaction, with the actions that are due.
 #[derive(Debug)]
 pub struct Settled {
     outcome: Outcome,
@@ -49,7 +49,7 @@ pub struct Settled {
     terms: Terms,
 }
 
-/// A request whose transaction is over, so that the host may reply.
+/// A request after the end of its transaction: the host may reply.
 #[derive(Debug)]
 pub struct Cleared {
     /// How the transaction ended.
@@ -145,7 +145,8 @@ impl Started {
         }
     }
 
-    /// Commits. If the commit fails, nothing is committed, unless the connection was lost during the commit.
+    /// Commits. If the commit fails, nothing is committed, unless the error is [`Kind::Lost`]: then the outcome may be
+    /// unknown.
     async fn commit(mut self, _: Approval, trace: &mut Trace) -> Settled {
         let recorded = self.0.record_durable_actions(trace).await;
         let open = trace.open(Event::Commit, None);
@@ -190,12 +191,13 @@ async fn roll_back(connection: Connection) {
     }
 }
 
-/// Commits on a connection. If the connection is lost before the server confirms the commit, queries the server for the
+/// Commits on a connection. If the database does not confirm the commit ([`Kind::Lost`]), queries the server for the
 /// outcome by the transaction's id, where the engine has one.
 async fn commit(connection: Connection, database: Option<&Database>) -> (Outcome, Option<Position>, Option<DbError>) {
     let transaction = connection.transaction_id().map(str::to_owned);
     let error = match connection.commit().await {
         Ok(position) => return (Outcome::Committed, position, None),
+        // Any other error reports that nothing is committed.
         Err(error) if error.kind != Kind::Lost => {
             if error.kind == Kind::Conflict {
                 metrics::conflict();
@@ -204,6 +206,7 @@ async fn commit(connection: Connection, database: Option<&Database>) -> (Outcome
         }
         Err(error) => error,
     };
+    // Not confirmed: the connection was lost, or the commit took too long. The database may have committed or not.
     let resolved = match (database, &transaction) {
         (Some(database), Some(transaction)) => database.resolve(transaction).await,
         _ => None,

@@ -13,7 +13,7 @@ pub fn by_method(method: &http::Method) -> Access {
     }
 }
 
-/// Returns the access mode for a request whose route is known: the choice of an on-route hook, otherwise that of the
+/// Returns the access mode for a request with a known route: the choice of an on-route hook, otherwise that of the
 /// route, otherwise that of the method.
 pub fn by_route(method: &http::Method, route: Option<Access>, hook: Option<Access>) -> Access {
     hook.or(route).unwrap_or_else(|| by_method(method))

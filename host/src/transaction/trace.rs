@@ -15,7 +15,7 @@ pub enum Event {
     StartReadOnly,
     /// The request was bound read/write.
     Start,
-    /// The database transaction began, with a guest's first statement.
+    /// The database transaction began, with the first statement or savepoint, or to record actions.
     Begin,
     /// A before hook ran.
     Before,
@@ -31,7 +31,7 @@ pub enum Event {
     Commit,
     /// The transaction was rolled back.
     Rollback,
-    /// The connection was lost during the commit, and the outcome is unknown.
+    /// The database did not confirm the commit, and the outcome is unknown.
     InDoubt,
     /// An action registered for the commit ran.
     AfterCommit,

@@ -64,7 +64,7 @@ pub enum Outcome {
     Committed,
     /// The changes are rolled back.
     RolledBack,
-    /// The connection was lost during the commit, and the outcome is unknown.
+    /// The database did not confirm the commit, for example because the connection was lost. The outcome is unknown.
     InDoubt,
 }
 

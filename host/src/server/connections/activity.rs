@@ -75,7 +75,7 @@ pub(super) enum Due {
 #[derive(Debug)]
 pub(super) struct Activity {
     opened: Instant,
-    /// Requests that have started and whose response is not yet passed to hyper in full.
+    /// Started requests, until their response is passed to hyper in full.
     requests: AtomicUsize,
     /// When the first byte of an incomplete head arrived.
     head_since: Moment,
@@ -141,6 +141,7 @@ impl Activity {
 
     /// Records that a response was passed to hyper in full, or that its request was dropped.
     pub(super) fn end_request(&self) {
+        // Before the count, with `Release`: a task that reads no requests must not read an older idle time.
         self.idle_since.set(self.opened);
         self.requests.fetch_sub(1, Release);
     }
@@ -183,15 +184,15 @@ impl Activity {
         };
         while self.running.fetch_update(Relaxed, Relaxed, admit).is_err() {
             let room = self.room.notified();
-            // Room may have appeared before `notified` was called, whose future would miss that notification.
+            // Room may have appeared before `notified` was called, and its future misses earlier notifications.
             if admit(self.running.load(Relaxed)).is_none() {
                 room.await;
             }
         }
     }
 
-    /// Records the response of an admitted request. `size` is the length of its first frame, whose memory
-    /// [`held`](Self::held) has added.
+    /// Records the response of an admitted request. `size` is the length of the first frame; [`held`](Self::held) has
+    /// added its memory.
     pub(super) fn answered(&self, size: usize) {
         let usual = self.usual.load(Relaxed);
         self.usual.store(size.max(usual / 2 + size / 2), Relaxed);

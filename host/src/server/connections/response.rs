@@ -48,7 +48,7 @@ impl Running {
         self.is_admitted = true;
     }
 
-    /// Records that the request has a response, whose first frame has `size` bytes.
+    /// Records that the request has a response with a first frame of `size` bytes.
     fn answered(&mut self, size: usize) {
         self.connection.activity.answered(size);
         self.is_admitted = false;
@@ -104,7 +104,7 @@ pub(super) struct ResponseBody {
 
 impl ResponseBody {
     /// Wraps `body`, and takes its first frame if that is ready, so that the frame's memory is counted: hyper does not
-    /// poll the body of a stream whose window is closed.
+    /// poll the body of a stream while the stream's window is closed.
     pub(super) async fn new(running: Running, body: Body) -> Self {
         let mut response = Self { running, body, data: Bytes::new(), other: None };
         if !response.body.is_end_stream() {
@@ -183,7 +183,7 @@ fn waits_for_host() {
     let _ = PROGRESS.try_with(|progress| progress.set(None));
 }
 
-/// Executor of HTTP/2 streams. It drops a stream whose response makes no progress within `send_timeout`, which resets
+/// Executor of HTTP/2 streams. It drops a stream if the response makes no progress within `send_timeout`, which resets
 /// the stream.
 #[derive(Debug, Clone)]
 pub(super) struct Streams {

@@ -1,4 +1,4 @@
-//! The numbers in the text format that Prometheus reads (OpenMetrics 1.0). What they mean is known to `metrics.rs`.
+//! Encodes the metrics in the text format of Prometheus (OpenMetrics 1.0). `metrics.rs` defines their meaning.
 
 use std::{
     fmt::Error,
@@ -17,19 +17,19 @@ use super::{
     Resolution, SERVED, STATEMENTS, TIMES, Target, tallies,
 };
 
-/// What the text is, for a header.
+/// Value of the `Content-Type` header for [`text()`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// All numbers as they are now.
+/// Returns all metrics with their current values.
 pub fn text() -> String {
     let (mut registry, mut text) = (Registry::with_prefix("carya"), String::new());
     registry.register_collector(Box::new(Numbers));
-    // A string takes all that is written to it.
+    // Writing to a `String` does not fail.
     let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
     text
 }
 
-/// Reads the numbers where they are counted.
+/// Collector that reads the counters when the text is encoded.
 #[derive(Debug)]
 struct Numbers;
 
@@ -70,7 +70,7 @@ fn counter(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, count: &Atomi
     metric.encode_counter::<NoLabelSet, _, u64>(&read(count), None)
 }
 
-/// A counter by labels.
+/// Encodes a counter with labels.
 fn counters<'a, const N: usize>(
     to: &mut DescriptorEncoder<'_>,
     name: &str,
@@ -84,7 +84,7 @@ fn counters<'a, const N: usize>(
     Ok(())
 }
 
-/// A number that goes up and down, by labels.
+/// Encodes a gauge with labels.
 fn gauges<'a, const N: usize>(
     to: &mut DescriptorEncoder<'_>,
     name: &str,
