@@ -1,6 +1,8 @@
-//! The barrier, tried with real hostile statements through both handles, here SQLite's. After every one of them the
-//! database is what it was, as another client sees it, no file came or went, and the next requests on the same
-//! connections do what they always do.
+//! Tests of the barrier with hostile statements, sent through both the reader and the writer. This file covers SQLite,
+//! the modules below it cover the servers.
+//!
+//! After each statement a second client checks that database and files are unchanged, and ordinary requests check that
+//! the connections which the statement used still work.
 
 mod functions;
 mod mariadb;
@@ -34,18 +36,18 @@ const SCHEMA: &str = "
     INSERT INTO texts VALUES ('hello world');
     CREATE TABLE scratch (what TEXT)";
 
-/// The application, and another client that watches its database.
+/// An application with a hostile guest, and a second client that checks its database.
 struct Watched {
     app: App,
     database: SqliteConnection,
-    /// What must stay as it is.
+    /// Fingerprint of database and folder before the first statement.
     before: String,
-    /// How many statements the gate refused, the engine stopped, and nobody.
+    /// Number of statements that the gate or a limit of the host refused, that the engine stopped, and that ran.
     counts: [usize; 3],
 }
 
 impl Watched {
-    /// One reading and one writing connection, so that the next request meets the same.
+    /// Starts the application with one connection for each handle, so that the next request uses the same connection.
     async fn new() -> Result<Self> {
         let limits = "[database]\nmax_connections = 1\nmax_rows = 1000\nstatement_timeout = '400ms'";
         let app = serve_with(SCHEMA, limits).await?;
@@ -82,8 +84,8 @@ impl Watched {
         Ok(found.join("\n"))
     }
 
-    /// Sends ordinary requests on the connections that a guest has just abused, and tells what is wrong with them or
-    /// with the database.
+    /// Sends ordinary requests on the connections that the hostile statement used. Returns a description of every fault
+    /// in their results or in the database.
     async fn damage(&mut self) -> Result<Option<String>> {
         let mut wrong = Vec::new();
         let read = json!({ "sql": "SELECT group_concat(id || name) FROM items", "op": "query_one" });
@@ -115,19 +117,20 @@ impl Watched {
         Ok((!wrong.is_empty()).then(|| wrong.join("; ")))
     }
 
-    /// Tries a statement through one handle, and tells what is not as it should be.
+    /// Runs a statement through one handle. Returns a description of every unexpected result.
     async fn try_out(&mut self, method: &str, sql: &str, params: &Json, expected: &str) -> Result<Option<String>> {
         let hostile = json!({ "sql": sql, "params": params, "swallow": true });
         let got = attempt(&self.app, method, hostile.clone()).await?;
         if !expected.split('|').any(|expected| expected == kind(&got)) {
             return Ok(Some(format!("{}: {got:.300}", kind(&got))));
         }
-        // The engine's errors have its codes.
+        // Only errors that the engine reports have a code.
         let by = if kind(&got) == "ok" { 2 } else { usize::from(!got["error"]["code"].is_null()) };
         self.counts[by] += 1;
         let may_run = expected.split('|').any(|expected| expected == "ok");
         if method == "POST" && !may_run {
-            // What the guest wrote before must not stay either, though it claims that all is well.
+            // The failed statement dooms the transaction: the row written before it is rolled back, even though the
+            // guest ignores the error.
             let marker = json!({ "sql": "INSERT INTO scratch VALUES ('before')", "op": "execute" });
             let answer = send(&self.app, "POST", &json!([marker, hostile])).await?;
             if answer.status < 500 {
@@ -155,11 +158,12 @@ async fn hostile_statements_stay_inside() -> Result {
     Ok(())
 }
 
-/// The driver keeps compiled statements by their text: a guest that knows the host's own must not get at them.
+/// The driver caches compiled statements by their text. A guest that sends the text of a statement of the host must not
+/// run the cached one, which was compiled with the host's permissions.
 #[tokio::test]
 async fn the_hosts_own_statements_are_not_lent_to_guests() -> Result {
     let mut watched = Watched::new().await?;
-    // The host has sent each of its statements by then: when it looked at the outbox, and for these actions.
+    // A failing and a succeeding action make the host send all of its outbox statements, so that they are cached.
     for action in ["fail", "done"] {
         let step = json!({ "after_commit": action, "delivery": "at-least-once" });
         results(&watched.app, "POST", &json!([step])).await?;
@@ -185,7 +189,7 @@ async fn the_hosts_own_statements_are_not_lent_to_guests() -> Result {
     Ok(())
 }
 
-/// More statements than the driver keeps, each its own text, and the barrier still stands for all of them.
+/// The number of distinct statements exceeds the driver's cache, and the barrier holds for each of them.
 #[tokio::test]
 async fn many_statements_do_not_wear_the_barrier_out() -> Result {
     let mut watched = Watched::new().await?;

@@ -1,5 +1,5 @@
-//! Powers of a server's login that the gate withholds: functions of extensions on PostgreSQL, other databases on MariaDB.
-//! And statements of ordinary applications that it must let through.
+//! Rights of a server's login that the gate withholds from guests: functions of extensions on PostgreSQL, other
+//! databases on MariaDB. Also statements of ordinary applications that the gate must let through.
 
 use serde_json::{Value as Json, json};
 use tempfile::tempdir;
@@ -22,7 +22,7 @@ async fn serve(url: &str, admin: &str, more: &str) -> Result<App> {
     App::start_in(tempdir()?, &(config() + more), &[("migrations/0001_none.sql", "SELECT 1")], &env).await
 }
 
-/// How a statement ends: its kind, and its message.
+/// Runs a statement. Returns the kind of its error, or `ok`, and the error message.
 async fn ends(app: &App, method: &str, sql: &str) -> Result<(String, String)> {
     let result = attempt(app, method, json!({ "sql": sql })).await?;
     Ok((kind(&result), result["error"]["message"].as_str().unwrap_or_default().to_owned()))
@@ -39,7 +39,7 @@ async fn volatile_functions_of_extensions_are_refused_unless_they_are_allowed() 
     }
     owner.execute("CREATE SCHEMA tools; CREATE EXTENSION pgrowlocks SCHEMA tools").await?;
     owner.execute(ITEMS).await?;
-    // With a superuser's login, nothing but the gate stands between.
+    // With a superuser's login, only the gate protects the server.
     let app = serve(&admin, &admin, "").await?;
     for method in ["GET", "POST"] {
         for sql in [
@@ -84,7 +84,7 @@ async fn an_allowed_function_can_be_called_by_hardened_logins() -> Result {
     apply(folder.path()).await?;
     let allowed = "[database]\nallow_functions = [\"public.normal_rand\"]\n";
     let call = "SELECT count(*) FROM normal_rand(3, 0, 1)";
-    // The first run of harden has taken it.
+    // The first `carya harden --apply` ran without `allow_functions`, so it revoked the right to call the function.
     let app = serve(&urls.writer, &urls.admin, allowed).await?;
     assert!(ends(&app, "POST", call).await?.1.contains("permission denied"));
 
@@ -124,7 +124,7 @@ async fn what_ends_with_the_transaction_is_allowed_on_postgres() -> Result {
         results(&app, "POST", &calls).await?;
         let heard = tokio::time::timeout(crate::support::PATIENCE, listener.recv()).await??;
         assert_eq!(heard.payload(), "new", "hardened: {is_hardened}");
-        // Another client gets the lock at once: it ended with the transaction.
+        // Another client gets the lock at once: the server released it at the end of the transaction.
         let locked = database.primary()?.texts("SELECT pg_try_advisory_lock(1)::text").await?;
         assert_eq!(locked, ["true"]);
         for sql in ["SELECT pg_advisory_xact_lock(1)", "SELECT pg_notify('orders', 'x')"] {
@@ -151,7 +151,7 @@ async fn an_upsert_tells_the_key_of_the_row_on_mariadb() -> Result {
     for (word, id) in [("a", 1), ("b", 2), ("a", 1), ("b", 2)] {
         let got = results(&app, "POST", &upsert(word)).await?;
         assert_eq!(got[0]["last_insert_id"], json!(id), "{word}: {got}");
-        // The next request on the same connection sees nothing of it.
+        // The next request on the same connection does not see this id.
         for method in ["GET", "POST"] {
             let next =
                 results(&app, method, &json!([{ "sql": "SELECT LAST_INSERT_ID() AS n", "op": "query_one" }])).await?;
@@ -199,7 +199,7 @@ async fn a_login_with_powers_uses_one_database_on_mariadb() -> Result {
     ] {
         assert_eq!(ends(&app, "GET", &sql).await?, ("ok".to_owned(), String::new()), "{sql}");
     }
-    // A login that was given rights on another database by its grants uses them.
+    // A login with grants on another database may use that database.
     let login = format!("{own}_two");
     let admin = Client::new(&url)?;
     admin.execute(&format!("CREATE USER '{login}'@'%' IDENTIFIED BY 'x'")).await?;

@@ -1,4 +1,5 @@
-//! The barrier around MariaDB: the application's tables with all that a guest could abuse, and what is looked at.
+//! Tests of the barrier around MariaDB: a schema with everything that a guest could abuse, and the queries that detect
+//! a change.
 
 mod made;
 mod statements;
@@ -8,7 +9,7 @@ use super::{
     server::{self, Product},
 };
 
-/// Routines, triggers and views that write, lock, wait, or change their session, as applications have them.
+/// Tables of an application, with routines, triggers and views that write, lock, wait or change their session.
 const SCHEMA: &str = r#"
     CREATE TABLE items (id int PRIMARY KEY, name varchar(100) UNIQUE);
     INSERT INTO items VALUES (1, 'a'), (2, 'b');
@@ -85,8 +86,8 @@ const PRODUCT: Product = Product {
     session: r#"SELECT session_state(), user(), current_user(), current_role(), database(), charset('x'), collation('x'),
         'a' || 'b', 'a\nb', (SELECT max("n") FROM (SELECT 1 AS n) x), from_unixtime(0), 7 / 2"#,
     leaving: &["SELECT locks()"],
-    // A transaction that was left open the next request would commit, which the state shows; what InnoDB tells of
-    // transactions is old while somebody keeps asking.
+    // Open transactions are not queried here: `innodb_trx` returns old data while it is polled. The next request
+    // would commit such a transaction, and the queries of `state` would detect that.
     unrest: "SELECT CONCAT_WS(' ', user, command, time_ms, info) FROM information_schema.processlist
         WHERE db = '{db}' AND id <> CONNECTION_ID() AND command <> 'Sleep'",
     folder: "SELECT TRIM(TRAILING '/' FROM @@datadir)",

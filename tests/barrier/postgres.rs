@@ -1,4 +1,5 @@
-//! The barrier around PostgreSQL: the application's tables with all that a guest could abuse, and what is looked at.
+//! Tests of the barrier around PostgreSQL: a schema with everything that a guest could abuse, and the queries that
+//! detect a change.
 
 mod made;
 mod statements;
@@ -8,7 +9,7 @@ use super::{
     server::{self, Product},
 };
 
-/// Functions, views and rules that write, lock, wait, or change their session, as applications have them.
+/// Tables of an application, with functions, views and rules that write, lock, wait or change their session.
 const SCHEMA: &str = r#"
     -- Compiling a costly query would take longer than it may.
     ALTER DATABASE {db} SET jit = off;

@@ -1,6 +1,12 @@
-//! The barrier around a server, tried like the embedded one's, in three set-ups at once: hardened logins behind the
-//! gate, one superuser behind the gate, and hardened logins without the gate. The first two must hold; with the third
-//! they tell who stops a statement, and that has to be what the table says. Knows no statement and no engine.
+//! Harness for tests of the barrier around a database server. Statements and the data about an engine come from the
+//! caller. Each statement runs in three set-ups:
+//!
+//! - through the gate, with hardened logins ([`Watched`]),
+//! - through the gate, with a superuser's login ([`Watched`]),
+//! - without the gate, with hardened logins ([`Bare`]).
+//!
+//! The set-ups with the gate must contain every statement. All three together show which layer stops a statement, and
+//! that layer must be the expected [`Stop`].
 
 mod bare;
 mod watched;
@@ -13,34 +19,36 @@ use super::super::{
     support::{Engine, Result, client::Client, servers::Pair},
 };
 
-/// How long a statement may run, in milliseconds.
+/// Statement timeout, in milliseconds.
 const TIMEOUT: u64 = 400;
 
-/// Who stops a statement, with the kinds of error that a guest is told: `a|b` is either.
+/// Layer that stops a statement, with the kind of error that the guest receives. `a|b` accepts both kinds.
 #[derive(Debug, Clone, Copy)]
 pub enum Stop {
-    /// The gate, or what prepares its parameters. The server would let it through.
+    /// The gate, or the code that binds parameters, refuses the statement. The server would run it.
     Gate(&'static str),
-    /// The server's rights, read-only transactions, timeouts and prepared protocol. It passes the gate. With a superuser's login
-    /// it may be `ok`: then it must do no harm either.
+    /// The statement passes the gate. The server stops it by missing rights, a read-only transaction, a timeout or the
+    /// prepared protocol. If `ok` is among the kinds, the statement may succeed with a superuser's login, and must do
+    /// no harm then.
     Server(&'static str),
-    /// The gate; and the server would.
+    /// The gate refuses the statement, and the server would refuse it too.
     Both(&'static str),
-    /// The host's limits of what a statement returns.
+    /// The host refuses the rows: they exceed a limit, or have a type that the host cannot read.
     Host(&'static str),
-    /// Nobody: it does what it says, and no harm.
+    /// No layer stops the statement. It runs and does no harm.
     Nobody,
 }
 
-/// Statements that are after the same, and what comes of them through either handle.
+/// Statements with the same purpose, and the layer that stops them through each handle.
 pub struct Group {
     pub reader: Stop,
-    /// None where a writer may, for good.
+    /// `None` if the statements are not run through the writer: it allows them, and their effect would outlive the
+    /// transaction.
     pub writer: Option<Stop>,
     pub statements: &'static [&'static str],
 }
 
-/// One statement, `{db}` in it stands for the database's name. With parameters it is not tried without the gate.
+/// One statement. `{db}` stands for the name of the database. A row with parameters is not run without the gate.
 pub struct Row {
     pub sql: String,
     pub params: Json,
@@ -49,7 +57,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// The handles that it is tried through.
+    /// Methods that run the statement, each with the layer that must stop it.
     fn handles(&self) -> impl Iterator<Item = (&'static str, Stop)> {
         [("GET", Some(self.reader)), ("POST", self.writer)]
             .into_iter()
@@ -67,31 +75,33 @@ pub fn rows(groups: &[Group]) -> Vec<Row> {
     groups.iter().flat_map(|group| group.statements.iter().map(move |sql| row(group, sql))).collect()
 }
 
-/// What the watcher has to know of an engine. `{db}` stands for the database's name.
+/// Data about an engine. `{db}` stands for the name of the database.
 pub struct Product {
     pub engine: Engine,
-    /// The application's tables. `turns` is counted up by each ordinary request that writes.
+    /// SQL that creates the application's tables. Each ordinary request that writes increments `turns`.
     pub schema: &'static str,
-    /// What only the owner can add once the logins are there.
+    /// SQL that the owner runs after `carya harden` has created the guests' logins.
     pub grants: &'static str,
-    /// Queries, each of one column of texts, for all that must stay as it is.
+    /// Queries with one text column each, which together return everything that must not change.
     pub state: &'static [&'static str],
-    /// A query for all that a session could differ in; guests may send it.
+    /// Query for the state of a session. The gate allows it.
     pub session: &'static str,
-    /// Queries by which functions of the application leave something on the session, if the login may.
+    /// Queries that call application functions which change the session, if the login has the right to.
     pub leaving: &'static [&'static str],
-    /// A query for what guests' sessions must not have when they are at rest: running statements, transactions, locks.
+    /// Query for running statements, transactions and locks of guests' sessions. Returns no rows if all are at rest.
     pub unrest: &'static str,
-    /// The folder of the server's data.
+    /// Query for the server's data directory.
     pub folder: &'static str,
-    /// What the host says on a new connection, to begin, and to see whether the transaction is still there.
+    /// SQL that the host sends on a new connection; to begin a read-only and a read-write transaction; and to check,
+    /// by an error, whether the transaction is still open.
     pub connected: &'static str,
     pub begin: [&'static str; 2],
     pub is_open: &'static str,
 }
 
 impl Product {
-    /// A database with the application's tables. With logins for guests, hardened, or with the owner's alone.
+    /// Creates a database with the application's tables. Returns its name, its URLs and a client of its owner. Without
+    /// `hardened`, the reader and the writer use the owner's login.
     async fn database(&self, pair: &Pair, hardened: bool) -> Result<(String, Urls, Client)> {
         let name = pair.database().await?.name;
         let mut urls = Urls::new(pair.primary_url(&name), &name)?;
@@ -109,10 +119,11 @@ impl Product {
     }
 }
 
-/// Tries all of it.
+/// Runs all rows in all set-ups, and asserts that the expected layer stops each of them.
 pub async fn holds(product: &Product, rows: &[Row]) -> Result {
     let Some(pair) = Pair::start(product.engine).await? else { return Ok(()) };
-    // What is the whole server's is watched too, so the set-ups stand before the first statement.
+    // The fingerprint includes state of the whole server, such as its databases. Therefore all set-ups exist before the
+    // first statement runs.
     let mut hardened = Watched::start(product, &pair, true).await?;
     let mut superuser = Watched::start(product, &pair, false).await?;
     let mut bare = Bare::start(product, &pair).await?;

@@ -1,5 +1,5 @@
-//! Settings of a server, a database or a role under which it would read a statement in another way than the gate does. The
-//! host's sessions have their own.
+//! Settings of a server, a database or a role that change how the server parses a statement. The host sets its own
+//! values on each session, so that the server parses a statement as the gate does.
 
 use serde_json::{Value as Json, json};
 use tempfile::tempdir;
@@ -26,14 +26,14 @@ async fn serve(urls: &Urls) -> Result<App> {
     App::start_in(tempdir()?, &config(), &[("migrations/0001_none.sql", "SELECT 1")], &env).await
 }
 
-/// The texts in the first row of a query.
+/// Returns the values of the first row of a query, as texts.
 async fn row(app: &App, method: &str, sql: &str) -> Result<Vec<String>> {
     let got = results(app, method, &json!([{ "sql": sql, "op": "query_one" }])).await?;
     let values = got[0]["row"].as_array().into_iter().flatten();
     Ok(values.map(|value| value["v"].as_str().unwrap_or_default().to_owned()).collect())
 }
 
-/// How a statement fails, through either handle.
+/// Returns the kind of error of a statement, or `ok`, through the reader and through the writer.
 async fn kinds(app: &App, sql: &str) -> Result<[String; 2]> {
     let step: Json = json!({ "sql": sql });
     Ok([kind(&attempt(app, "GET", step.clone()).await?), kind(&attempt(app, "POST", step).await?)])

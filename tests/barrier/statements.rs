@@ -1,14 +1,13 @@
-//! Hostile statements, by what they are after, with the kind of error that each handle answers; `ok` is what does no
-//! harm, `a|b` is either.
+//! Hostile statements for SQLite, grouped by purpose, with the kind of error that each handle returns. `ok` marks a
+//! statement that runs and does no harm, `a|b` accepts both.
 
-/// One statement.
 pub struct Case {
     pub sql: String,
     pub reader: &'static str,
     pub writer: &'static str,
 }
 
-/// Refused by both handles before it is compiled.
+/// Statements that both handles refuse before SQLite compiles them.
 const FORBIDDEN: &[&str] = &[
     // Ending or restarting the transaction.
     "COMMIT",
@@ -23,7 +22,7 @@ const FORBIDDEN: &[&str] = &[
     "BEGIN",
     "BEGIN IMMEDIATE",
     "BEGIN EXCLUSIVE TRANSACTION",
-    // Hidden behind comments, spaces, parentheses, a byte order mark, another statement.
+    // The same, hidden behind comments, whitespace, parentheses, a byte order mark or another statement.
     "/**/COMMIT",
     "/* SELECT */ COMMIT",
     "-- SELECT 1\nCOMMIT",
@@ -45,7 +44,7 @@ const FORBIDDEN: &[&str] = &[
     "SELECT 1;COMMIT;BEGIN",
     "SELECT 1 -- \n;COMMIT",
     "INSERT INTO scratch VALUES ('x'); COMMIT; BEGIN",
-    // Bytes that C ends at, and quotes that never end.
+    // NUL bytes, at which a C string ends; quotes, comments and parentheses without an end; empty statements.
     "SELECT 1\0; COMMIT",
     "SELECT '\0'; COMMIT",
     "SELECT 1 -- \0\n",
@@ -80,7 +79,7 @@ const FORBIDDEN: &[&str] = &[
     "PRAGMA busy_timeout = 100000",
     "PRAGMA shrink_memory",
     "/**/PRAGMA/**/query_only=0",
-    // Other files, other objects, the schema.
+    // Other files, temporary objects and the schema.
     "ATTACH DATABASE 'other.sqlite' AS other",
     "ATTACH ':memory:' AS m",
     "DETACH DATABASE main",
@@ -100,9 +99,9 @@ const FORBIDDEN: &[&str] = &[
     "EXPLAIN QUERY PLAN SELECT 1",
 ];
 
-/// A change of rows that a reader refuses; the other word is what the writer makes of it.
+/// Statements that change rows, with the result of the writer. The reader refuses all of them as `read-only`.
 const WRITING: &[(&str, &str)] = &[
-    // Every door to writing.
+    // Every kind of statement that writes.
     ("INSERT INTO scratch VALUES ('x')", "ok"),
     ("INSERT INTO scratch VALUES ('x') RETURNING *", "ok"),
     ("INSERT INTO scratch DEFAULT VALUES", "ok"),
@@ -120,7 +119,7 @@ const WRITING: &[(&str, &str)] = &[
     ("/* SELECT */ INSERT INTO scratch VALUES ('x')", "ok"),
     ("INSERT INTO names VALUES ('x')", "constraint"),
     ("INSERT INTO texts (texts) VALUES ('delete-all')", "other"),
-    // Those that end the transaction.
+    // Conflict clauses and triggers, some of which would end the transaction.
     ("INSERT OR ROLLBACK INTO items VALUES (1, 'x')", "constraint"),
     ("UPDATE OR ROLLBACK items SET name = 'a'", "constraint"),
     ("INSERT OR FAIL INTO items VALUES (3, 'c'), (1, 'x')", "constraint"),
@@ -131,7 +130,7 @@ const WRITING: &[(&str, &str)] = &[
     ("INSERT INTO harsh VALUES (1)", "constraint"),
     ("UPDATE harsh SET n = 2 WHERE n = 1 RETURNING n", "ok"),
     ("INSERT INTO items SELECT RAISE(ROLLBACK, 'x')", "other"),
-    // The host's own tables, SQLite's own tables, the full-text index's own tables.
+    // Internal tables of the host, of SQLite and of the full-text index.
     ("INSERT INTO carya_outbox VALUES (9, 'x', 'probe', 'x', '', 0, 0)", "forbidden"),
     ("UPDATE carya_outbox SET due_at = 0", "forbidden"),
     ("DELETE FROM carya_outbox", "forbidden"),
@@ -157,9 +156,9 @@ const WRITING: &[(&str, &str)] = &[
     ("UPDATE dbstat SET name = 1", "forbidden|other"),
 ];
 
-/// A query that both handles refuse or let pass alike, but for `forbidden`, which a reader calls `read-only`.
+/// Queries with the result of the writer. The reader has the same results, but `read-only` in place of `forbidden`.
 const READING: &[(&str, &str)] = &[
-    // The host's own tables, by every name they have.
+    // Tables of the host, in all spellings of their names.
     ("SELECT * FROM carya_outbox", "forbidden"),
     ("SELECT count(*) FROM carya_outbox", "forbidden"),
     ("SELECT 1 FROM CARYA_outbox", "forbidden"),
@@ -172,7 +171,7 @@ const READING: &[(&str, &str)] = &[
     ("SELECT checksum FROM _sqlx_migrations", "forbidden"),
     ("VALUES ((SELECT payload FROM carya_outbox))", "forbidden"),
     ("SELECT id FROM items ORDER BY (SELECT count(*) FROM carya_outbox)", "forbidden"),
-    // Settings and the file, as tables and functions.
+    // Settings and files, through virtual tables and functions.
     ("SELECT * FROM pragma_query_only", "forbidden"),
     ("SELECT * FROM pragma_query_only(0)", "forbidden|other"),
     ("SELECT * FROM pragma_user_version", "forbidden"),
@@ -201,7 +200,7 @@ const READING: &[(&str, &str)] = &[
     ("SELECT * FROM items INTO OUTFILE '/tmp/evil'", "other"),
     ("SELECT * INTO evil FROM items", "other"),
     ("SELECT * FROM items FOR UPDATE", "other"),
-    // Too large.
+    // Values, patterns and parameter numbers that are too large; then unusual arguments that are allowed.
     ("SELECT zeroblob(2147483647)", "limit"),
     ("SELECT length(randomblob(1000000000))", "limit"),
     ("SELECT length(hex(zeroblob(3000000)))", "limit"),
@@ -222,19 +221,19 @@ const READING: &[(&str, &str)] = &[
     ),
 ];
 
-/// `WITH c AS (..)`: counts for ever.
+/// `WITH` clause with a table `c` that never ends.
 const RUNAWAY: &str = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c)";
 
-/// A text of a million characters.
+/// Expression for a text of one million characters.
 const LONG: &str = "hex(zeroblob(500000))";
 
-/// Statements that are made, with what both handles answer.
+/// Generated statements, with the result of both handles.
 fn made() -> Vec<(String, &'static str)> {
     let many = |what: &str, count: usize, between: &str| vec![what; count].join(between);
     let nested = |open: &str, core: &str, close: &str, depth: usize| {
         format!("SELECT {}{core}{}", open.repeat(depth), close.repeat(depth))
     };
-    // Each level takes the one before twice.
+    // Each table expression reads the one before it twice, so `a0` is read 2^39 times.
     let doubled: String = (1..40).map(|n| format!(", a{n} AS (SELECT 1 FROM a{p} x, a{p} y)", p = n - 1)).collect();
     vec![
         (nested("(", "1", ")", 90), "ok"),
@@ -252,7 +251,7 @@ fn made() -> Vec<(String, &'static str)> {
         (format!("SELECT 1 WHERE {}", many("1", 6000, " OR ")), "other|limit"),
         (format!("WITH a0 AS (SELECT 1){doubled} SELECT count(*) FROM a39"), "timeout|other|limit"),
         (format!("SELECT {} LIKE '{}b'", "hex(zeroblob(1000))", many("%_0", 120, "")), "other|limit"),
-        // One operation, which nothing can stop before its end.
+        // SQLite cannot interrupt a single function call, so the host bounds the cost of each.
         (format!("SELECT {LONG} LIKE '%{}1%'", many("0", 120, "")), "ok|timeout"),
         (format!("SELECT instr({LONG}, substr({LONG}, 1, 300000) || '1')"), "limit"),
         (format!("SELECT replace({LONG}, substr({LONG}, 1, 300000) || '1', '')"), "limit"),
@@ -274,7 +273,6 @@ fn made() -> Vec<(String, &'static str)> {
     ]
 }
 
-/// All of them.
 pub fn all() -> Vec<Case> {
     let case = |sql: &str, reader, writer| Case { sql: sql.to_owned(), reader, writer };
     let as_reader = |kind: &'static str| match kind {

@@ -1,4 +1,4 @@
-//! Statements for MariaDB that are too long to be written out, or that have parameters.
+//! Generated long statements for MariaDB, and statements with parameters.
 
 use serde_json::{Value as Json, json};
 
@@ -13,14 +13,14 @@ fn long() -> Vec<(String, Stop)> {
         format!("SELECT {}{core}{}", open.repeat(depth), close.repeat(depth))
     };
     vec![
-        // Answers without end.
+        // Endless or oversized results.
         ("SELECT seq FROM seq_1_to_1000000000".to_owned(), Host("limit")),
         ("SELECT a.seq, b.seq FROM seq_1_to_1000000000 a, seq_1_to_1000000000 b".to_owned(), Host("limit")),
         ("SELECT REPEAT('x', 100000) FROM seq_1_to_20".to_owned(), Host("limit")),
         ("SELECT REPEAT('x', 3000000)".to_owned(), Host("limit")),
         (format!("SELECT {}", many("REPEAT('x', 100000)", 100, ",")), Host("limit")),
         (format!("SELECT {}", many("1", 4000, ",")), Nobody),
-        // Too deep, too long.
+        // Deeply nested or long statements.
         (nested("(", "1", ")", 500), Nobody),
         (nested("(", "1", ")", 15_000), Nobody),
         (nested("NOT ", "1", "", 7000), Nobody),
@@ -47,7 +47,7 @@ fn with_parameters() -> Vec<(&'static str, Json, Stop)> {
         ("SELECT ?2", json!([1]), Gate("other")),
         ("SELECT ?99999999999999999999", json!([1]), Gate("other")),
         ("SELECT ?1001", json!(vec![1; 1001]), Gate("limit")),
-        // The server loses them.
+        // The server loses parameters inside `VALUES`.
         ("VALUES (?)", json!([1]), Gate("forbidden")),
         ("VALUES (1, ?), (?, 2)", json!([1, 2]), Gate("forbidden")),
         ("SELECT * FROM (VALUES (?)) x", json!([1]), Gate("forbidden")),
@@ -68,7 +68,6 @@ fn with_parameters() -> Vec<(&'static str, Json, Stop)> {
     ]
 }
 
-/// All of them.
 pub fn rows() -> Vec<Row> {
     let row = |sql: String, params: Json, stop: Stop| Row { sql, params, reader: stop, writer: Some(stop) };
     let long = long().into_iter().map(|(sql, stop)| row(sql, json!([]), stop));

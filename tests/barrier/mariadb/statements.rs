@@ -1,5 +1,5 @@
-//! Statements that guests would try on MariaDB, by what they are after and who stops them, and those of ordinary
-//! applications, which nobody may stop.
+//! Hostile statements for MariaDB, grouped by purpose and by the layer that stops them, and statements of ordinary
+//! applications, which must run.
 
 use super::super::server::{
     Group,
@@ -11,7 +11,7 @@ const READ_ONLY: &str = "read-only";
 
 #[rustfmt::skip]
 pub const GROUPS: &[Group] = &[
-    // Ending the transaction, or beginning another. The server takes it from every login.
+    // Statements that end the transaction or begin another one. The server accepts them from every login.
     Group {
         reader: Gate(FORBIDDEN),
         writer: Some(Gate(FORBIDDEN)),
@@ -50,7 +50,7 @@ pub const GROUPS: &[Group] = &[
             "-- nothing", "/* nothing */",
         ],
     },
-    // Two statements in one, by every way of quoting; and comments that the server reads.
+    // Two statements in one text, hidden by every form of quoting; then comments that the server executes.
     Group {
         reader: Both(FORBIDDEN),
         writer: Some(Both(FORBIDDEN)),
@@ -71,7 +71,7 @@ pub const GROUPS: &[Group] = &[
             "SELECT /*+ SET_VAR(max_execution_time = 0) */ 1", "SELECT '\0'", "SELECT \\N", "SELECT $a FROM (SELECT 1 AS $a) x",
         ],
     },
-    // The session's state.
+    // The state of the session.
     Group {
         reader: Gate(FORBIDDEN),
         writer: Some(Gate(FORBIDDEN)),
@@ -121,7 +121,8 @@ pub const GROUPS: &[Group] = &[
             "ANALYZE TABLE items", "CHECK TABLE items", "OPTIMIZE TABLE items", "REPAIR TABLE old",
         ],
     },
-    // What would commit, allowed or not; that it is not allowed comes too late.
+    // Definitions. For many of them the server commits the transaction before it checks the rights of the login, so
+    // that its refusal comes too late.
     Group {
         reader: Both(FORBIDDEN),
         writer: Some(Both(FORBIDDEN)),
@@ -187,7 +188,7 @@ pub const GROUPS: &[Group] = &[
             "SELECT LOAD_FILE('/etc/passwd')", "SELECT load_file ('/etc/passwd')", "SELECT `LOAD_FILE`('/etc/passwd')",
         ],
     },
-    // Other sessions, secrets, the host's own tables.
+    // Other sessions, secrets and the host's own tables.
     Group {
         reader: Both(FORBIDDEN),
         writer: Some(Both(FORBIDDEN)),
@@ -230,7 +231,7 @@ pub const GROUPS: &[Group] = &[
             "SELECT * FROM performance_schema.threads",
         ],
     },
-    // Time.
+    // Statements that wait or compute for too long.
     Group {
         reader: Both(FORBIDDEN),
         writer: Some(Both(FORBIDDEN)),
@@ -275,7 +276,7 @@ pub const GROUPS: &[Group] = &[
             "SELECT max(length(REGEXP_REPLACE(REPEAT('a', 1000), 'a', seq))) FROM seq_1_to_1000000000",
         ],
     },
-    // Writing through a reader, by the front door.
+    // Writes through a reader that the gate recognizes.
     Group {
         reader: Both(READ_ONLY),
         writer: Some(Nobody),
@@ -300,7 +301,7 @@ pub const GROUPS: &[Group] = &[
             "INSERT INTO counted (what) VALUES ('x')", "UPDATE counted SET id = LAST_INSERT_ID() WHERE id = 1",
         ],
     },
-    // Locks, which the server gives in a read-only transaction too.
+    // Locks, which the server also grants in a read-only transaction.
     Group {
         reader: Gate(READ_ONLY),
         writer: Some(Nobody),
@@ -316,7 +317,7 @@ pub const GROUPS: &[Group] = &[
             "(SELECT id FROM items FOR UPDATE) UNION (SELECT 1)",
         ],
     },
-    // And by the others: what the gate cannot see is a write.
+    // Writes through a reader that only the server recognizes.
     Group {
         reader: Server("read-only|forbidden"),
         writer: Some(Nobody),
@@ -339,7 +340,7 @@ pub const GROUPS: &[Group] = &[
             "SELECT NEXTVAL(seq)", "SELECT NEXT VALUE FOR seq", "SELECT NEXT VALUE FOR drawn FROM items",
         ],
     },
-    // What the server finds wrong.
+    // Statements that the server rejects as faulty.
     Group {
         reader: Server("other"),
         writer: Some(Server("other")),
@@ -352,7 +353,7 @@ pub const GROUPS: &[Group] = &[
             "SELECT f(1) insert", "SELECT _utf8mb4 x'ff'",
         ],
     },
-    // Ordinary applications.
+    // Statements of ordinary applications.
     Group {
         reader: Nobody,
         writer: Some(Nobody),

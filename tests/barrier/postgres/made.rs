@@ -1,4 +1,4 @@
-//! Statements for PostgreSQL that are too long to be written out, or that have parameters.
+//! Generated long statements for PostgreSQL, and statements with parameters.
 
 use serde_json::{Value as Json, json};
 
@@ -18,7 +18,7 @@ fn long() -> Vec<(String, Stop)> {
     let tables: Vec<String> = (0..12).map(|n| format!("{eight} t{n} (a)")).collect();
     let tables = tables.join(", ");
     vec![
-        // Answers without end.
+        // Endless or oversized results.
         (format!("{COUNTS} SELECT n FROM c"), Host("limit")),
         ("SELECT generate_series(1, 1000000000)".to_owned(), Host("limit")),
         (format!("SELECT * FROM {tables}"), Host("limit")),
@@ -28,7 +28,7 @@ fn long() -> Vec<(String, Stop)> {
         ("SELECT array_fill(1, ARRAY[100000, 100000])".to_owned(), Server("limit|other|timeout")),
         (format!("SELECT {}", many("1", 1700, ",")), Server("limit|timeout")),
         (format!("SELECT {}", many("1", 1600, ",")), Nobody),
-        // Too deep, too long.
+        // Deeply nested or long statements.
         (nested("(", "1", ")", 5000), Nobody),
         (nested("abs(", "1", ")", 6000), Server("limit|other|timeout")),
         (nested("CASE WHEN true THEN ", "1", " END", 1200), Nobody),
@@ -44,7 +44,7 @@ fn long() -> Vec<(String, Stop)> {
         (format!("SELECT * FROM {}", "x".repeat(20_000)), Server("other")),
         (format!("SELECT count(*) FROM {tables}, {eight} u"), Server("timeout")),
         (format!("SELECT '{}'", "x".repeat(40_000)), Gate("limit")),
-        // Types that the contract has no value for, and one that the driver cannot read.
+        // Types without a value in the contract, and types that the driver cannot read.
         ("SELECT ARRAY['[1,5)'::int4range], '$.a'::jsonpath::text, '{2024-01-01}'::date[], '(0,1)'::tid, '1'::xid8, '1 2'::int2vector::text".to_owned(), Nobody),
         ("SELECT 1::regclass".to_owned(), Host("other")),
         ("SELECT i, ARRAY[i], ROW(i, ROW(1)) FROM items i".to_owned(), Host("other")),
@@ -83,7 +83,6 @@ fn with_parameters() -> Vec<(&'static str, Json, Stop)> {
     ]
 }
 
-/// All of them.
 pub fn rows() -> Vec<Row> {
     let row = |sql: String, params: Json, stop: Stop| Row { sql, params, reader: stop, writer: Some(stop) };
     let long = long().into_iter().map(|(sql, stop)| row(sql, json!([]), stop));

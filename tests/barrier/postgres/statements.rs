@@ -1,5 +1,5 @@
-//! Statements that guests would try on PostgreSQL, by what they are after and who stops them, and those of ordinary
-//! applications, which nobody may stop.
+//! Hostile statements for PostgreSQL, grouped by purpose and by the layer that stops them, and statements of ordinary
+//! applications, which must run.
 
 use super::super::server::{
     Group,
@@ -11,7 +11,7 @@ const READ_ONLY: &str = "read-only";
 
 #[rustfmt::skip]
 pub const GROUPS: &[Group] = &[
-    // Ending the transaction, or beginning another. A server takes it from every login.
+    // Statements that end the transaction or begin another one. The server accepts them from every login.
     Group {
         reader: Gate(FORBIDDEN),
         writer: Some(Gate(FORBIDDEN)),
@@ -32,7 +32,7 @@ pub const GROUPS: &[Group] = &[
             "DO $$ BEGIN COMMIT; END $$", "DO LANGUAGE plpgsql 'BEGIN DELETE FROM child; END'",
         ],
     },
-    // Two statements in one, by every way of quoting.
+    // Two statements in one text, hidden by every form of quoting.
     Group {
         reader: Both(FORBIDDEN),
         writer: Some(Both(FORBIDDEN)),
@@ -46,7 +46,7 @@ pub const GROUPS: &[Group] = &[
             "SELECT E'a'/**/'b'; COMMIT",
         ],
     },
-    // The session's state.
+    // The state of the session.
     Group {
         reader: Gate(FORBIDDEN),
         writer: Some(Gate(FORBIDDEN)),
@@ -63,7 +63,7 @@ pub const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        // Their effect ends with the transaction, or begins with its commit.
+        // The effect of these functions ends with the transaction, or begins at its commit.
         reader: Gate("read-only"),
         writer: Some(Nobody),
         statements: &["SELECT pg_advisory_xact_lock(1)", "SELECT pg_notify('evil', 'x')"],
@@ -97,7 +97,7 @@ pub const GROUPS: &[Group] = &[
                 VALUES ('evil', 'probe', 'x', '', 0, 0)) SELECT 1",
         ],
     },
-    // Files, programs, the server.
+    // Files, programs and the server itself.
     Group {
         reader: Both(FORBIDDEN),
         writer: Some(Both(FORBIDDEN)),
@@ -125,7 +125,7 @@ pub const GROUPS: &[Group] = &[
             "CREATE SERVER evil FOREIGN DATA WRAPPER x", "CREATE SUBSCRIPTION evil CONNECTION '' PUBLICATION x",
         ],
     },
-    // Other sessions, secrets, the host's own tables.
+    // Other sessions, secrets and the host's own tables.
     Group {
         reader: Both(FORBIDDEN),
         writer: Some(Both(FORBIDDEN)),
@@ -144,7 +144,7 @@ pub const GROUPS: &[Group] = &[
             "INSERT INTO _SQLX_migrations VALUES (1)", "TABLE _sqlx_migrations",
         ],
     },
-    // Definitions and rights.
+    // Definitions of objects, and rights.
     Group {
         reader: Both(FORBIDDEN),
         writer: Some(Both(FORBIDDEN)),
@@ -162,7 +162,7 @@ pub const GROUPS: &[Group] = &[
             "UPDATE information_schema.sql_features SET comments = 'evil'",
         ],
     },
-    // SQL in texts.
+    // SQL inside text arguments.
     Group {
         reader: Both(FORBIDDEN),
         writer: Some(Both(FORBIDDEN)),
@@ -177,7 +177,7 @@ pub const GROUPS: &[Group] = &[
             "SELECT * FROM crosstab('SELECT 1') AS x (a int)", "SELECT xpath_table('a', 'b', 'c', 'd', 'e')",
         ],
     },
-    // Time.
+    // Statements that wait or compute for too long.
     Group {
         reader: Both(FORBIDDEN),
         writer: Some(Both(FORBIDDEN)),
@@ -204,7 +204,7 @@ pub const GROUPS: &[Group] = &[
             "SELECT length(string_agg(md5(n::text), '')) FROM generate_series(1, 1000000000) n",
         ],
     },
-    // Writing through a reader, by the front door.
+    // Writes through a reader that the gate recognizes.
     Group {
         reader: Both(READ_ONLY),
         writer: Some(Nobody),
@@ -221,7 +221,7 @@ pub const GROUPS: &[Group] = &[
             "WITH x AS (SELECT * FROM items FOR UPDATE) SELECT 1 FROM x",
         ],
     },
-    // And by the others: what the gate cannot see is a write.
+    // Writes through a reader that only the server recognizes.
     Group {
         reader: Server(READ_ONLY),
         writer: Some(Nobody),
@@ -241,7 +241,7 @@ pub const GROUPS: &[Group] = &[
         writer: None,
         statements: &["SELECT nextval('seq')", "SELECT nextval('seq'::regclass) FROM items", "VALUES (nextval('drawn'))"],
     },
-    // What functions of the application may not do for a guest either.
+    // Statements that a function of the application must not run for a guest.
     Group {
         reader: Server("other"),
         writer: Some(Server("other")),
@@ -262,7 +262,7 @@ pub const GROUPS: &[Group] = &[
             "SELECT runs('ALTER ROLE CURRENT_USER SET a.b = ''evil''')",
         ],
     },
-    // What they may: none of it outlives the request.
+    // Statements that a function of the application may run. Their effect does not outlive the request.
     Group {
         reader: Nobody,
         writer: Some(Nobody),
@@ -272,7 +272,7 @@ pub const GROUPS: &[Group] = &[
             "SELECT runs('DISCARD PLANS')", "SELECT definer_locks()",
         ],
     },
-    // What the server finds wrong.
+    // Statements that the server rejects as faulty.
     Group {
         reader: Server("other"),
         writer: Some(Server("other")),
@@ -285,7 +285,7 @@ pub const GROUPS: &[Group] = &[
             "SELECT xml '<a>'", "SELECT 1 UNION SELECT 'a'",
         ],
     },
-    // Ordinary applications.
+    // Statements of ordinary applications.
     Group {
         reader: Nobody,
         writer: Some(Nobody),

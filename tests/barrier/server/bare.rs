@@ -1,5 +1,5 @@
-//! Statements without the gate: sent with the driver, by a guest's hardened login, in the transaction that the host
-//! would begin, prepared as the host would. Tells what the server stops.
+//! Set-up without the gate, which shows the statements that the server itself stops. The driver sends each statement
+//! with a guest's hardened login, prepared and in a transaction as the host does it.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::{
     Product, Row, Stop, TIMEOUT,
 };
 
-/// A database with hardened logins.
+/// A database with a session for each of its hardened logins.
 pub struct Bare<'a> {
     product: &'a Product,
     name: String,
@@ -41,7 +41,7 @@ impl<'a> Bare<'a> {
         Ok(Self { product, name, reader, writer })
     }
 
-    /// Tells for which rows it is not as the table says.
+    /// Runs all rows without parameters. Returns a description of each one that does not end at the expected layer.
     pub async fn try_all(&mut self, rows: &[Row]) -> Result<Vec<String>> {
         let mut wrong = Vec::new();
         for row in rows.iter().filter(|row| row.params.as_array().is_some_and(Vec::is_empty)) {
@@ -61,7 +61,8 @@ impl<'a> Bare<'a> {
 }
 
 impl Session {
-    /// Whether the server stops a statement, the transaction being still there; and what came of it.
+    /// Sends a statement in a transaction. Returns whether the server stopped it and kept the transaction open, and a
+    /// description of the result.
     async fn send(&mut self, product: &Product, sql: &str) -> Result<(bool, String)> {
         let mut connection = match self.open.take() {
             Some(connection) => connection,
@@ -86,7 +87,7 @@ impl Session {
     }
 }
 
-/// Runs a statement as the host does, and reads some of its rows.
+/// Runs a prepared statement as the host does, and reads at most `ENOUGH` rows.
 async fn prepared(connection: &mut Connection, sql: &str) -> std::result::Result<String, sqlx::Error> {
     const ENOUGH: usize = 1000;
     let sql = AssertSqlSafe(sql.to_owned());

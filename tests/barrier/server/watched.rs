@@ -1,4 +1,4 @@
-//! An application whose guest is hostile, and another client that watches its database.
+//! Set-up with the gate: an application with a hostile guest, and a second client that checks its database.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ const CONFIG: &str = r#"
     max_result = "1MiB"
 "#;
 
-/// The application, with one connection to each login, so that the next request meets the same.
+/// Application with one connection for each login, so that the next request uses the connection of a hostile statement.
 pub struct Watched<'a> {
     product: &'a Product,
     app: App,
@@ -34,7 +34,7 @@ pub struct Watched<'a> {
     name: String,
     folder: String,
     hardened: bool,
-    /// What must stay as it is: the database, and a session of each handle.
+    /// Fingerprint of the database, and state of the reader's and the writer's session. Both must not change.
     state: String,
     sessions: [Json; 2],
     turns: i64,
@@ -70,9 +70,9 @@ impl<'a> Watched<'a> {
         Ok(watched)
     }
 
-    /// Tells for which rows it is not as the table says.
+    /// Runs all rows. Returns a description of each unexpected result.
     pub async fn try_all(&mut self, rows: &[Row]) -> Result<Vec<String>> {
-        // Only now: another set-up may have made something that is the whole server's.
+        // Taken here and not in `start`: starting another set-up changes state of the whole server.
         self.state = self.fingerprint().await?;
         let set_up = if self.hardened { "hardened" } else { "superuser" };
         let mut wrong = Vec::new();
@@ -93,7 +93,7 @@ impl<'a> Watched<'a> {
         Ok(wrong)
     }
 
-    /// Commits what leaves something on the session, and tells whether the next request finds it.
+    /// Commits a statement that changes the session. Returns a description of the change if the next requests see it.
     async fn leave(&mut self, sql: &str) -> Result<Option<String>> {
         let turn = json!({ "sql": "UPDATE turns SET n = n + 1", "op": "execute" });
         match send(&self.app, "POST", &json!([turn, { "sql": sql }])).await?.status {
@@ -104,16 +104,16 @@ impl<'a> Watched<'a> {
         self.damage().await
     }
 
-    /// Tries a statement through one handle, and tells what is not as it should be.
+    /// Runs a statement through one handle. Returns a description of every unexpected result.
     async fn try_out(&mut self, method: &str, sql: &str, params: &Json, expected: Stop) -> Result<Option<String>> {
         let hostile = json!({ "sql": sql, "params": params, "swallow": true });
         let got = attempt(&self.app, method, hostile.clone()).await?;
         if !self.is(&got, expected) {
             return Ok(Some(format!("{}: {got:.300}", kind(&got))));
         }
-        // Where the server saw it there was a transaction, whose end a failed statement decides.
+        // A statement that reached the server has begun a transaction, and its failure dooms it.
         if method == "POST" && kind(&got) != "ok" && matches!(expected, Stop::Server(_) | Stop::Host(_)) {
-            // What the guest wrote before must not stay either, though it claims that all is well.
+            // The row written before it is rolled back, even though the guest ignores the error.
             let marker = json!({ "sql": "INSERT INTO scratch VALUES ('before')", "op": "execute" });
             let answer = send(&self.app, "POST", &json!([marker, hostile])).await?;
             if answer.status < 500 {
@@ -123,7 +123,7 @@ impl<'a> Watched<'a> {
         self.damage().await
     }
 
-    /// Whether a result is what was expected. An error that the server reported has its code.
+    /// Returns whether a result is the expected one. Only errors that the server reported have a code.
     fn is(&self, got: &Json, expected: Stop) -> bool {
         let kind = kind(got);
         let of_server = !got["error"]["code"].is_null();
@@ -135,14 +135,14 @@ impl<'a> Watched<'a> {
         }
     }
 
-    /// What a session of a handle is like, as a guest can ask.
+    /// Returns the state of a handle's session, as a guest can query it.
     async fn session(&self, method: &str) -> Result<Json> {
         let step = json!({ "sql": self.product.session, "op": "query_one" });
         Ok(in_time(&self.app, method, &json!([step])).await?[0]["row"].take())
     }
 
-    /// Sends ordinary requests on the connections that a guest has just abused, and tells what is wrong with them or
-    /// with the database.
+    /// Sends ordinary requests on the connections that the hostile statement used. Returns a description of every fault
+    /// in their results, their sessions or the database.
     async fn damage(&mut self) -> Result<Option<String>> {
         let mut wrong = Vec::new();
         self.rest(&mut wrong).await?;
@@ -177,7 +177,8 @@ impl<'a> Watched<'a> {
         Ok((!wrong.is_empty()).then(|| wrong.join("; ")))
     }
 
-    /// Waits until no session of guests has anything left to do.
+    /// Waits until all sessions of guests are at rest. Reports in `wrong` each session that is still busy one second
+    /// after the statement timeout.
     async fn rest(&mut self, wrong: &mut Vec<String>) -> Result {
         let patient_until = Instant::now() + Duration::from_millis(TIMEOUT + 1000);
         loop {
