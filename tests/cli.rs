@@ -1,4 +1,4 @@
-//! The program as a process: what it prints, and how it ends.
+//! Tests of the command line: output and exit codes.
 
 mod check;
 mod inspect;
@@ -10,12 +10,11 @@ use std::{path::Path, process::Stdio};
 
 use super::support::{PATIENCE, Result, carya, write};
 
-/// How a run of the program ended.
 #[derive(Debug)]
 struct Ran {
     code: Option<i32>,
     out: String,
-    /// Without the log.
+    /// Standard error, without the log.
     err: String,
 }
 
@@ -25,7 +24,7 @@ impl Ran {
     }
 }
 
-/// Runs the program in a folder, to its end.
+/// Runs the program in a folder until it exits.
 async fn run(folder: &Path, args: &[&str]) -> Result<Ran> {
     let mut program = carya();
     if std::fs::read_to_string(folder.join("carya.toml")).is_ok_and(|config| config.contains("listen =")) {

@@ -1,4 +1,5 @@
-//! Clients that hold connections and do not use them: they are cut off, and others are served meanwhile.
+//! Clients that hold connections without using them: the host closes these connections, and serves other clients
+//! meanwhile.
 
 mod crowds;
 mod unread;
@@ -22,7 +23,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const REQUEST: &[u8] = b"GET /x HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n[]";
 const TOKEN: &str = "the-token-of-the-tests";
 
-/// The guest `probe` without tables.
+/// Configuration with the guest `probe` and without tables.
 const CONFIG: &str = r#"
     [component.probe]
     path = "{guest:probe}"
@@ -32,14 +33,14 @@ const CONFIG: &str = r#"
     [deploy]
 "#;
 
-/// The guest `probe`, with a listener of each kind, and more environment variables.
+/// Starts `CONFIG` with listeners for requests, metrics and deployments, and with more environment variables.
 async fn start(env: &[(&str, &str)]) -> Result<App> {
     let deploy = [("CARYA_DEPLOY__LISTEN", "127.0.0.1:0"), ("CARYA_DEPLOY__TOKEN", TOKEN)];
     let env = [&[("CARYA_SERVER__METRICS", "127.0.0.1:0")], &deploy[..], env].concat();
     App::start_in(tempfile::tempdir()?, CONFIG, &[], &env).await
 }
 
-/// The addresses of all listeners, each with a path and a header that make a request to it.
+/// Returns the address of each listener, with a path that it serves.
 async fn listeners(app: &App) -> Result<[(String, &'static str); 3]> {
     let address = async |message| -> Result<String> {
         Ok(app.log.wait_for(message).await?["address"].as_str().ok_or("no address")?.to_owned())
@@ -52,15 +53,15 @@ fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n\r\n")
 }
 
-/// How long a connection lives on after what was sent, and what it said until it was closed.
+/// Waits until the host closes a connection. Returns how long that took, and the bytes received until then.
 async fn lifetime(mut stream: impl AsyncRead + Unpin) -> Result<(Duration, Vec<u8>)> {
     let (begun, mut received) = (Instant::now(), Vec::new());
-    // A reset is an end as well.
+    // A reset also ends the connection.
     let _ = timeout(PATIENCE, stream.read_to_end(&mut received)).await.map_err(|_| "it was not closed")?;
     Ok((begun.elapsed(), received))
 }
 
-/// Reads one response of HTTP/1 with a `content-length`.
+/// Reads one HTTP/1 response that has a `content-length`.
 pub async fn response(stream: &mut (impl AsyncRead + Unpin)) -> Result<String> {
     let mut text = String::new();
     loop {
@@ -78,7 +79,7 @@ pub async fn response(stream: &mut (impl AsyncRead + Unpin)) -> Result<String> {
     }
 }
 
-/// Sends bytes one after the other, until the connection is closed.
+/// Sends a byte every 50 ms until the host closes the connection. Returns how long that took.
 async fn drip(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), bytes: &[u8]) -> Result<Duration> {
     let begun = Instant::now();
     for byte in bytes {
@@ -96,7 +97,8 @@ async fn drip(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), bytes: &[u8]) 
     Err("it was not closed".into())
 }
 
-/// A client of HTTP/2 whose windows have a size, and its connection, which ends with an error or without.
+/// Opens an HTTP/2 connection whose streams have a window of `window` bytes. Returns the client, and the task that runs
+/// the connection.
 async fn http2(
     address: &str,
     window: u32,
@@ -149,13 +151,13 @@ async fn closes_connections_whose_head_does_not_arrive() -> Result {
             assert!((450..2000).contains(&lived.as_millis()), "{context}: {lived:?}");
             assert!(received.is_empty(), "{context}: {}", String::from_utf8_lossy(&received));
         }
-        // Each byte comes soon after the last, and the head does not end for 2 s and more.
+        // Each byte arrives soon after the last one, but the whole head would take more than 2 s.
         for head in [get(path).into_bytes(), PREFACE.repeat(2)] {
             let mut stream = TcpStream::connect(&address).await?;
             let lived = drip(&mut stream, &head).await?;
             assert!((450..1500).contains(&lived.as_millis()), "{address}{path}: {lived:?}");
         }
-        // The second head of a connection is no better.
+        // The limit also applies to the second head of a connection.
         let mut stream = TcpStream::connect(&address).await?;
         stream.write_all(get(path).as_bytes()).await?;
         response(&mut stream).await?;
@@ -175,7 +177,7 @@ async fn closes_idle_connections() -> Result {
         for _ in 0..3 {
             stream.write_all(get(path).as_bytes()).await?;
             response(&mut stream).await?;
-            // Longer than a head may take.
+            // Longer than `header_timeout`.
             sleep(Duration::from_millis(400)).await;
         }
         let (lived, _) = lifetime(stream).await?;
@@ -187,7 +189,7 @@ async fn closes_idle_connections() -> Result {
 #[tokio::test]
 async fn tells_idle_http2_clients_to_go() -> Result {
     let app = start(&[("CARYA_SERVER__IDLE_TIMEOUT", "800ms"), ("CARYA_SERVER__HEADER_TIMEOUT", "200ms")]).await?;
-    // One that never asks, and one that did.
+    // A client that sends no request, and a client that has sent one.
     for asks in [false, true] {
         let (mut client, connection) = http2(app.address(), 65_535).await?;
         let begun = Instant::now();
@@ -200,7 +202,7 @@ async fn tells_idle_http2_clients_to_go() -> Result {
         let lived = begun.elapsed();
         assert!((750..2500).contains(&lived.as_millis()), "{lived:?}");
     }
-    // One that keeps the connection busy and asks for nothing.
+    // A client that keeps the connection busy with pings and sends no request.
     let mut stream = TcpStream::connect(app.address()).await?;
     stream.write_all(PREFACE).await?;
     stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await?;
@@ -211,7 +213,8 @@ async fn tells_idle_http2_clients_to_go() -> Result {
         }
     });
     let (lived, received) = lifetime(&mut receive).await?;
-    // It does not answer the ping by which the host would know that it has seen the GOAWAY.
+    // The client does not acknowledge the ping that shows the host that the GOAWAY has arrived. The host closes the
+    // connection 5 s later.
     assert!((5500..9000).contains(&lived.as_millis()), "{lived:?}");
     assert!(received.windows(9).any(|frame| frame[..4] == [0, 0, 8, 7]), "no GOAWAY: {received:?}");
     pings.await?;
@@ -227,7 +230,7 @@ async fn leaves_requests_their_time() -> Result {
     let mut stream = TcpStream::connect(app.address()).await?;
     let length = script.len();
     stream.write_all(format!("GET /x HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n").as_bytes()).await?;
-    // The body has `request_timeout`, and no other limit.
+    // Only `request_timeout` limits the time of the body.
     sleep(Duration::from_millis(700)).await;
     stream.write_all(script.as_bytes()).await?;
     assert!(response(&mut stream).await?.starts_with("HTTP/1.1 200"));

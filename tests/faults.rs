@@ -1,4 +1,5 @@
-//! What guests do wrong: the client is told little, the log is told all, and nobody else notices.
+//! Faults of guests: the client receives a short error, the log contains the whole reason, and other requests are not
+//! affected.
 
 mod files;
 mod heads;
@@ -50,18 +51,18 @@ async fn app() -> Result<App> {
     App::start(CONFIG, &TEMPLATES).await
 }
 
-/// Sends a request under an id of its own.
+/// Sends a request with the request id `id`.
 async fn ask(app: &App, method: &str, path: &str, id: &str) -> Result<Answer> {
     let headers = HeaderMap::from_iter([("x-request-id".parse()?, HeaderValue::from_str(id)?)]);
     app.send(method, path, headers, "").await
 }
 
-/// The first line of a request that was logged as an error.
+/// Returns the first line of level `ERROR` that was logged for a request.
 async fn error_of(app: &App, id: &str) -> Result<Json> {
     app.log.wait_until(id, |line| line["request"] == id && line["level"] == "ERROR").await
 }
 
-/// Paths of the guest `faulty`, the status, and what the log says.
+/// Paths of the guest `faulty`, each with the status of the response and a text in the log.
 const FAULTS: &[(&str, u16, &str)] = &[
     ("panic", 500, "component `faulty` trapped: "),
     ("error", 500, "component `faulty` failed: as asked"),
@@ -143,7 +144,7 @@ async fn a_body_of_rows_that_cannot_be_made_is_the_databases_fault() -> Result {
     let inexpressible = match Engine::current() {
         Engine::Sqlite => Some(("POST", "/rows?sql=SELECT%209e999", "JSON cannot express")),
         Engine::Postgres => Some(("POST", "/rows?sql=SELECT%20'inf'::float8", "JSON cannot express")),
-        // It has no infinity.
+        // MariaDB has no infinity.
         Engine::MariaDb => None,
     };
     for (number, (method, path, reason)) in table.into_iter().chain(inexpressible).enumerate() {
@@ -202,7 +203,7 @@ async fn guests_words_are_in_the_log_with_who_said_them() -> Result {
             assert_eq!((&line["component"], &line["target"]), (&json!("faulty"), &json!("guest")), "{line}");
         }
     }
-    // A panic's own words too.
+    // The message of a panic is logged too.
     ask(&app, "GET", "/panic", "said-3").await?;
     let is_it = |line: &Json| line["request"] == "said-3" && line["message"].as_str() == Some("as asked");
     assert_eq!(app.log.wait_until("the panic", is_it).await?["stream"], "stderr");
@@ -230,7 +231,7 @@ async fn a_handle_dies_with_its_call() -> Result {
     for method in ["GET", "POST"] {
         let answer = app.ask(method, "/kept/keep").await?;
         assert_eq!((answer.status, answer.header("x-kept")), (200, "lost"), "{method}: {}", answer.text());
-        // A leaked handle of the controller's does no harm either.
+        // A handle that the controller leaks does no harm either.
         assert_eq!(app.ask(method, "/kept/print").await?.status, 200);
     }
     Ok(())

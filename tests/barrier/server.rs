@@ -92,10 +92,11 @@ pub struct Product {
     pub unrest: &'static str,
     /// Query for the server's data directory.
     pub folder: &'static str,
-    /// SQL that the host sends on a new connection; to begin a read-only and a read-write transaction; and to check,
-    /// by an error, whether the transaction is still open.
+    /// SQL that the host sends on a new connection.
     pub connected: &'static str,
+    /// SQL that begins a read-only and a read-write transaction.
     pub begin: [&'static str; 2],
+    /// SQL that fails unless a transaction is open.
     pub is_open: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! `carya check` and `carya routes`: what is good is listed, what is wrong is told with its place.
+//! `carya check` and `carya routes`: they list the parts of an application, and report each fault with its place.
 
 use insta::assert_snapshot;
 
@@ -106,7 +106,7 @@ async fn routes_need_no_database() -> Result {
     Ok(())
 }
 
-/// Everything that is wrong with an application's parts, at once.
+/// One run reports all faults in the parts of an application.
 #[tokio::test]
 async fn wrong_parts_are_told_with_component_route_export_and_place() -> Result {
     let folder = tempfile::tempdir()?;

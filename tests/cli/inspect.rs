@@ -1,4 +1,4 @@
-//! `carya inspect`: what a component can do.
+//! `carya inspect`: the exports, imports and abilities of a component.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use super::{
     run,
 };
 
-/// What guests import of WASI depends on the Rust that compiled them.
+/// Returns whether a line is stable. The WASI imports of a guest depend on the Rust version that compiled it.
 fn is_ours(line: &str) -> bool {
     !line.trim_start().starts_with("wasi:") && !line.trim_start().starts_with("imports ")
 }

@@ -1,4 +1,4 @@
-//! `carya migrate`: each migration once, and nothing half done.
+//! `carya migrate`: runs each migration once, and leaves nothing of a failed one.
 
 use std::path::Path;
 
@@ -138,7 +138,7 @@ async fn a_database_that_is_ahead_of_the_folder_is_no_error() -> Result {
             "{err}"
         );
     }
-    // With a newer one in the folder, one that is missing is a gap.
+    // A missing migration is an error if the folder has a newer one.
     write(folder.path(), CONFIG, &[("migrations/0003_third.sql", "INSERT INTO a VALUES (4);"), SECOND])?;
     assert_eq!(run(folder.path(), &["migrate"]).await?.out, "applied 0003_third\n");
     std::fs::remove_file(folder.path().join(SECOND.0))?;

@@ -1,4 +1,4 @@
-//! `carya new`: a project that builds and serves at once, and nothing is overwritten.
+//! `carya new`: creates a project that builds and serves without changes, and overwrites no file.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The files of a folder, by their path in it.
+/// Returns the contents of all files of a folder, by relative path.
 fn files(folder: &Path) -> Result<BTreeMap<PathBuf, String>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
@@ -74,20 +74,19 @@ async fn refuses_names_that_are_none() -> Result {
     for name in ["", "9lives", "-x", "_x", ".", "..", "a/b", "../up", "a b", "a.b", "päckchen", &"x".repeat(65)] {
         let ran = run(folder.path(), &["new", "--", name]).await?;
         let message = "a name begins with a letter and has letters, digits, `-` and `_`, at most 64 in all";
-        // clap tells a value that is empty itself.
         assert!(ran.code == Some(2) && ran.err.contains(message), "{name:?}: {ran:?}");
     }
     assert_eq!(fs::read_dir(folder.path())?.count(), 0);
     Ok(())
 }
 
-/// The guests are compiled as `make` does it, with the tool chain that the repository's own guests have.
+/// `make` compiles the guests with the tool chain of `guest-examples/`.
 #[tokio::test]
 async fn the_project_builds_and_serves() -> Result {
     let folder = tempfile::tempdir()?;
     assert_eq!(run(folder.path(), &["new", "notes"]).await?.code, Some(0));
     let project = folder.path().join("notes");
-    // What is not the project's own is compiled once for all runs of this test.
+    // All runs of this test share a target folder, so that dependencies are compiled once.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new");
     fs::create_dir_all(&target)?;
     std::os::unix::fs::symlink(&target, project.join("target"))?;
@@ -106,7 +105,7 @@ async fn the_project_builds_and_serves() -> Result {
     assert!(made.status.success(), "{out}{err}");
     assert!(out.contains("sqlite://notes.sqlite") && out.contains("[\"0001_notes\"]"), "{out}");
 
-    // The harness serves temporary folders: the project takes the place of an empty one.
+    // `App` serves temporary folders only, so the project replaces an empty one.
     let served = tempfile::tempdir()?;
     fs::rename(&project, served.path())?;
     let config = fs::read_to_string(served.path().join("carya.toml"))?;

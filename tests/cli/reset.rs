@@ -1,4 +1,4 @@
-//! `carya migrate --reset`: a database is saved, emptied and migrated anew, and never while a host serves it.
+//! `carya migrate --reset`: saves a database, empties it and runs all migrations again, but not while a host serves it.
 
 use std::{fs, path::Path};
 
@@ -16,7 +16,7 @@ async fn open(file: &Path) -> Result<SqliteConnection> {
     Ok(SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file)).await?)
 }
 
-/// Files beside the database that have its old content.
+/// Returns the copies and dumps of the old database that `--reset` saved in a folder.
 fn copies(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
     let paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     let is_copy = |path: &&std::path::PathBuf| {
@@ -75,7 +75,7 @@ async fn a_folder_that_cannot_run_leaves_the_database_alone() -> Result {
     assert!(refused.code == Some(1) && refused.err.contains("run `carya migrate --reset=app.sqlite`"), "{refused:?}");
     assert!(copies(folder.path())?.is_empty());
 
-    // What fails after the copy says where that is.
+    // An error after the copy names the copy.
     write(folder.path(), CONFIG, &[("migrations/0002_broken.sql", "INSERT INTO nowhere VALUES (1)")])?;
     let failed = run(folder.path(), &["migrate", "--reset"]).await?;
     let copy = copies(folder.path())?;
@@ -122,7 +122,7 @@ async fn a_file_that_a_host_serves_is_left_alone() -> Result {
     Ok(())
 }
 
-/// Runs `carya migrate --reset` on a database of a URL.
+/// Runs `carya migrate` with an argument, such as `--reset`, on the database of a URL.
 async fn reset(folder: &Path, url: &str, argument: &str) -> Result<Ran> {
     let running = carya()
         .args(["migrate", argument])
@@ -163,7 +163,7 @@ async fn a_servers_database_is_dumped_emptied_and_migrated_anew() -> Result {
         assert!(ran.code == Some(1) && ran.err.contains(&format!("run `carya migrate --reset={name}`")), "{ran:?}");
     }
 
-    // Everything again: what was left over would be in the way.
+    // The migration creates the same objects again, so it fails if the reset leaves one of them.
     fs::write(folder.join(FIRST), format!("{old}; CREATE TABLE z (x INTEGER)"))?;
     let ran = reset(folder, &url, &format!("--reset={name}")).await?;
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
@@ -200,7 +200,7 @@ async fn without_the_dump_program_nothing_is_deleted() -> Result {
     Ok(())
 }
 
-/// PostgreSQL takes back what a migration did before it failed; MySQL does not.
+/// PostgreSQL rolls back a migration that fails. MySQL keeps the part that ran, and records the migration as half done.
 async fn a_migration_that_failed_half_way_says_what_to_do() -> Result {
     let engine = Engine::current();
     let cluster = servers::shared(engine).await?.ok_or_else(|| format!("{engine} is not installed"))?;
@@ -232,14 +232,14 @@ async fn a_migration_that_failed_half_way_says_what_to_do() -> Result {
         assert!(err.contains("migrations/0002_broken.sql") && err.contains("WHERE version = 2"), "{args:?}: {err}");
         assert!(err.contains(&format!("`carya migrate --reset={name}`")), "{args:?}: {err}");
     }
-    // As the message has it.
+    // The steps that the message recommends.
     fs::write(folder.path().join("migrations/0002_broken.sql"), "CREATE TABLE b (x INTEGER)")?;
     Client::new(&url)?.execute("DROP TABLE b; DELETE FROM _sqlx_migrations WHERE version = 2").await?;
     assert_eq!(run(&["migrate"]).await?.0, Some(0));
     Ok(())
 }
 
-/// MySQL shows a migration that runs as one that has failed half-way.
+/// On MySQL a migration that runs looks like one that failed half-way. A second host must wait for it.
 async fn hosts_that_migrate_at_the_same_time_wait_for_each_other() -> Result {
     let engine = Engine::current();
     let cluster = servers::shared(engine).await?.ok_or_else(|| format!("{engine} is not installed"))?;

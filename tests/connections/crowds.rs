@@ -1,4 +1,4 @@
-//! More clients than there are connections or descriptors for.
+//! More clients than the host has connections or file descriptors for.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::support::{App, Result};
 
 const SLEEP: &str = r#"[{"log":"under way"},{"sleep_ms":1500}]"#;
 
-/// A connection that has been accepted: it was used once.
+/// Opens a connection and completes a request on it, so that the host has accepted it.
 async fn used(address: &str) -> Result<TcpStream> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(REQUEST).await?;
@@ -38,7 +38,7 @@ async fn connections_idle_for_longest_make_room() -> Result {
     for _ in 0..40 {
         idle.push(used(app.address()).await?);
     }
-    // Of them all only the last has been used since.
+    // Only the last connection is used again.
     let mut last = idle.pop().ok_or("none")?;
     last.write_all(REQUEST).await?;
     response(&mut last).await?;

@@ -1,4 +1,5 @@
-//! Responses that a client does not read: they are given up after a time, and hold no more memory than they may.
+//! Responses that a client does not read: the host drops them after `send_timeout`, and limits the memory that they
+//! hold.
 
 use std::time::{Duration, Instant};
 
@@ -27,9 +28,9 @@ const CONFIG: &str = r#"
     transaction = "none"
 "#;
 
-/// 16 MiB, more than the sockets of both sides hold.
+/// Path of a response of 16 MiB, more than the socket buffers of both sides hold.
 const LARGE: &str = "/huge?bytes=16777216";
-/// 8 MiB.
+/// Path of a response of 8 MiB.
 const HALF: &str = "/huge?bytes=8388608";
 
 async fn start(env: &[(&str, &str)]) -> Result<App> {
@@ -45,12 +46,12 @@ async fn ask(app: &App, path: &str) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// How many requests were answered so far.
+/// Returns the number of requests answered so far.
 fn answered(app: &App) -> usize {
     app.log.lines().iter().filter(|line| line["message"] == "request").count()
 }
 
-/// Memory of the process, in MiB.
+/// Returns the resident memory of the process, in MiB.
 fn memory(app: &App) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", app.pid()))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
@@ -62,7 +63,8 @@ async fn closes_a_connection_that_does_not_take_its_response() -> Result {
     let app = start(&[("CARYA_SERVER__SEND_TIMEOUT", "1s")]).await?;
     for path in [LARGE, "/files/large"] {
         let stream = ask(&app, path).await?;
-        // Nothing is read until well after the limit: then the rest of what the system holds comes, and the end.
+        // The client reads nothing until well after the timeout. Then it receives the rest of the socket buffers, and
+        // the end.
         sleep(Duration::from_secs(3)).await;
         let (_, received) = lifetime(stream).await?;
         assert!(received.len() < 16 << 20, "{path}: the whole response was kept: {}", received.len());
@@ -77,7 +79,7 @@ async fn waits_for_a_client_that_is_slow_and_reads() -> Result {
         let mut stream = ask(&app, path).await?;
         let (begun, mut received) = (Instant::now(), 0);
         let mut buffer = vec![0; 256 << 10];
-        // Some 2 MiB a second for 4 s, and then as fast as it can.
+        // About 2 MiB/s for 4 s, then as fast as the client can.
         loop {
             if begun.elapsed() < Duration::from_secs(4) {
                 sleep(Duration::from_millis(100)).await;
@@ -95,7 +97,7 @@ async fn waits_for_a_client_that_is_slow_and_reads() -> Result {
     Ok(())
 }
 
-/// Reads a body until its stream is reset, and how much came before that.
+/// Reads a body until its stream is reset. Returns the number of bytes before that.
 async fn until_reset(mut body: h2::RecvStream) -> Result<usize> {
     let mut received = 0;
     loop {
@@ -116,7 +118,7 @@ async fn resets_a_stream_that_is_not_read_and_serves_others() -> Result {
         let (answer, _) = client.send_request(request(&app, path)?, true)?;
         unread.push((path, answer.await?.into_body()));
     }
-    // Another stream goes on for longer than that, and to its end.
+    // Another stream takes longer than `send_timeout`. It makes progress, so it is sent to its end.
     let (answer, _) = client.send_request(request(&app, LARGE)?, true)?;
     let (mut body, mut received, begun) = (answer.await?.into_body(), 0, Instant::now());
     while let Some(data) = timeout(PATIENCE, body.data()).await? {
@@ -148,7 +150,8 @@ async fn begins_no_request_while_a_connection_holds_32_mebibytes() -> Result {
         streams.push(tokio::spawn(answer));
     }
     sleep(Duration::from_secs(2)).await;
-    // Four hold 32 MiB, and eight run at once while it is not known how large their responses are.
+    // Four responses hold 32 MiB. Up to eight requests begin, because the host expects 4 MiB for each until it has seen
+    // a response.
     let begun = answered(&app);
     assert!((4..=8).contains(&begun), "{begun} requests were begun");
     let held = memory(&app)?.saturating_sub(before);
@@ -158,7 +161,7 @@ async fn begins_no_request_while_a_connection_holds_32_mebibytes() -> Result {
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).await?;
     assert_eq!(&answer, b"HTTP/1.1 200");
-    // Once they are given up others are begun.
+    // After the host has reset these streams, it begins further requests.
     eventually("others are begun", async || Ok((answered(&app) > begun).then_some(()))).await?;
     let mut resets = 0;
     for stream in streams {
@@ -182,7 +185,7 @@ async fn closes_the_slowest_connection_when_all_hold_too_much() -> Result {
         while answered(&app) < number {
             sleep(Duration::from_millis(10)).await;
         }
-        // The one that came first has waited longest.
+        // This makes the first connection the one that has waited longest.
         sleep(Duration::from_millis(300)).await;
     }
     let line = app.log.wait_for("closing the slowest connection").await?;
@@ -191,7 +194,7 @@ async fn closes_the_slowest_connection_when_all_hold_too_much() -> Result {
     let first = clients.next().ok_or("no client")?;
     assert!(lifetime(first).await?.1.len() < 16 << 20);
     for mut client in clients {
-        // More than the system holds, so the host has kept the rest for it.
+        // The response is larger than the socket buffers, so the host has kept the rest of it.
         timeout(PATIENCE, client.read_exact(&mut vec![0; 16 << 20])).await??;
     }
     assert_eq!(app.log.lines().iter().filter(|line| line["message"].to_string().contains("slowest")).count(), 1);

@@ -1,4 +1,4 @@
-//! `[[static]]`: what of a folder is served.
+//! `[[static]]`: serves the regular files of a folder, and nothing else that is in it.
 
 use std::{
     fs,

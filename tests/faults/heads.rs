@@ -1,4 +1,4 @@
-//! Heads of responses that are too large, from controllers and from hooks on either side of the transaction.
+//! Response heads that are too large, from controllers and from hooks inside and outside the transaction.
 
 use serde_json::{Value as Json, json};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
@@ -11,7 +11,8 @@ use crate::{
 
 const MARKS: &str = "CREATE TABLE marks (mark VARCHAR(100) PRIMARY KEY NOT NULL)";
 
-/// A hook that tries to append 30,000 fields with names of their own, and then to set as many, whatever it is told.
+/// Returns a hook that appends 30,000 header fields with distinct names and then sets another 30,000. It ignores
+/// errors.
 fn greedy_hook() -> Result<Vec<u8>> {
     module::embed(
         r#"(module
@@ -46,13 +47,14 @@ fn greedy_hook() -> Result<Vec<u8>> {
     )
 }
 
-/// A response with so many fields more than those that `probe` has on each.
+/// Returns a response with `count` header fields besides the `x-inside` that `probe` sets on each response.
 fn with_fields(count: usize) -> Json {
     let headers: Vec<_> = (0..count).map(|number| [format!("x-{number}"), "1".to_owned()]).collect();
     json!({ "answer": { "headers": headers } })
 }
 
-/// Posts a script that leaves a mark. Clients for everyday use refuse more than 100 fields, so this is a plain socket.
+/// Posts a script that writes a mark. Returns the status line and the header fields. Uses a plain socket, because
+/// common clients refuse more than 100 fields.
 async fn post(app: &App, mark: &str, answer: Json) -> Result<(String, Vec<String>)> {
     let script = json!([insert(mark), answer]).to_string();
     let mut stream = TcpStream::connect(app.address()).await?;
@@ -68,7 +70,7 @@ async fn marks(app: &App, mark: &str) -> Result<i64> {
     app.number(&format!("SELECT count(*) FROM marks WHERE mark = '{mark}'")).await
 }
 
-/// The reason in the log why the last request failed.
+/// Returns the last error in the log.
 fn reason(app: &App) -> String {
     let last = app.log.lines().into_iter().rfind(|line| line["level"] == "ERROR").unwrap_or_default();
     last["message"].as_str().unwrap_or_default().to_owned()
@@ -78,7 +80,7 @@ fn reason(app: &App) -> String {
 async fn a_controllers_head_is_limited_inside_the_transaction() -> Result {
     let app = serve_with(MARKS, "[server]\nmax_response_head = '8KiB'").await?;
     let value = |length: usize| json!({ "answer": { "headers": [["x-a", "x".repeat(length)]] } });
-    // `probe` has a field of its own: `x-inside: 1`.
+    // `probe` adds one field: `x-inside: 1`.
     let (own, longest) = ("x-inside: 1\r\n".len(), 8192 - "x-a: \r\n".len());
     let table = [
         ("most", with_fields(99), 200, ""),
@@ -118,7 +120,8 @@ async fn hooks_cannot_exceed_the_limits_of_a_head() -> Result {
         assert!(line.starts_with("HTTP/1.1 200"), "{priority}: {line} {}", reason(&app));
         assert_eq!(marks(&app, "mark").await?, 1);
         let guests = fields.iter().filter(|field| field.starts_with("x-") && !field.starts_with("x-carya"));
-        // `content-type` was given by the host for the controller, and `x-request-id` comes on top.
+        // The limit counts `content-type`, which the host sets for the controller, and not `x-request-id`. The filter
+        // does the opposite, so the numbers are equal.
         assert_eq!(guests.count(), most, "{priority}: {fields:?}");
         for host in ["x-request-id: ", "server-timing: ", "x-carya-generation: ", "date: ", "content-length: "] {
             assert!(fields.iter().any(|field| field.starts_with(host)), "{priority}: {host} {fields:?}");

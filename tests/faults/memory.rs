@@ -1,4 +1,4 @@
-//! A guest that is refused memory: it may go on, and if it does not, the limit is named.
+//! Guests whose `memory.grow` fails: they may go on, and if they fail, the error names the limit.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::{
     support::{App, Result, module},
 };
 
-/// A hook whose `memory.grow` must be refused, and which then runs the instructions `then`.
+/// Returns a hook whose `memory.grow` must fail, and which then runs the instructions `then`.
 fn greedy(then: &str) -> Result<Vec<u8>> {
     let wat = format!(
         r#"(module

@@ -1,4 +1,5 @@
-//! Requests at the edge: sizes, places, ids, and what clients like to be told.
+//! Requests at the limits of the host: body size, places for concurrent requests, request and trace ids, and the format
+//! of errors.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +38,8 @@ async fn a_body_over_the_limit_is_413() -> Result {
 
 async fn requests_beyond_the_places_wait_and_then_give_up() -> Result {
     let app = serve_with("SELECT 1", "[server]\nmax_concurrent_requests = 1").await?;
-    // The component's own time is 5 s, as long as a request waits for a place: two of them are longer.
+    // The default timeout of a component is 5 s. A request waits as long for a place, and two requests of 4 s take
+    // longer.
     let sleep = |ms: u32| json!([{ "log": "has a place" }, { "sleep_ms": ms }]);
     let begun = Instant::now();
     let (short, shorter) = (sleep(200), sleep(150));
