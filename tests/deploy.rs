@@ -1,4 +1,4 @@
-//! Deploying to a running host: what is served, what it survives, who may ask.
+//! Deployments to a running host: activation, rollback, restarts and refusals.
 
 mod api;
 mod fleet;
@@ -18,12 +18,12 @@ use super::support::{Answer, App, Result, carya, guest};
 
 const TOKEN: &str = "the-token-of-the-tests";
 
-/// What a host's own file says.
+/// Returns the `carya.toml` of the host itself.
 fn own() -> String {
     format!("[deploy]\nlisten = \"127.0.0.1:0\"\ntoken = \"{TOKEN}\"\n")
 }
 
-/// A host that is deployed to.
+/// A running host that accepts deployments.
 pub(super) struct Host {
     pub(super) app: App,
     admin: String,
@@ -42,7 +42,7 @@ impl Host {
         Ok(Self { app, admin, http: reqwest::Client::builder().no_proxy().build()? })
     }
 
-    /// Kills the host on the spot and starts it again.
+    /// Kills the host with SIGKILL and starts it again in the same folder.
     pub(super) async fn killed(self) -> Result<Self> {
         Self::start_in(self.app.kill().await?, &own()).await
     }
@@ -64,7 +64,7 @@ impl Host {
         self.ask("GET", "/generations", "").await?.json()
     }
 
-    /// Puts a generation without the program's help.
+    /// Uploads the files and the manifest of a generation through the admin API, without `carya deploy`.
     pub(super) async fn put(&self, files: &Files) -> Result<Manifest> {
         for content in files.values() {
             let answer = self.ask("PUT", &format!("/blobs/{}", Digest::of(content)), content.clone()).await?;
@@ -81,7 +81,8 @@ impl Host {
         self.ask("POST", &format!("/generations/{}/activate", manifest.id), "").await
     }
 
-    /// The generation that answers requests, which must be the one that is active, and the text on its page.
+    /// Returns the id of the generation that answers requests, and the text of its page. Asserts that this generation
+    /// is the active one.
     pub(super) async fn served(&self) -> Result<(String, String)> {
         let (list, page) = (self.list().await?, self.app.get("/static/page.txt").await?);
         let served = self.app.get("/x").await?.header("x-carya-generation").to_owned();
@@ -90,10 +91,10 @@ impl Host {
     }
 }
 
-/// The files of an application.
+/// Contents of the files of an application, by path.
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
-/// An application with one component and a page. What it says of its host does not count.
+/// An application with one component and a page. A host must ignore its `[server]` and `[database]` sections.
 pub(super) fn files(page: &str) -> Result<Files> {
     let config = r#"
         [server]
@@ -136,7 +137,7 @@ fn write(folder: &Path, files: &Files) -> Result {
     Ok(())
 }
 
-/// What the program says: whether all went well, its answer, its messages.
+/// Result of a run of the program: whether it succeeded, its standard output and its standard error.
 struct Said {
     well: bool,
     answer: String,
@@ -150,7 +151,7 @@ async fn run(args: &[&str], env: &[(&str, &str)]) -> Result<Said> {
     Ok(Said { well: output.status.success(), answer: text(&output.stdout), messages: text(&output.stderr) })
 }
 
-/// Deploys the application of a folder.
+/// Runs `carya deploy` for the application in a folder.
 async fn deploy(folder: &Path, host: &Host, more: &[&str]) -> Result<Said> {
     let (config, url) = (folder.join("carya.toml").display().to_string(), host.url());
     let args = [&["deploy", "--config", &config, "--to", &url], more].concat();
@@ -189,7 +190,7 @@ async fn what_is_deployed_is_served_and_gone_back_from() -> Result {
     assert_eq!(host.app.get("/x").await?.status, 404);
     assert_eq!(host.app.get("/x/y").await?.header("x-carya-generation"), two);
 
-    // A start and a hang-up serve what is active.
+    // After a restart and after SIGHUP the host serves the active generation.
     let host = host.killed().await?;
     assert_eq!(host.app.get("/x/y").await?.header("x-carya-generation"), two);
     host.app.signal("HUP").await?;
@@ -257,7 +258,7 @@ async fn an_application_must_stand_in_its_folder() -> Result {
     write(folder.path(), &wrong)?;
     let said = deploy(folder.path(), &host, &[]).await?;
     assert!(!said.well && said.messages.contains("static.folder: /etc is not in"), "{}", said.messages);
-    // Whoever does not ask the program first is refused by the host.
+    // The host refuses the application too, if a client skips the check in `carya deploy`.
     let answer = host.activate(&host.put(&wrong).await?).await?;
     assert!(answer.status == 422 && answer.text().contains("/etc is not in"), "{}", answer.text());
     Ok(())

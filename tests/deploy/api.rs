@@ -1,4 +1,4 @@
-//! What the listener for deployment answers: to those without the token, and to those who send what is not whole.
+//! The admin API: requests without the token, and uploads that are incomplete, damaged or cannot be served.
 
 use carya::deploy::Digest;
 use serde_json::{Value, json};
@@ -125,7 +125,7 @@ async fn a_file_that_was_changed_on_disk_is_not_served() -> Result {
     let (one, folder) = (host.put(&files("one")?).await?, tempfile::tempdir()?);
     assert_eq!(host.activate(&one).await?.status, 200);
     let deployed = host.app.folder.path().join("deployed");
-    // In the application's folder it is put right, by the file of that digest.
+    // The host repairs a file in the application's folder from the stored blob with its digest.
     std::fs::write(deployed.join(format!("apps/{}/static/page.txt", one.id)), "forged")?;
     let host = host.killed().await?;
     assert_eq!(host.served().await?, (one.id.to_string(), "one".to_owned()));
@@ -137,13 +137,13 @@ async fn a_file_that_was_changed_on_disk_is_not_served() -> Result {
     let told = problem(&host.activate(&two).await?, 422)?;
     assert!(told["detail"].as_str().is_some_and(|detail| detail.contains("is damaged")), "{told}");
     assert_eq!(host.served().await?, (one.id.to_string(), "one".to_owned()));
-    // Deploying once more brings it again.
+    // Another deployment uploads the blob again.
     write(folder.path(), &second)?;
     let said = deploy(folder.path(), &host, &[]).await?;
     assert!(said.well && said.answer.contains("1 uploaded"), "{} {}", said.answer, said.messages);
     assert_eq!(host.served().await?.1, "two");
 
-    // A start serves nothing else in place of what is active, and says what is wrong.
+    // If the active generation is damaged, the host serves no other one: it reports the damage and does not start.
     std::fs::write(&blob, "forged")?;
     std::fs::remove_dir_all(deployed.join("apps"))?;
     let folder = host.app.kill().await?;
@@ -161,7 +161,7 @@ async fn what_nobody_names_is_collected() -> Result {
         let manifest = host.put(&files(page)?).await?;
         assert_eq!(host.activate(&manifest).await?.status, 200);
         pages.push(manifest);
-        // The clock of generations counts seconds: the next one must be younger.
+        // `created_at` has a resolution of 1 s. An old value makes sure that the next generation is younger.
         let list = host.app.folder.path().join(format!("deployed/generations/{}.json", pages[pages.len() - 1].id));
         let text = std::fs::read_to_string(&list)?;
         let mut older: Value = serde_json::from_str(&text)?;
@@ -170,7 +170,7 @@ async fn what_nobody_names_is_collected() -> Result {
     }
     assert_eq!(host.ask("PUT", &format!("/blobs/{}", Digest::of(b"nobody's")), "nobody's").await?.status, 201);
     let collected = host.ask("POST", "/collect", "").await?.json()?;
-    // The last activation has removed the first generation, and spared young files.
+    // The last activation has removed the first generation, but not its files, which were too young.
     assert_eq!(
         (&collected["blobs"], &collected["bytes"]),
         (&json!(2), &json!("nobody's".len() + "one".len())),

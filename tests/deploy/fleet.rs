@@ -1,4 +1,5 @@
-//! Several hosts that share what is deployed by a database: each serves what was activated on any of them.
+//! Several hosts that share deployments through a database: each host serves the generation that was activated on any
+//! of them.
 
 mod apart;
 mod faults;
@@ -26,18 +27,19 @@ use crate::{
     },
 };
 
-/// Where hosts must not hear of a change by looking for it.
+/// Poll interval for hosts that must not detect a change by polling.
 const LONGEST: &str = "10m";
 const SHORT: &str = "200ms";
 
-/// A database, and what its hosts have in common.
+/// A database, and the settings that its hosts share.
 struct Fleet {
     url: String,
     poll: &'static str,
 }
 
 impl Fleet {
-    /// On a fresh database. PostgreSQL's hosts are called, others look.
+    /// Creates a fresh database. PostgreSQL notifies its hosts, so they poll at [`LONGEST`]; hosts of other servers
+    /// poll at [`SHORT`].
     async fn new() -> Result<Self> {
         let engine = Engine::current();
         let cluster = servers::shared(engine).await?.ok_or_else(|| format!("{engine} is not installed"))?;
@@ -45,7 +47,7 @@ impl Fleet {
         Ok(Self { url, poll: if engine == Engine::Postgres { LONGEST } else { SHORT } })
     }
 
-    /// What a host's own file says.
+    /// Returns the `carya.toml` of a host.
     fn own(&self, name: &str) -> String {
         let poll = self.poll;
         format!(
@@ -57,7 +59,7 @@ impl Fleet {
         self.start_in(tempfile::tempdir()?, name, "", &[]).await
     }
 
-    /// In a folder, with more in its own file and its environment.
+    /// Starts a host in a folder, with additions to its configuration and its environment.
     async fn start_in(&self, folder: TempDir, name: &str, more: &str, env: &[(&str, &str)]) -> Result<Host> {
         let env = [&[("CARYA_DATABASE__URL", self.url.as_str())], env].concat();
         let app = App::start_in(folder, &format!("{}{more}", self.own(name)), &[], &env).await?;
@@ -66,7 +68,7 @@ impl Fleet {
         Ok(Host { app, admin, http: reqwest::Client::builder().no_proxy().build()? })
     }
 
-    /// Three hosts that serve a first generation.
+    /// Starts three hosts, and activates a first generation on them.
     async fn three(&self) -> Result<([Host; 3], Manifest)> {
         let hosts = [self.start("one").await?, self.start("two").await?, self.start("three").await?];
         let first = bring(&hosts[0], "first").await?;
@@ -84,7 +86,7 @@ impl Fleet {
         self.url.rsplit('/').next().and_then(|path| path.split('?').next()).unwrap_or_default()
     }
 
-    /// A table of the host's, for another client.
+    /// Returns the name of one of the host's tables, for a second client.
     fn table(&self, name: &str) -> String {
         match Engine::current() {
             Engine::MariaDb => format!("{}_carya.carya_{name}", self.database()),
@@ -93,7 +95,7 @@ impl Fleet {
     }
 }
 
-/// Has a host serve an application with a page, and tells what it is.
+/// Activates an application with a page on a host. Returns its manifest.
 async fn bring(host: &Host, page: &str) -> Result<Manifest> {
     let one = host.put(&files(page)?).await?;
     let answer = host.activate(&one).await?;
@@ -101,12 +103,12 @@ async fn bring(host: &Host, page: &str) -> Result<Manifest> {
     Ok(one)
 }
 
-/// What answers a request.
+/// Returns the id of the generation that answers a request.
 async fn served(host: &Host) -> Result<String> {
     Ok(host.app.get("/x").await?.header("x-carya-generation").to_owned())
 }
 
-/// Waits until a host serves a generation, and tells how long that took.
+/// Waits until a host serves a generation. Returns how long that took.
 async fn until_served(host: &Host, wanted: &Manifest) -> Result<Duration> {
     let begun = Instant::now();
     eventually(&format!("{} is served", wanted.id), async || Ok(served(host).await? == wanted.id.to_string())).await?;
@@ -124,7 +126,7 @@ async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> Result<bool>) ->
     Ok(())
 }
 
-/// What a host tells of another, or of itself.
+/// Returns the entry of host `name` in the list of `host`.
 async fn told(host: &Host, name: &str) -> Result<Value> {
     let list = host.list().await?;
     let found = list["fleet"]["hosts"].as_array().into_iter().flatten().find(|one| one["name"] == name);
@@ -154,7 +156,7 @@ async fn what_is_deployed_to_one_is_served_by_all() -> Result {
         for host in [&one, &two, &three] {
             let took = until_served(host, &wanted).await?;
             println!("{}: {page} is served {took:?} after the answer", Engine::current());
-            // Its own record is written before what it serves is swapped.
+            // A host records the active generation before it serves it, so `Host::served` finds both equal.
             assert_eq!(host.served().await?, (wanted.id.to_string(), page.to_owned()));
         }
         manifests.push(wanted);
@@ -169,7 +171,7 @@ async fn what_is_deployed_to_one_is_served_by_all() -> Result {
         assert_eq!(host.served().await?.1, "first");
     }
 
-    // One that comes later begins with it, and can go nowhere before the first either.
+    // A host that joins later starts with the active generation, and cannot roll back beyond the first one either.
     let late = fleet.start("late").await?;
     assert_eq!(late.served().await?, (manifests[0].id.to_string(), "first".to_owned()));
     let answer = late.ask("POST", "/rollback", "").await?;
@@ -205,7 +207,7 @@ async fn of_two_that_activate_at_the_same_time_one_is_told() -> Result {
     let proxy = Proxy::to(&fleet.url).await?;
     let slow = fleet.start_in(tempfile::tempdir()?, "slow", "", &[("CARYA_DATABASE__URL", proxy.url())]).await?;
     let (a, b) = (one.put(&files("a")?).await?, slow.put(&files("b")?).await?);
-    // It has tried its own out and is about to tell the others.
+    // `slow` has tried its generation out, and is about to record the activation.
     proxy.trap("carya_activations (number", Fate::Held);
     let (overtaken, ()) = tokio::try_join!(slow.activate(&b), async {
         proxy.sprung(1).await?;
@@ -222,7 +224,7 @@ async fn of_two_that_activate_at_the_same_time_one_is_told() -> Result {
     }
     let activations = format!("SELECT count(*) FROM {}", fleet.table("activations"));
     assert_eq!(fleet.client()?.number(&activations).await?, 2, "of what was refused nothing is there");
-    // It is a matter of order only.
+    // Only the order was the reason: the same activation now succeeds.
     assert_eq!(slow.activate(&b).await?.status, 200);
     until_served(&two, &b).await?;
     Ok(())
@@ -254,7 +256,7 @@ async fn what_is_shared_is_collected() -> Result {
     assert_eq!(one.ask("POST", "/collect", "").await?.status, 200);
     let left = fleet.client()?.texts(&ids).await?;
     assert!(left.len() == 2 && left.contains(&last.id.to_string()), "{left:?}");
-    // What a rollback needs is there, for those who never had it, too.
+    // A host that never had a generation can roll back to it: the database still has its files.
     let three = keep("three").await?;
     assert_eq!(three.ask("POST", "/rollback", "").await?.status, 200);
     assert_eq!(three.served().await?.1, "third");
@@ -279,7 +281,7 @@ async fn guests_cannot_reach_what_is_shared() -> Result {
     for name in ["parts", "files", "generations", "activations", "hosts"] {
         let (table, client) = (fleet.table(name), Client::new(&urls.writer)?);
         assert!(fleet.client()?.number(&format!("SELECT count(*) FROM {table}")).await? > 0);
-        // The gate first, then the logins, which know no more of these tables than of any other.
+        // The gate refuses the table, and without the gate the guests' login has no rights on it.
         let found = script::attempt(&one.app, "GET", json!({ "sql": format!("SELECT * FROM {table}") })).await?;
         assert!(found.to_string().contains("is the host's own"), "{name}: {found}");
         for sql in [format!("SELECT * FROM {table}"), format!("DELETE FROM {table}")] {

@@ -1,5 +1,7 @@
-//! A host that is killed while it takes files in, activates or collects: what it finds when it starts again is one whole
-//! generation, the old one or the new one. The moments are random; the seed is printed, `DEPLOY_SEED` sets another.
+//! A host that is killed during an upload, an activation or a collection: after a restart it serves one whole
+//! generation, the old one or the new one.
+//!
+//! The moments of the kills are random. The tests print the seed; `DEPLOY_SEED` sets another one.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +22,7 @@ use crate::{
 };
 
 const TIMES: u32 = 50;
-/// About how long a start takes.
+/// Approximate duration of a start.
 const START: Duration = Duration::from_millis(60);
 
 fn seeded() -> Dice {
@@ -29,12 +31,12 @@ fn seeded() -> Dice {
     Dice(AtomicU64::new(seed))
 }
 
-/// A moment within a span, which was measured once, or after it.
+/// Returns a random duration of at most twice `span`, the measured duration of the operation.
 fn moment(dice: &Dice, span: Duration) -> Duration {
     Duration::from_micros(dice.below(u64::try_from(span.as_micros()).unwrap_or(u64::MAX) * 2 + 1))
 }
 
-/// Pages by the ids of the generations that have them.
+/// Texts of the pages, by the id of the generation.
 type Pages = BTreeMap<String, String>;
 
 fn one_of(pages: &mut Pages, page: &str) -> Result<(Files, Manifest)> {
@@ -44,7 +46,7 @@ fn one_of(pages: &mut Pages, page: &str) -> Result<(Files, Manifest)> {
     Ok((files, manifest))
 }
 
-/// Every list on disk has all its files, and every file with a name is what its name says.
+/// Asserts that each blob has the digest in its name, and that all blobs of each manifest exist.
 fn check_disk(deployed: &Path) -> Result {
     for entry in fs::read_dir(deployed.join("blobs"))? {
         let path = entry?.path();
@@ -65,7 +67,7 @@ fn check_disk(deployed: &Path) -> Result {
     Ok(())
 }
 
-/// Kills the host, looks at its disk, starts it again, and says which generation it serves, whole.
+/// Kills the host, checks its disk and starts it again. Returns the id of the generation that it serves.
 async fn kill(host: Host, pages: &Pages) -> Result<(Host, String)> {
     let folder = host.app.kill().await?;
     check_disk(&folder.path().join("deployed"))?;
@@ -74,7 +76,7 @@ async fn kill(host: Host, pages: &Pages) -> Result<(Host, String)> {
     Ok((host, served))
 }
 
-/// The generation that a host serves, whole.
+/// Returns the id of the generation that a host serves. Asserts that the page belongs to it.
 async fn whole(host: &Host, pages: &Pages) -> Result<String> {
     let (served, page) = host.served().await?;
     assert_eq!(pages.get(&served), Some(&page), "{served} is served with the page of another");
@@ -91,7 +93,7 @@ async fn start_and_kill(folder: &Path, after: Duration) -> Result {
     Ok(host.kill().await?)
 }
 
-/// A host that serves a first generation.
+/// Starts a host, and activates a first generation on it.
 async fn start(pages: &mut Pages) -> Result<(Host, String)> {
     let host = Host::start().await?;
     let (files, manifest) = one_of(pages, "first")?;
@@ -107,7 +109,7 @@ async fn while_it_takes_files_in() -> Result {
     let (mut span, mut kept) = (Duration::ZERO, 0);
     for round in 0..=TIMES {
         let (files, manifest) = one_of(&mut pages, &format!("page {round}\n").repeat(20_000))?;
-        // The first one measures how long it takes.
+        // The first round measures the duration.
         let begun = Instant::now();
         let done = match round {
             0 => {
@@ -179,7 +181,7 @@ async fn while_it_collects() -> Result {
         finished += u32::from(done);
         let folder = host.app.kill().await?;
         check_disk(&folder.path().join("deployed"))?;
-        // The start collects as well, and is killed in its turn.
+        // A start also collects; this one is killed too.
         start_and_kill(folder.path(), moment(&dice, START)).await?;
         check_disk(&folder.path().join("deployed"))?;
         host = Host::start_in(folder, &super::own()).await?;
@@ -192,7 +194,7 @@ async fn while_it_collects() -> Result {
     Ok(())
 }
 
-/// Generations of long ago with files of their own, and files without any.
+/// Writes old generations with files of their own, and files that belong to no generation.
 fn litter(deployed: &Path, round: u32) -> Result {
     let blob = |text: &str| -> Result<Digest> {
         let digest = Digest::of(text.as_bytes());

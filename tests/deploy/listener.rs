@@ -1,11 +1,11 @@
-//! Where a host listens to those who deploy: addresses, Unix sockets, TLS.
+//! The listener for deployments: addresses, Unix sockets and TLS.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use super::{Host, TOKEN, files, run, write};
 use crate::support::{App, Result, carya};
 
-/// How a host ends that should not start.
+/// Starts a host whose configuration must be refused. Returns its standard error.
 async fn refused(own: &str) -> Result<String> {
     let folder = tempfile::tempdir()?;
     fs::write(folder.path().join("carya.toml"), own)?;
@@ -48,7 +48,7 @@ async fn a_unix_socket_is_for_its_owner() -> Result {
     let said = run(&["deploy", "--config", &config, "--to", &url], &[]).await?;
     assert!(said.well, "{}", said.messages);
     assert_eq!(app.get("/static/page.txt").await?.text(), "one");
-    // Another host keeps away from a socket that is in use, and takes over one that is not.
+    // Another host refuses a socket that is in use, and takes over a socket that is not.
     let Err(error) = App::start_in(tempfile::tempdir()?, &own, &[], &[]).await else { return Err("it started".into()) };
     assert!(error.to_string().contains("listened on by another process"), "{error}");
     let app = App::start_in(app.kill().await?, &own, &[], &[]).await?;
@@ -79,7 +79,7 @@ async fn others_are_spoken_to_by_tls() -> Result {
     let token = folder.path().join("token").display().to_string();
     let host = Host::start_in(folder, own).await?;
     let port = host.admin.rsplit(':').next().unwrap_or_default();
-    // Clients that never begin the handshake, more than there are places, make room.
+    // More clients than the listener has places never begin the handshake. They must make room for the deployment.
     let mut silent = Vec::new();
     for _ in 0..40 {
         silent.push(tokio::net::TcpStream::connect(format!("127.0.0.1:{port}")).await?);

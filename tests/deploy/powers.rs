@@ -1,4 +1,5 @@
-//! What a deployed generation may do that the one before could not: told before it is served, and refused by rules.
+//! New powers of a deployed generation, compared with the one before it: the host lists them before it serves the
+//! generation, and refuses those that `[reload] deny` forbids.
 
 use std::fs;
 
@@ -11,7 +12,7 @@ use crate::support::{Result, guest, module};
 
 const ITEM: &str = r#"{"name":"Pecan","price_cents":250,"stock":4}"#;
 
-/// An application with one component.
+/// Returns an application that serves one component at `/items`.
 fn with(component: &str) -> Result<(Files, Manifest)> {
     let config = r#"
         [model]
@@ -35,7 +36,7 @@ fn with(component: &str) -> Result<(Files, Manifest)> {
     Ok((files, manifest))
 }
 
-/// A host that serves the component that only reads, and the folder of an application with the one that writes.
+/// A host that serves a component without a writer, and the folder of an application whose component has one.
 struct Case {
     host: Host,
     folder: tempfile::TempDir,
@@ -59,7 +60,8 @@ impl Case {
         deploy(self.folder.path(), &self.host, more).await
     }
 
-    /// A text without what differs from build to build: ids, digests, sizes, times, and imports, which compilers choose.
+    /// Removes or replaces all parts of a text that differ between builds: ids, digests, sizes, times, and imports,
+    /// which depend on the compiler.
     fn steady(&self, text: &str) -> String {
         let text = text.replace(&self.reads.id.to_string(), "READS").replace(&self.writes.id.to_string(), "WRITES");
         let words = |line: &str| -> String {
@@ -103,7 +105,7 @@ async fn a_component_that_gains_the_writer_is_shown() -> Result {
     ! component-gains-writer        component items: exports write-controller now: as a controller it writes to the database
     serving WRITES: 1 routes, after READS
     ");
-    // What it loses on the way back is told as well.
+    // A rollback lists the exports and routes that it removes.
     let said = run(&["rollback", "--to", &case.host.url()], &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
     assert_snapshot!(case.steady(&said.answer), @r"
       route-lost                    route DELETE, PATCH, POST, PUT /items: was served by items, and is no more
@@ -133,7 +135,7 @@ async fn a_rule_refuses_it() -> Result {
     change it back; or take the rule away in a reload of its own, then reload with the change
     ");
     assert!(!case.writes().await?);
-    // After a start, too.
+    // A restart does not serve it either.
     let host = case.host.killed().await?;
     assert_eq!(host.list().await?["active"], case.reads.id.to_string());
     assert_eq!(host.app.post("/items", ITEM).await?.status, 405);
@@ -162,7 +164,7 @@ async fn the_listener_tells_it_too() -> Result {
     Ok(())
 }
 
-/// What the host's own file says has no list of files, and is compared all the same.
+/// The host's own configuration has no manifest. A deployment is compared with it all the same.
 #[tokio::test]
 async fn what_was_never_deployed_is_compared() -> Result {
     let host = Host::start_in(tempfile::tempdir()?, &format!("{}[reload]\ndeny = [\"route-new\"]\n", own())).await?;
@@ -178,7 +180,7 @@ async fn what_was_never_deployed_is_compared() -> Result {
     Ok(())
 }
 
-/// One that cannot be served is told of before it is tried.
+/// `carya deploy` reports that a generation cannot be served, before it is activated.
 #[tokio::test]
 async fn what_cannot_be_served_is_told() -> Result {
     let case = Case::start("").await?;

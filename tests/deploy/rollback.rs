@@ -1,4 +1,4 @@
-//! Back across a migration: the database is ahead of what is served then, and stays so.
+//! Rollback across a migration: the host serves the older generation, and the database keeps the newer schema.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::support::{Result, on_each_engine};
 
 const AHEAD: &str = "the database has migrations that are newer";
 
-/// An application with a second migration.
+/// Returns the files of an application with a second migration.
 fn with_more(page: &str) -> Result<Files> {
     let mut files = files(page)?;
     files.insert("migrations/0002_more.sql".to_owned(), b"CREATE TABLE more (x INTEGER)".to_vec());
@@ -34,7 +34,7 @@ async fn a_rollback_across_a_migration_is_served_and_started() -> Result {
     host.app.log.wait_for(AHEAD).await?;
     assert_eq!(host.app.number("SELECT count(*) FROM more").await?, 0);
 
-    // And forward again, where nothing is left to be run.
+    // Forward again: no migration is left to run.
     assert_eq!(host.activate(&two).await?.status, 200);
     assert_eq!(host.served().await?, (two.id.to_string(), "two".to_owned()));
     Ok(())

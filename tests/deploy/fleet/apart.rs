@@ -1,4 +1,4 @@
-//! Hosts that cannot reach the database, or that may not serve what the others do.
+//! Hosts of a fleet that cannot reach the database, or whose rules forbid the generation that the fleet serves.
 
 use serde_json::Value;
 
@@ -51,7 +51,7 @@ async fn a_start_without_an_answer_serves_what_is_there() -> Result {
     let fleet = Fleet::new().await?;
     let ([one, two, _three], first) = fleet.three().await?;
     let proxy = Proxy::to(&fleet.url).await?;
-    // An application needs its database to start; it is what the host asks for itself that gets no answer.
+    // Only the host's own queries, which use `admin_url`, get no answer. The application needs its database to start.
     let far = [("CARYA_DATABASE__ADMIN_URL", proxy.url())];
     let folder = two.app.kill().await?;
     let second = bring(&one, "second").await?;
@@ -91,7 +91,7 @@ async fn a_host_whose_rules_forbid_it_says_so() -> Result {
     let said = run(&["generations", "--to", &one.url()], &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
     assert!(said.answer.contains("  cannot follow: ") && said.answer.contains("route-new"), "{}", said.answer);
     assert!(strict.list().await?["fleet"]["error"].as_str().is_some_and(|error| error.contains("route-new")));
-    // What is asked of it itself it refuses as well, before any other hears of it.
+    // The host also refuses to activate the generation itself, before it notifies other hosts.
     let answer = strict.activate(&second).await?;
     assert!(answer.status == 422 && answer.text().contains("route-new"), "{}", answer.text());
 

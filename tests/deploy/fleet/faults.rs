@@ -1,4 +1,4 @@
-//! What is shared is damaged, or the host that shares it is killed.
+//! Fleets whose shared data is damaged, or whose activating host fails or is killed.
 
 use std::{
     collections::BTreeMap,
@@ -43,12 +43,12 @@ async fn what_is_damaged_is_not_served() -> Result {
     assert!(row["error"].as_str().is_some_and(|error| error.contains(&format!("file {digest}"))), "{row}");
     let Err(error) = fleet.start("fresh").await else { return Err("it started".into()) };
     assert!(error.to_string().contains("is damaged; deploy the generation again"), "{error}");
-    // Whoever has it whole puts it right.
+    // An activation on a host that has all files repairs the shared data.
     assert_eq!(two.activate(&second).await?.status, 200);
     until_served(&three, &second).await?;
     assert_eq!(three.served().await?.1, "second");
     eventually("its error is gone", async || Ok(told(&one, "three").await?["error"].is_null())).await?;
-    // So is what its own folder has lost.
+    // In the same way, a host repairs its own folder from the shared data.
     let folder = three.app.kill().await?;
     std::fs::write(folder.path().join(format!("deployed/blobs/{digest}")), "forged")?;
     std::fs::write(folder.path().join(format!("deployed/apps/{}/static/page.txt", second.id)), "forged")?;
@@ -70,7 +70,7 @@ async fn a_generation_that_cannot_be_set_up_is_agreed_on_by_nobody() -> Result {
     for host in [&one, &two, &three] {
         assert_eq!(host.served().await?, (first.id.to_string(), "first".to_owned()));
     }
-    // All of them still follow.
+    // All hosts still follow the fleet.
     let second = bring(&two, "second").await?;
     for host in [&one, &two, &three] {
         until_served(host, &second).await?;
@@ -79,14 +79,14 @@ async fn a_generation_that_cannot_be_set_up_is_agreed_on_by_nobody() -> Result {
 }
 
 async fn an_activation_whose_answer_was_lost_is_looked_for() -> Result {
-    // Hosts that look all the time would be caught in the trap.
+    // With a short poll interval, a COMMIT of the polling host would spring the trap.
     let fleet = Fleet { poll: LONGEST, ..Fleet::new().await? };
     let proxy = Proxy::to(&fleet.url).await?;
     let far = [("CARYA_DATABASE__ADMIN_URL", proxy.url())];
     let one = fleet.start_in(tempfile::tempdir()?, "one", "", &far).await?;
     let first = bring(&one, "first").await?;
     let activations = format!("SELECT count(*) FROM {}", fleet.table("activations"));
-    // All files are there: what the activation commits first is itself.
+    // The database has all files, so the first COMMIT is the one of the activation.
     quiet(&proxy).await;
     proxy.trap("COMMIT", Fate::Unanswered);
     let answer = one.activate(&first).await?;
@@ -99,7 +99,7 @@ async fn an_activation_whose_answer_was_lost_is_looked_for() -> Result {
         if answer.status != 200 {
             break answer;
         }
-        // It hears of its own activation, and had something to commit when nobody thought so any more.
+        // The host is notified of its own activation. A COMMIT that follows from this has sprung the trap instead.
         done += 1;
         assert!(done < 10, "its commit is never the one that is lost");
     };
@@ -111,7 +111,7 @@ async fn an_activation_whose_answer_was_lost_is_looked_for() -> Result {
     Ok(())
 }
 
-/// Waits until nothing is said for a while.
+/// Waits until no message has passed the proxy for 500 ms.
 async fn quiet(proxy: &Proxy) {
     let mut before = usize::MAX;
     while std::mem::replace(&mut before, proxy.round_trips()) != before {
@@ -134,7 +134,7 @@ async fn a_killed_host_leaves_one_whole_generation() -> Result {
         one.put(&files(&page)?).await?;
         let begun = Instant::now();
         let done = match round {
-            // The first one measures how long it takes.
+            // The first round measures the duration.
             0 => {
                 assert_eq!(one.activate(&wanted).await?.status, 200);
                 span = begun.elapsed();
@@ -147,7 +147,7 @@ async fn a_killed_host_leaves_one_whole_generation() -> Result {
         };
         let folder = one.app.kill().await?;
         one = fleet.start_in(folder, "one", "", &[]).await?;
-        // It has asked the database before it said that it serves.
+        // The host queried the database before it logged that it serves.
         let (found, text) = one.served().await?;
         assert_eq!(pages.get(&found), Some(&text), "round {round}: {found} is served with the page of another");
         assert!(found == wanted.id.to_string() || found == old && !done, "round {round}: {found}, done {done}");

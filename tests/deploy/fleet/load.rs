@@ -1,4 +1,4 @@
-//! Swaps of a whole fleet under a constant load through all of its hosts.
+//! Swaps of the generation of a fleet under constant load on all of its hosts.
 
 use std::{
     collections::BTreeSet,
@@ -15,12 +15,13 @@ use super::{Fleet, bring, until_served};
 use crate::support::{Engine, PATIENCE, Result, on_each_server};
 
 const SWAPS: usize = 5;
-/// Of each of four clients of each host: 300 requests a second in all, if the machine has time for them.
+/// Interval between the requests of one client. Four clients for each of three hosts send 300 requests a second, if the
+/// machine is fast enough.
 const EVERY: Duration = Duration::from_millis(40);
 
 on_each_server! { no_request_fails_while_a_fleet_swaps }
 
-/// What one client has seen: how many answers, of which generations, and which were wrong.
+/// Results of one client: the number of requests, the ids of the generations that answered, and the errors.
 type Seen = (usize, BTreeSet<String>, Vec<String>);
 
 async fn ask(url: String, stop: Arc<AtomicBool>) -> Result<Seen> {
