@@ -1,4 +1,4 @@
-//! Actions: what runs after the outcome, in which order, and what is never lost.
+//! Actions: they run after the outcome of their request, in order, and a durable action is never lost.
 
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Value as Json, json};
@@ -27,14 +27,14 @@ fn insert() -> Json {
     json!({ "sql": "INSERT INTO t VALUES ('x')", "op": "execute" })
 }
 
-/// What ran actions wrote to the log, in order.
+/// Returns the lines that actions wrote to the log, in order.
 fn ran(app: &App) -> Vec<String> {
     let lines = app.log.lines();
     let messages = lines.iter().filter_map(|line| line["message"].as_str());
     messages.filter_map(|message| message.strip_prefix("action ")).map(str::to_owned).collect()
 }
 
-/// Waits for all that was logged before the end of a request of its own.
+/// Waits until the log contains everything that was logged before the end of a new request.
 async fn settle(app: &App) -> Result {
     let id = results(app, "GET", &json!([{ "echo": true }])).await?[0]["id"].clone();
     app.log.wait_until("the end of a request", |line| line["request"] == id && line["message"] == "request").await?;
@@ -45,12 +45,12 @@ async fn again(folder: TempDir) -> Result<App> {
     App::start_in(folder, &config(), &[("migrations/0001_tables.sql", SCHEMA)], &[]).await
 }
 
-/// How many actions are still to be done.
+/// Returns the number of actions in the outbox.
 async fn recorded(app: &App) -> Result<i64> {
     app.number(&format!("SELECT count(*) FROM {}", app.outbox())).await
 }
 
-/// The ids of the actions that are still to be done, in their order.
+/// Returns the ids of the actions in the outbox, in order.
 async fn ids(app: &App) -> Result<Vec<String>> {
     app.texts(&format!("SELECT id FROM {} ORDER BY seq", app.outbox())).await
 }
@@ -124,7 +124,7 @@ async fn a_durable_action_is_run_until_it_succeeds() -> Result {
     let failed = app.log.wait_for("an action failed; it will be run again").await?;
     assert_eq!(failed["id"], id[0]);
     make_due(&app).await?;
-    // The next look at the outbox is at the next start, if not before.
+    // The host reads the outbox again at its next start, if not before.
     let (folder, code) = app.stop().await?;
     assert_eq!(code, Some(0));
     let app = again(folder).await?;
@@ -154,7 +154,7 @@ async fn a_host_that_is_killed_before_an_action_runs_it_after_its_restart() -> R
     let script = json!([insert(), durable("sleep", "1000"), durable("later", "9")]);
     let request = app.request("POST", "/x").body(script.to_string());
     let client = tokio::spawn(request.send());
-    // Nothing is logged between the commit and the action.
+    // Nothing is logged between the commit and the action, so the test polls the outbox.
     while recorded(&app).await? < 2 {
         tokio::task::yield_now().await;
     }
@@ -174,7 +174,7 @@ async fn a_host_that_is_killed_before_an_action_runs_it_after_its_restart() -> R
     Ok(())
 }
 
-/// A client may send an id twice; the actions of the two requests are still two.
+/// Two requests may have the same id. The host keeps the actions of both.
 async fn a_repeated_request_id_loses_no_action() -> Result {
     let app = serve(SCHEMA).await?;
     let mut headers = HeaderMap::new();
@@ -208,7 +208,7 @@ async fn registering_has_limits() -> Result {
     Ok(())
 }
 
-/// The same component with its `actions` under a name that means nothing to the host.
+/// The test renames the export `actions` of `probe`, so that the host does not know it.
 async fn a_component_without_actions_may_not_register_any() -> Result {
     let folder = tempfile::tempdir()?;
     let mut code = std::fs::read(guest("probe"))?;

@@ -1,4 +1,4 @@
-//! Little address space: the pool is smaller, requests wait for each other, and none fails.
+//! Limited address space: the host makes the pool of instances smaller, requests wait for each other, and none fails.
 
 use std::{process::Stdio, time::Duration};
 
@@ -25,9 +25,9 @@ const CONFIG: &str = r#"
     component = "probe"
 "#;
 
-/// The program with so many KiB of address space.
+/// Returns a command that runs the program with `kib` KiB of address space.
 fn limited(kib: u64, folder: &std::path::Path, args: &[&str]) -> Command {
-    // The client of this process speaks no TLS, and wants to know by which cryptography.
+    // The HTTP client of this process needs a default crypto provider, although it uses no TLS.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut command = Command::new("bash");
     let script = format!("ulimit -v {kib}; exec \"$0\" --log-format json \"$@\"");
@@ -38,7 +38,7 @@ fn limited(kib: u64, folder: &std::path::Path, args: &[&str]) -> Command {
     command
 }
 
-/// Serves, and gives back the process, its address, and how many requests have room.
+/// Starts the server. Returns the process, its log, its address, and the number of requests that have room.
 async fn serve(kib: u64, folder: &std::path::Path) -> Result<(Child, Log, String, u64)> {
     let mut process = limited(kib, folder, &["serve"]).spawn()?;
     let log = Log::follow(process.stderr.take().ok_or("no standard error")?);
@@ -107,7 +107,7 @@ async fn a_component_with_more_memory_than_the_slots_is_refused_by_name() -> Res
     Ok(())
 }
 
-/// They make one instance at a time, to try components out, each with no more address space than it has memory.
+/// Commands that judge components make one instance at a time, without a pool of instances.
 #[tokio::test]
 async fn looking_at_components_needs_no_pool() -> Result {
     let folder = tempfile::tempdir()?;
@@ -128,7 +128,7 @@ async fn looking_at_components_needs_no_pool() -> Result {
     Ok(())
 }
 
-/// What `check` has compiled, `serve` loads.
+/// `serve` loads the code that `check` has compiled.
 #[tokio::test]
 async fn engines_with_and_without_a_pool_share_their_code() -> Result {
     let folder = tempfile::tempdir()?;

@@ -1,5 +1,7 @@
-//! Clients that go away at any moment: of what they asked for all or nothing is done, and the pools are as they were.
-//! The moments are random; the seed is printed, `CANCELLATION_SEED` sets another.
+//! Clients that disconnect at random moments: each of their requests writes everything or nothing, and the pools
+//! recover.
+//!
+//! The test prints the seed; `CANCELLATION_SEED` sets another one.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -18,7 +20,7 @@ use crate::{
 const CUT_OFF: u64 = 1000;
 const ORDINARY: u64 = 200;
 const POOL: u64 = 4;
-/// More than there are connections, so that some are cut off while they wait for one.
+/// More clients than the pool has connections, so that some disconnect while they wait for a connection.
 const CLIENTS: u64 = 16;
 const TABLES: &str = "CREATE TABLE ones (id INTEGER PRIMARY KEY);
     CREATE TABLE others (id INTEGER PRIMARY KEY);
@@ -41,7 +43,7 @@ async fn serve(engine: Engine) -> Result<App> {
     App::start_on(engine, &(script::config() + &more), &[("migrations/0001_tables.sql", TABLES)]).await
 }
 
-/// Leaves a row in two tables and adds one to a number that all others add to.
+/// Returns a script that inserts a row into two tables and increments a counter that all requests share.
 fn write(id: u64) -> Json {
     json!([
         { "sql": "INSERT INTO ones VALUES (?)", "op": "execute", "params": [id] },
@@ -54,7 +56,7 @@ fn read() -> Json {
     json!([{ "sql": "SELECT count(*) FROM ones" }, { "sql": "SELECT n FROM counters" }])
 }
 
-/// Numbers that look random and are the same for the same seed (SplitMix64).
+/// Generator of pseudo-random numbers (SplitMix64). Equal seeds give equal numbers.
 pub struct Dice(pub AtomicU64);
 
 impl Dice {
@@ -66,7 +68,7 @@ impl Dice {
     }
 }
 
-/// Sends a request, or a part of it, and is gone after a while.
+/// Sends a request or a part of it, and disconnects after a random time.
 async fn go_away(app: &App, id: u64, dice: &Dice) -> Result {
     let (method, script) = if dice.below(3) == 0 { ("GET", read()) } else { ("POST", write(id)) };
     let body = script.to_string();
@@ -77,7 +79,8 @@ async fn go_away(app: &App, id: u64, dice: &Dice) -> Result {
     }
     let mut client = TcpStream::connect(app.address()).await?;
     client.write_all(&request).await?;
-    // Where each request needs a new connection, because the one before was cut off, only the patient get far.
+    // After a cancelled request the next one may need a new database connection. Then only a client that waits longer
+    // gets far.
     let longest = match dice.below(40) {
         0 => 2_000_000,
         1..10 => 300_000,
@@ -87,7 +90,7 @@ async fn go_away(app: &App, id: u64, dice: &Dice) -> Result {
     Ok(())
 }
 
-/// Sends requests like any client's, as many at a time as there are connections.
+/// Sends ordinary requests, as many at a time as the pool has connections, and asserts that all succeed.
 async fn all_is_well(app: &App) -> Result {
     let ask = |client: u64| async move {
         for turn in 0..ORDINARY / POOL {
@@ -102,7 +105,7 @@ async fn all_is_well(app: &App) -> Result {
     try_join_all((0..POOL).map(ask)).await.map(drop)
 }
 
-/// All connections can be lent at the same time, and come back.
+/// Asserts that all connections of the pool can be in use at the same time, and return to it.
 async fn all_slots_are_there(app: &App) -> Result {
     let hold = json!([{ "sql": "SELECT 1" }, { "log": "held" }, { "sleep_ms": 2000 }]);
     let holding = try_join_all((0..POOL).map(|_| script::results(app, "GET", &hold)));
@@ -111,7 +114,7 @@ async fn all_slots_are_there(app: &App) -> Result {
     eventually("all connections are back", async || Ok(used(app).await? == 0.0)).await
 }
 
-/// Connections that are lent, of all pools.
+/// Returns the number of connections in use, of all pools.
 async fn used(app: &App) -> Result<f64> {
     let metrics = metrics::of(app).await?;
     let lent = metrics
@@ -120,7 +123,7 @@ async fn used(app: &App) -> Result<f64> {
     Ok(lent.map(|(_, count)| count).sum())
 }
 
-/// What sooner or later is so.
+/// Polls `is_so` until it returns true.
 pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> Result<bool>) -> Result {
     let patient_until = Instant::now() + PATIENCE;
     while !is_so().await? {
@@ -132,7 +135,7 @@ pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> Result<bool>
     Ok(())
 }
 
-/// Nothing of those who are gone is left on the server: no session too many, no transaction, no lock.
+/// Asserts that the disconnected clients left no session, no transaction and no lock on the server.
 async fn the_server_is_tidy(app: &App, engine: Engine) -> Result {
     let (sessions, transactions, lock) = match engine {
         Engine::Postgres => (
@@ -148,20 +151,21 @@ async fn the_server_is_tidy(app: &App, engine: Engine) -> Result {
             "SET lock_wait_timeout = 5; LOCK TABLES ones WRITE, others WRITE, counters WRITE; UNLOCK TABLES",
         ),
         Engine::Sqlite => {
-            // A connection is a thread. (Closed ones may leave their file open: SQLite keeps it for the next.)
+            // Each connection has one thread. Open files are no measure: SQLite may keep the file of a closed
+            // connection for the next one.
             let threads = || {
                 let tasks = std::fs::read_dir(format!("/proc/{}/task", app.pid()))?.flatten();
                 let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
                 Result::Ok(names.filter(|name| name.starts_with("sqlx-sqlite")).count() as u64)
             };
-            // The readers, and the writer.
+            // `POOL` readers and one writer.
             eventually("there is no connection too many", async || Ok(threads()? <= POOL + 1)).await?;
             return app.execute("BEGIN EXCLUSIVE; ROLLBACK").await;
         }
     };
     let mut other = app.client()?.connect().await?;
     eventually("there is no session too many", async || Ok(other.number(sessions).await? <= POOL as i64)).await?;
-    // The host itself looks for actions now and then.
+    // The host reads the outbox now and then, so a transaction may be open for a moment.
     eventually("there is no open transaction", async || Ok(other.number(transactions).await? == 0)).await?;
     other.execute(lock).await
 }

@@ -1,5 +1,5 @@
-//! Many clients at one row, on every engine: transactions that are in each other's way are tried again, and what was
-//! acknowledged is there once. The rules of a single conflict are in `retries.rs`.
+//! Many clients that increment one row, on every engine: the host retries conflicting transactions, and each
+//! acknowledged increment is in the row once. `retries.rs` tests the rules of a single conflict.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ const TABLES: &str = "CREATE TABLE counters (id INTEGER PRIMARY KEY, n INTEGER N
     INSERT INTO counters VALUES (1, 0);
     CREATE TABLE done (id VARCHAR(40) PRIMARY KEY)";
 
-/// An application with a connection for each client.
+/// Serves an application whose pool has one connection for each client.
 async fn serve(engine: Engine, transaction: &str) -> Result<App> {
     let more = format!(
         r#"
@@ -35,7 +35,8 @@ async fn serve(engine: Engine, transaction: &str) -> Result<App> {
     App::start_on(engine, &(script::config() + &more), &[("migrations/0001_tables.sql", TABLES)]).await
 }
 
-/// Reads the number, writes the next, and leaves a mark; the guest adds.
+/// Returns a script that reads the counter, writes the next number, which the guest computes, and inserts `id` into
+/// `done`.
 fn increment(id: &str) -> Json {
     json!([
         { "sql": "SELECT n FROM counters WHERE id = ?", "op": "query_one", "params": [1] },
@@ -48,7 +49,7 @@ fn count(answer: &Answer, event: &str) -> usize {
     answer.events().iter().filter(|name| *name == event).count()
 }
 
-/// All clients increment at the same time: what each was told, by the id of its increment.
+/// Lets all clients increment at the same time. Returns the response to each increment with its id.
 async fn storm(app: &App) -> Result<Vec<(String, Answer)>> {
     let clients = (0..CLIENTS).map(|client| async move {
         let mut answers = Vec::new();
@@ -62,8 +63,11 @@ async fn storm(app: &App) -> Result<Vec<(String, Answer)>> {
     Ok(try_join_all(clients).await?.into_iter().flatten().collect())
 }
 
-/// What was acknowledged is in the row and no more; who was in the way to the end is told to come back; every attempt
-/// is an event of its request and counted.
+/// Checks three rules:
+///
+/// - The row contains the acknowledged increments and no others.
+/// - If the last attempt of a request conflicts, the response is a 503 with `retry-after`.
+/// - Each attempt is an event of its request, and is counted in the metrics.
 async fn nothing_is_lost_and_nothing_done_twice(engine: Engine, retries: u32) -> Result {
     if !Engine::all().contains(&engine) {
         return Ok(());
@@ -89,7 +93,7 @@ async fn nothing_is_lost_and_nothing_done_twice(engine: Engine, retries: u32) ->
     assert_eq!(metrics["carya_conflicts_total"], (tried_again + refused) as f64, "{engine}");
     println!("{engine}: {} acknowledged, {tried_again} retries, {refused} told to come back", acknowledged.len());
     match engine {
-        // Writers wait in line for the one connection that writes.
+        // Writers wait for the one writing connection, so they do not conflict.
         Engine::Sqlite => assert_eq!((tried_again, refused), (0, 0)),
         Engine::Postgres | Engine::MariaDb => {
             assert!(tried_again > 0, "{engine}: there was no conflict");

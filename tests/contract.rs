@@ -1,4 +1,4 @@
-//! The contract in `wit/`: every item is documented, and the host's bindings cover all of it.
+//! The contract in `wit/`: every item is documented, all files have one version, and no function ends a transaction.
 
 use std::path::Path;
 
@@ -16,11 +16,11 @@ fn contract() -> Result<Vec<(String, String)>> {
     Ok(files)
 }
 
-/// Whether a line declares something that readers look up.
+/// Returns whether a line declares an item that needs documentation.
 fn declares(line: &str) -> bool {
     let keyword = line.split([' ', '(']).next().unwrap_or_default();
     let is_type = ["interface", "world", "record", "variant", "enum", "resource", "type", "flags"].contains(&keyword);
-    // A function, a field, or a case.
+    // A function, a field or a case.
     let is_member = line.contains(": func(") || line.ends_with(',') || line.ends_with("),");
     is_type || is_member
 }
@@ -32,7 +32,7 @@ fn every_item_is_documented() -> Result {
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         for (index, line) in lines.iter().enumerate() {
             let is_code = !line.starts_with("///") && !line.starts_with("use ") && !line.starts_with("package ");
-            // An enumeration in one line is documented as a whole.
+            // An enumeration in a single line needs one doc comment only.
             if is_code && declares(line) && index > 0 && !lines[index - 1].starts_with("///") {
                 wrong.push(format!("{file}:{}: {line}", index + 1));
             }
@@ -51,7 +51,7 @@ fn every_file_is_of_the_same_version() -> Result {
     Ok(())
 }
 
-/// Guests never see the words that end a transaction.
+/// The contract has no function that begins, configures or ends a transaction.
 #[test]
 fn no_handle_ends_a_transaction() -> Result {
     for (file, text) in contract()? {

@@ -1,4 +1,4 @@
-//! Components that are given as core modules with the WIT of their world inside.
+//! Components given as core modules that contain the WIT of their world.
 
 use std::process;
 
@@ -15,7 +15,7 @@ const CONFIG: &str = r#"
     transaction = "none"
 "#;
 
-/// What the log says of making the module a component.
+/// Message that the host logs when it turns a module into a component.
 const MADE: &str = "a core module was made a component";
 
 const LOG: (&str, &str) = ("CARYA_LOG", "info,carya=debug");
@@ -28,7 +28,7 @@ async fn run(folder: &std::path::Path, args: &[&str]) -> Result<process::Output>
 #[tokio::test]
 async fn one_is_served_and_made_a_component_once() -> Result {
     let folder = tempfile::tempdir()?;
-    // Of this run alone: the cache must not know it.
+    // The text is unique to this run, so that the cache does not contain the module.
     let text = format!("hickory {} ", folder.path().display());
     let file = folder.path().join("echo.wasm");
     std::fs::write(&file, module::echo(&text)?)?;

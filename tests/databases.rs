@@ -1,5 +1,5 @@
-//! Several databases in one application, of the same engine or of different ones: each route has its own, and so have
-//! the hooks and actions of its requests.
+//! Several databases in one application, of one engine or of different ones: each route uses its own database, and so
+//! do the hooks and actions of its requests.
 
 use std::process::Stdio;
 
@@ -47,7 +47,7 @@ const CONFIG: &str = r#"
 
 const MARKS: &str = "CREATE TABLE marks (mark VARCHAR(20) PRIMARY KEY NOT NULL); CREATE TABLE hooks (n INTEGER);";
 
-/// An application with two databases, and what it takes to start it again.
+/// An application with two databases, and the URLs to start it again.
 struct Two {
     app: App,
     main_url: Option<String>,
@@ -55,7 +55,7 @@ struct Two {
 }
 
 impl Two {
-    /// None where an engine is not installed.
+    /// Returns `None` if an engine is not installed.
     async fn start(main: Engine, ledger: Engine) -> Result<Option<Self>> {
         if [main, ledger].iter().any(|engine| !Engine::all().contains(engine)) {
             return Ok(None);
@@ -79,7 +79,7 @@ impl Two {
         Self::start_in(folder, self.main_url, self.ledger_url).await
     }
 
-    /// The ledger as another client sees it.
+    /// Returns a second client of the database `ledger`.
     fn ledger(&self) -> Result<Client> {
         if self.ledger_url.starts_with("sqlite:") {
             let file = self.app.folder.path().join("ledger.sqlite");
@@ -89,13 +89,13 @@ impl Two {
     }
 }
 
-/// A fresh database's URL; none for a file.
+/// Creates a database and returns its URL. Returns `None` for SQLite, which uses a file.
 async fn database(engine: Engine) -> Result<Option<String>> {
     let Some(cluster) = servers::shared(engine).await? else { return Ok(None) };
     Ok(Some(cluster.database().await?.primary_url()))
 }
 
-/// What is done on a route is done in its database, by its hooks too, and nowhere else.
+/// Requests on a route, and the hooks of that route, write to the route's database only.
 async fn each_commit_lands_in_its_own(two: &Two) -> Result {
     let (app, ledger) = (&two.app, two.ledger()?);
     for (path, mark, status) in
@@ -109,7 +109,7 @@ async fn each_commit_lands_in_its_own(two: &Two) -> Result {
     assert_eq!(app.number("SELECT count(*) FROM hooks").await?, 1);
     assert_eq!(ledger.number("SELECT count(*) FROM hooks").await?, 2);
 
-    // Its own migrations, and its own reader.
+    // Each database has its own migrations and its own reader.
     let entries = json!([{ "sql": "SELECT count(*) FROM entries", "op": "query_one" }]);
     assert_eq!(play(app, "GET", "/ledger", &entries).await?.json()?[0]["row"][0]["v"], "0");
     assert_eq!(play(app, "GET", "/main", &entries).await?.status, 500);
@@ -120,7 +120,7 @@ async fn each_commit_lands_in_its_own(two: &Two) -> Result {
     Ok(())
 }
 
-/// An action that must not be lost is written where its request wrote, and delivered from there.
+/// The host records a durable action in the database of its request, and delivers it from there.
 async fn actions_wait_in_their_own(two: Two) -> Result {
     let (main, ledger) = (two.app.client()?, two.ledger()?);
     let (in_main, in_ledger) = (main.outbox().await?, ledger.outbox().await?);
@@ -133,7 +133,7 @@ async fn actions_wait_in_their_own(two: Two) -> Result {
 
     assert_eq!(play(&two.app, "POST", "/ledger", &register("fail")).await?.status, 200);
     assert_eq!((main.number(&count(&in_main)).await?, ledger.number(&count(&in_ledger)).await?), (0, 1));
-    // The next look at the outbox is at the next start, if not before.
+    // The host reads the outbox again at its next start, if not before.
     ledger.execute(&format!("UPDATE {in_ledger} SET name = 'later', due_at = 0")).await?;
     let two = two.start_again().await?;
     two.app.log.wait_for("action later to-ann").await?;
@@ -169,7 +169,7 @@ async fn mariadb_and_a_file() -> Result {
     two_databases(Engine::MariaDb, Engine::Sqlite).await
 }
 
-/// Where only databases with names are configured, a route that names none is served, and its statements fail.
+/// If all configured databases have names, a route without a `database` is served, but its statements fail.
 #[tokio::test]
 async fn a_route_without_a_database() -> Result {
     let folder = tempfile::tempdir()?;

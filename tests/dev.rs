@@ -1,4 +1,4 @@
-//! `carya dev`: components are built when their sources change, and what came of it is told in words.
+//! `carya dev`: builds components when their sources change, and prints the results.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use tokio::{
 
 use super::support::{Answer, PATIENCE, Result, carya, guest, write};
 
-/// A hook that is copied from its source, if there is one and it does not say `broken`.
+/// Configuration with a hook that [`BUILD`] builds.
 const CONFIG: &str = r#"
     [server]
     listen = "127.0.0.1:0"
@@ -34,14 +34,15 @@ const CONFIG: &str = r#"
     transaction = "none"
 "#;
 
-/// Says so at both ends, and makes the component in between.
+/// Build script. Prints `compiling`, fails if `hook/main.txt` contains `broken`, waits for the file `go` if `hook/slow`
+/// exists, and then copies the component that `hook/main.txt` names.
 const BUILD: &str = "echo compiling
 if grep -q broken hook/main.txt; then echo 'error: hook/main.txt is broken' >&2; exit 3; fi
 [ ! -f hook/slow ] || until [ -f go ]; do sleep 0.02; done
 mkdir -p dist && cp \"$(cat hook/main.txt)\" dist/.new && mv dist/.new dist/hook.wasm
 ";
 
-/// What it prints, line by line: what it says, the compiler's output, the log.
+/// A running `carya dev`, and all lines that it prints: its own messages, the output of builds and the log.
 struct Dev {
     folder: TempDir,
     lines: Arc<Mutex<Vec<String>>>,
@@ -77,7 +78,7 @@ impl Dev {
         Ok(Self { folder, lines, news, seen: 0, process })
     }
 
-    /// With the configuration above, and a source.
+    /// Starts with [`CONFIG`] and the text of `hook/main.txt`.
     fn start(source: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         write(folder.path(), CONFIG, &[("build.sh", BUILD), ("hook/main.txt", source)])?;
@@ -88,7 +89,7 @@ impl Dev {
         self.folder.path().join(name)
     }
 
-    /// The next line with a text in it; those before it are passed over.
+    /// Waits for the next line that contains `text`. Skips the lines before it.
     async fn next(&mut self, text: &str) -> Result<String> {
         let find = |seen: usize| {
             let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -119,7 +120,7 @@ impl Dev {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits for the first generation, and gives its address.
+    /// Waits for the first generation. Returns its address.
     async fn address(&mut self) -> Result<String> {
         let line = self.next("serving http://").await?;
         let address = line.split([' ', ',']).find(|word| word.starts_with("http://")).ok_or(line.clone())?;
@@ -165,12 +166,12 @@ async fn builds_what_is_missing_and_then_what_changes() -> Result {
     );
     assert!(!has_timing(&address).await?);
 
-    // A file that is new, in a folder that is new.
+    // A new file in a new folder.
     fs::create_dir_all(dev.path("hook/deep/down"))?;
     fs::write(dev.path("hook/deep/down/more.txt"), "more")?;
     dev.next("hook/deep/down/more.txt changed").await?;
     assert_eq!(dev.next("dist/hook.wasm").await?, "dist/hook.wasm is what it was before");
-    // Other routes are told.
+    // Changed routes are listed.
     let text = fs::read_to_string(dev.path("carya.toml"))?;
     fs::write(dev.path("carya.toml"), text.replace("/{what}", "/else/{what}"))?;
     assert!(dev.next("carya.toml changed: served after ").await?.ends_with("with other"));
@@ -184,12 +185,12 @@ async fn a_build_that_fails_changes_nothing() -> Result {
     let mut dev = Dev::start(&source("timing"))?;
     let address = dev.address().await?;
     fs::write(dev.path("hook/main.txt"), "broken")?;
-    // The compiler's own words, and ours.
+    // The error of the build script, then the message of `carya dev`.
     dev.next("error: hook/main.txt is broken").await?;
     let line = dev.next("hook not built, exit status: 3 after ").await?;
     assert!(line.ends_with("; what is served is served on"), "{line}");
     assert!(has_timing(&address).await?);
-    // A component that is built and cannot be served.
+    // The build succeeds, but the host cannot serve the component.
     fs::write(dev.path("garbage"), "garbage")?;
     fs::write(dev.path("hook/main.txt"), "garbage")?;
     assert!(dev.next("not served: ").await?.contains("this is not a WebAssembly file"));
@@ -218,7 +219,7 @@ async fn one_build_at_a_time_and_another_for_what_changed_meanwhile() -> Result 
     let address = dev.address().await?;
     fs::write(dev.path("hook/slow"), "")?;
     dev.next("compiling").await?;
-    // It waits for `go`, and these come meanwhile.
+    // The build waits for `go`. These changes come meanwhile.
     for name in ["timing", "probe", "trace-hook"] {
         fs::write(dev.path("hook/main.txt"), source(name))?;
     }
@@ -244,7 +245,7 @@ async fn what_nobody_writes_by_hand_is_no_source() -> Result {
         fs::create_dir_all(path.parent().unwrap_or(Path::new("")))?;
         fs::write(path, "made")?;
     }
-    // Written again, and nothing else.
+    // Writing the same text again is no change.
     fs::write(dev.path("hook/main.txt"), source("timing"))?;
     fs::write(dev.path("hook/other.txt"), "by hand")?;
     assert_eq!(dev.next("changed").await?, "hook/other.txt changed");
@@ -295,14 +296,14 @@ async fn a_component_that_is_older_than_its_sources_is_built_first() -> Result {
         std::mem::replace(&mut dev.folder, empty)
     };
     dev.stop().await?;
-    // Now it is younger.
+    // Now the component is newer than its sources.
     let mut again = Dev::run(folder, &[])?;
     again.address().await?;
     assert!(!again.said().contains(&"compiling".to_owned()), "{:#?}", again.said());
     Ok(())
 }
 
-/// A project of `carya new`, with the tool chain that the repository's own guests have.
+/// `carya dev` builds a project of `carya new` with the tool chain of `guest-examples/`.
 #[tokio::test]
 async fn a_new_project_is_built_served_and_built_again() -> Result {
     let folder = tempfile::tempdir()?;
@@ -310,7 +311,7 @@ async fn a_new_project_is_built_served_and_built_again() -> Result {
     assert!(made.status.success(), "{made:?}");
     let served = tempfile::tempdir()?;
     fs::rename(folder.path().join("notes"), served.path())?;
-    // What is not the project's own is compiled once for all runs of this test.
+    // All runs of this test share a target folder, so that dependencies are compiled once.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dev");
     fs::create_dir_all(&target)?;
     std::os::unix::fs::symlink(&target, served.path().join("target"))?;
@@ -327,7 +328,7 @@ async fn a_new_project_is_built_served_and_built_again() -> Result {
     let address = dev.address().await?;
     let list = Answer::read(reqwest::get(format!("{address}/notes")).await?).await?;
     assert_eq!((list.status, list.text().as_str()), (200, "[]"));
-    // A mistake, then something new.
+    // A change that does not compile, then a change that does.
     let path = dev.path("notes/src/lib.rs");
     let text = fs::read_to_string(&path)?;
     fs::write(&path, text.replace("LIMIT 100", "LIMIT 99\" \""))?;

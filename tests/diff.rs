@@ -1,4 +1,5 @@
-//! What a new generation may do that the old one could not: told on every reload and by `carya diff`, refused by rules.
+//! New powers of a generation, compared with the one before it: the host logs them on every reload, `carya diff` lists
+//! them, and `[reload] deny` refuses them.
 
 use std::{fs, path::Path};
 
@@ -26,7 +27,7 @@ const TABLE: (&str, &str) = (
 
 const ITEM: &str = r#"{"name":"Pecan","price_cents":250,"stock":4}"#;
 
-/// An application whose component only reads.
+/// Starts an application whose component has no writer.
 async fn start(config: &str) -> Result<App> {
     let folder = tempfile::tempdir()?;
     fs::copy(guest("reads-only"), folder.path().join("items.wasm"))?;
@@ -35,7 +36,7 @@ async fn start(config: &str) -> Result<App> {
     Ok(app)
 }
 
-/// Puts a component that writes in its place.
+/// Replaces the component with one that has a writer.
 fn gain_writer(folder: &Path) -> Result {
     fs::copy(guest("items"), folder.join("items.new"))?;
     Ok(fs::rename(folder.join("items.new"), folder.join("items.wasm"))?)
@@ -48,7 +49,8 @@ async fn reload(app: &App, message: &str, times: usize) -> Result {
     app.log.wait_until(message, |_| logged() >= times).await.map(drop)
 }
 
-/// What was told of differences: level, kind and message. Imports are the compiler's choice.
+/// Returns the logged differences: level, kind and message. Leaves out imports and changed code, which depend on the
+/// compiler.
 fn differences(app: &App) -> Vec<String> {
     let text = |line: &Json, key: &str| line[key].as_str().unwrap_or_default().to_owned();
     let line = |line: Json| format!("{} {} | {}", text(&line, "level"), text(&line, "kind"), text(&line, "message"));
@@ -77,7 +79,7 @@ async fn a_component_that_gains_the_writer_is_told_of() -> Result {
 async fn a_rule_keeps_the_old_generation() -> Result {
     let app = start(&format!("{CONFIG}{DENY}")).await?;
     gain_writer(app.folder.path())?;
-    // The rule taken away along with it: what is served decides.
+    // The same reload also removes the rule. The rules of the generation that is served decide.
     write(app.folder.path(), CONFIG, &[])?;
     reload(&app, KEPT, 1).await?;
     let error = app.log.wait_for(KEPT).await?;
@@ -89,7 +91,7 @@ async fn a_rule_keeps_the_old_generation() -> Result {
     assert_eq!(differences(&app), [""; 0], "what is refused is told in the error");
     assert_eq!(app.post("/items", ITEM).await?.status, 405);
 
-    // Taken away in a reload of its own, it is one no more.
+    // A separate reload removes the rule. After that it no longer applies.
     fs::copy(guest("reads-only"), app.folder.path().join("items.wasm"))?;
     reload(&app, SERVED, 1).await?;
     gain_writer(app.folder.path())?;
@@ -101,7 +103,8 @@ async fn a_rule_keeps_the_old_generation() -> Result {
     Ok(())
 }
 
-/// Runs `carya diff` in a folder with the two applications of these tests.
+/// Runs `carya diff` on an application without and an application with a writer. Returns the exit code, standard output
+/// and standard error.
 async fn diff(args: &[&str]) -> Result<(Option<i32>, String, String)> {
     let folder = tempfile::tempdir()?;
     for (name, component) in [("old", "reads-only"), ("new", "items")] {

@@ -1,5 +1,5 @@
-//! `echo`: every statement in the log, with what it did and how long it took; its parameters only where they are asked
-//! for.
+//! `database.echo`: the host logs every statement with its number of rows, its changes and its duration. It logs
+//! parameters only if `echo_params` is set.
 
 use serde_json::{Value as Json, json};
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 const TABLES: &str = "CREATE TABLE logins (name VARCHAR(40) PRIMARY KEY NOT NULL, secret VARCHAR(40), n INTEGER)";
-/// All that could tell of statements.
+/// Log filter that enables every target that could log a statement.
 const EVERYTHING: &str = "info,carya=trace,sqlx=trace,hyper=trace,guest=trace";
 const SECRET: &str = "hunter2-of-ann";
 
@@ -29,12 +29,12 @@ const SELECT: &str = "SELECT name FROM logins WHERE secret = ?";
 const UPDATE: &str = "UPDATE logins SET n = n + ?";
 const NUMBER: &str = "INSERT INTO logins VALUES ('x', 'x', ?)";
 
-/// What was echoed: a line for each statement.
+/// Returns the echoed lines, one for each statement.
 fn echoed(app: &App) -> Vec<Json> {
     app.log.lines().into_iter().filter(|line| line["target"] == "carya::sql").collect()
 }
 
-/// Statements that do well, and statements that fail by what their parameters are.
+/// Sends statements that succeed, and statements that fail because of their parameters.
 async fn speak(app: &App) -> Result {
     let rows = json!([["ann", SECRET], ["bob", SECRET], ["eve", "x"]]);
     let script = json!([
@@ -71,7 +71,7 @@ async fn statements_are_echoed(engine: Engine) -> Result {
         let took = line["took"].as_str().unwrap_or_default();
         assert!(took.ends_with('s') && took.starts_with(|first: char| first.is_ascii_digit()), "{engine}: {line}");
     }
-    // Those that failed are told too.
+    // Failed statements are echoed too.
     assert_eq!(lines.len(), expected.len() + 6, "{engine}: {lines:#?}");
     let log: Vec<_> = app.log.lines().iter().map(Json::to_string).filter(|line| line.contains(SECRET)).collect();
     assert!(log.is_empty(), "{engine}: {log:#?}");

@@ -1,4 +1,4 @@
-//! `carya harden`: what guests' logins may do on real servers, without the gate in front of them.
+//! `carya harden`: the rights of the guests' logins on real servers, without the gate.
 
 mod mysql;
 mod postgres;
@@ -7,10 +7,10 @@ use std::path::Path;
 
 use super::support::{PATIENCE, Result, carya, write};
 
-/// In URLs `s%27e%5Ccret`: a password that needs care in SQL.
+/// Password `s'e\cret`, percent-encoded for a URL. SQL must escape it.
 const PASSWORD: &str = "s%27e%5Ccret";
 
-/// An application's URLs: the owner's, and those of two logins for guests that are named after its database.
+/// URLs of a database: for its owner, and for two logins of guests that are named after the database.
 pub struct Urls {
     pub admin: String,
     pub reader: String,
@@ -32,7 +32,7 @@ impl Urls {
     }
 }
 
-/// Runs `carya harden`. Gives the exit code, and what it printed to standard output and standard error.
+/// Runs `carya harden`. Returns the exit code, standard output and standard error.
 async fn harden(folder: &Path, args: &[&str]) -> Result<(Option<i32>, String, String)> {
     let running = carya().arg("harden").args(args).current_dir(folder).env("CARYA_LOG", "off").output();
     let output = tokio::time::timeout(PATIENCE, running).await??;
@@ -40,7 +40,8 @@ async fn harden(folder: &Path, args: &[&str]) -> Result<(Option<i32>, String, St
     Ok((output.status.code(), text(&output.stdout), text(&output.stderr)))
 }
 
-/// What is missing after an `--apply`, but for what only the server's configuration can cure.
+/// Runs `carya harden --apply`. Returns the findings that are still missing, without those that only the configuration
+/// of the server can fix.
 pub async fn apply(folder: &Path) -> Result<Vec<String>> {
     let (code, out, err) = harden(folder, &["--apply"]).await?;
     assert_eq!(code, Some(0), "{out}{err}");

@@ -1,11 +1,12 @@
-//! Hooks around the controller: their order (the rows PH), what they get, and what they can and cannot change.
+//! Hooks around the controller: their order (the rows `PH`), the values that they receive, and the limits of their
+//! changes.
 
 mod order;
 mod powers;
 
 use crate::support::Answer;
 
-/// The components of hooks, each of its guest and with its settings.
+/// Returns the components of hooks. Each hook is a name, a guest and settings.
 fn components(hooks: &[(&str, &str, &str)]) -> String {
     let component = |(name, guest, settings): &(&str, &str, &str)| {
         format!("[component.{name}]\npath = \"{{guest:{guest}}}\"\nsettings = {{ name = {name:?}, {settings} }}\n")
@@ -13,7 +14,7 @@ fn components(hooks: &[(&str, &str, &str)]) -> String {
     hooks.iter().map(component).collect()
 }
 
-/// Global hooks, as the names of components or as `NAME@PRIORITY`.
+/// Returns a `[[hook]]` section for each component, given as `NAME` or `NAME@PRIORITY`.
 fn global(hooks: &[&str]) -> String {
     let hook = |hook: &&str| match hook.split_once('@') {
         Some((name, priority)) => format!("[[hook]]\ncomponent = {name:?}\npriority = {priority}\n"),
@@ -22,12 +23,12 @@ fn global(hooks: &[&str]) -> String {
     hooks.iter().map(hook).collect()
 }
 
-/// A route to `probe`, with hooks of its own as the configuration writes them.
+/// Returns a route to `probe`. `hooks` is the content of its list of hooks, in TOML.
 fn route(path: &str, hooks: &str) -> String {
     format!("[[route]]\npath = {path:?}\ncomponent = \"probe\"\nhooks = [{hooks}]\n")
 }
 
-/// What hooks and controller did, without what became of the transaction: `on_route1, before1, inside, after1`.
+/// Returns the steps of hooks and controller, without those of the transaction: `on_route1, before1, inside, after1`.
 fn phases(answer: &Answer) -> String {
     let is_lifecycle = |step: &str| matches!(step, "start" | "start_read_only" | "commit" | "rollback" | "clear");
     let steps = answer.steps().replace("on_error:", "error").replace(':', "");

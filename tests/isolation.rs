@@ -1,5 +1,5 @@
-//! How far transactions are kept apart: the level of a route, as other transactions' commits show it. SQLite has one
-//! level, whatever is asked: one writer at a time, and readers who see what was there when they began.
+//! Isolation levels of routes, observed through the commits of other transactions. SQLite has one level for all routes:
+//! it allows one writer at a time, and a reader sees the data of the moment at which it began.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{
     support::{App, Engine, PATIENCE, Result},
 };
 
-/// A route for each level, and one that says none.
+/// Isolation levels, each with a route of its own. `none` is a route without a level.
 const LEVELS: [&str; 4] = ["read-committed", "repeatable-read", "serializable", "none"];
 
 const TABLES: &str = "CREATE TABLE items (id INTEGER PRIMARY KEY);
@@ -44,7 +44,7 @@ async fn serve(engine: Engine) -> Result<App> {
     App::start_on(engine, &config, &[("migrations/0001_tables.sql", TABLES)]).await
 }
 
-/// Waits until guests have said this so often.
+/// Waits until guests have logged `what` as often as `times`.
 async fn said(app: &App, what: &str, times: usize) -> Result {
     let waiting = async {
         while app.log.lines().iter().filter(|line| line["message"] == what).count() < times {
@@ -54,8 +54,8 @@ async fn said(app: &App, what: &str, times: usize) -> Result {
     Ok(tokio::time::timeout(PATIENCE, waiting).await.map_err(|_| format!("{what:?} was not said {times} times"))?)
 }
 
-/// What a guest does to wait for another client: it reads a table that is locked, or sleeps where nothing keeps readers
-/// waiting.
+/// Returns the step with which a guest waits for another client: it reads the locked table `gate`. On SQLite, where no
+/// lock blocks a reader, it sleeps.
 fn wait(engine: Engine) -> Json {
     match engine {
         Engine::Sqlite => json!({ "sleep_ms": 1000 }),
@@ -63,7 +63,7 @@ fn wait(engine: Engine) -> Json {
     }
 }
 
-/// Does something while guests wait.
+/// Runs `meanwhile` while a second client locks the table `gate`, so that guests wait.
 async fn behind_the_gate(app: &App, engine: Engine, meanwhile: impl AsyncFnOnce() -> Result) -> Result {
     let (lock, unlock) = match engine {
         Engine::Sqlite => return meanwhile().await,
@@ -76,7 +76,7 @@ async fn behind_the_gate(app: &App, engine: Engine, meanwhile: impl AsyncFnOnce(
     keeper.execute(unlock).await
 }
 
-/// Whether a request sees what another client commits between two of its queries.
+/// Returns whether a request sees the commit of another client between two of its queries.
 async fn sees_a_commit_in_between(app: &App, engine: Engine, method: &str, level: &str, id: u32) -> Result<bool> {
     let count = || json!({ "sql": "SELECT count(*) FROM items", "op": "query_one" });
     let looked = format!("looked {id}");
@@ -101,7 +101,7 @@ async fn sees_a_commit_in_between(app: &App, engine: Engine, method: &str, level
     Ok(seen[0] != seen[4])
 }
 
-/// The rows: method, level, whether the commit is seen.
+/// Checks rows of a method, a level, and whether the request sees the commit.
 async fn levels(engine: Engine, rows: &[(&str, &str, bool)]) -> Result {
     if !Engine::all().contains(&engine) {
         return Ok(());
@@ -126,7 +126,7 @@ async fn commits_are_seen_by_level_on_postgres() -> Result {
             (method, "read-committed", true),
             (method, "repeatable-read", false),
             (method, "serializable", false),
-            // The server's own default.
+            // The default level of the server.
             (method, "none", true),
         ]
     });
@@ -135,19 +135,20 @@ async fn commits_are_seen_by_level_on_postgres() -> Result {
 
 #[tokio::test]
 async fn commits_are_seen_by_level_on_mariadb() -> Result {
-    // Under `serializable` rows that were read are locked: there is no commit in between that could be seen.
+    // `serializable` is missing: it locks the rows that were read, so no other commit can come between the queries.
     let rows = ["GET", "POST"].map(|method| {
         [
             (method, "read-committed", true),
             (method, "repeatable-read", false),
-            // The server's own default.
+            // The default level of the server.
             (method, "none", false),
         ]
     });
     levels(Engine::MariaDb, rows.as_flattened()).await
 }
 
-/// Two doctors go off duty at the same time, each if the other stays: how many stay, and how many attempts it took.
+/// Two doctors go off duty at the same time, each on the condition that the other one stays. Returns how many stay, and
+/// the number of retries.
 async fn write_skew(app: &App, engine: Engine, level: &str) -> Result<(i64, usize)> {
     app.execute("UPDATE doctors SET on_call = 1").await?;
     let path = format!("/{level}");
@@ -178,7 +179,7 @@ async fn write_skew(app: &App, engine: Engine, level: &str) -> Result<(i64, usiz
     };
     let other = behind_the_gate(app, engine, async || {
         let _ = asks.send(());
-        // On SQLite the second asks when the first is done.
+        // On SQLite the second request queries after the first one has ended.
         said(app, &asked, 2).await
     });
     let ((one, two), ()) = tokio::try_join!(both, other)?;
@@ -194,7 +195,8 @@ async fn write_skew_is_impossible_on_sqlite() -> Result {
     Ok(())
 }
 
-/// Only `serializable` finds that both cannot be right; the one that is told so is run again, and sees the other.
+/// Only `serializable` detects the write skew. The server refuses one of the requests, and the host runs it again, so
+/// that it sees the commit of the other.
 async fn write_skew_is_for_serializable_to_refuse(engine: Engine) -> Result {
     if !Engine::all().contains(&engine) {
         return Ok(());

@@ -1,4 +1,5 @@
-//! One controller in four languages and engines, on every database: the same requests, the same answers.
+//! One controller, written in Rust, JavaScript (on two engines) and Python: on every database, all four components
+//! return the same responses.
 
 use serde_json::Value;
 
@@ -7,20 +8,20 @@ use super::{
     support::{App, Engine, Result, carya, guest},
 };
 
-/// What clients notice of an answer.
+/// The parts of a response that are compared.
 #[derive(Debug, PartialEq)]
 struct Seen {
     status: u16,
     content_type: String,
     location: String,
     body: Value,
-    /// As it was sent: the guests promise the same bytes.
+    /// The body as it was sent. All guests must produce the same bytes.
     text: String,
 }
 
 const ITEM: &str = r#"{"name":"Hickory spoon","price_cents":1250,"stock":8}"#;
 
-/// Requests in the order in which they are sent; the later ones meet what the earlier ones made.
+/// Returns the requests in the order in which they are sent. Later requests see the items that earlier ones made.
 fn requests() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let text = |method, path, body: &str| (method, path, body.as_bytes().to_vec());
     vec![
@@ -56,9 +57,9 @@ fn requests() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     ]
 }
 
-/// Serves the items alone, by one component.
+/// Serves the items by one component. Returns its responses to all requests.
 async fn answers(engine: Engine, name: &str) -> Result<Vec<Seen>> {
-    // Compiling a whole engine takes longer than a start may take: it is done beforehand.
+    // Compiling a guest that contains a language engine takes longer than a start may take. `inspect` fills the cache.
     let compiled = carya().arg("inspect").arg(guest(name)).output().await?;
     assert!(compiled.status.success(), "{name}: {}", String::from_utf8_lossy(&compiled.stderr));
     let config = format!(
@@ -95,8 +96,8 @@ async fn answers(engine: Engine, name: &str) -> Result<Vec<Seen>> {
     Ok(seen)
 }
 
-/// Compares a guest with the one in Rust. `make guests` leaves a guest out where the tools of its language are missing,
-/// except in CI.
+/// Compares a guest with the one in Rust. Skips a guest that `make guests` left out because the tools of its language
+/// are missing, except in CI.
 async fn like_rust(name: &str) -> Result {
     if !guest("items").with_file_name(format!("{name}.wasm")).exists() && std::env::var("CI").as_deref() != Ok("true") {
         eprintln!("{name} was not built: not compared");

@@ -1,4 +1,4 @@
-//! The life of a request, row by row: what happened, what the client got, and what is in the database, together.
+//! The lifecycle of a request, row by row. Each row checks the events, the response and the database together.
 
 mod actions;
 mod better;
@@ -14,8 +14,8 @@ use crate::{
     support::{App, Result},
 };
 
-/// Plays a script and looks at all that it led to. Where the controller gets a writer, the script first leaves the mark
-/// `m`, which must be there afterwards if the request committed, and only then.
+/// Plays a script, and checks status, steps and database. If the controller receives a writer, the script first writes
+/// the mark `m`. The mark must exist afterwards if and only if the request committed.
 async fn expect(app: &App, row: &str, request: &str, script: &[Json], status: u16, steps: &str) -> Result {
     let (method, path) = request.split_once(' ').ok_or("a request is METHOD PATH")?;
     let mut script = script.to_vec();
@@ -30,13 +30,13 @@ async fn expect(app: &App, row: &str, request: &str, script: &[Json], status: u1
     Ok(())
 }
 
-/// Whether the last binding of these steps is one that writes.
+/// Returns whether the last binding of these steps is a writing one.
 fn has_writer(steps: &str) -> bool {
     let binds = |step: &&str| matches!(*step, "start" | "start_read_only" | "clear");
     steps.trim_end_matches("clear").split(", ").filter(binds).last() == Some("start")
 }
 
-/// The same as [`expect`] for a further request to an application that has rows already: takes them away first.
+/// Like [`expect`], for a further request to the same application: deletes all marks first.
 async fn expect_next(app: &App, row: &str, request: &str, script: &[Json], status: u16, steps: &str) -> Result {
     app.execute("DELETE FROM marks").await?;
     expect(app, row, request, script, status, steps).await

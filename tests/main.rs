@@ -1,6 +1,6 @@
-//! carya from the outside: the real program, real HTTP, the real database looked at with another client.
+//! Tests of carya from the outside: the real program, real HTTP, and the real database, seen by a second client.
 
-// A test binary has no public interface; `pub` in its modules says what they are for.
+// A test binary has no public interface. `pub` marks the items of a module that other modules use.
 #![allow(unreachable_pub)]
 
 mod actions;

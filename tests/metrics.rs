@@ -1,4 +1,4 @@
-//! The numbers that the host tells on an address of their own.
+//! Metrics, which the host serves on an address of their own.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ const ROUTE: &str = r#"
     component = "probe"
 "#;
 
-/// An application that serves metrics, and where.
+/// Starts an application that serves metrics. Returns it and the URL of its metrics.
 async fn start(env: &[(&str, &str)]) -> Result<(App, String)> {
     let env = [&[("CARYA_SERVER__METRICS", "127.0.0.1:0")], env].concat();
     let app = start_with(ROUTE, &env).await?;
@@ -23,19 +23,19 @@ async fn start(env: &[(&str, &str)]) -> Result<(App, String)> {
     Ok((app, url))
 }
 
-/// Where an application serves them.
+/// Returns the URL of an application's metrics.
 async fn url(app: &App) -> Result<String> {
     let line = app.log.wait_for("metrics").await?;
     let address = line["address"].as_str().ok_or("no address")?;
     Ok(format!("http://{address}/metrics"))
 }
 
-/// What an application that was told to serve metrics tells, by series.
+/// Returns the metrics of an application with `server.metrics`, by series.
 pub async fn of(app: &App) -> Result<BTreeMap<String, f64>> {
     read(&url(app).await?).await
 }
 
-/// What is told, by series.
+/// Returns the metrics at a URL, by series.
 async fn read(url: &str) -> Result<BTreeMap<String, f64>> {
     let answer = reqwest::get(url).await?;
     assert_eq!(answer.status(), 200);
