@@ -163,7 +163,7 @@ async fn hostile_statements_stay_inside() -> Result {
 #[tokio::test]
 async fn the_hosts_own_statements_are_not_lent_to_guests() -> Result {
     let mut watched = Watched::new().await?;
-    // A failing and a succeeding action make the host send all of its outbox statements, so that they are cached.
+    // The actions `fail` and `done` make the host send all of its outbox statements, so that they are cached.
     for action in ["fail", "done"] {
         let step = json!({ "after_commit": action, "delivery": "at-least-once" });
         results(&watched.app, "POST", &json!([step])).await?;

@@ -27,7 +27,7 @@ const TABLE: (&str, &str) = (
 
 const ITEM: &str = r#"{"name":"Pecan","price_cents":250,"stock":4}"#;
 
-/// Starts an application whose component has no writer.
+/// Starts an application with the component `reads-only`, which has no writer.
 async fn start(config: &str) -> Result<App> {
     let folder = tempfile::tempdir()?;
     fs::copy(guest("reads-only"), folder.path().join("items.wasm"))?;
@@ -36,7 +36,7 @@ async fn start(config: &str) -> Result<App> {
     Ok(app)
 }
 
-/// Replaces the component with one that has a writer.
+/// Replaces the component with `items`, which has a writer.
 fn gain_writer(folder: &Path) -> Result {
     fs::copy(guest("items"), folder.join("items.new"))?;
     Ok(fs::rename(folder.join("items.new"), folder.join("items.wasm"))?)

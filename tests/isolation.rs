@@ -63,7 +63,8 @@ fn wait(engine: Engine) -> Json {
     }
 }
 
-/// Runs `meanwhile` while a second client locks the table `gate`, so that guests wait.
+/// Runs `meanwhile` while a second client locks the table `gate`, so that guests wait. SQLite needs no lock, because
+/// its guests sleep.
 async fn behind_the_gate(app: &App, engine: Engine, meanwhile: impl AsyncFnOnce() -> Result) -> Result {
     let (lock, unlock) = match engine {
         Engine::Sqlite => return meanwhile().await,

@@ -1,5 +1,5 @@
-//! Servers that go away, in the middle of everything: what was acknowledged is there, what was not is there as a whole
-//! or not at all, and the host finds back by itself.
+//! Database servers that stop at any moment: acknowledged requests are in the database, every other request is there as
+//! a whole or not at all, and the host recovers by itself.
 
 mod commit;
 mod kills;
@@ -17,22 +17,23 @@ use crate::{
     support::{self, Answer, App, PATIENCE, Result, client::Client},
 };
 
-/// Two tables, each with a row for every request that wrote.
+/// Two tables. Each request that writes inserts a row into both.
 const TABLES: &str = "CREATE TABLE ones (id BIGINT PRIMARY KEY); CREATE TABLE twos (id BIGINT PRIMARY KEY)";
 
-/// The guest `probe` on the two tables, reached by a URL, with more configuration.
+/// Serves the guest `probe` with the two tables in the database of `url`, and with more configuration.
 async fn serve(url: &str, config: &str) -> Result<App> {
     serve_with(url, config, &[]).await
 }
 
-/// The same with more environment variables.
+/// Like [`serve`], with more environment variables.
 async fn serve_with(url: &str, config: &str, env: &[(&str, &str)]) -> Result<App> {
     let config = format!("{}{config}", script::config());
     let env = [&[("CARYA_DATABASE__URL", url)], env].concat();
     App::start_in(tempfile::tempdir()?, &config, &[("migrations/0001_tables.sql", TABLES)], &env).await
 }
 
-/// Takes what it does not need from a writer's and a reader's login, by `carya harden`. Gives their URLs.
+/// Creates a writer's and a reader's login with `carya harden`, which leaves them the necessary rights only. Returns
+/// their URLs.
 async fn harden(admin: &str, database: &str) -> Result<[String; 2]> {
     let (scheme, rest) = admin.split_once("://").ok_or("no scheme")?;
     let (_, place) = rest.rsplit_once('@').ok_or("no login")?;
@@ -45,18 +46,18 @@ async fn harden(admin: &str, database: &str) -> Result<[String; 2]> {
     Ok([writer, reader])
 }
 
-/// Leaves a row in one of the tables.
+/// Returns a step that inserts a row into one of the tables.
 fn insert(table: &str, id: u32) -> Json {
     json!({ "sql": format!("INSERT INTO {table} VALUES (?)"), "op": "execute",
             "params": [{ "t": "int64", "v": id.to_string() }] })
 }
 
-/// Leaves a row in each of the tables.
+/// Returns a script that inserts a row into each of the tables.
 fn write(id: u32) -> Json {
     json!([insert("ones", id), insert("twos", id)])
 }
 
-/// The ids in the two tables, as another client sees them.
+/// Returns the ids in the two tables, as a second client sees them.
 async fn ids(client: &Client) -> Result<(Vec<u32>, Vec<u32>)> {
     let mut connection = client.connect().await?;
     let mut read = async |table: &str| -> Result<Vec<u32>> {
@@ -66,20 +67,20 @@ async fn ids(client: &Client) -> Result<(Vec<u32>, Vec<u32>)> {
     Ok((read("ones").await?, read("twos").await?))
 }
 
-/// The ids of requests that wrote, which are in both tables or in none.
+/// Returns the ids of the requests that wrote. Asserts that both tables contain the same ids.
 async fn whole(client: &Client) -> Result<Vec<u32>> {
     let (ones, twos) = ids(client).await?;
     assert_eq!(ones, twos, "a request is half there");
     Ok(ones)
 }
 
-/// Asserts that an answer is a 503 which says when to come back.
+/// Asserts that a response is a 503 with `retry-after`.
 pub fn assert_unavailable(answer: &Answer, context: &str) {
     let found = (answer.status, answer.header("retry-after"));
     assert_eq!(found, (503, "1"), "{context}: {} {:?}", answer.text(), answer.events());
 }
 
-/// Waits for what comes sooner or later.
+/// Polls `look` until it returns a value.
 pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
     let waiting = async {
         loop {

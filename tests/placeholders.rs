@@ -1,4 +1,4 @@
-//! Parameters are written once: the same statements, with `?`, do the same on every engine.
+//! Placeholders: a statement with `?` does the same on every engine.
 
 use serde_json::{Value as Json, json};
 
@@ -10,18 +10,19 @@ use crate::{
 const TABLES: &str = "CREATE TABLE things (id INTEGER PRIMARY KEY, name VARCHAR(40) NOT NULL, size INTEGER);
     INSERT INTO things VALUES (1, 'one?', 10), (2, 'two', 20), (3, 'three', NULL)";
 
-/// A query, its parameters, and the names it finds.
+/// Returns queries, each with its parameters and the names that it finds.
 fn queries() -> Vec<(&'static str, Json, &'static str)> {
     vec![
         ("SELECT name FROM things WHERE id = ?", json!([2]), "two"),
         ("SELECT name FROM things WHERE id > ? AND id < ? ORDER BY id", json!([1, 4]), "two three"),
-        // Numbered, in any order and more than once; a plain one is the next after the highest.
+        // Numbered placeholders, in any order and more than once. A plain `?` has the number after the highest one so
+        // far.
         ("SELECT name FROM things WHERE id = ?1 OR size = ?1 * 20 ORDER BY id", json!([1]), "one? two"),
         ("SELECT name FROM things WHERE name = ?2 AND id = ?1", json!([2, "two"]), "two"),
         ("SELECT name FROM things WHERE id = ?2 AND name = ? AND size = ?1", json!([20, 2, "two"]), "two"),
         ("SELECT name FROM things WHERE id = ?2 AND size = ?1 AND ? = name", json!([20, 2, "two"]), "two"),
         ("SELECT name FROM things WHERE id = $2 AND size = $1", json!([20, 2]), "two"),
-        // What looks like one and is none.
+        // Question marks that are no placeholders.
         ("SELECT name FROM things WHERE name = 'one?' AND id = ?", json!([1]), "one?"),
         ("SELECT name FROM things WHERE name <> 'it''s ?' AND id = ?", json!([1]), "one?"),
         ("SELECT name AS \"what?\" FROM things WHERE id = ?", json!([1]), "one?"),
@@ -52,7 +53,7 @@ async fn the_same_statements(engine: Engine) -> Result {
             assert_eq!(names.join(" "), expected, "{engine}: {sql}");
         }
     }
-    // Too few and too many are told before anything is sent.
+    // The host refuses too few or too many parameters before it sends the statement.
     for (sql, params) in [
         ("SELECT name FROM things WHERE id = ? AND size = ?", json!([1])),
         ("SELECT name FROM things WHERE id = ?2", json!([1])),
@@ -63,12 +64,12 @@ async fn the_same_statements(engine: Engine) -> Result {
         let message = refused["error"]["message"].as_str().unwrap_or_default();
         assert!(message.starts_with("the statement has "), "{engine}: {sql}: {message}");
     }
-    // Servers do not read this all alike; the answer says what to do.
+    // Servers parse this text in different ways, so the host refuses it and reports the missing space.
     if engine != Engine::Sqlite {
         let refused = attempt(&app, "POST", json!({ "sql": "SELECT 1 WHERE 1=?OR 1=2", "params": [1] })).await?;
         assert_eq!(refused["error"]["message"], "a space is missing before or after a parameter", "{engine}");
     }
-    // Changes too.
+    // Statements that change rows.
     let change = json!([
         { "sql": "INSERT INTO things (id, name, size) VALUES (?, ?, ?)", "op": "execute", "params": [4, "four?", null] },
         { "sql": "UPDATE things SET size = ?2, name = '?' WHERE id = ?1", "op": "execute", "params": [4, 40] },
@@ -96,7 +97,7 @@ async fn statements_on_mariadb() -> Result {
     the_same_statements(Engine::MariaDb).await
 }
 
-/// PostgreSQL's operators with `?` are parameters to the host; for each there is a function.
+/// In operators of PostgreSQL, the host takes the `?` for a placeholder. Each of these operators has a function.
 #[tokio::test]
 async fn operators_of_jsonb_have_functions() -> Result {
     if !Engine::all().contains(&Engine::Postgres) {

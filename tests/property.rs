@@ -1,9 +1,12 @@
-//! Random requests against a model of what the rules say. Each request plays a random script, with failures at random
-//! places, on a route with one of many hooks. What came of it must be what the model says, and whatever the model says,
-//! these hold: one clear, after the end of the transaction; a commit or a rollback and never both; a mark is in the
-//! database if and only if it was committed.
+//! Random requests, compared with a [`model`] of the rules. Each request plays a random script, with failures at random
+//! places, on a route with one of many [`chains`] of hooks. Its result must match the model. These rules hold for every
+//! request:
 //!
-//! The seed is printed; `PROPERTY_SEED` sets another.
+//! - One `clear`, after the end of the transaction.
+//! - A commit or a rollback, and never both.
+//! - A mark is in the database if and only if it was committed.
+//!
+//! The test prints the seed; `PROPERTY_SEED` sets another one.
 
 mod chains;
 mod model;
@@ -30,7 +33,6 @@ use crate::{
 
 const CASES: u32 = 200;
 
-/// One request.
 #[derive(Debug, Clone)]
 struct Ask {
     method: &'static str,
@@ -62,7 +64,7 @@ fn asks() -> impl Strategy<Value = Vec<Ask>> {
     vec(ask.prop_map(|(method, chain, script)| Ask { method, chain, script }), 1..6)
 }
 
-/// The served application, another client of its database, and what happened so far.
+/// The served application, and the numbers of requests and commits so far.
 struct World {
     runtime: Runtime,
     app: App,
@@ -71,7 +73,7 @@ struct World {
 }
 
 impl World {
-    /// None if the engine is not there.
+    /// Returns `None` if the engine is not installed.
     fn new(engine: Engine) -> Result<Option<Self>> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         if !Engine::all().contains(&engine) {
@@ -81,7 +83,7 @@ impl World {
         Ok(Some(Self { runtime, app, asked: Cell::default(), committed: Cell::default() }))
     }
 
-    /// Asks, and compares.
+    /// Sends a request, and compares its result with the model.
     async fn check(&self, mut ask: Ask, database: &mut Connection) -> Result {
         self.asked.set(self.asked.get() + 1);
         model::name(&mut ask.script, &format!("r{}", self.asked.get()), &mut 0);
@@ -109,7 +111,7 @@ impl World {
     }
 }
 
-/// What holds for the order of events whatever the request. True if it committed.
+/// Checks the order of events, which follows the same rules for every request. Returns whether the request committed.
 fn check_order(ask: &Ask, events: &[String]) -> Result<bool> {
     let count = |name: &str| events.iter().filter(|event| *event == name).count();
     let place = |name: &str| events.iter().position(|event| event == name);
@@ -130,8 +132,8 @@ fn check_order(ask: &Ask, events: &[String]) -> Result<bool> {
     Ok(count("commit") == 1)
 }
 
-/// A client that hears from the controller itself that all is well, and nobody asked for a rollback, finds what was
-/// written.
+/// Checks that the marks of a script are in the database if its controller returned a success and no guest requested a
+/// rollback.
 fn check_promise(answer: &Answer, is_marked: bool, written: &[String], promised: &[String]) -> Result {
     let is_promise = (200..300).contains(&answer.status) && answer.header("x-inside") == "1" && !is_marked;
     if is_promise { same("promised", &written, &promised) } else { Ok(()) }

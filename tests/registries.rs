@@ -1,4 +1,4 @@
-//! Components that are pulled from an OCI registry, a real one.
+//! Components that the host pulls from a real OCI registry.
 
 mod away;
 mod follow;
@@ -15,7 +15,7 @@ use crate::support::{App, PATIENCE, Result, carya, module, registry::Registry, w
 
 const TYPE: &str = "application/wasm";
 
-/// An application with one component, by its reference.
+/// Returns an application with one component, given by its reference.
 fn config(reference: &str) -> String {
     format!(
         "[component.echo]\npath = \"{reference}\"\n\
@@ -23,7 +23,7 @@ fn config(reference: &str) -> String {
     )
 }
 
-/// Serves with a cache of its own, below the folder.
+/// Serves an application with a cache of its own, in a subfolder of `folder`.
 async fn serve(folder: TempDir, config: &str) -> Result<App> {
     let cache = folder.path().join("cache").display().to_string();
     App::start_in(folder, config, &[], &[("CARYA_SERVER__CACHE", &cache)]).await
@@ -33,7 +33,7 @@ fn pulled(app: &App) -> usize {
     app.log.lines().iter().filter(|line| line["message"] == "pulled").count()
 }
 
-/// Asks for a reload and waits for a line that only this reload can have written.
+/// Triggers a reload. Waits for a message in the lines that are logged after that, and returns it.
 async fn reload(app: &App, message: &str) -> Result<String> {
     let before = app.log.lines().len();
     app.signal("HUP").await?;
@@ -73,7 +73,7 @@ async fn a_digest_is_pulled_once_and_checked_each_time() -> Result {
     let app = serve(tempfile::tempdir()?, &config).await?;
     assert_eq!((app.get("/x").await?.text(), pulled(&app)), ("one /x".to_owned(), 1));
 
-    // What lies in the cache is not believed.
+    // The host checks the digest of a cached file, and pulls the component again if it differs.
     let (folder, _) = app.stop().await?;
     let kept = fs::read_dir(folder.path().join("cache/oci"))?.flatten().map(|entry| entry.path());
     let kept: Vec<PathBuf> =
@@ -90,14 +90,14 @@ async fn a_digest_is_pulled_once_and_checked_each_time() -> Result {
     Ok(())
 }
 
-/// What `carya check` says of a reference, with more configuration.
+/// Runs `carya check` for a reference, with more configuration. Returns the exit code and standard error.
 async fn check(reference: &str, more: &str) -> Result<(Option<i32>, String)> {
     let folder = tempfile::tempdir()?;
     write(folder.path(), &format!("{}{more}", config(reference)), &[])?;
     let mut command = carya();
     command.arg("check").current_dir(folder.path()).env("CARYA_LOG", "off");
     command.env("CARYA_SERVER__CACHE", folder.path().join("cache"));
-    // A proxy that is away: nobody asks one for what stays on this machine.
+    // No proxy listens there: the host must not use a proxy for a registry on this machine.
     command.envs(["HTTP_PROXY", "HTTPS_PROXY"].map(|name| (name, "http://127.0.0.1:1"))).env("NO_PROXY", "");
     let output = tokio::time::timeout(PATIENCE, command.output()).await??;
     Ok((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()))

@@ -1,4 +1,4 @@
-//! From one generation to the next: what is served, what is kept, and what becomes of a change that is broken.
+//! Reloads: the swap to the next generation, the state that is kept, and broken changes, which are refused.
 
 mod ahead;
 mod away;
@@ -18,7 +18,8 @@ use serde_json::{Value as Json, json};
 
 use super::support::{Answer, App, Result, guest, write};
 
-/// A controller that does as it is told, a hook that shows whether it is `timing`, a template and a table.
+/// A controller that plays scripts, a hook that sets `x-response-time` if it is the guest `timing`, a template and a
+/// table.
 const CONFIG: &str = r#"
     # one
     [templates]
@@ -47,10 +48,10 @@ const SERVED: &str = "a new generation is served";
 const KEPT: &str = "the old generation is served on";
 const DRAINED: &str = "the old generation has drained";
 
-/// Requests are not told: there are many.
+/// Log filter without the many lines about requests.
 const QUIET: (&str, &str) = ("CARYA_LOG", "info,carya::access=off,carya::lifecycle=off");
 
-/// A watched application, and how far its log was read.
+/// An application that is served with `--watch`, and the number of its log lines that were read.
 struct Watched {
     app: App,
     seen: usize,
@@ -75,31 +76,31 @@ impl Watched {
         self.app.folder.path()
     }
 
-    /// The next line that says so.
+    /// Waits for the next log line whose message contains `text`.
     async fn next(&mut self, text: &str) -> Result<Json> {
         self.app.log.next(&mut self.seen, &[text]).await
     }
 
-    /// What came of a change: the line that tells it.
+    /// Waits for the log line with the result of a change.
     async fn outcome(&mut self) -> Result<Json> {
         self.app.log.next(&mut self.seen, &[SERVED, KEPT]).await
     }
 
-    /// Waits until a change is served, and gives the id of the generation.
+    /// Waits until a change is served. Returns the id of the generation.
     async fn served(&mut self) -> Result<String> {
         let line = self.outcome().await?;
         assert!(line["message"] == SERVED, "{line:#}");
         Ok(line["generation"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Waits until a change is refused, and gives the reason.
+    /// Waits until a change is refused. Returns the reason.
     async fn refused(&mut self) -> Result<String> {
         let line = self.outcome().await?;
         let message = line["message"].as_str().unwrap_or_default();
         Ok(message.strip_prefix(KEPT).ok_or_else(|| format!("it is served: {line:#}"))?.to_owned())
     }
 
-    /// Replaces a file in one step.
+    /// Replaces a file atomically.
     fn put(&self, name: &str, content: impl AsRef<[u8]>) -> Result {
         let (path, draft) = (self.path().join(name), self.path().join(".draft"));
         fs::create_dir_all(path.parent().unwrap_or(self.path()))?;
@@ -113,7 +114,7 @@ impl Watched {
         Ok(fs::rename(draft.path().join("carya.toml"), self.path().join("carya.toml"))?)
     }
 
-    /// Has a script played.
+    /// Sends a script.
     async fn play(&self, method: &str, script: &Json) -> Result<Answer> {
         Answer::read(self.app.request(method, "/x").body(script.to_string()).send().await?).await
     }
@@ -123,11 +124,11 @@ impl Watched {
     }
 }
 
-/// What an answer shows of the generation that gave it.
+/// The parts of a response that depend on the generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Page {
     generation: String,
-    /// The template's text, and the setting.
+    /// The text of the template.
     text: String,
     has_timing: bool,
 }
@@ -145,12 +146,12 @@ impl Page {
     }
 }
 
-/// Answers with the template, which has the answer's own words around it.
+/// Returns a script that answers with the template.
 fn show() -> Json {
     json!([{ "answer": { "template": { "name": "page.html", "context": {} } } }])
 }
 
-/// The process's memory in KiB, without what it shares with files.
+/// Returns the resident memory of the process, in KiB.
 fn memory(app: &App) -> Result<i64> {
     let status = fs::read_to_string(format!("/proc/{}/status", app.pid()))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;

@@ -1,5 +1,5 @@
-//! Replicas: reads go there and writes do not, nobody reads older than what it has written, and neither server is missed
-//! longer than it is away.
+//! Replicas: reads use them and writes do not, a client always reads its own writes, and the host uses a server again
+//! as soon as it is back.
 
 mod conflicts;
 mod health;
@@ -21,14 +21,14 @@ const POSITION: &str = "x-carya-position";
 const TABLE: &str = "CREATE TABLE ones (id BIGINT PRIMARY KEY)";
 const PINNED: &str = "[[route]]\npath = \"/pinned\"\ncomponent = \"probe\"\nprimary = true\n[[route]]\npath = \"/once\"\ncomponent = \"probe\"\nretries = 0\n";
 
-/// Has the guest `probe` read and write one table, with replicas of its database.
+/// Serves the guest `probe` with one table, on a primary and its replicas.
 async fn serve(primary: &str, replicas: &[&str], settings: &str) -> Result<App> {
     let config = format!("{}{PINNED}[database]\nreplicas = {replicas:?}\n{settings}", script::config());
     let env = [("CARYA_DATABASE__URL", primary), ("CARYA_SERVER__METRICS", "127.0.0.1:0")];
     App::start_in(tempfile::tempdir()?, &config, &[("migrations/0001_table.sql", TABLE)], &env).await
 }
 
-/// Two servers of one's own, and an application on them.
+/// A primary and a replica that no other test uses, and an application on them.
 struct Stage {
     pair: Pair,
     urls: [String; 2],
@@ -50,14 +50,14 @@ fn insert() -> Json {
     json!([{ "sql": "INSERT INTO ones SELECT coalesce(max(id), 0) + 1 FROM ones", "op": "execute" }])
 }
 
-/// Writes one row more.
+/// Inserts one row.
 async fn write(app: &App) -> Result<Answer> {
     let answer = script::send(app, "POST", &insert()).await?;
     assert_eq!(answer.status, 200, "{}", answer.text());
     Ok(answer)
 }
 
-/// How many rows a method sees at a path.
+/// Returns the number of rows that a request sees.
 async fn rows(app: &App, method: &str, path: &str, headers: HeaderMap) -> Result<usize> {
     let script = json!([{ "sql": "SELECT count(*) FROM ones", "op": "query_one" }]);
     let answer = app.send(method, path, headers, script.to_string()).await?;
@@ -66,12 +66,12 @@ async fn rows(app: &App, method: &str, path: &str, headers: HeaderMap) -> Result
     Ok(count)
 }
 
-/// How many rows a GET sees.
+/// Returns the number of rows that a GET sees.
 async fn seen(app: &App) -> Result<usize> {
     rows(app, "GET", "/x", HeaderMap::new()).await
 }
 
-/// How many transactions began on the primary and on replicas, as the host counts.
+/// Returns the number of transactions that began on the primary and on replicas, from the host's metrics.
 async fn begun(app: &App) -> Result<[usize; 2]> {
     let count =
         async |target| app.metric(&format!("carya_begin_total{{database=\"default\",target=\"{target}\"}}")).await;

@@ -1,5 +1,5 @@
-//! Conflicts with another writer: everything inside the transaction is done again, in fresh instances, with the same
-//! body, and nothing of the attempts before is left.
+//! Conflicts with another writer: the host runs everything inside the transaction again, in fresh instances and with
+//! the same body. Nothing of the failed attempts remains.
 
 use std::time::Duration;
 
@@ -17,18 +17,18 @@ const ROUTE: &str = r#"
     component = "probe"
 "#;
 
-/// Serves the route and more; an attempt does not wait long.
+/// Serves [`ROUTE`] and more configuration. An attempt waits for a lock only briefly.
 async fn serve(config: &str, retries: &str) -> Result<App> {
     let env = [impatient(), ("CARYA_TRANSACTION__RETRIES", retries)];
     start_with(&format!("{config}{ROUTE}"), &env).await
 }
 
-/// How often guests have said this in the log.
+/// Returns how often guests have logged `what`.
 fn said(app: &App, what: &str) -> usize {
     app.log.lines().iter().filter(|line| line["message"] == what).count()
 }
 
-/// Plays a script that first says `try`, with the lock held by somebody else until it was tried twice.
+/// Plays a script that first logs `try`. A second client holds the lock until the second attempt has begun.
 async fn play_against_a_lock(app: &App, script: &[Json]) -> Result<Answer> {
     let script = json!([&[json!({ "log": "try" })], script].concat());
     let mut other = lock(app).await?;
@@ -48,7 +48,7 @@ fn retried(answer: &Answer) -> usize {
     answer.events().iter().filter(|event| *event == "retry").count()
 }
 
-/// The events but those of attempts that failed.
+/// Returns the events of the last attempt, or all events if there was one attempt only.
 fn last_attempt(answer: &Answer) -> String {
     let events = answer.events().join(", ");
     events.rsplit_once("retry, ").map_or(events.clone(), |(_, last)| last.to_owned())
@@ -129,7 +129,7 @@ async fn hooks_inside_run_again_and_those_outside_do_not() -> Result {
     let count = |event: &str| answer.events().iter().filter(|name| *name == event).count();
     assert_eq!(count("before:outer"), 1);
     assert_eq!(count("before:inner"), 1 + retried(&answer));
-    // What the first attempt handed on is forgotten with it.
+    // The context values that the first attempt set are discarded.
     assert_eq!(answer.json()?[2]["context"]["before"], "outer:none inner:writer");
     assert_eq!(answer.headers.get_all("x-after").iter().count(), 2, "{:?}", answer.headers);
     Ok(())
@@ -143,7 +143,7 @@ async fn a_conflict_of_an_inner_after_hook_is_met_with_another_attempt() -> Resu
     a_conflict_of_a_hook("after").await
 }
 
-/// An inner hook is the one that writes.
+/// The statement with the conflict is that of an inner hook.
 async fn a_conflict_of_a_hook(phase: &str) -> Result {
     let settings = format!("{phase} = \"write\", sql = \"INSERT INTO marks VALUES ('h')\"");
     let hook = format!(

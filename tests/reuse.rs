@@ -1,5 +1,5 @@
-//! Instances that serve several requests, where a component's configuration asks for it: what they remember, what of it
-//! is taken from them, and what ends them.
+//! Instances that serve several requests, if `reuse` of their component is set: the state that they keep, the handles
+//! that they lose, and the events that end them.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn app() -> Result<App> {
     App::start(CONFIG, &[]).await
 }
 
-/// How many requests the instance has served that answers this one.
+/// Sends a request. Returns the number of requests that its instance has served, including this one.
 async fn count(app: &App) -> Result<String> {
     Ok(app.get("/count").await?.text())
 }
@@ -69,7 +69,7 @@ async fn one_that_ends_badly_serves_no_more() -> Result {
         assert_eq!(counts(&app).await?, ["1", "2"], "before {what}");
         assert_eq!(app.get(&format!("/{what}")).await?.status, status, "{what}");
     }
-    // An error is an answer.
+    // An error is a normal result of a guest, and does not end the instance.
     assert_eq!(count(&app).await?, "1");
     assert_eq!(app.get("/error").await?.status, 500);
     assert_eq!(count(&app).await?, "2");
@@ -143,7 +143,7 @@ async fn a_reload_begins_with_fresh_ones() -> Result {
 async fn one_that_waits_for_long_is_let_go() -> Result {
     let app = app().await?;
     assert_eq!(counts(&app).await?, ["1", "2"]);
-    // After ten seconds, which are looked at every five.
+    // An instance may be idle for 10 s. The host checks every 5 s.
     tokio::time::sleep(Duration::from_secs(16)).await;
     assert_eq!(count(&app).await?, "1");
     Ok(())

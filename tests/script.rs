@@ -1,5 +1,5 @@
-//! Scripts for the guest `probe`, as JSON, and the applications that they are played in: one table, `marks`, in which
-//! a request leaves the marks that it managed to write, or tables of a test's own.
+//! Scripts for the guest `probe`, as JSON, and the applications that play them. An application has the table `marks`,
+//! into which requests write marks, or tables of the test's own.
 
 use std::time::Instant;
 
@@ -25,52 +25,52 @@ const ROUTE: &str = r#"
 const TABLE: (&str, &str) =
     ("migrations/0001_marks.sql", "CREATE TABLE marks (mark VARCHAR(100) PRIMARY KEY NOT NULL)");
 
-/// An application with the component `probe`, the table, and what else the configuration says.
+/// Starts an application with the component `probe`, the table `marks` and more configuration.
 pub async fn start(config: &str) -> Result<App> {
     start_with(config, &[]).await
 }
 
-/// The same on tables of one's own, given as SQL.
+/// Like [`start`], with the tables that the SQL in `tables` creates.
 pub async fn start_on(tables: &str, config: &str) -> Result<App> {
     App::start(&format!("{PROBE}{config}"), &[("migrations/0001_tables.sql", tables)]).await
 }
 
-/// The same with more environment variables.
+/// Like [`start`], with more environment variables.
 pub async fn start_with(config: &str, env: &[(&str, &str)]) -> Result<App> {
     App::start_in(tempfile::tempdir()?, &format!("{PROBE}{config}"), &[TABLE], env).await
 }
 
-/// The same once more, in the folder of one that has ended.
+/// Like [`start`], in the folder of an application that has ended.
 pub async fn start_again(folder: TempDir, config: &str) -> Result<App> {
     App::start_in(folder, &format!("{PROBE}{config}"), &[TABLE], &[]).await
 }
 
-/// An application with `probe` behind every path, on tables of one's own.
+/// Starts an application with `probe` behind every path, and with tables of the test's own.
 pub async fn serve(tables: &str) -> Result<App> {
     serve_with(tables, "").await
 }
 
-/// The same with more configuration.
+/// Like [`serve`], with more configuration.
 pub async fn serve_with(tables: &str, extra: &str) -> Result<App> {
     start_on(tables, &format!("{ROUTE}{extra}")).await
 }
 
-/// What [`serve`] serves.
+/// Returns the configuration that [`serve`] uses.
 pub fn config() -> String {
     format!("{PROBE}{ROUTE}")
 }
 
-/// Has a script played, whatever the method.
+/// Sends a script in the body of a request, with any method.
 pub async fn play(app: &App, method: &str, path: &str, script: &Json) -> Result<Answer> {
     app.send(method, path, HeaderMap::new(), script.to_string()).await
 }
 
-/// The same where the path does not matter.
+/// Like [`play`], if the path does not matter.
 pub async fn send(app: &App, method: &str, script: &Json) -> Result<Answer> {
     play(app, method, "/x", script).await
 }
 
-/// Sends a script that is expected to end well, and returns the results of its steps.
+/// Sends a script that must succeed. Returns the results of its steps.
 pub async fn results(app: &App, method: &str, script: &Json) -> Result<Json> {
     let answer = send(app, method, script).await?;
     if answer.status != 200 {
@@ -80,7 +80,8 @@ pub async fn results(app: &App, method: &str, script: &Json) -> Result<Json> {
     answer.json()
 }
 
-/// The same where statements have little time, which a busy machine may not give them: sends it again if that was all.
+/// Like [`results`], for applications with a short `statement_timeout`: sends the script again if a statement timed
+/// out, as happens on a busy machine.
 pub async fn in_time(app: &App, method: &str, script: &Json) -> Result<Json> {
     let begun = Instant::now();
     loop {
@@ -91,30 +92,31 @@ pub async fn in_time(app: &App, method: &str, script: &Json) -> Result<Json> {
     }
 }
 
-/// The result of one step, whatever it does: what fails comes back as `{"error":{..}}`, what it wrote is rolled back.
+/// Runs one step and rolls it back. Returns its result; an error is the result `{"error":{..}}`.
 pub async fn attempt(app: &App, method: &str, mut step: Json) -> Result<Json> {
     step["swallow"] = true.into();
     let script = if method == "GET" { json!([step]) } else { json!([step, { "mark_rollback": true }]) };
     Ok(results(app, method, &script).await?[0].take())
 }
 
-/// How a result failed: its kind, or `ok`.
+/// Returns the kind of error in a result, or `ok`.
 pub fn kind(result: &Json) -> String {
     result["error"]["kind"].as_str().unwrap_or("ok").to_owned()
 }
 
-/// The marks that are there, as another client sees them.
+/// Returns all marks, as a second client sees them.
 pub async fn marks(app: &App) -> Result<String> {
     Ok(app.texts("SELECT mark FROM marks ORDER BY mark").await?.join(" "))
 }
 
-/// Another client in a transaction that has written the mark `other`; nobody else writes marks until it ends.
+/// Returns a second client in a transaction that has written the mark `other`. No other client can write marks until it
+/// ends.
 pub async fn lock(app: &App) -> Result<Connection> {
     let mut other = app.client()?.connect().await?;
     let begin = match Engine::current() {
         Engine::Sqlite => "BEGIN IMMEDIATE",
         Engine::Postgres => "BEGIN; LOCK TABLE marks IN EXCLUSIVE MODE",
-        // With no mark there yet, this locks the place of every one to come.
+        // The table is empty, so this locks the gap for all marks to come.
         Engine::MariaDb => "BEGIN; SELECT * FROM marks FOR UPDATE",
     };
     other.execute(begin).await?;
@@ -122,7 +124,8 @@ pub async fn lock(app: &App) -> Result<Connection> {
     Ok(other)
 }
 
-/// The environment that has the host wait for others' locks as briefly as the engine can. MariaDB counts in seconds.
+/// Returns the environment variable with which the host waits for locks as briefly as the engine allows. MariaDB counts
+/// in seconds.
 pub fn impatient() -> (&'static str, &'static str) {
     match Engine::current() {
         Engine::Sqlite => ("CARYA_DATABASE__BUSY_TIMEOUT", "30ms"),
@@ -130,43 +133,43 @@ pub fn impatient() -> (&'static str, &'static str) {
     }
 }
 
-/// Writes a mark.
+/// Returns a step that writes a mark.
 pub fn insert(mark: &str) -> Json {
     json!({ "sql": "INSERT INTO marks VALUES (?)", "op": "execute", "params": [mark] })
 }
 
-/// A statement that fails, and whose error the controller returns.
+/// Returns a statement that fails, and whose error the controller returns.
 pub fn broken() -> Json {
     json!({ "sql": "INSERT INTO marks VALUES (NULL)", "op": "execute" })
 }
 
-/// A statement that fails, and whose error the controller ignores.
+/// Returns a statement that fails, and whose error the controller ignores.
 pub fn swallowed() -> Json {
     json!({ "sql": "INSERT INTO marks VALUES (NULL)", "op": "execute", "swallow": true })
 }
 
-/// Numbers to 900: not every engine counts for ever.
+/// `WITH` clause for the numbers 1 to 900. Not every engine allows an endless recursion.
 pub const NUMBERS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900)";
 
-/// Rows of [`NUMBERS`] that nobody lives to see the last of.
+/// `FROM` list over [`NUMBERS`] with more rows than a test can read: 900^4.
 pub const ENDLESS: &str = "n a, n b, n c, n d";
 
-/// Answers with a status.
+/// Returns a step that answers with a status.
 pub fn answer(status: u16) -> Json {
     json!({ "answer": { "status": status } })
 }
 
-/// Returns an error.
+/// Returns a step with which the controller returns an error.
 pub fn fail() -> Json {
     json!({ "fail": "as the script says" })
 }
 
-/// Registers an action for the commit.
+/// Returns a step that registers an action for the commit.
 pub fn after_commit(name: &str) -> Json {
     json!({ "after_commit": name })
 }
 
-/// Registers an action for the rollback.
+/// Returns a step that registers an action for the rollback.
 pub fn after_rollback(name: &str) -> Json {
     json!({ "after_rollback": name })
 }

@@ -1,4 +1,4 @@
-//! The database servers that other tests stand on do what those rely on.
+//! Tests of the database servers in `support/servers`, which other tests rely on.
 
 use std::{fs::Permissions, os::unix::fs::PermissionsExt, process::Stdio, time::Duration};
 
@@ -12,7 +12,7 @@ use super::support::{
 
 const ROWS: &str = "SELECT count(*) FROM t";
 
-/// Both servers of a cluster work, the one follows the other.
+/// Checks that both servers of a cluster work, and that the replica follows the primary.
 async fn follows(cluster: &Cluster) -> Result {
     let database = cluster.database().await?;
     let (primary, replica) = (database.primary()?, database.replica()?);
@@ -130,10 +130,10 @@ async fn a_replica_is_stopped_killed_and_held_back() -> Result {
     Ok(())
 }
 
-/// Names the file in which the next test reports, in a process of its own.
+/// Environment variable with the path of the file that `starts_servers_and_never_ends` writes.
 const REPORT: &str = "SERVERS_REPORT";
 
-/// Does something only where the test below runs it.
+/// Does nothing unless the test below runs it in a process of its own.
 #[tokio::test]
 async fn starts_servers_and_never_ends() -> Result {
     let Some(report) = std::env::var_os(REPORT) else { return Ok(()) };
@@ -152,7 +152,7 @@ async fn servers_end_with_a_test_process_that_was_killed() -> Result {
     let folder = tempfile::tempdir()?;
     let (report, servers) = (folder.path().join("report"), folder.path().join("servers"));
     std::fs::create_dir(&servers)?;
-    // The servers' own users go in there.
+    // The servers run as other users, which need access to these folders.
     std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
     std::fs::set_permissions(&servers, Permissions::from_mode(0o1777))?;
     let mut process = Command::new(std::env::current_exe()?)
@@ -182,7 +182,7 @@ async fn servers_end_with_a_test_process_that_was_killed() -> Result {
     Ok(())
 }
 
-/// What comes sooner or later.
+/// Polls `look` until it returns a value.
 async fn wait<T>(what: &str, look: impl Fn() -> Option<T>) -> Result<T> {
     let waiting = async {
         loop {

@@ -1,4 +1,4 @@
-//! The example application, as `guest-examples/carya.toml` puts it together.
+//! The example application in `guest-examples/carya.toml`.
 
 mod curl;
 
@@ -12,24 +12,24 @@ use serde_json::{Value, json};
 
 use super::support::{Answer, App, Engine, Result};
 
-/// The folder of the example.
+/// Returns the folder of the example.
 pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-examples")
 }
 
-/// Its configuration, with the components where they were built.
+/// Returns the configuration of the example, with absolute paths to the built components.
 pub fn config() -> Result<String> {
     let text = fs::read_to_string(folder().join("carya.toml"))?;
     let dist = folder().join("dist").canonicalize()?;
     Ok(text.replace("path = \"dist/", &format!("path = \"{}/", dist.display())))
 }
 
-/// The files that stand beside the configuration, for a temporary folder.
+/// Returns the other files of the example, to be written to a temporary folder.
 pub fn files() -> Result<Vec<(String, String)>> {
     files_on(Engine::Sqlite)
 }
 
-/// The same with the tables of an engine.
+/// Like [`files`], with the migrations for an engine.
 pub fn files_on(engine: Engine) -> Result<Vec<(String, String)>> {
     let migrations = match engine {
         Engine::Sqlite => "migrations",
@@ -52,21 +52,21 @@ pub async fn open() -> Result<App> {
     open_on(Engine::Sqlite).await
 }
 
-/// Serves the shop, with the same components on every engine.
+/// Serves the shop on an engine. The components are the same for all engines.
 pub async fn open_on(engine: Engine) -> Result<App> {
     let files = files_on(engine)?;
     let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (&**name, &**text)).collect();
     App::start_on(engine, &config()?, &files).await
 }
 
-/// Sends JSON with the key that the example knows.
+/// Sends JSON with the API key of the example.
 async fn change(app: &App, method: &str, path: &str, body: Value) -> Result<Answer> {
     let mut headers = HeaderMap::new();
     headers.insert("x-api-key", HeaderValue::from_static("demo"));
     app.send(method, path, headers, body.to_string()).await
 }
 
-/// All that an order may leave behind.
+/// Returns a line for each row that an order may change.
 async fn traces(app: &App) -> Result<Vec<String>> {
     let outbox = app.client()?.outbox().await?;
     app.texts(&format!(

@@ -1,4 +1,4 @@
-//! The end of a process, and what the next one finds.
+//! The end of a process, and the state that the next process finds.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ component = "probe"
 
 const TABLE: [(&str, &str); 1] = [("migrations/0001_rows.sql", "CREATE TABLE rows (x);")];
 
-/// How soon a process ends that has nothing to wait for.
+/// Longest time in which a process ends that has nothing to wait for.
 const SOON: Duration = Duration::from_secs(3);
 
 async fn start(drain_timeout: &str) -> Result<App> {
@@ -36,7 +36,7 @@ async fn start(drain_timeout: &str) -> Result<App> {
     App::start_in(tempfile::tempdir()?, PROBE, &TABLE, &env).await
 }
 
-/// A request that writes a row, says so in the log, and goes on for a while.
+/// Sends a request that writes a row, logs `under way` and then sleeps. Returns once the line is logged.
 async fn slow(app: &App, ms: u64) -> Result<tokio::task::JoinHandle<Result<Answer>>> {
     let script = json!([{"sql": "INSERT INTO rows VALUES (1)"}, {"log": "under way"}, {"sleep_ms": ms}]);
     let request = app.request("POST", "/slow").body(script.to_string());
@@ -45,7 +45,7 @@ async fn slow(app: &App, ms: u64) -> Result<tokio::task::JoinHandle<Result<Answe
     Ok(running)
 }
 
-/// Starts again in the same folder, and counts the rows.
+/// Starts the application again in the same folder. Returns the number of rows.
 async fn rows_after_restart(folder: tempfile::TempDir) -> Result<i64> {
     let app = App::start_in(folder, PROBE, &TABLE, &[]).await?;
     let answer = app.send("GET", "/rows", HeaderMap::new(), r#"[{"sql":"SELECT count(*) FROM rows"}]"#).await?;
@@ -118,7 +118,7 @@ async fn connections_that_ask_nothing_do_not_hold_the_end() -> Result {
     let length = kept.read(&mut answer).await?;
     assert!(answer[..length].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..length]));
     let mut silent = TcpStream::connect(app.address()).await?;
-    // Accepted for certain once a later connection was served.
+    // The silent connection has certainly been accepted once a later connection is served.
     assert_eq!(app.get("/x").await?.status, 200);
 
     let asked = Instant::now();
@@ -194,7 +194,7 @@ async fn the_second_start_compiles_nothing_and_finds_everything() -> Result {
     Ok(())
 }
 
-/// A component that takes many seconds to compile, without a cache.
+/// Configuration with a component that takes many seconds to compile without a cache.
 const SLOW_START: &str = r#"
 [component.js]
 path = "{guest:items-js}"
@@ -203,7 +203,8 @@ path = "/js"
 component = "js"
 "#;
 
-/// Starts the program by a command line, waits until it compiles, sends signals, and tells how it ended and how soon.
+/// Starts the program with a command line, waits until it compiles a component, and sends signals. Returns the exit
+/// code, and the time from the first signal to the exit.
 async fn signalled_at_start(command: &[&str], signals: &[&str]) -> Result<(Option<i32>, Duration)> {
     let folder = tempfile::tempdir()?;
     write(folder.path(), SLOW_START, &[])?;
@@ -220,7 +221,7 @@ async fn signalled_at_start(command: &[&str], signals: &[&str]) -> Result<(Optio
     let log = Log::follow(process.stderr.take().ok_or("no standard error")?);
     log.wait_for("compiling a component").await?;
     let asked = Instant::now();
-    // The program may be the child of what was started.
+    // With `unshare`, the program is a child of the started process.
     let own = process.id().ok_or("it has ended")?.to_string();
     let children = tokio::fs::read_to_string(format!("/proc/{own}/task/{own}/children")).await?;
     let pid = children.split_whitespace().next().unwrap_or(&own);

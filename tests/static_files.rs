@@ -1,4 +1,4 @@
-//! Files from the folders of `[[static]]`: which paths they have, beside routes.
+//! Files from the folders of `[[static]]`: their paths, and the precedence of routes.
 
 use std::fs;
 
@@ -40,7 +40,7 @@ async fn start(config: &str) -> Result<App> {
     App::start(config, &FILES).await
 }
 
-/// Whether an answer is the application's: it has a request id, which files have not.
+/// Returns whether a response is that of a route. Such a response has a request id, a file has none.
 fn is_routed(answer: &Answer) -> bool {
     !answer.header("x-request-id").is_empty()
 }
@@ -73,7 +73,7 @@ async fn a_prefix_hides_no_route_and_the_longest_prefix_serves() -> Result {
     let app = start(&folders(&[("/", "public"), ("/static/", "static"), ("/items", "public")])).await?;
     for (method, path, status, routed, body) in [
         ("GET", "/items/7", 200, true, None),
-        // The route knows the path, so its methods count, and not those of files.
+        // The route matches the path, so its methods apply, and not those of files.
         ("DELETE", "/items/7", 405, true, None),
         ("GET", "/items/a/b", 404, false, None),
         ("GET", "/items/a.txt", 200, true, None),
@@ -127,14 +127,14 @@ async fn a_route_with_a_parameter_in_place_of_the_prefix_has_what_no_file_has() 
         ("HEAD", "/static/a.txt", false, Some("")),
         ("GET", "/static/nowhere", true, None),
         ("POST", "/static/a.txt", true, None),
-        // The prefix `/` is the beginning of every pattern.
+        // The pattern `/{*rest}` begins with the prefix `/`, so the route comes before that folder.
         ("GET", "/a.txt", true, None),
     ] {
         let answer = app.ask(method, path).await?;
         assert_eq!((answer.status, is_routed(&answer)), (200, routed), "{method} {path}: {}", answer.text());
         assert!(body.is_none_or(|body| answer.text() == body), "{method} {path}: {}", answer.text());
     }
-    // The body is the route's, though the folder was looked at first.
+    // The route receives the body, although the host looked for a file first.
     let answer = app.post("/static/x", r#"[{"answer":{"status":201}}]"#).await?;
     assert_eq!(answer.status, 201, "{}", answer.text());
     Ok(())
@@ -176,7 +176,7 @@ async fn a_deployment_with_a_wrong_prefix_is_not_recorded() -> Result {
     let root = host.put(&root).await?;
     assert_eq!(host.activate(&root).await?.status, 200);
     let host = host.killed().await?;
-    // One segment is the route's, so that the page is not reached; a deeper path is a file's.
+    // The route `/{what}` matches every path of one segment, so it hides the page. Deeper paths are those of files.
     assert_eq!(host.app.get("/x").await?.header("x-carya-generation"), root.id.to_string());
     assert_eq!(host.app.get("/deeper/page.txt").await?.status, 404);
     fs::metadata(host.app.folder.path())?;

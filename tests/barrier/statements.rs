@@ -119,7 +119,7 @@ const WRITING: &[(&str, &str)] = &[
     ("/* SELECT */ INSERT INTO scratch VALUES ('x')", "ok"),
     ("INSERT INTO names VALUES ('x')", "constraint"),
     ("INSERT INTO texts (texts) VALUES ('delete-all')", "other"),
-    // Conflict clauses and triggers, some of which would end the transaction.
+    // Conflict clauses and triggers. Those with `ROLLBACK` would end the transaction.
     ("INSERT OR ROLLBACK INTO items VALUES (1, 'x')", "constraint"),
     ("UPDATE OR ROLLBACK items SET name = 'a'", "constraint"),
     ("INSERT OR FAIL INTO items VALUES (3, 'c'), (1, 'x')", "constraint"),
@@ -158,7 +158,7 @@ const WRITING: &[(&str, &str)] = &[
 
 /// Queries with the result of the writer. The reader has the same results, but `read-only` in place of `forbidden`.
 const READING: &[(&str, &str)] = &[
-    // Tables of the host, in all spellings of their names.
+    // Tables of the host, such as `carya_outbox`, in all spellings of their names.
     ("SELECT * FROM carya_outbox", "forbidden"),
     ("SELECT count(*) FROM carya_outbox", "forbidden"),
     ("SELECT 1 FROM CARYA_outbox", "forbidden"),

@@ -36,7 +36,7 @@ fn with(component: &str) -> Result<(Files, Manifest)> {
     Ok((files, manifest))
 }
 
-/// A host that serves a component without a writer, and the folder of an application whose component has one.
+/// A host that serves the component `reads-only`, and the folder of an application with `items`, which has a writer.
 struct Case {
     host: Host,
     folder: tempfile::TempDir,

@@ -1,4 +1,5 @@
-//! Guests whose `memory.grow` fails: they may go on, and if they fail, the error names the limit.
+//! Guests that reach their memory limit: `memory.grow` fails, the guest may go on, and if it does not, the error names
+//! the limit.
 
 use serde_json::json;
 

@@ -11,7 +11,8 @@ const READ_ONLY: &str = "read-only";
 
 #[rustfmt::skip]
 pub const GROUPS: &[Group] = &[
-    // Statements that end the transaction or begin another one. The server accepts them from every login.
+    // `COMMIT` and other statements that end the transaction or begin another one. The server accepts them from every
+    // login.
     Group {
         reader: Gate(FORBIDDEN),
         writer: Some(Gate(FORBIDDEN)),
@@ -50,7 +51,7 @@ pub const GROUPS: &[Group] = &[
             "-- nothing", "/* nothing */",
         ],
     },
-    // Two statements in one text, hidden by every form of quoting; then comments that the server executes.
+    // Two statements in one text, hidden by every form of quoting; then `/*! */` comments, which the server executes.
     Group {
         reader: Both(FORBIDDEN),
         writer: Some(Both(FORBIDDEN)),

@@ -11,7 +11,8 @@ const READ_ONLY: &str = "read-only";
 
 #[rustfmt::skip]
 pub const GROUPS: &[Group] = &[
-    // Statements that end the transaction or begin another one. The server accepts them from every login.
+    // `COMMIT` and other statements that end the transaction or begin another one. The server accepts them from every
+    // login.
     Group {
         reader: Gate(FORBIDDEN),
         writer: Some(Gate(FORBIDDEN)),
@@ -162,7 +163,7 @@ pub const GROUPS: &[Group] = &[
             "UPDATE information_schema.sql_features SET comments = 'evil'",
         ],
     },
-    // SQL inside text arguments.
+    // SQL inside text arguments of functions, such as `query_to_xml`.
     Group {
         reader: Both(FORBIDDEN),
         writer: Some(Both(FORBIDDEN)),

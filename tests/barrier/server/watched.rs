@@ -70,7 +70,7 @@ impl<'a> Watched<'a> {
         Ok(watched)
     }
 
-    /// Runs all rows. Returns a description of each unexpected result.
+    /// Runs all rows, then the statements of [`Product::leaving`]. Returns a description of each unexpected result.
     pub async fn try_all(&mut self, rows: &[Row]) -> Result<Vec<String>> {
         // Taken here and not in `start`: starting another set-up changes state of the whole server.
         self.state = self.fingerprint().await?;

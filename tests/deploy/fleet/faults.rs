@@ -1,4 +1,4 @@
-//! Fleets whose shared data is damaged, or whose activating host fails or is killed.
+//! Faults in a fleet: damaged shared data, a lost `COMMIT`, and a host that is killed during an activation.
 
 use std::{
     collections::BTreeMap,
