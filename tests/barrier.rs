@@ -1,5 +1,5 @@
-//! Tests of the barrier with hostile statements, sent through both the reader and the writer. This file covers SQLite,
-//! the modules below it cover the servers.
+//! Tests of the barrier with hostile statements, sent through both the reader and the writer. This file and
+//! [`statements`] cover SQLite, the other modules cover the servers.
 //!
 //! After each statement a second client checks that database and files are unchanged, and ordinary requests check that
 //! the connections which the statement used still work.

@@ -1,5 +1,5 @@
 //! `database.echo`: the host logs every statement with its number of rows, its changes and its duration. It logs
-//! parameters only if `echo_params` is set.
+//! parameters only if `echo_params` is set too.
 
 use serde_json::{Value as Json, json};
 

@@ -1,5 +1,5 @@
-//! Replicas: reads use them and writes do not, a client always reads its own writes, and the host uses a server again
-//! as soon as it is back.
+//! Replicas: reads use them and writes do not, a client that sends its position reads its own writes, and the host uses
+//! a server again as soon as it is back.
 
 mod conflicts;
 mod health;

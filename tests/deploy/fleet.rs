@@ -156,7 +156,8 @@ async fn what_is_deployed_to_one_is_served_by_all() -> Result {
         for host in [&one, &two, &three] {
             let took = until_served(host, &wanted).await?;
             println!("{}: {page} is served {took:?} after the answer", Engine::current());
-            // A host records the active generation before it serves it, so `Host::served` finds both equal.
+            // A host records a generation as active before it serves it, so `Host::served` finds the same generation in
+            // both places.
             assert_eq!(host.served().await?, (wanted.id.to_string(), page.to_owned()));
         }
         manifests.push(wanted);
@@ -224,7 +225,7 @@ async fn of_two_that_activate_at_the_same_time_one_is_told() -> Result {
     }
     let activations = format!("SELECT count(*) FROM {}", fleet.table("activations"));
     assert_eq!(fleet.client()?.number(&activations).await?, 2, "of what was refused nothing is there");
-    // Only the order was the reason: the same activation now succeeds.
+    // Only the order of the activations was wrong: the same activation now succeeds.
     assert_eq!(slow.activate(&b).await?.status, 200);
     until_served(&two, &b).await?;
     Ok(())

@@ -38,8 +38,8 @@ async fn a_body_over_the_limit_is_413() -> Result {
 
 async fn requests_beyond_the_places_wait_and_then_give_up() -> Result {
     let app = serve_with("SELECT 1", "[server]\nmax_concurrent_requests = 1").await?;
-    // The default timeout of a component is 5 s. A request waits as long for a place, and two requests of 4 s take
-    // longer.
+    // The default timeout of a component is 5 s, and a request waits for a place for at most 5 s. Two requests of 4 s
+    // take longer than that.
     let sleep = |ms: u32| json!([{ "log": "has a place" }, { "sleep_ms": ms }]);
     let begun = Instant::now();
     let (short, shorter) = (sleep(200), sleep(150));

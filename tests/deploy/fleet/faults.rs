@@ -79,14 +79,14 @@ async fn a_generation_that_cannot_be_set_up_is_agreed_on_by_nobody() -> Result {
 }
 
 async fn an_activation_whose_answer_was_lost_is_looked_for() -> Result {
-    // With a short poll interval, a COMMIT of the polling host would spring the trap.
+    // With a short poll interval, a `COMMIT` of the polling host would spring the trap.
     let fleet = Fleet { poll: LONGEST, ..Fleet::new().await? };
     let proxy = Proxy::to(&fleet.url).await?;
     let far = [("CARYA_DATABASE__ADMIN_URL", proxy.url())];
     let one = fleet.start_in(tempfile::tempdir()?, "one", "", &far).await?;
     let first = bring(&one, "first").await?;
     let activations = format!("SELECT count(*) FROM {}", fleet.table("activations"));
-    // The database has all files, so the first COMMIT is the one of the activation.
+    // The database has all files, so the first `COMMIT` is that of the activation.
     quiet(&proxy).await;
     proxy.trap("COMMIT", Fate::Unanswered);
     let answer = one.activate(&first).await?;
@@ -99,7 +99,7 @@ async fn an_activation_whose_answer_was_lost_is_looked_for() -> Result {
         if answer.status != 200 {
             break answer;
         }
-        // The host is notified of its own activation. A COMMIT that follows from this has sprung the trap instead.
+        // The host is notified of its own activation. A `COMMIT` that follows from this has sprung the trap instead.
         done += 1;
         assert!(done < 10, "its commit is never the one that is lost");
     };
