@@ -92,8 +92,8 @@ const CASES: [Case<'_>; 13] = [
     (
         &[("interface model {", "interface websocket { open: func(); }\ninterface model {")],
         &[],
-        "export plain-controller; export websocket",
-        "exports `carya:host/websocket@0.1.0`, which this host does not call; it calls carya:host 0.1.0",
+        "export websocket",
+        "exports `carya:host/websocket@0.1.0`, which this host does not call, and nothing that it does",
     ),
     (
         &[("resource savepoint {", "resource cursor { next: func(); }\n    resource savepoint {")],

@@ -116,18 +116,21 @@ pub(super) fn missing_by_name(bytes: &[u8]) -> Option<String> {
     sentence(&found)
 }
 
-/// In one sentence, what a component exports in place of what this host calls: interfaces of the contract that this host
-/// does not have, or has in another version, and those of others where there are no interfaces of the contract at all.
+/// Names, in one sentence, the exports of a component for another host: interfaces of the contract in another version, or
+/// all of them if this host calls none. Other exports beside those that this host calls do no harm.
 pub(super) fn not_called(exports: &[String]) -> Option<String> {
     let contract = Contract::get()?;
-    let names = |name: &&String| {
+    let is_called = |name: &String| {
+        contract::split(name)
+            .is_some_and(|(short, version)| contract.interface(short).is_some() && contract::is_compatible(version))
+    };
+    let is_for_another = |name: &&String| {
         contract::split(name).is_some_and(|(short, version)| {
-            let is_known = contract.interface(short).is_some();
             let is_called_too = exports.contains(&interface(short));
-            !is_known || !contract::is_compatible(version) && !is_called_too
+            contract.interface(short).is_some() && !contract::is_compatible(version) && !is_called_too
         })
     };
-    let unknown: Vec<_> = exports.iter().filter(names).collect();
+    let unknown: Vec<_> = exports.iter().filter(is_for_another).collect();
     let list = |names: &[&String]| enumerate(&names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>());
     if !unknown.is_empty() {
         return Some(format!(
@@ -135,8 +138,7 @@ pub(super) fn not_called(exports: &[String]) -> Option<String> {
             list(&unknown)
         ));
     }
-    let has_none = !exports.iter().any(|name| contract::split(name).is_some());
-    (has_none && !exports.is_empty()).then(|| {
+    (!exports.is_empty() && !exports.iter().any(is_called)).then(|| {
         let (all, controller) = (exports.iter().collect::<Vec<_>>(), interface("read-controller"));
         format!(
             "exports {}, which this host does not call, and nothing that it does; export an interface of its `wit/`, as \
