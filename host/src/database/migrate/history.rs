@@ -161,12 +161,13 @@ impl Book {
     /// the default privileges of `carya harden` would give guests rights on this table.
     pub(super) async fn make_table(&mut self) -> Result<(), MigrateError> {
         let Self::Postgres(connection) = self else { return Ok(()) };
-        let mut transaction = connection.begin().await?;
         let found = sqlx::query("SELECT 1 WHERE to_regclass($1) IS NOT NULL").bind(TABLE);
-        if found.fetch_optional(&mut *transaction).await?.is_none() {
-            transaction.ensure_migrations_table(TABLE).await?;
-            sqlx::raw_sql(AssertSqlSafe(ONLY_THE_OWNER)).execute(&mut *transaction).await?;
+        if found.fetch_optional(&mut **connection).await?.is_some() {
+            return Ok(());
         }
+        let mut transaction = connection.begin().await?;
+        transaction.ensure_migrations_table(TABLE).await?;
+        sqlx::raw_sql(AssertSqlSafe(ONLY_THE_OWNER)).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(())
     }
