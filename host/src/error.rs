@@ -128,8 +128,8 @@ impl Failure {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, Fault::Guest, "Something went wrong.", detail)
     }
 
-    /// Failure for a failed statement that decides the request: a statement of the host, or one of a guest that did not
-    /// roll back to a savepoint before it. `what` introduces the message for the log.
+    /// Failure for a statement that failed and decides the request: a statement of the host, or of a guest that did not
+    /// roll back to an earlier savepoint. `what` introduces the message for the log.
     pub fn statement(error: &DbError, what: &str) -> Self {
         let detail = match &error.code {
             Some(code) => format!("{what}: {} (code {code})", error.message),

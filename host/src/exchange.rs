@@ -1,5 +1,5 @@
-//! Converts between HTTP and the [`Request`] and [`Reply`] of `lifecycle`: reads the whole body of a request, runs the
-//! request to its end even if the client disconnects, logs the result, and returns the response.
+//! Converts between HTTP and the [`Request`] and [`Reply`] of `lifecycle`. It reads the whole body of a request, runs
+//! the request to its end even if the client disconnects, and logs the result.
 
 mod to_the_end;
 

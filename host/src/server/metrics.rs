@@ -1,4 +1,4 @@
-//! Serves the metrics over HTTP on an address of their own: a monitoring system needs no access to the application, and
+//! Serves the metrics over HTTP on an address of their own. A monitoring system needs no access to the application, and
 //! clients of the application get no access to the metrics. `telemetry` defines the metrics.
 
 use axum::{Router, http::header::CONTENT_TYPE, routing::get};

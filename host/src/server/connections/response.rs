@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep_until};
 use super::Connection;
 
 /// Maximum size of a data frame in bytes. hyper takes the next frame of an HTTP/2 stream only when the client has
-/// opened its window, so each frame that hyper takes shows progress.
+/// opened its window. Each frame that hyper takes thus shows progress.
 const PIECE: usize = 16 << 10;
 
 tokio::task_local! {
@@ -103,7 +103,7 @@ pub(super) struct ResponseBody {
 }
 
 impl ResponseBody {
-    /// Wraps `body`, and takes its first frame if that is ready, so that the frame's memory is counted: hyper does not
+    /// Wraps `body`, and takes its first frame if that is ready, so that the frame's memory is counted. hyper does not
     /// poll the body of a stream while the stream's window is closed.
     pub(super) async fn new(running: Running, body: Body) -> Self {
         let mut response = Self { running, body, data: Bytes::new(), other: None };
