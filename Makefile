@@ -90,9 +90,16 @@ microbench: guests ## Run the microbenchmarks of host/benches
 	@echo "== microbenchmarks"
 	@cargo bench --locked -p carya
 
+# An installed mdbook is used; where there is none, one is built into the target folder, never system-wide.
 .PHONY: docs
-docs: ## Build the API documentation and print where it is
+docs: ## Build the book and the API documentation and print where they are
 	@cargo doc --locked --no-deps --workspace
+	@mdbook=$$(command -v mdbook || echo "$(TARGET_DIR)/tools/bin/mdbook"); \
+	[ -x "$$mdbook" ] || { \
+		echo "docs: building mdbook into $(TARGET_DIR)/tools, which takes minutes, once"; \
+		cargo install mdbook --locked --root "$(TARGET_DIR)/tools"; }; \
+	"$$mdbook" build docs --dest-dir "$(abspath $(TARGET_DIR))/book"
+	@echo "docs: $(abspath $(TARGET_DIR))/book/index.html"
 	@echo "docs: $(abspath $(TARGET_DIR))/doc/carya/index.html"
 
 .PHONY: clean
