@@ -14,6 +14,11 @@ const CLI_3: &str = "package wasi:cli@0.3.0;
 const CLI_2: &str = "package wasi:cli@0.2.3;
     interface environment { get-environment: func() -> list<tuple<string, string>>; get-user: func() -> string; }
     interface run { run: func() -> result; }";
+const IO: &str = "package wasi:io@0.2.3;
+    interface error { resource error; }
+    interface streams { use error.{error}; resource input-stream; }";
+const STDIN: &str = "package wasi:cli@0.2.3;
+    interface stdin { use wasi:io/streams@0.2.3.{input-stream}; get-stdin: func() -> input-stream; }";
 const CLOCK: &str = "package wasi:clocks@0.2.0; interface wall-clock { now: func() -> string; }";
 const OTHER: &str =
     "package my:thing@1.2.0; interface api { call: func(); } interface only-types { record r { a: u8 } }";
@@ -21,7 +26,7 @@ const OTHER: &str =
 /// What is edited in the contract, other packages, the world of the guest, and what is said of its component.
 type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a str, &'a str);
 
-const CASES: [Case<'_>; 13] = [
+const CASES: [Case<'_>; 14] = [
     (
         &[],
         &[HTTP],
@@ -82,6 +87,13 @@ const CASES: [Case<'_>; 13] = [
         &[],
         "import session; import context; export plain-controller",
         "imports `carya:host/session@0.1.0`, which this host does not offer",
+    ),
+    (
+        // `use` names the resource of another interface again, which is not an import of its own.
+        &[],
+        &[IO, STDIN, HTTP],
+        "import wasi:cli/stdin@0.2.3; import wasi:http/outgoing-handler@0.2.3; export plain-controller",
+        "imports `wasi:http/types@0.2.3` and `wasi:http/outgoing-handler@0.2.3` (outbound HTTP), which this host does not offer",
     ),
     (
         &[("id: func() -> string;", "id: func() -> string; peer: func() -> string;")],

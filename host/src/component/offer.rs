@@ -6,7 +6,7 @@ use wasmparser::{Parser, Payload};
 use wasmtime::{
     Engine,
     component::{
-        Component, Linker,
+        Component, Linker, ResourceType,
         types::{ComponentInstance, ComponentItem},
     },
 };
@@ -43,7 +43,7 @@ impl Item<'_> {
 pub(super) fn missing(component: &Component, engine: &Engine, linker: &Linker<Guest>) -> Option<String> {
     let contract = Contract::get()?;
     let ty = component.component_type();
-    let mut found = Vec::new();
+    let (mut found, mut resources) = (Vec::new(), Vec::new());
     for (name, import) in ty.imports(engine) {
         let ComponentItem::ComponentInstance(instance) = import.ty else {
             // Types are only named by their import.
@@ -52,7 +52,7 @@ pub(super) fn missing(component: &Component, engine: &Engine, linker: &Linker<Gu
             }
             continue;
         };
-        let items = items(&instance, engine);
+        let items = items(&instance, engine, &mut resources);
         if items.is_empty() {
             continue;
         }
@@ -157,11 +157,15 @@ pub(super) fn differs(error: &wasmtime::Error) -> String {
     format!("imports `{name}` with other types than this host offers: {}", causes.join(": "))
 }
 
-/// The functions and resources of an instance, which a linker must define.
-fn items<'a>(instance: &'a ComponentInstance, engine: &'a Engine) -> Vec<Item<'a>> {
+/// The functions and resources of an instance that a linker must define, in the order of the imports. A resource that is
+/// among `resources` already is another interface's, named by `use`; the others are added.
+fn items<'a>(instance: &'a ComponentInstance, engine: &'a Engine, resources: &mut Vec<ResourceType>) -> Vec<Item<'a>> {
     let item = |(name, item): (&'a str, wasmtime::component::types::ComponentExtern<'a>)| match item.ty {
         ComponentItem::ComponentFunc(_) => Some(Item::Function(name)),
-        ComponentItem::Resource(_) => Some(Item::Resource(name)),
+        ComponentItem::Resource(resource) => (!resources.contains(&resource)).then(|| {
+            resources.push(resource);
+            Item::Resource(name)
+        }),
         _ => None,
     };
     instance.exports(engine).filter_map(item).collect()
