@@ -15,8 +15,9 @@ use crate::database::{
 const MAX_BYTES: usize = 4096;
 /// The most terms of a full-text query.
 const MAX_TERMS: usize = 64;
-/// Shorter statements cannot exceed the limits: each term but the first needs a separator.
-const HARMLESS: usize = 2 * MAX_TERMS;
+/// Texts and parameters of a statement that are shorter than this together cannot exceed the limits: each term but the
+/// first needs a separator.
+pub(super) const HARMLESS: usize = 2 * MAX_TERMS;
 
 /// Keywords that end the operand of `MATCH`.
 const ENDS_OPERAND: &str = "AND OR IS IN LIKE GLOB MATCH BETWEEN FROM WHERE JOIN ON AS ORDER GROUP HAVING LIMIT WINDOW UNION \
@@ -29,9 +30,6 @@ const OTHER_FUNCTIONS: [&str; 2] = ["json", "pragma_"];
 /// Checks the operands of `MATCH` and the arguments of tables that are called as functions: texts in the statement and
 /// parameters.
 pub(super) fn check(sql: &str, params: &[Value], placeholders: &[Placeholder]) -> Result<(), DbError> {
-    if sql.len() + params.iter().map(Value::size).sum::<usize>() <= HARMLESS {
-        return Ok(());
-    }
     let mut lexer = Lexer::new(Dialect::Sqlite, sql);
     let mut placeholders = placeholders.iter();
     let (mut tables, mut query, mut depth) = (Tables::default(), None::<Query>, 0usize);
