@@ -167,7 +167,11 @@ impl Rules {
             let message = format!("the statement has {wanted} parameters, but {} were given{hint}", params.len());
             return Err(DbError::new(Kind::Other, message));
         }
-        if self.dialect == Dialect::Sqlite && checked.text_bytes + bytes > search::HARMLESS {
+        // A query may use one parameter many times.
+        let size = |place: &Placeholder| params.get(place.number - 1).map_or(0, Value::size);
+        if self.dialect == Dialect::Sqlite
+            && checked.text_bytes + checked.placeholders.iter().map(size).sum::<usize>() > search::HARMLESS
+        {
             search::check(sql, params, &checked.placeholders)?;
         }
         Ok(checked)

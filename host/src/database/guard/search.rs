@@ -15,8 +15,8 @@ use crate::database::{
 const MAX_BYTES: usize = 4096;
 /// The most terms of a full-text query.
 const MAX_TERMS: usize = 64;
-/// Texts and parameters of a statement that are shorter than this together cannot exceed the limits: each term but the
-/// first needs a separator.
+/// Texts and parameters of a statement that have no more bytes than this together, each parameter as often as it is used,
+/// cannot exceed the limits: each term but the first needs a separator.
 pub(super) const HARMLESS: usize = 2 * MAX_TERMS;
 
 /// Keywords that end the operand of `MATCH`.
@@ -159,13 +159,22 @@ fn terms(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Rules, read},
+        super::{Access, Rules, read},
         *,
     };
 
     fn result(sql: &str, params: &[Value]) -> Result<(), DbError> {
         let checked = read(&Rules::new(Dialect::Sqlite), sql, params.len(), true).expect("the gate lets it pass");
         check(sql, params, &checked.placeholders)
+    }
+
+    #[test]
+    fn a_parameter_counts_as_often_as_it_is_used() {
+        let sql = |uses: usize| format!("SELECT 1 FROM t WHERE t MATCH {}", vec!["?1"; uses].join(" || "));
+        for (uses, wanted) in [(64, None), (65, Some(Kind::Limit)), (1000, Some(Kind::Limit))] {
+            let found = Rules::new(Dialect::Sqlite).check(&sql(uses), &[Value::Text("w ".into())], Access::ReadOnly);
+            assert_eq!(found.err().map(|error| error.kind), wanted, "{uses}");
+        }
     }
 
     fn words(count: usize) -> Value {
