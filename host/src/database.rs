@@ -27,7 +27,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use self::{
     error::DbError,
-    pool::{close_forgotten, connections, waiting, was_lent},
+    pool::{close_forgotten, connections, lend_again, waiting, was_lent},
     redaction::Redaction,
     sink::Sink,
     value::{Execution, JsonRows, Rows, Value},

@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use deadpool::{
     Status,
-    managed::{Manager, Object, Pool, WeakPool},
+    managed::{Manager, Metrics, Object, Pool, RecycleError, RecycleResult, WeakPool},
 };
 
+use super::error::DbError;
 use crate::telemetry::metrics::Connections;
 
 /// Maximum time for which a transaction that was left to the next borrower stays open.
@@ -41,4 +42,24 @@ where
         let Status { size, available, waiting, .. } = pool.status();
         Connections { used: size.saturating_sub(available), idle: available, waiting, runaway: 0 }
     }
+}
+
+/// Decides whether a connection is lent again: not if it is older than the schema (`is_current`) or than `max_lifetime`.
+/// Logs with `echo` that it is lent.
+pub(super) fn lend_again(
+    is_current: bool,
+    metrics: &Metrics,
+    max_lifetime: Duration,
+    echo: bool,
+) -> RecycleResult<DbError> {
+    if !is_current {
+        return Err(RecycleError::message("older than the schema"));
+    }
+    if metrics.age() > max_lifetime {
+        return Err(RecycleError::message("older than max_lifetime"));
+    }
+    if echo {
+        tracing::info!(target: "carya::pool", lent = metrics.recycle_count, "connection lent");
+    }
+    Ok(())
 }

@@ -15,7 +15,7 @@ mod wal;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use deadpool::managed::{self, Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, WeakPool};
+use deadpool::managed::{self, Manager, Metrics, Object, Pool, PoolError, RecycleResult, WeakPool};
 use sqlx::{
     AssertSqlSafe, ConnectOptions,
     sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous},
@@ -26,6 +26,7 @@ use self::{barrier::Barrier, wal::Wal};
 use super::{
     Access, Limits, Terms, close_forgotten, connections,
     error::{DbError, Kind, Stale},
+    lend_again,
     vintage::Vintage,
     was_lent,
 };
@@ -297,16 +298,7 @@ impl managed::Manager for Opener {
     }
 
     async fn recycle(&self, slot: &mut Slot, metrics: &Metrics) -> RecycleResult<DbError> {
-        if slot.vintage != self.vintage.current() {
-            return Err(RecycleError::message("older than the schema"));
-        }
-        if metrics.age() > self.max_lifetime {
-            return Err(RecycleError::message("older than max_lifetime"));
-        }
-        if self.echo {
-            tracing::info!(target: "carya::pool", lent = metrics.recycle_count, "connection lent");
-        }
-        Ok(())
+        lend_again(slot.vintage == self.vintage.current(), metrics, self.max_lifetime, self.echo)
     }
 }
 

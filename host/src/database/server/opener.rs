@@ -20,7 +20,7 @@ use crate::{
     database::{
         Dialect,
         error::{DbError, Kind},
-        mysql, postgres,
+        lend_again, mysql, postgres,
         vintage::Vintage,
     },
 };
@@ -211,15 +211,6 @@ impl managed::Manager for Opener {
         if slot.link.is_none() {
             return Err(RecycleError::message("abandoned"));
         }
-        if slot.vintage != self.vintage.current() {
-            return Err(RecycleError::message("older than the schema"));
-        }
-        if metrics.age() > self.max_lifetime {
-            return Err(RecycleError::message("older than max_lifetime"));
-        }
-        if self.echo {
-            tracing::info!(target: "carya::pool", lent = metrics.recycle_count, "connection lent");
-        }
-        Ok(())
+        lend_again(slot.vintage == self.vintage.current(), metrics, self.max_lifetime, self.echo)
     }
 }
