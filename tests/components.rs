@@ -46,7 +46,7 @@ async fn refused(component: &[u8]) -> Result<String> {
     Ok(reason.trim_end().to_owned())
 }
 
-/// An application whose component works.
+/// Starts an application with a working component.
 async fn serve() -> Result<App> {
     let folder = tempfile::tempdir()?;
     std::fs::copy(super::support::guest("items"), folder.path().join("it.wasm"))?;

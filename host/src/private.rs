@@ -1,5 +1,5 @@
-//! Folders and files that only this user, or root, may change: what counts as such, and how they are made. It does not
-//! know what is in them.
+//! Folders and files that only this user, or root, may change: the rule, and functions that make them. It does not
+//! interpret their contents.
 //!
 //! A folder is private if it belongs to the user of this process or to root, and neither its group nor others may write
 //! to it. The folders above it must be so too, or have the sticky bit, as `/tmp`: whoever may rename a folder can put
@@ -23,7 +23,7 @@ const STICKY: u32 = 0o1000;
 /// Why a folder or a file is not private, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum NotPrivate {
-    /// Others may write to it.
+    /// Other users may write to it.
     #[error("{path} has mode {mode:04o}, by which other users may write to it; run `chmod {fix} {path}`", path = path.display())]
     Writable {
         /// The folder or file.
@@ -113,7 +113,7 @@ fn check(path: &Path, place: Place, (owner, mode): (u32, u32), own: u32) -> Resu
         let fix = match place {
             Place::Folder if owner == own => "0700",
             Place::File if owner == own => "0600",
-            // Others may have to read it.
+            // Other users may need to read the folder or file.
             _ => "go-w",
         };
         return Err(NotPrivate::Writable { path, mode, fix });

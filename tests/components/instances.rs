@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{refused, reloaded, serve};
 use crate::support::{App, Result, module};
 
-/// A component whose module has these items besides what it exports.
+/// Builds a component whose module has these items beside its exports.
 fn component(items: &str) -> Result<Vec<u8>> {
     let wat = format!(
         r#"(module

@@ -10,7 +10,7 @@ use crate::{
     generation::Generation,
 };
 
-/// Loads all components, in the order of their names, and tells what is wrong with the others.
+/// Loads all components. Returns those that can be served, in the order of their names, and the errors of the others.
 pub(super) async fn all(
     engine: &Engine,
     config: &Config,

@@ -24,8 +24,8 @@ use wasmtime::{Engine, component::Component};
 use super::core_module;
 use crate::private;
 
-/// The length of the checksum at the end of an entry, in bytes: CRC-32, against damage. Nobody else can write an entry, so
-/// it need not be hard to forge, and SHA-256 would take longer than all else that loading does.
+/// Length of the checksum at the end of an entry, in bytes. CRC-32 detects damage; no other user can write an entry, so the
+/// checksum need not be hard to forge.
 const CHECKSUM: usize = 4;
 
 /// A folder of compiled components.

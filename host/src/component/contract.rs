@@ -42,7 +42,7 @@ pub(super) struct Contract {
     package: PackageId,
 }
 
-/// What a component says of one interface of the contract.
+/// One interface of the contract, as a component has it.
 struct Part<'a> {
     /// Its full name in the component.
     name: String,

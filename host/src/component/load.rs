@@ -249,7 +249,7 @@ fn explain(bytes: &[u8], error: &wasmtime::Error) -> String {
         text if text.contains("pooling allocator") => {
             format!("needs more than this host gives an instance: {}", error.root_cause())
         }
-        // A core module's error tells what it lacks.
+        // The error of a core module names the missing part.
         text if *version == 1 => text,
         text => format!("it cannot be compiled: {text}"),
     }

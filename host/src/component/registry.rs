@@ -1,4 +1,4 @@
-//! Loaded components: what they export, and what that lets them do.
+//! Loaded components: their exports, and the capabilities that follow from these.
 
 use std::{
     collections::BTreeMap,

@@ -38,7 +38,7 @@ pub(super) fn of_this_process() -> Swap {
     decide(|path| fs::read_to_string(path).ok())
 }
 
-/// Decides by what files say; `None` stands for a file that cannot be read.
+/// Decides by the contents of files. `read` returns `None` for a file that cannot be read.
 fn decide(read: impl Fn(&Path) -> Option<String>) -> Swap {
     let swaps = "/proc/swaps";
     let Some(text) = read(Path::new(swaps)) else { return Swap::Possible(Reason::Unreadable(swaps.to_owned())) };
@@ -88,10 +88,10 @@ mod tests {
     const V2: &str = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
     const INSIDE: &str = "30 23 0:26 /docker/abc /sys/fs/cgroup ro - cgroup2 cgroup rw\n";
 
-    /// Files and what they say.
+    /// Paths and contents of files.
     type Files<'a> = &'a [(&'a str, &'a str)];
 
-    /// What a row is about, its files, and what they decide.
+    /// Name of a row, its files, and the expected decision.
     type Row<'a> = (&'a str, Vec<(&'a str, &'a str)>, &'a Swap);
 
     fn decided(files: Files<'_>) -> Swap {

@@ -37,7 +37,7 @@ pub(super) struct Column<'a> {
     pub(super) find: &'a dyn Fn(usize) -> Match,
 }
 
-/// What is put around matches.
+/// Texts that are put around matches.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Marks<'a> {
     pub(super) open: &'a [u8],

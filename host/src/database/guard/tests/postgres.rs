@@ -108,7 +108,7 @@ const BOTH: &[&str] = &[
     "SELECT nextval('items_id_seq')",
 ];
 
-/// What locks rows and more, and what the commit sends.
+/// Statements that need a writer: they take locks, or register notifications for the commit.
 const LOCKING: &[&str] = &[
     "SELECT * FROM items FOR UPDATE",
     "SELECT * FROM items FOR NO KEY UPDATE",
