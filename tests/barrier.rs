@@ -171,7 +171,7 @@ async fn the_hosts_own_statements_are_not_lent_to_guests() -> Result {
     sqlx::query("UPDATE carya_outbox SET due_at = due_at + 3600000").execute(&mut watched.database).await?;
     watched.before = watched.fingerprint().await?;
     assert!(watched.before.contains("probefail1"), "{}", watched.before);
-    let source = include_str!("../host/src/database/outbox.rs");
+    let source = include_str!("../host/src/outbox.rs");
     let literals = source.split('"').skip(1).step_by(2);
     let statements = literals.map(|text| text.replace("{table}", "carya_outbox").replace("{}", "carya_outbox"));
     let verbs = ["SELECT", "INSERT", "UPDATE", "DELETE"];

@@ -8,7 +8,7 @@ use std::{
 use super::support::Result;
 
 /// The rooms of the host. A room imports only from rooms below it.
-const ROOMS: [&str; 27] = [
+const ROOMS: [&str; 32] = [
     "main",
     "cli",
     "admin",
@@ -30,7 +30,12 @@ const ROOMS: [&str; 27] = [
     "routes",
     "token",
     "oci",
+    "outbox",
+    "harden",
+    "migrate",
     "database",
+    "gate",
+    "sql",
     "deploy",
     "config",
     "telemetry",
@@ -48,7 +53,11 @@ const WALLS: [(&str, &[&str], &str); 14] = [
     ("wasm_encoder::", &["component/"], "only the component room makes components"),
     ("oci_client::", &["oci/"], "only one room speaks to registries"),
     ("axum::", &["admin", "exchange.rs", "server.rs", "server/"], "only the HTTP edge names axum"),
-    ("sqlx::", &["database/", "config/url.rs"], "only the database room names the driver, and the reader of its URLs"),
+    (
+        "sqlx::",
+        &["database/", "harden", "migrate", "config/url.rs"],
+        "only the rooms of the database name the driver, and the reader of its URLs",
+    ),
     (
         "anyhow::",
         &["main.rs", "cli", "admin", "fleet.rs", "reload", "app.rs"],

@@ -9,12 +9,14 @@ use std::{
 };
 
 use carya::{
-    app, config,
-    database::{Access, Dialect, guard, value::Value},
+    app,
+    config::{self, Access, Dialect},
+    gate,
     generation::Generation,
     lifecycle,
     message::Request,
     routes::Routes,
+    sql::value::Value,
 };
 use divan::{Bencher, black_box};
 use http::{Method, Uri};
@@ -164,7 +166,7 @@ fn gate(bencher: Bencher<'_, '_>, dialect: Dialect) {
     let sql = "SELECT id, name, price_cents, stock FROM items WHERE id = ? AND name <> 'it''s' ORDER BY id LIMIT 100";
     let params = [Value::Int64(7)];
     bencher.bench_local(|| {
-        let checked = guard::Rules::new(dialect).check(black_box(sql), &params, Access::ReadOnly);
+        let checked = gate::Rules::new(dialect).check(black_box(sql), &params, Access::ReadOnly);
         assert!(checked.is_ok(), "{checked:?}");
         checked
     });

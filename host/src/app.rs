@@ -14,11 +14,11 @@ use crate::{
         registry::{controller_interface, interface},
     },
     config::{self, Access, Config, Dialect, MAIN, StatusSet},
-    database::{Database, Terms, harden, outbox},
+    database::{Database, Terms},
     generation::{Chain, Files, Generation, Handler},
-    lifecycle,
+    harden, lifecycle,
     message::{self, Request},
-    oci,
+    migrate, oci, outbox,
     render::Templates,
     routes::Routes,
     telemetry::metrics::Counted,
@@ -229,7 +229,7 @@ fn same_migrations(name: &str, one: &Generation, other: &Generation) -> bool {
 }
 
 async fn migrate(name: &str, folder: &Path, database: &Database) -> anyhow::Result<Vec<String>> {
-    let report = database.migrate(folder).await?;
+    let report = migrate::run(database, folder).await?;
     for migration in &report.applied {
         tracing::info!(database = name, migration, "applied");
     }
@@ -237,7 +237,7 @@ async fn migrate(name: &str, folder: &Path, database: &Database) -> anyhow::Resu
 }
 
 async fn refuse_pending(name: &str, settings: &config::Database, folder: &Path) -> anyhow::Result<()> {
-    let pending = Database::pending(settings, folder).await?;
+    let pending = migrate::pending(settings, folder).await?;
     if !pending.is_empty() {
         let (section, pending) = (config::section_of(name), pending.join(", "));
         bail!(

@@ -4,37 +4,34 @@
 //! SQLite runs in this process (`sqlite`). PostgreSQL and MySQL are servers (`server`); `postgres` and `mysql`
 //! implement the same functions for their dialects.
 
-pub mod error;
-pub mod guard;
-pub mod harden;
-pub mod migrate;
+pub(crate) mod host_tables;
+mod listener;
 mod mysql;
-pub mod outbox;
+mod owner;
 mod pool;
-pub mod position;
 mod postgres;
 mod redaction;
-pub mod reset;
 mod server;
-pub mod shared;
 mod sink;
-mod sqlite;
-mod statement;
-pub mod value;
+pub(crate) mod sqlite;
 mod vintage;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
+pub(crate) use self::{listener::Listener, owner::OwnerConnection};
 use self::{
-    error::DbError,
     pool::{close_forgotten, connections, lend_again, waiting, was_lent},
     redaction::Redaction,
     sink::Sink,
-    value::{Execution, JsonRows, Rows, Value},
 };
-pub use self::{position::Position, statement::Statement};
-use crate::config;
-pub use crate::config::{Access, Dialect, Isolation};
+use crate::{
+    config::{self, Access, Dialect, Isolation},
+    sql::{
+        Position, Statement,
+        error::DbError,
+        value::{Execution, JsonRows, Rows, Value},
+    },
+};
 
 /// Maximum time of a commit, which may wait for a disk or a replica.
 const COMMIT: Duration = Duration::from_secs(10);
@@ -135,10 +132,10 @@ impl Database {
         }
     }
 
-    /// Returns the name of the [`outbox`] table, quoted for SQL.
+    /// Returns the qualified name of the outbox table in SQL.
     pub fn outbox(&self) -> &str {
         match &self.0 {
-            Engine::Sqlite(_) => outbox::TABLE,
+            Engine::Sqlite(_) => host_tables::OUTBOX,
             Engine::Server(server) => server.outbox(),
         }
     }
@@ -174,14 +171,9 @@ impl Database {
         }
     }
 
-    /// Applies pending migrations; see [`migrate`].
-    pub async fn migrate(&self, folder: &Path) -> Result<migrate::Report, migrate::Error> {
-        migrate::run(self.connect().await?, folder).await
-    }
-
     /// Creates one of the host's own tables if it is missing, together with its schema (PostgreSQL) or database
     /// (MySQL).
-    async fn ensure(&self, table: &str, columns: &str) -> Result<(), DbError> {
+    pub(crate) async fn ensure(&self, table: &str, columns: &str) -> Result<(), DbError> {
         if self.has(table).await? {
             return Ok(());
         }
@@ -224,29 +216,16 @@ impl Database {
     }
 
     /// Opens a connection for the host, outside the pools and without the barrier.
-    async fn connect(&self) -> Result<migrate::Book, DbError> {
+    pub(crate) async fn connect_as_owner(&self) -> Result<OwnerConnection, DbError> {
         Ok(match &self.0 {
-            Engine::Sqlite(database) => migrate::Book::Sqlite(database.connect().await?),
+            Engine::Sqlite(database) => OwnerConnection::Sqlite(database.connect().await?),
             Engine::Server(server) => server.connect().await?.into(),
         })
     }
 
-    /// Returns the names of the pending migrations. Creates and changes nothing; an SQLite file need not exist.
-    pub async fn pending(config: &config::Database, folder: &Path) -> Result<Vec<String>, migrate::Error> {
-        let book = Self::look(config).await?;
-        migrate::pending(book, folder).await
-    }
-
     /// Returns whether the database exists and can be read. `false` means that the SQLite file does not exist yet.
     pub async fn exists(config: &config::Database) -> Result<bool, DbError> {
-        Ok(Self::look(config).await?.is_some())
-    }
-
-    async fn look(config: &config::Database) -> Result<Option<migrate::Book>, DbError> {
-        Ok(match config.dialect {
-            Dialect::Sqlite => sqlite::Database::look(config).await?.map(migrate::Book::Sqlite),
-            Dialect::Postgres | Dialect::MySql => Some(server::look(config).await?.into()),
-        })
+        Ok(OwnerConnection::to_existing(config).await?.is_some())
     }
 
     /// Retires all connections that are open now, because the schema has changed and their prepared statements may be

@@ -7,12 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     component::{Guest, Sandbox},
-    database::{
-        Database,
-        outbox::{self, Entry},
-    },
+    database::Database,
     generation::Generation,
     message::Request,
+    outbox::{self, Entry},
     transaction::{Action, Delivery, Trace},
 };
 

@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::{
     component::{CallError, wit::carya::host::types as wit},
-    database::error::{DbError, Kind},
     message::{Reply, Request},
+    sql::error::{DbError, Kind},
 };
 
 /// Party at fault for a failure.

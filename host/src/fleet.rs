@@ -1,8 +1,10 @@
 //! A fleet: several hosts that serve the same generation. Activating a generation on one host records it in the shared
 //! database; the other hosts detect this, pull the files into their own folders and activate it too.
 //!
-//! This module decides when to query the database and what to do then. `database/shared` has the tables, `deploy` the
+//! This module decides when to query the database and what to do then. `tables` has the SQL, `deploy` the
 //! files on disk.
+
+pub mod tables;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -12,14 +14,12 @@ use std::{
 use anyhow::Context;
 use tokio::time::timeout;
 
+use self::tables::{Error, Head, Member, Tables};
 use crate::{
     config,
-    database::{
-        error::{DbError, Kind},
-        shared::{Error, Head, Member, Shared},
-    },
     deploy::{Id, SPARE, Step, Store},
     reload::{self, Change, Reloader, told},
+    sql::error::{DbError, Kind},
 };
 
 /// Timeout of a query at a start or for the list of hosts, and the maximum pause between queries while the database is
@@ -31,16 +31,16 @@ const TICK: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 
 /// Returns the fleet's shared tables; `None` without `[deploy] shared` or without a database.
-pub fn shared(config: &config::Config) -> Option<Shared> {
+pub fn shared(config: &config::Config) -> Option<Tables> {
     let deploy = config.deploy.as_ref()?.shared.as_ref()?;
-    Some(Shared::new(config.database.as_ref()?, &deploy.host))
+    Some(Tables::new(config.database.as_ref()?, &deploy.host))
 }
 
 /// One host of a fleet: it activates generations for all hosts, and follows the activations of other hosts.
 #[derive(Debug)]
 pub struct Fleet {
     host: String,
-    shared: Mutex<Arc<Shared>>,
+    shared: Mutex<Arc<Tables>>,
     store: Arc<Store>,
     reloader: Arc<Reloader>,
     poll: Duration,
@@ -71,7 +71,7 @@ struct Refusal {
 /// # Errors
 ///
 /// Fails if the database cannot be queried or the generation cannot be pulled.
-pub async fn join(shared: &Shared, store: &Store) -> anyhow::Result<Option<Head>> {
+pub async fn join(shared: &Tables, store: &Store) -> anyhow::Result<Option<Head>> {
     // A generation with missing or damaged files counts as none.
     if let Some(id) = store.active()?
         && store.folder(&id).is_ok()
@@ -92,7 +92,7 @@ fn silent() -> Error {
 }
 
 /// Stores a generation in this host's folder, and pulls the files that are not there.
-async fn pull(shared: &Shared, store: &Store, id: &Id) -> Result<(), Error> {
+async fn pull(shared: &Tables, store: &Store, id: &Id) -> Result<(), Error> {
     let manifest = match store.manifest(id) {
         Ok(manifest) => manifest,
         Err(_) => shared.manifest(id).await?,
@@ -109,7 +109,7 @@ async fn pull(shared: &Shared, store: &Store, id: &Id) -> Result<(), Error> {
 impl Fleet {
     /// Joins the fleet, and serves its active generation if the database and the files can be reached now.
     pub async fn begin(
-        shared: Shared,
+        shared: Tables,
         settings: &config::Shared,
         store: Arc<Store>,
         reloader: Arc<Reloader>,
@@ -130,14 +130,14 @@ impl Fleet {
     /// notification, after `poll` without one, and after a reload has changed the database settings.
     pub async fn follow(self: Arc<Self>) {
         let mut shared = self.shared();
-        let mut news = shared.news();
+        let mut activations = shared.activations();
         loop {
             tokio::select! {
-                () = news.heard() => {}
+                () = activations.notified() => {}
                 () = tokio::time::sleep(self.pause()) => {}
                 moved = self.moved(&shared) => {
                     shared = moved;
-                    news = shared.news();
+                    activations = shared.activations();
                 }
             }
             self.look().await;
@@ -300,17 +300,17 @@ impl Fleet {
 
     /// Returns the shared tables, connected by the database settings of the served generation: a reload may have
     /// changed the login.
-    fn shared(&self) -> Arc<Shared> {
+    fn shared(&self) -> Arc<Tables> {
         let served = self.reloader.live().generation();
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(database) = served.config.database.as_ref().filter(|database| !shared.is_in(database)) {
-            *shared = Arc::new(Shared::new(database, &self.host));
+            *shared = Arc::new(Tables::new(database, &self.host));
         }
         shared.clone()
     }
 
     /// Resolves once a reload has changed the database settings, with the shared tables to use from then on.
-    async fn moved(&self, before: &Arc<Shared>) -> Arc<Shared> {
+    async fn moved(&self, before: &Arc<Tables>) -> Arc<Tables> {
         loop {
             let shared = self.shared();
             if !Arc::ptr_eq(before, &shared) {

@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, sync::Arc};
 pub use self::files::{Files, is_source};
 use crate::{
     component::{Component, Engine},
-    config::{Access, Config, MAIN, StatusSet},
-    database::{Database, Isolation},
+    config::{Access, Config, Isolation, MAIN, StatusSet},
+    database::Database,
     render::Templates,
     routes::Routes,
     telemetry::metrics::Counted,

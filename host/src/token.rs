@@ -3,7 +3,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::database::Position;
+use crate::sql::Position;
 
 /// Header with `DATABASE=POSITION` pairs, separated by spaces.
 const HEADER: HeaderName = HeaderName::from_static("x-carya-position");

@@ -20,10 +20,9 @@ use tokio::time::timeout;
 use super::{diff, problem::Problem};
 use crate::{
     component::{Capabilities, Component},
-    database::shared::Member,
     deploy::{Digest, Error, Id, Manifest, Step, Store},
     diff::Difference,
-    fleet::Fleet,
+    fleet::{Fleet, tables::Member},
     reload::{self, Change, Comparison, Reloader},
 };
 

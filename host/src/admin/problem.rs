@@ -7,7 +7,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::{database::shared::Error as Shared, deploy::Error, reload};
+use crate::{deploy::Error, fleet::tables::Error as Tables, reload};
 
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -42,13 +42,13 @@ impl From<Error> for Problem {
     }
 }
 
-impl From<Shared> for Problem {
-    fn from(error: Shared) -> Self {
+impl From<Tables> for Problem {
+    fn from(error: Tables) -> Self {
         let status = match error {
-            Shared::Folder(error) => return error.into(),
-            Shared::Overtaken { .. } => StatusCode::CONFLICT,
-            Shared::Gone(_) | Shared::Damaged { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            Shared::Database(_) | Shared::Incomplete | Shared::Unsure(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Tables::Folder(error) => return error.into(),
+            Tables::Overtaken { .. } => StatusCode::CONFLICT,
+            Tables::Gone(_) | Tables::Damaged { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Tables::Database(_) | Tables::Incomplete | Tables::Unsure(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.to_string())
     }
@@ -57,7 +57,7 @@ impl From<Shared> for Problem {
 /// Maps any other error to 422: the stored files are complete, but the host cannot serve the application.
 impl From<anyhow::Error> for Problem {
     fn from(error: anyhow::Error) -> Self {
-        match error.downcast::<Error>().map_err(anyhow::Error::downcast::<Shared>) {
+        match error.downcast::<Error>().map_err(anyhow::Error::downcast::<Tables>) {
             Ok(error) => error.into(),
             Err(Ok(error)) => error.into(),
             Err(Err(error)) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, reload::told(&error)),

@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 use crate::{
     app,
     config::{self, Config, Dialect},
-    database::{Database, harden},
+    database::Database,
     generation::{Generation, Handler},
+    harden, migrate,
     transaction::plan,
 };
 
@@ -79,7 +80,7 @@ async fn database(name: &str, settings: &config::Database) -> anyhow::Result<Val
     let cannot = || format!("{} cannot be opened", config::section_of(name));
     let exists = Database::exists(settings).await.with_context(cannot)?;
     let pending = match &settings.migrations {
-        Some(folder) => Database::pending(settings, folder).await?,
+        Some(folder) => migrate::pending(settings, folder).await?,
         None => Vec::new(),
     };
     let state = if exists { "reachable" } else { "the file will be made" };

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 
 use crate::{
     config::{self, Config, Dialect},
-    database::harden::{self, Names},
+    harden::{self, Names},
 };
 
 /// How much longer than `request_timeout` a transaction may be idle before the server ends it.

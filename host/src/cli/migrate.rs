@@ -6,7 +6,8 @@ use anyhow::{Context, bail, ensure};
 
 use crate::{
     config::{self, Config, MAIN},
-    database::{Database, reset},
+    database::Database,
+    migrate,
 };
 
 /// A database with its name and its folder of migrations.
@@ -33,10 +34,11 @@ pub(super) async fn run(config: &Config, dry_run: bool, only: Option<&str>, json
     let (mut found, mut lines, mut before) = (serde_json::Map::new(), Vec::new(), 0);
     for (database, settings, folder) in migrated(config, only)? {
         let names = if dry_run {
-            Database::pending(settings, folder).await?
+            migrate::pending(settings, folder).await?
         } else {
             let cannot = || format!("{} cannot be opened", config::section_of(database));
-            let report = Database::open(database, settings).await.with_context(cannot)?.migrate(folder).await?;
+            let opened = Database::open(database, settings).await.with_context(cannot)?;
+            let report = migrate::run(&opened, folder).await?;
             before += report.already_applied;
             report.applied
         };
@@ -63,7 +65,7 @@ pub(super) async fn reset(config: &Config, name: &str, only: Option<&str>, json:
             bail!("there are several databases with migrations; choose one by `--database`: {}", names.join(", "));
         }
     };
-    let reset = reset::run(settings, folder, name, config.folder()).await;
+    let reset = migrate::reset::run(settings, folder, name, config.folder()).await;
     let reset = reset.with_context(|| format!("{} was not reset", config::section_of(database)))?;
     let (saved, applied) = (reset.saved.display(), reset.report.applied);
     if json {

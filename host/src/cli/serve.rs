@@ -7,15 +7,16 @@ use anyhow::Context;
 use tokio::{signal::unix::Signal, sync::Mutex, task::JoinHandle};
 
 use super::signals::Signals;
-
 use crate::{
     admin::Admin,
     app,
     component::Engine,
     config::{self, Config, Deploy},
-    database::shared::{Head, Shared},
     deploy::{self, Store},
-    fleet::{self, Fleet},
+    fleet::{
+        self, Fleet,
+        tables::{Head, Tables},
+    },
     generation::Generation,
     oci,
     reload::{self, Reloader, Tell},
@@ -37,7 +38,7 @@ pub(super) struct Audience {
 pub(super) struct Deployment {
     settings: Deploy,
     store: Arc<Store>,
-    shared: Option<Shared>,
+    shared: Option<Tables>,
     /// The activation in the fleet that a host without a generation of its own starts with.
     joined: Option<Head>,
 }

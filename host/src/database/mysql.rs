@@ -19,12 +19,17 @@ use sqlx::{
 
 use self::error::failed;
 use super::{
-    Access, Dialect, Position,
-    error::{DbError, Kind},
-    guard::{OwnDatabase, Placeholder, Rules},
     server::{Answer, End, Mode, Times},
     sink::Run,
-    value::Value,
+};
+use crate::{
+    config::{Access, Dialect},
+    gate::{OwnDatabase, Placeholder, Rules},
+    sql::{
+        Position,
+        error::{DbError, Kind},
+        value::Value,
+    },
 };
 
 /// SQL mode of all sessions. It sets standard quotes and concatenation, so that SQL has the same meaning as on the

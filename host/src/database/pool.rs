@@ -7,8 +7,7 @@ use deadpool::{
     managed::{Manager, Metrics, Object, Pool, RecycleError, RecycleResult, WeakPool},
 };
 
-use super::error::DbError;
-use crate::telemetry::metrics::Connections;
+use crate::{sql::error::DbError, telemetry::metrics::Connections};
 
 /// Maximum time for which a transaction that was left to the next borrower stays open.
 const FORGOTTEN: Duration = Duration::from_millis(500);

@@ -16,14 +16,18 @@ use sqlx::{
 
 use self::error::failed;
 use super::{
-    Access, Dialect, Position,
-    error::{DbError, Kind, Stale},
-    guard::{Placeholder, Rules},
-    harden::IS_RUNNING,
-    outbox::HOST_SCHEMA,
+    host_tables::{HOST_SCHEMA, IS_RUNNING},
     server::{Answer, End, Mode, Outcome, Times},
     sink::Run,
-    value::Value,
+};
+use crate::{
+    config::{Access, Dialect},
+    gate::{Placeholder, Rules},
+    sql::{
+        Position,
+        error::{DbError, Kind, Stale},
+        value::Value,
+    },
 };
 
 /// Resets the session state that a guest could have changed if its login has more rights than it needs. Unlike `DISCARD

@@ -1,7 +1,7 @@
 //! Removes the values of parameters from error messages. Engines quote values in their messages, and the host logs
 //! these messages. The code does not depend on the wording of any engine.
 
-use super::{error::DbError, value::Value};
+use crate::sql::{error::DbError, value::Value};
 
 /// Values shorter than this, in bytes, are removed only where they are in quotes: they could be part of any word.
 const SHORT: usize = 4;
@@ -67,7 +67,7 @@ impl Hidden {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::error::Kind;
+    use crate::sql::error::Kind;
 
     fn text(text: impl Into<String>) -> Value {
         Value::Text(text.into())

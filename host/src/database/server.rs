@@ -25,13 +25,14 @@ use self::{
     opener::{Left, Opener},
     replicas::Replicas,
 };
-use super::{
-    Access, Dialect, Limits, Position, Terms, close_forgotten, connections,
-    error::{DbError, Kind},
-    outbox, was_lent,
-};
+use super::{Limits, Terms, close_forgotten, connections, host_tables, was_lent};
 use crate::{
-    config, task,
+    config::{self, Access, Dialect},
+    sql::{
+        Position,
+        error::{DbError, Kind},
+    },
+    task,
     telemetry::metrics::{Connections, Tally, Target},
 };
 
@@ -85,7 +86,7 @@ impl Server {
             readers: own(&config.reader_url)?,
             host: own(&config.admin_url)?,
             replicas: Replicas::new(config)?,
-            outbox: outbox::table(config.dialect, writers.manager().database()),
+            outbox: host_tables::qualified(config.dialect, writers.manager().database(), host_tables::OUTBOX),
             writers,
             limits: Limits::new(config),
             tally: Tally::new(name),
@@ -233,13 +234,8 @@ impl Server {
     }
 }
 
-/// Opens a connection with the owner's login, to read the state of the database.
-pub(super) async fn look(config: &config::Database) -> Result<Link, DbError> {
-    look_as(config.admin_url.as_ref().unwrap_or(&config.url), config).await
-}
-
-/// Opens a connection with the login in `url`.
-pub(super) async fn look_as(url: &str, config: &config::Database) -> Result<Link, DbError> {
+/// Opens a connection outside the pools with the login in `url`.
+pub(super) async fn connect(url: &str, config: &config::Database) -> Result<Link, DbError> {
     Opener::new(url, config)?.connect().await
 }
 

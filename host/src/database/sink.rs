@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::{
-    Limits,
-    error::{DbError, Kind},
-    guard::Verb,
-    value::{Column, Execution, JsonRows, Rows, Value},
+use super::Limits;
+use crate::{
+    gate::Verb,
+    sql::{
+        error::{DbError, Kind},
+        value::{Column, Execution, JsonRows, Rows, Value},
+    },
 };
 
 /// Time that the host waits beyond the engine's own timeout, so that normally the engine ends the statement.

@@ -23,15 +23,11 @@ use sqlx::{
 
 pub(super) use self::connection::Connection;
 use self::{barrier::Barrier, wal::Wal};
-use super::{
-    Access, Limits, Terms, close_forgotten, connections,
-    error::{DbError, Kind, Stale},
-    lend_again,
-    vintage::Vintage,
-    was_lent,
-};
+use super::{Limits, Terms, close_forgotten, connections, lend_again, vintage::Vintage, was_lent};
 use crate::{
-    config, task,
+    config::{self, Access},
+    sql::error::{DbError, Kind, Stale},
+    task,
     telemetry::metrics::{Tally, Target},
 };
 
@@ -186,18 +182,6 @@ impl Database {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.connect().await?).await.map(drop).map_err(failed)
     }
 
-    /// A connection for a look at a file that must be neither made nor changed; none where there is no file yet.
-    pub(super) async fn look(config: &config::Database) -> Result<Option<SqliteConnection>, DbError> {
-        let path = path(config)?;
-        if !path.exists() {
-            return Ok(None);
-        }
-        let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(config.busy_timeout);
-        let mut connection = connect(&options).await.map_err(failed)?;
-        touch(&mut connection).await?;
-        Ok(Some(connection))
-    }
-
     pub(super) fn renew_connections(&self) {
         for pool in [&self.readers, &self.writer] {
             pool.manager().vintage.renew();
@@ -213,7 +197,7 @@ impl Database {
 }
 
 /// The file, in a folder that is there. Not by the driver's own parser: a path may hold `?` and `%`.
-pub(super) fn path(config: &config::Database) -> Result<&Path, DbError> {
+pub(crate) fn path(config: &config::Database) -> Result<&Path, DbError> {
     let path = Path::new(config.url.strip_prefix("sqlite://").unwrap_or(&config.url));
     match path.parent() {
         Some(folder) if folder != "" && !folder.is_dir() => {
@@ -224,9 +208,21 @@ pub(super) fn path(config: &config::Database) -> Result<&Path, DbError> {
 }
 
 /// Opens a connection. All of the process's connections are opened here, so that SQLite is configured before the first.
-pub(super) async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+pub(crate) async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
     memory::install()?;
     options.connect().await
+}
+
+/// Opens a connection to a file that must be neither created nor changed. Returns `None` if there is no file yet.
+pub(super) async fn connect_existing(config: &config::Database) -> Result<Option<SqliteConnection>, DbError> {
+    let path = path(config)?;
+    if !path.exists() {
+        return Ok(None);
+    }
+    let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(config.busy_timeout);
+    let mut connection = connect(&options).await.map_err(failed)?;
+    touch(&mut connection).await?;
+    Ok(Some(connection))
 }
 
 /// Returns freed memory to the system after statements that took much of it, for as long as the pool is there.

@@ -1,11 +1,7 @@
 //! Failures that may pass without a change to a file, and the reload that is due after one of them.
 
 use super::{Change, Reloader, told};
-use crate::{
-    app::WrongAnswers,
-    database::{error::DbError, migrate},
-    oci::PullError,
-};
+use crate::{app::WrongAnswers, migrate, oci::PullError, sql::error::DbError};
 
 impl Reloader {
     /// Returns a receiver of the reason of the last failed reload. It is `None` unless a later attempt may succeed, and

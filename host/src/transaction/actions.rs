@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::trace::Event;
-use crate::database::{
-    error::{DbError, Kind},
+use crate::{
     outbox::Entry,
+    sql::error::{DbError, Kind},
 };
 
 /// Maximum number of actions that one request may register.

@@ -19,8 +19,10 @@ use super::{
     verdict::{Approval, Outcome, Verdict},
 };
 use crate::{
-    database::{
-        Access, Connection, Database, Position, Terms,
+    config::Access,
+    database::{Connection, Database, Terms},
+    sql::{
+        Position,
         error::{DbError, Kind},
     },
     telemetry::metrics::{self, Resolution},

@@ -8,10 +8,12 @@ use super::{
     trace::{Event, Trace},
 };
 use crate::{
-    database::{
-        Access, Connection, Database, Statement, Terms,
+    config::Access,
+    database::{Connection, Database, Terms},
+    outbox,
+    sql::{
+        Statement,
         error::{DbError, Kind, Stale},
-        outbox,
         value::{Execution, Rows, Value},
     },
     telemetry::metrics,

@@ -7,14 +7,17 @@ use wasmtime::component::Resource;
 use crate::{
     component::{
         store::Guest,
-        wit::carya::host::database::{self as wit, Host, HostReader, HostSavepoint, HostWriter},
+        wit::carya::host::{
+            database as wit,
+            database::{Host, HostReader, HostSavepoint, HostWriter},
+        },
     },
-    database::{
+    message,
+    sql::{
         Statement,
         error::{DbError, Kind},
         value::{Column, Execution, Rows, Value},
     },
-    message,
     transaction::{Action, Delivery, Session, Trace, session::SavepointId},
 };
 

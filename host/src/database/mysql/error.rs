@@ -5,7 +5,7 @@
 
 use sqlx::mysql::MySqlDatabaseError;
 
-use crate::database::error::{DbError, Kind, Stale};
+use crate::sql::error::{DbError, Kind, Stale};
 
 /// The server failed to prepare a statement again after its tables had changed.
 const NEED_REPREPARE: u16 = 1615;

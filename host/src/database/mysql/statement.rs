@@ -11,10 +11,12 @@ use sqlx::{
 };
 
 use super::error::failed;
-use crate::database::{
-    error::{DbError, Kind},
-    guard::{MAX_PARAM_BYTES, Placeholder},
-    value::Value,
+use crate::{
+    gate::{MAX_PARAM_BYTES, Placeholder},
+    sql::{
+        error::{DbError, Kind},
+        value::Value,
+    },
 };
 
 /// Maximum number of digits of a `DECIMAL`.

@@ -7,7 +7,7 @@ use sqlx::{
 };
 
 use super::temporal;
-use crate::database::{
+use crate::sql::{
     error::{DbError, Kind},
     value::{Column, Value},
 };

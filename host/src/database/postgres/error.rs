@@ -2,7 +2,7 @@
 
 use sqlx::postgres::PgDatabaseError;
 
-use crate::database::error::{DbError, Kind, Stale};
+use crate::sql::error::{DbError, Kind, Stale};
 
 /// Converts an error of the driver.
 pub(super) fn failed(error: sqlx::Error) -> DbError {

@@ -1,9 +1,6 @@
 //! Volatile functions of extensions, which guests must not call.
 
-use crate::database::guard::ExtensionFunction;
-
-/// SQL list of extensions whose volatile functions are harmless: they only compute values.
-pub(in crate::database) const HARMLESS: &str = "'pgcrypto', 'uuid-ossp'";
+use crate::gate::{ExtensionFunction, HARMLESS_EXTENSIONS};
 
 /// Returns the query for the volatile functions of all other extensions. Its answer has a line for each function:
 /// schema, name, extension, and whether the first argument may be a row, separated by tabs. A function with an effect
@@ -17,7 +14,7 @@ pub(super) fn question() -> String {
                 AND d.classid = 'pg_catalog.pg_proc'::regclass AND d.deptype = 'e'
             JOIN pg_catalog.pg_proc p ON p.oid = d.objid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
             LEFT JOIN pg_catalog.pg_type t ON t.oid = p.proargtypes[0]
-        WHERE p.provolatile = 'v' AND e.extname NOT IN ({HARMLESS})"
+        WHERE p.provolatile = 'v' AND e.extname NOT IN ({HARMLESS_EXTENSIONS})"
     )
 }
 

@@ -17,10 +17,12 @@ use sqlx::{
 
 use self::bind::{Cast, Parameter};
 use super::error::failed;
-use crate::database::{
-    error::{DbError, Kind},
-    guard::Placeholder,
-    value::Value,
+use crate::{
+    gate::Placeholder,
+    sql::{
+        error::{DbError, Kind},
+        value::Value,
+    },
 };
 
 /// Returns the text and the arguments to send. The driver caches the prepared statements of all texts that this

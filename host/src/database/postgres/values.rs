@@ -21,11 +21,12 @@ use sqlx::{
 
 pub(super) use self::form::Form;
 use self::wire::Wire;
-use crate::database::{
-    Limits,
-    error::{DbError, Kind},
-    sink,
-    value::{Column, Value},
+use crate::{
+    database::{Limits, sink},
+    sql::{
+        error::{DbError, Kind},
+        value::{Column, Value},
+    },
 };
 
 /// Error for bytes that are not a value of their type.

@@ -11,13 +11,19 @@ use super::{
     opener::{Left, Opener, Slot},
     runaway::{self, Sent},
 };
-use crate::database::{
-    Access, Limits, Position, Statement,
-    error::{DbError, Kind, Stale},
-    guard,
-    sink::{self, GRACE, Run, Sink},
-    value::{Execution, Rows, Value},
-    waiting, was_lent,
+use crate::{
+    config::Access,
+    database::{
+        Limits,
+        sink::{self, GRACE, Run, Sink},
+        waiting, was_lent,
+    },
+    gate,
+    sql::{
+        Position, Statement,
+        error::{DbError, Kind, Stale},
+        value::{Execution, Rows, Value},
+    },
 };
 
 /// A connection in a transaction. If it is dropped before the transaction has ended, the connection is closed.
@@ -172,8 +178,8 @@ impl Connection {
     }
 
     async fn host(&mut self, sql: String, params: Vec<Value>, mut sink: Sink<'_>) -> Result<Execution, DbError> {
-        let placeholders = guard::placeholders(self.server.dialect, &sql);
-        let mut run = Run::new(&mut sink, self.server.limits, guard::Verb::Change);
+        let placeholders = gate::placeholders(self.server.dialect, &sql);
+        let mut run = Run::new(&mut sink, self.server.limits, gate::Verb::Change);
         self.sent = Sent { component: None, sql };
         self.run(&placeholders, params, &mut run).await?;
         Ok(run.done)
@@ -182,7 +188,7 @@ impl Connection {
     /// Runs the statement in `sent`. It stays there for [`runaway::end`], also if the caller drops this future.
     async fn run(
         &mut self,
-        placeholders: &[guard::Placeholder],
+        placeholders: &[gate::Placeholder],
         params: Vec<Value>,
         run: &mut Run<'_, '_>,
     ) -> Result<(), DbError> {

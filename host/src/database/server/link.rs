@@ -3,13 +3,15 @@
 
 use std::{fmt, time::Duration};
 
-use crate::database::{
-    Access, Isolation, Position,
-    error::{DbError, Kind},
-    guard::{Placeholder, Rules},
-    mysql, postgres,
-    sink::Run,
-    value::Value,
+use crate::{
+    config::{Access, Isolation},
+    database::{mysql, postgres, sink::Run},
+    gate::{Placeholder, Rules},
+    sql::{
+        Position,
+        error::{DbError, Kind},
+        value::Value,
+    },
 };
 use futures_util::{Stream, StreamExt};
 

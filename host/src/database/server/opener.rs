@@ -16,13 +16,9 @@ use super::{
     runaway::Runaways,
 };
 use crate::{
-    config,
-    database::{
-        Dialect,
-        error::{DbError, Kind},
-        lend_again, mysql, postgres,
-        vintage::Vintage,
-    },
+    config::{self, Dialect},
+    database::{lend_again, mysql, postgres, vintage::Vintage},
+    sql::error::{DbError, Kind},
 };
 
 /// Maximum time for one query on the `warden` connection.

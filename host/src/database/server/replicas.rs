@@ -14,8 +14,9 @@ use deadpool::{Status, managed::Pool};
 use super::{Counted, Server, connection::Connection, opener::Opener};
 use crate::{
     config,
-    database::{
-        Position, Terms,
+    database::Terms,
+    sql::{
+        Position,
         error::{DbError, Kind},
     },
     task,

@@ -29,7 +29,7 @@ use std::{
 use deadpool::managed::Object;
 
 use super::opener::{Look, Opener};
-use crate::database::error::{DbError, Kind};
+use crate::sql::error::{DbError, Kind};
 
 /// Time that the server has to end an abandoned session. After that the session counts as running away.
 const GRACE: Duration = Duration::from_secs(5);

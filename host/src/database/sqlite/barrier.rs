@@ -226,7 +226,7 @@ fn configure(handle: &mut LockedSqliteHandle<'_>) -> Result<(), sqlx::Error> {
         (SQLITE_LIMIT_ATTACHED, 0),
         // LIKE may have to look at every byte of a text for each byte of its pattern, in one operation.
         (SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 128),
-        (SQLITE_LIMIT_VARIABLE_NUMBER, crate::database::guard::MAX_PARAMS as c_int),
+        (SQLITE_LIMIT_VARIABLE_NUMBER, crate::gate::MAX_PARAMS as c_int),
         (SQLITE_LIMIT_TRIGGER_DEPTH, 20),
         (SQLITE_LIMIT_WORKER_THREADS, 0),
     ];

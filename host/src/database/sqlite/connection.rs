@@ -24,13 +24,18 @@ use super::{
     barrier::{MARK, Speaker},
     failed, values,
 };
-use crate::database::{
-    Access, Dialect, Limits,
-    error::{DbError, Kind},
-    guard::{self, Verb},
-    sink::{self, GRACE, Run, Sink},
-    value::{Column, Execution, Value},
-    waiting,
+use crate::{
+    config::{Access, Dialect},
+    database::{
+        Limits,
+        sink::{self, GRACE, Run, Sink},
+        waiting,
+    },
+    gate::{self, Verb},
+    sql::{
+        error::{DbError, Kind},
+        value::{Column, Execution, Value},
+    },
 };
 
 /// How often a statement is compiled anew because the schema has changed.
@@ -222,7 +227,7 @@ impl Connection {
         sink: &mut Sink<'_>,
     ) -> Result<Execution, DbError> {
         let limits = self.database.limits;
-        let checked = guard::Rules::new(Dialect::Sqlite).check(&sql, &params, self.access)?;
+        let checked = gate::Rules::new(Dialect::Sqlite).check(&sql, &params, self.access)?;
         let shown = sink::shown(&params, limits);
         let arguments = values::bind(params)?;
         let mut run = Run::new(sink, limits, checked.verb);

@@ -5,10 +5,12 @@ use sqlx::{
     sqlite::{SqliteArguments, SqliteColumn, SqliteRow, SqliteValueRef},
 };
 
-use crate::database::{
-    error::{DbError, Kind},
-    guard::Placeholder,
-    value::{Column, Value},
+use crate::{
+    gate::Placeholder,
+    sql::{
+        error::{DbError, Kind},
+        value::{Column, Value},
+    },
 };
 
 /// The parameters of a statement.

@@ -16,7 +16,7 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 
-use crate::database::error::{DbError, Kind};
+use crate::sql::error::{DbError, Kind};
 
 /// The log of one database file.
 #[derive(Debug)]

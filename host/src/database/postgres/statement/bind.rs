@@ -8,10 +8,12 @@ use sqlx::{
 };
 
 use super::type_name;
-use crate::database::{
-    error::{DbError, Kind, Stale},
-    postgres::values::Form,
-    value::Value,
+use crate::{
+    database::postgres::values::Form,
+    sql::{
+        error::{DbError, Kind, Stale},
+        value::Value,
+    },
 };
 
 /// Cast to write around a placeholder.

@@ -8,10 +8,12 @@ use sqlx::{
     sqlite::{SqliteQueryResult, SqliteRow},
 };
 
-use crate::database::{
-    error::{DbError, Kind, Stale},
-    sink::{self, Run},
-    sqlite::{barrier::Barrier, budget::Exceeded, failed, values},
+use crate::{
+    database::{
+        sink::{self, Run},
+        sqlite::{barrier::Barrier, budget::Exceeded, failed, values},
+    },
+    sql::error::{DbError, Kind, Stale},
 };
 
 /// Takes the results of a message: those of as many `leading` statements of the host as are left, then the guest's. An

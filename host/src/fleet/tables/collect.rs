@@ -3,10 +3,11 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{Error, Shared, text};
+use super::{Error, Tables, text};
 use crate::{
-    database::{Access, value::Value},
+    config::Access,
     deploy::{Digest, Id},
+    sql::value::Value,
 };
 
 /// Time without a report after which the generation that a host serves may be removed. The host has its own copy.
@@ -14,7 +15,7 @@ const RECENT: Duration = Duration::from_secs(60 * 60);
 /// Time without a report after which a host is removed from the list.
 const FORGOTTEN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-impl Shared {
+impl Tables {
     /// Removes old generations and files. Keeps the active generation, the `keep` generations before it, those that
     /// hosts serve, and the files of all these. Also keeps all rows that a host needed within `spare`.
     pub async fn collect(&self, keep: usize, spare: Duration) -> Result<(), Error> {

@@ -7,7 +7,7 @@ use super::{
     super::{Cure, Finding, Names, failed, listed},
     host_database, identifier, pattern,
 };
-use crate::database::error::DbError;
+use crate::sql::error::DbError;
 
 /// Privileges, with the actions that they allow.
 const POWERS: [(&str, &str); 16] = [
@@ -85,11 +85,7 @@ const QUESTIONS: [Question; 5] = [
 ];
 
 /// Returns findings for the powers of a login beyond its work.
-pub(in crate::database::harden) async fn missing(
-    names: &Names,
-    url: &str,
-    writes: bool,
-) -> Result<Vec<Finding>, DbError> {
+pub(in crate::harden) async fn missing(names: &Names, url: &str, writes: bool) -> Result<Vec<Finding>, DbError> {
     let failed = |error| failed(&error);
     let mut connection = MySqlConnection::connect(url).await.map_err(failed)?;
     let login = &ask(&mut connection, "SELECT CURRENT_USER()").await.map_err(failed)?.join("");
@@ -178,7 +174,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{config::Dialect, database::harden::Login};
+    use crate::{config::Dialect, harden::Login};
 
     #[test]
     fn grants_beyond_a_guests_work() {

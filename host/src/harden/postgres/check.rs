@@ -8,7 +8,7 @@ use super::{
     super::{Cure, Finding, Names, failed, listed},
     FORBIDDEN_VIEWS, HOST_TABLES, functions,
 };
-use crate::database::error::DbError;
+use crate::sql::error::DbError;
 
 /// Subject of a query.
 #[derive(Clone, Copy, PartialEq)]
@@ -262,11 +262,7 @@ const POWERS: [(&str, &[&str], &str); 11] = [
 ];
 
 /// Returns findings for the powers of a login beyond its work.
-pub(in crate::database::harden) async fn missing(
-    names: &Names,
-    url: &str,
-    writes: bool,
-) -> Result<Vec<Finding>, DbError> {
+pub(in crate::harden) async fn missing(names: &Names, url: &str, writes: bool) -> Result<Vec<Finding>, DbError> {
     let failed = |error| failed(&error);
     let mut connection = PgConnection::connect(url).await.map_err(failed)?;
     let login: String =

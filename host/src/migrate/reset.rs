@@ -17,12 +17,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    error::DbError,
-    migrate::{self, Book, Report},
-    server,
+use super::{Report, check_folder};
+use crate::{
+    config::{self, Dialect},
+    database::OwnerConnection,
+    migrate,
+    sql::error::DbError,
 };
-use crate::config::{self, Dialect};
 
 /// Time that other processes have to close their connections.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -99,54 +100,58 @@ fn place(saved: &Option<PathBuf>) -> String {
 /// server's database is saved to the folder `dumps`, an SQLite file to a copy beside it.
 pub async fn run(config: &config::Database, folder: &Path, name: &str, dumps: &Path) -> Result<Reset, Error> {
     // Check the folder before anything is deleted.
-    migrate::pending(None, folder).await.map_err(|error| Error::Folder(Box::new(error)))?;
-    let (book, saved) = match config.dialect {
+    check_folder(folder).await.map_err(|error| Error::Folder(Box::new(error)))?;
+    let (connection, saved) = match config.dialect {
         Dialect::Sqlite => sqlite::empty(config, name).await?,
         Dialect::Postgres | Dialect::MySql => empty_server(config, name, dumps).await?,
     };
-    match migrate::run(book, folder).await {
+    match super::run_on(connection, folder).await {
         Ok(report) => Ok(Reset { saved, report }),
         Err(source) => Err(Error::NotMigrated { source: Box::new(source), saved }),
     }
 }
 
-async fn empty_server(config: &config::Database, name: &str, dumps: &Path) -> Result<(Book, PathBuf), Error> {
-    let mut book: Book = server::look(config).await?.into();
-    let own = book.database_name().await?.unwrap_or_default();
+async fn empty_server(
+    config: &config::Database,
+    name: &str,
+    dumps: &Path,
+) -> Result<(OwnerConnection, PathBuf), Error> {
+    let mut connection = OwnerConnection::to_server(config).await?;
+    let own = connection.database_name().await?.unwrap_or_default();
     if name != own {
         return Err(Error::NotConfirmed { name: own });
     }
-    book.lift_limit().await?;
-    book.lock().await?;
-    refuse_others(&mut book, config).await?;
+    connection.lift_limit().await?;
+    connection.lock().await?;
+    refuse_others(&mut connection, config).await?;
     let url = config.admin_url.as_ref().unwrap_or(&config.url);
-    let file = dumps.join(format!("{own}-{}.sql", book.now().await?));
-    let mut command = match &book {
-        Book::MySql(_) => mysql::dump(url, &file)?,
+    let file = dumps.join(format!("{own}-{}.sql", connection.now().await?));
+    let mut command = match &connection {
+        OwnerConnection::MySql(_) => mysql::dump(url, &file)?,
         _ => postgres::dump(url, &file)?,
     };
     let program = command.get_program().to_string_lossy().into_owned();
     let dumping = tokio::task::spawn_blocking(move || command.output()).await;
     check_dump(&program, &own, dumping.map_err(io::Error::other).flatten())?;
     // Other processes may have connected during the dump.
-    refuse_others(&mut book, config).await?;
-    let emptied = match &mut book {
-        Book::Postgres(connection) => postgres::empty(connection).await,
-        Book::MySql(connection) => mysql::empty(connection).await,
-        Book::Sqlite(_) => Ok(()),
+    refuse_others(&mut connection, config).await?;
+    let emptied = match &mut connection {
+        OwnerConnection::Postgres(connection) => postgres::empty(connection).await,
+        OwnerConnection::MySql(connection) => mysql::empty(connection).await,
+        OwnerConnection::Sqlite(_) => Ok(()),
     };
     match emptied {
-        Ok(()) => Ok((book, file)),
+        Ok(()) => Ok((connection, file)),
         Err(source) => Err(Error::NotEmptied { source, saved: Some(file) }),
     }
 }
 
 /// Returns an error if other sessions stay for longer than [`PATIENCE`]: a server ends a session a little after its
 /// client.
-async fn refuse_others(book: &mut Book, config: &config::Database) -> Result<(), Error> {
+async fn refuse_others(connection: &mut OwnerConnection, config: &config::Database) -> Result<(), Error> {
     let begun = Instant::now();
     loop {
-        let users = others(book, config).await?;
+        let users = others(connection, config).await?;
         if users.is_empty() {
             return Ok(());
         }
@@ -159,16 +164,16 @@ async fn refuse_others(book: &mut Book, config: &config::Database) -> Result<(),
 
 /// Returns the other sessions in the database. MySQL shows a login its own sessions only, so the check uses each login
 /// of the configuration.
-async fn others(book: &mut Book, config: &config::Database) -> Result<Vec<String>, Error> {
+async fn others(connection: &mut OwnerConnection, config: &config::Database) -> Result<Vec<String>, Error> {
     let mut users = Vec::new();
-    match book {
-        Book::Sqlite(_) => {}
-        Book::Postgres(connection) => users.extend(postgres::others(connection).await?),
-        Book::MySql(connection) => {
+    match connection {
+        OwnerConnection::Sqlite(_) => {}
+        OwnerConnection::Postgres(connection) => users.extend(postgres::others(connection).await?),
+        OwnerConnection::MySql(connection) => {
             let own = mysql::session(connection).await?;
             users.extend(mysql::others(connection, own).await?);
             for url in [Some(&config.url), config.reader_url.as_ref()].into_iter().flatten() {
-                if let Book::MySql(login) = &mut Book::from(server::look_as(url, config).await?) {
+                if let OwnerConnection::MySql(login) = &mut OwnerConnection::with_login(url, config).await? {
                     users.extend(mysql::others(login, own).await?);
                 }
             }

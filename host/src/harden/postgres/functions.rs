@@ -4,7 +4,7 @@ use super::{
     super::{Names, literal},
     block, identifier, taken,
 };
-use crate::database::postgres::extensions::HARMLESS;
+use crate::gate::HARMLESS_EXTENSIONS;
 
 /// Condition for functions `p`, in namespaces `n`, that no guest may call:
 ///
@@ -25,7 +25,7 @@ const FUNCTIONS: &str = r"p.prorettype::regtype::text !~ '(trigger|handler|inter
         OR p.provolatile = 'v' AND EXISTS (SELECT FROM pg_catalog.pg_depend d
             JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_catalog.pg_extension'::regclass
             WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
-              AND e.extname NOT IN ({HARMLESS})) AND {NOT_ALLOWED})";
+              AND e.extname NOT IN ({HARMLESS_EXTENSIONS})) AND {NOT_ALLOWED})";
 
 /// SQL list of functions whose effect ends with the transaction, or begins with its commit.
 const TRANSACTIONAL: &str = "'pg_advisory_xact_lock', 'pg_advisory_xact_lock_shared', 'pg_try_advisory_xact_lock', \
@@ -35,7 +35,7 @@ const TRANSACTIONAL: &str = "'pg_advisory_xact_lock', 'pg_advisory_xact_lock_sha
 pub(super) fn forbidden(names: &Names) -> String {
     let not_allowed = format!("n.nspname || '.' || p.proname <> ALL (ARRAY[{}]::text[])", allowed(names));
     FUNCTIONS
-        .replace("{HARMLESS}", HARMLESS)
+        .replace("{HARMLESS_EXTENSIONS}", HARMLESS_EXTENSIONS)
         .replace("{TRANSACTIONAL}", TRANSACTIONAL)
         .replace("{NOT_ALLOWED}", &not_allowed)
 }

@@ -6,14 +6,15 @@ use std::collections::BTreeSet;
 use sha2::Digest as _;
 use tokio::{fs::File, io::AsyncReadExt};
 
-use super::{Error, Shared, text};
+use super::{Error, Tables, text};
 use crate::{
-    database::{
-        Access, Connection,
+    config::Access,
+    database::Connection,
+    deploy::{self, Digest, Id, Manifest, Store, Upload},
+    sql::{
         error::{DbError, Kind},
         value::Value,
     },
-    deploy::{self, Digest, Id, Manifest, Store, Upload},
 };
 
 /// Maximum size of a part, in bytes.
@@ -31,7 +32,7 @@ pub(super) fn digests(manifest: &Manifest) -> Vec<&Digest> {
     manifest.blobs().collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-impl Shared {
+impl Tables {
     /// Uploads the files that are missing, or that a host has marked as `suspect`.
     pub(super) async fn put_files(&self, store: &Store, manifest: &Manifest) -> Result<(), Error> {
         let all = digests(manifest);

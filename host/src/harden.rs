@@ -13,9 +13,10 @@ use std::{fmt, time::Duration};
 use percent_encoding::percent_decode_str;
 use sqlx::{mysql::MySqlConnectOptions, postgres::PgConnectOptions};
 
-pub(super) use self::postgres::IS_RUNNING;
-use super::error::{DbError, Kind};
-use crate::config::{self, Dialect};
+use crate::{
+    config::{self, Dialect},
+    sql::error::{DbError, Kind},
+};
 
 /// A login for guests.
 #[derive(Clone)]

@@ -8,10 +8,7 @@ use sqlx::{
 };
 
 use super::{Error, PATIENCE};
-use crate::{
-    config,
-    database::{migrate::Book, sqlite},
-};
+use crate::{config, database::sqlite, migrate::OwnerConnection};
 
 /// All that was made in the file, virtual tables first: they take their shadow tables along.
 const OBJECTS: &str = r"
@@ -20,7 +17,7 @@ const OBJECTS: &str = r"
     ORDER BY type = 'view' DESC, sql LIKE 'CREATE VIRTUAL%' DESC";
 
 /// Locks the file, saves a copy beside it, and deletes everything in it. The lock is held by the connection.
-pub(super) async fn empty(config: &config::Database, name: &str) -> Result<(Book, PathBuf), Error> {
+pub(super) async fn empty(config: &config::Database, name: &str) -> Result<(OwnerConnection, PathBuf), Error> {
     let path = sqlite::path(config)?;
     let own = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     if !name.is_empty() && name != own {
@@ -41,7 +38,7 @@ pub(super) async fn empty(config: &config::Database, name: &str) -> Result<(Book
     let copying = sqlx::query("VACUUM INTO ?").bind(target).execute(&mut connection).await;
     copying.map_err(|error| Error::NotSaved { reason: format!("{}: {error}", copy.display()) })?;
     match delete_all(&mut connection).await {
-        Ok(()) => Ok((Book::Sqlite(connection), copy)),
+        Ok(()) => Ok((OwnerConnection::Sqlite(connection), copy)),
         Err(source) => Err(Error::NotEmptied { source, saved: Some(copy) }),
     }
 }

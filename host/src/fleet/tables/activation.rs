@@ -4,18 +4,17 @@
 use std::time::Duration;
 
 use super::{
-    Error, Head, Shared,
+    CHANNEL, Error, Head, Tables,
     files::{BATCH, digests, list},
-    news::CHANNEL,
     text,
 };
 use crate::{
-    database::{
-        Access, Dialect,
+    config::{Access, Dialect},
+    deploy::{Id, Manifest, Store},
+    sql::{
         error::{DbError, Kind},
         value::Value,
     },
-    deploy::{Id, Manifest, Store},
 };
 
 /// Maximum number of attempts to upload files, while another host removes or locks them.
@@ -23,7 +22,7 @@ const ROUNDS: usize = 5;
 /// Maximum time to look up the outcome of a commit that got no answer.
 const RESOLVE: Duration = Duration::from_secs(10);
 
-impl Shared {
+impl Tables {
     /// Makes the last generation of `history` active for all hosts, unless another generation was activated after
     /// activation number `since`. First uploads the missing files of the generation from `store`.
     pub async fn activate(&self, store: &Store, since: i64, history: &[Id]) -> Result<(), Error> {

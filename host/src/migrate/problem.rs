@@ -8,7 +8,7 @@ use sqlx::{
     postgres::{PgDatabaseError, PgErrorPosition},
 };
 
-use crate::database::error::DbError;
+use crate::sql::error::DbError;
 
 /// Error of a run of migrations, or of reading their state.
 #[derive(Debug, thiserror::Error)]

@@ -10,18 +10,16 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 pub(super) use self::check::missing;
 use super::{Group, Login, Names, failed, literal};
-use crate::database::{
-    error::DbError,
-    outbox::{self, HOST_SCHEMA, TABLE as OUTBOX},
+use crate::{
+    database::host_tables::{HOST_SCHEMA, IS_RUNNING, OUTBOX},
+    outbox,
+    sql::error::DbError,
 };
 
 /// Condition for views `c`, in namespaces `n`, that show the server's state or other sessions.
 const FORBIDDEN_VIEWS: &str = r"c.relkind = 'v' AND (
         n.nspname = 'pg_catalog' AND c.relname ~ '^pg_(stat|locks$|cursors$|prepared_|settings$|replication_|user_mappings$)'
         OR c.relname ~ '^pg_stat_statements')";
-
-/// Name of a function by which the host checks, with a guest's login, whether a server process exists.
-pub(in crate::database) const IS_RUNNING: &str = "carya_is_running";
 
 /// Condition for tables `c`, in namespaces `n`, that belong to the host, in any schema.
 const HOST_TABLES: &str = r"(n.nspname = 'carya' OR c.relname ~ '^carya_' OR c.relname = '_sqlx_migrations')";

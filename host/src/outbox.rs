@@ -6,18 +6,14 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Access, Connection, Database, Dialect, error::DbError, value::Value};
+use crate::{
+    config::{Access, Dialect},
+    database::{Connection, Database},
+    sql::{error::DbError, value::Value},
+};
 
 /// Time for which a taken action is hidden from other deliveries.
 pub const LEASE: Duration = Duration::from_secs(60);
-
-/// Where the host's own tables are on a server, out of reach of guests. On PostgreSQL it is the name of a schema. MySQL
-/// cannot exclude a table from a grant on its database, so there it is the suffix of a second database, as in
-/// `app_carya`.
-pub const HOST_SCHEMA: &str = "carya";
-/// Name of the outbox table. It is the only table of the host that a guest's transaction writes to: a durable action
-/// must commit with the transaction.
-pub const TABLE: &str = "carya_outbox";
 
 /// Returns the column definitions of the outbox. Actions are taken in the order of `seq`.
 pub const fn columns(dialect: Dialect) -> &'static str {
@@ -35,19 +31,6 @@ pub const fn columns(dialect: Dialect) -> &'static str {
             name varchar(255) NOT NULL, payload longtext NOT NULL, attempts bigint NOT NULL, due_at bigint NOT NULL"
         }
     }
-}
-
-/// Returns the qualified name of the outbox in SQL. `database` is the name of the application's database on its server.
-pub(super) fn table(dialect: Dialect, database: &str) -> String {
-    match dialect {
-        Dialect::Sqlite => TABLE.to_owned(),
-        Dialect::Postgres => format!("{HOST_SCHEMA}.{TABLE}"),
-        Dialect::MySql => format!("{}.{TABLE}", host_database(database)),
-    }
-}
-
-fn host_database(database: &str) -> String {
-    format!("`{}_{HOST_SCHEMA}`", database.replace('`', "``"))
 }
 
 /// A recorded action.

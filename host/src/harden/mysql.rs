@@ -7,9 +7,10 @@ use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection};
 
 pub(super) use self::check::missing;
 use super::{Group, Names, failed, literal};
-use crate::database::{
-    error::DbError,
-    outbox::{self, HOST_SCHEMA, TABLE as OUTBOX},
+use crate::{
+    database::host_tables::{HOST_SCHEMA, OUTBOX},
+    outbox,
+    sql::error::DbError,
 };
 
 fn identifier(name: &str) -> String {

@@ -7,20 +7,20 @@
 mod activation;
 mod collect;
 mod files;
-mod news;
 
-use std::{str::FromStr, time::Duration};
+use std::time::Duration;
 
-use sqlx::mysql::MySqlConnectOptions;
 use tokio::sync::OnceCell;
 
-pub use self::news::News;
-use super::{Access, Connection, Database, Dialect, error::DbError, outbox, value::Value};
 use crate::{
-    config,
+    config::{self, Access, Dialect},
+    database::{Connection, Database, Listener, host_tables},
     deploy::{self, Digest, Id},
+    sql::{error::DbError, value::Value},
 };
 
+/// Channel of the notifications of activations.
+const CHANNEL: &str = "carya_activations";
 /// Maximum time of a statement, which may wait for a slow disk or for another host's activation.
 const STATEMENT: Duration = Duration::from_secs(10);
 const LOCK: Duration = Duration::from_secs(5);
@@ -70,7 +70,7 @@ pub enum Error {
 
 /// The shared tables, as one host uses them.
 #[derive(Debug)]
-pub struct Shared {
+pub struct Tables {
     /// Configuration of the application's database, without `migrations`.
     origin: config::Database,
     settings: config::Database,
@@ -134,7 +134,7 @@ fn columns(dialect: Dialect, columns: &str) -> String {
     columns.replace("bytea", "mediumblob").replace(" text", " mediumtext")
 }
 
-impl Shared {
+impl Tables {
     /// Describes the shared tables in a database, without connecting to it. Statements run with the owner's login on
     /// connections of their own, so that no request waits for them.
     pub fn new(database: &config::Database, host: &str) -> Self {
@@ -152,10 +152,7 @@ impl Shared {
             echo: false,
             ..database.clone()
         };
-        let options = MySqlConnectOptions::from_str(&settings.url.replacen("mariadb://", "mysql://", 1));
-        let name = options.as_ref().ok().and_then(MySqlConnectOptions::get_database).unwrap_or_default();
-        let place = outbox::table(settings.dialect, name);
-        let place = place.strip_suffix(outbox::TABLE).unwrap_or_default().to_owned();
+        let place = host_tables::qualifier_in(&settings);
         Self { origin, settings, place, host: host.to_owned(), database: OnceCell::new() }
     }
 
@@ -165,8 +162,8 @@ impl Shared {
     }
 
     /// Returns a listener for activations by other hosts.
-    pub fn news(&self) -> News {
-        News::new(&self.settings)
+    pub(crate) fn activations(&self) -> Listener {
+        Listener::new(&self.settings, CHANNEL)
     }
 
     async fn begin(&self, access: Access) -> Result<Connection, DbError> {

@@ -7,7 +7,7 @@ use super::{
     tables::Tables,
     words::{self, Place},
 };
-use crate::database::error::{DbError, Kind};
+use crate::sql::error::{DbError, Kind};
 
 /// Words whose neighbours matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

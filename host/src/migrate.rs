@@ -6,6 +6,7 @@
 
 mod history;
 mod problem;
+pub mod reset;
 
 use std::{
     collections::BTreeMap,
@@ -15,9 +16,12 @@ use std::{
 
 use sqlx::migrate::{MigrateError, Migration, Migrator};
 
-pub(super) use self::history::Book;
 use self::history::Ran;
 pub use self::problem::{Error, Mismatch};
+use crate::{
+    config,
+    database::{Database, OwnerConnection},
+};
 
 /// Time for which a partially applied migration may be one that another host is running now.
 const UNDER_WAY: Duration = Duration::from_secs(5);
@@ -31,38 +35,48 @@ pub struct Report {
     pub already_applied: usize,
 }
 
-/// Runs pending migrations. Each runs in its own transaction, as far as the database can roll back changes of the
-/// schema. The first that fails ends the run.
-pub(super) async fn run(mut book: Book, folder: &Path) -> Result<Report, Error> {
+/// Runs pending migrations with the owner's login. Each runs in its own transaction, as far as the database can roll
+/// back changes of the schema. The first that fails ends the run.
+pub async fn run(database: &Database, folder: &Path) -> Result<Report, Error> {
+    run_on(database.connect_as_owner().await?, folder).await
+}
+
+async fn run_on(mut connection: OwnerConnection, folder: &Path) -> Result<Report, Error> {
     let mut folder = Folder::read(folder).await?;
-    book.lift_limit().await.map_err(|source| folder.unreadable(source))?;
+    connection.lift_limit().await.map_err(|source| folder.unreadable(source))?;
     // Lock before planning: another host may be running the same migrations.
-    book.lock().await.map_err(|source| folder.unreadable(source))?;
-    let plan = folder.plan(&mut book).await?;
-    let made = book.make_table().await;
+    connection.lock().await.map_err(|source| folder.unreadable(source))?;
+    let plan = folder.plan(&mut connection).await?;
+    let made = connection.make_table().await;
     made.map_err(|source| Error::Failed { folder: folder.path.clone(), source, applied: Vec::new() })?;
     // `plan` has checked for missing migrations. It permits those that are newer than the newest in the folder.
     folder.migrator.set_ignore_missing(true);
-    let migrated = match &mut book {
-        Book::Sqlite(connection) => folder.migrator.run_direct(None, connection, false).await,
-        Book::Postgres(connection) => folder.migrator.run_direct(None, &mut **connection, false).await,
-        Book::MySql(connection) => folder.migrator.run_direct(None, &mut **connection, false).await,
+    let migrated = match &mut connection {
+        OwnerConnection::Sqlite(connection) => folder.migrator.run_direct(None, connection, false).await,
+        OwnerConnection::Postgres(connection) => folder.migrator.run_direct(None, &mut **connection, false).await,
+        OwnerConnection::MySql(connection) => folder.migrator.run_direct(None, &mut **connection, false).await,
     };
     match migrated {
         Ok(()) => Ok(Report { applied: plan.pending.into_values().collect(), already_applied: plan.applied }),
-        Err(source) => Err(folder.failed(&mut book, plan, source).await),
+        Err(source) => Err(folder.failed(&mut connection, plan, source).await),
     }
 }
 
-/// Returns the names of the pending migrations. Without `book`, the database does not exist yet. Only reads, and fails
-/// if a run would fail before its first migration.
-pub(super) async fn pending(book: Option<Book>, folder: &Path) -> Result<Vec<String>, Error> {
+/// Returns the names of the pending migrations. Creates and changes nothing; an SQLite file need not exist. Fails if a
+/// run would fail before its first migration.
+pub async fn pending(config: &config::Database, folder: &Path) -> Result<Vec<String>, Error> {
+    let connection = OwnerConnection::to_existing(config).await?;
     let folder = Folder::read(folder).await?;
-    let plan = match book {
-        Some(mut book) => folder.plan(&mut book).await?,
+    let plan = match connection {
+        Some(mut connection) => folder.plan(&mut connection).await?,
         None => folder.compare(&[], String::new)?,
     };
     Ok(plan.pending.into_values().collect())
+}
+
+/// Returns an error if a run on an empty database would fail before its first migration.
+async fn check_folder(folder: &Path) -> Result<(), Error> {
+    Folder::read(folder).await?.compare(&[], String::new).map(drop)
 }
 
 /// A folder of migrations.
@@ -119,10 +133,10 @@ impl Folder {
         Error::Mismatch { folder: self.path.clone(), mismatch: Box::new(mismatch) }
     }
 
-    async fn plan(&self, book: &mut Book) -> Result<Plan, Error> {
+    async fn plan(&self, connection: &mut OwnerConnection) -> Result<Plan, Error> {
         let begun = Instant::now();
         let plan = loop {
-            match self.look(book).await {
+            match self.look(connection).await {
                 // Another host may be running this migration now: `pending` reads without the lock.
                 Err(Error::Mismatch { mismatch, .. })
                     if matches!(*mismatch, Mismatch::HalfDone { .. }) && begun.elapsed() < UNDER_WAY =>
@@ -142,9 +156,9 @@ impl Folder {
         Ok(plan)
     }
 
-    async fn look(&self, book: &mut Book) -> Result<Plan, Error> {
-        let history = book.history().await.map_err(|source| self.unreadable(source))?;
-        let reset = book.reset_command().await.map_err(|source| self.unreadable(source))?;
+    async fn look(&self, connection: &mut OwnerConnection) -> Result<Plan, Error> {
+        let history = connection.history().await.map_err(|source| self.unreadable(source))?;
+        let reset = connection.reset_command().await.map_err(|source| self.unreadable(source))?;
         self.compare(&history, || reset)
     }
 
@@ -184,9 +198,9 @@ impl Folder {
     }
 
     /// Converts the error of a run, and adds the migrations that the run applied before it failed.
-    async fn failed(&self, book: &mut Book, plan: Plan, source: MigrateError) -> Error {
+    async fn failed(&self, connection: &mut OwnerConnection, plan: Plan, source: MigrateError) -> Error {
         // Without an answer, for example after a lost connection, do not report any migration as applied.
-        let history = book.history().await.unwrap_or_default();
+        let history = connection.history().await.unwrap_or_default();
         let ran = |version: i64, success| history.iter().any(|ran| ran.version == version && ran.success == success);
         let applied =
             plan.pending.iter().filter(|(version, _)| ran(**version, true)).map(|(_, name)| name.clone()).collect();
@@ -195,7 +209,7 @@ impl Folder {
             return Error::Failed { folder, source, applied };
         };
         let half = if ran(version, false) {
-            let reset = book.reset_command().await.unwrap_or_default();
+            let reset = connection.reset_command().await.unwrap_or_default();
             Some(Box::new(Mismatch::HalfDone { version, file: self.file(version), reset }))
         } else {
             None

@@ -1,11 +1,11 @@
 //! History of the migrations that ran on a database, in the table of sqlx's migrator.
 
 use sqlx::{
-    AssertSqlSafe, Connection as _, MySqlConnection, PgConnection, SqliteConnection,
+    AssertSqlSafe, Connection as _,
     migrate::{Migrate, MigrateError},
 };
 
-use crate::database::server::Link;
+use crate::database::OwnerConnection;
 
 /// Table of the migrator.
 const TABLE: &str = "_sqlx_migrations";
@@ -23,14 +23,6 @@ const ONLY_THE_OWNER: &str = "DO $$
         LOOP EXECUTE format('REVOKE ALL ON _sqlx_migrations FROM %s', other); END LOOP;
     END $$";
 const HISTORY: &str = "SELECT version, description, checksum, success FROM _sqlx_migrations ORDER BY version";
-
-/// Connection to a database whose migrations are read or run.
-#[derive(Debug)]
-pub(in crate::database) enum Book {
-    Sqlite(SqliteConnection),
-    Postgres(Box<PgConnection>),
-    MySql(Box<MySqlConnection>),
-}
 
 /// A migration that ran.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,16 +45,7 @@ pub(super) fn name(version: i64, description: &str) -> String {
     format!("{version:04}_{}", description.replace(' ', "_"))
 }
 
-impl From<Link> for Book {
-    fn from(link: Link) -> Self {
-        match link {
-            Link::Postgres(session) => Book::Postgres(Box::new(session.connection)),
-            Link::MySql(session) => Book::MySql(Box::new(session.connection)),
-        }
-    }
-}
-
-impl Book {
+impl OwnerConnection {
     /// Returns the migrations that ran, by version. Empty before the first run.
     pub(super) async fn history(&mut self) -> Result<Vec<Ran>, sqlx::Error> {
         let is_there = match self {
@@ -93,7 +76,7 @@ impl Book {
     }
 
     /// Returns the name of the database on its server, or `None` for SQLite.
-    pub(in crate::database) async fn database_name(&mut self) -> Result<Option<String>, sqlx::Error> {
+    pub(super) async fn database_name(&mut self) -> Result<Option<String>, sqlx::Error> {
         match self {
             Self::Sqlite(_) => Ok(None),
             Self::Postgres(connection) => {
@@ -106,7 +89,7 @@ impl Book {
     }
 
     /// Returns the time of the server in UTC, such as `20261128T141503Z`.
-    pub(in crate::database) async fn now(&mut self) -> Result<String, sqlx::Error> {
+    pub(super) async fn now(&mut self) -> Result<String, sqlx::Error> {
         match self {
             Self::Sqlite(connection) => {
                 sqlx::query_scalar("SELECT strftime('%Y%m%dT%H%M%SZ')").fetch_one(connection).await
@@ -124,7 +107,7 @@ impl Book {
 
     /// Removes the timeout of guests' statements from this session: a migration, and the wait for its lock, may take
     /// longer. On PostgreSQL the host's own sessions have no such timeout.
-    pub(in crate::database) async fn lift_limit(&mut self) -> Result<(), sqlx::Error> {
+    pub(super) async fn lift_limit(&mut self) -> Result<(), sqlx::Error> {
         let Self::MySql(connection) = self else { return Ok(()) };
         // MariaDB has the first variable and MySQL the second. Each server rejects the other one.
         for variable in ["max_statement_time", "max_execution_time"] {
@@ -139,7 +122,7 @@ impl Book {
 
     /// Waits until no other host runs migrations on this database, and makes other hosts wait until the connection is
     /// closed. On SQLite the transactions of the migrator do the same.
-    pub(in crate::database) async fn lock(&mut self) -> Result<(), sqlx::Error> {
+    pub(super) async fn lock(&mut self) -> Result<(), sqlx::Error> {
         let locked = match self {
             Self::Sqlite(connection) => connection.lock().await,
             // This is the migrator's own lock, which this session may take again.

@@ -57,7 +57,7 @@ impl DbError {
     }
 
     /// Returns whether the engine reported one of these codes.
-    pub(super) fn is_one_of(&self, codes: &[&str]) -> bool {
+    pub(crate) fn is_one_of(&self, codes: &[&str]) -> bool {
         self.code.as_deref().is_some_and(|code| codes.contains(&code))
     }
 

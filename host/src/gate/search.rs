@@ -6,7 +6,7 @@ use super::{
     Dialect, Placeholder,
     lexer::{Lexer, Shape},
 };
-use crate::database::{
+use crate::sql::{
     error::{DbError, Kind},
     value::Value,
 };

@@ -22,10 +22,12 @@ use self::{
     lexer::{Lexer, Shape},
     place::Places,
 };
-use super::{
-    Access, Dialect,
-    error::{DbError, Kind},
-    value::Value,
+use crate::{
+    config::{Access, Dialect},
+    sql::{
+        error::{DbError, Kind},
+        value::Value,
+    },
 };
 
 /// The longest statement, in bytes.
@@ -79,6 +81,9 @@ pub struct Rules {
     /// MySQL and MariaDB, for a login that may use other databases on the server: the one that guests use.
     database: Option<OwnDatabase>,
 }
+
+/// SQL list of the extensions of PostgreSQL whose volatile functions are harmless: they only compute values.
+pub(crate) const HARMLESS_EXTENSIONS: &str = "'pgcrypto', 'uuid-ossp'";
 
 /// A function of an extension of PostgreSQL.
 #[derive(Debug, Clone, PartialEq, Eq)]

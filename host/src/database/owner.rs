@@ -1,0 +1,47 @@
+//! Connections with the owner's login, outside the pools and without the barrier: for migrations and resets.
+
+use sqlx::{MySqlConnection, PgConnection, SqliteConnection};
+
+use super::{server, sqlite};
+use crate::{
+    config::{self, Dialect},
+    sql::error::DbError,
+};
+
+/// A connection with the login of `admin_url`, if there is one.
+#[derive(Debug)]
+pub(crate) enum OwnerConnection {
+    Sqlite(SqliteConnection),
+    Postgres(Box<PgConnection>),
+    MySql(Box<MySqlConnection>),
+}
+
+impl OwnerConnection {
+    /// Connects to a database that must be neither created nor changed. Returns `None` if the SQLite file does not
+    /// exist yet.
+    pub(crate) async fn to_existing(config: &config::Database) -> Result<Option<Self>, DbError> {
+        match config.dialect {
+            Dialect::Sqlite => Ok(sqlite::connect_existing(config).await?.map(Self::Sqlite)),
+            Dialect::Postgres | Dialect::MySql => Self::to_server(config).await.map(Some),
+        }
+    }
+
+    /// Connects to a server.
+    pub(crate) async fn to_server(config: &config::Database) -> Result<Self, DbError> {
+        server::connect(config.admin_url.as_ref().unwrap_or(&config.url), config).await.map(Self::from)
+    }
+
+    /// Connects to a server with the login in `url`.
+    pub(crate) async fn with_login(url: &str, config: &config::Database) -> Result<Self, DbError> {
+        server::connect(url, config).await.map(Self::from)
+    }
+}
+
+impl From<server::Link> for OwnerConnection {
+    fn from(link: server::Link) -> Self {
+        match link {
+            server::Link::Postgres(session) => Self::Postgres(Box::new(session.connection)),
+            server::Link::MySql(session) => Self::MySql(Box::new(session.connection)),
+        }
+    }
+}
