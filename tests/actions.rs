@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::{
     script::{config, kind, results, send, serve},
-    support::{App, Result, guest, on_each_engine},
+    support::{App, Engine, Result, guest, on_each_engine},
 };
 
 const SCHEMA: &str = "CREATE TABLE t (name VARCHAR(100) UNIQUE)";
@@ -59,8 +59,8 @@ async fn make_due(app: &App) -> Result {
     app.execute(&format!("UPDATE {} SET due_at = 0", app.outbox())).await
 }
 
-async fn actions_run_for_their_outcome_in_order() -> Result {
-    let app = serve(SCHEMA).await?;
+async fn actions_run_for_their_outcome_in_order(engine: Engine) -> Result {
+    let app = serve(engine, SCHEMA).await?;
     let (a, b, d) = (after_commit("a", "1"), after_commit("b", "2"), durable("d", "4"));
     let (r, s) = (after_rollback("r", "3"), after_rollback("s", "5"));
     let undone = json!({ "savepoint": [a, r, d], "end": "rollback" });
@@ -95,8 +95,8 @@ async fn actions_run_for_their_outcome_in_order() -> Result {
     Ok(())
 }
 
-async fn one_that_fails_is_logged_and_the_rest_run() -> Result {
-    let app = serve(SCHEMA).await?;
+async fn one_that_fails_is_logged_and_the_rest_run(engine: Engine) -> Result {
+    let app = serve(engine, SCHEMA).await?;
     let script = json!([after_commit("fail", ""), insert(), after_commit("panic", ""), after_commit("last", "7")]);
     let answer = send(&app, "POST", &script).await?;
     let id = answer.header("x-request-id").to_owned();
@@ -114,8 +114,8 @@ async fn one_that_fails_is_logged_and_the_rest_run() -> Result {
     Ok(())
 }
 
-async fn a_durable_action_is_run_until_it_succeeds() -> Result {
-    let app = serve(SCHEMA).await?;
+async fn a_durable_action_is_run_until_it_succeeds(engine: Engine) -> Result {
+    let app = serve(engine, SCHEMA).await?;
     let answer = send(&app, "POST", &json!([insert(), durable("fail-once", "7"), durable("fine", "8")])).await?;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let left = app.texts(&format!("SELECT concat(name, ' ', payload, ' ', attempts) FROM {}", app.outbox())).await?;
@@ -136,8 +136,8 @@ async fn a_durable_action_is_run_until_it_succeeds() -> Result {
     Ok(())
 }
 
-async fn one_that_fails_for_ever_counts_its_attempts() -> Result {
-    let mut app = serve(SCHEMA).await?;
+async fn one_that_fails_for_ever_counts_its_attempts(engine: Engine) -> Result {
+    let mut app = serve(engine, SCHEMA).await?;
     results(&app, "POST", &json!([durable("fail", "")])).await?;
     for attempt in 2..4 {
         make_due(&app).await?;
@@ -149,8 +149,8 @@ async fn one_that_fails_for_ever_counts_its_attempts() -> Result {
     Ok(())
 }
 
-async fn a_host_that_is_killed_before_an_action_runs_it_after_its_restart() -> Result {
-    let app = serve(SCHEMA).await?;
+async fn a_host_that_is_killed_before_an_action_runs_it_after_its_restart(engine: Engine) -> Result {
+    let app = serve(engine, SCHEMA).await?;
     let script = json!([insert(), durable("sleep", "1000"), durable("later", "9")]);
     let request = app.request("POST", "/x").body(script.to_string());
     let client = tokio::spawn(request.send());
@@ -175,8 +175,8 @@ async fn a_host_that_is_killed_before_an_action_runs_it_after_its_restart() -> R
 }
 
 /// Two requests may have the same id. The host keeps the actions of both.
-async fn a_repeated_request_id_loses_no_action() -> Result {
-    let app = serve(SCHEMA).await?;
+async fn a_repeated_request_id_loses_no_action(engine: Engine) -> Result {
+    let app = serve(engine, SCHEMA).await?;
     let mut headers = HeaderMap::new();
     headers.insert("x-request-id", HeaderValue::from_static("twice"));
     for _ in 0..2 {
@@ -187,8 +187,8 @@ async fn a_repeated_request_id_loses_no_action() -> Result {
     Ok(())
 }
 
-async fn registering_has_limits() -> Result {
-    let app = serve(SCHEMA).await?;
+async fn registering_has_limits(engine: Engine) -> Result {
+    let app = serve(engine, SCHEMA).await?;
     let table = [
         (json!(after_commit("fine", &"x".repeat((64 << 10) - 4))), "ok"),
         (json!(after_commit("fine", &"x".repeat(64 << 10))), "limit"),
@@ -209,8 +209,8 @@ async fn registering_has_limits() -> Result {
 }
 
 /// The test renames the export `actions` of `probe`, so that the host does not know it.
-async fn a_component_without_actions_may_not_register_any() -> Result {
-    let folder = tempfile::tempdir()?;
+async fn a_component_without_actions_may_not_register_any(engine: Engine) -> Result {
+    let folder = engine.folder().await?;
     let mut code = std::fs::read(guest("probe"))?;
     let (name, other) = (b"carya:host/actions@0.1.0", b"carya:host/inertia@0.1.0");
     let places: Vec<_> = (0..code.len() - name.len()).filter(|&at| code[at..].starts_with(name)).collect();

@@ -18,7 +18,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::{
     script::{attempt, in_time, kind, results, send, serve_with},
-    support::{App, Result},
+    support::{App, Engine, Result},
 };
 
 const SCHEMA: &str = "
@@ -50,7 +50,7 @@ impl Watched {
     /// Starts the application with one connection for each handle, so that the next request uses the same connection.
     async fn new() -> Result<Self> {
         let limits = "[database]\nmax_connections = 1\nmax_rows = 1000\nstatement_timeout = '400ms'";
-        let app = serve_with(SCHEMA, limits).await?;
+        let app = serve_with(Engine::Sqlite, SCHEMA, limits).await?;
         let database = app.database().await?;
         let mut watched = Self { app, database, before: String::new(), counts: [0; 3] };
         watched.before = watched.fingerprint().await?;

@@ -171,7 +171,7 @@ async fn the_server_is_tidy(app: &App, engine: Engine) -> Result {
 }
 
 async fn clients_that_go_away_leave_nothing_behind(engine: Engine) -> Result {
-    if !Engine::all().contains(&engine) {
+    if !engine.is_installed() {
         return Ok(());
     }
     let seed = std::env::var("CANCELLATION_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);

@@ -57,7 +57,7 @@ struct Two {
 impl Two {
     /// Returns `None` if an engine is not installed.
     async fn start(main: Engine, ledger: Engine) -> Result<Option<Self>> {
-        if [main, ledger].iter().any(|engine| !Engine::all().contains(engine)) {
+        if [main, ledger].iter().any(|engine| !engine.is_installed()) {
             return Ok(None);
         }
         let main_url = database(main).await?;

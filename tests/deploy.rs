@@ -14,7 +14,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::support::{Answer, App, Result, carya, guest};
+use super::support::{Answer, App, Engine, Result, carya, guest};
 
 const TOKEN: &str = "the-token-of-the-tests";
 
@@ -32,7 +32,11 @@ pub(super) struct Host {
 
 impl Host {
     pub(super) async fn start() -> Result<Self> {
-        Self::start_in(tempfile::tempdir()?, &own()).await
+        Self::start_on(Engine::Sqlite).await
+    }
+
+    pub(super) async fn start_on(engine: Engine) -> Result<Self> {
+        Self::start_in(engine.folder().await?, &own()).await
     }
 
     async fn start_in(folder: TempDir, own: &str) -> Result<Self> {

@@ -47,8 +47,8 @@ const CONFIG: &str = r#"
 
 const TEMPLATES: [(&str, &str); 2] = [("templates/name.html", "{{ name }}"), ("templates/deep.html", "{{ a.b.c }}")];
 
-async fn app() -> Result<App> {
-    App::start(CONFIG, &TEMPLATES).await
+async fn app(engine: Engine) -> Result<App> {
+    App::start_on(engine, CONFIG, &TEMPLATES).await
 }
 
 /// Sends a request with the request id `id`.
@@ -89,8 +89,8 @@ const FAULTS: &[(&str, u16, &str)] = &[
     ("nothing", 500, "component `faulty` failed: nothing is none of the faults"),
 ];
 
-async fn every_fault_is_a_short_answer_and_a_long_log_line() -> Result {
-    let app = app().await?;
+async fn every_fault_is_a_short_answer_and_a_long_log_line(engine: Engine) -> Result {
+    let app = app(engine).await?;
     let mut number = 0;
     for (path, status, reason) in FAULTS {
         for (method, prefix) in [("GET", "/"), ("POST", "/"), ("POST", "/plain/")] {
@@ -121,8 +121,8 @@ async fn every_fault_is_a_short_answer_and_a_long_log_line() -> Result {
     Ok(())
 }
 
-async fn an_answer_of_100_megabytes_is_not_sent() -> Result {
-    let app = app().await?;
+async fn an_answer_of_100_megabytes_is_not_sent(engine: Engine) -> Result {
+    let app = app(engine).await?;
     for (number, method) in ["GET", "POST"].into_iter().enumerate() {
         let id = format!("large-{number}");
         let answer = ask(&app, method, "/large/huge", &id).await?;
@@ -134,14 +134,14 @@ async fn an_answer_of_100_megabytes_is_not_sent() -> Result {
     Ok(())
 }
 
-async fn a_body_of_rows_that_cannot_be_made_is_the_databases_fault() -> Result {
-    let app = app().await?;
+async fn a_body_of_rows_that_cannot_be_made_is_the_databases_fault(engine: Engine) -> Result {
+    let app = app(engine).await?;
     let table = [
         ("GET", "/rows", "no_such_table"),
         ("POST", "/rows", "no_such_table"),
         ("GET", "/rows?sql=COMMIT", "a statement may not begin with `COMMIT`"),
     ];
-    let inexpressible = match Engine::current() {
+    let inexpressible = match engine {
         Engine::Sqlite => Some(("POST", "/rows?sql=SELECT%209e999", "JSON cannot express")),
         Engine::Postgres => Some(("POST", "/rows?sql=SELECT%20'inf'::float8", "JSON cannot express")),
         // MariaDB has no infinity.
@@ -161,8 +161,8 @@ async fn a_body_of_rows_that_cannot_be_made_is_the_databases_fault() -> Result {
     Ok(())
 }
 
-async fn what_is_no_fault_passes() -> Result {
-    let app = app().await?;
+async fn what_is_no_fault_passes(engine: Engine) -> Result {
+    let app = app(engine).await?;
     let table = [
         ("/json", 200, "application/json", "{ not JSON"),
         ("/status?code=299", 299, "text/plain; charset=utf-8", "status"),
@@ -187,8 +187,8 @@ async fn what_is_no_fault_passes() -> Result {
     Ok(())
 }
 
-async fn guests_words_are_in_the_log_with_who_said_them() -> Result {
-    let app = app().await?;
+async fn guests_words_are_in_the_log_with_who_said_them(engine: Engine) -> Result {
+    let app = app(engine).await?;
     for (id, path) in [("said-1", "/print"), ("said-2", "/plain/print")] {
         assert_eq!(ask(&app, "POST", path, id).await?.status, 200);
         let table = [
@@ -210,8 +210,8 @@ async fn guests_words_are_in_the_log_with_who_said_them() -> Result {
     Ok(())
 }
 
-async fn guests_have_no_files_network_environment_or_arguments() -> Result {
-    let app = app().await?;
+async fn guests_have_no_files_network_environment_or_arguments(engine: Engine) -> Result {
+    let app = app(engine).await?;
     let answer = app.get("/nosy").await?;
     let found = answer.json()?;
     let attempts = found.as_object().ok_or("no object")?;
@@ -226,8 +226,8 @@ async fn guests_have_no_files_network_environment_or_arguments() -> Result {
     Ok(())
 }
 
-async fn a_handle_dies_with_its_call() -> Result {
-    let app = app().await?;
+async fn a_handle_dies_with_its_call(engine: Engine) -> Result {
+    let app = app(engine).await?;
     for method in ["GET", "POST"] {
         let answer = app.ask(method, "/kept/keep").await?;
         assert_eq!((answer.status, answer.header("x-kept")), (200, "lost"), "{method}: {}", answer.text());
@@ -237,8 +237,8 @@ async fn a_handle_dies_with_its_call() -> Result {
     Ok(())
 }
 
-async fn others_are_served_while_guests_spin_and_fill_memory() -> Result {
-    let app = app().await?;
+async fn others_are_served_while_guests_spin_and_fill_memory(engine: Engine) -> Result {
+    let app = app(engine).await?;
     app.get("/json").await?;
     let abuse =
         async { tokio::join!(app.get("/spin"), app.post("/spin", ""), app.get("/plain/memory"), app.get("/spin")) };

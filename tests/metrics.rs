@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     script::{answer, insert, play, start_with},
-    support::{App, Result, carya, write},
+    support::{App, Engine, Result, carya, write},
 };
 
 const ROUTE: &str = r#"
@@ -18,7 +18,7 @@ const ROUTE: &str = r#"
 /// Starts an application that serves metrics. Returns it and the URL of its metrics.
 async fn start(env: &[(&str, &str)]) -> Result<(App, String)> {
     let env = [&[("CARYA_SERVER__METRICS", "127.0.0.1:0")], env].concat();
-    let app = start_with(ROUTE, &env).await?;
+    let app = start_with(Engine::Sqlite, ROUTE, &env).await?;
     let url = url(&app).await?;
     Ok((app, url))
 }
@@ -113,7 +113,7 @@ async fn metrics_and_application_are_apart() -> Result {
 
 #[tokio::test]
 async fn without_an_address_there_are_none() -> Result {
-    let app = start_with(ROUTE, &[]).await?;
+    let app = start_with(Engine::Sqlite, ROUTE, &[]).await?;
     assert!(!app.log.lines().iter().any(|line| line["message"] == "metrics"));
     Ok(())
 }

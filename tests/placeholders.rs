@@ -40,7 +40,7 @@ fn queries() -> Vec<(&'static str, Json, &'static str)> {
 }
 
 async fn the_same_statements(engine: Engine) -> Result {
-    if !Engine::all().contains(&engine) {
+    if !engine.is_installed() {
         return Ok(());
     }
     let app = App::start_on(engine, &config(), &[("migrations/0001_things.sql", TABLES)]).await?;
@@ -100,7 +100,7 @@ async fn statements_on_mariadb() -> Result {
 /// In operators of PostgreSQL, the host takes the `?` for a placeholder. Each of these operators has a function.
 #[tokio::test]
 async fn operators_of_jsonb_have_functions() -> Result {
-    if !Engine::all().contains(&Engine::Postgres) {
+    if !Engine::Postgres.is_installed() {
         return Ok(());
     }
     let app = App::start_on(Engine::Postgres, &config(), &[("migrations/0001_things.sql", TABLES)]).await?;

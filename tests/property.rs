@@ -76,10 +76,10 @@ impl World {
     /// Returns `None` if the engine is not installed.
     fn new(engine: Engine) -> Result<Option<Self>> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        if !Engine::all().contains(&engine) {
+        if !engine.is_installed() {
             return Ok(None);
         }
-        let app = runtime.block_on(engine.scope(start(&chains::config())))?;
+        let app = runtime.block_on(start(engine, &chains::config()))?;
         Ok(Some(Self { runtime, app, asked: Cell::default(), committed: Cell::default() }))
     }
 

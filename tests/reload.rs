@@ -15,8 +15,9 @@ mod times;
 use std::{fs, path::Path, time::Duration};
 
 use serde_json::{Value as Json, json};
+use tempfile::TempDir;
 
-use super::support::{Answer, App, Result, guest, write};
+use super::support::{Answer, App, Engine, Result, guest, write};
 
 /// A controller that plays scripts, a hook that sets `x-response-time` if it is the guest `timing`, a template and a
 /// table.
@@ -59,11 +60,18 @@ struct Watched {
 
 impl Watched {
     async fn start() -> Result<Self> {
-        Self::start_with(CONFIG, &FILES, &[]).await
+        Self::start_on(Engine::Sqlite).await
+    }
+
+    async fn start_on(engine: Engine) -> Result<Self> {
+        Self::start_in(engine.folder().await?, CONFIG, &FILES, &[]).await
     }
 
     async fn start_with(config: &str, files: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
+        Self::start_in(tempfile::tempdir()?, config, files, env).await
+    }
+
+    async fn start_in(folder: TempDir, config: &str, files: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Self> {
         fs::copy(guest("timing"), folder.path().join("hook.wasm"))?;
         let env: Vec<_> = [QUIET].into_iter().chain(env.iter().copied()).collect();
         let app = App::run_in(folder, &["serve", "--watch"], config, files, &env).await?;

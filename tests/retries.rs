@@ -8,7 +8,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::{
     script::{after_commit, after_rollback, answer, impatient, insert, lock, marks, play, start_with},
-    support::{Answer, App, PATIENCE, Result, on_each_engine},
+    support::{Answer, App, Engine, PATIENCE, Result, on_each_engine},
 };
 
 const ROUTE: &str = r#"
@@ -18,9 +18,9 @@ const ROUTE: &str = r#"
 "#;
 
 /// Serves [`ROUTE`] and more configuration. An attempt waits for a lock only briefly.
-async fn serve(config: &str, retries: &str) -> Result<App> {
-    let env = [impatient(), ("CARYA_TRANSACTION__RETRIES", retries)];
-    start_with(&format!("{config}{ROUTE}"), &env).await
+async fn serve(engine: Engine, config: &str, retries: &str) -> Result<App> {
+    let env = [impatient(engine), ("CARYA_TRANSACTION__RETRIES", retries)];
+    start_with(engine, &format!("{config}{ROUTE}"), &env).await
 }
 
 /// Returns how often guests have logged `what`.
@@ -54,8 +54,8 @@ fn last_attempt(answer: &Answer) -> String {
     events.rsplit_once("retry, ").map_or(events.clone(), |(_, last)| last.to_owned())
 }
 
-async fn a_conflict_is_met_with_another_attempt() -> Result {
-    let app = serve("", "10").await?;
+async fn a_conflict_is_met_with_another_attempt(engine: Engine) -> Result {
+    let app = serve(engine, "", "10").await?;
     let script = [after_commit("one"), after_rollback("no"), insert("m"), json!({ "echo": true })];
     let answer = play_against_a_lock(&app, &script).await?;
     let events = answer.events().join(", ");
@@ -68,9 +68,9 @@ async fn a_conflict_is_met_with_another_attempt() -> Result {
     Ok(())
 }
 
-async fn a_guest_cannot_hide_a_conflict() -> Result {
+async fn a_guest_cannot_hide_a_conflict(engine: Engine) -> Result {
     for status in [200, 409] {
-        let app = serve("", "10").await?;
+        let app = serve(engine, "", "10").await?;
         let swallowed = json!({ "sql": "INSERT INTO marks VALUES ('m')", "op": "execute", "swallow": true });
         let answer = play_against_a_lock(&app, &[swallowed, answer(status)]).await?;
         assert!(retried(&answer) > 0, "{:?}", answer.events());
@@ -79,9 +79,9 @@ async fn a_guest_cannot_hide_a_conflict() -> Result {
     Ok(())
 }
 
-async fn attempts_are_bounded() -> Result {
+async fn attempts_are_bounded(engine: Engine) -> Result {
     for retries in [0, 1, 2] {
-        let app = serve("", &retries.to_string()).await?;
+        let app = serve(engine, "", &retries.to_string()).await?;
         let _other = lock(&app).await?;
         for swallow in [false, true] {
             let write = json!({ "sql": "INSERT INTO marks VALUES ('m')", "op": "execute", "swallow": swallow });
@@ -96,11 +96,11 @@ async fn attempts_are_bounded() -> Result {
     Ok(())
 }
 
-async fn a_route_says_how_often() -> Result {
+async fn a_route_says_how_often(engine: Engine) -> Result {
     let route = |path: &str, retries: u32| {
         format!("[[route]]\npath = \"{path}\"\ncomponent = \"probe\"\nretries = {retries}\n")
     };
-    let app = serve(&(route("/never", 0) + &route("/once", 1)), "2").await?;
+    let app = serve(engine, &(route("/never", 0) + &route("/once", 1)), "2").await?;
     let _other = lock(&app).await?;
     for (path, times) in [("/never", 0), ("/once", 1), ("/", 2)] {
         let answer = play(&app, "POST", path, &json!([insert("m")])).await?;
@@ -109,7 +109,7 @@ async fn a_route_says_how_often() -> Result {
     Ok(())
 }
 
-async fn hooks_inside_run_again_and_those_outside_do_not() -> Result {
+async fn hooks_inside_run_again_and_those_outside_do_not(engine: Engine) -> Result {
     let hooks = r#"
         [component.outer]
         path = "{guest:trace-hook}"
@@ -123,7 +123,7 @@ async fn hooks_inside_run_again_and_those_outside_do_not() -> Result {
         [[hook]]
         component = "inner"
     "#;
-    let app = serve(hooks, "10").await?;
+    let app = serve(engine, hooks, "10").await?;
     let answer = play_against_a_lock(&app, &[insert("m"), json!({ "echo": true, "context": ["before"] })]).await?;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let count = |event: &str| answer.events().iter().filter(|name| *name == event).count();
@@ -135,21 +135,21 @@ async fn hooks_inside_run_again_and_those_outside_do_not() -> Result {
     Ok(())
 }
 
-async fn a_conflict_of_an_inner_before_hook_is_met_with_another_attempt() -> Result {
-    a_conflict_of_a_hook("before").await
+async fn a_conflict_of_an_inner_before_hook_is_met_with_another_attempt(engine: Engine) -> Result {
+    a_conflict_of_a_hook(engine, "before").await
 }
 
-async fn a_conflict_of_an_inner_after_hook_is_met_with_another_attempt() -> Result {
-    a_conflict_of_a_hook("after").await
+async fn a_conflict_of_an_inner_after_hook_is_met_with_another_attempt(engine: Engine) -> Result {
+    a_conflict_of_a_hook(engine, "after").await
 }
 
 /// The statement with the conflict is that of an inner hook.
-async fn a_conflict_of_a_hook(phase: &str) -> Result {
+async fn a_conflict_of_a_hook(engine: Engine, phase: &str) -> Result {
     let settings = format!("{phase} = \"write\", sql = \"INSERT INTO marks VALUES ('h')\"");
     let hook = format!(
         "[component.hook]\npath = \"{{guest:trace-hook}}\"\nsettings = {{ {settings} }}\n[[hook]]\ncomponent = \"hook\"\n"
     );
-    let app = serve(&hook, "2").await?;
+    let app = serve(engine, &hook, "2").await?;
     let mut other = lock(&app).await?;
     let answer = play(&app, "POST", "/", &json!([])).await?;
     assert_eq!((answer.status, retried(&answer)), (503, 2), "{phase}: {:?}", answer.events());
@@ -158,8 +158,8 @@ async fn a_conflict_of_a_hook(phase: &str) -> Result {
     Ok(())
 }
 
-async fn only_conflicts_are_tried_again() -> Result {
-    let app = serve("", "10").await?;
+async fn only_conflicts_are_tried_again(engine: Engine) -> Result {
+    let app = serve(engine, "", "10").await?;
     for script in [json!([insert("m"), insert("m")]), json!([{ "fail": "as asked" }]), json!([{ "panic": true }])] {
         let answer = play(&app, "POST", "/", &script).await?;
         assert_eq!((answer.status, retried(&answer)), (500, 0), "{script}");
@@ -167,8 +167,8 @@ async fn only_conflicts_are_tried_again() -> Result {
     Ok(())
 }
 
-async fn a_client_that_is_gone_is_not_tried_for() -> Result {
-    let app = start_with(ROUTE, &[(impatient().0, "5s"), ("CARYA_TRANSACTION__RETRIES", "10")]).await?;
+async fn a_client_that_is_gone_is_not_tried_for(engine: Engine) -> Result {
+    let app = start_with(engine, ROUTE, &[(impatient(engine).0, "5s"), ("CARYA_TRANSACTION__RETRIES", "10")]).await?;
     let mut other = lock(&app).await?;
     let body = json!([{ "log": "try" }, insert("m")]).to_string();
     let mut client = TcpStream::connect(app.address()).await?;

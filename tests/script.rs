@@ -26,18 +26,18 @@ const TABLE: (&str, &str) =
     ("migrations/0001_marks.sql", "CREATE TABLE marks (mark VARCHAR(100) PRIMARY KEY NOT NULL)");
 
 /// Starts an application with the component `probe`, the table `marks` and more configuration.
-pub async fn start(config: &str) -> Result<App> {
-    start_with(config, &[]).await
+pub async fn start(engine: Engine, config: &str) -> Result<App> {
+    start_with(engine, config, &[]).await
 }
 
 /// Like [`start`], with the tables that the SQL in `tables` creates.
-pub async fn start_on(tables: &str, config: &str) -> Result<App> {
-    App::start(&format!("{PROBE}{config}"), &[("migrations/0001_tables.sql", tables)]).await
+pub async fn start_tables(engine: Engine, tables: &str, config: &str) -> Result<App> {
+    App::start_on(engine, &format!("{PROBE}{config}"), &[("migrations/0001_tables.sql", tables)]).await
 }
 
 /// Like [`start`], with more environment variables.
-pub async fn start_with(config: &str, env: &[(&str, &str)]) -> Result<App> {
-    App::start_in(tempfile::tempdir()?, &format!("{PROBE}{config}"), &[TABLE], env).await
+pub async fn start_with(engine: Engine, config: &str, env: &[(&str, &str)]) -> Result<App> {
+    App::start_in(engine.folder().await?, &format!("{PROBE}{config}"), &[TABLE], env).await
 }
 
 /// Like [`start`], in the folder of an application that has ended.
@@ -46,13 +46,13 @@ pub async fn start_again(folder: TempDir, config: &str) -> Result<App> {
 }
 
 /// Starts an application with `probe` behind every path, and with tables of the test's own.
-pub async fn serve(tables: &str) -> Result<App> {
-    serve_with(tables, "").await
+pub async fn serve(engine: Engine, tables: &str) -> Result<App> {
+    serve_with(engine, tables, "").await
 }
 
 /// Like [`serve`], with more configuration.
-pub async fn serve_with(tables: &str, extra: &str) -> Result<App> {
-    start_on(tables, &format!("{ROUTE}{extra}")).await
+pub async fn serve_with(engine: Engine, tables: &str, extra: &str) -> Result<App> {
+    start_tables(engine, tables, &format!("{ROUTE}{extra}")).await
 }
 
 /// Returns the configuration that [`serve`] uses.
@@ -113,7 +113,7 @@ pub async fn marks(app: &App) -> Result<String> {
 /// ends.
 pub async fn lock(app: &App) -> Result<Connection> {
     let mut other = app.client()?.connect().await?;
-    let begin = match Engine::current() {
+    let begin = match app.engine {
         Engine::Sqlite => "BEGIN IMMEDIATE",
         Engine::Postgres => "BEGIN; LOCK TABLE marks IN EXCLUSIVE MODE",
         // The table is empty, so this locks the gap for all marks to come.
@@ -126,8 +126,8 @@ pub async fn lock(app: &App) -> Result<Connection> {
 
 /// Returns the environment variable with which the host waits for locks as briefly as the engine allows. MariaDB counts
 /// in seconds.
-pub fn impatient() -> (&'static str, &'static str) {
-    match Engine::current() {
+pub fn impatient(engine: Engine) -> (&'static str, &'static str) {
+    match engine {
         Engine::Sqlite => ("CARYA_DATABASE__BUSY_TIMEOUT", "30ms"),
         _ => ("CARYA_DATABASE__LOCK_TIMEOUT", "30ms"),
     }

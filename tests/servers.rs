@@ -63,7 +63,7 @@ async fn mariadb_is_a_primary_with_a_replica_by_gtid() -> Result {
 #[tokio::test]
 async fn tests_share_a_cluster() -> Result {
     for engine in Engine::servers() {
-        assert!(Engine::all().contains(&engine));
+        assert!(engine.is_installed());
         let (one, other) = tokio::try_join!(servers::shared(engine), servers::shared(engine))?;
         let (one, other) = one.zip(other).ok_or("not started")?;
         assert!(std::ptr::eq(one, other));

@@ -227,24 +227,21 @@ async fn refusals_name_the_alternative() -> Result {
         ("SET a = 1", "configuration"),
     ];
     for engine in Engine::all() {
-        engine
-            .run(async {
-                let app = App::start_on(Engine::current(), &config(), &[("migrations/0001_items.sql", ITEMS)]).await?;
-                for (sql, advice) in cases {
-                    for method in ["GET", "POST"] {
-                        let (kind, message) = ends(&app, method, sql).await?;
-                        assert!(kind == "forbidden" && message.contains(advice), "{sql}: {kind} {message}");
-                    }
-                }
-                let describe: Json = match Engine::current() {
-                    Engine::Sqlite => json!([{ "sql": "SELECT name, sql FROM sqlite_schema" }]),
-                    _ => json!([{ "sql": "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'items'" }]),
-                };
-                let got = results(&app, "GET", &describe).await?.to_string();
-                assert!(got.contains("name") && got.contains("id"), "{got}");
-                Ok(())
-            })
-            .await?;
+        let app = App::start_on(engine, &config(), &[("migrations/0001_items.sql", ITEMS)]).await?;
+        for (sql, advice) in cases {
+            for method in ["GET", "POST"] {
+                let (kind, message) = ends(&app, method, sql).await?;
+                assert!(kind == "forbidden" && message.contains(advice), "{sql}: {kind} {message}");
+            }
+        }
+        let describe: Json = match engine {
+            Engine::Sqlite => json!([{ "sql": "SELECT name, sql FROM sqlite_schema" }]),
+            _ => {
+                json!([{ "sql": "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'items'" }])
+            }
+        };
+        let got = results(&app, "GET", &describe).await?.to_string();
+        assert!(got.contains("name") && got.contains("id"), "{got}");
     }
     Ok(())
 }

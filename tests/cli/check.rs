@@ -287,8 +287,8 @@ primary = true
     Ok(())
 }
 
-async fn what_guests_may_do_on_a_server_is_told() -> Result {
-    let Some(cluster) = servers::shared(Engine::current()).await? else { return Ok(()) };
+async fn what_guests_may_do_on_a_server_is_told(engine: Engine) -> Result {
+    let Some(cluster) = servers::shared(engine).await? else { return Ok(()) };
     let database = cluster.database().await?;
     let folder = tempfile::tempdir()?;
     let config = format!("[database.reports]\nurl = \"{}\"\n", database.primary_url());

@@ -135,8 +135,7 @@ async fn reset(folder: &Path, url: &str, argument: &str) -> Result<Ran> {
     Ok(Ran { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) })
 }
 
-async fn a_servers_database_is_dumped_emptied_and_migrated_anew() -> Result {
-    let engine = Engine::current();
+async fn a_servers_database_is_dumped_emptied_and_migrated_anew(engine: Engine) -> Result {
     let cluster = servers::shared(engine).await?.ok_or_else(|| format!("{engine} is not installed"))?;
     let name = cluster.create_database().await?;
     let url = cluster.primary_url(&name);
@@ -179,8 +178,7 @@ async fn a_servers_database_is_dumped_emptied_and_migrated_anew() -> Result {
     Ok(())
 }
 
-async fn without_the_dump_program_nothing_is_deleted() -> Result {
-    let engine = Engine::current();
+async fn without_the_dump_program_nothing_is_deleted(engine: Engine) -> Result {
     let cluster = servers::shared(engine).await?.ok_or_else(|| format!("{engine} is not installed"))?;
     let name = cluster.create_database().await?;
     let url = cluster.primary_url(&name);
@@ -201,8 +199,7 @@ async fn without_the_dump_program_nothing_is_deleted() -> Result {
 }
 
 /// PostgreSQL rolls back a migration that fails. MySQL keeps the part that ran, and records the migration as half done.
-async fn a_migration_that_failed_half_way_says_what_to_do() -> Result {
-    let engine = Engine::current();
+async fn a_migration_that_failed_half_way_says_what_to_do(engine: Engine) -> Result {
     let cluster = servers::shared(engine).await?.ok_or_else(|| format!("{engine} is not installed"))?;
     let name = cluster.create_database().await?;
     let url = cluster.primary_url(&name);
@@ -240,8 +237,7 @@ async fn a_migration_that_failed_half_way_says_what_to_do() -> Result {
 }
 
 /// On MySQL a migration that runs looks like one that failed half-way. A second host must wait for it.
-async fn hosts_that_migrate_at_the_same_time_wait_for_each_other() -> Result {
-    let engine = Engine::current();
+async fn hosts_that_migrate_at_the_same_time_wait_for_each_other(engine: Engine) -> Result {
     let cluster = servers::shared(engine).await?.ok_or_else(|| format!("{engine} is not installed"))?;
     let url = cluster.primary_url(&cluster.create_database().await?);
     let sleep = if engine == Engine::Postgres { "pg_sleep" } else { "SLEEP" };

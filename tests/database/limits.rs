@@ -10,14 +10,14 @@ use crate::{
 };
 
 /// A text of so many bytes, as the engine makes it.
-fn text(size: usize) -> String {
-    match Engine::current() {
+fn text(engine: Engine, size: usize) -> String {
+    match engine {
         Engine::Sqlite => format!("hex(zeroblob({}))", size / 2),
         _ => format!("repeat('x', {size})"),
     }
 }
 
-async fn app() -> Result<App> {
+async fn app(engine: Engine) -> Result<App> {
     let extra = "
         [server]
         max_body = '16MiB'
@@ -26,8 +26,8 @@ async fn app() -> Result<App> {
         max_rows = 100
         max_result = '64KiB'
         statement_timeout = '1s'";
-    let text = if Engine::current() == Engine::MariaDb { "LONGTEXT" } else { "TEXT" };
-    serve_with(&format!("CREATE TABLE t (v {text}); INSERT INTO t VALUES (1), (2)"), extra).await
+    let text = if engine == Engine::MariaDb { "LONGTEXT" } else { "TEXT" };
+    serve_with(engine, &format!("CREATE TABLE t (v {text}); INSERT INTO t VALUES (1), (2)"), extra).await
 }
 
 /// The next request on the same connection does what it always does.
@@ -40,8 +40,8 @@ async fn assert_unaffected(app: &App, after: &str) -> Result {
     Ok(())
 }
 
-async fn limits_have_a_kind() -> Result {
-    let app = app().await?;
+async fn limits_have_a_kind(engine: Engine) -> Result {
+    let app = app(engine).await?;
     let rows = |count: usize| format!("{NUMBERS} SELECT i FROM n LIMIT {count}");
     let all = |size: usize| json!(vec![1; size]);
     let among = |size: usize| format!("SELECT 1 WHERE 1 IN (?{})", ", ?".repeat(size - 1));
@@ -50,14 +50,14 @@ async fn limits_have_a_kind() -> Result {
         ("100 rows", json!({ "sql": rows(100) }), "ok"),
         ("101 rows", json!({ "sql": rows(101) }), "limit"),
         ("101 rows for JSON", json!({ "sql": rows(101), "op": "query_json" }), "limit"),
-        ("a large row", json!({ "sql": format!("SELECT {}", text(60_000)) }), "ok"),
-        ("a row that is too large", json!({ "sql": format!("SELECT {}", text(70_000)) }), "limit"),
+        ("a large row", json!({ "sql": format!("SELECT {}", text(engine, 60_000)) }), "ok"),
+        ("a row that is too large", json!({ "sql": format!("SELECT {}", text(engine, 70_000)) }), "limit"),
         (
             "rows that are too large",
-            json!({ "sql": format!("{NUMBERS} SELECT {} FROM n LIMIT 70", text(1000)) }),
+            json!({ "sql": format!("{NUMBERS} SELECT {} FROM n LIMIT 70", text(engine, 1000)) }),
             "limit",
         ),
-        ("too much JSON", json!({ "sql": format!("SELECT {}", text(70_000)), "op": "query_json" }), "limit"),
+        ("too much JSON", json!({ "sql": format!("SELECT {}", text(engine, 70_000)), "op": "query_json" }), "limit"),
         ("a statement of 32 KiB", json!({ "sql": padded(32 << 10) }), "ok"),
         ("a statement of 32 KiB and a byte", json!({ "sql": padded((32 << 10) + 1) }), "limit"),
         ("1000 parameters", json!({ "sql": among(1000), "params": all(1000) }), "ok"),
@@ -85,8 +85,8 @@ async fn limits_have_a_kind() -> Result {
     Ok(())
 }
 
-async fn limits_of_writing_have_a_kind() -> Result {
-    let app = app().await?;
+async fn limits_of_writing_have_a_kind(engine: Engine) -> Result {
+    let app = app(engine).await?;
     let table = [
         (json!({ "sql": format!("INSERT INTO t {NUMBERS} SELECT a.i FROM {ENDLESS}"), "op": "execute" }), "timeout"),
         (
@@ -104,8 +104,8 @@ async fn limits_of_writing_have_a_kind() -> Result {
 }
 
 /// A limit is a failed statement like any other.
-async fn a_limit_dooms_and_a_savepoint_lifts_the_doom() -> Result {
-    let app = app().await?;
+async fn a_limit_dooms_and_a_savepoint_lifts_the_doom(engine: Engine) -> Result {
+    let app = app(engine).await?;
     let steps = [
         format!("{NUMBERS} SELECT i FROM n LIMIT 200"),
         format!("{NUMBERS} SELECT max(a.i) FROM {ENDLESS}"),
@@ -133,7 +133,7 @@ const RUNAWAY: &str = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 
 /// SQLite bounds every value, inside a statement too.
 #[tokio::test]
 async fn values_have_a_size() -> Result {
-    let app = app().await?;
+    let app = app(Engine::Sqlite).await?;
     for (method, sql) in [
         ("GET", "SELECT length(zeroblob(5000000))"),
         ("POST", "SELECT length(zeroblob(5000000))"),
@@ -149,7 +149,7 @@ async fn values_have_a_size() -> Result {
 /// A text that is none is a failed statement like any other.
 #[tokio::test]
 async fn a_broken_text_dooms_and_a_savepoint_lifts_the_doom() -> Result {
-    let app = app().await?;
+    let app = app(Engine::Sqlite).await?;
     let failing = json!({ "sql": "SELECT CAST(x'ff' AS TEXT) FROM t", "swallow": true });
     assert_eq!(send(&app, "POST", &json!([failing])).await?.status, 500);
     results(&app, "POST", &json!([{ "savepoint": [failing], "end": "rollback" }, { "sql": "SELECT 1" }])).await?;
@@ -159,7 +159,7 @@ async fn a_broken_text_dooms_and_a_savepoint_lifts_the_doom() -> Result {
 /// What is wrong with a row ends the statement, even one that would go on for ever without another row.
 #[tokio::test]
 async fn a_runaway_behind_a_bad_row_is_stopped() -> Result {
-    let app = app().await?;
+    let app = app(Engine::Sqlite).await?;
     let rest = format!("UNION ALL SELECT n FROM ({RUNAWAY} SELECT n FROM c) WHERE n < 0");
     for (op, first) in [("query", "CAST(x'ff' AS TEXT)"), ("query_json", "9e999"), ("query", "zeroblob(70000)")] {
         for method in ["GET", "POST"] {

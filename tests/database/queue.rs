@@ -12,8 +12,8 @@ use crate::{
 const QUEUE: usize = 24;
 const ROUNDS: i64 = 10;
 
-async fn who_waited_reads_what_is_there_now() -> Result {
-    let app = serve_with("CREATE TABLE t (n BIGINT PRIMARY KEY)", "[database]\nmax_connections = 1").await?;
+async fn who_waited_reads_what_is_there_now(engine: Engine) -> Result {
+    let app = serve_with(engine, "CREATE TABLE t (n BIGINT PRIMARY KEY)", "[database]\nmax_connections = 1").await?;
     let count = json!({ "sql": "SELECT count(*) FROM t", "op": "query_one" });
     // Who has nothing to say must not keep it open either.
     let scripts = [json!([count]), json!([])];
@@ -35,7 +35,7 @@ async fn who_waited_reads_what_is_there_now() -> Result {
         Result::Ok(())
     };
     tokio::try_join!(try_join_all(crowd), changes)?;
-    if Engine::current() == Engine::Sqlite {
+    if engine == Engine::Sqlite {
         // Who reads keeps the log from being emptied.
         let client = app.client()?;
         eventually("nobody reads", async || {

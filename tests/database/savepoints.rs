@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     script::{send, serve},
-    support::{Result, on_each_engine},
+    support::{Engine, Result, on_each_engine},
 };
 
 const SCHEMA: &str = "CREATE TABLE t (name VARCHAR(100) UNIQUE)";
@@ -23,8 +23,8 @@ fn savepoint(end: &str, steps: &[Json]) -> Json {
 }
 
 /// What is in the table afterwards, or nothing if the request failed.
-async fn what_is_kept_and_what_is_not() -> Result {
-    let app = serve(SCHEMA).await?;
+async fn what_is_kept_and_what_is_not(engine: Engine) -> Result {
+    let app = serve(engine, SCHEMA).await?;
     let (a, b, c) = (insert("a"), insert("b"), insert("c"));
     let deep = (0..16).fold(vec![b.clone()], |inner, _| vec![savepoint("drop", &inner)]);
     let table: Vec<(&str, Json, u16, &[&str])> = vec![
@@ -96,8 +96,8 @@ async fn what_is_kept_and_what_is_not() -> Result {
     Ok(())
 }
 
-async fn a_doomed_transaction_says_why() -> Result {
-    let app = serve(SCHEMA).await?;
+async fn a_doomed_transaction_says_why(engine: Engine) -> Result {
+    let app = serve(engine, SCHEMA).await?;
     let script = json!([swallowed(), { "sql": "SELECT 1", "swallow": true }, { "mark_rollback": true }]);
     let answer = send(&app, "POST", &script).await?;
     assert_eq!(answer.status, 200, "the answer of a guest that asks for the rollback itself is kept");

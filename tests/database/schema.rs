@@ -35,8 +35,8 @@ async fn read(app: &App) -> Result<[Json; 2]> {
     Ok([row, Json::Object(named.collect())])
 }
 
-async fn reads_the_columns_that_a_table_has_now() -> Result {
-    let app = serve_with(PEOPLE, "[database]\nmax_connections = 4").await?;
+async fn reads_the_columns_that_a_table_has_now(engine: Engine) -> Result {
+    let app = serve_with(engine, PEOPLE, "[database]\nmax_connections = 4").await?;
     for script in ["query_json", "query", "query_one"] {
         warm(&app, "GET", &json!([{ "sql": "SELECT * FROM p WHERE id = ?", "op": script, "params": [1] }])).await?;
     }
@@ -57,11 +57,11 @@ async fn reads_the_columns_that_a_table_has_now() -> Result {
     Ok(())
 }
 
-async fn writes_and_returns_the_columns_that_a_table_has_now() -> Result {
-    let app = serve(PEOPLE).await?;
+async fn writes_and_returns_the_columns_that_a_table_has_now(engine: Engine) -> Result {
+    let app = serve(engine, PEOPLE).await?;
     let update = json!([{ "sql": "UPDATE p SET ok = 'no' WHERE id = 1 RETURNING *", "op": "query_json" }]);
     let insert = json!([{ "sql": "INSERT INTO p SELECT * FROM p WHERE id < 0", "op": "execute" }]);
-    if Engine::current() == Engine::MariaDb {
+    if engine == Engine::MariaDb {
         // MariaDB has no UPDATE .. RETURNING.
         return Ok(());
     }
@@ -76,8 +76,8 @@ async fn writes_and_returns_the_columns_that_a_table_has_now() -> Result {
     Ok(())
 }
 
-async fn a_statement_is_compiled_anew_within_a_transaction_and_a_savepoint() -> Result {
-    let app = serve(PEOPLE).await?;
+async fn a_statement_is_compiled_anew_within_a_transaction_and_a_savepoint(engine: Engine) -> Result {
+    let app = serve(engine, PEOPLE).await?;
     let select = json!({ "sql": "SELECT * FROM p ORDER BY id", "op": "query_json" });
     let script = json!([
         { "sql": "SELECT 1" },
@@ -91,12 +91,12 @@ async fn a_statement_is_compiled_anew_within_a_transaction_and_a_savepoint() -> 
     Ok(())
 }
 
-async fn an_empty_result_has_the_columns_that_a_table_has_now() -> Result {
-    if Engine::current() == Engine::MariaDb {
+async fn an_empty_result_has_the_columns_that_a_table_has_now(engine: Engine) -> Result {
+    if engine == Engine::MariaDb {
         // The driver tells those of the time when the statement was prepared.
         return Ok(());
     }
-    let app = serve_with(PEOPLE, "[database]\nmax_connections = 1").await?;
+    let app = serve_with(engine, PEOPLE, "[database]\nmax_connections = 1").await?;
     let script = json!([{ "sql": "SELECT * FROM p WHERE id < 0" }]);
     results(&app, "GET", &script).await?;
     app.execute("ALTER TABLE p ADD COLUMN age INTEGER DEFAULT 7").await?;
@@ -115,7 +115,7 @@ on_each_engine!(
 /// `LIKE ?` is compiled anew for each pattern, after its columns have become known to the driver.
 #[tokio::test]
 async fn a_pattern_that_is_compiled_anew_has_the_columns_of_now() -> Result {
-    let app = serve_with(PEOPLE, "[database]\nmax_connections = 1").await?;
+    let app = serve_with(Engine::Sqlite, PEOPLE, "[database]\nmax_connections = 1").await?;
     app.execute("CREATE INDEX names ON p (name COLLATE NOCASE)").await?;
     let like = |pattern: &str| json!([{ "sql": "SELECT * FROM p WHERE name LIKE ?", "op": "query_json", "params": [pattern] }]);
     for pattern in ["a%", "%n", "ann"] {
@@ -133,7 +133,7 @@ async fn a_pattern_that_is_compiled_anew_has_the_columns_of_now() -> Result {
 
 #[tokio::test]
 async fn parameters_with_names_are_refused_and_cost_nothing() -> Result {
-    let app = serve_with(PEOPLE, "[database]\nmax_connections = 1\necho_pool = true").await?;
+    let app = serve_with(Engine::Sqlite, PEOPLE, "[database]\nmax_connections = 1\necho_pool = true").await?;
     let opened = || app.log.lines().iter().filter(|line| line["message"] == "connection opened").count();
     send(&app, "GET", &json!([{ "sql": "SELECT 1" }])).await?;
     let before = opened();
@@ -160,7 +160,7 @@ async fn parameters_with_names_are_refused_and_cost_nothing() -> Result {
 #[tokio::test]
 async fn settings_of_a_full_text_table_do_not_outlive_a_rollback() -> Result {
     let tables = "CREATE VIRTUAL TABLE texts USING fts5(body); INSERT INTO texts VALUES ('hello world')";
-    let app = serve_with(tables, "[database]\nmax_connections = 1").await?;
+    let app = serve_with(Engine::Sqlite, tables, "[database]\nmax_connections = 1").await?;
     let search = json!([{ "sql": "SELECT body FROM texts WHERE texts MATCH 'hello' ORDER BY rank" }]);
     let found = json!([[{ "t": "text", "v": "hello world" }]]);
     let settings = [

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     script::{attempt, kind, results, serve_with},
-    support::{App, Result},
+    support::{App, Engine, Result},
 };
 
 const TABLES: &str = "
@@ -27,7 +27,7 @@ async fn app() -> Result<App> {
         max_connections = 1
         statement_timeout = '500ms'
         acquire_timeout = '30s'";
-    serve_with(TABLES, extra).await
+    serve_with(Engine::Sqlite, TABLES, extra).await
 }
 
 fn words(count: usize) -> String {

@@ -64,7 +64,7 @@ async fn round_trip(app: &App, values: &[Json]) -> Result {
 
 #[tokio::test]
 async fn every_value_comes_back_as_it_was() -> Result {
-    let app = serve_with(SCHEMA, "[server]\nmax_body = '16MiB'").await?;
+    let app = serve_with(Engine::Sqlite, SCHEMA, "[server]\nmax_body = '16MiB'").await?;
     let values = [
         json!({ "t": "null" }),
         json!({ "t": "boolean", "v": true }),
@@ -95,7 +95,7 @@ async fn every_value_comes_back_as_it_was() -> Result {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn random_values_come_back_as_they_were() -> Result {
-    let app = serve(SCHEMA).await?;
+    let app = serve(Engine::Sqlite, SCHEMA).await?;
     let value = prop_oneof![
         Just(json!({ "t": "null" })),
         any::<bool>().prop_map(|value| json!({ "t": "boolean", "v": value })),
@@ -115,6 +115,7 @@ async fn random_values_come_back_as_they_were() -> Result {
 #[tokio::test]
 async fn booleans_are_what_is_declared_so() -> Result {
     let app = serve(
+        Engine::Sqlite,
         "CREATE TABLE t (b BOOLEAN, n INTEGER);
         INSERT INTO t VALUES (1, 1), (0, 0), (NULL, 1), (2, 1), ('yes', 1), (1.5, 1)",
     )
@@ -130,7 +131,7 @@ async fn booleans_are_what_is_declared_so() -> Result {
 
 #[tokio::test]
 async fn nan_is_refused_and_not_made_null() -> Result {
-    let app = serve(SCHEMA).await?;
+    let app = serve(Engine::Sqlite, SCHEMA).await?;
     for method in ["GET", "POST"] {
         let step = json!({ "sql": "SELECT ?", "params": [{ "t": "float64", "v": "NaN" }] });
         let result = attempt(&app, method, step).await?;
@@ -142,8 +143,11 @@ async fn nan_is_refused_and_not_made_null() -> Result {
 
 #[tokio::test]
 async fn text_that_is_not_utf8_is_an_error_that_names_its_column() -> Result {
-    let app =
-        serve("CREATE TABLE t (id, broken TEXT); INSERT INTO t VALUES (1, CAST(x'6180' AS TEXT)), (2, 'fine')").await?;
+    let app = serve(
+        Engine::Sqlite,
+        "CREATE TABLE t (id, broken TEXT); INSERT INTO t VALUES (1, CAST(x'6180' AS TEXT)), (2, 'fine')",
+    )
+    .await?;
     for op in ["query", "query_one", "query_json"] {
         for method in ["GET", "POST"] {
             let result = attempt(&app, method, json!({ "sql": "SELECT * FROM t", "op": op })).await?;
@@ -158,7 +162,7 @@ async fn text_that_is_not_utf8_is_an_error_that_names_its_column() -> Result {
 
 #[tokio::test]
 async fn rows_as_json_are_what_a_parser_reads_back() -> Result {
-    let app = serve(SCHEMA).await?;
+    let app = serve(Engine::Sqlite, SCHEMA).await?;
     let hard: String = (0..0x250).filter_map(char::from_u32).chain("\u{2028}😀</script>".chars()).collect();
     let sql = r#"SELECT 1 AS "q""\", ?1 AS a, x'00ff' AS b, NULL AS c, 0.1 AS d, -9223372036854775808 AS e
         UNION ALL SELECT 2, '', x'', 1e300, -0.0, 9223372036854775807"#;
@@ -182,11 +186,11 @@ async fn rows_as_json_are_what_a_parser_reads_back() -> Result {
 }
 
 /// A number of single precision is one thing to a guest, the number itself, and another one as text.
-async fn single_precision_numbers_are_short_in_json() -> Result {
+async fn single_precision_numbers_are_short_in_json(engine: Engine) -> Result {
     let numbers = ["0.1", "16777216", "3.4028e38", "-1.5e-37", "0.3"];
-    let float = if Engine::current() == Engine::Postgres { "real" } else { "FLOAT" };
+    let float = if engine == Engine::Postgres { "real" } else { "FLOAT" };
     let insert = numbers.map(|number| format!("({number})")).join(", ");
-    let app = serve(&format!("CREATE TABLE t (v {float}); INSERT INTO t VALUES {insert}")).await?;
+    let app = serve(engine, &format!("CREATE TABLE t (v {float}); INSERT INTO t VALUES {insert}")).await?;
     let read = results(&app, "GET", &json!([{ "sql": "SELECT v FROM t", "op": "query_json" }])).await?;
     let json = read[0]["json"].as_str().ok_or("no JSON")?;
     let rows: Vec<String> = json.trim_matches(['[', ']']).split(',').map(str::to_owned).collect();

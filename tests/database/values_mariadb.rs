@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     script::{NUMBERS, attempt, config, kind, results},
-    support::{App, Result, on_each_engine},
+    support::{App, Engine, Result, on_each_engine},
 };
 
 /// A column's type, a literal, and what a guest reads: a case of the contract's `value`, or the type name of an `other`,
@@ -112,18 +112,18 @@ fn value(case: &str, text: &str) -> Json {
 }
 
 /// An application with a table for each case: `t0`, `t1`, ..
-async fn serve(cases: &[(&str, &str, &str, &str)]) -> Result<App> {
+async fn serve(engine: Engine, cases: &[(&str, &str, &str, &str)]) -> Result<App> {
     let table = |(index, case): (usize, &(&str, &str, &str, &str))| {
         // Whoever reads these may not declare a TIMESTAMP that is set by itself.
         let null = if case.0.ends_with("NULL") { "" } else { " NULL" };
         format!("CREATE TABLE t{index} (id INT PRIMARY KEY AUTO_INCREMENT, v {}{null});\n", case.0)
     };
     let tables: String = cases.iter().enumerate().map(table).collect();
-    App::start(&config(), &[("migrations/0001_tables.sql", &tables)]).await
+    App::start_on(engine, &config(), &[("migrations/0001_tables.sql", &tables)]).await
 }
 
-async fn every_type_is_read_as_it_is_and_taken_back() -> Result {
-    let app = serve(READ).await?;
+async fn every_type_is_read_as_it_is_and_taken_back(engine: Engine) -> Result {
+    let app = serve(engine, READ).await?;
     for (index, (column, literal, case, text)) in READ.iter().enumerate() {
         let expected = value(case, text);
         let read = results(
@@ -149,8 +149,8 @@ async fn every_type_is_read_as_it_is_and_taken_back() -> Result {
     Ok(())
 }
 
-async fn what_does_not_fit_is_an_error() -> Result {
-    let app = serve(REFUSED).await?;
+async fn what_does_not_fit_is_an_error(engine: Engine) -> Result {
+    let app = serve(engine, REFUSED).await?;
     for (index, (column, case, text, code)) in REFUSED.iter().enumerate() {
         let insert = json!({
             "sql": format!("INSERT INTO t{index} (v) VALUES (?)"), "op": "execute", "params": [value(case, text)],
@@ -161,8 +161,8 @@ async fn what_does_not_fit_is_an_error() -> Result {
     Ok(())
 }
 
-async fn parameters_are_what_they_are() -> Result {
-    let app = serve(&READ[..1]).await?;
+async fn parameters_are_what_they_are(engine: Engine) -> Result {
+    let app = serve(engine, &READ[..1]).await?;
     let text = |text: &str| value("text", text);
     let table = [
         // A decimal is compared as a decimal, not as a binary floating point number.
@@ -194,9 +194,9 @@ async fn parameters_are_what_they_are() -> Result {
     Ok(())
 }
 
-async fn zero_dates_are_no_null() -> Result {
+async fn zero_dates_are_no_null(engine: Engine) -> Result {
     let types = [("DATE", "", "", ""), ("DATETIME", "", "", ""), ("TIMESTAMP(3)", "", "", "")];
-    let app = serve(&types).await?;
+    let app = serve(engine, &types).await?;
     for (index, text) in ["0000-00-00", "0000-00-00 00:00:00", "0000-00-00 00:00:00.000"].into_iter().enumerate() {
         let script = json!([
             { "sql": format!("INSERT IGNORE INTO t{index} (v) VALUES ('nonsense')"), "op": "execute" },
@@ -208,8 +208,8 @@ async fn zero_dates_are_no_null() -> Result {
     Ok(())
 }
 
-async fn geometry_is_refused_and_says_what_to_do() -> Result {
-    let app = serve(&READ[..1]).await?;
+async fn geometry_is_refused_and_says_what_to_do(engine: Engine) -> Result {
+    let app = serve(engine, &READ[..1]).await?;
     let result = attempt(&app, "GET", json!({ "sql": "SELECT POINT(1, 2) AS place" })).await?;
     let message = result["error"]["message"].to_string();
     assert!(message.contains("place") && message.contains("ST_AsText"), "{message}");
@@ -241,7 +241,7 @@ const RANDOM: &[(&str, &str)] = &[
     ),
 ];
 
-async fn random_values_come_back_as_they_were() -> Result {
+async fn random_values_come_back_as_they_were(engine: Engine) -> Result {
     let table = |(index, (column, expression)): (usize, &(&str, &str))| {
         format!(
             "CREATE TABLE t{index} (id INT PRIMARY KEY, v {column} NULL); CREATE TABLE u{index} LIKE t{index};
@@ -249,7 +249,7 @@ async fn random_values_come_back_as_they_were() -> Result {
         )
     };
     let tables: String = RANDOM.iter().enumerate().map(table).collect();
-    let app = App::start(&config(), &[("migrations/0001_tables.sql", &tables)]).await?;
+    let app = App::start_on(engine, &config(), &[("migrations/0001_tables.sql", &tables)]).await?;
     for (index, (column, _)) in RANDOM.iter().enumerate() {
         let shown = if ["BIT(64)", "VARBINARY(20)"].contains(column) { "HEX(v)" } else { "CAST(v AS CHAR)" };
         let sql = format!("SELECT v, {shown} FROM t{index} ORDER BY id");

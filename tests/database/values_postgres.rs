@@ -8,7 +8,7 @@ use self::table::{Is, TABLE, TYPES, other};
 use super::values::{bytes, float, int, text};
 use crate::{
     script::{self, attempt, kind, results},
-    support::{App, Result, on_each_engine},
+    support::{App, Engine, Result, on_each_engine},
 };
 
 /// The types and a table with a column of each.
@@ -17,12 +17,12 @@ fn schema() -> String {
     format!("{TYPES} CREATE TABLE t (id int PRIMARY KEY{});", columns.concat())
 }
 
-async fn serve() -> Result<App> {
-    App::start(&script::config(), &[("migrations/0001_tables.sql", &schema())]).await
+async fn serve(engine: Engine) -> Result<App> {
+    App::start_on(engine, &script::config(), &[("migrations/0001_tables.sql", &schema())]).await
 }
 
-async fn every_type_comes_out_in_the_servers_own_text() -> Result {
-    let app = serve().await?;
+async fn every_type_comes_out_in_the_servers_own_text(engine: Engine) -> Result {
+    let app = serve(engine).await?;
     for part in TABLE.chunks(40) {
         let literal = |(kind, literal, _): &(&str, &str, Is)| format!("'{}'::{kind}", literal.replace('\'', "''"));
         let sql = format!("SELECT {}", part.iter().map(literal).collect::<Vec<_>>().join(", "));
@@ -35,8 +35,8 @@ async fn every_type_comes_out_in_the_servers_own_text() -> Result {
     Ok(())
 }
 
-async fn every_value_goes_into_a_column_of_its_type_and_back() -> Result {
-    let app = serve().await?;
+async fn every_value_goes_into_a_column_of_its_type_and_back(engine: Engine) -> Result {
+    let app = serve(engine).await?;
     let mut script = Vec::new();
     for (at, (.., is)) in TABLE.iter().enumerate() {
         let sql = format!("INSERT INTO t (id, c{at}) VALUES (?, ?) RETURNING c{at}");
@@ -54,8 +54,8 @@ async fn every_value_goes_into_a_column_of_its_type_and_back() -> Result {
     Ok(())
 }
 
-async fn every_value_is_itself_where_nothing_tells_its_type() -> Result {
-    let app = serve().await?;
+async fn every_value_is_itself_where_nothing_tells_its_type(engine: Engine) -> Result {
+    let app = serve(engine).await?;
     for part in TABLE.chunks(40) {
         let values: Vec<Json> = part.iter().map(|(.., is)| is.json()).collect();
         let sql = format!("SELECT {}", vec!["?"; values.len()].join(", "));
@@ -65,8 +65,8 @@ async fn every_value_is_itself_where_nothing_tells_its_type() -> Result {
     Ok(())
 }
 
-async fn what_is_no_value_of_the_contract_is_an_error_that_says_what_to_do() -> Result {
-    let app = serve().await?;
+async fn what_is_no_value_of_the_contract_is_an_error_that_says_what_to_do(engine: Engine) -> Result {
+    let app = serve(engine).await?;
     for (expression, name) in [
         ("'(1,2)'::point", "point"),
         ("ROW(1, 'a')", "record"),
@@ -89,8 +89,8 @@ async fn what_is_no_value_of_the_contract_is_an_error_that_says_what_to_do() -> 
     Ok(())
 }
 
-async fn values_are_sent_as_what_the_statement_needs() -> Result {
-    let app = serve().await?;
+async fn values_are_sent_as_what_the_statement_needs(engine: Engine) -> Result {
+    let app = serve(engine).await?;
     let table = [
         ("SELECT ?::int4", int(7), int(7)),
         ("SELECT ?::numeric", int(7), other("NUMERIC", "7")),
@@ -115,8 +115,8 @@ async fn values_are_sent_as_what_the_statement_needs() -> Result {
     Ok(())
 }
 
-async fn values_that_do_not_fit_are_refused_and_never_bent() -> Result {
-    let app = serve().await?;
+async fn values_that_do_not_fit_are_refused_and_never_bent(engine: Engine) -> Result {
+    let app = serve(engine).await?;
     let table = [
         ("SELECT ?::int2", int(40_000), Some("22003")),
         ("SELECT ?::int4", int(1 << 40), Some("22003")),
@@ -145,16 +145,16 @@ async fn values_that_do_not_fit_are_refused_and_never_bent() -> Result {
     Ok(())
 }
 
-async fn json_columns_are_json_in_rows_as_json() -> Result {
-    let app = serve().await?;
+async fn json_columns_are_json_in_rows_as_json(engine: Engine) -> Result {
+    let app = serve(engine).await?;
     let sql = r#"SELECT '{"b":  [1.50]}'::json AS a, '{"b": [1.50]}'::jsonb AS b, 1.10 AS c, '{1,2}'::int4[] AS d"#;
     let read = results(&app, "GET", &json!([{ "sql": sql, "op": "query_json" }])).await?;
     assert_eq!(read[0]["json"], r#"[{"a":{"b":  [1.50]},"b":{"b": [1.50]},"c":"1.10","d":"{1,2}"}]"#);
     Ok(())
 }
 
-async fn random_values_have_the_servers_own_text() -> Result {
-    let app = serve().await?;
+async fn random_values_have_the_servers_own_text(engine: Engine) -> Result {
+    let app = serve(engine).await?;
     let expressions = [
         "round((random() - 0.5)::numeric * (10::numeric ^ (random() * 80 - 40)::int), (random() * 50)::int)",
         "trunc((random() * 1e15)::numeric * (random() * 1e15)::numeric, (random() * 30 - 15)::int)",
@@ -194,8 +194,8 @@ async fn random_values_have_the_servers_own_text() -> Result {
     Ok(())
 }
 
-async fn the_longest_intervals_are_no_infinity_before_version_17() -> Result {
-    let app = serve().await?;
+async fn the_longest_intervals_are_no_infinity_before_version_17(engine: Engine) -> Result {
+    let app = serve(engine).await?;
     let longest = "make_interval(months => -2147483648, days => -2147483648, hours => -2147483648) \
         + '-414564140 hours -54.775808 secs'::interval";
     let sql = format!("SELECT v, v::text, ARRAY[v]::text, ARRAY[v] FROM (SELECT {longest} AS v) AS longest");

@@ -40,8 +40,7 @@ struct Fleet {
 impl Fleet {
     /// Creates a fresh database. PostgreSQL notifies its hosts, so they poll at [`LONGEST`]; hosts of other servers
     /// poll at [`SHORT`].
-    async fn new() -> Result<Self> {
-        let engine = Engine::current();
+    async fn new(engine: Engine) -> Result<Self> {
         let cluster = servers::shared(engine).await?.ok_or_else(|| format!("{engine} is not installed"))?;
         let url = cluster.primary_url(&cluster.create_database().await?);
         Ok(Self { url, poll: if engine == Engine::Postgres { LONGEST } else { SHORT } })
@@ -88,7 +87,7 @@ impl Fleet {
 
     /// Returns the name of one of the host's tables, for a second client.
     fn table(&self, name: &str) -> String {
-        match Engine::current() {
+        match Engine::of(&self.url) {
             Engine::MariaDb => format!("{}_carya.carya_{name}", self.database()),
             _ => format!("carya.carya_{name}"),
         }
@@ -141,8 +140,8 @@ on_each_server! {
     guests_cannot_reach_what_is_shared,
 }
 
-async fn what_is_deployed_to_one_is_served_by_all() -> Result {
-    let fleet = Fleet::new().await?;
+async fn what_is_deployed_to_one_is_served_by_all(engine: Engine) -> Result {
+    let fleet = Fleet::new(engine).await?;
     let metrics = [("CARYA_SERVER__METRICS", "127.0.0.1:0")];
     let [one, two] = [fleet.start("one").await?, fleet.start("two").await?];
     let three = fleet.start_in(tempfile::tempdir()?, "three", "", &metrics).await?;
@@ -155,7 +154,7 @@ async fn what_is_deployed_to_one_is_served_by_all() -> Result {
         let wanted = manifest(&files(page)?);
         for host in [&one, &two, &three] {
             let took = until_served(host, &wanted).await?;
-            println!("{}: {page} is served {took:?} after the answer", Engine::current());
+            println!("{engine}: {page} is served {took:?} after the answer");
             // A host records a generation as active before it serves it, so `Host::served` finds the same generation in
             // both places.
             assert_eq!(host.served().await?, (wanted.id.to_string(), page.to_owned()));
@@ -168,7 +167,7 @@ async fn what_is_deployed_to_one_is_served_by_all() -> Result {
     assert!(said.answer.starts_with(&format!("serving {}", manifests[0].id)), "{} {}", said.answer, said.messages);
     for host in [&one, &two, &three] {
         let took = until_served(host, &manifests[0]).await?;
-        println!("{}: rolled back {took:?} after the answer", Engine::current());
+        println!("{engine}: rolled back {took:?} after the answer");
         assert_eq!(host.served().await?.1, "first");
     }
 
@@ -190,8 +189,8 @@ async fn what_is_deployed_to_one_is_served_by_all() -> Result {
     Ok(())
 }
 
-async fn a_host_that_was_away_comes_back_to_the_last_generation() -> Result {
-    let fleet = Fleet::new().await?;
+async fn a_host_that_was_away_comes_back_to_the_last_generation(engine: Engine) -> Result {
+    let fleet = Fleet::new(engine).await?;
     let ([one, two, three], _) = fleet.three().await?;
     let folder = three.app.kill().await?;
     bring(&one, "second").await?;
@@ -202,8 +201,8 @@ async fn a_host_that_was_away_comes_back_to_the_last_generation() -> Result {
     Ok(())
 }
 
-async fn of_two_that_activate_at_the_same_time_one_is_told() -> Result {
-    let fleet = Fleet::new().await?;
+async fn of_two_that_activate_at_the_same_time_one_is_told(engine: Engine) -> Result {
+    let fleet = Fleet::new(engine).await?;
     let ([one, two, three], _) = fleet.three().await?;
     let proxy = Proxy::to(&fleet.url).await?;
     let slow = fleet.start_in(tempfile::tempdir()?, "slow", "", &[("CARYA_DATABASE__URL", proxy.url())]).await?;
@@ -231,8 +230,8 @@ async fn of_two_that_activate_at_the_same_time_one_is_told() -> Result {
     Ok(())
 }
 
-async fn what_is_shared_is_collected() -> Result {
-    let fleet = Fleet::new().await?;
+async fn what_is_shared_is_collected(engine: Engine) -> Result {
+    let fleet = Fleet::new(engine).await?;
     let keep = async |name| fleet.start_in(tempfile::tempdir()?, name, "keep = 1\n", &[]).await;
     let (one, two) = (keep("one").await?, keep("two").await?);
     let first = bring(&one, "first").await?;
@@ -264,8 +263,8 @@ async fn what_is_shared_is_collected() -> Result {
     Ok(())
 }
 
-async fn guests_cannot_reach_what_is_shared() -> Result {
-    let fleet = Fleet::new().await?;
+async fn guests_cannot_reach_what_is_shared(engine: Engine) -> Result {
+    let fleet = Fleet::new(engine).await?;
     let urls = Urls::new(fleet.url.clone(), fleet.database())?;
     let folder = tempfile::tempdir()?;
     urls.configure(folder.path())?;

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Files, Host, files, own};
-use crate::support::{Result, on_each_engine};
+use crate::support::{Engine, Result, on_each_engine};
 
 const AHEAD: &str = "the database has migrations that are newer";
 
@@ -14,8 +14,8 @@ fn with_more(page: &str) -> Result<Files> {
     Ok(files)
 }
 
-async fn a_rollback_across_a_migration_is_served_and_started() -> Result {
-    let host = Host::start().await?;
+async fn a_rollback_across_a_migration_is_served_and_started(engine: Engine) -> Result {
+    let host = Host::start_on(engine).await?;
     let one = host.put(&files("one")?).await?;
     assert_eq!(host.activate(&one).await?.status, 200);
     let two = host.put(&with_more("two")?).await?;
@@ -40,8 +40,8 @@ async fn a_rollback_across_a_migration_is_served_and_started() -> Result {
     Ok(())
 }
 
-async fn a_deployment_refused_after_its_migration_says_what_stays() -> Result {
-    let host = Host::start().await?;
+async fn a_deployment_refused_after_its_migration_says_what_stays(engine: Engine) -> Result {
+    let host = Host::start_on(engine).await?;
     let one = host.put(&files("one")?).await?;
     assert_eq!(host.activate(&one).await?.status, 200);
     let mut wrong = with_more("two")?;

@@ -6,7 +6,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 use crate::{
     connections,
     script::{insert, serve_with},
-    support::{App, Result, module},
+    support::{App, Engine, Result, module},
 };
 
 const MARKS: &str = "CREATE TABLE marks (mark VARCHAR(100) PRIMARY KEY NOT NULL)";
@@ -78,7 +78,7 @@ fn reason(app: &App) -> String {
 
 #[tokio::test]
 async fn a_controllers_head_is_limited_inside_the_transaction() -> Result {
-    let app = serve_with(MARKS, "[server]\nmax_response_head = '8KiB'").await?;
+    let app = serve_with(Engine::Sqlite, MARKS, "[server]\nmax_response_head = '8KiB'").await?;
     let value = |length: usize| json!({ "answer": { "headers": [["x-a", "x".repeat(length)]] } });
     // `probe` adds one field: `x-inside: 1`.
     let (own, longest) = ("x-inside: 1\r\n".len(), 8192 - "x-a: \r\n".len());

@@ -10,15 +10,15 @@ use super::{ask, error_of};
 use crate::{
     faults::app,
     script::{results, serve_with},
-    support::{Answer, App, Result, on_each_engine},
+    support::{Answer, App, Engine, Result, on_each_engine},
 };
 
 async fn with_header(app: &App, path: &str, name: &'static str, value: &str) -> Result<Answer> {
     app.send("GET", path, HeaderMap::from_iter([(name.parse()?, value.parse()?)]), "").await
 }
 
-async fn a_body_over_the_limit_is_413() -> Result {
-    let app = serve_with("SELECT 1", "[server]\nmax_body = '1KiB'").await?;
+async fn a_body_over_the_limit_is_413(engine: Engine) -> Result {
+    let app = serve_with(engine, "SELECT 1", "[server]\nmax_body = '1KiB'").await?;
     let exact = format!("[{}]", " ".repeat(1022));
     assert_eq!(app.post("/x", exact.clone()).await?.status, 200);
     let answer = app.post("/x", exact + " ").await?;
@@ -36,8 +36,8 @@ async fn a_body_over_the_limit_is_413() -> Result {
     Ok(())
 }
 
-async fn requests_beyond_the_places_wait_and_then_give_up() -> Result {
-    let app = serve_with("SELECT 1", "[server]\nmax_concurrent_requests = 1").await?;
+async fn requests_beyond_the_places_wait_and_then_give_up(engine: Engine) -> Result {
+    let app = serve_with(engine, "SELECT 1", "[server]\nmax_concurrent_requests = 1").await?;
     // The default timeout of a component is 5 s, and a request waits for a place for at most 5 s. Two requests of 4 s
     // take longer than that.
     let sleep = |ms: u32| json!([{ "log": "has a place" }, { "sleep_ms": ms }]);
@@ -64,8 +64,8 @@ async fn requests_beyond_the_places_wait_and_then_give_up() -> Result {
     Ok(())
 }
 
-async fn request_ids_go_in_and_come_out() -> Result {
-    let app = serve_with("SELECT 1", "").await?;
+async fn request_ids_go_in_and_come_out(engine: Engine) -> Result {
+    let app = serve_with(engine, "SELECT 1", "").await?;
     let long = "x".repeat(128);
     for (given, taken) in
         [("abc-1", true), ("a/b:c.d_e~f", true), (&*long, true), ("a b", false), (&format!("{long}x"), false)]
@@ -88,8 +88,8 @@ async fn request_ids_go_in_and_come_out() -> Result {
     Ok(())
 }
 
-async fn a_trace_parent_is_in_every_line_of_the_request() -> Result {
-    let app = app().await?;
+async fn a_trace_parent_is_in_every_line_of_the_request(engine: Engine) -> Result {
+    let app = app(engine).await?;
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let answer = with_header(&app, "/error", "traceparent", &format!("00-{trace}-00f067aa0ba902b7-01")).await?;
     let id = answer.header("x-request-id");
@@ -99,8 +99,8 @@ async fn a_trace_parent_is_in_every_line_of_the_request() -> Result {
     Ok(())
 }
 
-async fn clients_that_prefer_text_get_text() -> Result {
-    let app = app().await?;
+async fn clients_that_prefer_text_get_text(engine: Engine) -> Result {
+    let app = app(engine).await?;
     for path in ["/error", "/spin", "/no/such/path"] {
         for (accept, content_type) in [
             ("text/plain", "text/plain; charset=utf-8"),

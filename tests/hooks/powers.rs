@@ -6,15 +6,15 @@ use serde_json::{Value as Json, json};
 use super::{components, global, route};
 use crate::{
     script::{answer, fail, insert, marks, play, start, swallowed},
-    support::{Answer, App, Result, on_each_engine},
+    support::{Answer, App, Engine, Result, on_each_engine},
 };
 
 const INSIDE: &str = "hook@100";
 const OUTSIDE: &str = "hook@99";
 
 /// Starts an application whose only hook is named `hook`.
-async fn with_hook(guest: &str, settings: &str, place: &str) -> Result<App> {
-    start(&(components(&[("hook", guest, settings)]) + &global(&[place]) + &route("/", ""))).await
+async fn with_hook(engine: Engine, guest: &str, settings: &str, place: &str) -> Result<App> {
+    start(engine, &(components(&[("hook", guest, settings)]) + &global(&[place]) + &route("/", ""))).await
 }
 
 /// Posts a script that first inserts the mark `m`. Returns the response and the marks in the database afterwards. A
@@ -26,7 +26,7 @@ async fn post(app: &App, script: &[Json]) -> Result<(Answer, String)> {
     Ok((answer, left))
 }
 
-async fn hooks_inside_get_a_handle() -> Result {
+async fn hooks_inside_get_a_handle(engine: Engine) -> Result {
     let after = "after = \"header\"";
     for (place, method, mark) in [
         (INSIDE, "GET", "hook:reader"),
@@ -34,49 +34,50 @@ async fn hooks_inside_get_a_handle() -> Result {
         (OUTSIDE, "GET", "hook:none"),
         (OUTSIDE, "POST", "hook:none"),
     ] {
-        let app = with_hook("only-after", after, place).await?;
+        let app = with_hook(engine, "only-after", after, place).await?;
         let answer = app.ask(method, "/").await?;
         assert_eq!((answer.status, answer.header("x-after")), (200, mark), "{method} {place}");
     }
     Ok(())
 }
 
-async fn the_transaction_stands_where_it_is_configured() -> Result {
+async fn the_transaction_stands_where_it_is_configured(engine: Engine) -> Result {
     let hook = components(&[("hook", "only-after", "after = \"header\"")]);
     for (priority, mark) in [(50, "hook:writer"), (51, "hook:none")] {
         let transaction = format!("[transaction]\npriority = {priority}\n");
-        let app = start(&(transaction + &hook + &global(&["hook@50"]) + &route("/", ""))).await?;
+        let app = start(engine, &(transaction + &hook + &global(&["hook@50"]) + &route("/", ""))).await?;
         assert_eq!(app.post("/", "[]").await?.header("x-after"), mark, "{priority}");
     }
     Ok(())
 }
 
-async fn a_hook_writes_in_the_transaction_of_the_request() -> Result {
+async fn a_hook_writes_in_the_transaction_of_the_request(engine: Engine) -> Result {
     let sql = "sql = \"INSERT INTO marks VALUES ('h')\"";
     for phase in ["before", "after"] {
-        let app = with_hook("trace-hook", &format!("{phase} = \"write\", {sql}"), INSIDE).await?;
+        let app = with_hook(engine, "trace-hook", &format!("{phase} = \"write\", {sql}"), INSIDE).await?;
         assert_eq!(post(&app, &[fail()]).await?.1, "", "{phase}");
         assert_eq!(post(&app, &[answer(409)]).await?.1, "", "{phase}");
         assert_eq!(post(&app, &[]).await?.1, "h m", "{phase}");
     }
-    let app = with_hook("trace-hook", &format!("on_error = \"write\", {sql}"), INSIDE).await?;
+    let app = with_hook(engine, "trace-hook", &format!("on_error = \"write\", {sql}"), INSIDE).await?;
     assert_eq!(post(&app, &[fail()]).await?.1, "");
     Ok(())
 }
 
-async fn a_failed_statement_of_a_hook_dooms() -> Result {
+async fn a_failed_statement_of_a_hook_dooms(engine: Engine) -> Result {
     let sql = "sql = \"INSERT INTO marks VALUES (NULL)\"";
     for phase in ["before", "after"] {
-        let app = with_hook("trace-hook", &format!("{phase} = \"write\", {sql}"), INSIDE).await?;
+        let app = with_hook(engine, "trace-hook", &format!("{phase} = \"write\", {sql}"), INSIDE).await?;
         let (answer, left) = post(&app, &[]).await?;
         assert_eq!((answer.status, left.as_str()), (500, ""), "{phase}");
     }
     Ok(())
 }
 
-async fn an_on_route_hook_overrides_the_access_mode() -> Result {
-    let with =
-        |mode: &'static str| async move { with_hook("only-on-route", &format!("on_route = {mode:?}"), INSIDE).await };
+async fn an_on_route_hook_overrides_the_access_mode(engine: Engine) -> Result {
+    let with = |mode: &'static str| async move {
+        with_hook(engine, "only-on-route", &format!("on_route = {mode:?}"), INSIDE).await
+    };
     let table = [
         ("read-write", "GET", "on_route:hook, start, inside, commit, clear"),
         ("read-only", "POST", "on_route:hook, start_read_only, inside, clear"),
@@ -96,7 +97,7 @@ async fn an_on_route_hook_overrides_the_access_mode() -> Result {
     Ok(())
 }
 
-async fn an_access_mode_that_the_controller_does_not_serve() -> Result {
+async fn an_access_mode_that_the_controller_does_not_serve(engine: Engine) -> Result {
     let hook = components(&[("hook", "only-on-route", "on_route = \"read-write\"")]) + &global(&["hook"]);
     let reader = r#"
         [component.reader]
@@ -105,13 +106,13 @@ async fn an_access_mode_that_the_controller_does_not_serve() -> Result {
         path = "/"
         component = "reader"
     "#;
-    let answer = start(&(hook + reader)).await?.get("/").await?;
+    let answer = start(engine, &(hook + reader)).await?.get("/").await?;
     assert_eq!((answer.status, answer.steps().as_str()), (500, "on_route:hook, start, rollback, clear"));
     Ok(())
 }
 
-async fn an_on_route_hook_answers() -> Result {
-    let app = with_hook("only-on-route", "on_route = \"answer\"", INSIDE).await?;
+async fn an_on_route_hook_answers(engine: Engine) -> Result {
+    let app = with_hook(engine, "only-on-route", "on_route = \"answer\"", INSIDE).await?;
     for path in ["/", "/nowhere"] {
         let answer = app.post(path, "[]").await?;
         assert_eq!((answer.status, answer.steps().as_str()), (200, "on_route:hook, clear"), "{path}");
@@ -120,9 +121,9 @@ async fn an_on_route_hook_answers() -> Result {
     Ok(())
 }
 
-async fn a_before_hook_answers_on_either_side() -> Result {
+async fn a_before_hook_answers_on_either_side(engine: Engine) -> Result {
     for place in [INSIDE, OUTSIDE] {
-        let app = with_hook("only-before", "before = \"answer-200\"", place).await?;
+        let app = with_hook(engine, "only-before", "before = \"answer-200\"", place).await?;
         let (answer, left) = post(&app, &[]).await?;
         assert_eq!((answer.status, answer.text().as_str(), left.as_str()), (200, "before", ""), "{place}");
         assert_eq!(answer.steps(), "start, before:hook, rollback, clear", "{place}");
@@ -130,18 +131,18 @@ async fn a_before_hook_answers_on_either_side() -> Result {
     Ok(())
 }
 
-async fn a_hook_marks_for_rollback() -> Result {
-    let app = with_hook("only-before", "before = \"mark-rollback\"", INSIDE).await?;
+async fn a_hook_marks_for_rollback(engine: Engine) -> Result {
+    let app = with_hook(engine, "only-before", "before = \"mark-rollback\"", INSIDE).await?;
     let (answer, left) = post(&app, &[]).await?;
     assert_eq!((answer.status, left.as_str()), (200, ""));
     assert_eq!(answer.steps(), "start, before:hook, inside, rollback, clear");
     Ok(())
 }
 
-async fn hooks_hand_on_through_the_context() -> Result {
+async fn hooks_hand_on_through_the_context(engine: Engine) -> Result {
     let hooks =
         components(&[("a", "only-before", "before = \"context\""), ("b", "only-before", "before = \"context\"")]);
-    let app = start(&(hooks + &global(&["a@1", "b@100"]) + &route("/", ""))).await?;
+    let app = start(engine, &(hooks + &global(&["a@1", "b@100"]) + &route("/", ""))).await?;
     let script = json!([{ "echo": true, "context": ["before", "other"] }]);
     for (method, marks) in [("POST", "a:none b:writer"), ("GET", "a:none b:reader")] {
         let answer = play(&app, method, "/", &script).await?.json()?;
@@ -150,9 +151,9 @@ async fn hooks_hand_on_through_the_context() -> Result {
     Ok(())
 }
 
-async fn an_outer_after_hook_that_fails_changes_nothing() -> Result {
+async fn an_outer_after_hook_that_fails_changes_nothing(engine: Engine) -> Result {
     for how in ["fail", "panic"] {
-        let app = with_hook("only-after", &format!("after = {how:?}"), OUTSIDE).await?;
+        let app = with_hook(engine, "only-after", &format!("after = {how:?}"), OUTSIDE).await?;
         let (answer, left) = post(&app, &[]).await?;
         assert_eq!((answer.status, left.as_str()), (200, "m"), "{how}");
         assert_eq!(answer.steps(), "start, inside, commit, clear, after:hook", "{how}");
@@ -161,7 +162,7 @@ async fn an_outer_after_hook_that_fails_changes_nothing() -> Result {
     Ok(())
 }
 
-async fn a_hook_that_panics() -> Result {
+async fn a_hook_that_panics(engine: Engine) -> Result {
     let table = [
         ("on_route", INSIDE, 500, "", "on_route:hook, on_error:hook, after:hook, clear"),
         ("before", INSIDE, 500, "", "on_route:hook, start, before:hook, on_error:hook, after:hook, rollback, clear"),
@@ -170,22 +171,22 @@ async fn a_hook_that_panics() -> Result {
         ("after", OUTSIDE, 200, "m", "on_route:hook, start, before:hook, inside, commit, clear, after:hook"),
     ];
     for (phase, place, status, left, steps) in table {
-        let app = with_hook("trace-hook", &format!("{phase} = \"panic\""), place).await?;
+        let app = with_hook(engine, "trace-hook", &format!("{phase} = \"panic\""), place).await?;
         let (answer, found) = post(&app, &[]).await?;
         assert_eq!((answer.status, answer.steps().as_str()), (status, steps), "{phase} {place}");
         assert_eq!(found, left, "{phase} {place}");
     }
     for place in [INSIDE, OUTSIDE] {
-        let app = with_hook("only-on-error", "on_error = \"panic\"", place).await?;
+        let app = with_hook(engine, "only-on-error", "on_error = \"panic\"", place).await?;
         let (answer, left) = post(&app, &[fail()]).await?;
         assert_eq!((answer.status, left.as_str()), (500, ""), "on_error {place}");
     }
     Ok(())
 }
 
-async fn an_after_hook_changes_the_answer_and_not_the_verdict() -> Result {
+async fn an_after_hook_changes_the_answer_and_not_the_verdict(engine: Engine) -> Result {
     for place in [INSIDE, OUTSIDE] {
-        let app = with_hook("only-after", "after = \"rewrite\"", place).await?;
+        let app = with_hook(engine, "only-after", "after = \"rewrite\"", place).await?;
         for status in [404, 409, 503] {
             let (answer, left) = post(&app, &[answer(status)]).await?;
             assert_eq!((answer.status, left.as_str()), (203, ""), "{place} {status}: rolled back all the same");
@@ -197,17 +198,17 @@ async fn an_after_hook_changes_the_answer_and_not_the_verdict() -> Result {
     Ok(())
 }
 
-async fn an_after_hook_sets_no_header_that_it_may_not() -> Result {
-    let app = with_hook("only-after", "after = \"bad-header\"", INSIDE).await?;
+async fn an_after_hook_sets_no_header_that_it_may_not(engine: Engine) -> Result {
+    let app = with_hook(engine, "only-after", "after = \"bad-header\"", INSIDE).await?;
     let (answer, left) = post(&app, &[]).await?;
     assert_eq!((answer.status, left.as_str()), (200, "m"));
     assert_eq!(answer.header("x-refused"), "bad name,x-bad,content-length,connection");
     Ok(())
 }
 
-async fn on_error_hooks_are_told_what_failed() -> Result {
+async fn on_error_hooks_are_told_what_failed(engine: Engine) -> Result {
     for (place, handle) in [(INSIDE, "writer"), (OUTSIDE, "none")] {
-        let app = with_hook("only-on-error", "on_error = \"tell\"", place).await?;
+        let app = with_hook(engine, "only-on-error", "on_error = \"tell\"", place).await?;
         let table = [
             (fail(), "500 Fault::Guest"),
             (json!({ "panic": true }), "500 Fault::Guest"),
@@ -222,8 +223,8 @@ async fn on_error_hooks_are_told_what_failed() -> Result {
     Ok(())
 }
 
-async fn an_outer_on_error_hook_answers_what_only_the_verdict_found() -> Result {
-    let app = with_hook("only-on-error", "on_error = \"tell\"", OUTSIDE).await?;
+async fn an_outer_on_error_hook_answers_what_only_the_verdict_found(engine: Engine) -> Result {
+    let app = with_hook(engine, "only-on-error", "on_error = \"tell\"", OUTSIDE).await?;
     let (answer, left) = post(&app, &[swallowed()]).await?;
     assert_eq!((answer.status, left.as_str()), (200, ""));
     assert_eq!(answer.text(), "500 Fault::Database hook:none");
@@ -231,9 +232,9 @@ async fn an_outer_on_error_hook_answers_what_only_the_verdict_found() -> Result 
     Ok(())
 }
 
-async fn a_kept_handle_is_dead() -> Result {
+async fn a_kept_handle_is_dead(engine: Engine) -> Result {
     for (place, kept) in [(INSIDE, "lost"), (OUTSIDE, "nothing")] {
-        let app = with_hook("keeper", "", place).await?;
+        let app = with_hook(engine, "keeper", "", place).await?;
         for method in ["GET", "POST"] {
             let answer = app.ask(method, "/").await?;
             assert_eq!((answer.status, answer.header("x-kept")), (200, kept), "{method} {place}");

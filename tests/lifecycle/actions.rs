@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::expect;
 use crate::{
     script::{fail, start, start_again},
-    support::{App, PATIENCE, Result, on_each_engine},
+    support::{App, Engine, PATIENCE, Result, on_each_engine},
 };
 
 const ROUTE: &str = r#"
@@ -47,15 +47,15 @@ async fn deliver(app: App, said: &str) -> Result {
     until_recorded(&app, 0).await
 }
 
-async fn a_durable_action_is_struck_out_when_it_has_run() -> Result {
-    let app = start(ROUTE).await?;
+async fn a_durable_action_is_struck_out_when_it_has_run(engine: Engine) -> Result {
+    let app = start(engine, ROUTE).await?;
     expect(&app, "durable", "POST /", &[durable("one", "")], 200, "start, inside, commit, one, clear").await?;
     assert_eq!(recorded(&app).await?, 0);
     Ok(())
 }
 
-async fn a_durable_action_goes_with_its_transaction() -> Result {
-    let app = start(ROUTE).await?;
+async fn a_durable_action_goes_with_its_transaction(engine: Engine) -> Result {
+    let app = start(engine, ROUTE).await?;
     expect(&app, "durable", "POST /", &[durable("no", ""), fail()], 500, "start, rollback, clear").await?;
     let savepoint = json!({ "savepoint": [durable("no", "")], "end": "rollback" });
     expect(&app, "durable", "POST /", &[savepoint], 200, "start, inside, commit, clear").await?;
@@ -63,16 +63,16 @@ async fn a_durable_action_goes_with_its_transaction() -> Result {
     Ok(())
 }
 
-async fn a_durable_action_that_failed_is_run_again() -> Result {
-    let app = start(ROUTE).await?;
+async fn a_durable_action_that_failed_is_run_again(engine: Engine) -> Result {
+    let app = start(engine, ROUTE).await?;
     let script = [durable("fail-once", "")];
     expect(&app, "durable", "POST /", &script, 200, "start, inside, commit, fail-once, clear").await?;
     assert_eq!(recorded(&app).await?, 1);
     deliver(app, "action fail-once 1").await
 }
 
-async fn a_durable_action_outlives_a_host_that_is_killed_before_it_ran() -> Result {
-    let app = start(ROUTE).await?;
+async fn a_durable_action_outlives_a_host_that_is_killed_before_it_ran(engine: Engine) -> Result {
+    let app = start(engine, ROUTE).await?;
     let request = app.request("POST", "/").body(json!([durable("sleep", "60000")]).to_string());
     let asking = tokio::spawn(request.send());
     until_recorded(&app, 1).await?;
@@ -81,8 +81,8 @@ async fn a_durable_action_outlives_a_host_that_is_killed_before_it_ran() -> Resu
     Ok(())
 }
 
-async fn clients_that_repeat_a_request_id_do_not_meet() -> Result {
-    let app = start(ROUTE).await?;
+async fn clients_that_repeat_a_request_id_do_not_meet(engine: Engine) -> Result {
+    let app = start(engine, ROUTE).await?;
     for count in 1..=2 {
         let request = app.request("POST", "/").header("x-request-id", "same");
         let response = request.body(json!([durable("fail", "")]).to_string()).send().await?;

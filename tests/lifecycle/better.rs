@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{expect, expect_next};
 use crate::{
     script::{after_commit, after_rollback, answer, fail, insert, play, start, start_with},
-    support::{Result, on_each_engine},
+    support::{Engine, Result, on_each_engine},
 };
 
 const ROUTE: &str = r#"
@@ -28,14 +28,14 @@ fn with_hook(settings: &str) -> String {
     )
 }
 
-async fn px_02_options_and_trace_start_nothing() -> Result {
+async fn px_02_options_and_trace_start_nothing(engine: Engine) -> Result {
     let own = r#"
         [[route]]
         path = "/own"
         methods = ["OPTIONS", "TRACE", "GET"]
         component = "probe"
     "#;
-    let app = start(&format!("{ROUTE}{own}")).await?;
+    let app = start(engine, &format!("{ROUTE}{own}")).await?;
     expect(&app, "PX-02", "OPTIONS /", &[], 204, "clear").await?;
     assert_eq!(app.ask("OPTIONS", "/").await?.header("allow"), "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
     expect(&app, "PX-02", "TRACE /", &[], 405, "clear").await?;
@@ -44,14 +44,14 @@ async fn px_02_options_and_trace_start_nothing() -> Result {
     expect(&app, "PX-02", "TRACE /own", &[], 200, "inside, clear").await
 }
 
-async fn px_03_one_rule_for_all_redirects() -> Result {
+async fn px_03_one_rule_for_all_redirects(engine: Engine) -> Result {
     let careful = r#"
         [[route]]
         path = "/careful"
         component = "probe"
         rollback_on_redirect = true
     "#;
-    let app = start(&format!("{ROUTE}{careful}")).await?;
+    let app = start(engine, &format!("{ROUTE}{careful}")).await?;
     for status in [300, 301, 302, 303, 307, 308] {
         expect_next(&app, "PX-03", "POST /", &[answer(status)], status, "start, commit, clear").await?;
         expect_next(&app, "PX-03", "DELETE /", &[answer(status)], status, "start, commit, clear").await?;
@@ -60,14 +60,14 @@ async fn px_03_one_rule_for_all_redirects() -> Result {
     expect_next(&app, "PX-03", "POST /careful", &[answer(201)], 201, "start, inside, commit, clear").await
 }
 
-async fn px_05_errors_roll_back_unless_the_route_says_otherwise() -> Result {
+async fn px_05_errors_roll_back_unless_the_route_says_otherwise(engine: Engine) -> Result {
     let audit = r#"
         [[route]]
         path = "/audit"
         component = "probe"
         commit_on = ["2xx", "404", "503"]
     "#;
-    let app = start(&format!("{ROUTE}{audit}")).await?;
+    let app = start(engine, &format!("{ROUTE}{audit}")).await?;
     for status in [400, 404, 409, 422] {
         expect_next(&app, "PX-05", "POST /", &[answer(status)], status, "start, inside, rollback, clear").await?;
     }
@@ -89,16 +89,16 @@ async fn px_05_errors_roll_back_unless_the_route_says_otherwise() -> Result {
     expect_next(&app, "PX-05", "POST /audit", &[fail()], 500, "start, rollback, clear").await
 }
 
-async fn px_08_actions_run_in_order_of_registration() -> Result {
-    let app = start(ROUTE).await?;
+async fn px_08_actions_run_in_order_of_registration(engine: Engine) -> Result {
+    let app = start(engine, ROUTE).await?;
     let script = [after_commit("one"), after_commit("two"), after_commit("three")];
     expect(&app, "PX-08", "POST /", &script, 200, "start, inside, commit, one, two, three, clear").await?;
     let script = [after_rollback("one"), after_rollback("two"), after_rollback("three"), fail()];
     expect_next(&app, "PX-08", "POST /", &script, 500, "start, rollback, one, two, three, clear").await
 }
 
-async fn px_09_an_action_that_fails_harms_nobody() -> Result {
-    let app = start(ROUTE).await?;
+async fn px_09_an_action_that_fails_harms_nobody(engine: Engine) -> Result {
+    let app = start(engine, ROUTE).await?;
     let script = [after_commit("fail"), after_commit("panic"), after_commit("two")];
     expect(&app, "PX-09", "POST /", &script, 200, "start, inside, commit, fail, panic, two, clear").await?;
     assert_eq!(app.log.wait_for("an action failed").await?["name"], "fail");
@@ -108,9 +108,9 @@ async fn px_09_an_action_that_fails_harms_nobody() -> Result {
     expect_next(&app, "PX-09", "POST /", &script, 409, steps).await
 }
 
-async fn px_13_an_inner_after_hook_fails() -> Result {
+async fn px_13_an_inner_after_hook_fails(engine: Engine) -> Result {
     for how in ["fail", "panic"] {
-        let app = start(&with_hook(&format!("after = {how:?}"))).await?;
+        let app = start(engine, &with_hook(&format!("after = {how:?}"))).await?;
         let steps = "on_route:hook, start, before:hook, after:hook, rollback, three, clear";
         expect(&app, "PX-13", "POST /", &[after_rollback("three")], 500, steps).await?;
         expect(&app, "PX-13", "GET /", &[], 500, "on_route:hook, start_read_only, before:hook, after:hook, clear")
@@ -119,8 +119,8 @@ async fn px_13_an_inner_after_hook_fails() -> Result {
     Ok(())
 }
 
-async fn px_14_an_inner_on_error_hook_answers() -> Result {
-    let app = start(&with_hook("on_error = \"answer\"")).await?;
+async fn px_14_an_inner_on_error_hook_answers(engine: Engine) -> Result {
+    let app = start(engine, &with_hook("on_error = \"answer\"")).await?;
     let steps = "on_route:hook, start, before:hook, on_error:hook, after:hook, rollback, clear";
     expect(&app, "PX-14", "POST /", &[fail()], 200, steps).await?;
     expect(&app, "PX-14", "POST /", &[json!({ "panic": true })], 200, steps).await?;
@@ -128,18 +128,18 @@ async fn px_14_an_inner_on_error_hook_answers() -> Result {
     Ok(())
 }
 
-async fn px_15_an_inner_on_error_hook_fails() -> Result {
+async fn px_15_an_inner_on_error_hook_fails(engine: Engine) -> Result {
     for how in ["fail", "panic"] {
-        let app = start(&with_hook(&format!("on_error = {how:?}"))).await?;
+        let app = start(engine, &with_hook(&format!("on_error = {how:?}"))).await?;
         let steps = "on_route:hook, start, before:hook, on_error:hook, after:hook, rollback, clear";
         expect(&app, "PX-15", "POST /", &[fail()], 500, steps).await?;
     }
     Ok(())
 }
 
-async fn px_20_an_answer_that_cannot_be_encoded_rolls_back() -> Result {
+async fn px_20_an_answer_that_cannot_be_encoded_rolls_back(engine: Engine) -> Result {
     let templates = "[templates]\nfolder = \"migrations\"\n";
-    let app = start(&format!("{ROUTE}{templates}")).await?;
+    let app = start(engine, &format!("{ROUTE}{templates}")).await?;
     let answers = [
         json!({ "status": 42 }),
         json!({ "status": 600 }),
@@ -162,14 +162,14 @@ async fn px_20_an_answer_that_cannot_be_encoded_rolls_back() -> Result {
     Ok(())
 }
 
-async fn px_20_an_answer_that_is_too_long_rolls_back() -> Result {
-    let app = start_with(ROUTE, &[("CARYA_SERVER__MAX_RESPONSE", "1KiB")]).await?;
+async fn px_20_an_answer_that_is_too_long_rolls_back(engine: Engine) -> Result {
+    let app = start_with(engine, ROUTE, &[("CARYA_SERVER__MAX_RESPONSE", "1KiB")]).await?;
     let text = |length| json!({ "answer": { "text": "x".repeat(length) } });
     expect(&app, "PX-20", "POST /", &[text(1025)], 500, "start, rollback, clear").await?;
     expect(&app, "PX-20", "POST /", &[text(1024)], 200, "start, inside, commit, clear").await
 }
 
-async fn px_24_every_route_has_its_own_transaction() -> Result {
+async fn px_24_every_route_has_its_own_transaction(engine: Engine) -> Result {
     let routes = ["read-write", "read-only", "none"].map(|mode| {
         format!(
             r#"
@@ -181,7 +181,7 @@ async fn px_24_every_route_has_its_own_transaction() -> Result {
             "#
         )
     });
-    let app = start(&format!("{ROUTE}{}", routes.concat())).await?;
+    let app = start(engine, &format!("{ROUTE}{}", routes.concat())).await?;
     let table = [
         ("GET /", 200, "start_read_only, inside, clear"),
         ("HEAD /", 200, "start_read_only, inside, clear"),
@@ -209,9 +209,9 @@ async fn px_24_every_route_has_its_own_transaction() -> Result {
     Ok(())
 }
 
-async fn px_25_a_before_hook_answers_instead_of_the_controller() -> Result {
+async fn px_25_a_before_hook_answers_instead_of_the_controller(engine: Engine) -> Result {
     for (how, status) in [("answer-302", 302), ("answer-200", 200)] {
-        let app = start(&with_hook(&format!("before = {how:?}"))).await?;
+        let app = start(engine, &with_hook(&format!("before = {how:?}"))).await?;
         let steps = "on_route:hook, start, before:hook, after:hook, rollback, clear";
         expect(&app, "PX-25", "POST /", &[], status, steps).await?;
         let steps = "on_route:hook, start_read_only, before:hook, after:hook, clear";

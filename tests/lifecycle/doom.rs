@@ -23,8 +23,8 @@ fn savepoint(steps: Json, end: &str) -> Json {
     json!({ "savepoint": steps, "end": end })
 }
 
-async fn a_failed_statement_dooms() -> Result {
-    let app = start(ROUTE).await?;
+async fn a_failed_statement_dooms(engine: Engine) -> Result {
+    let app = start(engine, ROUTE).await?;
     let forbidden = json!({ "sql": "COMMIT", "swallow": true });
     let unknown = json!({ "sql": "SELECT * FROM no_such_table", "swallow": true });
     for failed in [broken(), swallowed(), forbidden, unknown] {
@@ -35,8 +35,8 @@ async fn a_failed_statement_dooms() -> Result {
     expect(&app, "doom", "POST /", &[swallowed(), answer(302)], 500, ROLLED_BACK).await
 }
 
-async fn the_log_says_what_doomed() -> Result {
-    let app = start(ROUTE).await?;
+async fn the_log_says_what_doomed(engine: Engine) -> Result {
+    let app = start(engine, ROUTE).await?;
     expect(&app, "doom", "POST /", &[swallowed()], 500, ROLLED_BACK).await?;
     let line = app.log.wait_for("a failed statement was left standing").await?;
     assert_eq!(line["fault"], "database", "{line}");
@@ -44,8 +44,8 @@ async fn the_log_says_what_doomed() -> Result {
     Ok(())
 }
 
-async fn a_doomed_transaction_takes_no_statement() -> Result {
-    let app = start(ROUTE).await?;
+async fn a_doomed_transaction_takes_no_statement(engine: Engine) -> Result {
+    let app = start(engine, ROUTE).await?;
     let script = json!([swallowed(), { "sql": "SELECT 1", "swallow": true }, answer(409)]);
     assert_eq!(play(&app, "POST", "/", &script).await?.status, 409);
     let script = json!([swallowed(), { "sql": "SELECT 1", "swallow": true }, { "mark_rollback": true }]);
@@ -56,8 +56,8 @@ async fn a_doomed_transaction_takes_no_statement() -> Result {
     Ok(())
 }
 
-async fn a_savepoint_that_is_rolled_back_lifts_the_doom() -> Result {
-    let app = start(ROUTE).await?;
+async fn a_savepoint_that_is_rolled_back_lifts_the_doom(engine: Engine) -> Result {
+    let app = start(engine, ROUTE).await?;
     let table = [
         (savepoint(json!([swallowed()]), "rollback"), 200, COMMITTED),
         (savepoint(json!([insert("n"), swallowed()]), "rollback"), 200, COMMITTED),
@@ -74,8 +74,8 @@ async fn a_savepoint_that_is_rolled_back_lifts_the_doom() -> Result {
     Ok(())
 }
 
-async fn a_savepoint_keeps_what_is_not_rolled_back() -> Result {
-    let app = start(ROUTE).await?;
+async fn a_savepoint_keeps_what_is_not_rolled_back(engine: Engine) -> Result {
+    let app = start(engine, ROUTE).await?;
     let inner = savepoint(json!([insert("b"), savepoint(json!([insert("c")]), "rollback"), insert("d")]), "drop");
     let script = json!([insert("a"), inner, savepoint(json!([insert("e")]), "leak"), insert("f")]);
     let answer = play(&app, "POST", "/", &script).await?;
@@ -84,8 +84,8 @@ async fn a_savepoint_keeps_what_is_not_rolled_back() -> Result {
     Ok(())
 }
 
-async fn actions_go_with_their_savepoint() -> Result {
-    let app = start(ROUTE).await?;
+async fn actions_go_with_their_savepoint(engine: Engine) -> Result {
+    let app = start(engine, ROUTE).await?;
     let script = [
         after_commit("one"),
         savepoint(json!([after_commit("two"), savepoint(json!([after_commit("three")]), "drop")]), "rollback"),
@@ -96,15 +96,15 @@ async fn actions_go_with_their_savepoint() -> Result {
     expect_next(&app, "actions", "POST /", &script, 400, "start, inside, rollback, two, clear").await
 }
 
-async fn a_result_that_is_too_large_can_be_gone_back_before() -> Result {
-    let app = start_with(ROUTE, &[("CARYA_DATABASE__MAX_ROWS", "3")]).await?;
+async fn a_result_that_is_too_large_can_be_gone_back_before(engine: Engine) -> Result {
+    let app = start_with(engine, ROUTE, &[("CARYA_DATABASE__MAX_ROWS", "3")]).await?;
     let large = json!({ "sql": "VALUES (1), (2), (3), (4)", "swallow": true });
     expect(&app, "limit", "POST /", std::slice::from_ref(&large), 500, ROLLED_BACK).await?;
     expect(&app, "limit", "POST /", &[savepoint(json!([large]), "rollback")], 200, COMMITTED).await
 }
 
-async fn a_statement_that_takes_too_long_can_be_gone_back_before() -> Result {
-    let app = start_with(ROUTE, &[("CARYA_DATABASE__STATEMENT_TIMEOUT", "1s")]).await?;
+async fn a_statement_that_takes_too_long_can_be_gone_back_before(engine: Engine) -> Result {
+    let app = start_with(engine, ROUTE, &[("CARYA_DATABASE__STATEMENT_TIMEOUT", "1s")]).await?;
     let reading = json!({ "sql": format!("{NUMBERS} SELECT count(*) FROM {ENDLESS}"), "swallow": true });
     expect(&app, "timeout", "POST /", std::slice::from_ref(&reading), 500, ROLLED_BACK).await?;
     expect(&app, "timeout", "POST /", &[savepoint(json!([reading]), "rollback")], 200, COMMITTED).await?;
@@ -112,7 +112,7 @@ async fn a_statement_that_takes_too_long_can_be_gone_back_before() -> Result {
     let writing = format!("INSERT INTO marks {NUMBERS} SELECT count(*) FROM {ENDLESS}");
     let mut savepoint = savepoint(json!([insert("undone"), { "sql": writing, "swallow": true }]), "rollback");
     savepoint["swallow"] = true.into();
-    if Engine::current() == Engine::Sqlite {
+    if engine == Engine::Sqlite {
         // SQLite rolls back the whole transaction when it interrupts a writing statement, so the savepoint no longer
         // exists.
         expect_next(&app, "timeout", "POST /", &[savepoint, insert("lost")], 500, ROLLED_BACK).await
@@ -121,8 +121,8 @@ async fn a_statement_that_takes_too_long_can_be_gone_back_before() -> Result {
     }
 }
 
-async fn a_marked_transaction_rolls_back_and_the_answer_stays() -> Result {
-    let app = start(ROUTE).await?;
+async fn a_marked_transaction_rolls_back_and_the_answer_stays(engine: Engine) -> Result {
+    let app = start(engine, ROUTE).await?;
     let mark = json!({ "mark_rollback": true });
     let script = [mark.clone(), after_commit("no"), after_rollback("yes")];
     expect(&app, "mark", "POST /", &script, 200, "start, inside, rollback, yes, clear").await?;

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{expect, expect_next};
 use crate::{
-    script::{after_commit, after_rollback, impatient, insert, lock, marks, play, start, start_on, start_with},
+    script::{after_commit, after_rollback, impatient, insert, lock, marks, play, start, start_tables, start_with},
     support::{App, Engine, Result, on_each_engine},
 };
 
@@ -15,14 +15,14 @@ const ROUTE: &str = r#"
 "#;
 
 /// Starts an application with a deferred constraint: at the commit the database rejects a note without its mark.
-async fn with_late_constraint(config: &str) -> Result<App> {
+async fn with_late_constraint(engine: Engine, config: &str) -> Result<App> {
     let table = "CREATE TABLE marks (mark VARCHAR(100) PRIMARY KEY NOT NULL);
         CREATE TABLE notes (mark VARCHAR(100) REFERENCES marks (mark) DEFERRABLE INITIALLY DEFERRED)";
-    start_on(table, &format!("{ROUTE}{config}")).await
+    start_tables(engine, table, &format!("{ROUTE}{config}")).await
 }
 
-async fn px_10_the_commit_fails() -> Result {
-    let app = with_late_constraint("").await?;
+async fn px_10_the_commit_fails(engine: Engine) -> Result {
+    let app = with_late_constraint(engine, "").await?;
     let note = json!({ "sql": "INSERT INTO notes VALUES ('nowhere')", "op": "execute" });
     let script = [note, after_commit("no"), after_rollback("three")];
     expect(&app, "PX-10", "POST /", &script, 500, "start, rollback, three, clear").await?;
@@ -34,7 +34,7 @@ async fn px_10_the_commit_fails() -> Result {
 
 #[tokio::test]
 async fn px_11_the_rollback_fails() -> Result {
-    let app = start_with(ROUTE, &[("CARYA_DATABASE__ECHO_POOL", "true")]).await?;
+    let app = start_with(Engine::Sqlite, ROUTE, &[("CARYA_DATABASE__ECHO_POOL", "true")]).await?;
     let opened = || {
         let lines = app.log.lines();
         lines.iter().filter(|line| line["message"] == "connection opened").count()
@@ -64,7 +64,7 @@ async fn px_11_the_rollback_fails() -> Result {
 
 #[tokio::test]
 async fn px_11_the_first_error_stays_the_answer() -> Result {
-    let app = start(ROUTE).await?;
+    let app = start(Engine::Sqlite, ROUTE).await?;
     let end = json!({ "sql": "INSERT OR ROLLBACK INTO marks VALUES (NULL)", "op": "execute" });
     expect(&app, "PX-11", "POST /", &[end], 500, "start, rollback, clear").await?;
     app.log.wait_for("NOT NULL constraint failed").await?;
@@ -72,8 +72,8 @@ async fn px_11_the_first_error_stays_the_answer() -> Result {
 }
 
 /// When a server terminates a session, it rolls back the session's transaction.
-async fn px_11_the_connection_is_lost() -> Result {
-    let app = start_with(ROUTE, &[("CARYA_TRANSACTION__RETRIES", "0")]).await?;
+async fn px_11_the_connection_is_lost(engine: Engine) -> Result {
+    let app = start_with(engine, ROUTE, &[("CARYA_TRANSACTION__RETRIES", "0")]).await?;
     let rests = [vec![], vec![json!({ "sql": "SELECT 1" })], vec![json!({ "sql": "SELECT 1", "swallow": true })]];
     for (number, rest) in rests.into_iter().enumerate() {
         let said = format!("{number} has begun");
@@ -87,7 +87,7 @@ async fn px_11_the_connection_is_lost() -> Result {
         let (answer, ()) = tokio::try_join!(play(&app, "POST", "/", &script), cut)?;
         // On MariaDB, the outcome is unknown if the connection is lost at the COMMIT. On PostgreSQL the host can query
         // it.
-        let is_in_doubt = is_last && Engine::current() == Engine::MariaDb;
+        let is_in_doubt = is_last && engine == Engine::MariaDb;
         let steps = if is_in_doubt { "start, in_doubt, clear" } else { "start, rollback, three, clear" };
         assert_eq!((answer.status, answer.steps().as_str()), (503, steps), "PX-11 {script}");
         assert_eq!(marks(&app).await?, "", "PX-11 {script}");
@@ -100,7 +100,7 @@ async fn px_11_the_connection_is_lost() -> Result {
 /// Makes the server terminate all sessions in this database; on PostgreSQL only sessions with an open transaction.
 async fn end_sessions(app: &App) -> Result {
     let mut other = app.client()?.connect().await?;
-    let sessions = match Engine::current() {
+    let sessions = match app.engine {
         Engine::MariaDb => {
             "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()"
         }
@@ -110,7 +110,7 @@ async fn end_sessions(app: &App) -> Result {
         }
     };
     for session in other.texts(sessions).await? {
-        match Engine::current() {
+        match app.engine {
             Engine::MariaDb => other.execute(&format!("KILL {session}")).await?,
             _ => other.execute(&format!("SELECT pg_terminate_backend({session})")).await?,
         }
@@ -118,9 +118,9 @@ async fn end_sessions(app: &App) -> Result {
     Ok(())
 }
 
-async fn px_12_another_process_holds_the_lock() -> Result {
-    let env = [impatient(), ("CARYA_TRANSACTION__RETRIES", "0")];
-    let app = start_with(ROUTE, &env).await?;
+async fn px_12_another_process_holds_the_lock(engine: Engine) -> Result {
+    let env = [impatient(engine), ("CARYA_TRANSACTION__RETRIES", "0")];
+    let app = start_with(engine, ROUTE, &env).await?;
     let mut other = lock(&app).await?;
     let swallowed = json!({ "sql": "INSERT INTO marks VALUES ('m')", "swallow": true });
     for script in [json!([insert("m")]), json!([swallowed])] {
@@ -135,9 +135,13 @@ async fn px_12_another_process_holds_the_lock() -> Result {
     expect(&app, "PX-12, later", "POST /", &[], 200, "start, inside, commit, clear").await
 }
 
-async fn px_12_no_connection_becomes_free_in_time() -> Result {
-    let app = start_with(ROUTE, &[("CARYA_DATABASE__ACQUIRE_TIMEOUT", "1s"), ("CARYA_DATABASE__MAX_CONNECTIONS", "1")])
-        .await?;
+async fn px_12_no_connection_becomes_free_in_time(engine: Engine) -> Result {
+    let app = start_with(
+        engine,
+        ROUTE,
+        &[("CARYA_DATABASE__ACQUIRE_TIMEOUT", "1s"), ("CARYA_DATABASE__MAX_CONNECTIONS", "1")],
+    )
+    .await?;
     let slow = json!([insert("slow"), { "log": "I have the writer" }, { "sleep_ms": 3000 }]);
     let waiting = async {
         app.log.wait_for("I have the writer").await?;
@@ -150,8 +154,8 @@ async fn px_12_no_connection_becomes_free_in_time() -> Result {
     Ok(())
 }
 
-async fn px_12_a_request_without_statements_needs_no_connection() -> Result {
-    let app = start_with(ROUTE, &[impatient()]).await?;
+async fn px_12_a_request_without_statements_needs_no_connection(engine: Engine) -> Result {
+    let app = start_with(engine, ROUTE, &[impatient(engine)]).await?;
     let _other = lock(&app).await?;
     let answer = play(&app, "POST", "/", &json!([after_commit("one")])).await?;
     assert_eq!(answer.events().join(", "), "start, controller:probe, commit, after_commit:one, clear", "PX-12");
@@ -159,7 +163,7 @@ async fn px_12_a_request_without_statements_needs_no_connection() -> Result {
     Ok(())
 }
 
-async fn px_10_hooks_outside_hear_of_a_commit_that_failed() -> Result {
+async fn px_10_hooks_outside_hear_of_a_commit_that_failed(engine: Engine) -> Result {
     let hook = r#"
         [component.hook]
         path = "{guest:trace-hook}"
@@ -168,7 +172,7 @@ async fn px_10_hooks_outside_hear_of_a_commit_that_failed() -> Result {
         component = "hook"
         priority = 1
     "#;
-    let app = with_late_constraint(hook).await?;
+    let app = with_late_constraint(engine, hook).await?;
     let script = json!([{ "sql": "INSERT INTO notes VALUES ('nowhere')", "op": "execute" }]);
     let answer = play(&app, "POST", "/", &script).await?;
     assert_eq!((answer.status, answer.text().as_str()), (200, "500 Fault::Database hook:none"), "PX-10");

@@ -5,7 +5,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::{
     script::{ENDLESS, NUMBERS, insert, marks, play, start, start_with},
-    support::{App, Result, on_each_engine},
+    support::{App, Engine, Result, on_each_engine},
 };
 
 const ROUTES: &str = r#"
@@ -57,8 +57,8 @@ async fn is_well(app: &App, row: &str) -> Result {
     Ok(())
 }
 
-async fn px_18_a_guest_that_fails() -> Result {
-    let app = start(ROUTES).await?;
+async fn px_18_a_guest_that_fails(engine: Engine) -> Result {
+    let app = start(engine, ROUTES).await?;
     let table = [
         ("panic", 500),
         ("error", 500),
@@ -84,8 +84,8 @@ async fn px_18_a_guest_that_fails() -> Result {
     Ok(())
 }
 
-async fn px_18_a_statement_that_takes_too_long() -> Result {
-    let app = start_with(ROUTES, &[("CARYA_DATABASE__STATEMENT_TIMEOUT", "1s")]).await?;
+async fn px_18_a_statement_that_takes_too_long(engine: Engine) -> Result {
+    let app = start_with(engine, ROUTES, &[("CARYA_DATABASE__STATEMENT_TIMEOUT", "1s")]).await?;
     for swallow in [false, true] {
         let script = json!([insert("m"), { "sql": endless(), "swallow": swallow }]);
         let answer = play(&app, "POST", "/", &script).await?;
@@ -95,34 +95,34 @@ async fn px_18_a_statement_that_takes_too_long() -> Result {
     Ok(())
 }
 
-async fn px_18_a_component_out_of_time_within_a_statement() -> Result {
-    let app = start_with(ROUTES, &[("CARYA_COMPONENT__PROBE__TIMEOUT", "2s")]).await?;
+async fn px_18_a_component_out_of_time_within_a_statement(engine: Engine) -> Result {
+    let app = start_with(engine, ROUTES, &[("CARYA_COMPONENT__PROBE__TIMEOUT", "2s")]).await?;
     let answer = play(&app, "POST", "/", &json!([insert("m"), { "sql": endless(), "swallow": true }])).await?;
     assert_eq!((answer.status, answer.steps().as_str()), (504, "start, rollback, clear"), "PX-18");
     is_well(&app, "PX-18: component").await
 }
 
-async fn px_18_a_request_out_of_time() -> Result {
-    let app = start_with(ROUTES, &[("CARYA_SERVER__REQUEST_TIMEOUT", "2s")]).await?;
+async fn px_18_a_request_out_of_time(engine: Engine) -> Result {
+    let app = start_with(engine, ROUTES, &[("CARYA_SERVER__REQUEST_TIMEOUT", "2s")]).await?;
     let answer = play(&app, "POST", "/", &slow()).await?;
     assert_eq!((answer.status, answer.steps().as_str()), (504, "start, rollback, clear"), "PX-18");
     is_well(&app, "PX-18: request").await
 }
 
-async fn px_18_the_client_goes_away() -> Result {
-    let app = start(ROUTES).await?;
+async fn px_18_the_client_goes_away(engine: Engine) -> Result {
+    let app = start(engine, ROUTES).await?;
     go_away(&app, &slow()).await?;
     is_well(&app, "PX-18: client").await
 }
 
-async fn px_18_the_client_goes_away_within_a_statement() -> Result {
-    let app = start_with(ROUTES, &[("CARYA_DATABASE__STATEMENT_TIMEOUT", "60s")]).await?;
+async fn px_18_the_client_goes_away_within_a_statement(engine: Engine) -> Result {
+    let app = start_with(engine, ROUTES, &[("CARYA_DATABASE__STATEMENT_TIMEOUT", "60s")]).await?;
     go_away(&app, &json!([insert("m"), { "log": "it is written" }, { "sql": endless() }])).await?;
     is_well(&app, "PX-18: client").await
 }
 
-async fn px_18_the_host_shuts_down() -> Result {
-    let app = start_with(ROUTES, &[("CARYA_SERVER__DRAIN_TIMEOUT", "50ms")]).await?;
+async fn px_18_the_host_shuts_down(engine: Engine) -> Result {
+    let app = start_with(engine, ROUTES, &[("CARYA_SERVER__DRAIN_TIMEOUT", "50ms")]).await?;
     let ending = async {
         app.log.wait_for("it is written").await?;
         app.signal("TERM").await?;
@@ -141,8 +141,8 @@ async fn px_18_the_host_shuts_down() -> Result {
     Ok(())
 }
 
-async fn px_18_the_host_is_killed() -> Result {
-    let app = start(ROUTES).await?;
+async fn px_18_the_host_is_killed(engine: Engine) -> Result {
+    let app = start(engine, ROUTES).await?;
     let script = slow();
     let killing = async {
         app.log.wait_for("it is written").await?;

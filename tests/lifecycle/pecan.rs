@@ -4,7 +4,7 @@
 use super::expect;
 use crate::{
     script::{after_commit, after_rollback, answer, fail, start},
-    support::{Result, on_each_engine},
+    support::{Engine, Result, on_each_engine},
 };
 
 /// Routes of Pecan's test application. The paths of its decorated controllers begin with `/tx/` or `/tx-/`.
@@ -29,8 +29,8 @@ const ROUTES: &str = r#"
 macro_rules! rows {
     ($($name:ident: $request:literal, [$($step:expr),*] => $status:literal, $steps:literal;)*) => {
         $(
-            async fn $name() -> Result {
-                expect(&start(ROUTES).await?, stringify!($name), $request, &[$($step),*], $status, $steps).await
+            async fn $name(engine: Engine) -> Result {
+                expect(&start(engine, ROUTES).await?, stringify!($name), $request, &[$($step),*], $status, $steps).await
             }
         )*
         on_each_engine! { $($name),*, pc_37_an_on_route_hook_fails }
@@ -75,7 +75,7 @@ rows! {
     pc_09_get_after_rollback: "GET /rollback", [after_rollback("three"), answer(500)] => 500, "start_read_only, clear";
 }
 
-async fn pc_37_an_on_route_hook_fails() -> Result {
+async fn pc_37_an_on_route_hook_fails(engine: Engine) -> Result {
     let hooks = r#"
         [component.early]
         path = "{guest:only-on-route}"
@@ -83,7 +83,7 @@ async fn pc_37_an_on_route_hook_fails() -> Result {
         [[hook]]
         component = "early"
     "#;
-    let app = start(&format!("{ROUTES}{hooks}")).await?;
+    let app = start(engine, &format!("{ROUTES}{hooks}")).await?;
     expect(&app, "PC-37", "GET /", &[], 500, "on_route:early, clear").await?;
     expect(&app, "PC-37", "POST /", &[], 500, "on_route:early, clear").await
 }

@@ -3,13 +3,13 @@
 use std::fs;
 
 use super::Watched;
-use crate::support::{App, Result, on_each_engine};
+use crate::support::{App, Engine, Result, on_each_engine};
 
 const AHEAD: &str = "the database has migrations that are newer";
 const MORE: &str = "migrations/0002_more.sql";
 
-async fn the_newest_migrations_may_be_taken_away() -> Result {
-    let mut watched = Watched::start().await?;
+async fn the_newest_migrations_may_be_taken_away(engine: Engine) -> Result {
+    let mut watched = Watched::start_on(engine).await?;
     watched.put(MORE, "CREATE TABLE more (x INTEGER)")?;
     watched.served().await?;
     watched.put("migrations/0003_most.sql", "CREATE TABLE most (x INTEGER)")?;
@@ -39,8 +39,8 @@ async fn the_newest_migrations_may_be_taken_away() -> Result {
     Ok(())
 }
 
-async fn a_reload_that_fails_after_its_migration_says_what_stays() -> Result {
-    let mut watched = Watched::start().await?;
+async fn a_reload_that_fails_after_its_migration_says_what_stays(engine: Engine) -> Result {
+    let mut watched = Watched::start_on(engine).await?;
     let before = watched.page().await?;
     let broken = ("migrations/0003_broken.sql", "INSERT INTO nowhere VALUES (1)");
     let draft = tempfile::tempdir_in(watched.path())?;

@@ -81,11 +81,11 @@ async fn break_and_mend(watched: &mut Watched, nth: usize, served: &str) -> Resu
 
 on_each_engine!(a_hundred_swaps_lose_and_mix_nothing);
 
-async fn a_hundred_swaps_lose_and_mix_nothing() -> Result {
+async fn a_hundred_swaps_lose_and_mix_nothing(engine: Engine) -> Result {
     // The tests of the engines run one after the other, so that each has the machine to itself.
     static TURN: Turns<()> = Turns::const_new(());
     let _turn = TURN.lock().await;
-    let mut watched = Watched::start().await?;
+    let mut watched = Watched::start_on(engine).await?;
     let (seen, stop) = (Arc::new(Seen::default()), Arc::new(AtomicBool::new(false)));
     let url = format!("http://{}/x", watched.app.address());
     let clients: Vec<_> = (0..CLIENTS)
@@ -146,7 +146,7 @@ async fn a_hundred_swaps_lose_and_mix_nothing() -> Result {
     let rate = times.len() as f64 / elapsed.as_secs_f64();
     println!(
         "{}: {} requests at {rate:.0}/s, {SWAPS} swaps in {:.1} s, failed {}, p50 {:.1} ms, p99 {:.1} ms, slowest {:.1} ms",
-        Engine::current(),
+        engine,
         times.len(),
         elapsed.as_secs_f64(),
         failed.len(),

@@ -72,6 +72,8 @@ fn carya_after(shell: &str) -> Command {
 pub struct App {
     pub folder: TempDir,
     pub log: Log,
+    /// Engine of the application's database.
+    pub engine: Engine,
     /// URL of the application's database on a server, or `None` for SQLite.
     pub database_url: Option<String>,
     address: String,
@@ -82,19 +84,19 @@ pub struct App {
 impl App {
     /// Serves a configuration, in which `{guest:NAME}` stands for the path of a built guest. Environment variables set
     /// the listen address, the cache, `debug` and the URL of the database, so most tests need not configure them.
-    /// `files` are further files of the application, as names and contents. The database is a new one of the current
-    /// [`Engine`].
+    /// `files` are further files of the application, as names and contents. The database is a new file of SQLite.
     pub async fn start(config: &str, files: &[(&str, &str)]) -> Result<Self> {
-        Self::start_in(tempfile::tempdir()?, config, files, &[]).await
+        Self::start_on(Engine::Sqlite, config, files).await
     }
 
     /// Like [`App::start`], but on an engine of [`Engine::all`]. Migrations in `files` must be written for that engine.
     pub async fn start_on(engine: Engine, config: &str, files: &[(&str, &str)]) -> Result<Self> {
-        engine.scope(Self::start(config, files)).await
+        Self::start_in(engine.folder().await?, config, files, &[]).await
     }
 
     /// Like [`App::start`], but in an existing folder and with additional environment variables. The application uses
-    /// the folder's database if there is one, unless `CARYA_DATABASE__URL` names another.
+    /// the database of [`Engine::folder`], or a file of SQLite in another folder, unless `CARYA_DATABASE__URL` names a
+    /// database.
     pub async fn start_in(folder: TempDir, config: &str, files: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Self> {
         Self::run_in(folder, &["serve"], config, files, env).await
     }
@@ -126,7 +128,7 @@ impl App {
         write(folder.path(), config, files)?;
         let database_url = match env.iter().rev().find(|(name, _)| *name == "CARYA_DATABASE__URL") {
             Some((_, url)) => (*url).to_owned(),
-            None => database_of(folder.path()).await?,
+            None => servers::database_of(folder.path())?,
         };
         let mut process = program
             .args(command)
@@ -141,9 +143,10 @@ impl App {
         let log = Log::follow(stderr);
         let serving = log.wait_for("serving").await?;
         let address = serving["address"].as_str().ok_or("no address")?.to_owned();
-        let database_url = Some(database_url).filter(|url| !url.starts_with("sqlite:"));
+        let engine = Engine::of(&database_url);
+        let database_url = Some(database_url).filter(|_| engine != Engine::Sqlite);
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build()?;
-        Ok(Self { folder, log, database_url, address, client, process })
+        Ok(Self { folder, log, engine, database_url, address, client, process })
     }
 
     /// Returns the listen address, as `127.0.0.1:PORT`.
@@ -216,7 +219,7 @@ impl App {
     pub fn outbox(&self) -> String {
         let url = self.database_url.as_deref().unwrap_or_default();
         let path = url.rsplit('/').next().unwrap_or_default();
-        match Engine::current() {
+        match self.engine {
             Engine::Sqlite => "carya_outbox".to_owned(),
             Engine::Postgres => "carya.carya_outbox".to_owned(),
             Engine::MariaDb => format!("{}_carya.carya_outbox", path.split('?').next().unwrap_or_default()),
@@ -257,20 +260,6 @@ impl App {
         self.process.wait().await?;
         Ok(self.folder)
     }
-}
-
-/// Returns the URL of a folder's database. Creates an empty database on the current engine if the folder has none.
-async fn database_of(folder: &Path) -> Result<String> {
-    let engine = Engine::current();
-    if engine == Engine::Sqlite {
-        return Ok("sqlite://app.sqlite".to_owned());
-    }
-    let file = folder.join("database-url");
-    if !file.exists() {
-        let cluster = servers::shared(engine).await?.ok_or_else(|| format!("{engine} is not installed"))?;
-        std::fs::write(&file, cluster.primary_url(&cluster.create_database().await?))?;
-    }
-    Ok(std::fs::read_to_string(file)?)
 }
 
 /// Writes a configuration and further files of the application to a folder. Replaces `{guest:NAME}` in the

@@ -8,8 +8,9 @@ mod pair;
 mod server;
 mod supervisor;
 
-use std::fmt;
+use std::{fmt, path::Path};
 
+use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use super::Result;
@@ -30,40 +31,54 @@ impl Engine {
     /// Returns the engines that are installed on this machine. A missing engine is reported once on standard error;
     /// with `CI` in the environment it is a panic.
     pub fn all() -> Vec<Self> {
-        let mut engines = vec![Self::Sqlite];
-        engines.extend(Self::servers());
-        engines
+        [Self::Sqlite, Self::Postgres, Self::MariaDb].into_iter().filter(|engine| engine.is_installed()).collect()
     }
 
     /// Returns the installed engines that have servers, which excludes SQLite.
     pub fn servers() -> Vec<Self> {
-        [Self::Postgres, Self::MariaDb].into_iter().filter(|engine| Installation::of(*engine).is_some()).collect()
+        Self::all().into_iter().filter(|engine| *engine != Self::Sqlite).collect()
+    }
+
+    /// Returns whether this engine is installed. See [`Engine::all`].
+    pub fn is_installed(self) -> bool {
+        self == Self::Sqlite || Installation::of(self).is_some()
+    }
+
+    /// Returns the engine of a database's URL.
+    pub fn of(url: &str) -> Self {
+        match url.split_once(':') {
+            Some(("postgres" | "postgresql", _)) => Self::Postgres,
+            Some(("mysql" | "mariadb", _)) => Self::MariaDb,
+            _ => Self::Sqlite,
+        }
+    }
+
+    /// Returns a new folder whose applications use a new database on this engine. See [`App::start_in`].
+    ///
+    /// [`App::start_in`]: super::App::start_in
+    pub async fn folder(self) -> Result<TempDir> {
+        let folder = tempfile::tempdir()?;
+        if self != Self::Sqlite {
+            let cluster = shared(self).await?.ok_or_else(|| format!("{self} is not installed"))?;
+            std::fs::write(folder.path().join(DATABASE), cluster.primary_url(&cluster.create_database().await?))?;
+        }
+        Ok(folder)
     }
 }
 
-tokio::task_local! {
-    static CURRENT: Engine;
-}
+/// File of a test's folder with the URL of its database on a server.
+const DATABASE: &str = "database-url";
 
-impl Engine {
-    /// Returns the engine of the running test. The default is SQLite.
-    pub fn current() -> Self {
-        CURRENT.try_get().unwrap_or(Self::Sqlite)
-    }
-
-    /// Runs a test on this engine. If the engine is not installed, reports that and passes.
-    pub async fn run(self, test: impl Future<Output = Result>) -> Result {
-        if Self::all().contains(&self) { self.scope(test).await } else { Ok(()) }
-    }
-
-    /// Makes this engine the value of [`Engine::current`] while `doing` runs.
-    pub async fn scope<T>(self, doing: impl Future<Output = T>) -> T {
-        CURRENT.scope(self, doing).await
+/// Returns the URL of a folder's database.
+pub fn database_of(folder: &Path) -> Result<String> {
+    match std::fs::read_to_string(folder.join(DATABASE)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok("sqlite://app.sqlite".to_owned()),
+        url => Ok(url?),
     }
 }
 
-/// Generates a test for each function and engine: `sqlite::NAME`, `postgres::NAME` and `mariadb::NAME`. Applications
-/// that the function starts use the engine of the test.
+/// Generates a test for each function and engine: `sqlite::NAME`, `postgres::NAME` and `mariadb::NAME`. The function
+/// receives the engine. If the engine is not installed, the test reports that and passes.
 macro_rules! on_each_engine {
     ($($test:ident),+ $(,)?) => {
         $crate::support::servers::on_each_engine! { sqlite Sqlite: $($test),+ }
@@ -75,7 +90,11 @@ macro_rules! on_each_engine {
             $(
                 #[tokio::test]
                 async fn $test() -> $crate::support::Result {
-                    $crate::support::Engine::$engine.run(super::$test()).await
+                    let engine = $crate::support::Engine::$engine;
+                    if !engine.is_installed() {
+                        return Ok(());
+                    }
+                    super::$test(engine).await
                 }
             )+
         }

@@ -18,8 +18,8 @@ on_each_server! {
     a_way_to_the_database_that_has_changed_is_taken_by_a_reload,
 }
 
-async fn a_host_without_the_database_serves_on_and_converges() -> Result {
-    let fleet = Fleet::new().await?;
+async fn a_host_without_the_database_serves_on_and_converges(engine: Engine) -> Result {
+    let fleet = Fleet::new(engine).await?;
     let ([one, two, _three], first) = fleet.three().await?;
     let proxy = Proxy::to(&fleet.url).await?;
     let far = fleet.start_in(tempfile::tempdir()?, "far", "", &[("CARYA_DATABASE__URL", proxy.url())]).await?;
@@ -28,7 +28,7 @@ async fn a_host_without_the_database_serves_on_and_converges() -> Result {
     proxy.cut();
     bring(&one, "second").await?;
     let last = bring(&two, "third").await?;
-    if Engine::current() == Engine::MariaDb {
+    if engine == Engine::MariaDb {
         far.app.log.wait_for("the fleet cannot be followed").await?;
     }
     for _ in 0..10 {
@@ -42,13 +42,13 @@ async fn a_host_without_the_database_serves_on_and_converges() -> Result {
     assert_eq!(answer.status, 503, "{}", answer.text());
     proxy.be_silent(false);
     let took = until_served(&far, &last).await?;
-    println!("{}: served {took:?} after the database was back", Engine::current());
+    println!("{engine}: served {took:?} after the database was back");
     assert_eq!(far.served().await?.1, "third");
     Ok(())
 }
 
-async fn a_start_without_an_answer_serves_what_is_there() -> Result {
-    let fleet = Fleet::new().await?;
+async fn a_start_without_an_answer_serves_what_is_there(engine: Engine) -> Result {
+    let fleet = Fleet::new(engine).await?;
     let ([one, two, _three], first) = fleet.three().await?;
     let proxy = Proxy::to(&fleet.url).await?;
     // Only the host's own queries, which use `admin_url`, get no answer. The application needs its database to start.
@@ -70,8 +70,8 @@ async fn a_start_without_an_answer_serves_what_is_there() -> Result {
     Ok(())
 }
 
-async fn a_host_whose_rules_forbid_it_says_so() -> Result {
-    let fleet = Fleet::new().await?;
+async fn a_host_whose_rules_forbid_it_says_so(engine: Engine) -> Result {
+    let fleet = Fleet::new(engine).await?;
     let ([one, two, _three], first) = fleet.three().await?;
     let deny = "[reload]\ndeny = [\"route-new\"]\n";
     let strict = fleet.start_in(tempfile::tempdir()?, "strict", deny, &[]).await?;
@@ -101,8 +101,8 @@ async fn a_host_whose_rules_forbid_it_says_so() -> Result {
     Ok(())
 }
 
-async fn a_way_to_the_database_that_has_changed_is_taken_by_a_reload() -> Result {
-    let fleet = Fleet::new().await?;
+async fn a_way_to_the_database_that_has_changed_is_taken_by_a_reload(engine: Engine) -> Result {
+    let fleet = Fleet::new(engine).await?;
     let ([one, _two, _three], first) = fleet.three().await?;
     let (old, new) = (Proxy::to(&fleet.url).await?, Proxy::to(&fleet.url).await?);
     let folder = tempfile::tempdir()?;

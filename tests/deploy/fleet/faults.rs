@@ -27,8 +27,8 @@ on_each_server! {
     a_generation_that_cannot_be_set_up_is_agreed_on_by_nobody,
 }
 
-async fn what_is_damaged_is_not_served() -> Result {
-    let fleet = Fleet::new().await?;
+async fn what_is_damaged_is_not_served(engine: Engine) -> Result {
+    let fleet = Fleet::new(engine).await?;
     let ([one, two, three], first) = fleet.three().await?;
     let folder = three.app.kill().await?;
     let second = bring(&one, "second").await?;
@@ -57,8 +57,8 @@ async fn what_is_damaged_is_not_served() -> Result {
     Ok(())
 }
 
-async fn a_generation_that_cannot_be_set_up_is_agreed_on_by_nobody() -> Result {
-    let fleet = Fleet::new().await?;
+async fn a_generation_that_cannot_be_set_up_is_agreed_on_by_nobody(engine: Engine) -> Result {
+    let fleet = Fleet::new(engine).await?;
     let ([one, two, three], first) = fleet.three().await?;
     for prefix in ["/zz/{*p}", "/a{b", "no-slash"] {
         let mut wrong = files(prefix)?;
@@ -78,9 +78,9 @@ async fn a_generation_that_cannot_be_set_up_is_agreed_on_by_nobody() -> Result {
     Ok(())
 }
 
-async fn an_activation_whose_answer_was_lost_is_looked_for() -> Result {
+async fn an_activation_whose_answer_was_lost_is_looked_for(engine: Engine) -> Result {
     // With a short poll interval, a `COMMIT` of the polling host would spring the trap.
-    let fleet = Fleet { poll: LONGEST, ..Fleet::new().await? };
+    let fleet = Fleet { poll: LONGEST, ..Fleet::new(engine).await? };
     let proxy = Proxy::to(&fleet.url).await?;
     let far = [("CARYA_DATABASE__ADMIN_URL", proxy.url())];
     let one = fleet.start_in(tempfile::tempdir()?, "one", "", &far).await?;
@@ -119,11 +119,11 @@ async fn quiet(proxy: &Proxy) {
     }
 }
 
-async fn a_killed_host_leaves_one_whole_generation() -> Result {
+async fn a_killed_host_leaves_one_whole_generation(engine: Engine) -> Result {
     let seed = std::env::var("DEPLOY_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     println!("DEPLOY_SEED={seed}");
     let dice = Dice(AtomicU64::new(seed));
-    let fleet = Fleet::new().await?;
+    let fleet = Fleet::new(engine).await?;
     let ([mut one, two, three], first) = fleet.three().await?;
     let mut pages = BTreeMap::from([(first.id.to_string(), "first".to_owned())]);
     let (mut span, mut old, mut news) = (Duration::ZERO, first.id.to_string(), 0);
@@ -158,6 +158,6 @@ async fn a_killed_host_leaves_one_whole_generation() -> Result {
         news += u32::from(found == wanted.id.to_string());
         old = found;
     }
-    println!("{}: shared within {span:?}; of {KILLS} that were killed {} were active", Engine::current(), news - 1);
+    println!("{engine}: shared within {span:?}; of {KILLS} that were killed {} were active", news - 1);
     Ok(())
 }

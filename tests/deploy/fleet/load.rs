@@ -42,8 +42,8 @@ async fn ask(url: String, stop: Arc<AtomicBool>) -> Result<Seen> {
     Ok(seen)
 }
 
-async fn no_request_fails_while_a_fleet_swaps() -> Result {
-    let fleet = Fleet::new().await?;
+async fn no_request_fails_while_a_fleet_swaps(engine: Engine) -> Result {
+    let fleet = Fleet::new(engine).await?;
     let (hosts, first) = fleet.three().await?;
     let (stop, begun) = (Arc::new(AtomicBool::new(false)), Instant::now());
     let clients: Vec<_> = (0..12)
@@ -72,7 +72,7 @@ async fn no_request_fails_while_a_fleet_swaps() -> Result {
     let rate = count as f64 / begun.elapsed().as_secs_f64();
     println!(
         "{}: {count} requests at {rate:.0}/s, {SWAPS} swaps, failed {}, slowest to follow {slowest:?}",
-        Engine::current(),
+        engine,
         failed.len()
     );
     assert!(failed.is_empty(), "{failed:?}");
