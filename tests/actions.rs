@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::{
     script::{config, kind, results, send, serve},
-    support::{App, Engine, Result, guest, on_each_engine},
+    support::{App, Engine, Result, Wrong, check, check_eq, guest, on_each_engine},
 };
 
 const SCHEMA: &str = "CREATE TABLE t (name VARCHAR(100) UNIQUE)";
@@ -79,10 +79,11 @@ async fn actions_run_for_their_outcome_in_order(engine: Engine) -> Result {
         (json!([{ "savepoint": [a, failed], "end": "rollback" }, b]), 200, "start, inside, commit, b, clear"),
     ];
     let mut expected = Vec::new();
+    let mut wrong = Wrong::default();
     for (script, status, steps) in table {
         let answer = send(&app, "POST", &script).await?;
-        assert_eq!((answer.status, answer.steps().as_str()), (status, steps), "{script}: {}", answer.text());
-        assert_eq!(recorded(&app).await?, 0, "{script}");
+        check_eq!(wrong, (answer.status, answer.steps().as_str()), (status, steps), "{script}: {}", answer.text());
+        check_eq!(wrong, recorded(&app).await?, 0, "{script}");
         expected.extend(steps.split(", ").filter_map(|step| {
             let payload =
                 [("a", 1), ("b", 2), ("r", 3), ("d", 4), ("s", 5)].into_iter().find(|(name, _)| *name == step);
@@ -104,12 +105,18 @@ async fn one_that_fails_is_logged_and_the_rest_run(engine: Engine) -> Result {
     assert_eq!(app.number("SELECT count(*) FROM t").await?, 1);
     settle(&app).await?;
     assert_eq!(ran(&app), ["last 7"]);
+    let mut wrong = Wrong::default();
     for (name, why) in [("fail", "component `probe` failed: the action fails"), ("panic", "component `probe` trapped")]
     {
         let is_it = |line: &Json| line["name"] == name && line["message"] == "an action failed";
         let line = app.log.wait_until(name, is_it).await?;
-        assert_eq!((&line["request"], &line["level"], &line["attempt"]), (&json!(id), &json!("ERROR"), &json!(1)));
-        assert!(line["error"].as_str().is_some_and(|error| error.contains(why)), "{line}");
+        check_eq!(
+            wrong,
+            (&line["request"], &line["level"], &line["attempt"]),
+            (&json!(id), &json!("ERROR"), &json!(1)),
+            "{name:?} {why:?}"
+        );
+        check!(wrong, line["error"].as_str().is_some_and(|error| error.contains(why)), "{name:?} {why:?}: {line}");
     }
     Ok(())
 }
@@ -194,9 +201,10 @@ async fn registering_has_limits(engine: Engine) -> Result {
         (json!(after_commit("fine", &"x".repeat(64 << 10))), "limit"),
         (json!(after_rollback(&"x".repeat((64 << 10) + 1), "")), "limit"),
     ];
+    let mut wrong = Wrong::default();
     for (step, expected) in table {
         let got = results(&app, "POST", &json!([step])).await?;
-        assert_eq!(kind(&got[0]), expected, "{got}");
+        check_eq!(wrong, kind(&got[0]), expected, "{step:?}: {got}");
     }
     let many: Vec<_> =
         (0..101).map(|n| if n % 2 == 0 { after_commit("n", "") } else { after_rollback("n", "") }).collect();

@@ -5,7 +5,7 @@ use std::{process::Stdio, time::Duration};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use super::support::{Log, PATIENCE, Result, write};
+use super::support::{Log, PATIENCE, Result, Wrong, check, check_eq, write};
 
 const CONFIG: &str = r#"
     [database]
@@ -54,16 +54,18 @@ async fn serve(kib: u64, folder: &std::path::Path) -> Result<(Child, Log, String
 async fn the_pool_is_as_large_as_fits_and_no_request_fails() -> Result {
     let folder = tempfile::tempdir()?;
     write(folder.path(), CONFIG, &[])?;
+    let mut wrong = Wrong::default();
     for kib in [2_000_000, 4_000_000, 16_000_000, 600_000_000] {
         let (process, log, address, requests) = serve(kib, folder.path()).await?;
-        assert!((1..256).contains(&requests), "{kib} KiB: {requests} requests");
+        check!(wrong, (1..256).contains(&requests), "{kib} KiB: {requests} requests");
         let lines = log.lines();
         let warning = lines.iter().find(|line| line["wanted"] == 256).ok_or("no warning")?;
         let message = warning["message"].as_str().unwrap_or_default();
         let cause = format!("the address space is limited to {} MiB (`ulimit -v`", kib >> 10);
-        assert!(
+        check!(
+            wrong,
             message.starts_with(&cause) && message.contains(&format!("room for {requests} of the 256")),
-            "{message}"
+            "{kib:?}: {message}"
         );
 
         let client = reqwest::Client::builder().no_proxy().build()?;
@@ -72,7 +74,13 @@ async fn the_pool_is_as_large_as_fits_and_no_request_fails() -> Result {
             tokio::spawn(async move { Ok::<_, reqwest::Error>(request.send().await?.status().as_u16()) })
         });
         for answer in all.collect::<Vec<_>>() {
-            assert_eq!(tokio::time::timeout(PATIENCE, answer).await???, 200, "{kib} KiB: {:#?}", log.lines().last());
+            check_eq!(
+                wrong,
+                tokio::time::timeout(PATIENCE, answer).await???,
+                200,
+                "{kib} KiB: {:#?}",
+                log.lines().last()
+            );
         }
         drop(process);
     }
@@ -113,6 +121,7 @@ async fn looking_at_components_needs_no_pool() -> Result {
     let folder = tempfile::tempdir()?;
     write(folder.path(), CONFIG, &[])?;
     let component = super::support::guest("probe").display().to_string();
+    let mut wrong = Wrong::default();
     for args in [
         ["check", "--json"].as_slice(),
         &["routes", "--json"],
@@ -122,7 +131,7 @@ async fn looking_at_components_needs_no_pool() -> Result {
         let running = limited(600_000, folder.path(), args).output();
         let ran = tokio::time::timeout(Duration::from_secs(60), running).await??;
         let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-        assert!(ran.status.success(), "{args:?}: {err}");
+        check!(wrong, ran.status.success(), "{args:?}: {err}");
         let _: Value = serde_json::from_str(&out)?;
     }
     Ok(())

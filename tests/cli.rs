@@ -8,7 +8,7 @@ mod reset;
 
 use std::{path::Path, process::Stdio};
 
-use super::support::{PATIENCE, Result, carya, write};
+use super::support::{PATIENCE, Result, Wrong, carya, check, check_eq, write};
 
 #[derive(Debug)]
 struct Ran {
@@ -41,9 +41,10 @@ async fn help_tells_commands_and_exit_codes() -> Result {
     let folder = tempfile::tempdir()?;
     let help = run(folder.path(), &["--help"]).await?;
     assert_eq!((help.code, help.err.as_str()), (Some(0), ""));
+    let mut wrong = Wrong::default();
     for word in ["serve", "dev", "check", "inspect", "routes", "new", "harden", "migrate", "Exit codes: 0", "CARYA_LOG"]
     {
-        assert!(help.out.contains(word), "{word}: {}", help.out);
+        check!(wrong, help.out.contains(word), "{word}: {}", help.out);
     }
     let version = run(folder.path(), &["--version"]).await?;
     assert_eq!((version.code, version.out.trim()), (Some(0), concat!("carya ", env!("CARGO_PKG_VERSION"))));
@@ -62,10 +63,11 @@ async fn exit_codes_tell_who_must_change_what() -> Result {
         (&["check", "--config", "other.toml"], 2, "other.toml: cannot be read"),
         (&["inspect", "gone.wasm"], 1, "component `gone`: cannot read gone.wasm: No such file or directory"),
     ];
+    let mut wrong = Wrong::default();
     for (args, code, message) in table {
         let ran = run(folder.path(), args).await?;
-        assert!(ran.code == Some(code) && ran.err.contains(message), "{args:?}: {ran:?}");
-        assert_eq!(ran.out, "", "{args:?}");
+        check!(wrong, ran.code == Some(code) && ran.err.contains(message), "{args:?}: {ran:?}");
+        check_eq!(wrong, ran.out, "", "{args:?}");
     }
     Ok(())
 }
@@ -91,9 +93,10 @@ async fn a_wrong_configuration_is_told_whole() -> Result {
         "[server]\nlisten = \"8080\"\nmax_bdoy = 1\n[[route]]\npath = \"/x\"\ncomponent = \"nobody\"\n",
         &[],
     )?;
+    let mut wrong = Wrong::default();
     for command in ["serve", "check", "routes", "migrate"] {
         let ran = run(folder.path(), &[command]).await?;
-        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{command}: {ran:?}");
+        check_eq!(wrong, (ran.code, ran.out.as_str()), (Some(2), ""), "{command}: {ran:?}");
         insta::allow_duplicates! {
             insta::assert_snapshot!(ran.err, @r#"
             error: carya.toml:2: server.listen: "8080" is not an address; write it as "127.0.0.1:8080"

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     metrics, script,
-    support::{Answer, App, Engine, Result},
+    support::{Answer, App, Engine, Result, Wrong, check, check_eq},
 };
 
 const CLIENTS: usize = 16;
@@ -74,11 +74,17 @@ async fn nothing_is_lost_and_nothing_done_twice(engine: Engine, retries: u32) ->
     }
     let app = serve(engine, &format!("isolation = \"serializable\"\nretries = {retries}")).await?;
     let answers = storm(&app).await?;
+    let mut wrong = Wrong::default();
     for (id, answer) in &answers {
         let told = (answer.status, answer.header("retry-after"), count(answer, "commit"));
-        assert!(matches!(told, (200, "", 1) | (503, "1", 0)), "{engine}: {id}: {told:?}: {}", answer.text());
-        assert_eq!(count(answer, "rollback"), count(answer, "retry") + usize::from(answer.status == 503));
-        assert!(count(answer, "retry") <= retries as usize, "{:?}", answer.events());
+        check!(wrong, matches!(told, (200, "", 1) | (503, "1", 0)), "{engine}: {id}: {told:?}: {}", answer.text());
+        check_eq!(
+            wrong,
+            count(answer, "rollback"),
+            count(answer, "retry") + usize::from(answer.status == 503),
+            "{id:?}"
+        );
+        check!(wrong, count(answer, "retry") <= retries as usize, "{:?}", answer.events());
     }
     let acknowledged: BTreeSet<_> =
         answers.iter().filter(|(_, answer)| answer.status == 200).map(|(id, _)| id.clone()).collect();

@@ -17,7 +17,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::support::{App, PATIENCE, Result};
+use crate::support::{App, PATIENCE, Result, Wrong, check, check_eq};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const REQUEST: &[u8] = b"GET /x HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n[]";
@@ -142,20 +142,21 @@ async fn closes_connections_that_send_nothing() -> Result {
 #[tokio::test]
 async fn closes_connections_whose_head_does_not_arrive() -> Result {
     let app = start(&[("CARYA_SERVER__HEADER_TIMEOUT", "500ms")]).await?;
+    let mut wrong = Wrong::default();
     for (address, path) in listeners(&app).await? {
         for part in [&b"G"[..], b"GET / HTTP/1.1\r\nhost: x\r\n", b"PRI * HT", &PREFACE[..23], b"\r\n"] {
             let context = format!("{address}{path}: {:?}", String::from_utf8_lossy(part));
             let mut stream = TcpStream::connect(&address).await?;
             stream.write_all(part).await?;
             let (lived, received) = lifetime(stream).await?;
-            assert!((450..2000).contains(&lived.as_millis()), "{context}: {lived:?}");
-            assert!(received.is_empty(), "{context}: {}", String::from_utf8_lossy(&received));
+            check!(wrong, (450..2000).contains(&lived.as_millis()), "{context}: {lived:?}");
+            check!(wrong, received.is_empty(), "{context}: {}", String::from_utf8_lossy(&received));
         }
         // Each byte arrives soon after the last one, but the whole head would take more than 2 s.
         for head in [get(path).into_bytes(), PREFACE.repeat(2)] {
             let mut stream = TcpStream::connect(&address).await?;
             let lived = drip(&mut stream, &head).await?;
-            assert!((450..1500).contains(&lived.as_millis()), "{address}{path}: {lived:?}");
+            check!(wrong, (450..1500).contains(&lived.as_millis()), "{address}{path}: {lived:?}");
         }
         // The limit also applies to the second head of a connection.
         let mut stream = TcpStream::connect(&address).await?;
@@ -163,7 +164,7 @@ async fn closes_connections_whose_head_does_not_arrive() -> Result {
         response(&mut stream).await?;
         sleep(Duration::from_millis(700)).await;
         let lived = drip(&mut stream, get(path).as_bytes()).await?;
-        assert!((450..1500).contains(&lived.as_millis()), "{address}{path}: {lived:?}");
+        check!(wrong, (450..1500).contains(&lived.as_millis()), "{address}{path}: {lived:?}");
     }
     Ok(())
 }
@@ -172,6 +173,7 @@ async fn closes_connections_whose_head_does_not_arrive() -> Result {
 async fn closes_idle_connections() -> Result {
     let env = [("CARYA_SERVER__IDLE_TIMEOUT", "800ms"), ("CARYA_SERVER__HEADER_TIMEOUT", "200ms")];
     let app = start(&env).await?;
+    let mut wrong = Wrong::default();
     for (address, path) in listeners(&app).await? {
         let mut stream = TcpStream::connect(&address).await?;
         for _ in 0..3 {
@@ -181,7 +183,7 @@ async fn closes_idle_connections() -> Result {
             sleep(Duration::from_millis(400)).await;
         }
         let (lived, _) = lifetime(stream).await?;
-        assert!((300..1500).contains(&lived.as_millis()), "{address}{path}: {lived:?}");
+        check!(wrong, (300..1500).contains(&lived.as_millis()), "{address}{path}: {lived:?}");
     }
     Ok(())
 }
@@ -190,17 +192,18 @@ async fn closes_idle_connections() -> Result {
 async fn tells_idle_http2_clients_to_go() -> Result {
     let app = start(&[("CARYA_SERVER__IDLE_TIMEOUT", "800ms"), ("CARYA_SERVER__HEADER_TIMEOUT", "200ms")]).await?;
     // A client that sends no request, and a client that has sent one.
+    let mut wrong = Wrong::default();
     for asks in [false, true] {
         let (mut client, connection) = http2(app.address(), 65_535).await?;
         let begun = Instant::now();
         if asks {
             let (answer, _) = client.send_request(request(&app, "/x")?, true)?;
-            assert_eq!(answer.await?.status(), 200);
+            check_eq!(wrong, answer.await?.status(), 200, "{asks:?}");
         }
         let ended = timeout(PATIENCE, connection).await??;
-        assert!(ended.is_ok(), "{ended:?}");
+        check!(wrong, ended.is_ok(), "{asks:?}: {ended:?}");
         let lived = begun.elapsed();
-        assert!((750..2500).contains(&lived.as_millis()), "{lived:?}");
+        check!(wrong, (750..2500).contains(&lived.as_millis()), "{asks:?}: {lived:?}");
     }
     // A client that keeps the connection busy with pings and sends no request.
     let mut stream = TcpStream::connect(app.address()).await?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::support::Result;
+use super::support::{Result, Wrong, check};
 
 fn contract() -> Result<Vec<(String, String)>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
@@ -45,8 +45,9 @@ fn every_item_is_documented() -> Result {
 #[test]
 fn every_file_is_of_the_same_version() -> Result {
     let (package, version) = (carya::component::registry::PACKAGE, carya::component::registry::VERSION);
+    let mut wrong = Wrong::default();
     for (file, text) in contract()? {
-        assert!(text.starts_with(&format!("package {package}@{version};")), "{file}");
+        check!(wrong, text.starts_with(&format!("package {package}@{version};")), "{file}");
     }
     Ok(())
 }
@@ -54,11 +55,12 @@ fn every_file_is_of_the_same_version() -> Result {
 /// The contract has no function that begins, configures or ends a transaction.
 #[test]
 fn no_handle_ends_a_transaction() -> Result {
+    let mut wrong = Wrong::default();
     for (file, text) in contract()? {
         for line in text.lines().map(str::trim).filter(|line| !line.starts_with("///")) {
             for word in ["begin:", "commit: func", "start-transaction", "set-isolation"] {
                 let is_registration = line.starts_with("after-commit:");
-                assert!(!line.contains(word) || is_registration, "{file}: {line}");
+                check!(wrong, !line.contains(word) || is_registration, "{file}: {line}");
             }
         }
     }

@@ -4,7 +4,7 @@ use std::process;
 
 use sha2::{Digest, Sha256};
 
-use crate::support::{App, PATIENCE, Result, carya, module, write};
+use crate::support::{App, PATIENCE, Result, Wrong, carya, check, check_eq, module, write};
 
 const CONFIG: &str = r#"
     [component.echo]
@@ -76,6 +76,7 @@ async fn one_that_is_expensive_to_instantiate_is_told() -> Result {
         )
     };
     write(folder.path(), CONFIG, &[])?;
+    let mut wrong = Wrong::default();
     for (table, memory, expected) in [
         (10, 3, vec![]),
         (10, 100, vec!["an instance starts with 6400 KiB of memory; "]),
@@ -86,13 +87,13 @@ async fn one_that_is_expensive_to_instantiate_is_told() -> Result {
         let checked: serde_json::Value =
             serde_json::from_slice(&run(folder.path(), &["check", "--json"]).await?.stdout)?;
         let told = checked["components"][0]["expensive"].as_array().ok_or("no list")?;
-        assert_eq!(told.len(), expected.len(), "{told:?}");
+        check_eq!(wrong, told.len(), expected.len(), "{table:?}: {told:?}");
         for (told, expected) in told.iter().zip(&expected) {
-            assert!(told.as_str().is_some_and(|told| told.starts_with(expected)), "{told} {expected}");
+            check!(wrong, told.as_str().is_some_and(|told| told.starts_with(expected)), "{told} {expected}");
         }
         let checked = run(folder.path(), &["check"]).await?.stdout;
         let lines = String::from_utf8(checked)?.lines().filter(|line| line.starts_with("    expensive: an ")).count();
-        assert_eq!(lines, expected.len());
+        check_eq!(wrong, lines, expected.len(), "{table:?}");
     }
     Ok(())
 }
@@ -129,14 +130,15 @@ async fn one_that_cannot_be_a_component_says_why() -> Result {
         ),
         ("torn", torn, "this core module cannot be made a component: "),
     ];
+    let mut wrong = Wrong::default();
     for (name, bytes, message) in table {
         let file = format!("{name}.wasm");
         std::fs::write(folder.path().join(&file), bytes)?;
         let ran = run(folder.path(), &["inspect", &file]).await?;
         let told = String::from_utf8_lossy(&ran.stderr).into_owned();
         let expected = format!("error: component `{name}` ({file}): {message}");
-        assert!(ran.status.code() == Some(1) && told.starts_with(&expected), "{name}: {told}");
-        assert!(told.trim_end().len() > expected.len() || message.ends_with("unknown"), "{name}: {told}");
+        check!(wrong, ran.status.code() == Some(1) && told.starts_with(&expected), "{name}: {told}");
+        check!(wrong, told.trim_end().len() > expected.len() || message.ends_with("unknown"), "{name}: {told}");
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::{
     metrics,
     script::{answer, insert, marks, play},
-    support::{App, Engine, Log, PATIENCE, Result, carya, client::Client, servers, write},
+    support::{App, Engine, Log, PATIENCE, Result, Wrong, carya, check_eq, client::Client, servers, write},
 };
 
 const CONFIG: &str = r#"
@@ -114,8 +114,14 @@ async fn each_commit_lands_in_its_own(two: &Two) -> Result {
     assert_eq!(play(app, "GET", "/ledger", &entries).await?.json()?[0]["row"][0]["v"], "0");
     assert_eq!(play(app, "GET", "/main", &entries).await?.status, 500);
     let metrics = metrics::of(app).await?;
+    let mut wrong = Wrong::default();
     for (database, begun) in [("default", 3.0), ("ledger", 4.0)] {
-        assert_eq!(metrics[&format!("carya_begin_total{{database=\"{database}\",target=\"primary\"}}")], begun);
+        check_eq!(
+            wrong,
+            metrics[&format!("carya_begin_total{{database=\"{database}\",target=\"primary\"}}")],
+            begun,
+            "{database:?}"
+        );
     }
     Ok(())
 }
@@ -185,9 +191,10 @@ async fn a_route_without_a_database() -> Result {
     let log = Log::follow(process.stderr.take().ok_or("no standard error")?);
     let address = log.wait_for("serving").await?["address"].as_str().ok_or("no address")?.to_owned();
     let query = json!([{ "sql": "SELECT count(*) FROM marks" }]).to_string();
+    let mut wrong = Wrong::default();
     for (path, script, status) in [("main", "[]", 200), ("ledger", &*query, 200), ("main", &*query, 500)] {
         let request = reqwest::Client::new().get(format!("http://{address}/{path}")).body(script.to_owned());
-        assert_eq!(request.send().await?.status(), status, "{path} {script}");
+        check_eq!(wrong, request.send().await?.status(), status, "{path} {script}");
     }
     log.wait_for("no [database] is configured").await?;
     Ok(process.kill().await?)

@@ -14,7 +14,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::support::{Answer, PATIENCE, Result, carya, guest, write};
+use super::support::{Answer, PATIENCE, Result, Wrong, carya, check, guest, write};
 
 /// Configuration with a hook that [`BUILD`] builds.
 const CONFIG: &str = r#"
@@ -352,13 +352,14 @@ async fn an_edited_migration_is_told_with_the_way_out() -> Result {
     write(folder.path(), config, &[("migrations/0001_first.sql", "CREATE TABLE a (x)")])?;
     let mut dev = Dev::run(folder, &[])?;
     dev.next("serving http://").await?;
+    let mut wrong = Wrong::default();
     for (text, change) in [
         ("CREATE TABLE a (x, y)", "is not the text that ran"),
         ("CREATE TABLE a (x)\r\n", "has other line ends or spaces at its end"),
     ] {
         fs::write(dev.path("migrations/0001_first.sql"), text)?;
         let line = dev.next(&format!("migrations/0001_first.sql {change}")).await?;
-        assert!(line.starts_with("not served: ") && line.contains("`carya migrate --reset`"), "{line}");
+        check!(wrong, line.starts_with("not served: ") && line.contains("`carya migrate --reset`"), "{text:?}: {line}");
     }
     fs::remove_file(dev.path("migrations/0001_first.sql"))?;
     fs::write(dev.path("migrations/0002_second.sql"), "CREATE TABLE b (x)")?;

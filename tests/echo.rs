@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     script::{config, send},
-    support::{App, Engine, Result, servers},
+    support::{App, Engine, Result, Wrong, check, check_eq, servers},
 };
 
 const TABLES: &str = "CREATE TABLE logins (name VARCHAR(40) PRIMARY KEY NOT NULL, secret VARCHAR(40), n INTEGER)";
@@ -47,11 +47,12 @@ async fn speak(app: &App) -> Result {
     let taken = json!([{ "sql": INSERT, "op": "execute", "params": [SECRET, "x"] }]);
     assert_eq!(send(app, "POST", &taken).await?.status, 200);
     assert_eq!(send(app, "POST", &taken).await?.status, 500, "it is there already");
+    let mut wrong = Wrong::default();
     for params in [json!([SECRET]), json!([{ "t": "other", "v": { "type_name": "DATE", "text": SECRET } }])] {
         for swallow in [false, true] {
-            let wrong = json!([{ "sql": NUMBER, "op": "execute", "params": params, "swallow": swallow }]);
-            let status = send(app, "POST", &wrong).await?.status;
-            assert!(status == 500 || app.database_url.is_none(), "{status}: {wrong}");
+            let script = json!([{ "sql": NUMBER, "op": "execute", "params": params, "swallow": swallow }]);
+            let status = send(app, "POST", &script).await?.status;
+            check!(wrong, status == 500 || app.database_url.is_none(), "{status}: {script}");
         }
     }
     Ok(())
@@ -65,11 +66,16 @@ async fn statements_are_echoed(engine: Engine) -> Result {
     speak(&app).await?;
     let lines = echoed(&app);
     let expected = [(INSERT, 0, 1), (INSERT, 0, 1), (INSERT, 0, 1), (SELECT, 2, 0), (SELECT, 1, 0), (UPDATE, 0, 3)];
+    let mut wrong = Wrong::default();
     for (line, (sql, rows, affected)) in lines.iter().zip(expected) {
         let told = (&line["sql"], &line["rows"], &line["affected"], &line["level"]);
-        assert_eq!(told, (&json!(sql), &json!(rows), &json!(affected), &json!("INFO")), "{engine}: {line}");
+        check_eq!(wrong, told, (&json!(sql), &json!(rows), &json!(affected), &json!("INFO")), "{engine}: {line}");
         let took = line["took"].as_str().unwrap_or_default();
-        assert!(took.ends_with('s') && took.starts_with(|first: char| first.is_ascii_digit()), "{engine}: {line}");
+        check!(
+            wrong,
+            took.ends_with('s') && took.starts_with(|first: char| first.is_ascii_digit()),
+            "{engine}: {line}"
+        );
     }
     // Failed statements are echoed too.
     assert_eq!(lines.len(), expected.len() + 6, "{engine}: {lines:#?}");

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Value as Json, json};
 
-use super::support::{Answer, App, Engine, Result, on_each_engine};
+use super::support::{Answer, App, Engine, Result, Wrong, check, check_eq, on_each_engine};
 
 const CONFIG: &str = r#"
     [component.faulty]
@@ -92,13 +92,19 @@ const FAULTS: &[(&str, u16, &str)] = &[
 async fn every_fault_is_a_short_answer_and_a_long_log_line(engine: Engine) -> Result {
     let app = app(engine).await?;
     let mut number = 0;
+    let mut wrong = Wrong::default();
     for (path, status, reason) in FAULTS {
         for (method, prefix) in [("GET", "/"), ("POST", "/"), ("POST", "/plain/")] {
             number += 1;
             let id = format!("fault-{number}");
             let answer = ask(&app, method, &format!("{prefix}{path}"), &id).await?;
-            assert_eq!(answer.status, *status, "{method} {prefix}{path}: {}", answer.text());
-            assert_eq!(answer.header("content-type"), "application/problem+json");
+            check_eq!(wrong, answer.status, *status, "{method} {prefix}{path}: {}", answer.text());
+            check_eq!(
+                wrong,
+                answer.header("content-type"),
+                "application/problem+json",
+                "{path:?} {status:?} {reason:?}"
+            );
             let (title, detail) = match status {
                 504 => ("Gateway Timeout", "The answer took too long."),
                 _ => ("Internal Server Error", "Something went wrong."),
@@ -106,11 +112,11 @@ async fn every_fault_is_a_short_answer_and_a_long_log_line(engine: Engine) -> Re
             let problem = json!({
                 "type": "about:blank", "title": title, "status": status, "detail": detail, "request_id": id,
             });
-            assert_eq!(answer.json()?, problem, "{method} {prefix}{path}");
-            assert!(!answer.steps().contains("commit"), "{path}: {}", answer.steps());
+            check_eq!(wrong, answer.json()?, problem, "{method} {prefix}{path}");
+            check!(wrong, !answer.steps().contains("commit"), "{path}: {}", answer.steps());
             let line = error_of(&app, &id).await?;
-            assert!(line["message"].as_str().is_some_and(|message| message.contains(reason)), "{path}: {line}");
-            assert_eq!(line["fault"], "guest", "{path}");
+            check!(wrong, line["message"].as_str().is_some_and(|message| message.contains(reason)), "{path}: {line}");
+            check_eq!(wrong, line["fault"], "guest", "{path}");
         }
     }
     let begun = Instant::now();
@@ -123,13 +129,20 @@ async fn every_fault_is_a_short_answer_and_a_long_log_line(engine: Engine) -> Re
 
 async fn an_answer_of_100_megabytes_is_not_sent(engine: Engine) -> Result {
     let app = app(engine).await?;
+    let mut wrong = Wrong::default();
     for (number, method) in ["GET", "POST"].into_iter().enumerate() {
         let id = format!("large-{number}");
         let answer = ask(&app, method, "/large/huge", &id).await?;
-        assert_eq!((answer.status, answer.body.len() < 200), (500, true), "{}", answer.text());
+        check_eq!(
+            wrong,
+            (answer.status, answer.body.len() < 200),
+            (500, true),
+            "{number:?} {method:?}: {}",
+            answer.text()
+        );
         let line = error_of(&app, &id).await?;
         let reason = "component `large`: the answer has 104857600 bytes; server.max_response allows 16777216";
-        assert_eq!(line["message"], reason);
+        check_eq!(wrong, line["message"], reason, "{number:?} {method:?}");
     }
     Ok(())
 }
@@ -147,13 +160,19 @@ async fn a_body_of_rows_that_cannot_be_made_is_the_databases_fault(engine: Engin
         // MariaDB has no infinity.
         Engine::MariaDb => None,
     };
+    let mut wrong = Wrong::default();
     for (number, (method, path, reason)) in table.into_iter().chain(inexpressible).enumerate() {
         let id = format!("rows-{number}");
         let answer = ask(&app, method, path, &id).await?;
-        assert_eq!((answer.status, answer.json()?["detail"].as_str()), (500, Some("Something went wrong.")), "{path}");
+        check_eq!(
+            wrong,
+            (answer.status, answer.json()?["detail"].as_str()),
+            (500, Some("Something went wrong.")),
+            "{path}"
+        );
         let line = error_of(&app, &id).await?;
-        assert!(line["message"].as_str().is_some_and(|message| message.contains(reason)), "{path}: {line}");
-        assert_eq!(line["fault"], "database", "{path}");
+        check!(wrong, line["message"].as_str().is_some_and(|message| message.contains(reason)), "{path}: {line}");
+        check_eq!(wrong, line["fault"], "database", "{path}");
     }
     let answer = ask(&app, "POST", "/plain/rows", "rows-plain").await?;
     assert_eq!(answer.status, 500);
@@ -177,10 +196,11 @@ async fn what_is_no_fault_passes(engine: Engine) -> Result {
         ("/sleep?ms=10", 200, "text/plain; charset=utf-8", "sleep"),
         ("/header?case=x-fine", 200, "text/plain; charset=utf-8", "header"),
     ];
+    let mut wrong = Wrong::default();
     for (path, status, content_type, body) in table {
         let answer = app.get(path).await?;
-        assert_eq!((answer.status, answer.header("content-type")), (status, content_type), "{path}");
-        assert_eq!(answer.text(), body, "{path}");
+        check_eq!(wrong, (answer.status, answer.header("content-type")), (status, content_type), "{path}");
+        check_eq!(wrong, answer.text(), body, "{path}");
     }
     let answer = app.get("/large/huge?bytes=16777216").await?;
     assert_eq!((answer.status, answer.body.len()), (200, 16 << 20), "just not too large");
@@ -189,8 +209,9 @@ async fn what_is_no_fault_passes(engine: Engine) -> Result {
 
 async fn guests_words_are_in_the_log_with_who_said_them(engine: Engine) -> Result {
     let app = app(engine).await?;
+    let mut wrong = Wrong::default();
     for (id, path) in [("said-1", "/print"), ("said-2", "/plain/print")] {
-        assert_eq!(ask(&app, "POST", path, id).await?.status, 200);
+        check_eq!(wrong, ask(&app, "POST", path, id).await?.status, 200, "{id:?} {path:?}");
         let table = [
             ("to stdout", "INFO", json!("stdout")),
             ("to stderr", "WARN", json!("stderr")),
@@ -199,8 +220,18 @@ async fn guests_words_are_in_the_log_with_who_said_them(engine: Engine) -> Resul
         for (text, level, stream) in table {
             let is_it = |line: &Json| line["message"] == text && line["request"] == id;
             let line = app.log.wait_until(text, is_it).await?;
-            assert_eq!((&line["level"], &line["stream"]), (&json!(level), &stream), "{line}");
-            assert_eq!((&line["component"], &line["target"]), (&json!("faulty"), &json!("guest")), "{line}");
+            check_eq!(
+                wrong,
+                (&line["level"], &line["stream"]),
+                (&json!(level), &stream),
+                "{id:?} {path:?} {text:?}: {line}"
+            );
+            check_eq!(
+                wrong,
+                (&line["component"], &line["target"]),
+                (&json!("faulty"), &json!("guest")),
+                "{id:?} {path:?} {text:?}: {line}"
+            );
         }
     }
     // The message of a panic is logged too.
@@ -217,8 +248,9 @@ async fn guests_have_no_files_network_environment_or_arguments(engine: Engine) -
     let attempts = found.as_object().ok_or("no object")?;
     assert_eq!((&found["args"], &found["vars"]), (&json!([]), &json!([])));
     let mut tried = 0;
+    let mut wrong = Wrong::default();
     for (what, error) in attempts.iter().filter(|(what, _)| !["args", "vars"].contains(&what.as_str())) {
-        assert!(error.is_string(), "{what}: {error}");
+        check!(wrong, error.is_string(), "{what}: {error}");
         tried += 1;
     }
     assert_eq!(tried, 7);
@@ -228,11 +260,12 @@ async fn guests_have_no_files_network_environment_or_arguments(engine: Engine) -
 
 async fn a_handle_dies_with_its_call(engine: Engine) -> Result {
     let app = app(engine).await?;
+    let mut wrong = Wrong::default();
     for method in ["GET", "POST"] {
         let answer = app.ask(method, "/kept/keep").await?;
-        assert_eq!((answer.status, answer.header("x-kept")), (200, "lost"), "{method}: {}", answer.text());
+        check_eq!(wrong, (answer.status, answer.header("x-kept")), (200, "lost"), "{method}: {}", answer.text());
         // A handle that the controller leaks does no harm either.
-        assert_eq!(app.ask(method, "/kept/print").await?.status, 200);
+        check_eq!(wrong, app.ask(method, "/kept/print").await?.status, 200, "{method:?}");
     }
     Ok(())
 }

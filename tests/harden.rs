@@ -5,7 +5,7 @@ mod postgres;
 
 use std::path::Path;
 
-use super::support::{PATIENCE, Result, carya, write};
+use super::support::{PATIENCE, Result, Wrong, carya, check, check_eq, write};
 
 /// Password `s'e\cret`, percent-encoded for a URL. SQL must escape it.
 const PASSWORD: &str = "s%27e%5Ccret";
@@ -63,10 +63,11 @@ pub async fn apply(folder: &Path) -> Result<Vec<String>> {
 async fn sqlite_has_nothing_to_harden() -> Result {
     let folder = tempfile::tempdir()?;
     write(folder.path(), "[database]\nurl = \"sqlite:app.sqlite\"\n", &[])?;
+    let mut wrong = Wrong::default();
     for args in [&[][..], &["--apply"], &["--check"]] {
         let (code, out, err) = harden(folder.path(), args).await?;
-        assert_eq!((code, err.as_str()), (Some(0), ""));
-        assert!(out.contains("nothing to harden") && out.contains("authorizer"), "{out}");
+        check_eq!(wrong, (code, err.as_str()), (Some(0), ""), "{args:?}");
+        check!(wrong, out.contains("nothing to harden") && out.contains("authorizer"), "{args:?}: {out}");
     }
     assert!(!folder.path().join("app.sqlite").exists());
     Ok(())
@@ -94,13 +95,18 @@ async fn each_database_has_its_own_script() -> Result {
 #[tokio::test]
 async fn the_owners_login_is_never_made_a_guests() -> Result {
     let folder = tempfile::tempdir()?;
+    let mut wrong = Wrong::default();
     for scheme in ["postgres", "mysql"] {
         let url = format!("{scheme}://owner:secret@127.0.0.1:1/app");
         write(folder.path(), &format!("[database]\nurl = \"{url}\"\nadmin_url = \"{url}\"\n"), &[])?;
         for args in [&[][..], &["--apply"]] {
             let (code, out, err) = harden(folder.path(), args).await?;
-            assert_eq!((code, out.as_str()), (Some(1), ""));
-            assert!(err.contains("guests need logins of their own") && !err.contains("secret"), "{err}");
+            check_eq!(wrong, (code, out.as_str()), (Some(1), ""), "{scheme:?} {args:?}");
+            check!(
+                wrong,
+                err.contains("guests need logins of their own") && !err.contains("secret"),
+                "{scheme:?} {args:?}: {err}"
+            );
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     script::play,
-    support::{App, Engine, PATIENCE, Result},
+    support::{App, Engine, PATIENCE, Result, Wrong, check_eq},
 };
 
 /// Isolation levels, each with a route of its own. `none` is a route without a level.
@@ -108,9 +108,10 @@ async fn levels(engine: Engine, rows: &[(&str, &str, bool)]) -> Result {
         return Ok(());
     }
     let app = serve(engine).await?;
+    let mut wrong = Wrong::default();
     for (id, (method, level, expected)) in (1..).zip(rows) {
         let seen = sees_a_commit_in_between(&app, engine, method, level, id).await?;
-        assert_eq!(seen, *expected, "{engine}: {method} {level}");
+        check_eq!(wrong, seen, *expected, "{engine}: {method} {level}");
     }
     Ok(())
 }
@@ -190,8 +191,9 @@ async fn write_skew(app: &App, engine: Engine, level: &str) -> Result<(i64, usiz
 #[tokio::test]
 async fn write_skew_is_impossible_on_sqlite() -> Result {
     let app = serve(Engine::Sqlite).await?;
+    let mut wrong = Wrong::default();
     for level in LEVELS {
-        assert_eq!(write_skew(&app, Engine::Sqlite, level).await?, (1, 0), "{level}");
+        check_eq!(wrong, write_skew(&app, Engine::Sqlite, level).await?, (1, 0), "{level}");
     }
     Ok(())
 }
@@ -203,8 +205,9 @@ async fn write_skew_is_for_serializable_to_refuse(engine: Engine) -> Result {
         return Ok(());
     }
     let app = serve(engine).await?;
+    let mut wrong = Wrong::default();
     for level in ["read-committed", "repeatable-read"] {
-        assert_eq!(write_skew(&app, engine, level).await?, (0, 0), "{engine}: {level}");
+        check_eq!(wrong, write_skew(&app, engine, level).await?, (0, 0), "{engine}: {level}");
     }
     let (stay, retries) = write_skew(&app, engine, "serializable").await?;
     assert!(stay == 1 && retries > 0, "{engine}: {stay} stay after {retries} retries");

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{
     shop,
-    support::{App, Engine, Result, carya, guest},
+    support::{App, Engine, Result, Wrong, carya, check_eq, guest},
 };
 
 /// The parts of a response that are compared.
@@ -105,8 +105,9 @@ async fn like_rust(name: &str) -> Result {
     }
     for engine in Engine::all() {
         let (expected, found) = tokio::try_join!(answers(engine, "items"), answers(engine, name))?;
+        let mut wrong = Wrong::default();
         for (((method, path, body), expected), found) in requests().into_iter().zip(expected).zip(found) {
-            assert_eq!(found, expected, "{name} on {engine}: {method} {path} {}", String::from_utf8_lossy(&body));
+            check_eq!(wrong, found, expected, "{name} on {engine}: {method} {path} {}", String::from_utf8_lossy(&body));
         }
     }
     Ok(())

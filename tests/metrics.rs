@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     script::{answer, insert, play, start_with},
-    support::{App, Engine, Result, carya, write},
+    support::{App, Engine, Result, Wrong, carya, check_eq, write},
 };
 
 const ROUTE: &str = r#"
@@ -61,6 +61,7 @@ async fn requests_are_counted_by_status_and_outcome() -> Result {
     assert_eq!(before[concat!("carya_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}")], 1.0);
     assert_eq!((requests(&before, "2xx", "committed"), before["carya_request_seconds_count"]), (0.0, 0.0));
 
+    let mut wrong = Wrong::default();
     for (method, path, script, status) in [
         ("POST", "/", json!([insert("a")]), 200),
         ("POST", "/", json!([insert("b")]), 200),
@@ -68,7 +69,7 @@ async fn requests_are_counted_by_status_and_outcome() -> Result {
         ("GET", "/", json!([{ "sql": "SELECT 1" }]), 200),
         ("GET", "/nowhere", json!([]), 404),
     ] {
-        assert_eq!(play(&app, method, path, &script).await?.status, status);
+        check_eq!(wrong, play(&app, method, path, &script).await?.status, status, "{method:?} {path:?} {script:?}");
     }
     assert_eq!(app.post("/", vec![b' '; (1 << 20) + 1]).await?.status, 413);
 

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     script::{attempt, config, kind, results},
-    support::{App, Engine, Result},
+    support::{App, Engine, Result, Wrong, check, check_eq},
 };
 
 const TABLES: &str = "CREATE TABLE things (id INTEGER PRIMARY KEY, name VARCHAR(40) NOT NULL, size INTEGER);
@@ -44,13 +44,14 @@ async fn the_same_statements(engine: Engine) -> Result {
         return Ok(());
     }
     let app = App::start_on(engine, &config(), &[("migrations/0001_things.sql", TABLES)]).await?;
+    let mut wrong = Wrong::default();
     for (sql, params, expected) in queries() {
         for method in ["GET", "POST"] {
             let script = json!([{ "sql": sql, "params": params }]);
             let found = results(&app, method, &script).await.map_err(|error| format!("{engine}: {error}"))?;
             let rows = found[0]["rows"].as_array().ok_or("no rows")?;
             let names: Vec<_> = rows.iter().filter_map(|row| row[0]["v"].as_str()).collect();
-            assert_eq!(names.join(" "), expected, "{engine}: {sql}");
+            check_eq!(wrong, names.join(" "), expected, "{engine}: {sql}");
         }
     }
     // The host refuses too few or too many parameters before it sends the statement.
@@ -60,9 +61,9 @@ async fn the_same_statements(engine: Engine) -> Result {
         ("SELECT name FROM things WHERE name = '?'", json!(["x"])),
     ] {
         let refused = attempt(&app, "POST", json!({ "sql": sql, "params": params })).await?;
-        assert_eq!(kind(&refused), "other", "{engine}: {sql}: {refused}");
+        check_eq!(wrong, kind(&refused), "other", "{engine}: {sql}: {refused}");
         let message = refused["error"]["message"].as_str().unwrap_or_default();
-        assert!(message.starts_with("the statement has "), "{engine}: {sql}: {message}");
+        check!(wrong, message.starts_with("the statement has "), "{engine}: {sql}: {message}");
     }
     // Servers parse this text in different ways, so the host refuses it and reports the missing space.
     if engine != Engine::Sqlite {
@@ -104,6 +105,7 @@ async fn operators_of_jsonb_have_functions() -> Result {
         return Ok(());
     }
     let app = App::start_on(Engine::Postgres, &config(), &[("migrations/0001_things.sql", TABLES)]).await?;
+    let mut wrong = Wrong::default();
     for (sql, params) in [
         ("SELECT jsonb_exists(?::jsonb, ?)", json!(["{\"a\": 1}", "a"])),
         ("SELECT jsonb_exists_any('{\"a\": 1}', ARRAY['b', ?])", json!(["a"])),
@@ -111,7 +113,7 @@ async fn operators_of_jsonb_have_functions() -> Result {
         ("SELECT jsonb_path_exists('{\"a\": [1, 2]}', '$.a[*] ? (@ > 1)')", json!([])),
     ] {
         let found = results(&app, "GET", &json!([{ "sql": sql, "op": "query_one", "params": params }])).await?;
-        assert_eq!(found[0]["row"][0]["v"], true, "{sql}");
+        check_eq!(wrong, found[0]["row"][0]["v"], true, "{sql}");
     }
     let refused = attempt(&app, "GET", json!({ "sql": "SELECT '{\"a\": 1}'::jsonb ? 'a'" })).await?;
     assert_eq!(kind(&refused), "other", "{refused}");

@@ -11,7 +11,7 @@ use std::{fs, path::PathBuf};
 
 use tempfile::TempDir;
 
-use crate::support::{App, PATIENCE, Result, carya, module, registry::Registry, write};
+use crate::support::{App, PATIENCE, Result, Wrong, carya, check, module, registry::Registry, write};
 
 const TYPE: &str = "application/wasm";
 
@@ -109,12 +109,13 @@ async fn a_registry_may_ask_who_it_is() -> Result {
     registry.push("echo", "1", TYPE, &module::echo("one ")?).await?;
     let reference = format!("oci://{}/echo:1", registry.host);
     let login = |password| format!("[registry.\"{}\"]\nusername = \"ann\"\npassword = \"{password}\"\n", registry.host);
+    let mut wrong = Wrong::default();
     for more in [String::new(), login("pecan")] {
         let (code, error) = check(&reference, &more).await?;
         let start = format!("error: component `echo`: {reference} cannot be pulled: ");
         let end = format!("; set username and password in [registry.\"{}\"]", registry.host);
-        assert!(error.starts_with(&start) && error.trim_end().ends_with(&end), "{error}");
-        assert!(code == Some(1) && !error.contains("pecan"), "{error}");
+        check!(wrong, error.starts_with(&start) && error.trim_end().ends_with(&end), "{more:?}: {error}");
+        check!(wrong, code == Some(1) && !error.contains("pecan"), "{more:?}: {error}");
     }
     assert_eq!(check(&reference, &login("hickory")).await?, (Some(0), String::new()));
     let half = format!("[registry.\"{}\"]\nusername = \"ann\"\n", registry.host);
@@ -128,6 +129,7 @@ async fn what_is_no_component_is_told_by_its_reference() -> Result {
     let Some(registry) = Registry::start().await? else { return Ok(()) };
     registry.push("layer", "1", "application/vnd.oci.image.layer.v1.tar", b"tar").await?;
     registry.push("text", "1", TYPE, b"not wasm").await?;
+    let mut wrong = Wrong::default();
     for (image, words) in [
         ("layer:1", "cannot be pulled: it has no layer of the type application/wasm, but [\"application/vnd.oci"),
         ("text:1", "this is not a WebAssembly file"),
@@ -135,7 +137,7 @@ async fn what_is_no_component_is_told_by_its_reference() -> Result {
     ] {
         let reference = format!("oci://{}/{image}", registry.host);
         let (code, error) = check(&reference, "").await?;
-        assert!(code == Some(1) && error.contains(&reference) && error.contains(words), "{image}: {error}");
+        check!(wrong, code == Some(1) && error.contains(&reference) && error.contains(words), "{image}: {error}");
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::{
     script::{after_commit, after_rollback, answer, impatient, insert, lock, marks, play, start_with},
-    support::{Answer, App, Engine, PATIENCE, Result, on_each_engine},
+    support::{Answer, App, Engine, PATIENCE, Result, Wrong, check, check_eq, on_each_engine},
 };
 
 const ROUTE: &str = r#"
@@ -69,17 +69,19 @@ async fn a_conflict_is_met_with_another_attempt(engine: Engine) -> Result {
 }
 
 async fn a_guest_cannot_hide_a_conflict(engine: Engine) -> Result {
+    let mut wrong = Wrong::default();
     for status in [200, 409] {
         let app = serve(engine, "", "10").await?;
         let swallowed = json!({ "sql": "INSERT INTO marks VALUES ('m')", "op": "execute", "swallow": true });
         let answer = play_against_a_lock(&app, &[swallowed, answer(status)]).await?;
-        assert!(retried(&answer) > 0, "{:?}", answer.events());
-        assert_eq!((answer.status, marks(&app).await?.starts_with('m')), (status, status == 200));
+        check!(wrong, retried(&answer) > 0, "{status:?}: {:?}", answer.events());
+        check_eq!(wrong, (answer.status, marks(&app).await?.starts_with('m')), (status, status == 200), "{status:?}");
     }
     Ok(())
 }
 
 async fn attempts_are_bounded(engine: Engine) -> Result {
+    let mut wrong = Wrong::default();
     for retries in [0, 1, 2] {
         let app = serve(engine, "", &retries.to_string()).await?;
         let _other = lock(&app).await?;
@@ -87,10 +89,10 @@ async fn attempts_are_bounded(engine: Engine) -> Result {
             let write = json!({ "sql": "INSERT INTO marks VALUES ('m')", "op": "execute", "swallow": swallow });
             let script = json!([after_commit("no"), after_rollback("yes"), write]);
             let answer = play(&app, "POST", "/", &script).await?;
-            assert_eq!((answer.status, answer.header("retry-after")), (503, "1"), "{retries}");
-            assert_eq!(retried(&answer), retries, "{:?}", answer.events());
+            check_eq!(wrong, (answer.status, answer.header("retry-after")), (503, "1"), "{retries}");
+            check_eq!(wrong, retried(&answer), retries, "{retries:?} {swallow:?}: {:?}", answer.events());
             let last = last_attempt(&answer).replace("start, ", "");
-            assert_eq!(last, "controller:probe, begin, rollback, after_rollback:yes, clear", "{retries}");
+            check_eq!(wrong, last, "controller:probe, begin, rollback, after_rollback:yes, clear", "{retries}");
         }
     }
     Ok(())
@@ -102,9 +104,10 @@ async fn a_route_says_how_often(engine: Engine) -> Result {
     };
     let app = serve(engine, &(route("/never", 0) + &route("/once", 1)), "2").await?;
     let _other = lock(&app).await?;
+    let mut wrong = Wrong::default();
     for (path, times) in [("/never", 0), ("/once", 1), ("/", 2)] {
         let answer = play(&app, "POST", path, &json!([insert("m")])).await?;
-        assert_eq!((answer.status, retried(&answer)), (503, times), "{path}: {:?}", answer.events());
+        check_eq!(wrong, (answer.status, retried(&answer)), (503, times), "{path}: {:?}", answer.events());
     }
     Ok(())
 }
@@ -160,9 +163,10 @@ async fn a_conflict_of_a_hook(engine: Engine, phase: &str) -> Result {
 
 async fn only_conflicts_are_tried_again(engine: Engine) -> Result {
     let app = serve(engine, "", "10").await?;
+    let mut wrong = Wrong::default();
     for script in [json!([insert("m"), insert("m")]), json!([{ "fail": "as asked" }]), json!([{ "panic": true }])] {
         let answer = play(&app, "POST", "/", &script).await?;
-        assert_eq!((answer.status, retried(&answer)), (500, 0), "{script}");
+        check_eq!(wrong, (answer.status, retried(&answer)), (500, 0), "{script}");
     }
     Ok(())
 }

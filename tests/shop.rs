@@ -10,7 +10,7 @@ use std::{
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
-use super::support::{Answer, App, Engine, Result};
+use super::support::{Answer, App, Engine, Result, Wrong, check, check_eq};
 
 /// Returns the folder of the example.
 pub fn folder() -> PathBuf {
@@ -134,11 +134,21 @@ async fn what_cannot_be_ordered_leaves_no_trace() -> Result {
             (json!({"item_id": "2", "quantity": 1}), 422),
             (json!([]), 422),
         ];
+        let mut wrong = Wrong::default();
         for (order, status) in table {
             let answer = change(&app, "POST", "/orders", order.clone()).await?;
-            assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"), "{order}");
+            check_eq!(
+                wrong,
+                (answer.status, answer.header("content-type")),
+                (status, "application/problem+json"),
+                "{order}"
+            );
             let events = answer.events();
-            assert!(!events.iter().any(|event| event == "commit" || event.starts_with("after_commit")), "{events:?}");
+            check!(
+                wrong,
+                !events.iter().any(|event| event == "commit" || event.starts_with("after_commit")),
+                "{order:?} {status:?}: {events:?}"
+            );
         }
         assert_eq!(traces(&app).await?, before);
     }
@@ -164,6 +174,7 @@ async fn the_last_items_are_never_sold_twice() -> Result {
 async fn who_has_no_key_changes_nothing_and_costs_no_connection() -> Result {
     let app = open().await?;
     let before = traces(&app).await?;
+    let mut wrong = Wrong::default();
     for key in [None, Some(""), Some("demO"), Some("demo2")] {
         let mut headers = HeaderMap::new();
         if let Some(key) = key {
@@ -171,10 +182,19 @@ async fn who_has_no_key_changes_nothing_and_costs_no_connection() -> Result {
         }
         for (method, path) in [("POST", "/orders"), ("POST", "/items"), ("PUT", "/items/1"), ("DELETE", "/items/1")] {
             let answer = app.send(method, path, headers.clone(), r#"{"item_id":1,"quantity":1}"#).await?;
-            assert_eq!((answer.status, answer.header("www-authenticate")), (401, "ApiKey"), "{method} {path} {key:?}");
-            assert!(answer.header("x-response-time").ends_with("ms"));
+            check_eq!(
+                wrong,
+                (answer.status, answer.header("www-authenticate")),
+                (401, "ApiKey"),
+                "{method} {path} {key:?}"
+            );
+            check!(wrong, answer.header("x-response-time").ends_with("ms"), "{key:?} {method:?} {path:?}");
             let events = answer.events();
-            assert!(!events.iter().any(|event| event == "begin" || event.starts_with("controller")), "{events:?}");
+            check!(
+                wrong,
+                !events.iter().any(|event| event == "begin" || event.starts_with("controller")),
+                "{key:?} {method:?} {path:?}: {events:?}"
+            );
         }
     }
     assert_eq!(traces(&app).await?, before);
@@ -184,10 +204,11 @@ async fn who_has_no_key_changes_nothing_and_costs_no_connection() -> Result {
 #[tokio::test]
 async fn every_answer_tells_its_time() -> Result {
     let app = open().await?;
+    let mut wrong = Wrong::default();
     for (method, path) in [("GET", "/items/1"), ("HEAD", "/items/1"), ("GET", "/items/4711"), ("GET", "/report")] {
         let answer = app.ask(method, path).await?;
         let time = answer.header("x-response-time").trim_end_matches("ms");
-        assert!(time.parse::<f64>().is_ok_and(|ms| ms > 0.0), "{method} {path}: {time:?}");
+        check!(wrong, time.parse::<f64>().is_ok_and(|ms| ms > 0.0), "{method} {path}: {time:?}");
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{
     shop,
-    support::{Answer, App, Log, PATIENCE, Result, carya, write},
+    support::{Answer, App, Log, PATIENCE, Result, Wrong, carya, check, check_eq, write},
 };
 
 const PROBE: &str = r#"
@@ -239,11 +239,12 @@ async fn a_termination_while_components_compile_ends_it_at_once() -> Result {
     let as_pid_1 =
         ["unshare", "--user", "--map-root-user", "--pid", "--fork", "carya", "--log-format", "json", "serve"];
     let dev = ["carya", "--log-format", "json", "dev"];
+    let mut wrong = Wrong::default();
     for command in [serve.as_slice(), &as_pid_1, &dev] {
         for signals in [["TERM"].as_slice(), &["INT"], &["HUP", "TERM"]] {
             let (code, took) = signalled_at_start(command, signals).await?;
-            assert_eq!(code, Some(0), "{command:?} {signals:?}");
-            assert!(took < SOON, "{command:?} {signals:?}: {took:?}");
+            check_eq!(wrong, code, Some(0), "{command:?} {signals:?}");
+            check!(wrong, took < SOON, "{command:?} {signals:?}: {took:?}");
         }
     }
     Ok(())
@@ -253,6 +254,7 @@ async fn a_termination_while_components_compile_ends_it_at_once() -> Result {
 async fn an_address_in_use_is_told_before_a_migration_runs() -> Result {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = taken.local_addr()?.to_string();
+    let mut wrong = Wrong::default();
     for key in ["CARYA_SERVER__LISTEN", "CARYA_SERVER__METRICS", "CARYA_DEPLOY__LISTEN"] {
         let folder = tempfile::tempdir()?;
         let config = format!("{PROBE}[database]\nurl = \"sqlite:app.sqlite\"\n");
@@ -264,8 +266,12 @@ async fn an_address_in_use_is_told_before_a_migration_runs() -> Result {
         }
         let ran = tokio::time::timeout(PATIENCE, program.output()).await??;
         let err = String::from_utf8_lossy(&ran.stderr);
-        assert!(ran.status.code() == Some(1) && err.contains(&format!("cannot listen on {address}")), "{key}: {err}");
-        assert!(!folder.path().join("app.sqlite").exists(), "{key}: the database was made");
+        check!(
+            wrong,
+            ran.status.code() == Some(1) && err.contains(&format!("cannot listen on {address}")),
+            "{key}: {err}"
+        );
+        check!(wrong, !folder.path().join("app.sqlite").exists(), "{key}: the database was made");
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use tokio::process::Command;
 
 use super::{
     deploy::{Host, files},
-    support::{Answer, App, PATIENCE, Result, carya, write},
+    support::{Answer, App, PATIENCE, Result, Wrong, carya, check, check_eq, write},
 };
 
 const ROUTES: &str = r#"
@@ -48,6 +48,7 @@ fn is_routed(answer: &Answer) -> bool {
 #[tokio::test]
 async fn a_folder_at_the_root_serves_what_no_route_has() -> Result {
     let app = start(&folders(&[("/", "public")])).await?;
+    let mut wrong = Wrong::default();
     for (method, path, status, body) in [
         ("GET", "/", 200, Some("index")),
         ("GET", "/a.txt", 200, Some("a")),
@@ -60,9 +61,9 @@ async fn a_folder_at_the_root_serves_what_no_route_has() -> Result {
         ("GET", "/static/a.txt", 200, Some("hidden by a longer prefix")),
     ] {
         let answer = app.ask(method, path).await?;
-        assert_eq!(answer.status, status, "{method} {path}: {}", answer.text());
-        assert!(body.is_none_or(|body| answer.text() == body), "{method} {path}: {}", answer.text());
-        assert!(!is_routed(&answer), "{method} {path}");
+        check_eq!(wrong, answer.status, status, "{method} {path}: {}", answer.text());
+        check!(wrong, body.is_none_or(|body| answer.text() == body), "{method} {path}: {}", answer.text());
+        check!(wrong, !is_routed(&answer), "{method} {path}");
     }
     assert!(is_routed(&app.get("/items/7").await?));
     Ok(())
@@ -71,6 +72,7 @@ async fn a_folder_at_the_root_serves_what_no_route_has() -> Result {
 #[tokio::test]
 async fn a_prefix_hides_no_route_and_the_longest_prefix_serves() -> Result {
     let app = start(&folders(&[("/", "public"), ("/static/", "static"), ("/items", "public")])).await?;
+    let mut wrong = Wrong::default();
     for (method, path, status, routed, body) in [
         ("GET", "/items/7", 200, true, None),
         // The route matches the path, so its methods apply, and not those of files.
@@ -84,8 +86,8 @@ async fn a_prefix_hides_no_route_and_the_longest_prefix_serves() -> Result {
         ("GET", "/a.txt", 200, false, Some("a")),
     ] {
         let answer = app.ask(method, path).await?;
-        assert_eq!((answer.status, is_routed(&answer)), (status, routed), "{method} {path}: {}", answer.text());
-        assert!(body.is_none_or(|body| answer.text() == body), "{method} {path}: {}", answer.text());
+        check_eq!(wrong, (answer.status, is_routed(&answer)), (status, routed), "{method} {path}: {}", answer.text());
+        check!(wrong, body.is_none_or(|body| answer.text() == body), "{method} {path}: {}", answer.text());
     }
     let answer = app.get("/static/sub").await?;
     assert_eq!((answer.status, answer.header("location")), (307, "/static/sub/"));
@@ -94,6 +96,7 @@ async fn a_prefix_hides_no_route_and_the_longest_prefix_serves() -> Result {
 
 #[tokio::test]
 async fn prefixes_that_are_none_are_told_before_anything_starts() -> Result {
+    let mut wrong = Wrong::default();
     for (paths, reason) in [
         (vec!["/zz/{*p}"], "carya.toml:12: static[0].path: \"/zz/{*p}\" is a prefix and not a pattern"),
         (vec!["/a{b"], "is a prefix and not a pattern"),
@@ -112,7 +115,7 @@ async fn prefixes_that_are_none_are_told_before_anything_starts() -> Result {
             let running = program.arg(command).current_dir(folder.path()).output();
             let ran = tokio::time::timeout(PATIENCE, running).await??;
             let err = String::from_utf8_lossy(&ran.stderr);
-            assert!(ran.status.code() == Some(2) && err.contains(reason), "{command} {paths:?}: {err}");
+            check!(wrong, ran.status.code() == Some(2) && err.contains(reason), "{command} {paths:?}: {err}");
         }
     }
     Ok(())
@@ -122,6 +125,7 @@ async fn prefixes_that_are_none_are_told_before_anything_starts() -> Result {
 async fn a_route_with_a_parameter_in_place_of_the_prefix_has_what_no_file_has() -> Result {
     let config = folders(&[("/static", "static"), ("/", "public")]).replace("/static/routed", "/{*rest}");
     let app = start(&config).await?;
+    let mut wrong = Wrong::default();
     for (method, path, routed, body) in [
         ("GET", "/static/a.txt", false, Some("static a")),
         ("HEAD", "/static/a.txt", false, Some("")),
@@ -131,8 +135,8 @@ async fn a_route_with_a_parameter_in_place_of_the_prefix_has_what_no_file_has() 
         ("GET", "/a.txt", true, None),
     ] {
         let answer = app.ask(method, path).await?;
-        assert_eq!((answer.status, is_routed(&answer)), (200, routed), "{method} {path}: {}", answer.text());
-        assert!(body.is_none_or(|body| answer.text() == body), "{method} {path}: {}", answer.text());
+        check_eq!(wrong, (answer.status, is_routed(&answer)), (200, routed), "{method} {path}: {}", answer.text());
+        check!(wrong, body.is_none_or(|body| answer.text() == body), "{method} {path}: {}", answer.text());
     }
     // The route receives the body, although the host looked for a file first.
     let answer = app.post("/static/x", r#"[{"answer":{"status":201}}]"#).await?;
@@ -143,12 +147,13 @@ async fn a_route_with_a_parameter_in_place_of_the_prefix_has_what_no_file_has() 
 #[tokio::test]
 async fn a_reload_with_a_wrong_prefix_is_refused_and_the_next_one_is_served() -> Result {
     let app = start(&folders(&[("/static", "static")])).await?;
-    for wrong in ["/zz/{*p}", "no-slash", "/a//b"] {
-        write(app.folder.path(), &folders(&[("/static", "static"), (wrong, "public")]), &[])?;
+    let mut wrong = Wrong::default();
+    for prefix in ["/zz/{*p}", "no-slash", "/a//b"] {
+        write(app.folder.path(), &folders(&[("/static", "static"), (prefix, "public")]), &[])?;
         let mut seen = app.log.lines().len();
         app.signal("HUP").await?;
         app.log.next(&mut seen, &["the old generation is served on"]).await?;
-        assert_eq!(app.get("/static/a.txt").await?.text(), "static a");
+        check_eq!(wrong, app.get("/static/a.txt").await?.text(), "static a", "{prefix}");
     }
     write(app.folder.path(), &folders(&[("/static", "static"), ("/", "public")]), &[])?;
     app.signal("HUP").await?;

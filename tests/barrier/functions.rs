@@ -8,7 +8,7 @@ use crate::{
     harden::{Urls, apply},
     script::{attempt, config, kind, results},
     support::{
-        App, Result,
+        App, Result, Wrong, check, check_eq,
         client::Client,
         servers::{self, Engine},
     },
@@ -41,6 +41,7 @@ async fn volatile_functions_of_extensions_are_refused_unless_they_are_allowed() 
     owner.execute(ITEMS).await?;
     // With a superuser's login, only the gate protects the server.
     let app = serve(&admin, &admin, "").await?;
+    let mut wrong = Wrong::default();
     for method in ["GET", "POST"] {
         for sql in [
             "SELECT heap_force_kill('items'::regclass, ARRAY['(0,1)']::tid[])",
@@ -50,8 +51,12 @@ async fn volatile_functions_of_extensions_are_refused_unless_they_are_allowed() 
             "WITH x AS (SELECT Heap_Force_Kill ('items', '{}')) SELECT * FROM x",
         ] {
             let (kind, message) = ends(&app, method, sql).await?;
-            assert_eq!(kind, "forbidden", "{method} {sql}: {message}");
-            assert!(message.contains("allow_functions") && message.contains("\"public."), "{message}");
+            check_eq!(wrong, kind, "forbidden", "{method} {sql}: {message}");
+            check!(
+                wrong,
+                message.contains("allow_functions") && message.contains("\"public."),
+                "{method:?} {sql:?}: {message}"
+            );
         }
         for sql in [
             "SELECT dblink_connect('a')",
@@ -59,14 +64,14 @@ async fn volatile_functions_of_extensions_are_refused_unless_they_are_allowed() 
             "SELECT lo_oid(1)",
             "SELECT set_limit(0.5)",
         ] {
-            assert_eq!(ends(&app, method, sql).await?.0, "forbidden", "{method} {sql}");
+            check_eq!(wrong, ends(&app, method, sql).await?.0, "forbidden", "{method} {sql}");
         }
         for sql in [
             "SELECT crypt('a', gen_salt('md5')), gen_random_bytes(4), uuid_generate_v4()::text",
             "SELECT similarity('a', 'b'), 'a' % 'b'",
             "SELECT normal_rand FROM (SELECT 1 AS normal_rand) x",
         ] {
-            assert_eq!(ends(&app, method, sql).await?, ("ok".to_owned(), String::new()), "{method} {sql}");
+            check_eq!(wrong, ends(&app, method, sql).await?, ("ok".to_owned(), String::new()), "{method} {sql}");
         }
     }
     assert_eq!(owner.number("SELECT count(*) FROM items").await?, 1);
@@ -101,6 +106,7 @@ async fn an_allowed_function_can_be_called_by_hardened_logins() -> Result {
 #[tokio::test]
 async fn what_ends_with_the_transaction_is_allowed_on_postgres() -> Result {
     let Some(cluster) = servers::postgres().await? else { return Ok(()) };
+    let mut wrong = Wrong::default();
     for is_hardened in [false, true] {
         let database = cluster.database().await?;
         let urls = Urls::new(database.primary_url(), &database.name)?;
@@ -123,13 +129,17 @@ async fn what_ends_with_the_transaction_is_allowed_on_postgres() -> Result {
         results(&app, "POST", &undone).await?;
         results(&app, "POST", &calls).await?;
         let heard = tokio::time::timeout(crate::support::PATIENCE, listener.recv()).await??;
-        assert_eq!(heard.payload(), "new", "hardened: {is_hardened}");
+        check_eq!(wrong, heard.payload(), "new", "hardened: {is_hardened}");
         // Another client gets the lock at once: the server released it at the end of the transaction.
         let locked = database.primary()?.texts("SELECT pg_try_advisory_lock(1)::text").await?;
-        assert_eq!(locked, ["true"]);
+        check_eq!(wrong, locked, ["true"], "{is_hardened:?}");
         for sql in ["SELECT pg_advisory_xact_lock(1)", "SELECT pg_notify('orders', 'x')"] {
             let (kind, message) = ends(&app, "GET", sql).await?;
-            assert!(kind == "read-only" && message.contains("need a writer"), "{kind} {message}");
+            check!(
+                wrong,
+                kind == "read-only" && message.contains("need a writer"),
+                "{is_hardened:?} {sql:?}: {kind} {message}"
+            );
         }
     }
     Ok(())
@@ -162,8 +172,9 @@ async fn an_upsert_tells_the_key_of_the_row_on_mariadb() -> Result {
         { "sql": "SELECT LAST_INSERT_ID() AS n", "op": "query_one" }]);
     let got = results(&app, "POST", &sequence).await?;
     assert_eq!(got[1]["row"][0]["v"].to_string().trim_matches('"'), "3", "{got}");
+    let mut wrong = Wrong::default();
     for method in ["GET", "POST"] {
-        assert_eq!(ends(&app, method, "SELECT LAST_INSERT_ID(5)").await?.0, "forbidden");
+        check_eq!(wrong, ends(&app, method, "SELECT LAST_INSERT_ID(5)").await?.0, "forbidden", "{method:?}");
     }
     Ok(())
 }
@@ -177,6 +188,7 @@ async fn a_login_with_powers_uses_one_database_on_mariadb() -> Result {
     let url = database.primary_url();
     let app = serve(&url, &url, "").await?;
     let (own, other) = (&database.name, &other.name);
+    let mut wrong = Wrong::default();
     for sql in [
         format!("SELECT * FROM {other}.items"),
         format!("SELECT * FROM items JOIN `{other}` . `items` o ON true"),
@@ -186,7 +198,7 @@ async fn a_login_with_powers_uses_one_database_on_mariadb() -> Result {
     ] {
         for method in ["GET", "POST"] {
             let (kind, message) = ends(&app, method, &sql).await?;
-            assert_eq!(kind, "forbidden", "{method} {sql}: {message}");
+            check_eq!(wrong, kind, "forbidden", "{method} {sql}: {message}");
         }
     }
     let sql = format!("DELETE FROM {other}.items");
@@ -197,7 +209,7 @@ async fn a_login_with_powers_uses_one_database_on_mariadb() -> Result {
             .to_owned(),
         "SELECT count(*) FROM information_schema.tables".to_owned(),
     ] {
-        assert_eq!(ends(&app, "GET", &sql).await?, ("ok".to_owned(), String::new()), "{sql}");
+        check_eq!(wrong, ends(&app, "GET", &sql).await?, ("ok".to_owned(), String::new()), "{sql}");
     }
     // A login with grants on another database may use that database.
     let login = format!("{own}_two");
@@ -228,10 +240,11 @@ async fn refusals_name_the_alternative() -> Result {
     ];
     for engine in Engine::all() {
         let app = App::start_on(engine, &config(), &[("migrations/0001_items.sql", ITEMS)]).await?;
+        let mut wrong = Wrong::default();
         for (sql, advice) in cases {
             for method in ["GET", "POST"] {
                 let (kind, message) = ends(&app, method, sql).await?;
-                assert!(kind == "forbidden" && message.contains(advice), "{sql}: {kind} {message}");
+                check!(wrong, kind == "forbidden" && message.contains(advice), "{sql}: {kind} {message}");
             }
         }
         let describe: Json = match engine {

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 
 use super::{
-    super::support::{Engine, Result, on_each_engine, servers, write},
+    super::support::{Engine, Result, Wrong, check_eq, on_each_engine, servers, write},
     run,
 };
 
@@ -153,9 +153,10 @@ hooks = ["early", "reads"]
 "#,
         &[("text.wasm", "not wasm"), ("core.wasm", "\0asm\x01\0\0\0"), ("cut.wasm", "\0asm\x0d\0\x01\0\x07")],
     )?;
+    let mut wrong = Wrong::default();
     for command in ["check", "routes", "serve"] {
         let ran = run(folder.path(), &[command]).await?;
-        assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{command}: {ran:?}");
+        check_eq!(wrong, (ran.code, ran.out.as_str()), (Some(1), ""), "{command}: {ran:?}");
         insta::allow_duplicates! {
             assert_snapshot!(ran.err, @r#"
             error: component `core` (core.wasm): this is a core module without the WIT of its world, not a component; build it for the target wasm32-wasip2, or with wit-bindgen for wasm32-unknown-unknown
@@ -210,10 +211,11 @@ async fn check_looks_at_a_database_without_changing_it() -> Result {
 async fn a_database_in_a_folder_that_is_not_there_is_told() -> Result {
     let folder = tempfile::tempdir()?;
     write(folder.path(), "[database]\nurl = \"sqlite:data/app.sqlite\"\n[model]\nmigrations = \".\"\n", &[])?;
+    let mut wrong = Wrong::default();
     for args in [["check"].as_slice(), &["migrate"], &["migrate", "--dry-run"], &["serve"]] {
         let ran = run(folder.path(), args).await?;
         let expected = "error: [database] cannot be opened: there is no folder data\n";
-        assert_eq!((ran.code, ran.err.as_str()), (Some(1), expected), "{args:?}");
+        check_eq!(wrong, (ran.code, ran.err.as_str()), (Some(1), expected), "{args:?}");
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use serde_json::Value;
 
 use super::{
-    super::support::{Result, guest},
+    super::support::{Result, Wrong, check, check_eq, guest},
     run,
 };
 
@@ -17,11 +17,12 @@ fn is_ours(line: &str) -> bool {
 
 #[tokio::test]
 async fn as_text() -> Result {
+    let mut wrong = Wrong::default();
     for name in ["items", "reads-only", "no-exports", "audit", "shop-model", "orders"] {
         let file = guest(name);
         let folder = file.parent().unwrap_or(Path::new("."));
         let ran = run(folder, &["inspect", &format!("{name}.wasm")]).await?;
-        assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{name}");
+        check_eq!(wrong, (ran.code, ran.err.as_str()), (Some(0), ""), "{name}");
         let lines: Vec<&str> = ran.out.lines().filter(|line| is_ours(line)).collect();
         assert_snapshot!(format!("inspect_{name}"), lines.join("\n"));
     }
@@ -51,12 +52,13 @@ async fn files_that_are_no_component() -> Result {
         ("core.wasm", "\0asm\x01\0\0\0", "component `core` (core.wasm): this is a core module without the WIT"),
         ("cut.wasm", "\0asm\x0d\0\x01\0\x07", "component `cut` (cut.wasm): it cannot be compiled: "),
     ];
+    let mut wrong = Wrong::default();
     for (name, content, message) in table {
         std::fs::write(folder.path().join(name), content)?;
         for args in [vec!["inspect", name], vec!["inspect", name, "--json"]] {
             let ran = run(folder.path(), &args).await?;
-            assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{name}");
-            assert!(ran.err.starts_with(&format!("error: {message}")), "{name}: {}", ran.err);
+            check_eq!(wrong, (ran.code, ran.out.as_str()), (Some(1), ""), "{name}");
+            check!(wrong, ran.err.starts_with(&format!("error: {message}")), "{name}: {}", ran.err);
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use serde_json::json;
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{
-    super::support::{Engine, Result, carya, servers, write},
+    super::support::{Engine, Result, Wrong, carya, check, check_eq, servers, write},
     run,
 };
 
@@ -50,13 +50,14 @@ async fn as_json() -> Result {
     let folder = tempfile::tempdir()?;
     write(folder.path(), CONFIG, &[FIRST, SECOND])?;
     let names = ["0001_first", "0002_second_one"];
+    let mut wrong = Wrong::default();
     for (args, expected) in [
         (["migrate", "--json", "--dry-run"].as_slice(), json!({ "pending": { "default": names } })),
         (&["migrate", "--json"], json!({ "applied": { "default": names } })),
         (&["migrate", "--json"], json!({ "applied": { "default": [] } })),
         (&["migrate", "--json", "--dry-run"], json!({ "pending": { "default": [] } })),
     ] {
-        assert_eq!(run(folder.path(), args).await?.json()?, expected, "{args:?}");
+        check_eq!(wrong, run(folder.path(), args).await?.json()?, expected, "{args:?}");
     }
     Ok(())
 }
@@ -66,14 +67,20 @@ async fn a_broken_one_leaves_nothing_and_those_before_it_stay() -> Result {
     let folder = tempfile::tempdir()?;
     let broken = ("migrations/0002_broken.sql", "INSERT INTO a VALUES (10); INSERT INTO nowhere VALUES (1);");
     write(folder.path(), CONFIG, &[FIRST, broken, ("migrations/0003_never.sql", "INSERT INTO a VALUES (100);")])?;
+    let mut wrong = Wrong::default();
     for (command, is_first) in [("migrate", true), ("serve", false), ("migrate", false)] {
         let ran = run(folder.path(), &[command]).await?;
-        assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{command}");
+        check_eq!(wrong, (ran.code, ran.out.as_str()), (Some(1), ""), "{command}");
         let message = "error: migrations in migrations: while executing migration 2: ";
-        assert!(ran.err.starts_with(message) && ran.err.contains("no such table: nowhere"), "{}", ran.err);
-        assert!(ran.err.contains("migrations/0002_broken.sql"), "{}", ran.err);
-        assert_eq!(ran.err.contains("still applied: 0001_first"), is_first, "{}", ran.err);
-        assert_eq!(sum(folder.path()).await?, 1);
+        check!(
+            wrong,
+            ran.err.starts_with(message) && ran.err.contains("no such table: nowhere"),
+            "{command:?}: {}",
+            ran.err
+        );
+        check!(wrong, ran.err.contains("migrations/0002_broken.sql"), "{command:?}: {}", ran.err);
+        check_eq!(wrong, ran.err.contains("still applied: 0001_first"), is_first, "{command:?}: {}", ran.err);
+        check_eq!(wrong, sum(folder.path()).await?, 1, "{command:?}");
     }
 
     write(folder.path(), CONFIG, &[("migrations/0002_broken.sql", "INSERT INTO a VALUES (10);")])?;
@@ -88,11 +95,12 @@ async fn history_cannot_be_changed() -> Result {
     write(folder.path(), CONFIG, &[FIRST, SECOND])?;
     assert_eq!(run(folder.path(), &["migrate"]).await?.code, Some(0));
     let refused = async |reason: &str| -> Result {
+        let mut wrong = Wrong::default();
         for args in [["migrate", "--json"].as_slice(), &["migrate", "--dry-run"], &["check"], &["serve"]] {
             let ran = run(folder.path(), args).await?;
             let expected = format!("error: migrations in migrations: {reason}");
-            assert!(ran.code == Some(1) && ran.err.starts_with(&expected), "{args:?}: {}", ran.err);
-            assert!(ran.err.contains("`carya migrate --reset`"), "{args:?}: {}", ran.err);
+            check!(wrong, ran.code == Some(1) && ran.err.starts_with(&expected), "{args:?}: {}", ran.err);
+            check!(wrong, ran.err.contains("`carya migrate --reset`"), "{args:?}: {}", ran.err);
         }
         Ok(())
     };
@@ -112,10 +120,11 @@ async fn history_cannot_be_changed() -> Result {
 async fn a_number_belongs_to_one_file() -> Result {
     let folder = tempfile::tempdir()?;
     write(folder.path(), CONFIG, &[FIRST, ("migrations/1_other.sql", "CREATE TABLE b (x);")])?;
+    let mut wrong = Wrong::default();
     for args in [["migrate"].as_slice(), &["migrate", "--dry-run"], &["check"], &["serve"]] {
         let ran = run(folder.path(), args).await?;
         let expected = "error: migrations in migrations: two files have the number 1; rename one of them";
-        assert!(ran.code == Some(1) && ran.err.starts_with(expected), "{args:?}: {}", ran.err);
+        check!(wrong, ran.code == Some(1) && ran.err.starts_with(expected), "{args:?}: {}", ran.err);
     }
     Ok(())
 }
@@ -126,16 +135,18 @@ async fn a_database_that_is_ahead_of_the_folder_is_no_error() -> Result {
     write(folder.path(), CONFIG, &[FIRST, SECOND])?;
     assert_eq!(run(folder.path(), &["migrate"]).await?.code, Some(0));
     std::fs::remove_file(folder.path().join(SECOND.0))?;
+    let mut wrong = Wrong::default();
     for (args, out) in [
         (["migrate"].as_slice(), "nothing is pending; applied before: 1\n"),
         (&["migrate", "--dry-run"], "nothing is pending\n"),
     ] {
         let ran = carya().args(args).current_dir(folder.path()).output().await?;
         let (found, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-        assert!(ran.status.success() && found == out, "{args:?}: {found} {err}");
-        assert!(
+        check!(wrong, ran.status.success() && found == out, "{args:?}: {found} {err}");
+        check!(
+            wrong,
             err.contains("newer than those in migrations; they stay applied") && err.contains("0002_second_one"),
-            "{err}"
+            "{args:?}: {err}"
         );
     }
     // A missing migration is an error if the folder has a newer one.
@@ -167,13 +178,14 @@ async fn every_database_has_its_own() -> Result {
     let folder = folder.path();
     let config = format!("{CONFIG}[database.reports]\nurl = \"sqlite:reports.sqlite\"\nmigrations = \"more\"\n");
     write(folder, &config, &[FIRST, ("more/0007_other.sql", "CREATE TABLE b (x);")])?;
+    let mut wrong = Wrong::default();
     for (args, expected) in [
         (["migrate", "--dry-run"].as_slice(), "pending 0001_first\npending 0007_other to reports\n"),
         (&["migrate"], "applied 0001_first\napplied 0007_other to reports\n"),
         (&["migrate"], "nothing is pending; applied before: 2\n"),
     ] {
         let ran = run(folder, args).await?;
-        assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), expected, ""), "{args:?}");
+        check_eq!(wrong, (ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), expected, ""), "{args:?}");
     }
     let both = run(folder, &["migrate", "--json"]).await?.json()?;
     assert_eq!(both, json!({ "applied": { "default": [], "reports": [] } }));

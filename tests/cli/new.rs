@@ -9,7 +9,7 @@ use std::{
 use tokio::process::Command;
 
 use super::{
-    super::support::{App, Result},
+    super::support::{App, Result, Wrong, check, check_eq},
     run,
 };
 
@@ -57,10 +57,11 @@ async fn overwrites_nothing() -> Result {
     fs::write(folder.path().join("file"), "mine")?;
     fs::create_dir(folder.path().join("folder"))?;
     std::os::unix::fs::symlink("nowhere", folder.path().join("link"))?;
+    let mut wrong = Wrong::default();
     for name in ["file", "folder", "link"] {
         let ran = run(folder.path(), &["new", name]).await?;
         let expected = format!("error: {name} is there already; choose another name, or move it away\n");
-        assert_eq!((ran.code, ran.out.as_str(), ran.err), (Some(1), "", expected));
+        check_eq!(wrong, (ran.code, ran.out.as_str(), ran.err), (Some(1), "", expected), "{name:?}");
     }
     assert_eq!(fs::read_to_string(folder.path().join("file"))?, "mine");
     assert_eq!(fs::read_dir(folder.path().join("folder"))?.count(), 0);
@@ -71,10 +72,11 @@ async fn overwrites_nothing() -> Result {
 #[tokio::test]
 async fn refuses_names_that_are_none() -> Result {
     let folder = tempfile::tempdir()?;
+    let mut wrong = Wrong::default();
     for name in ["", "9lives", "-x", "_x", ".", "..", "a/b", "../up", "a b", "a.b", "päckchen", &"x".repeat(65)] {
         let ran = run(folder.path(), &["new", "--", name]).await?;
         let message = "a name begins with a letter and has letters, digits, `-` and `_`, at most 64 in all";
-        assert!(ran.code == Some(2) && ran.err.contains(message), "{name:?}: {ran:?}");
+        check!(wrong, ran.code == Some(2) && ran.err.contains(message), "{name:?}: {ran:?}");
     }
     assert_eq!(fs::read_dir(folder.path())?.count(), 0);
     Ok(())

@@ -5,7 +5,9 @@ use std::{fs, path::Path};
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{Ran, run};
-use crate::support::{App, Engine, PATIENCE, Result, carya, client::Client, on_each_server, servers, write};
+use crate::support::{
+    App, Engine, PATIENCE, Result, Wrong, carya, check, check_eq, client::Client, on_each_server, servers, write,
+};
 
 const CONFIG: &str = "[database]\nurl = \"sqlite:app.sqlite\"\n[model]\nmigrations = \"migrations\"\n";
 const FIRST: &str = "migrations/0001_first.sql";
@@ -108,16 +110,21 @@ async fn one_of_several_databases_is_chosen() -> Result {
 
 #[tokio::test]
 async fn a_file_that_a_host_serves_is_left_alone() -> Result {
+    let mut wrong = Wrong::default();
     for command in ["serve", "dev"] {
         let config = "[model]\nmigrations = \"migrations\"\n";
         let app = App::run_in(tempfile::tempdir()?, &[command], config, &[(FIRST, OLD)], &[]).await?;
         app.execute("INSERT INTO a VALUES (7)").await?;
         let ran = reset(app.folder.path(), "sqlite:app.sqlite", "--reset").await?;
-        assert!(ran.code == Some(1) && ran.err.contains("the database is in use; stop the host"), "{command}: {ran:?}");
-        assert_eq!(app.number("SELECT x FROM a").await?, 7);
+        check!(
+            wrong,
+            ran.code == Some(1) && ran.err.contains("the database is in use; stop the host"),
+            "{command}: {ran:?}"
+        );
+        check_eq!(wrong, app.number("SELECT x FROM a").await?, 7, "{command:?}");
         let (folder, _) = app.stop().await?;
         let ran = reset(folder.path(), "sqlite:app.sqlite", "--reset").await?;
-        assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{command}");
+        check_eq!(wrong, (ran.code, ran.err.as_str()), (Some(0), ""), "{command}");
     }
     Ok(())
 }
@@ -157,9 +164,14 @@ async fn a_servers_database_is_dumped_emptied_and_migrated_anew(engine: Engine) 
     assert_eq!(app.number("SELECT x FROM a").await?, 7);
     let (folder, _) = app.stop().await?;
     let folder = folder.path();
+    let mut wrong = Wrong::default();
     for argument in ["--reset", "--reset=other"] {
         let ran = reset(folder, &url, argument).await?;
-        assert!(ran.code == Some(1) && ran.err.contains(&format!("run `carya migrate --reset={name}`")), "{ran:?}");
+        check!(
+            wrong,
+            ran.code == Some(1) && ran.err.contains(&format!("run `carya migrate --reset={name}`")),
+            "{argument:?}: {ran:?}"
+        );
     }
 
     // The migration creates the same objects again, so it fails if the reset leaves one of them.
@@ -223,11 +235,16 @@ async fn a_migration_that_failed_half_way_says_what_to_do(engine: Engine) -> Res
         assert_eq!(run(&["migrate"]).await?.0, Some(0));
         return Ok(());
     }
+    let mut wrong = Wrong::default();
     for args in [["migrate"].as_slice(), &["migrate", "--dry-run"], &["check"], &["serve"]] {
         let (code, err) = run(args).await?;
-        assert!(code == Some(1) && err.contains("migration 2 is partially applied"), "{args:?}: {err}");
-        assert!(err.contains("migrations/0002_broken.sql") && err.contains("WHERE version = 2"), "{args:?}: {err}");
-        assert!(err.contains(&format!("`carya migrate --reset={name}`")), "{args:?}: {err}");
+        check!(wrong, code == Some(1) && err.contains("migration 2 is partially applied"), "{args:?}: {err}");
+        check!(
+            wrong,
+            err.contains("migrations/0002_broken.sql") && err.contains("WHERE version = 2"),
+            "{args:?}: {err}"
+        );
+        check!(wrong, err.contains(&format!("`carya migrate --reset={name}`")), "{args:?}: {err}");
     }
     // The steps that the message recommends.
     fs::write(folder.path().join("migrations/0002_broken.sql"), "CREATE TABLE b (x INTEGER)")?;
@@ -252,8 +269,9 @@ async fn hosts_that_migrate_at_the_same_time_wait_for_each_other(engine: Engine)
     };
     let (first, second, check) =
         tokio::join!(run(0, &["migrate"]), run(1000, &["migrate"]), run(1200, &["migrate", "--dry-run"]));
+    let mut wrong = Wrong::default();
     for (is_well, err) in [first?, second?, check?] {
-        assert!(is_well, "{err}");
+        check!(wrong, is_well, "{err}");
     }
     Ok(())
 }

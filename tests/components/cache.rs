@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value as Json;
 
-use crate::support::{App, Log, Result, carya, module, write};
+use crate::support::{App, Log, Result, Wrong, carya, check_eq, module, write};
 
 const CONFIG: &str = r#"
     [component.one]
@@ -108,18 +108,19 @@ async fn is_not_used_where_others_may_write() -> Result {
         (0o755, 0o2755, None),
         (0o1777, 0o755, None),
     ];
+    let mut wrong = Wrong::default();
     for (outer, inner, fix) in table {
         let what = format!("{outer:o} {inner:o}");
         set_mode(&above, outer)?;
         set_mode(&cache, inner)?;
         let log = check(folder.path(), &cache).await?;
         let expected = if fix.is_some() { (2, 0) } else { (0, 2) };
-        assert_eq!(compiled(&log), expected, "{what}");
-        assert_eq!(count(&log, UNUSED), usize::from(fix.is_some()), "{what}: told once: {log:#?}");
+        check_eq!(wrong, compiled(&log), expected, "{what}");
+        check_eq!(wrong, count(&log, UNUSED), usize::from(fix.is_some()), "{what}: told once: {log:#?}");
         if let Some(fix) = fix {
             let place = fs::canonicalize(if outer & 0o022 == 0 { &cache } else { &above })?;
             let fix = format!("run `{fix} {}`", place.display());
-            assert_eq!((count(&log, &fix), count(&log, "server.cache")), (1, 1), "{what}: {log:#?}");
+            check_eq!(wrong, (count(&log, &fix), count(&log, "server.cache")), (1, 1), "{what}: {log:#?}");
         }
     }
     set_mode(&cache, 0o777)?;
@@ -146,6 +147,7 @@ async fn is_not_used_where_it_is_another_users() -> Result {
 
     // Root's folder is everybody's, but a user does not use it if everybody may write.
     chown(&cache, Some(0), None)?;
+    let mut wrong = Wrong::default();
     for (mode, used) in [(0o777, false), (0o755, true)] {
         set_mode(&cache, mode)?;
         for entry in entries(&cache)? {
@@ -157,8 +159,8 @@ async fn is_not_used_where_it_is_another_users() -> Result {
         command.args(["check", "--log-format", "json"]).current_dir(folder.path());
         command.env("CARYA_SERVER__CACHE", &cache).env("CARYA_SERVER__LISTEN", "127.0.0.1:0");
         let log = logged(command).await?;
-        assert_eq!(compiled(&log), if used { (0, 2) } else { (2, 0) }, "{mode:o}: {log:#?}");
-        assert_eq!(count(&log, "run `chmod go-w"), usize::from(!used), "{mode:o}: {log:#?}");
+        check_eq!(wrong, compiled(&log), if used { (0, 2) } else { (2, 0) }, "{mode:o}: {log:#?}");
+        check_eq!(wrong, count(&log, "run `chmod go-w"), usize::from(!used), "{mode:o}: {log:#?}");
     }
     Ok(())
 }
@@ -169,10 +171,16 @@ async fn is_found_behind_a_link() -> Result {
     let (cache, link) = (folder.path().join("cache"), folder.path().join("link"));
     fs::create_dir(&cache)?;
     symlink(&cache, &link)?;
+    let mut wrong = Wrong::default();
     for (mode, expected) in [(0o755, (2, 0)), (0o755, (0, 2)), (0o777, (2, 0))] {
         set_mode(&cache, mode)?;
         let log = check(folder.path(), &link).await?;
-        assert_eq!((compiled(&log), count(&log, UNUSED)), (expected, usize::from(mode == 0o777)), "{log:#?}");
+        check_eq!(
+            wrong,
+            (compiled(&log), count(&log, UNUSED)),
+            (expected, usize::from(mode == 0o777)),
+            "{mode:?}: {log:#?}"
+        );
     }
     Ok(())
 }
@@ -201,15 +209,17 @@ async fn replaces_entries_that_are_damaged() -> Result {
         ("more at the end", [&whole[..], b"more"].concat()),
         ("text", b"this is no code, but it is long enough for a checksum".to_vec()),
     ];
+    let mut wrong = Wrong::default();
     for (what, bytes) in damages {
         fs::write(&entry, bytes)?;
         let log = check(folder.path(), &cache).await?;
-        assert_eq!(
+        check_eq!(
+            wrong,
             (compiled(&log), count(&log, "compiling again: its checksum is wrong")),
             ((1, 1), 1),
             "{what}: {log:#?}"
         );
-        assert_eq!(compiled(&check(folder.path(), &cache).await?), (0, 2), "{what}: it was replaced");
+        check_eq!(wrong, compiled(&check(folder.path(), &cache).await?), (0, 2), "{what}: it was replaced");
     }
     Ok(())
 }
@@ -233,12 +243,13 @@ async fn replaces_entries_that_others_could_have_written() -> Result {
     if is_root(folder.path()) {
         changes.push(("another user's", |entry| Ok(chown(entry, Some(1234), None)?)));
     }
+    let mut wrong = Wrong::default();
     for (what, change) in changes {
         change(&entry)?;
         let log = check(folder.path(), &cache).await?;
-        assert_eq!((compiled(&log), count(&log, "compiling again: ")), ((1, 1), 1), "{what}: {log:#?}");
-        assert_eq!((mode(&entry)?, fs::symlink_metadata(&entry)?.is_file()), (0o600, true), "{what}");
-        assert_eq!(compiled(&check(folder.path(), &cache).await?), (0, 2), "{what}: it was replaced");
+        check_eq!(wrong, (compiled(&log), count(&log, "compiling again: ")), ((1, 1), 1), "{what}: {log:#?}");
+        check_eq!(wrong, (mode(&entry)?, fs::symlink_metadata(&entry)?.is_file()), (0o600, true), "{what}");
+        check_eq!(wrong, compiled(&check(folder.path(), &cache).await?), (0, 2), "{what}: it was replaced");
     }
     Ok(())
 }

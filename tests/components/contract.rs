@@ -1,7 +1,7 @@
 //! Components that were built for another contract.
 
 use super::{refused, reloaded, serve};
-use crate::support::{Result, module};
+use crate::support::{Result, Wrong, check, module};
 
 /// An edit of the contract, the world of the guest, and what is said of its component.
 type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a [&'a str]);
@@ -109,14 +109,15 @@ const CASES: [Case<'_>; 22] = [
 
 #[tokio::test]
 async fn types_that_differ_are_named_wherever_they_are() -> Result {
+    let mut wrong = Wrong::default();
     for (edits, world, expected) in CASES {
         let reason = refused(&module::built_for(edits, &[], world)?).await?;
         println!("{reason}");
-        assert!(reason.starts_with("was built for another carya:host: "), "{edits:?}: {reason}");
+        check!(wrong, reason.starts_with("was built for another carya:host: "), "{edits:?}: {reason}");
         for expected in expected {
-            assert!(reason.contains(expected), "{edits:?}: {expected:?} is not in: {reason}");
+            check!(wrong, reason.contains(expected), "{edits:?}: {expected:?} is not in: {reason}");
         }
-        assert!(reason.len() < 600, "more than a few lines: {reason}");
+        check!(wrong, reason.len() < 600, "{edits:?} {world:?}: more than a few lines: {reason}");
     }
     Ok(())
 }
@@ -129,9 +130,10 @@ async fn an_unchanged_contract_is_accepted() -> Result {
     let folder = tempfile::tempdir()?;
     super::write(folder.path(), super::CONFIG, &[])?;
     std::fs::write(folder.path().join("it.wasm"), module::built_for(&[], &[], all)?)?;
+    let mut wrong = Wrong::default();
     for args in [["check"].as_slice(), &["inspect", "it.wasm"]] {
         let ran = super::carya().args(args).current_dir(folder.path()).output().await?;
-        assert!(ran.status.success(), "{args:?}: {}", String::from_utf8_lossy(&ran.stderr));
+        check!(wrong, ran.status.success(), "{args:?}: {}", String::from_utf8_lossy(&ran.stderr));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{refused, reloaded, serve};
-use crate::support::{App, Result, module};
+use crate::support::{App, Result, Wrong, check, module};
 
 /// Builds a component whose module has these items beside its exports.
 fn component(items: &str) -> Result<Vec<u8>> {
@@ -59,13 +59,14 @@ const CASES: [(&str, &[&str]); 10] = [
 
 #[tokio::test]
 async fn what_happened_is_told_by_every_command() -> Result {
+    let mut wrong = Wrong::default();
     for (items, expected) in CASES {
         let reason = refused(&component(items)?).await?;
         println!("{reason}");
         for expected in expected {
-            assert!(reason.contains(expected), "{items}: {expected:?} is not in: {reason}");
+            check!(wrong, reason.contains(expected), "{items}: {expected:?} is not in: {reason}");
         }
-        assert!(reason.len() < 600, "more than a few lines: {reason}");
+        check!(wrong, reason.len() < 600, "{items:?}: more than a few lines: {reason}");
     }
     Ok(())
 }

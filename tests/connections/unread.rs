@@ -12,7 +12,7 @@ use tokio::{
 use super::{http2, lifetime, request};
 use crate::{
     outages::eventually,
-    support::{App, PATIENCE, Result},
+    support::{App, PATIENCE, Result, Wrong, check, check_eq},
 };
 
 const CONFIG: &str = r#"
@@ -61,13 +61,14 @@ fn memory(app: &App) -> Result<u64> {
 #[tokio::test]
 async fn closes_a_connection_that_does_not_take_its_response() -> Result {
     let app = start(&[("CARYA_SERVER__SEND_TIMEOUT", "1s")]).await?;
+    let mut wrong = Wrong::default();
     for path in [LARGE, "/files/large"] {
         let stream = ask(&app, path).await?;
         // The client reads nothing until well after the timeout. Then it receives the rest of the socket buffers, and
         // the end.
         sleep(Duration::from_secs(3)).await;
         let (_, received) = lifetime(stream).await?;
-        assert!(received.len() < 16 << 20, "{path}: the whole response was kept: {}", received.len());
+        check!(wrong, received.len() < 16 << 20, "{path}: the whole response was kept: {}", received.len());
     }
     Ok(())
 }
@@ -75,6 +76,7 @@ async fn closes_a_connection_that_does_not_take_its_response() -> Result {
 #[tokio::test]
 async fn waits_for_a_client_that_is_slow_and_reads() -> Result {
     let app = start(&[("CARYA_SERVER__SEND_TIMEOUT", "1s")]).await?;
+    let mut wrong = Wrong::default();
     for path in [LARGE, "/files/large"] {
         let mut stream = ask(&app, path).await?;
         let (begun, mut received) = (Instant::now(), 0);
@@ -92,7 +94,7 @@ async fn waits_for_a_client_that_is_slow_and_reads() -> Result {
                 break;
             }
         }
-        assert!(begun.elapsed() > Duration::from_secs(3), "{path}: it was not slow: {:?}", begun.elapsed());
+        check!(wrong, begun.elapsed() > Duration::from_secs(3), "{path}: it was not slow: {:?}", begun.elapsed());
     }
     Ok(())
 }
@@ -131,9 +133,10 @@ async fn resets_a_stream_that_is_not_read_and_serves_others() -> Result {
     }
     assert!(begun.elapsed() > Duration::from_secs(3), "it was not slow: {:?}", begun.elapsed());
     assert_eq!(received, 16 << 20);
+    let mut wrong = Wrong::default();
     for (path, body) in unread {
         let received = until_reset(body).await.map_err(|error| format!("{path}: {error}"))?;
-        assert_eq!(received, 65_535, "{path}: as much as the window allows");
+        check_eq!(wrong, received, 65_535, "{path}: as much as the window allows");
     }
     assert!(!connection.is_finished(), "only streams were given up");
     Ok(())

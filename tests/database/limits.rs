@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     script::{ENDLESS, NUMBERS, attempt, kind, results, send, serve_with},
-    support::{App, Engine, Result, on_each_engine},
+    support::{App, Engine, Result, Wrong, check, check_eq, check_ne, on_each_engine},
 };
 
 /// A text of so many bytes, as the engine makes it.
@@ -75,10 +75,11 @@ async fn limits_have_a_kind(engine: Engine) -> Result {
             "timeout",
         ),
     ];
+    let mut wrong = Wrong::default();
     for (what, step, expected) in table {
         for method in ["GET", "POST"] {
             let got = attempt(&app, method, step.clone()).await?;
-            assert_eq!(kind(&got), expected, "{method} {what}: {:.300}", got.to_string());
+            check_eq!(wrong, kind(&got), expected, "{method} {what}: {:.300}", got.to_string());
             assert_unaffected(&app, what).await?;
         }
     }
@@ -95,9 +96,10 @@ async fn limits_of_writing_have_a_kind(engine: Engine) -> Result {
         ),
         (json!({ "sql": format!("INSERT INTO t {NUMBERS} SELECT i FROM n LIMIT 200 RETURNING v") }), "limit"),
     ];
+    let mut wrong = Wrong::default();
     for (step, expected) in table {
         let got = attempt(&app, "POST", step.clone()).await?;
-        assert_eq!(kind(&got), expected, "{step}: {got}");
+        check_eq!(wrong, kind(&got), expected, "{step}: {got}");
         assert_unaffected(&app, &step.to_string()).await?;
     }
     Ok(())
@@ -112,13 +114,14 @@ async fn a_limit_dooms_and_a_savepoint_lifts_the_doom(engine: Engine) -> Result 
         format!("INSERT INTO t {NUMBERS} SELECT i FROM n LIMIT 200 RETURNING v"),
     ];
     let marker = json!({ "sql": "INSERT INTO t VALUES ('kept')", "op": "execute" });
+    let mut wrong = Wrong::default();
     for sql in steps {
         let failing = json!({ "sql": sql, "swallow": true });
-        assert_eq!(send(&app, "POST", &json!([marker, failing])).await?.status, 500, "{sql}");
+        check_eq!(wrong, send(&app, "POST", &json!([marker, failing])).await?.status, 500, "{sql}");
         assert_unaffected(&app, &sql).await?;
         let undone = json!([marker, { "savepoint": [failing], "end": "rollback" }, { "sql": "SELECT 1" }]);
         results(&app, "POST", &undone).await.map_err(|error| format!("{sql}: {error}"))?;
-        assert_eq!(app.number("SELECT count(*) FROM t WHERE v = 'kept'").await?, 1, "{sql}");
+        check_eq!(wrong, app.number("SELECT count(*) FROM t WHERE v = 'kept'").await?, 1, "{sql}");
         app.execute("DELETE FROM t WHERE v = 'kept'").await?;
         assert_unaffected(&app, &sql).await?;
     }
@@ -134,13 +137,14 @@ const RUNAWAY: &str = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 
 #[tokio::test]
 async fn values_have_a_size() -> Result {
     let app = app(Engine::Sqlite).await?;
+    let mut wrong = Wrong::default();
     for (method, sql) in [
         ("GET", "SELECT length(zeroblob(5000000))"),
         ("POST", "SELECT length(zeroblob(5000000))"),
         ("POST", "INSERT INTO t VALUES (zeroblob(5000000))"),
     ] {
         let got = attempt(&app, method, json!({ "sql": sql })).await?;
-        assert_eq!(kind(&got), "limit", "{sql}: {got}");
+        check_eq!(wrong, kind(&got), "limit", "{sql}: {got}");
         assert_unaffected(&app, sql).await?;
     }
     Ok(())
@@ -161,14 +165,15 @@ async fn a_broken_text_dooms_and_a_savepoint_lifts_the_doom() -> Result {
 async fn a_runaway_behind_a_bad_row_is_stopped() -> Result {
     let app = app(Engine::Sqlite).await?;
     let rest = format!("UNION ALL SELECT n FROM ({RUNAWAY} SELECT n FROM c) WHERE n < 0");
+    let mut wrong = Wrong::default();
     for (op, first) in [("query", "CAST(x'ff' AS TEXT)"), ("query_json", "9e999"), ("query", "zeroblob(70000)")] {
         for method in ["GET", "POST"] {
             let begun = Instant::now();
             let sql = format!("SELECT {first} {rest}");
             let got = attempt(&app, method, json!({ "sql": sql, "op": op })).await?;
-            assert_ne!(kind(&got), "ok");
+            check_ne!(wrong, kind(&got), "ok", "{op:?} {method:?}");
             assert_unaffected(&app, &sql).await?;
-            assert!(begun.elapsed() < Duration::from_secs(2), "{sql}: {:?}", begun.elapsed());
+            check!(wrong, begun.elapsed() < Duration::from_secs(2), "{op:?} {method:?}: {sql}: {:?}", begun.elapsed());
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     script::{attempt, config, kind, results, send},
-    support::{App, PATIENCE, Result},
+    support::{App, PATIENCE, Result, Wrong, check, check_eq},
 };
 
 /// Statements have the time that a busy machine needs to exceed the memory.
@@ -91,10 +91,10 @@ fn bombs() -> Vec<(&'static str, String)> {
     ]
 }
 
-fn assert_limited(got: &Json, what: &str) {
-    assert_eq!(kind(got), "limit", "{what}: {got}");
+fn check_limited(wrong: &mut Wrong, got: &Json, what: &str) {
+    check_eq!(wrong, kind(got), "limit", "{what}: {got}");
     let message = got["error"]["message"].as_str().unwrap_or_default();
-    assert!(message.contains("database.max_memory"), "{what}: {message}");
+    check!(wrong, message.contains("database.max_memory"), "{what}: {message}");
 }
 
 async fn assert_unaffected(app: &App, after: &str) -> Result {
@@ -117,10 +117,11 @@ fn memory(app: &App, what: &str) -> Result<u64> {
 async fn a_statement_that_takes_too_much_memory_is_refused() -> Result {
     let app = app("16MiB", 1).await?;
     let before = memory(&app, "VmRSS")?;
+    let mut wrong = Wrong::default();
     for (what, sql) in bombs() {
         for (method, op) in [("GET", "query"), ("POST", "execute"), ("GET", "query_one")] {
             let got = attempt(&app, method, json!({ "sql": sql, "op": op })).await?;
-            assert_limited(&got, &format!("{method} {op} {what}"));
+            check_limited(&mut wrong, &got, &format!("{method} {op} {what}"));
             assert_unaffected(&app, what).await?;
         }
     }
@@ -134,9 +135,10 @@ async fn a_statement_that_takes_too_much_memory_is_refused() -> Result {
 async fn parameters_count() -> Result {
     let app = app("16MiB", 1).await?;
     let sql = format!("SELECT {}", vec!["?1"; 50].join(", "));
+    let mut wrong = Wrong::default();
     for method in ["GET", "POST"] {
         let got = attempt(&app, method, json!({ "sql": sql, "params": ["x".repeat(3 << 20)] })).await?;
-        assert_limited(&got, method);
+        check_limited(&mut wrong, &got, method);
         assert_unaffected(&app, method).await?;
     }
     Ok(())
@@ -195,8 +197,9 @@ async fn other_connections_do_not_notice() -> Result {
     let insert = json!([{ "sql": "INSERT INTO t VALUES (3)", "op": "execute" }]);
     let bombs = async {
         let bomb = async || -> Result {
+            let mut wrong = Wrong::default();
             for _ in 0..3 {
-                assert_limited(&attempt(&app, "GET", bomb.clone()).await?, "one of three");
+                check_limited(&mut wrong, &attempt(&app, "GET", bomb.clone()).await?, "one of three");
             }
             Ok(())
         };
@@ -218,9 +221,10 @@ async fn other_connections_do_not_notice() -> Result {
 async fn memory_is_returned_to_the_system() -> Result {
     let app = app("256MiB", 2).await?;
     let before = memory(&app, "VmRSS")?;
+    let mut wrong = Wrong::default();
     for (what, sql) in [bombs().swap_remove(0), bombs().swap_remove(3)] {
         for (method, op) in [("GET", "query"), ("POST", "execute")] {
-            assert_limited(&attempt(&app, method, json!({ "sql": sql, "op": op })).await?, what);
+            check_limited(&mut wrong, &attempt(&app, method, json!({ "sql": sql, "op": op })).await?, what);
         }
     }
     assert!(memory(&app, "VmHWM")? - before > 200 << 20, "the statements took memory");

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     script::{attempt, kind, results, send, serve, serve_with},
-    support::{App, Engine, Result, on_each_engine},
+    support::{App, Engine, Result, Wrong, check, check_eq, on_each_engine},
 };
 
 const PEOPLE: &str = "CREATE TABLE p (id INTEGER PRIMARY KEY, name VARCHAR(20), email VARCHAR(20), ok VARCHAR(20));
@@ -124,9 +124,10 @@ async fn a_pattern_that_is_compiled_anew_has_the_columns_of_now() -> Result {
     app.execute("ALTER TABLE p DROP COLUMN email; ALTER TABLE p ADD COLUMN age INTEGER DEFAULT 7").await?;
     // The connection reads the schema for a statement that names what was not there.
     results(&app, "GET", &json!([{ "sql": "SELECT age FROM p" }])).await?;
+    let mut wrong = Wrong::default();
     for pattern in ["%n", "a%", "ann"] {
         let got = results(&app, "GET", &like(pattern)).await?.to_string();
-        assert!(got.contains("age") && !got.contains("email"), "{pattern}: {got}");
+        check!(wrong, got.contains("age") && !got.contains("email"), "{pattern}: {got}");
     }
     Ok(())
 }
@@ -137,18 +138,19 @@ async fn parameters_with_names_are_refused_and_cost_nothing() -> Result {
     let opened = || app.log.lines().iter().filter(|line| line["message"] == "connection opened").count();
     send(&app, "GET", &json!([{ "sql": "SELECT 1" }])).await?;
     let before = opened();
+    let mut wrong = Wrong::default();
     for method in ["GET", "POST"] {
         for parameter in ["$0", "?0", ":a", "@a", "$a", "$1a", "$a::b(c)", "#a"] {
             for (op, params) in [("query", json!([])), ("query_json", json!([1]))] {
                 let step = json!({ "sql": format!("SELECT {parameter}"), "op": op, "params": params });
                 let got = attempt(&app, method, step).await?;
-                assert_eq!(kind(&got), "other", "{method} {parameter} {got}");
+                check_eq!(wrong, kind(&got), "other", "{method} {parameter} {got}");
                 let told = got["error"]["message"].as_str().unwrap_or_default();
-                assert!(told.contains("`?` or `?1`"), "{parameter}: {told}");
+                check!(wrong, told.contains("`?` or `?1`"), "{parameter}: {told}");
             }
         }
         let rows = json!([{ "answer": { "rows": { "sql": "SELECT $0" } } }]);
-        assert_eq!(send(&app, method, &rows).await?.status, 500);
+        check_eq!(wrong, send(&app, method, &rows).await?.status, 500, "{method:?}");
         for good in ["?", "?1", "$1"] {
             results(&app, method, &json!([{ "sql": format!("SELECT {good}"), "params": [1] }])).await?;
         }
@@ -168,15 +170,16 @@ async fn settings_of_a_full_text_table_do_not_outlive_a_rollback() -> Result {
         "INSERT INTO texts(texts, rank) VALUES ('automerge', 0)",
         "INSERT INTO texts(rank, texts) VALUES ('nosuchfn()', 'rank')",
     ];
+    let mut wrong = Wrong::default();
     for setting in settings {
         for script in [
             json!([{ "sql": setting, "op": "execute" }, { "mark_rollback": true }]),
             json!([{ "savepoint": [{ "sql": setting, "op": "execute" }], "end": "rollback" }]),
         ] {
-            assert_eq!(results(&app, "POST", &search).await?[0]["rows"], found, "warm");
+            check_eq!(wrong, results(&app, "POST", &search).await?[0]["rows"], found, "{setting:?} {script:?}: warm");
             send(&app, "POST", &script).await?;
             for method in ["POST", "GET"] {
-                assert_eq!(results(&app, method, &search).await?[0]["rows"], found, "{method} after {script}");
+                check_eq!(wrong, results(&app, method, &search).await?[0]["rows"], found, "{method} after {script}");
             }
         }
     }

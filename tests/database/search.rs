@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     script::{attempt, kind, results, serve_with},
-    support::{App, Engine, Result},
+    support::{App, Engine, Result, Wrong, check},
 };
 
 const TABLES: &str = "
@@ -36,16 +36,16 @@ fn words(count: usize) -> String {
 
 /// Sends a statement through both handles. It must fail with one of these kinds, and neither its thread nor the only
 /// writer may be busy afterwards.
-async fn assert_ends(app: &App, step: Json, kinds: &[&str]) -> Result {
+async fn check_ends(wrong: &mut Wrong, app: &App, step: Json, kinds: &[&str]) -> Result {
     for method in ["GET", "POST"] {
         let begun = Instant::now();
         let got = attempt(app, method, step.clone()).await?;
         let shown = step["sql"].as_str().unwrap_or_default();
-        assert!(kinds.contains(&kind(&got).as_str()), "{method} {shown:.200}: {:.500}", got.to_string());
+        check!(wrong, kinds.contains(&kind(&got).as_str()), "{method} {shown:.200}: {:.500}", got.to_string());
         let update = json!([{ "sql": "UPDATE t SET v = v", "op": "execute" }]);
         results(app, "POST", &update).await.map_err(|error| format!("after {method} {shown:.200}: {error:.500}"))?;
         results(app, "GET", &json!([{ "sql": "SELECT count(*) FROM t" }])).await?;
-        assert!(begun.elapsed() < Duration::from_secs(10), "{method} {shown:.200}: {:?}", begun.elapsed());
+        check!(wrong, begun.elapsed() < Duration::from_secs(10), "{method} {shown:.200}: {:?}", begun.elapsed());
     }
     Ok(())
 }
@@ -53,6 +53,7 @@ async fn assert_ends(app: &App, step: Json, kinds: &[&str]) -> Result {
 #[tokio::test]
 async fn a_full_text_query_has_a_size() -> Result {
     let app = app().await?;
+    let mut wrong = Wrong::default();
     for (sql, params) in [
         ("SELECT count(*) FROM docs WHERE docs MATCH ?", json!([words(100_000)])),
         ("SELECT count(*) FROM docs WHERE docs MATCH ?", json!([words(65)])),
@@ -63,10 +64,10 @@ async fn a_full_text_query_has_a_size() -> Result {
         ("SELECT count(*) FROM old WHERE old MATCH ?", json!([words(100_000)])),
         ("SELECT count(*) FROM letters WHERE letters MATCH ?", json!([words(100_000)])),
     ] {
-        assert_ends(&app, json!({ "sql": sql, "params": params }), &["limit"]).await?;
+        check_ends(&mut wrong, &app, json!({ "sql": sql, "params": params }), &["limit"]).await?;
     }
     let text = format!("SELECT count(*) FROM docs WHERE docs MATCH '{}'", words(10_000));
-    assert_ends(&app, json!({ "sql": text }), &["limit"]).await?;
+    check_ends(&mut wrong, &app, json!({ "sql": text }), &["limit"]).await?;
     let found =
         attempt(&app, "GET", json!({ "sql": "SELECT count(*) FROM docs WHERE docs MATCH ?", "params": [words(64)] }));
     assert_eq!(found.await?["rows"][0][0]["v"], "1");
@@ -77,6 +78,7 @@ async fn a_full_text_query_has_a_size() -> Result {
 #[tokio::test]
 async fn a_full_text_query_from_elsewhere_ends_in_time() -> Result {
     let app = app().await?;
+    let mut wrong = Wrong::default();
     for (sql, params) in [
         ("SELECT count(*) FROM docs WHERE docs MATCH (SELECT body FROM queries)", json!([])),
         ("SELECT count(*) FROM queries q JOIN docs ON docs MATCH q.body", json!([])),
@@ -88,7 +90,7 @@ async fn a_full_text_query_from_elsewhere_ends_in_time() -> Result {
             json!([]),
         ),
     ] {
-        assert_ends(&app, json!({ "sql": sql, "params": params }), &["timeout"]).await?;
+        check_ends(&mut wrong, &app, json!({ "sql": sql, "params": params }), &["timeout"]).await?;
     }
     Ok(())
 }
@@ -98,11 +100,12 @@ async fn a_full_text_query_from_elsewhere_ends_in_time() -> Result {
 async fn excerpts_of_a_large_document_end_in_time() -> Result {
     let app = app().await?;
     app.execute("INSERT INTO docs SELECT 'larger', replace(hex(zeroblob(400000)), '00', 'many x ')").await?;
+    let mut wrong = Wrong::default();
     for call in
         ["snippet(docs, 1, '[', ']', '...', 64)", "snippet(docs, -1, '', '', '', 8)", "highlight(docs, 1, '', '')"]
     {
         let sql = format!("SELECT length({call}) FROM docs WHERE docs MATCH 'many OR x'");
-        assert_ends(&app, json!({ "sql": sql }), &["ok", "timeout"]).await?;
+        check_ends(&mut wrong, &app, json!({ "sql": sql }), &["ok", "timeout"]).await?;
     }
     let large = attempt(
         &app,

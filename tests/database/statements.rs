@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     script::{attempt, kind, results, serve, serve_with},
-    support::{Engine, Result, on_each_engine},
+    support::{Engine, Result, Wrong, check, check_eq, on_each_engine},
 };
 
 /// Two items, and parts of them, with numbers that the engine gives.
@@ -55,6 +55,7 @@ async fn every_statement_answers_in_its_way(engine: Engine) -> Result {
 
 async fn an_empty_result_still_has_columns(engine: Engine) -> Result {
     let app = serve(engine, &schema(engine)).await?;
+    let mut wrong = Wrong::default();
     for method in ["GET", "POST"] {
         let script = json!([{ "sql": "SELECT id, name AS n, price, 1 + 1 FROM items WHERE id < 0" }]);
         let got = results(&app, method, &script).await?;
@@ -66,7 +67,7 @@ async fn an_empty_result_still_has_columns(engine: Engine) -> Result {
         let names = ["id", "n", "price", if engine == Engine::Postgres { "?column?" } else { "1 + 1" }];
         let columns: Vec<Json> =
             names.iter().zip(types).map(|(name, of)| json!({ "name": name, "type_name": of })).collect();
-        assert_eq!(got[0], json!({ "columns": columns, "rows": [] }));
+        check_eq!(wrong, got[0], json!({ "columns": columns, "rows": [] }), "{method:?}");
     }
     let got = results(&app, "POST", &json!([{ "sql": "DELETE FROM items WHERE id < 0 RETURNING id" }])).await?;
     // MariaDB tells what a RETURNING returns with the first row.
@@ -90,16 +91,17 @@ async fn parameters_are_bound_by_place_or_number(engine: Engine) -> Result {
         ("SELECT ?2", json!(["a"]), None),
         ("SELECT ?1001", json!([]), None),
     ];
+    let mut wrong = Wrong::default();
     for (sql, params, expected) in table {
         for method in ["GET", "POST"] {
             let got = attempt(&app, method, json!({ "sql": sql, "params": params })).await?;
             let Some(expected) = expected else {
-                assert_eq!(kind(&got), "other", "{sql} with {params}: {got}");
+                check_eq!(wrong, kind(&got), "other", "{sql} with {params}: {got}");
                 continue;
             };
             let row = got["rows"][0].as_array().cloned().unwrap_or_default();
             let row: Vec<_> = row.iter().map(|value| value["v"].clone()).collect();
-            assert_eq!(json!(row), *expected, "{sql} with {params}: {got}");
+            check_eq!(wrong, json!(row), *expected, "{sql} with {params}: {got}");
         }
     }
     Ok(())
@@ -118,6 +120,7 @@ async fn failures_have_a_kind_and_a_code(engine: Engine) -> Result {
         ("SELEC 1", "forbidden", ["", "", ""]),
         ("SELECT FROM WHERE", "other", ["1", "42601", "1064"]),
     ];
+    let mut wrong = Wrong::default();
     for (sql, expected, codes) in table {
         let [sqlite, postgres, mariadb] = codes;
         let code = match engine {
@@ -126,12 +129,13 @@ async fn failures_have_a_kind_and_a_code(engine: Engine) -> Result {
             Engine::MariaDb => mariadb,
         };
         let got = attempt(&app, "POST", json!({ "sql": sql, "op": "execute" })).await?;
-        assert_eq!(
+        check_eq!(
+            wrong,
             (kind(&got).as_str(), got["error"]["code"].as_str().unwrap_or("")),
             (expected, code),
             "{sql}: {got}"
         );
-        assert_eq!(got["error"]["retryable"], false, "{sql}");
+        check_eq!(wrong, got["error"]["retryable"], false, "{sql}");
     }
     Ok(())
 }
@@ -170,10 +174,11 @@ async fn full_text_search_works_through_both_handles() -> Result {
             .await?;
     let insert = json!([{ "sql": "INSERT INTO texts VALUES ('hello again')", "op": "execute" }]);
     results(&app, "POST", &insert).await?;
+    let mut wrong = Wrong::default();
     for method in ["GET", "POST"] {
         let search = json!([{ "sql": "SELECT body FROM texts WHERE texts MATCH 'hello'" }]);
         let found = results(&app, method, &search).await?;
-        assert_eq!(found[0]["rows"].as_array().map(Vec::len), Some(2), "{method}: {found}");
+        check_eq!(wrong, found[0]["rows"].as_array().map(Vec::len), Some(2), "{method}: {found}");
     }
     Ok(())
 }
@@ -194,15 +199,16 @@ async fn functions_report_only_what_this_request_did(engine: Engine) -> Result {
         values.map(|value| value["v"].as_str().unwrap_or_default().to_owned()).collect()
     };
     let is_zero = |got: &Json| !numbers(got).is_empty() && numbers(got).iter().all(|number| number == "0");
+    let mut wrong = Wrong::default();
     for last in [json!({ "sql": "SELECT 1" }), json!({ "mark_rollback": true })] {
         let got = results(&app, "POST", &json!([report, insert, report, last])).await?;
-        assert!(is_zero(&got[0]), "{got}");
+        check!(wrong, is_zero(&got[0]), "{last:?}: {got}");
         let id = got[1]["last_insert_id"].as_i64().ok_or("no key")?.to_string();
         let expected = [id.as_str(), "1", "1"];
-        assert_eq!(numbers(&got[2]), expected[..numbers(&got[2]).len()]);
+        check_eq!(wrong, numbers(&got[2]), expected[..numbers(&got[2]).len()], "{last:?}");
         for method in ["POST", "GET"] {
             let got = results(&app, method, &json!([report])).await?;
-            assert!(is_zero(&got[0]), "{method}: {got}");
+            check!(wrong, is_zero(&got[0]), "{method}: {got}");
         }
         results(&app, "POST", &json!([{ "sql": "DELETE FROM items WHERE name = 'pin'", "op": "execute" }])).await?;
     }

@@ -10,7 +10,7 @@ use tokio::{runtime::Handle, task::block_in_place};
 
 use crate::{
     script::{attempt, kind, results, serve, serve_with},
-    support::{App, Engine, Result, on_each_server},
+    support::{App, Engine, Result, Wrong, check, check_eq, on_each_server},
 };
 
 const SCHEMA: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, v)";
@@ -132,11 +132,12 @@ async fn booleans_are_what_is_declared_so() -> Result {
 #[tokio::test]
 async fn nan_is_refused_and_not_made_null() -> Result {
     let app = serve(Engine::Sqlite, SCHEMA).await?;
+    let mut wrong = Wrong::default();
     for method in ["GET", "POST"] {
         let step = json!({ "sql": "SELECT ?", "params": [{ "t": "float64", "v": "NaN" }] });
         let result = attempt(&app, method, step).await?;
-        assert_eq!(kind(&result), "other");
-        assert!(result["error"]["message"].to_string().contains("NaN"), "{result}");
+        check_eq!(wrong, kind(&result), "other", "{method:?}");
+        check!(wrong, result["error"]["message"].to_string().contains("NaN"), "{method:?}: {result}");
     }
     Ok(())
 }
@@ -148,11 +149,12 @@ async fn text_that_is_not_utf8_is_an_error_that_names_its_column() -> Result {
         "CREATE TABLE t (id, broken TEXT); INSERT INTO t VALUES (1, CAST(x'6180' AS TEXT)), (2, 'fine')",
     )
     .await?;
+    let mut wrong = Wrong::default();
     for op in ["query", "query_one", "query_json"] {
         for method in ["GET", "POST"] {
             let result = attempt(&app, method, json!({ "sql": "SELECT * FROM t", "op": op })).await?;
-            assert_eq!(kind(&result), "other", "{op}");
-            assert!(result["error"]["message"].to_string().contains("broken"), "{result}");
+            check_eq!(wrong, kind(&result), "other", "{op}");
+            check!(wrong, result["error"]["message"].to_string().contains("broken"), "{op:?} {method:?}: {result}");
         }
     }
     let read = results(&app, "GET", &json!([{ "sql": "SELECT CAST(broken AS BLOB) FROM t WHERE id = 1" }])).await?;
@@ -170,15 +172,16 @@ async fn rows_as_json_are_what_a_parser_reads_back() -> Result {
         { "q\"\\": 1, "a": hard, "b": "AP8=", "c": null, "d": 0.1, "e": i64::MIN },
         { "q\"\\": 2, "a": "", "b": "", "c": 1e300, "d": 0.0, "e": i64::MAX },
     ]);
+    let mut wrong = Wrong::default();
     for method in ["GET", "POST"] {
         let step = json!({ "sql": sql, "op": "query_json", "params": [hard] });
         let text = results(&app, method, &json!([step])).await?;
         let parsed: Json = serde_json::from_str(text[0]["json"].as_str().ok_or("no text")?)?;
-        assert_eq!(parsed, expected);
+        check_eq!(wrong, parsed, expected, "{method:?}");
         let none = results(&app, method, &json!([{ "sql": "SELECT 1 WHERE 0", "op": "query_json" }])).await?;
-        assert_eq!(none[0]["json"], "[]");
+        check_eq!(wrong, none[0]["json"], "[]", "{method:?}");
         let infinite = attempt(&app, method, json!({ "sql": "SELECT 9e999 AS big", "op": "query_json" })).await?;
-        assert_eq!(kind(&infinite), "other");
+        check_eq!(wrong, kind(&infinite), "other", "{method:?}");
     }
     let body = json!([{ "answer": { "rows": { "sql": sql, "params": [hard] } } }]);
     assert_eq!(results(&app, "GET", &body).await?, expected, "and so is a body of rows");

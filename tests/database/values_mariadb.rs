@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     script::{NUMBERS, attempt, config, kind, results},
-    support::{App, Engine, Result, on_each_engine},
+    support::{App, Engine, Result, Wrong, check, check_eq, on_each_engine},
 };
 
 /// A column's type, a literal, and what a guest reads: a case of the contract's `value`, or the type name of an `other`,
@@ -124,6 +124,7 @@ async fn serve(engine: Engine, cases: &[(&str, &str, &str, &str)]) -> Result<App
 
 async fn every_type_is_read_as_it_is_and_taken_back(engine: Engine) -> Result {
     let app = serve(engine, READ).await?;
+    let mut wrong = Wrong::default();
     for (index, (column, literal, case, text)) in READ.iter().enumerate() {
         let expected = value(case, text);
         let read = results(
@@ -135,28 +136,29 @@ async fn every_type_is_read_as_it_is_and_taken_back(engine: Engine) -> Result {
             ]),
         )
         .await?;
-        assert_eq!(read[1]["rows"][0][0], expected, "{column} {literal}");
+        check_eq!(wrong, read[1]["rows"][0][0], expected, "{column} {literal}");
         if expected["t"] == "other" && *case != "BIT" {
-            assert_eq!(read[1]["rows"][0][1]["v"], *text, "{column} {literal}: the server's own text");
+            check_eq!(wrong, read[1]["rows"][0][1]["v"], *text, "{column} {literal}: the server's own text");
         }
         let script = json!([
             { "sql": format!("INSERT INTO t{index} (v) VALUES (?)"), "op": "execute", "params": [expected] },
             { "sql": format!("SELECT v FROM t{index} WHERE v <=> ? ORDER BY id"), "params": [expected] },
         ]);
         let stored = results(&app, "POST", &script).await?;
-        assert_eq!(stored[1]["rows"], json!([[expected], [expected]]), "{column} {literal}");
+        check_eq!(wrong, stored[1]["rows"], json!([[expected], [expected]]), "{column} {literal}");
     }
     Ok(())
 }
 
 async fn what_does_not_fit_is_an_error(engine: Engine) -> Result {
     let app = serve(engine, REFUSED).await?;
+    let mut wrong = Wrong::default();
     for (index, (column, case, text, code)) in REFUSED.iter().enumerate() {
         let insert = json!({
             "sql": format!("INSERT INTO t{index} (v) VALUES (?)"), "op": "execute", "params": [value(case, text)],
         });
         let result = attempt(&app, "POST", insert).await?;
-        assert_eq!(result["error"]["code"], *code, "{column} {text}: {result}");
+        check_eq!(wrong, result["error"]["code"], *code, "{column} {text}: {result}");
     }
     Ok(())
 }
@@ -182,14 +184,15 @@ async fn parameters_are_what_they_are(engine: Engine) -> Result {
         ("SELECT ?1 || 'b' || ?1", text("a"), "text", "aba"),
         ("SELECT ?", text("a\0\\'\""), "text", "a\0\\'\""),
     ];
+    let mut wrong = Wrong::default();
     for (sql, param, case, expected) in table {
         let read = results(&app, "GET", &json!([{ "sql": sql, "params": [param] }])).await?;
-        assert_eq!(read[0]["rows"], json!([[value(case, expected)]]), "{sql}");
+        check_eq!(wrong, read[0]["rows"], json!([[value(case, expected)]]), "{sql}");
     }
     for (sql, param) in [("SELECT ?", value("float64", "NaN")), ("SELECT ?", value("DECIMAL", "1e5"))] {
         let result = attempt(&app, "GET", json!({ "sql": sql, "params": [param] })).await?;
-        assert_eq!(kind(&result), "other", "{param}");
-        assert!(result["error"]["message"].to_string().contains("parameter 1"), "{result}");
+        check_eq!(wrong, kind(&result), "other", "{param}");
+        check!(wrong, result["error"]["message"].to_string().contains("parameter 1"), "{sql:?} {param:?}: {result}");
     }
     Ok(())
 }
@@ -197,13 +200,19 @@ async fn parameters_are_what_they_are(engine: Engine) -> Result {
 async fn zero_dates_are_no_null(engine: Engine) -> Result {
     let types = [("DATE", "", "", ""), ("DATETIME", "", "", ""), ("TIMESTAMP(3)", "", "", "")];
     let app = serve(engine, &types).await?;
+    let mut wrong = Wrong::default();
     for (index, text) in ["0000-00-00", "0000-00-00 00:00:00", "0000-00-00 00:00:00.000"].into_iter().enumerate() {
         let script = json!([
             { "sql": format!("INSERT IGNORE INTO t{index} (v) VALUES ('nonsense')"), "op": "execute" },
             { "sql": format!("SELECT v FROM t{index}") },
         ]);
         let type_name = types[index].0.trim_end_matches("(3)");
-        assert_eq!(results(&app, "POST", &script).await?[1]["rows"], json!([[value(type_name, text)]]));
+        check_eq!(
+            wrong,
+            results(&app, "POST", &script).await?[1]["rows"],
+            json!([[value(type_name, text)]]),
+            "{index:?} {text:?}"
+        );
     }
     Ok(())
 }
@@ -250,17 +259,18 @@ async fn random_values_come_back_as_they_were(engine: Engine) -> Result {
     };
     let tables: String = RANDOM.iter().enumerate().map(table).collect();
     let app = App::start_on(engine, &config(), &[("migrations/0001_tables.sql", &tables)]).await?;
+    let mut wrong = Wrong::default();
     for (index, (column, _)) in RANDOM.iter().enumerate() {
         let shown = if ["BIT(64)", "VARBINARY(20)"].contains(column) { "HEX(v)" } else { "CAST(v AS CHAR)" };
         let sql = format!("SELECT v, {shown} FROM t{index} ORDER BY id");
         let read = results(&app, "GET", &json!([{ "sql": sql }])).await?;
         let rows = read[0]["rows"].as_array().ok_or("no rows")?;
-        assert_eq!(rows.len(), 900, "{column}");
+        check_eq!(wrong, rows.len(), 900, "{column}");
         // The server writes binary floating point numbers shorter than they are, and bits as bytes.
         if !["FLOAT", "DOUBLE", "BIT(64)", "VARBINARY(20)"].contains(column) {
             for row in rows {
                 let text = if row[0]["t"] == "other" { &row[0]["v"]["text"] } else { &row[0]["v"] };
-                assert_eq!(*text, row[1]["v"], "{column}");
+                check_eq!(wrong, *text, row[1]["v"], "{column}");
             }
         }
         let values: Vec<Json> = rows.iter().enumerate().map(|(at, row)| json!([at, row[0]])).collect();
@@ -269,7 +279,7 @@ async fn random_values_come_back_as_they_were(engine: Engine) -> Result {
             { "sql": format!("SELECT count(*) FROM t{index} JOIN u{index} ON t{index}.id = u{index}.id AND t{index}.v = u{index}.v") },
         ]);
         let same = results(&app, "POST", &script).await?;
-        assert_eq!(same[1]["rows"][0][0]["v"], "900", "{column}");
+        check_eq!(wrong, same[1]["rows"][0][0]["v"], "900", "{column}");
     }
     Ok(())
 }

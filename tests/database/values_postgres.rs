@@ -8,7 +8,7 @@ use self::table::{Is, TABLE, TYPES, other};
 use super::values::{bytes, float, int, text};
 use crate::{
     script::{self, attempt, kind, results},
-    support::{App, Engine, Result, on_each_engine},
+    support::{App, Engine, Result, Wrong, check, check_eq, check_ne, on_each_engine},
 };
 
 /// The types and a table with a column of each.
@@ -23,13 +23,14 @@ async fn serve(engine: Engine) -> Result<App> {
 
 async fn every_type_comes_out_in_the_servers_own_text(engine: Engine) -> Result {
     let app = serve(engine).await?;
+    let mut wrong = Wrong::default();
     for part in TABLE.chunks(40) {
         let literal = |(kind, literal, _): &(&str, &str, Is)| format!("'{}'::{kind}", literal.replace('\'', "''"));
         let sql = format!("SELECT {}", part.iter().map(literal).collect::<Vec<_>>().join(", "));
         let expected: Vec<Json> = part.iter().map(|(.., is)| is.json()).collect();
         for method in ["GET", "POST"] {
             let read = results(&app, method, &json!([{ "sql": sql }])).await?;
-            assert_eq!(read[0]["rows"][0], json!(expected));
+            check_eq!(wrong, read[0]["rows"][0], json!(expected), "{method:?}");
         }
     }
     Ok(())
@@ -43,30 +44,33 @@ async fn every_value_goes_into_a_column_of_its_type_and_back(engine: Engine) -> 
         script.push(json!({ "sql": sql, "params": [at, is.json()] }));
     }
     let returned = results(&app, "POST", &json!(script)).await?;
+    let mut wrong = Wrong::default();
     for (at, (kind, literal, is)) in TABLE.iter().enumerate() {
-        assert_eq!(returned[at]["rows"][0][0], is.json(), "{kind} {literal}");
+        check_eq!(wrong, returned[at]["rows"][0][0], is.json(), "{kind} {literal}");
     }
     for (at, (kind, literal, is)) in TABLE.iter().enumerate() {
         let sql = format!("SELECT c{at} FROM t WHERE id = ?");
         let read = results(&app, "GET", &json!([{ "sql": sql, "params": [at] }])).await?;
-        assert_eq!(read[0]["rows"][0][0], is.json(), "{kind} {literal}");
+        check_eq!(wrong, read[0]["rows"][0][0], is.json(), "{kind} {literal}");
     }
     Ok(())
 }
 
 async fn every_value_is_itself_where_nothing_tells_its_type(engine: Engine) -> Result {
     let app = serve(engine).await?;
+    let mut wrong = Wrong::default();
     for part in TABLE.chunks(40) {
         let values: Vec<Json> = part.iter().map(|(.., is)| is.json()).collect();
         let sql = format!("SELECT {}", vec!["?"; values.len()].join(", "));
         let echoed = results(&app, "GET", &json!([{ "sql": sql, "params": values }])).await?;
-        assert_eq!(echoed[0]["rows"][0], json!(values));
+        check_eq!(wrong, echoed[0]["rows"][0], json!(values), "{sql}");
     }
     Ok(())
 }
 
 async fn what_is_no_value_of_the_contract_is_an_error_that_says_what_to_do(engine: Engine) -> Result {
     let app = serve(engine).await?;
+    let mut wrong = Wrong::default();
     for (expression, name) in [
         ("'(1,2)'::point", "point"),
         ("ROW(1, 'a')", "record"),
@@ -77,11 +81,16 @@ async fn what_is_no_value_of_the_contract_is_an_error_that_says_what_to_do(engin
         ("'1 2'::int2vector", "int2vector"),
     ] {
         let refused = attempt(&app, "GET", json!({ "sql": format!("SELECT {expression} AS x") })).await?;
-        assert_eq!(kind(&refused), "other");
+        check_eq!(wrong, kind(&refused), "other", "{expression:?} {name:?}");
         let message = refused["error"]["message"].to_string();
-        assert!(message.contains(name) && message.contains("x::text"), "{message}");
+        check!(wrong, message.contains(name) && message.contains("x::text"), "{expression:?} {name:?}: {message}");
         let sql = format!("SELECT ({expression})::text AS x");
-        assert_eq!(kind(&attempt(&app, "GET", json!({ "sql": sql })).await?), "ok", "{sql}");
+        check_eq!(
+            wrong,
+            kind(&attempt(&app, "GET", json!({ "sql": sql })).await?),
+            "ok",
+            "{expression:?} {name:?}: {sql}"
+        );
     }
     // The driver itself cannot read this one.
     let refused = attempt(&app, "GET", json!({ "sql": "SELECT '{[1,2)}'::int4multirange" })).await?;
@@ -108,9 +117,10 @@ async fn values_are_sent_as_what_the_statement_needs(engine: Engine) -> Result {
         ("SELECT n FROM generate_series(1, 3) n LIMIT ?", int(1), int(1)),
         ("SELECT a.x FROM (SELECT 7 AS x) a WHERE a.x = ?", int(7), int(7)),
     ];
+    let mut wrong = Wrong::default();
     for (sql, param, expected) in table {
         let read = results(&app, "GET", &json!([{ "sql": sql, "params": [param] }])).await?;
-        assert_eq!(read[0]["rows"][0][0], expected, "{sql} {param}");
+        check_eq!(wrong, read[0]["rows"][0][0], expected, "{sql} {param}");
     }
     Ok(())
 }
@@ -137,10 +147,11 @@ async fn values_that_do_not_fit_are_refused_and_never_bent(engine: Engine) -> Re
         ("SELECT ?", other("int4[](1)", "1"), None),
         ("SELECT ?", other("\"int4", "1"), None),
     ];
+    let mut wrong = Wrong::default();
     for (sql, param, code) in table {
         let refused = attempt(&app, "GET", json!({ "sql": sql, "params": [param] })).await?;
-        assert_ne!(kind(&refused), "ok", "{sql} {param}");
-        assert_eq!(refused["error"]["code"].as_str(), code, "{sql} {param} {refused}");
+        check_ne!(wrong, kind(&refused), "ok", "{sql} {param}");
+        check_eq!(wrong, refused["error"]["code"].as_str(), code, "{sql} {param} {refused}");
     }
     Ok(())
 }
@@ -175,6 +186,7 @@ async fn random_values_have_the_servers_own_text(engine: Engine) -> Result {
         r#"textrange((SELECT string_agg(substr(E'a{}"\\, \t\n()[]', 1 + (random() * 13)::int, 1), '')
             FROM generate_series(0, (random() * 4)::int + n * 0)), NULL, '(]')"#,
     ];
+    let mut wrong = Wrong::default();
     for expression in expressions {
         // The function `format` asks the type's output function, as an array does; a cast may be another function.
         let sql = format!(
@@ -182,14 +194,14 @@ async fn random_values_have_the_servers_own_text(engine: Engine) -> Result {
         );
         let read = results(&app, "GET", &json!([{ "sql": sql }])).await?;
         let rows = read[0]["rows"].as_array().ok_or("no rows")?;
-        assert_eq!(rows.len(), 1000);
+        check_eq!(wrong, rows.len(), 1000, "{expression:?}");
         for row in rows {
-            assert_eq!(row[0]["v"]["text"], row[1]["v"], "{expression}");
+            check_eq!(wrong, row[0]["v"]["text"], row[1]["v"], "{expression}");
         }
         let few: Vec<&Json> = rows.iter().take(40).map(|row| &row[0]).collect();
         let sql = format!("SELECT {}", vec!["?"; few.len()].join(", "));
         let echoed = results(&app, "GET", &json!([{ "sql": sql, "params": few }])).await?;
-        assert_eq!(echoed[0]["rows"][0], json!(few), "{expression}");
+        check_eq!(wrong, echoed[0]["rows"][0], json!(few), "{expression}");
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use carya::deploy::Digest;
 use serde_json::{Value, json};
 
 use super::{Files, Host, deploy, files, manifest, own, run, write};
-use crate::support::{Answer, App, Result};
+use crate::support::{Answer, App, Result, Wrong, check, check_eq, check_ne};
 
 #[tokio::test]
 async fn nothing_is_answered_without_the_token() -> Result {
@@ -24,7 +24,7 @@ async fn nothing_is_answered_without_the_token() -> Result {
         ("DELETE", "/collect".to_owned()),
         ("GET", "/".to_owned()),
     ];
-    let wrong = [
+    let tokens = [
         "",
         "Bearer",
         "Bearer ",
@@ -32,18 +32,20 @@ async fn nothing_is_answered_without_the_token() -> Result {
         "Basic the-token-of-the-tests",
         "the-token-of-the-tests",
     ];
+    let mut wrong = Wrong::default();
     for (method, path) in &paths {
-        for token in wrong {
+        for token in tokens {
             let request = host.http.request(method.parse()?, format!("{}{path}", host.url())).body("one");
             let request = if token.is_empty() { request } else { request.header("authorization", token) };
             let answer = Answer::read(request.send().await?).await?;
-            assert_eq!(
+            check_eq!(
+                wrong,
                 (answer.status, answer.header("www-authenticate")),
                 (401, "Bearer"),
                 "{method} {path} {token:?}"
             );
         }
-        assert_ne!(host.ask(method, path, "one").await?.status, 401, "{method} {path}");
+        check_ne!(wrong, host.ask(method, path, "one").await?.status, 401, "{method} {path}");
     }
     let said = run(&["generations", "--to", &host.url()], &[("CARYA_DEPLOY_TOKEN", "another-token-of-tests")]).await?;
     assert!(!said.well && said.messages.contains("refuses the token"), "{}", said.messages);
@@ -100,6 +102,7 @@ async fn what_cannot_be_served_leaves_the_old_generation_in_place() -> Result {
         broken.insert(path.to_owned(), content.to_vec());
         Ok(broken)
     };
+    let mut wrong = Wrong::default();
     for (path, content, why) in [
         ("guests/probe.wasm", &b"no component"[..], "component `probe`"),
         ("carya.toml", b"[[route]]\npath = \"/x\"\ncomponent = \"none\"\n", "route[0].component"),
@@ -111,8 +114,8 @@ async fn what_cannot_be_served_leaves_the_old_generation_in_place() -> Result {
         ),
     ] {
         let told = problem(&host.activate(&host.put(&broken(path, content)?).await?).await?, 422)?;
-        assert!(told["detail"].as_str().is_some_and(|detail| detail.contains(why)), "{why}: {told}");
-        assert_eq!(host.served().await?, (one.id.to_string(), "one".to_owned()));
+        check!(wrong, told["detail"].as_str().is_some_and(|detail| detail.contains(why)), "{why}: {told}");
+        check_eq!(wrong, host.served().await?, (one.id.to_string(), "one".to_owned()), "{path:?} {why:?}");
     }
     let host = host.killed().await?;
     assert_eq!(host.served().await?, (one.id.to_string(), "one".to_owned()));

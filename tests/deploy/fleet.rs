@@ -19,7 +19,7 @@ use crate::{
     harden::{self, Urls},
     script,
     support::{
-        App, Engine, PATIENCE, Result,
+        App, Engine, PATIENCE, Result, Wrong, check,
         client::Client,
         on_each_server,
         proxy::{Fate, Proxy},
@@ -278,15 +278,16 @@ async fn guests_cannot_reach_what_is_shared(engine: Engine) -> Result {
     let two = fleet.start_in(tempfile::tempdir()?, "two", "", &env).await?;
     let first = bring(&one, "first").await?;
     until_served(&two, &first).await?;
+    let mut wrong = Wrong::default();
     for name in ["parts", "files", "generations", "activations", "hosts"] {
         let (table, client) = (fleet.table(name), Client::new(&urls.writer)?);
-        assert!(fleet.client()?.number(&format!("SELECT count(*) FROM {table}")).await? > 0);
+        check!(wrong, fleet.client()?.number(&format!("SELECT count(*) FROM {table}")).await? > 0, "{name:?}");
         // The gate refuses the table, and without the gate the guests' login has no rights on it.
         let found = script::attempt(&one.app, "GET", json!({ "sql": format!("SELECT * FROM {table}") })).await?;
-        assert!(found.to_string().contains("is the host's own"), "{name}: {found}");
+        check!(wrong, found.to_string().contains("is the host's own"), "{name}: {found}");
         for sql in [format!("SELECT * FROM {table}"), format!("DELETE FROM {table}")] {
             let Err(error) = client.execute(&sql).await else { return Err(format!("{sql} was done").into()) };
-            assert!(error.to_string().contains("denied"), "{sql}: {error}");
+            check!(wrong, error.to_string().contains("denied"), "{sql}: {error}");
         }
     }
     let missing = harden::apply(folder.path()).await?;
@@ -297,6 +298,7 @@ async fn guests_cannot_reach_what_is_shared(engine: Engine) -> Result {
 #[tokio::test]
 async fn a_file_is_no_place_to_share_by() -> Result {
     let folder = tempfile::tempdir()?;
+    let mut wrong = Wrong::default();
     for (own, why) in [
         ("[database]\nurl = \"sqlite:a.sqlite\"\n[deploy]\nshared = true\nhost = \"a\"\n", "a fleet needs a server"),
         ("[deploy]\nshared = true\nhost = \"a\"\n", "a fleet needs a server"),
@@ -309,7 +311,7 @@ async fn a_file_is_no_place_to_share_by() -> Result {
     ] {
         fs::write(folder.path().join("carya.toml"), own)?;
         let said = run(&["check", "--config", &folder.path().join("carya.toml").display().to_string()], &[]).await?;
-        assert!(!said.well && said.messages.contains(why), "{why}: {}", said.messages);
+        check!(wrong, !said.well && said.messages.contains(why), "{why}: {}", said.messages);
     }
     Ok(())
 }

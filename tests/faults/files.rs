@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{process::Command, time::timeout};
 
-use crate::support::{App, Result};
+use crate::support::{App, Result, Wrong, check_eq};
 
 const CONFIG: &str = r#"
     [[static]]
@@ -31,6 +31,7 @@ async fn only_regular_files_are_served() -> Result {
     let _socket = UnixListener::bind(files.join("socket"))?;
 
     let app = App::start_in(folder, CONFIG, &[], &[]).await?;
+    let mut wrong = Wrong::default();
     for (path, status) in [
         ("page.html", 200),
         ("link.html", 200),
@@ -44,8 +45,13 @@ async fn only_regular_files_are_served() -> Result {
         for method in ["GET", "HEAD"] {
             let answer = timeout(Duration::from_secs(5), app.ask(method, &format!("/files/{path}"))).await;
             let answer = answer.map_err(|_| format!("{method} {path} is not answered"))??;
-            assert_eq!(answer.status, status, "{method} {path}");
-            assert_eq!(answer.text(), if status == 200 && method == "GET" { "a page" } else { "" }, "{method} {path}");
+            check_eq!(wrong, answer.status, status, "{method} {path}");
+            check_eq!(
+                wrong,
+                answer.text(),
+                if status == 200 && method == "GET" { "a page" } else { "" },
+                "{method} {path}"
+            );
         }
     }
     let asked = Instant::now();

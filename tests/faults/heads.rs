@@ -6,7 +6,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 use crate::{
     connections,
     script::{insert, serve_with},
-    support::{App, Engine, Result, module},
+    support::{App, Engine, Result, Wrong, check, check_eq, module},
 };
 
 const MARKS: &str = "CREATE TABLE marks (mark VARCHAR(100) PRIMARY KEY NOT NULL)";
@@ -90,22 +90,24 @@ async fn a_controllers_head_is_limited_inside_the_transaction() -> Result {
         ("too-long", value(longest - own + 1), 500, "a header of 8193 bytes; server.max_response_head allows 8192"),
         ("one-name", json!({ "answer": { "headers": vec![["set-cookie", "a=b"]; 101] } }), 500, "102 header fields"),
     ];
+    let mut wrong = Wrong::default();
     for (mark, answer, status, why) in table {
         let (line, fields) = post(&app, mark, answer).await?;
-        assert!(line.starts_with(&format!("HTTP/1.1 {status}")), "{mark}: {line} {}", reason(&app));
-        assert_eq!(marks(&app, mark).await?, i64::from(status == 200), "{mark}");
+        check!(wrong, line.starts_with(&format!("HTTP/1.1 {status}")), "{mark}: {line} {}", reason(&app));
+        check_eq!(wrong, marks(&app, mark).await?, i64::from(status == 200), "{mark}");
         if status == 500 {
             let line = app.log.wait_for(why).await?;
-            assert!(line["message"].to_string().contains("component `probe`"), "{mark}: {line}");
-            assert!(!fields.iter().any(|field| field.starts_with("x-0:")), "{mark}: {fields:?}");
+            check!(wrong, line["message"].to_string().contains("component `probe`"), "{mark}: {line}");
+            check!(wrong, !fields.iter().any(|field| field.starts_with("x-0:")), "{mark}: {fields:?}");
         }
-        assert!(fields.iter().any(|field| field.starts_with("x-request-id: ")), "{mark}: {fields:?}");
+        check!(wrong, fields.iter().any(|field| field.starts_with("x-request-id: ")), "{mark}: {fields:?}");
     }
     Ok(())
 }
 
 #[tokio::test]
 async fn hooks_cannot_exceed_the_limits_of_a_head() -> Result {
+    let mut wrong = Wrong::default();
     for (priority, limits, most) in [(50, "", 100), (100, "", 100), (50, "max_response_headers = 1000", 1000)] {
         let folder = tempfile::tempdir()?;
         std::fs::write(folder.path().join("greedy.wasm"), greedy_hook()?)?;
@@ -117,14 +119,14 @@ async fn hooks_cannot_exceed_the_limits_of_a_head() -> Result {
         let env = [("CARYA_COMPONENT__PROBE__TIMEOUT", "60s")];
         let app = App::start_in(folder, &config, &[("migrations/0001_marks.sql", MARKS)], &env).await?;
         let (line, fields) = post(&app, "mark", with_fields(5)).await?;
-        assert!(line.starts_with("HTTP/1.1 200"), "{priority}: {line} {}", reason(&app));
-        assert_eq!(marks(&app, "mark").await?, 1);
+        check!(wrong, line.starts_with("HTTP/1.1 200"), "{priority}: {line} {}", reason(&app));
+        check_eq!(wrong, marks(&app, "mark").await?, 1, "{priority:?}");
         let guests = fields.iter().filter(|field| field.starts_with("x-") && !field.starts_with("x-carya"));
         // The limit counts `content-type`, which the host sets for the controller, and not `x-request-id`. The filter
         // does the opposite, so the numbers are equal.
-        assert_eq!(guests.count(), most, "{priority}: {fields:?}");
+        check_eq!(wrong, guests.count(), most, "{priority}: {fields:?}");
         for host in ["x-request-id: ", "server-timing: ", "x-carya-generation: ", "date: ", "content-length: "] {
-            assert!(fields.iter().any(|field| field.starts_with(host)), "{priority}: {host} {fields:?}");
+            check!(wrong, fields.iter().any(|field| field.starts_with(host)), "{priority}: {host} {fields:?}");
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use super::{ask, error_of};
 use crate::{
     faults::app,
     script::{results, serve_with},
-    support::{Answer, App, Engine, Result, on_each_engine},
+    support::{Answer, App, Engine, Result, Wrong, check, check_eq, on_each_engine},
 };
 
 async fn with_header(app: &App, path: &str, name: &'static str, value: &str) -> Result<Answer> {
@@ -101,6 +101,7 @@ async fn a_trace_parent_is_in_every_line_of_the_request(engine: Engine) -> Resul
 
 async fn clients_that_prefer_text_get_text(engine: Engine) -> Result {
     let app = app(engine).await?;
+    let mut wrong = Wrong::default();
     for path in ["/error", "/spin", "/no/such/path"] {
         for (accept, content_type) in [
             ("text/plain", "text/plain; charset=utf-8"),
@@ -112,11 +113,11 @@ async fn clients_that_prefer_text_get_text(engine: Engine) -> Result {
                 continue;
             }
             let answer = with_header(&app, path, "accept", accept).await?;
-            assert_eq!(answer.header("content-type"), content_type, "{path} {accept}");
+            check_eq!(wrong, answer.header("content-type"), content_type, "{path} {accept}");
             let (status, id) = (answer.status.to_string(), answer.header("x-request-id"));
             let text = answer.text();
-            assert!(text.contains(&status) && text.contains(id), "{text}");
-            assert!(!text.contains("faulty") && !text.contains("as asked"), "{text}");
+            check!(wrong, text.contains(&status) && text.contains(id), "{path:?} {accept:?}: {text}");
+            check!(wrong, !text.contains("faulty") && !text.contains("as asked"), "{path:?} {accept:?}: {text}");
         }
     }
     Ok(())

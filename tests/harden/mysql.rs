@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, mysql::MySqlDatabaseError};
 
 use super::{
-    super::support::{Result, servers},
+    super::support::{Result, Wrong, check, check_eq, servers},
     Urls, apply, harden,
 };
 
@@ -135,24 +135,25 @@ async fn hardened_logins_can_do_their_work_and_nothing_else() -> Result {
 
     let (mut reader, mut writer) =
         (MySqlConnection::connect(&urls.reader).await?, MySqlConnection::connect(&urls.writer).await?);
+    let mut wrong = Wrong::default();
     for sql in HOSTILE {
         let sql = sql.replace("{db}", &database).replace("{other}", &other);
         for (who, connection) in [("reader", &mut reader), ("writer", &mut writer)] {
             let end = run(connection, &sql).await?;
-            assert!(is_denied(end), "{who}: {sql}: {end:?}");
+            check!(wrong, is_denied(end), "{who}: {sql}: {end:?}");
         }
     }
     let files: Option<Vec<u8>> = sqlx::query_scalar("SELECT LOAD_FILE('/etc/passwd')").fetch_one(&mut writer).await?;
     assert_eq!(files, None);
     for sql in READS.into_iter().chain(["SELECT * FROM later"]) {
-        assert_eq!(run(&mut reader, sql).await?, None, "{sql}");
-        assert_eq!(run(&mut writer, sql).await?, None, "{sql}");
+        check_eq!(wrong, run(&mut reader, sql).await?, None, "{sql}");
+        check_eq!(wrong, run(&mut writer, sql).await?, None, "{sql}");
     }
     for sql in WRITES.into_iter().chain(["INSERT INTO later (x) VALUES (2)", "DELETE FROM later", OUTBOX]) {
         let sql = sql.replace("{db}", &database);
         let end = run(&mut reader, &sql).await?;
-        assert!(is_denied(end), "{sql}: {end:?}");
-        assert_eq!(run(&mut writer, &sql).await?, None, "{sql}");
+        check!(wrong, is_denied(end), "{sql}: {end:?}");
+        check_eq!(wrong, run(&mut writer, &sql).await?, None, "{sql}");
     }
     // The login's `MAX_STATEMENT_TIME` ends the statement.
     assert_eq!(run(&mut reader, "SELECT SLEEP(30)").await?, Some(1969));
@@ -176,6 +177,7 @@ async fn what_is_missing_is_told() -> Result {
     admin.execute(sqlx::raw_sql(AssertSqlSafe(naive))).await?;
     let (code, _, err) = harden(folder.path(), &["--check"]).await?;
     assert_eq!(code, Some(1));
+    let mut wrong = Wrong::default();
     for what in [
         format!("{reader}@% has EXECUTE on `{database}`.*"),
         format!("{writer}@% has ALL PRIVILEGES on `{database}`.*"),
@@ -183,7 +185,7 @@ async fn what_is_missing_is_told() -> Result {
         "tables that are not InnoDB: old".to_owned(),
         "tables of the host in the application's database: _sqlx_migrations".to_owned(),
     ] {
-        assert!(err.contains(&format!("missing: {what}")), "{what}: {err}");
+        check!(wrong, err.contains(&format!("missing: {what}")), "{what}: {err}");
     }
     // `--apply` never changes data: it reports these tables and leaves them to the operator.
     let missing = apply(folder.path()).await?;
@@ -203,13 +205,14 @@ async fn what_is_missing_is_told() -> Result {
 async fn logins_with_powers_are_left_alone() -> Result {
     let Some(Start { database, mut admin, folder, .. }) = start().await? else { return Ok(()) };
     let writer = format!("'{database}_rw'@'%'");
+    let mut wrong = Wrong::default();
     for (give, take) in [
         (format!("CREATE USER {writer}; GRANT FILE ON *.* TO {writer}"), format!("REVOKE FILE ON *.* FROM {writer}")),
         (format!("GRANT SELECT ON mysql.* TO {writer}"), format!("REVOKE SELECT ON mysql.* FROM {writer}")),
     ] {
         admin.execute(sqlx::raw_sql(AssertSqlSafe(give))).await?;
         let (code, _, err) = harden(folder.path(), &["--apply"]).await?;
-        assert!(code == Some(1) && err.contains("logins for guests that have other powers"), "{err}");
+        check!(wrong, code == Some(1) && err.contains("logins for guests that have other powers"), "{take}: {err}");
         admin.execute(sqlx::raw_sql(AssertSqlSafe(take))).await?;
     }
     assert_eq!(apply(folder.path()).await?, [""; 0]);

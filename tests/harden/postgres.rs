@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 
 use super::{
-    super::support::{Result, carya, servers},
+    super::support::{Result, Wrong, carya, check, check_eq, servers},
     Urls, apply, harden,
 };
 
@@ -159,20 +159,21 @@ async fn hardened_logins_can_do_their_work_and_nothing_else() -> Result {
     admin.execute("CREATE TABLE later (id serial PRIMARY KEY, x int); INSERT INTO later (x) VALUES (1)").await?;
 
     let (mut reader, mut writer) = (guest(&urls.reader).await?, guest(&urls.writer).await?);
+    let mut wrong = Wrong::default();
     for sql in HOSTILE {
         for (who, connection) in [("reader", &mut reader), ("writer", &mut writer)] {
             let end = run(connection, sql).await;
-            assert!(end.as_ref().is_some_and(|end| end.starts_with("42501")), "{who}: {sql}: {end:?}");
+            check!(wrong, end.as_ref().is_some_and(|end| end.starts_with("42501")), "{who}: {sql}: {end:?}");
         }
     }
     for sql in READS.into_iter().chain(["SELECT * FROM later"]) {
-        assert_eq!(run(&mut reader, sql).await, None, "{sql}");
-        assert_eq!(run(&mut writer, sql).await, None, "{sql}");
+        check_eq!(wrong, run(&mut reader, sql).await, None, "{sql}");
+        check_eq!(wrong, run(&mut writer, sql).await, None, "{sql}");
     }
     for sql in WRITES.into_iter().chain(["INSERT INTO later (x) VALUES (2)", "DELETE FROM later", OUTBOX]) {
         let end = run(&mut reader, sql).await;
-        assert!(end.as_ref().is_some_and(|end| end.starts_with("42501")), "{sql}: {end:?}");
-        assert_eq!(run(&mut writer, sql).await, None, "{sql}");
+        check!(wrong, end.as_ref().is_some_and(|end| end.starts_with("42501")), "{sql}: {end:?}");
+        check_eq!(wrong, run(&mut writer, sql).await, None, "{sql}");
     }
     // The driver queries the catalog for types that it does not know, so the login must be able to do so, too.
     admin.execute("CREATE TYPE mood AS ENUM ('glad', 'sad')").await?;
@@ -203,6 +204,7 @@ async fn what_is_missing_is_told() -> Result {
     admin.execute(sqlx::raw_sql(AssertSqlSafe(naive))).await?;
     let (code, _, err) = harden(folder.path(), &["--check"]).await?;
     assert_eq!(code, Some(1));
+    let mut wrong = Wrong::default();
     for what in [
         format!("{writer} may on the database TEMPORARY"),
         format!("{writer} may CREATE in the schemas other, public"),
@@ -220,7 +222,7 @@ async fn what_is_missing_is_told() -> Result {
         format!("{writer} may call functions (large objects): lo_close"),
         format!("{writer} may call functions (SQL in strings): cursor_to_xml"),
     ] {
-        assert!(err.contains(&format!("missing: {what}")), "{what}: {err}");
+        check!(wrong, err.contains(&format!("missing: {what}")), "{what}: {err}");
     }
     // `--apply` does not change the application's own functions: it reports `mine()` and leaves the decision to the
     // operator.
@@ -258,9 +260,10 @@ async fn migrations_after_harden_are_out_of_the_guests_reach() -> Result {
     for sql in
         ["SELECT * FROM _sqlx_migrations", "DELETE FROM _sqlx_migrations", "UPDATE _sqlx_migrations SET version = 2"]
     {
+        let mut wrong = Wrong::default();
         for (who, connection) in [("reader", &mut reader), ("writer", &mut writer)] {
             let end = run(connection, sql).await;
-            assert!(end.as_ref().is_some_and(|end| end.starts_with("42501")), "{who}: {sql}: {end:?}");
+            check!(wrong, end.as_ref().is_some_and(|end| end.starts_with("42501")), "{who}: {sql}: {end:?}");
         }
     }
     assert_eq!(run(&mut writer, "INSERT INTO items VALUES (1)").await, None);
@@ -274,6 +277,7 @@ async fn logins_with_powers_are_left_alone() -> Result {
     let Some((urls, mut admin, folder)) = start().await? else { return Ok(()) };
     let writer = urls.writer.parse::<PgConnectOptions>()?;
     let writer = writer.get_username();
+    let mut wrong = Wrong::default();
     for (give, take, told) in [
         (
             format!("CREATE ROLE {writer} LOGIN CREATEDB"),
@@ -293,7 +297,7 @@ async fn logins_with_powers_are_left_alone() -> Result {
     ] {
         admin.execute(sqlx::raw_sql(AssertSqlSafe(give))).await?;
         let (code, _, err) = harden(folder.path(), &["--apply"]).await?;
-        assert!(code == Some(1) && err.contains(told) && err.contains("nothing was changed"), "{err}");
+        check!(wrong, code == Some(1) && err.contains(told) && err.contains("nothing was changed"), "{take}: {err}");
         admin.execute(sqlx::raw_sql(AssertSqlSafe(take))).await?;
     }
     assert_eq!(apply(folder.path()).await?, [""; 0]);

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use super::{components, global, route};
 use crate::{
     script::{answer, fail, insert, marks, play, start, swallowed},
-    support::{Answer, App, Engine, Result, on_each_engine},
+    support::{Answer, App, Engine, Result, Wrong, check_eq, on_each_engine},
 };
 
 const INSIDE: &str = "hook@100";
@@ -28,6 +28,7 @@ async fn post(app: &App, script: &[Json]) -> Result<(Answer, String)> {
 
 async fn hooks_inside_get_a_handle(engine: Engine) -> Result {
     let after = "after = \"header\"";
+    let mut wrong = Wrong::default();
     for (place, method, mark) in [
         (INSIDE, "GET", "hook:reader"),
         (INSIDE, "POST", "hook:writer"),
@@ -36,28 +37,30 @@ async fn hooks_inside_get_a_handle(engine: Engine) -> Result {
     ] {
         let app = with_hook(engine, "only-after", after, place).await?;
         let answer = app.ask(method, "/").await?;
-        assert_eq!((answer.status, answer.header("x-after")), (200, mark), "{method} {place}");
+        check_eq!(wrong, (answer.status, answer.header("x-after")), (200, mark), "{method} {place}");
     }
     Ok(())
 }
 
 async fn the_transaction_stands_where_it_is_configured(engine: Engine) -> Result {
     let hook = components(&[("hook", "only-after", "after = \"header\"")]);
+    let mut wrong = Wrong::default();
     for (priority, mark) in [(50, "hook:writer"), (51, "hook:none")] {
         let transaction = format!("[transaction]\npriority = {priority}\n");
         let app = start(engine, &(transaction + &hook + &global(&["hook@50"]) + &route("/", ""))).await?;
-        assert_eq!(app.post("/", "[]").await?.header("x-after"), mark, "{priority}");
+        check_eq!(wrong, app.post("/", "[]").await?.header("x-after"), mark, "{priority}");
     }
     Ok(())
 }
 
 async fn a_hook_writes_in_the_transaction_of_the_request(engine: Engine) -> Result {
     let sql = "sql = \"INSERT INTO marks VALUES ('h')\"";
+    let mut wrong = Wrong::default();
     for phase in ["before", "after"] {
         let app = with_hook(engine, "trace-hook", &format!("{phase} = \"write\", {sql}"), INSIDE).await?;
-        assert_eq!(post(&app, &[fail()]).await?.1, "", "{phase}");
-        assert_eq!(post(&app, &[answer(409)]).await?.1, "", "{phase}");
-        assert_eq!(post(&app, &[]).await?.1, "h m", "{phase}");
+        check_eq!(wrong, post(&app, &[fail()]).await?.1, "", "{phase}");
+        check_eq!(wrong, post(&app, &[answer(409)]).await?.1, "", "{phase}");
+        check_eq!(wrong, post(&app, &[]).await?.1, "h m", "{phase}");
     }
     let app = with_hook(engine, "trace-hook", &format!("on_error = \"write\", {sql}"), INSIDE).await?;
     assert_eq!(post(&app, &[fail()]).await?.1, "");
@@ -66,10 +69,11 @@ async fn a_hook_writes_in_the_transaction_of_the_request(engine: Engine) -> Resu
 
 async fn a_failed_statement_of_a_hook_dooms(engine: Engine) -> Result {
     let sql = "sql = \"INSERT INTO marks VALUES (NULL)\"";
+    let mut wrong = Wrong::default();
     for phase in ["before", "after"] {
         let app = with_hook(engine, "trace-hook", &format!("{phase} = \"write\", {sql}"), INSIDE).await?;
         let (answer, left) = post(&app, &[]).await?;
-        assert_eq!((answer.status, left.as_str()), (500, ""), "{phase}");
+        check_eq!(wrong, (answer.status, left.as_str()), (500, ""), "{phase}");
     }
     Ok(())
 }
@@ -84,10 +88,11 @@ async fn an_on_route_hook_overrides_the_access_mode(engine: Engine) -> Result {
         ("none", "POST", "on_route:hook, inside, clear"),
         ("none", "GET", "on_route:hook, inside, clear"),
     ];
+    let mut wrong = Wrong::default();
     for (mode, method, steps) in table {
         let app = with(mode).await?;
         let answer = play(&app, method, "/", &json!([])).await?;
-        assert_eq!((answer.status, answer.steps().as_str()), (200, steps), "{mode} {method}");
+        check_eq!(wrong, (answer.status, answer.steps().as_str()), (200, steps), "{mode} {method}");
     }
     let written = play(&with("read-write").await?, "GET", "/", &json!([insert("m")])).await?;
     assert_eq!(written.status, 200, "{}", written.text());
@@ -113,20 +118,22 @@ async fn an_access_mode_that_the_controller_does_not_serve(engine: Engine) -> Re
 
 async fn an_on_route_hook_answers(engine: Engine) -> Result {
     let app = with_hook(engine, "only-on-route", "on_route = \"answer\"", INSIDE).await?;
+    let mut wrong = Wrong::default();
     for path in ["/", "/nowhere"] {
         let answer = app.post(path, "[]").await?;
-        assert_eq!((answer.status, answer.steps().as_str()), (200, "on_route:hook, clear"), "{path}");
-        assert_eq!(answer.text(), "on_route", "{path}");
+        check_eq!(wrong, (answer.status, answer.steps().as_str()), (200, "on_route:hook, clear"), "{path}");
+        check_eq!(wrong, answer.text(), "on_route", "{path}");
     }
     Ok(())
 }
 
 async fn a_before_hook_answers_on_either_side(engine: Engine) -> Result {
+    let mut wrong = Wrong::default();
     for place in [INSIDE, OUTSIDE] {
         let app = with_hook(engine, "only-before", "before = \"answer-200\"", place).await?;
         let (answer, left) = post(&app, &[]).await?;
-        assert_eq!((answer.status, answer.text().as_str(), left.as_str()), (200, "before", ""), "{place}");
-        assert_eq!(answer.steps(), "start, before:hook, rollback, clear", "{place}");
+        check_eq!(wrong, (answer.status, answer.text().as_str(), left.as_str()), (200, "before", ""), "{place}");
+        check_eq!(wrong, answer.steps(), "start, before:hook, rollback, clear", "{place}");
     }
     Ok(())
 }
@@ -144,19 +151,21 @@ async fn hooks_hand_on_through_the_context(engine: Engine) -> Result {
         components(&[("a", "only-before", "before = \"context\""), ("b", "only-before", "before = \"context\"")]);
     let app = start(engine, &(hooks + &global(&["a@1", "b@100"]) + &route("/", ""))).await?;
     let script = json!([{ "echo": true, "context": ["before", "other"] }]);
+    let mut wrong = Wrong::default();
     for (method, marks) in [("POST", "a:none b:writer"), ("GET", "a:none b:reader")] {
         let answer = play(&app, method, "/", &script).await?.json()?;
-        assert_eq!(answer[0]["context"], json!({ "before": marks, "other": null }), "{method}");
+        check_eq!(wrong, answer[0]["context"], json!({ "before": marks, "other": null }), "{method}");
     }
     Ok(())
 }
 
 async fn an_outer_after_hook_that_fails_changes_nothing(engine: Engine) -> Result {
+    let mut wrong = Wrong::default();
     for how in ["fail", "panic"] {
         let app = with_hook(engine, "only-after", &format!("after = {how:?}"), OUTSIDE).await?;
         let (answer, left) = post(&app, &[]).await?;
-        assert_eq!((answer.status, left.as_str()), (200, "m"), "{how}");
-        assert_eq!(answer.steps(), "start, inside, commit, clear, after:hook", "{how}");
+        check_eq!(wrong, (answer.status, left.as_str()), (200, "m"), "{how}");
+        check_eq!(wrong, answer.steps(), "start, inside, commit, clear, after:hook", "{how}");
         app.log.wait_for("an after hook outside the transaction failed").await?;
     }
     Ok(())
@@ -170,30 +179,32 @@ async fn a_hook_that_panics(engine: Engine) -> Result {
         ("after", INSIDE, 500, "", "on_route:hook, start, before:hook, after:hook, rollback, clear"),
         ("after", OUTSIDE, 200, "m", "on_route:hook, start, before:hook, inside, commit, clear, after:hook"),
     ];
+    let mut wrong = Wrong::default();
     for (phase, place, status, left, steps) in table {
         let app = with_hook(engine, "trace-hook", &format!("{phase} = \"panic\""), place).await?;
         let (answer, found) = post(&app, &[]).await?;
-        assert_eq!((answer.status, answer.steps().as_str()), (status, steps), "{phase} {place}");
-        assert_eq!(found, left, "{phase} {place}");
+        check_eq!(wrong, (answer.status, answer.steps().as_str()), (status, steps), "{phase} {place}");
+        check_eq!(wrong, found, left, "{phase} {place}");
     }
     for place in [INSIDE, OUTSIDE] {
         let app = with_hook(engine, "only-on-error", "on_error = \"panic\"", place).await?;
         let (answer, left) = post(&app, &[fail()]).await?;
-        assert_eq!((answer.status, left.as_str()), (500, ""), "on_error {place}");
+        check_eq!(wrong, (answer.status, left.as_str()), (500, ""), "on_error {place}");
     }
     Ok(())
 }
 
 async fn an_after_hook_changes_the_answer_and_not_the_verdict(engine: Engine) -> Result {
+    let mut wrong = Wrong::default();
     for place in [INSIDE, OUTSIDE] {
         let app = with_hook(engine, "only-after", "after = \"rewrite\"", place).await?;
         for status in [404, 409, 503] {
             let (answer, left) = post(&app, &[answer(status)]).await?;
-            assert_eq!((answer.status, left.as_str()), (203, ""), "{place} {status}: rolled back all the same");
+            check_eq!(wrong, (answer.status, left.as_str()), (203, ""), "{place} {status}: rolled back all the same");
         }
         let (answer, left) = post(&app, &[json!({ "answer": { "text": "small" } })]).await?;
-        assert_eq!((answer.status, answer.text().as_str(), left.as_str()), (203, "SMALL", "m"), "{place}");
-        assert_eq!(answer.header("x-inside"), "", "{place}: the header is taken away");
+        check_eq!(wrong, (answer.status, answer.text().as_str(), left.as_str()), (203, "SMALL", "m"), "{place}");
+        check_eq!(wrong, answer.header("x-inside"), "", "{place}: the header is taken away");
     }
     Ok(())
 }
@@ -207,6 +218,7 @@ async fn an_after_hook_sets_no_header_that_it_may_not(engine: Engine) -> Result 
 }
 
 async fn on_error_hooks_are_told_what_failed(engine: Engine) -> Result {
+    let mut wrong = Wrong::default();
     for (place, handle) in [(INSIDE, "writer"), (OUTSIDE, "none")] {
         let app = with_hook(engine, "only-on-error", "on_error = \"tell\"", place).await?;
         let table = [
@@ -216,8 +228,8 @@ async fn on_error_hooks_are_told_what_failed(engine: Engine) -> Result {
         ];
         for (step, told) in table {
             let (answer, left) = post(&app, &[step]).await?;
-            assert_eq!((answer.status, left.as_str()), (200, ""), "{place}");
-            assert_eq!(answer.text(), format!("{told} hook:{handle}"), "{place}");
+            check_eq!(wrong, (answer.status, left.as_str()), (200, ""), "{place}");
+            check_eq!(wrong, answer.text(), format!("{told} hook:{handle}"), "{place}");
         }
     }
     Ok(())
@@ -233,11 +245,12 @@ async fn an_outer_on_error_hook_answers_what_only_the_verdict_found(engine: Engi
 }
 
 async fn a_kept_handle_is_dead(engine: Engine) -> Result {
+    let mut wrong = Wrong::default();
     for (place, kept) in [(INSIDE, "lost"), (OUTSIDE, "nothing")] {
         let app = with_hook(engine, "keeper", "", place).await?;
         for method in ["GET", "POST"] {
             let answer = app.ask(method, "/").await?;
-            assert_eq!((answer.status, answer.header("x-kept")), (200, kept), "{method} {place}");
+            check_eq!(wrong, (answer.status, answer.header("x-kept")), (200, kept), "{method} {place}");
         }
     }
     Ok(())

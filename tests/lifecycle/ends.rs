@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{expect, expect_next};
 use crate::{
     script::{after_commit, after_rollback, impatient, insert, lock, marks, play, start, start_tables, start_with},
-    support::{App, Engine, Result, on_each_engine},
+    support::{App, Engine, Result, Wrong, check, check_eq, on_each_engine},
 };
 
 const ROUTE: &str = r#"
@@ -41,6 +41,7 @@ async fn px_11_the_rollback_fails() -> Result {
     };
     // `INSERT OR ROLLBACK` ends the transaction without the host's involvement.
     let end = |swallow: bool| json!({ "sql": "INSERT OR ROLLBACK INTO marks VALUES (NULL)", "op": "execute", "swallow": swallow });
+    let mut wrong = Wrong::default();
     for script in [
         vec![end(false)],
         vec![end(true)],
@@ -52,12 +53,12 @@ async fn px_11_the_rollback_fails() -> Result {
         let before = opened();
         let script = [vec![insert("m"), after_rollback("three")], script].concat();
         let answer = play(&app, "POST", "/", &json!(script)).await?;
-        assert_eq!(answer.steps(), "start, rollback, three, clear", "PX-11 {script:?}");
-        assert!(answer.status >= 500, "PX-11 {script:?}: {}", answer.text());
-        assert_eq!(marks(&app).await?, "", "PX-11 {script:?}");
+        check_eq!(wrong, answer.steps(), "start, rollback, three, clear", "PX-11 {script:?}");
+        check!(wrong, answer.status >= 500, "PX-11 {script:?}: {}", answer.text());
+        check_eq!(wrong, marks(&app).await?, "", "PX-11 {script:?}");
         expect_next(&app, "PX-11, the next", "POST /", &[], 200, "start, inside, commit, clear").await?;
         app.execute("DELETE FROM marks").await?;
-        assert_eq!(opened(), before + 1, "PX-11 {script:?}: the connection was lent again");
+        check_eq!(wrong, opened(), before + 1, "PX-11 {script:?}: the connection was lent again");
     }
     Ok(())
 }
@@ -75,6 +76,7 @@ async fn px_11_the_first_error_stays_the_answer() -> Result {
 async fn px_11_the_connection_is_lost(engine: Engine) -> Result {
     let app = start_with(engine, ROUTE, &[("CARYA_TRANSACTION__RETRIES", "0")]).await?;
     let rests = [vec![], vec![json!({ "sql": "SELECT 1" })], vec![json!({ "sql": "SELECT 1", "swallow": true })]];
+    let mut wrong = Wrong::default();
     for (number, rest) in rests.into_iter().enumerate() {
         let said = format!("{number} has begun");
         let (is_last, has_begun) = (rest.is_empty(), json!({ "log": said }));
@@ -89,8 +91,8 @@ async fn px_11_the_connection_is_lost(engine: Engine) -> Result {
         // it.
         let is_in_doubt = is_last && engine == Engine::MariaDb;
         let steps = if is_in_doubt { "start, in_doubt, clear" } else { "start, rollback, three, clear" };
-        assert_eq!((answer.status, answer.steps().as_str()), (503, steps), "PX-11 {script}");
-        assert_eq!(marks(&app).await?, "", "PX-11 {script}");
+        check_eq!(wrong, (answer.status, answer.steps().as_str()), (503, steps), "{number:?}: PX-11 {script}");
+        check_eq!(wrong, marks(&app).await?, "", "{number:?}: PX-11 {script}");
         expect_next(&app, "PX-11, the next", "POST /", &[], 200, "start, inside, commit, clear").await?;
         app.execute("DELETE FROM marks").await?;
     }
@@ -123,11 +125,12 @@ async fn px_12_another_process_holds_the_lock(engine: Engine) -> Result {
     let app = start_with(engine, ROUTE, &env).await?;
     let mut other = lock(&app).await?;
     let swallowed = json!({ "sql": "INSERT INTO marks VALUES ('m')", "swallow": true });
+    let mut wrong = Wrong::default();
     for script in [json!([insert("m")]), json!([swallowed])] {
         let answer = play(&app, "POST", "/", &script).await?;
-        assert_eq!((answer.status, answer.steps().as_str()), (503, "start, rollback, clear"), "PX-12 {script}");
-        assert_eq!(answer.header("retry-after"), "1", "PX-12 {script}");
-        assert!(answer.events().contains(&"begin".to_owned()), "PX-12 {script}");
+        check_eq!(wrong, (answer.status, answer.steps().as_str()), (503, "start, rollback, clear"), "PX-12 {script}");
+        check_eq!(wrong, answer.header("retry-after"), "1", "PX-12 {script}");
+        check!(wrong, answer.events().contains(&"begin".to_owned()), "PX-12 {script}");
     }
     expect(&app, "PX-12, reading", "GET /", &[json!({ "sql": "SELECT 1" })], 200, "start_read_only, inside, clear")
         .await?;

@@ -5,7 +5,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::{
     script::{ENDLESS, NUMBERS, insert, marks, play, start, start_with},
-    support::{App, Engine, Result, on_each_engine},
+    support::{App, Engine, Result, Wrong, check_eq, on_each_engine},
 };
 
 const ROUTES: &str = r#"
@@ -69,13 +69,15 @@ async fn px_18_a_guest_that_fails(engine: Engine) -> Result {
         ("recursion", 500),
         ("stack", 500),
     ];
+    let mut wrong = Wrong::default();
     for (what, status) in table {
         let row = format!("PX-18 {what}");
         let answer = app.post(&format!("/{what}"), "").await?;
-        assert_eq!(
+        check_eq!(
+            wrong,
             (answer.status, answer.steps().as_str()),
             (status, "start, before:writer, rollback, clear"),
-            "{row}"
+            "{what:?} {status:?}: {row}"
         );
         is_well(&app, &row).await?;
     }
@@ -86,10 +88,11 @@ async fn px_18_a_guest_that_fails(engine: Engine) -> Result {
 
 async fn px_18_a_statement_that_takes_too_long(engine: Engine) -> Result {
     let app = start_with(engine, ROUTES, &[("CARYA_DATABASE__STATEMENT_TIMEOUT", "1s")]).await?;
+    let mut wrong = Wrong::default();
     for swallow in [false, true] {
         let script = json!([insert("m"), { "sql": endless(), "swallow": swallow }]);
         let answer = play(&app, "POST", "/", &script).await?;
-        assert_eq!((answer.status, answer.steps().as_str()), (500, "start, rollback, clear"), "PX-18: {swallow}");
+        check_eq!(wrong, (answer.status, answer.steps().as_str()), (500, "start, rollback, clear"), "PX-18: {swallow}");
         is_well(&app, "PX-18: statement").await?;
     }
     Ok(())

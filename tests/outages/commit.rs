@@ -6,7 +6,7 @@ use super::{assert_unavailable, eventually, harden, insert, serve_with, whole, w
 use crate::{
     script::{after_commit, after_rollback, send},
     support::{
-        App, Result,
+        App, Result, Wrong, check, check_eq,
         client::Client,
         proxy::{Fate, Proxy},
         servers::{self, Cluster, Engine},
@@ -146,10 +146,11 @@ async fn a_login_without_powers_can_ask_what_became_of_its_commit() -> Result {
 #[tokio::test]
 async fn a_read_whose_end_was_lost_is_a_success() -> Result {
     for (engine, stage) in stages("").await? {
+        let mut wrong = Wrong::default();
         for fate in [Fate::Lost, Fate::Unanswered] {
             stage.proxy.trap("ROLLBACK", fate);
             let answer = send(&stage.app, "GET", &json!([{ "sql": "SELECT id FROM ones" }])).await?;
-            assert_eq!(answer.status, 200, "{engine} {fate:?}: {}", answer.text());
+            check_eq!(wrong, answer.status, 200, "{engine} {fate:?}: {}", answer.text());
         }
     }
     Ok(())
@@ -237,13 +238,14 @@ async fn a_commit_that_the_server_turns_into_a_rollback_is_seen() -> Result {
             Engine::Postgres => (&[(b"Q\0\0\0\x0fSELECT 1/0\0", 500), (b"Q\0\0\0\x0dROLLBACK\0", 503)], b"Z\0\0\0\x05"),
             _ => (&[(b"\x09\0\0\0\x03ROLLBACK", 503)], b"\0\0\x01"),
         };
+        let mut wrong = Wrong::default();
         for (message, status) in table {
             stage.proxy.trap(COMMIT, Fate::After { message, end });
             let answer = send(&stage.app, "POST", &script(1)).await?;
             let message = String::from_utf8_lossy(message);
-            assert_eq!(answer.status, *status, "{engine} {message}: {}", answer.text());
-            assert!(!answer.steps().contains("commit"), "{engine} {message}: {}", answer.steps());
-            assert!(stage.written().await?.is_empty(), "{engine} {message}");
+            check_eq!(wrong, answer.status, *status, "{engine} {message}: {}", answer.text());
+            check!(wrong, !answer.steps().contains("commit"), "{engine} {message}: {}", answer.steps());
+            check!(wrong, stage.written().await?.is_empty(), "{engine} {message}");
         }
         assert_eq!(send(&stage.app, "POST", &write(2)).await?.status, 200, "{engine}: it goes on");
         assert_eq!(stage.written().await?, [2], "{engine}");
@@ -286,11 +288,12 @@ async fn an_error_that_a_guest_hides_dooms() -> Result {
             json!({ "sql": "SELECT FROM WHERE" }),
             json!({ "sql": "COMMIT", "op": "execute" }),
         ];
+        let mut wrong = Wrong::default();
         for step in broken {
             let script = json!([insert("ones", 2), step.clone(), insert("twos", 2)].map(hidden));
             let answer = send(&stage.app, "POST", &script).await?;
-            assert_eq!(answer.status, 500, "{engine} {step}: {}", answer.text());
-            assert_eq!(stage.written().await?, [1], "{engine} {step}");
+            check_eq!(wrong, answer.status, 500, "{engine} {step}: {}", answer.text());
+            check_eq!(wrong, stage.written().await?, [1], "{engine} {step}");
         }
     }
     Ok(())

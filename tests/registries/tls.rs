@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{TYPE, check, config, serve};
-use crate::support::{Result, module, registry::Registry};
+use crate::support::{Result, Wrong, module, registry::Registry};
 
 #[tokio::test]
 async fn a_registry_is_trusted_by_the_authority_that_is_named_and_by_no_other() -> Result {
@@ -21,6 +21,7 @@ async fn a_registry_is_trusted_by_the_authority_that_is_named_and_by_no_other() 
     fs::write(&other, rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?.cert.pem())?;
     let text = place.path().join("text.pem");
     fs::write(&text, "text")?;
+    let mut wrong = Wrong::default();
     for (file, words) in [
         (
             &other,
@@ -31,7 +32,7 @@ async fn a_registry_is_trusted_by_the_authority_that_is_named_and_by_no_other() 
     ] {
         let section = format!("[registry.\"{}\"]\nca = \"{}\"\n", registry.host, file.display());
         let (code, error) = check(&reference, &section).await?;
-        assert!(code == Some(1) && error.contains(&reference) && error.contains(words), "{words}: {error}");
+        check!(wrong, code == Some(1) && error.contains(&reference) && error.contains(words), "{words}: {error}");
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 
 use super::{TYPE, check};
-use crate::support::{Result, module};
+use crate::support::{Result, Wrong, check_eq, module};
 
 /// Basic credentials `ann:hickory`.
 const ANN: &str = "Basic YW5uOmhpY2tvcnk=";
@@ -64,14 +64,19 @@ async fn start(token: Value) -> Result<String> {
 #[tokio::test]
 async fn a_token_is_asked_for_where_the_registry_says() -> Result {
     let both = json!({ "token": "pecan", "access_token": "pecan", "expires_in": 60 });
+    let mut wrong = Wrong::default();
     for token in [json!({ "token": "pecan" }), json!({ "access_token": "pecan" }), both] {
-        let host = start(token).await?;
+        let host = start(token.clone()).await?;
         let reference = format!("oci://{host}/shop/echo:1");
         let login = |password: &str| format!("[registry.\"{host}\"]\nusername = \"ann\"\npassword = \"{password}\"\n");
-        assert_eq!(check(&reference, &login("hickory")).await?, (Some(0), String::new()));
+        check_eq!(wrong, check(&reference, &login("hickory")).await?, (Some(0), String::new()), "{token:?}");
         for more in [String::new(), login("walnut")] {
             let (code, error) = check(&reference, &more).await?;
-            assert!(code == Some(1) && error.contains("Authentication failure; set username and password"), "{error}");
+            check!(
+                wrong,
+                code == Some(1) && error.contains("Authentication failure; set username and password"),
+                "{token:?}: {error}"
+            );
         }
     }
     for (token, words) in [(Value::Null, "Failed to decode registry token"), (json!("pe\ncan"), "fits into no header")]
@@ -79,7 +84,7 @@ async fn a_token_is_asked_for_where_the_registry_says() -> Result {
         let host = start(json!({ "token": token })).await?;
         let login = format!("[registry.\"{host}\"]\nusername = \"ann\"\npassword = \"hickory\"\n");
         let (code, error) = check(&format!("oci://{host}/shop/echo:1"), &login).await?;
-        assert!(code == Some(1) && error.contains(words), "{error}");
+        check!(wrong, code == Some(1) && error.contains(words), "{token:?}: {error}");
     }
     Ok(())
 }

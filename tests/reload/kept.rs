@@ -6,7 +6,7 @@ use std::{fs, time::Instant};
 use serde_json::json;
 
 use super::{CONFIG, FILES, QUIET, SERVED, Watched};
-use crate::support::{App, PATIENCE, Result, guest};
+use crate::support::{App, PATIENCE, Result, Wrong, check_eq, guest};
 
 fn said(app: &App, message: &str) -> usize {
     app.log.lines().iter().filter(|line| line["message"] == message).count()
@@ -144,11 +144,14 @@ async fn what_needs_a_restart_is_told() -> Result {
     let keys =
         "[server]\nmax_concurrent_requests = 9\ndrain_timeout = \"1s\"\nheader_timeout = \"9s\"\nmax_body = 99999\n";
     watched.put_config(&format!("{keys}{CONFIG}"))?;
+    let mut wrong = Wrong::default();
     for key in ["header_timeout", "drain_timeout", "max_concurrent_requests"] {
         let line = watched.next("which takes effect at the next start").await?;
-        assert_eq!(
+        check_eq!(
+            wrong,
             (&line["level"], line["message"].as_str().unwrap_or_default().contains(key)),
-            (&"WARN".into(), true)
+            (&"WARN".into(), true),
+            "{key:?}"
         );
     }
     let line = watched.app.log.next(&mut watched.seen, &[SERVED, "next start"]).await?;

@@ -1,7 +1,7 @@
 //! `[[smoke]]`: requests that a generation must answer as configured before it is served.
 
 use super::{CONFIG, Watched};
-use crate::support::Result;
+use crate::support::{Result, Wrong, check, check_eq};
 
 /// Returns a configuration with one smoke request. The route of [`CONFIG`] matches its path, so the request has a
 /// transaction like any other.
@@ -44,11 +44,12 @@ async fn an_answer_that_is_not_right_keeps_the_old_generation() -> Result {
         (smoke("[]", "2xx").replace("/smoke", "/a/b"), "smoke[0]: POST /a/b answers 404"),
         (smoke(r#"[{"panic":true}]"#, "2xx"), "answers 500"),
     ];
+    let mut wrong = Wrong::default();
     for (config, reason) in table {
         watched.put_config(&config)?;
         let why = watched.refused().await?;
-        assert!(why.contains("carya.toml:") && why.contains(reason), "{why}");
-        assert_eq!(watched.page().await?, before, "{reason}");
+        check!(wrong, why.contains("carya.toml:") && why.contains(reason), "{config:?} {reason:?}: {why}");
+        check_eq!(wrong, watched.page().await?, before, "{reason}");
     }
     watched.put_config(&smoke("[]", "2xx"))?;
     let id = watched.served().await?;

@@ -5,7 +5,7 @@ use reqwest::{
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 
-use super::super::support::{Engine, Result};
+use super::super::support::{Engine, Result, Wrong, check, check_eq};
 
 /// A `curl` command, with the options that the examples use.
 #[derive(Debug)]
@@ -72,14 +72,15 @@ async fn every_line_is_answered_as_its_comment_says() -> Result {
         let app = super::open_on(engine).await?;
         let text = std::fs::read_to_string(super::folder().join("curl.txt"))?;
         let lines: Vec<&str> = text.lines().collect();
+        let mut wrong = Wrong::default();
         for pair in lines.chunks(2) {
             let [comment, line] = pair else { return Err("a comment has no line".into()) };
             let Line { method, path, headers, body } = Line::read(line).map_err(|error| format!("{line}: {error}"))?;
             let statuses = statuses(comment);
-            assert!(comment.starts_with("# ") && !statuses.is_empty(), "{comment}");
+            check!(wrong, comment.starts_with("# ") && !statuses.is_empty(), "{comment}");
             for status in statuses {
                 let answer = app.send(method.as_str(), &path, headers.clone(), body.clone()).await?;
-                assert_eq!(answer.status, status, "{engine}: {comment}\n{line}\n{}", answer.text());
+                check_eq!(wrong, answer.status, status, "{engine}: {comment}\n{line}\n{}", answer.text());
             }
         }
         assert!(lines.len() >= 24, "curl.txt lost some lines");

@@ -7,6 +7,7 @@ pub mod module;
 pub mod proxy;
 pub mod registry;
 pub mod servers;
+mod wrong;
 
 use std::{
     path::{Path, PathBuf},
@@ -24,6 +25,8 @@ use client::Client;
 pub use log::Log;
 pub use servers::Engine;
 pub(crate) use servers::{on_each_engine, on_each_server};
+pub use wrong::Wrong;
+pub(crate) use wrong::{check, check_eq, check_ne};
 
 /// Maximum time to wait for any expected event.
 pub const PATIENCE: Duration = Duration::from_secs(60);

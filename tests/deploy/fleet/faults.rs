@@ -13,7 +13,7 @@ use crate::{
     cancellation::Dice,
     deploy::{files, manifest},
     support::{
-        Engine, Result, on_each_server,
+        Engine, Result, Wrong, check, on_each_server,
         proxy::{Fate, Proxy},
     },
 };
@@ -60,12 +60,18 @@ async fn what_is_damaged_is_not_served(engine: Engine) -> Result {
 async fn a_generation_that_cannot_be_set_up_is_agreed_on_by_nobody(engine: Engine) -> Result {
     let fleet = Fleet::new(engine).await?;
     let ([one, two, three], first) = fleet.three().await?;
+    let mut wrong = Wrong::default();
     for prefix in ["/zz/{*p}", "/a{b", "no-slash"] {
-        let mut wrong = files(prefix)?;
-        let config = String::from_utf8(wrong["carya.toml"].clone())?.replace("\"/static\"", &format!("\"{prefix}\""));
-        wrong.insert("carya.toml".to_owned(), config.into_bytes());
-        let answer = one.activate(&one.put(&wrong).await?).await?;
-        assert!(answer.status == 422 && answer.text().contains("static[0].path"), "{}", answer.text());
+        let mut broken = files(prefix)?;
+        let config = String::from_utf8(broken["carya.toml"].clone())?.replace("\"/static\"", &format!("\"{prefix}\""));
+        broken.insert("carya.toml".to_owned(), config.into_bytes());
+        let answer = one.activate(&one.put(&broken).await?).await?;
+        check!(
+            wrong,
+            answer.status == 422 && answer.text().contains("static[0].path"),
+            "{prefix:?}: {}",
+            answer.text()
+        );
     }
     for host in [&one, &two, &three] {
         assert_eq!(host.served().await?, (first.id.to_string(), "first".to_owned()));
