@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::{
     contestants::Contestant,
-    report::{Measured, Results},
+    results::{Measured, Results},
 };
 
 /// Servers with a bar, its colour, and the server's name in the legend.

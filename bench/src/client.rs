@@ -8,7 +8,7 @@ use hyper::{Request, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::Result;
+use crate::error::Result;
 
 /// Maximum time for a response.
 const PATIENCE: Duration = Duration::from_secs(30);

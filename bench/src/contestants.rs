@@ -7,8 +7,8 @@ use std::{
 };
 
 use crate::{
-    Result,
     databases::Engine,
+    error::Result,
     process::{self, Process, existing},
     work::{CONNECTIONS, Work},
 };
@@ -154,7 +154,7 @@ pub(crate) fn component(name: &str, path: &Path, reuse: bool) -> String {
 /// Returns carya's configuration for the works with a database or, without a `url`, for those without one.
 fn application(places: &Places, url: Option<&str>, port: u16, reuse: bool) -> Result<String> {
     let head = head(places, port);
-    let guest = |name: &str, file: &str| Ok::<_, crate::Error>(component(name, &places.guest(file)?, reuse));
+    let guest = |name: &str, file: &str| Ok::<_, crate::error::Error>(component(name, &places.guest(file)?, reuse));
     let Some(url) = url else {
         let components = [guest("hello", "hello")?, guest("echo", "echo")?, guest("gate-1", "gate")?];
         return Ok(format!("{head}{}{}{PLAIN}", components.concat(), component("gate-2", &twin(places)?, reuse)));
@@ -170,7 +170,7 @@ fn application(places: &Places, url: Option<&str>, port: u16, reuse: bool) -> Re
 /// Writes a second component with the code of the first hook, since the hooks of an application differ.
 fn twin(places: &Places) -> Result<PathBuf> {
     let path = places.scratch.join("gate-2.wasm");
-    std::fs::write(&path, crate::scale::distinct(std::fs::read(places.guest("gate")?)?, 2))?;
+    std::fs::write(&path, distinct(std::fs::read(places.guest("gate")?)?, 2))?;
     Ok(path)
 }
 
@@ -219,4 +219,15 @@ pub(crate) async fn knows_reuse(places: &Places) -> Result<bool> {
         Err(error) if error.to_string().contains("reuse") => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Returns a component with the same code and another digest: adds a custom section.
+pub(crate) fn distinct(mut component: Vec<u8>, number: u32) -> Vec<u8> {
+    const NAME: &[u8] = b"bench";
+    // All lengths are below 128, so their LEB128 encoding is a single byte.
+    let length = 1 + NAME.len() + 4;
+    component.extend([0, length as u8, NAME.len() as u8]);
+    component.extend(NAME);
+    component.extend(number.to_le_bytes());
+    component
 }

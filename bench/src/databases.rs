@@ -17,7 +17,7 @@ use std::{
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, MySqlConnection, PgConnection, Row, SqliteConnection};
 
 use self::{installed::Installation, supervisor::Supervisor};
-use crate::Result;
+use crate::error::Result;
 
 const PASSWORD: &str = "bench";
 

@@ -9,10 +9,12 @@ mod chart;
 mod client;
 mod contestants;
 mod databases;
+mod error;
 mod measure;
 mod process;
 mod progress;
 mod report;
+mod results;
 mod rounds;
 mod scale;
 mod targets;
@@ -26,13 +28,11 @@ use clap::Parser;
 use crate::{
     contestants::{Contestant, Places},
     databases::{Databases, Engine},
+    error::Result,
     progress::Progress,
-    report::Results,
+    results::Results,
     rounds::Course,
 };
-
-type Error = Box<dyn std::error::Error + Send + Sync>;
-type Result<T = ()> = std::result::Result<T, Error>;
 
 /// Measures carya side by side with others.
 #[derive(Debug, Parser)]
@@ -94,7 +94,10 @@ async fn run(options: Options) -> Result<bool> {
     let works: Vec<_> = work::all().into_iter().filter(|work| asked(&work.id())).collect();
     let scales = scale::Part::ALL.into_iter().filter(|part| asked(part.name())).collect::<Vec<_>>();
     let mut course = Course { places: &places, rounds, seconds, progress: Progress::default() };
-    course.plan(&works, &contestants, &scales);
+    course.plan(&works, &contestants);
+    for part in &scales {
+        course.progress.plan(part.seconds(&course));
+    }
 
     for engine in [None].into_iter().chain(Engine::ALL.map(Some)) {
         let works: Vec<_> = works.iter().filter(|work| work.engine == engine).collect();
@@ -116,7 +119,7 @@ async fn run(options: Options) -> Result<bool> {
                 Ok(series) => results.add(work, series),
                 Err(error) => results.fail(format!("{}: {error}", work.id())),
             }
-            results.write()?;
+            report::write(&results)?;
         }
     }
     for part in scales {
@@ -124,11 +127,11 @@ async fn run(options: Options) -> Result<bool> {
             Ok(figures) => results.scale(figures),
             Err(error) => results.fail(format!("{}: {error}", part.name())),
         }
-        results.write()?;
+        report::write(&results)?;
     }
     results.took(begun.elapsed());
-    results.write()?;
-    results.print()?;
+    report::write(&results)?;
+    report::print(&results)?;
     Ok(results.is_good())
 }
 

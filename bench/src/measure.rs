@@ -89,3 +89,24 @@ mod tests {
         assert_eq!(series(&[50.0, 100.0, 70.0]).ratio_to(&series(&[100.0, 200.0, 100.0])), 0.5);
     }
 }
+
+/// A figure that is not part of a series, e.g. the memory of an idle host.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Figure {
+    pub(crate) name: String,
+    pub(crate) value: f64,
+    pub(crate) unit: &'static str,
+}
+
+impl Figure {
+    pub(crate) fn new(name: &str, value: f64, unit: &'static str) -> Self {
+        Self { name: name.to_owned(), value, unit }
+    }
+}
+
+/// Results of a part of the benchmark.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) series: Vec<Series>,
+    pub(crate) figures: Vec<Figure>,
+}

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::process::{Child, Command};
 
-use crate::Result;
+use crate::error::Result;
 
 /// The core of the measured server. `make bench` starts this program, and thus all other processes, on the other core.
 const CORE: &str = "0";

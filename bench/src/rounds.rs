@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use crate::{
-    Result, client,
+    client,
     contestants::{Contestant, Places},
     databases::{self, Databases},
+    error::Result,
     measure::Series,
     process::Process,
     progress::Progress,
-    scale,
     work::{Answer, Work},
     wrk::{self, Expected, Look},
 };
@@ -42,14 +42,11 @@ struct Runner {
 }
 
 impl Course<'_> {
-    /// Adds the duration of all measurements to the progress.
-    pub(crate) fn plan(&mut self, works: &[Work], contestants: &[Contestant], scales: &[scale::Part]) {
+    /// Adds the duration of all works to the progress.
+    pub(crate) fn plan(&mut self, works: &[Work], contestants: &[Contestant]) {
         for work in works {
             let runners = contestants.iter().filter(|contestant| contestant.does(work)).count();
             self.progress.plan(runners as f64 * self.one());
-        }
-        for part in scales {
-            self.progress.plan(part.seconds(self));
         }
     }
 

@@ -9,12 +9,12 @@ use std::{
 use sqlx::Executor;
 
 use crate::{
-    Result, client,
+    client,
     contestants::{self, Contestant, Places},
     databases::{self, Databases, Engine},
-    measure::{Series, median},
+    error::Result,
+    measure::{Figure, Found, Series, median},
     process::{self, Process},
-    report::Figure,
     rounds::Course,
     work::{Answer, CONNECTIONS, Work},
     wrk::{self, Expected, Look},
@@ -31,13 +31,6 @@ pub(crate) enum Part {
     Components,
     Start,
     Memory,
-}
-
-/// Results of a [`Part`].
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    pub(crate) series: Vec<Series>,
-    pub(crate) figures: Vec<Figure>,
 }
 
 impl Part {
@@ -78,17 +71,6 @@ pub(crate) fn named(size: usize, spread: bool) -> String {
     format!("hello, {size} component{plural}, {}", if spread { "all asked in turn" } else { "one asked" })
 }
 
-/// Returns a component with the same code and another digest: adds a custom section.
-pub(crate) fn distinct(mut component: Vec<u8>, number: u32) -> Vec<u8> {
-    const NAME: &[u8] = b"bench";
-    // All lengths are below 128, so their LEB128 encoding is a single byte.
-    let length = 1 + NAME.len() + 4;
-    component.extend([0, length as u8, NAME.len() as u8]);
-    component.extend(NAME);
-    component.extend(number.to_le_bytes());
-    component
-}
-
 /// Writes a configuration with `size` components, each with its own path, and compiles all of them.
 async fn deployed(places: &Places, size: usize, port: u16) -> Result<PathBuf> {
     let folder = places.scratch.join("components");
@@ -97,7 +79,7 @@ async fn deployed(places: &Places, size: usize, port: u16) -> Result<PathBuf> {
     let mut text = contestants::head(places, port);
     for number in 0..size {
         let path = folder.join(format!("hello-{number}.wasm"));
-        std::fs::write(&path, distinct(hello.clone(), u32::try_from(number)?))?;
+        std::fs::write(&path, contestants::distinct(hello.clone(), u32::try_from(number)?))?;
         text += &contestants::component(&format!("c{number}"), &path, false);
         let _ = writeln!(text, "[[route]]\npath = \"/c/{number}\"\ncomponent = \"c{number}\"");
     }

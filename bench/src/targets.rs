@@ -1,11 +1,6 @@
 //! The performance targets of carya, and the measured values.
 
-use crate::{
-    contestants::Contestant,
-    databases::Engine,
-    report::{Figure, Results},
-    scale,
-};
+use crate::{contestants::Contestant, databases::Engine, measure::Figure, results::Results, scale};
 
 /// A row of the table of targets.
 #[derive(Debug, serde::Serialize)]

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use serde::Deserialize;
 use tokio::process::Command;
 
-use crate::{Result, measure::Measure, process::Process, work::Work};
+use crate::{error::Result, measure::Measure, process::Process, work::Work};
 
 /// Expected body of all responses: these bytes, or a match of a Lua pattern.
 #[derive(Debug, Clone)]
