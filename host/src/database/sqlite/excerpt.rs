@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::functions::Refusal;
+use super::functions::TooBig;
 
 /// The longest snippet, in tokens.
 const MAX_TOKENS: usize = 64;
@@ -47,7 +47,7 @@ pub(super) struct Marks<'a> {
 }
 
 /// The text with marks around its matches.
-pub(super) fn highlight(column: &Column<'_>, marks: Marks<'_>, max: usize) -> Result<Vec<u8>, Refusal> {
+pub(super) fn highlight(column: &Column<'_>, marks: Marks<'_>, max: usize) -> Result<Vec<u8>, TooBig> {
     let mut output = Output { bytes: Vec::with_capacity(column.text.len().min(max)), max };
     let copied = mark(column, None, marks, &mut output)?;
     output.add(column.text.get(copied..))?;
@@ -55,7 +55,7 @@ pub(super) fn highlight(column: &Column<'_>, marks: Marks<'_>, max: usize) -> Re
 }
 
 /// The part of the columns with the most different phrases, of at most `count` tokens. There must be a column.
-pub(super) fn snippet(columns: &[Column<'_>], count: usize, marks: Marks<'_>, max: usize) -> Result<Vec<u8>, Refusal> {
+pub(super) fn snippet(columns: &[Column<'_>], count: usize, marks: Marks<'_>, max: usize) -> Result<Vec<u8>, TooBig> {
     let count = count.min(MAX_TOKENS);
     let mut best = (0, 0, 0);
     for (index, column) in columns.iter().enumerate() {
@@ -95,7 +95,7 @@ fn mark(
     window: Option<Range<usize>>,
     marks: Marks<'_>,
     output: &mut Output,
-) -> Result<usize, Refusal> {
+) -> Result<usize, TooBig> {
     let text = column.text;
     let all = window.clone().unwrap_or(0..column.tokens.len());
     let mut matches = column.merged().skip_while(|found| window.is_some() && found.start < all.start);
@@ -244,10 +244,10 @@ struct Output {
 }
 
 impl Output {
-    fn add(&mut self, part: Option<&[u8]>) -> Result<(), Refusal> {
+    fn add(&mut self, part: Option<&[u8]>) -> Result<(), TooBig> {
         let part = part.unwrap_or_default();
         if self.bytes.len() + part.len() > self.max {
-            return Err(Refusal::TooBig);
+            return Err(TooBig);
         }
         self.bytes.extend_from_slice(part);
         Ok(())

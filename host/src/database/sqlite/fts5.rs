@@ -16,7 +16,7 @@ use sqlx::sqlite::LockedSqliteHandle;
 use super::{
     barrier::MAX_LENGTH,
     excerpt::{self, Column, Marks, Match, Token},
-    functions::Refusal,
+    functions::TooBig,
     native,
 };
 
@@ -189,7 +189,7 @@ unsafe fn excerpt_of(
     row: Row<'_>,
     result: *mut sqlite3_context,
     column: c_int,
-    excerpt: impl FnOnce(&[Column<'_>]) -> Result<Vec<u8>, Refusal>,
+    excerpt: impl FnOnce(&[Column<'_>]) -> Result<Vec<u8>, TooBig>,
 ) {
     // SAFETY: as above; all numbers that are looked for are less than `count`.
     unsafe {
@@ -208,7 +208,7 @@ unsafe fn excerpt_of(
             Ok(columns) => {
                 let empty = || Column { text: &[], tokens: Vec::new(), size: 0, matches: 0..0, find: &find };
                 let columns: Vec<_> = columns.into_iter().map(|column| column.unwrap_or_else(empty)).collect();
-                native::give(result, excerpt(&columns).as_deref().map_err(|refusal| *refusal));
+                native::give(result, excerpt(&columns).as_deref().map_err(|error| *error));
             }
             Err(code) => sqlite3_result_error_code(result, code),
         }

@@ -10,7 +10,7 @@ use sqlx::sqlite::LockedSqliteHandle;
 
 use super::{
     barrier::{Barrier, MAX_LENGTH},
-    functions::{self, Refusal},
+    functions::{self, TooBig},
 };
 
 type Function = unsafe extern "C" fn(*mut sqlite3_context, c_int, *mut *mut sqlite3_value);
@@ -28,7 +28,7 @@ pub(super) fn replace_functions(
         (c"trim", 2, pure, trim::<true, true>),
         (c"ltrim", 2, pure, trim::<true, false>),
         (c"rtrim", 2, pure, trim::<false, true>),
-        (c"unhex", 2, pure, refused),
+        (c"unhex", 2, pure, unhex),
         (c"changes", 0, of_connection, changes),
         (c"total_changes", 0, of_connection, total_changes),
     ];
@@ -75,7 +75,7 @@ pub(super) unsafe fn bytes<'a>(value: *mut sqlite3_value) -> Option<&'a [u8]> {
 }
 
 /// SAFETY: `context` is one that SQLite passes to a function.
-pub(super) unsafe fn give(context: *mut sqlite3_context, result: Result<&[u8], Refusal>) {
+pub(super) unsafe fn give(context: *mut sqlite3_context, result: Result<&[u8], TooBig>) {
     // SAFETY: SQLite copies what is transient before this returns.
     unsafe {
         match result {
@@ -86,8 +86,7 @@ pub(super) unsafe fn give(context: *mut sqlite3_context, result: Result<&[u8], R
                 SQLITE_TRANSIENT(),
                 SQLITE_UTF8 as u8,
             ),
-            Err(Refusal::TooBig) => sqlite3_result_error_toobig(context),
-            Err(Refusal::Costly) => fail(context, c"the texts are too long for this function", SQLITE_TOOBIG),
+            Err(TooBig) => sqlite3_result_error_toobig(context),
         }
     }
 }
@@ -107,10 +106,8 @@ unsafe extern "C" fn instr(context: *mut sqlite3_context, _: c_int, values: *mut
         let [text, pattern] = [*values, *values.add(1)];
         let is_text = [text, pattern].into_iter().any(|value| sqlite3_value_type(value) != SQLITE_BLOB);
         let Some((text, pattern)) = bytes(text).zip(bytes(pattern)) else { return };
-        match functions::instr(text, pattern, is_text) {
-            Ok(at) => sqlite3_result_int64(context, i64::try_from(at).unwrap_or(0)),
-            Err(refusal) => give(context, Err(refusal)),
-        }
+        let position = functions::instr(text, pattern, is_text);
+        sqlite3_result_int64(context, i64::try_from(position).unwrap_or(0));
     }
 }
 
@@ -120,7 +117,7 @@ unsafe extern "C" fn replace(context: *mut sqlite3_context, _: c_int, values: *m
         let [text, pattern, with] = [0, 1, 2].map(|index| bytes(*values.add(index)));
         let (Some(text), Some(pattern), Some(with)) = (text, pattern, with) else { return };
         let result = functions::replace(text, pattern, with, MAX_LENGTH as usize);
-        give(context, result.as_deref().map_err(|refusal| *refusal));
+        give(context, result.as_deref().map_err(|error| *error));
     }
 }
 
@@ -136,9 +133,11 @@ unsafe extern "C" fn trim<const LEFT: bool, const RIGHT: bool>(
     }
 }
 
-unsafe extern "C" fn refused(context: *mut sqlite3_context, _: c_int, _: *mut *mut sqlite3_value) {
+/// `unhex` with two arguments. SQLite's own compares each character of the one with each of the other.
+unsafe extern "C" fn unhex(context: *mut sqlite3_context, _: c_int, _: *mut *mut sqlite3_value) {
+    let message = c"unhex() with two arguments is not available; remove other characters with replace()";
     // SAFETY: the context is SQLite's own.
-    unsafe { give(context, Err(Refusal::Costly)) };
+    unsafe { fail(context, message, SQLITE_TOOBIG) };
 }
 
 /// `changes()`: rows changed by the last statement of this request; 0 before its first change.
