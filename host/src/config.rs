@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-pub use database::{Database, Dialect};
+pub use database::{Database, Dialect, ServerDialect};
 pub use deploy::{Deploy, Deployed, Listen, Shared, Tls};
 pub use difference::DifferenceKind;
 pub use image::{Image, ImageVersion, Login, Registry};

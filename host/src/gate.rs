@@ -1,15 +1,22 @@
-//! The gate that every guest statement passes before it is sent: it reads just enough of SQL to tell what kind of
-//! statement this is, that it is only one, and that it uses no name it may not. It refuses; it never rewrites. The
-//! engine's own barrier stands behind it, so nothing here has to understand SQL.
+//! The gate: every guest statement passes it before it is sent. It reads just enough SQL to classify a statement, to count
+//! statements and parameters, and to find names that guests must not use. It refuses and never rewrites. The engine's own
+//! barrier stands behind it, so the gate does not have to understand SQL completely.
 //!
-//! A `?` outside of texts, names and comments is always a parameter. PostgreSQL has operators that are written with it;
-//! for those on `jsonb`, `?`, `?|` and `?&`, guests call `jsonb_exists`, `jsonb_exists_any` and `jsonb_exists_all`, for
-//! `@?` they call `jsonb_path_exists`.
+//! A `?` outside of string literals, quoted names and comments is always a parameter. PostgreSQL also has operators with
+//! that character. In place of the operators `?`, `?|` and `?&` on `jsonb`, guests call `jsonb_exists`,
+//! `jsonb_exists_any` and `jsonb_exists_all`; in place of `@?` they call `jsonb_path_exists`.
+//!
+//! [`Rules::check`] is the only entry. Dialects differ in two ways: lexical rules are data in `syntax`, and every other
+//! decision is a `match` that names all dialects, so that the compiler reports each decision that a new dialect needs.
+
+#![warn(clippy::wildcard_enum_match_arm)]
 
 mod advice;
 mod lexer;
 mod place;
+#[expect(clippy::wildcard_enum_match_arm, reason = "it reads SQLite only, and most tokens do not matter to it")]
 mod search;
+mod syntax;
 mod tables;
 mod words;
 
@@ -21,87 +28,96 @@ use std::{
 use self::{
     lexer::{Lexer, Shape},
     place::Places,
+    syntax::Syntax,
 };
 use crate::{
-    config::{Access, Dialect},
+    config::{Access, Dialect, ServerDialect},
     sql::{
         error::{DbError, Kind},
         value::Value,
     },
 };
 
-/// The longest statement, in bytes.
+/// Maximum length of a statement, in bytes.
 pub const MAX_SQL_BYTES: usize = 32 * 1024;
-/// The most parameters of one statement.
+/// Maximum number of parameters of a statement.
 pub const MAX_PARAMS: usize = 1000;
-/// The most bytes that the parameters of one statement hold together.
+/// Maximum size of all parameters of a statement together, in bytes.
 pub const MAX_PARAM_BYTES: usize = 4 * 1024 * 1024;
 
-/// What a statement does, as far as its first word tells.
+/// Class of a statement, by its first word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
-    /// SELECT, VALUES or TABLE.
+    /// `SELECT`, `VALUES` or `TABLE`.
     Query,
-    /// WITH, behind which anything may stand.
+    /// `WITH`: a query or a change.
     With,
-    /// INSERT or REPLACE.
+    /// `INSERT` or `REPLACE`.
     Insert,
-    /// UPDATE, DELETE or MERGE.
+    /// `UPDATE`, `DELETE` or `MERGE`.
     Change,
 }
 
-/// A parameter's place in a statement.
+/// Position of a parameter in a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placeholder {
-    /// Its bytes.
+    /// Bytes of the placeholder.
     pub range: Range<usize>,
-    /// Which parameter it stands for, from 1. `?` is the one after the highest so far, `?7` and `$7` are the seventh.
+    /// Number of the parameter, from 1. `?7` and `$7` have the number 7; `?` has the number after the highest so far.
     pub number: usize,
 }
 
-/// A statement that passed.
+/// Result of [`Rules::check`] for a statement that guests may send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
-    /// What it does.
+    /// Class of the statement.
     pub verb: Verb,
-    /// Where its parameters stand, in the order of the text.
+    /// Placeholders, in the order of the text.
     pub placeholders: Vec<Placeholder>,
-    /// Bytes of its texts in quotes.
-    pub text_bytes: usize,
+    /// Total length of the string literals, in bytes.
+    pub literal_bytes: usize,
 }
 
-/// Rules of the gate for one connection: its dialect, and facts that the server reported when the connection was made.
+/// Rules of the gate for one connection: the dialect, and facts that the server reported when the connection was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rules {
-    dialect: Dialect,
-    /// PostgreSQL: functions of extensions that guests may not call, by name in lower case.
-    functions: BTreeMap<String, ExtensionFunction>,
-    /// PostgreSQL: names of functions that the configuration allows, in lower case.
-    allowed: BTreeSet<String>,
-    /// MySQL and MariaDB, for a login that may use other databases on the server: the one that guests use.
-    database: Option<OwnDatabase>,
+pub enum Rules {
+    /// SQLite. Its authorizer checks names.
+    Sqlite,
+    /// PostgreSQL, with the functions of its extensions.
+    Postgres(Extensions),
+    /// MySQL or MariaDB. The database is set for a login with rights on other databases: guests may use only this one.
+    MySql(Option<OwnDatabase>),
 }
 
 /// SQL list of the extensions of PostgreSQL whose volatile functions are harmless: they only compute values.
 pub(crate) const HARMLESS_EXTENSIONS: &str = "'pgcrypto', 'uuid-ossp'";
 
-/// A function of an extension of PostgreSQL.
+/// Functions of PostgreSQL extensions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Extensions {
+    /// Functions that guests must not call, by name in lower case.
+    refused: BTreeMap<String, ExtensionFunction>,
+    /// Names of the functions that the configuration allows, in lower case.
+    allowed: BTreeSet<String>,
+}
+
+/// A function of a PostgreSQL extension.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExtensionFunction {
     /// Name with its schema, as in `database.allow_functions`.
     pub full_name: String,
     /// Name of the extension.
     pub extension: String,
-    /// The first argument may be a row, so that `row.function` calls it, too.
+    /// Whether the first argument can be a row. Then `row.function` is a call too.
     pub takes_row: bool,
 }
 
 /// The database of a MySQL or MariaDB connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnDatabase {
-    /// Its name.
+    /// Name of the database.
     pub name: String,
-    /// The server compares names of databases by letter case (`lower_case_table_names = 0`).
+    /// Whether the server compares names of databases by letter case (`lower_case_table_names = 0`).
     pub is_case_sensitive: bool,
 }
 
@@ -114,78 +130,90 @@ impl OwnDatabase {
     }
 }
 
-impl Rules {
-    /// The rules of a dialect, with nothing known of the server.
-    pub const fn new(dialect: Dialect) -> Self {
-        Self { dialect, functions: BTreeMap::new(), allowed: BTreeSet::new(), database: None }
-    }
-
-    /// Sets the functions of PostgreSQL's extensions: those that are refused, by name in lower case, and those that the
-    /// configuration allows as `schema.name`.
-    pub fn with_extensions(
-        self,
-        refused: impl IntoIterator<Item = (String, ExtensionFunction)>,
-        allowed: &[String],
-    ) -> Self {
+impl Extensions {
+    /// Creates the list from the functions to refuse, by name in lower case, and the functions that the configuration
+    /// allows, as `schema.name`.
+    pub fn new(refused: impl IntoIterator<Item = (String, ExtensionFunction)>, allowed: &[String]) -> Self {
         let name = |full_name: &String| match full_name.split_once('.') {
             Some(("pg_catalog", _)) | None => None,
             Some((_, name)) => Some(name.to_lowercase()),
         };
-        Self { functions: refused.into_iter().collect(), allowed: allowed.iter().filter_map(name).collect(), ..self }
-    }
-
-    /// Refuses names of all other databases on a MySQL or MariaDB server.
-    pub fn within(self, database: OwnDatabase) -> Self {
-        Self { database: Some(database), ..self }
-    }
-
-    /// Returns what a statement is if a guest may send it, with these parameters, through a handle of this kind.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Limit`] for too large statements and parameters, [`Kind::ReadOnly`] for changes and locks through a reader,
-    /// [`Kind::Forbidden`] for all that guests may not send, [`Kind::Other`] for a wrong number of parameters.
-    pub fn check(&self, sql: &str, params: &[Value], access: Access) -> Result<Checked, DbError> {
-        if sql.len() > MAX_SQL_BYTES {
-            let message = format!("the statement has {} bytes; at most {MAX_SQL_BYTES} are allowed", sql.len());
-            return Err(DbError::new(Kind::Limit, message));
-        }
-        if params.len() > MAX_PARAMS {
-            let message = format!("the statement has {} parameters; at most {MAX_PARAMS} are allowed", params.len());
-            return Err(DbError::new(Kind::Limit, message));
-        }
-        let bytes: usize = params.iter().map(Value::size).sum();
-        if bytes > MAX_PARAM_BYTES {
-            let message = format!("the parameters hold {bytes} bytes; at most {MAX_PARAM_BYTES} are allowed");
-            return Err(DbError::new(Kind::Limit, message));
-        }
-        let checked = read(self, sql, params.len(), access != Access::ReadWrite)?;
-        let wanted = checked.placeholders.iter().map(|placeholder| placeholder.number).max().unwrap_or(0);
-        if params.len() != wanted {
-            // SQLite would take NULL for those that are missing; a driver may wait for them for ever.
-            let hint = match self.dialect {
-                Dialect::Postgres if params.len() < wanted => {
-                    "; for the operators `?`, `?|` and `?&` call jsonb_exists, jsonb_exists_any and jsonb_exists_all"
-                }
-                _ => "",
-            };
-            let message = format!("the statement has {wanted} parameters, but {} were given{hint}", params.len());
-            return Err(DbError::new(Kind::Other, message));
-        }
-        // A query may use one parameter many times.
-        let size = |place: &Placeholder| params.get(place.number - 1).map_or(0, Value::size);
-        if self.dialect == Dialect::Sqlite
-            && checked.text_bytes + checked.placeholders.iter().map(size).sum::<usize>() > search::HARMLESS
-        {
-            search::check(sql, params, &checked.placeholders)?;
-        }
-        Ok(checked)
+        Self { refused: refused.into_iter().collect(), allowed: allowed.iter().filter_map(name).collect() }
     }
 }
 
-/// Where the parameters of one of the host's own statements stand.
+impl Rules {
+    /// Returns the rules of a dialect, without facts of a server.
+    pub const fn new(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Sqlite => Rules::Sqlite,
+            Dialect::Postgres => Rules::Postgres(Extensions { refused: BTreeMap::new(), allowed: BTreeSet::new() }),
+            Dialect::MySql => Rules::MySql(None),
+        }
+    }
+
+    fn dialect(&self) -> Dialect {
+        match self {
+            Rules::Sqlite => Dialect::Sqlite,
+            Rules::Postgres(_) => Dialect::Postgres,
+            Rules::MySql(_) => Dialect::MySql,
+        }
+    }
+
+    /// Checks whether a guest may send a statement with these parameters through a handle with this access, and
+    /// classifies it.
+    ///
+    /// # Errors
+    ///
+    /// - [`Kind::Limit`] for statements and parameters that are too large,
+    /// - [`Kind::ReadOnly`] for changes and locks through a reader,
+    /// - [`Kind::Forbidden`] for statements that guests must not send,
+    /// - [`Kind::Other`] for a wrong number of parameters.
+    pub fn check(&self, sql: &str, params: &[Value], access: Access) -> Result<Checked, DbError> {
+        check_sizes(sql, params)?;
+        let checked = scan(self, sql, params.len(), access)?;
+        let expected = checked.placeholders.iter().map(|placeholder| placeholder.number).max().unwrap_or(0);
+        // SQLite would take NULL for missing parameters; a driver may wait for them forever.
+        if params.len() != expected {
+            return Err(self.wrong_number_of_parameters(expected, params.len()));
+        }
+        match self {
+            Rules::Sqlite => search::check(sql, params, &checked)?,
+            Rules::Postgres(_) | Rules::MySql(_) => {}
+        }
+        Ok(checked)
+    }
+
+    fn wrong_number_of_parameters(&self, expected: usize, given: usize) -> DbError {
+        let advice = match self {
+            Rules::Postgres(_) if given < expected => {
+                "; for the operators `?`, `?|` and `?&` call jsonb_exists, jsonb_exists_any and jsonb_exists_all"
+            }
+            Rules::Sqlite | Rules::Postgres(_) | Rules::MySql(_) => "",
+        };
+        let message = format!("the statement has {expected} parameters, but {given} were given{advice}");
+        DbError::new(Kind::Other, message)
+    }
+}
+
+fn check_sizes(sql: &str, params: &[Value]) -> Result<(), DbError> {
+    let limit = |message: String| Err(DbError::new(Kind::Limit, message));
+    if sql.len() > MAX_SQL_BYTES {
+        return limit(format!("the statement has {} bytes; at most {MAX_SQL_BYTES} are allowed", sql.len()));
+    }
+    if params.len() > MAX_PARAMS {
+        return limit(format!("the statement has {} parameters; at most {MAX_PARAMS} are allowed", params.len()));
+    }
+    let bytes: usize = params.iter().map(Value::size).sum();
+    if bytes > MAX_PARAM_BYTES {
+        return limit(format!("the parameters have {bytes} bytes together; at most {MAX_PARAM_BYTES} are allowed"));
+    }
+    Ok(())
+}
+
+/// Returns the placeholders in a statement of the host.
 pub(super) fn placeholders(dialect: Dialect, sql: &str) -> Vec<Placeholder> {
-    let mut lexer = Lexer::new(dialect, sql);
+    let mut lexer = Lexer::new(Syntax::of(dialect), sql);
     let mut found = Vec::new();
     while let Ok(Some(token)) = lexer.next() {
         if let Shape::Parameter(number) = token.shape {
@@ -195,45 +223,42 @@ pub(super) fn placeholders(dialect: Dialect, sql: &str) -> Vec<Placeholder> {
     found
 }
 
-/// Reads the one statement in `sql`, once.
-fn read(rules: &Rules, sql: &str, params: usize, reader: bool) -> Result<Checked, DbError> {
-    let dialect = rules.dialect;
-    let forbidden = |why| DbError::new(Kind::Forbidden, why);
+/// Reads the statement in `sql` in one pass over its tokens.
+fn scan(rules: &Rules, sql: &str, params: usize, access: Access) -> Result<Checked, DbError> {
+    let dialect = rules.dialect();
     if sql.as_bytes().contains(&0) {
-        return Err(forbidden("the statement holds a NUL byte"));
+        return Err(forbidden("the statement contains a NUL byte"));
     }
-    let mut lexer = Lexer::new(dialect, sql);
-    let mut places = (dialect != Dialect::Sqlite).then(|| Places::new(rules, sql));
+    let mut lexer = Lexer::new(Syntax::of(dialect), sql);
+    let mut places = Places::new(rules, sql);
     let mut placeholders = Vec::with_capacity(params);
-    let (mut verb, mut highest, mut depth, mut ended, mut text_bytes) = (None, 0usize, 0usize, false, 0);
+    let (mut verb, mut highest, mut depth, mut ended, mut literal_bytes) = (None, 0usize, 0usize, false, 0);
     let mut upcoming = lexer.next().map_err(forbidden)?;
     while let Some(token) = upcoming {
         upcoming = lexer.next().map_err(forbidden)?;
         match token.shape {
-            Shape::End => {
+            Shape::Semicolon => {
                 ended = true;
                 continue;
             }
-            _ if ended => return Err(forbidden("only one statement may be sent at a time")),
+            _ if ended => return Err(forbidden("only one statement can be sent at a time")),
             Shape::Open => depth += 1,
             Shape::Close => {
-                depth = depth.checked_sub(1).ok_or_else(|| forbidden("a parenthesis is closed that was not opened"))?;
+                depth = depth.checked_sub(1).ok_or_else(|| forbidden("a parenthesis is closed but not opened"))?;
             }
             // `(SELECT ..)` begins with its first word.
-            _ if verb.is_none() => verb = Some(begin(dialect, &sql[token.range.clone()])?),
-            Shape::OddParameter => {
-                return Err(DbError::new(
-                    Kind::Other,
-                    "parameters are written `?` or `?1`, without names and from 1 on",
-                ));
+            _ if verb.is_none() => verb = Some(verb_of(dialect, &sql[token.range.clone()])?),
+            Shape::UnsupportedParameter => {
+                let message = "parameters must be written as `?` or `?N`, with N from 1; they cannot have names";
+                return Err(DbError::new(Kind::Other, message));
             }
-            Shape::Text => text_bytes += token.range.len(),
-            _ => {}
-        }
-        if let Shape::Parameter(number) = token.shape {
-            let number = number.unwrap_or(highest.saturating_add(1));
-            highest = highest.max(number);
-            placeholders.push(Placeholder { range: token.range.clone(), number });
+            Shape::Parameter(number) => {
+                let number = number.unwrap_or(highest.saturating_add(1));
+                highest = highest.max(number);
+                placeholders.push(Placeholder { range: token.range.clone(), number });
+            }
+            Shape::Literal => literal_bytes += token.range.len(),
+            Shape::Word | Shape::QuotedName | Shape::Number | Shape::Sign(_) => {}
         }
         if let Some(places) = &mut places {
             places.take(&token, upcoming.as_ref().map(|token| token.shape), verb)?;
@@ -243,41 +268,42 @@ fn read(rules: &Rules, sql: &str, params: usize, reader: bool) -> Result<Checked
         return Err(forbidden("a parenthesis is not closed"));
     }
     let verb = verb.ok_or_else(|| forbidden("the statement is empty"))?;
-    if reader && matches!(verb, Verb::Insert | Verb::Change) {
-        return Err(DbError::new(Kind::ReadOnly, "changes of rows need a writer; this handle is a reader"));
+    let needs_writer = match verb {
+        Verb::Insert | Verb::Change => Some("statements that change rows"),
+        Verb::Query | Verb::With => places.and_then(|places| places.needs_writer),
+    };
+    match (access, needs_writer) {
+        (Access::None | Access::ReadOnly, Some(what)) => {
+            Err(DbError::new(Kind::ReadOnly, format!("{what} need a writer; this handle is a reader")))
+        }
+        (Access::ReadWrite, _) | (_, None) => Ok(Checked { verb, placeholders, literal_bytes }),
     }
-    if let Some(what) = places.and_then(|places| places.needs_writer).filter(|_| reader) {
-        return Err(DbError::new(Kind::ReadOnly, format!("{what} need a writer; this handle is a reader")));
-    }
-    Ok(Checked { verb, placeholders, text_bytes })
 }
 
-/// The verb that a statement's first word is, if a guest may use it.
-fn begin(dialect: Dialect, word: &str) -> Result<Verb, DbError> {
-    const VERBS: [(&str, Verb); 9] = [
+/// Returns the class of a statement by its first word, if guests may use it.
+fn verb_of(dialect: Dialect, word: &str) -> Result<Verb, DbError> {
+    const COMMON: &[(&str, Verb)] = &[
         ("SELECT", Verb::Query),
         ("WITH", Verb::With),
         ("VALUES", Verb::Query),
-        ("TABLE", Verb::Query),
         ("INSERT", Verb::Insert),
-        ("REPLACE", Verb::Insert),
         ("UPDATE", Verb::Change),
         ("DELETE", Verb::Change),
-        ("MERGE", Verb::Change),
     ];
-    let known = |name: &str| match name {
-        "TABLE" => dialect != Dialect::Sqlite,
-        "REPLACE" => dialect != Dialect::Postgres,
-        "MERGE" => dialect == Dialect::Postgres,
-        _ => true,
+    let own: &[(&str, Verb)] = match dialect {
+        Dialect::Sqlite => &[("REPLACE", Verb::Insert)],
+        Dialect::Postgres => &[("TABLE", Verb::Query), ("MERGE", Verb::Change)],
+        Dialect::MySql => &[("TABLE", Verb::Query), ("REPLACE", Verb::Insert)],
     };
-    let found = VERBS.into_iter().find(|(name, _)| word.eq_ignore_ascii_case(name) && known(name));
-    found.map(|(_, verb)| verb).ok_or_else(|| {
-        let instead = advice::instead_of(dialect, word).map_or_else(String::new, |advice| format!("; {advice}"));
-        let message =
-            format!("a statement may not begin with `{word}`; guests send queries and changes of rows only{instead}");
-        DbError::new(Kind::Forbidden, message)
+    let found = COMMON.iter().chain(own).find(|(name, _)| word.eq_ignore_ascii_case(name));
+    found.map(|(_, verb)| *verb).ok_or_else(|| {
+        let advice = advice::instead_of(dialect, word).map_or_else(String::new, |advice| format!("; {advice}"));
+        forbidden(format!("a statement must not begin with `{word}`: guests can only query and change rows{advice}"))
     })
+}
+
+fn forbidden(why: impl Into<String>) -> DbError {
+    DbError::new(Kind::Forbidden, why)
 }
 
 #[cfg(test)]

@@ -74,6 +74,17 @@ pub enum Dialect {
     MySql,
 }
 
+/// The dialect of a database server: every [`Dialect`] except SQLite, which runs inside the host.
+///
+/// It has no `PartialEq`: each decision is a `match`, so that the compiler reports all decisions that a new dialect needs.
+#[derive(Debug, Clone, Copy)]
+pub enum ServerDialect {
+    /// PostgreSQL.
+    Postgres,
+    /// MySQL or MariaDB.
+    MySql,
+}
+
 impl Dialect {
     /// Its name, for people.
     pub fn as_str(self) -> &'static str {

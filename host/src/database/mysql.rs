@@ -23,7 +23,7 @@ use super::{
     sink::Run,
 };
 use crate::{
-    config::{Access, Dialect},
+    config::Access,
     gate::{OwnDatabase, Placeholder, Rules},
     sql::{
         Position,
@@ -115,8 +115,7 @@ pub(super) fn options(options: MySqlConnectOptions) -> MySqlConnectOptions {
 impl Session {
     pub(super) async fn connect(options: &MySqlConnectOptions, times: Times) -> Result<Self, DbError> {
         let connection = MySqlConnection::connect_with(options).await.map_err(failed)?;
-        let mut session =
-            Self { connection, is_mariadb: false, id: ThreadId::default(), rules: Rules::new(Dialect::MySql) };
+        let mut session = Self { connection, is_mariadb: false, id: ThreadId::default(), rules: Rules::MySql(None) };
         let mut answers =
             session.say("SELECT VERSION(); SELECT CONNECTION_ID()".to_owned()).await?.into_iter().flatten();
         session.is_mariadb = answers.next().is_some_and(|version| version.contains("MariaDB"));
@@ -137,7 +136,7 @@ impl Session {
                 if let Some(database) = answers.next().flatten() {
                     let (case, name) = database.split_at(1);
                     let database = OwnDatabase { name: name.to_owned(), is_case_sensitive: case == "0" };
-                    session.rules = session.rules.within(database);
+                    session.rules = Rules::MySql(Some(database));
                 }
                 Ok(session)
             }

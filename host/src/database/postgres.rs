@@ -21,8 +21,8 @@ use super::{
     sink::Run,
 };
 use crate::{
-    config::{Access, Dialect},
-    gate::{Placeholder, Rules},
+    config::Access,
+    gate::{Extensions, Placeholder, Rules},
     sql::{
         Position,
         error::{DbError, Kind, Stale},
@@ -143,7 +143,7 @@ pub(super) async fn connect(
     }
     let functions = answers.next().unwrap_or_default();
     let refused = extensions::forbidden(&functions, allow_functions);
-    let rules = Rules::new(Dialect::Postgres).with_extensions(refused, allow_functions);
+    let rules = Rules::Postgres(Extensions::new(refused, allow_functions));
     let backend = Backend { pid, started };
     Ok(Session { connection, backend, connected: (clock, Instant::now()), unlock, next, rules, suspect: None })
 }

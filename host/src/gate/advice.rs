@@ -2,25 +2,32 @@
 
 use super::Dialect;
 
-const TRANSACTION: &str = "the host begins and ends the transaction: it commits for a successful answer, and rolls back \
-    after `mark-rollback`, an error answer or a failed statement";
+const TRANSACTION: &str = "the host begins and ends the transaction: it commits after a success response, and rolls back after \
+    `mark-rollback`, an error response or a failed statement";
 const SAVEPOINT: &str = "call `savepoint` of the writer";
 const SETTINGS: &str = "settings belong to the host and its configuration";
 const SCHEMA: &str = "put changes of the schema into a migration";
-const MAINTENANCE: &str = "run maintenance from outside, with the owner's login";
+const MAINTENANCE: &str = "run maintenance outside the host, with the owner's login";
 const PREPARED: &str = "send the statement itself, with `?` for its parameters; the host keeps it prepared";
 const CURSORS: &str = "read rows in parts with LIMIT and a condition on the last key";
 const BULK: &str = "insert rows with `execute-batch` of the writer";
 const PLAN: &str = "run it from another client; `echo = true` in [database] logs each statement with its duration";
 const CALL: &str = "call a function in a query: SELECT f(..)";
 
-/// Returns the alternative to a statement that begins with this word, if there is one.
+/// Returns the alternative to a statement that begins with `word`, if there is one.
 pub(super) fn instead_of(dialect: Dialect, word: &str) -> Option<&'static str> {
-    let is_sqlite = dialect == Dialect::Sqlite;
-    let describe = match dialect {
-        Dialect::Sqlite => "read sqlite_schema: SELECT name, sql FROM sqlite_schema",
-        Dialect::Postgres => "read the catalog: SELECT column_name, data_type FROM information_schema.columns",
-        Dialect::MySql => "read information_schema: SELECT column_name, data_type FROM information_schema.columns",
+    let (describe, upsert) = match dialect {
+        Dialect::Sqlite => {
+            ("read sqlite_schema: SELECT name, sql FROM sqlite_schema", "write INSERT .. ON CONFLICT .. DO UPDATE")
+        }
+        Dialect::Postgres => (
+            "read the catalog: SELECT column_name, data_type FROM information_schema.columns",
+            "write INSERT .. ON CONFLICT .. DO UPDATE",
+        ),
+        Dialect::MySql => (
+            "read information_schema: SELECT column_name, data_type FROM information_schema.columns",
+            "write INSERT .. ON DUPLICATE KEY UPDATE",
+        ),
     };
     let advice = match &*word.to_ascii_uppercase() {
         "BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "ABORT" | "XA" => TRANSACTION,
@@ -30,9 +37,7 @@ pub(super) fn instead_of(dialect: Dialect, word: &str) -> Option<&'static str> {
         "EXPLAIN" => PLAN,
         "CREATE" | "ALTER" | "DROP" | "RENAME" | "COMMENT" | "GRANT" | "REVOKE" => SCHEMA,
         "TRUNCATE" => "delete the rows: DELETE FROM table",
-        "REPLACE" => "write INSERT .. ON CONFLICT .. DO UPDATE",
-        "MERGE" if is_sqlite => "write INSERT .. ON CONFLICT .. DO UPDATE",
-        "MERGE" => "write INSERT .. ON DUPLICATE KEY UPDATE",
+        "REPLACE" | "MERGE" => upsert,
         "TABLE" => "write SELECT * FROM table",
         "VACUUM" | "ANALYZE" | "REINDEX" | "OPTIMIZE" | "CLUSTER" | "CHECKPOINT" | "REFRESH" | "FLUSH" => MAINTENANCE,
         "PREPARE" | "EXECUTE" | "DEALLOCATE" => PREPARED,

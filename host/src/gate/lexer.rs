@@ -1,61 +1,59 @@
-//! SQL text to tokens, as each dialect quotes, comments and counts: one pass, nothing copied. Knows no word's meaning;
-//! where two servers, or two settings of one, would read a text differently it refuses the text.
-//!
-//! It relies on what the connections are opened with: UTF-8, `standard_conforming_strings` on PostgreSQL, `ANSI_QUOTES`
-//! on MySQL and MariaDB. Whether backslashes escape there does not matter: see [`Lexer::quoted`].
+//! Divides SQL text into tokens, in one pass and without copies, by the [`Syntax`] of a dialect. It knows no keywords.
+//! Text that two servers, or two settings of one server, would read differently is refused.
 
 use std::ops::Range;
 
-use super::Dialect;
+use super::syntax::{Comments, Dollar, Numbers, Parameters, Sigils, Syntax};
 
-/// What a token is.
+/// Class of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// A keyword or a name without quotes.
+    /// A keyword or an unquoted name.
     Word,
     /// A name in quotes.
-    Name,
-    /// A text, of whatever kind.
-    Text,
-    /// A parameter with its number, or without one.
+    QuotedName,
+    /// A string literal of any kind.
+    Literal,
+    /// A parameter, with its number if it has one.
     Parameter(Option<usize>),
-    /// A parameter as SQLite knows it and the driver does not: with a name, or with the number 0.
-    OddParameter,
+    /// A parameter that SQLite knows and the driver does not: with a name, or with the number 0.
+    UnsupportedParameter,
     /// `(`
     Open,
     /// `)`
     Close,
     /// `;`
-    End,
-    /// A number, where they are not lexed as words.
+    Semicolon,
+    /// A number, in dialects with [`Numbers::Separate`].
     Number,
-    /// A byte of anything else.
+    /// Any other byte.
     Sign(u8),
 }
 
 /// A token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Token {
-    /// What it is.
     pub(super) shape: Shape,
-    /// Its bytes, with its quotes.
+    /// Bytes of the token, with its quotes.
     pub(super) range: Range<usize>,
 }
 
-/// Why a text is no statement of one reading only.
+/// Reason why a text is refused.
 pub(super) type Refusal = &'static str;
 
-/// Reads tokens off a text.
+/// Iterator over the tokens of a text.
 #[derive(Debug)]
 pub(super) struct Lexer<'a> {
     sql: &'a str,
-    dialect: Dialect,
+    syntax: &'static Syntax,
     at: usize,
-    /// The token before was an `E''` text.
-    escaped: bool,
+    /// Whether the last token was an `E''` literal.
+    after_escaped: bool,
 }
 
-/// Bytes of words. Everything that is not ASCII is a letter.
+const NOT_CLOSED: Refusal = "a quoted text is not closed";
+
+/// Bytes of words. All letters outside ASCII belong to words.
 const WORD: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
@@ -72,65 +70,61 @@ fn is_word(byte: u8) -> bool {
 }
 
 impl<'a> Lexer<'a> {
-    /// The text must not hold a NUL byte.
-    pub(super) fn new(dialect: Dialect, sql: &'a str) -> Self {
-        Self { sql, dialect, at: 0, escaped: false }
+    /// Creates a lexer for a text without NUL bytes.
+    pub(super) fn new(syntax: &'static Syntax, sql: &'a str) -> Self {
+        Self { sql, syntax, at: 0, after_escaped: false }
     }
 
-    /// The next token; none at the end.
+    /// Returns the next token, or `None` at the end.
     pub(super) fn next(&mut self) -> Result<Option<Token>, Refusal> {
-        use Dialect::{MySql, Postgres, Sqlite};
         self.skip()?;
-        let start = self.at;
+        let (start, syntax) = (self.at, self.syntax);
         let byte = self.byte(start);
         let second = self.byte(start + 1);
-        let escaped = std::mem::take(&mut self.escaped);
+        let after_escaped = std::mem::take(&mut self.after_escaped);
         let (shape, end) = match byte {
             0 => return Ok(None),
-            b'\'' if escaped => return Err("a text may not stand directly after an E'' text"),
-            b'\'' => (Shape::Text, self.quoted(start)?),
-            b'"' => (Shape::Name, self.quoted(start)?),
-            b'`' if self.dialect != Postgres => (Shape::Name, self.quoted(start)?),
-            b'[' if self.dialect == Sqlite => {
-                (Shape::Name, self.after(start, "]").ok_or("a quoted name is not closed")?)
-            }
+            // PostgreSQL joins literals that only whitespace separates, and versions differ in whether the second one has
+            // escapes.
+            b'\'' if after_escaped => return Err("a string literal must not directly follow an E'' literal"),
+            b'\'' => (Shape::Literal, self.quoted(start)?),
+            b'"' => (Shape::QuotedName, self.quoted(start)?),
+            b'`' if syntax.backtick_quotes => (Shape::QuotedName, self.quoted(start)?),
+            b'[' if syntax.bracket_quotes => (Shape::QuotedName, self.after(start, "]").ok_or(NOT_CLOSED)?),
             b'(' => (Shape::Open, start + 1),
             b')' => (Shape::Close, start + 1),
-            b';' => (Shape::End, start + 1),
+            b';' => (Shape::Semicolon, start + 1),
             b'?' => self.parameter(start)?,
             b'$' if second.is_ascii_digit() => self.parameter(start)?,
-            b'$' | b':' | b'@' | b'#' if self.dialect == Sqlite => (Shape::OddParameter, self.while_word(start + 1)),
-            b'$' if self.dialect == Postgres => (Shape::Text, self.dollar_text(start)?),
-            b'$' if self.dialect == MySql => return Err("a name that begins with `$` needs quotes"),
-            b'0'..=b'9' if self.dialect == Postgres => (Shape::Number, self.number(start)?),
-            b'E' | b'e' if second == b'\'' && self.dialect == Postgres => {
-                self.escaped = true;
-                (Shape::Text, self.escaped_text(start + 1)?)
+            b'$' => self.dollar(start)?,
+            b':' | b'@' | b'#' => self.sigil(start, byte, second)?,
+            b'0'..=b'9' => self.number(start)?,
+            b'E' | b'e' if second == b'\'' && syntax.escape_prefixes => {
+                self.after_escaped = true;
+                (Shape::Literal, self.escaped_literal(start + 1)?)
             }
-            b'U' | b'u' if second == b'&' && self.byte(start + 2) == b'"' && self.dialect == Postgres => {
-                return Err("a name may not be written as U&\"..\"");
+            b'U' | b'u' if second == b'&' && self.byte(start + 2) == b'"' && syntax.escape_prefixes => {
+                return Err("names must not be written as U&\"..\"");
             }
+            b'\\' if syntax.ambiguous_backslash => return Err("backslashes must not be used outside string literals"),
             byte if is_word(byte) => (Shape::Word, self.while_word(start + 1)),
-            b'@' if self.dialect == MySql => return Err("variables may not be used"),
-            b':' if second == b'=' && self.dialect == MySql => return Err("variables may not be set"),
-            b'\\' if self.dialect == MySql => return Err("a backslash may stand in a text only"),
             byte => (Shape::Sign(byte), start + 1),
         };
         self.at = end;
         Ok(Some(Token { shape, range: start..end }))
     }
 
-    /// The byte at an index; 0, which no text holds, after the end.
+    /// Returns the byte at an index, or 0 behind the end: the text contains no NUL.
     fn byte(&self, at: usize) -> u8 {
         self.sql.as_bytes().get(at).copied().unwrap_or(0)
     }
 
-    /// The index after the first occurrence of `what` behind `start`.
-    fn after(&self, start: usize, what: &str) -> Option<usize> {
-        Some(start + 1 + self.sql.get(start + 1..)?.find(what)? + what.len())
+    /// Returns the index behind the first occurrence of `end` that begins behind `start`.
+    fn after(&self, start: usize, end: &str) -> Option<usize> {
+        Some(start + 1 + self.sql.get(start + 1..)?.find(end)? + end.len())
     }
 
-    /// The index of the first byte from `at` on that is in no word.
+    /// Returns the index of the first byte from `at` on that belongs to no word.
     fn while_word(&self, mut at: usize) -> usize {
         while is_word(self.byte(at)) {
             at += 1;
@@ -138,53 +132,58 @@ impl<'a> Lexer<'a> {
         at
     }
 
-    /// Goes past spaces and comments.
+    /// Skips whitespace and comments.
     fn skip(&mut self) -> Result<(), Refusal> {
         loop {
             let second = self.byte(self.at + 1);
             match self.byte(self.at) {
                 b' ' | b'\t' | b'\n' | b'\r' | 0x0c => self.at += 1,
-                0x0b if self.dialect != Dialect::Sqlite => self.at += 1,
-                b'#' if self.dialect == Dialect::MySql => self.skip_line(),
-                b'-' if second == b'-' && self.dashes_comment() => self.skip_line(),
+                0x0b if self.syntax.vertical_tab_is_space => self.at += 1,
+                b'#' if self.syntax.hash_comments => self.skip_line(),
+                b'-' if second == b'-' && self.dashes_begin_comment() => self.skip_line(),
                 b'/' if second == b'*' => self.skip_comment()?,
                 _ => return Ok(()),
             }
         }
     }
 
-    /// Whether `--` begins a comment: on MySQL `5--1` is 6.
-    fn dashes_comment(&self) -> bool {
+    fn dashes_begin_comment(&self) -> bool {
         let third = self.byte(self.at + 2);
-        self.dialect != Dialect::MySql || third <= b' ' || third == 0x7f
+        !self.syntax.dashes_need_space || third <= b' ' || third == 0x7f
     }
 
-    /// On PostgreSQL a line ends at a carriage return too.
     fn skip_line(&mut self) {
         let rest = &self.sql.as_bytes()[self.at..];
-        let ends = |byte: &u8| *byte == b'\n' || *byte == b'\r' && self.dialect == Dialect::Postgres;
+        let ends = |byte: &u8| *byte == b'\n' || *byte == b'\r' && self.syntax.carriage_return_ends_line;
         self.at += rest.iter().position(ends).unwrap_or(rest.len());
     }
 
-    /// PostgreSQL's comments nest; MySQL and MariaDB run some of theirs, and take hints from others.
     fn skip_comment(&mut self) -> Result<(), Refusal> {
-        const OPEN: Refusal = "a comment is not closed";
-        if self.dialect != Dialect::Postgres {
-            let read = match self.byte(self.at + 2) {
-                b'!' | b'+' => true,
-                b'M' | b'm' => self.byte(self.at + 3) == b'!',
-                _ => false,
-            };
-            if read && self.dialect == Dialect::MySql {
-                return Err("comments that the server reads, /*! and /*+, may not be used");
+        const NOT_CLOSED: Refusal = "a comment is not closed";
+        match self.syntax.comments {
+            Comments::Nested => return self.skip_nested_comment().ok_or(NOT_CLOSED),
+            Comments::Executable if self.is_executable_comment() => {
+                return Err("comments that the server reads, /*! and /*+, must not be used");
             }
-            self.at = self.after(self.at + 1, "*/").ok_or(OPEN)?;
-            return Ok(());
+            Comments::Flat | Comments::Executable => {}
         }
+        self.at = self.after(self.at + 1, "*/").ok_or(NOT_CLOSED)?;
+        Ok(())
+    }
+
+    fn is_executable_comment(&self) -> bool {
+        match self.byte(self.at + 2) {
+            b'!' | b'+' => true,
+            b'M' | b'm' => self.byte(self.at + 3) == b'!',
+            _ => false,
+        }
+    }
+
+    fn skip_nested_comment(&mut self) -> Option<()> {
         let mut depth = 0usize;
         loop {
             match (self.byte(self.at), self.byte(self.at + 1)) {
-                (0, _) => return Err(OPEN),
+                (0, _) => return None,
                 (b'/', b'*') => {
                     depth += 1;
                     self.at += 2;
@@ -193,7 +192,7 @@ impl<'a> Lexer<'a> {
                     depth -= 1;
                     self.at += 2;
                     if depth == 0 {
-                        return Ok(());
+                        return Some(());
                     }
                 }
                 _ => self.at += 1,
@@ -201,20 +200,20 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// The index after a text or name whose quote, doubled, stands for itself.
+    /// Returns the index behind a literal or name in which a doubled quote stands for itself.
     ///
-    /// MySQL may be told that a backslash escapes and that it does not. A text differs in the two readings only where
-    /// an odd number of them stands before the quote, so that is refused.
+    /// With [`Syntax::ambiguous_backslash`], a text has two different ends only if an odd number of backslashes precedes
+    /// a quote. Such a text is refused.
     fn quoted(&self, start: usize) -> Result<usize, Refusal> {
         let bytes = self.sql.as_bytes();
         let quote = bytes[start];
         let mut at = start + 1;
         loop {
-            at += bytes[at..].iter().position(|&byte| byte == quote).ok_or("a quoted text is not closed")?;
-            if self.dialect == Dialect::MySql && quote != b'`' && bytes[at - 1] == b'\\' {
+            at += bytes[at..].iter().position(|&byte| byte == quote).ok_or(NOT_CLOSED)?;
+            if self.syntax.ambiguous_backslash && quote != b'`' && bytes[at - 1] == b'\\' {
                 let backslashes = bytes[start..at].iter().rev().take_while(|&&byte| byte == b'\\').count();
                 if backslashes % 2 == 1 {
-                    return Err("a backslash may not stand before a quote; send the text as a parameter");
+                    return Err("a backslash must not precede a quote; send the text as a parameter");
                 }
             }
             at += 1;
@@ -225,12 +224,12 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// The index after PostgreSQL's `E'..'`, where a backslash escapes; `start` is its quote.
-    fn escaped_text(&self, start: usize) -> Result<usize, Refusal> {
+    /// Returns the index behind the `E'..'` literal whose quote is at `start`.
+    fn escaped_literal(&self, start: usize) -> Result<usize, Refusal> {
         let mut at = start + 1;
         loop {
             match (self.byte(at), self.byte(at + 1)) {
-                (0, _) => return Err("a quoted text is not closed"),
+                (0, _) => return Err(NOT_CLOSED),
                 (b'\\', _) | (b'\'', b'\'') => at += 2,
                 (b'\'', _) => return Ok(at + 1),
                 _ => at += 1,
@@ -238,19 +237,41 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// The index after PostgreSQL's `$tag$..$tag$`.
-    fn dollar_text(&self, start: usize) -> Result<usize, Refusal> {
+    /// Reads a token that begins with `$`, without a digit behind it.
+    fn dollar(&self, start: usize) -> Result<(Shape, usize), Refusal> {
+        match self.syntax.dollar {
+            Dollar::Parameter => Ok((Shape::UnsupportedParameter, self.while_word(start + 1))),
+            Dollar::Quote => Ok((Shape::Literal, self.dollar_literal(start)?)),
+            Dollar::Ambiguous => Err("a name that begins with `$` needs quotes"),
+        }
+    }
+
+    /// Returns the index behind `$tag$..$tag$`.
+    fn dollar_literal(&self, start: usize) -> Result<usize, Refusal> {
         let mut end = start + 1;
         while is_word(self.byte(end)) && self.byte(end) != b'$' {
             end += 1;
         }
-        let tag = self.sql.get(start..=end).filter(|tag| tag.ends_with('$')).ok_or("a `$` stands alone")?;
-        self.after(end, tag).ok_or("a quoted text is not closed")
+        let tag = self.sql.get(start..=end).filter(|tag| tag.ends_with('$')).ok_or("a `$` begins no quoted text")?;
+        self.after(end, tag).ok_or(NOT_CLOSED)
     }
 
-    /// The index after a number of PostgreSQL's. Some versions go on with a word directly behind it, and may see an
-    /// `E''` text there, others do not.
-    fn number(&self, start: usize) -> Result<usize, Refusal> {
+    /// Reads a token that begins with `:`, `@` or `#`.
+    fn sigil(&self, start: usize, byte: u8, second: u8) -> Result<(Shape, usize), Refusal> {
+        match (self.syntax.sigils, byte, second) {
+            (Sigils::Parameter, _, _) => Ok((Shape::UnsupportedParameter, self.while_word(start + 1))),
+            (Sigils::Variable, b'@', _) => Err("variables must not be used"),
+            (Sigils::Variable, b':', b'=') => Err("variables must not be set"),
+            (Sigils::Operator | Sigils::Variable, _, _) => Ok((Shape::Sign(byte), start + 1)),
+        }
+    }
+
+    /// Reads a token that begins with a digit.
+    fn number(&self, start: usize) -> Result<(Shape, usize), Refusal> {
+        match self.syntax.numbers {
+            Numbers::Words => return Ok((Shape::Word, self.while_word(start + 1))),
+            Numbers::Separate => {}
+        }
         let digits = |mut at: usize| {
             while matches!(self.byte(at), b'0'..=b'9' | b'_') {
                 at += 1;
@@ -275,13 +296,13 @@ impl<'a> Lexer<'a> {
             }
         }
         match is_word(self.byte(at)) {
+            // The word could be the `E` of an `E''` literal.
             true => Err("a space is missing after a number"),
-            false => Ok(at),
+            false => Ok((Shape::Number, at)),
         }
     }
 
-    /// `?`, `?7` or `$7`. Elsewhere than on SQLite it may be written differently when it is sent, so it must not touch
-    /// what it would then be a part of.
+    /// Reads `?`, `?7` or `$7`.
     fn parameter(&self, start: usize) -> Result<(Shape, usize), Refusal> {
         let mut end = start + 1;
         while self.byte(end).is_ascii_digit() {
@@ -291,19 +312,23 @@ impl<'a> Lexer<'a> {
             "" => None,
             digits => Some(digits.parse().unwrap_or(usize::MAX)),
         };
-        if self.dialect != Dialect::Sqlite {
-            let joins = |byte: u8| is_word(byte) || byte == b'?';
-            let joined = start > 0 && self.dialect == Dialect::Postgres && joins(self.byte(start - 1));
-            if joined || joins(self.byte(end)) {
-                return Err("a space is missing before or after a parameter");
+        let next = self.byte(end);
+        let joins = |byte: u8| is_word(byte) || byte == b'?';
+        let is_joined = match self.syntax.parameters {
+            Parameters::Unchanged => {
+                let is_name = self.byte(start) == b'$' && (is_word(next) || next == b':');
+                return match is_name || number == Some(0) {
+                    true => Ok((Shape::UnsupportedParameter, self.while_word(end))),
+                    false => Ok((Shape::Parameter(number), end)),
+                };
             }
-            if number == Some(0) {
-                return Err("parameters are numbered from 1");
-            }
-        } else if number == Some(0) || self.byte(start) == b'$' && (is_word(self.byte(end)) || self.byte(end) == b':') {
-            // SQLite takes `$1a` and `$1::a` for names.
-            return Ok((Shape::OddParameter, self.while_word(end)));
+            Parameters::QuestionMark => joins(next),
+            Parameters::DollarNumber => joins(next) || start > 0 && joins(self.byte(start - 1)),
+        };
+        match number {
+            _ if is_joined => Err("a space is missing before or after a parameter"),
+            Some(0) => Err("parameters are numbered from 1"),
+            _ => Ok((Shape::Parameter(number), end)),
         }
-        Ok((Shape::Parameter(number), end))
     }
 }

@@ -1,17 +1,20 @@
-//! What stands where in a statement: which words may follow which, and which names may be used how, on PostgreSQL,
-//! MySQL and MariaDB. Knows the tokens around a word, not grammar.
+//! Checks keywords and names by the tokens around them, for database servers: which keywords may follow each other, and
+//! which names may be used where. It knows no grammar.
+
+use std::mem;
 
 use super::{
-    Dialect, Rules, Verb,
+    Extensions, Rules, ServerDialect, Verb, forbidden,
     lexer::{Shape, Token},
     tables::Tables,
     words::{self, Place},
 };
-use crate::sql::error::{DbError, Kind};
+use crate::sql::error::DbError;
 
-/// Words whose neighbours matter.
+/// Keywords whose neighbours matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Keyword {
+    /// `INSERT`, `REPLACE`, `MERGE`.
     Change,
     Delayed,
     Delete,
@@ -20,10 +23,12 @@ enum Keyword {
     In,
     Into,
     Key,
+    /// MySQL: between `INSERT` and `INTO`.
     Modifier,
     Only,
     Previous,
     Procedure,
+    /// `SELECT`, `TABLE`.
     Query,
     Share,
     SqlCalcFoundRows,
@@ -33,44 +38,53 @@ enum Keyword {
     Other,
 }
 
-/// What was read of a statement so far, as far as it matters for what comes.
+/// State after the tokens read so far.
 #[derive(Debug)]
 pub(super) struct Places<'a> {
     sql: &'a str,
-    rules: &'a Rules,
-    dialect: Dialect,
-    /// Where databases are named, on MySQL and MariaDB.
+    dialect: ServerDialect,
+    /// PostgreSQL only.
+    extensions: Option<&'a Extensions>,
+    /// MySQL only, if the statement can name a database.
     tables: Option<Tables<'a>>,
     depth: usize,
-    /// The token before, and which word it was.
+    /// Last token.
     before: Option<Shape>,
+    /// Last token, if it was a keyword.
     keyword: Keyword,
-    /// Here INTO names a table that rows are put into.
+    /// `INTO` is allowed here: a verb that adds rows precedes it.
     into: bool,
-    /// The next name is that of a table that is written.
+    /// The next name is the name of a table that the statement changes.
     target: bool,
-    /// The next name is that of a table, and what stands behind it in parentheses are its columns.
+    /// The next name is the name of a table to which rows are added. A list of columns, not of arguments, may follow it.
     filled: bool,
-    /// The main verb behind WITH has come.
+    /// The main verb of the statement has been read.
     main: bool,
-    /// The next name is one of `information_schema`.
+    /// MySQL: the next name belongs to `information_schema`.
     described: bool,
     /// The next parenthesis must be closed at once.
     bare: bool,
-    /// At which depth a list of rows by VALUES stands that is not INSERT's own.
+    /// MySQL: depth of a `VALUES` list that is not the one of `INSERT`.
     list: Option<usize>,
     /// Part of the statement that needs a writer, in the plural, for the error.
     pub(super) needs_writer: Option<&'static str>,
 }
 
 impl<'a> Places<'a> {
-    pub(super) fn new(rules: &'a Rules, sql: &'a str) -> Self {
-        let names_databases = rules.dialect == Dialect::MySql && sql.contains('.');
-        Self {
+    /// Returns `None` for SQLite, whose authorizer checks names.
+    pub(super) fn new(rules: &'a Rules, sql: &'a str) -> Option<Self> {
+        let (dialect, extensions, tables) = match rules {
+            Rules::Sqlite => return None,
+            Rules::Postgres(extensions) => (ServerDialect::Postgres, Some(extensions), None),
+            Rules::MySql(own) => {
+                (ServerDialect::MySql, None, sql.contains('.').then(|| Tables::new(sql, own.as_ref())))
+            }
+        };
+        Some(Self {
             sql,
-            rules,
-            dialect: rules.dialect,
-            tables: names_databases.then(|| Tables::new(sql)),
+            dialect,
+            extensions,
+            tables,
             depth: 0,
             before: None,
             keyword: Keyword::Other,
@@ -82,21 +96,21 @@ impl<'a> Places<'a> {
             bare: false,
             list: None,
             needs_writer: None,
-        }
+        })
     }
 
-    /// Takes a token, with the one after it, and the statement's verb as far as it is known.
+    /// Takes a token, the token behind it, and the verb of the statement as soon as it is known.
     pub(super) fn take(&mut self, token: &Token, next: Option<Shape>, verb: Option<Verb>) -> Result<(), DbError> {
         let mut keyword = Keyword::Other;
-        if let Some(database) = self.tables.as_mut().and_then(|tables| tables.take(token, next, verb)) {
-            self.database(database)?;
+        if let Some(tables) = &mut self.tables {
+            tables.take(token, next, verb)?;
         }
         match token.shape {
             Shape::Word => {
                 let word = &self.sql[token.range.clone()];
-                keyword = self.keyword(word);
-                self.word(keyword, word, verb)?;
-                self.name(word, next, verb)?;
+                keyword = Keyword::of(self.dialect, word);
+                self.check_keyword(keyword, word, verb)?;
+                self.check_name(word, next, verb)?;
                 self.keep_target(keyword, next);
                 self.end_list();
                 if keyword == Keyword::Values && next == Some(Shape::Open) {
@@ -104,19 +118,20 @@ impl<'a> Places<'a> {
                 }
             }
             Shape::Parameter(_) if self.list.is_some_and(|depth| depth < self.depth) => {
-                return Err(forbidden("parameters may not stand in VALUES of a query, where MariaDB loses them"));
+                return Err(forbidden("parameters must not be used in VALUES of a query, where MariaDB loses them"));
             }
-            Shape::Name => {
+            Shape::QuotedName => {
                 self.into = false;
-                self.name(&self.sql[token.range.start + 1..token.range.end - 1], next, verb)?;
+                self.check_name(&self.sql[token.range.start + 1..token.range.end - 1], next, verb)?;
                 self.keep_target(keyword, next);
             }
             Shape::Open => {
                 self.depth += 1;
                 (self.into, self.filled) = (false, false);
-                if std::mem::take(&mut self.bare) && next != Some(Shape::Close) {
+                if mem::take(&mut self.bare) && next != Some(Shape::Close) {
                     return Err(forbidden(
-                        "LAST_INSERT_ID(..) may be given a value in INSERT and UPDATE only; elsewhere a later request would read it",
+                        "LAST_INSERT_ID(..) can have an argument in INSERT and UPDATE only; elsewhere a later request would \
+                         read the value",
                     ));
                 }
             }
@@ -124,6 +139,7 @@ impl<'a> Places<'a> {
                 self.depth = self.depth.saturating_sub(1);
                 (self.into, self.target, self.filled) = (false, false, false);
             }
+            // The next part of a name.
             Shape::Sign(b'.') => self.into = false,
             Shape::Sign(sign) => {
                 (self.into, self.target, self.filled) = (false, false, false);
@@ -131,90 +147,96 @@ impl<'a> Places<'a> {
                     self.end_list();
                 }
             }
-            _ => (self.into, self.target, self.filled) = (false, false, false),
+            Shape::Literal | Shape::Number | Shape::Parameter(_) | Shape::UnsupportedParameter | Shape::Semicolon => {
+                (self.into, self.target, self.filled) = (false, false, false)
+            }
         }
         self.before = Some(token.shape);
         self.keyword = keyword;
         Ok(())
     }
 
-    /// Refuses a keyword by those around it.
-    fn word(&mut self, keyword: Keyword, word: &str, verb: Option<Verb>) -> Result<(), DbError> {
-        let into = std::mem::take(&mut self.into);
-        let postgres = self.dialect == Dialect::Postgres;
+    /// Refuses a keyword by the keywords around it.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most keywords matter only as neighbours")]
+    fn check_keyword(&mut self, keyword: Keyword, word: &str, verb: Option<Verb>) -> Result<(), DbError> {
+        let into = mem::take(&mut self.into);
         match keyword {
             Keyword::Query if self.depth == 0 => self.main = true,
-            Keyword::Change => self.into = self.begins(verb),
-            Keyword::Modifier => self.into = into && !postgres,
-            Keyword::Delayed if into => return Err(forbidden("INSERT DELAYED knows no transaction")),
+            Keyword::Change => self.into = self.begins_statement(verb),
+            Keyword::Modifier => self.into = into,
+            Keyword::Delayed if into => return Err(forbidden("INSERT DELAYED does not belong to a transaction")),
             Keyword::Into if !into => {
-                return Err(forbidden("INTO may stand behind INSERT, REPLACE and MERGE only"));
+                return Err(forbidden("INTO can be used after INSERT, REPLACE and MERGE only"));
             }
             Keyword::Into => (self.target, self.filled) = (true, true),
             Keyword::From if self.keyword == Keyword::Delete => self.target = true,
             Keyword::Update | Keyword::Share if self.ends_lock() => self.needs_writer = Some("locks on rows"),
             Keyword::Update => self.target = true,
-            Keyword::Procedure if !postgres => return Err(forbidden("PROCEDURE may not be used")),
-            Keyword::SqlCalcFoundRows if !postgres => {
-                return Err(forbidden("SQL_CALC_FOUND_ROWS leaves its count for a later request"));
+            Keyword::Procedure => return Err(forbidden("PROCEDURE must not be used")),
+            Keyword::SqlCalcFoundRows => {
+                return Err(forbidden("SQL_CALC_FOUND_ROWS stores a count that a later request could read"));
             }
-            Keyword::Value if self.keyword == Keyword::Previous && !postgres => {
-                return Err(forbidden(format!("PREVIOUS {word} FOR tells what an earlier request got")));
+            Keyword::Value if self.keyword == Keyword::Previous => {
+                return Err(forbidden(format!("PREVIOUS {word} FOR returns a value of an earlier request")));
             }
             _ => {}
         }
         Ok(())
     }
 
-    /// Whether a verb here begins a statement: the whole one, one of a WITH, or the one behind it. Elsewhere it may be
-    /// the name of a column, `SELECT f(1) insert INTO evil`.
-    fn begins(&mut self, verb: Option<Verb>) -> bool {
+    /// Returns whether a verb here begins a statement: the whole statement, one in a `WITH`, or the one behind it.
+    /// Elsewhere it may be the name of a column, as in `SELECT f(1) insert INTO evil`.
+    fn begins_statement(&mut self, verb: Option<Verb>) -> bool {
         match self.before {
             None | Some(Shape::Open) => true,
-            Some(Shape::Close) if self.depth == 0 && verb == Some(Verb::With) => {
-                !std::mem::replace(&mut self.main, true)
-            }
-            _ => false,
+            Some(Shape::Close) if self.depth == 0 && verb == Some(Verb::With) => !mem::replace(&mut self.main, true),
+            Some(_) => false,
         }
     }
 
-    /// VALUES stands here, before a parenthesis. The first of an INSERT is its own.
+    /// Begins a `VALUES` list. The first one of `INSERT` is the list of its rows.
     fn begin_list(&mut self, verb: Option<Verb>) {
-        let is_own = verb == Some(Verb::Insert) && self.depth == 0 && !std::mem::replace(&mut self.main, true);
+        let is_own = verb == Some(Verb::Insert) && self.depth == 0 && !mem::replace(&mut self.main, true);
         self.list = if is_own { None } else { Some(self.depth) };
     }
 
-    /// What is neither a row nor a comma ends a list.
+    /// Ends a `VALUES` list at a token that is neither a row nor a comma.
     fn end_list(&mut self) {
         self.list = self.list.filter(|depth| *depth < self.depth);
     }
 
-    /// Whether UPDATE or SHARE here ends a clause that locks: FOR UPDATE, FOR NO KEY UPDATE, IN SHARE MODE.
+    /// Returns whether `UPDATE` or `SHARE` here ends a locking clause, such as `FOR NO KEY UPDATE` or `IN SHARE MODE`.
     fn ends_lock(&self) -> bool {
         match self.dialect {
-            Dialect::Postgres => matches!(self.keyword, Keyword::For | Keyword::Key),
-            Dialect::Sqlite | Dialect::MySql => matches!(self.keyword, Keyword::For | Keyword::In),
+            ServerDialect::Postgres => matches!(self.keyword, Keyword::For | Keyword::Key),
+            ServerDialect::MySql => matches!(self.keyword, Keyword::For | Keyword::In),
         }
     }
 
-    /// Refuses a name, with quotes or without, that guests may not use here.
-    fn name(&mut self, name: &str, next: Option<Shape>, verb: Option<Verb>) -> Result<(), DbError> {
+    /// Refuses a name, quoted or not, that guests must not use here.
+    fn check_name(&mut self, name: &str, next: Option<Shape>, verb: Option<Verb>) -> Result<(), DbError> {
         let dotted = next == Some(Shape::Sign(b'.'));
         let called = next == Some(Shape::Open) && !self.filled;
-        if std::mem::take(&mut self.described) && !words::may_view(name) {
-            return Err(forbidden(format!("information_schema.{name} may not be read")));
+        match self.dialect {
+            ServerDialect::Postgres if self.target && words::is_catalog(name) => {
+                return Err(forbidden(format!("{name} belongs to PostgreSQL and must not be changed")));
+            }
+            ServerDialect::Postgres => {}
+            ServerDialect::MySql => {
+                if mem::take(&mut self.described) && !words::may_view(name) {
+                    return Err(forbidden(format!("information_schema.{name} must not be read")));
+                }
+                self.described = dotted && words::is(name, "information_schema");
+            }
         }
-        self.described = self.dialect == Dialect::MySql && dotted && words::is(name, "information_schema");
-        if self.target && self.dialect == Dialect::Postgres && words::is_catalog(name) {
-            return Err(forbidden(format!("{name} is PostgreSQL's own and may not be written")));
-        }
-        if !self.rules.functions.is_empty() {
-            self.function(name, called)?;
+        if let Some(extensions) = self.extensions {
+            self.check_extension_function(extensions, name, called)?;
         }
         let Some(group) = words::find(self.dialect, name) else { return Ok(()) };
+        let is_allowed = || self.extensions.is_some_and(|found| found.allowed.contains(&name.to_lowercase()));
         let refused = match group.place {
             Place::Anywhere => true,
-            Place::Called => called && !self.rules.allowed.contains(&name.to_lowercase()),
+            Place::Called => called && !is_allowed(),
             Place::CalledThroughWriter => {
                 if called {
                     self.needs_writer = Some(group.why);
@@ -222,7 +244,7 @@ impl<'a> Places<'a> {
                 false
             }
             Place::CalledWithArgument => {
-                // The host sets it back at the end of a transaction that writes.
+                // At the end of a transaction that writes, the host resets the value.
                 self.bare = called && !matches!(verb, Some(Verb::Insert | Verb::Change));
                 false
             }
@@ -233,45 +255,36 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// Refuses a call of an extension's function that guests may not call on this server.
-    fn function(&self, name: &str, called: bool) -> Result<(), DbError> {
-        // PostgreSQL cuts names off.
+    /// Refuses a call of an extension's function that guests must not call on this server.
+    fn check_extension_function(&self, extensions: &Extensions, name: &str, called: bool) -> Result<(), DbError> {
+        if extensions.refused.is_empty() {
+            return Ok(());
+        }
+        // PostgreSQL truncates names to 63 bytes.
         let name = name.get(..name.floor_char_boundary(63)).unwrap_or(name).to_lowercase();
-        let Some(function) = self.rules.functions.get(&name) else { return Ok(()) };
+        let Some(function) = extensions.refused.get(&name) else { return Ok(()) };
         let is_field = function.takes_row && self.before == Some(Shape::Sign(b'.'));
         if !called && !is_field {
             return Ok(());
         }
         let (full_name, extension) = (&function.full_name, &function.extension);
         Err(forbidden(format!(
-            "{name} is a volatile function of the extension {extension}, which may have effects that no rollback undoes; \
-             to let guests call it, add \"{full_name}\" to allow_functions in [database] of the host's file"
+            "{name} is a volatile function of the extension {extension}, which may have effects that a rollback does not \
+             undo; to let guests call it, add \"{full_name}\" to allow_functions in [database] of the host's file"
         )))
     }
 
-    /// Refuses the name of a database that is not the application's.
-    fn database(&self, name: &str) -> Result<(), DbError> {
-        if words::is_server_schema(name) {
-            return Err(forbidden(format!("{name} is the server's own")));
-        }
-        match &self.rules.database {
-            Some(own) if !own.is(name) && !words::is(name, "information_schema") => Err(forbidden(format!(
-                "{name} is another database on the server, and the login of this one may use it; guests use {} only, \
-                 or another [database.NAME] with a login of its own",
-                own.name
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    /// A name may have more parts, and ONLY or a parenthesis before it.
+    /// Keeps the flags of a table's name if the name continues: names can have several parts, and `ONLY` can precede
+    /// them.
     fn keep_target(&mut self, keyword: Keyword, next: Option<Shape>) {
         let dotted = next == Some(Shape::Sign(b'.'));
         self.target &= dotted || matches!(keyword, Keyword::Into | Keyword::From | Keyword::Update | Keyword::Only);
         self.filled &= dotted || keyword == Keyword::Into;
     }
+}
 
-    fn keyword(&self, word: &str) -> Keyword {
+impl Keyword {
+    fn of(dialect: ServerDialect, word: &str) -> Self {
         let is = |keyword: Keyword, name: &str| match word.eq_ignore_ascii_case(name) {
             true => keyword,
             false => Keyword::Other,
@@ -283,29 +296,32 @@ impl<'a> Places<'a> {
             (3, b'k') => is(Keyword::Key, "KEY"),
             (4, b'f') => is(Keyword::From, "FROM"),
             (4, b'i') => is(Keyword::Into, "INTO"),
-            (4, b'o') => is(Keyword::Only, "ONLY"),
             (5, b's') => is(Keyword::Share, "SHARE"),
             (5, b't') => is(Keyword::Query, "TABLE"),
-            (5, b'm') if self.dialect == Dialect::Postgres => is(Keyword::Change, "MERGE"),
-            (5, b'v') => is(Keyword::Value, "VALUE"),
             (6, b'd') => is(Keyword::Delete, "DELETE"),
-            (6, b'i') if bytes[1] | 0x20 == b'g' => is(Keyword::Modifier, "IGNORE"),
-            (6, b'i') => is(Keyword::Change, "INSERT"),
+            (6, b'i') if bytes[1] | 0x20 == b'n' => is(Keyword::Change, "INSERT"),
             (6, b's') => is(Keyword::Query, "SELECT"),
             (6, b'u') => is(Keyword::Update, "UPDATE"),
-            (6, b'v') if self.dialect == Dialect::MySql => is(Keyword::Values, "VALUES"),
-            (7, b'd') => is(Keyword::Delayed, "DELAYED"),
-            (7, b'r') if self.dialect == Dialect::MySql => is(Keyword::Change, "REPLACE"),
-            (8, b'p') => is(Keyword::Previous, "PREVIOUS"),
-            (9, b'p') => is(Keyword::Procedure, "PROCEDURE"),
-            (12, b'l') => is(Keyword::Modifier, "LOW_PRIORITY"),
-            (13, b'h') => is(Keyword::Modifier, "HIGH_PRIORITY"),
-            (19, b's') => is(Keyword::SqlCalcFoundRows, "SQL_CALC_FOUND_ROWS"),
-            _ => Keyword::Other,
+            (length, first) => match dialect {
+                ServerDialect::Postgres => match (length, first) {
+                    (4, b'o') => is(Keyword::Only, "ONLY"),
+                    (5, b'm') => is(Keyword::Change, "MERGE"),
+                    _ => Keyword::Other,
+                },
+                ServerDialect::MySql => match (length, first) {
+                    (5, b'v') => is(Keyword::Value, "VALUE"),
+                    (6, b'i') => is(Keyword::Modifier, "IGNORE"),
+                    (6, b'v') => is(Keyword::Values, "VALUES"),
+                    (7, b'd') => is(Keyword::Delayed, "DELAYED"),
+                    (7, b'r') => is(Keyword::Change, "REPLACE"),
+                    (8, b'p') => is(Keyword::Previous, "PREVIOUS"),
+                    (9, b'p') => is(Keyword::Procedure, "PROCEDURE"),
+                    (12, b'l') => is(Keyword::Modifier, "LOW_PRIORITY"),
+                    (13, b'h') => is(Keyword::Modifier, "HIGH_PRIORITY"),
+                    (19, b's') => is(Keyword::SqlCalcFoundRows, "SQL_CALC_FOUND_ROWS"),
+                    _ => Keyword::Other,
+                },
+            },
         }
     }
-}
-
-fn forbidden(why: impl Into<String>) -> DbError {
-    DbError::new(Kind::Forbidden, why)
 }

@@ -1,55 +1,62 @@
-//! Finds the names of databases in a statement, on MySQL and MariaDB. A guest uses one database; a login with powers may
-//! use every database on the server.
+//! Checks the names of databases in a statement, on MySQL and MariaDB. A guest uses one database, but its login may have
+//! rights on all databases of the server.
 //!
-//! `a.b` is a table of the database `a` where a table is named, and a column of the table or alias `a` elsewhere. So this
-//! module follows where tables are named: behind FROM, JOIN, INTO, UPDATE and the like, and behind commas in their lists.
-//! `a.b.c` and `a.f(..)` name a database anywhere. Where grammars differ, a name counts as a table's.
+//! `a.b` is a table of the database `a` where a table is expected, and a column of the table or alias `a` elsewhere.
+//! Therefore this module tracks where tables are expected: behind `FROM`, `JOIN`, `INTO`, `UPDATE` and similar words, and
+//! behind commas in their lists. `a.b.c` and `a.f(..)` name a database everywhere. Where the grammars of servers differ, a
+//! table is expected.
 
 use std::ops::Range;
 
 use super::{
-    Verb,
+    OwnDatabase, Verb, forbidden,
     lexer::{Shape, Token},
+    words,
 };
+use crate::sql::error::DbError;
 
 /// State after the tokens read so far.
 #[derive(Debug)]
 pub(super) struct Tables<'a> {
     sql: &'a str,
-    /// The statement itself, and each parenthesis that is open.
+    /// The database that guests use, if the login has rights on others.
+    own: Option<&'a OwnDatabase>,
+    /// The statement itself, and each open parenthesis.
     levels: Vec<Level>,
-    /// The next name is that of a table, or of its database.
+    /// The next name is the name of a table or of its database.
     expected: bool,
+    /// Last token.
     before: Option<Shape>,
+    /// Last token, if it was one of [`WORDS`].
     word: Word,
     /// The name before the last dot.
     qualifier: Option<Range<usize>>,
-    /// DELETE names its tables behind USING.
+    /// `DELETE` names its tables behind `USING`.
     using: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Level {
-    /// A query: FROM is not that of `EXTRACT(DAY FROM a.b)`.
+    /// A query. Elsewhere `FROM` does not list tables: `EXTRACT(DAY FROM a.b)`.
     is_query: bool,
-    /// A list of tables is under way, in which a comma leads to the next.
+    /// A list of tables has begun, in which a comma precedes the next table.
     lists_tables: bool,
 }
 
-/// Words that begin or end a place for tables.
+/// Words at which a table becomes expected, or is no longer expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Word {
-    /// INSERT, REPLACE.
+    /// `INSERT`, `REPLACE`.
     Change,
     Delete,
-    /// WHERE, GROUP, ORDER, HAVING, SET, LIMIT, VALUES: reserved, so never an alias. The list of tables is over.
+    /// Ends a list of tables. These words are reserved, so none of them is an alias.
     Clause,
     For,
     From,
     Into,
     Join,
     Key,
-    /// Between a verb and its table.
+    /// Stands between a verb and its table.
     Modifier,
     NextVal,
     Returning,
@@ -93,9 +100,10 @@ const WORDS: [(&str, Word); 28] = [
 ];
 
 impl<'a> Tables<'a> {
-    pub(super) fn new(sql: &'a str) -> Self {
+    pub(super) fn new(sql: &'a str, own: Option<&'a OwnDatabase>) -> Self {
         Self {
             sql,
+            own,
             levels: vec![Level { is_query: true, lists_tables: false }],
             expected: false,
             before: None,
@@ -105,12 +113,13 @@ impl<'a> Tables<'a> {
         }
     }
 
-    /// Takes a token, with the one after it, and returns the name of a database that the statement uses.
-    pub(super) fn take(&mut self, token: &Token, next: Option<Shape>, verb: Option<Verb>) -> Option<&'a str> {
+    /// Takes a token, the token behind it, and the verb of the statement as soon as it is known. Refuses the name of a
+    /// database that guests must not use.
+    pub(super) fn take(&mut self, token: &Token, next: Option<Shape>, verb: Option<Verb>) -> Result<(), DbError> {
         let mut word = Word::Other;
         let mut database = None;
         match token.shape {
-            Shape::Word | Shape::Name => {
+            Shape::Word | Shape::QuotedName => {
                 let is_part = self.before == Some(Shape::Sign(b'.'));
                 if token.shape == Shape::Word && !is_part {
                     word = find(&self.sql[token.range.clone()]);
@@ -120,7 +129,7 @@ impl<'a> Tables<'a> {
                 }
             }
             Shape::Open => {
-                // `FROM (a JOIN b)`, `NEXTVAL(a)`: in the parenthesis, too, a table is expected.
+                // `FROM (a JOIN b)`, `NEXTVAL(a)`: a table is expected inside the parentheses too.
                 self.expected |= self.word == Word::NextVal;
                 self.levels.push(Level { is_query: false, lists_tables: self.expected });
             }
@@ -131,13 +140,34 @@ impl<'a> Tables<'a> {
             Shape::Sign(b',') => self.expected = self.level().lists_tables,
             // `{ OJ a LEFT JOIN b ON .. }`
             Shape::Sign(b'{') => word = if self.expected { Word::From } else { Word::Other },
-            _ => self.expected = false,
+            Shape::Sign(_)
+            | Shape::Literal
+            | Shape::Number
+            | Shape::Parameter(_)
+            | Shape::UnsupportedParameter
+            | Shape::Semicolon => self.expected = false,
         }
         (self.before, self.word) = (Some(token.shape), word);
-        database
+        database.map_or(Ok(()), |name| self.check(name))
     }
 
-    /// Takes a word that begins or ends a place for tables. Returns whether it is one.
+    /// Refuses the name of a database that guests must not use.
+    fn check(&self, name: &str) -> Result<(), DbError> {
+        if words::is_server_schema(name) {
+            return Err(forbidden(format!("{name} belongs to the server")));
+        }
+        match self.own {
+            Some(own) if !own.is(name) && !words::is(name, "information_schema") => Err(forbidden(format!(
+                "{name} is another database on the server, on which this login has rights; guests can only use {}, or \
+                 another [database.NAME] with a login of its own",
+                own.name
+            ))),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Takes one of [`WORDS`]. Returns whether the word is a keyword here and not a name.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "outside of these contexts, words are names")]
     fn keyword(&mut self, word: Word, next: Option<Shape>, verb: Option<Verb>) -> bool {
         let (first, before, using) = (self.before.is_none(), self.word, self.using);
         let is_whole = self.levels.len() == 1;
@@ -148,20 +178,20 @@ impl<'a> Tables<'a> {
             Word::From if level.is_query => (level.lists_tables, self.expected) = (true, true),
             Word::Join if level.lists_tables => self.expected = true,
             Word::Into | Word::Table => self.expected = true,
-            // REPLACE(..) and INSERT(..) are functions.
+            // `REPLACE(..)` and `INSERT(..)` are functions.
             Word::Change | Word::Delete
                 if next != Some(Shape::Open) && (first || before == Word::Other && verb == Some(Verb::With)) =>
             {
                 level.lists_tables = word == Word::Delete;
                 self.expected = true;
             }
-            // The names that follow are columns: ON DUPLICATE KEY UPDATE.
+            // `ON DUPLICATE KEY UPDATE` precedes columns.
             Word::Update if before == Word::Key => level.lists_tables = false,
             Word::Update if before != Word::For => (level.lists_tables, self.expected) = (true, true),
             Word::Using if is_whole && verb == Some(Verb::Change) => {
                 (level.lists_tables, self.expected, self.using) = (true, true, true);
             }
-            // USE INDEX FOR ORDER BY (..)
+            // `USE INDEX FOR ORDER BY (..)`
             Word::Clause if before == Word::For => {}
             Word::Clause => (level.lists_tables, self.expected) = (false, false),
             Word::Returning if is_whole && !using && !is_name => level.lists_tables = false,
@@ -169,7 +199,7 @@ impl<'a> Tables<'a> {
                 *level = Level { is_query: true, lists_tables: false };
                 self.expected = false;
             }
-            // NEXT VALUE FOR a
+            // `NEXT VALUE FOR a`
             Word::For if before == Word::Value => self.expected = true,
             Word::Modifier if self.expected && !is_name => {}
             _ => return false,
@@ -177,9 +207,9 @@ impl<'a> Tables<'a> {
         true
     }
 
-    /// Takes a name, or a part of one.
+    /// Takes a name or a part of a name. Returns the name of a database that is complete here.
     fn name(&mut self, token: &Token, next: Option<Shape>, is_part: bool) -> Option<&'a str> {
-        // The name behind `{` is that of a kind of join.
+        // The name behind `{` is the name of a kind of join.
         let expected = self.expected;
         self.expected &= self.before == Some(Shape::Sign(b'{'));
         let is_qualifier = next == Some(Shape::Sign(b'.'));

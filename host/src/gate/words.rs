@@ -1,31 +1,32 @@
-//! The names that guests may not use, each group with its reason. Knows names only, not where they stand.
+//! Names that guests must not use, in groups with a common reason. It knows names only, not their positions.
 //!
-//! The engine's own barrier (logins that may do little, read-only transactions) stands behind most of these. For what
-//! no login can be denied, as MariaDB's built-in functions, this list is the only barrier.
+//! For most of these names, the engine's own barrier also refuses them (logins with few rights, read-only transactions).
+//! For functions that no login can be denied, such as MariaDB's built-in functions, this list is the only barrier.
 
-use super::Dialect;
+use super::ServerDialect;
 
-/// Where a name is refused.
+/// Positions in which a name is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// Wherever it is a name.
+    /// Everywhere.
     Anywhere,
     /// Where it is called: before a parenthesis.
     Called,
     /// Where it is called through a reader.
     CalledThroughWriter,
-    /// Where it is called with an argument, but for INSERT and UPDATE.
+    /// Where it is called with an argument, except in `INSERT` and `UPDATE`.
     CalledWithArgument,
 }
 
-/// Names with the same reason. One that ends in `*` stands for all that begin so.
+/// Names that are refused for the same reason.
 #[derive(Debug)]
 pub(super) struct Group {
-    /// Where they are refused.
+    /// Positions in which the names are refused.
     pub(super) place: Place,
-    /// The reason, as the end of a sentence that begins with the name. For `CalledThroughWriter` the subject of "need a
-    /// writer".
+    /// Reason, as the end of a sentence that begins with the name. For [`Place::CalledThroughWriter`], the subject of
+    /// "need a writer".
     pub(super) why: &'static str,
+    /// Names in lower case. One that ends in `*` is a prefix.
     names: &'static [&'static str],
 }
 
@@ -33,7 +34,7 @@ use Place::{Anywhere, Called, CalledThroughWriter, CalledWithArgument};
 
 #[rustfmt::skip]
 const POSTGRES: &[Group] = &[
-    Group { place: Anywhere, why: "is the host's own", names: &["carya_*", "_sqlx_*"] },
+    Group { place: Anywhere, why: "belongs to the host", names: &["carya_*", "_sqlx_*"] },
     Group {
         place: Anywhere,
         why: "shows other sessions",
@@ -52,7 +53,7 @@ const POSTGRES: &[Group] = &[
     },
     Group {
         place: Anywhere,
-        why: "holds secrets",
+        why: "contains secrets",
         names: &[
             "pg_authid", "pg_shadow", "pg_user_mapping", "pg_user_mappings", "_pg_user_mappings",
             "user_mapping_options", "pg_foreign_server", "foreign_server_options", "_pg_foreign_servers",
@@ -61,12 +62,12 @@ const POSTGRES: &[Group] = &[
     },
     Group {
         place: Anywhere,
-        why: "holds rows of any table, also the host's",
+        why: "contains rows of all tables, including those of the host",
         names: &["pg_statistic*", "pg_stats", "pg_stats_ext", "pg_stats_ext_exprs", "pg_toast*", "pg_largeobject*"],
     },
     Group {
         place: Called,
-        why: "reaches large objects, which outlive statements and read and write files; keep bytes in a bytea column",
+        why: "accesses large objects, which can read and write files of the server; store bytes in a bytea column",
         names: &[
             "lo_close", "lo_creat", "lo_create", "lo_export", "lo_from_bytea", "lo_get", "lo_import", "lo_lseek",
             "lo_lseek64", "lo_manage", "lo_oid", "lo_open", "lo_put", "lo_tell", "lo_tell64", "lo_truncate",
@@ -75,7 +76,7 @@ const POSTGRES: &[Group] = &[
     },
     Group {
         place: Called,
-        why: "runs SQL that is given as text, which nobody has looked at",
+        why: "runs SQL from a text, which the gate does not check",
         names: &[
             "query_to_xml", "query_to_xmlschema", "query_to_xml_and_xmlschema", "table_to_xml", "table_to_xmlschema",
             "table_to_xml_and_xmlschema", "schema_to_xml", "schema_to_xmlschema", "schema_to_xml_and_xmlschema",
@@ -84,7 +85,7 @@ const POSTGRES: &[Group] = &[
             "crosstab4", "crosstabn", "crosstab_hash", "connectby", "xpath_table",
         ],
     },
-    Group { place: Called, why: "reaches other databases", names: &["dblink*", "postgres_fdw_*"] },
+    Group { place: Called, why: "accesses other databases", names: &["dblink*", "postgres_fdw_*"] },
     Group {
         place: CalledThroughWriter,
         why: "locks that other transactions wait for",
@@ -96,23 +97,23 @@ const POSTGRES: &[Group] = &[
     Group { place: CalledThroughWriter, why: "notifications, which the commit sends,", names: &["pg_notify"] },
     Group {
         place: Called,
-        why: "takes or gives back a lock that outlives the transaction; call pg_advisory_xact_lock through a writer",
+        why: "takes or releases a lock that outlives the transaction; call pg_advisory_xact_lock through a writer",
         names: &["pg_advisory_*", "pg_try_advisory_*"],
     },
     Group {
         place: Called,
-        why: "shows or changes what lives as long as the connection",
+        why: "reads or changes state of the connection, which outlives the transaction",
         names: &["set_config", "current_setting", "setseed", "set_limit"],
     },
     Group {
         place: Called,
-        why: "tells what an earlier request got, or survives a rollback; use RETURNING",
+        why: "returns a value of an earlier request, or has an effect that survives a rollback; use RETURNING",
         names: &["currval", "lastval", "setval"],
     },
-    Group { place: Called, why: "uses up a transaction's number in a query; call pg_current_xact_id_if_assigned", names: &["txid_current"] },
+    Group { place: Called, why: "assigns a transaction number even in a query; call pg_current_xact_id_if_assigned", names: &["txid_current"] },
     Group {
         place: Called,
-        why: "belongs to the server's maintenance",
+        why: "is for maintenance of the server",
         names: &[
             "binary_upgrade_*", "brin_desummarize_range", "brin_summarize_new_values", "brin_summarize_range",
             "gin_clean_pending_list", "get_raw_page", "heap_page_items", "bt_index_check", "bt_index_parent_check",
@@ -122,18 +123,18 @@ const POSTGRES: &[Group] = &[
     },
     Group {
         place: Called,
-        why: "changes tables",
+        why: "changes the schema",
         names: &["addgeometrycolumn", "dropgeometrycolumn", "dropgeometrytable", "updategeometrysrid", "populate_geometry_columns"],
     },
     Group {
         place: Called,
-        why: "is not among the functions of PostgreSQL's own that guests may call",
+        why: "is not one of the PostgreSQL functions that guests may call",
         names: &["pg_*"],
     },
 ];
 
-/// What may be called of PostgreSQL's own `pg_..` functions. The others sleep, signal, lock, notify, read files, steer
-/// replication, show other sessions; each version brings new ones.
+/// Functions of PostgreSQL with the prefix `pg_` that guests may call. The other functions sleep, send signals, lock,
+/// notify, read files, control replication or show other sessions, and each version adds more.
 #[rustfmt::skip]
 const POSTGRES_CALLS: &[&str] = &[
     "pg_backend_pid", "pg_char_to_encoding", "pg_client_encoding", "pg_collation_for", "pg_column_compression",
@@ -150,10 +151,10 @@ const POSTGRES_CALLS: &[&str] = &[
 
 #[rustfmt::skip]
 const MYSQL: &[Group] = &[
-    Group { place: Anywhere, why: "is the host's own", names: &["carya_*", "_sqlx_*"] },
+    Group { place: Anywhere, why: "belongs to the host", names: &["carya_*", "_sqlx_*"] },
     Group {
         place: Called,
-        why: "takes or shows locks, which outlive the transaction; lock a row with SELECT .. FOR UPDATE",
+        why: "takes or reports locks, which outlive the transaction; lock a row with SELECT .. FOR UPDATE",
         names: &[
             "get_lock", "release_lock", "release_all_locks", "is_free_lock", "is_used_lock",
             "service_get_read_locks", "service_get_write_locks", "service_release_locks", "version_tokens_*",
@@ -161,7 +162,7 @@ const MYSQL: &[Group] = &[
     },
     Group {
         place: Called,
-        why: "waits",
+        why: "only waits",
         names: &[
             "sleep", "benchmark", "master_pos_wait", "source_pos_wait", "master_gtid_wait",
             "wait_for_executed_gtid_set", "wait_until_sql_thread_after_gtids", "wsrep_sync_wait_*",
@@ -169,13 +170,13 @@ const MYSQL: &[Group] = &[
     },
     Group {
         place: Called,
-        why: "runs for hours on large texts, and no timeout stops it there; replace the text in the guest",
+        why: "can run for hours on long texts, and no timeout interrupts it; replace the text in the guest",
         names: &["replace"],
     },
-    Group { place: Called, why: "reaches files and programs", names: &["load_file", "sys_exec", "sys_eval", "sys_get", "sys_set"] },
+    Group { place: Called, why: "accesses files and programs", names: &["load_file", "sys_exec", "sys_eval", "sys_get", "sys_set"] },
     Group {
         place: Called,
-        why: "steers the server",
+        why: "controls the server",
         names: &[
             "asynchronous_connection_failover_*", "group_replication_*", "keyring_aws_rotate_cmk",
             "keyring_aws_rotate_keys", "keyring_hashicorp_update_config", "keyring_key_fetch", "keyring_key_generate",
@@ -188,18 +189,18 @@ const MYSQL: &[Group] = &[
     },
     Group {
         place: Called,
-        why: "tells what an earlier request did, or survives a rollback",
+        why: "returns a result of an earlier request, or has an effect that survives a rollback",
         names: &["setval", "lastval", "found_rows"],
     },
     Group {
         place: CalledWithArgument,
-        why: "would set what a later request reads",
+        why: "sets a value that a later request could read",
         names: &["last_insert_id"],
     },
 ];
 
-/// The views of `information_schema` that guests may read on MySQL and MariaDB: those that describe tables. The others
-/// show other sessions, settings, and what this connection did before.
+/// Views of `information_schema` that guests may read on MySQL and MariaDB: they describe tables. The other views show
+/// other sessions, settings, and earlier statements of this connection.
 #[rustfmt::skip]
 const MYSQL_VIEWS: &[&str] = &[
     "character_sets", "check_constraints", "collation_character_set_applicability", "collations", "columns",
@@ -207,42 +208,42 @@ const MYSQL_VIEWS: &[&str] = &[
     "statistics", "table_constraints", "tables", "triggers", "views",
 ];
 
-/// Whether a name is this one.
-pub(super) fn is(name: &str, wanted: &str) -> bool {
-    matches(wanted, name)
+/// Returns whether `name` is the name `expected`, which is in lower case.
+pub(super) fn is(name: &str, expected: &str) -> bool {
+    matches(expected, name)
 }
 
-/// Whether a database of MySQL or MariaDB is the server's own.
+/// Returns whether a database of MySQL or MariaDB belongs to the server itself.
 pub(super) fn is_server_schema(name: &str) -> bool {
     ["mysql", "performance_schema", "sys"].iter().any(|schema| matches(schema, name))
 }
 
-/// Whether a name is of PostgreSQL's own catalogs.
+/// Returns whether a name belongs to PostgreSQL's catalogs.
 pub(super) fn is_catalog(name: &str) -> bool {
     matches("pg_*", name) || matches("information_schema", name)
 }
 
-/// Whether a view of `information_schema` may be read on MySQL and MariaDB.
+/// Returns whether guests may read a view of `information_schema` on MySQL and MariaDB.
 pub(super) fn may_view(name: &str) -> bool {
     MYSQL_VIEWS.iter().any(|view| matches(view, name))
 }
 
-/// Where and why a name is refused in a dialect. SQLite's authorizer knows names better than a list.
-pub(super) fn find(dialect: Dialect, name: &str) -> Option<&'static Group> {
-    let (filter, groups) = match dialect {
-        Dialect::Sqlite => return None,
-        Dialect::Postgres => (&POSTGRES_FILTER, POSTGRES),
-        Dialect::MySql => (&MYSQL_FILTER, MYSQL),
+/// Returns the group that a name belongs to, if it is refused in some position.
+pub(super) fn find(dialect: ServerDialect, name: &str) -> Option<&'static Group> {
+    let (filter, groups, allowed_calls) = match dialect {
+        ServerDialect::Postgres => (&POSTGRES_FILTER, POSTGRES, POSTGRES_CALLS),
+        ServerDialect::MySql => (&MYSQL_FILTER, MYSQL, &[][..]),
     };
-    if !filter.may_know(name.as_bytes()) {
+    if !filter.may_contain(name.as_bytes()) {
         return None;
     }
     let group = groups.iter().find(|group| group.names.iter().any(|pattern| matches(pattern, name)))?;
-    let allowed = group.place == Called && POSTGRES_CALLS.iter().any(|call| matches(call, name));
-    (!allowed).then_some(group)
+    let is_allowed = group.place == Called && allowed_calls.iter().any(|call| matches(call, name));
+    (!is_allowed).then_some(group)
 }
 
-/// Whether a name is meant by a pattern. A letter that is not ASCII stands for any letter: servers fold some to others.
+/// Returns whether a name matches a pattern of [`Group::names`]. A letter outside ASCII matches every letter, because
+/// servers fold some of them to ASCII.
 fn matches(pattern: &str, name: &str) -> bool {
     let (letters, prefix) = match pattern.as_bytes() {
         [start @ .., b'*'] => (start, true),
@@ -266,11 +267,12 @@ fn matches_folded(letters: &[u8], prefix: bool, name: &str) -> bool {
     letters.iter().all(same) && (prefix || found.next().is_none())
 }
 
-/// What tells with one or two looks that a word is none of a dialect's names, as nearly all are.
+/// Set of a dialect's names that can contain more names than were added (a Bloom filter). Nearly all words of statements
+/// are in no group, and the filter excludes them with two lookups.
 struct Filter {
-    /// A bit for each whole name, by its length, two of its letters and its last.
+    /// A bit for each complete name, by its length, its first, third and last letter.
     wholes: [u64; 64],
-    /// A bit for the first three letters of each that ends in `*`.
+    /// A bit for each prefix, by its first three letters.
     starts: [u64; 64],
 }
 
@@ -311,13 +313,13 @@ impl Filter {
         Self::place([letters[0], letters[1], letters[2], 0])
     }
 
-    /// Upper and lower case have the same five last bits.
+    /// A letter has the same last five bits in upper and lower case.
     const fn place(letters: [u8; 4]) -> (usize, u64) {
         let mixed = (u32::from_le_bytes(letters) & 0x1f1f_1f1f).wrapping_mul(0x9e37_79b1) >> 20;
         ((mixed >> 6) as usize, 1 << (mixed & 63))
     }
 
-    fn may_know(&self, letters: &[u8]) -> bool {
+    fn may_contain(&self, letters: &[u8]) -> bool {
         if letters.len() < 3 {
             return false;
         }
@@ -332,29 +334,39 @@ mod tests {
 
     #[test]
     fn names_are_found_in_any_case_and_alphabet() {
-        let found = |dialect, name| find(dialect, name).is_some();
-        for name in ["pg_sleep", "PG_SLEEP", "carya_outbox", "CARYA_", "pg_anything", "lo_import", "pg_stat_x"] {
-            assert!(found(Dialect::Postgres, name), "{name}");
-            assert!(!found(Dialect::Sqlite, name), "{name}");
-        }
-        for name in ["get_lock", "GET_LOC\u{212a}", "slëep", "_SQLX_migrations", "ſleep"] {
-            assert!(found(Dialect::MySql, name), "{name}");
-        }
-        for name in ["", "a", "pg", "carya", "select", "pg_typeof", "PG_Size_Pretty", "lower", "größe", "sleeps", "é"]
-        {
-            assert!(!found(Dialect::Postgres, name) && !found(Dialect::MySql, name), "{name}");
-        }
+        let table: &[(ServerDialect, bool, &[&str])] = &[
+            (
+                ServerDialect::Postgres,
+                true,
+                &["pg_sleep", "PG_SLEEP", "carya_outbox", "CARYA_", "pg_anything", "lo_import", "pg_stat_x"],
+            ),
+            (ServerDialect::MySql, true, &["get_lock", "GET_LOC\u{212a}", "slëep", "_SQLX_migrations", "ſleep"]),
+            (ServerDialect::Postgres, false, ORDINARY),
+            (ServerDialect::MySql, false, ORDINARY),
+        ];
+        const ORDINARY: &[&str] =
+            &["", "a", "pg", "carya", "select", "pg_typeof", "PG_Size_Pretty", "lower", "größe", "sleeps", "é"];
+        let wrong: Vec<_> = table
+            .iter()
+            .flat_map(|(dialect, expected, names)| names.iter().map(move |name| (*dialect, *expected, *name)))
+            .filter(|(dialect, expected, name)| find(*dialect, name).is_some() != *expected)
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
         assert!(is_server_schema("MySQL") && !is_server_schema("mysql2"));
         assert!(may_view("Tables") && !may_view("processlist") && !may_view("processlıst"));
     }
 
     #[test]
     fn every_name_passes_the_filter() {
+        let mut wrong = Vec::new();
         for (groups, filter) in [(POSTGRES, &POSTGRES_FILTER), (MYSQL, &MYSQL_FILTER)] {
             for name in groups.iter().flat_map(|group| group.names) {
-                assert!(filter.may_know(name.to_uppercase().trim_end_matches('*').as_bytes()), "{name}");
-                assert_eq!(name.to_lowercase(), **name);
+                let passes = filter.may_contain(name.to_uppercase().trim_end_matches('*').as_bytes());
+                if !passes || name.to_lowercase() != **name {
+                    wrong.push(name);
+                }
             }
         }
+        assert!(wrong.is_empty(), "{wrong:?}");
     }
 }

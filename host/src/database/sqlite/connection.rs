@@ -25,7 +25,7 @@ use super::{
     failed, values,
 };
 use crate::{
-    config::{Access, Dialect},
+    config::Access,
     database::{
         Limits,
         sink::{self, GRACE, Run, Sink},
@@ -227,7 +227,7 @@ impl Connection {
         sink: &mut Sink<'_>,
     ) -> Result<Execution, DbError> {
         let limits = self.database.limits;
-        let checked = gate::Rules::new(Dialect::Sqlite).check(&sql, &params, self.access)?;
+        let checked = gate::Rules::Sqlite.check(&sql, &params, self.access)?;
         let shown = sink::shown(&params, limits);
         let arguments = values::bind(params)?;
         let mut run = Run::new(sink, limits, checked.verb);

@@ -1,8 +1,8 @@
-//! The statements of MySQL and MariaDB.
+//! Statements for MySQL and MariaDB.
 
 use super::*;
 
-/// What an ordinary application reads.
+/// Queries of ordinary applications.
 const READING: &[&str] = &[
     "SELECT 1",
     "select * from items;",
@@ -78,7 +78,7 @@ const READING: &[&str] = &[
     "VALUES (1), (2) LIMIT ?",
 ];
 
-/// What it writes.
+/// Changes by ordinary applications.
 const WRITING: &[&str] = &[
     "INSERT INTO items (id, name) VALUES (?, ?)",
     "INSERT INTO items VALUES (1, 'a'), (2, 'b')",
@@ -115,7 +115,7 @@ const WRITING: &[&str] = &[
     "/* why */ insert /* how */ into items values (1)",
 ];
 
-/// What locks rows, also in a transaction that only reads.
+/// Queries that lock rows, which the server allows in a read-only transaction too.
 const LOCKING: &[&str] = &[
     "SELECT * FROM items FOR UPDATE",
     "SELECT * FROM items for/**/update",
@@ -126,7 +126,7 @@ const LOCKING: &[&str] = &[
     "(SELECT * FROM items FOR UPDATE) UNION (SELECT 1)",
 ];
 
-/// What nobody may send.
+/// Statements that are refused through both handles.
 const FORBIDDEN: &[&str] = &[
     // Other statements.
     "XA START 'a'",
@@ -158,7 +158,7 @@ const FORBIDDEN: &[&str] = &[
     "SIGNAL SQLSTATE '45000'",
     "BINLOG 'a'",
     "SHUTDOWN",
-    // Comments that the server reads.
+    // Comments that the server runs or takes hints from.
     "/*!COMMIT*/",
     "/*! SELECT */ 1",
     "SELECT /*!50000 SLEEP(10) */",
@@ -168,7 +168,7 @@ const FORBIDDEN: &[&str] = &[
     "SELECT /*+ SET_VAR(max_execution_time = 0) */ 1",
     "SELECT /*+ MAX_EXECUTION_TIME(0) */ 1",
     "SELECT 1 /*! INTO OUTFILE '/tmp/x' */",
-    // One statement that is two, or two readings.
+    // Two statements, or a text with two readings.
     "SELECT `;` ; COMMIT",
     "SELECT 1 # \n; COMMIT",
     "SELECT 1 --1; COMMIT",
@@ -229,7 +229,7 @@ const FORBIDDEN: &[&str] = &[
     "INSERT INTO items SELECT SLEEP(1)",
     "UPDATE items SET n = SLEEP(1)",
     "INSERT INTO items VALUES (1) ON DUPLICATE KEY UPDATE n = SLEEP(1)",
-    // Locks that stay.
+    // Locks that outlive the transaction.
     "SELECT GET_LOCK('a', 0)",
     "SELECT get_lock\n('a', 0)",
     "SELECT GET_LOC\u{212a}('a', 0)",
@@ -238,7 +238,7 @@ const FORBIDDEN: &[&str] = &[
     "SELECT IS_FREE_LOCK('a'), 1",
     "SELECT IS_USED_LOCK('a')",
     "SELECT service_get_write_locks('a', 'b', 1)",
-    // What stays for a later request, or an earlier one left.
+    // State that a later request could read, or an earlier request left.
     "SELECT LAST_INSERT_ID(5)",
     "SELECT `last_insert_id` (5)",
     "SELECT SQL_CALC_FOUND_ROWS * FROM items",
@@ -258,7 +258,7 @@ const FORBIDDEN: &[&str] = &[
     "INSERT INTO items SELECT * FROM (VALUES (?)) x",
     "INSERT INTO items (VALUES (?))",
     "INSERT INTO items VALUES (?) UNION VALUES (?)",
-    // The server's own tables.
+    // Tables of the server.
     "SELECT * FROM mysql.user",
     "SELECT * FROM `mysql`.`user`",
     "SELECT * FROM MYSQL . user",
@@ -279,7 +279,7 @@ const FORBIDDEN: &[&str] = &[
     "SELECT group_replication_set_as_primary('a')",
     "SELECT keyring_key_fetch('a')",
     "SELECT AUDIT_LOG_READ()",
-    // The host's.
+    // Tables of the host.
     "SELECT * FROM carya_outbox",
     "SELECT * FROM `carya_outbox`",
     "SELECT * FROM \"CARYA_OUTBOX\"",
@@ -288,7 +288,7 @@ const FORBIDDEN: &[&str] = &[
     "UPDATE items, carya_outbox SET n = 1",
 ];
 
-/// Statements of a login with powers, whose database is `app`.
+/// Statements that use a database other than `app`, through a login with rights on all databases.
 const OTHER_DATABASES: &[&str] = &[
     "SELECT * FROM shop.items",
     "SELECT * FROM `shop` . `items`",
@@ -346,22 +346,22 @@ const OWN_DATABASE: &[&str] = &[
 ];
 
 #[test]
-fn a_login_with_powers_uses_its_database_only() {
+fn a_login_with_rights_on_all_databases_can_only_use_its_own() {
     let database = |is_case_sensitive| OwnDatabase { name: "app".to_owned(), is_case_sensitive };
-    let rules = Rules::new(Dialect::MySql).within(database(true));
+    let rules = Rules::MySql(Some(database(true)));
     for (statements, wanted) in [(OTHER_DATABASES, Some(Kind::Forbidden)), (OWN_DATABASE, None)] {
         let kind = |sql: &&str| rules.check(sql, &[], ReadWrite).err().map(|error| error.kind);
         let wrong: Vec<&&str> = statements.iter().filter(|sql| kind(sql) != wanted).collect();
         assert!(wrong.is_empty(), "not {wanted:?}: {wrong:#?}");
     }
-    // What ordinary applications send passes under these rules too.
-    for sql in READING.iter().chain(WRITING).filter(|sql| !sql.contains('?')) {
-        let refused = rules.check(sql, &[], ReadWrite).err().filter(|error| error.kind == Kind::Forbidden);
-        assert!(refused.is_none(), "{sql}: {refused:?}");
-    }
-    let rules = Rules::new(Dialect::MySql).within(database(false));
+    // These rules accept the statements of ordinary applications.
+    let is_refused = |sql: &&&str| rules.check(sql, &[], ReadWrite).is_err_and(|error| error.kind == Kind::Forbidden);
+    let ordinary = READING.iter().chain(WRITING).filter(|sql| !sql.contains('?'));
+    let refused: Vec<_> = ordinary.filter(is_refused).collect();
+    assert!(refused.is_empty(), "{refused:#?}");
+    let rules = Rules::MySql(Some(database(false)));
     assert!(rules.check("SELECT * FROM App.items", &[], ReadOnly).is_ok());
-    // A login without powers may have been given rights on another database.
+    // A login without rights on all databases can have rights on some other database.
     assert!(check(Dialect::MySql, "SELECT * FROM shop.items", &[], ReadOnly).is_ok());
 }
 
@@ -373,12 +373,12 @@ fn legitimate_statements_pass() {
         all_are(Dialect::MySql, ReadOnly, Some(Kind::ReadOnly), statements);
         all_are(Dialect::MySql, ReadWrite, None, statements);
     }
-    // On MySQL, where WITH goes on with more than SELECT.
+    // MySQL also accepts changes after WITH.
     all_are(Dialect::MySql, ReadOnly, None, &["WITH x AS (SELECT 1) DELETE FROM items", "TABLE items"]);
 }
 
 #[test]
-fn hostile_statements_do_not() {
+fn hostile_statements_are_refused() {
     all_are(Dialect::MySql, ReadOnly, Some(Kind::Forbidden), FORBIDDEN);
     all_are(Dialect::MySql, ReadWrite, Some(Kind::Forbidden), FORBIDDEN);
 }

@@ -1,4 +1,4 @@
-//! SQLite's statements.
+//! Statements for SQLite.
 
 use super::*;
 
@@ -72,7 +72,7 @@ fn legitimate_statements_pass() {
     ];
     all_are(Dialect::Sqlite, ReadWrite, None, &writing);
     all_are(Dialect::Sqlite, ReadOnly, Some(Kind::ReadOnly), &writing);
-    // The authorizer decides on these.
+    // For these, the authorizer decides.
     all_are(
         Dialect::Sqlite,
         ReadOnly,
@@ -82,7 +82,7 @@ fn legitimate_statements_pass() {
 }
 
 #[test]
-fn hostile_statements_do_not() {
+fn hostile_statements_are_refused() {
     let forbidden = [
         "END TRANSACTION;",
         "BEGIN IMMEDIATE",

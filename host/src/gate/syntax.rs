@@ -1,0 +1,154 @@
+//! Lexical rules of the dialects, as data: which characters quote, comment, number and separate. The [`Lexer`] applies
+//! them.
+//!
+//! The rules hold for the settings with which the host opens connections: UTF-8, `standard_conforming_strings` on
+//! PostgreSQL, `ANSI_QUOTES` on MySQL and MariaDB.
+//!
+//! [`Lexer`]: super::lexer::Lexer
+
+use super::Dialect;
+
+/// Lexical rules of a dialect. Rules without a field are the same in all dialects: `'` quotes literals and `"` quotes
+/// names, a doubled quote stands for itself, `--` begins a comment up to the end of the line, and `/*` a comment up to
+/// `*/`.
+#[derive(Debug)]
+pub(super) struct Syntax {
+    /// `` ` `` quotes names.
+    pub(super) backtick_quotes: bool,
+    /// `[` and `]` quote names.
+    pub(super) bracket_quotes: bool,
+    /// `E'..'` is a literal in which a backslash escapes, and `U&".."` is a name with escapes.
+    pub(super) escape_prefixes: bool,
+    /// Whether a backslash in a literal escapes depends on the server's settings. Outside literals it has meanings of the
+    /// server's own.
+    pub(super) ambiguous_backslash: bool,
+    /// A vertical tab is whitespace.
+    pub(super) vertical_tab_is_space: bool,
+    /// `#` begins a comment up to the end of the line.
+    pub(super) hash_comments: bool,
+    /// `--` begins a comment only before whitespace or a control character: `5--1` is 6.
+    pub(super) dashes_need_space: bool,
+    /// A carriage return ends a line.
+    pub(super) carriage_return_ends_line: bool,
+    /// Comments in `/*` and `*/`.
+    pub(super) comments: Comments,
+    /// A `$` that begins a token and precedes no digit.
+    pub(super) dollar: Dollar,
+    /// `:`, `@` and `#` outside comments.
+    pub(super) sigils: Sigils,
+    /// A digit that begins a token.
+    pub(super) numbers: Numbers,
+    /// Text in which parameters are sent to the engine.
+    pub(super) parameters: Parameters,
+}
+
+/// Comments in `/*` and `*/`.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Comments {
+    /// The first `*/` ends the comment.
+    Flat,
+    /// Comments nest.
+    Nested,
+    /// The first `*/` ends the comment. The server runs the text of `/*!` and `/*M!`, and takes hints from `/*+`.
+    Executable,
+}
+
+/// A `$` that begins a token and precedes no digit.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Dollar {
+    /// Begins the name of a parameter.
+    Parameter,
+    /// Begins a literal: `$tag$..$tag$`.
+    Quote,
+    /// Begins a name in some versions of the server.
+    Ambiguous,
+}
+
+/// `:`, `@` and `#` outside comments.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Sigils {
+    /// Each begins the name of a parameter.
+    Parameter,
+    /// Each is an operator or a part of one.
+    Operator,
+    /// `@` begins the name of a variable, and `:=` sets one.
+    Variable,
+}
+
+/// A digit that begins a token.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Numbers {
+    /// Begins a number. Some versions of the server begin a word directly behind it, other versions refuse that.
+    Separate,
+    /// Begins a word: names may begin with digits, or a number and the word behind it make no difference to the gate.
+    Words,
+}
+
+/// Text in which parameters are sent to the engine.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Parameters {
+    /// As the guest wrote them. `$1a` and `$1::a` are names of parameters.
+    Unchanged,
+    /// As `?`, which must not touch a word behind it.
+    QuestionMark,
+    /// As `$N`, which must not touch a word before or behind it.
+    DollarNumber,
+}
+
+impl Syntax {
+    pub(super) fn of(dialect: Dialect) -> &'static Self {
+        match dialect {
+            Dialect::Sqlite => &SQLITE,
+            Dialect::Postgres => &POSTGRES,
+            Dialect::MySql => &MYSQL,
+        }
+    }
+}
+
+pub(super) static SQLITE: Syntax = Syntax {
+    backtick_quotes: true,
+    bracket_quotes: true,
+    escape_prefixes: false,
+    ambiguous_backslash: false,
+    vertical_tab_is_space: false,
+    hash_comments: false,
+    dashes_need_space: false,
+    carriage_return_ends_line: false,
+    comments: Comments::Flat,
+    dollar: Dollar::Parameter,
+    sigils: Sigils::Parameter,
+    numbers: Numbers::Words,
+    parameters: Parameters::Unchanged,
+};
+
+static POSTGRES: Syntax = Syntax {
+    backtick_quotes: false,
+    bracket_quotes: false,
+    escape_prefixes: true,
+    ambiguous_backslash: false,
+    vertical_tab_is_space: true,
+    hash_comments: false,
+    dashes_need_space: false,
+    carriage_return_ends_line: true,
+    comments: Comments::Nested,
+    dollar: Dollar::Quote,
+    sigils: Sigils::Operator,
+    numbers: Numbers::Separate,
+    parameters: Parameters::DollarNumber,
+};
+
+static MYSQL: Syntax = Syntax {
+    backtick_quotes: true,
+    bracket_quotes: false,
+    escape_prefixes: false,
+    ambiguous_backslash: true,
+    vertical_tab_is_space: true,
+    hash_comments: true,
+    dashes_need_space: true,
+    carriage_return_ends_line: false,
+    comments: Comments::Executable,
+    dollar: Dollar::Ambiguous,
+    sigils: Sigils::Variable,
+    numbers: Numbers::Words,
+    parameters: Parameters::QuestionMark,
+};
