@@ -10,7 +10,7 @@ use http::Method;
 
 use crate::{
     component::{
-        Component, Engine, Guest, MAX_MEMORY, Sandbox,
+        Component, Engine, Guests, MAX_MEMORY, RequestState,
         registry::{controller_interface, interface},
     },
     config::{self, Access, Config, Dialect, MAIN, StatusSet},
@@ -24,7 +24,7 @@ use crate::{
     telemetry::metrics::Counted,
     transaction::{
         Bound, Outcome, Unbound, plan,
-        verdict::{self, Facts},
+        verdict::{self, Facts, Origin},
     },
 };
 
@@ -327,27 +327,23 @@ pub async fn rehearse(generation: &Generation) -> anyhow::Result<()> {
 async fn initialize(generation: &Generation, model: &Component) -> anyhow::Result<()> {
     let started = Instant::now();
     let request = Arc::new(Request { id: format!("init-{}", model.name()), ..Request::default() });
-    let mut guest = Guest::new(request);
-    guest.bound =
-        Unbound::default().start(generation.database.clone(), Terms::new(Access::ReadWrite), &mut guest.trace);
-    let mut sandbox = Sandbox::new(guest);
-    let result = sandbox.init(model).await;
-    let mut guest = sandbox.into_guest();
-    let Bound::Started(bound) = guest.bound else { bail!("the model was not bound") };
+    let mut state = RequestState::new(request);
+    state.bound =
+        Unbound::default().start(generation.database.clone(), Terms::new(Access::ReadWrite), &mut state.trace);
+    let result = Guests::default().init(&mut state, model).await;
+    let Bound::Started(bound) = state.bound else { bail!("the model was not bound") };
     let verdict = verdict::decide(&Facts {
-        failed: result.is_err(),
-        reached: true,
-        status: 200,
+        origin: if result.is_ok() { Origin::Controller { status: 200 } } else { Origin::Failure },
         commit_on: &StatusSet::new(vec![200..=200]),
         rollback_on_redirect: false,
         doomed: bound.session().doom().is_some(),
         marked: bound.session().is_marked(),
-        abandoned: false,
+        interrupted: false,
     });
     let doom = bound.session().doom().cloned();
-    let settled = bound.settle(verdict, &mut guest.trace).await;
+    let settled = bound.settle(verdict, &mut state.trace).await;
     let failure = settled.failure().cloned().or(doom);
-    let outcome = settled.clear(&mut guest.trace).outcome;
+    let outcome = settled.clear(&mut state.trace).outcome;
     let uninitialized = "the model could not be initialized";
     match failure {
         // A statement that failed says more than the guest that met it.

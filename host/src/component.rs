@@ -19,4 +19,4 @@ pub use call::CallError;
 pub use engine::{Engine, MAX_MEMORY};
 pub use load::{Inspection, LoadError};
 pub use registry::{Capabilities, Component};
-pub use store::{Guest, Sandbox};
+pub use store::{Guests, RequestState};

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    component::{Guest, Sandbox},
+    component::{Guests, RequestState},
     database::Database,
     generation::Generation,
     message::Request,
@@ -85,7 +85,8 @@ async fn attempt(
         );
         return;
     };
-    let result = Sandbox::new(Guest::new(request.clone())).run_action(component, action, attempt).await;
+    let mut state = RequestState::new(request.clone());
+    let result = Guests::default().run_action(&mut state, component, action, attempt).await;
     let recorded = action.delivery == Delivery::AtLeastOnce;
     let database = database.filter(|_| recorded);
     let kept = match (&result, database) {

@@ -6,6 +6,7 @@
 //!                          | on-error, after (outside) | reply
 //! ```
 
+mod answer;
 mod gone;
 mod retry;
 
@@ -14,11 +15,12 @@ use std::{future::Future, panic::AssertUnwindSafe, pin::pin, sync::Arc};
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, StatusCode, header};
 
+use self::answer::Answer;
 use self::gone::Gone;
 use self::retry::{Cause, Entrance};
 use crate::{
     component::{
-        CallError, Component, Guest, Sandbox,
+        CallError, Component, Guests, RequestState,
         wit::{carya::host::types::Response, exports::carya::host::on_route::Decision},
     },
     config::{Access, MAIN, StatusSet},
@@ -69,15 +71,14 @@ async fn play(
     let mut life = Life {
         generation,
         is_rehearsal,
-        sandbox: Sandbox::new(Guest::new(request)),
+        state: RequestState::new(request),
+        guests: Guests::default(),
+        answer: Answer::Pending,
         chain: &generation.global,
         handler: None,
         entrance: Entrance::Ahead,
         attempt: 0,
         renewed: false,
-        reached: None,
-        answered: false,
-        failure: None,
     };
     let mut too_slow = pin!(tokio::time::sleep(generation.config.server.request_timeout));
     let gone = Gone::default();
@@ -96,10 +97,7 @@ async fn play(
         let interrupted = interrupted.or_else(|| gone.failure());
         let is_abandoned = interrupted.is_some();
         if let Some(failure) = interrupted {
-            life.sandbox.cut_off();
-            life.answered = false;
-            life.failure = None;
-            life.fail(failure);
+            life.answer = Answer::failed(failure, &life.state.request);
         }
         if let Some(cleared) = life.settle(is_abandoned).await {
             break cleared;
@@ -112,7 +110,10 @@ async fn play(
 struct Life<'a> {
     generation: &'a Generation,
     is_rehearsal: bool,
-    sandbox: Sandbox,
+    /// Lent to a guest for each call.
+    state: RequestState,
+    guests: Guests,
+    answer: Answer,
     chain: &'a Chain,
     handler: Option<&'a Handler>,
     entrance: Entrance,
@@ -120,11 +121,6 @@ struct Life<'a> {
     attempt: u32,
     /// Whether the request was rerun on a new connection.
     renewed: bool,
-    /// Status of the controller's own response. It decides the verdict, even if hooks change the reply.
-    reached: Option<u16>,
-    /// Whether an on-error hook has replaced the reply of the failure.
-    answered: bool,
-    failure: Option<Failure>,
 }
 
 impl<'a> Life<'a> {
@@ -136,7 +132,7 @@ impl<'a> Life<'a> {
                 None => false,
             };
             self.entrance = match entered {
-                true => Entrance::Open(self.sandbox.guest().context.clone()),
+                true => Entrance::Open(self.state.context.clone()),
                 false => Entrance::Closed,
             };
         } else {
@@ -163,11 +159,11 @@ impl<'a> Life<'a> {
     async fn on_route(&mut self) -> Option<Option<Access>> {
         let mut access = None;
         for hook in self.chain.all().iter().filter(|hook| hook.has_on_route()) {
-            match self.sandbox.on_route(hook).await {
+            match self.guests.on_route(&mut self.state, hook).await {
                 Ok(Decision::Proceed) => {}
                 Ok(Decision::Access(mode)) => access = Some(mode.into()),
                 Ok(Decision::Answer(response)) => {
-                    self.answer(response).await;
+                    self.answer_early(hook, response).await;
                     return None;
                 }
                 Err(error) => {
@@ -182,8 +178,8 @@ impl<'a> Life<'a> {
     /// Binds the request by its method, and again by its route. Returns `false` if no route serves it.
     fn start_and_route(&mut self, by_hook: Option<Access>) -> bool {
         let generation = self.generation;
-        let guest = self.sandbox.guest();
-        let (method, path) = (guest.request.method.clone(), guest.request.uri.path());
+        let request = &self.state.request;
+        let (method, path) = (request.method.clone(), request.uri.path());
         let found = generation.routes.find(&method, path);
         self.rebind(by_hook.unwrap_or_else(|| plan::by_method(&method)), None);
         match found {
@@ -191,7 +187,7 @@ impl<'a> Life<'a> {
                 let handler = &generation.handlers[route];
                 self.chain = &handler.chain;
                 self.handler = Some(handler);
-                self.sandbox.guest().params = params;
+                self.state.params = params;
                 self.rebind(plan::by_route(&method, handler.access, by_hook), Some(handler));
                 true
             }
@@ -199,39 +195,48 @@ impl<'a> Life<'a> {
                 let allow = HeaderValue::from_str(&allow).ok();
                 let headers = allow.map(|allow| (header::ALLOW, allow)).into_iter().collect();
                 let status = StatusCode::NO_CONTENT;
-                self.sandbox.guest().reply = Some(Reply { status, headers, ..Reply::default() });
+                self.answer = Answer::Early(Reply { status, headers, ..Reply::default() });
                 false
             }
-            Found::WrongMethod { allow } => self.fail(Failure::method_not_allowed(allow)),
-            Found::Nothing => self.fail(Failure::not_found()),
+            Found::WrongMethod { allow } => {
+                self.fail(Failure::method_not_allowed(allow));
+                false
+            }
+            Found::Nothing => {
+                self.fail(Failure::not_found());
+                false
+            }
         }
     }
 
     fn rebind(&mut self, access: Access, handler: Option<&Handler>) {
         let name = handler.and_then(|handler| handler.database.as_deref());
         let database = self.generation.database(name);
-        let guest = self.sandbox.guest();
+        let RequestState { request, bound, trace, .. } = &mut self.state;
         let reads = access == Access::ReadOnly && database.is_some_and(|database| database.has_replicas());
         let terms = Terms {
             access,
             isolation: handler.and_then(|handler| handler.isolation),
             primary: handler.is_some_and(|handler| handler.primary),
             anew: false,
-            after: reads.then(|| token::wanted(&guest.request.headers, name.unwrap_or(MAIN))).flatten(),
+            after: reads.then(|| token::wanted(&request.headers, name.unwrap_or(MAIN))).flatten(),
         };
-        guest.bound = std::mem::take(&mut guest.bound).rebind(database.cloned(), terms, &mut guest.trace);
+        *bound = std::mem::take(bound).rebind(database.cloned(), terms, trace);
     }
 
     /// Runs the before hooks of one side of the transaction. Returns `false` if one of them answered or failed.
     async fn before(&mut self, hooks: &'a [Arc<Component>], inside: bool) -> bool {
         for hook in hooks.iter().filter(|hook| hook.has_before()) {
-            match self.sandbox.before(hook, inside).await {
+            match self.guests.before(&mut self.state, hook, inside).await {
                 Ok(None) => {}
                 Ok(Some(response)) => {
-                    self.answer(response).await;
+                    self.answer_early(hook, response).await;
                     return false;
                 }
-                Err(error) => return self.fail_call(&error),
+                Err(error) => {
+                    self.fail_call(&error);
+                    return false;
+                }
             }
         }
         true
@@ -241,27 +246,31 @@ impl<'a> Life<'a> {
     async fn inside(&mut self) {
         let Some(handler) = self.handler else { return };
         if self.before(handler.chain.inside(), true).await {
-            match self.sandbox.controller(&handler.controller).await {
+            match self.guests.controller(&mut self.state, &handler.controller).await {
                 Ok(response) => {
                     let status = response.status;
-                    self.reached = self.answer(response).await.then_some(status);
+                    match self.render(&handler.controller, response).await {
+                        Ok(reply) => self.answer = Answer::Controller { status, reply },
+                        Err(failure) => self.fail(failure),
+                    }
                 }
-                Err(error) => drop(self.fail_call(&error)),
+                Err(error) => self.fail_call(&error),
             }
         }
     }
 
     /// Runs the on-error hooks of one side, innermost first, until one answers. Its response replaces the reply only.
     async fn on_error(&mut self, hooks: &[Arc<Component>], inside: bool) {
-        if self.answered {
-            return;
-        }
-        let Some(failure) = self.failure.as_ref().map(Failure::to_wit) else { return };
+        let Answer::Failed { failure, .. } = &self.answer else { return };
+        let failure = failure.to_wit();
         for hook in hooks.iter().rev().filter(|hook| hook.has_on_error()) {
-            match self.sandbox.on_error(hook, inside, &failure).await {
+            match self.guests.on_error(&mut self.state, self.answer.reply(), &failure, hook, inside).await {
                 Ok(None) => {}
                 Ok(Some(response)) => {
-                    self.answered = self.answer(response).await;
+                    match self.render(hook, response).await {
+                        Ok(reply) => self.answer.handle(reply),
+                        Err(failure) => self.fail(failure),
+                    }
                     return;
                 }
                 Err(error) => tracing::error!(request = self.id(), %error, "an on-error hook failed"),
@@ -273,8 +282,9 @@ impl<'a> Life<'a> {
     /// settled already, so a failure is only logged.
     async fn after(&mut self, hooks: &[Arc<Component>], inside: bool) {
         for hook in hooks.iter().rev().filter(|hook| hook.has_after()) {
-            match self.sandbox.after(hook, inside, (&self.generation.config.server).into()).await {
-                Err(error) if inside => drop(self.fail_call(&error)),
+            let limits = Limits::from(&self.generation.config.server);
+            match self.guests.after(&mut self.state, self.answer.reply(), limits, hook, inside).await {
+                Err(error) if inside => self.fail_call(&error),
                 Err(error) => {
                     tracing::error!(request = self.id(), %error, "an after hook outside the transaction failed")
                 }
@@ -286,53 +296,45 @@ impl<'a> Life<'a> {
     /// Decides the verdict, ends the transaction, and runs the actions registered for its outcome. Returns `None` if a
     /// conflict prevented the commit and everything inside is to run again.
     async fn settle(&mut self, abandoned: bool) -> Option<Cleared> {
-        let bound = std::mem::take(&mut self.sandbox.guest().bound);
-        let started = match bound {
-            Bound::Unbound(unbound) => return Some(unbound.clear(&mut self.sandbox.guest().trace)),
-            Bound::ReadOnly(binding) => return Some(binding.clear(&mut self.sandbox.guest().trace)),
+        let started = match std::mem::take(&mut self.state.bound) {
+            Bound::Unbound(unbound) => return Some(unbound.clear(&mut self.state.trace)),
+            Bound::ReadOnly(binding) => return Some(binding.clear(&mut self.state.trace)),
             Bound::Started(started) => started,
         };
         let verdict = self.verdict(&started, abandoned);
-        let may_retry = self.may_retry();
-        let guest = self.sandbox.guest();
-        let mut settled = started.settle(verdict, &mut guest.trace).await;
-        if settled.had_conflict() && may_retry {
-            guest.bound = Bound::Started(settled.retry(false, &mut guest.trace));
+        let mut settled = started.settle(verdict, &mut self.state.trace).await;
+        if settled.had_conflict() && self.may_retry() {
+            self.state.bound = Bound::Started(settled.retry(false, &mut self.state.trace));
             return None;
         }
         if let Some(error) = settled.failure() {
-            let failure = match settled.outcome() {
+            self.fail(match settled.outcome() {
                 Outcome::InDoubt => Failure::in_doubt(error),
                 _ => Failure::statement(error, "the commit failed"),
-            };
-            self.answered = false;
-            self.fail(failure);
+            });
         }
-        let guest = self.sandbox.guest();
         let mut actions = settled.take_actions();
         if self.is_rehearsal {
             actions.clear();
         }
         if !actions.is_empty() {
             // Boxed: few requests have actions, but the future of every request would contain this one.
-            let (request, trace) = (&guest.request, &mut guest.trace);
+            let RequestState { request, trace, .. } = &mut self.state;
             Box::pin(delivery::run(self.generation, settled.database(), actions, request, trace)).await;
         }
-        Some(settled.clear(&mut guest.trace))
+        Some(settled.clear(&mut self.state.trace))
     }
 
-    fn verdict(&mut self, started: &Started, abandoned: bool) -> Verdict {
+    fn verdict(&mut self, started: &Started, interrupted: bool) -> Verdict {
         static NO_STATUS: StatusSet = StatusSet::none();
         let session = started.session();
         let verdict = verdict::decide(&Facts {
-            failed: self.failure.is_some(),
-            reached: self.reached.is_some(),
-            status: self.reached.unwrap_or_default(),
+            origin: self.answer.origin(),
             commit_on: self.handler.map_or(&NO_STATUS, |handler| &handler.commit_on),
             rollback_on_redirect: self.handler.is_some_and(|handler| handler.rollback_on_redirect),
             doomed: session.doom().is_some(),
             marked: session.is_marked() || self.is_rehearsal,
-            abandoned,
+            interrupted,
         });
         // The guest responded as if no statement had failed; the client must not get that response.
         if let (Verdict::Rollback(Reason::Doomed), Some(doom)) = (&verdict, session.doom()) {
@@ -348,53 +350,45 @@ impl<'a> Life<'a> {
         self.after(chain.outside(), false).await;
     }
 
-    fn end(mut self, cleared: Cleared) -> Ended {
+    fn end(self, cleared: Cleared) -> Ended {
         if !self.is_rehearsal {
-            self.sandbox.give_back();
+            self.guests.give_back();
         }
-        let guest = self.sandbox.into_guest();
-        let mut reply = guest.reply.unwrap_or_else(|| Failure::host("no answer was made").reply(&guest.request));
+        let RequestState { request, trace, .. } = self.state;
+        let (mut reply, failure) = self.answer.into_parts(&request);
         if let Some(position) = &cleared.position {
             let name = self.handler.and_then(|handler| handler.database.as_deref());
             token::hand_out(&mut reply.headers, name.unwrap_or(MAIN), position);
         }
-        Ended { reply, outcome: cleared.outcome, trace: guest.trace, failure: self.failure }
+        Ended { reply, outcome: cleared.outcome, trace, failure }
     }
 
-    /// Renders a guest's response as the reply. Returns `false` if the response cannot be sent.
-    async fn answer(&mut self, response: Response) -> bool {
+    async fn answer_early(&mut self, hook: &Component, response: Response) {
+        match self.render(hook, response).await {
+            Ok(reply) => self.answer = Answer::Early(reply),
+            Err(failure) => self.fail(failure),
+        }
+    }
+
+    /// Renders a guest's response as a reply.
+    async fn render(&mut self, component: &Component, response: Response) -> Result<Reply, Failure> {
         let generation = self.generation;
         let limits = Limits::from(&generation.config.server);
-        match render::render(response, &generation.templates, &mut self.sandbox, &limits).await {
-            Ok(reply) => {
-                self.sandbox.guest().reply = Some(reply);
-                true
-            }
-            Err(mut failure) => {
-                failure.detail = format!("component `{}`: {}", self.sandbox.guest().speaker(), failure.detail);
-                self.fail(failure)
-            }
-        }
+        render::render(response, component, &generation.templates, &mut self.state, &limits).await.map_err(|failure| {
+            Failure { detail: format!("component `{}`: {}", component.name(), failure.detail), ..failure }
+        })
     }
 
-    fn fail_call(&mut self, error: &CallError) -> bool {
-        let doom = self.sandbox.guest().bound.session().and_then(|session| session.doom().cloned());
-        self.fail(Failure::call(error, doom.as_ref()))
+    fn fail_call(&mut self, error: &CallError) {
+        let doom = self.state.bound.session().and_then(|session| session.doom().cloned());
+        self.fail(Failure::call(error, doom.as_ref()));
     }
 
-    /// Records a failure. The first one sets the reply, later ones are only logged. Always returns `false`.
-    fn fail(&mut self, failure: Failure) -> bool {
-        if self.failure.is_some() {
-            tracing::error!(request = self.id(), failure = failure.detail, "a further failure");
-            return false;
-        }
-        let guest = self.sandbox.guest();
-        guest.reply = Some(failure.reply(&guest.request));
-        self.failure = Some(failure);
-        false
+    fn fail(&mut self, failure: Failure) {
+        self.answer.fail(failure, &self.state.request);
     }
 
-    fn id(&mut self) -> &str {
-        &self.sandbox.guest().request.id
+    fn id(&self) -> &str {
+        &self.state.request.id
     }
 }

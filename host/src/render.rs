@@ -9,7 +9,8 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
 use crate::{
     component::{
-        Sandbox,
+        Component, RequestState,
+        imports::database,
         wit::carya::host::types::{Body, Response, RowsQuery, Template},
     },
     error::Failure,
@@ -89,15 +90,16 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, TemplateError> {
     Ok(found)
 }
 
-/// Renders a guest's response as a reply. If the body is a rows query, the query runs on the request's session.
+/// Renders the response of `component` as a reply. If the body is a rows query, the query runs on the request's session.
 ///
 /// # Errors
 ///
 /// Returns a [`Failure`] if the response is invalid or exceeds `limits`, or if its template or its query fails.
 pub async fn render(
     response: Response,
+    component: &Component,
     templates: &Templates,
-    sandbox: &mut Sandbox,
+    state: &mut RequestState,
     limits: &Limits,
 ) -> Result<Reply, Failure> {
     let status = message::status(response.status).map_err(Failure::nonsense)?;
@@ -119,7 +121,7 @@ pub async fn render(
                 .map_err(|error| Failure::nonsense(format!("template {:?}: {error}", template.name)))?;
             (Bytes::from(page), "text/html; charset=utf-8")
         }
-        Body::Rows(query) => (Bytes::from(rows(query, sandbox).await?), "application/json"),
+        Body::Rows(query) => (Bytes::from(rows(query, component, state).await?), "application/json"),
     };
     limits.check_body(body.len()).map_err(Failure::nonsense)?;
     if !body.is_empty() {
@@ -128,13 +130,10 @@ pub async fn render(
     Ok(Reply { status, headers, body })
 }
 
-async fn rows(query: RowsQuery, sandbox: &mut Sandbox) -> Result<String, Failure> {
-    let guest = sandbox.guest();
-    let statement = guest.statement(query.sql, query.params);
+async fn rows(query: RowsQuery, component: &Component, state: &mut RequestState) -> Result<String, Failure> {
+    let RequestState { bound, trace, .. } = state;
     let session =
-        guest.bound.session().ok_or_else(|| Failure::nonsense("rows were answered on a request without a database"))?;
-    session
-        .query_json(&mut guest.trace, statement)
-        .await
-        .map_err(|error| Failure::statement(&error, "the query for the body"))
+        bound.session().ok_or_else(|| Failure::nonsense("rows were answered on a request without a database"))?;
+    let statement = database::statement(component.name(), query.sql, query.params);
+    session.query_json(trace, statement).await.map_err(|error| Failure::statement(&error, "the query for the body"))
 }

@@ -8,7 +8,7 @@ use wasmtime::component::Resource;
 use super::{
     imports::database::{Reader, Writer},
     registry::Component,
-    store::{Guest, OutOfTime, Sandbox},
+    store::{Guests, OutOfTime, RequestState, StoreData, Visit},
     wit::{
         carya::host::{
             database::Handle,
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     config::Access,
-    message::Limits,
+    message::{Limits, Reply},
     transaction::{Action, Event, trace::Open},
 };
 
@@ -79,67 +79,86 @@ pub enum CallError {
 /// Calls one export in the request's instance of a component. A macro, because the bindings of each export are a type of
 /// their own; `$call` says what to call and with which arguments.
 macro_rules! call {
-    ($sandbox:ident, $component:ident, $export:ident, $interface:literal, $event:expr, |$bindings:ident, $store:ident| $call:expr) => {{
+    (
+        $guests:ident, $state:ident, $reply:expr, $component:ident, $export:ident, $interface:literal, $event:expr,
+        |$bindings:ident, $store:ident| $call:expr
+    ) => {{
         let indices = $component
             .exports
             .$export
             .as_ref()
             .ok_or_else(|| CallError::NotExported { component: $component.name().clone(), interface: $interface })?;
-        let open = $sandbox.guest().trace.open($event, Some($component.name().clone()));
-        let visited = $sandbox.enter($component);
+        let open = $state.trace.open($event, Some($component.name().clone()));
+        let mut visit = $guests.enter($component, $state, $reply);
         let calling = async {
+            let visited = visit.instance();
             let instance = visited.made(&$component.instances).await?;
             let $store = &mut visited.store;
             let $bindings = indices.load(&mut *$store, &instance)?;
             $call
         };
         let result = tokio::time::timeout($component.timeout, calling).await;
-        $sandbox.finish($component, open, result)
+        finish(visit, $component, open, result)
     }};
 }
 
-impl Sandbox {
+impl Guests {
     /// Asks the controller for its answer, by the function that the request's access mode calls for.
-    pub async fn controller(&mut self, component: &Component) -> Result<Response, CallError> {
-        match self.guest().access() {
+    pub async fn controller(&mut self, state: &mut RequestState, component: &Component) -> Result<Response, CallError> {
+        match state.bound.access() {
             Access::ReadOnly => {
-                call!(self, component, read, "read-controller", Event::Controller, |controller, store| {
+                call!(self, state, None, component, read, "read-controller", Event::Controller, |guest, store| {
                     let reader = store.data_mut().lend_reader()?;
-                    controller.call_read(store, reader).await
+                    guest.call_read(store, reader).await
                 })
             }
             Access::ReadWrite => {
-                call!(self, component, write, "write-controller", Event::Controller, |controller, store| {
+                call!(self, state, None, component, write, "write-controller", Event::Controller, |guest, store| {
                     let writer = store.data_mut().lend_writer()?;
-                    controller.call_write(store, writer).await
+                    guest.call_write(store, writer).await
                 })
             }
             Access::None => {
-                call!(self, component, plain, "plain-controller", Event::Controller, |controller, store| {
-                    controller.call_plain(store).await
+                call!(self, state, None, component, plain, "plain-controller", Event::Controller, |guest, store| {
+                    guest.call_plain(store).await
                 })
             }
         }
     }
 
     /// Runs an on-route hook.
-    pub async fn on_route(&mut self, hook: &Component) -> Result<Decision, CallError> {
-        call!(self, hook, on_route, "on-route", Event::OnRoute, |hook, store| hook.call_on_route(store).await)
+    pub async fn on_route(&mut self, state: &mut RequestState, hook: &Component) -> Result<Decision, CallError> {
+        call!(self, state, None, hook, on_route, "on-route", Event::OnRoute, |hook, store| {
+            hook.call_on_route(store).await
+        })
     }
 
     /// Runs a before hook; one that stands inside the transaction gets a handle.
-    pub async fn before(&mut self, hook: &Component, inside: bool) -> Result<Option<Response>, CallError> {
-        call!(self, hook, before, "before", Event::Before, |hook, store| {
+    pub async fn before(
+        &mut self,
+        state: &mut RequestState,
+        hook: &Component,
+        inside: bool,
+    ) -> Result<Option<Response>, CallError> {
+        call!(self, state, None, hook, before, "before", Event::Before, |hook, store| {
             let handle = store.data_mut().lend(inside)?;
             hook.call_before(store, handle).await
         })
     }
 
     /// Runs an after hook, which sees the answer and may change it within these limits.
-    pub async fn after(&mut self, hook: &Component, inside: bool, limits: Limits) -> Result<(), CallError> {
-        self.guest().change_limits = Some(limits);
-        call!(self, hook, after, "after", Event::After, |hook, store| {
-            let handle = store.data_mut().lend(inside)?;
+    pub async fn after(
+        &mut self,
+        state: &mut RequestState,
+        reply: Option<&mut Reply>,
+        limits: Limits,
+        hook: &Component,
+        inside: bool,
+    ) -> Result<(), CallError> {
+        call!(self, state, reply, hook, after, "after", Event::After, |hook, store| {
+            let data = store.data_mut();
+            data.change_limits = Some(limits);
+            let handle = data.lend(inside)?;
             hook.call_after(store, handle).await
         })
     }
@@ -147,79 +166,88 @@ impl Sandbox {
     /// Runs an on-error hook.
     pub async fn on_error(
         &mut self,
+        state: &mut RequestState,
+        reply: Option<&mut Reply>,
+        failure: &Failure,
         hook: &Component,
         inside: bool,
-        failure: &Failure,
     ) -> Result<Option<Response>, CallError> {
-        call!(self, hook, on_error, "on-error", Event::OnError, |hook, store| {
+        call!(self, state, reply, hook, on_error, "on-error", Event::OnError, |hook, store| {
             let handle = store.data_mut().lend(inside)?;
             hook.call_on_error(store, handle, failure).await
         })
     }
 
     /// Initializes the model.
-    pub async fn init(&mut self, model: &Component) -> Result<(), CallError> {
-        call!(self, model, model, "model", Event::Controller, |model, store| {
+    pub async fn init(&mut self, state: &mut RequestState, model: &Component) -> Result<(), CallError> {
+        call!(self, state, None, model, model, "model", Event::Controller, |model, store| {
             let writer = store.data_mut().lend_writer()?;
             model.call_init(store, writer).await
         })
     }
 
     /// Runs an action; `attempt` counts from 1.
-    pub async fn run_action(&mut self, component: &Component, action: &Action, attempt: u32) -> Result<(), CallError> {
+    pub async fn run_action(
+        &mut self,
+        state: &mut RequestState,
+        component: &Component,
+        action: &Action,
+        attempt: u32,
+    ) -> Result<(), CallError> {
         let event = action.event();
         let outcome = if action.on_commit { actions::Outcome::Commit } else { actions::Outcome::Rollback };
         let (id, name, payload) = (action.id.clone(), action.name.to_string(), action.payload.clone());
         let action = actions::Action { id, name, payload, outcome, attempt };
-        call!(self, component, actions, "actions", event, |actions, store| actions.call_run(store, &action).await)
-    }
-
-    /// Ends a call: handles die, an instance that cannot be entered again is let go of, and errors get their names.
-    fn finish<T>(
-        &mut self,
-        component: &Component,
-        open: Open,
-        result: Result<wasmtime::Result<Result<T, String>>, tokio::time::error::Elapsed>,
-    ) -> Result<T, CallError> {
-        self.guest().trace.close(open);
-        let refused = self.guest().refused_memory();
-        self.leave(matches!(result, Ok(Ok(_))));
-        let name = component.name().clone();
-        Err(match result {
-            Ok(Ok(Ok(answer))) => return Ok(answer),
-            Ok(Ok(Err(message))) => CallError::Refused {
-                message: match refused {
-                    Some(refused) => format!("{message} ({refused}: component.{name}.memory)"),
-                    None => message,
-                },
-                component: name,
-            },
-            Ok(Err(error)) if error.is::<OutOfTime>() => {
-                CallError::TimedOut { component: name, limit: component.timeout }
-            }
-            Err(_) => CallError::TimedOut { component: name, limit: component.timeout },
-            Ok(Err(error)) if error.is::<wasmtime::PoolConcurrencyLimitError>() => {
-                CallError::Busy { component: name, message: error.to_string() }
-            }
-            Ok(Err(error)) => match refused {
-                Some(refused) => CallError::OutOfMemory { component: name, message: refused.to_string() },
-                None => CallError::Trapped { component: name, message: format!("{error:#}") },
-            },
+        call!(self, state, None, component, actions, "actions", event, |actions, store| {
+            actions.call_run(store, &action).await
         })
     }
 }
 
-impl Guest {
+/// Ends a call: handles die, an instance that cannot be entered again is let go of, and errors get their names.
+fn finish<T>(
+    mut visit: Visit<'_>,
+    component: &Component,
+    open: Open,
+    result: Result<wasmtime::Result<Result<T, String>>, tokio::time::error::Elapsed>,
+) -> Result<T, CallError> {
+    let data = visit.data();
+    data.lent.trace.close(open);
+    let refused = data.refused_memory();
+    visit.end(matches!(result, Ok(Ok(_))));
+    let name = component.name().clone();
+    Err(match result {
+        Ok(Ok(Ok(answer))) => return Ok(answer),
+        Ok(Ok(Err(message))) => CallError::Refused {
+            message: match refused {
+                Some(refused) => format!("{message} ({refused}: component.{name}.memory)"),
+                None => message,
+            },
+            component: name,
+        },
+        Ok(Err(error)) if error.is::<OutOfTime>() => CallError::TimedOut { component: name, limit: component.timeout },
+        Err(_) => CallError::TimedOut { component: name, limit: component.timeout },
+        Ok(Err(error)) if error.is::<wasmtime::PoolConcurrencyLimitError>() => {
+            CallError::Busy { component: name, message: error.to_string() }
+        }
+        Ok(Err(error)) => match refused {
+            Some(refused) => CallError::OutOfMemory { component: name, message: refused.to_string() },
+            None => CallError::Trapped { component: name, message: format!("{error:#}") },
+        },
+    })
+}
+
+impl StoreData {
     fn lend_reader(&mut self) -> wasmtime::Result<Resource<Reader>> {
-        Ok(self.kept.table.push(Reader { call: self.kept.call })?)
+        Ok(self.table.push(Reader { call: self.call })?)
     }
 
     fn lend_writer(&mut self) -> wasmtime::Result<Resource<Writer>> {
-        Ok(self.kept.table.push(Writer { call: self.kept.call })?)
+        Ok(self.table.push(Writer { call: self.call })?)
     }
 
     fn lend(&mut self, inside: bool) -> wasmtime::Result<Handle> {
-        Ok(match self.access() {
+        Ok(match self.lent.bound.access() {
             Access::ReadOnly if inside => Handle::Reader(self.lend_reader()?),
             Access::ReadWrite if inside => Handle::Writer(self.lend_writer()?),
             _ => Handle::None,

@@ -15,7 +15,7 @@ use tokio::{sync::Semaphore, task::JoinError};
 use wasmtime::{Config, OptLevel, PoolingAllocationConfig, component::Linker};
 
 use self::{pool::Pool, swap::Swap};
-use super::{code::CodeCache, store::Guest, wit::Everything};
+use super::{code::CodeCache, store::StoreData, wit::Everything};
 use crate::config::{self, PageScan};
 
 /// How often running guests are asked to let others run, and their time is checked.
@@ -34,7 +34,7 @@ pub(super) const TABLE_KEPT_READY: usize = 64 << 10;
 #[derive(Clone)]
 pub struct Engine {
     pub(super) wasmtime: wasmtime::Engine,
-    pub(super) linker: Arc<Linker<Guest>>,
+    pub(super) linker: Arc<Linker<StoreData>>,
     pub(super) code: CodeCache,
     /// How many requests the pool has room for.
     requests: u32,
@@ -84,7 +84,7 @@ impl Engine {
     ) -> Result<Self, EngineError> {
         let mut linker = Linker::new(&wasmtime);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(told)?;
-        Everything::add_to_linker::<_, wasmtime::component::HasSelf<_>>(&mut linker, |guest: &mut Guest| guest)
+        Everything::add_to_linker::<_, wasmtime::component::HasSelf<_>>(&mut linker, |data: &mut StoreData| data)
             .map_err(told)?;
         let ticking = wasmtime.weak();
         let clock = thread::Builder::new().name("carya-epoch".into()).spawn(move || {

@@ -8,10 +8,10 @@ mod request;
 mod response;
 pub mod wasi;
 
-use super::{store::Guest, wit::carya::host::types};
+use super::{store::StoreData, wit::carya::host::types};
 use crate::config::Access;
 
-impl types::Host for Guest {}
+impl types::Host for StoreData {}
 
 impl From<types::AccessMode> for Access {
     fn from(mode: types::AccessMode) -> Self {

@@ -18,7 +18,7 @@ use wasmtime::{
 
 use super::{
     registry::Identity,
-    store::{Guest, OutOfTime},
+    store::{OutOfTime, StoreData},
 };
 use crate::task;
 
@@ -33,7 +33,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// An instance in a store of its own.
 pub(super) struct Instance {
-    pub(super) store: Store<Guest>,
+    pub(super) store: Store<StoreData>,
     made: Option<component::Instance>,
     /// Where it is from, for as long as its component is there.
     home: Weak<Instances>,
@@ -42,7 +42,7 @@ pub(super) struct Instance {
 
 /// All instances of one component.
 pub(super) struct Instances {
-    pre: InstancePre<Guest>,
+    pre: InstancePre<StoreData>,
     identity: Arc<Identity>,
     terms: Terms,
     idle: Mutex<Idle>,
@@ -80,7 +80,7 @@ struct Waiting {
 }
 
 impl Instances {
-    pub(super) fn new(pre: InstancePre<Guest>, identity: Arc<Identity>, terms: Terms) -> Arc<Self> {
+    pub(super) fn new(pre: InstancePre<StoreData>, identity: Arc<Identity>, terms: Terms) -> Arc<Self> {
         Arc::new(Self { pre, identity, terms, idle: Mutex::default() })
     }
 
@@ -101,8 +101,8 @@ impl Instances {
 
     /// A store without an instance.
     pub(super) fn begin(self: &Arc<Self>) -> Instance {
-        let mut store = Store::new(self.pre.engine(), Guest::nobodys());
-        store.limiter(|guest| guest);
+        let mut store = Store::new(self.pre.engine(), StoreData::new(self.identity.clone()));
+        store.limiter(|data| data);
         store.set_epoch_deadline(1);
         // At every tick a guest lets other requests run; a spinning one costs them little.
         store.epoch_deadline_callback(|context| match context.data().deadline {
@@ -166,9 +166,9 @@ impl Instances {
 
     async fn make(self: &Arc<Self>) -> Option<Instance> {
         let mut instance = self.begin();
-        instance.store.data_mut().enter(&self.identity, self.terms.timeout);
+        instance.store.data_mut().begin_call(self.terms.timeout);
         let making = tokio::time::timeout(self.terms.timeout, instance.made(self)).await;
-        instance.store.data_mut().leave();
+        instance.store.data_mut().end_call();
         matches!(making, Ok(Ok(_))).then_some(instance)
     }
 
@@ -242,9 +242,9 @@ mod tests {
     async fn serve(instances: &Arc<Instances>, requests: usize) -> wasmtime::Result<(usize, usize, usize)> {
         let mut taken: Vec<_> = (0..requests).map(|_| instances.take()).collect();
         for instance in &mut taken {
-            instance.store.data_mut().enter(&instances.identity, instances.terms.timeout);
+            instance.store.data_mut().begin_call(instances.terms.timeout);
             instance.made(instances).await?;
-            instance.store.data_mut().leave();
+            instance.store.data_mut().end_call();
         }
         taken.into_iter().for_each(Instance::give_back);
         while instances.idle().renewing {

@@ -12,7 +12,7 @@ use super::{
     instances::{Instances, Terms},
     offer,
     registry::{Capabilities, Component, Exports, Identity, Mismatch},
-    store::Guest,
+    store::StoreData,
     trial::Fault,
 };
 use crate::config;
@@ -152,7 +152,7 @@ impl Engine {
         source: &Source,
         code: &Code,
         config: &config::Component,
-        (pre, exports, capabilities): (InstancePre<Guest>, Exports, Capabilities),
+        (pre, exports, capabilities): (InstancePre<StoreData>, Exports, Capabilities),
     ) -> Component {
         let identity = Arc::new(Identity {
             name: source.name.as_str().into(),

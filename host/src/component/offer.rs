@@ -14,7 +14,7 @@ use wasmtime::{
 use super::{
     contract::{self, Contract},
     registry::{VERSION, interface},
-    store::Guest,
+    store::StoreData,
 };
 
 /// The version of WASI that is offered, as its interfaces are looked up, and as it is named.
@@ -40,7 +40,7 @@ impl Item<'_> {
 }
 
 /// In one sentence, what a component imports and the linker does not define; `None` if it defines all of it.
-pub(super) fn missing(component: &Component, engine: &Engine, linker: &Linker<Guest>) -> Option<String> {
+pub(super) fn missing(component: &Component, engine: &Engine, linker: &Linker<StoreData>) -> Option<String> {
     let contract = Contract::get()?;
     let ty = component.component_type();
     let (mut found, mut resources) = (Vec::new(), Vec::new());
@@ -172,7 +172,7 @@ fn items<'a>(instance: &'a ComponentInstance, engine: &'a Engine, resources: &mu
 }
 
 /// Whether the linker defines an item of an interface, of whatever type.
-fn offers(interface: &str, item: Item<'_>, engine: &Engine, linker: &Linker<Guest>) -> bool {
+fn offers(interface: &str, item: Item<'_>, engine: &Engine, linker: &Linker<StoreData>) -> bool {
     let mut instance = InstanceType::new();
     match item {
         Item::Function(name) => {

@@ -1,10 +1,6 @@
 //! Loaded components: their exports, and the capabilities that follow from these.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use wasmtime::{
     Store,
@@ -15,7 +11,7 @@ use super::{
     contract,
     engine::{self, Engine},
     instances::Instances,
-    store::Guest,
+    store::StoreData,
     wit::exports::carya::host::{
         actions, after, before, model, on_error, on_route, plain_controller, read_controller, write_controller,
     },
@@ -65,17 +61,6 @@ pub struct Identity {
     pub(super) memory: usize,
 }
 
-impl Identity {
-    /// Who runs while nobody does.
-    pub(super) fn nobody() -> Arc<Self> {
-        static NOBODY: LazyLock<Arc<Identity>> = LazyLock::new(|| {
-            let (name, settings) = ("".into(), BTreeMap::new());
-            Arc::new(Identity { name, settings, runs_actions: false, memory: 0 })
-        });
-        NOBODY.clone()
-    }
-}
-
 /// An export that is not what the host calls.
 #[derive(Debug, thiserror::Error)]
 #[error("`{interface}`: {error:#}")]
@@ -97,7 +82,7 @@ macro_rules! exports {
 
         impl Exports {
             /// Finds what a component exports of the contract. Fails if an interface lacks its function.
-            pub(super) fn of(pre: &InstancePre<Guest>) -> Result<Self, Mismatch> {
+            pub(super) fn of(pre: &InstancePre<StoreData>) -> Result<Self, Mismatch> {
                 Ok(Self {
                     $($field: {
                         let interface = interface($interface);
@@ -109,7 +94,7 @@ macro_rules! exports {
             }
 
             /// Compares the types of all exports of an instance with the contract's.
-            pub(super) fn check(&self, store: &mut Store<Guest>, instance: &Instance) -> Result<(), Mismatch> {
+            pub(super) fn check(&self, store: &mut Store<StoreData>, instance: &Instance) -> Result<(), Mismatch> {
                 $(if let Some(indices) = &self.$field {
                     let loaded = indices.load(&mut *store, instance);
                     loaded.map_err(|error| Mismatch { interface: interface($interface), error })?;

@@ -1,7 +1,7 @@
-//! The state of one request, which its guests' imports work on, and the guests that it has met.
+//! The data of a store, and the loan of a request's state to it for the length of a call.
 //!
-//! Each guest has a store of its own, and so cannot see another's memory. The state is in the store of the one that runs:
-//! only one does at a time. A trap closes its store to further calls (wasmtime marks it), and no other.
+//! Each guest has a store of its own, so guests cannot see each other's memory. The lifecycle owns the [`RequestState`];
+//! only one guest runs at a time, and a [`Visit`] moves the state into the store of that guest and back.
 
 use std::{
     collections::BTreeMap,
@@ -21,63 +21,85 @@ use super::{
     registry::{Component, Identity},
 };
 use crate::{
-    config::Access,
     message::{Limits, Reply, Request},
     transaction::{Bound, Trace},
 };
 
-/// What the guests of one request see and share.
-pub struct Guest {
+/// State of one request that its guests share.
+#[derive(Debug)]
+pub struct RequestState {
     /// The request.
     pub request: Arc<Request>,
-    /// Parameters of the route's pattern, percent-decoded.
+    /// Name and percent-decoded value of each parameter of the route's pattern.
     pub params: Vec<(Arc<str>, String)>,
-    /// The answer, once there is one.
-    pub reply: Option<Reply>,
-    /// What hooks handed on.
+    /// Values that hooks pass to the controller.
     pub context: BTreeMap<String, String>,
-    /// What the request is bound to.
+    /// Binding of the request to its database.
     pub bound: Bound,
-    /// What happened so far.
+    /// Events of the request so far.
     pub trace: Trace,
-    /// Whose code runs, or ran last.
-    pub(super) current: Arc<Identity>,
-    /// Limits within which `current` may change the answer. `None` unless it is an after hook.
-    pub(super) change_limits: Option<Limits>,
-    pub(super) deadline: Option<Instant>,
-    pub(super) kept: Kept,
 }
 
-/// What belongs to a store and the instance in it, whatever request is there.
-#[derive(Default)]
-pub(super) struct Kept {
-    /// The number of the call under way; handles carry it, so that they die with their call.
+impl RequestState {
+    /// Returns the state of a request that is not bound to a database yet.
+    pub fn new(request: Arc<Request>) -> Self {
+        Self { request, params: Vec::new(), context: BTreeMap::new(), bound: Bound::default(), trace: Trace::new() }
+    }
+
+    /// Returns the state that a store has between two calls. Allocates nothing.
+    fn placeholder() -> Self {
+        static EMPTY: LazyLock<Arc<Request>> = LazyLock::new(Arc::default);
+        Self { trace: Trace::default(), ..Self::new(EMPTY.clone()) }
+    }
+}
+
+/// Data of a wasmtime store. Everything but `lent` and `reply` belongs to the instance in the store, whichever request
+/// it serves.
+pub(super) struct StoreData {
+    /// The component of the instance.
+    pub(super) identity: Arc<Identity>,
+    /// State of the request during a call, and a placeholder between calls.
+    pub(super) lent: RequestState,
+    /// Reply so far, during a call of an on-error or after hook.
+    pub(super) reply: Option<Reply>,
+    /// Limits within which the guest may change `reply`. `None` unless it is an after hook.
+    pub(super) change_limits: Option<Limits>,
+    /// End of the time for the running call.
+    pub(super) deadline: Option<Instant>,
+    /// Number of the running call. Each handle carries the number of its call, and is dead after it.
     pub(super) call: u64,
     pub(super) table: ResourceTable,
     /// All memories of the instance, in bytes.
     memory: usize,
-    /// The memory that the instance was refused in this call, which may be why the call fails.
+    /// Memory that the instance was refused in this call. It may be the reason why the call fails.
     refused: Option<OutOfMemory>,
     wasi: Option<Box<WasiCtx>>,
-    /// The request that the guest writes about, where that changes.
-    about: Option<Arc<ArcSwap<Request>>>,
+    /// The request in log lines of the guest's standard output, which WASI's streams share with the store.
+    logged: Option<Arc<ArcSwap<Request>>>,
 }
 
-/// The guests of one request: its state, and an instance of each component that it has met.
-pub struct Sandbox {
-    /// The state, unless it is on a visit.
-    guest: Guest,
-    instances: Vec<Instance>,
-    /// The one whose store the state is in.
-    visited: Option<usize>,
+/// The instances that one request has entered, at most one of each component.
+#[derive(Default)]
+pub struct Guests(Vec<Instance>);
+
+/// The state of a request inside the store of one guest. Dropping the visit moves the state back, also in the middle of
+/// a cancelled call. The instance is dropped unless its call completed, because wasmtime admits no further call into a
+/// store after a trap.
+pub(super) struct Visit<'a> {
+    guests: &'a mut Guests,
+    /// Index of the visited instance in `guests`.
+    index: usize,
+    state: &'a mut RequestState,
+    reply: Option<&'a mut Reply>,
+    is_complete: bool,
 }
 
-/// A guest used up its time.
+/// Error of a guest that used up its time.
 #[derive(Debug, thiserror::Error)]
 #[error("out of time")]
 pub(super) struct OutOfTime;
 
-/// A guest was refused memory beyond its limit.
+/// Error of a guest that requested memory beyond its limit.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("out of memory: {wanted} bytes wanted, {limit} allowed")]
 pub(super) struct OutOfMemory {
@@ -85,147 +107,130 @@ pub(super) struct OutOfMemory {
     pub(super) limit: usize,
 }
 
-impl Sandbox {
-    /// No guest yet, and the state that they will work on.
-    pub fn new(guest: Guest) -> Self {
-        Self { guest, instances: Vec::new(), visited: None }
-    }
-
-    /// The state.
-    pub fn guest(&mut self) -> &mut Guest {
-        match self.visited {
-            Some(place) => self.instances[place].store.data_mut(),
-            None => &mut self.guest,
-        }
-    }
-
-    /// The state, for good.
-    pub fn into_guest(self) -> Guest {
-        self.guest
-    }
-
-    /// Lets go of the instances, of which some may go on to other requests.
-    pub fn give_back(&mut self) {
-        self.instances.drain(..).for_each(Instance::give_back);
-    }
-
-    /// Goes to the component's instance in this request.
-    pub(super) fn enter(&mut self, component: &Component) -> &mut Instance {
-        let instances = &component.instances;
-        let place = self.instances.iter().position(|instance| instance.is_of(instances)).unwrap_or_else(|| {
-            self.instances.push(instances.take());
-            self.instances.len() - 1
+impl Guests {
+    /// Lends the state of the request, and the reply if hooks may see it, to the component's instance.
+    pub(super) fn enter<'a>(
+        &'a mut self,
+        component: &Component,
+        state: &'a mut RequestState,
+        reply: Option<&'a mut Reply>,
+    ) -> Visit<'a> {
+        let pool = &component.instances;
+        let index = self.0.iter().position(|instance| instance.is_of(pool)).unwrap_or_else(|| {
+            self.0.push(pool.take());
+            self.0.len() - 1
         });
-        self.visited = Some(place);
-        let visited = &mut self.instances[place];
-        visited.store.set_epoch_deadline(1);
-        move_state(&mut self.guest, visited.store.data_mut());
-        visited.store.data_mut().enter(&component.identity, component.timeout);
-        visited
+        let mut visit = Visit { guests: self, index, state, reply, is_complete: false };
+        visit.instance().store.set_epoch_deadline(1);
+        visit.swap();
+        visit.data().begin_call(component.timeout);
+        visit
     }
 
-    /// Ends a call. The store of one that ended badly is not entered again.
-    pub(super) fn leave(&mut self, well: bool) {
-        self.guest().leave();
-        if let Some(place) = self.visited.take() {
-            move_state(self.instances[place].store.data_mut(), &mut self.guest);
-            if !well {
-                self.instances.swap_remove(place);
+    /// Returns the instances to their pools, which keep some of them for other requests.
+    pub fn give_back(self) {
+        self.0.into_iter().for_each(Instance::give_back);
+    }
+
+    /// Drops a component's instance, so that the next call enters another one.
+    pub fn forget(&mut self, component: &Component) {
+        self.0.retain(|instance| !instance.is_of(&component.instances));
+    }
+}
+
+impl Visit<'_> {
+    pub(super) fn instance(&mut self) -> &mut Instance {
+        &mut self.guests.0[self.index]
+    }
+
+    /// Returns the data of the visited store, with the state of the request.
+    pub(super) fn data(&mut self) -> &mut StoreData {
+        self.instance().store.data_mut()
+    }
+
+    /// Ends the visit. After `is_complete` the instance may be entered again.
+    pub(super) fn end(mut self, is_complete: bool) {
+        self.is_complete = is_complete;
+    }
+
+    /// Swaps the state of the request with that in the store.
+    fn swap(&mut self) {
+        let data = self.guests.0[self.index].store.data_mut();
+        mem::swap(self.state, &mut data.lent);
+        if let Some(reply) = self.reply.as_deref_mut() {
+            match data.reply.take() {
+                Some(lent) => *reply = lent,
+                None => data.reply = Some(mem::take(reply)),
             }
         }
-    }
-
-    /// Ends a call that was cut off in the middle.
-    pub fn cut_off(&mut self) {
-        self.leave(false);
-    }
-
-    /// Forgets a component's instance, so that the next call finds another one.
-    pub fn forget(&mut self, component: &Component) {
-        self.instances.retain(|instance| !instance.is_of(&component.instances));
-    }
-}
-
-/// Moves a request's state to where nobody's is.
-fn move_state(from: &mut Guest, to: &mut Guest) {
-    mem::swap(from, to);
-    mem::swap(&mut from.kept, &mut to.kept);
-    for guest in [from, to] {
-        if let Some(about) = &guest.kept.about {
-            about.store(guest.request.clone());
+        if let Some(logged) = &data.logged {
+            logged.store(data.lent.request.clone());
         }
     }
 }
 
-impl Guest {
-    /// The state of a request that was not bound to anything yet.
-    pub fn new(request: Arc<Request>) -> Self {
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        self.data().end_call();
+        self.swap();
+        if !self.is_complete {
+            self.guests.0.swap_remove(self.index);
+        }
+    }
+}
+
+impl StoreData {
+    pub(super) fn new(identity: Arc<Identity>) -> Self {
         Self {
-            request,
-            params: Vec::new(),
+            identity,
+            lent: RequestState::placeholder(),
             reply: None,
-            context: BTreeMap::new(),
-            bound: Bound::default(),
-            trace: Trace::default(),
-            current: Identity::nobody(),
             change_limits: None,
             deadline: None,
-            kept: Kept::default(),
+            call: 0,
+            table: ResourceTable::new(),
+            memory: 0,
+            refused: None,
+            wasi: None,
+            logged: None,
         }
     }
 
-    /// The state of a store that waits for a request.
-    pub(super) fn nobodys() -> Self {
-        static NOTHING: LazyLock<Arc<Request>> = LazyLock::new(Arc::default);
-        Self::new(NOTHING.clone())
-    }
-
-    /// Fixes who runs next, and until when.
-    pub(super) fn enter(&mut self, who: &Arc<Identity>, timeout: Duration) {
-        self.current = who.clone();
-        self.kept.call += 1;
-        self.kept.refused = None;
+    /// Begins a call, which may take `timeout`.
+    pub(super) fn begin_call(&mut self, timeout: Duration) {
+        self.call += 1;
+        self.refused = None;
         self.deadline = Some(Instant::now() + timeout);
     }
 
-    /// The call is over: its handles are dead.
-    pub(super) fn leave(&mut self) {
-        self.kept.call += 1;
+    /// Ends a call. Its handles are dead from now on.
+    pub(super) fn end_call(&mut self) {
+        self.call += 1;
         self.change_limits = None;
         self.deadline = None;
     }
 
-    /// The memory that the instance in this store was refused in the call that runs, or ran last.
+    /// Returns the memory that the instance was refused in the running call, or the last one.
     pub(super) fn refused_memory(&self) -> Option<OutOfMemory> {
-        self.kept.refused
+        self.refused
     }
 
-    /// How much memory the instance in this store has, in bytes.
+    /// Returns how much memory the instance has, in bytes.
     pub(super) fn memory(&self) -> usize {
-        self.kept.memory
-    }
-
-    /// The name of the component whose code runs, or ran last.
-    pub fn speaker(&self) -> &str {
-        &self.current.name
-    }
-
-    /// The access mode of this request.
-    pub fn access(&self) -> Access {
-        self.bound.access()
+        self.memory
     }
 }
 
-impl wasmtime::ResourceLimiter for Guest {
+impl wasmtime::ResourceLimiter for StoreData {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let limit = self.current.memory;
-        let wanted = self.kept.memory + desired.saturating_sub(current);
+        let limit = self.identity.memory;
+        let wanted = self.memory + desired.saturating_sub(current);
         if wanted > limit {
-            // `memory.grow` returns -1, as the guest's allocator expects; an instance that needs as much is not made.
-            self.kept.refused = Some(OutOfMemory { wanted, limit });
+            // `memory.grow` returns -1, which the guest's allocator expects. An initial memory fails the instantiation.
+            self.refused = Some(OutOfMemory { wanted, limit });
             return Ok(false);
         }
-        self.kept.memory = wanted;
+        self.memory = wanted;
         Ok(true)
     }
 
@@ -234,13 +239,12 @@ impl wasmtime::ResourceLimiter for Guest {
     }
 }
 
-impl WasiView for Guest {
+impl WasiView for StoreData {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let Kept { wasi, table, about, .. } = &mut self.kept;
-        let ctx = wasi.get_or_insert_with(|| {
-            let about = about.get_or_insert_with(|| Arc::new(ArcSwap::new(self.request.clone())));
-            Box::new(wasi::context(&self.current, about))
+        let ctx = self.wasi.get_or_insert_with(|| {
+            let logged = self.logged.get_or_insert_with(|| Arc::new(ArcSwap::new(self.lent.request.clone())));
+            Box::new(wasi::context(&self.identity, logged))
         });
-        WasiCtxView { ctx, table }
+        WasiCtxView { ctx, table: &mut self.table }
     }
 }

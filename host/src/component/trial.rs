@@ -42,7 +42,7 @@ impl Component {
 
     async fn try_once(&self) -> Result<(), Fault> {
         let mut instance = self.instances.begin();
-        instance.store.data_mut().enter(&self.identity, self.timeout);
+        instance.store.data_mut().begin_call(self.timeout);
         let making = tokio::time::timeout(self.timeout, instance.made(&self.instances)).await;
         match making.unwrap_or_else(|_| Err(OutOfTime.into())) {
             Ok(made) => self.exports.check(&mut instance.store, &made).map_err(Fault::Types),

@@ -3,8 +3,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::Life;
-use crate::{telemetry::metrics, transaction::Bound};
+use super::{Life, answer::Answer};
+use crate::{component::RequestState, telemetry::metrics, transaction::Bound};
 
 /// Result of the phases before the transaction.
 pub(super) enum Entrance {
@@ -34,7 +34,7 @@ impl Life<'_> {
             return None;
         }
         let may_retry = self.may_retry();
-        let session = self.sandbox.guest().bound.session()?;
+        let session = self.state.bound.session()?;
         if may_retry && session.had_conflict() {
             return Some(Cause::Conflict);
         }
@@ -49,10 +49,11 @@ impl Life<'_> {
 
     /// Rolls back to before the first statement, and starts over.
     pub(super) async fn run_again(&mut self, cause: Cause) {
-        let (guest, anew) = (self.sandbox.guest(), cause == Cause::Stale);
-        guest.bound = match std::mem::take(&mut guest.bound) {
-            Bound::Started(started) => Bound::Started(started.retry(anew, &mut guest.trace).await),
-            Bound::ReadOnly(reading) => Bound::ReadOnly(reading.retry(anew, &mut guest.trace).await),
+        let RequestState { bound, trace, .. } = &mut self.state;
+        let anew = cause == Cause::Stale;
+        *bound = match std::mem::take(bound) {
+            Bound::Started(started) => Bound::Started(started.retry(anew, trace).await),
+            Bound::ReadOnly(reading) => Bound::ReadOnly(reading.retry(anew, trace).await),
             Bound::Unbound(unbound) => Bound::Unbound(unbound),
         };
         self.start_over(cause).await;
@@ -62,15 +63,13 @@ impl Life<'_> {
     /// a conflict, also waits for [`back_off`].
     pub(super) async fn start_over(&mut self, cause: Cause) {
         metrics::retry();
-        let guest = self.sandbox.guest();
-        guest.reply = None;
         if let Entrance::Open(context) = &self.entrance {
-            guest.context.clone_from(context);
+            self.state.context.clone_from(context);
         }
-        (self.failure, self.reached, self.answered) = (None, None, false);
+        self.answer = Answer::Pending;
         let controller = self.handler.map(|handler| &handler.controller);
         for component in self.chain.inside().iter().chain(controller) {
-            self.sandbox.forget(component);
+            self.guests.forget(component);
         }
         match cause {
             Cause::Stale => self.renewed = true,

@@ -64,7 +64,8 @@ impl Event {
     }
 }
 
-/// The events of one request, with their times.
+/// The events of one request, with their times. [`Trace::new`] has room for the events of most requests; the default
+/// allocates nothing.
 #[derive(Debug)]
 pub struct Trace {
     started: Instant,
@@ -87,11 +88,16 @@ pub struct Open(usize);
 
 impl Default for Trace {
     fn default() -> Self {
-        Self { started: Instant::now(), entries: Vec::with_capacity(8) }
+        Self { started: Instant::now(), entries: Vec::new() }
     }
 }
 
 impl Trace {
+    /// Returns the trace of a request that begins now.
+    pub fn new() -> Self {
+        Self { entries: Vec::with_capacity(8), ..Self::default() }
+    }
+
     /// Records an event without a duration.
     pub fn mark(&mut self, event: Event) {
         let _ = self.open(event, None);

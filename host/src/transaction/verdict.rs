@@ -10,12 +10,8 @@ pub struct Approval(());
 /// Facts that decide the verdict, collected when everything inside the transaction has run.
 #[derive(Debug)]
 pub struct Facts<'a> {
-    /// Whether something inside failed: a controller, a hook, the rendering of the response, or a limit.
-    pub failed: bool,
-    /// Whether the controller itself responded, and not a hook before it.
-    pub reached: bool,
-    /// Status of the controller's response; 0 if the controller did not respond.
-    pub status: u16,
+    /// Origin of the answer.
+    pub origin: Origin,
     /// Statuses that commit on this route.
     pub commit_on: &'a StatusSet,
     /// Whether redirects roll back on this route.
@@ -26,7 +22,21 @@ pub struct Facts<'a> {
     pub marked: bool,
     /// Whether the request was interrupted: the client disconnected, the host is shutting down,
     /// `server.request_timeout` passed, or the host panicked.
-    pub abandoned: bool,
+    pub interrupted: bool,
+}
+
+/// Origin of the answer to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The controller responded. After hooks may have changed the reply since.
+    Controller {
+        /// Status of the controller's own response.
+        status: u16,
+    },
+    /// The controller did not run: a hook answered before it, or the host did.
+    Early,
+    /// Something inside failed: the controller, a hook, the rendering of the response, or a limit.
+    Failure,
 }
 
 /// Decision between commit and rollback.
@@ -41,12 +51,12 @@ pub enum Verdict {
 /// Reason for a rollback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// The request was interrupted; see [`Facts::abandoned`].
-    Abandoned,
+    /// The request was interrupted; see [`Facts::interrupted`].
+    Interrupted,
     /// Something inside failed.
     Failed,
-    /// A hook answered instead of the controller.
-    NotReached,
+    /// The controller did not run.
+    Early,
     /// The status is not one of [`Facts::commit_on`], or is a redirect and those roll back.
     Status(u16),
     /// A statement failed, and no guest rolled back to a savepoint before it.
@@ -82,15 +92,10 @@ impl Outcome {
 
 /// Decides between commit and rollback. The first condition that does not hold is the reason for a rollback.
 pub fn decide(facts: &Facts<'_>) -> Verdict {
-    let redirect = (300..400).contains(&facts.status);
-    let reason = if facts.abandoned {
-        Reason::Abandoned
-    } else if facts.failed {
-        Reason::Failed
-    } else if !facts.reached {
-        Reason::NotReached
-    } else if !facts.commit_on.contains(facts.status) || (redirect && facts.rollback_on_redirect) {
-        Reason::Status(facts.status)
+    let reason = if facts.interrupted {
+        Reason::Interrupted
+    } else if let Some(reason) = facts.objection() {
+        reason
     } else if facts.marked {
         Reason::Marked
     } else if facts.doomed {
@@ -99,6 +104,20 @@ pub fn decide(facts: &Facts<'_>) -> Verdict {
         return Verdict::Commit(Approval(()));
     };
     Verdict::Rollback(reason)
+}
+
+impl Facts<'_> {
+    /// Returns why the answer does not commit, if it does not.
+    fn objection(&self) -> Option<Reason> {
+        match self.origin {
+            Origin::Failure => Some(Reason::Failed),
+            Origin::Early => Some(Reason::Early),
+            Origin::Controller { status } => {
+                let rolls_back = self.rollback_on_redirect && (300..400).contains(&status);
+                (rolls_back || !self.commit_on.contains(status)).then_some(Reason::Status(status))
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -110,30 +129,29 @@ mod tests {
         let success = StatusSet::new(vec![200..=399]);
         let audit = StatusSet::new(vec![200..=399, 404..=404]);
         let good = || Facts {
-            failed: false,
-            reached: true,
-            status: 200,
+            origin: Origin::Controller { status: 200 },
             commit_on: &success,
             rollback_on_redirect: false,
             doomed: false,
             marked: false,
-            abandoned: false,
+            interrupted: false,
         };
+        let controller = |status| Origin::Controller { status };
         let table: Vec<(Facts<'_>, Option<Reason>)> = vec![
             (good(), None),
-            (Facts { status: 302, ..good() }, None),
-            (Facts { status: 307, ..good() }, None),
-            (Facts { status: 302, rollback_on_redirect: true, ..good() }, Some(Reason::Status(302))),
-            (Facts { status: 200, rollback_on_redirect: true, ..good() }, None),
-            (Facts { status: 404, ..good() }, Some(Reason::Status(404))),
-            (Facts { status: 500, ..good() }, Some(Reason::Status(500))),
-            (Facts { status: 404, commit_on: &audit, ..good() }, None),
-            (Facts { failed: true, ..good() }, Some(Reason::Failed)),
-            (Facts { reached: false, ..good() }, Some(Reason::NotReached)),
+            (Facts { origin: controller(302), ..good() }, None),
+            (Facts { origin: controller(307), ..good() }, None),
+            (Facts { origin: controller(302), rollback_on_redirect: true, ..good() }, Some(Reason::Status(302))),
+            (Facts { origin: controller(200), rollback_on_redirect: true, ..good() }, None),
+            (Facts { origin: controller(404), ..good() }, Some(Reason::Status(404))),
+            (Facts { origin: controller(500), ..good() }, Some(Reason::Status(500))),
+            (Facts { origin: controller(404), commit_on: &audit, ..good() }, None),
+            (Facts { origin: Origin::Failure, ..good() }, Some(Reason::Failed)),
+            (Facts { origin: Origin::Early, ..good() }, Some(Reason::Early)),
             (Facts { doomed: true, ..good() }, Some(Reason::Doomed)),
-            (Facts { doomed: true, status: 409, ..good() }, Some(Reason::Status(409))),
+            (Facts { doomed: true, origin: controller(409), ..good() }, Some(Reason::Status(409))),
             (Facts { marked: true, ..good() }, Some(Reason::Marked)),
-            (Facts { abandoned: true, ..good() }, Some(Reason::Abandoned)),
+            (Facts { interrupted: true, ..good() }, Some(Reason::Interrupted)),
         ];
         for (facts, expected) in table {
             let actual = match decide(&facts) {

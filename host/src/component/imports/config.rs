@@ -1,9 +1,9 @@
 //! `config`: the settings of the component that asks.
 
-use crate::component::{store::Guest, wit::carya::host::config};
+use crate::component::{store::StoreData, wit::carya::host::config};
 
-impl config::Host for Guest {
+impl config::Host for StoreData {
     fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
-        Ok(self.current.settings.get(&key).cloned())
+        Ok(self.identity.settings.get(&key).cloned())
     }
 }

@@ -1,19 +1,19 @@
 //! `context`: a small map for hooks to hand things to the controller.
 
-use crate::component::{store::Guest, wit::carya::host::context};
+use crate::component::{store::StoreData, wit::carya::host::context};
 
 /// The most keys.
 const MAX_KEYS: usize = 64;
 /// The most bytes of keys and values together.
 const MAX_BYTES: usize = 64 * 1024;
 
-impl context::Host for Guest {
+impl context::Host for StoreData {
     fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
-        Ok(self.context.get(&key).cloned())
+        Ok(self.lent.context.get(&key).cloned())
     }
 
     fn set(&mut self, key: String, value: String) -> wasmtime::Result<Result<(), String>> {
-        let others = || self.context.iter().filter(|(other, _)| **other != key);
+        let others = || self.lent.context.iter().filter(|(other, _)| **other != key);
         if others().count() >= MAX_KEYS {
             return Ok(Err(format!("the context holds at most {MAX_KEYS} keys")));
         }
@@ -21,7 +21,7 @@ impl context::Host for Guest {
         if bytes + key.len() + value.len() > MAX_BYTES {
             return Ok(Err(format!("the context holds at most {MAX_BYTES} bytes")));
         }
-        self.context.insert(key, value);
+        self.lent.context.insert(key, value);
         Ok(Ok(()))
     }
 }

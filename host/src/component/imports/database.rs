@@ -6,11 +6,8 @@ use wasmtime::component::Resource;
 
 use crate::{
     component::{
-        store::Guest,
-        wit::carya::host::{
-            database as wit,
-            database::{Host, HostReader, HostSavepoint, HostWriter},
-        },
+        store::StoreData,
+        wit::carya::host::database::{self as wit, Host, HostReader, HostSavepoint, HostWriter},
     },
     message,
     sql::{
@@ -42,11 +39,11 @@ pub struct Savepoint {
 
 type Answer<T> = wasmtime::Result<Result<T, wit::DbError>>;
 
-impl Host for Guest {}
+impl Host for StoreData {}
 
-impl HostReader for Guest {
+impl HostReader for StoreData {
     async fn query(&mut self, reader: Resource<Reader>, sql: String, params: Vec<wit::Value>) -> Answer<wit::Rows> {
-        let call = self.kept.table.get(&reader)?.call;
+        let call = self.table.get(&reader)?.call;
         answer(self.query(call, sql, params).await)
     }
 
@@ -56,24 +53,24 @@ impl HostReader for Guest {
         sql: String,
         params: Vec<wit::Value>,
     ) -> Answer<Option<Vec<wit::Value>>> {
-        let call = self.kept.table.get(&reader)?.call;
+        let call = self.table.get(&reader)?.call;
         answer(self.query_one(call, sql, params).await)
     }
 
     async fn query_json(&mut self, reader: Resource<Reader>, sql: String, params: Vec<wit::Value>) -> Answer<String> {
-        let call = self.kept.table.get(&reader)?.call;
+        let call = self.table.get(&reader)?.call;
         answer(self.query_json(call, sql, params).await)
     }
 
     fn drop(&mut self, reader: Resource<Reader>) -> wasmtime::Result<()> {
-        self.kept.table.delete(reader)?;
+        self.table.delete(reader)?;
         Ok(())
     }
 }
 
-impl HostWriter for Guest {
+impl HostWriter for StoreData {
     async fn query(&mut self, writer: Resource<Writer>, sql: String, params: Vec<wit::Value>) -> Answer<wit::Rows> {
-        let call = self.kept.table.get(&writer)?.call;
+        let call = self.table.get(&writer)?.call;
         answer(self.query(call, sql, params).await)
     }
 
@@ -83,12 +80,12 @@ impl HostWriter for Guest {
         sql: String,
         params: Vec<wit::Value>,
     ) -> Answer<Option<Vec<wit::Value>>> {
-        let call = self.kept.table.get(&writer)?.call;
+        let call = self.table.get(&writer)?.call;
         answer(self.query_one(call, sql, params).await)
     }
 
     async fn query_json(&mut self, writer: Resource<Writer>, sql: String, params: Vec<wit::Value>) -> Answer<String> {
-        let call = self.kept.table.get(&writer)?.call;
+        let call = self.table.get(&writer)?.call;
         answer(self.query_json(call, sql, params).await)
     }
 
@@ -98,7 +95,7 @@ impl HostWriter for Guest {
         sql: String,
         params: Vec<wit::Value>,
     ) -> Answer<wit::Execution> {
-        let call = self.kept.table.get(&writer)?.call;
+        let call = self.table.get(&writer)?.call;
         answer(self.execute(call, sql, params).await)
     }
 
@@ -108,7 +105,7 @@ impl HostWriter for Guest {
         sql: String,
         params: Vec<Vec<wit::Value>>,
     ) -> Answer<u64> {
-        let call = self.kept.table.get(&writer)?.call;
+        let call = self.table.get(&writer)?.call;
         let mut affected = 0;
         for params in params {
             match self.execute(call, sql.clone(), params).await {
@@ -120,19 +117,19 @@ impl HostWriter for Guest {
     }
 
     async fn savepoint(&mut self, writer: Resource<Writer>) -> Answer<Resource<Savepoint>> {
-        let call = self.kept.table.get(&writer)?.call;
+        let call = self.table.get(&writer)?.call;
         let opened = match self.session(call) {
             Ok((session, trace)) => session.savepoint(trace).await,
             Err(error) => Err(error),
         };
         match opened {
-            Ok(id) => Ok(Ok(self.kept.table.push(Savepoint { call, id })?)),
+            Ok(id) => Ok(Ok(self.table.push(Savepoint { call, id })?)),
             Err(error) => Ok(Err(error.into())),
         }
     }
 
     fn mark_rollback(&mut self, writer: Resource<Writer>) -> wasmtime::Result<()> {
-        let call = self.kept.table.get(&writer)?.call;
+        let call = self.table.get(&writer)?.call;
         if let Ok((session, _)) = self.session(call) {
             session.mark_rollback();
         }
@@ -146,7 +143,7 @@ impl HostWriter for Guest {
         payload: String,
         delivery: wit::Delivery,
     ) -> Answer<()> {
-        let call = self.kept.table.get(&writer)?.call;
+        let call = self.table.get(&writer)?.call;
         let delivery = match delivery {
             wit::Delivery::AtMostOnce => Delivery::AtMostOnce,
             wit::Delivery::AtLeastOnce => Delivery::AtLeastOnce,
@@ -155,19 +152,19 @@ impl HostWriter for Guest {
     }
 
     fn after_rollback(&mut self, writer: Resource<Writer>, name: String, payload: String) -> Answer<()> {
-        let call = self.kept.table.get(&writer)?.call;
+        let call = self.table.get(&writer)?.call;
         answer(self.register(call, name, payload, false, Delivery::AtMostOnce))
     }
 
     fn drop(&mut self, writer: Resource<Writer>) -> wasmtime::Result<()> {
-        self.kept.table.delete(writer)?;
+        self.table.delete(writer)?;
         Ok(())
     }
 }
 
-impl HostSavepoint for Guest {
+impl HostSavepoint for StoreData {
     async fn rollback(&mut self, savepoint: Resource<Savepoint>) -> Answer<()> {
-        let &Savepoint { call, id } = self.kept.table.get(&savepoint)?;
+        let &Savepoint { call, id } = self.table.get(&savepoint)?;
         answer(match self.session(call) {
             Ok((session, _)) => session.rollback_to(id).await,
             Err(error) => Err(error),
@@ -175,30 +172,30 @@ impl HostSavepoint for Guest {
     }
 
     async fn drop(&mut self, savepoint: Resource<Savepoint>) -> wasmtime::Result<()> {
-        let Savepoint { call, id } = self.kept.table.delete(savepoint)?;
+        let Savepoint { call, id } = self.table.delete(savepoint)?;
         // A failed release dooms the transaction; there is nobody to tell here.
         if let Ok((session, _)) = self.session(call)
             && let Err(error) = session.release(id).await
         {
-            tracing::warn!(component = &*self.current.name, %error, "a savepoint could not be released");
+            tracing::warn!(component = &*self.identity.name, %error, "a savepoint could not be released");
         }
         Ok(())
     }
 }
 
-impl Guest {
+impl StoreData {
     /// The session of the call that a handle was lent to.
     fn session(&mut self, call: u64) -> Result<(&mut Session, &mut Trace), DbError> {
-        if call != self.kept.call {
+        if call != self.call {
             return Err(DbError::new(Kind::Lost, "this handle is dead: it was lent to a call that is over"));
         }
-        let session = self.bound.session().ok_or_else(|| DbError::new(Kind::Lost, "this request has no database"))?;
-        Ok((session, &mut self.trace))
+        let session =
+            self.lent.bound.session().ok_or_else(|| DbError::new(Kind::Lost, "this request has no database"))?;
+        Ok((session, &mut self.lent.trace))
     }
 
-    /// A statement of the component that runs, or ran last.
-    pub(crate) fn statement(&self, sql: String, params: Vec<wit::Value>) -> Statement {
-        Statement { component: self.current.name.clone(), sql, params: values(params) }
+    fn statement(&self, sql: String, params: Vec<wit::Value>) -> Statement {
+        statement(&self.identity.name, sql, params)
     }
 
     async fn query(&mut self, call: u64, sql: String, params: Vec<wit::Value>) -> Result<wit::Rows, DbError> {
@@ -239,7 +236,7 @@ impl Guest {
         on_commit: bool,
         delivery: Delivery,
     ) -> Result<(), DbError> {
-        let (component, runs_actions) = (self.current.name.clone(), self.current.runs_actions);
+        let (component, runs_actions) = (self.identity.name.clone(), self.identity.runs_actions);
         let (session, _) = self.session(call)?;
         if !runs_actions {
             let message =
@@ -249,6 +246,11 @@ impl Guest {
         let id = message::new_id();
         session.register(Action { component, name: Arc::from(name), payload, on_commit, delivery, id })
     }
+}
+
+/// Returns a statement that `component` sends.
+pub(crate) fn statement(component: &Arc<str>, sql: String, params: Vec<wit::Value>) -> Statement {
+    Statement { component: component.clone(), sql, params: values(params) }
 }
 
 fn answer<T, U: From<T>>(result: Result<T, DbError>) -> Answer<U> {

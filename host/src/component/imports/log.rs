@@ -1,20 +1,20 @@
 //! `log`: guests' words in the host's log, with who said them in which request.
 
 use crate::component::{
-    store::Guest,
+    store::StoreData,
     wit::carya::host::log::{self, Level},
 };
 
 /// The longest message that is written, in bytes.
 const MAX_MESSAGE: usize = 8 * 1024;
 
-impl log::Host for Guest {
+impl log::Host for StoreData {
     fn write(&mut self, level: Level, mut message: String) -> wasmtime::Result<()> {
         if message.len() > MAX_MESSAGE {
             message.truncate(message.floor_char_boundary(MAX_MESSAGE));
             message.push_str(" [cut]");
         }
-        let (component, request) = (&*self.current.name, &*self.request.id);
+        let (component, request) = (&*self.identity.name, &*self.lent.request.id);
         match level {
             Level::Trace => tracing::trace!(target: "guest", component, request, "{message}"),
             Level::Debug => tracing::debug!(target: "guest", component, request, "{message}"),

@@ -5,50 +5,50 @@ use std::borrow::Cow;
 use http::HeaderMap;
 use percent_encoding::percent_decode;
 
-use crate::component::{store::Guest, wit::carya::host::request};
+use crate::component::{store::StoreData, wit::carya::host::request};
 
-impl request::Host for Guest {
+impl request::Host for StoreData {
     fn method(&mut self) -> wasmtime::Result<String> {
-        Ok(self.request.method.as_str().to_owned())
+        Ok(self.lent.request.method.as_str().to_owned())
     }
 
     fn path(&mut self) -> wasmtime::Result<String> {
-        Ok(self.request.uri.path().to_owned())
+        Ok(self.lent.request.uri.path().to_owned())
     }
 
     fn param(&mut self, name: String) -> wasmtime::Result<Option<String>> {
-        Ok(self.params.iter().find(|(key, _)| **key == *name).map(|(_, value)| value.clone()))
+        Ok(self.lent.params.iter().find(|(key, _)| **key == *name).map(|(_, value)| value.clone()))
     }
 
     fn query(&mut self, name: String) -> wasmtime::Result<Option<String>> {
-        Ok(first_in_query(self.request.uri.query().unwrap_or_default(), &name))
+        Ok(first_in_query(self.lent.request.uri.query().unwrap_or_default(), &name))
     }
 
     fn query_string(&mut self) -> wasmtime::Result<String> {
-        Ok(self.request.uri.query().unwrap_or_default().to_owned())
+        Ok(self.lent.request.uri.query().unwrap_or_default().to_owned())
     }
 
     fn header(&mut self, name: String) -> wasmtime::Result<Option<String>> {
-        Ok(first_header(&self.request.headers, &name))
+        Ok(first_header(&self.lent.request.headers, &name))
     }
 
     fn headers(&mut self) -> wasmtime::Result<String> {
-        Ok(as_text(&self.request.headers))
+        Ok(as_text(&self.lent.request.headers))
     }
 
     fn body(&mut self) -> wasmtime::Result<Vec<u8>> {
-        Ok(self.request.body.to_vec())
+        Ok(self.lent.request.body.to_vec())
     }
 
     fn body_text(&mut self) -> wasmtime::Result<Result<String, String>> {
-        Ok(match str::from_utf8(&self.request.body) {
+        Ok(match str::from_utf8(&self.lent.request.body) {
             Ok(text) => Ok(text.to_owned()),
             Err(error) => Err(format!("the body is not UTF-8: {error}")),
         })
     }
 
     fn id(&mut self) -> wasmtime::Result<String> {
-        Ok(self.request.id.clone())
+        Ok(self.lent.request.id.clone())
     }
 }
 

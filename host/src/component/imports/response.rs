@@ -4,13 +4,13 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::request::{as_text, first_header};
 use crate::{
-    component::{store::Guest, wit::carya::host::response},
+    component::{store::StoreData, wit::carya::host::response},
     message::{self, Limits, Reply, head_size},
 };
 
 type Changed = wasmtime::Result<Result<(), String>>;
 
-impl response::Host for Guest {
+impl response::Host for StoreData {
     fn status(&mut self) -> wasmtime::Result<u16> {
         Ok(self.reply.as_ref().map_or(0, |reply| reply.status.as_u16()))
     }
@@ -69,7 +69,7 @@ impl response::Host for Guest {
     }
 }
 
-impl Guest {
+impl StoreData {
     fn change(&mut self, change: impl FnOnce(&mut Reply, &Limits) -> Result<(), String>) -> Result<(), String> {
         match (&mut self.reply, &self.change_limits) {
             (Some(reply), Some(limits)) => change(reply, limits),
@@ -95,10 +95,12 @@ mod tests {
     use std::sync::Arc;
 
     use super::{response::Host, *};
+    use crate::component::registry::Identity;
 
     #[test]
     fn a_head_grows_up_to_its_limits() -> wasmtime::Result<()> {
-        let mut guest = Guest::new(Arc::default());
+        let identity = Identity { name: "it".into(), settings: Default::default(), runs_actions: false, memory: 0 };
+        let mut guest = StoreData::new(Arc::new(identity));
         assert!(guest.set_header("a".to_owned(), "1".to_owned())?.is_err(), "there is no answer, and no after hook");
         guest.reply = Some(Reply::default());
         guest.change_limits = Some(Limits { fields: 3, head: 24, body: 2 });

@@ -1,0 +1,151 @@
+//! The answer to a request, with its origin. The origin decides the verdict, the reply goes to the client.
+
+use std::mem;
+
+use crate::{
+    error::Failure,
+    message::{Reply, Request},
+    transaction::verdict::Origin,
+};
+
+/// The answer to a request.
+#[derive(Debug, Default)]
+pub(super) enum Answer {
+    /// There is no answer yet.
+    #[default]
+    Pending,
+    /// The controller answered. After hooks may change the reply, but not the status that decides the verdict.
+    Controller {
+        /// Status of the controller's own response.
+        status: u16,
+        /// Reply for the client.
+        reply: Reply,
+    },
+    /// A hook answered before the controller ran, or the host answered OPTIONS itself.
+    Early(Reply),
+    /// The request failed, and the host made the reply.
+    Failed {
+        /// First failure of the request.
+        failure: Failure,
+        /// Reply for the client.
+        reply: Reply,
+    },
+    /// The request failed, and an on-error hook made the reply.
+    Handled {
+        /// First failure of the request.
+        failure: Failure,
+        /// Reply for the client.
+        reply: Reply,
+    },
+}
+
+impl Answer {
+    /// Returns the answer of a request that failed, until an on-error hook handles it.
+    pub(super) fn failed(failure: Failure, request: &Request) -> Self {
+        Answer::Failed { reply: failure.reply(request), failure }
+    }
+
+    /// Fails the request. The first failure replaces the answer, later ones are only logged.
+    pub(super) fn fail(&mut self, failure: Failure, request: &Request) {
+        match self {
+            Answer::Pending | Answer::Controller { .. } | Answer::Early(_) => *self = Self::failed(failure, request),
+            Answer::Failed { .. } | Answer::Handled { .. } => {
+                tracing::error!(request = request.id, failure = failure.detail, "a further failure");
+            }
+        }
+    }
+
+    /// Replaces the reply of a failure by that of an on-error hook. Other answers stay.
+    pub(super) fn handle(&mut self, reply: Reply) {
+        *self = match mem::take(self) {
+            Answer::Failed { failure, .. } => Answer::Handled { failure, reply },
+            answer @ (Answer::Pending | Answer::Controller { .. } | Answer::Early(_) | Answer::Handled { .. }) => {
+                answer
+            }
+        }
+    }
+
+    /// Returns the origin of the answer, for the verdict.
+    pub(super) fn origin(&self) -> Origin {
+        match self {
+            Answer::Controller { status, .. } => Origin::Controller { status: *status },
+            Answer::Pending | Answer::Early(_) => Origin::Early,
+            Answer::Failed { .. } | Answer::Handled { .. } => Origin::Failure,
+        }
+    }
+
+    /// Returns the reply, which after hooks may change.
+    pub(super) fn reply(&mut self) -> Option<&mut Reply> {
+        match self {
+            Answer::Pending => None,
+            Answer::Controller { reply, .. }
+            | Answer::Early(reply)
+            | Answer::Failed { reply, .. }
+            | Answer::Handled { reply, .. } => Some(reply),
+        }
+    }
+
+    /// Returns the reply and the failure that it reports or replaces.
+    pub(super) fn into_parts(self, request: &Request) -> (Reply, Option<Failure>) {
+        match self {
+            Answer::Controller { reply, .. } | Answer::Early(reply) => (reply, None),
+            Answer::Failed { failure, reply } | Answer::Handled { failure, reply } => (reply, Some(failure)),
+            Answer::Pending => {
+                Self::failed(Failure::host("the request ended without an answer"), request).into_parts(request)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+
+    fn reply(status: StatusCode) -> Reply {
+        Reply { status, ..Reply::default() }
+    }
+
+    /// Returns the origin, the status of the reply and the message of the failure.
+    fn shown(answer: Answer) -> (Origin, u16, Option<String>) {
+        let origin = answer.origin();
+        let (reply, failure) = answer.into_parts(&Request::default());
+        (origin, reply.status.as_u16(), failure.map(|failure| failure.detail))
+    }
+
+    #[test]
+    fn the_first_failure_replaces_every_answer_and_stays() {
+        let request = Request::default();
+        for mut answer in [
+            Answer::Pending,
+            Answer::Controller { status: 201, reply: reply(StatusCode::CREATED) },
+            Answer::Early(reply(StatusCode::FOUND)),
+        ] {
+            answer.fail(Failure::not_found(), &request);
+            answer.fail(Failure::host("later"), &request);
+            assert_eq!(shown(answer), (Origin::Failure, 404, Some("no route".to_owned())));
+        }
+    }
+
+    #[test]
+    fn a_hook_handles_failures_only_and_they_stay_failures() {
+        let request = Request::default();
+        let mut answer = Answer::failed(Failure::not_found(), &request);
+        answer.handle(reply(StatusCode::OK));
+        answer.fail(Failure::host("later"), &request);
+        assert_eq!(shown(answer), (Origin::Failure, 200, Some("no route".to_owned())));
+        let mut answer = Answer::Controller { status: 201, reply: reply(StatusCode::CREATED) };
+        answer.handle(reply(StatusCode::OK));
+        assert_eq!(shown(answer), (Origin::Controller { status: 201 }, 201, None));
+    }
+
+    #[test]
+    fn a_changed_reply_keeps_the_origin() {
+        let mut answer = Answer::Controller { status: 201, reply: reply(StatusCode::CREATED) };
+        if let Some(reply) = answer.reply() {
+            reply.status = StatusCode::IM_A_TEAPOT;
+        }
+        assert_eq!(shown(answer), (Origin::Controller { status: 201 }, 418, None));
+    }
+}
