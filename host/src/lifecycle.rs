@@ -7,17 +7,18 @@
 //! ```
 
 mod answer;
-mod gone;
+mod interrupt;
 mod retry;
 
-use std::{future::Future, panic::AssertUnwindSafe, pin::pin, sync::Arc};
+use std::{collections::BTreeMap, future::Future, pin::pin, sync::Arc};
 
-use futures_util::FutureExt;
 use http::{HeaderValue, Method, StatusCode, header};
 
-use self::answer::Answer;
-use self::gone::Gone;
-use self::retry::{Cause, Entrance};
+use self::{
+    answer::Answer,
+    interrupt::Abandonment,
+    retry::{Cause, Reruns},
+};
 use crate::{
     component::{
         CallError, Component, Guests, RequestState,
@@ -54,21 +55,21 @@ pub struct Ended {
 /// Serves a request from its first hook to its reply. If `abandoned` resolves before the commit has begun, the request
 /// is rolled back. If its guests still run 50 ms later, they are cancelled.
 pub async fn run(generation: &Generation, request: Arc<Request>, abandoned: impl Future<Output = ()>) -> Ended {
-    play(generation, request, abandoned, false).await
+    serve(generation, request, abandoned, false).await
 }
 
 /// Runs a request without a client, to try out a generation: its writes are rolled back, and its actions do not run.
 pub async fn rehearse(generation: &Generation, request: Arc<Request>) -> Ended {
-    play(generation, request, std::future::pending(), true).await
+    serve(generation, request, std::future::pending(), true).await
 }
 
-async fn play(
+async fn serve(
     generation: &Generation,
     request: Arc<Request>,
     abandoned: impl Future<Output = ()>,
     is_rehearsal: bool,
 ) -> Ended {
-    let mut life = Life {
+    let mut lifecycle = Lifecycle {
         generation,
         is_rehearsal,
         state: RequestState::new(request),
@@ -76,38 +77,29 @@ async fn play(
         answer: Answer::Pending,
         chain: &generation.global,
         handler: None,
-        entrance: Entrance::Ahead,
-        attempt: 0,
-        renewed: false,
+        entry_context: None,
+        reruns: Reruns::default(),
     };
-    let mut too_slow = pin!(tokio::time::sleep(generation.config.server.request_timeout));
-    let gone = Gone::default();
-    let mut gone_for_long = pin!(gone.for_long(abandoned));
+    let abandonment = Abandonment::default();
+    let mut interruption = pin!(abandonment.interruption(generation.config.server.request_timeout, abandoned));
+    let mut rerun = None;
     let cleared = loop {
-        let interrupted = tokio::select! {
-            // Polled first: a request that never waits does not need the timers.
-            biased;
-            ended = AssertUnwindSafe(life.until_the_verdict()).catch_unwind() => match ended {
-                Ok(()) => None,
-                Err(_) => Some(Failure::host("the host panicked; the panic is in the log")),
-            },
-            () = &mut too_slow => Some(Failure::too_slow()),
-            () = &mut gone_for_long => Some(Failure::abandoned()),
+        let attempt = abandonment.run(lifecycle.attempt(rerun), interruption.as_mut()).await;
+        let settled = match attempt {
+            Ok(Some(cause)) => Err(cause),
+            Ok(None) => lifecycle.settle(None).await,
+            Err(failure) => lifecycle.settle(Some(failure)).await,
         };
-        let interrupted = interrupted.or_else(|| gone.failure());
-        let is_abandoned = interrupted.is_some();
-        if let Some(failure) = interrupted {
-            life.answer = Answer::failed(failure, &life.state.request);
-        }
-        if let Some(cleared) = life.settle(is_abandoned).await {
-            break cleared;
+        match settled {
+            Ok(cleared) => break cleared,
+            Err(cause) => rerun = Some(cause),
         }
     };
-    life.outside().await;
-    life.end(cleared)
+    lifecycle.outside().await;
+    lifecycle.end(cleared)
 }
 
-struct Life<'a> {
+struct Lifecycle<'a> {
     generation: &'a Generation,
     is_rehearsal: bool,
     /// Lent to a guest for each call.
@@ -116,42 +108,42 @@ struct Life<'a> {
     answer: Answer,
     chain: &'a Chain,
     handler: Option<&'a Handler>,
-    entrance: Entrance,
-    /// Number of reruns after a conflict.
-    attempt: u32,
-    /// Whether the request was rerun on a new connection.
-    renewed: bool,
+    /// Context of the request as the outside hooks left it, for each attempt. `None` if nothing inside runs, because the
+    /// request was answered or failed before.
+    entry_context: Option<BTreeMap<String, String>>,
+    reruns: Reruns,
 }
 
-impl<'a> Life<'a> {
-    /// Runs all phases that may be cancelled. Those inside the transaction may run again, also after a failed commit.
-    async fn until_the_verdict(&mut self) {
-        if let Entrance::Ahead = self.entrance {
-            let entered = match self.on_route().await {
-                Some(access) => self.start_and_route(access) && self.before(self.chain.outside(), false).await,
-                None => false,
-            };
-            self.entrance = match entered {
-                true => Entrance::Open(self.state.context.clone()),
-                false => Entrance::Closed,
-            };
-        } else {
-            self.start_over(Cause::Conflict).await;
+impl<'a> Lifecycle<'a> {
+    /// Runs all phases that may be cancelled: those before the transaction, unless this is a rerun, and those inside.
+    /// Returns the cause to run the latter again, if there is one. The transaction is rolled back then.
+    async fn attempt(&mut self, rerun: Option<Cause>) -> Option<Cause> {
+        match rerun {
+            None => self.enter().await,
+            Some(cause) => self.start_over(cause).await,
         }
-        let chain = self.chain;
-        loop {
-            if let Entrance::Open(_) = self.entrance {
-                self.inside().await;
-            }
-            let mut again = self.must_run_again().await;
-            if again.is_none() {
-                // Inside hooks see only the last attempt. Their own statements may fail too, so check again.
-                self.on_error(chain.inside(), true).await;
-                self.after(chain.inside(), true).await;
-                again = self.must_run_again().await;
-            }
-            let Some(cause) = again else { return };
-            self.run_again(cause).await;
+        if self.entry_context.is_some() {
+            self.inside().await;
+        }
+        let mut cause = self.cause_to_rerun().await;
+        if cause.is_none() {
+            // Inside hooks see only the last attempt. Their own statements may fail too, so check again.
+            let chain = self.chain;
+            self.on_error(chain.inside(), true).await;
+            self.after(chain.inside(), true).await;
+            cause = self.cause_to_rerun().await;
+        }
+        if let Some(cause) = cause {
+            self.roll_back(cause).await;
+        }
+        cause
+    }
+
+    /// Runs the phases before the transaction.
+    async fn enter(&mut self) {
+        let Some(access) = self.on_route().await else { return };
+        if self.start_and_route(access) && self.before(self.chain.outside(), false).await {
+            self.entry_context = Some(self.state.context.clone());
         }
     }
 
@@ -293,19 +285,27 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// Decides the verdict, ends the transaction, and runs the actions registered for its outcome. Returns `None` if a
-    /// conflict prevented the commit and everything inside is to run again.
-    async fn settle(&mut self, abandoned: bool) -> Option<Cleared> {
+    /// Decides the verdict, ends the transaction, and runs the actions registered for its outcome. An `interruption`
+    /// replaces the answer.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Cause::Conflict`] if a conflict prevented the commit and everything inside is to run again.
+    async fn settle(&mut self, interruption: Option<Failure>) -> Result<Cleared, Cause> {
+        let is_interrupted = interruption.is_some();
+        if let Some(failure) = interruption {
+            self.answer = Answer::failed(failure, &self.state.request);
+        }
         let started = match std::mem::take(&mut self.state.bound) {
-            Bound::Unbound(unbound) => return Some(unbound.clear(&mut self.state.trace)),
-            Bound::ReadOnly(binding) => return Some(binding.clear(&mut self.state.trace)),
+            Bound::Unbound(unbound) => return Ok(unbound.clear(&mut self.state.trace)),
+            Bound::ReadOnly(binding) => return Ok(binding.clear(&mut self.state.trace)),
             Bound::Started(started) => started,
         };
-        let verdict = self.verdict(&started, abandoned);
+        let verdict = self.verdict(&started, is_interrupted);
         let mut settled = started.settle(verdict, &mut self.state.trace).await;
         if settled.had_conflict() && self.may_retry() {
             self.state.bound = Bound::Started(settled.retry(false, &mut self.state.trace));
-            return None;
+            return Err(Cause::Conflict);
         }
         if let Some(error) = settled.failure() {
             self.fail(match settled.outcome() {
@@ -322,10 +322,10 @@ impl<'a> Life<'a> {
             let RequestState { request, trace, .. } = &mut self.state;
             Box::pin(delivery::run(self.generation, settled.database(), actions, request, trace)).await;
         }
-        Some(settled.clear(&mut self.state.trace))
+        Ok(settled.clear(&mut self.state.trace))
     }
 
-    fn verdict(&mut self, started: &Started, interrupted: bool) -> Verdict {
+    fn verdict(&mut self, started: &Started, is_interrupted: bool) -> Verdict {
         static NO_STATUS: StatusSet = StatusSet::none();
         let session = started.session();
         let verdict = verdict::decide(&Facts {
@@ -334,7 +334,7 @@ impl<'a> Life<'a> {
             rollback_on_redirect: self.handler.is_some_and(|handler| handler.rollback_on_redirect),
             doomed: session.doom().is_some(),
             marked: session.is_marked() || self.is_rehearsal,
-            interrupted,
+            interrupted: is_interrupted,
         });
         // The guest responded as if no statement had failed; the client must not get that response.
         if let (Verdict::Rollback(Reason::Doomed), Some(doom)) = (&verdict, session.doom()) {

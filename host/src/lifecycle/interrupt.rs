@@ -1,0 +1,60 @@
+//! Interruptions of a request before its verdict: the client disconnects, the host shuts down, the request takes too long,
+//! or the host panics. An interrupted request is rolled back.
+
+use std::{
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+
+use crate::error::Failure;
+
+/// How long an abandoned request may continue. A statement that ends within this time costs only a rollback. A
+/// cancelled statement costs its connection, and waiters must wait until the pool has opened another one.
+const ABANDONED_TIMEOUT: Duration = Duration::from_millis(50);
+
+/// Whether a request has been abandoned: its client has disconnected, or the host is shutting down.
+#[derive(Default)]
+pub(super) struct Abandonment(AtomicBool);
+
+impl Abandonment {
+    /// Resolves with the failure of the request when it is to be cancelled: after `time_limit`, or
+    /// [`ABANDONED_TIMEOUT`] after `abandoned` has resolved.
+    pub(super) async fn interruption(&self, time_limit: Duration, abandoned: impl Future<Output = ()>) -> Failure {
+        let abandoned = async {
+            abandoned.await;
+            self.0.store(true, Relaxed);
+            tokio::time::sleep(ABANDONED_TIMEOUT).await;
+        };
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep(time_limit) => Failure::too_slow(),
+            () = abandoned => Failure::abandoned(),
+        }
+    }
+
+    /// Runs `work`, and cancels it when `interruption` resolves.
+    ///
+    /// # Errors
+    ///
+    /// Returns the failure of the request if it was interrupted, also if it was abandoned and `work` ended in time.
+    pub(super) async fn run<T>(
+        &self,
+        work: impl Future<Output = T>,
+        interruption: Pin<&mut impl Future<Output = Failure>>,
+    ) -> Result<T, Failure> {
+        let result = tokio::select! {
+            // Polled first: a request that never waits does not need the timers.
+            biased;
+            result = AssertUnwindSafe(work).catch_unwind() => {
+                result.map_err(|_| Failure::host("the host panicked; the panic is in the log"))?
+            }
+            failure = interruption => return Err(failure),
+        };
+        if self.0.load(Relaxed) { Err(Failure::abandoned()) } else { Ok(result) }
+    }
+}
