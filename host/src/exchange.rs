@@ -1,18 +1,20 @@
-//! Converts between HTTP and the [`Request`] and [`Reply`] of `lifecycle`. It reads the whole body of a request, runs
-//! the request to its end even if the client disconnects, and logs the result.
+//! Converts between HTTP and the [`Request`] and [`Reply`] of `lifecycle`. [`serve`] has the steps in order: receive the
+//! head and the body, detach from the client, admit, run, log, respond.
 
-mod to_the_end;
+mod detach;
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::Request as HttpRequest, response::Response};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::to_the_end::to_the_end;
+use self::detach::detach_on_drop;
 use crate::{
+    config,
     error::Failure,
     generation::Generation,
     lifecycle::{self, Ended},
@@ -25,7 +27,7 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// Header with the id of the generation that served a request. The host sets it if `debug = true`.
 const GENERATION: HeaderName = HeaderName::from_static("x-carya-generation");
 /// How long a request waits for its permits out of `server.max_concurrent_requests`. After that the reply is a 503.
-const PATIENCE: Duration = Duration::from_secs(5);
+const ADMISSION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// State shared by all requests of one generation.
 #[derive(Debug)]
@@ -33,10 +35,10 @@ pub struct Exchange {
     /// The generation that serves the requests.
     pub generation: Arc<Generation>,
     /// Permits for concurrent requests, shared by all generations.
-    pub places: Arc<Semaphore>,
+    pub permits: Arc<Semaphore>,
     /// Number of permits that a request takes: more than one if the generation has long hook chains, since each guest
     /// of a request needs an instance.
-    pub weight: u32,
+    pub permits_per_request: u32,
     /// Running requests of this generation.
     pub running: TaskTracker,
     /// Running requests of all generations.
@@ -49,64 +51,80 @@ pub struct Exchange {
 /// rollback, or by the commit if that has begun.
 pub async fn serve(exchange: Arc<Exchange>, request: HttpRequest) -> Response {
     // From here on the generation waits for this request when it is retired.
-    let begun = exchange.running.token();
-    let (parts, body) = request.into_parts();
-    let id = request_id(&parts.headers);
-    let mut request =
-        Request { method: parts.method, uri: parts.uri, headers: parts.headers, id, ..Request::default() };
-    let limits = &exchange.generation.config.server;
-    let arrived = tokio::time::timeout(limits.request_timeout, read(body, limits.max_body)).await;
-    match arrived.unwrap_or_else(|_| Err(Failure::body_too_slow())) {
+    let running = exchange.running.token();
+    let (mut request, body) = receive_head(request);
+    match receive_body(body, &exchange.generation.config.server).await {
         Ok(body) => request.body = body,
         Err(failure) => {
-            log_refusal(&request, &failure);
-            let mut reply = failure.reply(&request);
+            let mut reply = refuse(&request, &failure);
             // The unread body would be parsed as the next request, so close the connection.
             add(&mut reply.headers, header::CONNECTION, HeaderValue::from_static("close"));
             return respond(reply, &request.id);
         }
     }
     let request = Arc::new(request);
-    let running = (begun, exchange.all.token());
+    let running = (running, exchange.all.token());
     let (shared, tasks) = (request.clone(), exchange.all.clone());
     // A client that disconnects must not interrupt a commit.
-    let ran = to_the_end(&tasks, |abandoned| async move {
+    let work = detach_on_drop(&tasks, |abandoned| async move {
         let _running = running;
-        match tokio::time::timeout(PATIENCE, exchange.places.acquire_many(exchange.weight)).await {
-            Ok(Ok(_place)) => {
-                let cut_off = async {
-                    tokio::select! {
-                        () = abandoned => {}
-                        () = exchange.cut_off.cancelled() => {}
-                    }
-                };
-                let ended = lifecycle::run(&exchange.generation, shared.clone(), cut_off).await;
-                log_end(&shared, &ended);
-                reply(ended, &exchange.generation)
+        let _permits = match admit(&exchange).await {
+            Ok(permits) => permits,
+            Err(failure) => return refuse(&shared, &failure),
+        };
+        let abandoned = async {
+            tokio::select! {
+                () = abandoned => {}
+                () = exchange.cut_off.cancelled() => {}
             }
-            _ => {
-                let failure = Failure::overloaded();
-                log_refusal(&shared, &failure);
-                failure.reply(&shared)
-            }
-        }
+        };
+        let ended = lifecycle::run(&exchange.generation, shared.clone(), abandoned).await;
+        log_end(&shared, &ended);
+        into_reply(ended, &exchange.generation)
     });
     let reply =
-        ran.await.unwrap_or_else(|| Failure::host("the host panicked; the panic is in the log").reply(&request));
+        work.await.unwrap_or_else(|| Failure::host("the host panicked; the panic is in the log").reply(&request));
     respond(reply, &request.id)
 }
 
-/// Reads a body of at most `limit` bytes.
-async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, Failure> {
-    match Limited::new(body, limit).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Failure::body_too_large(limit)),
-        Err(error) => Err(Failure::body_unreadable(error)),
+/// Splits a request into its body and the rest, and determines its id.
+fn receive_head(request: HttpRequest) -> (Request, Body) {
+    let (parts, body) = request.into_parts();
+    let id = request_id(&parts.headers);
+    (Request { method: parts.method, uri: parts.uri, headers: parts.headers, id, ..Request::default() }, body)
+}
+
+/// Reads a body within the limits of length and time.
+async fn receive_body(body: Body, limits: &config::Server) -> Result<Bytes, Failure> {
+    let read = Limited::new(body, limits.max_body).collect();
+    match tokio::time::timeout(limits.request_timeout, read).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Failure::body_too_large(limits.max_body)),
+        Ok(Err(error)) => Err(Failure::body_unreadable(error)),
+        Err(_) => Err(Failure::body_too_slow()),
     }
 }
 
+/// Waits until the request may run. It runs as long as the permits are held.
+async fn admit(exchange: &Exchange) -> Result<SemaphorePermit<'_>, Failure> {
+    let permits = exchange.permits.acquire_many(exchange.permits_per_request);
+    match tokio::time::timeout(ADMISSION_TIMEOUT, permits).await {
+        Ok(Ok(permits)) => Ok(permits),
+        Ok(Err(_)) | Err(_) => Err(Failure::overloaded()),
+    }
+}
+
+/// Logs a request that does not run, and returns its reply.
+fn refuse(request: &Request, failure: &Failure) -> Reply {
+    crate::telemetry::metrics::refused(failure.status.as_u16());
+    let (method, path, status) = (request.method.as_str(), request.uri.path(), failure.status.as_u16());
+    let (id, detail) = (&*request.id, &*failure.detail);
+    tracing::info!(target: "carya::access", request = id, method, path, status, detail, "refused");
+    failure.reply(request)
+}
+
 /// Returns the reply of a request that ran. With `debug`, adds its trace and its generation as headers.
-fn reply(ended: Ended, generation: &Generation) -> Reply {
+fn into_reply(ended: Ended, generation: &Generation) -> Reply {
     let mut reply = ended.reply;
     if generation.config.debug {
         let shown = [(SERVER_TIMING, ended.trace.server_timing()), (GENERATION, generation.id.clone())];
@@ -165,11 +183,10 @@ fn trace_id(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn log_end(request: &Request, ended: &Ended) {
-    crate::telemetry::metrics::request(ended.reply.status.as_u16(), ended.outcome.as_str(), ended.trace.elapsed());
+    let (status, outcome) = (ended.reply.status.as_u16(), ended.outcome.as_str());
+    crate::telemetry::metrics::request(status, outcome, ended.trace.elapsed());
     let (method, path) = (request.method.as_str(), request.uri.path());
-    let status = ended.reply.status.as_u16();
     let us = ended.trace.elapsed().as_micros();
-    let outcome = ended.outcome.as_str();
     let trace = trace_id(&request.headers);
     let id = &*request.id;
     tracing::info!(target: "carya::access", request = id, method, path, status, outcome, us, trace, "request");
@@ -181,13 +198,6 @@ fn log_end(request: &Request, ended: &Ended) {
         }
     }
     tracing::debug!(target: "carya::lifecycle", request = id, trace, "{}", ended.trace.server_timing());
-}
-
-fn log_refusal(request: &Request, failure: &Failure) {
-    crate::telemetry::metrics::refused(failure.status.as_u16());
-    let (method, path, status) = (request.method.as_str(), request.uri.path(), failure.status.as_u16());
-    let (id, detail) = (&*request.id, &*failure.detail);
-    tracing::info!(target: "carya::access", request = id, method, path, status, detail, "refused");
 }
 
 #[cfg(test)]

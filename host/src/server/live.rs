@@ -151,8 +151,8 @@ fn stage(
     let weight = Engine::weight(generation.guests()).min(total);
     let exchange = Arc::new(Exchange {
         generation,
-        places: places.clone(),
-        weight: u32::try_from(weight).unwrap_or(u32::MAX),
+        permits: places.clone(),
+        permits_per_request: u32::try_from(weight).unwrap_or(u32::MAX),
         running: TaskTracker::new(),
         all: all.clone(),
         cut_off: cut_off.child_token(),

@@ -1,4 +1,4 @@
-//! A future whose work runs to completion even if the future is dropped.
+//! A future whose work runs to completion: if the future is dropped, the work becomes a task of its own.
 
 use std::{
     future::Future,
@@ -13,7 +13,7 @@ use std::{
 
 use tokio_util::task::TaskTracker;
 
-/// Future that resolves once the [`ToTheEnd`] that runs the work has been dropped.
+/// Future that resolves once the [`DetachOnDrop`] that runs the work has been dropped.
 #[derive(Debug)]
 pub(super) struct Abandoned(Arc<AtomicBool>);
 
@@ -21,14 +21,14 @@ impl Future for Abandoned {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        // No waker is needed: dropping `ToTheEnd` spawns the work as a task, which polls this future again.
+        // No waker is needed: dropping `DetachOnDrop` spawns the work as a task, which polls this future again.
         if self.0.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
 /// Future that runs work on the caller's task, which saves the hop to another task and back. If the future is dropped
 /// before the work has finished, the work continues as a task of its own.
-pub(super) struct ToTheEnd<F: Future<Output: Send> + Send + 'static> {
+pub(super) struct DetachOnDrop<F: Future<Output: Send> + Send + 'static> {
     work: Option<Pin<Box<F>>>,
     abandoned: Arc<AtomicBool>,
     tasks: TaskTracker,
@@ -36,16 +36,16 @@ pub(super) struct ToTheEnd<F: Future<Output: Send> + Send + 'static> {
 
 /// Runs `work` to completion. If the returned future is dropped, [`Abandoned`] resolves and the work continues as one
 /// of `tasks`. The output is `None` if the work panics.
-pub(super) fn to_the_end<F: Future<Output: Send> + Send + 'static>(
+pub(super) fn detach_on_drop<F: Future<Output: Send> + Send + 'static>(
     tasks: &TaskTracker,
     work: impl FnOnce(Abandoned) -> F,
-) -> ToTheEnd<F> {
+) -> DetachOnDrop<F> {
     let abandoned = Arc::new(AtomicBool::new(false));
     let work = work(Abandoned(abandoned.clone()));
-    ToTheEnd { work: Some(Box::pin(work)), abandoned, tasks: tasks.clone() }
+    DetachOnDrop { work: Some(Box::pin(work)), abandoned, tasks: tasks.clone() }
 }
 
-impl<F: Future<Output: Send> + Send + 'static> Future for ToTheEnd<F> {
+impl<F: Future<Output: Send> + Send + 'static> Future for DetachOnDrop<F> {
     type Output = Option<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -60,7 +60,7 @@ impl<F: Future<Output: Send> + Send + 'static> Future for ToTheEnd<F> {
     }
 }
 
-impl<F: Future<Output: Send> + Send + 'static> Drop for ToTheEnd<F> {
+impl<F: Future<Output: Send> + Send + 'static> Drop for DetachOnDrop<F> {
     fn drop(&mut self) {
         if let Some(work) = self.work.take() {
             // Stored before the spawn, so that the first poll of the task finds it.
@@ -77,17 +77,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_waited_for_is_given_back() {
+    async fn returns_the_output_of_finished_work() {
         let tasks = TaskTracker::new();
-        assert_eq!(to_the_end(&tasks, |_| async { 7 }).await, Some(7));
-        assert_eq!(to_the_end(&tasks, |_| async { panic!("no") }).await, None::<()>);
+        assert_eq!(detach_on_drop(&tasks, |_| async { 7 }).await, Some(7));
+        assert_eq!(detach_on_drop(&tasks, |_| async { panic!("no") }).await, None::<()>);
         assert!(tasks.is_empty());
     }
 
     #[tokio::test]
-    async fn what_is_not_waited_for_is_told_so_and_ends() -> Result<(), oneshot::error::RecvError> {
+    async fn detached_work_is_notified_and_runs_to_its_end() -> Result<(), oneshot::error::RecvError> {
         let (tasks, (sender, ended)) = (TaskTracker::new(), oneshot::channel());
-        let mut work = Box::pin(to_the_end(&tasks, |abandoned| async {
+        let mut work = Box::pin(detach_on_drop(&tasks, |abandoned| async {
             abandoned.await;
             tokio::task::yield_now().await;
             let _ = sender.send("ended");
@@ -99,9 +99,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_never_began_ends_too() -> Result<(), oneshot::error::RecvError> {
+    async fn work_that_is_dropped_before_its_first_poll_runs() -> Result<(), oneshot::error::RecvError> {
         let (tasks, (sender, ended)) = (TaskTracker::new(), oneshot::channel());
-        drop(to_the_end(&tasks, |_| async { sender.send("ended") }));
+        drop(detach_on_drop(&tasks, |_| async { sender.send("ended") }));
         assert_eq!(ended.await?, "ended");
         Ok(())
     }
