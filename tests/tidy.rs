@@ -8,7 +8,7 @@ use std::{
 use super::support::Result;
 
 /// The rooms of the host. A room imports only from rooms below it.
-const ROOMS: [&str; 32] = [
+const ROOMS: [&str; 34] = [
     "main",
     "cli",
     "admin",
@@ -38,8 +38,10 @@ const ROOMS: [&str; 32] = [
     "sql",
     "deploy",
     "config",
+    "content",
     "telemetry",
     "task",
+    "tls",
     "private",
 ];
 

@@ -81,10 +81,13 @@ impl Bench {
         )?;
         let guests: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-examples/dist");
         let text = CONFIG.replace("{guests}", &guests.display().to_string());
-        let config = config::parse(&text, &folder.path().join("carya.toml"), &Default::default())?;
+        let file = folder.path().join("carya.toml");
+        std::fs::write(&file, text)?;
         let runtime = Runtime::new()?;
         let generation = runtime.block_on(async {
-            let assembled = app::assemble(config.clone(), app::engine(&config)?, None).await?;
+            let sources = app::Application::read(&file, None)?.pull().await?;
+            let engine = app::engine(&sources.config)?;
+            let assembled = app::assemble(sources, engine, None).await?;
             app::prepare(assembled, None, &mut Vec::new()).await
         })?;
         Ok(Self { runtime, generation, _folder: folder })

@@ -1,24 +1,33 @@
 //! From configuration to a generation that can serve: components loaded and matched to routes, templates compiled, the
 //! database opened and brought up to date. Everything that is wrong is found and told at once, as far as that goes.
 
+mod format;
 mod load;
+mod sources;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
 
 use anyhow::{Context, bail};
 use http::Method;
 
+pub use self::{
+    format::format_error,
+    sources::{Application, Sources},
+};
 use crate::{
     component::{
         Component, Engine, Guests, MAX_MEMORY, RequestState,
         registry::{controller_interface, interface},
     },
     config::{self, Access, Config, Dialect, MAIN, StatusSet},
+    content::Digest,
     database::{Database, Terms},
     generation::{Chain, Files, Generation, Handler},
     harden, lifecycle,
     message::{self, Request},
-    migrate, oci, outbox,
+    migrate,
+    oci::Images,
+    outbox,
     render::Templates,
     routes::Routes,
     telemetry::metrics::Counted,
@@ -48,35 +57,33 @@ fn memory(config: &Config) -> usize {
     config.components.values().map(|component| component.memory).max().unwrap_or(MAX_MEMORY)
 }
 
-/// Reads a configuration, and pulls the components that it names by reference.
-pub async fn read(file: &Path) -> anyhow::Result<Config> {
-    let mut config = config::load(file)?;
-    oci::pull(&mut config).await?;
-    Ok(config)
-}
-
 /// Everything that needs no database: components, tried out and matched to routes, and templates. What has not changed is
 /// taken over from the generation before.
-pub async fn assemble(config: Config, engine: Engine, previous: Option<Arc<Generation>>) -> anyhow::Result<Generation> {
+pub async fn assemble(
+    sources: Sources,
+    engine: Engine,
+    previous: Option<Arc<Generation>>,
+) -> anyhow::Result<Generation> {
     let ended = "assembling the generation was ended";
     // Reading and hashing files is no work for a thread that serves requests.
-    let reading = engine.blocking(move || (Files::of(&config), config));
-    let (files, config) = reading.await.context(ended)?;
-    let (components, problems) = load::all(&engine, &config, previous.as_deref()).await;
+    let reading = engine.blocking(move || (Files::of(&sources.config), sources));
+    let (files, sources) = reading.await.context(ended)?;
+    let (components, problems) = load::all(&engine, &sources, previous.as_deref()).await;
+    let Sources { config, images, .. } = sources;
     let joining = engine.clone();
-    joining.blocking(move || join(config, files, engine, components, problems)).await.context(ended)?
+    joining.blocking(move || join(config, (files, images), engine, components, problems)).await.context(ended)?
 }
 
 /// Matches components to routes and hooks, and compiles the templates. `problems` are those of the components.
 fn join(
     config: Config,
-    files: Files,
+    (files, images): (Files, Images),
     engine: Engine,
     components: Vec<Arc<Component>>,
     mut problems: Vec<String>,
 ) -> anyhow::Result<Generation> {
     let deployed = config.deployed.as_ref().map(|deployed| deployed.id.clone());
-    let id = deployed.unwrap_or_else(|| files.id(&config));
+    let id = deployed.unwrap_or_else(|| files.id(&config, &images));
     let find = |name: &str| components.iter().find(|component| **component.name() == *name);
 
     let hooks_of = |hooks: &[config::Hook], place: &str, global: bool, problems: &mut Vec<String>| {
@@ -147,6 +154,7 @@ fn join(
     Ok(Generation {
         id,
         files,
+        images,
         global: Chain::new(&[], &global, config.transaction.priority),
         engine,
         routes,
@@ -221,7 +229,7 @@ async fn open(name: &str, settings: &config::Database) -> anyhow::Result<Arc<Dat
 
 /// Whether two generations have the same migrations of a database, wherever these files are.
 fn same_migrations(name: &str, one: &Generation, other: &Generation) -> bool {
-    fn files<'a>(name: &str, generation: &'a Generation) -> Option<BTreeMap<&'a Path, [u8; 32]>> {
+    fn files<'a>(name: &str, generation: &'a Generation) -> Option<BTreeMap<&'a Path, Digest>> {
         let (_, settings) = generation.config.all_databases().find(|(other, _)| *other == name)?;
         Some(generation.files.within(settings.migrations.as_ref()?))
     }

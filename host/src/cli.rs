@@ -7,27 +7,26 @@ mod deploy;
 mod dev;
 mod diff;
 mod harden;
+mod input;
 mod migrate;
 mod new;
+mod output;
 mod serve;
 mod signals;
 
-use std::{
-    fmt::Write as _,
-    io::{self, Write as _},
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
-use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
+use self::{
+    input::{load, load_sources},
+    output::print,
+};
 use crate::{
+    app::format_error,
     component::{Engine, Inspection},
-    config::{self, Config, DifferenceKind, Problems},
-    oci,
-    reload::told,
-    telemetry::{self, Format},
+    config::{self, DifferenceKind, Problems},
+    telemetry::Format,
 };
 
 /// Serves sandboxed controllers and hooks, and owns the database transaction of every request.
@@ -180,17 +179,9 @@ pub async fn run(cli: Cli) -> ExitCode {
     match dispatch(cli).await.and_then(|answer| print(&answer)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", told(&error));
+            eprintln!("error: {}", format_error(&error));
             ExitCode::from(if error.is::<Problems>() { 2 } else { 1 })
         }
-    }
-}
-
-/// Prints the answer to a command. Its reader may stop early, as `head` does.
-fn print(answer: &str) -> anyhow::Result<()> {
-    match io::stdout().write_all(answer.as_bytes()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("the answer could not be printed"),
     }
 }
 
@@ -201,8 +192,12 @@ async fn dispatch(cli: Cli) -> anyhow::Result<String> {
             serve::serve(&config.config, cli.log_format, watch).await.map(|()| String::new())
         }
         Command::Dev { config } => dev::dev(&config.config, cli.log_format).await.map(|()| String::new()),
-        Command::Check { config, json } => check::check(&load_all(&config.config, cli.log_format).await?, json).await,
-        Command::Routes { config, json } => check::routes(&load_all(&config.config, cli.log_format).await?, json).await,
+        Command::Check { config, json } => {
+            check::check(load_sources(&config.config, cli.log_format).await?, json).await
+        }
+        Command::Routes { config, json } => {
+            check::routes(load_sources(&config.config, cli.log_format).await?, json).await
+        }
         Command::Diff { old, new, deny, json } => diff::diff(&old, &new, &deny, json, cli.log_format).await,
         Command::Inspect { file, json } => inspect(file, json).await,
         Command::Harden { config, apply, check, database } => {
@@ -220,20 +215,6 @@ async fn dispatch(cli: Cli) -> anyhow::Result<String> {
             }
         }
     }
-}
-
-/// Reads the configuration, and starts the log as it says.
-fn load(path: &Path, format: Format) -> anyhow::Result<Config> {
-    let config = config::load(path)?;
-    telemetry::start(format, config.debug);
-    Ok(config)
-}
-
-/// The same, and pulls the components that it names by reference.
-async fn load_all(path: &Path, format: Format) -> anyhow::Result<Config> {
-    let mut config = load(path, format)?;
-    oci::pull(&mut config).await?;
-    Ok(config)
 }
 
 async fn inspect(file: PathBuf, json: bool) -> anyhow::Result<String> {

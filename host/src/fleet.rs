@@ -16,9 +16,10 @@ use tokio::time::timeout;
 
 use self::tables::{Error, Head, Member, Tables};
 use crate::{
+    app::format_error,
     config,
     deploy::{Id, SPARE, Step, Store},
-    reload::{self, Change, Reloader, told},
+    reload::{self, Change, Reloader},
     sql::error::{DbError, Kind},
 };
 
@@ -74,7 +75,7 @@ struct Refusal {
 pub async fn join(shared: &Tables, store: &Store) -> anyhow::Result<Option<Head>> {
     // A generation with missing or damaged files counts as none.
     if let Some(id) = store.active()?
-        && store.folder(&id).is_ok()
+        && store.unpack(&id).is_ok()
     {
         return Ok(None);
     }
@@ -98,8 +99,8 @@ async fn pull(shared: &Tables, store: &Store, id: &Id) -> Result<(), Error> {
         Err(_) => shared.manifest(id).await?,
     };
     for digest in manifest.blobs() {
-        if !store.has(digest) {
-            shared.pull(digest, store.receive(digest.clone()).await?).await?;
+        if !store.has(*digest) {
+            shared.pull(digest, store.receive(*digest).await?).await?;
         }
     }
     store.put(&manifest)?;
@@ -160,7 +161,7 @@ impl Fleet {
     /// Fails, and the old generation stays active, if the new one does not work here, if another host activates one at
     /// the same time, or if the database cannot be queried. After [`Error::Unsure`], the fleet may have activated it.
     pub async fn activate(&self, step: &Step) -> anyhow::Result<Change> {
-        let turn = self.reloader.turn().await;
+        let guard = self.reloader.begin_change().await;
         let shared = self.shared();
         let (since, history) = match shared.head().await? {
             Some(head) => (head.number, head.history),
@@ -171,7 +172,7 @@ impl Fleet {
         pull(&shared, &self.store, id).await?;
         // Commits only if `since` is still the last activation: of two hosts at the same time, one succeeds.
         let agreed = async { Ok(shared.activate(&self.store, since, &history).await?) };
-        let change = turn.activate(&history, agreed).await?;
+        let change = guard.activate(&history, agreed).await?;
         self.state().refusal = None;
         self.note(self.report().await);
         if let Err(error) = shared.collect(self.store.keep(), SPARE).await {
@@ -227,7 +228,7 @@ impl Fleet {
             Err(error) => match error.downcast() {
                 Ok(Error::Database(error)) => Err(error.into()),
                 Ok(error) => Ok(self.refuse(&head, error.to_string())),
-                Err(error) => Ok(self.refuse(&head, told(&error))),
+                Err(error) => Ok(self.refuse(&head, format_error(&error))),
             },
         }
     }
@@ -241,9 +242,9 @@ impl Fleet {
         if !self.is_served(head) {
             pull(&self.shared(), &self.store, &head.id).await?;
         }
-        // Another host may have activated a generation during the pull. From here on, `turn` keeps this host from doing
+        // Another host may have activated a generation during the pull. From here on, `guard` keeps this host from doing
         // so.
-        let turn = self.reloader.turn().await;
+        let guard = self.reloader.begin_change().await;
         if self.shared().head().await?.is_none_or(|now| now.number != head.number) {
             return Ok(false);
         }
@@ -252,10 +253,10 @@ impl Fleet {
             return Ok(true);
         }
         let served = self.reloader.live().generation();
-        let result = turn.activate(&head.history, async { Ok(()) }).await;
+        let result = guard.activate(&head.history, async { Ok(()) }).await;
         if result.is_ok() {
             tracing::info!(generation = %head.id, by = head.host, "taken over from the fleet");
-            reload::tell(&result, &served);
+            reload::log_change(&result, &served);
         }
         result?;
         Ok(true)

@@ -10,6 +10,7 @@ use crate::{
     component::{Component, Engine},
     config::{Access, Config, Isolation, MAIN, StatusSet},
     database::Database,
+    oci::Images,
     render::Templates,
     routes::Routes,
     telemetry::metrics::Counted,
@@ -24,6 +25,8 @@ pub struct Generation {
     pub config: Config,
     /// The files that it was made from, with the digests that they had before they were loaded.
     pub files: Files,
+    /// The images that were pulled for it.
+    pub images: Images,
     /// Makes a `wasmtime` store for each guest.
     pub engine: Engine,
     /// Finds the index in `handlers` for a request.

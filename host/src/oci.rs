@@ -1,19 +1,23 @@
-//! Pulls components from OCI registries: takes a reference, and returns a file in `server.cache` without interpreting
-//! its content.
+//! Pulls components from OCI registries: takes references, and returns files in `server.cache` without interpreting
+//! their contents.
 
-mod kept;
+mod cache;
+mod failure;
+mod manifest;
 mod registry;
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, io};
 
-use sha2::{Digest, Sha256};
-
-pub use self::kept::collect;
 use self::{
-    kept::Folder,
-    registry::{Failure, Registry},
+    cache::Cache,
+    failure::Failure,
+    manifest::{digest_of_name, layer, name_of_digest},
+    registry::Registry,
 };
-use crate::config::{Config, Image, ImageVersion};
+use crate::{
+    config::{Config, Image, ImageVersion},
+    content::{Digest, PinnedFile},
+};
 
 /// Error of [`pull`] and [`moved`].
 #[derive(Debug, thiserror::Error)]
@@ -33,60 +37,70 @@ impl PullError {
     }
 }
 
-/// Pulls the components that a configuration names by reference and that the cache lacks, and sets `path` of each.
-/// Tags are resolved at every call.
+/// The images of a configuration, by the names of their components.
+pub type Images = BTreeMap<String, PulledImage>;
+
+/// An image in the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PulledImage {
+    /// Digest of the image's manifest, which a tag may no longer resolve to.
+    pub digest: Digest,
+    /// The component.
+    pub component: PinnedFile,
+}
+
+/// Pulls the images that a configuration names and that the cache lacks. Tags are resolved at every call.
 ///
 /// # Errors
 ///
-/// Fails at the first component that cannot be pulled, and leaves the configuration unchanged.
-pub async fn pull(config: &mut Config) -> Result<(), PullError> {
-    let mut paths = Vec::new();
+/// Fails at the first image that cannot be pulled.
+pub async fn pull(config: &Config) -> Result<Images, PullError> {
+    let mut images = Images::new();
     for (name, component) in &config.components {
         let Some(image) = &component.image else { continue };
-        let pulled = self::image(config, image).await.map_err(|failure| PullError::new(name, image, failure))?;
-        paths.push((name.clone(), pulled));
+        let pulled = pull_image(config, image).await.map_err(|failure| PullError::new(name, image, failure))?;
+        images.insert(name.clone(), pulled);
     }
-    for (name, path) in paths {
-        config.components.entry(name).and_modify(|component| component.path = path);
-    }
-    Ok(())
+    Ok(images)
 }
 
-/// Resolves the tag of a component, and returns its digest if it differs from that of the image that was pulled.
-pub async fn moved(config: &Config, component: &str) -> Result<Option<String>, PullError> {
-    let Some(settings) = config.components.get(component) else { return Ok(None) };
-    let Some(image @ Image { version: ImageVersion::Tag(_), .. }) = &settings.image else { return Ok(None) };
-    let ask = async { Registry::connect(image, config.registries.get(&image.host)).await?.digest().await };
-    let digest = ask.await.map_err(|failure| PullError::new(component, image, failure))?;
-    let served = Folder::of(config).component(&digest);
-    Ok((served.as_ref() != Some(&settings.path)).then_some(digest))
+/// Resolves the tag of a component, and returns the digest of its image if it is not the one that was pulled.
+pub async fn moved(config: &Config, pulled: &Images, component: &str) -> Result<Option<Digest>, PullError> {
+    let image = config.components.get(component).and_then(|component| component.image.as_ref());
+    let Some(image @ Image { version: ImageVersion::Tag(_), .. }) = image else { return Ok(None) };
+    let resolving = async { Registry::connect(image, config.registries.get(&image.host)).await?.digest().await };
+    let digest = resolving.await.map_err(|failure| PullError::new(component, image, failure))?;
+    Ok((pulled.get(component).map(|pulled| pulled.digest) != Some(digest)).then_some(digest))
 }
 
-async fn image(config: &Config, image: &Image) -> Result<PathBuf, Failure> {
-    let folder = Folder::of(config);
-    if let ImageVersion::Digest(digest) = &image.version
-        && let Some(file) = folder.find(digest).await
+/// Marks the pulled images as used, and removes those that no host has used for a week.
+pub fn collect(config: &Config, pulled: &Images) -> io::Result<()> {
+    Cache::of(config).collect(&pulled.values().filter_map(|image| image.component.digest).collect())
+}
+
+async fn pull_image(config: &Config, image: &Image) -> Result<PulledImage, Failure> {
+    let cache = Cache::of(config);
+    let named = match &image.version {
+        ImageVersion::Digest(name) => digest_of_name(name),
+        ImageVersion::Tag(_) => None,
+    };
+    if let Some(digest) = named
+        && let Some(component) = cache.find(digest).await
     {
-        return Ok(file);
+        return Ok(PulledImage { digest, component });
     }
     let registry = Registry::connect(image, config.registries.get(&image.host)).await?;
-    let digest = match &image.version {
-        ImageVersion::Digest(digest) => digest.clone(),
-        ImageVersion::Tag(_) => registry.digest().await?,
+    let digest = match named {
+        Some(digest) => digest,
+        None => registry.digest().await?,
     };
-    if let Some(file) = folder.find(&digest).await {
-        return Ok(file);
+    if let Some(component) = cache.find(digest).await {
+        return Ok(PulledImage { digest, component });
     }
-    let manifest = registry.manifest(&digest).await?;
-    let layer = kept::layer(&manifest)?;
+    let manifest = registry.manifest(digest).await?;
+    let layer = layer(&manifest)?;
     let component = registry.layer(&layer).await?;
-    let file = folder.keep((&digest, manifest), (&layer.digest, component)).await?;
-    tracing::info!(image = %image, digest, kib = layer.size / 1024, "pulled");
-    Ok(file)
-}
-
-/// Returns the digest of some content, as OCI writes it.
-fn digest(bytes: &[u8]) -> String {
-    let digits: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{digits}")
+    let component = cache.put((digest, manifest), (layer.digest, component)).await?;
+    tracing::info!(image = %image, digest = name_of_digest(digest), kib = layer.size / 1024, "pulled");
+    Ok(PulledImage { digest, component })
 }

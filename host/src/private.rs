@@ -56,20 +56,10 @@ pub enum NotPrivate {
     },
 }
 
-/// Makes a folder with mode 0700, and those above it, where they do not exist.
-pub fn make_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
-/// Makes a file with mode 0600. Fails if there is one.
-pub fn create_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
-}
-
 /// A private folder, made if it does not exist, without symbolic links in its path.
 pub fn folder(path: &Path) -> Result<PathBuf, NotPrivate> {
     let failed = |source| NotPrivate::Io { path: path.to_owned(), source };
-    make_folder(path).map_err(failed)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
     let real = fs::canonicalize(path).map_err(failed)?;
     for (above, folder) in real.ancestors().enumerate() {
         let found = fs::symlink_metadata(folder).map_err(failed)?;
@@ -201,9 +191,7 @@ mod tests {
         let root = tempfile::tempdir()?;
         let path = root.path().join("file");
         assert!(matches!(open(&path), Ok(None)));
-        create_file(&path)?;
-        assert!(create_file(&path).is_err(), "it exists");
-        assert_eq!(fs::metadata(&path)?.mode() & 0o7777, 0o600);
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         assert!(matches!(open(&path), Ok(Some(_))));
         symlink(&path, root.path().join("link"))?;
         assert!(open(&root.path().join("link")).is_err(), "a link");

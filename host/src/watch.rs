@@ -1,4 +1,4 @@
-//! Automatic reloads: [`run`] reloads after a change to a file of the application, [`follow`] after a tag in use has
+//! Automatic reloads: [`watch_files`] reloads after a change to a file of the application, [`follow_tags`] after a tag in use has
 //! moved, and [`retry()`] after a failure that may have passed.
 
 mod places;
@@ -11,12 +11,12 @@ use std::{convert::Infallible, sync::Arc};
 pub use self::{
     places::{Filter, Places},
     retry::retry,
-    tags::{collect, follow},
+    tags::{collect_images, follow_tags},
     watcher::Watcher,
 };
 use crate::{
     config::Config,
-    reload::{Reloader, Tell},
+    reload::{Reloader, Report},
 };
 
 /// Watches the files of the application and reloads after every change, for as long as the process runs.
@@ -24,19 +24,19 @@ use crate::{
 /// # Errors
 ///
 /// Fails if the system has no more file watches.
-pub async fn run(reloader: Arc<Reloader>, tell: Tell) -> notify::Result<Infallible> {
+pub async fn watch_files(reloader: Arc<Reloader>, report: Report) -> notify::Result<Infallible> {
     let mut watcher = Watcher::new()?;
-    let mut told = false;
+    let mut is_first = true;
     loop {
         let places = places(reloader.config().await.as_ref());
         watcher.follow(places.clone());
         // Read the files only after the watches are set, so that no change in between is missed.
         let served = reloader.live().generation();
         if let Some(result) = reloader.reload_if_changed().await.transpose() {
-            tell(&result, &served);
+            report(&result, &served);
         }
         drop(served);
-        if !std::mem::replace(&mut told, true) {
+        if std::mem::take(&mut is_first) {
             tracing::info!(folders = places.folders().count(), "watching");
         }
         // The reload may have added places that changed before they were watched: in this case, look again first.

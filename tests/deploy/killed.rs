@@ -204,7 +204,7 @@ fn litter(deployed: &Path, round: u32) -> Result {
     let config = blob(&format!("# {round}"))?;
     for number in 0..10 {
         let page = blob(&format!("{round} {number}"))?;
-        let other = [("carya.toml".to_owned(), config.clone()), ("page.txt".to_owned(), page)];
+        let other = [("carya.toml".to_owned(), config), ("page.txt".to_owned(), page)];
         let manifest = Manifest { created_at: 1, ..Manifest::new(other.into()) };
         fs::write(deployed.join(format!("generations/{}.json", manifest.id)), serde_json::to_vec(&manifest)?)?;
         fs::create_dir_all(deployed.join(format!("apps/{}/folder", manifest.id)))?;

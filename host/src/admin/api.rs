@@ -13,12 +13,12 @@ use axum::{
 };
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::time::timeout;
 
 use super::{diff, problem::Problem};
 use crate::{
+    app::format_error,
     component::{Capabilities, Component},
     deploy::{Digest, Error, Id, Manifest, Step, Store},
     diff::Difference,
@@ -35,8 +35,8 @@ type Answer = Result<Response, Problem>;
 
 #[derive(Clone)]
 struct Api {
-    /// SHA-256 of the token. Digests have equal lengths, as the comparison in constant time needs.
-    token: Option<[u8; 32]>,
+    /// Digest of the token. Digests have equal lengths, as the comparison in constant time needs.
+    token: Option<Digest>,
     store: Arc<Store>,
     reloader: Arc<Reloader>,
     fleet: Option<Arc<Fleet>>,
@@ -48,7 +48,7 @@ pub(super) fn router(
     reloader: Arc<Reloader>,
     fleet: Option<Arc<Fleet>>,
 ) -> Router {
-    let api = Api { token: token.map(|token| Sha256::digest(token).into()), store, reloader, fleet };
+    let api = Api { token: token.map(|token| Digest::of(token.as_bytes())), store, reloader, fleet };
     Router::new()
         .route("/blobs/{digest}", head(find).put(upload))
         .route("/generations", get(list))
@@ -70,8 +70,8 @@ pub(super) fn router(
 async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response {
     if let Some(token) = api.token {
         let given = request.headers().get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
-        let given: [u8; 32] = Sha256::digest(given.strip_prefix(b"Bearer ").unwrap_or_default()).into();
-        if !bool::from(token.ct_eq(&given)) {
+        let given = Digest::of(given.strip_prefix(b"Bearer ").unwrap_or_default());
+        if !bool::from(token.as_bytes().ct_eq(given.as_bytes())) {
             tracing::warn!(method = %request.method(), path = request.uri().path(), "refused: not the token");
             return Problem::new(StatusCode::UNAUTHORIZED, "This wants the token of deploy.token.").into_response();
         }
@@ -92,18 +92,19 @@ fn answer(status: StatusCode, body: &Value) -> Answer {
 }
 
 async fn find(State(api): State<Api>, Path(digest): Path<String>) -> Answer {
-    let status = if api.store.has(&digest.parse()?) { StatusCode::OK } else { StatusCode::NOT_FOUND };
+    let digest: Digest = digest.parse().map_err(Error::from)?;
+    let status = if api.store.has(digest) { StatusCode::OK } else { StatusCode::NOT_FOUND };
     Ok(status.into_response())
 }
 
 async fn upload(State(api): State<Api>, Path(digest): Path<String>, body: Body) -> Answer {
-    let digest: Digest = digest.parse()?;
-    let mut upload = api.store.receive(digest.clone()).await?;
+    let digest: Digest = digest.parse().map_err(Error::from)?;
+    let mut upload = api.store.receive(digest).await?;
     let mut body = body.into_data_stream();
     let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "The file took too long to arrive.");
     while let Some(bytes) = timeout(PATIENCE, body.next()).await.map_err(slow)? {
         let cut = |error| Problem::new(StatusCode::BAD_REQUEST, format!("The file did not arrive: {error}"));
-        upload.write(&bytes.map_err(cut)?).await?;
+        upload = upload.write(bytes.map_err(cut)?).await?;
     }
     upload.finish().await?;
     answer(StatusCode::CREATED, &json!({ "digest": digest }))
@@ -166,7 +167,7 @@ async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
     shown["predecessor"] = json!(predecessor(&history, &manifest.id));
     match api.reloader.deployed(&manifest.id).await {
         Ok(generation) => shown["components"] = generation.components.iter().map(powers).collect(),
-        Err(error) => shown["problem"] = reload::told(&error).into(),
+        Err(error) => shown["problem"] = format_error(&error).into(),
     }
     answer(StatusCode::OK, &shown)
 }
@@ -196,7 +197,7 @@ async fn compare(State(api): State<Api>, Path((from, to)): Path<(String, String)
         Ok(Comparison { differences, refused }) => {
             (Some(told(&differences)), refused.map(|refused| refused.to_string()))
         }
-        Err(error) => (None, Some(reload::told(&error))),
+        Err(error) => (None, Some(format_error(&error))),
     };
     answer(StatusCode::OK, &json!({ "files": files, "differences": differences, "problem": problem }))
 }
@@ -228,7 +229,7 @@ async fn step(api: Api, step: Step) -> Answer {
             Some(fleet) => fleet.activate(&step).await,
             None => api.reloader.activate(&step).await,
         };
-        reload::tell(&result, &served);
+        reload::log_change(&result, &served);
         let Change { generation, differences, took, .. } = result?;
         Ok(json!({
             "id": generation.id,

@@ -7,7 +7,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::{deploy::Error, fleet::tables::Error as Tables, reload};
+use crate::{app::format_error, deploy::Error, fleet::tables::Error as Tables};
 
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -27,7 +27,10 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let status = match &error {
             Error::Io { .. } | Error::Taken(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Error::Damaged { .. } | Error::Invalid(_) | Error::Mismatch { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Error::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
+            Error::Damaged { .. } | Error::Invalid(_) | Error::Digest(_) | Error::Mismatch { .. } => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Error::Unknown(_) => StatusCode::NOT_FOUND,
             Error::Missing { .. } | Error::NothingBefore => StatusCode::CONFLICT,
@@ -60,7 +63,7 @@ impl From<anyhow::Error> for Problem {
         match error.downcast::<Error>().map_err(anyhow::Error::downcast::<Tables>) {
             Ok(error) => error.into(),
             Err(Ok(error)) => error.into(),
-            Err(Err(error)) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, reload::told(&error)),
+            Err(Err(error)) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, format_error(&error)),
         }
     }
 }

@@ -4,21 +4,24 @@ use std::{sync::Arc, time::Instant};
 
 use futures_util::{StreamExt, stream};
 
+use super::sources::Sources;
 use crate::{
     component::{Component, Engine, LoadError},
-    config::{self, Config},
+    config,
+    content::PinnedFile,
     generation::Generation,
 };
 
 /// Loads all components. Returns those that can be served, in the order of their names, and the errors of the others.
 pub(super) async fn all(
     engine: &Engine,
-    config: &Config,
+    sources: &Sources,
     previous: Option<&Generation>,
 ) -> (Vec<Arc<Component>>, Vec<String>) {
-    let loading = config.components.iter().enumerate().map(|(index, (name, component))| async move {
+    let all = sources.config.components.iter().zip(sources.components.values()).enumerate();
+    let loading = all.map(|(index, ((name, component), file))| async move {
         let before = previous.and_then(|generation| generation.component(name));
-        (index, one(engine, name, component, before).await)
+        (index, one(engine, name, (component, file), before).await)
     });
     // A list, because the compiler does not see that the iterator may be sent to another thread.
     let loading: Vec<_> = loading.collect();
@@ -38,11 +41,11 @@ pub(super) async fn all(
 async fn one(
     engine: &Engine,
     name: &str,
-    config: &config::Component,
+    (config, file): (&config::Component, &PinnedFile),
     before: Option<&Arc<Component>>,
 ) -> Result<Arc<Component>, LoadError> {
     let started = Instant::now();
-    let loaded = engine.load(name, config, before).await?;
+    let loaded = engine.load(name, config, file, before).await?;
     if !before.is_some_and(|before| Arc::ptr_eq(before, &loaded)) {
         let how = if loaded.cached { "loaded" } else { "compiled" };
         let ms = started.elapsed().as_millis();

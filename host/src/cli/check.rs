@@ -7,8 +7,8 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    app,
-    config::{self, Config, Dialect},
+    app::{self, Sources},
+    config::{self, Dialect},
     database::Database,
     generation::{Generation, Handler},
     harden, migrate,
@@ -19,8 +19,10 @@ use crate::{
 const MISSING: &str = "missing";
 
 /// Checks everything that serve would, and lists what there is.
-pub(super) async fn check(config: &Config, as_json: bool) -> anyhow::Result<String> {
-    let generation = app::assemble(config.clone(), app::engine_for_trials(config, None)?, None).await?;
+pub(super) async fn check(sources: Sources, as_json: bool) -> anyhow::Result<String> {
+    let engine = app::engine_for_trials(&sources.config, None)?;
+    let generation = app::assemble(sources, engine, None).await?;
+    let config = &generation.config;
     let mut databases = Map::new();
     for (name, settings) in config.all_databases() {
         databases.insert(name.to_owned(), database(name, settings).await?);
@@ -34,7 +36,7 @@ pub(super) async fn check(config: &Config, as_json: bool) -> anyhow::Result<Stri
                 json!({"name": &**component.name(), "digest": component.digest, "expensive": expensive})
             })
             .collect();
-        let routes = routes_as_json(config, &generation);
+        let routes = routes_as_json(&generation);
         let all = json!({
             "ok": true,
             "components": components,
@@ -50,7 +52,7 @@ pub(super) async fn check(config: &Config, as_json: bool) -> anyhow::Result<Stri
             writeln!(answer, "    expensive: {expense}")?;
         }
     }
-    answer += &routes_as_text(config, &generation)?;
+    answer += &routes_as_text(&generation)?;
     for (name, database) in &databases {
         writeln!(answer, "database {name}")?;
         for (key, value) in database.as_object().into_iter().flatten() {
@@ -66,11 +68,12 @@ pub(super) async fn check(config: &Config, as_json: bool) -> anyhow::Result<Stri
 }
 
 /// Lists the routes.
-pub(super) async fn routes(config: &Config, as_json: bool) -> anyhow::Result<String> {
-    let generation = app::assemble(config.clone(), app::engine_for_trials(config, None)?, None).await?;
+pub(super) async fn routes(sources: Sources, as_json: bool) -> anyhow::Result<String> {
+    let engine = app::engine_for_trials(&sources.config, None)?;
+    let generation = app::assemble(sources, engine, None).await?;
     match as_json {
-        true => Ok(format!("{:#}\n", routes_as_json(config, &generation))),
-        false => routes_as_text(config, &generation),
+        true => Ok(format!("{:#}\n", routes_as_json(&generation))),
+        false => routes_as_text(&generation),
     }
 }
 
@@ -107,7 +110,7 @@ struct Line {
     said: Map<String, Value>,
 }
 
-fn lines(config: &Config, generation: &Generation) -> Vec<Line> {
+fn lines(generation: &Generation) -> Vec<Line> {
     let line = |(route, handler): (&config::Route, &Handler)| {
         let names = |hooks: &[std::sync::Arc<crate::component::Component>]| {
             hooks.iter().map(|hook| hook.name().to_string()).collect()
@@ -122,7 +125,7 @@ fn lines(config: &Config, generation: &Generation) -> Vec<Line> {
             said: said(route),
         }
     };
-    config.routes.iter().zip(&generation.handlers).map(line).collect()
+    generation.config.routes.iter().zip(&generation.handlers).map(line).collect()
 }
 
 /// The keys of a route that are set, of those that say where and how its transactions run.
@@ -134,7 +137,7 @@ fn said(route: &config::Route) -> Map<String, Value> {
     keys.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
 }
 
-fn routes_as_json(config: &Config, generation: &Generation) -> Value {
+fn routes_as_json(generation: &Generation) -> Value {
     let line = |line: Line| {
         let mut object = line.said;
         object.insert("path".to_owned(), line.path.into());
@@ -144,12 +147,12 @@ fn routes_as_json(config: &Config, generation: &Generation) -> Value {
         object.insert("hooks_inside".to_owned(), line.inside.into());
         Value::Object(object)
     };
-    lines(config, generation).into_iter().map(line).collect()
+    lines(generation).into_iter().map(line).collect()
 }
 
-pub(super) fn routes_as_text(config: &Config, generation: &Generation) -> anyhow::Result<String> {
+pub(super) fn routes_as_text(generation: &Generation) -> anyhow::Result<String> {
     let mut answer = "routes\n".to_owned();
-    for line in lines(config, generation) {
+    for line in lines(generation) {
         let chain: Vec<String> = line
             .outside
             .into_iter()

@@ -22,6 +22,7 @@ use tokio_util::io::ReaderStream;
 use super::{
     client::{Body, Client},
     diff,
+    output::print,
 };
 use crate::{
     config,
@@ -75,7 +76,7 @@ impl Application {
             let cannot = || format!("{} cannot be read", path.display());
             let digest = Digest::of_file(&path).with_context(cannot)?;
             let size = fs::metadata(&path).with_context(cannot)?.len();
-            files.insert(name, digest.clone());
+            files.insert(name, digest);
             sources.insert(digest, (path, size));
         }
         let manifest = Manifest::new(files);
@@ -126,12 +127,12 @@ pub(super) async fn deploy(file: &Path, host: &Host, activate: bool) -> anyhow::
     }
     if activate {
         // Print the differences before the activation, which may fail.
-        super::print(&answer)?;
+        print(&answer)?;
         answer.clear();
         let change = ask(&mut client, Method::POST, &format!("/generations/{id}/activate")).await?;
         tell_change(&mut answer, &change)?;
     } else if let Some(problem) = problem.as_str() {
-        super::print(&answer)?;
+        print(&answer)?;
         bail!("the host has generation {id} now, and would not serve it: {problem}");
     } else {
         writeln!(answer, "not activated; the same command without --no-activate does that")?;

@@ -2,27 +2,26 @@
 //! change, and prints the result of each change.
 
 mod builder;
+mod output;
 
-use std::{
-    io::{self, Write},
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use tokio::sync::Mutex;
 
-use self::builder::Builder;
+use self::{
+    builder::Builder,
+    output::{list, print, time},
+};
 use super::{
-    check, load,
-    serve::{self, Audience},
+    check,
+    input::load,
+    serve::{self, Callbacks},
     signals::Signals,
 };
 use crate::{
-    app,
+    app::{Application, format_error},
     generation::Generation,
-    reload::{Change, told},
+    reload::Change,
     task,
     telemetry::Format,
 };
@@ -34,19 +33,19 @@ pub(super) async fn dev(path: &Path, format: Format) -> anyhow::Result<()> {
     let reading = async {
         builder.until_all_are_there().await;
         // The configuration may have changed during the builds.
-        app::read(path).await
+        Ok(Application::read(path, None)?.pull().await?)
     };
-    let Some(config) = signals.unless_ended(reading).await? else { return Ok(()) };
+    let Some(sources) = signals.unless_ended(reading).await? else { return Ok(()) };
     let builder = Arc::new(Mutex::new(builder));
     tokio::spawn(task::persist("build", move || {
         let builder = builder.clone();
         async move { builder.lock().await.run().await }
     }));
-    serve::run(path, config, None, Some(Audience { begun, changed }), signals).await
+    serve::start(path, sources, None, Some(Callbacks { begun, changed }), signals).await
 }
 
 fn begun(address: SocketAddr, generation: &Generation) {
-    say(&format!("serving http://{address}, generation {}\n{}", generation.id, routes(generation)));
+    print(&format!("serving http://{address}, generation {}\n{}", generation.id, routes(generation)));
 }
 
 fn changed(change: &anyhow::Result<Change>, served: &Generation) {
@@ -55,38 +54,17 @@ fn changed(change: &anyhow::Result<Change>, served: &Generation) {
             let (now, before) = (routes(generation), routes(served));
             let routes = if now == before { "with the same routes\n".to_owned() } else { format!("with other\n{now}") };
             let what = if files.is_empty() { "nothing".to_owned() } else { list(files) };
-            say(&format!("{what} changed: served after {}, generation {}, {routes}", time(*took), generation.id));
-            differences.iter().filter(|difference| difference.kind.widens()).for_each(|new| say(&format!("! {new}\n")));
+            print(&format!("{what} changed: served after {}, generation {}, {routes}", time(*took), generation.id));
+            differences
+                .iter()
+                .filter(|difference| difference.kind.widens())
+                .for_each(|new| print(&format!("! {new}\n")));
         }
-        Err(error) => say(&format!("not served: {}\ngeneration {} is served on\n", told(error), served.id)),
+        Err(error) => print(&format!("not served: {}\ngeneration {} is served on\n", format_error(error), served.id)),
     }
 }
 
 /// Formats the routes as `carya routes` does.
 fn routes(generation: &Generation) -> String {
-    check::routes_as_text(&generation.config, generation).unwrap_or_default()
-}
-
-/// Prints to standard output. Ignores errors: `dev` continues without a reader.
-fn say(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes());
-}
-
-/// Formats up to three files by name, and the number of further ones.
-fn list(files: &[PathBuf]) -> String {
-    match files {
-        [first, second, third, rest @ ..] if !rest.is_empty() => {
-            let (first, second, third) = (first.display(), second.display(), third.display());
-            format!("{first}, {second}, {third} and {} more", rest.len())
-        }
-        _ => files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", "),
-    }
-}
-
-fn time(time: Duration) -> String {
-    if time < Duration::from_secs(1) {
-        format!("{} ms", time.as_millis())
-    } else {
-        format!("{:.1} s", time.as_secs_f64())
-    }
+    check::routes_as_text(generation).unwrap_or_default()
 }

@@ -5,9 +5,9 @@ use std::{fmt::Write, path::Path, sync::Arc};
 use anyhow::bail;
 use serde_json::{Value, json};
 
-use super::load_all;
+use super::{input::load_sources, output::print};
 use crate::{
-    app,
+    app::{self, Application},
     config::DifferenceKind,
     diff::{self, Difference, Outline},
     telemetry::Format,
@@ -33,8 +33,8 @@ pub(super) async fn diff(
     as_json: bool,
     format: Format,
 ) -> anyhow::Result<String> {
-    let (old, new) = (load_all(old, format).await?, app::read(new).await?);
-    let engine = app::engine_for_trials(&old, Some(&new))?;
+    let (old, new) = (load_sources(old, format).await?, Application::read(new, None)?.pull().await?);
+    let engine = app::engine_for_trials(&old.config, Some(&new.config))?;
     let old = Arc::new(app::assemble(old, engine.clone(), None).await?);
     let new = app::assemble(new, engine, Some(old.clone())).await?;
     let found = diff::between(&Outline::of(&old), &Outline::of(&new));
@@ -43,7 +43,7 @@ pub(super) async fn diff(
     if denied.is_empty() {
         return Ok(answer);
     }
-    super::print(&answer)?;
+    print(&answer)?;
     let lines: Vec<_> = denied.iter().map(|denied| format!("\n  {}: {denied}", denied.kind.as_str())).collect();
     bail!("--deny forbids this:{}", lines.concat())
 }

@@ -9,8 +9,7 @@ use tokio::{signal::unix::Signal, sync::Mutex, task::JoinHandle};
 use super::signals::Signals;
 use crate::{
     admin::Admin,
-    app,
-    component::Engine,
+    app::{self, Application, Sources},
     config::{self, Config, Deploy},
     deploy::{self, Store},
     fleet::{
@@ -18,20 +17,19 @@ use crate::{
         tables::{Head, Tables},
     },
     generation::Generation,
-    oci,
-    reload::{self, Reloader, Tell},
+    reload::{Reloader, Report, log_change},
     server::{Live, Server, connections::Connections},
     task,
     telemetry::{self, Format},
     watch,
 };
 
-/// Callbacks that report the served generations. With them, the files are watched.
-pub(super) struct Audience {
+/// Functions that report the served generations. With them, the files are watched.
+pub(super) struct Callbacks {
     /// Called once the first generation is served, with the address.
     pub(super) begun: fn(SocketAddr, &Generation),
     /// Called after each attempt to change the generation.
-    pub(super) changed: Tell,
+    pub(super) changed: Report,
 }
 
 /// Settings and state of the deployment of generations.
@@ -49,92 +47,66 @@ pub(super) async fn serve(path: &Path, format: Format, watch: bool) -> anyhow::R
     let file = path.to_owned();
     // A separate task, because hashing the deployed files takes a while and would block the handling of signals.
     let reading = async { tokio::spawn(async move { read(&file, format).await }).await? };
-    let Some((config, deployment)) = signals.unless_ended(reading).await? else { return Ok(()) };
-    let audience = watch.then_some(Audience { begun: |_, _| (), changed: reload::tell });
-    run(path, config, deployment, audience, signals).await
+    let Some((sources, deployment)) = signals.unless_ended(reading).await? else { return Ok(()) };
+    let callbacks = watch.then_some(Callbacks { begun: |_, _| (), changed: log_change });
+    start(path, sources, deployment, callbacks, signals).await
 }
 
-/// Reads the configuration to serve, and starts the log.
-async fn read(path: &Path, format: Format) -> anyhow::Result<(Config, Option<Deployment>)> {
+/// Reads the application to serve, and starts the log.
+async fn read(path: &Path, format: Format) -> anyhow::Result<(Sources, Option<Deployment>)> {
     // Read the sections of the host first: the application in the file counts only if no generation is active. On
     // problems, report those of the whole file.
     let host = config::load_host(path).or_else(|problems| config::load(path).and(Err(problems)))?;
-    let store = host.deploy.as_ref().map(Store::open).transpose().map_err(|error| with_a_way_out(error.into()))?;
+    let store = host.deploy.as_ref().map(Store::open).transpose().map_err(|error| with_remedy(error.into()))?;
     let store = store.map(Arc::new);
     let shared = fleet::shared(&host);
     let joined = match (&shared, &store) {
         (Some(shared), Some(store)) => fleet::join(shared, store).await?,
         _ => None,
     };
-    let read = match (&joined, &store) {
-        (Some(head), Some(store)) => reload::read_deployed(path, store, &head.id),
-        _ => reload::read(path, store.as_deref()),
+    let application = match (&joined, &store) {
+        (Some(head), Some(store)) => Application::deployed(path, store, &head.id),
+        _ => Application::read(path, store.as_deref()),
     };
-    let mut config = read.map_err(with_a_way_out)?;
-    telemetry::start(format, config.debug);
-    oci::pull(&mut config).await?;
+    let application = application.map_err(with_remedy)?;
+    telemetry::start(format, application.config.debug);
+    let sources = application.pull().await?;
     let deployment = host.deploy.zip(store).map(|(settings, store)| Deployment { settings, store, shared, joined });
-    Ok((config, deployment))
+    Ok((sources, deployment))
 }
 
-/// Serves a configuration that was read from `path`. With an `audience`, watches the files.
-pub(super) async fn run(
+/// Serves an application that was read from `path`. With `callbacks`, watches the files.
+pub(super) async fn start(
     path: &Path,
-    config: Config,
+    sources: Sources,
     deployment: Option<Deployment>,
-    audience: Option<Audience>,
+    callbacks: Option<Callbacks>,
     mut signals: Signals,
 ) -> anyhow::Result<()> {
     let started = Instant::now();
     // Detect an address in use before migrations change a database.
-    let connections = Connections::new(&config.server);
-    let server = listen(&config, connections.clone()).await?;
+    let connections = Connections::new(&sources.config.server);
+    let server = listen(&sources.config, connections.clone()).await?;
     let admin = deployment.as_ref().map(|deployment| Admin::bind(&deployment.settings, connections));
     let admin = admin.transpose()?.flatten();
-    let Some((engine, assembled)) = signals.unless_ended(assemble(config.clone())).await? else { return Ok(()) };
+    let engine = app::engine(&sources.config)?;
+    let assembling = app::assemble(sources, engine.clone(), None);
+    let Some(assembled) = signals.unless_ended(assembling).await? else { return Ok(()) };
     let preparing = async { app::prepare(assembled, None, &mut Vec::new()).await };
     let Some(generation) = signals.unless_ended_after(preparing).await? else { return Ok(()) };
     let live = Live::new(generation);
     let store = deployment.as_ref().map(|deployment| deployment.store.clone());
     let reloader = Arc::new(Reloader::new(path, engine, live.clone(), store));
-    let mut tasks = Vec::new();
-    if let Some(Deployment { settings, store, shared, joined }) = deployment {
-        // The generation works on this host, so it may become active in `store`.
-        if let Some(Head { history, .. }) = joined {
-            store.record(&history)?;
-        }
-        let fleet = match (shared, &settings.shared) {
-            (Some(shared), Some(settings)) => {
-                Some(Fleet::begin(shared, settings, store.clone(), reloader.clone()).await)
-            }
-            _ => None,
-        };
-        tasks.extend(fleet.clone().map(|fleet| tokio::spawn(task::persist("fleet", move || fleet.clone().follow()))));
-        if let Some(admin) = admin {
-            tracing::info!(address = admin.address()?, "deployment");
-            let (admin, reloader) = (Arc::new(admin), reloader.clone());
-            let serve = move || admin.clone().serve(store.clone(), reloader.clone(), fleet.clone());
-            tasks.push(tokio::spawn(task::persist("deployment", serve)));
-        }
-    }
+    let tasks = match deployment {
+        Some(deployment) => accept_deployments(deployment, admin, &reloader).await?,
+        None => Vec::new(),
+    };
     let generation = live.generation();
     let (address, routes) = (server.address()?, generation.handlers.len());
     let ms = started.elapsed().as_millis();
-    tracing::info!(%address, routes, generation = generation.id, debug = config.debug, ms, "serving");
+    tracing::info!(%address, routes, generation = generation.id, debug = generation.config.debug, ms, "serving");
     drop(generation);
-    let hangup = Arc::new(Mutex::new(signals.hangup));
-    spawn("hangup", &reloader, move |reloader| reload_when_hung_up(hangup.clone(), reloader));
-    let tell = audience.as_ref().map_or(reload::tell as Tell, |audience| audience.changed);
-    spawn("retry", &reloader, move |reloader| watch::retry(reloader, tell));
-    spawn("tags", &reloader, move |reloader| watch::follow(reloader, tell));
-    spawn("collect", &reloader, watch::collect);
-    if let Some(Audience { begun, changed }) = audience {
-        begun(address, &reloader.live().generation());
-        spawn("watch", &reloader, move |reloader| async move {
-            let Err(error) = watch::run(reloader, changed).await;
-            tracing::error!(%error, "the files cannot be watched any more; send SIGHUP to reload");
-        });
-    }
+    reload_on_triggers(&reloader, signals.hangup, callbacks, address);
     let asked = async || {
         signals.end.asked().await;
         // Once the shutdown has begun, the fleet and the admin API must not start another change.
@@ -142,6 +114,50 @@ pub(super) async fn run(
     };
     server.serve(live, asked).await;
     Ok(())
+}
+
+/// Joins the fleet and serves the admin API. Returns the tasks, which must be aborted at the shutdown.
+async fn accept_deployments(
+    deployment: Deployment,
+    admin: Option<Admin>,
+    reloader: &Arc<Reloader>,
+) -> anyhow::Result<Vec<JoinHandle<()>>> {
+    let Deployment { settings, store, shared, joined } = deployment;
+    // The generation works on this host, so it may become active in `store`.
+    if let Some(Head { history, .. }) = joined {
+        store.record(&history)?;
+    }
+    let fleet = match (shared, &settings.shared) {
+        (Some(shared), Some(settings)) => Some(Fleet::begin(shared, settings, store.clone(), reloader.clone()).await),
+        _ => None,
+    };
+    let mut tasks = Vec::new();
+    tasks.extend(fleet.clone().map(|fleet| tokio::spawn(task::persist("fleet", move || fleet.clone().follow()))));
+    if let Some(admin) = admin {
+        tracing::info!(address = admin.address()?, "deployment");
+        let (admin, reloader) = (Arc::new(admin), reloader.clone());
+        let serve = move || admin.clone().serve(store.clone(), reloader.clone(), fleet.clone());
+        tasks.push(tokio::spawn(task::persist("deployment", serve)));
+    }
+    Ok(tasks)
+}
+
+/// Starts the tasks that reload: after SIGHUP, after a failure that may have passed, after a moved tag, and with
+/// `callbacks` after a change to a file.
+fn reload_on_triggers(reloader: &Arc<Reloader>, hangup: Signal, callbacks: Option<Callbacks>, address: SocketAddr) {
+    let hangup = Arc::new(Mutex::new(hangup));
+    spawn("hangup", reloader, move |reloader| reload_when_hung_up(hangup.clone(), reloader));
+    let report = callbacks.as_ref().map_or(log_change as Report, |callbacks| callbacks.changed);
+    spawn("retry", reloader, move |reloader| watch::retry(reloader, report));
+    spawn("tags", reloader, move |reloader| watch::follow_tags(reloader, report));
+    spawn("collect", reloader, watch::collect_images);
+    if let Some(Callbacks { begun, changed }) = callbacks {
+        begun(address, &reloader.live().generation());
+        spawn("watch", reloader, move |reloader| async move {
+            let Err(error) = watch::watch_files(reloader, changed).await;
+            tracing::error!(%error, "the files cannot be watched any more; send SIGHUP to reload");
+        });
+    }
 }
 
 /// Binds the addresses of the application and of the metrics.
@@ -158,15 +174,8 @@ async fn listen(config: &Config, connections: Arc<Connections>) -> anyhow::Resul
     Ok(server)
 }
 
-/// Makes the engine and the first generation, without its databases.
-async fn assemble(config: Config) -> anyhow::Result<(Engine, Generation)> {
-    let engine = app::engine(&config)?;
-    let assembled = app::assemble(config, engine.clone(), None).await?;
-    Ok((engine, assembled))
-}
-
 /// Adds a remedy to the error of a deployed generation. Until the host runs, no other generation can be deployed.
-fn with_a_way_out(error: anyhow::Error) -> anyhow::Error {
+fn with_remedy(error: anyhow::Error) -> anyhow::Error {
     use deploy::Error;
     match error.downcast_ref() {
         Some(Error::Damaged { .. } | Error::Missing { .. } | Error::Unknown(_)) => error.context(
@@ -192,6 +201,6 @@ async fn reload_when_hung_up(hangup: Arc<Mutex<Signal>>, reloader: Arc<Reloader>
     let mut hangup = hangup.lock().await;
     while hangup.recv().await.is_some() {
         let served = reloader.live().generation();
-        reload::tell(&reloader.reload().await, &served);
+        log_change(&reloader.reload().await, &served);
     }
 }

@@ -1,31 +1,33 @@
 //! Compiled code on disk, so that only the first start compiles. An entry is named after the component's digest and
-//! the engine's settings, and ends with a checksum, so it is either right or not used.
+//! the engine's settings, and ends with a checksum: it is either correct or not used.
 //!
-//! The one file of this room that needs `unsafe`: machine code is mapped as it was written. Whoever can write to the
-//! cache can run code in this process, so a folder or a file that others may change is neither read nor written; see
-//! [`private`].
+//! This is the only file of this room with `unsafe` code: it maps machine code from the cache. Any user who can write to
+//! the cache can run code in this process. The host neither reads nor writes a folder or file that other users may
+//! change; see [`private`].
 
 #![allow(unsafe_code)]
 
 use std::{
-    fs::{self, File},
+    fs::File,
     hash::{DefaultHasher, Hash, Hasher},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
 
-use sha2::{Digest, Sha256};
 use wasmtime::{Engine, component::Component};
 
 use super::core_module;
-use crate::private;
+use crate::{
+    content::{Digest, Folder},
+    private,
+};
 
-/// Length of the checksum at the end of an entry, in bytes. CRC-32 detects damage; no other user can write an entry, so the
-/// checksum need not be hard to forge.
+/// Length of the checksum at the end of an entry, in bytes. CRC-32 detects damage. It need not be hard to forge, because
+/// no other user can write an entry.
 const CHECKSUM: usize = 4;
 
 /// A folder of compiled components.
@@ -33,35 +35,30 @@ const CHECKSUM: usize = 4;
 pub struct CodeCache {
     folder: PathBuf,
     settings: u64,
-    /// Held while a component compiles, which takes all processors and much memory by itself.
+    /// Held while a component compiles, because one compilation takes all processors and much memory.
     compiling: Arc<Mutex<()>>,
-    /// Whether the log says already why the folder is not used.
+    /// Set once the log contains the reason why the folder is not used.
     is_reported: Arc<AtomicBool>,
 }
 
-/// A component's code, and where it came from.
+/// The compiled code of a component.
 pub(super) struct Code {
     pub(super) component: Component,
-    /// Whether it was in the cache.
+    /// Whether the code was in the cache.
     pub(super) cached: bool,
 }
 
-/// Why an entry is not used.
+/// Reason why an entry is not used.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
     #[error(transparent)]
     NotPrivate(#[from] private::NotPrivate),
-    #[error("its checksum is wrong: it is damaged, cut off, or of another version")]
+    #[error("its checksum is wrong: it is damaged, truncated, or from another version")]
     Damaged,
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error("{0:#}")]
     Refused(wasmtime::Error),
-}
-
-/// SHA-256 of a component's bytes, in hexadecimal.
-pub(super) fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl CodeCache {
@@ -71,38 +68,41 @@ impl CodeCache {
         Self { folder, settings: hasher.finish(), compiling: Arc::default(), is_reported: Arc::default() }
     }
 
-    /// The code of a component, from the cache or compiled now; a core module becomes a component only then. A cache that
-    /// cannot be used costs time, not success.
-    pub(super) fn load(&self, engine: &Engine, bytes: &[u8], digest: &str) -> wasmtime::Result<Code> {
-        let entry = self.folder().map(|folder| folder.join(format!("{digest}-{:016x}.cwasm", self.settings)));
+    /// Returns the code of a component, from the cache or compiled now. A core module is converted to a component only
+    /// before compilation. A cache that cannot be used costs time, and is no error.
+    pub(super) fn load(&self, engine: &Engine, bytes: &[u8], digest: Digest) -> wasmtime::Result<Code> {
+        let folder = self.trusted_folder();
+        let name = format!("{digest}-{:016x}.cwasm", self.settings);
+        let entry = folder.as_ref().map(|folder| folder.entry(&name));
         let cached = |component| Code { component, cached: true };
         let found = entry.as_deref().and_then(|entry| read(engine, entry).ok()?);
         if let Some(component) = found {
             return Ok(cached(component));
         }
-        let _turn = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
-        // The same component under another name may have been compiled meanwhile.
+        let _guard = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another task may have compiled the same component meanwhile, under another name.
         let found = entry.as_deref().and_then(|entry| find(engine, entry));
         if let Some(component) = found {
             return Ok(cached(component));
         }
-        tracing::info!(digest = &digest[..12], kib = bytes.len() / 1024, "compiling a component, which is done once");
+        let (digest, kib) = (&digest.to_string()[..12], bytes.len() / 1024);
+        tracing::info!(digest, kib, "compiling a component; later starts take it from the cache");
         let component = core_module::to_component(bytes).map_err(wasmtime::Error::msg)?;
         let component = Component::from_binary(engine, &component)?;
-        if let Some(entry) = entry
-            && let Err(error) = keep(&entry, &component.serialize()?)
+        if let Some(folder) = folder
+            && let Err(error) = write(&folder, &name, &component.serialize()?)
         {
             self.report(&error);
         }
         Ok(Code { component, cached: false })
     }
 
-    /// The folder, if it may be used.
-    fn folder(&self) -> Option<PathBuf> {
-        private::folder(&self.folder).inspect_err(|error| self.report(error)).ok()
+    /// Returns the folder if no other user may change it.
+    fn trusted_folder(&self) -> Option<Folder> {
+        private::folder(&self.folder).map(Folder::private).inspect_err(|error| self.report(error)).ok()
     }
 
-    /// Logs once why code is not kept.
+    /// Logs once why the cache is not used.
     fn report(&self, error: &dyn std::error::Error) {
         if !self.is_reported.swap(true, Relaxed) {
             let folder = self.folder.display();
@@ -111,7 +111,7 @@ impl CodeCache {
     }
 }
 
-/// The code of an entry. One that cannot be used is logged, and replaced once it is compiled again.
+/// Returns the code of an entry. Logs why an entry cannot be used; the next compilation replaces it.
 fn find(engine: &Engine, entry: &Path) -> Option<Component> {
     let found = read(engine, entry).transpose()?;
     let warn = |error: &Unusable| tracing::warn!(entry = %entry.display(), "compiling again: {error}");
@@ -120,18 +120,18 @@ fn find(engine: &Engine, entry: &Path) -> Option<Component> {
 
 fn read(engine: &Engine, entry: &Path) -> Result<Option<Component>, Unusable> {
     let Some(mut file) = private::open(entry)? else { return Ok(None) };
-    if !is_whole(&mut file)? {
+    if !has_checksum(&mut file)? {
         return Err(Unusable::Damaged);
     }
-    // SAFETY: the file is what this program has written for this very engine configuration: no other user may write to
-    // it, to its folder, or to a folder above, and its checksum is right. It does not change while it is mapped, because
-    // entries are replaced by renaming another file over them.
+    // SAFETY: this program has written the file for this engine configuration: no other user may write to the file, to
+    // its folder, or to a folder above, and its checksum is correct. The file does not change while it is mapped,
+    // because the cache replaces an entry by renaming another file over it.
     let component = unsafe { Component::deserialize_file(engine, entry) };
     component.map(Some).map_err(Unusable::Refused)
 }
 
-/// Whether a file ends with the checksum of what is before it.
-fn is_whole(file: &mut File) -> io::Result<bool> {
+/// Returns whether a file ends with the checksum of the bytes before the checksum.
+fn has_checksum(file: &mut File) -> io::Result<bool> {
     let length = file.metadata()?.len();
     let Some(length) = length.checked_sub(CHECKSUM as u64).filter(|length| *length > 0) else { return Ok(false) };
     let (mut hasher, mut found) = (crc32fast::Hasher::new(), [0; CHECKSUM]);
@@ -147,15 +147,9 @@ fn is_whole(file: &mut File) -> io::Result<bool> {
     Ok(hasher.finalize() == u32::from_le_bytes(found))
 }
 
-fn keep(entry: &Path, code: &[u8]) -> io::Result<()> {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let number = NUMBER.fetch_add(1, Relaxed);
-    let draft = entry.with_extension(format!("{}.{number}.draft", std::process::id()));
-    // An earlier process with the same number may have left one.
-    let _ = fs::remove_file(&draft);
-    let mut file = private::create_file(&draft)?;
-    let written = file.write_all(code).and_then(|()| file.write_all(&crc32fast::hash(code).to_le_bytes()));
-    // Renamed only when it is whole on disk: a power cut must not leave half a program.
-    let kept = written.and_then(|()| file.sync_all()).and_then(|()| fs::rename(&draft, entry));
-    kept.inspect_err(|_| drop(fs::remove_file(&draft)))
+fn write(folder: &Folder, name: &str, code: &[u8]) -> io::Result<()> {
+    let mut draft = folder.draft(name)?;
+    draft.write_all(code)?;
+    draft.write_all(&crc32fast::hash(code).to_le_bytes())?;
+    draft.keep()
 }

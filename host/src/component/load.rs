@@ -1,12 +1,12 @@
 //! From a file to a component that is known to work: read, compiled or taken from the cache, linked, and tried out. Every
 //! path that judges components, from `carya check` to a reload, goes through here.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use wasmtime::component::InstancePre;
 
 use super::{
-    code::{self, Code},
+    code::Code,
     contract::Contract,
     engine::Engine,
     instances::{Instances, Terms},
@@ -15,7 +15,10 @@ use super::{
     store::StoreData,
     trial::Fault,
 };
-use crate::config;
+use crate::{
+    config,
+    content::{Digest, PinnedFile, ReadError},
+};
 
 /// Why a component cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +60,7 @@ struct Source {
     /// The file, or the reference that it was pulled by.
     path: String,
     bytes: Vec<u8>,
-    digest: String,
+    digest: Digest,
 }
 
 /// A component before its trial.
@@ -74,13 +77,15 @@ impl Engine {
         &self,
         name: &str,
         config: &config::Component,
+        file: &PinnedFile,
         before: Option<&Arc<Component>>,
     ) -> Result<Arc<Component>, LoadError> {
         let (engine, owned, settings, before) = (self.clone(), name.to_owned(), config.clone(), before.cloned());
+        let pinned = file.clone();
         // Compiling takes seconds and threads of its own; it is no work for a thread that serves requests.
         let linking = self.blocking(move || {
-            let source = Source::read(&owned, &settings)?;
-            match before.and_then(|before| before.unchanged(&source.digest, &settings)) {
+            let source = Source::read(&owned, &settings, &pinned)?;
+            match before.and_then(|before| before.unchanged(source.digest, &settings)) {
                 Some(before) => Ok(Linked::Known(before)),
                 None => {
                     let code = engine.compile(&source)?;
@@ -91,7 +96,7 @@ impl Engine {
         });
         let ended = |error| LoadError::Unusable {
             name: name.to_owned(),
-            path: config.path.display().to_string(),
+            path: file.path.display().to_string(),
             reason: format!("loading it was ended: {error}"),
         };
         match linking.await.map_err(ended)?? {
@@ -107,7 +112,8 @@ impl Engine {
     /// be compiled.
     pub async fn inspect(&self, config: config::Component) -> Result<Inspection, LoadError> {
         let name = config.path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        let source = Source::read(&name, &config)?;
+        let file = PinnedFile { path: config.path.clone(), digest: None };
+        let source = Source::read(&name, &config, &file)?;
         let code = self.compile(&source)?;
         let mut capabilities = Capabilities::of(&code.component, self);
         capabilities.summary.extend(offer::missing(&code.component, &self.wasmtime, &self.linker));
@@ -120,7 +126,7 @@ impl Engine {
 
     fn compile(&self, source: &Source) -> Result<Code, LoadError> {
         let Source { bytes, digest, .. } = source;
-        let code = self.code.load(&self.wasmtime, bytes, digest);
+        let code = self.code.load(&self.wasmtime, bytes, *digest);
         code.map_err(|error| {
             let missing = offer::missing_by_name(bytes);
             source.unusable(missing.unwrap_or_else(|| explain(bytes, &error)))
@@ -171,7 +177,7 @@ impl Engine {
             instances: Instances::new(pre, identity.clone(), terms),
             identity,
             timeout: config.timeout,
-            digest: source.digest.clone(),
+            digest: source.digest.to_string(),
             cached: code.cached,
             capabilities,
         }
@@ -211,8 +217,8 @@ impl Engine {
 impl Component {
     /// This component, if a file with this digest and these settings would make the same. Instances do not outlive a
     /// generation where they remember requests.
-    fn unchanged(self: Arc<Self>, digest: &str, config: &config::Component) -> Option<Arc<Self>> {
-        if self.digest != digest || !self.is_set_up_as(config) {
+    fn unchanged(self: Arc<Self>, digest: Digest, config: &config::Component) -> Option<Arc<Self>> {
+        if self.digest != digest.to_string() || !self.is_set_up_as(config) {
             return None;
         }
         Some(match config.reuse {
@@ -223,23 +229,22 @@ impl Component {
 }
 
 impl Source {
-    fn read(name: &str, config: &config::Component) -> Result<Self, LoadError> {
-        let bytes = read(name, &config.path)?;
-        let path = config.image.as_ref().map_or_else(|| config.path.display().to_string(), ToString::to_string);
-        Ok(Self { name: name.to_owned(), path, digest: code::digest(&bytes), bytes })
+    fn read(name: &str, config: &config::Component, file: &PinnedFile) -> Result<Self, LoadError> {
+        let path = config.image.as_ref().map_or_else(|| file.path.display().to_string(), ToString::to_string);
+        let name = name.to_owned();
+        match file.read() {
+            Ok((bytes, digest)) => Ok(Self { name, path, bytes, digest }),
+            Err(ReadError::Io(source)) => Err(LoadError::Read { name, path: file.path.display().to_string(), source }),
+            Err(changed @ ReadError::Mismatch { .. }) => {
+                let reason = format!("{} has changed since it was checked: {changed}; try again", file.path.display());
+                Err(LoadError::Unusable { name, path, reason })
+            }
+        }
     }
 
     fn unusable(&self, reason: String) -> LoadError {
         LoadError::Unusable { name: self.name.clone(), path: self.path.clone(), reason }
     }
-}
-
-fn read(name: &str, path: &Path) -> Result<Vec<u8>, LoadError> {
-    std::fs::read(path).map_err(|source| LoadError::Read {
-        name: name.to_owned(),
-        path: path.display().to_string(),
-        source,
-    })
 }
 
 /// A compiler's error in words that help.

@@ -1,16 +1,22 @@
-//! Removal of generations and files that are not needed. Manifests are removed before the files that they name, so that
-//! a manifest in the store always has its files.
+//! Removal of generations and files that are not needed.
 
 use std::{
     collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
 use serde::Serialize;
 
-use super::{Digest, Error, Id, Manifest, Store, durable, store::entries};
+use super::{
+    error::{Error, at},
+    manifest::{Id, Manifest},
+    records::{Records, id_of},
+};
+use crate::content::{self, Digest, Folder, Removed};
+
+/// Age below which collection spares files and generations that nothing refers to: they may belong to a deployment in
+/// progress.
+pub const SPARE: Duration = Duration::from_secs(60 * 60);
 
 /// Number and size of the files that a collection has removed.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -23,78 +29,53 @@ pub struct Collected {
     pub bytes: u64,
 }
 
-/// Removes the temporary files of a killed process.
-pub(super) fn remove_unfinished(store: &Store) -> Result<(), Error> {
-    let folders = store.folders();
-    for folder in folders.iter().map(PathBuf::as_path).chain([store.root()]) {
-        for path in entries(folder)?.iter().filter(|path| durable::is_unfinished(path)) {
-            durable::remove(path)?;
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn collect(store: &Store, spare: Duration) -> Result<Collected, Error> {
-    let _order = store.in_order();
-    let [blobs, generations, apps] = store.folders();
-    let history = store.history()?;
-    let kept = kept(store, &history, spare)?;
-    let mut collected = Collected::default();
-
-    for path in entries(&apps)? {
-        remove_unless(&path, |name| name.parse::<Id>().is_ok_and(|id| kept.iter().any(|kept| kept.id == id)))?;
-    }
-    for path in entries(&generations)? {
-        let id = |name: &str| name.strip_suffix(".json")?.parse::<Id>().ok();
-        let keep = |name: &str| id(name).is_some_and(|id| kept.iter().any(|kept| kept.id == id));
-        collected.generations += usize::from(remove_unless(&path, keep)?);
-    }
+/// Removes the generations that are not needed, then the files that no remaining generation names: a manifest in the
+/// store always has its files.
+pub(super) fn collect(
+    records: &Records,
+    blobs: &Folder,
+    apps: &Folder,
+    keep: usize,
+    spare: Duration,
+) -> Result<Collected, Error> {
+    let needed = needed(records, keep, spare)?;
+    let ids: BTreeSet<&Id> = needed.iter().map(|manifest| &manifest.id).collect();
+    remove(apps, Duration::ZERO, |name| name.parse::<Id>().is_ok_and(|id| ids.contains(&id)))?;
+    let generations =
+        remove(&records.manifests, Duration::ZERO, |name| id_of(name).is_some_and(|id| ids.contains(&id)))?;
     // The removal of manifests must be on disk before that of their files.
-    durable::sync_folder(&generations)?;
-
-    let named: BTreeSet<&Digest> = kept.iter().flat_map(Manifest::blobs).collect();
-    for path in entries(&blobs)? {
-        let metadata = fs::symlink_metadata(&path).ok();
-        let young = metadata
-            .as_ref()
-            .and_then(|metadata| metadata.modified().ok()?.elapsed().ok())
-            .is_some_and(|age| age < spare);
-        let keep = |name: &str| young || name.parse::<Digest>().is_ok_and(|digest| named.contains(&digest));
-        if remove_unless(&path, keep)? {
-            collected.blobs += 1;
-            collected.bytes += metadata.map_or(0, |metadata| metadata.len());
-        }
-    }
-    Ok(collected)
+    content::sync_folder(records.manifests.path()).map_err(at(records.manifests.path()))?;
+    let named: BTreeSet<&Digest> = needed.iter().flat_map(Manifest::blobs).collect();
+    let blobs = remove(blobs, spare, |name| name.parse::<Digest>().is_ok_and(|digest| named.contains(&digest)))?;
+    Ok(Collected {
+        generations: generations.len(),
+        blobs: blobs.len(),
+        bytes: blobs.iter().map(|removed| removed.bytes).sum(),
+    })
 }
 
-/// Returns the manifests that stay: the active generation, those before it that can be rolled back to, and those that
-/// were stored after it or within `spare` and may still be activated.
-fn kept(store: &Store, history: &[Id], spare: Duration) -> Result<Vec<Manifest>, Error> {
-    let recent: BTreeSet<&Id> = history.iter().rev().take(store.keep() + 1).collect();
-    let mut kept = Vec::new();
+fn remove(folder: &Folder, spare: Duration, is_used: impl FnMut(&str) -> bool) -> Result<Vec<Removed>, Error> {
+    folder.collect(spare, is_used).map_err(at(folder.path()))
+}
+
+/// Returns the manifests that stay: the active generation, the `keep` generations before it, and those that were stored
+/// after it or within `spare` and may still be activated.
+fn needed(records: &Records, keep: usize, spare: Duration) -> Result<Vec<Manifest>, Error> {
+    let history = records.history()?;
+    let recent: BTreeSet<&Id> = history.iter().rev().take(keep + 1).collect();
+    let mut needed = Vec::new();
     for id in &recent {
-        match store.manifest(id) {
+        match records.manifest(id) {
             // Without this manifest, the files of the generation are not known and must not be removed.
             Err(error @ Error::Damaged { .. }) => return Err(error),
             Err(Error::Unknown(_)) => {}
-            manifest => kept.push(manifest?),
+            manifest => needed.push(manifest?),
         }
     }
-    let active = kept.iter().find(|manifest| history.last() == Some(&manifest.id));
+    let active = needed.iter().find(|manifest| history.last() == Some(&manifest.id));
     let young = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().saturating_sub(spare).as_secs();
     let since = active.map_or(0, |manifest| manifest.created_at.min(young));
-    let later = store.manifests()?.into_iter();
-    kept.extend(later.filter(|manifest| manifest.created_at >= since && !recent.contains(&manifest.id)));
-    Ok(kept)
-}
-
-/// Removes a path unless `keep` accepts its name, and returns whether it did. Leaves temporary files to their writers.
-fn remove_unless(path: &Path, keep: impl Fn(&str) -> bool) -> Result<bool, Error> {
-    let name = path.file_name().and_then(|name| name.to_str());
-    if durable::is_unfinished(path) || name.is_some_and(keep) {
-        return Ok(false);
-    }
-    durable::remove(path)?;
-    Ok(true)
+    let later = records.manifests()?.into_iter();
+    needed.extend(later.filter(|manifest| manifest.created_at >= since && !recent.contains(&manifest.id)));
+    Ok(needed)
 }

@@ -1,62 +1,31 @@
-//! Manifests of generations, and the digests and ids that are derived from the content of files.
+//! Manifests of generations, and the ids that are derived from their files.
 
-use std::{collections::BTreeMap, fmt, fs::File, io, path::Path, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
-use sha2::Digest as _;
 
-use super::Error;
+use super::error::Error;
+use crate::content::{Digest, Hasher};
 
 /// File name of the configuration in a deployed application.
 pub const NAME: &str = "carya.toml";
 /// Maximum number of files of an application.
-const MOST_FILES: usize = 20_000;
+const MAX_FILES: usize = 20_000;
 /// Maximum length of a file's path, in bytes.
-const LONGEST_PATH: usize = 1024;
-
-/// SHA-256 digest, as 64 lower-case hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Digest(String);
+const MAX_PATH: usize = 1024;
 
 /// Id of a generation: twelve lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Id(String);
 
-fn is_hexadecimal(text: &str, length: usize) -> bool {
-    text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-impl TryFrom<String> for Digest {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self, Error> {
-        let right = is_hexadecimal(&text, 64);
-        right.then_some(Self(text)).ok_or_else(|| Error::Invalid("a digest has 64 small hexadecimal digits".to_owned()))
-    }
-}
-
 impl TryFrom<String> for Id {
     type Error = Error;
 
     fn try_from(text: String) -> Result<Self, Error> {
-        let right = is_hexadecimal(&text, 12);
-        right
-            .then_some(Self(text))
-            .ok_or_else(|| Error::Invalid("the id of a generation has 12 small hexadecimal digits".to_owned()))
-    }
-}
-
-impl FromStr for Digest {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        text.to_owned().try_into()
+        let is_valid = text.len() == 12 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let invalid = || Error::Invalid("the id of a generation must be 12 lower-case hexadecimal digits".to_owned());
+        is_valid.then_some(Self(text)).ok_or_else(invalid)
     }
 }
 
@@ -68,47 +37,9 @@ impl FromStr for Id {
     }
 }
 
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl Digest {
-    /// Returns the digest of bytes.
-    pub fn of(bytes: &[u8]) -> Self {
-        Self(hexadecimal(&sha2::Sha256::digest(bytes)))
-    }
-
-    /// Finishes a hasher and returns its digest.
-    pub fn end(hasher: sha2::Sha256) -> Self {
-        Self(hexadecimal(&hasher.finalize()))
-    }
-
-    /// Returns the digest of a file's content.
-    pub fn of_file(path: &Path) -> io::Result<Self> {
-        let mut hasher = sha2::Sha256::new();
-        io::copy(&mut File::open(path)?, &mut Hashing(&mut hasher))?;
-        Ok(Self::end(hasher))
-    }
-}
-
-struct Hashing<'a>(&'a mut sha2::Sha256);
-
-impl io::Write for Hashing<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -145,12 +76,12 @@ impl Manifest {
         if !self.files.contains_key(NAME) {
             return wrong(format!("an application has a file {NAME}"));
         }
-        if self.files.len() > MOST_FILES {
-            return wrong(format!("an application may have {MOST_FILES} files, and this one has {}", self.files.len()));
+        if self.files.len() > MAX_FILES {
+            return wrong(format!("an application may have {MAX_FILES} files, and this one has {}", self.files.len()));
         }
         for path in self.files.keys() {
             let step = |step: &str| !matches!(step, "" | "." | "..") && step.len() <= 255 && !step.contains('\0');
-            if path.len() > LONGEST_PATH || !path.split('/').all(step) {
+            if path.len() > MAX_PATH || !path.split('/').all(step) {
                 return wrong(format!("{path:?} is not the path of a file in a folder"));
             }
             let folder =
@@ -170,15 +101,15 @@ impl Manifest {
 
 /// Derives an id from paths and digests.
 fn id(files: &BTreeMap<String, Digest>) -> Id {
-    let mut hasher = sha2::Sha256::new();
+    let mut hasher = Hasher::default();
     for (path, digest) in files {
         // Neither contains the byte 0, so different lists produce different input to the hash.
-        for text in [path, &digest.0] {
-            hasher.update(text);
-            hasher.update([0]);
+        for text in [path, &digest.to_string()] {
+            hasher.update(text.as_bytes());
+            hasher.update(&[0]);
         }
     }
-    Id(hexadecimal(&hasher.finalize()[..6]))
+    Id(hasher.digest().to_string()[..12].to_owned())
 }
 
 #[cfg(test)]
@@ -190,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn only_files_inside_the_folder_are_taken() {
+    fn paths_must_stay_inside_the_folder() {
         for (paths, right) in [
             (&["carya.toml", "a/b.html", ".hidden", "a/..b"][..], true),
             (&["a"], false),
@@ -219,12 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_none_are_refused() {
-        let digest = Digest::of(b"").to_string();
-        assert_eq!(digest, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-        for text in ["", "..", &digest[1..], &digest.to_uppercase(), &format!("{digest}0")] {
-            assert!(text.parse::<Digest>().is_err(), "{text}");
-        }
+    fn an_id_is_12_lower_case_hexadecimal_digits() {
         for (text, right) in [("0123456789ab", true), ("0123456789aB", false), ("0123456789a/", false), ("", false)] {
             assert_eq!(text.parse::<Id>().is_ok(), right, "{text}");
         }

@@ -15,27 +15,46 @@
 mod tests;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File, TryLockError},
-    io,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
-use super::{Collected, Digest, Error, Id, Manifest, at, collect, durable, upload::Upload};
-use crate::config;
+use super::{
+    collect::{self, Collected},
+    error::{Error, at},
+    manifest::{Id, Manifest},
+    records::Records,
+    upload::Upload,
+};
+use crate::{
+    config,
+    content::{self, Digest, Folder, ReadError},
+};
 
 /// Store of deployed generations. One process at a time can open a folder.
 #[derive(Debug)]
 pub struct Store {
-    root: PathBuf,
+    blobs: Folder,
+    apps: Folder,
+    records: Records,
     keep: usize,
     max_upload: u64,
     /// Serializes the operations that read or write several files.
     order: Mutex<()>,
     /// The lock file. The system releases the lock when the process ends, however it ends.
     _lock: File,
+}
+
+/// The unpacked files of a generation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unpacked {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The digests of the files, by their paths in the folder.
+    pub files: BTreeMap<String, Digest>,
 }
 
 /// A change of the active generation.
@@ -54,52 +73,42 @@ impl Store {
     ///
     /// [`Error::Taken`] if another process has opened the folder.
     pub fn open(settings: &config::Deploy) -> Result<Self, Error> {
-        let root = settings.folder.clone();
-        for folder in ["blobs", "generations", "apps"].map(|name| root.join(name)) {
-            fs::create_dir_all(&folder).map_err(at(&folder))?;
+        let root = &settings.folder;
+        let [blobs, manifests, apps] = ["blobs", "generations", "apps"].map(|name| Folder::new(root.join(name)));
+        for folder in [&blobs, &manifests, &apps] {
+            folder.create().map_err(at(folder.path()))?;
         }
         let lock = root.join("lock");
         let file = File::options().create(true).append(true).open(&lock).map_err(at(&lock))?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::Taken(root)),
+            Err(TryLockError::WouldBlock) => return Err(Error::Taken(root.clone())),
             Err(TryLockError::Error(error)) => return Err(at(&lock)(error)),
         }
-        durable::sync_folder(&root)?;
-        let max_upload = u64::try_from(settings.max_upload).unwrap_or(u64::MAX);
-        let store = Self { root, keep: settings.keep, max_upload, order: Mutex::default(), _lock: file };
-        collect::remove_unfinished(&store)?;
+        content::sync_folder(root).map_err(at(root))?;
+        for folder in [&blobs, &manifests, &apps, &Folder::new(root.clone())] {
+            folder.remove_drafts().map_err(at(folder.path()))?;
+        }
+        let store = Self {
+            blobs,
+            apps,
+            records: Records::new(manifests, root.join("active")),
+            keep: settings.keep,
+            max_upload: u64::try_from(settings.max_upload).unwrap_or(u64::MAX),
+            order: Mutex::default(),
+            _lock: file,
+        };
         store.collect(Duration::ZERO)?;
         Ok(store)
     }
 
-    pub(super) fn in_order(&self) -> MutexGuard<'_, ()> {
+    fn in_order(&self) -> MutexGuard<'_, ()> {
         self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn root(&self) -> &Path {
-        &self.root
-    }
-
-    pub(super) fn folders(&self) -> [PathBuf; 3] {
-        ["blobs", "generations", "apps"].map(|name| self.root.join(name))
-    }
-
     /// Returns the path that a file has in the store. The file need not exist.
-    pub fn blob(&self, digest: &Digest) -> PathBuf {
-        self.root.join("blobs").join(digest.to_string())
-    }
-
-    pub(super) fn list(&self, id: &Id) -> PathBuf {
-        self.root.join("generations").join(format!("{id}.json"))
-    }
-
-    pub(super) fn app(&self, id: &Id) -> PathBuf {
-        self.root.join("apps").join(id.to_string())
-    }
-
-    fn active_file(&self) -> PathBuf {
-        self.root.join("active")
+    pub fn blob(&self, digest: Digest) -> PathBuf {
+        self.blobs.entry(&digest.to_string())
     }
 
     /// Returns how many generations before the active one are kept.
@@ -108,13 +117,13 @@ impl Store {
     }
 
     /// Returns whether the store has a file.
-    pub fn has(&self, digest: &Digest) -> bool {
+    pub fn has(&self, digest: Digest) -> bool {
         self.blob(digest).is_file()
     }
 
     /// Begins to receive a file.
     pub async fn receive(&self, digest: Digest) -> Result<Upload, Error> {
-        Upload::begin(self.blob(&digest), digest, self.max_upload).await
+        Upload::begin(&self.blobs, digest, self.max_upload).await
     }
 
     /// Stores a manifest, and returns whether it is new.
@@ -125,9 +134,9 @@ impl Store {
     pub fn put(&self, manifest: &Manifest) -> Result<bool, Error> {
         manifest.check()?;
         let _order = self.in_order();
-        let missing: BTreeSet<&Digest> = manifest.blobs().filter(|digest| !self.has(digest)).collect();
+        let missing: BTreeSet<Digest> = manifest.blobs().copied().filter(|digest| !self.has(*digest)).collect();
         if !missing.is_empty() {
-            return Err(Error::Missing { id: manifest.id.clone(), blobs: missing.into_iter().cloned().collect() });
+            return Err(Error::Missing { id: manifest.id.clone(), blobs: missing.into_iter().collect() });
         }
         let is_new = match self.manifest(&manifest.id) {
             Ok(known) if known.files == manifest.files => false,
@@ -137,9 +146,7 @@ impl Store {
         };
         // Storing a known manifest again renews its time, so that `collect` does not remove it before its activation.
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let manifest = Manifest { created_at: now, ..manifest.clone() };
-        let text = serde_json::to_string_pretty(&manifest).map_err(|error| Error::Invalid(error.to_string()))?;
-        durable::write(&self.list(&manifest.id), &text)?;
+        self.records.put(&Manifest { created_at: now, ..manifest.clone() })?;
         Ok(is_new)
     }
 
@@ -149,38 +156,17 @@ impl Store {
     ///
     /// [`Error::Unknown`] if there is none, [`Error::Damaged`] if it is not valid.
     pub fn manifest(&self, id: &Id) -> Result<Manifest, Error> {
-        let path = self.list(id);
-        let text = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::Unknown(id.clone())),
-            text => text.map_err(at(&path))?,
-        };
-        let read = serde_json::from_str(&text).map_err(|error| error.to_string()).and_then(|manifest: Manifest| {
-            manifest.check().map_err(|error| error.to_string())?;
-            if manifest.id == *id { Ok(manifest) } else { Err(format!("it is generation {}", manifest.id)) }
-        });
-        read.map_err(|what| Error::Damaged { path, what: format!("{what}; deploy the application again") })
+        self.records.manifest(id)
     }
 
     /// Returns the valid manifests of all generations, the oldest first.
     pub fn manifests(&self) -> Result<Vec<Manifest>, Error> {
-        let mut found = Vec::new();
-        for path in entries(&self.root.join("generations"))? {
-            let id = path.file_stem().and_then(|name| name.to_str()?.parse().ok());
-            found.extend(id.and_then(|id| self.manifest(&id).ok()));
-        }
-        found.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
-        Ok(found)
+        self.records.manifests()
     }
 
     /// Returns the ids of the activated generations, the active one last. A rollback removes the last entry.
     pub fn history(&self) -> Result<Vec<Id>, Error> {
-        let path = self.active_file();
-        let text = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            text => text.map_err(at(&path))?,
-        };
-        let damaged = |error: Error| Error::Damaged { path, what: format!("it should list generations, but {error}") };
-        text.lines().map(str::parse).collect::<Result<_, _>>().map_err(damaged)
+        self.records.history()
     }
 
     /// Returns the active generation, which the host serves after its next start.
@@ -213,8 +199,7 @@ impl Store {
     /// before.
     pub fn record(&self, history: &[Id]) -> Result<(), Error> {
         let _order = self.in_order();
-        let text: String = history.iter().map(|id| format!("{id}\n")).collect();
-        durable::write(&self.active_file(), &text)
+        self.records.set_history(history)
     }
 
     /// Checks a file against its digest, and removes it on a mismatch, so that it can be transferred again.
@@ -222,65 +207,72 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::Damaged`] on a mismatch.
-    pub fn check(&self, digest: &Digest) -> Result<(), Error> {
-        check(&self.blob(digest), digest)
+    pub fn check(&self, digest: Digest) -> Result<(), Error> {
+        let blob = self.blob(digest);
+        self.blobs.copy(&digest.to_string(), digest, &mut std::io::sink()).map_err(|error| damaged(&blob, error))
     }
 
-    /// Returns the folder with the files of a generation under their paths. Reads and checks all of them, and unpacks
-    /// the generation again if the folder differs from its manifest.
-    pub fn folder(&self, id: &Id) -> Result<PathBuf, Error> {
+    /// Returns the files of a generation under their paths. Reads and checks all of them, and unpacks the generation
+    /// again if the folder differs from its manifest.
+    pub fn unpack(&self, id: &Id) -> Result<Unpacked, Error> {
         let _order = self.in_order();
-        let (manifest, app) = (self.manifest(id)?, self.app(id));
-        if !is_whole(&manifest, &app) {
-            self.unpack(&manifest, &app)?;
+        let manifest = self.manifest(id)?;
+        let folder = self.apps.entry(&id.to_string());
+        if !is_whole(&manifest, &folder) {
+            self.copy_files(&manifest, &folder)?;
         }
-        Ok(app)
+        Ok(Unpacked { folder, files: manifest.files })
     }
 
-    fn unpack(&self, manifest: &Manifest, app: &Path) -> Result<(), Error> {
-        let part = durable::unfinished(app);
+    fn copy_files(&self, manifest: &Manifest, app: &Path) -> Result<(), Error> {
+        let part = content::temporary_path(app);
         let mut folders = BTreeSet::from([part.clone()]);
         let mut missing = Vec::new();
         for (path, digest) in &manifest.files {
-            let (file, blob) = (part.join(path), self.blob(digest));
+            let (file, blob) = (part.join(path), self.blob(*digest));
             if !blob.exists() {
-                missing.push(digest.clone());
+                missing.push(*digest);
                 continue;
             }
-            check(&blob, digest)?;
             let folder = file.parent().unwrap_or(&part);
             fs::create_dir_all(folder).map_err(at(folder))?;
             folders.extend(folder.ancestors().take_while(|folder| folder.starts_with(&part)).map(Path::to_owned));
             // A copy, not a hard link: a write to the unpacked file must not change the blob.
-            fs::copy(&blob, &file).and_then(|_| File::open(&file)?.sync_all()).map_err(at(&file))?;
+            let mut copy = File::create_new(&file).map_err(at(&file))?;
+            self.blobs.copy(&digest.to_string(), *digest, &mut copy).map_err(|error| damaged(&blob, error))?;
+            copy.sync_all().map_err(at(&file))?;
         }
         if !missing.is_empty() {
-            durable::remove(&part)?;
+            content::remove(&part).map_err(at(&part))?;
             return Err(Error::Missing { id: manifest.id.clone(), blobs: missing });
         }
         // All names must be on disk before the rename makes them visible.
-        folders.iter().try_for_each(|folder| durable::sync_folder(folder))?;
-        durable::remove(app)?;
-        durable::rename(&part, app)
+        folders.iter().try_for_each(|folder| content::sync_folder(folder).map_err(at(folder)))?;
+        content::remove(app).map_err(at(app))?;
+        content::rename(&part, app).map_err(at(app))
     }
 
     /// Removes the generations that are not needed, and the files that no remaining generation names. Keeps the active
     /// generation, [`keep`](Self::keep) generations before it, and those that were stored after it. Files and
     /// generations younger than `spare` may belong to a deployment in progress, and stay.
     pub fn collect(&self, spare: Duration) -> Result<Collected, Error> {
-        collect::collect(self, spare)
+        let _order = self.in_order();
+        collect::collect(&self.records, &self.blobs, &self.apps, self.keep, spare)
     }
 }
 
-/// Checks a file against its digest, and removes it on a mismatch, so that it can be uploaded again.
-fn check(blob: &Path, digest: &Digest) -> Result<(), Error> {
-    let found = Digest::of_file(blob).map_err(at(blob))?;
-    if found == *digest {
-        return Ok(());
+/// Returns the error of a checked read. Removes a blob with another digest, so that it can be uploaded again.
+fn damaged(blob: &Path, error: ReadError) -> Error {
+    match error {
+        ReadError::Io(error) => at(blob)(error),
+        ReadError::Mismatch { found, .. } => match content::remove(blob) {
+            Ok(()) => Error::Damaged {
+                path: blob.to_owned(),
+                what: format!("its digest is {found}; it has been removed, deploy the application again"),
+            },
+            Err(error) => at(blob)(error),
+        },
     }
-    durable::remove(blob)?;
-    let what = format!("its digest is {found}; it has been removed, deploy the application again");
-    Err(Error::Damaged { path: blob.to_owned(), what })
 }
 
 /// Returns whether a folder has exactly the files of a generation, each with its digest.
@@ -288,7 +280,7 @@ fn is_whole(manifest: &Manifest, app: &Path) -> bool {
     let mut found = 0;
     let mut folders = vec![app.to_owned()];
     while let Some(folder) = folders.pop() {
-        let Ok(paths) = entries(&folder) else { return false };
+        let Ok(paths) = content::entries(&folder) else { return false };
         for path in paths {
             match fs::symlink_metadata(&path) {
                 Ok(metadata) if metadata.is_dir() => folders.push(path),
@@ -305,11 +297,4 @@ fn is_whole(manifest: &Manifest, app: &Path) -> bool {
         }
     }
     found == manifest.files.len()
-}
-
-/// Returns the paths of the entries of a folder.
-pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let found: io::Result<_> =
-        fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>());
-    found.map_err(at(folder))
 }

@@ -1,41 +1,52 @@
-//! The upload of one file: written to a temporary file, and renamed once all of it is on disk and has the right digest.
+//! The upload of one file: written to a draft, which is kept once it is complete and has the announced digest.
 
-use std::path::PathBuf;
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
-use sha2::Digest as _;
-use tokio::{fs::File, io::AsyncWriteExt};
+use bytes::Bytes;
 
-use super::{Digest, Error, at, durable};
+use super::error::{Error, at};
+use crate::content::{Digest, Draft, Folder, Hasher};
 
 /// A file that is being received. Dropping the upload before [`finish`](Self::finish) removes the file.
 #[derive(Debug)]
 pub struct Upload {
-    file: File,
-    part: PathBuf,
-    blob: PathBuf,
+    draft: Draft,
+    path: PathBuf,
     wanted: Digest,
-    hasher: sha2::Sha256,
+    hasher: Hasher,
     left: u64,
     limit: u64,
 }
 
 impl Upload {
-    pub(super) async fn begin(blob: PathBuf, wanted: Digest, limit: u64) -> Result<Self, Error> {
-        let part = durable::unfinished(&blob);
-        let file = File::create_new(&part).await.map_err(at(&part))?;
-        Ok(Self { file, part, blob, wanted, hasher: sha2::Sha256::new(), left: limit, limit })
+    /// Begins an upload of at most `limit` bytes to a folder.
+    pub(super) async fn begin(blobs: &Folder, wanted: Digest, limit: u64) -> Result<Self, Error> {
+        let (blobs, name) = (blobs.clone(), wanted.to_string());
+        let path = blobs.entry(&name);
+        blocking(&path.clone(), move || {
+            let draft = blobs.draft(&name).map_err(at(&path))?;
+            Ok(Self { draft, path, wanted, hasher: Hasher::default(), left: limit, limit })
+        })
+        .await
     }
 
     /// Writes the next bytes.
     ///
     /// # Errors
     ///
-    /// [`Error::TooLarge`] if the file exceeds `deploy.max_upload`.
-    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    /// [`Error::TooLarge`] if the file exceeds `deploy.max_upload`, [`Error::Full`] if the disk has no space for it.
+    pub async fn write(mut self, bytes: Bytes) -> Result<Self, Error> {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.left = self.left.checked_sub(length).ok_or(Error::TooLarge(self.limit))?;
-        self.hasher.update(bytes);
-        self.file.write_all(bytes).await.map_err(at(&self.part))
+        blocking(&self.path.clone(), move || {
+            self.hasher.update(&bytes);
+            self.draft.write_all(&bytes).map_err(at(&self.path))?;
+            Ok(self)
+        })
+        .await
     }
 
     /// Adds the file to the store.
@@ -43,23 +54,20 @@ impl Upload {
     /// # Errors
     ///
     /// [`Error::Mismatch`] if the content does not have the announced digest.
-    pub async fn finish(mut self) -> Result<(), Error> {
-        let found = Digest::end(std::mem::take(&mut self.hasher));
-        if found != self.wanted {
-            return Err(Error::Mismatch { wanted: self.wanted.clone(), found });
+    pub async fn finish(self) -> Result<(), Error> {
+        let Self { draft, path, wanted, hasher, .. } = self;
+        let found = hasher.digest();
+        if found != wanted {
+            return Err(Error::Mismatch { wanted, found });
         }
-        // The content must be on disk before the file gets its final name.
-        self.file.flush().await.map_err(at(&self.part))?;
-        self.file.sync_all().await.map_err(at(&self.part))?;
-        // A blocking task completes the rename even if the caller is cancelled.
-        let finished = tokio::task::spawn_blocking(move || durable::rename(&self.part, &self.blob)).await;
-        finished.unwrap_or_else(|error| Err(Error::Invalid(format!("the upload was ended: {error}"))))
+        blocking(&path.clone(), move || draft.keep().map_err(at(path))).await
     }
 }
 
-impl Drop for Upload {
-    fn drop(&mut self) {
-        // After the rename the temporary file does not exist, and this fails.
-        let _ = std::fs::remove_file(&self.part);
-    }
+/// Runs work on the blocking pool. It is completed even if the caller is cancelled. A panic is an error of the host.
+async fn blocking<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(at(path)(error.into())))
 }

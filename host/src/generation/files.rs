@@ -9,9 +9,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use sha2::{Digest, Sha256};
-
-use crate::config::Config;
+use crate::{
+    config::Config,
+    content::{Digest, Hasher},
+    oci::Images,
+};
 
 /// Age up to which a file's modification time does not prove that the file is unchanged: another write may leave the
 /// same time.
@@ -23,8 +25,8 @@ pub struct Files(BTreeMap<PathBuf, File>);
 
 #[derive(Debug, Clone, Copy)]
 struct File {
-    /// SHA-256 of the content.
-    digest: [u8; 32],
+    /// Digest of the content.
+    digest: Digest,
     /// Inode number, size and modification time. While they are the same, the file is not read again. `None` for a file
     /// that was written less than [`TRUST`] ago.
     stamp: Option<(u64, u64, SystemTime)>,
@@ -90,7 +92,7 @@ impl Files {
         let stamp = Some((metadata.ino(), metadata.len(), written(&metadata)));
         let known = self.0.get(path).filter(|known| known.stamp == stamp).copied();
         let read = || {
-            let digest = Sha256::digest(fs::read(path).ok()?).into();
+            let digest = Digest::of_file(path).ok()?;
             let is_old = written(&metadata).elapsed().is_ok_and(|age| age > TRUST);
             Some(File { digest, stamp: stamp.filter(|_| is_old) })
         };
@@ -108,26 +110,26 @@ impl Files {
 
     /// Returns twelve hexadecimal digits that are derived from paths, contents and pulled images. Paths are relative to
     /// the configuration's folder, so that the id does not depend on where it is.
-    pub fn id(&self, config: &Config) -> String {
-        let mut hasher = Sha256::new();
+    pub fn id(&self, config: &Config, images: &Images) -> String {
+        let mut hasher = Hasher::default();
         let mut add = |name: &[u8]| {
-            hasher.update(u64::try_from(name.len()).unwrap_or(u64::MAX).to_le_bytes());
+            hasher.update(&u64::try_from(name.len()).unwrap_or(u64::MAX).to_le_bytes());
             hasher.update(name);
         };
         for (path, file) in &self.0 {
             add(path.strip_prefix(config.folder()).unwrap_or(path).as_os_str().as_encoded_bytes());
-            add(&file.digest);
+            add(file.digest.as_bytes());
         }
         // The file of a pulled component is named after its digest.
-        for (name, component) in config.components.iter().filter(|(_, component)| component.image.is_some()) {
+        for (name, image) in images {
             add(name.as_bytes());
-            add(component.path.file_name().unwrap_or_default().as_encoded_bytes());
+            add(image.component.path.file_name().unwrap_or_default().as_encoded_bytes());
         }
-        hasher.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+        hasher.digest().to_string()[..12].to_owned()
     }
 
     /// Returns the files in a folder, by their paths relative to it, with the digests of their contents.
-    pub fn within<'a>(&'a self, folder: &Path) -> BTreeMap<&'a Path, [u8; 32]> {
+    pub fn within<'a>(&'a self, folder: &Path) -> BTreeMap<&'a Path, Digest> {
         self.0.iter().filter_map(|(path, file)| Some((path.strip_prefix(folder).ok()?, file.digest))).collect()
     }
 
@@ -161,15 +163,17 @@ mod tests {
     #[test]
     fn ids_follow_from_names_and_contents() {
         let files = |pairs: &[(&str, u8)]| {
-            let file = |byte: &u8| File { digest: [*byte; 32], stamp: None };
+            let file = |byte: &u8| File { digest: Digest::of(&[*byte]), stamp: None };
             Files(pairs.iter().map(|(path, byte)| (PathBuf::from(path), file(byte))).collect())
         };
         let config = |file: &str| config::parse("", Path::new(file), &BTreeMap::new()).expect("it is empty");
         let folder = &config("/a/carya.toml");
+        let id = |files: &Files, config: &Config| files.id(config, &Images::new());
         let one = files(&[("/a/x", 1), ("/a/y", 2)]);
-        assert_eq!(one.id(folder), files(&[("/b/x", 1), ("/b/y", 2)]).id(&config("/b/carya.toml")));
+        let elsewhere = files(&[("/b/x", 1), ("/b/y", 2)]);
+        assert_eq!(id(&one, folder), id(&elsewhere, &config("/b/carya.toml")));
         for other in [files(&[("/a/x", 1)]), files(&[("/a/x", 2), ("/a/y", 2)]), files(&[("/a/z", 1), ("/a/y", 2)])] {
-            assert_ne!(one.id(folder), other.id(folder));
+            assert_ne!(id(&one, folder), id(&other, folder));
         }
         let changed = one.changed(&files(&[("/a/x", 1), ("/a/y", 3), ("/a/z", 1)])).len();
         assert_eq!((changed, one.changed(&one).len()), (2, 0));

@@ -1,11 +1,11 @@
-//! The client of a registry, on top of `oci_client`. The cache is in `kept.rs`.
+//! The client of a registry, on top of `oci_client`. The cache is in `cache.rs`.
 //!
 //! The operator chooses the registries. The client reads their manifests, tokens and errors into memory without a
 //! limit on their length, so only the time for them is limited. The size of a component is limited while it is read.
 
 use std::{
     error::Error,
-    io::{self, Cursor},
+    io::Cursor,
     net::IpAddr,
     path::Path,
     time::{Duration, Instant},
@@ -14,18 +14,22 @@ use std::{
 use oci_client::{
     Client, Reference, RegistryOperation,
     client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol},
-    errors::{DigestError, OciDistributionError as ClientError, OciErrorCode},
+    errors::OciDistributionError as ClientError,
     manifest::OCI_IMAGE_MEDIA_TYPE,
     secrets::RegistryAuth,
 };
-use rustls::{
-    Error as TlsError,
-    pki_types::{CertificateDer, pem::PemObject},
-};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio_util::io::InspectWriter;
 
-use super::kept::{Layer, is_digest};
-use crate::config::{Image, ImageVersion, Registry as Settings};
+use super::{
+    failure::Failure,
+    manifest::{Layer, digest_of_name, name_of_digest},
+};
+use crate::{
+    config::{Image, ImageVersion, Registry as Settings},
+    content::Digest,
+    tls,
+};
 
 /// Maximum length of a manifest that is accepted, in bytes; registries have the same limit.
 const LONGEST_MANIFEST: usize = 4 << 20;
@@ -42,78 +46,6 @@ const LONG: Duration = Duration::from_secs(30 * 60);
 /// Interval of log lines about the progress of a pull.
 const NEWS: Duration = Duration::from_secs(2);
 
-/// Error of a [`Registry`] or of the cache.
-#[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) reason: String,
-    /// Whether a later attempt may succeed without a change to the configuration.
-    pub(super) may_pass: bool,
-}
-
-impl Failure {
-    pub(super) fn lasting(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), may_pass: false }
-    }
-
-    /// Describes the client's error with its causes, and names the setting that may fix it.
-    fn of(host: &str, error: &ClientError) -> Self {
-        let (mut reason, mut is_distrusted) = (error.to_string(), false);
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let words = error.to_string();
-            if !reason.contains(&words) {
-                reason = format!("{reason}: {words}");
-            }
-            is_distrusted |= is_distrust(error);
-            cause = error.source();
-        }
-        let words: String = reason.chars().filter(|c| !c.is_control()).take(500).collect();
-        let words = words.trim_end_matches([':', ' ']);
-        Self::lasting(match (error, status(error)) {
-            (ClientError::DigestError(DigestError::VerificationError { expected, .. }), _) => {
-                format!("the registry sent something else than {expected}")
-            }
-            // The only write is to the buffer, which has the announced size: it is full.
-            (ClientError::IoError(_), _) => {
-                "the registry sent more of its component than its manifest announces".to_owned()
-            }
-            (ClientError::RequestError(_), _) if is_distrusted => format!(
-                "{words}; if an authority of your own has signed its certificate, name that one by ca in its [registry]"
-            ),
-            (_, Some(401 | 403)) => format!("{words}; set username and password in [registry.\"{host}\"]"),
-            (ClientError::RequestError(error), _) => {
-                return Self { reason: words.to_owned(), may_pass: !(error.is_builder() || error.is_redirect()) };
-            }
-            (_, status) => {
-                return Self { reason: words.to_owned(), may_pass: matches!(status, Some(408 | 429 | 500..)) };
-            }
-        })
-    }
-}
-
-/// Returns the HTTP status of a failed request. If the response has a list of errors, the client keeps only that list,
-/// and this maps its first code to a status.
-fn status(error: &ClientError) -> Option<u16> {
-    match error {
-        ClientError::UnauthorizedError { .. } | ClientError::AuthenticationFailure(_) => Some(401),
-        ClientError::ServerError { code, .. } => Some(*code),
-        ClientError::RegistryError { envelope, .. } => match envelope.errors.first()?.code {
-            OciErrorCode::Unauthorized => Some(401),
-            OciErrorCode::Denied => Some(403),
-            OciErrorCode::Toomanyrequests => Some(429),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// Returns whether TLS rejected a certificate. An `io::Error` does not list the error that it wraps among its sources,
-/// so this looks into it.
-fn is_distrust(error: &(dyn Error + 'static)) -> bool {
-    let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    matches!(error.downcast_ref(), Some(TlsError::InvalidCertificate(_))) || held.is_some_and(|held| is_distrust(held))
-}
-
 /// A repository in a registry, with the credentials for it.
 pub(super) struct Registry<'a> {
     client: Client,
@@ -125,8 +57,7 @@ pub(super) struct Registry<'a> {
 
 impl<'a> Registry<'a> {
     pub(super) async fn connect(image: &'a Image, settings: Option<&Settings>) -> Result<Self, Failure> {
-        // The client uses the crypto provider of the process. A second installation fails and changes nothing.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        tls::install_provider();
         let settings = settings.cloned().unwrap_or_default();
         let is_here = is_loopback(&image.host);
         let is_plain = is_here && settings.ca.is_none();
@@ -164,16 +95,14 @@ impl<'a> Registry<'a> {
     }
 
     /// Resolves the tag to the digest that it has now.
-    pub(super) async fn digest(&self) -> Result<String, Failure> {
-        let digest = self.within(SHORT, self.client.fetch_manifest_digest(&self.reference, &self.auth)).await?;
-        if !is_digest(&digest) {
-            return Err(Failure::lasting(format!("it is named by {digest:?}; only sha256 is known here")));
-        }
-        Ok(digest)
+    pub(super) async fn digest(&self) -> Result<Digest, Failure> {
+        let name = self.within(SHORT, self.client.fetch_manifest_digest(&self.reference, &self.auth)).await?;
+        digest_of_name(&name)
+            .ok_or_else(|| Failure::lasting(format!("it is named by {name:?}; only sha256 is known here")))
     }
 
-    pub(super) async fn manifest(&self, digest: &str) -> Result<Vec<u8>, Failure> {
-        let reference = self.reference.clone_with_digest(digest.to_owned());
+    pub(super) async fn manifest(&self, digest: Digest) -> Result<Vec<u8>, Failure> {
+        let reference = self.reference.clone_with_digest(name_of_digest(digest));
         let pulled = self.client.pull_manifest_raw(&reference, &self.auth, &[OCI_IMAGE_MEDIA_TYPE]);
         let (manifest, _) = self.within(SHORT, pulled).await?;
         if manifest.len() > LONGEST_MANIFEST {
@@ -199,7 +128,7 @@ impl<'a> Registry<'a> {
         };
         // A `Cursor` over a slice does not grow: a component that is longer than announced fails to be written.
         let out = InspectWriter::new(Cursor::new(bytes.as_mut_slice()), tell);
-        self.within(LONG, self.client.pull_blob(&self.reference, layer.digest.as_str(), out)).await?;
+        self.within(LONG, self.client.pull_blob(&self.reference, name_of_digest(layer.digest).as_str(), out)).await?;
         bytes.truncate(length);
         Ok(bytes)
     }

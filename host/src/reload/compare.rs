@@ -1,13 +1,10 @@
 //! Comparison of generations: assembles a deployed generation, compares it and drops it. Opens no database and serves
 //! nothing of it.
 
-use anyhow::Context;
-
-use super::{Reloader, read_deployed};
+use super::reloader::Reloader;
 use crate::{
     deploy::Id,
     diff::{self, Difference, Outline, Refused},
-    generation::Generation,
 };
 
 /// Differences between two generations.
@@ -26,20 +23,12 @@ impl Reloader {
     ///
     /// Fails if one of them cannot be assembled.
     pub async fn compare(&self, from: &Id, to: &Id) -> anyhow::Result<Comparison> {
-        let served = self.live.generation();
+        let served = self.live().generation();
         let old =
             if served.id == from.to_string() { Outline::of(&served) } else { Outline::of(&self.deployed(from).await?) };
         let new = Outline::of(&self.deployed(to).await?);
         let differences = diff::between(&old, &new);
         let refused = diff::refuse(&differences, &old, &new).err();
         Ok(Comparison { differences, refused })
-    }
-
-    /// Assembles a deployed generation as this host would serve it, without its databases.
-    pub async fn deployed(&self, id: &Id) -> anyhow::Result<Generation> {
-        let store = self.store.clone().context("there is no [deploy] section")?;
-        let (file, id) = (self.file.clone(), id.clone());
-        let config = tokio::task::spawn_blocking(move || read_deployed(&file, &store, &id)).await??;
-        self.assemble(config, &self.live.generation()).await
     }
 }

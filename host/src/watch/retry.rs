@@ -4,33 +4,36 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use tokio::time::sleep;
 
-use crate::reload::{Reloader, Tell, told};
+use crate::{
+    app::format_error,
+    reload::{Reloader, Report},
+};
 
-/// Pause before the first repetition. It doubles up to `LONGEST`.
-const SHORTEST: Duration = Duration::from_secs(1);
+/// Pause before the first repetition. It doubles up to [`MAX_PAUSE`].
+const MIN_PAUSE: Duration = Duration::from_secs(1);
 /// Maximum pause.
-const LONGEST: Duration = Duration::from_secs(60);
+const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 /// Repeats a reload that failed for a reason that may pass, until an attempt succeeds or fails for another reason. Runs
 /// for as long as the process does.
-pub async fn retry(reloader: Arc<Reloader>, tell: Tell) -> Infallible {
-    let mut owed = reloader.owed();
+pub async fn retry(reloader: Arc<Reloader>, report: Report) -> Infallible {
+    let mut pending = reloader.pending_retry();
     loop {
-        let failed = owed.wait_for(Option::is_some).await.ok().and_then(|failed| failed.clone());
+        let failed = pending.wait_for(Option::is_some).await.ok().and_then(|failed| failed.clone());
         // The channel stays open: `reloader` owns its sender.
         let Some(mut known) = failed else { return std::future::pending().await };
         tracing::info!("this may pass: it is tried again until it succeeds, or until the files have changed");
-        let mut wait = SHORTEST;
-        while owed.borrow().is_some() {
-            sleep(wait).await;
-            wait = (wait * 2).min(LONGEST);
+        let mut pause = MIN_PAUSE;
+        while pending.borrow().is_some() {
+            sleep(pause).await;
+            pause = (pause * 2).min(MAX_PAUSE);
             let served = reloader.live().generation();
-            match reloader.try_again().await {
-                // Call `tell` only for a different error.
-                Some(Err(error)) if told(&error) == known => tracing::debug!("it failed once more"),
+            match reloader.retry().await {
+                // Report only a different error.
+                Some(Err(error)) if format_error(&error) == known => tracing::debug!("it failed once more"),
                 Some(result) => {
-                    tell(&result, &served);
-                    known = result.err().as_ref().map(told).unwrap_or_default();
+                    report(&result, &served);
+                    known = result.err().as_ref().map(format_error).unwrap_or_default();
                 }
                 None => {}
             }

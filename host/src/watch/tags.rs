@@ -10,18 +10,20 @@ use std::{
 use tokio::time::sleep;
 
 use crate::{
-    config::Config,
+    app::format_error,
+    content::Digest,
+    generation::Generation,
     oci,
-    reload::{Reloader, Tell, told},
+    reload::{Reloader, Report},
 };
 
 /// How often a host marks its files in the cache as used: several times in the week after which unused files are
 /// removed.
-const DAILY: Duration = Duration::from_secs(24 * 60 * 60);
+const TOUCH_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Polls the tags in use every `[reload] poll`, for as long as the process runs.
-pub async fn follow(reloader: Arc<Reloader>, tell: Tell) -> Infallible {
-    let (mut attempts, mut tags) = (reloader.owed(), Tags::default());
+pub async fn follow_tags(reloader: Arc<Reloader>, report: Report) -> Infallible {
+    let (mut attempts, mut tags) = (reloader.pending_retry(), Tags::default());
     loop {
         let poll = reloader.live().generation().config.reload.poll;
         match poll {
@@ -33,8 +35,8 @@ pub async fn follow(reloader: Arc<Reloader>, tell: Tell) -> Infallible {
             }
         }
         let served = reloader.live().generation();
-        if tags.have_moved(&served.config).await {
-            tell(&reloader.reload().await, &served);
+        if tags.have_moved(&served).await {
+            report(&reloader.reload().await, &served);
         }
     }
 }
@@ -44,28 +46,28 @@ pub async fn follow(reloader: Arc<Reloader>, tell: Tell) -> Infallible {
 struct Tags {
     /// The new digests of moved tags, by component, for which a reload was requested. After a failed reload, the next
     /// is requested only when a tag moves again.
-    tried: BTreeMap<String, String>,
+    tried: BTreeMap<String, Digest>,
     /// The components whose registries could not be queried. The log has one warning for each.
-    away: BTreeSet<String>,
+    unreachable: BTreeSet<String>,
 }
 
 impl Tags {
-    async fn have_moved(&mut self, config: &Config) -> bool {
+    async fn have_moved(&mut self, served: &Generation) -> bool {
         let mut moved = false;
-        for name in config.components.keys() {
-            match oci::moved(config, name).await {
+        for name in served.config.components.keys() {
+            match oci::moved(&served.config, &served.images, name).await {
                 Ok(digest) => {
-                    if self.away.remove(name) {
+                    if self.unreachable.remove(name) {
                         tracing::info!(component = name, "its registry answers again");
                     }
-                    let before = match &digest {
-                        Some(digest) => self.tried.insert(name.clone(), digest.clone()),
+                    let before = match digest {
+                        Some(digest) => self.tried.insert(name.clone(), digest),
                         None => self.tried.remove(name),
                     };
                     moved |= digest.is_some() && digest != before;
                 }
-                Err(error) if self.away.insert(name.clone()) => {
-                    let error = told(&error.into());
+                Err(error) if self.unreachable.insert(name.clone()) => {
+                    let error = format_error(&error.into());
                     tracing::warn!(
                         component = name,
                         "its tag cannot be asked for, and what it meant is served on: {error}"
@@ -84,13 +86,13 @@ fn about(interval: Duration) -> Duration {
 }
 
 /// Removes pulled files that no host uses, once a day, for as long as the process runs.
-pub async fn collect(reloader: Arc<Reloader>) -> Infallible {
+pub async fn collect_images(reloader: Arc<Reloader>) -> Infallible {
     loop {
         let served = reloader.live().generation();
-        let collected = tokio::task::spawn_blocking(move || oci::collect(&served.config)).await;
+        let collected = tokio::task::spawn_blocking(move || oci::collect(&served.config, &served.images)).await;
         if let Ok(Err(error)) = collected {
             tracing::warn!(%error, "what was pulled and is not used could not be removed from the cache");
         }
-        sleep(DAILY).await;
+        sleep(TOUCH_INTERVAL).await;
     }
 }

@@ -13,12 +13,12 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::Places;
+use super::places::Places;
 
 /// Time without events after which a change is complete.
 const QUIET: Duration = Duration::from_millis(30);
 /// Maximum duration of a change. A file that is written to without pause must not hide other changes.
-const LONGEST: Duration = Duration::from_millis(500);
+const MAX_DURATION: Duration = Duration::from_millis(500);
 
 /// Watcher of some places.
 #[derive(Debug)]
@@ -73,14 +73,14 @@ impl Watcher {
     /// Resolves once something has changed and the change is complete.
     pub async fn changed(&mut self) {
         let Some(first) = self.events.recv().await else { return std::future::pending().await };
-        let latest = Instant::now() + LONGEST;
+        let latest = Instant::now() + MAX_DURATION;
         let mut open = HashSet::new();
-        note(first, &mut open);
+        track(first, &mut open);
         loop {
             // A file that is open for writing is not complete, however long its writer pauses.
             let quiet = if open.is_empty() { Instant::now() + QUIET } else { latest };
             match timeout_at(quiet.min(latest), self.events.recv()).await {
-                Ok(Some(event)) => note(event, &mut open),
+                Ok(Some(event)) => track(event, &mut open),
                 Ok(None) | Err(_) => return,
             }
         }
@@ -97,7 +97,7 @@ fn concerns(event: &Event, places: &Places) -> bool {
 }
 
 /// Tracks the files that are being written: a write adds a file, and any other event removes it.
-fn note(event: Event, open: &mut HashSet<PathBuf>) {
+fn track(event: Event, open: &mut HashSet<PathBuf>) {
     let is_writing = matches!(event.kind, EventKind::Modify(ModifyKind::Data(_)));
     for path in event.paths {
         if is_writing {

@@ -13,7 +13,7 @@ use std::{
 
 use tokio::process::Command;
 
-use super::{list, say, time};
+use super::output::{list, print, time};
 use crate::{
     config::{self, Component, Config},
     generation::Files,
@@ -46,10 +46,10 @@ impl Builder {
     /// Builds components until the file of each exists. Between attempts, waits for a change.
     pub(super) async fn until_all_are_there(&mut self) {
         loop {
-            self.turn().await;
+            self.build_due().await;
             let is_missing = |(_, component, _): &(_, &Component, _)| !component.path.exists();
             let Some(name) = self.buildable().find(is_missing).map(|(name, ..)| name) else { return };
-            say(&format!("{name} is needed to serve; waiting for a change\n"));
+            print(&format!("{name} is needed to serve; waiting for a change\n"));
             self.watcher.changed().await;
         }
     }
@@ -58,13 +58,13 @@ impl Builder {
     pub(super) async fn run(&mut self) {
         loop {
             // New places may have changed before they were watched: in this case, look again first.
-            while self.turn().await {}
+            while self.build_due().await {}
             self.watcher.changed().await;
         }
     }
 
     /// Builds the components that are due. Returns whether the places to watch have changed meanwhile.
-    async fn turn(&mut self) -> bool {
+    async fn build_due(&mut self) -> bool {
         // Ignore a configuration that cannot be read: the reload reports its problems.
         if let Ok(config) = config::load(&self.file) {
             self.config = config;
@@ -72,7 +72,7 @@ impl Builder {
         let places = self.places();
         self.watcher.follow(places.clone());
         for job in self.due() {
-            run(job, &self.config).await;
+            build(job, &self.config).await;
         }
         self.places() != places
     }
@@ -101,7 +101,7 @@ impl Builder {
             };
             if let Some(before) = before.filter(|_| is_due) {
                 let changed: Vec<_> = before.changed(&now).into_iter().map(Path::to_owned).collect();
-                say(&format!("{} changed\n", list(&changed)));
+                print(&format!("{} changed\n", list(&changed)));
             }
             tried.insert(name.clone(), now);
             if is_due {
@@ -124,11 +124,11 @@ fn is_older(component: &Path, sources: Option<SystemTime>) -> bool {
 }
 
 /// Runs a build command, which inherits standard output and standard error, and prints the result.
-async fn run(job: Job, config: &Config) {
+async fn build(job: Job, config: &Config) {
     let Job { command, components } = job;
     let names = components.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
     let before: Vec<_> = components.iter().map(|(_, path)| fs::read(path).ok()).collect();
-    say(&format!("building {names}: {command}\n"));
+    print(&format!("building {names}: {command}\n"));
     let begun = Instant::now();
     let folder = Some(config.folder()).filter(|folder| *folder != "").unwrap_or(Path::new("."));
     let mut shell = Command::new("sh");
@@ -137,17 +137,17 @@ async fn run(job: Job, config: &Config) {
     let took = time(begun.elapsed());
     match status {
         Ok(status) if status.success() => {
-            say(&format!("built {names} in {took}\n"));
+            print(&format!("built {names} in {took}\n"));
             for ((name, path), before) in components.iter().zip(before) {
                 let (path, now) = (path.display(), fs::read(path.as_path()).ok());
                 if now.is_none() {
-                    say(&format!("but there is no {path}; is component.{name}.path what the command makes?\n"));
+                    print(&format!("but there is no {path}; is component.{name}.path what the command makes?\n"));
                 } else if now == before {
-                    say(&format!("{path} is what it was before\n"));
+                    print(&format!("{path} is what it was before\n"));
                 }
             }
         }
-        Ok(status) => say(&format!("{names} not built, {status} after {took}; what is served is served on\n")),
-        Err(error) => say(&format!("{names} not built, the shell cannot be run: {error}\n")),
+        Ok(status) => print(&format!("{names} not built, {status} after {took}; what is served is served on\n")),
+        Err(error) => print(&format!("{names} not built, the shell cannot be run: {error}\n")),
     }
 }

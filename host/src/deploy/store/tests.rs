@@ -18,9 +18,8 @@ fn settings(folder: &Path) -> config::Deploy {
 
 async fn upload(store: &Store, text: &str) -> Result<Digest> {
     let digest = Digest::of(text.as_bytes());
-    let mut upload = store.receive(digest.clone()).await?;
-    upload.write(text.as_bytes()).await?;
-    upload.finish().await?;
+    let upload = store.receive(digest).await?;
+    upload.write(text.as_bytes().to_vec().into()).await?.finish().await?;
     Ok(digest)
 }
 
@@ -40,8 +39,10 @@ async fn activate(store: &Store, text: &str) -> Result<Id> {
 }
 
 fn names(folder: &Path) -> Result<Vec<String>> {
-    let mut names: Vec<_> =
-        entries(folder)?.iter().filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect();
+    let mut names: Vec<_> = content::entries(folder)?
+        .iter()
+        .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+        .collect();
     names.sort();
     Ok(names)
 }
@@ -51,13 +52,13 @@ async fn a_generation_is_read_back_as_it_was_put() -> Result {
     let folder = tempfile::tempdir()?;
     let store = Store::open(&settings(folder.path()))?;
     let id = put(&store, "one").await?;
-    let app = store.folder(&id)?;
+    let app = store.unpack(&id)?.folder;
     assert_eq!(fs::read_to_string(app.join("pages/a.html"))?, "one");
-    // `folder` undoes changed, added and removed files.
+    // `unpack` undoes changed, added and removed files.
     fs::write(app.join("pages/a.html"), "two")?;
     fs::write(app.join("pages/b.html"), "more")?;
     fs::remove_file(app.join("carya.toml"))?;
-    let app = store.folder(&id)?;
+    let app = store.unpack(&id)?.folder;
     assert_eq!(fs::read_to_string(app.join("pages/a.html"))?, "one");
     assert_eq!(
         (names(&app)?, names(&app.join("pages"))?),
@@ -70,12 +71,10 @@ async fn a_generation_is_read_back_as_it_was_put() -> Result {
 async fn wrong_files_are_refused_and_leave_nothing() -> Result {
     let folder = tempfile::tempdir()?;
     let store = Store::open(&settings(folder.path()))?;
-    let mut wrong = store.receive(Digest::of(b"one")).await?;
-    wrong.write(b"two").await?;
+    let wrong = store.receive(Digest::of(b"one")).await?.write("two".into()).await?;
     assert!(matches!(wrong.finish().await, Err(Error::Mismatch { .. })));
-    let mut long = store.receive(Digest::of(b"one")).await?;
-    assert!(matches!(long.write(&[0; 1001]).await, Err(Error::TooLarge(1000))));
-    drop(long);
+    let long = store.receive(Digest::of(b"one")).await?;
+    assert!(matches!(long.write(vec![0; 1001].into()).await, Err(Error::TooLarge(1000))));
     assert!(names(&folder.path().join("blobs"))?.is_empty());
     let absent = Manifest::new([("carya.toml".to_owned(), Digest::of(b"absent"))].into());
     assert!(matches!(store.put(&absent), Err(Error::Missing { blobs, .. }) if blobs == [Digest::of(b"absent")]));
@@ -88,13 +87,13 @@ async fn a_damaged_file_is_told_and_can_be_uploaded_again() -> Result {
     let folder = tempfile::tempdir()?;
     let store = Store::open(&settings(folder.path()))?;
     let id = put(&store, "one").await?;
-    let blob = store.blob(&Digest::of(b"one"));
+    let blob = store.blob(Digest::of(b"one"));
     fs::write(&blob, "two")?;
-    let error = store.folder(&id).expect_err("the file is another");
+    let error = store.unpack(&id).expect_err("the file is another");
     assert!(matches!(&error, Error::Damaged { path, .. } if *path == blob), "{error}");
-    assert!(matches!(store.folder(&id), Err(Error::Missing { .. })));
+    assert!(matches!(store.unpack(&id), Err(Error::Missing { .. })));
     upload(&store, "one").await?;
-    assert!(store.folder(&id).is_ok());
+    assert!(store.unpack(&id).is_ok());
     Ok(())
 }
 
@@ -105,15 +104,13 @@ async fn what_is_left_over_is_collected() -> Result {
     let mut ids = Vec::new();
     for text in ["one", "two", "three", "four"] {
         ids.push(activate(&store, text).await?);
-        store.folder(&ids[ids.len() - 1])?;
+        store.unpack(&ids[ids.len() - 1])?;
     }
     let waiting = put(&store, "five").await?;
     upload(&store, "nobody's").await?;
     assert_eq!(store.history()?, ids[1..], "three are kept: the active one and two before it");
     // All manifests were stored in the same second, and only an older one is collected.
-    let old = store.list(&ids[0]);
-    let manifest = Manifest { created_at: 1, ..store.manifest(&ids[0])? };
-    durable::write(&old, &serde_json::to_string(&manifest)?)?;
+    store.records.put(&Manifest { created_at: 1, ..store.manifest(&ids[0])? })?;
     assert_eq!(store.collect(Duration::from_secs(60))?, Collected { generations: 1, blobs: 0, bytes: 0 });
     assert_eq!(store.collect(Duration::ZERO)?, Collected { generations: 0, blobs: 2, bytes: 11 });
     assert_eq!(store.collect(Duration::ZERO)?, Collected::default());
@@ -146,7 +143,7 @@ async fn a_start_finds_the_active_one_and_removes_the_rest() -> Result {
     assert_eq!(store.active()?, Some(one));
     assert!(matches!(store.after(store.history()?, &Step::Back), Err(Error::NothingBefore)));
     store.collect(Duration::ZERO)?;
-    assert!(store.folder(&two).is_ok());
+    assert!(store.unpack(&two).is_ok());
     Ok(())
 }
 
@@ -155,7 +152,7 @@ async fn nothing_is_collected_in_doubt() -> Result {
     let folder = tempfile::tempdir()?;
     let store = Store::open(&settings(folder.path()))?;
     let id = activate(&store, "one").await?;
-    fs::write(store.list(&id), "{")?;
+    fs::write(folder.path().join(format!("generations/{id}.json")), "{")?;
     assert!(matches!(store.collect(Duration::ZERO), Err(Error::Damaged { .. })));
     assert_eq!(names(&folder.path().join("blobs"))?.len(), 2);
     Ok(())

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use sha2::Digest as _;
 use tokio::{fs::File, io::AsyncReadExt};
 
 use super::{Error, Tables, text};
 use crate::{
     config::Access,
+    content::Hasher,
     database::Connection,
     deploy::{self, Digest, Id, Manifest, Store, Upload},
     sql::{
@@ -54,11 +54,11 @@ impl Tables {
     }
 
     async fn put_file(&self, store: &Store, digest: &Digest) -> Result<(), Error> {
-        let path = store.blob(digest);
+        let path = store.blob(*digest);
         let unread = |source| deploy::Error::Io { path: path.clone(), source };
         let mut file = File::open(&path).await.map_err(unread)?.take(PART as u64);
         let mut connection = self.begin(Access::ReadWrite).await?;
-        let (mut parts, mut hasher) = (0, sha2::Sha256::new());
+        let (mut parts, mut hasher) = (0, Hasher::default());
         loop {
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes).await.map_err(unread)?;
@@ -70,9 +70,9 @@ impl Tables {
             self.put_part(&mut connection, &digest.to_string(), parts, bytes).await?;
             parts += 1;
         }
-        if Digest::end(hasher) != *digest {
+        if hasher.digest() != *digest {
             // The local file is damaged. Do not share it; `check` removes it.
-            return Err(store.check(digest).map_or_else(Error::from, |()| Error::Incomplete));
+            return Err(store.check(*digest).map_or_else(Error::from, |()| Error::Incomplete));
         }
         let sql = self.put("{files}", 1, &["digest", "parts", "put_at", "suspect"], "?, ?, {now}, FALSE");
         connection.execute_as_host(sql, vec![text(digest), Value::Int64(parts)]).await?;
@@ -127,12 +127,12 @@ impl Tables {
         let mut connection = self.begin(Access::ReadOnly).await?;
         let sql = "SELECT parts FROM {files} WHERE digest = ?";
         let Some(parts) = self.parts(&mut connection, sql, text(digest)).await? else {
-            return Err(Error::Gone(digest.clone()));
+            return Err(Error::Gone(*digest));
         };
         for part in 0..parts {
             // A missing part makes the digest wrong.
             let bytes = self.part(&mut connection, text(digest), part).await?.unwrap_or_default();
-            upload.write(&bytes).await?;
+            upload = upload.write(bytes.into()).await?;
         }
         connection.rollback().await?;
         match upload.finish().await {

@@ -1,0 +1,14 @@
+//! Content on disk: files that never change under their names. Deployed files, pulled images and compiled code are kept
+//! in a [`Folder`] each. This module does not interpret contents, and does not decide which files are needed.
+
+mod digest;
+mod draft;
+mod file;
+mod folder;
+
+pub use self::{
+    digest::{Digest, Hasher, InvalidDigest},
+    draft::{Draft, remove, rename, sync_folder, temporary_path, write},
+    file::{PinnedFile, ReadError},
+    folder::{Folder, Removed, entries},
+};

@@ -1,0 +1,69 @@
+//! The result of a change of the served generation, and its log lines.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use crate::{app::format_error, config, diff::Difference, generation::Generation};
+
+/// A completed change of the served generation.
+#[derive(Debug)]
+pub struct Change {
+    /// The generation that is served now.
+    pub generation: Arc<Generation>,
+    /// The files that are new, gone or different. Empty for the activation of a deployed generation.
+    pub files: Vec<PathBuf>,
+    /// The differences in routes, components, databases and capabilities.
+    pub differences: Vec<Difference>,
+    /// Time from the beginning to the swap.
+    pub took: Duration,
+}
+
+/// Function that reports the result of a change. Its second argument is the generation that was served before.
+pub type Report = fn(&anyhow::Result<Change>, &Generation);
+
+/// Logs a change, or the error that prevented it.
+pub fn log_change(result: &anyhow::Result<Change>, served: &Generation) {
+    match result {
+        Ok(Change { generation, files, differences, took }) => {
+            let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+            let (files, ms, routes) = (files.join(", "), took.as_millis(), generation.handlers.len());
+            tracing::info!(generation = generation.id, routes, ms, files, "a new generation is served");
+            differences.iter().for_each(log_difference);
+        }
+        Err(error) => {
+            tracing::error!(generation = served.id, "the old generation is served on: {}", format_error(error));
+        }
+    }
+}
+
+/// Logs a difference, as a warning if it permits something that was not possible before.
+fn log_difference(difference: &Difference) {
+    let (kind, place) = (difference.kind.as_str(), &difference.place);
+    match difference.kind.widens() {
+        true => tracing::warn!(kind, place, "{difference}"),
+        false => tracing::info!(kind, place, "{difference}"),
+    }
+}
+
+/// Logs which changed settings take effect at the next start only.
+pub(super) fn warn_of_settings_for_the_next_start(before: &config::Config, now: &config::Config) {
+    let (old, new) = (&before.server, &now.server);
+    let keys = [
+        ("listen", old.listen != new.listen),
+        ("metrics", old.metrics != new.metrics),
+        ("connections", old.connections != new.connections),
+        ("header_timeout", old.header_timeout != new.header_timeout),
+        ("idle_timeout", old.idle_timeout != new.idle_timeout),
+        ("send_timeout", old.send_timeout != new.send_timeout),
+        ("max_unsent", old.max_unsent != new.max_unsent),
+        ("drain_timeout", old.drain_timeout != new.drain_timeout),
+        ("max_concurrent_requests", old.max_concurrent_requests != new.max_concurrent_requests),
+        ("cache", old.cache != new.cache),
+        ("page_scan", old.page_scan != new.page_scan),
+    ];
+    for (key, _) in keys.into_iter().filter(|(_, differs)| *differs) {
+        tracing::warn!("server.{key} has changed, which takes effect at the next start");
+    }
+    if before.deploy != now.deploy {
+        tracing::warn!("[deploy] has changed, which takes effect at the next start");
+    }
+}

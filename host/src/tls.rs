@@ -1,0 +1,35 @@
+//! TLS of the clients that this host has: the cryptography of the process, and errors of certificates.
+
+use std::{error::Error, io};
+
+use rustls::{Error as TlsError, crypto::ring};
+
+/// Installs the provider of cryptography that clients use which receive none. Another call changes nothing.
+pub fn install_provider() {
+    let _ = ring::default_provider().install_default();
+}
+
+/// Returns whether TLS has rejected a certificate, by an error and its causes.
+pub fn is_certificate_error(error: &(dyn Error + 'static)) -> bool {
+    // An `io::Error` does not list the error that it wraps among its sources.
+    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    matches!(error.downcast_ref(), Some(TlsError::InvalidCertificate(_)))
+        || wrapped.is_some_and(|wrapped| is_certificate_error(wrapped))
+        || error.source().is_some_and(is_certificate_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::CertificateError;
+
+    use super::*;
+
+    #[test]
+    fn the_cause_of_an_error_is_found_inside_io_errors() {
+        let rejected = || TlsError::InvalidCertificate(CertificateError::UnknownIssuer);
+        assert!(is_certificate_error(&rejected()));
+        assert!(is_certificate_error(&io::Error::other(io::Error::other(rejected()))));
+        assert!(!is_certificate_error(&TlsError::DecryptError));
+        assert!(!is_certificate_error(&io::Error::from(io::ErrorKind::TimedOut)));
+    }
+}
