@@ -98,7 +98,8 @@ pub(super) async fn start(
     let store = deployment.as_ref().map(|deployment| deployment.store.clone());
     let reloader = Arc::new(Reloader::new(path, engine, live.clone(), store));
     let tasks = match deployment {
-        Some(deployment) => accept_deployments(deployment, admin, &reloader).await?,
+        // Boxed, because the compiler limits the depth of nested futures.
+        Some(deployment) => Box::pin(accept_deployments(deployment, admin, &reloader)).await?,
         None => Vec::new(),
     };
     let generation = live.generation();
