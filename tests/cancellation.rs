@@ -5,7 +5,7 @@
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures_util::future::{join_all, try_join_all};
@@ -14,7 +14,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::{
     metrics, script,
-    support::{App, Engine, PATIENCE, Result},
+    support::{App, Engine, Result, eventually},
 };
 
 const CUT_OFF: u64 = 1000;
@@ -121,18 +121,6 @@ async fn used(app: &App) -> Result<f64> {
         .iter()
         .filter(|(series, _)| series.starts_with("carya_pool_connections{") && series.contains("state=\"used\""));
     Ok(lent.map(|(_, count)| count).sum())
-}
-
-/// Polls `is_so` until it returns true.
-pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> Result<bool>) -> Result {
-    let patient_until = Instant::now() + PATIENCE;
-    while !is_so().await? {
-        if Instant::now() > patient_until {
-            return Err(format!("it never came that {what}").into());
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    Ok(())
 }
 
 /// Asserts that the disconnected clients left no session, no transaction and no lock on the server.

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::{
     metrics,
     script::{answer, insert, marks, play},
-    support::{App, Engine, Log, PATIENCE, Result, Wrong, carya, check_eq, client::Client, servers, write},
+    support::{App, Engine, Log, PATIENCE, Result, Wrong, carya, check_eq, client::Client, eventually, servers, write},
 };
 
 const CONFIG: &str = r#"
@@ -143,9 +143,7 @@ async fn actions_wait_in_their_own(two: Two) -> Result {
     ledger.execute(&format!("UPDATE {in_ledger} SET name = 'later', due_at = 0")).await?;
     let two = two.start_again().await?;
     two.app.log.wait_for("action later to-ann").await?;
-    while ledger.number(&count(&in_ledger)).await? > 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    eventually("the outbox is empty", async || Ok(ledger.number(&count(&in_ledger)).await? == 0)).await?;
     Ok(())
 }
 

@@ -8,13 +8,11 @@ mod pools;
 mod round_trips;
 mod runaway;
 
-use std::time::Duration;
-
 use serde_json::{Value as Json, json};
 
 use crate::{
     script,
-    support::{self, Answer, App, PATIENCE, Result, client::Client},
+    support::{self, Answer, App, Result, client::Client},
 };
 
 /// Two tables. Each request that writes inserts a row into both.
@@ -78,17 +76,4 @@ async fn whole(client: &Client) -> Result<Vec<u32>> {
 pub fn assert_unavailable(answer: &Answer, context: &str) {
     let found = (answer.status, answer.header("retry-after"));
     assert_eq!(found, (503, "1"), "{context}: {} {:?}", answer.text(), answer.events());
-}
-
-/// Polls `look` until it returns a value.
-pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
-    let waiting = async {
-        loop {
-            if let Some(found) = look().await? {
-                return Ok(found);
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.map_err(|_| format!("it did not come to this: {what}"))?
 }

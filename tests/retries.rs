@@ -1,14 +1,12 @@
 //! Conflicts with another writer: the host runs everything inside the transaction again, in fresh instances and with
 //! the same body. Nothing of the failed attempts remains.
 
-use std::time::Duration;
-
 use serde_json::{Value as Json, json};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::{
     script::{after_commit, after_rollback, answer, impatient, insert, lock, marks, play, start_with},
-    support::{Answer, App, Engine, PATIENCE, Result, Wrong, check, check_eq, on_each_engine},
+    support::{Answer, App, Engine, Result, Wrong, check, check_eq, eventually, on_each_engine},
 };
 
 const ROUTE: &str = r#"
@@ -33,12 +31,7 @@ async fn play_against_a_lock(app: &App, script: &[Json]) -> Result<Answer> {
     let script = json!([&[json!({ "log": "try" })], script].concat());
     let mut other = lock(app).await?;
     let unlocking = async {
-        let twice = async {
-            while said(app, "try") < 2 {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, twice).await?;
+        eventually("the second attempt has begun", async || Ok(said(app, "try") >= 2)).await?;
         other.execute("COMMIT").await
     };
     Ok(tokio::try_join!(play(app, "POST", "/", &script), unlocking)?.0)

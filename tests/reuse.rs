@@ -140,16 +140,6 @@ async fn a_reload_begins_with_fresh_ones() -> Result {
 }
 
 #[tokio::test]
-async fn one_that_waits_for_long_is_let_go() -> Result {
-    let app = app().await?;
-    assert_eq!(counts(&app).await?, ["1", "2"]);
-    // An instance may be idle for 10 s. The host checks every 5 s.
-    tokio::time::sleep(Duration::from_secs(16)).await;
-    assert_eq!(count(&app).await?, "1");
-    Ok(())
-}
-
-#[tokio::test]
 async fn without_it_no_request_meets_an_instance_of_another() -> Result {
     let app = app().await?;
     for round in 0..20 {

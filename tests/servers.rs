@@ -5,8 +5,9 @@ use std::{fs::Permissions, os::unix::fs::PermissionsExt, process::Stdio, time::D
 use tokio::process::Command;
 
 use super::support::{
-    App, PATIENCE, Result,
+    App, Result,
     client::Client,
+    eventually,
     servers::{self, Cluster, Engine, Pair},
 };
 
@@ -163,11 +164,12 @@ async fn servers_end_with_a_test_process_that_was_killed() -> Result {
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()?;
-    let whole = || std::fs::read_to_string(&report).ok().filter(|text| text.ends_with("all\n"));
-    let urls = tokio::select! {
-        urls = wait("report", whole) => urls?,
+    let read = || std::fs::read_to_string(&report).unwrap_or_default();
+    tokio::select! {
+        reported = eventually("the report is complete", async || Ok(read().ends_with("all\n"))) => reported?,
         status = process.wait() => return Err(format!("it ended: {}", status?).into()),
-    };
+    }
+    let urls = read();
     let urls: Vec<_> = urls.lines().filter(|line| *line != "all").collect();
     assert_eq!(urls.len(), 2 * Engine::servers().len());
     for url in &urls {
@@ -175,24 +177,11 @@ async fn servers_end_with_a_test_process_that_was_killed() -> Result {
     }
 
     process.kill().await?;
-    wait("empty folder", || std::fs::read_dir(&servers).ok()?.next().is_none().then_some(())).await?;
+    eventually("the folder is empty", async || Ok(std::fs::read_dir(&servers)?.next().is_none())).await?;
     for url in &urls {
         assert!(Client::new(url)?.connect().await.is_err(), "{url} is still served");
     }
     Ok(())
-}
-
-/// Polls `look` until it returns a value.
-async fn wait<T>(what: &str, look: impl Fn() -> Option<T>) -> Result<T> {
-    let waiting = async {
-        loop {
-            if let Some(found) = look() {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.map_err(|_| format!("no {what}").into())
 }
 
 #[tokio::test]

@@ -2,15 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::{
-    io::AsyncWriteExt,
-    net::TcpStream,
-    process::Command,
-    time::{sleep, timeout},
-};
+use tokio::{io::AsyncWriteExt, net::TcpStream, process::Command, time::timeout};
 
 use super::{CONFIG, REQUEST, TOKEN, get, listeners, response, start};
-use crate::support::{App, Result, Wrong, check};
+use crate::support::{App, Result, Wrong, check, eventually};
 
 const SLEEP: &str = r#"[{"log":"under way"},{"sleep_ms":1500}]"#;
 
@@ -63,9 +58,7 @@ async fn a_client_waits_while_no_connection_is_idle() -> Result {
         busy.push(stream);
     }
     let under_way = |app: &App| app.log.lines().iter().filter(|line| line["message"] == "under way").count();
-    while under_way(&app) < 2 {
-        sleep(Duration::from_millis(10)).await;
-    }
+    eventually("both requests run", async || Ok(under_way(&app) == 2)).await?;
     let begun = Instant::now();
     used(app.address()).await?;
     assert!(begun.elapsed() > Duration::from_millis(800), "there was no place: {:?}", begun.elapsed());
@@ -121,8 +114,10 @@ async fn a_lack_of_descriptors_is_logged_once_a_second() -> Result {
     let begun = Instant::now();
     let mut waiting = TcpStream::connect(app.address()).await?;
     waiting.write_all(REQUEST).await?;
-    app.log.wait_for("connections cannot be accepted").await?;
-    sleep(Duration::from_millis(2500)).await;
+    let mut seen = 0;
+    for _ in 0..2 {
+        app.log.next(&mut seen, &["connections cannot be accepted"]).await?;
+    }
     limit("400").await?;
     response(&mut waiting).await?;
     let seconds = begun.elapsed().as_secs() + 1;

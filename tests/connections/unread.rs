@@ -10,10 +10,7 @@ use tokio::{
 };
 
 use super::{http2, lifetime, request};
-use crate::{
-    outages::eventually,
-    support::{App, PATIENCE, Result, Wrong, check, check_eq},
-};
+use crate::support::{App, PATIENCE, Result, Wrong, check, check_eq, eventually};
 
 const CONFIG: &str = r#"
     [component.large]
@@ -62,11 +59,11 @@ fn memory(app: &App) -> Result<u64> {
 async fn closes_a_connection_that_does_not_take_its_response() -> Result {
     let app = start(&[("CARYA_SERVER__SEND_TIMEOUT", "1s")]).await?;
     let mut wrong = Wrong::default();
-    for path in [LARGE, "/files/large"] {
-        let stream = ask(&app, path).await?;
-        // The client reads nothing until well after the timeout. Then it receives the rest of the socket buffers, and
-        // the end.
-        sleep(Duration::from_secs(3)).await;
+    let (guest, file) = (ask(&app, LARGE).await?, ask(&app, "/files/large").await?);
+    // The clients read nothing until well after the timeout. Then they receive the rest of the socket buffers, and the
+    // end.
+    sleep(Duration::from_secs(3)).await;
+    for (path, stream) in [(LARGE, guest), ("/files/large", file)] {
         let (_, received) = lifetime(stream).await?;
         check!(wrong, received.len() < 16 << 20, "{path}: the whole response was kept: {}", received.len());
     }
@@ -152,7 +149,14 @@ async fn begins_no_request_while_a_connection_holds_32_mebibytes() -> Result {
         let (answer, _) = client.send_request(request(&app, HALF)?, true)?;
         streams.push(tokio::spawn(answer));
     }
-    sleep(Duration::from_secs(2)).await;
+    // The host may answer in bursts, so wait until it has answered nothing for a while.
+    let mut last = 0;
+    eventually("the host begins no more requests", async || {
+        sleep(Duration::from_millis(500)).await;
+        let now = answered(&app);
+        Ok(std::mem::replace(&mut last, now) == now && now >= 4)
+    })
+    .await?;
     // Four responses hold 32 MiB. Up to eight requests begin, because the host expects 4 MiB for each until it has seen
     // a response.
     let begun = answered(&app);
@@ -165,7 +169,7 @@ async fn begins_no_request_while_a_connection_holds_32_mebibytes() -> Result {
     stream.read_exact(&mut answer).await?;
     assert_eq!(&answer, b"HTTP/1.1 200");
     // After the host has reset these streams, it begins further requests.
-    eventually("others are begun", async || Ok((answered(&app) > begun).then_some(()))).await?;
+    eventually("others are begun", async || Ok(answered(&app) > begun)).await?;
     let mut resets = 0;
     for stream in streams {
         let ended = timeout(Duration::from_millis(1), stream).await;
@@ -185,9 +189,7 @@ async fn closes_the_slowest_connection_when_all_hold_too_much() -> Result {
     let mut clients = Vec::new();
     for number in 1..=3 {
         clients.push(ask(&app, LARGE).await?);
-        while answered(&app) < number {
-            sleep(Duration::from_millis(10)).await;
-        }
+        eventually("the request is answered", async || Ok(answered(&app) >= number)).await?;
         // This makes the first connection the one that has waited longest.
         sleep(Duration::from_millis(300)).await;
     }

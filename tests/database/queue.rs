@@ -4,9 +4,8 @@ use futures_util::future::try_join_all;
 use serde_json::json;
 
 use crate::{
-    outages::eventually,
     script::{send, serve_with},
-    support::{Engine, Result, on_each_engine},
+    support::{Engine, Result, eventually, on_each_engine},
 };
 
 const QUEUE: usize = 24;
@@ -38,10 +37,7 @@ async fn who_waited_reads_what_is_there_now(engine: Engine) -> Result {
     if engine == Engine::Sqlite {
         // Who reads keeps the log from being emptied.
         let client = app.client()?;
-        eventually("nobody reads", async || {
-            Ok((client.number("PRAGMA wal_checkpoint(TRUNCATE)").await? == 0).then_some(()))
-        })
-        .await?;
+        eventually("nobody reads", async || Ok(client.number("PRAGMA wal_checkpoint(TRUNCATE)").await? == 0)).await?;
     }
     Ok(())
 }

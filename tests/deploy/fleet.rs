@@ -19,9 +19,9 @@ use crate::{
     harden::{self, Urls},
     script,
     support::{
-        App, Engine, PATIENCE, Result, Wrong, check,
+        App, Engine, Result, Wrong, check,
         client::Client,
-        on_each_server,
+        eventually, on_each_server,
         proxy::{Fate, Proxy},
         servers,
     },
@@ -112,17 +112,6 @@ async fn until_served(host: &Host, wanted: &Manifest) -> Result<Duration> {
     let begun = Instant::now();
     eventually(&format!("{} is served", wanted.id), async || Ok(served(host).await? == wanted.id.to_string())).await?;
     Ok(begun.elapsed())
-}
-
-async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> Result<bool>) -> Result {
-    let patient_until = Instant::now() + PATIENCE;
-    while !is_so().await? {
-        if Instant::now() > patient_until {
-            return Err(format!("it never came that {what}").into());
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    Ok(())
 }
 
 /// Returns the entry of host `name` in the list of `host`.

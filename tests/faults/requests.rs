@@ -10,7 +10,7 @@ use super::{ask, error_of};
 use crate::{
     faults::app,
     script::{results, serve_with},
-    support::{Answer, App, Engine, Result, Wrong, check, check_eq, on_each_engine},
+    support::{Answer, App, Engine, Result, Wrong, check, check_eq, eventually, on_each_engine},
 };
 
 async fn with_header(app: &App, path: &str, name: &'static str, value: &str) -> Result<Answer> {
@@ -51,9 +51,8 @@ async fn requests_beyond_the_places_wait_and_then_give_up(engine: Engine) -> Res
     let ask = || results(&app, "GET", &long);
     let (first, second, late) = tokio::join!(ask(), ask(), async {
         let two_more = |line: &serde_json::Value| line["message"] == "has a place";
-        while app.log.lines().iter().filter(|line| two_more(line)).count() < 3 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let has_begun = async || Ok(app.log.lines().iter().filter(|line| two_more(line)).count() >= 3);
+        eventually("a request of 4 s runs", has_begun).await?;
         app.get("/x").await
     });
     first?;

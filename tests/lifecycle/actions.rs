@@ -1,14 +1,12 @@
 //! At-least-once actions: the host records them in the transaction that registers them, and runs them until they
 //! succeed.
 
-use std::time::Duration;
-
 use serde_json::{Value as Json, json};
 
 use super::expect;
 use crate::{
     script::{fail, start, start_again},
-    support::{App, Engine, PATIENCE, Result, on_each_engine},
+    support::{App, Engine, Result, eventually, on_each_engine},
 };
 
 const ROUTE: &str = r#"
@@ -27,13 +25,7 @@ async fn recorded(app: &App) -> Result<i64> {
 
 /// Waits until the outbox contains `count` actions. The host does not log insertions and deletions.
 async fn until_recorded(app: &App, count: i64) -> Result {
-    let counting = async {
-        while recorded(app).await? != count {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        Result::Ok(())
-    };
-    tokio::time::timeout(PATIENCE, counting).await?
+    eventually("the actions are recorded or deleted", async || Ok(recorded(app).await? == count)).await
 }
 
 /// Kills the host, makes all recorded actions due with the payload `1`, and starts the host again. Then waits for the

@@ -2,12 +2,13 @@
 
 use serde_json::json;
 
-use super::{assert_unavailable, eventually, harden, insert, serve_with, whole, write};
+use super::{assert_unavailable, harden, insert, serve_with, whole, write};
 use crate::{
     script::{after_commit, after_rollback, send},
     support::{
         App, Result, Wrong, check, check_eq,
         client::Client,
+        eventually,
         proxy::{Fate, Proxy},
         servers::{self, Cluster, Engine},
     },
@@ -63,7 +64,7 @@ async fn stages(config: &str) -> Result<Vec<(Engine, Stage)>> {
 /// number again.
 async fn settle(server: &Client) -> Result {
     let is_settled = "SELECT count(*) FROM pg_control_checkpoint() WHERE checkpoint_time < now() - interval '2 s'";
-    eventually("two seconds later", async || Ok((server.number(is_settled).await? > 0).then_some(()))).await
+    eventually("two seconds later", async || Ok(server.number(is_settled).await? > 0)).await
 }
 
 /// Returns a script that writes a row to both tables and registers an action for each outcome.

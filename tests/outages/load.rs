@@ -11,11 +11,11 @@ use std::{
 
 use serde_json::json;
 
-use super::{assert_unavailable, eventually, serve, whole, write};
+use super::{assert_unavailable, serve, whole, write};
 use crate::{
     script::send,
     support::{
-        App, Result,
+        App, Result, eventually,
         servers::{Engine, Pair},
     },
 };
@@ -64,8 +64,7 @@ impl Told {
     /// Waits until `count` more requests have been acknowledged.
     async fn more(&self, count: usize) -> Result {
         let before = self.acknowledged();
-        eventually("requests are acknowledged", async || Ok((self.acknowledged() >= before + count).then_some(())))
-            .await
+        eventually("requests are acknowledged", async || Ok(self.acknowledged() >= before + count)).await
     }
 }
 

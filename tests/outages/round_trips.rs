@@ -5,12 +5,13 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use serde_json::json;
 
-use super::{eventually, harden, insert, serve, serve_with};
+use super::{harden, insert, serve, serve_with};
 use crate::{
     script::{answer, send},
     support::{
         App, Result,
         client::Client,
+        eventually,
         proxy::{Fate, Proxy},
         servers::{self, Engine},
     },
@@ -48,12 +49,8 @@ async fn a_request_of_one_statement_takes_three_round_trips() -> Result {
                     let answer = send(&app, method, script).await?;
                     assert_eq!(answer.status, 200, "{engine} {method} {writer}: {}", answer.text());
                     // The host responds to a read before the transaction has ended.
-                    let taken = eventually("the end", async || {
-                        let taken = count() - before;
-                        Ok((taken >= ONE_STATEMENT).then_some(taken))
-                    });
-                    let taken = taken.await?;
-                    Ok((taken == ONE_STATEMENT).then_some(()))
+                    eventually("the end", async || Ok(count() - before >= ONE_STATEMENT)).await?;
+                    Ok(count() - before == ONE_STATEMENT)
                 })
                 .await?;
             }
@@ -83,7 +80,7 @@ async fn who_waits_for_a_connection_saves_a_round_trip() -> Result {
                     assert_eq!(answer.status, 200, "{engine}: {}", answer.text());
                 }
                 let taken = proxy.round_trips() - before;
-                Ok((2 * taken < (2 * ONE_STATEMENT - 1) * QUEUE).then_some(()))
+                Ok(2 * taken < (2 * ONE_STATEMENT - 1) * QUEUE)
             })
             .await?;
             let (app, read) = (&app, &read);
@@ -122,7 +119,7 @@ async fn a_transaction_that_was_begun_for_somebody_who_left_shows_nobody_the_pas
             proxy.sprung(1).await?;
             let leaving = async {
                 let waiting = "carya_pool_waiting{database=\"default\",pool=\"writers\"}";
-                eventually("somebody waits", async || Ok((app.metric(waiting).await? == 1).then_some(()))).await?;
+                eventually("somebody waits", async || Ok(app.metric(waiting).await? == 1)).await?;
                 proxy.trap("COMMIT", Fate::Held);
                 proxy.release();
                 proxy.sprung(2).await
@@ -135,10 +132,8 @@ async fn a_transaction_that_was_begun_for_somebody_who_left_shows_nobody_the_pas
             proxy.release();
             // The transaction that the host began for the cancelled request is open now, possibly with a snapshot. The
             // last request must nevertheless see the row that is inserted next.
-            eventually("the first is committed", async || {
-                Ok((direct.number("SELECT count(*) FROM ones").await? == 1).then_some(()))
-            })
-            .await?;
+            eventually("the first is committed", async || Ok(direct.number("SELECT count(*) FROM ones").await? == 1))
+                .await?;
             direct.execute("INSERT INTO ones VALUES (2)").await?;
             send(&app, "POST", &count).await
         };
@@ -164,7 +159,7 @@ async fn a_transaction_to_take_over_that_is_gone_is_seen() -> Result {
         for answer in try_join_all((0..QUEUE).map(|_| send(&app, "GET", &read))).await? {
             assert_eq!(answer.status, 200, "{}", answer.text());
         }
-        Ok((proxy.sprung_so_far() == 1).then_some(()))
+        Ok(proxy.sprung_so_far() == 1)
     })
     .await
 }
@@ -225,13 +220,13 @@ async fn a_client_that_goes_away_does_not_cost_a_connection() -> Result {
             eventually("it is noticed", async || {
                 let lines = app.log.lines();
                 let is_told = lines[said..].iter().any(|line| line["message"].to_string().contains("client went away"));
-                Ok(is_told.then_some(()))
+                Ok(is_told)
             })
             .await?;
             assert_eq!(direct.number("SELECT count(*) FROM ones").await?, 0, "{engine}: it is rolled back");
             // The host may have opened further connections for its own checks meanwhile.
             let after = watching.texts(sessions).await?;
-            Ok(before.iter().all(|session| after.contains(session)).then_some(()))
+            Ok(before.iter().all(|session| after.contains(session)))
         })
         .await?;
         no_open_transaction(engine, &direct).await?;
@@ -257,5 +252,5 @@ async fn no_open_transaction(engine: Engine, client: &Client) -> Result {
              WHERE datname = current_database() AND state LIKE 'idle in transaction%'"
         }
     };
-    eventually("no open transaction", async || Ok((client.number(open).await? == 0).then_some(()))).await
+    eventually("no open transaction", async || Ok(client.number(open).await? == 0)).await
 }

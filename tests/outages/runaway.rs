@@ -6,13 +6,12 @@ use serde_json::json;
 use tempfile::tempdir;
 
 use crate::{
-    cancellation::eventually,
     harden::{Urls, apply},
     script::{self, kind, play},
     support::{
         App, Result,
         client::Client,
-        guest,
+        eventually, guest,
         servers::{self, Engine},
     },
 };

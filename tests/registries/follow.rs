@@ -12,7 +12,7 @@ use reqwest::Client;
 use tokio::task::JoinHandle;
 
 use super::{TYPE, config, pulled, serve};
-use crate::support::{Answer, App, PATIENCE, Result, module, registry::Registry};
+use crate::support::{Answer, App, PATIENCE, Result, eventually, module, registry::Registry};
 
 const POLL: &str = "[reload]\npoll = \"200ms\"\n";
 /// Number of responses of the new version after which a client has seen enough.
@@ -69,12 +69,8 @@ async fn three_hosts_converge_under_load_and_a_digest_does_not_move() -> Result 
     for app in &hosts {
         app.log.wait_for("a new generation is served").await?;
     }
-    let all = async {
-        while enough.load(Relaxed) < clients.len() && !clients.iter().any(JoinHandle::is_finished) {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, all).await?;
+    let all = async || Ok(enough.load(Relaxed) >= clients.len() || clients.iter().any(JoinHandle::is_finished));
+    eventually("all clients have seen the new generation", all).await?;
     stop.store(true, Relaxed);
     let (mut seen, mut count) = (Seen::new(), 0);
     for client in clients {

@@ -6,9 +6,8 @@ use serde_json::json;
 
 use super::{Stage, begun, write};
 use crate::{
-    outages::eventually,
     script::{self, send, serve_with},
-    support::{Result, client::Client, servers::Engine},
+    support::{Result, client::Client, eventually, servers::Engine},
 };
 
 /// A query that runs for about a second, so that the test can act meanwhile.
@@ -29,7 +28,7 @@ async fn impatient_replica(settings: &str) -> Result<(Stage, Client, Client)> {
 async fn slow_query_runs(server: &Client) -> Result {
     let sql = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%generate_series(1, 8%' \
         AND pid <> pg_backend_pid()";
-    eventually("the slow query runs", async || Ok((server.number(sql).await? > 0).then_some(()))).await
+    eventually("the slow query runs", async || Ok(server.number(sql).await? > 0)).await
 }
 
 #[tokio::test]

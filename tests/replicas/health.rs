@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::{Stage, begun, insert, seen, write};
 use crate::{
-    outages::{assert_unavailable, eventually},
+    outages::assert_unavailable,
     script::send,
-    support::{Result, servers::Engine},
+    support::{Result, eventually, servers::Engine},
 };
 
 const AGAIN: &str = "a replica is used again";
@@ -42,7 +42,7 @@ async fn a_replica_that_lags_or_is_gone_is_left_alone_until_it_is_back() -> Resu
             assert_eq!(begun(app).await?[1], on_replica, "{engine}");
             let before = again();
             pair.start_replica().await?;
-            eventually("it is used again", async || Ok((again() > before).then_some(()))).await?;
+            eventually("it is used again", async || Ok(again() > before)).await?;
             pair.synchronize().await?;
             let [on_primary, _] = begun(app).await?;
             assert_eq!(seen(app).await?, 1 + round, "{engine}");
@@ -78,7 +78,7 @@ async fn reads_go_on_while_the_primary_is_down() -> Result {
         assert_eq!(send(app, "POST", &json!([])).await?.status, 200, "{engine}");
         write(app).await?;
         pair.synchronize().await?;
-        eventually("everything is there", async || Ok((seen(app).await? == 3).then_some(()))).await?;
+        eventually("everything is there", async || Ok(seen(app).await? == 3)).await?;
     }
     Ok(())
 }

@@ -265,6 +265,17 @@ impl App {
     }
 }
 
+/// Polls `is_so` until it returns true. `what` describes the condition in the error message.
+pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> Result<bool>) -> Result {
+    let polling = async {
+        while !is_so().await? {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    };
+    tokio::time::timeout(PATIENCE, polling).await.map_err(|_| format!("timed out: {what}"))?
+}
+
 /// Writes a configuration and further files of the application to a folder. Replaces `{guest:NAME}` in the
 /// configuration by the path of a built guest.
 pub fn write(folder: &Path, config: &str, files: &[(&str, &str)]) -> Result {

@@ -303,4 +303,16 @@ mod tests {
         assert_eq!(serve(&instances, 3).await?, (0, 0, SHARES));
         Ok(())
     }
+
+    #[tokio::test]
+    async fn an_instance_is_dropped_after_ten_idle_seconds() -> wasmtime::Result<()> {
+        let instances = instances(1, 2)?;
+        assert_eq!(serve(&instances, 2).await?, (2, 0, SHARES - 2));
+        instances.shrink();
+        assert_eq!(instances.idle().ready.len(), 2, "both were used just now");
+        instances.idle().ready[0].since -= Duration::from_secs(11);
+        instances.shrink();
+        assert_eq!((instances.idle().ready.len(), instances.terms.shares.available_permits()), (1, SHARES - 1));
+        Ok(())
+    }
 }

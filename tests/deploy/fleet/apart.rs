@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::{Fleet, bring, eventually, told, until_served};
+use super::{Fleet, bring, told, until_served};
 use crate::{
     deploy::{TOKEN, files, run},
     support::{
-        Engine, Result, on_each_server,
+        Engine, Result, eventually, on_each_server,
         proxy::{Fate, Proxy},
     },
 };

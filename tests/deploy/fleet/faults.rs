@@ -8,12 +8,12 @@ use std::{
 
 use carya::deploy::Digest;
 
-use super::{Fleet, LONGEST, bring, eventually, served, told, until_served};
+use super::{Fleet, LONGEST, bring, served, told, until_served};
 use crate::{
     cancellation::Dice,
     deploy::{files, manifest},
     support::{
-        Engine, Result, Wrong, check, on_each_server,
+        Engine, Result, Wrong, check, eventually, on_each_server,
         proxy::{Fate, Proxy},
     },
 };

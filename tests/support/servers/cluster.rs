@@ -1,14 +1,11 @@
 //! A primary with its replica, and new databases on them. This module never stops or kills a server.
 
-use std::{
-    sync::atomic::{AtomicU32, Ordering},
-    time::{Duration, Instant},
-};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::OnceCell;
 
 use super::{
-    super::{PATIENCE, Result, client::Client},
+    super::{Result, client::Client, eventually},
     Engine,
     installed::Installation,
     server::{Server, password},
@@ -96,15 +93,9 @@ impl Cluster {
                 (format!("SELECT MASTER_GTID_WAIT('{wanted}', 0) = 0"), wanted)
             }
         };
-        let patient_until = Instant::now() + PATIENCE;
         let mut replica = self.replica()?.connect().await?;
-        while replica.number(&reached).await? != 1 {
-            if Instant::now() > patient_until {
-                return Err(format!("{}: the replica did not get to {wanted}", self.engine).into());
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        Ok(())
+        let what = format!("{}: the replica has reached {wanted}", self.engine);
+        eventually(&what, async || Ok(replica.number(&reached).await? == 1)).await
     }
 }
 

@@ -2,7 +2,11 @@
 
 use std::ops::Deref;
 
-use super::{super::Result, Cluster, Engine, installed::Installation};
+use super::{
+    super::{Result, eventually},
+    Cluster, Engine,
+    installed::Installation,
+};
 
 /// A primary and a replica that no other test uses. Dropping the value ends both servers.
 pub struct Pair(Cluster);
@@ -65,10 +69,8 @@ impl Pair {
                 let replica = self.replica()?;
                 replica.execute("SELECT pg_wal_replay_pause()").await?;
                 // The function only requests the pause: replay continues to the end of the current record.
-                while replica.texts("SELECT pg_get_wal_replay_pause_state()").await? != ["paused"] {
-                    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-                }
-                Ok(())
+                let state = "SELECT pg_get_wal_replay_pause_state()";
+                eventually("the replay is paused", async || Ok(replica.texts(state).await? == ["paused"])).await
             }
             _ => self.replica()?.execute("STOP SLAVE SQL_THREAD").await,
         }
