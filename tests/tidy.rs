@@ -30,8 +30,8 @@ const ROOMS: [&str; 34] = [
     "routes",
     "token",
     "oci",
-    "outbox",
     "harden",
+    "outbox",
     "migrate",
     "database",
     "gate",
@@ -62,7 +62,7 @@ const WALLS: [(&str, &[&str], &str); 14] = [
     ),
     (
         "anyhow::",
-        &["main.rs", "cli", "admin", "fleet.rs", "reload", "app.rs"],
+        &["main.rs", "cli", "admin", "fleet.rs", "reload", "app"],
         "below the application errors are typed",
     ),
     ("prometheus_client::", &["telemetry/"], "only the telemetry room names the format of metrics"),
