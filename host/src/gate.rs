@@ -143,15 +143,6 @@ impl Extensions {
 }
 
 impl Rules {
-    /// Returns the rules of a dialect, without facts of a server.
-    pub const fn new(dialect: Dialect) -> Self {
-        match dialect {
-            Dialect::Sqlite => Rules::Sqlite,
-            Dialect::Postgres => Rules::Postgres(Extensions { refused: BTreeMap::new(), allowed: BTreeSet::new() }),
-            Dialect::MySql => Rules::MySql(None),
-        }
-    }
-
     fn dialect(&self) -> Dialect {
         match self {
             Rules::Sqlite => Dialect::Sqlite,

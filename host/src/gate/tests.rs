@@ -12,7 +12,12 @@ use Access::{ReadOnly, ReadWrite};
 const ALL: [Dialect; 3] = [Dialect::Sqlite, Dialect::Postgres, Dialect::MySql];
 
 fn check(dialect: Dialect, sql: &str, params: &[Value], access: Access) -> Result<Checked, DbError> {
-    Rules::new(dialect).check(sql, params, access)
+    let rules = match dialect {
+        Dialect::Sqlite => Rules::Sqlite,
+        Dialect::Postgres => Rules::Postgres(Extensions::default()),
+        Dialect::MySql => Rules::MySql(None),
+    };
+    rules.check(sql, params, access)
 }
 
 /// Returns the kind of the refusal of a statement that is sent with as many parameters as it has; `None` if it passes.
