@@ -1,5 +1,5 @@
-//! What keeps guests inside on a raw SQLite connection: the authorizer, the limits, and the hooks that stop a
-//! statement in time and a commit that is not the host's.
+//! The barrier of a SQLite connection. It consists of the authorizer, the limits, the progress handler that ends statements
+//! at their deadline, and the hooks that prevent guests from ending the transaction.
 //!
 //! `unsafe`, because sqlx has no interface to the authorizer, the limits and the trace.
 
@@ -24,20 +24,20 @@ use super::{
     policy::allowed,
 };
 
-/// The longest text or blob, in bytes.
+/// Maximum length of a text or blob, in bytes.
 pub(super) const MAX_LENGTH: c_int = 4 << 20;
 
-/// Begins the text of each guest's statement, so that the trace tells it from the statements of virtual tables.
+/// Prefix of each guest's statement. The trace uses it to distinguish the statement from statements of virtual tables.
 pub(super) const MARK: &str = "/*g*/";
 
-/// The end of the statement by which a full-text table (FTS5) stores one of its settings, as the trace shows it.
+/// End of the statement with which FTS5 stores a setting of a full-text table, as the trace reports it.
 const STORES_SETTING: &[u8] = b"_config' VALUES(?,?)";
 
-/// Who is speaking on a connection.
+/// Role in which a statement runs on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Speaker {
-    /// The host: everything is allowed.
+    /// The host, to which everything is allowed.
     Host = 0,
     /// A guest through a reader.
     Reader = 1,
@@ -45,36 +45,37 @@ pub(super) enum Speaker {
     Writer = 2,
 }
 
-/// What the connection's hooks look at. The host sets it between statements; the connection's own thread reads it
-/// while it runs one.
+/// State that the hooks of a connection read. The host sets it between statements; the connection's thread reads it while a
+/// statement runs.
 #[derive(Debug)]
 pub(super) struct Barrier {
     speaker: AtomicU8,
     budget: Budget,
-    /// How many of the host's statements stand in front of the guest's: one is BEGIN, two are COMMIT and BEGIN.
+    /// Number of the host's statements in front of the guest's: 1 for `BEGIN`, 2 for `COMMIT` and `BEGIN`.
     leading: AtomicU8,
-    /// A guest's statement ended the transaction.
+    /// Whether a guest's statement has ended the transaction.
     ended: AtomicBool,
-    /// The guest's statement once it has started, else null. Only the connection's thread dereferences it, while it runs
-    /// the message that the statement belongs to.
+    /// The guest's statement after it has started, else null. Only the connection's thread dereferences the pointer, while it
+    /// runs the message to which the statement belongs.
     statement: AtomicPtr<sqlite3_stmt>,
-    /// The guest's statement can change rows.
+    /// Whether the guest's statement can change rows.
     can_change: AtomicBool,
-    /// A guest's statement was to be compiled again, for another schema than the driver knows its columns of.
+    /// Whether SQLite was about to recompile a guest's statement for a changed schema. The driver knows the columns of the old
+    /// schema only.
     outdated: AtomicBool,
-    /// The [`fingerprint`] of the guest's statement's columns, where SQLite has compiled it again before it started, because
-    /// of a parameter; else 0. The driver has those of when it was compiled first.
+    /// [`fingerprint`] of the columns of the guest's statement if SQLite has recompiled it for a parameter before it started;
+    /// else 0. The driver knows the columns of the first compilation.
     columns: AtomicU64,
-    /// A guest has changed settings of a full-text table. The connection keeps them in memory, even after a rollback.
+    /// Whether a guest has changed settings of a full-text table. The connection keeps them in memory, even after a rollback.
     configured: AtomicBool,
-    /// The connection was lent: the next statement is the first of a request.
+    /// Whether the next statement is the first one of a request.
     lent: AtomicBool,
-    /// `total_changes()` of the connection when the request began.
+    /// `total_changes()` of the connection at the beginning of the request.
     changes_before: AtomicI64,
 }
 
 impl Barrier {
-    /// Puts the barrier around a fresh connection, where a guest's statement may take `max_memory` bytes.
+    /// Installs the barrier on a new connection, on which a guest's statement can use `max_memory` bytes.
     pub(super) async fn install(
         connection: &mut SqliteConnection,
         max_memory: usize,
@@ -94,17 +95,17 @@ impl Barrier {
         });
         let mut handle = connection.lock_handle().await?;
         configure(&mut handle)?;
-        // The connection's thread may outlive every owner that we know of, and SQLite has no destructor for these pointers:
-        // one small box for each connection stays for good.
+        // The connection's thread may outlive all other owners of the barrier, and SQLite has no destructor for these
+        // pointers. Therefore one reference is never released, and the barrier of each connection is never freed.
         let state = Arc::into_raw(barrier.clone());
         native::replace_functions(&mut handle, state)?;
         fts5::replace_functions(&mut handle)?;
         hook(&mut handle, state);
-        // 2000 operations are some 20 us: often enough for a deadline, too seldom to be measurable.
+        // 2000 operations take about 20 us: precise enough for a deadline, and without measurable cost.
         let watched = barrier.clone();
         handle.set_progress_handler(2000, move || watched.budget.in_time());
         let watched = barrier.clone();
-        // `false` turns the commit into a rollback.
+        // `false` makes SQLite roll back instead.
         handle.set_commit_hook(move || watched.speaker.load(SeqCst) == Speaker::Host as u8);
         let watched = barrier.clone();
         handle.set_rollback_hook(move || {
@@ -116,7 +117,7 @@ impl Barrier {
         Ok(barrier)
     }
 
-    /// Lets somebody else speak, for at most `time` at a stretch, behind so many statements of the host.
+    /// Prepares for a guest's statement behind `leading` statements of the host, which together must end within `time`.
     pub(super) fn admit(&self, speaker: Speaker, time: Duration, leading: u8) {
         self.budget.limit(time);
         self.leading.store(leading, SeqCst);
@@ -126,19 +127,19 @@ impl Barrier {
         self.speaker.store(speaker as u8, SeqCst);
     }
 
-    /// The host speaks again, without limits.
+    /// Returns the connection to the host, and lifts the limits.
     pub(super) fn dismiss(&self) {
         self.speaker.store(Speaker::Host as u8, SeqCst);
         self.budget.lift();
     }
 
-    /// Stops whatever runs on the connection at the next chance.
+    /// Ends the running statement at the next call of the progress handler or the allocator.
     pub(super) fn interrupt(&self) {
         self.budget.stop();
     }
 
-    /// The limit because of which the guest's last statement was refused memory. What SQLite left undone is not known: the
-    /// transaction counts as ended.
+    /// Returns the limit because of which an allocation of the guest's last statement failed. SQLite may have stopped at any
+    /// point, so the transaction counts as ended.
     pub(super) fn exceeded(&self) -> Option<Exceeded> {
         let exceeded = self.budget.exceeded();
         if exceeded.is_some() {
@@ -147,50 +148,53 @@ impl Barrier {
         exceeded
     }
 
-    /// Whether a guest's statement ended the transaction.
+    /// Returns whether a guest's statement has ended the transaction.
     pub(super) fn transaction_ended(&self) -> bool {
         self.ended.load(SeqCst)
     }
 
-    /// Begins the count of what the request changes and inserts, at its first statement.
+    /// Marks the next statement as the first one of a request, so that the counts of changes and the last key begin anew.
     pub(super) fn lend(&self) {
         self.lent.store(true, SeqCst);
     }
 
-    /// `total_changes()` of the connection when the request began.
+    /// Returns `total_changes()` of the connection at the beginning of the request.
     pub(super) fn changes_before(&self) -> i64 {
         self.changes_before.load(SeqCst)
     }
 
-    /// Whether the guest's last statement could change rows. For a query SQLite reports the changes of an earlier statement.
+    /// Returns whether the guest's last statement could change rows. For a query, SQLite reports the changes of an earlier
+    /// statement.
     pub(super) fn can_change(&self) -> bool {
         self.can_change.load(SeqCst)
     }
 
-    /// Whether the guest's last statement was refused because it is compiled for an older schema. It has done nothing.
+    /// Returns whether the guest's last statement was refused because it was compiled for an older schema. It had no effect.
     pub(super) fn take_outdated(&self) -> bool {
         self.outdated.swap(false, SeqCst)
     }
 
-    /// Whether the guest's last statement was compiled again before it started. It has other columns then than the driver
-    /// knows, if the schema has changed.
+    /// Returns whether SQLite recompiled the guest's last statement before it started. If the schema has changed, its columns
+    /// differ from those that the driver knows.
     pub(super) fn is_recompiled(&self) -> bool {
         self.columns.load(SeqCst) != 0
     }
 
-    /// Whether these are the names of its columns, as far as the driver could be wrong.
+    /// Returns whether the guest's last statement has columns of these names. Only for a recompiled statement can the answer be
+    /// `false`.
     pub(super) fn has_columns<'a>(&self, names: impl Iterator<Item = &'a str>) -> bool {
         let columns = self.columns.load(SeqCst);
         columns == 0 || columns == fingerprint(names.map(str::as_bytes))
     }
 
-    /// Whether the connection must not be lent again: it keeps settings of a guest, which no rollback takes back, or much memory.
+    /// Returns whether the connection must not be lent again: it keeps settings of a guest, which survive a rollback, or much
+    /// memory.
     pub(super) fn is_spoilt(&self) -> bool {
         self.configured.load(SeqCst) || self.budget.is_bloated()
     }
 
-    /// Whether this is the host's statement whose turn it is.
-    fn lets_pass(&self, statement: &[u8]) -> bool {
+    /// Returns whether `statement` is the next one of the host's leading statements.
+    fn takes_leading(&self, statement: &[u8]) -> bool {
         let left = match statement {
             b"COMMIT" => 2,
             b"BEGIN" => 1,
@@ -200,7 +204,7 @@ impl Barrier {
     }
 }
 
-/// Limits and switches that hold for the host as well.
+/// Sets limits and switches, which also apply to the host.
 fn configure(handle: &mut LockedSqliteHandle<'_>) -> Result<(), sqlx::Error> {
     let db = handle.as_raw_handle().as_ptr();
     let switches = [
@@ -209,8 +213,8 @@ fn configure(handle: &mut LockedSqliteHandle<'_>) -> Result<(), sqlx::Error> {
         (SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0),
     ];
     for (switch, value) in switches {
-        // SAFETY: `db` is a live connection that this thread has locked; these switches take an int and a pointer
-        // for the result, which may be null.
+        // SAFETY: `db` is a live connection that this thread has locked. These switches take an int and a pointer for the
+        // result, which can be null.
         let code = unsafe { sqlite3_db_config(db, switch, value as c_int, std::ptr::null_mut::<c_int>()) };
         if code != SQLITE_OK {
             return Err(sqlx::Error::Configuration(format!("SQLite refused switch {switch} with code {code}").into()));
@@ -224,38 +228,39 @@ fn configure(handle: &mut LockedSqliteHandle<'_>) -> Result<(), sqlx::Error> {
         (SQLITE_LIMIT_COMPOUND_SELECT, 50),
         (SQLITE_LIMIT_VDBE_OP, 100_000),
         (SQLITE_LIMIT_ATTACHED, 0),
-        // LIKE may have to look at every byte of a text for each byte of its pattern, in one operation.
+        // `LIKE` takes time in proportion to the product of the lengths of text and pattern, in one operation.
         (SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 128),
         (SQLITE_LIMIT_VARIABLE_NUMBER, crate::gate::MAX_PARAMS as c_int),
         (SQLITE_LIMIT_TRIGGER_DEPTH, 20),
         (SQLITE_LIMIT_WORKER_THREADS, 0),
     ];
     for (limit, value) in limits {
-        // SAFETY: as above; an unknown limit is ignored by SQLite.
+        // SAFETY: as above. SQLite ignores unknown limits.
         unsafe { sqlite3_limit(db, limit, value) };
     }
     Ok(())
 }
 
-/// Has SQLite call the authorizer and the trace, with a state that is never freed.
+/// Registers the authorizer and the trace. `state` must never be freed.
 fn hook(handle: &mut LockedSqliteHandle<'_>, state: *const Barrier) {
     let (db, state) = (handle.as_raw_handle().as_ptr(), state.cast_mut().cast::<c_void>());
-    // SAFETY: the connection is locked, the functions have the signatures that SQLite calls, and `state` lives for ever.
+    // SAFETY: the connection is locked, the functions have the signatures that SQLite calls, and `state` is never freed.
     unsafe {
         sqlite3_set_authorizer(db, Some(authorizer), state);
         sqlite3_trace_v2(db, SQLITE_TRACE_STMT, Some(trace), state);
     }
 }
 
-/// Called by SQLite when a statement starts, before it looks whether the schema has changed.
+/// Called by SQLite when a statement starts, before it checks whether the schema has changed.
 unsafe extern "C" fn trace(_: c_uint, state: *mut c_void, statement: *mut c_void, text: *mut c_void) -> c_int {
     let (statement, text) = (statement.cast::<sqlite3_stmt>(), text.cast::<c_char>().cast_const());
-    // SAFETY: `state` is what `hook` gave, which is never freed; `statement` is live, and `text` a C string, for this call.
-    // A statement in `barrier.statement` belongs to the message that is run, and lives as long as that.
+    // SAFETY: `state` is the pointer that `hook` registered, which is never freed. During this call, `statement` is live and
+    // `text` is a C string. The statement in `barrier.statement` is live until the connection's thread has run its message.
     unsafe {
         let barrier: &'static Barrier = &*state.cast::<Barrier>();
         memory::charge_to(&barrier.budget);
         if barrier.lent.swap(false, SeqCst) {
+            // Otherwise the request could read the last key and the number of changes of an earlier request.
             let db = sqlite3_db_handle(statement);
             sqlite3_set_last_insert_rowid(db, 0);
             barrier.changes_before.store(sqlite3_total_changes64(db), SeqCst);
@@ -264,12 +269,15 @@ unsafe extern "C" fn trace(_: c_uint, state: *mut c_void, statement: *mut c_void
             return 0;
         }
         if begins_with(text, MARK.as_bytes()) {
+            // SQLite recompiles a statement if the value of a parameter can change its plan. The driver does not read the
+            // columns again. The 1 resets the counter.
             if sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_REPREPARE, 1) > 0 {
                 let names = (0..sqlite3_column_count(statement)).map(|index| sqlite3_column_name(statement, index));
                 let names = names.filter(|name| !name.is_null()).map(|name| CStr::from_ptr(name).to_bytes());
                 barrier.columns.store(fingerprint(names), SeqCst);
             }
             barrier.can_change.store(sqlite3_stmt_readonly(statement) == 0, SeqCst);
+            // From here on, the authorizer treats a compilation as a recompilation of this statement.
             barrier.statement.store(statement, SeqCst);
         } else if begins_with(text, b"-- REPLACE") && CStr::from_ptr(text).to_bytes().ends_with(STORES_SETTING) {
             barrier.configured.store(true, SeqCst);
@@ -278,22 +286,22 @@ unsafe extern "C" fn trace(_: c_uint, state: *mut c_void, statement: *mut c_void
     0
 }
 
-/// A number, never 0, that differs where names, their number or their order do (FNV-1a).
+/// Returns a hash (FNV-1a) of names, their number and their order. It is never 0.
 fn fingerprint<'a>(names: impl Iterator<Item = &'a [u8]>) -> u64 {
     let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
     let add_all = |hash, name: &[u8]| name.iter().chain(&[0]).fold(hash, add);
     names.fold(0xcbf2_9ce4_8422_2325, add_all).max(1)
 }
 
-/// Whether a C string begins with these bytes.
+/// Returns whether a C string begins with these bytes.
 ///
 /// SAFETY: `text` is a C string.
 unsafe fn begins_with(text: *const c_char, bytes: &[u8]) -> bool {
-    // SAFETY: no byte is read behind the first that differs, and the string's own NUL differs or is the last.
+    // SAFETY: `all` stops at the first byte that differs, at the latest at the NUL that ends the string.
     bytes.iter().enumerate().all(|(at, byte)| unsafe { *text.add(at) }.cast_unsigned() == *byte)
 }
 
-/// Called by SQLite for everything that a statement would do, when it is compiled.
+/// Called by SQLite for each action of a statement while it compiles the statement.
 unsafe extern "C" fn authorizer(
     state: *mut c_void,
     action: c_int,
@@ -302,25 +310,25 @@ unsafe extern "C" fn authorizer(
     _database: *const c_char,
     _trigger: *const c_char,
 ) -> c_int {
-    // SAFETY: `state` is what `hook` gave, which is never freed.
+    // SAFETY: `state` is the pointer that `hook` registered, which is never freed.
     let barrier = unsafe { &*state.cast::<Barrier>() };
     let speaker = barrier.speaker.load(SeqCst);
     if speaker == Speaker::Host as u8 {
         return SQLITE_OK;
     }
-    // A statement that has started and is not running is compiled again: the schema has changed. The driver would go on to
-    // use the columns of the old one. SAFETY: the statement of a message lives as long as that is run.
+    // SQLite recompiles a statement that has started but is not running: the schema has changed, and the driver would still
+    // use the old columns. SAFETY: the statement is live until the connection's thread has run its message.
     let statement = barrier.statement.load(SeqCst);
     if !statement.is_null() && unsafe { sqlite3_stmt_busy(statement) } == 0 {
         barrier.outdated.store(true, SeqCst);
         return SQLITE_DENY;
     }
-    // SAFETY: SQLite passes null or a C string that lives for this call.
+    // SAFETY: SQLite passes null or a C string that is valid during this call.
     let name = |pointer: *const c_char| match pointer.is_null() {
         true => &b""[..],
         false => unsafe { CStr::from_ptr(pointer) }.to_bytes(),
     };
-    if action == SQLITE_TRANSACTION && barrier.lets_pass(name(first)) {
+    if action == SQLITE_TRANSACTION && barrier.takes_leading(name(first)) {
         return SQLITE_OK;
     }
     let writes = speaker == Speaker::Writer as u8;

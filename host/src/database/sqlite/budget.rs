@@ -1,5 +1,5 @@
-//! The time and the memory that a guest's statement may take on one connection. SQLite consults it in the progress handler
-//! and in its allocator, see [`memory`](super::memory).
+//! Budget of time and memory for a guest's statement on one connection. The progress handler and the allocator (see
+//! [`memory`](super::memory)) check it.
 
 use std::{
     sync::atomic::{
@@ -10,25 +10,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Deadline of the host's own statements. Neither of the limits applies to them: a commit must not fail because of what
-/// the guest has used up.
+/// Deadline of the host's statements. Neither limit applies to them: a commit must not fail because the guest has used up
+/// its budget.
 const NEVER: u64 = u64::MAX;
 
-/// A connection that falls below this has freed so much that the process should return memory to the system.
+/// Size in bytes. If the memory of a connection falls below it, the process should return memory to the system.
 const LARGE: usize = 8 << 20;
 
-/// How long an allocation over the limit waits for rows to be freed that the request has not received yet.
-const ROWS: Duration = Duration::from_millis(250);
+/// Maximum time that an allocation over the limit waits until the request has received, and freed, rows.
+const MAX_WAIT_FOR_ROWS: Duration = Duration::from_millis(250);
 
-/// Set when a connection has freed much memory, see [`take_freed`].
+/// Whether a connection has freed much memory since the last [`take_freed`].
 static FREED: AtomicBool = AtomicBool::new(false);
 
-/// Whether a connection has freed much memory since the last call.
+/// Returns whether a connection has freed much memory since the last call.
 pub(super) fn take_freed() -> bool {
     FREED.swap(false, SeqCst)
 }
 
-/// The limit that a statement has exceeded.
+/// Limit that a statement has exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exceeded {
     /// `max_memory`.
@@ -37,18 +37,18 @@ pub(super) enum Exceeded {
     Time,
 }
 
-/// The budget of one connection, and how much of it is used.
+/// Budget of one connection, and the used part of it.
 #[derive(Debug)]
 pub(super) struct Budget {
     epoch: Instant,
-    /// When the running statement must end, in nanoseconds after `epoch`.
+    /// Time at which the running statement must end, in nanoseconds after `epoch`.
     deadline: AtomicU64,
     max_memory: usize,
-    /// Bytes that SQLite holds for this connection, including rows on their way to the request.
+    /// Bytes that SQLite has allocated for this connection, including rows that the request has not received yet.
     used: AtomicUsize,
-    /// Counts allocations, so that only each 256th reads the clock.
+    /// Number of allocations, modulo 256. Only each 256th allocation reads the clock.
     allocations: AtomicU8,
-    /// The limit because of which an allocation has failed since the statement began; 0 for none.
+    /// [`Exceeded`] as a number, if an allocation has failed since the statement began; else 0.
     exceeded: AtomicU8,
 }
 
@@ -64,7 +64,7 @@ impl Budget {
         }
     }
 
-    /// Applies the limits to the statements that follow. They must end after `time`.
+    /// Applies the limits to the following statements, which must end within `time`.
     pub(super) fn limit(&self, time: Duration) {
         let deadline = self.epoch.elapsed().saturating_add(time).as_nanos();
         self.exceeded.store(0, SeqCst);
@@ -81,13 +81,13 @@ impl Budget {
         self.deadline.store(0, SeqCst);
     }
 
-    /// Whether the running statement may go on.
+    /// Returns whether the running statement may continue.
     pub(super) fn in_time(&self) -> bool {
         let deadline = self.deadline.load(SeqCst);
         deadline == NEVER || self.epoch.elapsed().as_nanos() < u128::from(deadline)
     }
 
-    /// The limit because of which SQLite was refused memory since [`Budget::limit`].
+    /// Returns the limit because of which an allocation has failed since [`Budget::limit`].
     pub(super) fn exceeded(&self) -> Option<Exceeded> {
         match self.exceeded.load(SeqCst) {
             0 => None,
@@ -96,20 +96,21 @@ impl Budget {
         }
     }
 
-    /// Whether the connection holds more between requests than its caches should: compiled statements can be large. Such a
-    /// connection is closed rather than lent again.
+    /// Returns whether the connection keeps more memory between requests than its caches should need: compiled statements
+    /// can be large. Such a connection is closed and not lent again.
     pub(super) fn is_bloated(&self) -> bool {
         self.used.load(Relaxed) > self.max_memory / 4
     }
 
     /// Counts an allocation. Returns `false` if it must fail.
     ///
-    /// Much of what SQLite does in one piece, out of the progress handler's reach, allocates as it goes: a full-text query is
-    /// parsed in quadratic time. Therefore an allocation fails, too, when the statement's time is over.
+    /// An allocation also fails after the deadline. SQLite does not call the progress handler during long operations, such as
+    /// parsing a full-text query, which takes quadratic time; but most of these operations allocate.
     #[inline]
     pub(super) fn charge(&self, bytes: usize) -> bool {
         let used = self.used.fetch_add(bytes, Relaxed) + bytes;
-        // Not atomic as a whole: nearly all calls come from the connection's own thread, and a lost one does no harm.
+        // Load and store are two operations: nearly all calls come from the connection's own thread, and a lost increment
+        // only delays the next look at the clock.
         let turn = self.allocations.load(Relaxed).wrapping_add(1);
         self.allocations.store(turn, Relaxed);
         (used <= self.max_memory && turn != 0) || self.examine(bytes)
@@ -138,13 +139,13 @@ impl Budget {
         false
     }
 
-    /// Whether the connection uses too much memory, and does so for a while. The connection's thread is ahead of the request
-    /// by up to `row_buffer_size` rows, which the request is about to free.
+    /// Returns whether the connection uses too much memory, after waiting for rows to be freed: the connection's thread is
+    /// up to `row_buffer_size` rows ahead of the request.
     fn exceeds_memory(&self) -> bool {
         let too_much = || self.used.load(Relaxed) > self.max_memory;
         let is_first = self.exceeded.load(SeqCst) == 0;
         let begun = Instant::now();
-        while is_first && too_much() && begun.elapsed() < ROWS {
+        while is_first && too_much() && begun.elapsed() < MAX_WAIT_FOR_ROWS {
             thread::sleep(Duration::from_millis(1));
         }
         too_much()

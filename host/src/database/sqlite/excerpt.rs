@@ -1,24 +1,25 @@
-//! `highlight()` and `snippet()` of FTS5, in linear time. FTS5's own are quadratic in the number of matches, and nothing stops
-//! them: a snippet of a document of 1.5 MB took more than 30 s. The results are the same. Knows tokens and matches; knows no connection.
+//! `highlight()` and `snippet()` of FTS5, in linear time and with the same results. The functions of FTS5 take quadratic time
+//! in the number of matches and cannot be interrupted: a snippet of a document of 1.5 MB took more than 30 s. This file
+//! handles tokens and matches, not connections.
 
 use std::ops::Range;
 
 use super::functions::TooBig;
 
-/// The longest snippet, in tokens.
+/// Maximum length of a snippet, in tokens.
 const MAX_TOKENS: usize = 64;
 
-/// A match of one of the query's phrases in a column.
+/// A match of a phrase of the query in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Match {
     pub(super) phrase: u32,
-    /// Its first token.
+    /// Index of the first token.
     pub(super) start: usize,
-    /// The token behind its last.
+    /// Index behind the last token.
     pub(super) end: usize,
 }
 
-/// A token: its bytes in the text.
+/// Bytes of a token in the text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Token {
     pub(super) start: u32,
@@ -29,24 +30,24 @@ pub(super) struct Token {
 pub(super) struct Column<'a> {
     pub(super) text: &'a [u8],
     pub(super) tokens: Vec<Token>,
-    /// How many tokens the index has of it: none of a column that is not indexed.
+    /// Number of tokens in the index: 0 for a column that is not indexed.
     pub(super) size: usize,
-    /// The numbers of its matches.
+    /// Numbers of the matches.
     pub(super) matches: Range<usize>,
-    /// A match by its number. They are ordered by their first tokens.
+    /// Returns a match by its number. Matches are ordered by their first tokens.
     pub(super) find: &'a dyn Fn(usize) -> Match,
 }
 
-/// Texts that are put around matches.
+/// Texts around matches.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Marks<'a> {
     pub(super) open: &'a [u8],
     pub(super) close: &'a [u8],
-    /// In the place of text that a snippet leaves out.
+    /// Replaces text that a snippet leaves out.
     pub(super) ellipsis: &'a [u8],
 }
 
-/// The text with marks around its matches.
+/// Returns the text with marks around its matches.
 pub(super) fn highlight(column: &Column<'_>, marks: Marks<'_>, max: usize) -> Result<Vec<u8>, TooBig> {
     let mut output = Output { bytes: Vec::with_capacity(column.text.len().min(max)), max };
     let copied = mark(column, None, marks, &mut output)?;
@@ -54,7 +55,7 @@ pub(super) fn highlight(column: &Column<'_>, marks: Marks<'_>, max: usize) -> Re
     Ok(output.bytes)
 }
 
-/// The part of the columns with the most different phrases, of at most `count` tokens. There must be a column.
+/// Returns the part of the columns with the most different phrases, of at most `count` tokens.
 pub(super) fn snippet(columns: &[Column<'_>], count: usize, marks: Marks<'_>, max: usize) -> Result<Vec<u8>, TooBig> {
     let count = count.min(MAX_TOKENS);
     let mut best = (0, 0, 0);
@@ -89,7 +90,8 @@ pub(super) fn snippet(columns: &[Column<'_>], count: usize, marks: Marks<'_>, ma
     Ok(output.bytes)
 }
 
-/// Writes a text, or the tokens in `window` of it, with marks. Returns how many of its bytes are done.
+/// Writes the text of a column, or only the tokens in `window`, with marks. Returns the index behind the last byte that was
+/// handled.
 fn mark(
     column: &Column<'_>,
     window: Option<Range<usize>>,
@@ -145,7 +147,7 @@ fn mark(
 }
 
 impl Column<'_> {
-    /// The matches, with those that overlap as one.
+    /// Returns the matches. Matches that overlap are merged.
     fn merged(&self) -> impl Iterator<Item = Range<usize>> {
         let mut rest = self.matches.clone().map(self.find).peekable();
         std::iter::from_fn(move || {
@@ -158,7 +160,7 @@ impl Column<'_> {
         })
     }
 
-    /// The tokens that begin sentences.
+    /// Returns the tokens that begin a sentence.
     fn sentences(&self) -> Vec<usize> {
         let begins = |(position, token): (usize, &Token)| {
             let before = self.text.get(..token.start as usize).unwrap_or_default();
@@ -169,7 +171,7 @@ impl Column<'_> {
         self.tokens.iter().enumerate().filter_map(begins).collect()
     }
 
-    /// The first token of a snippet with the tokens from `start` to `end` in its middle.
+    /// Returns the first token of a snippet in whose middle the tokens from `start` to `end` are.
     fn center(&self, start: usize, end: usize, count: usize) -> usize {
         let margin = (count as i64 - (end as i64 - start as i64)) / 2;
         let adjusted = (start as i64 - margin).min(self.size as i64 - count as i64);
@@ -177,16 +179,16 @@ impl Column<'_> {
     }
 }
 
-/// So many tokens of a column in a row, which move towards its end, and the matches that begin in them.
+/// Window of `count` consecutive tokens that moves towards the end of a column, and the matches that begin in it.
 struct Window<'a> {
     column: &'a Column<'a>,
     count: usize,
     matches: Range<usize>,
-    /// How often each phrase matches.
+    /// Number of matches of each phrase.
     phrases: Vec<usize>,
-    /// How many phrases match.
+    /// Number of phrases that match.
     different: usize,
-    /// The token behind the last match.
+    /// Index of the token behind the last match.
     end: usize,
 }
 
@@ -196,8 +198,8 @@ impl<'a> Window<'a> {
         Self { column, count, matches: first..first, phrases: Vec::new(), different: 0, end: 0 }
     }
 
-    /// Moves to a token and returns the score, 1000 for each phrase and 1 for each more of its matches, and the token behind the
-    /// last match.
+    /// Moves the window to `start`. Returns its score and the index of the token behind the last match. The score is 1000 for
+    /// each phrase, and 1 for each further match of the phrase.
     fn move_to(&mut self, start: usize) -> (usize, usize) {
         while self.matches.end < self.column.matches.end {
             let Match { phrase, start: token, end } = (self.column.find)(self.matches.end);
@@ -224,7 +226,7 @@ impl<'a> Window<'a> {
     }
 }
 
-/// The first number in a range that has not the property, which all numbers before it have.
+/// Returns the first number of a range for which `has` is false, if `has` is true for all numbers before it.
 pub(super) fn partition(Range { mut start, mut end }: Range<usize>, has: impl Fn(usize) -> bool) -> usize {
     while start < end {
         let middle = start.midpoint(end);
@@ -236,7 +238,7 @@ pub(super) fn partition(Range { mut start, mut end }: Range<usize>, has: impl Fn
     start
 }
 
-/// A result of a limited length.
+/// Text with a maximum length.
 #[derive(Debug)]
 struct Output {
     bytes: Vec<u8>,

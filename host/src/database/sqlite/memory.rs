@@ -1,8 +1,8 @@
-//! SQLite's allocator. Each allocation is charged to the [`Budget`] of the connection whose thread makes it, and fails where
-//! that is exceeded; SQLite then ends the statement with SQLITE_NOMEM. SQLite itself can only limit the memory of all
-//! connections together, so that one of them starves the others.
+//! SQLite's allocator. Each allocation is charged to the [`Budget`] of the connection whose thread allocates. If the budget
+//! is exceeded, the allocation fails, and SQLite ends the statement with `SQLITE_NOMEM`. SQLite itself can only limit the
+//! memory of all connections together, so one connection could starve the others.
 //!
-//! `unsafe`, because an allocator is, and because sqlx does not configure SQLite.
+//! `unsafe`, because an allocator handles raw memory, and because sqlx has no interface to configure SQLite.
 
 #![allow(unsafe_code)]
 
@@ -19,23 +19,24 @@ use libsqlite3_sys::*;
 use super::budget::Budget;
 
 thread_local! {
-    /// The budget of the connection that this thread belongs to: the driver has one thread for each connection.
+    /// Budget of the connection that this thread belongs to: the driver has one thread per connection.
     static BUDGET: Cell<*const Budget> = const { Cell::new(null()) };
 }
 
-/// Precedes each allocation. It is freed by any thread, as rows are, and on any connection, as pages of the cache are.
+/// Header in front of each allocation. Other threads can free it, as they do for rows, and other connections, as they do for
+/// pages of the cache.
 #[repr(C, align(16))]
 struct Header {
-    /// Whom it is charged to; null for nobody. A budget lives for ever.
+    /// Budget to which the allocation is charged, or null. Budgets are never freed.
     budget: *const Budget,
-    /// The size without this header.
+    /// Size without the header.
     bytes: usize,
 }
 
 const HEADER: usize = size_of::<Header>();
 
-/// Makes SQLite use this allocator. It must be called before the first connection of the process is opened, and may be
-/// called again.
+/// Makes SQLite use this allocator. It must be called before the process opens its first connection; further calls have no
+/// effect.
 pub(super) fn install() -> Result<(), sqlx::Error> {
     static CODE: OnceLock<c_int> = OnceLock::new();
     let code = *CODE.get_or_init(|| {
@@ -49,8 +50,8 @@ pub(super) fn install() -> Result<(), sqlx::Error> {
             xShutdown: Some(shut_down),
             pAppData: null_mut(),
         };
-        // SAFETY: SQLite copies the methods, and refuses to be configured when it is in use. The count of its own, for all
-        // connections, takes a lock for each allocation.
+        // SAFETY: SQLite copies the methods, and returns an error if it is already in use. `MEMSTATUS` is turned off because
+        // its statistics, for all connections, take a lock for each allocation.
         unsafe {
             match sqlite3_config(SQLITE_CONFIG_MALLOC, &raw const methods) {
                 SQLITE_OK => sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0 as c_int),
@@ -64,14 +65,14 @@ pub(super) fn install() -> Result<(), sqlx::Error> {
     }
 }
 
-/// Charges what this thread allocates from now on to a connection.
+/// Charges all further allocations of this thread to a budget.
 pub(super) fn charge_to(budget: &'static Budget) {
     BUDGET.set(budget);
 }
 
-/// Returns freed memory of the C library's allocator to the system. It keeps most of it otherwise.
+/// Returns free memory of the C library's allocator to the system; otherwise the allocator keeps most of it.
 pub(super) fn give_back() {
-    // SAFETY: `malloc_trim` may be called at any time, from any thread.
+    // SAFETY: `malloc_trim` can be called at any time, from any thread.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     unsafe {
         libc::malloc_trim(0);
@@ -82,7 +83,7 @@ fn layout(bytes: usize) -> Option<Layout> {
     Layout::from_size_align(bytes.checked_add(HEADER)?, align_of::<Header>()).ok()
 }
 
-/// The header of an allocation.
+/// Returns the header of an allocation.
 ///
 /// SAFETY: `start` was returned by [`allocate`] or [`reallocate`].
 unsafe fn header(start: *mut c_void) -> *mut Header {
@@ -95,7 +96,7 @@ unsafe extern "C" fn allocate(bytes: c_int) -> *mut c_void {
     let Some((bytes, layout)) = usize::try_from(bytes).ok().and_then(|bytes| Some((bytes, layout(bytes)?))) else {
         return null_mut();
     };
-    // SAFETY: a budget lives for ever; the layout is not empty and has room for the header, at its alignment.
+    // SAFETY: budgets are never freed. The layout includes the header and has its alignment, so it is not empty.
     unsafe {
         if budget.as_ref().is_some_and(|budget| !budget.charge(layout.size())) {
             return null_mut();
@@ -114,7 +115,7 @@ unsafe extern "C" fn free(start: *mut c_void) {
     if start.is_null() {
         return;
     }
-    // SAFETY: SQLite passes what `allocate` or `reallocate` returned, once.
+    // SAFETY: SQLite passes a pointer that `allocate` or `reallocate` returned, and passes it once.
     unsafe {
         let header = header(start);
         let Header { budget, bytes } = header.read();
@@ -125,9 +126,9 @@ unsafe extern "C" fn free(start: *mut c_void) {
     }
 }
 
-/// Stays charged to the same budget.
+/// Changes the size of an allocation, which stays charged to the same budget.
 unsafe extern "C" fn reallocate(start: *mut c_void, bytes: c_int) -> *mut c_void {
-    // SAFETY: as for `free`; SQLite passes neither null nor 0 here. What it had stays valid where null is returned.
+    // SAFETY: as for `free`; SQLite passes neither null nor 0. If this returns null, the old allocation stays valid.
     unsafe {
         let header = header(start);
         let Header { budget, bytes: before } = header.read();
@@ -151,7 +152,7 @@ unsafe extern "C" fn reallocate(start: *mut c_void, bytes: c_int) -> *mut c_void
     }
 }
 
-/// SAFETY: `budget` is null or lives for ever.
+/// SAFETY: `budget` is null or is never freed.
 unsafe fn release(budget: *const Budget, bytes: usize) {
     // SAFETY: as above.
     if let Some(budget) = unsafe { budget.as_ref() } {
@@ -163,7 +164,7 @@ unsafe extern "C" fn size(start: *mut c_void) -> c_int {
     if start.is_null() {
         return 0;
     }
-    // SAFETY: SQLite passes what `allocate` or `reallocate` returned; the size came from an int.
+    // SAFETY: SQLite passes a pointer that `allocate` or `reallocate` returned. The size was an int there.
     unsafe { (*header(start)).bytes as c_int }
 }
 

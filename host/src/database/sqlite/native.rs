@@ -1,5 +1,6 @@
-//! SQL functions of a bounded cost in the place of SQLite's own, and those whose own answers would reveal what an earlier
-//! request did on the same connection. What they compute is in [`functions`]; this file translates to SQLite's C interface.
+//! Replacements for two kinds of SQL functions: functions whose cost has no bound, and functions that would reveal what an
+//! earlier request did on the same connection. [`functions`] computes the results; this file translates to SQLite's C
+//! interface, to which sqlx has no access.
 
 #![allow(unsafe_code)]
 
@@ -15,7 +16,7 @@ use super::{
 
 type Function = unsafe extern "C" fn(*mut sqlite3_context, c_int, *mut *mut sqlite3_value);
 
-/// Replaces SQLite's own functions on a connection. `barrier` must live as long as the connection.
+/// Replaces SQLite's functions on a connection. `barrier` must outlive the connection.
 pub(super) fn replace_functions(
     handle: &mut LockedSqliteHandle<'_>,
     barrier: *const Barrier,
@@ -33,8 +34,8 @@ pub(super) fn replace_functions(
         (c"total_changes", 0, of_connection, total_changes),
     ];
     for (name, count, flags, function) in all {
-        // SAFETY: the connection is locked, the name ends in NUL, the functions are static; those that read the barrier
-        // only share it, and it outlives the connection.
+        // SAFETY: the connection is locked, the name ends in NUL, the functions are static. They only use shared
+        // references to the barrier, which outlives the connection.
         let code = unsafe {
             sqlite3_create_function_v2(
                 handle.as_raw_handle().as_ptr(),
@@ -49,34 +50,39 @@ pub(super) fn replace_functions(
             )
         };
         if code != SQLITE_OK {
-            return Err(sqlx::Error::Configuration(format!("SQLite refused {name:?} with code {code}").into()));
+            return Err(sqlx::Error::Configuration(
+                format!("SQLite refused the function {name:?} with code {code}").into(),
+            ));
         }
     }
     Ok(())
 }
 
-/// The bytes of a blob, or of anything else as text; none of NULL.
+/// Returns the bytes of a blob, or the text of any other value. Returns `None` for NULL.
 ///
-/// SAFETY: `value` is one that SQLite passes to a function; what comes back is used before it is asked for anything else.
+/// SAFETY: SQLite passes `value` to a function. The caller uses the bytes only during this call of the function, and before
+/// it converts the value again.
 pub(super) unsafe fn bytes<'a>(value: *mut sqlite3_value) -> Option<&'a [u8]> {
-    // SAFETY: as above; the length is asked for behind the text that it belongs to.
+    // SAFETY: as above. The length is read after the conversion to text, to which it belongs.
     unsafe {
         let kind = sqlite3_value_type(value);
         if kind == SQLITE_NULL {
             return None;
         }
-        // A blob's bytes are those of its text; asked for that it would stay a text for the next row.
+        // `sqlite3_value_text` would return the same bytes of a blob, but convert the value, also for the next row.
         let as_blob = kind == SQLITE_BLOB;
         let start = if as_blob { sqlite3_value_blob(value).cast() } else { sqlite3_value_text(value) };
         let length = usize::try_from(sqlite3_value_bytes(value)).unwrap_or(0);
-        // An empty blob has no address.
+        // The pointer of an empty blob is null.
         Some(if start.is_null() { &[] } else { std::slice::from_raw_parts(start, length) })
     }
 }
 
-/// SAFETY: `context` is one that SQLite passes to a function.
-pub(super) unsafe fn give(context: *mut sqlite3_context, result: Result<&[u8], TooBig>) {
-    // SAFETY: SQLite copies what is transient before this returns.
+/// Sets the result of a function.
+///
+/// SAFETY: SQLite passes `context` to the function that runs.
+pub(super) unsafe fn set_result(context: *mut sqlite3_context, result: Result<&[u8], TooBig>) {
+    // SAFETY: with `SQLITE_TRANSIENT`, SQLite copies the bytes before the call returns.
     unsafe {
         match result {
             Ok(text) => sqlite3_result_text64(
@@ -91,9 +97,11 @@ pub(super) unsafe fn give(context: *mut sqlite3_context, result: Result<&[u8], T
     }
 }
 
-/// SAFETY: `context` is one that SQLite passes to a function.
+/// Sets an error as the result of a function.
+///
+/// SAFETY: SQLite passes `context` to the function that runs.
 pub(super) unsafe fn fail(context: *mut sqlite3_context, why: &CStr, code: c_int) {
-    // SAFETY: SQLite copies the text.
+    // SAFETY: SQLite copies the message.
     unsafe {
         sqlite3_result_error(context, why.as_ptr(), -1);
         sqlite3_result_error_code(context, code);
@@ -101,7 +109,7 @@ pub(super) unsafe fn fail(context: *mut sqlite3_context, why: &CStr, code: c_int
 }
 
 unsafe extern "C" fn instr(context: *mut sqlite3_context, _: c_int, values: *mut *mut sqlite3_value) {
-    // SAFETY: SQLite passes as many values as were declared, and they live for this call.
+    // SAFETY: SQLite passes as many values as the function was registered with; they are valid during this call.
     unsafe {
         let [text, pattern] = [*values, *values.add(1)];
         let is_text = [text, pattern].into_iter().any(|value| sqlite3_value_type(value) != SQLITE_BLOB);
@@ -112,12 +120,12 @@ unsafe extern "C" fn instr(context: *mut sqlite3_context, _: c_int, values: *mut
 }
 
 unsafe extern "C" fn replace(context: *mut sqlite3_context, _: c_int, values: *mut *mut sqlite3_value) {
-    // SAFETY: SQLite passes as many values as were declared, and they live for this call.
+    // SAFETY: SQLite passes as many values as the function was registered with; they are valid during this call.
     unsafe {
         let [text, pattern, with] = [0, 1, 2].map(|index| bytes(*values.add(index)));
         let (Some(text), Some(pattern), Some(with)) = (text, pattern, with) else { return };
         let result = functions::replace(text, pattern, with, MAX_LENGTH as usize);
-        give(context, result.as_deref().map_err(|error| *error));
+        set_result(context, result.as_deref().map_err(|error| *error));
     }
 }
 
@@ -126,23 +134,23 @@ unsafe extern "C" fn trim<const LEFT: bool, const RIGHT: bool>(
     _: c_int,
     values: *mut *mut sqlite3_value,
 ) {
-    // SAFETY: SQLite passes as many values as were declared, and they live for this call.
+    // SAFETY: SQLite passes as many values as the function was registered with; they are valid during this call.
     unsafe {
         let Some((text, characters)) = bytes(*values).zip(bytes(*values.add(1))) else { return };
-        give(context, Ok(functions::trim(text, characters, LEFT, RIGHT)));
+        set_result(context, Ok(functions::trim(text, characters, LEFT, RIGHT)));
     }
 }
 
-/// `unhex` with two arguments. SQLite's own compares each character of the one with each of the other.
+/// `unhex` with two arguments. SQLite's implementation compares each character of one text with each of the other.
 unsafe extern "C" fn unhex(context: *mut sqlite3_context, _: c_int, _: *mut *mut sqlite3_value) {
     let message = c"unhex() with two arguments is not available; remove other characters with replace()";
-    // SAFETY: the context is SQLite's own.
+    // SAFETY: SQLite passes the context of this call.
     unsafe { fail(context, message, SQLITE_TOOBIG) };
 }
 
-/// `changes()`: rows changed by the last statement of this request; 0 before its first change.
+/// `changes()`: returns the number of rows changed by the last statement of this request that changed rows, or 0.
 unsafe extern "C" fn changes(context: *mut sqlite3_context, _: c_int, _: *mut *mut sqlite3_value) {
-    // SAFETY: SQLite passes a live context of the connection that runs the statement.
+    // SAFETY: SQLite passes the context of this call, which belongs to the connection of the running statement.
     unsafe {
         let total = total_since_begin(context);
         let last = if total == 0 { 0 } else { sqlite3_changes64(sqlite3_context_db_handle(context)) };
@@ -150,13 +158,13 @@ unsafe extern "C" fn changes(context: *mut sqlite3_context, _: c_int, _: *mut *m
     }
 }
 
-/// `total_changes()`: rows changed by this request.
+/// `total_changes()`: returns the number of rows changed by this request.
 unsafe extern "C" fn total_changes(context: *mut sqlite3_context, _: c_int, _: *mut *mut sqlite3_value) {
     // SAFETY: as above.
     unsafe { sqlite3_result_int64(context, total_since_begin(context)) };
 }
 
-/// SAFETY: `context` is one that SQLite passes to a function which was registered with a barrier.
+/// SAFETY: SQLite passes `context` to a function that was registered with a barrier.
 unsafe fn total_since_begin(context: *mut sqlite3_context) -> i64 {
     // SAFETY: as above; the barrier outlives the connection.
     unsafe {

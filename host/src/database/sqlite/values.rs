@@ -1,4 +1,5 @@
-//! Values between the contract and SQLite: by what a value *is*, since any column may hold any of SQLite's types.
+//! Conversion of values between the contract and SQLite. It follows the storage class of each value, not the declared type
+//! of the column: a column can contain values of all classes.
 
 use sqlx::{
     Arguments, Column as _, Decode, Row, Sqlite, TypeInfo, ValueRef,
@@ -13,7 +14,7 @@ use crate::{
     },
 };
 
-/// The parameters of a statement.
+/// Converts the parameters of a statement.
 pub(super) fn bind(params: Vec<Value>) -> Result<SqliteArguments, DbError> {
     let mut arguments = SqliteArguments::default();
     for (index, value) in params.into_iter().enumerate() {
@@ -36,8 +37,9 @@ pub(super) fn bind(params: Vec<Value>) -> Result<SqliteArguments, DbError> {
     Ok(arguments)
 }
 
-/// The statement as the driver counts parameters: it takes `?` for the next of those without a number, SQLite and the
-/// gate for the one after the highest so far. Where that is not the same, all get their numbers.
+/// Returns the statement with the numbers of parameters as the driver counts them. For the driver, `?` is the next
+/// parameter without a number; for SQLite and the gate, it has the number after the highest so far. If the two differ, each
+/// `?` gets its number.
 pub(super) fn numbered(sql: String, placeholders: &[Placeholder]) -> String {
     let plain = || placeholders.iter().filter(|placeholder| placeholder.range.len() == 1);
     if plain().zip(1..).all(|(placeholder, place)| placeholder.number == place) {
@@ -53,29 +55,29 @@ pub(super) fn numbered(sql: String, placeholders: &[Placeholder]) -> String {
     text
 }
 
-/// The columns of a row.
+/// Returns the columns of a row.
 pub(super) fn columns(row: &SqliteRow) -> Vec<Column> {
     row.columns().iter().map(column).collect()
 }
 
-/// A column by name and declared type.
+/// Returns the name and the declared type of a column.
 pub(super) fn column(column: &SqliteColumn) -> Column {
     let type_info = column.type_info();
     let type_name = if type_info.is_null() { String::new() } else { type_info.name().to_owned() };
     Column { name: column.name().to_owned(), type_name }
 }
 
-/// The names of a row's columns.
+/// Returns the names of the columns of a row.
 pub(super) fn names(row: &SqliteRow) -> impl Iterator<Item = &str> {
     row.columns().iter().map(|column| column.name())
 }
 
-/// The values of a row, one after the other.
+/// Returns an iterator that decodes the values of a row.
 pub(super) fn decode_each(row: &SqliteRow) -> impl Iterator<Item = Result<Value, DbError>> {
     row.columns().iter().enumerate().map(|(index, column)| decode(row, index, column))
 }
 
-/// The values of a row.
+/// Decodes the values of a row.
 pub(super) fn decode_row(row: &SqliteRow) -> Result<Vec<Value>, DbError> {
     decode_each(row).collect()
 }

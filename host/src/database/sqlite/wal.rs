@@ -1,5 +1,5 @@
-//! The write-ahead log on its way to the disk. A commit writes it and lets go of the connection, and only its answer
-//! waits for the disk: the next one writes meanwhile, and all who are written by then share the next trip.
+//! Syncs the write-ahead log to disk. A commit writes the log and returns the connection; only its result waits for the
+//! sync. The next transaction can write meanwhile, and all commits written before a sync begins share it.
 
 use std::{
     fs::{File, OpenOptions},
@@ -18,18 +18,18 @@ use arc_swap::ArcSwapOption;
 
 use crate::sql::error::{DbError, Kind};
 
-/// The log of one database file.
+/// Write-ahead log of one database file.
 #[derive(Debug)]
 pub(super) struct Wal {
-    /// The database file.
+    /// Path of the database file.
     database: PathBuf,
-    /// None until there is a connection, which makes it.
+    /// `None` until the first connection has created the file.
     file: ArcSwapOption<File>,
-    /// How many commits were written.
+    /// Number of commits written to the log.
     written: AtomicU64,
-    /// How many of them are on disk; held by the task that brings more there.
+    /// Number of commits on disk. The task that syncs holds the lock.
     on_disk: Arc<tokio::sync::Mutex<u64>>,
-    /// Why nothing is certain any more.
+    /// Error of the first sync that failed.
     broken: OnceLock<DbError>,
 }
 
@@ -44,10 +44,10 @@ impl Wal {
         })
     }
 
-    /// Opens the file that a new writing connection writes to. It stays in place while one is there; when the last is
-    /// closed SQLite brings all of it into the database and removes it.
+    /// Opens the log of a new writing connection. SQLite keeps the file while connections are open; when the last one closes,
+    /// SQLite copies the log into the database and removes the file.
     pub(super) fn open(&self) -> io::Result<()> {
-        // SQLite follows links, too.
+        // SQLite resolves symbolic links too.
         let mut path = self.database.canonicalize()?.into_os_string();
         path.push("-wal");
         let file = OpenOptions::new().write(true).open(path)?;
@@ -55,37 +55,37 @@ impl Wal {
         Ok(())
     }
 
-    /// Fails if a commit did not reach the disk. None that stands behind it in the file would outlast a power cut.
+    /// Returns an error if a sync has failed. A commit that follows a lost one in the log would not survive a power failure.
     pub(super) fn check(&self) -> Result<(), DbError> {
         self.broken.get().map_or(Ok(()), |error| Err(error.clone()))
     }
 
-    /// Brings a commit to the disk that was just written, with all that are written by then.
+    /// Waits until the commit that was just written is on disk.
     pub(super) async fn sync(self: &Arc<Self>) -> Result<(), DbError> {
         let own = self.written.fetch_add(1, AcqRel) + 1;
         let mut on_disk = self.on_disk.clone().lock_owned().await;
         if *on_disk >= own {
             return Ok(());
         }
-        // Before the file: another one takes its place only when nothing of it is needed.
+        // Read before the file: SQLite replaces the file only when all commits in it are in the database.
         let written = self.written.load(Acquire);
         let wal = self.clone();
-        // The task keeps the lock to its end, also where the caller is dropped meanwhile: the system reports an error once,
-        // and a second sync beside this one could miss it.
-        let trip = tokio::task::spawn_blocking(move || {
+        // The task keeps the lock to its end, even if the caller is dropped: the system reports a write error only once, and a
+        // concurrent sync could miss the error.
+        let sync = tokio::task::spawn_blocking(move || {
             wal.flush();
             if wal.check().is_ok() {
                 *on_disk = written;
             }
         });
-        trip.await.map_err(|error| DbError::new(Kind::Lost, error.to_string()))?;
+        sync.await.map_err(|error| DbError::new(Kind::Lost, error.to_string()))?;
         self.check()
     }
 
     fn flush(&self) {
         if let Some(Err(error)) = self.file.load_full().map(|file| file.sync_data()) {
             let message = format!(
-                "the disk did not take the write-ahead log of {}: {error}; nothing is written until carya is started again",
+                "cannot sync the write-ahead log of {}: {error}; the database is read-only until carya is restarted",
                 self.database.display()
             );
             self.broken.get_or_init(|| DbError::new(Kind::Lost, message));
@@ -125,13 +125,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_waits_for_the_disk_and_the_next_writer_does_not() -> Result {
+    async fn a_commit_waits_for_the_disk_and_the_next_writer_does_not() -> Result {
         let folder = tempfile::tempdir()?;
         let database = database(&folder).await?;
         let disk = database.wal.on_disk.lock().await;
         let first = tokio::spawn(insert(&database).await?.commit());
         let second = tokio::spawn(insert(&database).await?.commit());
-        assert_eq!(rows(&database, Access::ReadWrite).await?, 2, "who has nothing for the disk does not wait for it");
+        assert_eq!(
+            rows(&database, Access::ReadWrite).await?,
+            2,
+            "a transaction without changes does not wait for the disk"
+        );
         assert!(!first.is_finished() && !second.is_finished());
         drop(disk);
         first.await??;
@@ -141,11 +145,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_written_behind_what_the_disk_did_not_take() -> Result {
+    async fn nothing_is_written_after_a_failed_sync() -> Result {
         let folder = tempfile::tempdir()?;
         let database = database(&folder).await?;
         let connection = insert(&database).await?;
-        // The one file here that cannot be brought to a disk.
+        // `fdatasync` fails on this file.
         database.wal.file.store(Some(Arc::new(File::open("/dev/null")?)));
         let error = connection.commit().await.expect_err("it is not on disk");
         assert_eq!(error.kind, Kind::Lost);
