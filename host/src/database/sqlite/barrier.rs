@@ -36,7 +36,7 @@ const STORES_SETTING: &[u8] = b"_config' VALUES(?,?)";
 /// Role in which a statement runs on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Speaker {
+pub(super) enum Role {
     /// The host, to which everything is allowed.
     Host = 0,
     /// A guest through a reader.
@@ -49,7 +49,7 @@ pub(super) enum Speaker {
 /// statement runs.
 #[derive(Debug)]
 pub(super) struct Barrier {
-    speaker: AtomicU8,
+    role: AtomicU8,
     budget: Budget,
     /// Number of the host's statements in front of the guest's: 1 for `BEGIN`, 2 for `COMMIT` and `BEGIN`.
     leading: AtomicU8,
@@ -81,7 +81,7 @@ impl Barrier {
         max_memory: usize,
     ) -> Result<Arc<Barrier>, sqlx::Error> {
         let barrier = Arc::new(Barrier {
-            speaker: AtomicU8::new(Speaker::Host as u8),
+            role: AtomicU8::new(Role::Host as u8),
             budget: Budget::new(max_memory),
             leading: AtomicU8::new(0),
             ended: AtomicBool::new(false),
@@ -106,10 +106,10 @@ impl Barrier {
         handle.set_progress_handler(2000, move || watched.budget.in_time());
         let watched = barrier.clone();
         // `false` makes SQLite roll back instead.
-        handle.set_commit_hook(move || watched.speaker.load(SeqCst) == Speaker::Host as u8);
+        handle.set_commit_hook(move || watched.role.load(SeqCst) == Role::Host as u8);
         let watched = barrier.clone();
         handle.set_rollback_hook(move || {
-            if watched.speaker.load(SeqCst) != Speaker::Host as u8 {
+            if watched.role.load(SeqCst) != Role::Host as u8 {
                 watched.ended.store(true, SeqCst);
             }
         });
@@ -118,18 +118,18 @@ impl Barrier {
     }
 
     /// Prepares for a guest's statement behind `leading` statements of the host, which together must end within `time`.
-    pub(super) fn admit(&self, speaker: Speaker, time: Duration, leading: u8) {
+    pub(super) fn admit(&self, role: Role, time: Duration, leading: u8) {
         self.budget.limit(time);
         self.leading.store(leading, SeqCst);
         self.statement.store(null_mut(), SeqCst);
         self.outdated.store(false, SeqCst);
         self.columns.store(0, SeqCst);
-        self.speaker.store(speaker as u8, SeqCst);
+        self.role.store(role as u8, SeqCst);
     }
 
     /// Returns the connection to the host, and lifts the limits.
     pub(super) fn dismiss(&self) {
-        self.speaker.store(Speaker::Host as u8, SeqCst);
+        self.role.store(Role::Host as u8, SeqCst);
         self.budget.lift();
     }
 
@@ -265,7 +265,7 @@ unsafe extern "C" fn trace(_: c_uint, state: *mut c_void, statement: *mut c_void
             sqlite3_set_last_insert_rowid(db, 0);
             barrier.changes_before.store(sqlite3_total_changes64(db), SeqCst);
         }
-        if barrier.speaker.load(SeqCst) == Speaker::Host as u8 {
+        if barrier.role.load(SeqCst) == Role::Host as u8 {
             return 0;
         }
         if begins_with(text, MARK.as_bytes()) {
@@ -312,8 +312,8 @@ unsafe extern "C" fn authorizer(
 ) -> c_int {
     // SAFETY: `state` is the pointer that `hook` registered, which is never freed.
     let barrier = unsafe { &*state.cast::<Barrier>() };
-    let speaker = barrier.speaker.load(SeqCst);
-    if speaker == Speaker::Host as u8 {
+    let role = barrier.role.load(SeqCst);
+    if role == Role::Host as u8 {
         return SQLITE_OK;
     }
     // SQLite recompiles a statement that has started but is not running: the schema has changed, and the driver would still
@@ -331,6 +331,6 @@ unsafe extern "C" fn authorizer(
     if action == SQLITE_TRANSACTION && barrier.takes_leading(name(first)) {
         return SQLITE_OK;
     }
-    let writes = speaker == Speaker::Writer as u8;
+    let writes = role == Role::Writer as u8;
     if allowed(action, name(first), name(second), writes) { SQLITE_OK } else { SQLITE_DENY }
 }

@@ -21,7 +21,7 @@ use sqlx::{
 use self::results::{other_columns, over_budget, take};
 use super::{
     Database, Opener, Slot,
-    barrier::{MARK, Speaker},
+    barrier::{MARK, Role},
     failed, values,
 };
 use crate::{
@@ -262,7 +262,7 @@ impl Connection {
     /// sent. Unless the connection is known to be in order afterwards, `running` stays set, and it will be closed.
     async fn run(&mut self, sql: &str, arguments: SqliteArguments, run: &mut Run<'_, '_>) -> Result<Arc<str>, DbError> {
         self.running = true;
-        let speaker = if self.access == Access::ReadWrite { Speaker::Writer } else { Speaker::Reader };
+        let role = if self.access == Access::ReadWrite { Role::Writer } else { Role::Reader };
         // How many statements of the host stand in front.
         let mut leading = if self.in_transaction { 0 } else { 1 + u8::from(self.inherits) };
         // The end of the line ends the comment that each of them ends in.
@@ -274,7 +274,7 @@ impl Connection {
         let (patience, max_memory) = (self.patience(), self.database.max_memory);
         let timeout = self.database.limits.statement_timeout;
         let Slot { connection, barrier, .. } = self.slot()?;
-        barrier.admit(speaker, timeout, leading);
+        barrier.admit(role, timeout, leading);
         let results = connection.fetch_many(sqlx::query_with(AssertSqlSafe(text.clone()), arguments));
         let taken = tokio::time::timeout(patience, take(results, &mut leading, barrier, run)).await;
         // The connection's thread does not answer: what it does, and when, is not known.
