@@ -60,7 +60,8 @@ pub async fn run(generation: &Generation, request: Arc<Request>, abandoned: impl
 
 /// Runs a request without a client, to try out a generation: its writes are rolled back, and its actions do not run.
 pub async fn rehearse(generation: &Generation, request: Arc<Request>) -> Ended {
-    serve(generation, request, std::future::pending(), true).await
+    // Boxed: as a part of the futures of the start and of a reload, it would exceed the compiler's limit for nested types.
+    Box::pin(serve(generation, request, std::future::pending(), true)).await
 }
 
 async fn serve(
