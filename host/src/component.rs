@@ -1,7 +1,7 @@
-//! Sandboxed guests: compiling, checking, instantiating and calling them, and what they may import. The only room that
-//! names wasmtime. Knows transactions as sessions to lend; knows nothing of HTTP servers and of why a call is made.
+//! Sandboxed guests: compiling, checking, instantiating and calling them, and the imports that the host offers. The only
+//! room that names wasmtime. It lends a transaction as a session, and knows neither HTTP servers nor the reason of a call.
 
-pub mod call;
+mod call;
 pub mod code;
 mod contract;
 mod core_module;
@@ -11,12 +11,12 @@ mod instances;
 mod load;
 mod offer;
 pub mod registry;
-pub mod store;
+mod store;
 mod trial;
 pub mod wit;
 
-pub use call::CallError;
+pub(crate) use call::CallError;
 pub use engine::{Engine, MAX_MEMORY};
 pub use load::{Inspection, LoadError};
 pub use registry::{Capabilities, Component};
-pub use store::{Guests, RequestState};
+pub(crate) use store::{Guests, RequestState};

@@ -1,5 +1,5 @@
-//! Calling guests: one function for each thing a host asks of them. Every call has a deadline, lends handles that die
-//! with it, and leaves nothing behind that cannot be entered again.
+//! Calls of guests, one function for each export of the contract. Every call has a deadline, lends the state of the request
+//! and handles that are dead after it, and drops an instance that cannot be entered again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,61 +23,61 @@ use crate::{
     transaction::{Action, Event, trace::Open},
 };
 
-/// Why a call brought no answer.
+/// Error of a call.
 #[derive(Debug, thiserror::Error)]
-pub enum CallError {
-    /// The guest answered with an error of its own.
+pub(crate) enum CallError {
+    /// The guest returned an error.
     #[error("component `{component}` failed: {message}")]
     Refused {
-        /// Who.
+        /// The component.
         component: Arc<str>,
-        /// Its words.
+        /// The guest's error.
         message: String,
     },
-    /// The guest trapped: panic, stack overflow, exit, nonsense in the canonical ABI.
+    /// The guest trapped: a panic, a stack overflow, an exit, or an invalid value in the canonical ABI.
     #[error("component `{component}` trapped: {message}")]
     Trapped {
-        /// Who.
+        /// The component.
         component: Arc<str>,
-        /// wasmtime's words.
+        /// Error of wasmtime.
         message: String,
     },
     /// The guest used up its time.
     #[error("component `{component}` did not answer within {limit:?} (component.{component}.timeout)")]
     TimedOut {
-        /// Who.
+        /// The component.
         component: Arc<str>,
-        /// How long it had.
+        /// Time limit of the call.
         limit: Duration,
     },
-    /// The guest wanted more memory than its limit.
+    /// The guest requested memory beyond its limit.
     #[error("component `{component}`: {message} (component.{component}.memory)")]
     OutOfMemory {
-        /// Who.
+        /// The component.
         component: Arc<str>,
-        /// How much.
+        /// The request and the limit.
         message: String,
     },
-    /// The host has no room for another instance just now.
+    /// The pool has no room for another instance.
     #[error("component `{component}`: no room for another instance: {message}")]
     Busy {
-        /// Who.
+        /// The component.
         component: Arc<str>,
-        /// Which limit was met.
+        /// Error of wasmtime, with the limit.
         message: String,
     },
-    /// The component does not export what it was called for.
+    /// The component does not export the interface of the call.
     #[error("component `{component}` does not export {interface}")]
     NotExported {
-        /// Who.
+        /// The component.
         component: Arc<str>,
         /// The interface.
         interface: &'static str,
     },
 }
 
-/// Calls one export in the request's instance of a component. A macro, because the bindings of each export are a type of
-/// their own; `$call` says what to call and with which arguments.
+/// Calls one export in the request's instance of a component: `$call` evaluates to the result of the guest, given the
+/// `$bindings` of the export and the `$store`. A macro, because each export has bindings of another type.
 macro_rules! call {
     (
         $guests:ident, $state:ident, $reply:expr, $component:ident, $export:ident, $interface:literal, $event:expr,
@@ -89,10 +89,10 @@ macro_rules! call {
             .as_ref()
             .ok_or_else(|| CallError::NotExported { component: $component.name().clone(), interface: $interface })?;
         let open = $state.trace.open($event, Some($component.name().clone()));
-        let mut visit = $guests.enter($component, $state, $reply);
+        let mut visit = $guests.enter(&$component.instances, $state, $reply);
         let calling = async {
             let visited = visit.instance();
-            let instance = visited.made(&$component.instances).await?;
+            let instance = visited.instantiate(&$component.instances).await?;
             let $store = &mut visited.store;
             let $bindings = indices.load(&mut *$store, &instance)?;
             $call
@@ -103,8 +103,12 @@ macro_rules! call {
 }
 
 impl Guests {
-    /// Asks the controller for its answer, by the function that the request's access mode calls for.
-    pub async fn controller(&mut self, state: &mut RequestState, component: &Component) -> Result<Response, CallError> {
+    /// Calls the controller, through the interface for the access mode of the request.
+    pub(crate) async fn controller(
+        &mut self,
+        state: &mut RequestState,
+        component: &Component,
+    ) -> Result<Response, CallError> {
         match state.bound.access() {
             Access::ReadOnly => {
                 call!(self, state, None, component, read, "read-controller", Event::Controller, |guest, store| {
@@ -126,15 +130,15 @@ impl Guests {
         }
     }
 
-    /// Runs an on-route hook.
-    pub async fn on_route(&mut self, state: &mut RequestState, hook: &Component) -> Result<Decision, CallError> {
+    /// Calls an on-route hook.
+    pub(crate) async fn on_route(&mut self, state: &mut RequestState, hook: &Component) -> Result<Decision, CallError> {
         call!(self, state, None, hook, on_route, "on-route", Event::OnRoute, |hook, store| {
             hook.call_on_route(store).await
         })
     }
 
-    /// Runs a before hook; one that stands inside the transaction gets a handle.
-    pub async fn before(
+    /// Calls a before hook. Inside the transaction it gets a handle.
+    pub(crate) async fn before(
         &mut self,
         state: &mut RequestState,
         hook: &Component,
@@ -146,8 +150,8 @@ impl Guests {
         })
     }
 
-    /// Runs an after hook, which sees the answer and may change it within these limits.
-    pub async fn after(
+    /// Calls an after hook, which may change `reply` within `limits`. Inside the transaction it gets a handle.
+    pub(crate) async fn after(
         &mut self,
         state: &mut RequestState,
         reply: Option<&mut Reply>,
@@ -163,8 +167,8 @@ impl Guests {
         })
     }
 
-    /// Runs an on-error hook.
-    pub async fn on_error(
+    /// Calls an on-error hook, which may read the `reply` that it replaces. Inside the transaction it gets a handle.
+    pub(crate) async fn on_error(
         &mut self,
         state: &mut RequestState,
         reply: Option<&mut Reply>,
@@ -178,16 +182,16 @@ impl Guests {
         })
     }
 
-    /// Initializes the model.
-    pub async fn init(&mut self, state: &mut RequestState, model: &Component) -> Result<(), CallError> {
+    /// Calls `init` of the model.
+    pub(crate) async fn init(&mut self, state: &mut RequestState, model: &Component) -> Result<(), CallError> {
         call!(self, state, None, model, model, "model", Event::Controller, |model, store| {
             let writer = store.data_mut().lend_writer()?;
             model.call_init(store, writer).await
         })
     }
 
-    /// Runs an action; `attempt` counts from 1.
-    pub async fn run_action(
+    /// Runs an action. `attempt` counts from 1.
+    pub(crate) async fn run_action(
         &mut self,
         state: &mut RequestState,
         component: &Component,
@@ -204,7 +208,7 @@ impl Guests {
     }
 }
 
-/// Ends a call: handles die, an instance that cannot be entered again is let go of, and errors get their names.
+/// Ends a call, and names its error after the component.
 fn finish<T>(
     mut visit: Visit<'_>,
     component: &Component,

@@ -1,4 +1,4 @@
-//! What guests may ask of the host, a file for each interface of the contract.
+//! The imports that the host offers to guests, a file for each interface of the contract.
 
 mod config;
 mod context;

@@ -1,8 +1,9 @@
-//! The instances of a component. Each has a store of its own, which a request's state visits for the length of a call. It
-//! serves one request, or several where the configuration asks for it; what ends badly serves no more.
+//! The instances of a component. Each has a store of its own, to which a request lends its state for the length of a call.
+//! An instance serves one request, or several if the component is configured with `reuse`. An instance whose call did not
+//! complete serves no further request.
 //!
-//! Those for one request are made before it comes, and let go of after it, many at a time: the code and data that this
-//! takes are in the processor's caches for all but the first.
+//! Instances for a single request are made ahead and dropped afterwards, in batches: code and data of these steps are in
+//! the processor's caches for all instances of a batch but the first.
 
 use std::{
     mem,
@@ -22,127 +23,134 @@ use super::{
 };
 use crate::task;
 
-/// How many are made, or let go of, at a time.
+/// Maximum number of instances that are made or dropped at a time.
 const BATCH: usize = 16;
 
-/// How long others wait at most while a batch is made.
-const TURN: Duration = Duration::from_millis(1);
+/// Maximum time that other tasks wait while a batch is made.
+const YIELD_INTERVAL: Duration = Duration::from_millis(1);
 
-/// How long an instance waits for a request.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Maximum time that an instance waits for a request.
+const MAX_IDLE_TIME: Duration = Duration::from_secs(10);
 
 /// An instance in a store of its own.
 pub(super) struct Instance {
     pub(super) store: Store<StoreData>,
-    made: Option<component::Instance>,
-    /// Where it is from, for as long as its component is there.
-    home: Weak<Instances>,
+    /// The instance in the store, once it is made.
+    inner: Option<component::Instance>,
+    /// Pool of the component. It may be dropped earlier, with its generation.
+    pool: Weak<InstancePool>,
+    /// Number of requests served.
     requests: u32,
 }
 
-/// All instances of one component.
-pub(super) struct Instances {
+/// The idle instances of one component, and the means to make more.
+pub(super) struct InstancePool {
     pre: InstancePre<StoreData>,
     identity: Arc<Identity>,
-    terms: Terms,
+    settings: PoolSettings,
     idle: Mutex<Idle>,
 }
 
-/// What holds for the instances of a component.
+/// Settings for the instances of a component.
 #[derive(Clone)]
-pub(super) struct Terms {
-    /// How long making one may take.
+pub(super) struct PoolSettings {
+    /// Maximum time of a call, and of making an instance.
     pub(super) timeout: Duration,
-    /// How many requests one may serve.
+    /// Number of requests that an instance may serve.
     pub(super) max_requests: u32,
     /// See [`Engine::kept_ready`](super::Engine).
     pub(super) kept_ready: usize,
-    /// What instances of all components may hold while they do nothing.
+    /// Permits for idle instances of all components.
     pub(super) shares: Arc<Semaphore>,
 }
 
-/// Those that serve nobody just now.
 #[derive(Default)]
 struct Idle {
-    /// The last to come is the first to go: its memory is warm, and the others get old.
-    ready: Vec<Waiting>,
-    /// To be let go of.
-    spent: Vec<Waiting>,
-    /// Somebody is at it.
-    renewing: bool,
+    /// Instances that may serve a request, the oldest first. The newest is taken first, because its memory is warm and
+    /// the oldest then reach [`MAX_IDLE_TIME`].
+    ready: Vec<IdleInstance>,
+    /// Instances to be dropped.
+    spent: Vec<IdleInstance>,
+    /// Whether a task drops spent instances and makes others.
+    is_renewing: bool,
 }
 
-struct Waiting {
+struct IdleInstance {
     instance: Instance,
     since: Instant,
-    /// Its share of the engine's instances.
+    /// Permit out of [`PoolSettings::shares`].
     _share: OwnedSemaphorePermit,
 }
 
-impl Instances {
-    pub(super) fn new(pre: InstancePre<StoreData>, identity: Arc<Identity>, terms: Terms) -> Arc<Self> {
-        Arc::new(Self { pre, identity, terms, idle: Mutex::default() })
+impl InstancePool {
+    pub(super) fn new(pre: InstancePre<StoreData>, identity: Arc<Identity>, settings: PoolSettings) -> Arc<Self> {
+        Arc::new(Self { pre, identity, settings, idle: Mutex::default() })
     }
 
-    /// The same component's, of which none is made yet.
-    pub(super) fn anew(&self) -> Arc<Self> {
-        Self::new(self.pre.clone(), self.identity.clone(), self.terms.clone())
+    /// Returns a pool for the same component, without instances.
+    pub(super) fn emptied(&self) -> Arc<Self> {
+        Self::new(self.pre.clone(), self.identity.clone(), self.settings.clone())
+    }
+
+    /// Returns the maximum time of a call.
+    pub(super) fn timeout(&self) -> Duration {
+        self.settings.timeout
     }
 
     pub(super) fn max_requests(&self) -> u32 {
-        self.terms.max_requests
+        self.settings.max_requests
     }
 
-    /// One that is ready, or a store for one.
+    /// Takes an instance that is ready, or a store for a new one.
     pub(super) fn take(self: &Arc<Self>) -> Instance {
         let ready = self.idle().ready.pop();
-        ready.map_or_else(|| self.begin(), |waiting| waiting.instance)
+        ready.map_or_else(|| self.store(), |idle| idle.instance)
     }
 
-    /// A store without an instance.
-    pub(super) fn begin(self: &Arc<Self>) -> Instance {
+    /// Creates a store without an instance.
+    pub(super) fn store(self: &Arc<Self>) -> Instance {
         let mut store = Store::new(self.pre.engine(), StoreData::new(self.identity.clone()));
         store.limiter(|data| data);
         store.set_epoch_deadline(1);
-        // At every tick a guest lets other requests run; a spinning one costs them little.
+        // At every tick the guest yields to other tasks, so a guest that loops forever delays them little.
         store.epoch_deadline_callback(|context| match context.data().deadline {
             Some(deadline) if Instant::now() >= deadline => Err(OutOfTime.into()),
             _ => Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))),
         });
-        Instance { store, made: None, home: Arc::downgrade(self), requests: 0 }
+        Instance { store, inner: None, pool: Arc::downgrade(self), requests: 0 }
     }
 
-    /// Takes one back that has served.
-    fn put(self: Arc<Self>, instance: Instance) {
-        let is_spent = instance.requests >= self.terms.max_requests;
+    /// Takes back an instance that has served a request.
+    fn put_back(self: Arc<Self>, instance: Instance) {
+        let is_spent = instance.requests >= self.settings.max_requests;
         let memory = instance.store.data().memory();
-        let is_large = memory > self.terms.kept_ready;
-        // The next request would soon be refused memory, for what the ones before have left.
+        let is_large = memory > self.settings.kept_ready;
+        // Memory that earlier requests left behind would soon exceed the limit for the next one.
         let is_near_its_limit = memory > self.identity.memory / 8 * 7;
-        if is_spent && (is_large || self.terms.max_requests > 1) || !is_spent && is_near_its_limit {
+        if is_spent && (is_large || self.settings.max_requests > 1) || !is_spent && is_near_its_limit {
             return;
         }
-        // Without a share others need the room more.
-        let Ok(share) = self.terms.shares.clone().try_acquire_owned() else { return };
-        let waiting = Waiting { instance, since: Instant::now(), _share: share };
+        // Without a free share, other components need the room more.
+        let Ok(share) = self.settings.shares.clone().try_acquire_owned() else { return };
+        let returned = IdleInstance { instance, since: Instant::now(), _share: share };
         let mut idle = self.idle();
         match is_spent {
-            true => idle.spent.push(waiting),
-            false => idle.ready.push(waiting),
+            true => idle.spent.push(returned),
+            false => idle.ready.push(returned),
         }
         let is_due = is_spent && (idle.ready.is_empty() || idle.spent.len() >= BATCH);
-        if is_due && !mem::replace(&mut idle.renewing, true) {
+        if is_due && !mem::replace(&mut idle.is_renewing, true) {
             drop(idle);
             tokio::spawn(async move {
                 if let Err(error) = task::caught(self.renew()).await {
                     tracing::error!(component = &*self.identity.name, %error, "instances could not be made ahead");
                 }
-                self.idle().renewing = false;
+                self.idle().is_renewing = false;
             });
         }
     }
 
-    /// Lets go of those that are spent, and makes others in their place; more of them the more are asked for.
+    /// Drops the spent instances and makes others ahead: twice as many as were spent, at most [`BATCH`].
     async fn renew(self: &Arc<Self>) {
         let (spent, missing) = {
             let mut idle = self.idle();
@@ -153,11 +161,11 @@ impl Instances {
         drop(spent);
         let mut begun = Instant::now();
         for _ in 0..missing {
-            let Ok(share) = self.terms.shares.clone().try_acquire_owned() else { break };
-            // If none can be made just now, the next request will find out why.
+            let Ok(share) = self.settings.shares.clone().try_acquire_owned() else { break };
+            // If instantiation fails now, the next request meets the error and reports it.
             let Some(instance) = self.make().await else { break };
-            self.idle().ready.push(Waiting { instance, since: Instant::now(), _share: share });
-            if begun.elapsed() > TURN {
+            self.idle().ready.push(IdleInstance { instance, since: Instant::now(), _share: share });
+            if begun.elapsed() > YIELD_INTERVAL {
                 tokio::task::yield_now().await;
                 begun = Instant::now();
             }
@@ -165,19 +173,20 @@ impl Instances {
     }
 
     async fn make(self: &Arc<Self>) -> Option<Instance> {
-        let mut instance = self.begin();
-        instance.store.data_mut().begin_call(self.terms.timeout);
-        let making = tokio::time::timeout(self.terms.timeout, instance.made(self)).await;
+        let mut instance = self.store();
+        instance.store.data_mut().begin_call(self.settings.timeout);
+        let making = tokio::time::timeout(self.settings.timeout, instance.instantiate(self)).await;
         instance.store.data_mut().end_call();
         matches!(making, Ok(Ok(_))).then_some(instance)
     }
 
-    /// Lets go of those that nobody has needed for a while.
+    /// Drops the spent instances, and those that have waited for [`MAX_IDLE_TIME`].
     pub(super) fn shrink(&self) {
         let mut idle = self.idle();
         let spent = mem::take(&mut idle.spent);
-        let young = idle.ready.partition_point(|waiting| waiting.since.elapsed() > LONGEST_WAIT);
-        let old: Vec<Waiting> = idle.ready.drain(..young).collect();
+        let young = idle.ready.partition_point(|ready| ready.since.elapsed() > MAX_IDLE_TIME);
+        let old: Vec<IdleInstance> = idle.ready.drain(..young).collect();
+        // Dropping an instance takes time, so release the lock before.
         drop(idle);
         drop((spent, old));
     }
@@ -188,32 +197,32 @@ impl Instances {
 }
 
 impl Instance {
-    /// Whether it is one of these.
-    pub(super) fn is_of(&self, instances: &Arc<Instances>) -> bool {
-        self.home.as_ptr() == Arc::as_ptr(instances)
+    /// Returns whether this is an instance of the component of `pool`.
+    pub(super) fn is_of(&self, pool: &Arc<InstancePool>) -> bool {
+        self.pool.as_ptr() == Arc::as_ptr(pool)
     }
 
-    /// The instance itself, made if it is not there yet.
-    pub(super) async fn made(&mut self, instances: &Instances) -> wasmtime::Result<component::Instance> {
-        if let Some(made) = self.made {
-            return Ok(made);
+    /// Returns the instance in the store. The first call makes it.
+    pub(super) async fn instantiate(&mut self, pool: &InstancePool) -> wasmtime::Result<component::Instance> {
+        if let Some(inner) = self.inner {
+            return Ok(inner);
         }
-        let made = instances.pre.instantiate_async(&mut self.store).await?;
-        self.made = Some(made);
-        Ok(made)
+        let inner = pool.pre.instantiate_async(&mut self.store).await?;
+        self.inner = Some(inner);
+        Ok(inner)
     }
 
-    /// Waits for the next request, if there may be one.
+    /// Ends the instance's use by a request. The pool keeps it for the next request or drops it.
     pub(super) fn give_back(mut self) {
         self.requests += 1;
-        if let Some(home) = self.home.upgrade() {
-            home.put(self);
+        if let Some(pool) = self.pool.upgrade() {
+            pool.put_back(self);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use wasmtime::{
         Engine,
         component::{Component, Linker},
@@ -223,8 +232,8 @@ mod tests {
 
     const SHARES: usize = 24;
 
-    /// Instances of a component with a memory of so many pages.
-    fn instances(pages: u32, max_requests: u32) -> wasmtime::Result<Arc<Instances>> {
+    /// Returns the pool of a component with `pages` pages of memory.
+    pub(in crate::component) fn pool(pages: u32, max_requests: u32) -> wasmtime::Result<Arc<InstancePool>> {
         let mut config = wasmtime::Config::new();
         config.epoch_interruption(true);
         let engine = Engine::new(&config)?;
@@ -233,74 +242,73 @@ mod tests {
         let identity =
             Identity { name: "it".into(), settings: Default::default(), runs_actions: false, memory: 64 << 20 };
         let shares = Arc::new(Semaphore::new(SHARES));
-        let terms = Terms { timeout: Duration::from_secs(5), max_requests, kept_ready: 2 << 20, shares };
-        Ok(Instances::new(pre, Arc::new(identity), terms))
+        let settings = PoolSettings { timeout: Duration::from_secs(5), max_requests, kept_ready: 2 << 20, shares };
+        Ok(InstancePool::new(pre, Arc::new(identity), settings))
     }
 
-    /// Serves so many requests at a time, and tells how many instances are ready for the next, how many are to be let go
-    /// of, and how many shares are left.
-    async fn serve(instances: &Arc<Instances>, requests: usize) -> wasmtime::Result<(usize, usize, usize)> {
-        let mut taken: Vec<_> = (0..requests).map(|_| instances.take()).collect();
+    /// Serves this number of concurrent requests. Returns the numbers of ready and of spent instances, and of free shares.
+    async fn serve(pool: &Arc<InstancePool>, requests: usize) -> wasmtime::Result<(usize, usize, usize)> {
+        let mut taken: Vec<_> = (0..requests).map(|_| pool.take()).collect();
         for instance in &mut taken {
-            instance.store.data_mut().begin_call(instances.terms.timeout);
-            instance.made(instances).await?;
+            instance.store.data_mut().begin_call(pool.settings.timeout);
+            instance.instantiate(pool).await?;
             instance.store.data_mut().end_call();
         }
         taken.into_iter().for_each(Instance::give_back);
-        while instances.idle().renewing {
+        while pool.idle().is_renewing {
             tokio::task::yield_now().await;
         }
-        let idle = instances.idle();
-        Ok((idle.ready.len(), idle.spent.len(), instances.terms.shares.available_permits()))
+        let idle = pool.idle();
+        Ok((idle.ready.len(), idle.spent.len(), pool.settings.shares.available_permits()))
     }
 
     #[tokio::test]
-    async fn as_many_are_made_ahead_as_are_asked_for() -> wasmtime::Result<()> {
-        let instances = instances(1, 1)?;
-        assert_eq!(serve(&instances, 1).await?, (2, 0, SHARES - 2), "after the first request");
-        assert_eq!(serve(&instances, 1).await?, (1, 1, SHARES - 2), "one is left");
-        assert_eq!(serve(&instances, 1).await?, (4, 0, SHARES - 4), "two were needed");
-        assert_eq!(serve(&instances, 20).await?.0, BATCH, "no more than a batch");
-        let made = instances.take();
-        assert!(made.made.is_some());
+    async fn instances_made_ahead_follow_the_demand() -> wasmtime::Result<()> {
+        let pool = pool(1, 1)?;
+        assert_eq!(serve(&pool, 1).await?, (2, 0, SHARES - 2), "after the first request");
+        assert_eq!(serve(&pool, 1).await?, (1, 1, SHARES - 2), "one is left");
+        assert_eq!(serve(&pool, 1).await?, (4, 0, SHARES - 4), "two were needed");
+        assert_eq!(serve(&pool, 20).await?.0, BATCH, "no more than a batch");
+        let taken = pool.take();
+        assert!(taken.inner.is_some());
         Ok(())
     }
 
     #[tokio::test]
-    async fn an_instance_near_its_memory_limit_serves_no_more() -> wasmtime::Result<()> {
+    async fn an_instance_near_its_memory_limit_serves_no_further_request() -> wasmtime::Result<()> {
         // 50 and 57 of 64 MiB.
         for (pages, ready) in [(800, 1), (912, 0)] {
-            assert_eq!(serve(&instances(pages, 10)?, 1).await?.0, ready, "{pages} pages");
+            assert_eq!(serve(&pool(pages, 10)?, 1).await?.0, ready, "{pages} pages");
         }
         Ok(())
     }
 
     #[tokio::test]
-    async fn those_that_wait_go_with_their_component() -> wasmtime::Result<()> {
-        let instances = instances(1, 1)?;
-        serve(&instances, 3).await?;
-        let (shares, taken) = (instances.terms.shares.clone(), instances.take());
+    async fn idle_instances_are_dropped_with_their_component() -> wasmtime::Result<()> {
+        let pool = pool(1, 1)?;
+        serve(&pool, 3).await?;
+        let (shares, taken) = (pool.settings.shares.clone(), pool.take());
         assert!(shares.available_permits() < SHARES);
-        drop(instances);
-        assert_eq!(shares.available_permits(), SHARES, "who runs needs no share");
+        drop(pool);
+        assert_eq!(shares.available_permits(), SHARES, "a running instance needs no share");
         taken.give_back();
-        assert_eq!(shares.available_permits(), SHARES, "nobody waits any more");
+        assert_eq!(shares.available_permits(), SHARES, "the pool is gone, so the instance is dropped");
         Ok(())
     }
 
     #[tokio::test]
-    async fn those_that_serve_again_are_not_made_ahead() -> wasmtime::Result<()> {
-        let instances = instances(1, 2)?;
-        assert_eq!(serve(&instances, 2).await?, (2, 0, SHARES - 2));
-        assert_eq!(serve(&instances, 1).await?, (1, 0, SHARES - 1), "it may not serve a third time");
-        assert_eq!(serve(&instances, SHARES + 3).await?.2, 0, "there is no more room to wait");
+    async fn reused_instances_are_not_made_ahead() -> wasmtime::Result<()> {
+        let pool = pool(1, 2)?;
+        assert_eq!(serve(&pool, 2).await?, (2, 0, SHARES - 2));
+        assert_eq!(serve(&pool, 1).await?, (1, 0, SHARES - 1), "an instance serves two requests");
+        assert_eq!(serve(&pool, SHARES + 3).await?.2, 0, "no share is free");
         Ok(())
     }
 
     #[tokio::test]
-    async fn a_large_one_is_let_go_of_at_once() -> wasmtime::Result<()> {
-        let instances = instances(512, 1)?;
-        assert_eq!(serve(&instances, 3).await?, (0, 0, SHARES));
+    async fn a_large_instance_is_dropped_at_once() -> wasmtime::Result<()> {
+        let pool = pool(512, 1)?;
+        assert_eq!(serve(&pool, 3).await?, (0, 0, SHARES));
         Ok(())
     }
 

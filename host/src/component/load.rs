@@ -9,7 +9,7 @@ use super::{
     code::Code,
     contract::Contract,
     engine::Engine,
-    instances::{Instances, Terms},
+    instances::{InstancePool, PoolSettings},
     offer,
     registry::{Capabilities, Component, Exports, Identity, Mismatch},
     store::StoreData,
@@ -166,7 +166,7 @@ impl Engine {
             runs_actions: exports.actions.is_some(),
             memory: config.memory,
         });
-        let terms = Terms {
+        let settings = PoolSettings {
             timeout: config.timeout,
             max_requests: config.max_requests(),
             kept_ready: self.kept_ready,
@@ -174,7 +174,7 @@ impl Engine {
         };
         Component {
             exports,
-            instances: Instances::new(pre, identity.clone(), terms),
+            instances: InstancePool::new(pre, identity.clone(), settings),
             identity,
             timeout: config.timeout,
             digest: source.digest.to_string(),
@@ -223,7 +223,7 @@ impl Component {
         }
         Some(match config.reuse {
             None => self,
-            Some(_) => Arc::new(Self { instances: self.instances.anew(), ..(*self).clone() }),
+            Some(_) => Arc::new(Self { instances: self.instances.emptied(), ..(*self).clone() }),
         })
     }
 }

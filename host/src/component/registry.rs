@@ -10,7 +10,7 @@ use wasmtime::{
 use super::{
     contract,
     engine::{self, Engine},
-    instances::Instances,
+    instances::InstancePool,
     store::StoreData,
     wit::exports::carya::host::{
         actions, after, before, model, on_error, on_route, plain_controller, read_controller, write_controller,
@@ -29,7 +29,7 @@ pub struct Component {
     /// Who it is, as its guests' imports see it.
     pub identity: Arc<Identity>,
     pub(super) exports: Exports,
-    pub(super) instances: Arc<Instances>,
+    pub(super) instances: Arc<InstancePool>,
     /// How long one call may take.
     pub timeout: Duration,
     /// SHA-256 of the file.

@@ -17,7 +17,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::{
     imports::wasi,
-    instances::Instance,
+    instances::{Instance, InstancePool},
     registry::{Component, Identity},
 };
 use crate::{
@@ -27,22 +27,22 @@ use crate::{
 
 /// State of one request that its guests share.
 #[derive(Debug)]
-pub struct RequestState {
+pub(crate) struct RequestState {
     /// The request.
-    pub request: Arc<Request>,
+    pub(crate) request: Arc<Request>,
     /// Name and percent-decoded value of each parameter of the route's pattern.
-    pub params: Vec<(Arc<str>, String)>,
+    pub(crate) params: Vec<(Arc<str>, String)>,
     /// Values that hooks pass to the controller.
-    pub context: BTreeMap<String, String>,
+    pub(crate) context: BTreeMap<String, String>,
     /// Binding of the request to its database.
-    pub bound: Bound,
+    pub(crate) bound: Bound,
     /// Events of the request so far.
-    pub trace: Trace,
+    pub(crate) trace: Trace,
 }
 
 impl RequestState {
     /// Returns the state of a request that is not bound to a database yet.
-    pub fn new(request: Arc<Request>) -> Self {
+    pub(crate) fn new(request: Arc<Request>) -> Self {
         Self { request, params: Vec::new(), context: BTreeMap::new(), bound: Bound::default(), trace: Trace::new() }
     }
 
@@ -80,7 +80,7 @@ pub(super) struct StoreData {
 
 /// The instances that one request has entered, at most one of each component.
 #[derive(Default)]
-pub struct Guests(Vec<Instance>);
+pub(crate) struct Guests(Vec<Instance>);
 
 /// The state of a request inside the store of one guest. Dropping the visit moves the state back, also in the middle of
 /// a cancelled call. The instance is dropped unless its call completed, because wasmtime admits no further call into a
@@ -108,14 +108,13 @@ pub(super) struct OutOfMemory {
 }
 
 impl Guests {
-    /// Lends the state of the request, and the reply if hooks may see it, to the component's instance.
+    /// Lends the state of the request, and the reply if the guest may see it, to the instance of this pool.
     pub(super) fn enter<'a>(
         &'a mut self,
-        component: &Component,
+        pool: &Arc<InstancePool>,
         state: &'a mut RequestState,
         reply: Option<&'a mut Reply>,
     ) -> Visit<'a> {
-        let pool = &component.instances;
         let index = self.0.iter().position(|instance| instance.is_of(pool)).unwrap_or_else(|| {
             self.0.push(pool.take());
             self.0.len() - 1
@@ -123,17 +122,17 @@ impl Guests {
         let mut visit = Visit { guests: self, index, state, reply, is_complete: false };
         visit.instance().store.set_epoch_deadline(1);
         visit.swap();
-        visit.data().begin_call(component.timeout);
+        visit.data().begin_call(pool.timeout());
         visit
     }
 
     /// Returns the instances to their pools, which keep some of them for other requests.
-    pub fn give_back(self) {
+    pub(crate) fn give_back(self) {
         self.0.into_iter().for_each(Instance::give_back);
     }
 
     /// Drops a component's instance, so that the next call enters another one.
-    pub fn forget(&mut self, component: &Component) {
+    pub(crate) fn forget(&mut self, component: &Component) {
         self.0.retain(|instance| !instance.is_of(&component.instances));
     }
 }
@@ -246,5 +245,75 @@ impl WasiView for StoreData {
             Box::new(wasi::context(&self.identity, logged))
         });
         WasiCtxView { ctx, table: &mut self.table }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::component::instances::tests::pool;
+
+    fn request() -> (RequestState, Reply) {
+        let mut state = RequestState::new(Arc::default());
+        state.context.insert("user".to_owned(), "7".to_owned());
+        (state, Reply { status: StatusCode::CREATED, ..Reply::default() })
+    }
+
+    /// Changes the state and the reply inside a store.
+    fn change(visit: &mut Visit<'_>) {
+        let data = visit.data();
+        assert_eq!(data.lent.context.remove("user").as_deref(), Some("7"), "the state is in the store");
+        data.lent.context.insert("role".to_owned(), "admin".to_owned());
+        if let Some(reply) = &mut data.reply {
+            assert_eq!(reply.status, StatusCode::CREATED, "the reply is in the store");
+            reply.status = StatusCode::ACCEPTED;
+        }
+    }
+
+    #[test]
+    fn a_completed_visit_returns_the_state_and_keeps_the_instance() -> wasmtime::Result<()> {
+        let (pool, mut guests, (mut state, mut reply)) = (pool(1, 1)?, Guests::default(), request());
+        let mut visit = guests.enter(&pool, &mut state, Some(&mut reply));
+        change(&mut visit);
+        visit.end(true);
+        assert_eq!((state.context.len(), &*state.context["role"], reply.status), (1, "admin", StatusCode::ACCEPTED));
+        let data = guests.0[0].store.data();
+        assert!(data.lent.context.is_empty() && data.reply.is_none(), "the store keeps nothing of the request");
+        assert!(!Arc::ptr_eq(&data.lent.request, &state.request));
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_visit_returns_the_state_and_drops_the_instance() -> wasmtime::Result<()> {
+        let (pool, mut guests, (mut state, mut reply)) = (pool(1, 1)?, Guests::default(), request());
+        guests.enter(&pool, &mut state, None).end(true);
+        {
+            let mut cancelled = Box::pin(async {
+                let mut visit = guests.enter(&pool, &mut state, Some(&mut reply));
+                change(&mut visit);
+                std::future::pending::<()>().await;
+                visit.end(true);
+            });
+            assert!(futures_util::poll!(&mut cancelled).is_pending());
+        }
+        assert_eq!((&*state.context["role"], reply.status), ("admin", StatusCode::ACCEPTED));
+        assert!(guests.0.is_empty(), "no further call enters the store");
+        Ok(())
+    }
+
+    #[test]
+    fn handles_of_an_earlier_call_are_dead() -> wasmtime::Result<()> {
+        let (pool, mut guests, (mut state, _)) = (pool(1, 1)?, Guests::default(), request());
+        let mut calls = Vec::new();
+        for _ in 0..2 {
+            let mut visit = guests.enter(&pool, &mut state, None);
+            calls.push(visit.data().call);
+            visit.end(true);
+            calls.push(guests.0[0].store.data().call);
+        }
+        assert!(calls.is_sorted_by(|earlier, later| earlier < later), "{calls:?}");
+        Ok(())
     }
 }

@@ -41,9 +41,9 @@ impl Component {
     }
 
     async fn try_once(&self) -> Result<(), Fault> {
-        let mut instance = self.instances.begin();
+        let mut instance = self.instances.store();
         instance.store.data_mut().begin_call(self.timeout);
-        let making = tokio::time::timeout(self.timeout, instance.made(&self.instances)).await;
+        let making = tokio::time::timeout(self.timeout, instance.instantiate(&self.instances)).await;
         match making.unwrap_or_else(|_| Err(OutOfTime.into())) {
             Ok(made) => self.exports.check(&mut instance.store, &made).map_err(Fault::Types),
             Err(error) => Err(self.fault(&error, instance.store.data().refused_memory())),

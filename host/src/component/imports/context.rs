@@ -1,10 +1,10 @@
-//! `context`: a small map for hooks to hand things to the controller.
+//! `context`: a small map, by which hooks pass values to the controller.
 
 use crate::component::{store::StoreData, wit::carya::host::context};
 
-/// The most keys.
+/// Maximum number of keys.
 const MAX_KEYS: usize = 64;
-/// The most bytes of keys and values together.
+/// Maximum length of all keys and values together, in bytes.
 const MAX_BYTES: usize = 64 * 1024;
 
 impl context::Host for StoreData {

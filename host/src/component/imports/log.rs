@@ -1,11 +1,11 @@
-//! `log`: guests' words in the host's log, with who said them in which request.
+//! `log`: messages of guests in the host's log, with the names of component and request.
 
 use crate::component::{
     store::StoreData,
     wit::carya::host::log::{self, Level},
 };
 
-/// The longest message that is written, in bytes.
+/// Maximum length of a message, in bytes. The rest is cut off.
 const MAX_MESSAGE: usize = 8 * 1024;
 
 impl log::Host for StoreData {

@@ -1,4 +1,4 @@
-//! `request`: the request that is being served.
+//! `request`: the request that the guest serves.
 
 use std::borrow::Cow;
 
@@ -52,12 +52,12 @@ impl request::Host for StoreData {
     }
 }
 
-/// The first value of a header.
+/// Returns the first value of a header.
 pub(super) fn first_header(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
-/// A header as text, a line for each field.
+/// Returns all header fields as text, one line each.
 pub(super) fn as_text(headers: &HeaderMap) -> String {
     let mut text = String::with_capacity(headers.len() * 40);
     for (name, value) in headers {
@@ -69,7 +69,7 @@ pub(super) fn as_text(headers: &HeaderMap) -> String {
     text
 }
 
-/// The first value of a name in a query, decoded as HTML forms encode it.
+/// Returns the first value of a name in a query, decoded as HTML forms encode it.
 fn first_in_query(query: &str, name: &str) -> Option<String> {
     query.split('&').find_map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -1,4 +1,4 @@
-//! `response`: the answer on its way out, for after hooks.
+//! `response`: the reply so far, which on-error hooks may read and after hooks may change.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
