@@ -60,11 +60,7 @@ const WALLS: [(&str, &[&str], &str); 14] = [
         &["database/", "harden", "migrate", "config/url.rs"],
         "only the rooms of the database name the driver, and the reader of its URLs",
     ),
-    (
-        "anyhow::",
-        &["main.rs", "cli", "admin", "fleet.rs", "reload", "app"],
-        "below the application errors are typed",
-    ),
+    ("anyhow::", &["main.rs", "cli", "admin", "fleet.rs", "reload", "app"], "below the application errors are typed"),
     ("prometheus_client::", &["telemetry/"], "only the telemetry room names the format of metrics"),
     ("std::env", &["config/"], "configuration is read once and passed as values"),
     (

@@ -10,7 +10,7 @@ use std::{
 
 use carya::{
     app,
-    config::{self, Access, Dialect},
+    config::{Access, Dialect},
     gate::{Extensions, Rules},
     generation::Generation,
     lifecycle,

@@ -31,10 +31,7 @@ use crate::{
     render::Templates,
     routes::Routes,
     telemetry::metrics::Counted,
-    transaction::{
-        Bound, Outcome, Unbound, plan,
-        verdict::{self, Facts, Origin},
-    },
+    transaction::{self, Bound, Facts, Origin, Outcome, Unbound, plan},
 };
 
 /// Methods that stand for "all" on a route that names none, with HEAD as part of GET.
@@ -340,7 +337,7 @@ async fn initialize(generation: &Generation, model: &Component) -> anyhow::Resul
         Unbound::default().start(generation.database.clone(), Terms::new(Access::ReadWrite), &mut state.trace);
     let result = Guests::default().init(&mut state, model).await;
     let Bound::Started(bound) = state.bound else { bail!("the model was not bound") };
-    let verdict = verdict::decide(&Facts {
+    let verdict = transaction::decide(&Facts {
         origin: if result.is_ok() { Origin::Controller { status: 200 } } else { Origin::Failure },
         commit_on: &StatusSet::new(vec![200..=200]),
         rollback_on_redirect: false,
@@ -351,7 +348,7 @@ async fn initialize(generation: &Generation, model: &Component) -> anyhow::Resul
     let doom = bound.session().doom().cloned();
     let settled = bound.settle(verdict, &mut state.trace).await;
     let failure = settled.failure().cloned().or(doom);
-    let outcome = settled.clear(&mut state.trace).outcome;
+    let outcome = settled.clear(&mut state.trace).outcome();
     let uninitialized = "the model could not be initialized";
     match failure {
         // A statement that failed says more than the guest that met it.

@@ -18,7 +18,7 @@ use crate::{
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Runs the actions of a request, in order of registration. An action that fails is logged, and the rest still run.
-pub async fn run(
+pub(crate) async fn run(
     generation: &Generation,
     database: Option<&Arc<Database>>,
     actions: Vec<Action>,
@@ -33,7 +33,7 @@ pub async fn run(
 }
 
 /// Runs the actions that earlier attempts left in the outbox, until `stop` is cancelled.
-pub async fn deliver_outbox(generation: Arc<Generation>, database: Arc<Database>, stop: CancellationToken) {
+pub(crate) async fn deliver_outbox(generation: Arc<Generation>, database: Arc<Database>, stop: CancellationToken) {
     loop {
         if stop.is_cancelled() {
             return;

@@ -14,7 +14,7 @@ use crate::{
 
 /// Party at fault for a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The client: its request is not acceptable, or it disconnected.
     Client,
     /// A guest: it trapped, reached a limit, or returned an error or an invalid response.
@@ -27,7 +27,7 @@ pub enum Fault {
 
 impl Fault {
     /// Returns the name of the party in the log.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Fault::Client => "client",
             Fault::Guest => "guest",
@@ -41,32 +41,32 @@ impl Fault {
 #[derive(Debug, Clone)]
 pub struct Failure {
     /// Status of the reply.
-    pub status: StatusCode,
+    pub(crate) status: StatusCode,
     /// Party at fault.
-    pub fault: Fault,
+    pub(crate) fault: Fault,
     /// Message for the client: short, and without internals.
-    pub public: Cow<'static, str>,
+    pub(crate) client_message: Cow<'static, str>,
     /// Message for the log and for on-error hooks.
-    pub detail: String,
+    pub(crate) detail: String,
     /// Value of the `Allow` header, for a 405.
-    pub allow: Option<String>,
+    pub(crate) allow: Option<String>,
 }
 
 /// Value of the `Retry-After` header of a 503, in seconds.
 const RETRY_AFTER_SECONDS: &str = "1";
 
 impl Failure {
-    fn new(status: StatusCode, fault: Fault, public: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, fault, public: public.into(), detail: detail.into(), allow: None }
+    fn new(status: StatusCode, fault: Fault, client_message: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, fault, client_message: client_message.into(), detail: detail.into(), allow: None }
     }
 
     /// Failure for a path that no route matches.
-    pub fn not_found() -> Self {
+    pub(crate) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, Fault::Client, "There is nothing at this path.", "no route")
     }
 
     /// Failure for a method that no route of the path serves.
-    pub fn method_not_allowed(allow: String) -> Self {
+    pub(crate) fn method_not_allowed(allow: String) -> Self {
         let failure = Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
             Fault::Client,
@@ -77,21 +77,21 @@ impl Failure {
     }
 
     /// Failure for a body longer than `server.max_body`.
-    pub fn body_too_large(limit: usize) -> Self {
+    pub(crate) fn body_too_large(limit: usize) -> Self {
         let mut failure =
             Self::new(StatusCode::PAYLOAD_TOO_LARGE, Fault::Client, "", "the body is longer than server.max_body");
-        failure.public = format!("The body may have at most {limit} bytes.").into();
+        failure.client_message = format!("The body may have at most {limit} bytes.").into();
         failure
     }
 
     /// Failure for a body that did not arrive within `server.request_timeout`.
-    pub fn body_too_slow() -> Self {
+    pub(crate) fn body_too_slow() -> Self {
         let detail = "the body did not arrive within server.request_timeout";
         Self::new(StatusCode::REQUEST_TIMEOUT, Fault::Client, "The body took too long to arrive.", detail)
     }
 
     /// Failure for a body that could not be read to its end.
-    pub fn body_unreadable(error: impl std::fmt::Display) -> Self {
+    pub(crate) fn body_unreadable(error: impl std::fmt::Display) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
             Fault::Client,
@@ -101,36 +101,36 @@ impl Failure {
     }
 
     /// Failure for a request that waited too long, because `server.max_concurrent_requests` others were running.
-    pub fn overloaded() -> Self {
+    pub(crate) fn overloaded() -> Self {
         let detail = "server.max_concurrent_requests are running and none ended in time";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Fault::Host, "The server is busy.", detail)
     }
 
     /// Failure for a request that ran longer than `server.request_timeout`.
-    pub fn too_slow() -> Self {
+    pub(crate) fn too_slow() -> Self {
         let detail = "the request took longer than server.request_timeout";
         Self::new(StatusCode::GATEWAY_TIMEOUT, Fault::Guest, "The answer took too long.", detail)
     }
 
     /// Failure for a request that was abandoned: the client disconnected, or the host is shutting down.
-    pub fn abandoned() -> Self {
+    pub(crate) fn abandoned() -> Self {
         let detail = "the client went away, or the host is shutting down";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Fault::Client, "The request was abandoned.", detail)
     }
 
     /// Failure of the host itself.
-    pub fn host(detail: impl Into<String>) -> Self {
+    pub(crate) fn host(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, Fault::Host, "Something went wrong.", detail)
     }
 
     /// Failure for a guest's response that cannot be sent.
-    pub fn nonsense(detail: impl Into<String>) -> Self {
+    pub(crate) fn invalid_response(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, Fault::Guest, "Something went wrong.", detail)
     }
 
     /// Failure for a statement that failed and decides the request: a statement of the host, or of a guest that did not
     /// roll back to an earlier savepoint. `what` introduces the message for the log.
-    pub fn statement(error: &DbError, what: &str) -> Self {
+    pub(crate) fn statement(error: &DbError, what: &str) -> Self {
         let detail = match &error.code {
             Some(code) => format!("{what}: {} (code {code})", error.message),
             None => format!("{what}: {}", error.message),
@@ -147,7 +147,7 @@ impl Failure {
     }
 
     /// Failure for a commit that the database did not confirm, so that the outcome is unknown.
-    pub fn in_doubt(error: &DbError) -> Self {
+    pub(crate) fn in_doubt(error: &DbError) -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             Fault::Database,
@@ -158,11 +158,11 @@ impl Failure {
 
     /// Failure for a call of a guest without a response. If the transaction is doomed by a lost connection or a
     /// conflict, that is the failure, regardless of the guest's own error.
-    pub fn call(error: &CallError, doom: Option<&DbError>) -> Self {
+    pub(crate) fn call(error: &CallError, doom: Option<&DbError>) -> Self {
         if let Some(doom @ DbError { kind: Kind::Lost | Kind::Conflict, .. }) = doom {
             return Self::statement(doom, &error.to_string());
         }
-        let (status, fault, public) = match error {
+        let (status, fault, client_message) = match error {
             CallError::TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, Fault::Guest, "The answer took too long."),
             CallError::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, Fault::Host, "The server is busy."),
             CallError::NotExported { .. } => (StatusCode::INTERNAL_SERVER_ERROR, Fault::Host, "Something went wrong."),
@@ -170,11 +170,11 @@ impl Failure {
                 (StatusCode::INTERNAL_SERVER_ERROR, Fault::Guest, "Something went wrong.")
             }
         };
-        Self::new(status, fault, public, error.to_string())
+        Self::new(status, fault, client_message, error.to_string())
     }
 
     /// Converts the failure for on-error hooks.
-    pub fn to_wit(&self) -> wit::Failure {
+    pub(crate) fn to_wit(&self) -> wit::Failure {
         let fault = match self.fault {
             Fault::Client => wit::Fault::Client,
             Fault::Guest => wit::Fault::Guest,
@@ -185,19 +185,19 @@ impl Failure {
     }
 
     /// Returns the reply for the client: problem details (RFC 9457), or text if the client prefers text.
-    pub fn reply(&self, request: &Request) -> Reply {
+    pub(crate) fn reply(&self, request: &Request) -> Reply {
         let title = self.status.canonical_reason().unwrap_or("Error");
         let mut headers = HeaderMap::with_capacity(3);
         let body = if prefers_text(&request.headers) {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-            format!("{} {title}\n{}\nrequest {}\n", self.status.as_u16(), self.public, request.id)
+            format!("{} {title}\n{}\nrequest {}\n", self.status.as_u16(), self.client_message, request.id)
         } else {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
             serde_json::json!({
                 "type": "about:blank",
                 "title": title,
                 "status": self.status.as_u16(),
-                "detail": self.public,
+                "detail": self.client_message,
                 "request_id": request.id,
             })
             .to_string()

@@ -31,25 +31,25 @@ const ADMISSION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// State shared by all requests of one generation.
 #[derive(Debug)]
-pub struct Exchange {
+pub(crate) struct Exchange {
     /// The generation that serves the requests.
-    pub generation: Arc<Generation>,
+    pub(crate) generation: Arc<Generation>,
     /// Permits for concurrent requests, shared by all generations.
-    pub permits: Arc<Semaphore>,
+    pub(crate) permits: Arc<Semaphore>,
     /// Number of permits that a request takes: more than one if the generation has long hook chains, since each guest
     /// of a request needs an instance.
-    pub permits_per_request: u32,
+    pub(crate) permits_per_request: u32,
     /// Running requests of this generation.
-    pub running: TaskTracker,
+    pub(crate) running: TaskTracker,
     /// Running requests of all generations.
-    pub all: TaskTracker,
+    pub(crate) all: TaskTracker,
     /// Cancels the requests that still run after the drain timeout.
-    pub cut_off: CancellationToken,
+    pub(crate) cut_off: CancellationToken,
 }
 
 /// Serves one HTTP request. If the future is dropped while the request runs, the request ends in the background: by a
 /// rollback, or by the commit if that has begun.
-pub async fn serve(exchange: Arc<Exchange>, request: HttpRequest) -> Response {
+pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest) -> Response {
     // From here on the generation waits for this request when it is retired.
     let running = exchange.running.token();
     let (mut request, body) = receive_head(request);
@@ -183,7 +183,7 @@ fn trace_id(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn log_end(request: &Request, ended: &Ended) {
-    let (status, outcome) = (ended.reply.status.as_u16(), ended.outcome.as_str());
+    let (status, outcome) = (ended.reply.status.as_u16(), ended.cleared.outcome().as_str());
     crate::telemetry::metrics::request(status, outcome, ended.trace.elapsed());
     let (method, path) = (request.method.as_str(), request.uri.path());
     let us = ended.trace.elapsed().as_micros();

@@ -1,5 +1,39 @@
 //! WebAssembly component host that runs the transaction of every request natively around sandboxed guests.
-//! `ARCHITECTURE.md` beside this crate lists the modules.
+//!
+//! The crate is the program `carya`; its library exists for the program, the tests and the benchmarks. Read [`lifecycle`]
+//! first. [`transaction`] shows the order of steps that its types enforce, with examples of orders that do not compile.
+//! `host/ARCHITECTURE.md` lists the steps of a request with their files, the invariants, and the reasons of the design.
+//!
+//! A *room* is a top-level module with its folder. A room imports only from rooms below it in this list:
+//!
+//! | room | responsibility |
+//! |---|---|
+//! | [`cli`] | the command line; the client of the deployment API |
+//! | [`admin`] | the listener and the routes of the deployment API |
+//! | [`fleet`] | several hosts agree on an activation and follow those of other hosts |
+//! | [`watch`] | triggers of reloads: changed files, moved tags, repeated attempts |
+//! | [`reload`] | files to the next generation, and the swap |
+//! | [`diff`] | compares the powers of two generations |
+//! | [`app`] | configuration to generation |
+//! | [`server`] | listeners, the served generation, static files, shutdown |
+//! | `exchange` | HTTP to request and reply to HTTP; detaches a request from its connection |
+//! | [`lifecycle`] | the phases of a request |
+//! | `delivery` | actions after the outcome, the outbox |
+//! | [`generation`] | an application that is served, fixed; hook chains |
+//! | `render` | responses of guests to replies |
+//! | `error` | failures to statuses |
+//! | [`component`] | wasmtime: engine, code cache, loading and trial, stores, calls, imports |
+//! | [`transaction`] | binding, session, access mode, verdict, actions, trace |
+//! | [`message`] | requests and replies as values |
+//! | [`routes`] | the routing table |
+//! | `token` | commit positions in headers and cookies |
+//! | [`oci`] | references to files, from registries |
+//! | [`database`] | values, errors, gate, engines, pools, replicas, migrations, outbox |
+//! | [`deploy`] | deployed generations on disk |
+//! | [`config`] | `carya.toml` to values |
+//! | [`telemetry`] | the log, metrics |
+//! | [`task`] | background tasks that start again after a panic |
+//! | [`private`] | folders and files that no other user may change |
 
 pub mod admin;
 pub mod app;
@@ -8,11 +42,11 @@ pub mod component;
 pub mod config;
 pub mod content;
 pub mod database;
-pub mod delivery;
+mod delivery;
 pub mod deploy;
 pub mod diff;
-pub mod error;
-pub mod exchange;
+mod error;
+mod exchange;
 pub mod fleet;
 pub mod gate;
 pub mod generation;
@@ -24,13 +58,13 @@ pub mod oci;
 pub mod outbox;
 pub mod private;
 pub mod reload;
-pub mod render;
+mod render;
 pub mod routes;
 pub mod server;
 pub mod sql;
 pub mod task;
 pub mod telemetry;
 pub mod tls;
-pub mod token;
+mod token;
 pub mod transaction;
 pub mod watch;

@@ -33,19 +33,16 @@ use crate::{
     render,
     routes::Found,
     token,
-    transaction::{
-        Bound, Cleared, Outcome, Reason, Started, Trace, Verdict, plan,
-        verdict::{self, Facts},
-    },
+    transaction::{self, Bound, Cleared, Facts, Outcome, Reason, Started, Trace, Verdict, plan},
 };
 
-/// A finished request. The reply exists only once the transaction is cleared.
+/// A finished request. Its reply requires a [`Cleared`], so the transaction has ended.
 #[derive(Debug)]
 pub struct Ended {
     /// Reply for the client.
     pub reply: Reply,
-    /// How the transaction ended.
-    pub outcome: Outcome,
+    /// End of the request's transaction.
+    pub cleared: Cleared,
     /// Events of the request, in order.
     pub trace: Trace,
     /// Failure of the request, if it failed.
@@ -59,7 +56,7 @@ pub async fn run(generation: &Generation, request: Arc<Request>, abandoned: impl
 }
 
 /// Runs a request without a client, to try out a generation: its writes are rolled back, and its actions do not run.
-pub async fn rehearse(generation: &Generation, request: Arc<Request>) -> Ended {
+pub(crate) async fn rehearse(generation: &Generation, request: Arc<Request>) -> Ended {
     // Boxed: as a part of the futures of the start and of a reload, it would exceed the compiler's limit for nested types.
     Box::pin(serve(generation, request, std::future::pending(), true)).await
 }
@@ -212,7 +209,7 @@ impl<'a> Lifecycle<'a> {
             isolation: handler.and_then(|handler| handler.isolation),
             primary: handler.is_some_and(|handler| handler.primary),
             anew: false,
-            after: reads.then(|| token::wanted(&request.headers, name.unwrap_or(MAIN))).flatten(),
+            after: reads.then(|| token::requested_position(&request.headers, name.unwrap_or(MAIN))).flatten(),
         };
         *bound = std::mem::take(bound).rebind(database.cloned(), terms, trace);
     }
@@ -329,7 +326,7 @@ impl<'a> Lifecycle<'a> {
     fn verdict(&mut self, started: &Started, is_interrupted: bool) -> Verdict {
         static NO_STATUS: StatusSet = StatusSet::none();
         let session = started.session();
-        let verdict = verdict::decide(&Facts {
+        let verdict = transaction::decide(&Facts {
             origin: self.answer.origin(),
             commit_on: self.handler.map_or(&NO_STATUS, |handler| &handler.commit_on),
             rollback_on_redirect: self.handler.is_some_and(|handler| handler.rollback_on_redirect),
@@ -357,11 +354,11 @@ impl<'a> Lifecycle<'a> {
         }
         let RequestState { request, trace, .. } = self.state;
         let (mut reply, failure) = self.answer.into_parts(&request);
-        if let Some(position) = &cleared.position {
+        if let Some(position) = cleared.position() {
             let name = self.handler.and_then(|handler| handler.database.as_deref());
-            token::hand_out(&mut reply.headers, name.unwrap_or(MAIN), position);
+            token::add_position(&mut reply.headers, name.unwrap_or(MAIN), position);
         }
-        Ended { reply, outcome: cleared.outcome, trace, failure }
+        Ended { reply, cleared, trace, failure }
     }
 
     async fn answer_early(&mut self, hook: &Component, response: Response) {

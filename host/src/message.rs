@@ -16,7 +16,7 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
-    /// Id of the request in logs: the client's `x-request-id`, or one from [`new_id`].
+    /// Id of the request in logs: the client's `x-request-id`, or a random one.
     pub id: String,
 }
 
@@ -33,13 +33,13 @@ pub struct Reply {
 
 /// Limits of a response that guests produce. The host adds at most 16 header fields of its own.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Maximum number of header fields.
-    pub fields: usize,
+    pub(crate) fields: usize,
     /// Maximum length of the header in bytes, counted by [`head_size`].
-    pub head: usize,
+    pub(crate) head: usize,
     /// Maximum length of the body in bytes.
-    pub body: usize,
+    pub(crate) body: usize,
 }
 
 impl From<&config::Server> for Limits {
@@ -50,7 +50,7 @@ impl From<&config::Server> for Limits {
 
 impl Limits {
     /// Returns an error if a header with this many fields and bytes exceeds the limits.
-    pub fn check_head(&self, fields: usize, bytes: usize) -> Result<(), String> {
+    pub(crate) fn check_head(&self, fields: usize, bytes: usize) -> Result<(), String> {
         let Self { fields: most, head: longest, .. } = self;
         if fields > *most {
             return Err(format!("the answer has {fields} header fields; server.max_response_headers allows {most}"));
@@ -62,7 +62,7 @@ impl Limits {
     }
 
     /// Returns an error if a body with this many bytes exceeds the limit.
-    pub fn check_body(&self, bytes: usize) -> Result<(), String> {
+    pub(crate) fn check_body(&self, bytes: usize) -> Result<(), String> {
         let longest = self.body;
         if bytes > longest {
             return Err(format!("the answer has {bytes} bytes; server.max_response allows {longest}"));
@@ -72,12 +72,12 @@ impl Limits {
 }
 
 /// Returns the length of `fields` in bytes as HTTP/1 writes them, `name: value\r\n` each.
-pub fn head_size<'a>(fields: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)>) -> usize {
+pub(crate) fn head_size<'a>(fields: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)>) -> usize {
     fields.into_iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
 /// Returns a unique id for a request or an action: 128 random bits in hexadecimal.
-pub fn new_id() -> String {
+pub(crate) fn new_id() -> String {
     format!("{:032x}", rand::random::<u128>())
 }
 
@@ -86,7 +86,7 @@ pub fn new_id() -> String {
 /// # Errors
 ///
 /// Returns a message with the status if it is not between 200 and 599.
-pub fn status(status: u16) -> Result<StatusCode, String> {
+pub(crate) fn status(status: u16) -> Result<StatusCode, String> {
     match StatusCode::from_u16(status) {
         Ok(code) if (200..600).contains(&status) => Ok(code),
         _ => Err(format!("{status} is not a status that an answer may have (200 to 599)")),
@@ -99,7 +99,7 @@ pub fn status(status: u16) -> Result<StatusCode, String> {
 ///
 /// Returns a message with the field if its name or value is malformed, or if only the host sets this field, because it
 /// belongs to the connection.
-pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
+pub(crate) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
     const HOST: [&str; 8] = [
         "connection",
         "content-length",

@@ -95,22 +95,22 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, TemplateError> {
 /// # Errors
 ///
 /// Returns a [`Failure`] if the response is invalid or exceeds `limits`, or if its template or its query fails.
-pub async fn render(
+pub(crate) async fn render(
     response: Response,
     component: &Component,
     templates: &Templates,
     state: &mut RequestState,
     limits: &Limits,
 ) -> Result<Reply, Failure> {
-    let status = message::status(response.status).map_err(Failure::nonsense)?;
+    let status = message::status(response.status).map_err(Failure::invalid_response)?;
     // Check before the fields are collected: a `HeaderMap` panics beyond 24,576 names.
-    limits.check_head(response.headers.len(), 0).map_err(Failure::nonsense)?;
+    limits.check_head(response.headers.len(), 0).map_err(Failure::invalid_response)?;
     let mut headers = HeaderMap::with_capacity(response.headers.len() + 3);
     for (name, value) in &response.headers {
-        let (name, value) = message::header(name, value).map_err(Failure::nonsense)?;
+        let (name, value) = message::header(name, value).map_err(Failure::invalid_response)?;
         headers.append(name, value);
     }
-    limits.check_head(headers.len(), head_size(&headers)).map_err(Failure::nonsense)?;
+    limits.check_head(headers.len(), head_size(&headers)).map_err(Failure::invalid_response)?;
     let (body, content_type) = match response.body {
         Body::Bytes(bytes) => (Bytes::from(bytes), "application/octet-stream"),
         Body::Text(text) => (Bytes::from(text), "text/plain; charset=utf-8"),
@@ -118,12 +118,12 @@ pub async fn render(
         Body::Template(template) => {
             let page = templates
                 .render(&template)
-                .map_err(|error| Failure::nonsense(format!("template {:?}: {error}", template.name)))?;
+                .map_err(|error| Failure::invalid_response(format!("template {:?}: {error}", template.name)))?;
             (Bytes::from(page), "text/html; charset=utf-8")
         }
         Body::Rows(query) => (Bytes::from(rows(query, component, state).await?), "application/json"),
     };
-    limits.check_body(body.len()).map_err(Failure::nonsense)?;
+    limits.check_body(body.len()).map_err(Failure::invalid_response)?;
     if !body.is_empty() {
         headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
     }
@@ -132,8 +132,9 @@ pub async fn render(
 
 async fn rows(query: RowsQuery, component: &Component, state: &mut RequestState) -> Result<String, Failure> {
     let RequestState { bound, trace, .. } = state;
-    let session =
-        bound.session().ok_or_else(|| Failure::nonsense("rows were answered on a request without a database"))?;
+    let session = bound
+        .session()
+        .ok_or_else(|| Failure::invalid_response("rows were answered on a request without a database"))?;
     let statement = database::statement(component.name(), query.sql, query.params);
     session.query_json(trace, statement).await.map_err(|error| Failure::statement(&error, "the query for the body"))
 }

@@ -62,7 +62,7 @@ impl Routes {
     }
 
     /// Returns the pattern that matches a path, regardless of the methods.
-    pub fn pattern(&self, path: &str) -> Option<&str> {
+    pub(crate) fn pattern(&self, path: &str) -> Option<&str> {
         let found = self.patterns.at(path).ok()?;
         Some(&self.paths[*found.value].pattern)
     }

@@ -14,7 +14,7 @@ const COOKIE: &str = "carya-position-";
 const MAX_AGE: u32 = 60;
 
 /// Returns the newest position that the headers of a request contain for `database`.
-pub fn wanted(headers: &HeaderMap, database: &str) -> Option<Position> {
+pub(crate) fn requested_position(headers: &HeaderMap, database: &str) -> Option<Position> {
     let texts = |name| headers.get_all(name).into_iter().filter_map(|value: &HeaderValue| value.to_str().ok());
     let named = texts(HEADER).flat_map(|text| text.split([' ', ';'])).filter_map(|pair| pair.split_once('='));
     let cookies = texts(header::COOKIE)
@@ -29,7 +29,7 @@ pub fn wanted(headers: &HeaderMap, database: &str) -> Option<Position> {
 
 /// Adds the position of a commit to the headers of the reply. The transaction is committed by now, so a full map must
 /// not panic; the limits of guests' headers leave room for the fields of the host.
-pub fn hand_out(headers: &mut HeaderMap, database: &str, position: &Position) {
+pub(crate) fn add_position(headers: &mut HeaderMap, database: &str, position: &Position) {
     let cookie = format!("{COOKIE}{database}={position}; Path=/; Max-Age={MAX_AGE}; HttpOnly; SameSite=Lax");
     if let Ok(value) = HeaderValue::from_str(&format!("{database}={position}")) {
         let _ = headers.try_insert(HEADER, value);
@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn positions_go_to_the_client_and_come_back() {
         let mut sent = HeaderMap::new();
-        hand_out(&mut sent, "main", &Position::Lsn(0x1_0000_0010));
+        add_position(&mut sent, "main", &Position::Lsn(0x1_0000_0010));
         let cookie = sent[header::SET_COOKIE].to_str().unwrap_or_default().split(';').next().unwrap_or_default();
         let header = sent[HEADER].to_str().unwrap_or_default();
         let table = [
@@ -61,7 +61,7 @@ mod tests {
         for (name, value, database, expected) in table {
             let headers =
                 HeaderMap::from_iter([(name, HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static("")))]);
-            let position = wanted(&headers, database).map(|position| position.to_string());
+            let position = requested_position(&headers, database).map(|position| position.to_string());
             assert_eq!(position.as_deref(), expected, "{value}");
         }
     }

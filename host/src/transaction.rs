@@ -1,15 +1,116 @@
 //! The transaction of a request, owned by the host: how it starts, the statements and actions of guests inside it, and
 //! how it ends. It uses `database`; of HTTP it uses only methods and statuses, and of WebAssembly nothing.
+//!
+//! # Order of steps
+//!
+//! Types allow one order: `Unbound -> ReadOnly | Started -> Settled -> Cleared`. Each step consumes the value, and no type
+//! is `Clone`. A started transaction is settled by a verdict, cleared, and then replied to:
+//!
+//! ```
+//! use carya::{
+//!     lifecycle::Ended,
+//!     message::Reply,
+//!     transaction::{Facts, Started, Trace, decide},
+//! };
+//!
+//! async fn end(started: Started, facts: Facts<'_>, mut trace: Trace, reply: Reply) -> Ended {
+//!     let verdict = decide(&facts);
+//!     let settled = started.settle(verdict, &mut trace).await;
+//!     let cleared = settled.clear(&mut trace);
+//!     Ended { reply, cleared, trace, failure: None }
+//! }
+//! ```
+//!
+//! A commit requires an [`Approval`], which only [`decide`] makes:
+//!
+//! ```compile_fail,E0423
+//! use carya::transaction::{Approval, Settled, Started, Trace, Verdict};
+//!
+//! async fn end(started: Started, mut trace: Trace) -> Settled {
+//!     let verdict = Verdict::Commit(Approval(()));
+//!     started.settle(verdict, &mut trace).await
+//! }
+//! ```
+//!
+//! An approval is good for one commit:
+//!
+//! ```compile_fail,E0382
+//! use carya::transaction::{Facts, Settled, Started, Trace, decide};
+//!
+//! async fn end(first: Started, second: Started, facts: Facts<'_>, mut trace: Trace) -> (Settled, Settled) {
+//!     let verdict = decide(&facts);
+//!     let first = first.settle(verdict, &mut trace).await;
+//!     let second = second.settle(verdict, &mut trace).await;
+//!     (first, second)
+//! }
+//! ```
+//!
+//! A transaction is settled once:
+//!
+//! ```compile_fail,E0382
+//! use carya::transaction::{Settled, Started, Trace, Verdict};
+//!
+//! async fn end(started: Started, verdicts: (Verdict, Verdict), mut trace: Trace) -> (Settled, Settled) {
+//!     let first = started.settle(verdicts.0, &mut trace).await;
+//!     let second = started.settle(verdicts.1, &mut trace).await;
+//!     (first, second)
+//! }
+//! ```
+//!
+//! It is cleared once:
+//!
+//! ```compile_fail,E0382
+//! use carya::transaction::{Cleared, Settled, Trace};
+//!
+//! fn end(settled: Settled, mut trace: Trace) -> (Cleared, Cleared) {
+//!     let first = settled.clear(&mut trace);
+//!     let second = settled.clear(&mut trace);
+//!     (first, second)
+//! }
+//! ```
+//!
+//! It cannot be cleared before it is settled:
+//!
+//! ```compile_fail,E0599
+//! use carya::transaction::{Cleared, Started, Trace};
+//!
+//! async fn end(started: Started, mut trace: Trace) -> Cleared {
+//!     started.clear(&mut trace)
+//! }
+//! ```
+//!
+//! A reply requires a [`Cleared`]:
+//!
+//! ```compile_fail,E0063
+//! use carya::{lifecycle::Ended, message::Reply, transaction::Trace};
+//!
+//! fn end(trace: Trace, reply: Reply) -> Ended {
+//!     Ended { reply, trace, failure: None }
+//! }
+//! ```
+//!
+//! Only the end of a transaction makes one:
+//!
+//! ```compile_fail,E0451
+//! use carya::transaction::{Cleared, Outcome};
+//!
+//! fn end() -> Cleared {
+//!     Cleared { outcome: Outcome::Committed, position: None }
+//! }
+//! ```
 
-pub mod actions;
-pub mod binding;
-pub mod plan;
-pub mod session;
-pub mod trace;
-pub mod verdict;
+mod actions;
+mod binding;
+pub(crate) mod plan;
+mod session;
+mod trace;
+mod verdict;
 
 pub use actions::{Action, Delivery};
-pub use binding::{Bound, Cleared, ReadOnly, Settled, Started, Unbound};
-pub use session::Session;
-pub use trace::{Event, Trace};
-pub use verdict::{Approval, Outcome, Reason, Verdict};
+pub(crate) use binding::{Bound, Unbound};
+pub use binding::{Cleared, Settled, Started};
+pub use session::{SavepointId, Session};
+pub use trace::Trace;
+pub(crate) use trace::{Event, Open};
+pub(crate) use verdict::Origin;
+pub use verdict::{Approval, Facts, Outcome, Reason, Verdict, decide};

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     config::Access,
     message::{Limits, Reply},
-    transaction::{Action, Event, trace::Open},
+    transaction::{Action, Event, Open},
 };
 
 /// Error of a call.

@@ -314,13 +314,13 @@ pub(super) mod tests {
 
     #[tokio::test]
     async fn an_instance_is_dropped_after_ten_idle_seconds() -> wasmtime::Result<()> {
-        let instances = instances(1, 2)?;
-        assert_eq!(serve(&instances, 2).await?, (2, 0, SHARES - 2));
-        instances.shrink();
-        assert_eq!(instances.idle().ready.len(), 2, "both were used just now");
-        instances.idle().ready[0].since -= Duration::from_secs(11);
-        instances.shrink();
-        assert_eq!((instances.idle().ready.len(), instances.terms.shares.available_permits()), (1, SHARES - 1));
+        let pool = pool(1, 2)?;
+        assert_eq!(serve(&pool, 2).await?, (2, 0, SHARES - 2));
+        pool.shrink();
+        assert_eq!(pool.idle().ready.len(), 2, "both were used just now");
+        pool.idle().ready[0].since -= Duration::from_secs(11);
+        pool.shrink();
+        assert_eq!((pool.idle().ready.len(), pool.settings.shares.available_permits()), (1, SHARES - 1));
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::mem;
 use crate::{
     error::Failure,
     message::{Reply, Request},
-    transaction::verdict::Origin,
+    transaction::Origin,
 };
 
 /// The answer to a request.

@@ -41,12 +41,12 @@ pub struct Action {
 
 impl Action {
     /// Returns the trace event for a run of this action.
-    pub fn event(&self) -> Event {
+    pub(crate) fn event(&self) -> Event {
         if self.on_commit { Event::AfterCommit } else { Event::AfterRollback }
     }
 
     /// Returns the outbox entry of this action, taken for its first delivery.
-    pub fn to_entry(&self) -> Entry {
+    pub(crate) fn to_entry(&self) -> Entry {
         Entry {
             id: self.id.clone(),
             component: self.component.to_string(),
@@ -59,7 +59,7 @@ impl Action {
 
 /// The actions registered so far, in order.
 #[derive(Debug, Default)]
-pub struct Actions(Vec<Action>);
+pub(super) struct Actions(Vec<Action>);
 
 impl Actions {
     /// Registers an action.
@@ -68,7 +68,7 @@ impl Actions {
     ///
     /// Returns [`Kind::Limit`] if the request has registered 100 actions already, or if name and payload are longer
     /// than 64 KiB together.
-    pub fn register(&mut self, action: Action) -> Result<(), DbError> {
+    pub(super) fn register(&mut self, action: Action) -> Result<(), DbError> {
         if self.0.len() >= MAX_ACTIONS {
             return Err(DbError::new(Kind::Limit, format!("a request may register at most {MAX_ACTIONS} actions")));
         }
@@ -81,22 +81,22 @@ impl Actions {
     }
 
     /// Returns the number of actions. A savepoint keeps it, so that a rollback can [`truncate`](Self::truncate) to it.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.0.len()
     }
 
     /// Removes the actions registered after the first `count`.
-    pub fn truncate(&mut self, count: usize) {
+    pub(super) fn truncate(&mut self, count: usize) {
         self.0.truncate(count);
     }
 
     /// Returns the actions that must be recorded in the outbox before the commit.
-    pub fn durable(&self) -> impl Iterator<Item = &Action> {
+    pub(super) fn durable(&self) -> impl Iterator<Item = &Action> {
         self.0.iter().filter(|action| action.on_commit && action.delivery == Delivery::AtLeastOnce)
     }
 
     /// Returns the actions to run after this outcome, in order of registration.
-    pub fn due(self, committed: bool) -> Vec<Action> {
+    pub(super) fn due(self, committed: bool) -> Vec<Action> {
         let mut due = self.0;
         due.retain(|action| action.on_commit == committed);
         due

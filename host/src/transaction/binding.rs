@@ -30,11 +30,11 @@ use crate::{
 
 /// A request without access to a database.
 #[derive(Debug, Default)]
-pub struct Unbound(());
+pub(crate) struct Unbound(());
 
 /// A request that is bound to read. It is never committed.
 #[derive(Debug)]
-pub struct ReadOnly(Session);
+pub(crate) struct ReadOnly(Session);
 
 /// A request that is bound to read and write. It ends in a commit or a rollback.
 #[derive(Debug)]
@@ -54,15 +54,13 @@ pub struct Settled {
 /// A request after the end of its transaction: the host may reply.
 #[derive(Debug)]
 pub struct Cleared {
-    /// How the transaction ended.
-    pub outcome: Outcome,
-    /// Position of the commit, if the database has replicas that may be behind it.
-    pub position: Option<Position>,
+    outcome: Outcome,
+    position: Option<Position>,
 }
 
 /// The binding of a request while its guests run.
 #[derive(Debug)]
-pub enum Bound {
+pub(crate) enum Bound {
     /// No access to a database.
     Unbound(Unbound),
     /// A session that reads.
@@ -80,7 +78,7 @@ impl Default for Bound {
 impl Unbound {
     /// Binds the request with the access mode of `terms`. This sends nothing to the database: the first statement
     /// begins the transaction.
-    pub fn start(self, database: Option<Arc<Database>>, terms: Terms, trace: &mut Trace) -> Bound {
+    pub(crate) fn start(self, database: Option<Arc<Database>>, terms: Terms, trace: &mut Trace) -> Bound {
         match terms.access {
             Access::None => Bound::Unbound(self),
             Access::ReadOnly => {
@@ -95,7 +93,7 @@ impl Unbound {
     }
 
     /// Ends a request that has no transaction.
-    pub fn clear(self, trace: &mut Trace) -> Cleared {
+    pub(crate) fn clear(self, trace: &mut Trace) -> Cleared {
         trace.mark(Event::Clear);
         Cleared { outcome: Outcome::Nothing, position: None }
     }
@@ -106,7 +104,7 @@ impl ReadOnly {
     ///
     /// The reply does not wait for the rollback, which affects only this connection. Either this function completes the
     /// rollback before the connection returns to the pool, or the next borrower does.
-    pub fn clear(self, trace: &mut Trace) -> Cleared {
+    pub(crate) fn clear(self, trace: &mut Trace) -> Cleared {
         if let Some(connection) = self.0.into_parts().connection.and_then(Connection::hand_over) {
             tokio::spawn(async {
                 // A borrower that begins to wait in the meantime can take over the rollback, too.
@@ -123,7 +121,7 @@ impl ReadOnly {
 
     /// Rolls back, so that everything inside can run again. With `anew` the next session opens a new connection.
     /// Without `anew` it uses the primary, because a replica may have caused the conflict.
-    pub async fn retry(self, anew: bool, trace: &mut Trace) -> ReadOnly {
+    pub(crate) async fn retry(self, anew: bool, trace: &mut Trace) -> ReadOnly {
         let Parts { database, terms, connection, .. } = self.0.into_parts();
         if let Some(connection) = connection {
             roll_back(connection).await;
@@ -135,7 +133,7 @@ impl ReadOnly {
 
 impl Started {
     /// Returns the session that guests use.
-    pub fn session(&self) -> &Session {
+    pub(crate) fn session(&self) -> &Session {
         &self.0
     }
 
@@ -181,7 +179,7 @@ impl Started {
     }
 
     /// Rolls back, so that everything inside can run again. With `anew` the next session opens a new connection.
-    pub async fn retry(self, anew: bool, trace: &mut Trace) -> Started {
+    pub(crate) async fn retry(self, anew: bool, trace: &mut Trace) -> Started {
         self.rollback(trace).await.retry(anew, trace)
     }
 }
@@ -225,22 +223,22 @@ async fn commit(connection: Connection, database: Option<&Database>) -> (Outcome
 
 impl Settled {
     /// Returns how the transaction ended.
-    pub fn outcome(&self) -> Outcome {
+    pub(crate) fn outcome(&self) -> Outcome {
         self.outcome
     }
 
     /// Returns the database of the transaction.
-    pub fn database(&self) -> Option<&Arc<Database>> {
+    pub(crate) fn database(&self) -> Option<&Arc<Database>> {
         self.database.as_ref()
     }
 
     /// Returns the error of a commit that failed.
-    pub fn failure(&self) -> Option<&DbError> {
+    pub(crate) fn failure(&self) -> Option<&DbError> {
         self.failure.as_ref()
     }
 
     /// Takes the actions that are due. A second call returns none.
-    pub fn take_actions(&mut self) -> Vec<Action> {
+    pub(crate) fn take_actions(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.actions)
     }
 
@@ -251,20 +249,32 @@ impl Settled {
     }
 
     /// Returns whether the commit failed because of a conflict with another transaction.
-    pub fn had_conflict(&self) -> bool {
+    pub(crate) fn had_conflict(&self) -> bool {
         self.failure.as_ref().is_some_and(|error| error.kind == Kind::Conflict)
     }
 
     /// Starts over, so that everything inside can run again. Drops the actions that are due.
-    pub fn retry(self, anew: bool, trace: &mut Trace) -> Started {
+    pub(crate) fn retry(self, anew: bool, trace: &mut Trace) -> Started {
         trace.mark(Event::Retry);
         Started(Session::new(self.database, Terms { anew, ..self.terms }))
     }
 }
 
+impl Cleared {
+    /// Returns how the transaction ended.
+    pub(crate) fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// Returns the position of the commit, if the database has replicas that may be behind it.
+    pub(crate) fn position(&self) -> Option<&Position> {
+        self.position.as_ref()
+    }
+}
+
 impl Bound {
     /// Returns the session, or `None` for [`Bound::Unbound`].
-    pub fn session(&mut self) -> Option<&mut Session> {
+    pub(crate) fn session(&mut self) -> Option<&mut Session> {
         match self {
             Bound::Unbound(_) => None,
             Bound::ReadOnly(ReadOnly(session)) | Bound::Started(Started(session)) => Some(session),
@@ -272,7 +282,7 @@ impl Bound {
     }
 
     /// Returns the access mode.
-    pub fn access(&self) -> Access {
+    pub(crate) fn access(&self) -> Access {
         match self {
             Bound::Unbound(_) => Access::None,
             Bound::ReadOnly(_) => Access::ReadOnly,
@@ -282,7 +292,7 @@ impl Bound {
 
     /// Binds the request to another database or under other terms. Call this before a guest gets a handle. If the
     /// access mode stays the same, the trace gets no event.
-    pub fn rebind(mut self, database: Option<Arc<Database>>, terms: Terms, trace: &mut Trace) -> Bound {
+    pub(crate) fn rebind(mut self, database: Option<Arc<Database>>, terms: Terms, trace: &mut Trace) -> Bound {
         if self.access() == terms.access {
             if let Some(session) = self.session() {
                 session.redirect(database, terms);

@@ -5,7 +5,7 @@ use crate::config::Access;
 /// Returns the access mode for a method, which applies before routing. GET and HEAD read, OPTIONS and TRACE have no
 /// access, all other methods may write. Pecan's `TransactionHook` has the same rule, but opens a transaction for
 /// OPTIONS too.
-pub fn by_method(method: &http::Method) -> Access {
+pub(crate) fn by_method(method: &http::Method) -> Access {
     match *method {
         http::Method::GET | http::Method::HEAD => Access::ReadOnly,
         http::Method::OPTIONS | http::Method::TRACE => Access::None,
@@ -15,7 +15,7 @@ pub fn by_method(method: &http::Method) -> Access {
 
 /// Returns the access mode for a request with a known route: the choice of an on-route hook, otherwise that of the
 /// route, otherwise that of the method.
-pub fn by_route(method: &http::Method, route: Option<Access>, hook: Option<Access>) -> Access {
+pub(crate) fn by_route(method: &http::Method, route: Option<Access>, hook: Option<Access>) -> Access {
     hook.or(route).unwrap_or_else(|| by_method(method))
 }
 

@@ -194,11 +194,6 @@ impl Session {
         self.stale
     }
 
-    /// Returns the terms of the transaction.
-    pub fn terms(&self) -> &Terms {
-        &self.terms
-    }
-
     /// Changes database and terms of a session that has sent no statement yet.
     pub(super) fn redirect(&mut self, database: Option<Arc<Database>>, terms: Terms) {
         (self.database, self.terms) = (database, terms);

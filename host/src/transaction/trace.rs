@@ -8,7 +8,7 @@ use std::{
 
 /// A step in the lifecycle of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
+pub(crate) enum Event {
     /// An on-route hook ran.
     OnRoute,
     /// The request was bound read-only.
@@ -43,7 +43,7 @@ pub enum Event {
 
 impl Event {
     /// Returns the name of the event in traces.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Event::OnRoute => "on_route",
             Event::StartReadOnly => "start_read_only",
@@ -64,7 +64,7 @@ impl Event {
     }
 }
 
-/// The events of one request, with their times. [`Trace::new`] has room for the events of most requests; the default
+/// The events of one request, with their times. `Trace::new` has room for the events of most requests; the default
 /// allocates nothing.
 #[derive(Debug)]
 pub struct Trace {
@@ -84,7 +84,7 @@ struct Entry {
 /// An event that has begun and not ended.
 #[derive(Debug)]
 #[must_use = "an event that is opened has an end"]
-pub struct Open(usize);
+pub(crate) struct Open(usize);
 
 impl Default for Trace {
     fn default() -> Self {
@@ -94,23 +94,23 @@ impl Default for Trace {
 
 impl Trace {
     /// Returns the trace of a request that begins now.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { entries: Vec::with_capacity(8), ..Self::default() }
     }
 
     /// Records an event without a duration.
-    pub fn mark(&mut self, event: Event) {
+    pub(crate) fn mark(&mut self, event: Event) {
         let _ = self.open(event, None);
     }
 
     /// Records the beginning of an event.
-    pub fn open(&mut self, event: Event, of: Option<Arc<str>>) -> Open {
+    pub(crate) fn open(&mut self, event: Event, of: Option<Arc<str>>) -> Open {
         self.entries.push(Entry { event, of, at: self.started.elapsed(), took: Duration::ZERO });
         Open(self.entries.len() - 1)
     }
 
     /// Records the end of an event.
-    pub fn close(&mut self, open: Open) {
+    pub(crate) fn close(&mut self, open: Open) {
         let now = self.started.elapsed();
         if let Some(entry) = self.entries.get_mut(open.0) {
             entry.took = now - entry.at;
@@ -118,7 +118,7 @@ impl Trace {
     }
 
     /// Records the end of an event, and replaces it by `event`, which is known only now.
-    pub fn close_as(&mut self, open: Open, event: Event) {
+    pub(crate) fn close_as(&mut self, open: Open, event: Event) {
         if let Some(entry) = self.entries.get_mut(open.0) {
             entry.event = event;
         }
@@ -126,18 +126,13 @@ impl Trace {
     }
 
     /// Returns the time since the trace was created, when the request entered `lifecycle`.
-    pub fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()
-    }
-
-    /// Returns the events, in order.
-    pub fn events(&self) -> impl Iterator<Item = Event> {
-        self.entries.iter().map(|entry| entry.event)
     }
 
     /// Returns the events as the value of a `Server-Timing` header (W3C), with durations in milliseconds and the
     /// component or action as description.
-    pub fn server_timing(&self) -> String {
+    pub(crate) fn server_timing(&self) -> String {
         let mut text = String::with_capacity(self.entries.len() * 40);
         for entry in &self.entries {
             if !text.is_empty() {

@@ -11,23 +11,23 @@ pub struct Approval(());
 #[derive(Debug)]
 pub struct Facts<'a> {
     /// Origin of the answer.
-    pub origin: Origin,
+    pub(crate) origin: Origin,
     /// Statuses that commit on this route.
-    pub commit_on: &'a StatusSet,
+    pub(crate) commit_on: &'a StatusSet,
     /// Whether redirects roll back on this route.
-    pub rollback_on_redirect: bool,
+    pub(crate) rollback_on_redirect: bool,
     /// Whether a statement failed, and no guest rolled back to a savepoint before it.
-    pub doomed: bool,
+    pub(crate) doomed: bool,
     /// Whether a guest requested a rollback, or the request is only a rehearsal.
-    pub marked: bool,
+    pub(crate) marked: bool,
     /// Whether the request was interrupted: the client disconnected, the host is shutting down,
     /// `server.request_timeout` passed, or the host panicked.
-    pub interrupted: bool,
+    pub(crate) interrupted: bool,
 }
 
 /// Origin of the answer to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// The controller responded. After hooks may have changed the reply since.
     Controller {
         /// Status of the controller's own response.
@@ -51,13 +51,13 @@ pub enum Verdict {
 /// Reason for a rollback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// The request was interrupted; see [`Facts::interrupted`].
+    /// The request was interrupted; see `Facts::interrupted`.
     Interrupted,
     /// Something inside failed.
     Failed,
     /// The controller did not run.
     Early,
-    /// The status is not one of [`Facts::commit_on`], or is a redirect and those roll back.
+    /// The status is not one of `Facts::commit_on`, or is a redirect and those roll back.
     Status(u16),
     /// A statement failed, and no guest rolled back to a savepoint before it.
     Doomed,
@@ -80,7 +80,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Returns the name of the outcome in logs.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Outcome::Nothing => "nothing",
             Outcome::Committed => "committed",

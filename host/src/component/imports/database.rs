@@ -15,7 +15,7 @@ use crate::{
         error::{DbError, Kind},
         value::{Column, Execution, Rows, Value},
     },
-    transaction::{Action, Delivery, Session, Trace, session::SavepointId},
+    transaction::{Action, Delivery, SavepointId, Session, Trace},
 };
 
 /// A handle that reads.
