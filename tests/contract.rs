@@ -44,7 +44,7 @@ fn every_item_is_documented() -> Result {
 
 #[test]
 fn every_file_is_of_the_same_version() -> Result {
-    let (package, version) = (carya::component::registry::PACKAGE, carya::component::registry::VERSION);
+    let (package, version) = (carya::component::PACKAGE, carya::component::VERSION);
     let mut wrong = Wrong::default();
     for (file, text) in contract()? {
         check!(wrong, text.starts_with(&format!("package {package}@{version};")), "{file}");

@@ -15,10 +15,7 @@ pub use self::{
     sources::{Application, Sources},
 };
 use crate::{
-    component::{
-        Component, Engine, Guests, MAX_MEMORY, RequestState,
-        registry::{controller_interface, interface},
-    },
+    component::{Component, Engine, Export, Guests, MAX_MEMORY, RequestState},
     config::{self, Access, Config, Dialect, MAIN, StatusSet},
     content::Digest,
     database::{Database, Terms},
@@ -87,19 +84,7 @@ fn join(
         let mut found = Vec::new();
         for hook in hooks {
             let Some(component) = find(&hook.component) else { continue };
-            let name = component.name();
-            if !component.is_hook() {
-                problems.push(format!(
-                    "{place}: component `{name}` exports no hook phase (on-route, before, after, on-error of carya:host)"
-                ));
-            } else if !global
-                && component.has_on_route()
-                && !(component.has_before() || component.has_after() || component.has_on_error())
-            {
-                problems.push(format!(
-                    "{place}: component `{name}` exports only on-route, which runs before routing; make it a global [[hook]]"
-                ));
-            }
+            problems.extend(check_hook(component, global).map(|problem| format!("{place}: {problem}")));
             found.push((hook.priority, component.clone()));
         }
         found
@@ -128,9 +113,9 @@ fn join(
         });
     }
     if let Some(model) = config.model.component.as_deref().and_then(find)
-        && !model.is_model()
+        && !model.exports(Export::Model)
     {
-        problems.push(format!("[model]: component `{}` does not export {}", model.name(), interface("model")));
+        problems.push(format!("[model]: component `{}` does not export {}", model.name(), Export::Model.interface()));
     }
     let templates = match config.templates.as_deref().map(Templates::load).transpose() {
         Ok(templates) => templates.unwrap_or_default(),
@@ -261,10 +246,26 @@ async fn tell_what_is_missing(database: String, settings: config::Database) {
     }
 }
 
+/// Returns why a component cannot be a hook of a route, or a global one.
+fn check_hook(component: &Component, global: bool) -> Option<String> {
+    let all: Vec<_> = Export::ALL.into_iter().filter(|export| export.is_hook()).collect();
+    let phases: Vec<_> = all.iter().copied().filter(|phase| component.exports(*phase)).collect();
+    let names = |phases: &[Export]| phases.iter().map(|phase| phase.name()).collect::<Vec<_>>().join(", ");
+    let name = component.name();
+    if phases.is_empty() {
+        return Some(format!("component `{name}` exports no hook phase ({} of carya:host)", names(&all)));
+    }
+    (!global && !phases.iter().any(|phase| phase.is_route_hook())).then(|| {
+        let names = names(&phases);
+        format!("component `{name}` exports only {names}, which runs before routing; make it a global [[hook]]")
+    })
+}
+
 /// The methods that a route serves: those it names, or all that its controller can serve.
 pub fn methods_of(route: &config::Route, controller: &Component) -> Vec<Method> {
     if route.methods.is_empty() {
-        let can_serve = |method: &Method| controller.serves(plan::by_route(method, route.transaction, None));
+        let can_serve =
+            |method: &Method| controller.exports(Export::controller(plan::by_route(method, route.transaction, None)));
         return METHODS.into_iter().filter(can_serve).collect();
     }
     route.methods.iter().filter_map(|method| method.parse().ok()).collect()
@@ -275,21 +276,22 @@ fn match_exports(route: &config::Route, controller: &Component, place: &str, pro
     let methods = methods_of(route, controller);
     if methods.is_empty() {
         let wanted = match route.transaction {
-            Some(access) => controller_interface(access),
+            Some(access) => Export::controller(access).interface(),
             None => {
-                format!("{} or {}", controller_interface(Access::ReadOnly), controller_interface(Access::ReadWrite))
+                format!("{} or {}", Export::ReadController.interface(), Export::WriteController.interface())
             }
         };
         problems.push(format!("{place}: component `{}` does not export {wanted}", controller.name()));
     }
     for method in &methods {
         let access = plan::by_route(method, route.transaction, None);
-        if !controller.serves(access) {
+        let export = Export::controller(access);
+        if !controller.exports(export) {
             problems.push(format!(
                 "{place}: {method} is {}, for which component `{}` would have to export {}",
                 access.as_str(),
                 controller.name(),
-                controller_interface(access)
+                export.interface()
             ));
         }
     }

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 pub use self::files::{Files, is_source};
 use crate::{
-    component::{Component, Engine},
+    component::{Component, Engine, Export},
     config::{Access, Config, Isolation, MAIN, StatusSet},
     database::Database,
     oci::Images,
@@ -112,7 +112,7 @@ impl Chain {
 impl Generation {
     /// Returns whether any component runs actions.
     pub fn runs_actions(&self) -> bool {
-        self.components.iter().any(|component| component.runs_actions())
+        self.components.iter().any(|component| component.exports(Export::Actions))
     }
 
     /// Returns the maximum number of guests that one request needs: a controller with its hooks, and an action.

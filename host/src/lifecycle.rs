@@ -21,7 +21,7 @@ use self::{
 };
 use crate::{
     component::{
-        CallError, Component, Guests, RequestState,
+        CallError, Component, Export, Guests, RequestState,
         wit::{carya::host::types::Response, exports::carya::host::on_route::Decision},
     },
     config::{Access, MAIN, StatusSet},
@@ -148,7 +148,7 @@ impl<'a> Lifecycle<'a> {
     /// Runs the on-route hooks. Returns the access mode that a hook chose, or `None` if a hook answered or failed.
     async fn on_route(&mut self) -> Option<Option<Access>> {
         let mut access = None;
-        for hook in self.chain.all().iter().filter(|hook| hook.has_on_route()) {
+        for hook in self.chain.all().iter().filter(|hook| hook.exports(Export::OnRoute)) {
             match self.guests.on_route(&mut self.state, hook).await {
                 Ok(Decision::Proceed) => {}
                 Ok(Decision::Access(mode)) => access = Some(mode.into()),
@@ -216,7 +216,7 @@ impl<'a> Lifecycle<'a> {
 
     /// Runs the before hooks of one side of the transaction. Returns `false` if one of them answered or failed.
     async fn before(&mut self, hooks: &'a [Arc<Component>], inside: bool) -> bool {
-        for hook in hooks.iter().filter(|hook| hook.has_before()) {
+        for hook in hooks.iter().filter(|hook| hook.exports(Export::Before)) {
             match self.guests.before(&mut self.state, hook, inside).await {
                 Ok(None) => {}
                 Ok(Some(response)) => {
@@ -253,7 +253,7 @@ impl<'a> Lifecycle<'a> {
     async fn on_error(&mut self, hooks: &[Arc<Component>], inside: bool) {
         let Answer::Failed { failure, .. } = &self.answer else { return };
         let failure = failure.to_wit();
-        for hook in hooks.iter().rev().filter(|hook| hook.has_on_error()) {
+        for hook in hooks.iter().rev().filter(|hook| hook.exports(Export::OnError)) {
             match self.guests.on_error(&mut self.state, self.answer.reply(), &failure, hook, inside).await {
                 Ok(None) => {}
                 Ok(Some(response)) => {
@@ -271,7 +271,7 @@ impl<'a> Lifecycle<'a> {
     /// Runs the after hooks of one side, innermost first. A failure inside rolls back. Outside, the transaction is
     /// settled already, so a failure is only logged.
     async fn after(&mut self, hooks: &[Arc<Component>], inside: bool) {
-        for hook in hooks.iter().rev().filter(|hook| hook.has_after()) {
+        for hook in hooks.iter().rev().filter(|hook| hook.exports(Export::After)) {
             let limits = Limits::from(&self.generation.config.server);
             match self.guests.after(&mut self.state, self.answer.reply(), limits, hook, inside).await {
                 Err(error) if inside => self.fail_call(&error),

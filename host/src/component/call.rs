@@ -6,8 +6,9 @@ use std::{sync::Arc, time::Duration};
 use wasmtime::component::Resource;
 
 use super::{
+    export::Export,
     imports::database::{Reader, Writer},
-    registry::Component,
+    loaded::Component,
     store::{Guests, OutOfTime, RequestState, StoreData, Visit},
     wit::{
         carya::host::{
@@ -67,12 +68,12 @@ pub(crate) enum CallError {
         message: String,
     },
     /// The component does not export the interface of the call.
-    #[error("component `{component}` does not export {interface}")]
+    #[error("component `{component}` does not export {}", export.name())]
     NotExported {
         /// The component.
         component: Arc<str>,
-        /// The interface.
-        interface: &'static str,
+        /// The export.
+        export: Export,
     },
 }
 
@@ -80,14 +81,13 @@ pub(crate) enum CallError {
 /// `$bindings` of the export and the `$store`. A macro, because each export has bindings of another type.
 macro_rules! call {
     (
-        $guests:ident, $state:ident, $reply:expr, $component:ident, $export:ident, $interface:literal, $event:expr,
+        $guests:ident, $state:ident, $reply:expr, $component:ident, $export:ident, $event:expr,
         |$bindings:ident, $store:ident| $call:expr
     ) => {{
         let indices = $component
-            .exports
-            .$export
-            .as_ref()
-            .ok_or_else(|| CallError::NotExported { component: $component.name().clone(), interface: $interface })?;
+            .indices
+            .$export()
+            .map_err(|export| CallError::NotExported { component: $component.name().clone(), export })?;
         let open = $state.trace.open($event, Some($component.name().clone()));
         let mut visit = $guests.enter(&$component.instances, $state, $reply);
         let calling = async {
@@ -111,19 +111,19 @@ impl Guests {
     ) -> Result<Response, CallError> {
         match state.bound.access() {
             Access::ReadOnly => {
-                call!(self, state, None, component, read, "read-controller", Event::Controller, |guest, store| {
+                call!(self, state, None, component, read_controller, Event::Controller, |guest, store| {
                     let reader = store.data_mut().lend_reader()?;
                     guest.call_read(store, reader).await
                 })
             }
             Access::ReadWrite => {
-                call!(self, state, None, component, write, "write-controller", Event::Controller, |guest, store| {
+                call!(self, state, None, component, write_controller, Event::Controller, |guest, store| {
                     let writer = store.data_mut().lend_writer()?;
                     guest.call_write(store, writer).await
                 })
             }
             Access::None => {
-                call!(self, state, None, component, plain, "plain-controller", Event::Controller, |guest, store| {
+                call!(self, state, None, component, plain_controller, Event::Controller, |guest, store| {
                     guest.call_plain(store).await
                 })
             }
@@ -132,9 +132,7 @@ impl Guests {
 
     /// Calls an on-route hook.
     pub(crate) async fn on_route(&mut self, state: &mut RequestState, hook: &Component) -> Result<Decision, CallError> {
-        call!(self, state, None, hook, on_route, "on-route", Event::OnRoute, |hook, store| {
-            hook.call_on_route(store).await
-        })
+        call!(self, state, None, hook, on_route, Event::OnRoute, |hook, store| hook.call_on_route(store).await)
     }
 
     /// Calls a before hook. Inside the transaction it gets a handle.
@@ -144,7 +142,7 @@ impl Guests {
         hook: &Component,
         inside: bool,
     ) -> Result<Option<Response>, CallError> {
-        call!(self, state, None, hook, before, "before", Event::Before, |hook, store| {
+        call!(self, state, None, hook, before, Event::Before, |hook, store| {
             let handle = store.data_mut().lend(inside)?;
             hook.call_before(store, handle).await
         })
@@ -159,7 +157,7 @@ impl Guests {
         hook: &Component,
         inside: bool,
     ) -> Result<(), CallError> {
-        call!(self, state, reply, hook, after, "after", Event::After, |hook, store| {
+        call!(self, state, reply, hook, after, Event::After, |hook, store| {
             let data = store.data_mut();
             data.change_limits = Some(limits);
             let handle = data.lend(inside)?;
@@ -176,7 +174,7 @@ impl Guests {
         hook: &Component,
         inside: bool,
     ) -> Result<Option<Response>, CallError> {
-        call!(self, state, reply, hook, on_error, "on-error", Event::OnError, |hook, store| {
+        call!(self, state, reply, hook, on_error, Event::OnError, |hook, store| {
             let handle = store.data_mut().lend(inside)?;
             hook.call_on_error(store, handle, failure).await
         })
@@ -184,7 +182,7 @@ impl Guests {
 
     /// Calls `init` of the model.
     pub(crate) async fn init(&mut self, state: &mut RequestState, model: &Component) -> Result<(), CallError> {
-        call!(self, state, None, model, model, "model", Event::Controller, |model, store| {
+        call!(self, state, None, model, model, Event::Controller, |model, store| {
             let writer = store.data_mut().lend_writer()?;
             model.call_init(store, writer).await
         })
@@ -202,9 +200,7 @@ impl Guests {
         let outcome = if action.on_commit { actions::Outcome::Commit } else { actions::Outcome::Rollback };
         let (id, name, payload) = (action.id.clone(), action.name.to_string(), action.payload.clone());
         let action = actions::Action { id, name, payload, outcome, attempt };
-        call!(self, state, None, component, actions, "actions", event, |actions, store| {
-            actions.call_run(store, &action).await
-        })
+        call!(self, state, None, component, actions, event, |actions, store| actions.call_run(store, &action).await)
     }
 }
 

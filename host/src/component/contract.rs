@@ -19,7 +19,7 @@ use wasmtime::{
 use wit_parser::{Function, Interface, PackageId, Resolve, SourceMap, TypeDefKind, TypeId};
 
 use self::compare::Comparison;
-use super::registry::{PACKAGE, VERSION};
+use super::interface::{is_compatible, split};
 
 /// The files in `wit/`.
 const FILES: [(&str, &str); 8] = [
@@ -50,18 +50,6 @@ struct Part<'a> {
     types: Vec<(String, Type)>,
     functions: Vec<(String, ComponentFunc)>,
     is_export: bool,
-}
-
-/// The interface and the version of a name such as `carya:host/before@0.1.0`; `None` for other packages.
-pub(super) fn split(name: &str) -> Option<(&str, &str)> {
-    let (interface, version) = name.split_once('@').unwrap_or((name, ""));
-    Some((interface.strip_prefix(PACKAGE)?.strip_prefix('/')?, version))
-}
-
-/// Whether wasmtime takes a version for this host's: `0.1.7` and `0.1.0` are the same interface, `0.2.0` is another.
-pub(super) fn is_compatible(version: &str) -> bool {
-    let track = |version: &str| version.rsplit_once('.').map(|(track, _)| track.to_owned());
-    track(version) == track(VERSION)
 }
 
 impl Contract {
@@ -225,7 +213,7 @@ fn resources(component: &Component, engine: &Engine) -> BTreeMap<String, wasmtim
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::export::Export, *};
 
     #[test]
     fn the_contract_is_every_file_in_wit() -> Result<(), String> {
@@ -240,13 +228,12 @@ mod tests {
     }
 
     #[test]
-    fn names_are_split_and_versions_compared() {
-        assert_eq!(split("carya:host/before@0.1.0"), Some(("before", "0.1.0")));
-        assert_eq!(split("carya:host/before"), Some(("before", "")));
-        assert_eq!(split("carya:hosts/before@0.1.0"), None);
-        assert_eq!(split("wasi:cli/run@0.2.0"), None);
-        for (version, expected) in [("0.1.0", true), ("0.1.7", true), ("0.2.0", false), ("1.1.0", false), ("", false)] {
-            assert_eq!(is_compatible(version), expected, "{version}");
-        }
+    fn the_host_calls_every_export_of_the_contract() -> Result<(), String> {
+        let contract = Contract::new()?;
+        let world = contract.resolve.packages[contract.package].worlds["everything"];
+        let exports = contract.resolve.worlds[world].exports.keys();
+        let exports: BTreeSet<_> = exports.map(|key| contract.resolve.name_world_key(key)).collect();
+        assert_eq!(exports, Export::ALL.into_iter().map(Export::interface).collect());
+        Ok(())
     }
 }

@@ -18,7 +18,7 @@ use wasmtime::{
 };
 
 use super::{
-    registry::Identity,
+    identity::Identity,
     store::{OutOfTime, StoreData},
 };
 use crate::task;

@@ -6,12 +6,16 @@ use std::sync::Arc;
 use wasmtime::component::InstancePre;
 
 use super::{
+    capabilities::Capabilities,
     code::Code,
     contract::Contract,
     engine::Engine,
+    export::Export,
+    identity::Identity,
+    indices::{Indices, Mismatch},
     instances::{InstancePool, PoolSettings},
+    loaded::Component,
     offer,
-    registry::{Capabilities, Component, Exports, Identity, Mismatch},
     store::StoreData,
     trial::Fault,
 };
@@ -149,8 +153,8 @@ impl Engine {
         if let Some(reason) = offer::not_called(&capabilities.exports) {
             return Err(source.unusable(reason));
         }
-        let exports = Exports::of(&pre).map_err(|mismatch| source.unusable(self.uncallable(code, &mismatch)))?;
-        Ok(self.component(source, code, config, (pre, exports, capabilities)))
+        let indices = Indices::find(&pre).map_err(|mismatch| source.unusable(self.uncallable(code, &mismatch)))?;
+        Ok(self.component(source, code, config, (pre, indices, capabilities)))
     }
 
     fn component(
@@ -158,12 +162,12 @@ impl Engine {
         source: &Source,
         code: &Code,
         config: &config::Component,
-        (pre, exports, capabilities): (InstancePre<StoreData>, Exports, Capabilities),
+        (pre, indices, capabilities): (InstancePre<StoreData>, Indices, Capabilities),
     ) -> Component {
         let identity = Arc::new(Identity {
             name: source.name.as_str().into(),
             settings: config.settings.clone(),
-            runs_actions: exports.actions.is_some(),
+            runs_actions: indices.has(Export::Actions),
             memory: config.memory,
         });
         let settings = PoolSettings {
@@ -173,7 +177,7 @@ impl Engine {
             shares: self.shares.clone(),
         };
         Component {
-            exports,
+            indices,
             instances: InstancePool::new(pre, identity.clone(), settings),
             identity,
             timeout: config.timeout,

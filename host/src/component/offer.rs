@@ -12,8 +12,9 @@ use wasmtime::{
 };
 
 use super::{
-    contract::{self, Contract},
-    registry::{VERSION, interface},
+    contract::Contract,
+    export::Export,
+    interface::{self, VERSION},
     store::StoreData,
 };
 
@@ -56,9 +57,9 @@ pub(super) fn missing(component: &Component, engine: &Engine, linker: &Linker<St
         if items.is_empty() {
             continue;
         }
-        match contract::split(name) {
+        match interface::split(name) {
             Some((short, version)) => match contract.interface(short) {
-                Some(_) if !contract::is_compatible(version) => {
+                Some(_) if !interface::is_compatible(version) => {
                     found.push(format!("`{name}` (version {VERSION} is offered)"));
                 }
                 Some(known) => found.extend(items.iter().filter_map(|item| match item {
@@ -101,9 +102,9 @@ pub(super) fn missing_by_name(bytes: &[u8]) -> Option<String> {
             Payload::ComponentImportSection(imports) if depth == 0 => {
                 for import in imports {
                     let name = import.ok()?.name.name;
-                    match (wasi(name), contract::split(name)) {
+                    match (wasi(name), interface::split(name)) {
                         (Some((_, version)), _) if !version.starts_with("0.2.") => found.push(whole(name, true)),
-                        (_, Some((_, version))) if !contract::is_compatible(version) => {
+                        (_, Some((_, version))) if !interface::is_compatible(version) => {
                             found.push(format!("`{name}` (version {VERSION} is offered)"));
                         }
                         _ => {}
@@ -119,16 +120,10 @@ pub(super) fn missing_by_name(bytes: &[u8]) -> Option<String> {
 /// Names, in one sentence, the exports of a component for another host: interfaces of the contract in another version, or
 /// all of them if this host calls none. Other exports beside those that this host calls do no harm.
 pub(super) fn not_called(exports: &[String]) -> Option<String> {
-    let contract = Contract::get()?;
-    let is_called = |name: &String| {
-        contract::split(name)
-            .is_some_and(|(short, version)| contract.interface(short).is_some() && contract::is_compatible(version))
-    };
+    let is_called = |name: &String| Export::find(name).is_some();
     let is_for_another = |name: &&String| {
-        contract::split(name).is_some_and(|(short, version)| {
-            let is_called_too = exports.contains(&interface(short));
-            contract.interface(short).is_some() && !contract::is_compatible(version) && !is_called_too
-        })
+        let export = interface::split(name).and_then(|(short, _)| Export::named(short));
+        export.is_some_and(|export| !is_called(name) && !exports.contains(&export.interface()))
     };
     let unknown: Vec<_> = exports.iter().filter(is_for_another).collect();
     let list = |names: &[&String]| enumerate(&names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>());
@@ -139,7 +134,7 @@ pub(super) fn not_called(exports: &[String]) -> Option<String> {
         ));
     }
     (!exports.is_empty() && !exports.iter().any(is_called)).then(|| {
-        let (all, controller) = (exports.iter().collect::<Vec<_>>(), interface("read-controller"));
+        let (all, controller) = (exports.iter().collect::<Vec<_>>(), Export::ReadController.interface());
         format!(
             "exports {}, which this host does not call, and nothing that it does; export an interface of its `wit/`, as \
              `{controller}`",

@@ -16,9 +16,10 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::{
+    identity::Identity,
     imports::wasi,
     instances::{Instance, InstancePool},
-    registry::{Component, Identity},
+    loaded::Component,
 };
 use crate::{
     message::{Limits, Reply, Request},

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use wasmtime::{PoolConcurrencyLimitError, WasmBacktrace};
 
 use super::{
-    registry::{Component, Mismatch},
+    indices::Mismatch,
+    loaded::Component,
     store::{OutOfMemory, OutOfTime},
 };
 
@@ -45,7 +46,7 @@ impl Component {
         instance.store.data_mut().begin_call(self.timeout);
         let making = tokio::time::timeout(self.timeout, instance.instantiate(&self.instances)).await;
         match making.unwrap_or_else(|_| Err(OutOfTime.into())) {
-            Ok(made) => self.exports.check(&mut instance.store, &made).map_err(Fault::Types),
+            Ok(made) => self.indices.check(&mut instance.store, &made).map_err(Fault::Types),
             Err(error) => Err(self.fault(&error, instance.store.data().refused_memory())),
         }
     }

@@ -4,20 +4,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{Difference, difference, outline::Component};
-use crate::{component::registry::PACKAGE, config::DifferenceKind as Kind};
-
-/// The exports that the host calls, and what each lets a component do.
-const EXPORTS: [(&str, Kind, &str); 9] = [
-    ("read-controller", Kind::ComponentGainsReader, "as a controller it reads the database"),
-    ("write-controller", Kind::ComponentGainsWriter, "as a controller it writes to the database"),
-    ("plain-controller", Kind::ComponentGainsPlain, "it answers without a transaction"),
-    ("on-route", Kind::ComponentGainsOnRoute, "as a hook it sees requests before routing, and may change their access"),
-    ("before", Kind::ComponentGainsBefore, "as a hook it may answer in place of the controller"),
-    ("after", Kind::ComponentGainsAfter, "as a hook it may change answers"),
-    ("on-error", Kind::ComponentGainsOnError, "as a hook it may answer failures"),
-    ("model", Kind::ComponentGainsModel, "as the model it writes when it is served first"),
-    ("actions", Kind::ComponentGainsActions, "it acts after transactions have ended"),
-];
+use crate::{
+    component::{Export, PACKAGE},
+    config::DifferenceKind as Kind,
+};
 
 /// Imports that would reach beyond the request, by prefix.
 const IMPORTS: [(&str, Kind, &str); 3] = [
@@ -49,10 +39,11 @@ fn compare(old: Option<&Component>, new: &Component) -> Vec<(Kind, String)> {
         Some(_) => {}
     }
     let (is_new, old) = (old.is_none(), old.unwrap_or(&nothing));
-    for (export, kind, means) in EXPORTS {
-        let full = format!("{PACKAGE}/{export}");
-        if new.exports.contains(&full) && !old.exports.contains(&full) {
-            found.push((kind, format!("exports {export} now: {means}")));
+    for export in Export::ALL {
+        let (name, capability) = (export.name(), export.capability());
+        let interface = format!("{PACKAGE}/{name}");
+        if new.exports.contains(&interface) && !old.exports.contains(&interface) {
+            found.push((export.gain(), format!("exports {name} now: {capability}")));
         }
     }
     for import in new.imports.difference(&old.imports) {

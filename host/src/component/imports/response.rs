@@ -95,7 +95,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::{response::Host, *};
-    use crate::component::registry::Identity;
+    use crate::component::identity::Identity;
 
     #[test]
     fn a_head_grows_up_to_its_limits() -> wasmtime::Result<()> {

@@ -12,7 +12,7 @@ use wasmtime_wasi::{
     p2::{OutputStream, Pollable, StreamResult},
 };
 
-use crate::{component::registry::Identity, message::Request};
+use crate::{component::identity::Identity, message::Request};
 
 /// The longest line that is kept together, in bytes.
 const MAX_LINE: usize = 8 * 1024;

@@ -1,0 +1,72 @@
+//! Exports, imports, capabilities and costs of a compiled component, for people and for the comparison of generations.
+
+use super::{
+    engine::{Engine, TABLE_KEPT_READY},
+    export::Export,
+};
+
+/// Exports and imports of a component, and the capabilities that follow from them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Exported interfaces: `carya:host/before@0.1.0`.
+    pub exports: Vec<String>,
+    /// Imported interfaces.
+    pub imports: Vec<String>,
+    /// The capabilities, for people.
+    pub summary: Vec<String>,
+    /// Reasons why each instance is expensive, with remedies.
+    pub expenses: Vec<String>,
+}
+
+impl Capabilities {
+    pub(super) fn of(component: &wasmtime::component::Component, engine: &Engine) -> Self {
+        let ty = component.component_type();
+        let exports: Vec<_> = ty.exports(&engine.wasmtime).map(|(name, _)| name.to_owned()).collect();
+        let imports: Vec<_> = ty.imports(&engine.wasmtime).map(|(name, _)| name.to_owned()).collect();
+        let summary = summarize(&exports, &imports);
+        Self { exports, imports, summary, expenses: expenses(component, engine.kept_ready) }
+    }
+}
+
+/// Describes what the exports and imports allow.
+fn summarize(exports: &[String], imports: &[String]) -> Vec<String> {
+    let found: Vec<_> = exports.iter().filter_map(|name| Export::find(name)).collect();
+    let exported = Export::ALL.into_iter().filter(|export| found.contains(export));
+    let mut summary: Vec<_> = exported.map(Export::capability).collect();
+    if summary.is_empty() {
+        summary.push("exports nothing that this host calls");
+    }
+    let grants = [
+        ("wasi:sockets/", "imports sockets, which are closed to it"),
+        ("wasi:filesystem/", "imports files, of which it is given none"),
+    ];
+    let has = |prefix: &str| imports.iter().any(|name| name.starts_with(prefix));
+    summary.extend(grants.iter().filter(|(prefix, _)| has(prefix)).map(|(_, words)| *words));
+    summary.into_iter().map(str::to_owned).collect()
+}
+
+/// What makes instances expensive.
+fn expenses(component: &wasmtime::component::Component, kept_ready: usize) -> Vec<String> {
+    let Some(needs) = component.resources_required() else { return Vec::new() };
+    let mut found = Vec::new();
+    let memory = needs.max_initial_memory_size.unwrap_or(0) << 16;
+    let ready = kept_ready as u64;
+    if memory > ready {
+        found.push(format!(
+            "an instance starts with {} KiB of memory; the host keeps {} KiB ready and maps the rest afresh for each \
+             request. Link it with a smaller stack (`-z stack-size=131072 --stack-first`) and less static data; or, if it \
+             is an interpreter that you trust, let it `reuse` instances",
+            memory >> 10,
+            ready >> 10
+        ));
+    }
+    let table = needs.max_initial_table_size.unwrap_or(0);
+    let ready = (TABLE_KEPT_READY / size_of::<usize>()) as u64;
+    if table > ready {
+        found.push(format!(
+            "an instance starts with a table of {table} functions; the host keeps {ready} ready. Link it with less code \
+             (`lto = true`, `opt-level = \"s\"`); or, if you trust it, let it `reuse` instances"
+        ));
+    }
+    found
+}

@@ -1,0 +1,199 @@
+//! The exports of the contract, listed once. Loading, `carya inspect`, the differences between generations with their
+//! `deny` rules, and the checks of routes and hooks all derive from [`Export`].
+
+use super::interface;
+use crate::config::{Access, DifferenceKind};
+
+/// An interface of the contract that a component exports and the host calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Export {
+    /// `read-controller`
+    ReadController,
+    /// `write-controller`
+    WriteController,
+    /// `plain-controller`
+    PlainController,
+    /// `on-route`
+    OnRoute,
+    /// `before`
+    Before,
+    /// `after`
+    After,
+    /// `on-error`
+    OnError,
+    /// `model`
+    Model,
+    /// `actions`
+    Actions,
+}
+
+/// Hooks that may have an export as a phase.
+enum Hooks {
+    None,
+    /// Global hooks only: the phase runs before routing.
+    Global,
+    All,
+}
+
+/// Properties of an export.
+struct Row {
+    /// Name of the interface in `wit/`.
+    name: &'static str,
+    hooks: Hooks,
+    /// Capability that the export gives a component, as in "the component may ...".
+    capability: &'static str,
+    /// Kind of the difference if a component gains the export.
+    gain: DifferenceKind,
+}
+
+impl Export {
+    /// All exports, in the order in which they are listed for people.
+    pub const ALL: [Self; 9] = [
+        Self::ReadController,
+        Self::WriteController,
+        Self::PlainController,
+        Self::OnRoute,
+        Self::Before,
+        Self::After,
+        Self::OnError,
+        Self::Model,
+        Self::Actions,
+    ];
+
+    const fn row(self) -> Row {
+        match self {
+            Self::ReadController => Row {
+                name: "read-controller",
+                hooks: Hooks::None,
+                capability: "as a controller it reads the database",
+                gain: DifferenceKind::ComponentGainsReader,
+            },
+            Self::WriteController => Row {
+                name: "write-controller",
+                hooks: Hooks::None,
+                capability: "as a controller it writes to the database",
+                gain: DifferenceKind::ComponentGainsWriter,
+            },
+            Self::PlainController => Row {
+                name: "plain-controller",
+                hooks: Hooks::None,
+                capability: "it answers without a transaction",
+                gain: DifferenceKind::ComponentGainsPlain,
+            },
+            Self::OnRoute => Row {
+                name: "on-route",
+                hooks: Hooks::Global,
+                capability: "as a hook it sees requests before routing, and may change their access",
+                gain: DifferenceKind::ComponentGainsOnRoute,
+            },
+            Self::Before => Row {
+                name: "before",
+                hooks: Hooks::All,
+                capability: "as a hook it may answer in place of the controller",
+                gain: DifferenceKind::ComponentGainsBefore,
+            },
+            Self::After => Row {
+                name: "after",
+                hooks: Hooks::All,
+                capability: "as a hook it may change answers",
+                gain: DifferenceKind::ComponentGainsAfter,
+            },
+            Self::OnError => Row {
+                name: "on-error",
+                hooks: Hooks::All,
+                capability: "as a hook it may answer failures",
+                gain: DifferenceKind::ComponentGainsOnError,
+            },
+            Self::Model => Row {
+                name: "model",
+                hooks: Hooks::None,
+                capability: "as the model it writes when it is served first",
+                gain: DifferenceKind::ComponentGainsModel,
+            },
+            Self::Actions => Row {
+                name: "actions",
+                hooks: Hooks::None,
+                capability: "it acts after transactions have ended",
+                gain: DifferenceKind::ComponentGainsActions,
+            },
+        }
+    }
+
+    /// Returns the export that a controller needs for requests with this access mode.
+    pub const fn controller(access: Access) -> Self {
+        match access {
+            Access::None => Self::PlainController,
+            Access::ReadOnly => Self::ReadController,
+            Access::ReadWrite => Self::WriteController,
+        }
+    }
+
+    /// Returns the export with this [`name`](Self::name).
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|export| export.name() == name)
+    }
+
+    /// Returns the export with this interface, given by its full name with any version that the host accepts.
+    pub fn find(interface: &str) -> Option<Self> {
+        let (name, version) = interface::split(interface)?;
+        Self::named(name).filter(|_| interface::is_compatible(version))
+    }
+
+    /// Returns the name of the interface in `wit/`: `before`.
+    pub const fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// Returns the full name of the interface: `carya:host/before@0.1.0`.
+    pub fn interface(self) -> String {
+        interface::full_name(self.name())
+    }
+
+    /// Returns the capability that the export gives a component, for people.
+    pub const fn capability(self) -> &'static str {
+        self.row().capability
+    }
+
+    /// Returns the kind of the difference if a component gains the export.
+    pub const fn gain(self) -> DifferenceKind {
+        self.row().gain
+    }
+
+    /// Returns whether the export is a phase of a hook.
+    pub const fn is_hook(self) -> bool {
+        matches!(self.row().hooks, Hooks::Global | Hooks::All)
+    }
+
+    /// Returns whether the export is a phase that a route-level hook can have.
+    pub const fn is_route_hook(self) -> bool {
+        matches!(self.row().hooks, Hooks::All)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_export_has_a_kind_that_a_rule_can_forbid() {
+        let kinds: BTreeSet<_> = Export::ALL.into_iter().map(Export::gain).collect();
+        assert_eq!(kinds.len(), Export::ALL.len(), "two exports share a kind");
+        for kind in kinds {
+            assert_eq!(DifferenceKind::of(kind.as_str()), Some(kind));
+            assert!(kind.widens(), "{}", kind.as_str());
+        }
+    }
+
+    #[test]
+    fn an_export_is_found_by_its_full_name() {
+        for export in Export::ALL {
+            assert_eq!(Export::find(&export.interface()), Some(export));
+        }
+        assert_eq!(Export::find("carya:host/before@0.1.7"), Some(Export::Before));
+        for other in ["carya:host/before@0.2.0", "carya:host/database@0.1.0", "wasi:cli/run@0.2.0"] {
+            assert_eq!(Export::find(other), None, "{other}");
+        }
+    }
+}

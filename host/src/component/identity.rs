@@ -1,0 +1,16 @@
+//! Facts about a component that the imports of its guests use.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+/// A component, as the imports of its guests see it.
+#[derive(Debug)]
+pub struct Identity {
+    /// Name in the configuration.
+    pub name: Arc<str>,
+    /// Settings from `[component.NAME.settings]`.
+    pub settings: BTreeMap<String, String>,
+    /// Whether the component can run actions.
+    pub runs_actions: bool,
+    /// Maximum memory of an instance, in bytes.
+    pub(super) memory: usize,
+}

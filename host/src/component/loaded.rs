@@ -1,0 +1,63 @@
+//! Loaded components, ready to be instantiated.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    capabilities::Capabilities, export::Export, identity::Identity, indices::Indices, instances::InstancePool,
+};
+use crate::config;
+
+/// A component that is ready to be instantiated.
+#[derive(Clone)]
+pub struct Component {
+    /// The component as the imports of its guests see it.
+    pub identity: Arc<Identity>,
+    pub(super) indices: Indices,
+    pub(super) instances: Arc<InstancePool>,
+    /// Maximum duration of a call.
+    pub timeout: Duration,
+    /// SHA-256 of the file.
+    pub digest: String,
+    /// Whether its code was in the cache.
+    pub cached: bool,
+    /// Exports, imports, and the capabilities that follow from them.
+    pub capabilities: Capabilities,
+}
+
+impl std::fmt::Debug for Component {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Component")
+            .field("identity", &self.identity)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Component {
+    /// Returns whether the component was loaded with these settings, apart from its file.
+    pub(super) fn is_set_up_as(&self, config: &config::Component) -> bool {
+        let config::Component { path: _, image: _, build: _, settings, memory, timeout, reuse: _ } = config;
+        (&self.identity.settings, &self.identity.memory, &self.timeout) == (settings, memory, timeout)
+            && self.instances.max_requests() == config.max_requests()
+    }
+
+    /// Drops instances that were not needed for a while.
+    pub fn shrink(&self) {
+        self.instances.shrink();
+    }
+
+    /// Returns the maximum memory of an instance, in bytes.
+    pub fn memory(&self) -> usize {
+        self.identity.memory
+    }
+
+    /// Returns the name in the configuration.
+    pub fn name(&self) -> &Arc<str> {
+        &self.identity.name
+    }
+
+    /// Returns whether the component has an export.
+    pub fn exports(&self, export: Export) -> bool {
+        self.indices.has(export)
+    }
+}
