@@ -1,15 +1,18 @@
 //! Sandboxed guests: compiling, checking, instantiating and calling them, and the imports that the host offers. The only
 //! room that names wasmtime. It lends a transaction as a session, and knows neither HTTP servers nor the reason of a call.
 
+pub(crate) mod answer;
 mod call;
 mod capabilities;
-pub mod code;
+mod code;
 mod contract;
+mod convert;
 mod core_module;
-pub mod engine;
+mod engine;
 mod export;
+mod handles;
 mod identity;
-pub mod imports;
+mod imports;
 mod indices;
 mod instances;
 mod interface;
@@ -18,11 +21,12 @@ mod loaded;
 mod offer;
 mod store;
 mod trial;
-pub mod wit;
+mod wasi;
+mod wit;
 
 pub(crate) use call::CallError;
 pub use capabilities::Capabilities;
-pub use engine::{Engine, MAX_MEMORY};
+pub use engine::{Engine, EngineError, MAX_MEMORY};
 pub use export::Export;
 pub use identity::Identity;
 pub use interface::{PACKAGE, VERSION};

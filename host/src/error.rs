@@ -7,35 +7,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::{
-    component::{CallError, wit::carya::host::types as wit},
+    component::{
+        CallError,
+        answer::{FailureReport, Fault},
+    },
     message::{Reply, Request},
     sql::error::{DbError, Kind},
 };
-
-/// Party at fault for a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// The client: its request is not acceptable, or it disconnected.
-    Client,
-    /// A guest: it trapped, reached a limit, or returned an error or an invalid response.
-    Guest,
-    /// The database: it rejected a statement, failed, or was unreachable.
-    Database,
-    /// The host itself.
-    Host,
-}
-
-impl Fault {
-    /// Returns the name of the party in the log.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Fault::Client => "client",
-            Fault::Guest => "guest",
-            Fault::Database => "database",
-            Fault::Host => "host",
-        }
-    }
-}
 
 /// Failure of a request.
 #[derive(Debug, Clone)]
@@ -173,15 +151,9 @@ impl Failure {
         Self::new(status, fault, client_message, error.to_string())
     }
 
-    /// Converts the failure for on-error hooks.
-    pub(crate) fn to_wit(&self) -> wit::Failure {
-        let fault = match self.fault {
-            Fault::Client => wit::Fault::Client,
-            Fault::Guest => wit::Fault::Guest,
-            Fault::Database => wit::Fault::Database,
-            Fault::Host => wit::Fault::Host,
-        };
-        wit::Failure { status: self.status.as_u16(), fault, message: self.detail.clone() }
+    /// Returns the failure as on-error hooks see it.
+    pub(crate) fn report(&self) -> FailureReport<'_> {
+        FailureReport { status: self.status.as_u16(), fault: self.fault, message: &self.detail }
     }
 
     /// Returns the reply for the client: problem details (RFC 9457), or text if the client prefers text.

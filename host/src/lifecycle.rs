@@ -22,7 +22,7 @@ use self::{
 use crate::{
     component::{
         CallError, Component, Export, Guests, RequestState,
-        wit::{carya::host::types::Response, exports::carya::host::on_route::Decision},
+        answer::{Decision, Response},
     },
     config::{Access, MAIN, StatusSet},
     database::Terms,
@@ -151,7 +151,7 @@ impl<'a> Lifecycle<'a> {
         for hook in self.chain.all().iter().filter(|hook| hook.exports(Export::OnRoute)) {
             match self.guests.on_route(&mut self.state, hook).await {
                 Ok(Decision::Proceed) => {}
-                Ok(Decision::Access(mode)) => access = Some(mode.into()),
+                Ok(Decision::Access(mode)) => access = Some(mode),
                 Ok(Decision::Answer(response)) => {
                     self.answer_early(hook, response).await;
                     return None;
@@ -251,10 +251,9 @@ impl<'a> Lifecycle<'a> {
 
     /// Runs the on-error hooks of one side, innermost first, until one answers. Its response replaces the reply only.
     async fn on_error(&mut self, hooks: &[Arc<Component>], inside: bool) {
-        let Answer::Failed { failure, .. } = &self.answer else { return };
-        let failure = failure.to_wit();
         for hook in hooks.iter().rev().filter(|hook| hook.exports(Export::OnError)) {
-            match self.guests.on_error(&mut self.state, self.answer.reply(), &failure, hook, inside).await {
+            let Answer::Failed { failure, reply } = &mut self.answer else { return };
+            match self.guests.on_error(&mut self.state, reply, failure.report(), hook, inside).await {
                 Ok(None) => {}
                 Ok(Some(response)) => {
                     match self.render(hook, response).await {

@@ -10,11 +10,11 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use crate::{
     component::{
         Component, RequestState,
-        imports::database,
-        wit::carya::host::types::{Body, Response, RowsQuery, Template},
+        answer::{Body, Response, RowsQuery, Template},
     },
     error::Failure,
     message::{self, Limits, Reply, head_size},
+    sql::Statement,
 };
 
 /// The compiled templates of an application.
@@ -135,6 +135,6 @@ async fn rows(query: RowsQuery, component: &Component, state: &mut RequestState)
     let session = bound
         .session()
         .ok_or_else(|| Failure::invalid_response("rows were answered on a request without a database"))?;
-    let statement = database::statement(component.name(), query.sql, query.params);
+    let statement = Statement { component: component.name().clone(), sql: query.sql, params: query.params };
     session.query_json(trace, statement).await.map_err(|error| Failure::statement(&error, "the query for the body"))
 }

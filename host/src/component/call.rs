@@ -6,17 +6,13 @@ use std::{sync::Arc, time::Duration};
 use wasmtime::component::Resource;
 
 use super::{
+    answer::{Decision, FailureReport, Response},
+    convert,
     export::Export,
-    imports::database::{Reader, Writer},
+    handles::{Reader, Writer},
     loaded::Component,
     store::{Guests, OutOfTime, RequestState, StoreData, Visit},
-    wit::{
-        carya::host::{
-            database::Handle,
-            types::{Failure, Response},
-        },
-        exports::carya::host::{actions, on_route::Decision},
-    },
+    wit::carya::host::database::Handle,
 };
 use crate::{
     config::Access,
@@ -109,7 +105,7 @@ impl Guests {
         state: &mut RequestState,
         component: &Component,
     ) -> Result<Response, CallError> {
-        match state.bound.access() {
+        let response = match state.bound.access() {
             Access::ReadOnly => {
                 call!(self, state, None, component, read_controller, Event::Controller, |guest, store| {
                     let reader = store.data_mut().lend_reader()?;
@@ -127,12 +123,15 @@ impl Guests {
                     guest.call_plain(store).await
                 })
             }
-        }
+        };
+        response.map(Response::from)
     }
 
     /// Calls an on-route hook.
     pub(crate) async fn on_route(&mut self, state: &mut RequestState, hook: &Component) -> Result<Decision, CallError> {
-        call!(self, state, None, hook, on_route, Event::OnRoute, |hook, store| hook.call_on_route(store).await)
+        let decision =
+            call!(self, state, None, hook, on_route, Event::OnRoute, |hook, store| hook.call_on_route(store).await);
+        decision.map(Decision::from)
     }
 
     /// Calls a before hook. Inside the transaction it gets a handle.
@@ -142,10 +141,11 @@ impl Guests {
         hook: &Component,
         inside: bool,
     ) -> Result<Option<Response>, CallError> {
-        call!(self, state, None, hook, before, Event::Before, |hook, store| {
+        let response = call!(self, state, None, hook, before, Event::Before, |hook, store| {
             let handle = store.data_mut().lend(inside)?;
             hook.call_before(store, handle).await
-        })
+        });
+        response.map(|response| response.map(Response::from))
     }
 
     /// Calls an after hook, which may change `reply` within `limits`. Inside the transaction it gets a handle.
@@ -169,15 +169,17 @@ impl Guests {
     pub(crate) async fn on_error(
         &mut self,
         state: &mut RequestState,
-        reply: Option<&mut Reply>,
-        failure: &Failure,
+        reply: &mut Reply,
+        failure: FailureReport<'_>,
         hook: &Component,
         inside: bool,
     ) -> Result<Option<Response>, CallError> {
-        call!(self, state, reply, hook, on_error, Event::OnError, |hook, store| {
+        let failure = failure.into();
+        let response = call!(self, state, Some(reply), hook, on_error, Event::OnError, |hook, store| {
             let handle = store.data_mut().lend(inside)?;
-            hook.call_on_error(store, handle, failure).await
-        })
+            hook.call_on_error(store, handle, &failure).await
+        });
+        response.map(|response| response.map(Response::from))
     }
 
     /// Calls `init` of the model.
@@ -197,9 +199,7 @@ impl Guests {
         attempt: u32,
     ) -> Result<(), CallError> {
         let event = action.event();
-        let outcome = if action.on_commit { actions::Outcome::Commit } else { actions::Outcome::Rollback };
-        let (id, name, payload) = (action.id.clone(), action.name.to_string(), action.payload.clone());
-        let action = actions::Action { id, name, payload, outcome, attempt };
+        let action = convert::action(action, attempt);
         call!(self, state, None, component, actions, event, |actions, store| actions.call_run(store, &action).await)
     }
 }

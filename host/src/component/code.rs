@@ -32,7 +32,7 @@ const CHECKSUM: usize = 4;
 
 /// A folder of compiled components.
 #[derive(Debug, Clone)]
-pub struct CodeCache {
+pub(super) struct CodeCache {
     folder: PathBuf,
     settings: u64,
     /// Held while a component compiles, because one compilation takes all processors and much memory.

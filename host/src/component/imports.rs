@@ -2,23 +2,11 @@
 
 mod config;
 mod context;
-pub mod database;
+mod database;
 mod log;
 mod request;
 mod response;
-pub mod wasi;
 
 use super::{store::StoreData, wit::carya::host::types};
-use crate::config::Access;
 
 impl types::Host for StoreData {}
-
-impl From<types::AccessMode> for Access {
-    fn from(mode: types::AccessMode) -> Self {
-        match mode {
-            types::AccessMode::None => Access::None,
-            types::AccessMode::ReadOnly => Access::ReadOnly,
-            types::AccessMode::ReadWrite => Access::ReadWrite,
-        }
-    }
-}

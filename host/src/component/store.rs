@@ -17,9 +17,9 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::{
     identity::Identity,
-    imports::wasi,
     instances::{Instance, InstancePool},
     loaded::Component,
+    wasi,
 };
 use crate::{
     message::{Limits, Reply, Request},

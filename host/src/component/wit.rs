@@ -1,4 +1,5 @@
-//! The one place where the contract in `wit/` becomes Rust. Everything below is generated from it:
+//! Bindings generated from the contract in `wit/`. No other room sees them: [`convert`](super::convert) converts them to
+//! the types in [`answer`](super::answer) and to those of the rooms below.
 //!
 //! ```wit
 #![doc = include_str!("../../../wit/world.wit")]
@@ -10,8 +11,6 @@
 #![doc = include_str!("../../../wit/model.wit")]
 #![doc = include_str!("../../../wit/actions.wit")]
 //! ```
-
-#![allow(missing_docs, clippy::all, unreachable_pub)]
 
 wasmtime::component::bindgen!({
     path: "../wit",
@@ -33,8 +32,8 @@ wasmtime::component::bindgen!({
     },
     exports: { default: async },
     with: {
-        "carya:host/database.reader": super::imports::database::Reader,
-        "carya:host/database.writer": super::imports::database::Writer,
-        "carya:host/database.savepoint": super::imports::database::Savepoint,
+        "carya:host/database.reader": super::handles::Reader,
+        "carya:host/database.writer": super::handles::Writer,
+        "carya:host/database.savepoint": super::handles::Savepoint,
     },
 });

@@ -6,6 +6,8 @@ use wasmtime::component::Resource;
 
 use crate::{
     component::{
+        convert::values,
+        handles::{Reader, Savepoint, Writer},
         store::StoreData,
         wit::carya::host::database::{self as wit, Host, HostReader, HostSavepoint, HostWriter},
     },
@@ -13,29 +15,10 @@ use crate::{
     sql::{
         Statement,
         error::{DbError, Kind},
-        value::{Column, Execution, Rows, Value},
+        value::Execution,
     },
-    transaction::{Action, Delivery, SavepointId, Session, Trace},
+    transaction::{Action, Delivery, Session, Trace},
 };
-
-/// A handle that reads.
-#[derive(Debug)]
-pub struct Reader {
-    pub(in crate::component) call: u64,
-}
-
-/// A handle that reads and writes.
-#[derive(Debug)]
-pub struct Writer {
-    pub(in crate::component) call: u64,
-}
-
-/// An open savepoint.
-#[derive(Debug)]
-pub struct Savepoint {
-    call: u64,
-    id: SavepointId,
-}
 
 type Answer<T> = wasmtime::Result<Result<T, wit::DbError>>;
 
@@ -144,11 +127,7 @@ impl HostWriter for StoreData {
         delivery: wit::Delivery,
     ) -> Answer<()> {
         let call = self.table.get(&writer)?.call;
-        let delivery = match delivery {
-            wit::Delivery::AtMostOnce => Delivery::AtMostOnce,
-            wit::Delivery::AtLeastOnce => Delivery::AtLeastOnce,
-        };
-        answer(self.register(call, name, payload, true, delivery))
+        answer(self.register(call, name, payload, true, delivery.into()))
     }
 
     fn after_rollback(&mut self, writer: Resource<Writer>, name: String, payload: String) -> Answer<()> {
@@ -195,7 +174,7 @@ impl StoreData {
     }
 
     fn statement(&self, sql: String, params: Vec<wit::Value>) -> Statement {
-        statement(&self.identity.name, sql, params)
+        Statement { component: self.identity.name.clone(), sql, params: values(params) }
     }
 
     async fn query(&mut self, call: u64, sql: String, params: Vec<wit::Value>) -> Result<wit::Rows, DbError> {
@@ -248,78 +227,6 @@ impl StoreData {
     }
 }
 
-/// Returns a statement that `component` sends.
-pub(crate) fn statement(component: &Arc<str>, sql: String, params: Vec<wit::Value>) -> Statement {
-    Statement { component: component.clone(), sql, params: values(params) }
-}
-
 fn answer<T, U: From<T>>(result: Result<T, DbError>) -> Answer<U> {
     Ok(result.map(U::from).map_err(wit::DbError::from))
-}
-
-/// Parameters in the database's own words. Strings and bytes are moved, not copied.
-fn values(params: Vec<wit::Value>) -> Vec<Value> {
-    params.into_iter().map(Value::from).collect()
-}
-
-impl From<wit::Value> for Value {
-    fn from(value: wit::Value) -> Self {
-        match value {
-            wit::Value::Null => Value::Null,
-            wit::Value::Boolean(value) => Value::Boolean(value),
-            wit::Value::Int64(value) => Value::Int64(value),
-            wit::Value::Float64(value) => Value::Float64(value),
-            wit::Value::Text(value) => Value::Text(value),
-            wit::Value::Bytes(value) => Value::Bytes(value),
-            wit::Value::Other(wit::OtherValue { type_name, text }) => Value::Other { type_name, text },
-        }
-    }
-}
-
-impl From<Value> for wit::Value {
-    fn from(value: Value) -> Self {
-        match value {
-            Value::Null => wit::Value::Null,
-            Value::Boolean(value) => wit::Value::Boolean(value),
-            Value::Int64(value) => wit::Value::Int64(value),
-            Value::Float32(value) => wit::Value::Float64(value.into()),
-            Value::Float64(value) => wit::Value::Float64(value),
-            Value::Text(value) => wit::Value::Text(value),
-            Value::Bytes(value) => wit::Value::Bytes(value),
-            Value::Other { type_name, text } => wit::Value::Other(wit::OtherValue { type_name, text }),
-        }
-    }
-}
-
-impl From<Rows> for wit::Rows {
-    fn from(rows: Rows) -> Self {
-        let column = |Column { name, type_name }| wit::Column { name, type_name };
-        let row = |row: Vec<Value>| row.into_iter().map(wit::Value::from).collect();
-        wit::Rows {
-            columns: rows.columns.into_iter().map(column).collect(),
-            rows: rows.rows.into_iter().map(row).collect(),
-        }
-    }
-}
-
-impl From<Execution> for wit::Execution {
-    fn from(Execution { rows_affected, last_insert_id }: Execution) -> Self {
-        wit::Execution { rows_affected, last_insert_id }
-    }
-}
-
-impl From<DbError> for wit::DbError {
-    fn from(error: DbError) -> Self {
-        let kind = match error.kind {
-            Kind::Constraint => wit::DbErrorKind::Constraint,
-            Kind::Conflict => wit::DbErrorKind::Conflict,
-            Kind::ReadOnly => wit::DbErrorKind::ReadOnly,
-            Kind::Forbidden => wit::DbErrorKind::Forbidden,
-            Kind::Timeout => wit::DbErrorKind::Timeout,
-            Kind::Limit => wit::DbErrorKind::Limit,
-            Kind::Lost => wit::DbErrorKind::Lost,
-            Kind::Other => wit::DbErrorKind::Other,
-        };
-        wit::DbError { kind, code: error.code, message: error.message, retryable: error.retryable }
-    }
 }

@@ -12,13 +12,14 @@ use wasmtime_wasi::{
     p2::{OutputStream, Pollable, StreamResult},
 };
 
-use crate::{component::identity::Identity, message::Request};
+use super::identity::Identity;
+use crate::message::Request;
 
 /// The longest line that is kept together, in bytes.
 const MAX_LINE: usize = 8 * 1024;
 
 /// The context of one component, in the request that it is about.
-pub(in crate::component) fn context(component: &Identity, about: &Arc<ArcSwap<Request>>) -> WasiCtx {
+pub(super) fn context(component: &Identity, about: &Arc<ArcSwap<Request>>) -> WasiCtx {
     let output = |is_error| Output { component: component.name.clone(), about: about.clone(), is_error };
     let mut builder = WasiCtxBuilder::new();
     builder.stdout(output(false)).stderr(output(true)).allow_tcp(false).allow_udp(false);

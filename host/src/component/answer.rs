@@ -1,0 +1,95 @@
+//! Values that cross between guests and the host, as the rooms above see them. The generated bindings have types of their
+//! own, which [`convert`](super::convert) converts.
+
+use crate::{config::Access, sql::value::Value};
+
+/// Response of a guest, not validated.
+#[derive(Debug)]
+pub(crate) struct Response {
+    /// HTTP status.
+    pub(crate) status: u16,
+    /// Names and values of the header fields, in order.
+    pub(crate) headers: Vec<(String, String)>,
+    /// The body.
+    pub(crate) body: Body,
+}
+
+/// Body of a guest's response.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// Text.
+    Text(String),
+    /// JSON text.
+    Json(String),
+    /// A template, for the host to render.
+    Template(Template),
+    /// A query, whose rows the host writes as JSON.
+    Rows(RowsQuery),
+}
+
+/// A template to render.
+#[derive(Debug)]
+pub(crate) struct Template {
+    /// Path of the file, relative to the folder of templates.
+    pub(crate) name: String,
+    /// JSON object with the variables.
+    pub(crate) context: String,
+}
+
+/// A query whose rows become the body.
+#[derive(Debug)]
+pub(crate) struct RowsQuery {
+    /// One SQL statement.
+    pub(crate) sql: String,
+    /// Its parameters, in order.
+    pub(crate) params: Vec<Value>,
+}
+
+/// Decision of an on-route hook.
+#[derive(Debug)]
+pub(crate) enum Decision {
+    /// Proceed with the request.
+    Proceed,
+    /// Send this response, without routing.
+    Answer(Response),
+    /// Proceed with this access mode.
+    Access(Access),
+}
+
+/// Party at fault for a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The client: its request is not acceptable, or it disconnected.
+    Client,
+    /// A guest: it trapped, reached a limit, or returned an error or an invalid response.
+    Guest,
+    /// The database: it rejected a statement, failed, or was unreachable.
+    Database,
+    /// The host itself.
+    Host,
+}
+
+impl Fault {
+    /// Returns the name of the party in the log.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Fault::Client => "client",
+            Fault::Guest => "guest",
+            Fault::Database => "database",
+            Fault::Host => "host",
+        }
+    }
+}
+
+/// Failure of a request, as on-error hooks see it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FailureReport<'a> {
+    /// Status of the reply unless a hook replaces it.
+    pub(crate) status: u16,
+    /// Party at fault.
+    pub(crate) fault: Fault,
+    /// Message for logs.
+    pub(crate) message: &'a str,
+}
