@@ -2,6 +2,7 @@
 //! difference is forbidden or only reported.
 
 mod component;
+mod difference;
 mod outline;
 #[cfg(test)]
 mod tests;
@@ -11,37 +12,9 @@ use std::{
     fmt,
 };
 
-use serde_json::{Value, json};
-
-pub use self::outline::Outline;
-use self::outline::{Database, Route};
+use self::outline::{DatabaseOutline, RouteOutline};
+pub use self::{difference::Difference, outline::Outline};
 use crate::config::{self, Access, DifferenceKind as Kind};
-
-/// One difference between two generations.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
-    /// The kind, as in the rules of `[reload] deny`.
-    pub kind: Kind,
-    /// The part that differs: `component items`, `route GET /items`.
-    pub place: String,
-    /// Description for people.
-    pub words: String,
-}
-
-/// Formats the place and the description: `component items: exports write-controller now: ...`
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.words)
-    }
-}
-
-impl Difference {
-    /// Returns the difference as JSON for programs, with `widens` from [`Kind::widens`].
-    pub fn json(&self) -> Value {
-        let (kind, widens) = (self.kind.as_str(), self.kind.widens());
-        json!({"kind": kind, "widens": widens, "place": self.place, "words": self.words})
-    }
-}
 
 /// Error for a generation with forbidden differences.
 #[derive(Debug, thiserror::Error)]
@@ -60,18 +33,18 @@ pub fn between(old: &Outline, new: &Outline) -> Vec<Difference> {
     let mut found = Vec::new();
     routes(old, new, &mut found);
     component::all(&old.components, &new.components, &mut found);
-    hooks(&old.hooks, &new.hooks, |kind, words| found.push(difference(kind, "[[hook]]", words)));
+    hooks(&old.hooks, &new.hooks, |kind, words| found.push(Difference::new(kind, "[[hook]]", words)));
     if old.model != new.model {
         let name = |model: &Option<String>| model.clone().unwrap_or_else(|| "none".to_owned());
         let words =
             format!("{} is initialized, not {}: it writes when it is served", name(&new.model), name(&old.model));
-        found.push(difference(Kind::ModelChanged, "[model]", words));
+        found.push(Difference::new(Kind::ModelChanged, "[model]", words));
     }
     databases(&old.databases, &new.databases, &mut found);
     static_files(old, new, &mut found);
     for rule in old.rules.difference(&new.rules) {
         let words = format!("{} is forbidden no more", rule.as_str());
-        found.push(difference(Kind::DenyRuleLifted, "[reload] deny", words));
+        found.push(Difference::new(Kind::DenyRuleLifted, "[reload] deny", words));
     }
     found
 }
@@ -95,15 +68,11 @@ pub fn denied(differences: &[Difference], is_forbidden: impl Fn(Kind) -> bool) -
     differences.iter().filter(|difference| is_forbidden(difference.kind)).cloned().collect()
 }
 
-fn difference(kind: Kind, place: impl Into<String>, words: impl Into<String>) -> Difference {
-    Difference { kind, place: place.into(), words: words.into() }
-}
-
 /// Compares routes. Methods of a path with the same difference share one entry.
 fn routes(old: &Outline, new: &Outline, found: &mut Vec<Difference>) {
     let paths: BTreeSet<_> = old.routes.keys().chain(new.routes.keys()).map(|(path, _)| path).collect();
     for path in paths {
-        let of_path = |outline: &Outline| -> BTreeMap<String, Route> {
+        let of_path = |outline: &Outline| -> BTreeMap<String, RouteOutline> {
             let routes = outline.routes.iter().filter(|((other, _), _)| other == path);
             routes.map(|((_, method), route)| (method.clone(), route.clone())).collect()
         };
@@ -118,18 +87,18 @@ fn routes(old: &Outline, new: &Outline, found: &mut Vec<Difference>) {
             }
         }
         let place = |methods: Vec<String>| format!("route {} {path}", methods.join(", "));
-        found.extend(told.into_iter().map(|(kind, words, methods)| difference(kind, place(methods), words)));
+        found.extend(told.into_iter().map(|(kind, words, methods)| Difference::new(kind, place(methods), words)));
     }
 }
 
-fn route(old: Option<&Route>, new: Option<&Route>) -> Vec<(Kind, String)> {
+fn route(old: Option<&RouteOutline>, new: Option<&RouteOutline>) -> Vec<(Kind, String)> {
     let mut found = Vec::new();
     let (old, new) = match (old, new) {
         (Some(old), Some(new)) => (old, new),
         (Some(old), None) => {
             return vec![(Kind::RouteLost, format!("was served by {}, and is no more", old.component))];
         }
-        (None, Some(Route { component, access, database, .. })) => {
+        (None, Some(RouteOutline { component, access, database, .. })) => {
             let words = format!("is new: served by {component}, {}, database {database}", access.as_str());
             return vec![(Kind::RouteNew, words)];
         }
@@ -174,33 +143,37 @@ fn hooks(old: &BTreeMap<String, bool>, new: &BTreeMap<String, bool>, mut tell: i
     }
 }
 
-fn databases(old: &BTreeMap<String, Database>, new: &BTreeMap<String, Database>, found: &mut Vec<Difference>) {
+fn databases(
+    old: &BTreeMap<String, DatabaseOutline>,
+    new: &BTreeMap<String, DatabaseOutline>,
+    found: &mut Vec<Difference>,
+) {
     for (name, now) in new {
         let place = config::section_of(name);
         match old.get(name) {
-            None => found.push(difference(Kind::DatabaseNew, place, format!("is new: {}", now.shown))),
+            None => found.push(Difference::new(Kind::DatabaseNew, place, format!("is new: {}", now.shown))),
             Some(before) if before.reached_by != now.reached_by => {
                 let words = match before.shown == now.shown {
                     true => "is reached by other logins or replicas".to_owned(),
                     false => format!("is {}, not {}", now.shown, before.shown),
                 };
-                found.push(difference(Kind::DatabaseChanged, place, words));
+                found.push(Difference::new(Kind::DatabaseChanged, place, words));
             }
             Some(_) => {}
         }
     }
     for (name, before) in old.iter().filter(|(name, _)| !new.contains_key(*name)) {
         let words = format!("is used no more: {}", before.shown);
-        found.push(difference(Kind::DatabaseLost, config::section_of(name), words));
+        found.push(Difference::new(Kind::DatabaseLost, config::section_of(name), words));
     }
 }
 
 fn static_files(old: &Outline, new: &Outline, found: &mut Vec<Difference>) {
     for (path, folder) in new.static_files.iter().filter(|(path, folder)| old.static_files.get(*path) != Some(folder)) {
         let words = format!("serves the folder {}, which it did not", folder.display());
-        found.push(difference(Kind::StaticNew, format!("[[static]] {path}"), words));
+        found.push(Difference::new(Kind::StaticNew, format!("[[static]] {path}"), words));
     }
     for path in old.static_files.keys().filter(|path| !new.static_files.contains_key(*path)) {
-        found.push(difference(Kind::StaticLost, format!("[[static]] {path}"), "is served no more"));
+        found.push(Difference::new(Kind::StaticLost, format!("[[static]] {path}"), "is served no more"));
     }
 }

@@ -2,6 +2,7 @@
 //! large the pool can be is found out in `engine/pool.rs`.
 
 mod pool;
+mod settings;
 mod swap;
 
 use std::{
@@ -12,9 +13,11 @@ use std::{
 };
 
 use tokio::{sync::Semaphore, task::JoinError};
-use wasmtime::{Config, OptLevel, PoolingAllocationConfig, component::Linker};
+use wasmtime::{PoolingAllocationConfig, component::Linker};
 
-use self::{pool::Pool, swap::Swap};
+pub use self::settings::MAX_MEMORY;
+pub(super) use self::settings::TABLE_KEPT_READY;
+use self::{pool::Pool, settings::kept_ready, swap::Swap};
 use super::{code::CodeCache, store::StoreData, wit::Everything};
 use crate::config::{self, PageScan};
 
@@ -23,12 +26,6 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// How often a host that scans pages looks whether swap was turned on.
 const SWAP_CHECK: Duration = Duration::from_secs(5);
-
-/// The most memory that any guest can be given, in bytes.
-pub const MAX_MEMORY: usize = 1 << 30;
-
-/// How much of a table is put back, in bytes.
-pub(super) const TABLE_KEPT_READY: usize = 64 << 10;
 
 /// The engine and what all components share.
 #[derive(Clone)]
@@ -151,12 +148,6 @@ fn is_swap_reported() -> bool {
     true
 }
 
-/// See [`Engine::kept_ready`]. With a scan only pages that were written are put back. Without one all that is kept is put
-/// back, so less is kept.
-fn kept_ready(scan: bool) -> usize {
-    if scan { 2 << 20 } else { 256 << 10 }
-}
-
 /// Whether the kernel is asked which pages an instance has written (`PAGEMAP_SCAN`, Linux 6.7), so that only these are put
 /// back. The scan does not see written pages that are swapped out, and the next instance in the place would read them.
 #[derive(Debug, PartialEq, Eq)]
@@ -195,16 +186,4 @@ impl Scan {
             ),
         }
     }
-}
-
-/// What holds for all engines, so that the code that one has compiled is another's too.
-fn config() -> Config {
-    let mut config = Config::new();
-    config
-        .concurrency_support(false)
-        .epoch_interruption(true)
-        // For other unwinders than wasmtime's own: a list for the whole process, that grows with every component.
-        .native_unwind_info(false)
-        .cranelift_opt_level(OptLevel::Speed);
-    config
 }

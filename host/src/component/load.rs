@@ -17,7 +17,7 @@ use super::{
     loaded::Component,
     offer,
     store::StoreData,
-    trial::Fault,
+    trial::TrialError,
 };
 use crate::{
     config,
@@ -194,8 +194,8 @@ impl Engine {
         let _turn = self.trials.acquire().await;
         component.try_out().await.map_err(|fault| {
             source.unusable(match fault {
-                Fault::Types(mismatch) => self.uncallable(code, &mismatch),
-                Fault::Instance(reason) | Fault::Busy(reason) => reason,
+                TrialError::Types(mismatch) => self.uncallable(code, &mismatch),
+                TrialError::Instance(reason) | TrialError::Busy(reason) => reason,
             })
         })
     }

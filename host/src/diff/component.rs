@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Difference, difference, outline::Component};
+use super::{difference::Difference, outline::ComponentOutline};
 use crate::{
     component::{Export, PACKAGE},
     config::DifferenceKind as Kind,
@@ -16,19 +16,23 @@ const IMPORTS: [(&str, Kind, &str); 3] = [
     ("wasi:filesystem/", Kind::ComponentGainsFiles, "it asks for files"),
 ];
 
-pub(super) fn all(old: &BTreeMap<String, Component>, new: &BTreeMap<String, Component>, found: &mut Vec<Difference>) {
+pub(super) fn all(
+    old: &BTreeMap<String, ComponentOutline>,
+    new: &BTreeMap<String, ComponentOutline>,
+    found: &mut Vec<Difference>,
+) {
     for (name, now) in new {
         let place = format!("component {name}");
         let told = compare(old.get(name), now);
-        found.extend(told.into_iter().map(|(kind, words)| difference(kind, place.clone(), words)));
+        found.extend(told.into_iter().map(|(kind, words)| Difference::new(kind, place.clone(), words)));
     }
     for name in old.keys().filter(|name| !new.contains_key(*name)) {
-        found.push(difference(Kind::ComponentLost, format!("component {name}"), "is gone"));
+        found.push(Difference::new(Kind::ComponentLost, format!("component {name}"), "is gone"));
     }
 }
 
-fn compare(old: Option<&Component>, new: &Component) -> Vec<(Kind, String)> {
-    let nothing = Component { exports: Default::default(), imports: Default::default(), ..new.clone() };
+fn compare(old: Option<&ComponentOutline>, new: &ComponentOutline) -> Vec<(Kind, String)> {
+    let nothing = ComponentOutline { exports: Default::default(), imports: Default::default(), ..new.clone() };
     let mut found = Vec::new();
     match old {
         None => found.push((Kind::ComponentNew, format!("is new: {}", short(&new.digest)))),
@@ -65,7 +69,7 @@ fn compare(old: Option<&Component>, new: &Component) -> Vec<(Kind, String)> {
     found
 }
 
-fn limits(old: &Component, new: &Component, found: &mut Vec<(Kind, String)>) {
+fn limits(old: &ComponentOutline, new: &ComponentOutline, found: &mut Vec<(Kind, String)>) {
     if old.settings != new.settings {
         // List the names only: a value may be a secret.
         let differs = |name: &&String| old.settings.get(*name) != new.settings.get(*name);

@@ -4,11 +4,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use crate::{
     app,
+    component::Component,
     config::{self, Access, DifferenceKind, MAIN},
     generation::{Generation, Handler},
     transaction::plan,
@@ -18,12 +20,12 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub struct Outline {
     /// By path and method.
-    pub(super) routes: BTreeMap<(String, String), Route>,
-    pub(super) components: BTreeMap<String, Component>,
+    pub(super) routes: BTreeMap<(String, String), RouteOutline>,
+    pub(super) components: BTreeMap<String, ComponentOutline>,
     /// The global hooks, and whether each is inside the transaction.
     pub(super) hooks: BTreeMap<String, bool>,
     pub(super) model: Option<String>,
-    pub(super) databases: BTreeMap<String, Database>,
+    pub(super) databases: BTreeMap<String, DatabaseOutline>,
     /// Folders by URL path. Folders below that of the configuration are relative to it.
     pub(super) static_files: BTreeMap<String, PathBuf>,
     /// The kinds in `[reload] deny`.
@@ -32,7 +34,7 @@ pub struct Outline {
 
 /// A route with one method.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Route {
+pub(super) struct RouteOutline {
     pub(super) component: String,
     pub(super) access: Access,
     pub(super) database: String,
@@ -41,7 +43,7 @@ pub(super) struct Route {
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Component {
+pub(super) struct ComponentOutline {
     pub(super) digest: String,
     /// Interfaces without their versions, as in `imports`.
     pub(super) exports: BTreeSet<String>,
@@ -53,7 +55,7 @@ pub(super) struct Component {
 
 /// Logins and replicas of a database.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Database {
+pub(super) struct DatabaseOutline {
     /// URL without its password.
     pub(super) shown: String,
     /// All URLs, with their passwords. Must not be shown.
@@ -71,7 +73,7 @@ impl Outline {
         };
         let methods = |(route, handler): (&config::Route, &Handler)| {
             let path = route.path.clone();
-            let value = |method: &http::Method| Route {
+            let value = |method: &http::Method| RouteOutline {
                 component: route.component.clone(),
                 access: plan::by_route(method, handler.access, None),
                 database: handler.database.clone().unwrap_or_else(|| MAIN.to_owned()),
@@ -83,9 +85,9 @@ impl Outline {
                 .map(move |method| ((path.clone(), method.to_string()), value(&method)))
                 .collect::<Vec<_>>()
         };
-        let component = |component: &std::sync::Arc<crate::component::Component>| {
+        let component = |component: &Arc<Component>| {
             let found = &component.capabilities;
-            let value = Component {
+            let value = ComponentOutline {
                 digest: component.digest.clone(),
                 exports: without_versions(&found.exports),
                 imports: without_versions(&found.imports),
@@ -111,9 +113,9 @@ impl Outline {
     }
 }
 
-fn database(settings: &config::Database) -> Database {
+fn database(settings: &config::Database) -> DatabaseOutline {
     let logins = [&settings.reader_url, &settings.admin_url].into_iter().map(|url| url.clone().unwrap_or_default());
-    Database {
+    DatabaseOutline {
         shown: settings.shown_url().into_owned(),
         reached_by: std::iter::once(settings.url.clone()).chain(logins).chain(settings.replicas.clone()).collect(),
     }

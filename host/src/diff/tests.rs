@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use super::{
     Difference, Outline, between,
-    outline::{Component, Database, Route},
+    outline::{ComponentOutline, DatabaseOutline, RouteOutline},
     refuse,
 };
 use crate::config::{Access, DifferenceKind as Kind};
@@ -13,20 +13,20 @@ fn interfaces(package: &str, names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| format!("{package}{name}")).collect()
 }
 
-fn component(exports: &[&str], imports: &[&str]) -> Component {
-    Component {
+fn component(exports: &[&str], imports: &[&str]) -> ComponentOutline {
+    ComponentOutline {
         digest: "aaaaaaaaaaaaaaaa".to_owned(),
         exports: interfaces("carya:host/", exports),
         imports: interfaces("", imports),
         memory: 64 << 20,
         timeout: Duration::from_secs(5),
-        ..Component::default()
+        ..ComponentOutline::default()
     }
 }
 
-fn route(component: &str, access: Access) -> Route {
+fn route(component: &str, access: Access) -> RouteOutline {
     let hooks = [("audit".to_owned(), true), ("limits".to_owned(), false)].into();
-    Route { component: component.to_owned(), access, database: "default".to_owned(), hooks }
+    RouteOutline { component: component.to_owned(), access, database: "default".to_owned(), hooks }
 }
 
 fn served() -> Outline {
@@ -46,7 +46,7 @@ fn served() -> Outline {
         hooks: [("audit".to_owned(), false)].into(),
         databases: [(
             "default".to_owned(),
-            Database { shown: "sqlite://a".to_owned(), reached_by: vec!["a".to_owned()] },
+            DatabaseOutline { shown: "sqlite://a".to_owned(), reached_by: vec!["a".to_owned()] },
         )]
         .into(),
         static_files: [("/static".to_owned(), PathBuf::from("public"))].into(),
@@ -55,11 +55,11 @@ fn served() -> Outline {
     }
 }
 
-fn items(outline: &mut Outline) -> &mut Component {
+fn items(outline: &mut Outline) -> &mut ComponentOutline {
     outline.components.entry("items".to_owned()).or_default()
 }
 
-fn change_routes(outline: &mut Outline, methods: &[&str], change: impl Fn(&mut Route)) {
+fn change_routes(outline: &mut Outline, methods: &[&str], change: impl Fn(&mut RouteOutline)) {
     let routes = outline.routes.iter_mut().filter(|((_, method), _)| methods.contains(&method.as_str()));
     routes.for_each(|(_, route)| change(route));
 }
@@ -210,7 +210,7 @@ const TABLE: &[Row] = &[
     ),
     (
         |new| {
-            let reports = Database { shown: "sqlite://b".to_owned(), reached_by: vec!["b".to_owned()] };
+            let reports = DatabaseOutline { shown: "sqlite://b".to_owned(), reached_by: vec!["b".to_owned()] };
             new.databases = [("reports".to_owned(), reports)].into();
         },
         &[
@@ -224,7 +224,7 @@ const TABLE: &[Row] = &[
     ),
     (
         |new| {
-            let other = Database { shown: "sqlite://b".to_owned(), reached_by: vec!["b".to_owned()] };
+            let other = DatabaseOutline { shown: "sqlite://b".to_owned(), reached_by: vec!["b".to_owned()] };
             new.databases.insert("default".to_owned(), other);
         },
         &["database-changed [database]: is sqlite://b, not sqlite://a"],

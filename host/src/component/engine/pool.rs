@@ -8,7 +8,7 @@ use std::{fs, hint::black_box};
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use super::{MAX_MEMORY, TABLE_KEPT_READY, kept_ready};
+use super::settings::{self, MAX_MEMORY, TABLE_KEPT_READY, kept_ready};
 
 /// Instances for each request: a controller, a few hooks, and one that waits for a later request.
 const INSTANCES: u32 = 5;
@@ -97,7 +97,7 @@ impl Pool {
         {
             return Ok(Self { wasmtime, requests: 1, slot: MAX_MEMORY });
         }
-        let mut config = super::config();
+        let mut config = settings::config();
         reserve(&mut config, 0);
         config.memory_reservation_for_growth(PAGE as u64);
         let wasmtime = Engine::new(&config).map_err(|error| format!("{error:#}"))?;
@@ -154,7 +154,7 @@ fn address_space() -> Option<u64> {
 /// on write, and what a guest has touched is put back instead of unmapped.
 fn engine(slots: Slots, requests: u32, scan: bool) -> wasmtime::Result<Engine> {
     let instances = requests.saturating_mul(INSTANCES).saturating_add(SPARE);
-    let mut config = super::config();
+    let mut config = settings::config();
     let max_memory = match slots {
         Slots::Whole => MAX_MEMORY,
         Slots::Tight(memory) => {
