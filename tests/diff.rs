@@ -69,7 +69,7 @@ async fn a_component_that_gains_the_writer_is_told_of() -> Result {
     app.log.wait_until("the last difference", |line| line["kind"] == "component-gains-writer").await?;
     assert_snapshot!(differences(&app).join("\n"), @r#"
     WARN route-new | route DELETE, PATCH, POST, PUT /items: is new: served by items, read-write, database default
-    WARN component-gains-writer | component items: exports write-controller now: as a controller it writes to the database
+    WARN component-gains-writer | component items: now exports write-controller: it may write to the database as a controller
     "#);
     assert_eq!(app.post("/items", ITEM).await?.status, 201);
     Ok(())
@@ -84,9 +84,9 @@ async fn a_rule_keeps_the_old_generation() -> Result {
     reload(&app, KEPT, 1).await?;
     let error = app.log.wait_for(KEPT).await?;
     assert_snapshot!(error["message"].as_str().unwrap_or_default(), @r#"
-    the old generation is served on: the new generation is refused, because `[reload] deny` forbids what it changes
-      component-gains-writer: component items: exports write-controller now: as a controller it writes to the database
-    change it back; or take the rule away in a reload of its own, then reload with the change
+    the old generation is served on: `[reload] deny` forbids differences of the new generation:
+      component-gains-writer: component items: now exports write-controller: it may write to the database as a controller
+    undo these changes, or remove the rule in an earlier reload of its own
     "#);
     assert_eq!(differences(&app), [""; 0], "what is refused is told in the error");
     assert_eq!(app.post("/items", ITEM).await?.status, 405);
@@ -98,7 +98,7 @@ async fn a_rule_keeps_the_old_generation() -> Result {
     reload(&app, SERVED, 2).await?;
     assert_eq!(app.post("/items", ITEM).await?.status, 201);
     let told = differences(&app);
-    let lifted = "WARN deny-rule-lifted | [reload] deny: component-gains-writer is forbidden no more";
+    let lifted = "WARN deny-rule-lifted | [reload] deny: no longer forbids component-gains-writer";
     assert!(told.iter().any(|line| line == lifted), "{told:#?}");
     Ok(())
 }
@@ -133,7 +133,7 @@ async fn the_command_line_tells_it_too() -> Result {
     assert_eq!((code, err.as_str()), (Some(0), ""));
     assert_snapshot!(without_imports(&out), @r#"
     ! route-new                     route DELETE, PATCH, POST, PUT /items: is new: served by items, read-write, database default
-    ! component-gains-writer        component items: exports write-controller now: as a controller it writes to the database
+    ! component-gains-writer        component items: now exports write-controller: it may write to the database as a controller
     "#);
 
     let (code, out, err) = diff(&["--json", "--deny", "route-lost"]).await?;
@@ -146,7 +146,7 @@ async fn the_command_line_tells_it_too() -> Result {
       "kind": "component-gains-writer",
       "place": "component items",
       "widens": true,
-      "words": "exports write-controller now: as a controller it writes to the database"
+      "words": "now exports write-controller: it may write to the database as a controller"
     }
     "#);
     Ok(())
@@ -158,8 +158,8 @@ async fn the_command_line_denies() -> Result {
     assert_eq!(code, Some(1));
     assert!(out.contains("component-gains-writer"), "{out}");
     assert_snapshot!(err, @r#"
-    error: --deny forbids this:
-      component-gains-writer: component items: exports write-controller now: as a controller it writes to the database
+    error: --deny forbids these differences:
+      component-gains-writer: component items: now exports write-controller: it may write to the database as a controller
     "#);
 
     let (code, _, err) = diff(&["--deny", "component-gains-pen"]).await?;

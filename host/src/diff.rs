@@ -14,7 +14,10 @@ use std::{
 
 use self::outline::{DatabaseOutline, RouteOutline};
 pub use self::{difference::Difference, outline::Outline};
-use crate::config::{self, Access, DifferenceKind as Kind};
+use crate::{
+    component::Export,
+    config::{self, Access, DifferenceKind as Kind},
+};
 
 /// Error for a generation with forbidden differences.
 #[derive(Debug, thiserror::Error)]
@@ -22,9 +25,9 @@ pub struct Refused(Vec<Difference>);
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the new generation is refused, because `[reload] deny` forbids what it changes")?;
+        write!(f, "`[reload] deny` forbids differences of the new generation:")?;
         self.0.iter().try_for_each(|difference| write!(f, "\n  {}: {difference}", difference.kind.as_str()))?;
-        write!(f, "\nchange it back; or take the rule away in a reload of its own, then reload with the change")
+        write!(f, "\nundo these changes, or remove the rule in an earlier reload of its own")
     }
 }
 
@@ -36,14 +39,14 @@ pub fn between(old: &Outline, new: &Outline) -> Vec<Difference> {
     hooks(&old.hooks, &new.hooks, |kind, words| found.push(Difference::new(kind, "[[hook]]", words)));
     if old.model != new.model {
         let name = |model: &Option<String>| model.clone().unwrap_or_else(|| "none".to_owned());
-        let words =
-            format!("{} is initialized, not {}: it writes when it is served", name(&new.model), name(&old.model));
+        let (now, before, capability) = (name(&new.model), name(&old.model), Export::Model.capability());
+        let words = format!("the model is {now}, was {before}: it may {capability}");
         found.push(Difference::new(Kind::ModelChanged, "[model]", words));
     }
     databases(&old.databases, &new.databases, &mut found);
     static_files(old, new, &mut found);
     for rule in old.rules.difference(&new.rules) {
-        let words = format!("{} is forbidden no more", rule.as_str());
+        let words = format!("no longer forbids {}", rule.as_str());
         found.push(Difference::new(Kind::DenyRuleLifted, "[reload] deny", words));
     }
     found
@@ -76,18 +79,18 @@ fn routes(old: &Outline, new: &Outline, found: &mut Vec<Difference>) {
             let routes = outline.routes.iter().filter(|((other, _), _)| other == path);
             routes.map(|((_, method), route)| (method.clone(), route.clone())).collect()
         };
-        let mut told: Vec<(Kind, String, Vec<String>)> = Vec::new();
+        let mut grouped: Vec<(Kind, String, Vec<String>)> = Vec::new();
         let (before, now) = (of_path(old), of_path(new));
         for method in before.keys().chain(now.keys().filter(|method| !before.contains_key(*method))) {
             for (kind, words) in route(before.get(method), now.get(method)) {
-                match told.iter_mut().find(|(other, same, _)| (*other, same) == (kind, &words)) {
+                match grouped.iter_mut().find(|(other, same, _)| (*other, same) == (kind, &words)) {
                     Some((_, _, methods)) => methods.push(method.clone()),
-                    None => told.push((kind, words, vec![method.clone()])),
+                    None => grouped.push((kind, words, vec![method.clone()])),
                 }
             }
         }
         let place = |methods: Vec<String>| format!("route {} {path}", methods.join(", "));
-        found.extend(told.into_iter().map(|(kind, words, methods)| Difference::new(kind, place(methods), words)));
+        found.extend(grouped.into_iter().map(|(kind, words, methods)| Difference::new(kind, place(methods), words)));
     }
 }
 
@@ -96,7 +99,7 @@ fn route(old: Option<&RouteOutline>, new: Option<&RouteOutline>) -> Vec<(Kind, S
     let (old, new) = match (old, new) {
         (Some(old), Some(new)) => (old, new),
         (Some(old), None) => {
-            return vec![(Kind::RouteLost, format!("was served by {}, and is no more", old.component))];
+            return vec![(Kind::RouteLost, format!("was removed: {} served it", old.component))];
         }
         (None, Some(RouteOutline { component, access, database, .. })) => {
             let words = format!("is new: served by {component}, {}, database {database}", access.as_str());
@@ -105,16 +108,16 @@ fn route(old: Option<&RouteOutline>, new: Option<&RouteOutline>) -> Vec<(Kind, S
         (None, None) => return found,
     };
     if old.component != new.component {
-        let words = format!("is served by {}, not {}", new.component, old.component);
+        let words = format!("is served by {}, was {}", new.component, old.component);
         found.push((Kind::RouteComponentChanged, words));
     }
     if old.access != new.access {
         let gains = power(new.access) > power(old.access);
         let kind = if gains { Kind::RouteGainsAccess } else { Kind::RouteLosesAccess };
-        found.push((kind, format!("is {}, not {}", new.access.as_str(), old.access.as_str())));
+        found.push((kind, format!("has access {}, was {}", new.access.as_str(), old.access.as_str())));
     }
     if old.database != new.database {
-        let words = format!("uses the database {}, not {}", new.database, old.database);
+        let words = format!("uses the database {}, was {}", new.database, old.database);
         found.push((Kind::RouteDatabaseChanged, words));
     }
     hooks(&old.hooks, &new.hooks, |kind, words| found.push((kind, words)));
@@ -125,21 +128,21 @@ fn power(access: Access) -> Option<usize> {
     [Access::None, Access::ReadOnly, Access::ReadWrite].iter().position(|other| *other == access)
 }
 
-fn hooks(old: &BTreeMap<String, bool>, new: &BTreeMap<String, bool>, mut tell: impl FnMut(Kind, String)) {
+fn hooks(old: &BTreeMap<String, bool>, new: &BTreeMap<String, bool>, mut add: impl FnMut(Kind, String)) {
     let side = |inside: bool| if inside { "inside" } else { "outside" };
     for (name, inside) in new {
         match old.get(name) {
-            None => tell(Kind::HookAdded, format!("the hook {name} is new, {} the transaction", side(*inside))),
+            None => add(Kind::HookAdded, format!("the hook {name} is new, {} the transaction", side(*inside))),
             Some(before) if before != inside => {
                 let kind = if *inside { Kind::HookMovedInside } else { Kind::HookMovedOutside };
-                let means = if *inside { "it gets the handle" } else { "its failure rolls nothing back" };
-                tell(kind, format!("the hook {name} stands {} the transaction now: {means}", side(*inside)));
+                let effect = if *inside { "it gets the handle" } else { "its failure does not roll back" };
+                add(kind, format!("the hook {name} is now {} the transaction: {effect}", side(*inside)));
             }
             Some(_) => {}
         }
     }
     for name in old.keys().filter(|name| !new.contains_key(*name)) {
-        tell(Kind::HookRemoved, format!("the hook {name} runs no more"));
+        add(Kind::HookRemoved, format!("the hook {name} was removed"));
     }
 }
 
@@ -154,8 +157,8 @@ fn databases(
             None => found.push(Difference::new(Kind::DatabaseNew, place, format!("is new: {}", now.shown))),
             Some(before) if before.reached_by != now.reached_by => {
                 let words = match before.shown == now.shown {
-                    true => "is reached by other logins or replicas".to_owned(),
-                    false => format!("is {}, not {}", now.shown, before.shown),
+                    true => "has different logins or replicas".to_owned(),
+                    false => format!("is {}, was {}", now.shown, before.shown),
                 };
                 found.push(Difference::new(Kind::DatabaseChanged, place, words));
             }
@@ -163,17 +166,17 @@ fn databases(
         }
     }
     for (name, before) in old.iter().filter(|(name, _)| !new.contains_key(*name)) {
-        let words = format!("is used no more: {}", before.shown);
+        let words = format!("is no longer used: {}", before.shown);
         found.push(Difference::new(Kind::DatabaseLost, config::section_of(name), words));
     }
 }
 
 fn static_files(old: &Outline, new: &Outline, found: &mut Vec<Difference>) {
     for (path, folder) in new.static_files.iter().filter(|(path, folder)| old.static_files.get(*path) != Some(folder)) {
-        let words = format!("serves the folder {}, which it did not", folder.display());
+        let words = format!("now serves the folder {}", folder.display());
         found.push(Difference::new(Kind::StaticNew, format!("[[static]] {path}"), words));
     }
     for path in old.static_files.keys().filter(|path| !new.static_files.contains_key(*path)) {
-        found.push(Difference::new(Kind::StaticLost, format!("[[static]] {path}"), "is served no more"));
+        found.push(Difference::new(Kind::StaticLost, format!("[[static]] {path}"), "is no longer served"));
     }
 }

@@ -147,7 +147,7 @@ async fn inspect_lists_a_component_that_cannot_serve() -> Result {
         async |args: &[&str]| super::carya().arg("inspect").args(args).current_dir(folder.path()).output().await;
     let ran = inspect(&["it.wasm"]).await?;
     let (out, err) = (String::from_utf8(ran.stdout)?, String::from_utf8(ran.stderr)?);
-    assert!(out.contains("controller: reads only") && out.contains("carya:host/types@0.1.0"), "{out}");
+    assert!(out.contains("read the database as a controller") && out.contains("carya:host/types@0.1.0"), "{out}");
     let problem = err.trim_end().strip_prefix("error: ").ok_or(err.clone())?;
     let ran = inspect(&["it.wasm", "--json"]).await?;
     let found: serde_json::Value = serde_json::from_slice(&ran.stdout)?;

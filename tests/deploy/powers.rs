@@ -91,8 +91,8 @@ async fn a_component_that_gains_the_writer_is_shown() -> Result {
     generation WRITES: 3 files, 1 uploaded
       ~ items.wasm
     ! route-new                     route DELETE, PATCH, POST, PUT /items: is new: served by items, read-write, database default
-      component-code-changed        component items: is other code: DIGEST, not DIGEST
-    ! component-gains-writer        component items: exports write-controller now: as a controller it writes to the database
+      component-code-changed        component items: has different code: DIGEST, was DIGEST
+    ! component-gains-writer        component items: now exports write-controller: it may write to the database as a controller
     not activated; the same command without --no-activate does that
     ");
     let said = case.deploy(&[]).await?;
@@ -101,16 +101,16 @@ async fn a_component_that_gains_the_writer_is_shown() -> Result {
     generation WRITES: 3 files, 0 uploaded
       ~ items.wasm
     ! route-new                     route DELETE, PATCH, POST, PUT /items: is new: served by items, read-write, database default
-      component-code-changed        component items: is other code: DIGEST, not DIGEST
-    ! component-gains-writer        component items: exports write-controller now: as a controller it writes to the database
+      component-code-changed        component items: has different code: DIGEST, was DIGEST
+    ! component-gains-writer        component items: now exports write-controller: it may write to the database as a controller
     serving WRITES: 1 routes, after READS
     ");
     // A rollback lists the exports and routes that it removes.
     let said = run(&["rollback", "--to", &case.host.url()], &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
     assert_snapshot!(case.steady(&said.answer), @r"
-      route-lost                    route DELETE, PATCH, POST, PUT /items: was served by items, and is no more
-      component-code-changed        component items: is other code: DIGEST, not DIGEST
-      component-loses-export        component items: exports write-controller no more
+      route-lost                    route DELETE, PATCH, POST, PUT /items: was removed: items served it
+      component-code-changed        component items: has different code: DIGEST, was DIGEST
+      component-loses-export        component items: no longer exports write-controller
     serving READS: 1 routes, after WRITES
     ");
     assert!(!case.writes().await?);
@@ -123,16 +123,16 @@ async fn a_rule_refuses_it() -> Result {
     let said = case.deploy(&["--dry-run"]).await?;
     assert!(!said.well && said.answer.contains("! component-gains-writer"), "{}", said.answer);
     assert_snapshot!(case.steady(&said.messages), @r"
-    error: the host has generation WRITES now, and would not serve it: the new generation is refused, because `[reload] deny` forbids what it changes
-      component-gains-writer: component items: exports write-controller now: as a controller it writes to the database
-    change it back; or take the rule away in a reload of its own, then reload with the change
+    error: the host has generation WRITES now, and would not serve it: `[reload] deny` forbids differences of the new generation:
+      component-gains-writer: component items: now exports write-controller: it may write to the database as a controller
+    undo these changes, or remove the rule in an earlier reload of its own
     ");
     let said = case.deploy(&[]).await?;
     assert!(!said.well && said.answer.contains("! component-gains-writer"), "{}", said.answer);
     assert_snapshot!(case.steady(&said.messages), @r"
-    error: the host answers 422 Unprocessable Entity: the new generation is refused, because `[reload] deny` forbids what it changes
-      component-gains-writer: component items: exports write-controller now: as a controller it writes to the database
-    change it back; or take the rule away in a reload of its own, then reload with the change
+    error: the host answers 422 Unprocessable Entity: `[reload] deny` forbids differences of the new generation:
+      component-gains-writer: component items: now exports write-controller: it may write to the database as a controller
+    undo these changes, or remove the rule in an earlier reload of its own
     ");
     assert!(!case.writes().await?);
     // A restart does not serve it either.
@@ -150,7 +150,10 @@ async fn the_listener_tells_it_too() -> Result {
     let ask = async |path: String| -> Result<Value> { case.host.ask("GET", &path, "").await?.json() };
     let shown = ask(format!("/generations/{writes}")).await?;
     let component = &shown["components"][0];
-    assert_eq!((&component["name"], &component["may"][0]), (&"items".into(), &"controller: reads and writes".into()));
+    assert_eq!(
+        (&component["name"], &component["may"][0]),
+        (&"items".into(), &"read the database as a controller".into())
+    );
     let kinds = |found: &Value| -> Vec<String> {
         let all = found["differences"].as_array().into_iter().flatten();
         all.filter_map(|one| Some(one["kind"].as_str()?.to_owned())).filter(|kind| !kind.contains("import")).collect()

@@ -17,7 +17,7 @@ use crate::{
 pub(super) fn kind(word: &str) -> Result<DifferenceKind, String> {
     DifferenceKind::of(word).ok_or_else(|| {
         let all = DifferenceKind::ALL.map(DifferenceKind::as_str).join(", ");
-        format!("this is not a kind of difference; accepted: {all}")
+        format!("not a kind of difference; accepted: {all}")
     })
 }
 
@@ -45,7 +45,7 @@ pub(super) async fn diff(
     }
     print(&answer)?;
     let lines: Vec<_> = denied.iter().map(|denied| format!("\n  {}: {denied}", denied.kind.as_str())).collect();
-    bail!("--deny forbids this:{}", lines.concat())
+    bail!("--deny forbids these differences:{}", lines.concat())
 }
 
 fn json(found: &[Difference]) -> String {
@@ -54,7 +54,7 @@ fn json(found: &[Difference]) -> String {
 
 fn text(found: &[Difference]) -> anyhow::Result<String> {
     if found.is_empty() {
-        return Ok("nothing differs in what is served and in what it may do\n".to_owned());
+        return Ok("no differences in routes, components and capabilities\n".to_owned());
     }
     let mut answer = String::new();
     for found in found {

@@ -28,24 +28,24 @@ impl Capabilities {
     }
 }
 
-/// Describes what the exports and imports allow.
+/// Describes the capabilities that exports and imports give a component.
 fn summarize(exports: &[String], imports: &[String]) -> Vec<String> {
     let found: Vec<_> = exports.iter().filter_map(|name| Export::find(name)).collect();
     let exported = Export::ALL.into_iter().filter(|export| found.contains(export));
     let mut summary: Vec<_> = exported.map(Export::capability).collect();
     if summary.is_empty() {
-        summary.push("exports nothing that this host calls");
+        summary.push("nothing: it exports no interface that this host calls");
     }
     let grants = [
-        ("wasi:sockets/", "imports sockets, which are closed to it"),
-        ("wasi:filesystem/", "imports files, of which it is given none"),
+        ("wasi:sockets/", "imports sockets, but the host permits no connection"),
+        ("wasi:filesystem/", "imports files, but the host provides none"),
     ];
     let has = |prefix: &str| imports.iter().any(|name| name.starts_with(prefix));
     summary.extend(grants.iter().filter(|(prefix, _)| has(prefix)).map(|(_, words)| *words));
     summary.into_iter().map(str::to_owned).collect()
 }
 
-/// What makes instances expensive.
+/// Lists reasons why instances are expensive, with remedies.
 fn expenses(component: &wasmtime::component::Component, kept_ready: usize) -> Vec<String> {
     let Some(needs) = component.resources_required() else { return Vec::new() };
     let mut found = Vec::new();

@@ -40,7 +40,7 @@ struct Row {
     /// Name of the interface in `wit/`.
     name: &'static str,
     hooks: Hooks,
-    /// Capability that the export gives a component, as in "the component may ...".
+    /// Capability of a component with the export. Completes the sentence "the component may ...".
     capability: &'static str,
     /// Kind of the difference if a component gains the export.
     gain: DifferenceKind,
@@ -65,55 +65,55 @@ impl Export {
             Self::ReadController => Row {
                 name: "read-controller",
                 hooks: Hooks::None,
-                capability: "as a controller it reads the database",
+                capability: "read the database as a controller",
                 gain: DifferenceKind::ComponentGainsReader,
             },
             Self::WriteController => Row {
                 name: "write-controller",
                 hooks: Hooks::None,
-                capability: "as a controller it writes to the database",
+                capability: "write to the database as a controller",
                 gain: DifferenceKind::ComponentGainsWriter,
             },
             Self::PlainController => Row {
                 name: "plain-controller",
                 hooks: Hooks::None,
-                capability: "it answers without a transaction",
+                capability: "respond without a transaction as a controller",
                 gain: DifferenceKind::ComponentGainsPlain,
             },
             Self::OnRoute => Row {
                 name: "on-route",
                 hooks: Hooks::Global,
-                capability: "as a hook it sees requests before routing, and may change their access",
+                capability: "respond before routing and change the access mode as a hook",
                 gain: DifferenceKind::ComponentGainsOnRoute,
             },
             Self::Before => Row {
                 name: "before",
                 hooks: Hooks::All,
-                capability: "as a hook it may answer in place of the controller",
+                capability: "respond in place of the controller as a hook",
                 gain: DifferenceKind::ComponentGainsBefore,
             },
             Self::After => Row {
                 name: "after",
                 hooks: Hooks::All,
-                capability: "as a hook it may change answers",
+                capability: "change responses as a hook",
                 gain: DifferenceKind::ComponentGainsAfter,
             },
             Self::OnError => Row {
                 name: "on-error",
                 hooks: Hooks::All,
-                capability: "as a hook it may answer failures",
+                capability: "respond to failed requests as a hook",
                 gain: DifferenceKind::ComponentGainsOnError,
             },
             Self::Model => Row {
                 name: "model",
                 hooks: Hooks::None,
-                capability: "as the model it writes when it is served first",
+                capability: "write to the database before a generation serves",
                 gain: DifferenceKind::ComponentGainsModel,
             },
             Self::Actions => Row {
                 name: "actions",
                 hooks: Hooks::None,
-                capability: "it acts after transactions have ended",
+                capability: "run after a transaction has ended",
                 gain: DifferenceKind::ComponentGainsActions,
             },
         }

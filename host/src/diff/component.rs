@@ -9,11 +9,11 @@ use crate::{
     config::DifferenceKind as Kind,
 };
 
-/// Imports that would reach beyond the request, by prefix.
+/// Imports beyond the request, by prefix: the kind of the difference, and the capability that the component requests.
 const IMPORTS: [(&str, Kind, &str); 3] = [
-    ("wasi:http/outgoing-handler", Kind::ComponentGainsOutboundHttp, "it asks for outbound HTTP"),
-    ("wasi:sockets/", Kind::ComponentGainsSockets, "it asks for sockets"),
-    ("wasi:filesystem/", Kind::ComponentGainsFiles, "it asks for files"),
+    ("wasi:http/outgoing-handler", Kind::ComponentGainsOutboundHttp, "outbound HTTP"),
+    ("wasi:sockets/", Kind::ComponentGainsSockets, "sockets"),
+    ("wasi:filesystem/", Kind::ComponentGainsFiles, "files"),
 ];
 
 pub(super) fn all(
@@ -23,11 +23,11 @@ pub(super) fn all(
 ) {
     for (name, now) in new {
         let place = format!("component {name}");
-        let told = compare(old.get(name), now);
-        found.extend(told.into_iter().map(|(kind, words)| Difference::new(kind, place.clone(), words)));
+        let differences = compare(old.get(name), now);
+        found.extend(differences.into_iter().map(|(kind, words)| Difference::new(kind, place.clone(), words)));
     }
     for name in old.keys().filter(|name| !new.contains_key(*name)) {
-        found.push(Difference::new(Kind::ComponentLost, format!("component {name}"), "is gone"));
+        found.push(Difference::new(Kind::ComponentLost, format!("component {name}"), "was removed"));
     }
 }
 
@@ -37,7 +37,7 @@ fn compare(old: Option<&ComponentOutline>, new: &ComponentOutline) -> Vec<(Kind,
     match old {
         None => found.push((Kind::ComponentNew, format!("is new: {}", short(&new.digest)))),
         Some(old) if old.digest != new.digest => {
-            let words = format!("is other code: {}, not {}", short(&new.digest), short(&old.digest));
+            let words = format!("has different code: {}, was {}", short(&new.digest), short(&old.digest));
             found.push((Kind::ComponentCodeChanged, words));
         }
         Some(_) => {}
@@ -47,23 +47,25 @@ fn compare(old: Option<&ComponentOutline>, new: &ComponentOutline) -> Vec<(Kind,
         let (name, capability) = (export.name(), export.capability());
         let interface = format!("{PACKAGE}/{name}");
         if new.exports.contains(&interface) && !old.exports.contains(&interface) {
-            found.push((export.gain(), format!("exports {name} now: {capability}")));
+            found.push((export.gain(), format!("now exports {name}: it may {capability}")));
         }
     }
     for import in new.imports.difference(&old.imports) {
         let special = IMPORTS.iter().find(|(prefix, ..)| import.starts_with(prefix));
         match special {
-            Some((_, kind, means)) => found.push((*kind, format!("imports {import} now: {means}"))),
+            Some((_, kind, capability)) => {
+                found.push((*kind, format!("now imports {import}: it requests {capability}")));
+            }
             None if is_new => {}
-            None => found.push((Kind::ComponentGainsImport, format!("imports {import} now"))),
+            None => found.push((Kind::ComponentGainsImport, format!("now imports {import}"))),
         }
     }
     let lost = |interface: &String| interface.trim_start_matches(PACKAGE).trim_start_matches('/').to_owned();
     for export in old.exports.difference(&new.exports) {
-        found.push((Kind::ComponentLosesExport, format!("exports {} no more", lost(export))));
+        found.push((Kind::ComponentLosesExport, format!("no longer exports {}", lost(export))));
     }
     for import in old.imports.difference(&new.imports) {
-        found.push((Kind::ComponentLosesImport, format!("imports {import} no more")));
+        found.push((Kind::ComponentLosesImport, format!("no longer imports {import}")));
     }
     limits(old, new, &mut found);
     found
@@ -75,17 +77,17 @@ fn limits(old: &ComponentOutline, new: &ComponentOutline, found: &mut Vec<(Kind,
         let differs = |name: &&String| old.settings.get(*name) != new.settings.get(*name);
         let added = new.settings.keys().filter(|name| !old.settings.contains_key(*name));
         let names: Vec<_> = old.settings.keys().chain(added).filter(differs).map(String::as_str).collect();
-        found.push((Kind::ComponentSettingsChanged, format!("has other settings: {}", names.join(", "))));
+        found.push((Kind::ComponentSettingsChanged, format!("has different settings: {}", names.join(", "))));
     }
     if old.memory != new.memory {
         let raised = new.memory > old.memory;
         let kind = if raised { Kind::ComponentMemoryRaised } else { Kind::ComponentMemoryLowered };
-        found.push((kind, format!("may use {} of memory, not {}", size(new.memory), size(old.memory))));
+        found.push((kind, format!("has a memory limit of {}, was {}", size(new.memory), size(old.memory))));
     }
     if old.timeout != new.timeout {
         let raised = new.timeout > old.timeout;
         let kind = if raised { Kind::ComponentTimeoutRaised } else { Kind::ComponentTimeoutLowered };
-        found.push((kind, format!("may take {} for a call, not {}", time(new.timeout), time(old.timeout))));
+        found.push((kind, format!("has a timeout of {}, was {}", time(new.timeout), time(old.timeout))));
     }
 }
 

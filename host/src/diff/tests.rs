@@ -75,19 +75,19 @@ const TABLE: &[Row] = &[
             new.routes.insert(("/reports".to_owned(), "GET".to_owned()), route("items", Access::None));
         },
         &[
-            "route-lost route POST, PUT /items: was served by items, and is no more",
+            "route-lost route POST, PUT /items: was removed: items served it",
             "route-new route GET /reports: is new: served by items, none, database default",
         ],
     ),
     (
         |new| change_routes(new, &["GET", "POST", "PUT"], |route| route.access = Access::ReadWrite),
-        &["route-gains-access route GET /items: is read-write, not read-only"],
+        &["route-gains-access route GET /items: has access read-write, was read-only"],
     ),
     (
         |new| change_routes(new, &["GET", "POST"], |route| route.access = Access::None),
         &[
-            "route-loses-access route GET /items: is none, not read-only",
-            "route-loses-access route POST /items: is none, not read-write",
+            "route-loses-access route GET /items: has access none, was read-only",
+            "route-loses-access route POST /items: has access none, was read-write",
         ],
     ),
     (
@@ -98,8 +98,8 @@ const TABLE: &[Row] = &[
             });
         },
         &[
-            "route-component-changed route POST, PUT /items: is served by audit, not items",
-            "route-database-changed route POST, PUT /items: uses the database reports, not default",
+            "route-component-changed route POST, PUT /items: is served by audit, was items",
+            "route-database-changed route POST, PUT /items: uses the database reports, was default",
         ],
     ),
     (
@@ -109,21 +109,21 @@ const TABLE: &[Row] = &[
             })
         },
         &[
-            "hook-moved-inside route GET /items: the hook limits stands inside the transaction now: it gets the handle",
+            "hook-moved-inside route GET /items: the hook limits is now inside the transaction: it gets the handle",
             "hook-added route GET /items: the hook new is new, outside the transaction",
-            "hook-removed route GET /items: the hook audit runs no more",
+            "hook-removed route GET /items: the hook audit was removed",
         ],
     ),
     (
         |new| change_routes(new, &["GET", "POST", "PUT"], |route| _ = route.hooks.insert("audit".to_owned(), false)),
-        &["hook-moved-outside route GET, POST, PUT /items: the hook audit stands outside the transaction now: \
-           its failure rolls nothing back"],
+        &["hook-moved-outside route GET, POST, PUT /items: the hook audit is now outside the transaction: \
+           its failure does not roll back"],
     ),
     (
         |new| new.hooks = [("guard".to_owned(), true)].into(),
         &[
             "hook-added [[hook]]: the hook guard is new, inside the transaction",
-            "hook-removed [[hook]]: the hook audit runs no more",
+            "hook-removed [[hook]]: the hook audit was removed",
         ],
     ),
     (
@@ -132,8 +132,8 @@ const TABLE: &[Row] = &[
             items(new).exports = interfaces("carya:host/", &["read-controller", "write-controller"]);
         },
         &[
-            "component-code-changed component items: is other code: bbbbbbbbbbbb, not aaaaaaaaaaaa",
-            "component-gains-writer component items: exports write-controller now: as a controller it writes to the database",
+            "component-code-changed component items: has different code: bbbbbbbbbbbb, was aaaaaaaaaaaa",
+            "component-gains-writer component items: now exports write-controller: it may write to the database as a controller",
         ],
     ),
     (
@@ -142,15 +142,15 @@ const TABLE: &[Row] = &[
             items(new).exports = interfaces("carya:host/", &all);
         },
         &[
-            "component-gains-plain component items: exports plain-controller now: it answers without a transaction",
-            "component-gains-on-route component items: exports on-route now: \
-             as a hook it sees requests before routing, and may change their access",
-            "component-gains-before component items: exports before now: as a hook it may answer in place of the controller",
-            "component-gains-after component items: exports after now: as a hook it may change answers",
-            "component-gains-on-error component items: exports on-error now: as a hook it may answer failures",
-            "component-gains-model component items: exports model now: as the model it writes when it is served first",
-            "component-gains-actions component items: exports actions now: it acts after transactions have ended",
-            "component-loses-export component items: exports read-controller no more",
+            "component-gains-plain component items: now exports plain-controller: it may respond without a transaction as a controller",
+            "component-gains-on-route component items: now exports on-route: \
+             it may respond before routing and change the access mode as a hook",
+            "component-gains-before component items: now exports before: it may respond in place of the controller as a hook",
+            "component-gains-after component items: now exports after: it may change responses as a hook",
+            "component-gains-on-error component items: now exports on-error: it may respond to failed requests as a hook",
+            "component-gains-model component items: now exports model: it may write to the database before a generation serves",
+            "component-gains-actions component items: now exports actions: it may run after a transaction has ended",
+            "component-loses-export component items: no longer exports read-controller",
         ],
     ),
     (
@@ -160,11 +160,11 @@ const TABLE: &[Row] = &[
             items(new).imports = interfaces("", &all);
         },
         &[
-            "component-gains-import component items: imports wasi:clocks/wall-clock now",
-            "component-gains-files component items: imports wasi:filesystem/types now: it asks for files",
-            "component-gains-outbound-http component items: imports wasi:http/outgoing-handler now: it asks for outbound HTTP",
-            "component-gains-sockets component items: imports wasi:sockets/tcp now: it asks for sockets",
-            "component-loses-import component items: imports carya:host/log no more",
+            "component-gains-import component items: now imports wasi:clocks/wall-clock",
+            "component-gains-files component items: now imports wasi:filesystem/types: it requests files",
+            "component-gains-outbound-http component items: now imports wasi:http/outgoing-handler: it requests outbound HTTP",
+            "component-gains-sockets component items: now imports wasi:sockets/tcp: it requests sockets",
+            "component-loses-import component items: no longer imports carya:host/log",
         ],
     ),
     (
@@ -174,9 +174,9 @@ const TABLE: &[Row] = &[
             items(new).settings = [("key".to_owned(), "a secret".to_owned())].into();
         },
         &[
-            "component-settings-changed component items: has other settings: key",
-            "component-memory-lowered component items: may use 100 KiB of memory, not 64 MiB",
-            "component-timeout-lowered component items: may take 200ms for a call, not 5s",
+            "component-settings-changed component items: has different settings: key",
+            "component-memory-lowered component items: has a memory limit of 100 KiB, was 64 MiB",
+            "component-timeout-lowered component items: has a timeout of 200ms, was 5s",
         ],
     ),
     (
@@ -185,8 +185,8 @@ const TABLE: &[Row] = &[
             items(new).timeout = Duration::from_secs(10);
         },
         &[
-            "component-memory-raised component items: may use 128 MiB of memory, not 64 MiB",
-            "component-timeout-raised component items: may take 10s for a call, not 5s",
+            "component-memory-raised component items: has a memory limit of 128 MiB, was 64 MiB",
+            "component-timeout-raised component items: has a timeout of 10s, was 5s",
         ],
     ),
     (
@@ -198,15 +198,17 @@ const TABLE: &[Row] = &[
         },
         &[
             "component-new component other: is new: aaaaaaaaaaaa",
-            "component-gains-reader component other: exports read-controller now: as a controller it reads the database",
-            "component-gains-writer component other: exports write-controller now: as a controller it writes to the database",
-            "component-gains-sockets component other: imports wasi:sockets/tcp now: it asks for sockets",
-            "component-lost component items: is gone",
+            "component-gains-reader component other: now exports read-controller: it may read the database as a controller",
+            "component-gains-writer component other: now exports write-controller: it may write to the database as a controller",
+            "component-gains-sockets component other: now imports wasi:sockets/tcp: it requests sockets",
+            "component-lost component items: was removed",
         ],
     ),
     (
         |new| new.model = Some("items".to_owned()),
-        &["model-changed [model]: items is initialized, not none: it writes when it is served"],
+        &[
+            "model-changed [model]: the model is items, was none: it may write to the database before a generation serves",
+        ],
     ),
     (
         |new| {
@@ -215,28 +217,25 @@ const TABLE: &[Row] = &[
         },
         &[
             "database-new [database.reports]: is new: sqlite://b",
-            "database-lost [database]: is used no more: sqlite://a",
+            "database-lost [database]: is no longer used: sqlite://a",
         ],
     ),
     (
         |new| new.databases.values_mut().for_each(|database| database.reached_by.push("a secret".to_owned())),
-        &["database-changed [database]: is reached by other logins or replicas"],
+        &["database-changed [database]: has different logins or replicas"],
     ),
     (
         |new| {
             let other = DatabaseOutline { shown: "sqlite://b".to_owned(), reached_by: vec!["b".to_owned()] };
             new.databases.insert("default".to_owned(), other);
         },
-        &["database-changed [database]: is sqlite://b, not sqlite://a"],
+        &["database-changed [database]: is sqlite://b, was sqlite://a"],
     ),
     (
         |new| new.static_files = [("/".to_owned(), PathBuf::from("/etc"))].into(),
-        &[
-            "static-new [[static]] /: serves the folder /etc, which it did not",
-            "static-lost [[static]] /static: is served no more",
-        ],
+        &["static-new [[static]] /: now serves the folder /etc", "static-lost [[static]] /static: is no longer served"],
     ),
-    (|new| new.rules.clear(), &["deny-rule-lifted [reload] deny: component-gains-writer is forbidden no more"]),
+    (|new| new.rules.clear(), &["deny-rule-lifted [reload] deny: no longer forbids component-gains-writer"]),
 ];
 
 fn changed(change: fn(&mut Outline)) -> (Outline, Vec<Difference>) {
@@ -247,19 +246,19 @@ fn changed(change: fn(&mut Outline)) -> (Outline, Vec<Difference>) {
 }
 
 #[test]
-fn every_difference_is_told() {
+fn reports_every_kind_of_difference() {
     let mut missing: BTreeSet<Kind> = Kind::ALL.into();
     for (change, lines) in TABLE {
         let (_, found) = changed(*change);
-        let told: Vec<_> = found.iter().map(|found| format!("{} {found}", found.kind.as_str())).collect();
-        assert_eq!(told, *lines);
+        let lines_found: Vec<_> = found.iter().map(|found| format!("{} {found}", found.kind.as_str())).collect();
+        assert_eq!(lines_found, *lines);
         found.iter().for_each(|found| _ = missing.remove(&found.kind));
     }
     assert!(missing.is_empty(), "no row of the table has {missing:?}");
 }
 
 #[test]
-fn words_and_kinds_are_pairs() {
+fn every_kind_has_a_name_of_its_own() {
     for kind in Kind::ALL {
         assert_eq!(Kind::of(kind.as_str()), Some(kind));
     }
@@ -267,7 +266,7 @@ fn words_and_kinds_are_pairs() {
 }
 
 #[test]
-fn nothing_differs_from_itself() {
+fn an_outline_does_not_differ_from_itself() {
     for (change, lines) in TABLE {
         let (new, _) = changed(*change);
         assert_eq!(between(&new, &new), [], "{lines:?}");
@@ -275,7 +274,7 @@ fn nothing_differs_from_itself() {
 }
 
 #[test]
-fn a_rule_refuses_and_cannot_be_lifted_along_with_what_it_forbids() {
+fn the_rules_of_both_outlines_apply() {
     let gain = |new: &mut Outline| _ = items(new).exports.insert("carya:host/write-controller".to_owned());
     let refused =
         |old: &Outline, new: &Outline| refuse(&between(old, new), old, new).err().map(|error| error.to_string());
@@ -285,17 +284,17 @@ fn a_rule_refuses_and_cannot_be_lifted_along_with_what_it_forbids() {
     let words = refused(&served(), &new).unwrap_or_default();
     assert_eq!(
         words,
-        "the new generation is refused, because `[reload] deny` forbids what it changes\n  \
-         component-gains-writer: component items: exports write-controller now: as a controller it writes to the database\n\
-         change it back; or take the rule away in a reload of its own, then reload with the change"
+        "`[reload] deny` forbids differences of the new generation:\n  \
+         component-gains-writer: component items: now exports write-controller: it may write to the database as a controller\n\
+         undo these changes, or remove the rule in an earlier reload of its own"
     );
     new.rules.clear();
-    assert_eq!(refused(&served(), &new), Some(words), "the rule of what is served holds");
+    assert_eq!(refused(&served(), &new), Some(words), "the rule of the served generation applies");
 
     let mut lifted = served();
     lifted.rules.clear();
     assert_eq!(refused(&served(), &lifted), None);
     assert_eq!(refused(&lifted, &new), None);
     new.rules.insert(Kind::ComponentGainsWriter);
-    assert!(refused(&lifted, &new).is_some(), "the rule of what would be served holds too");
+    assert!(refused(&lifted, &new).is_some(), "the rule of the new generation applies too");
 }
