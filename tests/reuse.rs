@@ -100,7 +100,7 @@ async fn a_handle_is_dead_for_the_next_request() -> Result {
     let app = app().await?;
     assert_eq!(app.get("/keep").await?.status, 200);
     let answer = app.get("/kept").await?;
-    assert_eq!(answer.text(), "this handle is dead: it was lent to a call that is over");
+    assert_eq!(answer.text(), "the handle is no longer valid: the call that received it has ended");
     Ok(())
 }
 

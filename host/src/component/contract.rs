@@ -1,5 +1,5 @@
-//! How a component's types differ from the contract in `wit/`. Whether a component fits is wasmtime's decision; this
-//! module names the types and functions that made wasmtime refuse it, because wasmtime's error names none.
+//! Differences between the types of a component and the contract in `wit/`. wasmtime decides whether a component fits. Its
+//! error names no types, so this module names the types and functions that differ.
 
 mod compare;
 
@@ -33,7 +33,7 @@ const FILES: [(&str, &str); 8] = [
     ("world.wit", include_str!("../../../wit/world.wit")),
 ];
 
-/// How many functions are named that use a type.
+/// Maximum number of interfaces in the list of users of a type.
 const MAX_USERS: usize = 3;
 
 /// The contract, parsed.
@@ -42,9 +42,9 @@ pub(super) struct Contract {
     package: PackageId,
 }
 
-/// One interface of the contract, as a component has it.
+/// An interface of the contract, as a component imports or exports it.
 struct Part<'a> {
-    /// Its full name in the component.
+    /// Full name in the component.
     name: String,
     interface: &'a Interface,
     types: Vec<(String, Type)>,
@@ -53,7 +53,7 @@ struct Part<'a> {
 }
 
 impl Contract {
-    /// The contract, which is parsed once. `None` only if `wit/` is not what the host's bindings were generated from.
+    /// Returns the contract, parsed once. `None` only if the bindings were generated from other files than [`FILES`].
     pub(super) fn get() -> Option<&'static Self> {
         static CONTRACT: LazyLock<Option<Contract>> = LazyLock::new(|| Contract::new().ok());
         CONTRACT.as_ref()
@@ -68,12 +68,12 @@ impl Contract {
         Ok(Self { resolve, package })
     }
 
-    /// An interface by its short name.
+    /// Returns the interface with this short name.
     pub(super) fn interface(&self, name: &str) -> Option<&Interface> {
         Some(&self.resolve.interfaces[*self.resolve.packages[self.package].interfaces.get(name)?])
     }
 
-    /// In words, how a component's types differ. `None` if they do not, as far as they have names.
+    /// Describes how the types of a component differ from the contract. `None` if no named type differs.
     pub(super) fn drift(&self, component: &Component, engine: &Engine) -> Option<String> {
         let (parts, mut found) = self.parts(component, engine);
         let resources = resources(component, engine);
@@ -87,7 +87,7 @@ impl Contract {
                 }
             }
         }
-        // A type differs as well where one inside it does: only the innermost is to blame.
+        // A type also differs if a type inside it does. Name only the innermost ones.
         let innermost = |id: &TypeId| {
             let inside = self.inside(wit_parser::Type::Id(*id));
             !types.keys().any(|other| other != id && inside.contains(other))
@@ -113,7 +113,8 @@ impl Contract {
         (!found.is_empty()).then(|| found.join("; "))
     }
 
-    /// The parts of a component that are the contract's, and what is not an interface though it has the name of one.
+    /// Returns the interfaces of the contract in a component, and errors for items with the name of an interface that are
+    /// none.
     fn parts<'a>(&'a self, component: &Component, engine: &Engine) -> (Vec<Part<'a>>, Vec<String>) {
         let ty = component.component_type();
         let imports = ty.imports(engine).map(|(name, item)| (name.to_owned(), item.ty, false));
@@ -132,7 +133,7 @@ impl Contract {
         (parts, found)
     }
 
-    /// The type that a type is another name of.
+    /// Resolves aliases of a type.
     fn origin(&self, id: TypeId) -> TypeId {
         match self.resolve.types[id].kind {
             TypeDefKind::Type(wit_parser::Type::Id(other)) => self.origin(other),
@@ -140,7 +141,7 @@ impl Contract {
         }
     }
 
-    /// All types that a type is made of, itself included.
+    /// Returns a type and all types inside it.
     fn inside(&self, ty: wit_parser::Type) -> BTreeSet<TypeId> {
         let (mut found, mut todo) = (BTreeSet::new(), vec![ty]);
         while let Some(ty) = todo.pop() {
@@ -158,7 +159,7 @@ impl Contract {
         types.flat_map(|ty| self.inside(ty)).collect()
     }
 
-    /// Which of a component's functions use a type.
+    /// Lists the interfaces of the component with functions that use a type.
     fn users(&self, id: TypeId, parts: &[Part]) -> String {
         let uses = |part: &&Part| {
             let known = part.functions.iter().filter_map(|(name, _)| part.interface.functions.get(name));
@@ -196,7 +197,7 @@ impl<'a> Part<'a> {
     }
 }
 
-/// The contract's resources that a component imports, by name.
+/// Returns the resources of the contract that a component imports, by name.
 fn resources(component: &Component, engine: &Engine) -> BTreeMap<String, wasmtime::component::ResourceType> {
     let ty = component.component_type();
     let mut found = BTreeMap::new();
@@ -216,7 +217,7 @@ mod tests {
     use super::{super::export::Export, *};
 
     #[test]
-    fn the_contract_is_every_file_in_wit() -> Result<(), String> {
+    fn the_contract_consists_of_all_files_in_wit() -> Result<(), String> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
         let names = std::fs::read_dir(folder).map_err(|error| error.to_string())?;
         let names: BTreeSet<_> =

@@ -1,14 +1,18 @@
-//! Core modules that carry the WIT of their world, as wit-bindgen leaves it in a build for wasm32-unknown-unknown: they
-//! become components here. It does not know what a world means to this host.
+//! Converts core modules to components, if they contain the WIT of their world. `wit-bindgen` embeds it in builds for
+//! `wasm32-unknown-unknown`. The converter accepts every world; the loader checks it.
 
 use std::borrow::Cow;
 
 use wit_component::{ComponentEncoder, metadata};
 
-/// How the first version of WASI is imported, which only an adapter could answer.
+/// Module of the imports of WASI 0.1, which a component can only have with an adapter.
 const WASI_1: &str = "wasi_snapshot_preview1";
 
-/// The component that a file's bytes are, or that a core module among them becomes. Tells why there is none.
+/// Returns the component in a file: its bytes, or the component made of a core module.
+///
+/// # Errors
+///
+/// Returns a message for a core module that cannot become a component.
 pub(super) fn to_component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     let [0, b'a', b's', b'm', 1, 0, 0, 0, ..] = bytes else { return Ok(bytes.into()) };
     let broken = |error| format!("this core module cannot be made a component: {error:#}");
@@ -19,7 +23,7 @@ pub(super) fn to_component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     }
     let encoder = ComponentEncoder::default().validate(true).module(bytes).map_err(broken)?;
     let component = { encoder }.encode().map_err(|error| match format!("{error:#}") {
-        words if words.contains(WASI_1) => format!(
+        text if text.contains(WASI_1) => format!(
             "this core module imports {WASI_1}, for which it would need an adapter; \
              build it for the target wasm32-wasip2, or for wasm32-unknown-unknown, which imports no WASI"
         ),

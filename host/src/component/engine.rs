@@ -1,5 +1,5 @@
-//! The one wasmtime engine of the process: pooled memory, compiled-code cache, and the clock that interrupts guests. How
-//! large the pool can be is found out in `engine/pool.rs`.
+//! The wasmtime engine of the process: the pool of instances, the linker, the cache of compiled code, and the clock that
+//! interrupts guests. [`pool`] determines the size of the pool.
 
 mod pool;
 mod settings;
@@ -21,32 +21,32 @@ use self::{pool::Pool, settings::kept_ready, swap::Swap};
 use super::{code::CodeCache, store::StoreData, wit::Everything};
 use crate::config::{self, PageScan};
 
-/// How often running guests are asked to let others run, and their time is checked.
+/// Interval at which running guests yield to other tasks and their deadlines are checked.
 const TICK: Duration = Duration::from_millis(10);
 
-/// How often a host that scans pages looks whether swap was turned on.
+/// Interval at which a host with a page scan checks whether swap was turned on.
 const SWAP_CHECK: Duration = Duration::from_secs(5);
 
-/// The engine and what all components share.
+/// The engine, and the resources that all components share.
 #[derive(Clone)]
 pub struct Engine {
     pub(super) wasmtime: wasmtime::Engine,
     pub(super) linker: Arc<Linker<StoreData>>,
     pub(super) code: CodeCache,
-    /// How many requests the pool has room for.
+    /// Number of requests that the pool has room for. 0: there is no pool.
     requests: u32,
-    /// The most memory that the pool can give to an instance, in bytes.
+    /// Maximum memory of an instance in the pool, in bytes.
     pub(super) slot: usize,
-    /// How much of a memory is put back into its first state when its instance ends, in bytes; the rest is mapped afresh,
-    /// page by page, when the next one touches it.
+    /// Bytes of a memory that are reset when its instance ends. The rest is mapped afresh, page by page, when the next
+    /// instance accesses it.
     pub(super) kept_ready: usize,
-    /// What instances that wait for another request may hold of the pools.
+    /// Permits for instances that wait for a request. Each takes a place in the pool.
     pub(super) shares: Arc<Semaphore>,
-    /// Turns for trying components out.
+    /// Permits for trials of components.
     pub(super) trials: Arc<Semaphore>,
 }
 
-/// Why there is no engine.
+/// Error of an engine that could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error("the WebAssembly engine could not be made: {0}")]
 pub struct EngineError(String);
@@ -58,9 +58,12 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Makes an engine whose pool holds `requests` requests at a time, each with several guests of at most `memory` bytes.
-    /// Where the system does not give the address space, the pool is smaller; see [`requests`](Self::requests). Fails if it
-    /// would not hold a single request.
+    /// Makes an engine with a pool for `requests` concurrent requests, each with several guests of at most `memory`
+    /// bytes. If address space is scarce, the pool is smaller; see [`requests`](Self::requests).
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no address space for a single request.
     pub fn new(requests: u32, memory: usize, server: &config::Server) -> Result<Self, EngineError> {
         let scan = Scan::of(server.page_scan);
         scan.report();
@@ -68,7 +71,7 @@ impl Engine {
         Self::build(Pool::new(requests, memory, is_on).map_err(EngineError)?, is_on, server)
     }
 
-    /// Makes an engine that tries components out, of at most `memory` bytes each, and serves no request.
+    /// Makes an engine for trials of components with at most `memory` bytes each. It serves no request.
     pub fn for_trials(memory: usize, server: &config::Server) -> Result<Self, EngineError> {
         let is_on = Scan::of(server.page_scan) == Scan::On;
         Self::build(Pool::for_trials(memory, is_on).map_err(EngineError)?, is_on, server)
@@ -80,9 +83,8 @@ impl Engine {
         server: &config::Server,
     ) -> Result<Self, EngineError> {
         let mut linker = Linker::new(&wasmtime);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(told)?;
-        Everything::add_to_linker::<_, wasmtime::component::HasSelf<_>>(&mut linker, |data: &mut StoreData| data)
-            .map_err(told)?;
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        Everything::add_to_linker::<_, wasmtime::component::HasSelf<_>>(&mut linker, |data: &mut StoreData| data)?;
         let ticking = wasmtime.weak();
         let clock = thread::Builder::new().name("carya-epoch".into()).spawn(move || {
             let (mut must_not_swap, mut checked) = (scan, Instant::now());
@@ -96,7 +98,7 @@ impl Engine {
                 thread::sleep(TICK);
             }
         });
-        clock.map_err(|error| told(error.into()))?;
+        clock.map_err(wasmtime::Error::from)?;
         let code = CodeCache::new(server.cache.clone(), &wasmtime);
         let shares = Arc::new(Semaphore::new(requests as usize));
         let trials = Arc::new(Semaphore::new(pool::TRIALS));
@@ -104,56 +106,59 @@ impl Engine {
         Ok(Self { wasmtime, linker: Arc::new(linker), code, requests, slot, kept_ready, shares, trials })
     }
 
-    /// How many requests can run at a time, of `wanted`.
+    /// Returns the number of requests that can run at a time, at most `wanted`.
     pub fn requests(&self, wanted: usize) -> usize {
         wanted.min(self.requests as usize)
     }
 
-    /// How many components are loaded at a time.
+    /// Returns the number of components to load at a time.
     pub fn loads(&self) -> usize {
-        if self.is_cramped() { 1 } else { thread::available_parallelism().map_or(1, NonZero::get) }
+        if self.lacks_address_space() { 1 } else { thread::available_parallelism().map_or(1, NonZero::get) }
     }
 
-    /// Runs work that takes long, on a thread for such work. Where address space is scarce it runs on this thread: each
-    /// thread takes 64 MiB for its allocations, and nothing is served there.
+    /// Runs long work on a thread of the blocking pool. Without a pool of instances the work runs on this thread: address
+    /// space is scarce then, each thread reserves 64 MiB of it for allocations, and this process serves no requests.
     ///
     /// # Errors
     ///
-    /// If the work panicked.
+    /// Returns an error if the work panicked.
     pub async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
-        if self.is_cramped() { Ok(work()) } else { tokio::task::spawn_blocking(work).await }
+        if self.lacks_address_space() { Ok(work()) } else { tokio::task::spawn_blocking(work).await }
     }
 
-    /// Whether there is no address space for a pool.
-    fn is_cramped(&self) -> bool {
+    /// Returns whether there is no address space for a pool.
+    fn lacks_address_space(&self) -> bool {
         self.requests == 0
     }
 
-    /// For how many requests a request counts that meets so many guests.
+    /// Returns the number of places that a request with this many guests takes in the pool.
     pub fn weight(guests: usize) -> usize {
         guests.div_ceil(pool::GUESTS).max(1)
     }
 }
 
-fn told(error: wasmtime::Error) -> EngineError {
-    EngineError(format!("{error:#}"))
+impl From<wasmtime::Error> for EngineError {
+    fn from(error: wasmtime::Error) -> Self {
+        Self(format!("{error:#}"))
+    }
 }
 
-/// Whether memory may be swapped out by now, which is logged: the pool cannot be told to make no scan any more.
+/// Returns whether memory may be swapped out by now, and logs it: the pool cannot stop its scans.
 fn is_swap_reported() -> bool {
     let Swap::Possible(reason) = swap::of_this_process() else { return false };
     tracing::error!(
-        "restart this host: it scans pages, and since its start {reason}; instances may read what others left"
+        "restart this host: it scans pages, and since its start {reason}; guests may read memory of earlier guests"
     );
     true
 }
 
-/// Whether the kernel is asked which pages an instance has written (`PAGEMAP_SCAN`, Linux 6.7), so that only these are put
-/// back. The scan does not see written pages that are swapped out, and the next instance in the place would read them.
+/// Decision about a page scan. With a scan, the kernel lists the pages that an instance has written (`PAGEMAP_SCAN`, Linux
+/// 6.7), and only these are reset. A scan misses written pages that are swapped out, and the next instance would read them.
 #[derive(Debug, PartialEq, Eq)]
 enum Scan {
+    /// Pages are scanned.
     On,
-    /// The kernel has none.
+    /// The kernel offers no scan.
     Unavailable,
     /// The configuration forbids it.
     Forbidden,
@@ -175,13 +180,13 @@ impl Scan {
         }
     }
 
-    /// Logs why there is none, where one is available.
+    /// Logs the reason for no scan, if the kernel offers one.
     fn report(&self) {
         match self {
             Self::On | Self::Unavailable => {}
             Self::Forbidden => tracing::info!("no page scan: server.page_scan is \"off\""),
             Self::Unsafe(reason) => tracing::warn!(
-                "no page scan, which makes instances slower: {reason}; to have it, forbid swap for this process (systemd: \
+                "no page scan, which makes instances slower: {reason}; to enable the scan, forbid swap for this process (systemd: \
                  MemorySwapMax=0, cgroup v2: memory.swap.max = 0)"
             ),
         }

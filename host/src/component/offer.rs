@@ -1,5 +1,5 @@
-//! What a component imports and this host does not offer, and what it exports and this host does not call. The linker
-//! decides what is offered: an interface is looked up in it by a component that imports nothing else.
+//! Names the imports of a component that this host does not offer, and exports that it does not call. The linker decides
+//! about imports: to look an item up, link a component that imports nothing else.
 
 use wasm_encoder::{ComponentBuilder, ComponentTypeRef, InstanceType, TypeBounds};
 use wasmparser::{Parser, Payload};
@@ -18,13 +18,13 @@ use super::{
     store::StoreData,
 };
 
-/// The version of WASI that is offered, as its interfaces are looked up, and as it is named.
+/// Version of WASI that the host offers: in names of interfaces, and in messages.
 const WASI: (&str, &str) = ("0.2.0", "0.2");
 
-/// How many names a sentence lists.
+/// Maximum number of names in a message.
 const MAX_NAMES: usize = 8;
 
-/// What wasmtime reports of an import that the linker does not define.
+/// Part of wasmtime's error for an import that the linker does not define.
 const MISSING: &str = "implementation is missing";
 
 /// An item of an interface.
@@ -40,14 +40,14 @@ impl Item<'_> {
     }
 }
 
-/// In one sentence, what a component imports and the linker does not define; `None` if it defines all of it.
+/// Names the imports of a component that the linker does not define. `None` if it defines all of them.
 pub(super) fn missing(component: &Component, engine: &Engine, linker: &Linker<StoreData>) -> Option<String> {
     let contract = Contract::get()?;
     let ty = component.component_type();
     let (mut found, mut resources) = (Vec::new(), Vec::new());
     for (name, import) in ty.imports(engine) {
         let ComponentItem::ComponentInstance(instance) = import.ty else {
-            // Types are only named by their import.
+            // An imported type needs no definition.
             if !matches!(import.ty, ComponentItem::Type(_)) {
                 found.push(format!("`{name}`"));
             }
@@ -71,7 +71,7 @@ pub(super) fn missing(component: &Component, engine: &Engine, linker: &Linker<St
             },
             None => {
                 let offers = |name: &str, item: &Item| offers(name, *item, engine, linker);
-                // A method cannot be looked up without its resource, which is looked up by itself.
+                // A method cannot be looked up without its resource, and the resource is an item too.
                 let items: Vec<_> = items.into_iter().filter(|item| !item.is_method()).collect();
                 let absent: Vec<_> = items.iter().filter(|item| !offers(name, item)).collect();
                 if absent.len() < items.len() {
@@ -90,8 +90,8 @@ pub(super) fn missing(component: &Component, engine: &Engine, linker: &Linker<St
     sentence(&found)
 }
 
-/// The same of a component that cannot be compiled, as far as the names of its imports tell: those of other versions of
-/// interfaces that are offered.
+/// Names the imports of a component that cannot be compiled, as far as their names suffice: other versions of interfaces
+/// that the host offers.
 pub(super) fn missing_by_name(bytes: &[u8]) -> Option<String> {
     let mut found = Vec::new();
     let mut depth = 0_usize;
@@ -117,8 +117,8 @@ pub(super) fn missing_by_name(bytes: &[u8]) -> Option<String> {
     sentence(&found)
 }
 
-/// Names, in one sentence, the exports of a component for another host: interfaces of the contract in another version, or
-/// all of them if this host calls none. Other exports beside those that this host calls do no harm.
+/// Names the exports of a component for another host: interfaces of the contract in another version, or all exports if this
+/// host calls none of them. Other exports beside those that this host calls are ignored.
 pub(super) fn not_called(exports: &[String]) -> Option<String> {
     let is_called = |name: &String| Export::find(name).is_some();
     let is_for_another = |name: &&String| {
@@ -143,7 +143,7 @@ pub(super) fn not_called(exports: &[String]) -> Option<String> {
     })
 }
 
-/// A refusal of the linker that is neither of these: an interface of WASI is imported with types of its own.
+/// Describes an error of the linker for an interface of WASI that is imported with different types.
 pub(super) fn differs(error: &wasmtime::Error) -> String {
     // wasmtime's first line names the interface, and its causes the item and the type.
     let first = error.to_string();
@@ -152,8 +152,8 @@ pub(super) fn differs(error: &wasmtime::Error) -> String {
     format!("imports `{name}` with other types than this host offers: {}", causes.join(": "))
 }
 
-/// The functions and resources of an instance that a linker must define, in the order of the imports. A resource that is
-/// among `resources` already is another interface's, named by `use`; the others are added.
+/// Returns the functions and resources of an imported instance that a linker must define, and adds its resources to
+/// `resources`. A resource in `resources` belongs to an earlier interface, from which this one imports it by `use`.
 fn items<'a>(instance: &'a ComponentInstance, engine: &'a Engine, resources: &mut Vec<ResourceType>) -> Vec<Item<'a>> {
     let item = |(name, item): (&'a str, wasmtime::component::types::ComponentExtern<'a>)| match item.ty {
         ComponentItem::ComponentFunc(_) => Some(Item::Function(name)),
@@ -166,7 +166,7 @@ fn items<'a>(instance: &'a ComponentInstance, engine: &'a Engine, resources: &mu
     instance.exports(engine).filter_map(item).collect()
 }
 
-/// Whether the linker defines an item of an interface, of whatever type.
+/// Returns whether the linker defines an item of an interface, regardless of its type.
 fn offers(interface: &str, item: Item<'_>, engine: &Engine, linker: &Linker<StoreData>) -> bool {
     let mut instance = InstanceType::new();
     match item {
@@ -181,11 +181,11 @@ fn offers(interface: &str, item: Item<'_>, engine: &Engine, linker: &Linker<Stor
     component.import(interface, ComponentTypeRef::Instance(ty));
     let probe = Component::from_binary(engine, &component.finish());
     let linked = probe.and_then(|probe| linker.instantiate_pre(&probe).map(drop));
-    // Another type is no absence.
+    // An error about the type means that the item is defined.
     linked.map_or_else(|error| !format!("{error:#}").contains(MISSING), |()| true)
 }
 
-/// The interface and the version of a name such as `wasi:cli/environment@0.2.0`.
+/// Splits a name such as `wasi:cli/environment@0.2.0` into interface and version.
 fn wasi(name: &str) -> Option<(&str, &str)> {
     name.strip_prefix("wasi:").and(name.split_once('@'))
 }
@@ -208,7 +208,7 @@ fn sentence(names: &[String]) -> Option<String> {
     (!names.is_empty()).then(|| format!("imports {}, which this host does not offer", enumerate(names)))
 }
 
-/// `a`, `b` and `c`.
+/// Joins names: `a`, `b` and `c`.
 fn enumerate(names: &[String]) -> String {
     match names {
         [] => String::new(),

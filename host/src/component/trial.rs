@@ -1,5 +1,5 @@
-//! The trial of a component: one instance, made within the component's limits, and the types of its exports. What fails
-//! here would fail every request.
+//! The trial of a component: makes one instance within the component's limits, and checks the types of its exports. A
+//! component that fails its trial would fail every request.
 
 use std::time::{Duration, Instant};
 
@@ -11,30 +11,30 @@ use super::{
     store::{OutOfMemory, OutOfTime},
 };
 
-/// How long a trial waits before it requests a place in the pool again.
+/// Time that a trial waits before it requests a place in the pool again.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Why a component failed its trial.
+/// Error of a component that failed its trial.
 #[derive(Debug, thiserror::Error)]
 pub enum TrialError {
-    /// An export has other types than the host calls it with.
+    /// The types of an export differ from the contract.
     #[error(transparent)]
     Types(Mismatch),
-    /// No instance can be made.
+    /// No instance could be made.
     #[error("{0}")]
     Instance(String),
-    /// The requests have taken all places in the pool.
+    /// Requests use all places in the pool.
     #[error("{0}")]
     Busy(String),
 }
 
 impl Component {
-    /// Makes an instance and compares the types of its exports with those that the host calls.
+    /// Makes an instance, and compares the types of its exports with the contract.
     pub async fn try_out(&self) -> Result<(), TrialError> {
         let begun = Instant::now();
         loop {
             match self.try_once().await {
-                // Requests are short.
+                // Requests are short, so a place becomes free soon.
                 Err(TrialError::Busy(_)) if begun.elapsed() < self.timeout => tokio::time::sleep(PAUSE).await,
                 result => return result,
             }
@@ -47,20 +47,20 @@ impl Component {
         let making = tokio::time::timeout(self.timeout, instance.instantiate(&self.instances)).await;
         match making.unwrap_or_else(|_| Err(OutOfTime.into())) {
             Ok(made) => self.indices.check(&mut instance.store, &made).map_err(TrialError::Types),
-            Err(error) => Err(self.fault(&error, instance.store.data().refused_memory())),
+            Err(error) => Err(self.instance_error(&error, instance.store.data().refused_memory())),
         }
     }
 
-    /// Why no instance could be made. `refused` is the memory that it was refused before.
-    fn fault(&self, error: &wasmtime::Error, refused: Option<OutOfMemory>) -> TrialError {
+    /// Returns the error for an instance that could not be made. `refused` is the memory that it was refused before.
+    fn instance_error(&self, error: &wasmtime::Error, refused: Option<OutOfMemory>) -> TrialError {
         let name = self.name();
         let also = refused.map_or_else(String::new, |refused| format!(" ({refused}: component.{name}.memory)"));
-        // Code ran if there are frames of it. Initial memories are refused before any does.
+        // Guest code ran if the error has frames of it. Initial memories are refused earlier.
         let has_run = error.downcast_ref::<WasmBacktrace>().is_some();
         let why = match refused {
             _ if error.is::<PoolConcurrencyLimitError>() => {
                 return TrialError::Busy(format!(
-                    "could not be tried out, because requests have all instances: {error:#}"
+                    "could not be tried out, because requests use all instances: {error:#}"
                 ));
             }
             _ if error.is::<OutOfTime>() => {

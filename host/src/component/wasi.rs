@@ -1,5 +1,5 @@
-//! WASI as guests get it: clocks, randomness, and an output that ends in the host's log. No files, no network, no
-//! environment, no arguments.
+//! WASI for guests: clocks, randomness, and standard output, which goes to the host's log. No files, network, environment
+//! or arguments.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use wasmtime_wasi::{
 use super::identity::Identity;
 use crate::message::Request;
 
-/// The longest line that is kept together, in bytes.
+/// Maximum length of a line, in bytes. Longer lines are split.
 const MAX_LINE: usize = 8 * 1024;
 
-/// The context of one component, in the request that it is about.
+/// Returns the WASI context of a component. Log lines carry the id of the request in `about`.
 pub(super) fn context(component: &Identity, about: &Arc<ArcSwap<Request>>) -> WasiCtx {
     let output = |is_error| Output { component: component.name.clone(), about: about.clone(), is_error };
     let mut builder = WasiCtxBuilder::new();
@@ -60,12 +60,12 @@ impl StdoutStream for Output {
     }
 
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        // Only WASI 0.3 asks for this, which this host does not offer.
+        // Only WASI 0.3 uses this stream, and this host does not offer it.
         Box::new(tokio::io::sink())
     }
 }
 
-/// Collects what is written into lines. What is left at the end is a line too.
+/// Splits output into lines. The rest at the end is a line too.
 struct Lines {
     output: Output,
     pending: Vec<u8>,

@@ -1,4 +1,5 @@
-//! A type of the contract beside a component's, member by member.
+//! Compares types of a component with types of the contract, member by member. `here` is a type of the contract, `there` one
+//! of the component.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +9,14 @@ use wasmtime::component::{
 };
 use wit_parser::{Function, Handle, Resolve, Type, TypeDefKind, TypeId};
 
-/// What types are compared with.
+/// The contract, and the component's imports of its resources.
 pub(super) struct Comparison<'a> {
     resolve: &'a Resolve,
     /// The contract's resources as the component imports them.
     resources: &'a BTreeMap<String, ResourceType>,
 }
 
-/// The types that a type mentions.
+/// Returns the types that a type contains directly.
 pub(super) fn members(kind: &TypeDefKind) -> Vec<Type> {
     match kind {
         TypeDefKind::Record(record) => record.fields.iter().map(|field| field.ty).collect(),
@@ -33,7 +34,7 @@ impl<'a> Comparison<'a> {
         Self { resolve, resources }
     }
 
-    /// Whether a component's type is the contract's, through and through.
+    /// Returns whether two types are the same, including all types inside them.
     fn same(&self, here: &Type, there: &types::Type) -> bool {
         match (here, there) {
             (Type::Id(id), there) => self.same_definition(*id, there),
@@ -94,7 +95,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// How a component's type differs from one of the contract, where it does.
+    /// Describes how two different types differ.
     pub(super) fn describe(&self, id: TypeId, there: &types::Type) -> String {
         let here = &self.resolve.types[id].kind;
         let (Some((kind, here)), Some((other, there))) = (named(here), found(there)) else {
@@ -104,29 +105,29 @@ impl<'a> Comparison<'a> {
             return format!("it is {other} in the component, {kind} in the host");
         }
         let member = if kind == "a record" { "field" } else { "case" };
-        let mut words = Vec::new();
+        let mut found = Vec::new();
         for (name, _) in there.iter().filter(|(name, _)| !here.iter().any(|(other, _)| other == name)) {
-            words.push(format!("only the component has the {member} `{name}`"));
+            found.push(format!("only the component has the {member} `{name}`"));
         }
         for (name, ours) in &here {
             match there.iter().find(|(other, _)| other == name) {
-                None => words.push(format!("the component has no {member} `{name}`")),
+                None => found.push(format!("the component has no {member} `{name}`")),
                 Some((_, theirs)) if !self.same_option(ours.as_ref(), theirs.as_ref()) => {
                     let nothing = || "nothing".to_owned();
                     let theirs = theirs.as_ref().map_or_else(nothing, word);
                     let ours = ours.as_ref().map_or_else(nothing, |ty| self.word(ty));
-                    words.push(format!("{member} `{name}` is {theirs} in the component, {ours} in the host"));
+                    found.push(format!("{member} `{name}` is {theirs} in the component, {ours} in the host"));
                 }
                 Some(_) => {}
             }
         }
-        match words.is_empty() {
+        match found.is_empty() {
             true => format!("its {member}s are in another order"),
-            false => words.join(", "),
+            false => found.join(", "),
         }
     }
 
-    /// How a component's function differs from one of the contract; `None` if it does not.
+    /// Describes how two functions differ. `None` if they do not.
     pub(super) fn function(&self, here: &Function, there: &ComponentFunc) -> Option<String> {
         let (ours, theirs) = (here.params.len(), there.params().len());
         if ours != theirs {
@@ -146,7 +147,7 @@ impl<'a> Comparison<'a> {
         there.async_().then(|| "it is async in the component".to_owned())
     }
 
-    /// A type of the contract as in WIT.
+    /// Formats a type of the contract as in WIT.
     fn word(&self, ty: &Type) -> String {
         let Type::Id(id) = ty else { return primitive(ty).to_owned() };
         let definition = &self.resolve.types[*id];
@@ -172,7 +173,7 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// A kind of type whose members have names, and these with their types.
+/// A kind of type with named members: the kind, and names and types of the members.
 type Named<T> = (&'static str, Vec<(String, Option<T>)>);
 
 fn named(kind: &TypeDefKind) -> Option<Named<Type>> {
@@ -223,7 +224,7 @@ fn primitive(ty: &Type) -> &'static str {
     }
 }
 
-/// A component's type as in WIT. Types inside others have no names there.
+/// Formats a type of a component as in WIT. wasmtime does not report the names of types.
 fn word(ty: &types::Type) -> String {
     let option = |ty: Option<types::Type>| ty.as_ref().map_or_else(|| "_".to_owned(), word);
     let plain = match ty {

@@ -1,8 +1,9 @@
-//! The size of the pool that instances are made in. It reserves address space for every instance at once; where a process
-//! has little of it (`ulimit -v`, 39-bit addresses on arm64), the pool holds fewer requests.
+//! The pool of instances, and its size. The pool reserves address space for all its instances at once. If a process has
+//! little address space (`ulimit -v`, 39-bit addresses on arm64), the pool has room for fewer requests.
 //!
-//! The slots of memories take nearly all of it. A slot of 4 GiB spares guests the bounds checks of their memory; where
-//! not even [`ENOUGH`] requests would have such slots, they are as large as the largest configured memory.
+//! Slots for memories take nearly all of the address space. With slots of 4 GiB, guests need no bounds checks for their
+//! memory. If fewer than [`MIN_UNCHECKED_REQUESTS`] requests have room with such slots, the slots are as large as the
+//! largest configured memory.
 
 use std::{fs, hint::black_box};
 
@@ -10,48 +11,52 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 
 use super::settings::{self, MAX_MEMORY, TABLE_KEPT_READY, kept_ready};
 
-/// Instances for each request: a controller, a few hooks, and one that waits for a later request.
+/// Instances for each request: a controller, a few hooks, and one for a later request.
 const INSTANCES: u32 = 5;
-/// Guests of one request that have a place in the pool.
+/// Guests of one request in its place of the pool.
 pub(super) const GUESTS: usize = INSTANCES as usize - 1;
-/// Instances beside requests: model, outboxes, trials of new components.
+/// Instances for work that is not a request: models, outboxes, trials of components.
 const SPARE: u32 = 4;
-/// Components that are tried out at the same time, within [`SPARE`].
+/// Maximum number of concurrent trials of components. They use instances of [`SPARE`].
 pub(super) const TRIALS: usize = 2;
-/// So many requests, and guests without bounds checks are worth more than further requests.
-const ENOUGH: u32 = 16;
-/// The most core modules in a component; interpreters consist of many.
+/// Number of requests from which guests without bounds checks are preferred to further requests.
+const MIN_UNCHECKED_REQUESTS: u32 = 16;
+/// Maximum number of core modules in a component. Interpreters consist of many.
 const MAX_MODULES: u32 = 60;
-/// A page of WebAssembly.
+/// Size of a page of WebAssembly, in bytes.
 const PAGE: usize = 64 << 10;
-/// What is left of a scarce address space for everything else, in bytes, of which compiling a large component needs most:
-/// without room for an allocation, a process is aborted. The smaller values are for what would otherwise not start.
-const RESTS: [usize; 3] = [1 << 30, 256 << 20, 64 << 20];
+/// Address space to leave for the rest of the process, in bytes, in order of preference. Compiling a large component needs
+/// most of it, and a failed allocation aborts the process. With the smaller values a host starts that could not otherwise.
+const HEADROOMS: [usize; 3] = [1 << 30, 256 << 20, 64 << 20];
 
-/// A wasmtime engine with a pool, and what the pool holds.
+/// A wasmtime engine with its pool.
 pub(super) struct Pool {
     pub(super) wasmtime: Engine,
-    /// How many requests have room.
+    /// Number of requests that have room.
     pub(super) requests: u32,
-    /// The most memory that an instance can have, in bytes.
+    /// Maximum memory of an instance, in bytes.
     pub(super) slot: usize,
 }
 
-/// How much address space a memory has.
+/// Size of the slots for memories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Slots {
-    /// As much as 32-bit addresses reach.
+    /// 4 GiB, the reach of 32-bit addresses. Guests do not check bounds.
     Whole,
-    /// So many bytes. Guests check the bounds.
+    /// This number of bytes. Guests check bounds.
     Tight(usize),
 }
 
 impl Pool {
-    /// Makes a pool for as many of the `wanted` requests as have room. `memory` is the largest memory that a guest may
-    /// have, in bytes.
+    /// Makes a pool for at most `wanted` requests, as many as have room. `memory` is the largest memory of a guest, in
+    /// bytes.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no address space for a single request.
     pub(super) fn new(wanted: u32, memory: usize, scan: bool) -> Result<Self, String> {
         let limit = address_space();
-        // Without a limit of its own, a process has room for other things wherever it has room for this.
+        // Without a limit of the address space, a process with room for the pool has room for the rest too.
         if limit.is_none()
             && let Ok(wasmtime) = engine(Slots::Whole, wanted, scan)
         {
@@ -59,10 +64,10 @@ impl Pool {
         }
         let memory = memory.next_multiple_of(PAGE);
         let tight = Slots::Tight(memory);
-        let found = RESTS.iter().find_map(|rest| best(wanted, tight, *rest));
+        let found = HEADROOMS.iter().find_map(|headroom| best(wanted, tight, *headroom));
         let cause = match limit {
             Some(limit) => format!("the address space is limited to {} MiB (`ulimit -v`, LimitAS)", limit >> 20),
-            None => "the system gives a process too little address space".to_owned(),
+            None => "the system provides too little address space".to_owned(),
         };
         let Some((slots, requests)) = found else {
             let memory = memory >> 20;
@@ -76,11 +81,11 @@ impl Pool {
                 requests,
                 wanted,
                 "{cause}, which has room for {requests} of the {wanted} requests of server.max_concurrent_requests at a \
-                 time; the others wait"
+                 time; further requests queue"
             );
         }
         if slots == tight {
-            tracing::warn!("{cause}: guests check the bounds of their memories, which makes them slower");
+            tracing::warn!("{cause}: guests check the bounds of their memories and are slower");
         }
         let wasmtime = engine(slots, requests, scan).map_err(|error| format!("{error:#}"))?;
         Ok(Self { wasmtime, requests, slot: if slots == tight { memory } else { MAX_MEMORY } })
@@ -88,11 +93,10 @@ impl Pool {
 }
 
 impl Pool {
-    /// Makes a pool for trials, which is the same for guests as one for requests. Where address space is scarce there is no
-    /// pool: compiling needs the room. Each memory is then mapped for its instance, as large as it is, and moves when it
-    /// grows.
+    /// Makes a pool for trials, with the same limits as one for requests. If address space is scarce there is no pool,
+    /// because compiling needs the room. Memories are then mapped one by one, and move when they grow.
     pub(super) fn for_trials(memory: usize, scan: bool) -> Result<Self, String> {
-        if fits(Slots::Whole, 1, RESTS[0])
+        if fits(Slots::Whole, 1, HEADROOMS[0])
             && let Ok(wasmtime) = engine(Slots::Whole, 1, scan)
         {
             return Ok(Self { wasmtime, requests: 1, slot: MAX_MEMORY });
@@ -105,11 +109,12 @@ impl Pool {
     }
 }
 
-/// The slots, and how many of the `wanted` requests have room beside a rest; none if not a single one has.
-fn best(wanted: u32, tight: Slots, rest: usize) -> Option<(Slots, u32)> {
-    let fitting = |slots| most(wanted, |requests| fits(slots, requests, rest));
+/// Returns the best slots, and how many of the `wanted` requests have room with them if `headroom` bytes stay free.
+/// Returns `None` if no request has.
+fn best(wanted: u32, tight: Slots, headroom: usize) -> Option<(Slots, u32)> {
+    let fitting = |slots| largest_fitting(wanted, |requests| fits(slots, requests, headroom));
     let whole = fitting(Slots::Whole);
-    if whole >= wanted.min(ENOUGH) {
+    if whole >= wanted.min(MIN_UNCHECKED_REQUESTS) {
         return Some((Slots::Whole, whole));
     }
     match fitting(tight) {
@@ -118,20 +123,20 @@ fn best(wanted: u32, tight: Slots, rest: usize) -> Option<(Slots, u32)> {
     }
 }
 
-/// Whether there is address space for so many requests and for a rest.
-fn fits(slots: Slots, requests: u32, rest: usize) -> bool {
-    // Reserved and not touched, until it is known whether the pool has room beside it.
+/// Returns whether a pool for this number of requests leaves `headroom` bytes of address space.
+fn fits(slots: Slots, requests: u32, headroom: usize) -> bool {
+    // Reserve the headroom without writing to it while the pool is made.
     let mut reserved = Vec::<u8>::new();
-    let fits = reserved.try_reserve_exact(rest).is_ok() && engine(slots, requests, false).is_ok();
-    // An allocation without a use would be optimized away.
+    let fits = reserved.try_reserve_exact(headroom).is_ok() && engine(slots, requests, false).is_ok();
+    // The compiler would remove an unused allocation.
     black_box(reserved);
     fits
 }
 
-/// The largest number up to `wanted` that fits, where each number fits if a larger one does.
-fn most(wanted: u32, fits: impl Fn(u32) -> bool) -> u32 {
+/// Returns the largest number up to `wanted` that fits, by bisection: a number fits if a larger one does.
+fn largest_fitting(wanted: u32, fits: impl Fn(u32) -> bool) -> u32 {
     let (mut fitting, mut too_many) = (0, wanted.saturating_add(1));
-    // What is wanted is tried first: mostly it fits.
+    // Try `wanted` first: usually it fits.
     let mut next = wanted;
     while too_many - fitting > 1 {
         match fits(next) {
@@ -143,15 +148,15 @@ fn most(wanted: u32, fits: impl Fn(u32) -> bool) -> u32 {
     fitting
 }
 
-/// The limit of the address space of this process in bytes, if it has one.
+/// Returns the limit of the address space of this process in bytes, if it has one.
 fn address_space() -> Option<u64> {
     let limits = fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// Each request has a fresh instance of every guest it meets. The pool makes that cheap: memory is mapped once, copied
-/// on write, and what a guest has touched is put back instead of unmapped.
+/// Makes an engine with a pool. The pool makes fresh instances cheap: memory is mapped once and copied on write, and
+/// written pages are reset instead of unmapped.
 fn engine(slots: Slots, requests: u32, scan: bool) -> wasmtime::Result<Engine> {
     let instances = requests.saturating_mul(INSTANCES).saturating_add(SPARE);
     let mut config = settings::config();
@@ -164,13 +169,13 @@ fn engine(slots: Slots, requests: u32, scan: bool) -> wasmtime::Result<Engine> {
     };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
-        // A number and no memory: components may have as many modules as they like.
+        // This limit costs no memory, so it is never the one that is reached.
         .total_core_instances(instances.saturating_mul(MAX_MODULES))
         .total_memories(instances)
         .total_tables(instances.saturating_mul(2))
         .total_stacks(instances)
         .max_unused_warm_slots(instances)
-        // Interpreted languages are large.
+        // Interpreters are large.
         .max_component_instance_size(4 << 20)
         .max_core_instance_size(4 << 20)
         .max_core_instances_per_component(MAX_MODULES)
@@ -185,7 +190,7 @@ fn engine(slots: Slots, requests: u32, scan: bool) -> wasmtime::Result<Engine> {
     Engine::new(&config)
 }
 
-/// Gives each memory no more address space than it can use.
+/// Limits the address space of each memory to its maximum size.
 fn reserve(config: &mut Config, memory: usize) {
     config.memory_reservation(memory as u64).memory_guard_size(PAGE as u64).guard_before_linear_memory(false);
 }
@@ -195,10 +200,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_most_that_fits_is_found() {
+    fn finds_the_largest_number_that_fits() {
         for wanted in [1, 2, 3, 10, 256, u32::MAX] {
             for limit in [0, 1, 2, 3, 9, 10, 200, 1 << 20] {
-                assert_eq!(most(wanted, |number| number <= limit), wanted.min(limit), "{limit} of {wanted}");
+                assert_eq!(largest_fitting(wanted, |number| number <= limit), wanted.min(limit), "{limit} of {wanted}");
             }
         }
     }

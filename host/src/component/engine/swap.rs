@@ -1,26 +1,26 @@
-//! Whether the kernel may move memory of this process to swap. Decides over plain texts of `/proc` and of cgroups; it
-//! does not know what follows from it.
+//! Whether the kernel may move memory of this process to swap, decided by files of `/proc` and of cgroups. The caller
+//! decides about the consequences.
 
 use std::{
     fmt, fs,
     path::{Path, PathBuf},
 };
 
-/// The answer, with its reason.
+/// Whether memory of this process may be swapped out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Swap {
-    /// Memory stays where it is.
+    /// Memory is never swapped out.
     Impossible,
     /// Memory may be swapped out.
     Possible(Reason),
 }
 
-/// Why memory may be swapped out.
+/// Reason why memory may be swapped out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reason {
-    /// There is swap, and no cgroup of this process forbids it.
+    /// This swap area is active, and no cgroup of this process forbids swap.
     Active(String),
-    /// It cannot be found out.
+    /// This file cannot be read, so the state of swap is unknown.
     Unreadable(String),
 }
 
@@ -33,7 +33,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Looks at this process.
+/// Decides for this process.
 pub(super) fn of_this_process() -> Swap {
     decide(|path| fs::read_to_string(path).ok())
 }
@@ -42,7 +42,7 @@ pub(super) fn of_this_process() -> Swap {
 fn decide(read: impl Fn(&Path) -> Option<String>) -> Swap {
     let swaps = "/proc/swaps";
     let Some(text) = read(Path::new(swaps)) else { return Swap::Possible(Reason::Unreadable(swaps.to_owned())) };
-    // The first line has the titles.
+    // The first line is the header of the table.
     let Some(area) = text.lines().skip(1).find_map(|line| line.split_whitespace().next()) else {
         return Swap::Impossible;
     };
@@ -52,9 +52,8 @@ fn decide(read: impl Fn(&Path) -> Option<String>) -> Swap {
     }
 }
 
-/// Whether the cgroup of this process, or one above it, forbids swap. What cannot be read forbids nothing, and neither does
-/// the first version of cgroups: its limits hold for the memory of a group, while the kernel may still swap when
-/// the whole system is short of memory.
+/// Returns whether the cgroup of this process, or one above it, forbids swap. An unreadable limit does not. Version 1 of
+/// cgroups cannot forbid swap: the kernel ignores its limits if the whole system is short of memory.
 fn is_forbidden(read: &impl Fn(&Path) -> Option<String>) -> bool {
     let groups = read(Path::new("/proc/self/cgroup")).unwrap_or_default();
     let mounts = read(Path::new("/proc/self/mountinfo")).unwrap_or_default();
@@ -64,7 +63,7 @@ fn is_forbidden(read: &impl Fn(&Path) -> Option<String>) -> bool {
     folders.iter().filter_map(limit).any(|limit| limit.trim() == "0")
 }
 
-/// The folders of a cgroup and of those above it, as far as they are mounted here.
+/// Returns the mounted folders of a cgroup and its ancestors.
 fn folders(mounts: &str, group: &str) -> Option<Vec<PathBuf>> {
     let (root, mounted) = mounts.lines().find_map(|line| {
         // `36 35 98:0 ROOT MOUNT_POINT OPTIONS [TAGS] - TYPE SOURCE SUPER_OPTIONS`
@@ -72,7 +71,7 @@ fn folders(mounts: &str, group: &str) -> Option<Vec<PathBuf>> {
         let mut place = place.split(' ').skip(3);
         kind.starts_with("cgroup2 ").then_some((place.next()?, place.next()?))
     })?;
-    // In a container the mount may begin at the process's own cgroup.
+    // In a container, the root of the mount may be the cgroup of the process.
     let group = Path::new(group);
     let inside = group.strip_prefix(root).or_else(|_| group.strip_prefix("/")).ok()?;
     let folder = Path::new(mounted).join(inside);
@@ -147,12 +146,12 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_is_told() {
-        let told = |files: Files<'_>| match decided(files) {
+    fn names_the_reason() {
+        let reason = |files: Files<'_>| match decided(files) {
             Swap::Possible(reason) => reason.to_string(),
             Swap::Impossible => String::new(),
         };
-        assert_eq!(told(&[("/proc/swaps", SOME)]), "the kernel may swap its memory out to /dev/sda2");
-        assert_eq!(told(&[]), "/proc/swaps cannot be read, so its memory may be swapped out");
+        assert_eq!(reason(&[("/proc/swaps", SOME)]), "the kernel may swap its memory out to /dev/sda2");
+        assert_eq!(reason(&[]), "/proc/swaps cannot be read, so its memory may be swapped out");
     }
 }

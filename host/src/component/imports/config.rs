@@ -1,4 +1,4 @@
-//! `config`: the settings of the component that asks.
+//! `config`: the settings of the component that calls it.
 
 use crate::component::{store::StoreData, wit::carya::host::config};
 

@@ -1,4 +1,4 @@
-//! `database`: the request's session, lent as handles. A handle knows the call it was lent to, and is dead after it.
+//! `database`: the session of the request, lent to guests as handles. A handle is valid during the call that received it.
 
 use std::sync::Arc;
 
@@ -152,7 +152,7 @@ impl HostSavepoint for StoreData {
 
     async fn drop(&mut self, savepoint: Resource<Savepoint>) -> wasmtime::Result<()> {
         let Savepoint { call, id } = self.table.delete(savepoint)?;
-        // A failed release dooms the transaction; there is nobody to tell here.
+        // A failed release dooms the transaction. A destructor cannot return the error to the guest.
         if let Ok((session, _)) = self.session(call)
             && let Err(error) = session.release(id).await
         {
@@ -163,10 +163,10 @@ impl HostSavepoint for StoreData {
 }
 
 impl StoreData {
-    /// The session of the call that a handle was lent to.
+    /// Returns the session for a handle that was lent to this call.
     fn session(&mut self, call: u64) -> Result<(&mut Session, &mut Trace), DbError> {
         if call != self.call {
-            return Err(DbError::new(Kind::Lost, "this handle is dead: it was lent to a call that is over"));
+            return Err(DbError::new(Kind::Lost, "the handle is no longer valid: the call that received it has ended"));
         }
         let session =
             self.lent.bound.session().ok_or_else(|| DbError::new(Kind::Lost, "this request has no database"))?;
