@@ -191,8 +191,8 @@ async fn clients_that_go_away_leave_nothing_behind(engine: Engine) -> Result {
     let done = app.number(&format!("SELECT count(*) FROM ones WHERE id < {CUT_OFF}")).await?;
     assert_eq!(rows - done, ORDINARY as i64 / 2, "{engine}");
     let messages: Vec<_> = app.log.lines().into_iter().map(|line| line["message"].to_string()).collect();
-    let gone = messages.iter().filter(|message| message.contains("the client went away")).count();
-    println!("{engine}: of {CUT_OFF} clients that went away {gone} were noticed in time, {done} had been served");
+    let gone = messages.iter().filter(|message| message.contains("the client disconnected")).count();
+    println!("{engine}: of {CUT_OFF} clients that disconnected {gone} were noticed in time, {done} had been served");
     assert!(done > 0 && gone > 0, "{engine}: the moments were no mix");
     Ok(())
 }

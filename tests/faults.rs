@@ -141,7 +141,8 @@ async fn an_answer_of_100_megabytes_is_not_sent(engine: Engine) -> Result {
             answer.text()
         );
         let line = error_of(&app, &id).await?;
-        let reason = "component `large`: the answer has 104857600 bytes; server.max_response allows 16777216";
+        let reason =
+            "component `large`: the response has a body of 104857600 bytes; server.max_response allows 16777216";
         check_eq!(wrong, line["message"], reason, "{number:?} {method:?}");
     }
     Ok(())

@@ -173,7 +173,7 @@ async fn a_client_that_is_gone_is_not_tried_for(engine: Engine) -> Result {
     client.write_all((head + &body).as_bytes()).await?;
     app.log.wait_for("try").await?;
     drop(client);
-    app.log.wait_for("the client went away").await?;
+    app.log.wait_for("the client disconnected").await?;
     assert_eq!(said(&app, "try"), 1);
     other.execute("COMMIT").await?;
     assert_eq!(play(&app, "POST", "/", &json!([insert("n")])).await?.status, 200);

@@ -64,7 +64,7 @@ impl Process {
         let end = String::from_utf8_lossy(&log[log.len().saturating_sub(2000)..]).into_owned();
         let log = String::from_utf8_lossy(&log);
         // At the end of every load `wrk` disconnects in the middle of requests, so these errors are normal.
-        let trouble = log.lines().filter(|line| line.contains("ERROR") && !line.contains("the client went away"));
+        let trouble = log.lines().filter(|line| line.contains("ERROR") && !line.contains("the client disconnected"));
         let trouble = trouble.take(20).collect::<Vec<_>>().join("\n");
         format!("{trouble}\n{end}\n(errors and the end of {})", self.log.display())
     }

@@ -1,5 +1,5 @@
-//! Runs the actions that guests registered: after the outcome, each in a sandbox of its own without a database. Actions
-//! that must not be lost run again from the outbox until they succeed.
+//! Runs the actions that guests registered: after the outcome, each in an instance of its own without a database. Actions
+//! with [`Delivery::AtLeastOnce`] run again from the outbox until they succeed.
 
 use std::{sync::Arc, time::Duration};
 

@@ -78,21 +78,21 @@ impl Failure {
         )
     }
 
-    /// Failure for a request that waited too long, because `server.max_concurrent_requests` others were running.
+    /// Failure for a request that waited too long for its permits out of `server.max_concurrent_requests`.
     pub(crate) fn overloaded() -> Self {
-        let detail = "server.max_concurrent_requests are running and none ended in time";
+        let detail = "timed out waiting for a place out of server.max_concurrent_requests";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Fault::Host, "The server is busy.", detail)
     }
 
     /// Failure for a request that ran longer than `server.request_timeout`.
     pub(crate) fn too_slow() -> Self {
-        let detail = "the request took longer than server.request_timeout";
+        let detail = "the request did not end within server.request_timeout";
         Self::new(StatusCode::GATEWAY_TIMEOUT, Fault::Guest, "The answer took too long.", detail)
     }
 
     /// Failure for a request that was abandoned: the client disconnected, or the host is shutting down.
     pub(crate) fn abandoned() -> Self {
-        let detail = "the client went away, or the host is shutting down";
+        let detail = "the client disconnected, or the host is shutting down";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Fault::Client, "The request was abandoned.", detail)
     }
 
@@ -129,7 +129,7 @@ impl Failure {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             Fault::Database,
-            "The connection to the database was lost while the change was committed. It may or may not have been made: look before you try again.",
+            "The connection to the database was lost while the change was committed. It may or may not have been made: check before you try again.",
             format!("commit in doubt: {}", error.message),
         )
     }

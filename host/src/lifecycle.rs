@@ -335,7 +335,7 @@ impl<'a> Lifecycle<'a> {
         });
         // The guest responded as if no statement had failed; the client must not get that response.
         if let (Verdict::Rollback(Reason::Doomed), Some(doom)) = (&verdict, session.doom()) {
-            self.fail(Failure::statement(doom, "a failed statement was left standing"));
+            self.fail(Failure::statement(doom, "a failed statement was not undone by a savepoint"));
         }
         verdict
     }

@@ -51,21 +51,25 @@ impl From<&config::Server> for Limits {
 impl Limits {
     /// Returns an error if a header with this many fields and bytes exceeds the limits.
     pub(crate) fn check_head(&self, fields: usize, bytes: usize) -> Result<(), String> {
-        let Self { fields: most, head: longest, .. } = self;
-        if fields > *most {
-            return Err(format!("the answer has {fields} header fields; server.max_response_headers allows {most}"));
+        let Self { fields: max_fields, head: max_bytes, .. } = self;
+        if fields > *max_fields {
+            return Err(format!(
+                "the response has {fields} header fields; server.max_response_headers allows {max_fields}"
+            ));
         }
-        if bytes > *longest {
-            return Err(format!("the answer has a header of {bytes} bytes; server.max_response_head allows {longest}"));
+        if bytes > *max_bytes {
+            return Err(format!(
+                "the response has a header of {bytes} bytes; server.max_response_head allows {max_bytes}"
+            ));
         }
         Ok(())
     }
 
     /// Returns an error if a body with this many bytes exceeds the limit.
     pub(crate) fn check_body(&self, bytes: usize) -> Result<(), String> {
-        let longest = self.body;
-        if bytes > longest {
-            return Err(format!("the answer has {bytes} bytes; server.max_response allows {longest}"));
+        let max_bytes = self.body;
+        if bytes > max_bytes {
+            return Err(format!("the response has a body of {bytes} bytes; server.max_response allows {max_bytes}"));
         }
         Ok(())
     }
@@ -89,7 +93,7 @@ pub(crate) fn new_id() -> String {
 pub(crate) fn status(status: u16) -> Result<StatusCode, String> {
     match StatusCode::from_u16(status) {
         Ok(code) if (200..600).contains(&status) => Ok(code),
-        _ => Err(format!("{status} is not a status that an answer may have (200 to 599)")),
+        _ => Err(format!("the status {status} must be between 200 and 599")),
     }
 }
 
@@ -136,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_answer_may_have() {
+    fn statuses_and_header_fields_of_responses() {
         for (number, good) in [(200, true), (599, true), (199, false), (100, false), (600, false), (0, false)] {
             assert_eq!(status(number).is_ok(), good, "{number}");
         }

@@ -134,7 +134,10 @@ async fn rows(query: RowsQuery, component: &Component, state: &mut RequestState)
     let RequestState { bound, trace, .. } = state;
     let session = bound
         .session()
-        .ok_or_else(|| Failure::invalid_response("rows were answered on a request without a database"))?;
+        .ok_or_else(|| Failure::invalid_response("the response has a `rows` body, but the request has no database"))?;
     let statement = Statement { component: component.name().clone(), sql: query.sql, params: query.params };
-    session.query_json(trace, statement).await.map_err(|error| Failure::statement(&error, "the query for the body"))
+    session
+        .query_json(trace, statement)
+        .await
+        .map_err(|error| Failure::statement(&error, "the query of the `rows` body failed"))
 }

@@ -50,7 +50,7 @@ const CASES: [(&str, &[&str]); 10] = [
            (func $start (if (i32.lt_s (memory.grow (i32.const 2000)) (i32.const 0)) (then unreachable))) (start $start)"#,
         &[
             "its start function trapped: ",
-            "out of memory: 131137536 bytes wanted, 67108864 allowed: component.it.memory",
+            "out of memory: 131137536 bytes requested, 67108864 allowed: component.it.memory",
         ],
     ),
     (r#"(memory (export "memory") 1) (func $start (call $start)) (start $start)"#, &["call stack exhausted"]),

@@ -110,7 +110,7 @@ async fn a_doomed_transaction_says_why(engine: Engine) -> Result {
     let id = answer.header("x-request-id").to_owned();
     assert_eq!((answer.status, answer.json()?["detail"].as_str()), (500, Some("Something went wrong.")));
     assert!(!answer.text().contains("no_such_table"), "{}", answer.text());
-    let line = app.log.wait_for("a failed statement was left standing: ").await?;
+    let line = app.log.wait_for("a failed statement was not undone by a savepoint: ").await?;
     assert_eq!((&line["request"], &line["level"], &line["fault"]), (&json!(id), &json!("ERROR"), &json!("database")));
     Ok(())
 }

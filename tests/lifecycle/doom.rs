@@ -38,7 +38,7 @@ async fn a_failed_statement_dooms(engine: Engine) -> Result {
 async fn the_log_says_what_doomed(engine: Engine) -> Result {
     let app = start(engine, ROUTE).await?;
     expect(&app, "doom", "POST /", &[swallowed()], 500, ROLLED_BACK).await?;
-    let line = app.log.wait_for("a failed statement was left standing").await?;
+    let line = app.log.wait_for("a failed statement was not undone by a savepoint").await?;
     assert_eq!(line["fault"], "database", "{line}");
     assert!(line["message"].as_str().is_some_and(|message| message.to_lowercase().contains("null")), "{line}");
     Ok(())

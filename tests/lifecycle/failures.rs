@@ -44,7 +44,7 @@ async fn go_away(app: &App, script: &serde_json::Value) -> Result {
     client.write_all((head + &body).as_bytes()).await?;
     app.log.wait_for("it is written").await?;
     drop(client);
-    let line = app.log.wait_for("the client went away").await?;
+    let line = app.log.wait_for("the client disconnected").await?;
     assert_eq!(line["fault"], "client", "{line}");
     Ok(())
 }

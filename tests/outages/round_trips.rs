@@ -128,7 +128,7 @@ async fn a_transaction_that_was_begun_for_somebody_who_left_shows_nobody_the_pas
                 answer = send(&app, "POST", &count) => return Err(format!("{engine}: {}", answer?.text()).into()),
                 left = leaving => left?,
             }
-            app.log.wait_for("the client went away").await?;
+            app.log.wait_for("the client disconnected").await?;
             proxy.release();
             // The transaction that the host began for the cancelled request is open now, possibly with a snapshot. The
             // last request must nevertheless see the row that is inserted next.
@@ -219,7 +219,8 @@ async fn a_client_that_goes_away_does_not_cost_a_connection() -> Result {
             proxy.release();
             eventually("it is noticed", async || {
                 let lines = app.log.lines();
-                let is_told = lines[said..].iter().any(|line| line["message"].to_string().contains("client went away"));
+                let is_told =
+                    lines[said..].iter().any(|line| line["message"].to_string().contains("client disconnected"));
                 Ok(is_told)
             })
             .await?;

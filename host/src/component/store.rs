@@ -102,7 +102,7 @@ pub(super) struct OutOfTime;
 
 /// Error of a guest that requested memory beyond its limit.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("out of memory: {wanted} bytes wanted, {limit} allowed")]
+#[error("out of memory: {wanted} bytes requested, {limit} allowed")]
 pub(super) struct OutOfMemory {
     pub(super) wanted: usize,
     pub(super) limit: usize,

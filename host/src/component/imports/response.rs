@@ -73,7 +73,7 @@ impl StoreData {
     fn change(&mut self, change: impl FnOnce(&mut Reply, &Limits) -> Result<(), String>) -> Result<(), String> {
         match (&mut self.reply, &self.change_limits) {
             (Some(reply), Some(limits)) => change(reply, limits),
-            _ => Err("the answer can be changed by after hooks only".to_owned()),
+            _ => Err("only after hooks may change the reply".to_owned()),
         }
     }
 }
@@ -101,7 +101,10 @@ mod tests {
     fn a_head_grows_up_to_its_limits() -> wasmtime::Result<()> {
         let identity = Identity { name: "it".into(), settings: Default::default(), runs_actions: false, memory: 0 };
         let mut guest = StoreData::new(Arc::new(identity));
-        assert!(guest.set_header("a".to_owned(), "1".to_owned())?.is_err(), "there is no answer, and no after hook");
+        assert!(
+            guest.set_header("a".to_owned(), "1".to_owned())?.is_err(),
+            "there is no reply, and the guest is no after hook"
+        );
         guest.reply = Some(Reply::default());
         guest.change_limits = Some(Limits { fields: 3, head: 24, body: 2 });
         let mut change = |what: &str, name: &str, value: &str| {
