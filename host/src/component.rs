@@ -21,6 +21,7 @@ mod loaded;
 mod offer;
 mod store;
 mod trial;
+mod visit;
 mod wasi;
 mod wit;
 
@@ -32,4 +33,5 @@ pub use identity::Identity;
 pub use interface::{PACKAGE, VERSION};
 pub use load::{Inspection, LoadError};
 pub use loaded::Component;
-pub(crate) use store::{Guests, RequestState};
+pub(crate) use store::RequestState;
+pub(crate) use visit::Guests;

@@ -14,11 +14,7 @@ use std::{collections::BTreeMap, future::Future, pin::pin, sync::Arc};
 
 use http::{HeaderValue, Method, StatusCode, header};
 
-use self::{
-    answer::Answer,
-    interrupt::Abandonment,
-    retry::{Cause, Reruns},
-};
+use self::{answer::Answer, interrupt::Abandonment};
 use crate::{
     component::{
         CallError, Component, Export, Guests, RequestState,
@@ -76,7 +72,7 @@ async fn serve(
         chain: &generation.global,
         handler: None,
         entry_context: None,
-        reruns: Reruns::default(),
+        reruns: retry::Reruns::default(),
     };
     let abandonment = Abandonment::default();
     let mut interruption = pin!(abandonment.interruption(generation.config.server.request_timeout, abandoned));
@@ -109,13 +105,13 @@ struct Lifecycle<'a> {
     /// Context of the request as the outside hooks left it, for each attempt. `None` if nothing inside runs, because the
     /// request was answered or failed before.
     entry_context: Option<BTreeMap<String, String>>,
-    reruns: Reruns,
+    reruns: retry::Reruns,
 }
 
 impl<'a> Lifecycle<'a> {
     /// Runs all phases that may be cancelled: those before the transaction, unless this is a rerun, and those inside.
     /// Returns the cause to run the latter again, if there is one. The transaction is rolled back then.
-    async fn attempt(&mut self, rerun: Option<Cause>) -> Option<Cause> {
+    async fn attempt(&mut self, rerun: Option<retry::Cause>) -> Option<retry::Cause> {
         match rerun {
             None => self.enter().await,
             Some(cause) => self.start_over(cause).await,
@@ -287,8 +283,8 @@ impl<'a> Lifecycle<'a> {
     ///
     /// # Errors
     ///
-    /// Returns [`Cause::Conflict`] if a conflict prevented the commit and everything inside is to run again.
-    async fn settle(&mut self, interruption: Option<Failure>) -> Result<Cleared, Cause> {
+    /// Returns [`retry::Cause::Conflict`] if a conflict prevented the commit and everything inside is to run again.
+    async fn settle(&mut self, interruption: Option<Failure>) -> Result<Cleared, retry::Cause> {
         let is_interrupted = interruption.is_some();
         if let Some(failure) = interruption {
             self.answer = Answer::failed(failure, &self.state.request);
@@ -302,7 +298,7 @@ impl<'a> Lifecycle<'a> {
         let mut settled = started.settle(verdict, &mut self.state.trace).await;
         if settled.had_conflict() && self.may_retry() {
             self.state.bound = Bound::Started(settled.retry(false, &mut self.state.trace));
-            return Err(Cause::Conflict);
+            return Err(retry::Cause::Conflict);
         }
         if let Some(error) = settled.failure() {
             self.fail(match settled.outcome() {

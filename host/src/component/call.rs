@@ -11,7 +11,8 @@ use super::{
     export::Export,
     handles::{Reader, Writer},
     loaded::Component,
-    store::{Guests, OutOfTime, RequestState, StoreData, Visit},
+    store::{OutOfTime, RequestState, StoreData},
+    visit::{Guests, Visit},
     wit::carya::host::database::Handle,
 };
 use crate::{

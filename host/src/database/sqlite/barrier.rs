@@ -21,11 +21,8 @@ use sqlx::{SqliteConnection, sqlite::LockedSqliteHandle};
 use super::{
     budget::{Budget, Exceeded},
     fts5, memory, native,
-    policy::allowed,
+    policy::{MAX_LENGTH, allowed},
 };
-
-/// Maximum length of a text or blob, in bytes.
-pub(super) const MAX_LENGTH: c_int = 4 << 20;
 
 /// Prefix of each guest's statement. The trace uses it to distinguish the statement from statements of virtual tables.
 pub(super) const MARK: &str = "/*g*/";
@@ -98,7 +95,7 @@ impl Barrier {
         // The connection's thread may outlive all other owners of the barrier, and SQLite has no destructor for these
         // pointers. Therefore one reference is never released, and the barrier of each connection is never freed.
         let state = Arc::into_raw(barrier.clone());
-        native::replace_functions(&mut handle, state)?;
+        native::replace_functions(&mut handle, &raw const barrier.changes_before)?;
         fts5::replace_functions(&mut handle)?;
         hook(&mut handle, state);
         // 2000 operations take about 20 us: precise enough for a deadline, and without measurable cost.
@@ -156,11 +153,6 @@ impl Barrier {
     /// Marks the next statement as the first one of a request, so that the counts of changes and the last key begin anew.
     pub(super) fn lend(&self) {
         self.lent.store(true, SeqCst);
-    }
-
-    /// Returns `total_changes()` of the connection at the beginning of the request.
-    pub(super) fn changes_before(&self) -> i64 {
-        self.changes_before.load(SeqCst)
     }
 
     /// Returns whether the guest's last statement could change rows. For a query, SQLite reports the changes of an earlier

@@ -14,10 +14,10 @@ use libsqlite3_sys::*;
 use sqlx::sqlite::LockedSqliteHandle;
 
 use super::{
-    barrier::MAX_LENGTH,
     excerpt::{self, Column, Marks, Match, Token},
     functions::TooBig,
     native,
+    policy::MAX_LENGTH,
 };
 
 /// Flag of a token at the position of the token before. FTS5 does not count such tokens.

@@ -4,22 +4,26 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_int, c_void};
+use std::{
+    ffi::{CStr, c_int, c_void},
+    sync::atomic::{AtomicI64, Ordering::SeqCst},
+};
 
 use libsqlite3_sys::*;
 use sqlx::sqlite::LockedSqliteHandle;
 
 use super::{
-    barrier::{Barrier, MAX_LENGTH},
     functions::{self, TooBig},
+    policy::MAX_LENGTH,
 };
 
 type Function = unsafe extern "C" fn(*mut sqlite3_context, c_int, *mut *mut sqlite3_value);
 
-/// Replaces SQLite's functions on a connection. `barrier` must outlive the connection.
+/// Replaces SQLite's functions on a connection. `changes_before` has the value of `total_changes()` at the beginning of
+/// the request, and must outlive the connection.
 pub(super) fn replace_functions(
     handle: &mut LockedSqliteHandle<'_>,
-    barrier: *const Barrier,
+    changes_before: *const AtomicI64,
 ) -> Result<(), sqlx::Error> {
     let pure = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS;
     let of_connection = SQLITE_UTF8 | SQLITE_INNOCUOUS;
@@ -35,14 +39,14 @@ pub(super) fn replace_functions(
     ];
     for (name, count, flags, function) in all {
         // SAFETY: the connection is locked, the name ends in NUL, the functions are static. They only use shared
-        // references to the barrier, which outlives the connection.
+        // references to `changes_before`, which outlives the connection.
         let code = unsafe {
             sqlite3_create_function_v2(
                 handle.as_raw_handle().as_ptr(),
                 name.as_ptr(),
                 count,
                 flags,
-                barrier.cast_mut().cast::<c_void>(),
+                changes_before.cast_mut().cast::<c_void>(),
                 Some(function),
                 None,
                 None,
@@ -164,11 +168,11 @@ unsafe extern "C" fn total_changes(context: *mut sqlite3_context, _: c_int, _: *
     unsafe { sqlite3_result_int64(context, total_since_begin(context)) };
 }
 
-/// SAFETY: SQLite passes `context` to a function that was registered with a barrier.
+/// SAFETY: SQLite passes `context` to a function that was registered with `changes_before`.
 unsafe fn total_since_begin(context: *mut sqlite3_context) -> i64 {
-    // SAFETY: as above; the barrier outlives the connection.
+    // SAFETY: as above.
     unsafe {
-        let barrier = &*sqlite3_user_data(context).cast::<Barrier>();
-        sqlite3_total_changes64(sqlite3_context_db_handle(context)) - barrier.changes_before()
+        let changes_before = &*sqlite3_user_data(context).cast::<AtomicI64>();
+        sqlite3_total_changes64(sqlite3_context_db_handle(context)) - changes_before.load(SeqCst)
     }
 }

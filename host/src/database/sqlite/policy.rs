@@ -5,6 +5,9 @@ use std::ffi::c_int;
 
 use libsqlite3_sys::*;
 
+/// Maximum length of a text or blob, in bytes.
+pub(super) const MAX_LENGTH: c_int = 4 << 20;
+
 /// Returns whether a guest's statement may take an action. All actions without an arm are refused: transactions,
 /// savepoints, `ATTACH`, `PRAGMA`, changes of the schema, temporary objects, virtual tables and `ANALYZE`.
 pub(super) fn allowed(action: c_int, first: &[u8], second: &[u8], writes: bool) -> bool {
