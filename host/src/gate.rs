@@ -240,7 +240,7 @@ fn scan(rules: &Rules, sql: &str, params: usize, access: Access) -> Result<Check
             // `(SELECT ..)` begins with its first word.
             _ if verb.is_none() => verb = Some(verb_of(dialect, &sql[token.range.clone()])?),
             Shape::UnsupportedParameter => {
-                let message = "parameters must be written as `?` or `?N`, with N from 1; they cannot have names";
+                let message = "parameters must be written as `?` or `?1`; names and the number 0 are not supported";
                 return Err(DbError::new(Kind::Other, message));
             }
             Shape::Parameter(number) => {
