@@ -10,9 +10,9 @@ mod mysql;
 mod owner;
 mod pool;
 mod postgres;
+mod receiver;
 mod redaction;
 mod server;
-mod sink;
 pub(crate) mod sqlite;
 mod vintage;
 
@@ -21,15 +21,17 @@ use std::{sync::Arc, time::Duration};
 pub(crate) use self::{listener::Listener, owner::OwnerConnection};
 use self::{
     pool::{close_forgotten, connections, lend_again, waiting, was_lent},
+    receiver::Receiver,
     redaction::Redaction,
-    sink::Sink,
+    server::Sent,
 };
 use crate::{
     config::{self, Access, Dialect, Isolation},
+    gate::{self, Checked, Verb},
     sql::{
-        Position, Statement,
+        Position, Sink, Statement,
         error::DbError,
-        value::{Execution, JsonRows, Rows, Value},
+        value::{Execution, Rows, Value},
     },
 };
 
@@ -247,41 +249,38 @@ impl Database {
 }
 
 impl Connection {
-    /// Runs a query and returns its rows.
-    pub async fn query(&mut self, statement: Statement) -> Result<Rows, DbError> {
-        let mut rows = Rows::default();
-        self.guest(statement, &mut Sink::Rows(&mut rows)).await?;
-        Ok(rows)
-    }
-
-    /// Runs a query and returns the values of its first row.
-    pub async fn query_one(&mut self, statement: Statement) -> Result<Option<Vec<Value>>, DbError> {
-        let mut first = None;
-        self.guest(statement, &mut Sink::First(&mut first)).await?;
-        Ok(first)
-    }
-
-    /// Runs a query and returns its rows as a JSON array of objects.
-    pub async fn query_json(&mut self, statement: Statement) -> Result<String, DbError> {
-        let mut json = JsonRows::default();
-        self.guest(statement, &mut Sink::Json(&mut json)).await?;
-        Ok(json.finish())
-    }
-
-    /// Runs a statement and returns its row count and key.
-    pub async fn execute(&mut self, statement: Statement) -> Result<Execution, DbError> {
-        self.guest(statement, &mut Sink::Nothing).await
-    }
-
-    /// Runs a guest's statement behind the barrier.
-    async fn guest(&mut self, statement: Statement, sink: &mut Sink<'_>) -> Result<Execution, DbError> {
-        let may_show = each!(&self.0, connection => connection.limits().echo_params);
-        let redaction = Redaction::of(&statement.params, may_show);
+    /// Runs a guest's statement behind the barrier. Its rows go to `sink`.
+    pub async fn run(&mut self, statement: Statement, sink: Sink<'_>) -> Result<Execution, DbError> {
+        let Statement { component, sql, params } = statement;
+        let limits = each!(&self.0, connection => connection.limits());
+        let redaction = Redaction::of(&params, limits.echo_params);
+        let checked = self.check(&component, &sql, &params).map_err(|error| redaction.apply(error))?;
+        let echoed = limits.echo.then(|| (sql.clone(), limits.echo_params.then(|| format!("{params:?}"))));
+        let mut receiver = Receiver::new(sink, limits, checked.verb);
         let result = match &mut self.0 {
-            Line::Sqlite(connection) => connection.guest(statement.sql, statement.params, sink).await,
-            Line::Server(connection) => connection.guest(statement, sink).await,
+            Line::Sqlite(connection) => connection.run(sql, &checked, params, &mut receiver).await,
+            Line::Server(connection) => {
+                let sent = Sent { component: Some(component), sql };
+                connection.run(sent, &checked.placeholders, params, &mut receiver).await
+            }
         };
-        result.map_err(|error| redaction.apply(error))
+        if let Some((sql, params)) = echoed {
+            receiver.echo(&sql, params.as_deref());
+        }
+        result.map(|()| receiver.counts()).map_err(|error| redaction.apply(error))
+    }
+
+    /// Passes a guest's statement through the gate.
+    fn check(&self, component: &str, sql: &str, params: &[Value]) -> Result<Checked, DbError> {
+        let (rules, access) = match &self.0 {
+            Line::Sqlite(connection) => (sqlite::rules(), connection.access()),
+            Line::Server(connection) => (connection.rules()?, connection.access()),
+        };
+        let checked = rules.check(sql, params, access)?;
+        if let Line::Server(connection) = &self.0 {
+            connection.check_runaways(component)?;
+        }
+        Ok(checked)
     }
 
     /// Opens a savepoint at `level`; the outermost level is 0.
@@ -301,12 +300,26 @@ impl Connection {
 
     /// Runs a query of the host in this transaction, with `?` as the placeholder of a parameter.
     pub async fn query_as_host(&mut self, sql: String, params: Vec<Value>) -> Result<Vec<Vec<Value>>, DbError> {
-        each!(&mut self.0, connection => connection.query_as_host(sql, params).await)
+        let mut rows = Rows::default();
+        self.run_as_host(sql, params, Sink::Rows(&mut rows)).await?;
+        Ok(rows.rows)
     }
 
     /// Runs a statement of the host that returns no rows, with `?` as the placeholder of a parameter.
     pub async fn execute_as_host(&mut self, sql: String, params: Vec<Value>) -> Result<Execution, DbError> {
-        each!(&mut self.0, connection => connection.execute_as_host(sql, params).await)
+        self.run_as_host(sql, params, Sink::Nothing).await
+    }
+
+    async fn run_as_host(&mut self, sql: String, params: Vec<Value>, sink: Sink<'_>) -> Result<Execution, DbError> {
+        match &mut self.0 {
+            Line::Sqlite(connection) => connection.run_as_host(sql, params, sink).await,
+            Line::Server(connection) => {
+                let placeholders = gate::placeholders(connection.dialect(), &sql);
+                let mut receiver = Receiver::new(sink, connection.limits(), Verb::Change);
+                connection.run(Sent { component: None, sql }, &placeholders, params, &mut receiver).await?;
+                Ok(receiver.counts())
+            }
+        }
     }
 
     /// Returns whether a statement failed only because it was prepared on this connection before the schema changed; it

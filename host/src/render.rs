@@ -14,7 +14,7 @@ use crate::{
     },
     error::Failure,
     message::{self, Limits, Reply, head_size},
-    sql::Statement,
+    sql::{Sink, Statement, value::JsonRows},
 };
 
 /// The compiled templates of an application.
@@ -136,8 +136,7 @@ async fn rows(query: RowsQuery, component: &Component, state: &mut RequestState)
         .session()
         .ok_or_else(|| Failure::invalid_response("the response has a `rows` body, but the request has no database"))?;
     let statement = Statement { component: component.name().clone(), sql: query.sql, params: query.params };
-    session
-        .query_json(trace, statement)
-        .await
-        .map_err(|error| Failure::statement(&error, "the query of the `rows` body failed"))
+    let mut json = JsonRows::default();
+    let run = session.run(trace, statement, Sink::Json(&mut json)).await;
+    run.map(|_| json.finish()).map_err(|error| Failure::statement(&error, "the query of the `rows` body failed"))
 }

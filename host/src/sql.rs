@@ -2,11 +2,13 @@
 
 pub mod error;
 pub mod position;
+pub mod sink;
 pub mod statement;
 pub mod value;
 
 pub use self::{
     error::{DbError, Kind},
     position::Position,
+    sink::Sink,
     statement::Statement,
 };

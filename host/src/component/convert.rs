@@ -21,6 +21,11 @@ pub(super) fn values(params: Vec<wit::Value>) -> Vec<Value> {
     params.into_iter().map(Value::from).collect()
 }
 
+/// Converts a row.
+pub(super) fn row_for_guest(row: Vec<Value>) -> Vec<wit::Value> {
+    row.into_iter().map(wit::Value::from).collect()
+}
+
 /// Returns the record for an attempt to run an action. Attempts count from 1.
 pub(super) fn action(action: &Action, attempt: u32) -> actions::Action {
     let outcome = if action.on_commit { actions::Outcome::Commit } else { actions::Outcome::Rollback };
@@ -121,10 +126,9 @@ impl From<Value> for wit::Value {
 impl From<Rows> for wit::Rows {
     fn from(rows: Rows) -> Self {
         let column = |Column { name, type_name }| wit::Column { name, type_name };
-        let row = |row: Vec<Value>| row.into_iter().map(wit::Value::from).collect();
         wit::Rows {
             columns: rows.columns.into_iter().map(column).collect(),
-            rows: rows.rows.into_iter().map(row).collect(),
+            rows: rows.rows.into_iter().map(row_for_guest).collect(),
         }
     }
 }

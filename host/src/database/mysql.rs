@@ -13,14 +13,14 @@ use std::{
 
 use futures_util::StreamExt;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection as _, Either, Executor, MySqlConnection, Row, SqlSafeStr, Statement as _,
-    mysql::{MySqlConnectOptions, MySqlRow},
+    AssertSqlSafe, ConnectOptions, Connection as _, Either, Executor, MySqlConnection, Row, Statement as _,
+    mysql::{MySqlConnectOptions, MySqlQueryResult, MySqlRow},
 };
 
 use self::error::failed;
 use super::{
+    receiver::{Failure, Reader, Receiver},
     server::{Answer, End, Mode, Times},
-    sink::Run,
 };
 use crate::{
     config::Access,
@@ -163,44 +163,28 @@ impl Session {
         self.say(format!("{end}{isolation}START TRANSACTION {access}")).await.map(drop)
     }
 
-    /// Prepares a statement and runs it. The `bool` of an error is true if the connection must be closed.
+    /// Prepares a statement and runs it.
     pub(super) async fn run(
         &mut self,
         sql: &str,
         placeholders: &[Placeholder],
         params: Vec<Value>,
-        run: &mut Run<'_, '_>,
-    ) -> Result<(), (DbError, bool)> {
-        let in_order = |error: DbError| {
-            let is_lost = error.kind == Kind::Lost;
-            (error, is_lost)
-        };
+        receiver: &mut Receiver<'_>,
+    ) -> Result<(), Failure> {
         let connection = &mut self.connection;
-        let (sql, arguments) = statement::ready(connection, sql, placeholders, params).await.map_err(in_order)?;
-        let wants_columns = run.sink.lacks_columns().then(|| sql.clone());
-        {
-            let mut stream = (&mut *connection).fetch_many(sqlx::query_with(AssertSqlSafe(sql), arguments));
-            while let Some(next) = stream.next().await {
-                match next.map_err(|error| in_order(failed(error)))? {
-                    Either::Left(done) => {
-                        let key = i64::try_from(done.last_insert_id()).ok().filter(|key| *key != 0);
-                        run.did(done.rows_affected(), key);
-                    }
-                    Either::Right(row) => run
-                        .row(|| values::columns(&row), values::names(&row), values::decode_each(&row))
-                        .map_err(|error| (error, true))?,
-                }
-            }
-        }
-        if let Some(sql) = wants_columns
-            && run.sink.lacks_columns()
-        {
-            // The driver finds the statement in its cache.
-            let prepared = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await;
-            let prepared = prepared.map_err(|error| in_order(failed(error)))?;
-            run.sink.columns(prepared.columns().iter().map(values::column).collect());
-        }
-        run.end().map_err(|error| (error, false))
+        let (statement, arguments) = statement::prepare(connection, sql, placeholders, params).await?;
+        let reader = Reader {
+            map_error: failed,
+            count: |done: MySqlQueryResult| {
+                let key = i64::try_from(done.last_insert_id()).ok().filter(|key| *key != 0);
+                (done.rows_affected(), key)
+            },
+            take: |receiver: &mut Receiver<'_>, row: MySqlRow| {
+                receiver.row(|| values::columns(&row), values::names(&row), values::decode_each(&row))
+            },
+            columns: || statement.columns().iter().map(values::column).collect(),
+        };
+        receiver.receive(connection.fetch_many(statement.query_with(arguments)), reader).await
     }
 
     pub(super) fn id(&self) -> ThreadId {

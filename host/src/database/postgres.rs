@@ -10,22 +10,22 @@ use std::{fmt, sync::Arc, time::Instant};
 
 use futures_util::StreamExt;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection as _, Either, Executor, PgConnection, Row, SqlSafeStr, Statement as _,
-    postgres::{PgConnectOptions, PgRow},
+    AssertSqlSafe, ConnectOptions, Connection as _, Either, Executor, PgConnection, Row, Statement as _,
+    postgres::{PgConnectOptions, PgQueryResult, PgRow},
 };
 
 use self::error::failed;
 use super::{
     host_tables::{HOST_SCHEMA, IS_RUNNING},
+    receiver::{Failure, Reader, Receiver},
     server::{Answer, End, Mode, Outcome, Times},
-    sink::Run,
 };
 use crate::{
     config::Access,
     gate::{Extensions, Placeholder, Rules},
     sql::{
         Position,
-        error::{DbError, Kind, Stale},
+        error::{DbError, Kind},
         value::Value,
     },
 };
@@ -67,8 +67,8 @@ pub(super) struct Session {
     /// condition as `unlock`.
     next: &'static str,
     rules: Rules,
-    /// Text of the last statement, if it failed perhaps because the types of its parameters have changed.
-    suspect: Option<Arc<str>>,
+    /// Text of the last statement, as it was prepared before casts were chosen for its parameters.
+    last_text: Option<Arc<str>>,
 }
 
 /// A server process.
@@ -145,7 +145,7 @@ pub(super) async fn connect(
     let refused = extensions::forbidden(&functions, allow_functions);
     let rules = Rules::Postgres(Extensions::new(refused, allow_functions));
     let backend = Backend { pid, started };
-    Ok(Session { connection, backend, connected: (clock, Instant::now()), unlock, next, rules, suspect: None })
+    Ok(Session { connection, backend, connected: (clock, Instant::now()), unlock, next, rules, last_text: None })
 }
 
 /// Begins a transaction. If one is `open`, ends it in the same message. A write transaction obtains its number at once,
@@ -226,66 +226,36 @@ impl Session {
     }
 }
 
-/// Prepares a statement and runs it. The `bool` of an error is true if the connection must be closed.
+/// Prepares a statement and runs it.
 pub(super) async fn run(
     session: &mut Session,
     sql: &str,
     placeholders: &[Placeholder],
     params: Vec<Value>,
-    run: &mut Run<'_, '_>,
-) -> Result<(), (DbError, bool)> {
-    let mut first = None;
-    let result = send(&mut session.connection, sql, placeholders, params, run, &mut first).await;
-    let is_suspect = matches!(&result, Err((error, _)) if error.stale == Stale::Perhaps);
-    session.suspect = first.filter(|_| is_suspect);
-    result
+    receiver: &mut Receiver<'_>,
+) -> Result<(), Failure> {
+    let Session { connection, last_text, .. } = session;
+    let (statement, arguments) = statement::prepare(connection, sql, placeholders, params, last_text).await?;
+    let version = connection.server_version_num().unwrap_or_default();
+    let reader = Reader {
+        map_error: failed,
+        count: |done: PgQueryResult| (done.rows_affected(), None),
+        take: |receiver: &mut Receiver<'_>, row: PgRow| {
+            let values = values::decode_each(&row, version, receiver.limits);
+            receiver.row(|| values::columns(&row), values::names(&row), values)
+        },
+        columns: || statement.columns().iter().map(values::column).collect(),
+    };
+    receiver.receive(connection.fetch_many(statement.query_with(arguments)), reader).await
 }
 
 /// Returns whether the last statement failed because the types of its parameters have changed since it was prepared.
 /// Ends the transaction, which has failed and can only be rolled back.
 pub(super) async fn confirm_stale(session: &mut Session) -> Result<bool, DbError> {
-    match session.suspect.take() {
-        Some(text) => statement::has_other_parameters(&mut session.connection, &text).await,
+    match session.last_text.take() {
+        Some(text) => statement::has_other_parameters(&mut session.connection, text).await,
         None => Ok(false),
     }
-}
-
-async fn send(
-    connection: &mut PgConnection,
-    sql: &str,
-    placeholders: &[Placeholder],
-    params: Vec<Value>,
-    run: &mut Run<'_, '_>,
-    first: &mut Option<Arc<str>>,
-) -> Result<(), (DbError, bool)> {
-    let in_order = |error: DbError| {
-        let is_lost = error.kind == Kind::Lost;
-        (error, is_lost)
-    };
-    let (sql, arguments) = statement::ready(connection, sql, placeholders, params, first).await.map_err(in_order)?;
-    let wants_columns = run.sink.lacks_columns().then(|| sql.clone());
-    let version = connection.server_version_num().unwrap_or_default();
-    {
-        let mut stream = (&mut *connection).fetch_many(sqlx::query_with(AssertSqlSafe(sql), arguments));
-        while let Some(next) = stream.next().await {
-            match next.map_err(|error| in_order(failed(error)))? {
-                Either::Left(done) => run.did(done.rows_affected(), None),
-                Either::Right(row) => {
-                    let values = values::decode_each(&row, version, run.limits);
-                    run.row(|| values::columns(&row), values::names(&row), values).map_err(|error| (error, true))?;
-                }
-            }
-        }
-    }
-    if let Some(sql) = wants_columns
-        && run.sink.lacks_columns()
-    {
-        // The driver finds the statement in its cache.
-        let prepared = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await;
-        let prepared = prepared.map_err(|error| in_order(failed(error)))?;
-        run.sink.columns(prepared.columns().iter().map(values::column).collect());
-    }
-    run.end().map_err(|error| (error, false))
 }
 
 /// Runs statements without parameters in one message, and returns the first value of each row.

@@ -20,6 +20,7 @@ use deadpool::managed::{Manager, Object, Pool, PoolError, QueueMode, TimeoutType
 pub(super) use self::{
     connection::Connection,
     link::{Answer, End, Link, Mode, Outcome, Times},
+    runaway::Sent,
 };
 use self::{
     opener::{Left, Opener},

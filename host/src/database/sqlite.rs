@@ -26,6 +26,7 @@ use self::{barrier::Barrier, wal::Wal};
 use super::{Limits, Terms, close_forgotten, connections, lend_again, vintage::Vintage, was_lent};
 use crate::{
     config::{self, Access},
+    gate::Rules,
     sql::error::{DbError, Kind, Stale},
     task,
     telemetry::metrics::{Tally, Target},
@@ -194,6 +195,12 @@ impl Database {
         self.readers.close();
         self.writer.close();
     }
+}
+
+/// Returns the rules of the gate.
+pub(super) fn rules() -> &'static Rules {
+    static RULES: Rules = Rules::Sqlite;
+    &RULES
 }
 
 /// The file, in a folder that is there. Not by the driver's own parser: a path may hold `?` and `%`.

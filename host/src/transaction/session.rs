@@ -12,9 +12,9 @@ use crate::{
     database::{Connection, Database, Terms},
     outbox,
     sql::{
-        Statement,
+        Sink, Statement,
         error::{DbError, Kind, Stale},
-        value::{Execution, Rows, Value},
+        value::Execution,
     },
     telemetry::metrics,
 };
@@ -83,31 +83,10 @@ impl Session {
         }
     }
 
-    /// Runs a query, and returns all its rows.
-    pub async fn query(&mut self, trace: &mut Trace, statement: Statement) -> Result<Rows, DbError> {
-        let connection = self.speak(trace).await?;
-        let result = connection.query(statement).await;
-        self.note(result)
-    }
-
-    /// Runs a query, and returns the values of its first row.
-    pub async fn query_one(&mut self, trace: &mut Trace, statement: Statement) -> Result<Option<Vec<Value>>, DbError> {
-        let connection = self.speak(trace).await?;
-        let result = connection.query_one(statement).await;
-        self.note(result)
-    }
-
-    /// Runs a query, and returns all its rows as JSON text.
-    pub async fn query_json(&mut self, trace: &mut Trace, statement: Statement) -> Result<String, DbError> {
-        let connection = self.speak(trace).await?;
-        let result = connection.query_json(statement).await;
-        self.note(result)
-    }
-
-    /// Runs a statement without collecting rows, and returns its effects.
-    pub async fn execute(&mut self, trace: &mut Trace, statement: Statement) -> Result<Execution, DbError> {
-        let connection = self.speak(trace).await?;
-        let result = connection.execute(statement).await;
+    /// Runs a guest's statement. Its rows go to `sink`.
+    pub async fn run(&mut self, trace: &mut Trace, statement: Statement, sink: Sink<'_>) -> Result<Execution, DbError> {
+        metrics::statement(self.terms.access == Access::ReadWrite);
+        let result = self.ready(trace).await?.run(statement, sink).await;
         self.note(result)
     }
 
@@ -216,12 +195,6 @@ impl Session {
 
     fn level(&self, savepoint: SavepointId) -> Option<usize> {
         self.savepoints.iter().position(|state| state.id == savepoint.0)
-    }
-
-    /// Counts a guest's statement, and returns the connection for it.
-    async fn speak(&mut self, trace: &mut Trace) -> Result<&mut Connection, DbError> {
-        metrics::statement(self.terms.access == Access::ReadWrite);
-        self.ready(trace).await
     }
 
     /// Returns the connection. The first call begins the transaction.

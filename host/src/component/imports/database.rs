@@ -6,16 +6,16 @@ use wasmtime::component::Resource;
 
 use crate::{
     component::{
-        convert::values,
+        convert::{row_for_guest, values},
         handles::{Reader, Savepoint, Writer},
         store::StoreData,
         wit::carya::host::database::{self as wit, Host, HostReader, HostSavepoint, HostWriter},
     },
     message,
     sql::{
-        Statement,
+        Sink, Statement,
         error::{DbError, Kind},
-        value::Execution,
+        value::{Execution, JsonRows, Rows},
     },
     transaction::{Action, Delivery, Session, Trace},
 };
@@ -27,7 +27,9 @@ impl Host for StoreData {}
 impl HostReader for StoreData {
     async fn query(&mut self, reader: Resource<Reader>, sql: String, params: Vec<wit::Value>) -> Answer<wit::Rows> {
         let call = self.table.get(&reader)?.call;
-        answer(self.query(call, sql, params).await)
+        let mut rows = Rows::default();
+        let run = self.run(call, sql, params, Sink::Rows(&mut rows)).await;
+        answer(run.map(|_| rows))
     }
 
     async fn query_one(
@@ -37,12 +39,16 @@ impl HostReader for StoreData {
         params: Vec<wit::Value>,
     ) -> Answer<Option<Vec<wit::Value>>> {
         let call = self.table.get(&reader)?.call;
-        answer(self.query_one(call, sql, params).await)
+        let mut row = None;
+        let run = self.run(call, sql, params, Sink::First(&mut row)).await;
+        answer(run.map(|_| row.map(row_for_guest)))
     }
 
     async fn query_json(&mut self, reader: Resource<Reader>, sql: String, params: Vec<wit::Value>) -> Answer<String> {
         let call = self.table.get(&reader)?.call;
-        answer(self.query_json(call, sql, params).await)
+        let mut json = JsonRows::default();
+        let run = self.run(call, sql, params, Sink::Json(&mut json)).await;
+        answer(run.map(|_| json.finish()))
     }
 
     fn drop(&mut self, reader: Resource<Reader>) -> wasmtime::Result<()> {
@@ -54,7 +60,9 @@ impl HostReader for StoreData {
 impl HostWriter for StoreData {
     async fn query(&mut self, writer: Resource<Writer>, sql: String, params: Vec<wit::Value>) -> Answer<wit::Rows> {
         let call = self.table.get(&writer)?.call;
-        answer(self.query(call, sql, params).await)
+        let mut rows = Rows::default();
+        let run = self.run(call, sql, params, Sink::Rows(&mut rows)).await;
+        answer(run.map(|_| rows))
     }
 
     async fn query_one(
@@ -64,12 +72,16 @@ impl HostWriter for StoreData {
         params: Vec<wit::Value>,
     ) -> Answer<Option<Vec<wit::Value>>> {
         let call = self.table.get(&writer)?.call;
-        answer(self.query_one(call, sql, params).await)
+        let mut row = None;
+        let run = self.run(call, sql, params, Sink::First(&mut row)).await;
+        answer(run.map(|_| row.map(row_for_guest)))
     }
 
     async fn query_json(&mut self, writer: Resource<Writer>, sql: String, params: Vec<wit::Value>) -> Answer<String> {
         let call = self.table.get(&writer)?.call;
-        answer(self.query_json(call, sql, params).await)
+        let mut json = JsonRows::default();
+        let run = self.run(call, sql, params, Sink::Json(&mut json)).await;
+        answer(run.map(|_| json.finish()))
     }
 
     async fn execute(
@@ -79,7 +91,7 @@ impl HostWriter for StoreData {
         params: Vec<wit::Value>,
     ) -> Answer<wit::Execution> {
         let call = self.table.get(&writer)?.call;
-        answer(self.execute(call, sql, params).await)
+        answer(self.run(call, sql, params, Sink::Nothing).await)
     }
 
     async fn execute_batch(
@@ -91,7 +103,7 @@ impl HostWriter for StoreData {
         let call = self.table.get(&writer)?.call;
         let mut affected = 0;
         for params in params {
-            match self.execute(call, sql.clone(), params).await {
+            match self.run(call, sql.clone(), params, Sink::Nothing).await {
                 Ok(done) => affected += done.rows_affected,
                 Err(error) => return Ok(Err(error.into())),
             }
@@ -177,34 +189,17 @@ impl StoreData {
         Statement { component: self.identity.name.clone(), sql, params: values(params) }
     }
 
-    async fn query(&mut self, call: u64, sql: String, params: Vec<wit::Value>) -> Result<wit::Rows, DbError> {
-        let statement = self.statement(sql, params);
-        let (session, trace) = self.session(call)?;
-        Ok(session.query(trace, statement).await?.into())
-    }
-
-    async fn query_one(
+    /// Runs a statement in the session of the call that a handle was lent to.
+    async fn run(
         &mut self,
         call: u64,
         sql: String,
         params: Vec<wit::Value>,
-    ) -> Result<Option<Vec<wit::Value>>, DbError> {
+        sink: Sink<'_>,
+    ) -> Result<Execution, DbError> {
         let statement = self.statement(sql, params);
         let (session, trace) = self.session(call)?;
-        let row = session.query_one(trace, statement).await?;
-        Ok(row.map(|row| row.into_iter().map(wit::Value::from).collect()))
-    }
-
-    async fn query_json(&mut self, call: u64, sql: String, params: Vec<wit::Value>) -> Result<String, DbError> {
-        let statement = self.statement(sql, params);
-        let (session, trace) = self.session(call)?;
-        session.query_json(trace, statement).await
-    }
-
-    async fn execute(&mut self, call: u64, sql: String, params: Vec<wit::Value>) -> Result<Execution, DbError> {
-        let statement = self.statement(sql, params);
-        let (session, trace) = self.session(call)?;
-        session.execute(trace, statement).await
+        session.run(trace, statement, sink).await
     }
 
     fn register(

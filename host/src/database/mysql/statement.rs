@@ -27,18 +27,18 @@ const MAX_DECIMALS: usize = 38;
 
 /// Prepares a statement, so that running it costs one round trip, and lays out its arguments. Checks that the server
 /// expects as many parameters as the host sends; otherwise the connection would wait forever.
-pub(super) async fn ready(
+pub(super) async fn prepare(
     connection: &mut MySqlConnection,
     sql: &str,
     placeholders: &[Placeholder],
     params: Vec<Value>,
-) -> Result<(String, MySqlArguments), DbError> {
+) -> Result<(MySqlStatement, MySqlArguments), DbError> {
     let has_null = params.contains(&Value::Null);
     let null = if has_null { null(connection).await? } else { Null::default() };
     let (sql, arguments) = lay_out(sql, placeholders, &params, &null)?;
     drop(params);
-    let prepared = prepare(connection, &sql).await?;
-    let wanted = match prepared.parameters() {
+    let statement = prepared(connection, sql).await?;
+    let wanted = match statement.parameters() {
         Some(Either::Right(count)) => count,
         Some(Either::Left(types)) => types.len(),
         None => 0,
@@ -48,10 +48,10 @@ pub(super) async fn ready(
         let message = format!("the server sees {wanted} parameters in the statement where the host sees {given}");
         return Err(DbError::new(Kind::Other, message));
     }
-    Ok((sql, arguments))
+    Ok((statement, arguments))
 }
 
-async fn prepare(connection: &mut MySqlConnection, sql: &str) -> Result<MySqlStatement, DbError> {
+async fn prepared(connection: &mut MySqlConnection, sql: String) -> Result<MySqlStatement, DbError> {
     connection.prepare(AssertSqlSafe(sql).into_sql_str()).await.map_err(failed)
 }
 
@@ -66,8 +66,8 @@ async fn null(connection: &mut MySqlConnection) -> Result<Null, DbError> {
     if let Some(null) = KNOWN.get() {
         return Ok(null.clone());
     }
-    let prepared = prepare(connection, "SELECT NULL").await?;
-    let null = Null(prepared.columns().first().map(|column| column.type_info().clone()));
+    let statement = prepared(connection, "SELECT NULL".to_owned()).await?;
+    let null = Null(statement.columns().first().map(|column| column.type_info().clone()));
     Ok(KNOWN.get_or_init(|| null).clone())
 }
 

@@ -12,7 +12,7 @@ use std::{ops::Range, sync::Arc};
 
 use sqlx::{
     AssertSqlSafe, Either, Executor, PgConnection, SqlSafeStr, Statement as _,
-    postgres::{PgArguments, PgTypeInfo},
+    postgres::{PgArguments, PgStatement, PgTypeInfo},
 };
 
 use self::bind::{Cast, Parameter};
@@ -25,58 +25,65 @@ use crate::{
     },
 };
 
-/// Returns the text and the arguments to send. The driver caches the prepared statements of all texts that this
-/// function tries. When the statement is repeated, they cost no round trip, and its run costs one.
+/// Prepares a statement, and returns it with its arguments. The driver caches the prepared statements of all texts that
+/// this function tries. When the statement is repeated, they cost no round trip, and its run costs one.
 ///
-/// `first` is set to the text that was prepared before casts were chosen by the inferred types. If the statement fails,
-/// [`has_other_parameters`] compares the types of its parameters then and now.
-pub(super) async fn ready(
+/// `first_text` is set to the text that was prepared before casts were chosen by the inferred types. If the statement
+/// fails, [`has_other_parameters`] compares the types of its parameters then and now.
+pub(super) async fn prepare(
     connection: &mut PgConnection,
     sql: &str,
     placeholders: &[Placeholder],
     params: Vec<Value>,
-    first: &mut Option<Arc<str>>,
-) -> Result<(Arc<str>, PgArguments), DbError> {
+    first_text: &mut Option<Arc<str>>,
+) -> Result<(PgStatement, PgArguments), DbError> {
+    *first_text = None;
     let most = placeholders.iter().map(|placeholder| placeholder.number).max().unwrap_or(0);
     counted(most, params.len())?;
     let mut params = parameters(params)?;
     loop {
         let text: Arc<str> = rewritten(sql, placeholders, &params).into();
-        let types = inferred(connection, &text).await?;
-        first.get_or_insert_with(|| text.clone());
+        let statement = prepared(connection, text.clone()).await?;
+        first_text.get_or_insert(text);
+        let types = parameter_types(&statement);
         counted(types.len(), params.len())?;
         // A cast may change the inferred type of another parameter, so repeat this until no cast is missing.
         let mut complete = true;
-        for (param, type_info) in params.iter_mut().zip(&types) {
+        for (param, type_info) in params.iter_mut().zip(types) {
             complete &= param.fit(type_info)?;
         }
         if complete {
-            return Ok((text, bind::arguments(params)?));
+            return Ok((statement, bind::arguments(params)?));
         }
     }
 }
 
 /// Prepares a statement again, and returns whether its parameters have other types than in the driver's cached
 /// statement.
-pub(super) async fn has_other_parameters(connection: &mut PgConnection, text: &str) -> Result<bool, DbError> {
-    let before = inferred(connection, text).await?;
-    super::say(connection, "ROLLBACK".to_owned()).await?;
+pub(super) async fn has_other_parameters(connection: &mut PgConnection, text: Arc<str>) -> Result<bool, DbError> {
     // The comment makes the text unique, so that the driver does not use its cached statement.
-    let now = inferred(connection, &format!("{text}\n-- {:016x}", rand::random::<u64>())).await?;
-    Ok(!before.iter().map(PgTypeInfo::oid).eq(now.iter().map(PgTypeInfo::oid)))
+    let fresh_text = format!("{text}\n-- {:016x}", rand::random::<u64>());
+    let before = prepared(connection, text).await?;
+    super::say(connection, "ROLLBACK".to_owned()).await?;
+    let now = prepared(connection, fresh_text.into()).await?;
+    let oids = |statement| parameter_types(statement).iter().map(PgTypeInfo::oid);
+    Ok(!oids(&before).eq(oids(&now)))
 }
 
 fn parameters(values: Vec<Value>) -> Result<Vec<Parameter>, DbError> {
     values.into_iter().enumerate().map(|(index, value)| Parameter::new(index + 1, value)).collect()
 }
 
+async fn prepared(connection: &mut PgConnection, text: Arc<str>) -> Result<PgStatement, DbError> {
+    connection.prepare(AssertSqlSafe(text).into_sql_str()).await.map_err(failed)
+}
+
 /// Returns the types of the parameters that the server infers.
-async fn inferred(connection: &mut PgConnection, text: &str) -> Result<Vec<PgTypeInfo>, DbError> {
-    let statement = connection.prepare(AssertSqlSafe(text).into_sql_str()).await.map_err(failed)?;
-    Ok(match statement.parameters() {
-        Some(Either::Left(types)) => types.to_vec(),
-        Some(Either::Right(_)) | None => Vec::new(),
-    })
+fn parameter_types(statement: &PgStatement) -> &[PgTypeInfo] {
+    match statement.parameters() {
+        Some(Either::Left(types)) => types,
+        Some(Either::Right(_)) | None => &[],
+    }
 }
 
 fn counted(wanted: usize, given: usize) -> Result<(), DbError> {

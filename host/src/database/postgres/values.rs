@@ -22,7 +22,7 @@ use sqlx::{
 pub(super) use self::form::Form;
 use self::wire::Wire;
 use crate::{
-    database::{Limits, sink},
+    database::{Limits, receiver},
     sql::{
         error::{DbError, Kind},
         value::{Column, Value},
@@ -62,7 +62,7 @@ pub(super) fn decode_each(row: &PgRow, version: u32, limits: Limits) -> impl Ite
         }
         let Some(form) = Form::of(column.type_info(), version) else { return Err(inexpressible(column)) };
         let bytes = raw.as_bytes().map_err(|error| broken(&error))?;
-        room = room.checked_sub(bytes.len()).ok_or_else(|| sink::too_much(limits))?;
+        room = room.checked_sub(bytes.len()).ok_or_else(|| receiver::too_large(limits))?;
         let type_name = || column.type_info().name();
         value(&form, type_name, bytes).map_err(|Malformed| broken(&format!("the server sent no {}", type_name())))
     })

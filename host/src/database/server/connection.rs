@@ -12,17 +12,17 @@ use super::{
     runaway::{self, Sent},
 };
 use crate::{
-    config::Access,
+    config::{Access, Dialect},
     database::{
         Limits,
-        sink::{self, GRACE, Run, Sink},
+        receiver::{self, Failure, GRACE, Receiver},
         waiting, was_lent,
     },
-    gate,
+    gate::{Placeholder, Rules},
     sql::{
-        Position, Statement,
+        Position,
         error::{DbError, Kind, Stale},
-        value::{Execution, Rows, Value},
+        value::Value,
     },
 };
 
@@ -132,91 +132,56 @@ impl Connection {
         Ok(outcome)
     }
 
-    /// Returns the limits for statements of guests.
     pub(in crate::database) fn limits(&self) -> Limits {
         self.server.limits
     }
 
-    /// Runs a guest's statement, if the gate accepts it.
-    pub(in crate::database) async fn guest(
-        &mut self,
-        statement: Statement,
-        sink: &mut Sink<'_>,
-    ) -> Result<Execution, DbError> {
-        let Statement { component, sql, params } = statement;
-        let (limits, access) = (self.server.limits, self.mode.access);
-        let checked = self.link()?.rules().check(&sql, &params, access)?;
-        self.slot()?.runaways.check(&component)?;
-        let shown = sink::shown(&params, limits);
-        let mut run = Run::new(sink, limits, checked.verb);
-        self.sent = Sent { component: Some(component), sql };
-        let result = self.run(&checked.placeholders, params, &mut run).await;
-        if limits.echo {
-            run.echo(&self.sent.sql, shown.as_deref());
-        }
-        result.map(|()| run.done)
+    pub(in crate::database) fn dialect(&self) -> Dialect {
+        self.server.dialect
     }
 
-    /// Runs a query of the host.
-    pub(in crate::database) async fn query_as_host(
+    pub(in crate::database) fn access(&self) -> Access {
+        self.mode.access
+    }
+
+    /// Returns the rules of the gate for this connection.
+    pub(in crate::database) fn rules(&self) -> Result<&Rules, DbError> {
+        self.slot.as_ref().and_then(|slot| slot.link.as_ref()).map(Link::rules).ok_or_else(gone)
+    }
+
+    /// Returns an error if statements of this component that the server has not ended use up its share of the pool.
+    pub(in crate::database) fn check_runaways(&self, component: &str) -> Result<(), DbError> {
+        self.slot.as_ref().map_or(Ok(()), |slot| slot.runaways.check(component))
+    }
+
+    /// Runs a statement. Its text stays in `sent` for [`runaway::end`], also if the caller drops this future.
+    pub(in crate::database) async fn run(
         &mut self,
-        sql: String,
+        sent: Sent,
+        placeholders: &[Placeholder],
         params: Vec<Value>,
-    ) -> Result<Vec<Vec<Value>>, DbError> {
-        let mut rows = Rows::default();
-        self.host(sql, params, Sink::Rows(&mut rows)).await?;
-        Ok(rows.rows)
-    }
-
-    /// Runs a statement of the host that returns no rows.
-    pub(in crate::database) async fn execute_as_host(
-        &mut self,
-        sql: String,
-        params: Vec<Value>,
-    ) -> Result<Execution, DbError> {
-        self.host(sql, params, Sink::Nothing).await
-    }
-
-    async fn host(&mut self, sql: String, params: Vec<Value>, mut sink: Sink<'_>) -> Result<Execution, DbError> {
-        let placeholders = gate::placeholders(self.server.dialect, &sql);
-        let mut run = Run::new(&mut sink, self.server.limits, gate::Verb::Change);
-        self.sent = Sent { component: None, sql };
-        self.run(&placeholders, params, &mut run).await?;
-        Ok(run.done)
-    }
-
-    /// Runs the statement in `sent`. It stays there for [`runaway::end`], also if the caller drops this future.
-    async fn run(
-        &mut self,
-        placeholders: &[gate::Placeholder],
-        params: Vec<Value>,
-        run: &mut Run<'_, '_>,
+        receiver: &mut Receiver<'_>,
     ) -> Result<(), DbError> {
-        self.running = true;
+        (self.running, self.sent) = (true, sent);
         let patience = self.server.limits.statement_timeout + GRACE;
         let Some(link) = self.slot.as_mut().and_then(|slot| slot.link.as_mut()) else { return Err(gone()) };
-        let result = match tokio::time::timeout(patience, link.run(&self.sent.sql, placeholders, params, run)).await {
-            Ok(result) => result,
-            Err(_) => Err((sink::too_long(), true)),
+        let run = link.run(&self.sent.sql, placeholders, params, receiver);
+        let timed_out = |_| Err(Failure { error: receiver::timed_out(), is_cut_off: true });
+        let Err(Failure { error, is_cut_off }) = tokio::time::timeout(patience, run).await.unwrap_or_else(timed_out)
+        else {
+            self.running = false;
+            return Ok(());
         };
-        match result {
-            Ok(()) => {
-                self.running = false;
-                Ok(())
-            }
-            Err((error, is_cut_off)) => {
-                // A statement that was cut off may still run. Then `running` stays set, and `drop` ends the session.
-                (self.running, self.failed) = (is_cut_off, true);
-                let error = DbError { stale: if self.kept { error.stale } else { Stale::No }, ..error };
-                if error.kind == Kind::Lost {
-                    self.forsake_siblings();
-                }
-                if error.stale == Stale::Yes {
-                    self.retire();
-                }
-                self.unless_lost(Err(error))
-            }
+        // A statement that was cut off may still run. Then `running` stays set, and `drop` ends the session.
+        (self.running, self.failed) = (is_cut_off, true);
+        let error = DbError { stale: if self.kept { error.stale } else { Stale::No }, ..error };
+        if error.kind == Kind::Lost {
+            self.forsake_siblings();
         }
+        if error.stale == Stale::Yes {
+            self.retire();
+        }
+        self.unless_lost(Err(error))
     }
 
     /// Takes a lost connection out of the pool. Its session must not be ended on the server: no statement runs on it

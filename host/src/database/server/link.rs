@@ -5,7 +5,10 @@ use std::{fmt, time::Duration};
 
 use crate::{
     config::{Access, Isolation},
-    database::{mysql, postgres, sink::Run},
+    database::{
+        mysql, postgres,
+        receiver::{Failure, Receiver},
+    },
     gate::{Placeholder, Rules},
     sql::{
         Position,
@@ -131,19 +134,17 @@ impl Link {
         }
     }
 
-    /// Prepares a statement and runs it with its parameters. The `bool` of an error is true if the statement was cut
-    /// off or the connection is lost. If it is false, the connection stays usable, and the transaction is in the state
-    /// in which the server leaves it after an error.
+    /// Prepares a statement and runs it with its parameters.
     pub(super) async fn run(
         &mut self,
         sql: &str,
         placeholders: &[Placeholder],
         params: Vec<Value>,
-        run: &mut Run<'_, '_>,
-    ) -> Result<(), (DbError, bool)> {
+        receiver: &mut Receiver<'_>,
+    ) -> Result<(), Failure> {
         match self {
-            Link::Postgres(session) => postgres::run(session, sql, placeholders, params, run).await,
-            Link::MySql(session) => session.run(sql, placeholders, params, run).await,
+            Link::Postgres(session) => postgres::run(session, sql, placeholders, params, receiver).await,
+            Link::MySql(session) => session.run(sql, placeholders, params, receiver).await,
         }
     }
 

@@ -42,10 +42,10 @@ const LOGGED: usize = 1000;
 
 /// The current or last statement of a connection.
 #[derive(Debug, Default)]
-pub(super) struct Sent {
+pub(in crate::database) struct Sent {
     /// Component that sent the statement. `None` for statements of the host.
-    pub(super) component: Option<Arc<str>>,
-    pub(super) sql: String,
+    pub(in crate::database) component: Option<Arc<str>>,
+    pub(in crate::database) sql: String,
 }
 
 /// The abandoned sessions of one pool.

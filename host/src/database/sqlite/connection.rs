@@ -28,11 +28,12 @@ use crate::{
     config::Access,
     database::{
         Limits,
-        sink::{self, GRACE, Run, Sink},
+        receiver::{self, GRACE, Receiver},
         waiting,
     },
-    gate::{self, Verb},
+    gate::{Checked, Verb},
     sql::{
+        Sink,
         error::{DbError, Kind},
         value::{Column, Execution, Value},
     },
@@ -93,9 +94,12 @@ impl Connection {
         Ok(())
     }
 
-    /// What holds for guests' statements.
     pub(in crate::database) fn limits(&self) -> Limits {
         self.database.limits
+    }
+
+    pub(in crate::database) fn access(&self) -> Access {
+        self.access
     }
 
     /// Opens a savepoint at a level, 0 for the outermost.
@@ -115,27 +119,23 @@ impl Connection {
         self.release(level).await
     }
 
-    /// Runs a statement of the host's own in this transaction.
-    pub(in crate::database) async fn execute_as_host(
+    /// Runs a statement of the host in this transaction.
+    pub(in crate::database) async fn run_as_host(
         &mut self,
         sql: String,
         params: Vec<Value>,
+        mut sink: Sink<'_>,
     ) -> Result<Execution, DbError> {
         let arguments = values::bind(params)?;
         let sql = self.database.host.sign(&sql);
         self.begin().await?;
-        self.wrote = true;
-        let (_, rows_affected) = self.host_query(sql, arguments, self.patience()).await?;
+        // Statements of the host either change rows or return some.
+        self.wrote |= matches!(sink, Sink::Nothing);
+        let (rows, rows_affected) = self.host_query(sql, arguments, self.patience()).await?;
+        for row in &rows {
+            sink.row(|| values::columns(row), values::names(row), values::decode_each(row))?;
+        }
         Ok(Execution { rows_affected, last_insert_id: None })
-    }
-
-    /// Runs a query of the host's own in this transaction.
-    pub(crate) async fn query_as_host(&mut self, sql: String, params: Vec<Value>) -> Result<Vec<Vec<Value>>, DbError> {
-        let arguments = values::bind(params)?;
-        let sql = self.database.host.sign(&sql);
-        self.begin().await?;
-        let (rows, _) = self.host_query(sql, arguments, self.patience()).await?;
-        rows.iter().map(values::decode_row).collect()
     }
 
     /// Commits, gives the connection back, and waits until the disk has it.
@@ -211,7 +211,7 @@ impl Connection {
                     Either::Right(row) => rows.push(row),
                 }
             }
-            changed.map(|changed| (rows, changed)).ok_or_else(sink::cut_short)
+            changed.map(|changed| (rows, changed)).ok_or_else(receiver::cut_short)
         };
         let done = in_time(patience, run).await;
         drop(results);
@@ -220,22 +220,19 @@ impl Connection {
     }
 
     /// Runs a guest's statement with the barrier up.
-    pub(in crate::database) async fn guest(
+    pub(in crate::database) async fn run(
         &mut self,
         sql: String,
+        checked: &Checked,
         params: Vec<Value>,
-        sink: &mut Sink<'_>,
-    ) -> Result<Execution, DbError> {
-        let limits = self.database.limits;
-        let checked = gate::Rules::Sqlite.check(&sql, &params, self.access)?;
-        let shown = sink::shown(&params, limits);
+        receiver: &mut Receiver<'_>,
+    ) -> Result<(), DbError> {
         let arguments = values::bind(params)?;
-        let mut run = Run::new(sink, limits, checked.verb);
         let sql = values::numbered(sql, &checked.placeholders);
         self.wrote |= checked.verb != Verb::Query;
         let mut recompiles = 0;
         let result = loop {
-            let result = self.run(&sql, arguments.clone(), &mut run).await;
+            let result = self.send(&sql, arguments.clone(), receiver).await;
             if self.running || recompiles == MAX_RECOMPILES || !self.slot()?.barrier.take_outdated() {
                 break result;
             }
@@ -243,24 +240,26 @@ impl Connection {
             self.forget_statements().await?;
             recompiles += 1;
         };
-        if limits.echo {
-            run.echo(&sql, shown.as_deref());
-        }
         let text = result.map_err(|error| self.in_context(error))?;
-        if run.sink.lacks_columns() {
+        if receiver.lacks_columns() {
             let columns = self.describe(text).await?;
             if !self.slot()?.barrier.has_columns(columns.iter().map(|column| &*column.name)) {
                 self.running = true;
                 return Err(other_columns());
             }
-            run.sink.columns(columns);
+            receiver.set_columns(columns);
         }
-        Ok(run.done)
+        Ok(())
     }
 
     /// Sends a guest's statement, behind those of the host that are due, and takes its results. Returns the text that was
     /// sent. Unless the connection is known to be in order afterwards, `running` stays set, and it will be closed.
-    async fn run(&mut self, sql: &str, arguments: SqliteArguments, run: &mut Run<'_, '_>) -> Result<Arc<str>, DbError> {
+    async fn send(
+        &mut self,
+        sql: &str,
+        arguments: SqliteArguments,
+        receiver: &mut Receiver<'_>,
+    ) -> Result<Arc<str>, DbError> {
         self.running = true;
         let role = if self.access == Access::ReadWrite { Role::Writer } else { Role::Reader };
         // How many statements of the host stand in front.
@@ -276,9 +275,9 @@ impl Connection {
         let Slot { connection, barrier, .. } = self.slot()?;
         barrier.admit(role, timeout, leading);
         let results = connection.fetch_many(sqlx::query_with(AssertSqlSafe(text.clone()), arguments));
-        let taken = tokio::time::timeout(patience, take(results, &mut leading, barrier, run)).await;
+        let taken = tokio::time::timeout(patience, take(results, &mut leading, barrier, receiver)).await;
         // The connection's thread does not answer: what it does, and when, is not known.
-        let result = taken.unwrap_or_else(|_| Err((sink::too_long(), false)));
+        let result = taken.unwrap_or_else(|_| Err((receiver::timed_out(), false)));
         let result = result.map_err(|(error, answers)| (over_budget(error, barrier, max_memory), answers));
         (self.in_transaction, self.inherits) = (leading == 0, leading > 1);
         if let Err((error, answers)) = &result {

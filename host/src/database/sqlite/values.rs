@@ -77,11 +77,6 @@ pub(super) fn decode_each(row: &SqliteRow) -> impl Iterator<Item = Result<Value,
     row.columns().iter().enumerate().map(|(index, column)| decode(row, index, column))
 }
 
-/// Decodes the values of a row.
-pub(super) fn decode_row(row: &SqliteRow) -> Result<Vec<Value>, DbError> {
-    decode_each(row).collect()
-}
-
 fn decode(row: &SqliteRow, index: usize, column: &SqliteColumn) -> Result<Value, DbError> {
     fn typed<'r, T: Decode<'r, Sqlite>>(raw: SqliteValueRef<'r>, column: &SqliteColumn) -> Result<T, DbError> {
         T::decode(raw).map_err(|error| DbError::new(Kind::Other, format!("column {}: {error}", column.name())))

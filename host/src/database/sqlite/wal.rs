@@ -99,6 +99,7 @@ mod tests {
     use crate::{
         config,
         database::{Access, Terms, sqlite::Connection},
+        sql::{Sink, value::Rows},
     };
 
     type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -113,15 +114,16 @@ mod tests {
 
     async fn insert(database: &Arc<Database>) -> Result<Connection> {
         let mut connection = database.begin(&Terms::new(Access::ReadWrite)).await?;
-        connection.execute_as_host("INSERT INTO t VALUES (1)".into(), Vec::new()).await?;
+        connection.run_as_host("INSERT INTO t VALUES (1)".into(), Vec::new(), Sink::Nothing).await?;
         Ok(connection)
     }
 
     async fn rows(database: &Arc<Database>, access: Access) -> Result<usize> {
         let mut connection = database.begin(&Terms::new(access)).await?;
-        let rows = connection.query_as_host("SELECT n FROM t".into(), Vec::new()).await?;
+        let mut rows = Rows::default();
+        connection.run_as_host("SELECT n FROM t".into(), Vec::new(), Sink::Rows(&mut rows)).await?;
         connection.commit().await?;
-        Ok(rows.len())
+        Ok(rows.rows.len())
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use sqlx::{
 
 use crate::{
     database::{
-        sink::{self, Run},
+        receiver::{self, Receiver},
         sqlite::{barrier::Barrier, budget::Exceeded, failed, values},
     },
     sql::error::{DbError, Kind, Stale},
@@ -22,7 +22,7 @@ pub(super) async fn take(
     mut results: impl Stream<Item = Result<Either<SqliteQueryResult, SqliteRow>, sqlx::Error>> + Unpin,
     leading: &mut u8,
     barrier: &Barrier,
-    run: &mut Run<'_, '_>,
+    receiver: &mut Receiver<'_>,
 ) -> Result<(), (DbError, bool)> {
     let mut is_first = true;
     while let Some(result) = results.next().await {
@@ -31,14 +31,14 @@ pub(super) async fn take(
             Ok(Either::Left(done)) => {
                 // Of a statement that can change nothing SQLite reports what one before it did, perhaps in another request.
                 let changed = if barrier.can_change() { done.rows_affected() } else { 0 };
-                run.did(changed, Some(done.last_insert_rowid()).filter(|_| changed > 0));
+                receiver.complete(changed, Some(done.last_insert_rowid()).filter(|_| changed > 0));
             }
             Ok(Either::Right(row)) => {
                 if mem::take(&mut is_first) && !barrier.has_columns(values::names(&row)) {
                     return Err((other_columns(), false));
                 }
                 let columns = || values::columns(&row);
-                run.row(columns, values::names(&row), values::decode_each(&row)).map_err(|error| (error, true))?;
+                receiver.row(columns, values::names(&row), values::decode_each(&row)).map_err(|error| (error, true))?;
             }
             Err(error) => {
                 let error = failed(error);
@@ -47,8 +47,8 @@ pub(super) async fn take(
             }
         }
     }
-    let is_complete = run.is_complete();
-    run.end().map_err(|error| {
+    let is_complete = receiver.is_complete();
+    receiver.end().map_err(|error| {
         // The driver's thread panics where a row has more columns than it knows.
         let stale = if !is_complete && barrier.is_recompiled() { Stale::Yes } else { Stale::No };
         (DbError { stale, ..error }, is_complete)
@@ -65,7 +65,7 @@ pub(super) fn over_budget(error: DbError, barrier: &Barrier, max_memory: usize) 
     }
     match exceeded {
         None => error,
-        Some(Exceeded::Time) => sink::too_long(),
+        Some(Exceeded::Time) => receiver::timed_out(),
         Some(Exceeded::Memory) => {
             let message = format!(
                 "the statement takes more memory than database.max_memory allows, {max_memory} bytes; sort, group or \

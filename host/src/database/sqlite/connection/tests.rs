@@ -3,7 +3,11 @@
 use std::sync::mpsc;
 
 use super::*;
-use crate::{config, database::Terms};
+use crate::{
+    config,
+    database::{Terms, sqlite::rules},
+    sql::value::Rows,
+};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -20,7 +24,7 @@ async fn database(folder: &tempfile::TempDir) -> Result<Arc<Database>> {
 
 async fn insert(database: &Arc<Database>) -> Result<Connection> {
     let mut connection = database.begin(&Terms::new(Access::ReadWrite)).await?;
-    connection.execute_as_host("INSERT INTO t VALUES (1)".into(), Vec::new()).await?;
+    connection.run_as_host("INSERT INTO t VALUES (1)".into(), Vec::new(), Sink::Nothing).await?;
     Ok(connection)
 }
 
@@ -49,7 +53,10 @@ async fn a_statement_without_an_answer_ends_and_its_connection_is_replaced() -> 
     let mut handle = connection.connection()?.lock_handle().await?;
     handle.set_update_hook(move |_| _ = wait.recv());
     drop(handle);
-    let error = connection.guest("INSERT INTO t VALUES (2)".into(), Vec::new(), &mut Sink::Nothing).await;
+    let sql = "INSERT INTO t VALUES (2)";
+    let checked = rules().check(sql, &[], Access::ReadWrite)?;
+    let mut receiver = Receiver::new(Sink::Nothing, connection.limits(), checked.verb);
+    let error = connection.run(sql.into(), &checked, Vec::new(), &mut receiver).await;
     assert_eq!(error.map_err(|error| error.kind), Err(Kind::Timeout));
     drop(connection);
     drop(release);
@@ -66,9 +73,10 @@ async fn a_panic_of_the_drivers_thread_is_an_error_and_no_empty_result() -> Resu
     insert(&database).await?.commit().await?;
     let query = async |access| {
         let mut connection = database.begin(&Terms::new(access)).await?;
-        let rows = connection.query_as_host("SELECT * FROM t".into(), Vec::new()).await?;
+        let mut rows = Rows::default();
+        connection.run_as_host("SELECT * FROM t".into(), Vec::new(), Sink::Rows(&mut rows)).await?;
         connection.commit().await?;
-        Ok::<_, DbError>(rows.len())
+        Ok::<_, DbError>(rows.rows.len())
     };
     let both = [Access::ReadOnly, Access::ReadWrite];
     for access in both {

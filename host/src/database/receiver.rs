@@ -1,0 +1,193 @@
+//! Receives the results of a statement: enforces the limits, and passes the rows to their [`Sink`]. Independent of any
+//! engine.
+
+use std::time::{Duration, Instant};
+
+use futures_util::{Stream, StreamExt};
+use sqlx::Either;
+
+use super::Limits;
+use crate::{
+    gate::Verb,
+    sql::{
+        Sink,
+        error::{DbError, Kind},
+        value::{Column, Execution, Value},
+    },
+};
+
+/// Time that the host waits beyond the engine's own timeout, so that normally the engine ends the statement.
+pub(super) const GRACE: Duration = Duration::from_millis(500);
+
+/// Number of rows between two reads of the clock. One read costs about as much as one value.
+const CLOCK: usize = 32;
+
+/// Receiver for the results of one statement.
+#[derive(Debug)]
+pub(super) struct Receiver<'a> {
+    sink: Sink<'a>,
+    counts: Execution,
+    pub(super) limits: Limits,
+    verb: Verb,
+    started: Instant,
+    rows: usize,
+    bytes: usize,
+    /// Error of a row that could not be decoded. The rows after it are read and dropped, so that the connection stays
+    /// usable.
+    broken: Option<DbError>,
+    /// Whether the driver has reported the end of the statement.
+    complete: bool,
+}
+
+/// How a dialect reads the results of its driver.
+pub(super) struct Reader<Count, Take, Columns> {
+    pub(super) map_error: fn(sqlx::Error) -> DbError,
+    /// Returns the number of affected rows and the last key.
+    pub(super) count: Count,
+    /// Passes a row to [`Receiver::row`].
+    pub(super) take: Take,
+    /// Returns the columns of the prepared statement, for a result without rows.
+    pub(super) columns: Columns,
+}
+
+/// Failure of a statement on a server.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) error: DbError,
+    /// Whether the statement may still run, or the connection is lost. Otherwise the connection stays usable, and the
+    /// transaction is in the state in which the server leaves it after an error.
+    pub(super) is_cut_off: bool,
+}
+
+impl From<DbError> for Failure {
+    fn from(error: DbError) -> Self {
+        Self { is_cut_off: error.kind == Kind::Lost, error }
+    }
+}
+
+impl<'a> Receiver<'a> {
+    pub(super) fn new(sink: Sink<'a>, limits: Limits, verb: Verb) -> Self {
+        let counts = Execution { rows_affected: 0, last_insert_id: None };
+        Self { sink, counts, limits, verb, started: Instant::now(), rows: 0, bytes: 0, broken: None, complete: false }
+    }
+
+    /// Receives all results of a statement from a server's driver.
+    pub(super) async fn receive<D, R>(
+        &mut self,
+        mut results: impl Stream<Item = Result<Either<D, R>, sqlx::Error>> + Unpin,
+        reader: Reader<
+            impl Fn(D) -> (u64, Option<i64>),
+            impl Fn(&mut Self, R) -> Result<(), DbError>,
+            impl FnOnce() -> Vec<Column>,
+        >,
+    ) -> Result<(), Failure> {
+        while let Some(result) = results.next().await {
+            match result.map_err(reader.map_error)? {
+                Either::Left(done) => {
+                    let (rows_affected, last_insert_id) = (reader.count)(done);
+                    self.complete(rows_affected, last_insert_id);
+                }
+                // The server goes on to send the rows after this one.
+                Either::Right(row) => {
+                    (reader.take)(self, row).map_err(|error| Failure { error, is_cut_off: true })?;
+                }
+            }
+        }
+        if self.lacks_columns() {
+            self.set_columns((reader.columns)());
+        }
+        self.end().map_err(|error| Failure { error, is_cut_off: false })
+    }
+
+    /// Takes a row. After an error the caller must stop reading: a limit or the timeout is exceeded.
+    pub(super) fn row<'r>(
+        &mut self,
+        columns: impl FnOnce() -> Vec<Column>,
+        names: impl Iterator<Item = &'r str>,
+        values: impl Iterator<Item = Result<Value, DbError>>,
+    ) -> Result<(), DbError> {
+        self.rows += 1;
+        if self.broken.is_none() {
+            match self.sink.row(columns, names, values) {
+                Ok(bytes) => self.bytes += bytes,
+                Err(error) if error.kind == Kind::Limit => return Err(error),
+                Err(error) => self.broken = Some(error),
+            }
+        }
+        if self.rows > self.limits.max_rows || self.bytes > self.limits.max_result {
+            return Err(too_large(self.limits));
+        }
+        if self.rows.is_multiple_of(CLOCK) && self.started.elapsed() > self.limits.statement_timeout + GRACE {
+            return Err(timed_out());
+        }
+        Ok(())
+    }
+
+    /// Records the counts that the driver reported at the end of the statement. The driver may repeat the count of an
+    /// earlier statement, perhaps of another request. Therefore `rows_affected` is ignored for [`Verb::Query`], and
+    /// `last_insert_id` for all but [`Verb::Insert`].
+    pub(super) fn complete(&mut self, rows_affected: u64, last_insert_id: Option<i64>) {
+        self.complete = true;
+        self.counts.rows_affected += if self.verb == Verb::Query { 0 } else { rows_affected };
+        self.counts.last_insert_id = last_insert_id.filter(|_| self.verb == Verb::Insert);
+    }
+
+    /// Returns the counts of the statement.
+    pub(super) fn counts(&self) -> Execution {
+        self.counts
+    }
+
+    /// Returns whether the sink needs the columns and has received no row to take them from.
+    pub(super) fn lacks_columns(&self) -> bool {
+        self.sink.lacks_columns()
+    }
+
+    /// Sets the columns of a result without rows.
+    pub(super) fn set_columns(&mut self, columns: Vec<Column>) {
+        self.sink.set_columns(columns);
+    }
+
+    /// Returns whether the driver has reported the end of the statement.
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Ends the statement after the driver's last result.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of a row that could not be decoded. Returns [`Kind::Lost`] if the results stop before the
+    /// driver has reported the end of the statement: the connection broke down, and the result is incomplete rather
+    /// than empty.
+    pub(super) fn end(&mut self) -> Result<(), DbError> {
+        match self.broken.take() {
+            Some(error) => Err(error),
+            None if self.complete => Ok(()),
+            None => Err(cut_short()),
+        }
+    }
+
+    /// Logs the statement, for `echo`.
+    pub(super) fn echo(&self, sql: &str, params: Option<&str>) {
+        let (rows, affected, took) = (self.rows, self.counts.rows_affected, self.started.elapsed());
+        tracing::info!(target: "carya::sql", sql, params, rows, affected, ?took, "statement");
+    }
+}
+
+/// Error for results that stop before the end of the statement.
+pub(super) fn cut_short() -> DbError {
+    DbError::new(Kind::Lost, "the database connection broke down while the statement ran; its result is incomplete")
+        .retryable()
+}
+
+/// Error for a result that exceeds `max_rows` or `max_result`.
+pub(super) fn too_large(Limits { max_rows, max_result, .. }: Limits) -> DbError {
+    let message =
+        format!("the statement returns more than {max_rows} rows or {max_result} bytes; ask for less at a time");
+    DbError::new(Kind::Limit, message)
+}
+
+/// Error for a statement that exceeds `statement_timeout`.
+pub(super) fn timed_out() -> DbError {
+    DbError::new(Kind::Timeout, "the statement ran longer than database.statement_timeout allows")
+}

@@ -1,0 +1,68 @@
+//! Destinations for the rows of a statement. Independent of any engine.
+
+use super::{
+    error::DbError,
+    value::{Column, JsonRows, Rows, Value},
+};
+
+/// Destination of rows.
+#[derive(Debug)]
+pub enum Sink<'a> {
+    /// All rows, as values.
+    Rows(&'a mut Rows),
+    /// The values of the first row. The other rows are read and dropped, because an `INSERT .. RETURNING` must run to
+    /// its end.
+    First(&'a mut Option<Vec<Value>>),
+    /// All rows, as JSON text.
+    Json(&'a mut JsonRows),
+    /// No destination: rows are dropped.
+    Nothing,
+}
+
+impl Sink<'_> {
+    /// Takes a row. Returns the number of bytes kept of it.
+    pub(crate) fn row<'r>(
+        &mut self,
+        columns: impl FnOnce() -> Vec<Column>,
+        names: impl Iterator<Item = &'r str>,
+        values: impl Iterator<Item = Result<Value, DbError>>,
+    ) -> Result<usize, DbError> {
+        match self {
+            Sink::Rows(all) => {
+                if all.rows.is_empty() {
+                    all.columns = columns();
+                }
+                let row: Vec<Value> = values.collect::<Result<_, _>>()?;
+                let bytes = row.iter().map(|value| value.size() + size_of::<Value>()).sum();
+                all.rows.push(row);
+                Ok(bytes)
+            }
+            Sink::First(first @ None) => {
+                **first = Some(values.collect::<Result<_, _>>()?);
+                Ok(0)
+            }
+            Sink::Json(json) => {
+                let before = json.size();
+                json.start_row(names);
+                for (index, value) in values.enumerate() {
+                    json.value(index, &value?)?;
+                }
+                json.end_row();
+                Ok(json.size() - before)
+            }
+            Sink::First(Some(_)) | Sink::Nothing => Ok(0),
+        }
+    }
+
+    /// Returns whether the sink needs the columns and has received no row to take them from.
+    pub(crate) fn lacks_columns(&self) -> bool {
+        matches!(self, Sink::Rows(all) if all.rows.is_empty())
+    }
+
+    /// Sets the columns of a result without rows.
+    pub(crate) fn set_columns(&mut self, columns: Vec<Column>) {
+        if let Sink::Rows(all) = self {
+            all.columns = columns;
+        }
+    }
+}
