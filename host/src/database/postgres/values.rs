@@ -20,7 +20,7 @@ use sqlx::{
 };
 
 pub(super) use self::form::Form;
-use self::wire::Wire;
+use self::wire::{Malformed, Wire};
 use crate::{
     database::{Limits, receiver},
     sql::{
@@ -28,10 +28,6 @@ use crate::{
         value::{Column, Value},
     },
 };
-
-/// Error for bytes that are not a value of their type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Malformed;
 
 /// Returns the columns of a row.
 pub(super) fn columns(row: &PgRow) -> Vec<Column> {

@@ -7,7 +7,10 @@ use sqlx::{
     postgres::{PgTypeInfo, PgTypeKind},
 };
 
-use super::{Malformed, Wire, float, nested, network, numeric, time};
+use super::{
+    float, nested, network, numeric, time,
+    wire::{Malformed, Wire},
+};
 
 /// Binary format of a type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,8 +150,8 @@ impl Form {
             Form::Bits => wire.all(network::bits),
             Form::Tid => wire.all(|wire| Ok(format!("({},{})", wire.u32()?, wire.u16()?))),
             Form::Lsn => wire.all(|wire| Ok(format!("{:X}/{:X}", wire.u32()?, wire.u32()?))),
-            Form::Array(element) => wire.all(|wire| nested::array(wire, element)),
-            Form::Range(bound) => wire.all(|wire| nested::range(wire, bound)),
+            Form::Array(element) => wire.all(|wire| nested::array(wire, &|bytes| element.text(bytes))),
+            Form::Range(bound) => wire.all(|wire| nested::range(wire, &|bytes| bound.text(bytes))),
         }
     }
 }

@@ -2,14 +2,17 @@
 
 use std::fmt::Write;
 
-use super::{Form, Malformed, Wire};
+use super::wire::{Malformed, Wire};
+
+/// Formats one of the inner values.
+type Format<'a> = &'a dyn Fn(&[u8]) -> Result<String, Malformed>;
 
 /// Maximum number of dimensions on the server.
 const MAX_DIMENSIONS: i32 = 6;
 
 /// Formats an array. The bytes contain the number of dimensions, whether there are NULLs, and the type of the elements;
 /// then the size and the first index of each dimension; then the elements.
-pub(super) fn array(wire: &mut Wire<'_>, element: &Form) -> Result<String, Malformed> {
+pub(super) fn array(wire: &mut Wire<'_>, element: Format<'_>) -> Result<String, Malformed> {
     let count = wire.i32()?;
     let (_has_null, _type) = (wire.i32()?, wire.u32()?);
     if !(0..=MAX_DIMENSIONS).contains(&count) {
@@ -33,11 +36,11 @@ pub(super) fn array(wire: &mut Wire<'_>, element: &Form) -> Result<String, Malfo
 }
 
 /// Writes the elements of one dimension. If a size is larger than the data, reading fails at the end of the bytes.
-fn dimension(wire: &mut Wire<'_>, element: &Form, sizes: &[usize], text: &mut String) -> Result<(), Malformed> {
+fn dimension(wire: &mut Wire<'_>, element: Format<'_>, sizes: &[usize], text: &mut String) -> Result<(), Malformed> {
     let Some((size, inner)) = sizes.split_first() else {
         match wire.nested()? {
             None => text.push_str("NULL"),
-            Some(bytes) => write_element(&element.text(bytes)?, text),
+            Some(bytes) => write_element(&element(bytes)?, text),
         }
         return Ok(());
     };
@@ -75,7 +78,7 @@ const LOWER_INFINITE: u8 = 0x08;
 const UPPER_INFINITE: u8 = 0x10;
 
 /// Formats a range. The bytes contain flags for the bounds, and then the bounds.
-pub(super) fn range(wire: &mut Wire<'_>, bound: &Form) -> Result<String, Malformed> {
+pub(super) fn range(wire: &mut Wire<'_>, bound: Format<'_>) -> Result<String, Malformed> {
     let flags = wire.byte()?;
     let has = |flag| flags & flag != 0;
     if has(EMPTY) {
@@ -83,11 +86,11 @@ pub(super) fn range(wire: &mut Wire<'_>, bound: &Form) -> Result<String, Malform
     }
     let mut text = String::from(if has(LOWER_INCLUSIVE) { '[' } else { '(' });
     if !has(LOWER_INFINITE) {
-        write_bound(&bound.text(wire.nested()?.ok_or(Malformed)?)?, &mut text);
+        write_bound(&bound(wire.nested()?.ok_or(Malformed)?)?, &mut text);
     }
     text.push(',');
     if !has(UPPER_INFINITE) {
-        write_bound(&bound.text(wire.nested()?.ok_or(Malformed)?)?, &mut text);
+        write_bound(&bound(wire.nested()?.ok_or(Malformed)?)?, &mut text);
     }
     text.push(if has(UPPER_INCLUSIVE) { ']' } else { ')' });
     Ok(text)
@@ -122,7 +125,7 @@ mod tests {
         strategy::{Just, Strategy},
     };
 
-    use super::*;
+    use super::{super::form::Form, *};
 
     fn int4s(parts: &[i32]) -> Vec<u8> {
         parts.iter().flat_map(|part| part.to_be_bytes()).collect()

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::{Malformed, Wire};
+use super::wire::{Malformed, Wire};
 
 /// Formats an `inet` or a `cidr`. The bytes contain the family, the length of the mask, whether it is a `cidr`, and the
 /// address with its length.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Malformed, Wire};
+use super::wire::{Malformed, Wire};
 
 /// Formats a `numeric`. The bytes contain the number of digits, the power of the first digit, the sign, the number of
 /// decimals to show, and the digits.

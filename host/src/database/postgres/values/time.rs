@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Malformed, Wire};
+use super::wire::{Malformed, Wire};
 
 const DAY: i64 = 86_400_000_000;
 const SECOND: i64 = 1_000_000;

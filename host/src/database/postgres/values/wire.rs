@@ -1,6 +1,8 @@
 //! Reads the parts of a binary value from its bytes. Independent of types.
 
-use super::Malformed;
+/// Error for bytes that are not a value of their type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Malformed;
 
 /// The bytes of a value that have not been read.
 #[derive(Debug, Clone, Copy)]
