@@ -29,7 +29,7 @@ pub(super) async fn harden(config: &Config, apply: bool, check: bool, only: Opti
         answer += &match (apply, check) {
             (true, _) => run(&names, database).await.with_context(place)?,
             (_, true) => remains(database).await.with_context(place)?,
-            _ => harden::script(&names),
+            _ => harden::script(&names).with_context(place)?,
         };
     }
     if on_servers().next().is_none() {

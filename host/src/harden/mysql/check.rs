@@ -3,11 +3,15 @@
 
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, Row};
 
-use super::{
-    super::{Cure, Finding, Names, failed, listed},
-    host_database, identifier, pattern,
+use super::{host_database, identifier, pattern, templates};
+use crate::{
+    database::host_tables::OUTBOX,
+    harden::{
+        finding::{Cure, Finding, listed},
+        names::{Names, failed},
+    },
+    sql::error::DbError,
 };
-use crate::sql::error::DbError;
 
 /// Privileges, with the actions that they allow.
 const POWERS: [(&str, &str); 16] = [
@@ -45,8 +49,9 @@ struct Question {
 const QUESTIONS: [Question; 5] = [
     Question {
         what: "sees other databases:",
-        sql: "SELECT schema_name FROM information_schema.schemata
-            WHERE schema_name NOT IN (DATABASE(), '{HOST}', 'information_schema', 'performance_schema')",
+        sql:
+            "SELECT schema_name FROM information_schema.schemata
+            WHERE schema_name NOT IN (DATABASE(), {{ host_database_name }}, 'information_schema', 'performance_schema')",
         allows: "data there to be used, with rights that everybody has",
         cure: Cure::Advice("take the rights that all logins have, as on `test`: DELETE FROM mysql.db WHERE user = ''"),
         of_server: false,
@@ -87,6 +92,7 @@ const QUESTIONS: [Question; 5] = [
 /// Returns findings for the powers of a login beyond its work.
 pub(in crate::harden) async fn missing(names: &Names, url: &str, writes: bool) -> Result<Vec<Finding>, DbError> {
     let failed = |error| failed(&error);
+    let templates = templates(names)?;
     let mut connection = MySqlConnection::connect(url).await.map_err(failed)?;
     let login = &ask(&mut connection, "SELECT CURRENT_USER()").await.map_err(failed)?.join("");
     let mut grants = ask(&mut connection, "SHOW GRANTS").await.map_err(failed)?;
@@ -94,7 +100,7 @@ pub(in crate::harden) async fn missing(names: &Names, url: &str, writes: bool) -
     grants.extend(ask(&mut connection, "SHOW GRANTS FOR PUBLIC").await.unwrap_or_default());
     let mut findings: Vec<Finding> = grants.iter().flat_map(|grant| beyond(grant, names, writes, login)).collect();
     for question in QUESTIONS.iter().filter(|question| writes || !question.of_server) {
-        let sql = question.sql.replace("{HOST}", &host_database(names));
+        let sql = templates.render_text(question.sql)?;
         // On MySQL the query for the limit fails: it has neither this table of variables nor this limit of a login.
         let Ok(found) = ask(&mut connection, &sql).await else { continue };
         if found.is_empty() {
@@ -130,7 +136,7 @@ fn beyond(grant: &str, names: &Names, writes: bool, login: &str) -> Vec<Finding>
         )];
     };
     let application = [pattern(&names.database), identifier(&names.database)].map(|name| format!("{name}."));
-    let outbox = format!("{}.{}", identifier(&host_database(names)), identifier(super::OUTBOX));
+    let outbox = format!("{}.{}", identifier(&host_database(names)), identifier(OUTBOX));
     // In a grant on a whole database an unescaped `_` is a wildcard. In a grant on a table it is a letter.
     let inside = object == format!("{}*", application[0])
         || application.iter().any(|name| object.starts_with(name.as_str())) && !object.ends_with(".*");

@@ -4,11 +4,15 @@
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use super::{
-    super::{Cure, Finding, Names, failed, listed},
-    FORBIDDEN_VIEWS, HOST_TABLES, functions,
+use super::templates;
+use crate::{
+    harden::{
+        finding::{Cure, Finding, listed},
+        names::{Names, failed},
+        script::Templates,
+    },
+    sql::error::DbError,
 };
-use crate::sql::error::DbError;
 
 /// Subject of a query.
 #[derive(Clone, Copy, PartialEq)]
@@ -34,10 +38,6 @@ const OTHER_LOGIN: Cure = Cure::Advice("name another login in [database], then c
 const SUPERUSER: Cure = Cure::Advice("carya harden --apply, with a superuser's admin_url");
 const POSTGRESQL_CONF: Cure = Cure::Advice("set it in postgresql.conf");
 const OWNER: Cure = Cure::Advice("REVOKE it from PUBLIC and from the login, unless guests are meant to have it");
-
-/// FROM and WHERE clauses for all tables and views `c`, in namespaces `n`, including those of the server.
-const TABLES: &str = "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')";
 
 const QUESTIONS: [Question; 23] = [
     Question {
@@ -94,7 +94,7 @@ const QUESTIONS: [Question; 23] = [
     Question {
         about: About::Reader,
         what: "may write to",
-        sql: "SELECT c.oid::regclass::text FROM {TABLES} AND (has_any_column_privilege(c.oid, 'INSERT, UPDATE')
+        sql: "SELECT c.oid::regclass::text FROM {% include 'all_tables.sql' %} AND (has_any_column_privilege(c.oid, 'INSERT, UPDATE')
                 OR has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE'))",
         allows: "writes from a reading handle once the transaction is not READ ONLY",
         cure: Cure::Harden,
@@ -102,7 +102,7 @@ const QUESTIONS: [Question; 23] = [
     Question {
         about: About::Writer,
         what: "may write to the server's tables",
-        sql: "SELECT c.oid::regclass::text FROM {TABLES} AND n.nspname IN ('pg_catalog', 'information_schema')
+        sql: "SELECT c.oid::regclass::text FROM {% include 'all_tables.sql' %} AND n.nspname IN ('pg_catalog', 'information_schema')
               AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE')",
         allows: "settings to be changed by UPDATE, for this and later requests",
         cure: SUPERUSER,
@@ -110,7 +110,7 @@ const QUESTIONS: [Question; 23] = [
     Question {
         about: About::Both,
         what: "may TRUNCATE, REFERENCE or TRIGGER on",
-        sql: "SELECT c.oid::regclass::text FROM {TABLES} AND (has_table_privilege(c.oid, 'TRUNCATE, REFERENCES, TRIGGER')
+        sql: "SELECT c.oid::regclass::text FROM {% include 'all_tables.sql' %} AND (has_table_privilege(c.oid, 'TRUNCATE, REFERENCES, TRIGGER')
                 OR has_any_column_privilege(c.oid, 'REFERENCES'))",
         allows: "tables to be emptied and locked, or code of its own to run in other transactions",
         cure: Cure::Harden,
@@ -118,7 +118,7 @@ const QUESTIONS: [Question; 23] = [
     Question {
         about: About::Both,
         what: "may use the host's tables",
-        sql: "SELECT c.oid::regclass::text FROM {TABLES} AND {HOST_TABLES}
+        sql: "SELECT c.oid::regclass::text FROM {% include 'all_tables.sql' %} AND ({% include 'host_table.sql' %})
               AND (has_any_column_privilege(c.oid, 'SELECT, UPDATE, REFERENCES')
                 OR has_table_privilege(c.oid, 'DELETE, TRUNCATE, TRIGGER')
                 OR has_any_column_privilege(c.oid, 'INSERT') AND NOT (n.nspname = 'carya' AND c.relname = 'carya_outbox'))",
@@ -128,7 +128,7 @@ const QUESTIONS: [Question; 23] = [
     Question {
         about: About::Reader,
         what: "may write to the outbox",
-        sql: "SELECT c.oid::regclass::text FROM {TABLES} AND {HOST_TABLES} AND has_any_column_privilege(c.oid, 'INSERT')",
+        sql: "SELECT c.oid::regclass::text FROM {% include 'all_tables.sql' %} AND ({% include 'host_table.sql' %}) AND has_any_column_privilege(c.oid, 'INSERT')",
         allows: "actions to be forged",
         cure: Cure::Harden,
     },
@@ -153,7 +153,7 @@ const QUESTIONS: [Question; 23] = [
         what: "may look at",
         sql: "SELECT c.oid::regclass::text FROM pg_catalog.pg_class c
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            WHERE {FORBIDDEN_VIEWS} AND has_table_privilege(c.oid, 'SELECT')",
+            WHERE {% include 'forbidden_view.sql' %} AND has_table_privilege(c.oid, 'SELECT')",
         allows: "other requests' statements to be read, with the values in them",
         cure: SUPERUSER,
     },
@@ -264,12 +264,13 @@ const POWERS: [(&str, &[&str], &str); 11] = [
 /// Returns findings for the powers of a login beyond its work.
 pub(in crate::harden) async fn missing(names: &Names, url: &str, writes: bool) -> Result<Vec<Finding>, DbError> {
     let failed = |error| failed(&error);
+    let templates = templates(names)?;
     let mut connection = PgConnection::connect(url).await.map_err(failed)?;
     let login: String =
         sqlx::query_scalar("SELECT current_user::text").fetch_one(&mut connection).await.map_err(failed)?;
     let mut findings = Vec::new();
     for question in QUESTIONS.iter().filter(|question| question.about.fits(writes)) {
-        let names = ask(&mut connection, question.sql).await.map_err(failed)?;
+        let names = ask(&mut connection, &templates, question.sql).await?;
         if names.is_empty() {
             continue;
         }
@@ -287,10 +288,9 @@ pub(in crate::harden) async fn missing(names: &Names, url: &str, writes: bool) -
     }
     let functions = "SELECT DISTINCT p.proname::text FROM pg_catalog.pg_proc p
         JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-        WHERE ({FUNCTIONS}) AND has_function_privilege(p.oid, 'EXECUTE')
+        WHERE ({% include 'forbidden_function.sql' %}) AND has_function_privilege(p.oid, 'EXECUTE')
           AND has_schema_privilege(n.oid, 'USAGE') ORDER BY 1";
-    let functions = functions.replace("{FUNCTIONS}", &functions::forbidden(names));
-    let mut functions = ask(&mut connection, &functions).await.map_err(failed)?;
+    let mut functions = ask(&mut connection, &templates, functions).await?;
     for (power, beginnings, allows) in POWERS {
         let fits = |name: &mut String| beginnings.iter().any(|beginning| name.starts_with(beginning));
         let names: Vec<String> = functions.extract_if(.., fits).collect();
@@ -316,12 +316,8 @@ impl About {
     }
 }
 
-async fn ask(connection: &mut PgConnection, sql: &str) -> Result<Vec<String>, sqlx::Error> {
-    let sql = sql
-        .replace("{TABLES}", TABLES)
-        .replace("{HOST_TABLES}", HOST_TABLES)
-        .replace("{FORBIDDEN_VIEWS}", FORBIDDEN_VIEWS);
-    sqlx::query_scalar(AssertSqlSafe(format!("SELECT name::text FROM ({sql}) AS found(name)")))
-        .fetch_all(connection)
-        .await
+/// Runs a query for names, which may include the conditions of the script.
+async fn ask(connection: &mut PgConnection, templates: &Templates, sql: &str) -> Result<Vec<String>, DbError> {
+    let sql = templates.render_text(&format!("SELECT name::text FROM ({sql}) AS found(name)"))?;
+    sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(|error| failed(&error))
 }

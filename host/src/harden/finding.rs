@@ -1,0 +1,44 @@
+//! Findings: rights and settings of a login beyond a guest's work.
+
+use std::fmt;
+
+/// A power that a guest would have if the gate had a hole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The right or setting that exists, or that is missing.
+    pub what: String,
+    /// Actions that it would allow.
+    pub allows: String,
+    /// Remedy.
+    pub cure: Cure,
+}
+
+/// Remedy for a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cure {
+    /// Run `carya harden --apply`.
+    Harden,
+    /// A task for the operator, in words.
+    Advice(&'static str),
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cure = match self.cure {
+            Cure::Harden => "carya harden --apply",
+            Cure::Advice(advice) => advice,
+        };
+        write!(f, "{}: allows {} (cure: {cure})", self.what, self.allows)
+    }
+}
+
+/// Joins the first few items for a line of text, with the number of the rest.
+pub(super) fn listed(mut items: Vec<String>) -> String {
+    const SHOWN: usize = 6;
+    items.sort();
+    items.dedup();
+    let more = items.len().saturating_sub(SHOWN);
+    items.truncate(SHOWN);
+    let text = items.join(", ");
+    if more == 0 { text } else { format!("{text} and {more} more") }
+}

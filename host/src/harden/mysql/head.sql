@@ -1,0 +1,4 @@
+-- MariaDB and MySQL: logins for the guests of carya in the database {{ database_plain }}.
+-- Run it as a login that may make logins and databases, as often as you like:
+--   carya harden | mariadb
+-- While it runs the logins are without rights for a moment: a grant is no part of a transaction here.

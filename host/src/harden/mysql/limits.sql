@@ -1,0 +1,5 @@
+-- Limits of the logins
+--   MariaDB ends their statements; MySQL has no such limit for a login, there the host's alone counts.
+{%- for login in logins %}
+GRANT USAGE ON *.* TO {{ login.account }} /*M! WITH MAX_STATEMENT_TIME {{ statement_timeout_seconds }} */;
+{%- endfor %}

@@ -1,0 +1,35 @@
+-- Functions
+--   Locks, sleeps, settings, large objects, notifications, SQL in strings, other sessions, other servers.
+--   The owner and pg_monitor keep what they had by way of PUBLIC.
+DO $carya$
+DECLARE owner name; item text;
+BEGIN
+    IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
+        RAISE WARNING 'passed over: only a superuser can take this from guests';
+        RETURN;
+    END IF;
+    SELECT pg_get_userbyid(datdba) INTO owner FROM pg_catalog.pg_database WHERE datname = current_database();
+    FOR item IN SELECT p.oid::regprocedure FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+        WHERE ({% include "forbidden_function.sql" %})
+          AND ({% for login in logins %}{{ '' if loop.first else ' OR ' }}has_function_privilege({{ login.name }}, p.oid, 'EXECUTE'){% endfor %}) LOOP
+        EXECUTE format('REVOKE EXECUTE ON ROUTINE %s FROM PUBLIC, {{ guests }}', item);
+        EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO %I, %I, pg_monitor', item, owner, current_user);
+    END LOOP;
+END
+$carya$;
+DO $carya$
+DECLARE item text;
+BEGIN
+    FOR item IN SELECT p.oid::regprocedure FROM pg_catalog.pg_proc p
+        JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+        WHERE (n.nspname = 'pg_catalog' AND p.proname IN ({% include "transactional_functions.sql" %})
+            OR n.nspname <> 'pg_catalog' AND n.nspname || '.' || p.proname = ANY (ARRAY[{{ allowed_functions }}]::text[]))
+          AND NOT ({% for login in logins %}{{ '' if loop.first else ' AND ' }}has_function_privilege({{ login.name }}, p.oid, 'EXECUTE'){% endfor %}) LOOP
+        BEGIN
+            EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO {{ guests }}', item);
+        EXCEPTION WHEN insufficient_privilege THEN
+            RAISE WARNING '% is not given: only its owner or a superuser can', item;
+        END;
+    END LOOP;
+END
+$carya$;

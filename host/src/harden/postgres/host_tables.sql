@@ -1,0 +1,17 @@
+-- The host's own tables
+--   Out of guests' reach, but for INSERT of durable actions: they are recorded in the guest's transaction.
+--   The function tells the host whether a session that it gave up still runs.
+CREATE SCHEMA IF NOT EXISTS {{ host_schema }};
+REVOKE ALL ON SCHEMA {{ host_schema }} FROM PUBLIC, {{ guests }};
+CREATE TABLE IF NOT EXISTS {{ host_schema }}.{{ outbox }} (
+    {{ outbox_columns }}
+);
+REVOKE ALL ON ALL TABLES IN SCHEMA {{ host_schema }} FROM PUBLIC, {{ guests }};
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA {{ host_schema }} FROM PUBLIC, {{ guests }};
+GRANT USAGE ON SCHEMA {{ host_schema }} TO {{ guests }};
+GRANT INSERT ON {{ host_schema }}.{{ outbox }} TO {{ writer }};
+CREATE OR REPLACE FUNCTION {{ host_schema }}.{{ is_running }}(pid integer) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS 'SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_get_activity(pid))';
+REVOKE ALL ON FUNCTION {{ host_schema }}.{{ is_running }}(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION {{ host_schema }}.{{ is_running }}(integer) TO {{ guests }};

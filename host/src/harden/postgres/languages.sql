@@ -1,0 +1,17 @@
+-- Languages
+--   DO runs a program in the database: loops, SET, even COMMIT. Functions that are there still run.
+DO $carya$
+DECLARE owner name; item text;
+BEGIN
+    IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
+        RAISE WARNING 'passed over: only a superuser can take this from guests';
+        RETURN;
+    END IF;
+    SELECT pg_get_userbyid(datdba) INTO owner FROM pg_catalog.pg_database WHERE datname = current_database();
+    FOR item IN SELECT quote_ident(l.lanname) FROM pg_catalog.pg_language l WHERE l.lanpltrusted
+          AND ({% for login in logins %}{{ '' if loop.first else ' OR ' }}has_language_privilege({{ login.name }}, l.oid, 'USAGE'){% endfor %}) LOOP
+        EXECUTE format('REVOKE USAGE ON LANGUAGE %s FROM PUBLIC, {{ guests }}', item);
+        EXECUTE format('GRANT USAGE ON LANGUAGE %s TO %I, %I, pg_monitor', item, owner, current_user);
+    END LOOP;
+END
+$carya$;

@@ -1,0 +1,33 @@
+-- Tables and sequences
+--   Rows, not definitions: no TRUNCATE, which is not undone for other snapshots, no REFERENCES, no TRIGGER.
+--   Sequences can be drawn from and not set. Then the same for tables made later, by whoever owns tables now.
+DO $carya$
+DECLARE item text; kind text; ours boolean; later text;
+BEGIN
+    FOR item, kind, ours IN
+        SELECT c.oid::regclass, CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
+            n.nspname <> 'public' OR c.relkind = 'f' OR c.relname ~ '^pg_' OR ({% include "host_table.sql" %})
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+          AND pg_has_role(current_user, c.relowner, 'MEMBER') LOOP
+        EXECUTE format('REVOKE ALL ON %s %s FROM PUBLIC, {{ guests }}', kind, item);
+        CONTINUE WHEN ours;
+        IF kind = 'SEQUENCE' THEN
+            EXECUTE format('GRANT USAGE ON SEQUENCE %s TO {{ writer }}', item);
+        ELSE
+            EXECUTE format('GRANT SELECT ON %s TO {{ guests }}', item);
+            EXECUTE format('GRANT INSERT, UPDATE, DELETE ON %s TO {{ writer }}', item);
+        END IF;
+    END LOOP;
+    FOR item IN SELECT current_user UNION SELECT pg_get_userbyid(c.relowner)
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND pg_has_role(current_user, c.relowner, 'MEMBER') LOOP
+        later := format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA public ', item);
+        EXECUTE later || 'REVOKE ALL ON TABLES FROM PUBLIC, {{ guests }}';
+        EXECUTE later || 'REVOKE ALL ON SEQUENCES FROM PUBLIC, {{ guests }}';
+        EXECUTE later || 'GRANT SELECT ON TABLES TO {{ guests }}';
+        EXECUTE later || 'GRANT INSERT, UPDATE, DELETE ON TABLES TO {{ writer }}';
+        EXECUTE later || 'GRANT USAGE ON SEQUENCES TO {{ writer }}';
+    END LOOP;
+END
+$carya$;

@@ -1,0 +1,18 @@
+-- Views of the server
+--   What other sessions do, with the values in their statements. An UPDATE of pg_settings is a SET.
+DO $carya$
+DECLARE owner name; item text;
+BEGIN
+    IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
+        RAISE WARNING 'passed over: only a superuser can take this from guests';
+        RETURN;
+    END IF;
+    SELECT pg_get_userbyid(datdba) INTO owner FROM pg_catalog.pg_database WHERE datname = current_database();
+    FOR item IN SELECT c.oid::regclass FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE ({% include "forbidden_view.sql" %})
+          AND ({% for login in logins %}{{ '' if loop.first else ' OR ' }}has_table_privilege({{ login.name }}, c.oid, 'SELECT, UPDATE'){% endfor %}) LOOP
+        EXECUTE format('REVOKE ALL ON TABLE %s FROM PUBLIC, {{ guests }}', item);
+        EXECUTE format('GRANT SELECT ON TABLE %s TO %I, %I, pg_monitor', item, owner, current_user);
+    END LOOP;
+END
+$carya$;
