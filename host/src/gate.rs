@@ -14,24 +14,25 @@
 mod advice;
 mod lexer;
 mod place;
+mod rules;
 #[expect(clippy::wildcard_enum_match_arm, reason = "it reads SQLite only, and most tokens do not matter to it")]
 mod search;
 mod syntax;
 mod tables;
 mod words;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Range,
-};
+use std::ops::Range;
 
+pub(crate) use self::rules::HARMLESS_EXTENSIONS;
+pub use self::rules::{ExtensionFunction, Extensions, OwnDatabase, Rules, Verb};
 use self::{
     lexer::{Lexer, Shape},
     place::Places,
+    rules::forbidden,
     syntax::Syntax,
 };
 use crate::{
-    config::{Access, Dialect, ServerDialect},
+    config::{Access, Dialect},
     sql::{
         error::{DbError, Kind},
         value::Value,
@@ -44,19 +45,6 @@ pub const MAX_SQL_BYTES: usize = 32 * 1024;
 pub const MAX_PARAMS: usize = 1000;
 /// Maximum size of all parameters of a statement together, in bytes.
 pub const MAX_PARAM_BYTES: usize = 4 * 1024 * 1024;
-
-/// Class of a statement, by its first word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
-    /// `SELECT`, `VALUES` or `TABLE`.
-    Query,
-    /// `WITH`: a query or a change.
-    With,
-    /// `INSERT` or `REPLACE`.
-    Insert,
-    /// `UPDATE`, `DELETE` or `MERGE`.
-    Change,
-}
 
 /// Position of a parameter in a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,79 +66,7 @@ pub struct Checked {
     pub literal_bytes: usize,
 }
 
-/// Rules of the gate for one connection: the dialect, and facts that the server reported when the connection was opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rules {
-    /// SQLite. Its authorizer checks names.
-    Sqlite,
-    /// PostgreSQL, with the functions of its extensions.
-    Postgres(Extensions),
-    /// MySQL or MariaDB. The database is set for a login with rights on other databases: guests may use only this one.
-    MySql(Option<OwnDatabase>),
-}
-
-/// SQL list of the extensions of PostgreSQL whose volatile functions are harmless: they only compute values.
-pub(crate) const HARMLESS_EXTENSIONS: &str = "'pgcrypto', 'uuid-ossp'";
-
-/// Functions of PostgreSQL extensions.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Extensions {
-    /// Functions that guests must not call, by name in lower case.
-    refused: BTreeMap<String, ExtensionFunction>,
-    /// Names of the functions that the configuration allows, in lower case.
-    allowed: BTreeSet<String>,
-}
-
-/// A function of a PostgreSQL extension.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExtensionFunction {
-    /// Name with its schema, as in `database.allow_functions`.
-    pub full_name: String,
-    /// Name of the extension.
-    pub extension: String,
-    /// Whether the first argument can be a row. Then `row.function` is a call too.
-    pub takes_row: bool,
-}
-
-/// The database of a MySQL or MariaDB connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnDatabase {
-    /// Name of the database.
-    pub name: String,
-    /// Whether the server compares names of databases by letter case (`lower_case_table_names = 0`).
-    pub is_case_sensitive: bool,
-}
-
-impl OwnDatabase {
-    fn is(&self, name: &str) -> bool {
-        match self.is_case_sensitive {
-            true => self.name == name,
-            false => self.name.to_lowercase() == name.to_lowercase(),
-        }
-    }
-}
-
-impl Extensions {
-    /// Creates the list from the functions to refuse, by name in lower case, and the functions that the configuration
-    /// allows, as `schema.name`.
-    pub fn new(refused: impl IntoIterator<Item = (String, ExtensionFunction)>, allowed: &[String]) -> Self {
-        let name = |full_name: &String| match full_name.split_once('.') {
-            Some(("pg_catalog", _)) | None => None,
-            Some((_, name)) => Some(name.to_lowercase()),
-        };
-        Self { refused: refused.into_iter().collect(), allowed: allowed.iter().filter_map(name).collect() }
-    }
-}
-
 impl Rules {
-    fn dialect(&self) -> Dialect {
-        match self {
-            Rules::Sqlite => Dialect::Sqlite,
-            Rules::Postgres(_) => Dialect::Postgres,
-            Rules::MySql(_) => Dialect::MySql,
-        }
-    }
-
     /// Checks whether a guest may send a statement with these parameters through a handle with this access, and
     /// classifies it.
     ///
@@ -291,10 +207,6 @@ fn verb_of(dialect: Dialect, word: &str) -> Result<Verb, DbError> {
         let advice = advice::instead_of(dialect, word).map_or_else(String::new, |advice| format!("; {advice}"));
         forbidden(format!("a statement must not begin with `{word}`: guests can only query and change rows{advice}"))
     })
-}
-
-fn forbidden(why: impl Into<String>) -> DbError {
-    DbError::new(Kind::Forbidden, why)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Alternatives to the statements that the gate refuses by their first word.
 
-use super::Dialect;
+use crate::config::Dialect;
 
 const TRANSACTION: &str = "the host begins and ends the transaction: it commits after a success response, and rolls back after \
     `mark-rollback`, an error response or a failed statement";

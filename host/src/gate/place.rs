@@ -4,12 +4,12 @@
 use std::mem;
 
 use super::{
-    Extensions, Rules, ServerDialect, Verb, forbidden,
     lexer::{Shape, Token},
+    rules::{Extensions, Rules, Verb, forbidden},
     tables::Tables,
     words::{self, Place},
 };
-use crate::sql::error::DbError;
+use crate::{config::ServerDialect, sql::error::DbError};
 
 /// Keywords whose neighbours matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 //!
 //! [`Lexer`]: super::lexer::Lexer
 
-use super::Dialect;
+use crate::config::Dialect;
 
 /// Lexical rules of a dialect. Rules without a field are the same in all dialects: `'` quotes literals and `"` quotes
 /// names, a doubled quote stands for itself, `--` begins a comment up to the end of the line, and `/*` a comment up to

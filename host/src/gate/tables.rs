@@ -9,8 +9,8 @@
 use std::ops::Range;
 
 use super::{
-    OwnDatabase, Verb, forbidden,
     lexer::{Shape, Token},
+    rules::{OwnDatabase, Verb, forbidden},
     words,
 };
 use crate::sql::error::DbError;

@@ -3,7 +3,7 @@
 //! For most of these names, the engine's own barrier also refuses them (logins with few rights, read-only transactions).
 //! For functions that no login can be denied, such as MariaDB's built-in functions, this list is the only barrier.
 
-use super::ServerDialect;
+use crate::config::ServerDialect;
 
 /// Positions in which a name is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
