@@ -7,43 +7,14 @@ use std::{
 
 use super::support::Result;
 
-/// The rooms of the host. A room imports only from rooms below it.
-const ROOMS: [&str; 34] = [
-    "main",
-    "cli",
-    "admin",
-    "fleet",
-    "watch",
-    "reload",
-    "diff",
-    "app",
-    "server",
-    "exchange",
-    "lifecycle",
-    "delivery",
-    "generation",
-    "render",
-    "error",
-    "component",
-    "transaction",
-    "message",
-    "routes",
-    "token",
-    "oci",
-    "harden",
-    "outbox",
-    "migrate",
-    "database",
-    "gate",
-    "sql",
-    "deploy",
-    "config",
-    "content",
-    "telemetry",
-    "task",
-    "tls",
-    "private",
-];
+/// Returns the rooms of the host in the order of the table in `lib.rs`. A room imports only from rooms below it.
+fn rooms() -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs"))?;
+    let rows = text.lines().filter_map(|line| line.strip_prefix("//! | ")?.split(" |").next());
+    let names =
+        rows.filter_map(|cell| Some(cell.strip_prefix('[').unwrap_or(cell).strip_prefix('`')?.split('`').next()?));
+    Ok(["main"].into_iter().chain(names).map(str::to_owned).collect())
+}
 
 /// Words that only some files may say, and why.
 const WALLS: [(&str, &[&str], &str); 14] = [
@@ -77,7 +48,12 @@ const WALLS: [(&str, &[&str], &str); 14] = [
     ("Approval(())", &["transaction/verdict.rs"], "only the verdict approves a commit"),
 ];
 
+/// Returns the files of the host, each with its path below `src` and its text.
 fn sources() -> Result<Vec<(String, String)>> {
+    sources_in("src")
+}
+
+fn sources_in(folder: &str) -> Result<Vec<(String, String)>> {
     fn collect(folder: &Path, found: &mut Vec<PathBuf>) -> Result {
         for entry in std::fs::read_dir(folder)? {
             let path = entry?.path();
@@ -88,7 +64,7 @@ fn sources() -> Result<Vec<(String, String)>> {
         }
         Ok(())
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut paths = Vec::new();
     collect(&root, &mut paths)?;
     paths.sort();
@@ -142,7 +118,8 @@ fn top_level(list: &str) -> Vec<&str> {
 
 #[test]
 fn imports_run_one_way() -> Result {
-    let rank = |room: &str| ROOMS.iter().position(|other| *other == room);
+    let rooms = rooms()?;
+    let rank = |room: &str| rooms.iter().position(|other| other == room);
     let mut wrong = Vec::new();
     for (file, text) in sources()? {
         let own = room(&file);
@@ -150,12 +127,12 @@ fn imports_run_one_way() -> Result {
             continue;
         }
         let Some(own_rank) = rank(own) else {
-            wrong.push(format!("{file}: the room `{own}` is not on the map"));
+            wrong.push(format!("{file}: the room `{own}` is not in the table of lib.rs"));
             continue;
         };
         for other in imports(&text) {
             if other != own && rank(&other).is_none_or(|rank| rank <= own_rank) {
-                wrong.push(format!("{file} imports `{other}`, which stands above or is not on the map"));
+                wrong.push(format!("{file} imports `{other}`, which stands above or is not in the table of lib.rs"));
             }
         }
     }

@@ -27,12 +27,19 @@
 //! | [`message`] | requests and replies as values |
 //! | [`routes`] | the routing table |
 //! | `token` | commit positions in headers and cookies |
-//! | [`oci`] | references to files, from registries |
-//! | [`database`] | values, errors, gate, engines, pools, replicas, migrations, outbox |
+//! | [`oci`] | references to files, pulled from registries, stored by digest |
+//! | [`harden`] | logins with few rights for guests' statements: the script and its check |
+//! | [`outbox`] | durable actions in the database |
+//! | [`migrate`] | migrations and resets of the schema |
+//! | [`database`] | SQLite behind its barrier, servers with pools and replicas, dialects |
+//! | [`gate`] | classifies the SQL of guests, and refuses statements that could cross the barrier |
+//! | [`sql`] | statements, values, rows, errors, commit positions |
 //! | [`deploy`] | deployed generations on disk |
 //! | [`config`] | `carya.toml` to values |
+//! | [`content`] | files by digest: verified reads, durable writes, collection |
 //! | [`telemetry`] | the log, metrics |
 //! | [`task`] | background tasks that start again after a panic |
+//! | [`tls`] | cryptography and certificate errors of the clients that the host has |
 //! | [`private`] | folders and files that no other user may change |
 
 pub mod admin;
