@@ -153,7 +153,7 @@ async fn a_body_of_rows_that_cannot_be_made_is_the_databases_fault(engine: Engin
     let table = [
         ("GET", "/rows", "no_such_table"),
         ("POST", "/rows", "no_such_table"),
-        ("GET", "/rows?sql=COMMIT", "a statement may not begin with `COMMIT`"),
+        ("GET", "/rows?sql=COMMIT", "a statement must not begin with `COMMIT`"),
     ];
     let inexpressible = match engine {
         Engine::Sqlite => Some(("POST", "/rows?sql=SELECT%209e999", "JSON cannot express")),
