@@ -93,7 +93,7 @@ pub(crate) fn new_id() -> String {
 pub(crate) fn status(status: u16) -> Result<StatusCode, String> {
     match StatusCode::from_u16(status) {
         Ok(code) if (200..600).contains(&status) => Ok(code),
-        _ => Err(format!("the status {status} must be between 200 and 599")),
+        _ => Err(format!("{status} is not a status from 200 to 599")),
     }
 }
 

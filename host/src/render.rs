@@ -134,7 +134,7 @@ async fn rows(query: RowsQuery, component: &Component, state: &mut RequestState)
     let RequestState { bound, trace, .. } = state;
     let session = bound
         .session()
-        .ok_or_else(|| Failure::invalid_response("the response has a `rows` body, but the request has no database"))?;
+        .ok_or_else(|| Failure::invalid_response("the response has a `rows` body on a request without a database"))?;
     let statement = Statement { component: component.name().clone(), sql: query.sql, params: query.params };
     let mut json = JsonRows::default();
     let run = session.run(trace, statement, Sink::Json(&mut json)).await;
