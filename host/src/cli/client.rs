@@ -1,190 +1,158 @@
 //! HTTP client of a host's admin API, over TCP, TLS or a Unix socket. It does not know the routes.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{error::Error, path::PathBuf, time::Duration};
 
-use anyhow::{Context, anyhow, bail};
-use bytes::Bytes;
-use http::{Method, Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use anyhow::{Context, anyhow, bail, ensure};
+use reqwest::{Body, Method, RequestBuilder, StatusCode, Url, redirect::Policy};
 use serde_json::Value;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream},
-};
-use tokio_rustls::{
-    TlsConnector,
-    rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
-};
+
+use crate::tls;
 
 /// Timeout of a connection attempt, with the TLS handshake.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Body of a request.
-pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
-
-/// A connection to a host. After a disconnect, the next request opens a new one.
+/// Client of one host. It keeps its connection for the next request.
 pub(super) struct Client {
-    place: Place,
+    http: reqwest::Client,
+    base: Url,
+    /// The host's address as the user has given it.
+    address: String,
     token: Option<String>,
-    sender: Option<SendRequest<Body>>,
 }
 
-#[derive(Debug)]
-enum Place {
-    Tcp { authority: String, host: String, port: u16, tls: bool },
+/// Address of a host.
+#[derive(Debug, PartialEq)]
+enum Address {
+    Url(Url),
     Unix(PathBuf),
 }
 
-/// A response whose status is no success.
+/// A response whose status is not a success.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) body: Value,
 }
 
-impl Refusal {
+impl From<Refusal> for anyhow::Error {
     /// Returns an error with the reason that the host gives.
-    pub(super) fn told(&self) -> anyhow::Error {
-        let Self { status, body } = self;
-        let detail = body["detail"].as_str().unwrap_or("it does not say why; is this deploy.listen of a host?");
-        match *status {
-            StatusCode::UNAUTHORIZED => {
-                anyhow!("the host refuses the token; give its deploy.token by --token-file or CARYA_DEPLOY_TOKEN")
-            }
-            status => anyhow!("the host answers {status}: {detail}"),
+    fn from(Refusal { status, body }: Refusal) -> Self {
+        if status == StatusCode::UNAUTHORIZED {
+            return anyhow!("the host refuses the token; give its deploy.token by --token-file or CARYA_DEPLOY_TOKEN");
         }
+        let detail = body["detail"].as_str().unwrap_or("the response has no reason; is this deploy.listen of a host?");
+        anyhow!("the host answers {status}: {detail}")
     }
 }
 
 impl Client {
     /// Returns a client for `http://HOST:PORT`, `https://HOST:PORT` or `unix:PATH`. Does not connect yet.
     pub(super) fn new(to: &str, token: Option<String>) -> anyhow::Result<Self> {
-        let place = place(to).with_context(|| {
-            format!("--to {to:?} is no place of a host; accepted: http://HOST:PORT, https://HOST:PORT, unix:PATH")
+        let address = parse(to).with_context(|| {
+            format!(
+                "--to {to:?} is not the address of a host; accepted: http://HOST:PORT, https://HOST:PORT, unix:PATH"
+            )
         })?;
-        Ok(Self { place, token, sender: None })
+        tls::install_provider();
+        let builder = reqwest::Client::builder()
+            .user_agent(concat!("carya/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .redirect(Policy::none())
+            .no_proxy();
+        // Without TLS, do not load the authorities of the system: a container may have none.
+        let (builder, base) = match address {
+            Address::Url(url) if url.scheme() == "https" => (builder, url),
+            Address::Url(url) => (builder.tls_certs_only([]), url),
+            Address::Unix(path) => (builder.tls_certs_only([]).unix_socket(path), Url::parse("http://localhost")?),
+        };
+        let http = builder.build().map_err(|error| {
+            anyhow!(
+                "TLS cannot be set up: {}; install the certificates of your system, or set SSL_CERT_FILE",
+                root(&error)
+            )
+        })?;
+        Ok(Self { http, base, address: to.to_owned(), token })
     }
 
     /// Sends a request and reads the response, which is JSON.
     pub(super) async fn send(
-        &mut self,
+        &self,
         method: Method,
         path: &str,
-        body: Body,
+        body: impl Into<Body>,
     ) -> anyhow::Result<Result<Value, Refusal>> {
-        let authority = match &self.place {
-            Place::Tcp { authority, .. } => authority.clone(),
-            Place::Unix(_) => "localhost".to_owned(),
-        };
-        let mut request = Request::builder().method(method).uri(path).header(header::HOST, authority);
-        if let Some(token) = &self.token {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
-        }
-        let answer = self.sender().await?.send_request(request.body(body)?).await;
-        let answer = answer.context("the host does not answer")?;
-        let status = answer.status();
-        let bytes = answer.into_body().collect().await.context("the answer did not arrive")?.to_bytes();
+        let request = self.http.request(method, self.base.join(path)?).body(body);
+        let request = self.token.iter().fold(request, RequestBuilder::bearer_auth);
+        let response = request.send().await.map_err(|error| self.explain(&error))?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(|error| self.explain(&error))?;
         let body = serde_json::from_slice(&bytes).unwrap_or_default();
         Ok(if status.is_success() { Ok(body) } else { Err(Refusal { status, body }) })
     }
 
-    async fn sender(&mut self) -> anyhow::Result<&mut SendRequest<Body>> {
-        let usable = match &mut self.sender {
-            Some(sender) => sender.ready().await.is_ok(),
-            None => false,
-        };
-        if !usable {
-            self.sender = None;
+    /// Describes a failed request by its cause, and adds the remedy.
+    fn explain(&self, error: &reqwest::Error) -> anyhow::Error {
+        let (address, cause) = (&self.address, root(error));
+        if tls::is_certificate_error(error) {
+            return anyhow!(
+                "{address} is not trusted: {cause}; if an authority of your own has signed its certificate, set \
+                 SSL_CERT_FILE to a PEM file with the certificate of that authority"
+            );
         }
-        match &mut self.sender {
-            Some(sender) => Ok(sender),
-            empty => {
-                let connected = tokio::time::timeout(PATIENCE, connect(&self.place)).await;
-                let connected = connected.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()));
-                Ok(empty.insert(connected.with_context(|| match &self.place {
-                    Place::Tcp { authority, .. } => format!("{authority} cannot be reached"),
-                    Place::Unix(path) => format!("{} cannot be reached", path.display()),
-                })?))
-            }
+        match error.is_connect() {
+            true if error.is_timeout() => anyhow!("cannot connect to {address}: timed out after {CONNECT_TIMEOUT:?}"),
+            true => anyhow!("cannot connect to {address}: {cause}"),
+            false => anyhow!("the request to {address} failed: {cause}"),
         }
     }
 }
 
-fn place(to: &str) -> anyhow::Result<Place> {
-    if let Some(path) = to.strip_prefix("unix:").filter(|path| !path.is_empty()) {
-        return Ok(Place::Unix(path.into()));
+/// Returns the text of the innermost cause. The errors around it repeat the address.
+fn root(error: &dyn Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
     }
-    let uri: Uri = to.parse()?;
-    let (tls, port) = match uri.scheme_str() {
-        Some("http") => (false, 80),
-        Some("https") => (true, 443),
-        _ => bail!("it has another scheme"),
-    };
-    if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-        bail!("it has a path");
-    }
-    let authority = uri.authority().context("it names no host")?;
-    let host = authority.host().trim_matches(['[', ']']).to_owned();
-    Ok(Place::Tcp { authority: authority.to_string(), host, port: authority.port_u16().unwrap_or(port), tls })
+    innermost.to_string()
 }
 
-async fn connect(place: &Place) -> anyhow::Result<SendRequest<Body>> {
-    match place {
-        Place::Unix(path) => shake_hands(UnixStream::connect(path).await?).await,
-        Place::Tcp { host, port, tls, .. } => {
-            let stream = TcpStream::connect((host.as_str(), *port)).await?;
-            stream.set_nodelay(true)?;
-            match tls {
-                false => shake_hands(stream).await,
-                true => {
-                    let name = ServerName::try_from(host.clone())?;
-                    shake_hands(TlsConnector::from(tls_config()?).connect(name, stream).await?).await
-                }
-            }
-        }
+fn parse(to: &str) -> anyhow::Result<Address> {
+    if let Some(path) = to.strip_prefix("unix:") {
+        ensure!(!path.is_empty(), "the path is missing");
+        return Ok(Address::Unix(path.into()));
     }
-}
-
-async fn shake_hands(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-) -> anyhow::Result<SendRequest<Body>> {
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // An error of the connection reaches the pending or the next request.
-    tokio::spawn(connection);
-    Ok(sender)
-}
-
-/// Returns a configuration that trusts the authorities of the system, or those in the file `SSL_CERT_FILE`.
-fn tls_config() -> anyhow::Result<Arc<ClientConfig>> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+    let url: Url = to.parse()?;
+    if !matches!(url.scheme(), "http" | "https") {
+        bail!("the scheme is {:?}", url.scheme());
+    }
+    ensure!(url.username().is_empty() && url.password().is_none(), "a login is not supported");
+    ensure!(url.path() == "/" && url.query().is_none() && url.fragment().is_none(), "it has a path");
+    Ok(Address::Url(url))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::place;
+    use super::*;
 
     #[test]
-    fn places() {
+    fn an_address_is_a_url_without_a_path_or_a_socket() {
         for (to, expected) in [
-            ("http://127.0.0.1:9091", Some("127.0.0.1 9091 false")),
-            ("https://carya.example/", Some("carya.example 443 true")),
-            ("https://[::1]:9091", Some("::1 9091 true")),
+            ("http://127.0.0.1:9091", Some("http://127.0.0.1:9091/")),
+            ("https://carya.example/", Some("https://carya.example/")),
+            ("https://[::1]:9091", Some("https://[::1]:9091/")),
+            ("unix:/run/carya.sock", Some("unix:/run/carya.sock")),
+            ("unix:carya.sock", Some("unix:carya.sock")),
             ("127.0.0.1:9091", None),
+            ("carya.example", None),
             ("ftp://x", None),
             ("http://x/path", None),
+            ("http://x?query", None),
+            ("http://user:password@x", None),
             ("unix:", None),
         ] {
-            let found = place(to).ok().map(|place| match place {
-                super::Place::Tcp { host, port, tls, .. } => format!("{host} {port} {tls}"),
-                super::Place::Unix(path) => path.display().to_string(),
+            let found = parse(to).ok().map(|address| match address {
+                Address::Url(url) => url.to_string(),
+                Address::Unix(path) => format!("unix:{}", path.display()),
             });
             assert_eq!(found.as_deref(), expected, "{to}");
         }

@@ -9,21 +9,14 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use bytes::Bytes;
 use clap::Args;
 use futures_util::TryStreamExt;
-use http::{Method, StatusCode};
-use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::Frame;
 use indicatif::{ProgressBar, ProgressStyle};
+use reqwest::{Body, Method, StatusCode};
 use serde_json::Value;
 use tokio_util::io::ReaderStream;
 
-use super::{
-    client::{Body, Client},
-    diff,
-    output::print,
-};
+use super::{client::Client, diff, output::print};
 use crate::{
     config,
     deploy::{Digest, Manifest, NAME},
@@ -101,27 +94,23 @@ fn add(folder: &Path, path: PathBuf, paths: &mut BTreeMap<String, PathBuf>) -> a
     Ok(())
 }
 
-fn body(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
-}
-
-/// Sends a request without a body, and returns the response. A status that is no success is an error.
-async fn ask(client: &mut Client, method: Method, path: &str) -> anyhow::Result<Value> {
-    client.send(method, path, body("")).await?.map_err(|refusal| refusal.told())
+/// Sends a request without a body, and returns the response. A status that is not a success is an error.
+async fn request(client: &Client, method: Method, path: &str) -> anyhow::Result<Value> {
+    Ok(client.send(method, path, "").await??)
 }
 
 /// Uploads an application to a host, and activates it if `activate` is set.
 pub(super) async fn deploy(file: &Path, host: &Host, activate: bool) -> anyhow::Result<String> {
-    let mut client = host.client()?;
+    let client = host.client()?;
     let application = Application::read(file)?;
     let id = &application.manifest.id;
-    let before = ask(&mut client, Method::GET, "/generations").await?;
-    let (count, bytes) = put(&mut client, &application).await?;
+    let before = request(&client, Method::GET, "/generations").await?;
+    let (count, bytes) = put(&client, &application).await?;
     let files = application.manifest.files.len();
     let mut answer = format!("generation {id}: {files} files, {count} uploaded ({bytes} bytes)\n");
     let mut problem = Value::Null;
     if let Some(served) = before["serving"].as_str().filter(|served| *served != id.to_string()) {
-        let mut found = ask(&mut client, Method::GET, &format!("/generations/{served}/diff/{id}")).await?;
+        let mut found = request(&client, Method::GET, &format!("/generations/{served}/diff/{id}")).await?;
         tell_diff(&mut answer, &found)?;
         problem = found["problem"].take();
     }
@@ -129,7 +118,7 @@ pub(super) async fn deploy(file: &Path, host: &Host, activate: bool) -> anyhow::
         // Print the differences before the activation, which may fail.
         print(&answer)?;
         answer.clear();
-        let change = ask(&mut client, Method::POST, &format!("/generations/{id}/activate")).await?;
+        let change = request(&client, Method::POST, &format!("/generations/{id}/activate")).await?;
         tell_change(&mut answer, &change)?;
     } else if let Some(problem) = problem.as_str() {
         print(&answer)?;
@@ -141,18 +130,18 @@ pub(super) async fn deploy(file: &Path, host: &Host, activate: bool) -> anyhow::
 }
 
 /// Uploads the files that the host lacks, and the manifest. Returns the number and total size of these files.
-async fn put(client: &mut Client, application: &Application) -> anyhow::Result<(usize, u64)> {
+async fn put(client: &Client, application: &Application) -> anyhow::Result<(usize, u64)> {
     let Application { manifest, sources } = application;
     let (list, path) = (serde_json::to_vec(manifest)?, format!("/generations/{}", manifest.id));
     let mut uploaded = (0, 0);
     for _ in 0..ROUNDS {
-        let refusal = match client.send(Method::PUT, &path, body(list.clone())).await? {
+        let refusal = match client.send(Method::PUT, &path, list.clone()).await? {
             Ok(_) => return Ok(uploaded),
             Err(refusal) => refusal,
         };
         let missing: Option<Vec<Digest>> = serde_json::from_value(refusal.body["missing"].clone()).ok();
         let Some(missing) = missing.filter(|_| refusal.status == StatusCode::CONFLICT) else {
-            return Err(refusal.told());
+            return Err(refusal.into());
         };
         let found: Option<Vec<_>> = missing.iter().map(|digest| sources.get_key_value(digest)).collect();
         let found = found.context("the host asks for files that were not announced")?;
@@ -170,14 +159,11 @@ async fn put(client: &mut Client, application: &Application) -> anyhow::Result<(
     bail!("files that were uploaded are missing again; is the host's deploy.folder collected all the time?")
 }
 
-async fn upload(client: &mut Client, digest: &Digest, file: &Path, bar: &ProgressBar) -> anyhow::Result<()> {
+async fn upload(client: &Client, digest: &Digest, file: &Path, bar: &ProgressBar) -> anyhow::Result<()> {
     let (bytes, bar) = (ReaderStream::new(tokio::fs::File::open(file).await?), bar.clone());
-    let frames = bytes.map_ok(move |bytes| {
-        bar.inc(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        Frame::data(bytes)
-    });
-    let body = StreamBody::new(frames).boxed_unsync();
-    client.send(Method::PUT, &format!("/blobs/{digest}"), body).await?.map(drop).map_err(|refusal| refusal.told())
+    let bytes = bytes.inspect_ok(move |bytes| bar.inc(u64::try_from(bytes.len()).unwrap_or(u64::MAX)));
+    client.send(Method::PUT, &format!("/blobs/{digest}"), Body::wrap_stream(bytes)).await??;
+    Ok(())
 }
 
 /// Formats the differences in files and capabilities.
@@ -209,7 +195,7 @@ fn tell_change(answer: &mut String, change: &Value) -> anyhow::Result<()> {
 
 /// Lists the generations of a host.
 pub(super) async fn generations(host: &Host, json: bool) -> anyhow::Result<String> {
-    let found = ask(&mut host.client()?, Method::GET, "/generations").await?;
+    let found = request(&host.client()?, Method::GET, "/generations").await?;
     if json {
         return Ok(format!("{found:#}\n"));
     }
@@ -265,7 +251,7 @@ fn age(seconds: u64) -> String {
 
 /// Activates the generation that the host had active before.
 pub(super) async fn rollback(host: &Host) -> anyhow::Result<String> {
-    let change = ask(&mut host.client()?, Method::POST, "/rollback").await?;
+    let change = request(&host.client()?, Method::POST, "/rollback").await?;
     ensure!(change.is_object(), "the host does not say what it serves; is it a carya?");
     let mut answer = String::new();
     tell_differences(&mut answer, &change)?;
