@@ -14,12 +14,12 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{Connections, Place};
+use super::{connection::Connections, place::Place};
 
 /// Pause after an accept error such as a lack of descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Interval between two searches for idle connections while an accepted client waits for a permit.
-const LOOK: Duration = Duration::from_millis(100);
+const SEARCH_INTERVAL: Duration = Duration::from_millis(100);
 /// Minimum time between two log lines of the same kind.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
 /// `TCP_NOTSENT_LOWAT`: bytes that the kernel may hold unsent for a connection. By default the kernel holds megabytes,
@@ -107,7 +107,7 @@ impl<L: Accept> Listener<L> {
                 let listener = self.name;
                 tracing::warn!(listener, closed, unlogged, "no place for another connection: closing idle ones");
             }
-            if let Ok(Ok(permit)) = timeout(LOOK, self.places.clone().acquire_owned()).await {
+            if let Ok(Ok(permit)) = timeout(SEARCH_INTERVAL, self.places.clone().acquire_owned()).await {
                 break permit;
             }
         };

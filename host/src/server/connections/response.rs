@@ -1,33 +1,25 @@
-//! Responses between the handler and the socket: counts the memory that they hold, and resets HTTP/2 streams that the
-//! client does not read. For HTTP/1, writes to the socket show whether the client reads.
+//! Responses between the handler and the socket: counts the memory that they hold, and records their progress for
+//! HTTP/2. For HTTP/1, writes to the socket show whether the client reads.
 
 use std::{
-    cell::Cell,
-    future::{Future, poll_fn},
+    future::poll_fn,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use axum::{Error, body::Body};
 use bytes::Bytes;
-use hyper::{
-    body::{Body as HttpBody, Frame, SizeHint},
-    rt::Executor,
-};
-use tokio::time::{Instant, sleep_until};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use super::Connection;
+use super::{
+    connection::Connection,
+    streams::{made_progress, waits_for_host},
+};
 
 /// Maximum size of a data frame in bytes. hyper takes the next frame of an HTTP/2 stream only when the client has
 /// opened its window. Each frame that hyper takes thus shows progress.
 const PIECE: usize = 16 << 10;
-
-tokio::task_local! {
-    /// When the response of this task's HTTP/2 stream last made progress. `None` while the stream waits for the host.
-    static PROGRESS: Cell<Option<Instant>>;
-}
 
 /// Guard of a request that has started on a connection.
 #[derive(Debug)]
@@ -42,7 +34,7 @@ impl Running {
         Self { connection, is_admitted: false }
     }
 
-    /// Waits until the connection may run the request. See [`Activity::admit`](super::Activity::admit).
+    /// Waits until the connection may run the request. See [`Activity::admit`](super::activity::Activity::admit).
     pub(super) async fn admit(&mut self) {
         self.connection.activity.admit().await;
         self.is_admitted = true;
@@ -172,54 +164,5 @@ impl HttpBody for ResponseBody {
             hint.set_upper(upper + data);
         }
         hint
-    }
-}
-
-fn made_progress() {
-    let _ = PROGRESS.try_with(|progress| progress.set(Some(Instant::now())));
-}
-
-fn waits_for_host() {
-    let _ = PROGRESS.try_with(|progress| progress.set(None));
-}
-
-/// Executor of HTTP/2 streams. It drops a stream if the response makes no progress within `send_timeout`, which resets
-/// the stream.
-#[derive(Debug, Clone)]
-pub(super) struct Streams {
-    send_timeout: Duration,
-}
-
-impl Streams {
-    pub(super) fn new(send_timeout: Duration) -> Self {
-        Self { send_timeout }
-    }
-}
-
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
-    fn execute(&self, stream: F) {
-        let timeout = self.send_timeout;
-        let stream = async move {
-            tokio::select! {
-                // A stream that ends at once needs no timer.
-                biased;
-                () = stream => {}
-                () = stalled(timeout) => tracing::debug!("a stream was reset: its client does not read the response"),
-            }
-        };
-        tokio::spawn(PROGRESS.scope(Cell::new(None), stream));
-    }
-}
-
-/// Resolves once the response of this task has made no progress for `timeout`.
-async fn stalled(timeout: Duration) {
-    loop {
-        // This future needs no waker: the same task polls the stream first and then this future, which thus sees every
-        // change of `PROGRESS`.
-        let since = poll_fn(|_| PROGRESS.with(Cell::get).map_or(Poll::Pending, Poll::Ready)).await;
-        sleep_until(since + timeout).await;
-        if PROGRESS.with(Cell::get) == Some(since) {
-            return;
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Socket of a connection that records in its [`Activity`](super::Activity) when the client sends and receives bytes.
+//! Socket of a connection that records in its [`Activity`](super::activity::Activity) when the client sends and receives bytes.
 
 use std::{
     io,
@@ -9,7 +9,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::Connection;
+use super::connection::Connection;
 
 /// Bytes that a client must receive within `server.send_timeout`.
 const PROGRESS: usize = 16 << 10;
