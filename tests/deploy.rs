@@ -40,7 +40,10 @@ impl Host {
     }
 
     async fn start_in(folder: TempDir, own: &str) -> Result<Self> {
-        let app = App::start_in(folder, own, &[], &[]).await?;
+        Self::of(App::start_in(folder, own, &[], &[]).await?).await
+    }
+
+    async fn of(app: App) -> Result<Self> {
         let line = app.log.wait_for("deployment").await?;
         let admin = line["address"].as_str().ok_or("no address")?.to_owned();
         Ok(Self { app, admin, http: reqwest::Client::builder().no_proxy().build()? })

@@ -6,6 +6,7 @@
 
 mod collect;
 mod error;
+mod id;
 mod manifest;
 mod records;
 mod store;
@@ -14,7 +15,8 @@ mod upload;
 pub use self::{
     collect::{Collected, SPARE},
     error::Error,
-    manifest::{Id, Manifest, NAME},
+    id::{Id, InvalidId},
+    manifest::{Manifest, NAME},
     store::{Step, Store, Unpacked},
     upload::Upload,
 };

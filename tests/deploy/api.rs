@@ -93,6 +93,23 @@ async fn what_is_not_whole_is_refused() -> Result {
 }
 
 #[tokio::test]
+async fn an_upload_that_the_host_cannot_store_is_a_fault_of_the_host() -> Result {
+    // The limit of file sizes, in units of 512 bytes, stands for a full disk.
+    let host = Host::of(App::start_after("trap '' XFSZ && ulimit -f 128", &own(), &[]).await?).await?;
+    let deployed = host.app.folder.path().join("deployed");
+    let long = vec![b'x'; (64 << 10) + 1];
+    let path = format!("/blobs/{}", Digest::of(&long));
+    let full = problem(&host.ask("PUT", &path, long).await?, 507)?;
+    assert!(full["detail"].as_str().is_some_and(|detail| detail.contains("free space on the disk")), "{full}");
+    assert_eq!(std::fs::read_dir(deployed.join("blobs"))?.count(), 0, "the draft is removed");
+
+    let digest = Digest::of(b"one");
+    std::fs::create_dir_all(deployed.join(format!("blobs/{digest}/folder")))?;
+    problem(&host.ask("PUT", &format!("/blobs/{digest}"), "one").await?, 500)?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_cannot_be_served_leaves_the_old_generation_in_place() -> Result {
     let host = Host::start().await?;
     let one = host.put(&files("one")?).await?;

@@ -92,13 +92,13 @@ fn answer(status: StatusCode, body: &Value) -> Answer {
 }
 
 async fn find(State(api): State<Api>, Path(digest): Path<String>) -> Answer {
-    let digest: Digest = digest.parse().map_err(Error::from)?;
+    let digest: Digest = digest.parse()?;
     let status = if api.store.has(digest) { StatusCode::OK } else { StatusCode::NOT_FOUND };
     Ok(status.into_response())
 }
 
 async fn upload(State(api): State<Api>, Path(digest): Path<String>, body: Body) -> Answer {
-    let digest: Digest = digest.parse().map_err(Error::from)?;
+    let digest: Digest = digest.parse()?;
     let mut upload = api.store.receive(digest).await?;
     let mut body = body.into_data_stream();
     let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "The file took too long to arrive.");

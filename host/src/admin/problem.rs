@@ -6,8 +6,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
+use tokio::task::JoinError;
 
-use crate::{app::format_error, deploy::Error, fleet::tables::Error as Tables};
+use crate::{
+    app::format_error,
+    content::InvalidDigest,
+    deploy::{Error, InvalidId},
+    fleet::tables::Error as Tables,
+    task::Panicked,
+};
 
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -28,7 +35,7 @@ impl From<Error> for Problem {
         let status = match &error {
             Error::Io { .. } | Error::Taken(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Error::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
-            Error::Damaged { .. } | Error::Invalid(_) | Error::Digest(_) | Error::Mismatch { .. } => {
+            Error::Damaged { .. } | Error::Invalid(_) | Error::Digest(_) | Error::Id(_) | Error::Mismatch { .. } => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -45,6 +52,18 @@ impl From<Error> for Problem {
     }
 }
 
+impl From<InvalidDigest> for Problem {
+    fn from(error: InvalidDigest) -> Self {
+        Error::from(error).into()
+    }
+}
+
+impl From<InvalidId> for Problem {
+    fn from(error: InvalidId) -> Self {
+        Error::from(error).into()
+    }
+}
+
 impl From<Tables> for Problem {
     fn from(error: Tables) -> Self {
         let status = match error {
@@ -57,13 +76,20 @@ impl From<Tables> for Problem {
     }
 }
 
-/// Maps any other error to 422: the stored files are complete, but the host cannot serve the application.
+/// Maps a panic to 500, and any other error to 422: the stored files are complete, but the host cannot serve the
+/// application.
 impl From<anyhow::Error> for Problem {
     fn from(error: anyhow::Error) -> Self {
         match error.downcast::<Error>().map_err(anyhow::Error::downcast::<Tables>) {
             Ok(error) => error.into(),
             Err(Ok(error)) => error.into(),
-            Err(Err(error)) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, format_error(&error)),
+            Err(Err(error)) => {
+                let status = match error.chain().any(|cause| cause.is::<Panicked>() || cause.is::<JoinError>()) {
+                    true => StatusCode::INTERNAL_SERVER_ERROR,
+                    false => StatusCode::UNPROCESSABLE_ENTITY,
+                };
+                Self::new(status, format_error(&error))
+            }
         }
     }
 }
@@ -87,5 +113,35 @@ impl IntoResponse for Problem {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn faults_of_the_host_are_not_faults_of_the_client() {
+        let io = |kind: io::ErrorKind| Error::Io { path: "blobs/1".into(), source: kind.into() };
+        let full = Error::Full { path: "blobs/1".into(), source: io::ErrorKind::StorageFull.into() };
+        for (problem, status) in [
+            (Problem::from(io(io::ErrorKind::PermissionDenied)), 500),
+            (Problem::from(io(io::ErrorKind::Other)), 500),
+            (Problem::from(full), 507),
+            (Problem::from(anyhow::Error::from(io(io::ErrorKind::Other)).context("it was not unpacked")), 500),
+            (Problem::from(Error::Invalid("it has no carya.toml".to_owned())), 422),
+            (Problem::from(anyhow::anyhow!("component `a` exports nothing")), 422),
+        ] {
+            assert_eq!(problem.status.as_u16(), status, "{}", problem.detail);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_fault_of_the_host() {
+        let panicked = tokio::spawn(async { panic!("a bug") }).await.expect_err("it panics");
+        let error = anyhow::Error::from(panicked).context("the files were not read");
+        assert_eq!(Problem::from(error).status, StatusCode::INTERNAL_SERVER_ERROR);
     }
 }

@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use super::{
     error::{Error, at},
-    manifest::{Id, Manifest},
+    id::Id,
+    manifest::Manifest,
     records::{Records, id_of},
 };
 use crate::content::{self, Digest, Folder, Removed};

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use super::manifest::Id;
+use super::id::{Id, InvalidId};
 use crate::content::{Digest, InvalidDigest};
 
 /// Error of the [`Store`](super::Store).
@@ -35,12 +35,15 @@ pub enum Error {
         /// The mismatch or syntax error, and the remedy.
         what: String,
     },
-    /// A [`Manifest`](super::Manifest) or an [`Id`] is not valid.
+    /// A [`Manifest`](super::Manifest) is not valid.
     #[error("{0}")]
     Invalid(String),
-    /// A digest is not valid.
+    /// A text is not a digest.
     #[error(transparent)]
     Digest(#[from] InvalidDigest),
+    /// A text is not an id.
+    #[error(transparent)]
+    Id(#[from] InvalidId),
     /// The content of an upload does not have the announced digest.
     #[error("the uploaded file has the digest {found} and not {wanted}; has the file changed meanwhile?")]
     Mismatch {

@@ -1,11 +1,11 @@
 //! Manifests of generations, and the ids that are derived from their files.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::Error;
-use crate::content::{Digest, Hasher};
+use super::{error::Error, id::Id};
+use crate::content::Digest;
 
 /// File name of the configuration in a deployed application.
 pub const NAME: &str = "carya.toml";
@@ -13,35 +13,6 @@ pub const NAME: &str = "carya.toml";
 const MAX_FILES: usize = 20_000;
 /// Maximum length of a file's path, in bytes.
 const MAX_PATH: usize = 1024;
-
-/// Id of a generation: twelve lower-case hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Id(String);
-
-impl TryFrom<String> for Id {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self, Error> {
-        let is_valid = text.len() == 12 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        let invalid = || Error::Invalid("the id of a generation must be 12 lower-case hexadecimal digits".to_owned());
-        is_valid.then_some(Self(text)).ok_or_else(invalid)
-    }
-}
-
-impl FromStr for Id {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        text.to_owned().try_into()
-    }
-}
-
-impl fmt::Display for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// List of the files of a generation, by their paths in its folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +30,7 @@ pub struct Manifest {
 impl Manifest {
     /// Makes the manifest of these files.
     pub fn new(files: BTreeMap<String, Digest>) -> Self {
-        Self { id: id(&files), created_at: 0, files }
+        Self { id: Id::of(&files), created_at: 0, files }
     }
 
     /// Checks that the id is derived from the files, that they include [`NAME`], and that their number and paths are
@@ -70,8 +41,9 @@ impl Manifest {
     /// [`Error::Invalid`] with the first violation.
     pub fn check(&self) -> Result<(), Error> {
         let wrong = |message: String| Err(Error::Invalid(message));
-        if self.id != id(&self.files) {
-            return wrong(format!("the files are those of generation {} and not of {}", id(&self.files), self.id));
+        let id = Id::of(&self.files);
+        if self.id != id {
+            return wrong(format!("the files are those of generation {id} and not of {}", self.id));
         }
         if !self.files.contains_key(NAME) {
             return wrong(format!("an application has a file {NAME}"));
@@ -97,19 +69,6 @@ impl Manifest {
     pub fn blobs(&self) -> impl Iterator<Item = &Digest> {
         self.files.values()
     }
-}
-
-/// Derives an id from paths and digests.
-fn id(files: &BTreeMap<String, Digest>) -> Id {
-    let mut hasher = Hasher::default();
-    for (path, digest) in files {
-        // Neither contains the byte 0, so different lists produce different input to the hash.
-        for text in [path, &digest.to_string()] {
-            hasher.update(text.as_bytes());
-            hasher.update(&[0]);
-        }
-    }
-    Id(hasher.digest().to_string()[..12].to_owned())
 }
 
 #[cfg(test)]
@@ -139,20 +98,5 @@ mod tests {
         }
         let other = Manifest { id: manifest(&["carya.toml", "b"]).id, ..manifest(&["carya.toml", "a"]) };
         assert!(other.check().is_err(), "its id is another's");
-    }
-
-    #[test]
-    fn ids_follow_from_paths_and_contents() {
-        let one = manifest(&["carya.toml", "a"]);
-        assert_eq!(one.id, manifest(&["a", "carya.toml"]).id);
-        assert_ne!(one.id, manifest(&["carya.toml"]).id);
-        assert_ne!(one.id, manifest(&["carya.toml", "b"]).id);
-    }
-
-    #[test]
-    fn an_id_is_12_lower_case_hexadecimal_digits() {
-        for (text, right) in [("0123456789ab", true), ("0123456789aB", false), ("0123456789a/", false), ("", false)] {
-            assert_eq!(text.parse::<Id>().is_ok(), right, "{text}");
-        }
     }
 }

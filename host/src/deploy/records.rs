@@ -4,7 +4,8 @@ use std::{fs, io, path::PathBuf};
 
 use super::{
     error::{Error, at},
-    manifest::{Id, Manifest},
+    id::{Id, InvalidId},
+    manifest::Manifest,
 };
 use crate::content::{self, Folder};
 
@@ -62,7 +63,7 @@ impl Records {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             text => text.map_err(at(path))?,
         };
-        text.lines().map(str::parse).collect::<Result<_, _>>().map_err(|error: Error| Error::Damaged {
+        text.lines().map(str::parse).collect::<Result<_, _>>().map_err(|error: InvalidId| Error::Damaged {
             path: path.clone(),
             what: format!("it must list the ids of generations: {error}"),
         })

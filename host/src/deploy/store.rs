@@ -25,7 +25,8 @@ use std::{
 use super::{
     collect::{self, Collected},
     error::{Error, at},
-    manifest::{Id, Manifest},
+    id::Id,
+    manifest::Manifest,
     records::Records,
     upload::Upload,
 };
