@@ -41,7 +41,7 @@ impl Failure {
                 "the registry sent more of its component than its manifest announces".to_owned()
             }
             (ClientError::RequestError(_), _) if is_certificate_error(error) => format!(
-                "{text}; if an authority of your own has signed its certificate, set ca in [registry.\"{host}\"]"
+                "{text}; if an authority of your own has signed its certificate, name it by ca in [registry.\"{host}\"]"
             ),
             (_, Some(401 | 403)) => format!("{text}; set username and password in [registry.\"{host}\"]"),
             (ClientError::RequestError(error), _) => {

@@ -4,6 +4,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{app::format_error, config, diff::Difference, generation::Generation};
 
+/// Target of the log lines, for `CARYA_LOG` and for scripts that read the log.
+const TARGET: &str = "carya::reload";
+
 /// A completed change of the served generation.
 #[derive(Debug)]
 pub struct Change {
@@ -26,11 +29,11 @@ pub fn log_change(result: &anyhow::Result<Change>, served: &Generation) {
         Ok(Change { generation, files, differences, took }) => {
             let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
             let (files, ms, routes) = (files.join(", "), took.as_millis(), generation.handlers.len());
-            tracing::info!(generation = generation.id, routes, ms, files, "a new generation is served");
+            tracing::info!(target: TARGET, generation = generation.id, routes, ms, files, "a new generation is served");
             differences.iter().for_each(log_difference);
         }
         Err(error) => {
-            tracing::error!(generation = served.id, "the old generation is served on: {}", format_error(error));
+            tracing::error!(target: TARGET, generation = served.id, "the old generation is served on: {}", format_error(error));
         }
     }
 }
@@ -39,8 +42,8 @@ pub fn log_change(result: &anyhow::Result<Change>, served: &Generation) {
 fn log_difference(difference: &Difference) {
     let (kind, place) = (difference.kind.as_str(), &difference.place);
     match difference.kind.widens() {
-        true => tracing::warn!(kind, place, "{difference}"),
-        false => tracing::info!(kind, place, "{difference}"),
+        true => tracing::warn!(target: TARGET, kind, place, "{difference}"),
+        false => tracing::info!(target: TARGET, kind, place, "{difference}"),
     }
 }
 
@@ -61,9 +64,9 @@ pub(super) fn warn_of_settings_for_the_next_start(before: &config::Config, now: 
         ("page_scan", old.page_scan != new.page_scan),
     ];
     for (key, _) in keys.into_iter().filter(|(_, differs)| *differs) {
-        tracing::warn!("server.{key} has changed, which takes effect at the next start");
+        tracing::warn!(target: TARGET, "server.{key} has changed, which takes effect at the next start");
     }
     if before.deploy != now.deploy {
-        tracing::warn!("[deploy] has changed, which takes effect at the next start");
+        tracing::warn!(target: TARGET, "[deploy] has changed, which takes effect at the next start");
     }
 }
