@@ -58,6 +58,6 @@ async fn serve() -> Result<App> {
 async fn reloaded(app: &App, component: &[u8]) -> Result<String> {
     std::fs::write(app.folder.path().join("it.wasm"), component)?;
     app.signal("HUP").await?;
-    let line = app.log.wait_for("the old generation is served on").await?;
+    let line = app.log.wait_for("the old generation stays").await?;
     Ok(line["message"].as_str().unwrap_or_default().to_owned())
 }

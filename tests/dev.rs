@@ -170,7 +170,7 @@ async fn builds_what_is_missing_and_then_what_changes() -> Result {
     fs::create_dir_all(dev.path("hook/deep/down"))?;
     fs::write(dev.path("hook/deep/down/more.txt"), "more")?;
     dev.next("hook/deep/down/more.txt changed").await?;
-    assert_eq!(dev.next("dist/hook.wasm").await?, "dist/hook.wasm is what it was before");
+    assert_eq!(dev.next("dist/hook.wasm").await?, "dist/hook.wasm is unchanged");
     // Changed routes are listed.
     let text = fs::read_to_string(dev.path("carya.toml"))?;
     fs::write(dev.path("carya.toml"), text.replace("/{what}", "/else/{what}"))?;
@@ -188,13 +188,13 @@ async fn a_build_that_fails_changes_nothing() -> Result {
     // The error of the build script, then the message of `carya dev`.
     dev.next("error: hook/main.txt is broken").await?;
     let line = dev.next("hook not built, exit status: 3 after ").await?;
-    assert!(line.ends_with("; what is served is served on"), "{line}");
+    assert!(line.ends_with("; the served generation stays"), "{line}");
     assert!(has_timing(&address).await?);
     // The build succeeds, but the host cannot serve the component.
     fs::write(dev.path("garbage"), "garbage")?;
     fs::write(dev.path("hook/main.txt"), "garbage")?;
     assert!(dev.next("not served: ").await?.contains("this is not a WebAssembly file"));
-    dev.next("is served on").await?;
+    dev.next(" stays").await?;
     assert!(has_timing(&address).await?);
     fs::write(dev.path("hook/main.txt"), source("trace-hook"))?;
     dev.next("dist/hook.wasm changed: served after ").await?;
@@ -270,7 +270,7 @@ async fn components_with_one_command_share_a_build() -> Result {
     "#;
     write(folder.path(), &format!("{CONFIG}{more}"), &[("build.sh", BUILD), ("hook/main.txt", &source("timing"))])?;
     let mut dev = Dev::run(folder, &[])?;
-    dev.next("but there is no dist/gone.wasm; is component.gone.path what the command makes?").await?;
+    dev.next("but dist/gone.wasm does not exist; component.gone.path must be the file that the command writes").await?;
     dev.next("built hook, other in ").await?;
     dev.next("gone is needed to serve; waiting for a change").await?;
     fs::write(dev.path("carya.toml"), fs::read_to_string(dev.path("carya.toml"))?.replace("gone.wasm", "hook.wasm"))?;

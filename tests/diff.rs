@@ -59,7 +59,7 @@ fn differences(app: &App) -> Vec<String> {
 }
 
 const SERVED: &str = "a new generation is served";
-const KEPT: &str = "the old generation is served on";
+const KEPT: &str = "the old generation stays";
 
 #[tokio::test]
 async fn a_component_that_gains_the_writer_is_told_of() -> Result {
@@ -84,7 +84,7 @@ async fn a_rule_keeps_the_old_generation() -> Result {
     reload(&app, KEPT, 1).await?;
     let error = app.log.wait_for(KEPT).await?;
     assert_snapshot!(error["message"].as_str().unwrap_or_default(), @r#"
-    the old generation is served on: `[reload] deny` forbids differences of the new generation:
+    the old generation stays: `[reload] deny` forbids differences of the new generation:
       component-gains-writer: component items: now exports write-controller: it may write to the database as a controller
     undo these changes, or remove the rule in an earlier reload of its own
     "#);

@@ -58,7 +58,7 @@ async fn a_tag_is_followed_at_each_reload() -> Result {
     assert_eq!((app.get("/x").await?.text(), pulled(&app)), ("two /x".to_owned(), 2));
 
     drop(registry);
-    let error = reload(&app, "the old generation is served on").await?;
+    let error = reload(&app, "the old generation stays").await?;
     assert!(error.contains(&format!("component `echo`: {reference} cannot be pulled: ")), "{error}");
     assert_eq!(app.get("/x").await?.text(), "two /x");
     Ok(())

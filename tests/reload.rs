@@ -46,7 +46,7 @@ const FILES: [(&str, &str); 2] = [
 ];
 
 const SERVED: &str = "a new generation is served";
-const KEPT: &str = "the old generation is served on";
+const KEPT: &str = "the old generation stays";
 const DRAINED: &str = "the old generation has drained";
 
 /// Log filter without the many lines about requests.

@@ -152,7 +152,7 @@ async fn a_reload_with_a_wrong_prefix_is_refused_and_the_next_one_is_served() ->
         write(app.folder.path(), &folders(&[("/static", "static"), (prefix, "public")]), &[])?;
         let mut seen = app.log.lines().len();
         app.signal("HUP").await?;
-        app.log.next(&mut seen, &["the old generation is served on"]).await?;
+        app.log.next(&mut seen, &["the old generation stays"]).await?;
         check_eq!(wrong, app.get("/static/a.txt").await?.text(), "static a", "{prefix}");
     }
     write(app.folder.path(), &folders(&[("/static", "static"), ("/", "public")]), &[])?;

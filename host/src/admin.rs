@@ -27,7 +27,7 @@ use crate::{
     fleet::Fleet,
     reload::Reloader,
     server::{
-        BESIDE,
+        MAX_SIDE_CONNECTIONS,
         connections::{Accept, Connections, Listener, routed},
     },
 };
@@ -63,9 +63,11 @@ impl Admin {
                     listener.set_nonblocking(true)?;
                     TcpListener::from_std(listener)
                 })
-                .map(|socket| Socket::Tcp(Listener::new(socket, NAME, BESIDE, connections)))
+                .map(|socket| Socket::Tcp(Listener::new(socket, NAME, MAX_SIDE_CONNECTIONS, connections)))
                 .with_context(|| format!("cannot listen on {address}; set deploy.listen to a free address"))?,
-            Listen::Unix(path) => Socket::Unix(Listener::new(unix_socket(path)?, NAME, BESIDE, connections)),
+            Listen::Unix(path) => {
+                Socket::Unix(Listener::new(unix_socket(path)?, NAME, MAX_SIDE_CONNECTIONS, connections))
+            }
         };
         let tls = settings.tls.as_ref().map(acceptor).transpose()?;
         Ok(Some(Self { socket, tls, token: settings.token.clone() }))
@@ -130,7 +132,7 @@ fn unix_socket(path: &Path) -> anyhow::Result<UnixListener> {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         socket.listen(BACKLOG)
     };
-    listen().with_context(|| format!("cannot listen on {name}; its folder must be there and be this user's"))
+    listen().with_context(|| format!("cannot listen on {name}; its folder must exist and belong to this user"))
 }
 
 fn acceptor(tls: &Tls) -> anyhow::Result<TlsAcceptor> {

@@ -1,4 +1,4 @@
-//! The command line: what can be asked, and what is printed. Answers go to standard output, everything else to
+//! The command line: commands, options, exit codes. The output of a command goes to standard output, everything else to
 //! standard error.
 
 mod check;
@@ -35,32 +35,31 @@ use crate::{
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// How log lines look.
+    /// Format of log lines.
     #[arg(long, value_enum, default_value = "text", global = true, env = "CARYA_LOG_FORMAT")]
     log_format: Format,
 }
 
 const EXIT_CODES: &str =
-    "Exit codes: 0 all is well; 1 it could not be done; 2 the command line or the configuration is wrong.
+    "Exit codes: 0 success; 1 the command failed; 2 the command line or the configuration is wrong.
 Logging: CARYA_LOG=info (or debug, carya::sql=info, guest=debug, ...).";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve an application. SIGHUP has it reload.
+    /// Serve an application. SIGHUP reloads it.
     Serve {
         #[command(flatten)]
         config: ConfigArg,
-        /// Reload whenever the configuration, a component, a template or a migration changes.
+        /// Reload when the configuration, a component, a template or a migration changes.
         #[arg(long)]
         watch: bool,
     },
-    /// Serve an application that is being worked on: build its components from their sources, and reload, after every
-    /// change.
+    /// Serve an application in development: build its components from their sources and reload after every change.
     Dev {
         #[command(flatten)]
         config: ConfigArg,
     },
-    /// Do everything that serve does, short of changing the database and listening.
+    /// Validate an application as serve does, without changing a database or listening.
     Check {
         #[command(flatten)]
         config: ConfigArg,
@@ -68,28 +67,28 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Tell what a component exports, imports, and may do.
+    /// Print the exports, imports and capabilities of a component.
     Inspect {
-        /// The component.
+        /// The file of the component.
         file: PathBuf,
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Tell what a new configuration, with its components, may do that an old one may not, and the reverse.
+    /// Compare the routes, components and capabilities of two configurations.
     Diff {
-        /// The configuration that is served.
+        /// The served configuration.
         old: PathBuf,
-        /// The one that would be served next.
+        /// The configuration to serve next.
         new: PathBuf,
-        /// Fail if anything differs in this way, as `component-gains-writer`; may be given more than once.
+        /// Fail if a difference of this kind exists, such as `component-gains-writer`; repeatable.
         #[arg(long, value_name = "KIND", value_parser = diff::kind)]
         deny: Vec<DifferenceKind>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// List the routes of an application, with their hooks in the order in which they run.
+    /// List the routes of an application, with their hooks in the order of execution.
     Routes {
         #[command(flatten)]
         config: ConfigArg,
@@ -97,17 +96,17 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Bring an application to a running host and have it served.
+    /// Upload an application to a running host and activate it.
     Deploy {
         #[command(flatten)]
         config: ConfigArg,
         #[command(flatten)]
         host: deploy::Host,
-        /// Only bring it there, and tell what would differ; fails if the host would refuse it.
+        /// Only upload it and print the differences; fails if the host would refuse the activation.
         #[arg(long, visible_alias = "dry-run")]
         no_activate: bool,
     },
-    /// List the generations that a running host has.
+    /// List the generations of a running host.
     Generations {
         #[command(flatten)]
         host: deploy::Host,
@@ -115,28 +114,28 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Have a running host serve the generation before.
+    /// Activate the previous generation of a running host.
     Rollback {
         #[command(flatten)]
         host: deploy::Host,
     },
-    /// Make a new project: configuration, a controller, a hook, a migration.
+    /// Create a project with a configuration, a controller, a hook and a migration.
     New {
-        /// Its name, and the folder that is made for it.
+        /// Name of the project and of its new folder.
         #[arg(value_parser = new::name)]
         name: String,
     },
-    /// Print the SQL that gives guests logins without powers, for PostgreSQL and MySQL.
+    /// Print SQL that creates logins for guests with minimal rights, on PostgreSQL and MySQL.
     Harden {
         #[command(flatten)]
         config: ConfigArg,
-        /// Run it by database.admin_url, set the passwords of the configuration, and tell what remains.
+        /// Run the SQL with database.admin_url, set the configured passwords, and list remaining findings.
         #[arg(long, conflicts_with = "check")]
         apply: bool,
-        /// Only tell what is missing; fails if anything is.
+        /// Only list findings; fails if there are any.
         #[arg(long)]
         check: bool,
-        /// Only this database; `default` is the one without a name.
+        /// Only this database; `default` is the one of [database].
         #[arg(long, value_name = "NAME")]
         database: Option<String>,
     },
@@ -144,7 +143,7 @@ enum Command {
     Migrate {
         #[command(flatten)]
         config: ConfigArg,
-        /// Only list what would be run.
+        /// Only list the pending migrations.
         #[arg(long)]
         dry_run: bool,
         /// Save the database, delete everything in it, and run all migrations, for development. On a server, repeat the
@@ -158,7 +157,7 @@ enum Command {
             conflicts_with = "dry_run"
         )]
         reset: Option<String>,
-        /// Only this database; `default` is the one without a name.
+        /// Only this database; `default` is the one of [database].
         #[arg(long, value_name = "NAME")]
         database: Option<String>,
         /// Print JSON.
@@ -174,9 +173,9 @@ struct ConfigArg {
     config: PathBuf,
 }
 
-/// Runs a command and says how it went.
+/// Runs a command, and prints its error.
 pub async fn run(cli: Cli) -> ExitCode {
-    match dispatch(cli).await.and_then(|answer| print(&answer)) {
+    match dispatch(cli).await.and_then(|output| print(&output)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", format_error(&error));
@@ -185,7 +184,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     }
 }
 
-/// Runs a command and gives its answer.
+/// Runs a command and returns its output.
 async fn dispatch(cli: Cli) -> anyhow::Result<String> {
     match cli.command {
         Command::Serve { config, watch } => {

@@ -1,7 +1,7 @@
 //! A fleet: several hosts that serve the same generation. Activating a generation on one host records it in the shared
 //! database; the other hosts detect this, pull the files into their own folders and activate it too.
 //!
-//! This module decides when to query the database and what to do then. `tables` has the SQL, `deploy` the
+//! This module decides when to query the database and how to react. `tables` has the SQL, `deploy` the
 //! files on disk.
 
 pub mod tables;
@@ -25,11 +25,11 @@ use crate::{
 
 /// Timeout of a query at a start or for the list of hosts, and the maximum pause between queries while the database is
 /// away.
-const PATIENCE: Duration = Duration::from_secs(5);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a host checks whether a reload has changed its database settings.
-const TICK: Duration = Duration::from_secs(1);
+const SETTINGS_INTERVAL: Duration = Duration::from_secs(1);
 /// Maximum pause before the next attempt to serve a generation that failed on this host.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+const MAX_PAUSE: Duration = Duration::from_secs(5 * 60);
 
 /// Returns the fleet's shared tables; `None` without `[deploy] shared` or without a database.
 pub fn shared(config: &config::Config) -> Option<Tables> {
@@ -79,17 +79,18 @@ pub async fn join(shared: &Tables, store: &Store) -> anyhow::Result<Option<Head>
     {
         return Ok(None);
     }
-    let asked = timeout(PATIENCE, shared.head()).await.unwrap_or_else(|_| Err(silent()));
-    let head = asked.context("this host has nothing of its own to serve, and cannot ask what the others do")?;
+    let head = timeout(QUERY_TIMEOUT, shared.head()).await.unwrap_or_else(|_| Err(no_answer()));
+    let head =
+        head.context("this host has no generation of its own to serve, and cannot query the fleet for the active one")?;
     if let Some(head) = &head {
-        let cannot = || format!("generation {}, which is active in the fleet, cannot be brought here", head.id);
+        let cannot = || format!("generation {}, which is active in the fleet, cannot be copied to this host", head.id);
         pull(shared, store, &head.id).await.with_context(cannot)?;
     }
     Ok(head)
 }
 
-fn silent() -> Error {
-    DbError::new(Kind::Lost, "it did not answer in time").into()
+fn no_answer() -> Error {
+    DbError::new(Kind::Lost, "timed out").into()
 }
 
 /// Stores a generation in this host's folder, and pulls the files that are not there.
@@ -119,10 +120,10 @@ impl Fleet {
         let (host, shared) = (settings.host.clone(), Mutex::new(Arc::new(shared)));
         let state = Mutex::new(State { served, refusal: None, is_away: false });
         let fleet = Arc::new(Self { host, shared, store, reloader, poll: settings.poll, state });
-        let asked = timeout(PATIENCE, fleet.shared().head()).await.unwrap_or_else(|_| Err(silent()));
-        match asked {
-            Ok(_) => fleet.look().await,
-            Err(error) => fleet.note(Err(error)),
+        let head = timeout(QUERY_TIMEOUT, fleet.shared().head()).await.unwrap_or_else(|_| Err(no_answer()));
+        match head {
+            Ok(_) => fleet.synchronize().await,
+            Err(error) => fleet.set_reachable(Err(error)),
         }
         fleet
     }
@@ -131,25 +132,25 @@ impl Fleet {
     /// notification, after `poll` without one, and after a reload has changed the database settings.
     pub async fn follow(self: Arc<Self>) {
         let mut shared = self.shared();
-        let mut activations = shared.activations();
+        let mut listener = shared.activations();
         loop {
             tokio::select! {
-                () = activations.notified() => {}
+                () = listener.notified() => {}
                 () = tokio::time::sleep(self.pause()) => {}
                 moved = self.moved(&shared) => {
                     shared = moved;
-                    activations = shared.activations();
+                    listener = shared.activations();
                 }
             }
-            self.look().await;
+            self.synchronize().await;
         }
     }
 
-    /// Returns the time until the next look at the database: shorter than `poll` while the database is away or an
+    /// Returns the time until the next query of the database: shorter than `poll` while the database is away or an
     /// attempt is due.
     fn pause(&self) -> Duration {
         let state = self.state();
-        let away = if state.is_away { PATIENCE } else { self.poll };
+        let away = if state.is_away { QUERY_TIMEOUT } else { self.poll };
         let again = state.refusal.as_ref().map_or(self.poll, |it| it.again.saturating_duration_since(Instant::now()));
         self.poll.min(away).min(again)
     }
@@ -171,12 +172,12 @@ impl Fleet {
         let id = history.last().context("there is no generation to activate")?;
         pull(&shared, &self.store, id).await?;
         // Commits only if `since` is still the last activation: of two hosts at the same time, one succeeds.
-        let agreed = async { Ok(shared.activate(&self.store, since, &history).await?) };
-        let change = guard.activate(&history, agreed).await?;
+        let agreement = async { Ok(shared.activate(&self.store, since, &history).await?) };
+        let change = guard.activate(&history, agreement).await?;
         self.state().refusal = None;
-        self.note(self.report().await);
+        self.set_reachable(self.report().await);
         if let Err(error) = shared.collect(self.store.keep(), SPARE).await {
-            tracing::warn!(%error, "what is left over of old generations could not be removed from the database");
+            tracing::warn!(%error, "old generations could not be removed from the database");
         }
         Ok(change)
     }
@@ -193,7 +194,7 @@ impl Fleet {
 
     /// Returns all hosts, with the state that each reported last.
     pub async fn members(&self) -> Result<Vec<Member>, Error> {
-        timeout(PATIENCE, self.shared().members()).await.unwrap_or_else(|_| Err(silent()))
+        timeout(QUERY_TIMEOUT, self.shared().members()).await.unwrap_or_else(|_| Err(no_answer()))
     }
 
     /// Returns why this host does not serve the active generation, if it does not.
@@ -202,12 +203,12 @@ impl Fleet {
     }
 
     /// Serves the active generation if possible, and reports the served one to the database.
-    async fn look(&self) {
-        let looked = async {
+    async fn synchronize(&self) {
+        let synchronizing = async {
             while !self.follow_head().await? {}
             self.report().await
         };
-        self.note(looked.await);
+        self.set_reachable(synchronizing.await);
     }
 
     /// Follows the last activation. Returns false if another activation has replaced it meanwhile.
@@ -265,11 +266,11 @@ impl Fleet {
     /// Remembers a failed attempt to follow an activation, and when to try again.
     fn refuse(&self, head: &Head, why: String) -> bool {
         let served = self.reloader.live().generation().id.clone();
-        tracing::error!(generation = served, refused = %head.id, by = head.host, "the old generation is served on: {why}");
+        tracing::error!(generation = served, refused = %head.id, by = head.host, "the old generation stays: {why}");
         let mut state = self.state();
         let times = state.refusal.as_ref().filter(|it| it.number == head.number).map_or(0, |it| it.times + 1);
-        // Doubles with each failure, from the shorter of `poll` and `PATIENCE` up to `LONGEST_PAUSE`.
-        let pause = self.poll.min(PATIENCE).saturating_mul(1 << times.min(16)).min(LONGEST_PAUSE);
+        // Doubles with each failure, from the shorter of `poll` and `QUERY_TIMEOUT` up to `MAX_PAUSE`.
+        let pause = self.poll.min(QUERY_TIMEOUT).saturating_mul(1 << times.min(16)).min(MAX_PAUSE);
         state.refusal = Some(Refusal { number: head.number, why, times, again: Instant::now() + pause });
         true
     }
@@ -287,16 +288,16 @@ impl Fleet {
     }
 
     /// Logs when the database becomes unreachable, and when it can be queried again.
-    fn note(&self, looked: Result<(), Error>) {
+    fn set_reachable(&self, result: Result<(), Error>) {
         let (was_away, generation) = (self.state().is_away, self.reloader.live().generation().id.clone());
-        match &looked {
+        match &result {
             Err(error) if !was_away => {
-                tracing::warn!(generation, %error, "the fleet cannot be followed for now; what is served is served on");
+                tracing::warn!(generation, %error, "the fleet cannot be followed for now; the served generation stays");
             }
-            Ok(()) if was_away => tracing::info!(generation, "the fleet is followed again"),
+            Ok(()) if was_away => tracing::info!(generation, "the fleet can be followed again"),
             _ => {}
         }
-        self.state().is_away = looked.is_err();
+        self.state().is_away = result.is_err();
     }
 
     /// Returns the shared tables, connected by the database settings of the served generation: a reload may have
@@ -317,7 +318,7 @@ impl Fleet {
             if !Arc::ptr_eq(before, &shared) {
                 return shared;
             }
-            tokio::time::sleep(TICK).await;
+            tokio::time::sleep(SETTINGS_INTERVAL).await;
         }
     }
 

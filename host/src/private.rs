@@ -1,10 +1,9 @@
-//! Folders and files that only this user, or root, may change: the rule, and functions that make them. It does not
-//! interpret their contents.
+//! Folders and files that only this user or root may change: the rule, and its checks. This module does not interpret
+//! their contents.
 //!
-//! A folder is private if it belongs to the user of this process or to root, and neither its group nor others may write
-//! to it. The folders above it must be so too, or have the sticky bit, as `/tmp`: whoever may rename a folder can put
-//! another one in its place. Symbolic links are resolved first, and the result is used from then on, so that a
-//! link that is changed later changes nothing.
+//! A folder is private if it belongs to the user of this process or to root, and if only its owner may write to it. The
+//! folders above must be private too, or have the sticky bit, as `/tmp` has: a user who can rename a folder can replace
+//! it. [`folder`] resolves symbolic links first and returns the result, so that a later change of a link has no effect.
 
 use std::{
     fs::{self, DirBuilder, File, Metadata, OpenOptions},
@@ -15,12 +14,12 @@ use std::{
 
 use rustix::{fs::OFlags, process::geteuid};
 
-/// The write bits of a group and of others.
+/// Write permission for the group and for all other users.
 const OTHERS_WRITE: u32 = 0o022;
-/// Only owners may rename and remove what is in a folder with this bit.
+/// The sticky bit: only owners may rename and remove the entries of a folder.
 const STICKY: u32 = 0o1000;
 
-/// Why a folder or a file is not private, and what to do about it.
+/// Reason why a folder or file is not private, with the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum NotPrivate {
     /// Other users may write to it.
@@ -33,7 +32,7 @@ pub enum NotPrivate {
         /// The argument of `chmod`.
         fix: &'static str,
     },
-    /// It is another user's.
+    /// It belongs to another user.
     #[error("{path} belongs to user {owner}, but this process runs as user {own}; run `chown {own} {path}`", path = path.display())]
     Foreign {
         /// The folder or file.
@@ -43,10 +42,10 @@ pub enum NotPrivate {
         /// The user of this process.
         own: u32,
     },
-    /// It is neither a folder nor a plain file.
-    #[error("{} is not what it should be: a folder of plain files", .0.display())]
+    /// It is neither a folder nor a regular file.
+    #[error("{} must be a regular file or a folder", .0.display())]
     Odd(PathBuf),
-    /// It cannot be looked at or made.
+    /// An operation of the file system failed.
     #[error("{path}: {source}", path = path.display())]
     Io {
         /// The folder or file.
@@ -56,7 +55,7 @@ pub enum NotPrivate {
     },
 }
 
-/// A private folder, made if it does not exist, without symbolic links in its path.
+/// Returns the path of a private folder without symbolic links. Creates the folder if it does not exist.
 pub fn folder(path: &Path) -> Result<PathBuf, NotPrivate> {
     let failed = |source| NotPrivate::Io { path: path.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
@@ -69,7 +68,7 @@ pub fn folder(path: &Path) -> Result<PathBuf, NotPrivate> {
     Ok(real)
 }
 
-/// A private file, opened for reading; `None` if there is none.
+/// Opens a private file for reading. Returns `None` if it does not exist.
 pub fn open(path: &Path) -> Result<Option<File>, NotPrivate> {
     let failed = |source| NotPrivate::Io { path: path.to_owned(), source };
     let flags = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
@@ -85,7 +84,7 @@ pub fn open(path: &Path) -> Result<Option<File>, NotPrivate> {
     Ok(Some(file))
 }
 
-/// What a folder or file is to the one that must be private.
+/// Relation of a folder or file to the private folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Above,
@@ -111,7 +110,7 @@ fn check(path: &Path, place: Place, (owner, mode): (u32, u32), own: u32) -> Resu
     Ok(())
 }
 
-/// The owner and the mode.
+/// Returns the owner and the mode.
 fn entry(found: &Metadata) -> (u32, u32) {
     (found.uid(), found.mode() & 0o7777)
 }
@@ -134,7 +133,7 @@ mod tests {
             (1000, 0o0770, Folder, false),
             (1000, 0o0702, Folder, false),
             (0, 0o0777, Folder, false),
-            // Others may put files of their own into it.
+            // All users may create files in it.
             (0, 0o1777, Folder, false),
             (1001, 0o0700, Folder, false),
             (0, 0o1777, Above, true),
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_resolved_and_looked_at_up_to_the_root() -> io::Result<()> {
+    fn folders_are_resolved_and_checked_up_to_the_root() -> io::Result<()> {
         let root = tempfile::tempdir()?;
         let (above, own) = (root.path().join("above"), root.path().join("above/own"));
         assert_eq!(folder(&own).ok(), Some(fs::canonicalize(&own)?), "it is made");

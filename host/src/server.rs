@@ -18,13 +18,13 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
 use self::connections::{Connections, Listener};
-pub use self::{descriptors::BESIDE, live::Live};
+pub use self::{descriptors::MAX_SIDE_CONNECTIONS, live::Live};
 use crate::config::Config;
 
 /// Name of the application's listener.
 const APPLICATION: &str = "application";
 /// Maximum time to send the last responses to clients after all requests have ended.
-const LAST_ANSWERS: Duration = Duration::from_millis(500);
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A server that is bound to its address and does not accept connections yet.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Server {
     /// Binds the address for metrics, and returns it with the port that the system chose if the port is 0.
     pub async fn bind_metrics(&mut self, address: SocketAddr) -> std::io::Result<SocketAddr> {
         let socket = TcpListener::bind(address).await?;
-        let listener = Listener::new(socket, "metrics", BESIDE, self.connections.clone());
+        let listener = Listener::new(socket, "metrics", MAX_SIDE_CONNECTIONS, self.connections.clone());
         self.metrics.insert(listener).socket().local_addr()
     }
 
@@ -60,11 +60,11 @@ impl Server {
         self.listener.socket().local_addr()
     }
 
-    /// Serves requests until `asked` resolves, then shuts down.
+    /// Serves requests until `shutdown` resolves, then shuts down.
     ///
     /// During shutdown the server accepts no connections, and requests in flight have `server.drain_timeout` to end.
-    /// After that time, or when `asked` resolves a second time, the server cancels and rolls back the remaining ones.
-    pub async fn serve(self, live: Arc<Live>, mut asked: impl AsyncFnMut()) {
+    /// After that time, or when `shutdown` resolves a second time, the server cancels and rolls back the remaining ones.
+    pub async fn serve(self, live: Arc<Live>, mut shutdown: impl AsyncFnMut()) {
         let Self { listener, metrics, drain_timeout, connections } = self;
         // Metrics are served until the end of the shutdown, so that operators can watch the server drain.
         let metrics = metrics.map(|listener| tokio::spawn(metrics::serve(listener)));
@@ -79,7 +79,7 @@ impl Server {
         loop {
             tokio::select! {
                 (stream, place) = listener.accept() => clients.spawn(place.serve(stream, answer.clone())),
-                () = asked() => break,
+                () = shutdown() => break,
             };
         }
         drop(listener);
@@ -94,16 +94,16 @@ impl Server {
         tokio::select! {
             () = drained => {}
             () = tokio::time::sleep(drain_timeout) => {
-                tracing::warn!(left = live.in_flight(), "drain_timeout is over: rolling back what still runs");
+                tracing::warn!(left = live.in_flight(), "drain_timeout is over: rolling back the remaining requests");
             }
-            () = asked() => tracing::warn!(left = live.in_flight(), "asked again: rolling back what still runs"),
+            () = shutdown() => tracing::warn!(left = live.in_flight(), "second request to end: rolling back the remaining requests"),
         }
         let left = live.cut_off().await;
         if left > 0 {
             tracing::error!(left, "requests could not be ended; their connections are closed");
         }
         // A client that has not sent the rest of its request must not delay the shutdown any longer.
-        let _ = tokio::time::timeout(LAST_ANSWERS, clients.wait()).await;
+        let _ = tokio::time::timeout(RESPONSE_TIMEOUT, clients.wait()).await;
         live.close().await;
         if let Some(metrics) = metrics {
             metrics.abort();

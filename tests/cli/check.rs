@@ -64,7 +64,7 @@ async fn check_lists_what_there_is_and_makes_no_database() -> Result {
         GET read-only
     database default
       pending migrations   ["0001_first_table"]
-      state                the file will be made
+      state                the file will be created
       url                  sqlite://app.sqlite
     "#);
     assert!(!folder.path().join("app.sqlite").exists());
@@ -277,14 +277,14 @@ primary = true
         GET read-only
     database reports
       pending migrations   ["0001_first_table"]
-      state                the file will be made
+      state                the file will be created
       url                  sqlite://reports.sqlite
     "#);
     let found = run(folder.path(), &["check", "--json"]).await?.json()?;
     assert_snapshot!(format!("{}\n{}\n{}", found["routes"][0], found["routes"][1], found["databases"]), @r#"
     {"component":"reads","hooks_inside":[],"hooks_outside":[],"methods":["GET read-only"],"path":"/plain"}
     {"component":"reads","database":"reports","hooks_inside":[],"hooks_outside":[],"isolation":"repeatable-read","methods":["GET read-only"],"path":"/reports","primary":true}
-    {"reports":{"pending migrations":["0001_first_table"],"state":"the file will be made","url":"sqlite://reports.sqlite"}}
+    {"reports":{"pending migrations":["0001_first_table"],"state":"the file will be created","url":"sqlite://reports.sqlite"}}
     "#);
     Ok(())
 }

@@ -164,7 +164,7 @@ async fn what_cannot_be_migrated_is_told() -> Result {
     let folder = tempfile::tempdir()?;
     write(folder.path(), "", &[])?;
     let ran = run(folder.path(), &["migrate"]).await?;
-    let expected = "error: there is nothing to migrate: set database.url and model.migrations\n";
+    let expected = "error: no database has migrations: set database.url and model.migrations\n";
     assert_eq!((ran.code, ran.err.as_str()), (Some(1), expected));
     write(folder.path(), CONFIG, &[])?;
     let ran = run(folder.path(), &["migrate"]).await?;

@@ -60,7 +60,7 @@ async fn overwrites_nothing() -> Result {
     let mut wrong = Wrong::default();
     for name in ["file", "folder", "link"] {
         let ran = run(folder.path(), &["new", name]).await?;
-        let expected = format!("error: {name} is there already; choose another name, or move it away\n");
+        let expected = format!("error: {name} exists already; choose another name, or move it away\n");
         check_eq!(wrong, (ran.code, ran.out.as_str(), ran.err), (Some(1), "", expected), "{name:?}");
     }
     assert_eq!(fs::read_to_string(folder.path().join("file"))?, "mine");

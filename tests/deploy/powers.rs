@@ -93,7 +93,7 @@ async fn a_component_that_gains_the_writer_is_shown() -> Result {
     ! route-new                     route DELETE, PATCH, POST, PUT /items: is new: served by items, read-write, database default
       component-code-changed        component items: has different code: DIGEST, was DIGEST
     ! component-gains-writer        component items: now exports write-controller: it may write to the database as a controller
-    not activated; the same command without --no-activate does that
+    not activated; run the command without --no-activate to activate it
     ");
     let said = case.deploy(&[]).await?;
     assert!(said.well && case.writes().await?, "{}", said.messages);

@@ -101,7 +101,7 @@ async fn a_tag_that_means_something_broken_is_tried_once() -> Result {
     let app =
         serve(tempfile::tempdir()?, &format!("{}{POLL}", config(&format!("oci://{}/echo:1", registry.host)))).await?;
     registry.push("echo", "1", TYPE, b"not wasm").await?;
-    app.log.wait_for("the old generation is served on").await?;
+    app.log.wait_for("the old generation stays").await?;
     // Polling continues, so the host serves a valid component.
     registry.push("echo", "1", TYPE, &module::echo("two ")?).await?;
     app.log.wait_for("a new generation is served").await?;

@@ -141,22 +141,22 @@ async fn nothing_larger_is_taken_than_is_allowed_or_announced() -> Result {
     liar.refused("max_size = \"1MiB\"", "of 1048576 that are allowed; set max_size in [registry.").await?;
     let (small, name) = manifest(&any, 1000)?;
     let liar = Liar::start(&name, small, Word::Endless).await?;
-    liar.refused("", "the registry sent more of its component than its manifest announces").await
+    liar.refused("", "the registry sent a component that is longer than its manifest announces").await
 }
 
 #[tokio::test]
 async fn nothing_else_is_taken_for_what_was_named() -> Result {
     let (right, name) = manifest(&digest(b"right"), 5)?;
     let liar = Liar::start(&name, right.clone(), Word::Is(b"wrong".to_vec())).await?;
-    liar.refused("", &format!("the registry sent something else than {}", digest(b"right"))).await?;
+    liar.refused("", &format!("the registry sent content that does not have the digest {}", digest(b"right"))).await?;
     let other = digest(b"other");
     let liar = Liar::start(&other, right.clone(), Word::Is(b"right".to_vec())).await?;
-    liar.refused("", &format!("the registry sent something else than {other}")).await?;
+    liar.refused("", &format!("the registry sent content that does not have the digest {other}")).await?;
     let liar = Liar::start("sha256:../../x", right, Word::Is(b"right".to_vec())).await?;
-    liar.refused("", "it is named by \"sha256:../../x\"; only sha256 is known here").await?;
+    liar.refused("", "it is named by \"sha256:../../x\"; only sha256 is supported").await?;
     let (outside, name) = manifest("sha256:../../../x", 5)?;
     let liar = Liar::start(&name, outside, Word::Is(b"right".to_vec())).await?;
-    liar.refused("", "its layer is named by sha256:../../../x; only sha256 is known here").await
+    liar.refused("", "its layer is named by sha256:../../../x; only sha256 is supported").await
 }
 
 #[tokio::test]

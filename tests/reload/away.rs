@@ -28,7 +28,7 @@ async fn a_reload_that_failed_for_it_is_made_when_it_is_back() -> Result {
         let why = watched.refused().await?;
         assert!(why.contains("[database] cannot be opened"), "{engine}: {why}");
         // Another task logs this line, possibly before the refusal is logged.
-        watched.app.log.wait_for("it is tried again until it succeeds").await?;
+        watched.app.log.wait_for("is tried again until it succeeds").await?;
         watched.next("it failed once more").await?;
         assert_eq!(watched.page().await?, before, "{engine}: the old one serves on");
         // No file changes from here on.

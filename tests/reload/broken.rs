@@ -49,7 +49,7 @@ async fn refuses(changes: &[Change], reason: &str) -> Result {
         watched.outcome().await?;
     }
     assert_ne!(watched.page().await?.generation, before.generation);
-    let again = |line: &Json| line["message"].as_str().is_some_and(|message| message.contains("it is tried again"));
+    let again = |line: &Json| line["message"].as_str().is_some_and(|message| message.contains("is tried again"));
     assert!(!watched.app.log.lines().iter().any(again), "it would be the same again");
     Ok(())
 }

@@ -27,9 +27,9 @@ use crate::{
 };
 
 /// Maximum size of the JSON of a manifest, in bytes.
-const LONGEST_LIST: usize = 8 << 20;
+const MAX_MANIFEST: usize = 8 << 20;
 /// Maximum time between two pieces of an upload's body.
-const PATIENCE: Duration = Duration::from_secs(30);
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 type Answer = Result<Response, Problem>;
 
@@ -53,12 +53,12 @@ pub(super) fn router(
         .route("/blobs/{digest}", head(find).put(upload))
         .route("/generations", get(list))
         .route("/generations/{id}", get(show))
-        .route("/generations/{id}", put(keep).layer(DefaultBodyLimit::max(LONGEST_LIST)))
+        .route("/generations/{id}", put(put_generation).layer(DefaultBodyLimit::max(MAX_MANIFEST)))
         .route("/generations/{id}/diff/{other}", get(compare))
         .route("/generations/{id}/activate", post(activate))
         .route("/rollback", post(roll_back))
         .route("/collect", post(collect))
-        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "There is nothing at this path."))
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "This path does not exist."))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "This path does not serve this method.")
         })
@@ -72,15 +72,16 @@ async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response
         let given = request.headers().get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
         let given = Digest::of(given.strip_prefix(b"Bearer ").unwrap_or_default());
         if !bool::from(token.as_bytes().ct_eq(given.as_bytes())) {
-            tracing::warn!(method = %request.method(), path = request.uri().path(), "refused: not the token");
-            return Problem::new(StatusCode::UNAUTHORIZED, "This wants the token of deploy.token.").into_response();
+            tracing::warn!(method = %request.method(), path = request.uri().path(), "refused: wrong or missing token");
+            return Problem::new(StatusCode::UNAUTHORIZED, "This request needs the token of deploy.token.")
+                .into_response();
         }
     }
     next.run(request).await
 }
 
 /// Runs work on files on the blocking pool, away from the threads that serve requests.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Problem> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Problem> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => Ok(result?),
         Err(error) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
@@ -102,7 +103,7 @@ async fn upload(State(api): State<Api>, Path(digest): Path<String>, body: Body) 
     let mut upload = api.store.receive(digest).await?;
     let mut body = body.into_data_stream();
     let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "The file took too long to arrive.");
-    while let Some(bytes) = timeout(PATIENCE, body.next()).await.map_err(slow)? {
+    while let Some(bytes) = timeout(BODY_TIMEOUT, body.next()).await.map_err(slow)? {
         let cut = |error| Problem::new(StatusCode::BAD_REQUEST, format!("The file did not arrive: {error}"));
         upload = upload.write(bytes.map_err(cut)?).await?;
     }
@@ -110,14 +111,14 @@ async fn upload(State(api): State<Api>, Path(digest): Path<String>, body: Body) 
     answer(StatusCode::CREATED, &json!({ "digest": digest }))
 }
 
-async fn keep(State(api): State<Api>, Path(id): Path<String>, body: Result<Bytes, BytesRejection>) -> Answer {
+async fn put_generation(State(api): State<Api>, Path(id): Path<String>, body: Result<Bytes, BytesRejection>) -> Answer {
     let id: Id = id.parse()?;
     let body = body.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
     let manifest: Manifest = serde_json::from_slice(&body).map_err(|error| Error::Invalid(error.to_string()))?;
     if manifest.id != id {
         return Err(Error::Invalid(format!("generation {} cannot be put as {id}", manifest.id)).into());
     }
-    let is_new = apart(move || api.store.put(&manifest)).await?;
+    let is_new = blocking(move || api.store.put(&manifest)).await?;
     answer(if is_new { StatusCode::CREATED } else { StatusCode::OK }, &json!({ "id": id, "new": is_new }))
 }
 
@@ -129,7 +130,7 @@ fn predecessor<'a>(history: &'a [Id], id: &Id) -> Option<&'a Id> {
 
 async fn list(State(api): State<Api>) -> Answer {
     let store = api.store.clone();
-    let (manifests, history) = apart(move || Ok((store.manifests()?, store.history()?))).await?;
+    let (manifests, history) = blocking(move || Ok((store.manifests()?, store.history()?))).await?;
     let one = |manifest: &Manifest| {
         json!({
             "id": manifest.id,
@@ -144,13 +145,13 @@ async fn list(State(api): State<Api>) -> Answer {
     let serving = api.reloader.live().generation().id.clone();
     let mut list = json!({ "generations": all, "active": history.last(), "serving": serving });
     if let Some(fleet) = &api.fleet {
-        list["fleet"] = told_of(fleet).await;
+        list["fleet"] = fleet_json(fleet).await;
     }
     answer(StatusCode::OK, &list)
 }
 
 /// Describes this host and its fleet as JSON. `hosts` is null while the database cannot be queried.
-async fn told_of(fleet: &Fleet) -> Value {
+async fn fleet_json(fleet: &Fleet) -> Value {
     let one = |Member { name, generation, since, seen, error }| json!({ "name": name, "generation": generation, "since": since, "seen": seen, "error": error });
     let (hosts, away) = match fleet.members().await {
         Ok(members) => (Some(members.into_iter().map(one).collect::<Vec<_>>()), None),
@@ -161,7 +162,7 @@ async fn told_of(fleet: &Fleet) -> Value {
 
 async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
     let (id, store): (Id, _) = (id.parse()?, api.store.clone());
-    let (manifest, history) = apart(move || Ok((store.manifest(&id)?, store.history()?))).await?;
+    let (manifest, history) = blocking(move || Ok((store.manifest(&id)?, store.history()?))).await?;
     let mut shown = json!(manifest);
     shown["active"] = (history.last() == Some(&manifest.id)).into();
     shown["predecessor"] = json!(predecessor(&history, &manifest.id));
@@ -183,7 +184,7 @@ async fn compare(State(api): State<Api>, Path((from, to)): Path<(String, String)
     let (from, to): (Id, Id) = (from.parse()?, to.parse()?);
     let is_served = api.reloader.live().generation().id == from.to_string();
     let (store, ids) = (api.store.clone(), (from.clone(), to.clone()));
-    let files = apart(move || {
+    let files = blocking(move || {
         let new = store.manifest(&ids.1)?;
         match store.manifest(&ids.0) {
             // The generation of the host's own file is not in the store and has no manifest.
@@ -195,14 +196,14 @@ async fn compare(State(api): State<Api>, Path((from, to)): Path<(String, String)
     // The response lists the files also where the host cannot assemble one of the two generations.
     let (differences, problem) = match api.reloader.compare(&from, &to).await {
         Ok(Comparison { differences, refused }) => {
-            (Some(told(&differences)), refused.map(|refused| refused.to_string()))
+            (Some(differences_json(&differences)), refused.map(|refused| refused.to_string()))
         }
         Err(error) => (None, Some(format_error(&error))),
     };
     answer(StatusCode::OK, &json!({ "files": files, "differences": differences, "problem": problem }))
 }
 
-fn told(differences: &[Difference]) -> Value {
+fn differences_json(differences: &[Difference]) -> Value {
     differences.iter().map(Difference::json).collect()
 }
 
@@ -212,7 +213,7 @@ async fn activate(State(api): State<Api>, Path(id): Path<String>) -> Answer {
         // Reject an unknown or damaged manifest before `step` logs it as a failed change. In a fleet, the generation
         // may still be in the database only.
         let (store, wanted) = (api.store.clone(), id.clone());
-        apart(move || store.manifest(&wanted)).await?;
+        blocking(move || store.manifest(&wanted)).await?;
     }
     step(api, Step::To(id)).await
 }
@@ -235,7 +236,7 @@ async fn step(api: Api, step: Step) -> Answer {
             "id": generation.id,
             "before": served.id,
             "routes": generation.handlers.len(),
-            "differences": told(&differences),
+            "differences": differences_json(&differences),
             "took_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         }))
     });
@@ -250,6 +251,6 @@ async fn collect(State(api): State<Api>) -> Answer {
     if let Some(fleet) = &api.fleet {
         fleet.collect(Duration::ZERO).await?;
     }
-    let collected = apart(move || api.store.collect(Duration::ZERO)).await?;
+    let collected = blocking(move || api.store.collect(Duration::ZERO)).await?;
     answer(StatusCode::OK, &json!(collected))
 }

@@ -1,4 +1,4 @@
-//! `carya check` and `carya routes`: what an application consists of, and whether it could be served.
+//! `carya check` and `carya routes`: validate an application, and list its components, routes and databases.
 
 use std::fmt::Write;
 
@@ -15,10 +15,10 @@ use crate::{
     transaction::plan,
 };
 
-/// What `carya harden` would add to a server.
+/// Key of the restrictions that `carya harden` would add.
 const MISSING: &str = "missing";
 
-/// Checks everything that serve would, and lists what there is.
+/// Checks an application as a start would, and lists its components, routes and databases.
 pub(super) async fn check(sources: Sources, as_json: bool) -> anyhow::Result<String> {
     let engine = app::engine_for_trials(&sources.config, None)?;
     let generation = app::assemble(sources, engine, None).await?;
@@ -77,8 +77,8 @@ pub(super) async fn routes(sources: Sources, as_json: bool) -> anyhow::Result<St
     }
 }
 
-/// Whether a database can be reached, what would be migrated, and what guests' logins may do beyond their work. Makes
-/// nothing that is not there.
+/// Connects to a database. Returns its state, the pending migrations, and the powers of guests' logins beyond their
+/// work. Creates no database.
 async fn database(name: &str, settings: &config::Database) -> anyhow::Result<Value> {
     let cannot = || format!("{} cannot be opened", config::section_of(name));
     let exists = Database::exists(settings).await.with_context(cannot)?;
@@ -86,7 +86,7 @@ async fn database(name: &str, settings: &config::Database) -> anyhow::Result<Val
         Some(folder) => migrate::pending(settings, folder).await?,
         None => Vec::new(),
     };
-    let state = if exists { "reachable" } else { "the file will be made" };
+    let state = if exists { "reachable" } else { "the file will be created" };
     let mut found = json!({"state": state, "url": settings.shown_url(), "pending migrations": pending});
     if settings.dialect != Dialect::Sqlite {
         let missing = harden::missing(settings).await.with_context(cannot)?;
@@ -95,41 +95,41 @@ async fn database(name: &str, settings: &config::Database) -> anyhow::Result<Val
     Ok(found)
 }
 
-/// A value for people: text without quotes.
+/// Formats a value for people: text without quotes.
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// A route in words: methods with their access modes, the hooks around it, and what it says of its transactions.
-struct Line {
+/// A route as text: methods with their access modes, its hooks, and the settings of its transactions.
+struct RouteLine {
     path: String,
     methods: Vec<String>,
     component: String,
     outside: Vec<String>,
     inside: Vec<String>,
-    said: Map<String, Value>,
+    settings: Map<String, Value>,
 }
 
-fn lines(generation: &Generation) -> Vec<Line> {
+fn lines(generation: &Generation) -> Vec<RouteLine> {
     let line = |(route, handler): (&config::Route, &Handler)| {
         let names = |hooks: &[std::sync::Arc<crate::component::Component>]| {
             hooks.iter().map(|hook| hook.name().to_string()).collect()
         };
         let method = |method: &Method| format!("{method} {}", plan::by_route(method, handler.access, None).as_str());
-        Line {
+        RouteLine {
             path: route.path.clone(),
             methods: app::methods_of(route, &handler.controller).iter().map(method).collect(),
             component: handler.controller.name().to_string(),
             outside: names(handler.chain.outside()),
             inside: names(handler.chain.inside()),
-            said: said(route),
+            settings: transaction_settings(route),
         }
     };
     generation.config.routes.iter().zip(&generation.handlers).map(line).collect()
 }
 
-/// The keys of a route that are set, of those that say where and how its transactions run.
-fn said(route: &config::Route) -> Map<String, Value> {
+/// Returns the settings of a route for its transactions that differ from the defaults.
+fn transaction_settings(route: &config::Route) -> Map<String, Value> {
     let database = route.database.as_deref().map(Value::from);
     let isolation = route.isolation.map(|isolation| Value::from(isolation.as_str()));
     let primary = route.primary.then_some(Value::Bool(true));
@@ -138,8 +138,8 @@ fn said(route: &config::Route) -> Map<String, Value> {
 }
 
 fn routes_as_json(generation: &Generation) -> Value {
-    let line = |line: Line| {
-        let mut object = line.said;
+    let line = |line: RouteLine| {
+        let mut object = line.settings;
         object.insert("path".to_owned(), line.path.into());
         object.insert("methods".to_owned(), line.methods.into());
         object.insert("component".to_owned(), line.component.into());
@@ -161,7 +161,7 @@ pub(super) fn routes_as_text(generation: &Generation) -> anyhow::Result<String> 
             .chain([line.component])
             .collect();
         writeln!(answer, "  {:24} {}", line.path, chain.join(" > "))?;
-        for (key, value) in &line.said {
+        for (key, value) in &line.settings {
             writeln!(answer, "    {key} {}", plain(value))?;
         }
         for method in line.methods {

@@ -28,10 +28,10 @@ const ROUNDS: usize = 5;
 /// Options that select a host and authenticate to it.
 #[derive(Debug, Args)]
 pub(super) struct Host {
-    /// Where the host listens for deployment: `http://HOST:PORT`, `https://HOST:PORT` or `unix:PATH`.
+    /// The host's deploy.listen: `http://HOST:PORT`, `https://HOST:PORT` or `unix:PATH`.
     #[arg(long, value_name = "URL")]
     to: String,
-    /// A file with the host's deploy.token; without it, the variable CARYA_DEPLOY_TOKEN is read.
+    /// A file with the host's deploy.token. The default is the environment variable CARYA_DEPLOY_TOKEN.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
@@ -111,7 +111,7 @@ pub(super) async fn deploy(file: &Path, host: &Host, activate: bool) -> anyhow::
     let mut problem = Value::Null;
     if let Some(served) = before["serving"].as_str().filter(|served| *served != id.to_string()) {
         let mut found = request(&client, Method::GET, &format!("/generations/{served}/diff/{id}")).await?;
-        tell_diff(&mut answer, &found)?;
+        write_diff(&mut answer, &found)?;
         problem = found["problem"].take();
     }
     if activate {
@@ -119,12 +119,12 @@ pub(super) async fn deploy(file: &Path, host: &Host, activate: bool) -> anyhow::
         print(&answer)?;
         answer.clear();
         let change = request(&client, Method::POST, &format!("/generations/{id}/activate")).await?;
-        tell_change(&mut answer, &change)?;
+        write_change(&mut answer, &change)?;
     } else if let Some(problem) = problem.as_str() {
         print(&answer)?;
         bail!("the host has generation {id} now, and would not serve it: {problem}");
     } else {
-        writeln!(answer, "not activated; the same command without --no-activate does that")?;
+        writeln!(answer, "not activated; run the command without --no-activate to activate it")?;
     }
     Ok(answer)
 }
@@ -144,7 +144,7 @@ async fn put(client: &Client, application: &Application) -> anyhow::Result<(usiz
             return Err(refusal.into());
         };
         let found: Option<Vec<_>> = missing.iter().map(|digest| sources.get_key_value(digest)).collect();
-        let found = found.context("the host asks for files that were not announced")?;
+        let found = found.context("the host requests files that are not in the manifest")?;
         let total = found.iter().map(|(_, (_, size))| size).sum();
         // `indicatif` hides the bar if standard error is no terminal.
         let bar = ProgressBar::new(total)
@@ -156,7 +156,9 @@ async fn put(client: &Client, application: &Application) -> anyhow::Result<(usiz
         bar.finish_and_clear();
         uploaded = (uploaded.0 + found.len(), uploaded.1 + total);
     }
-    bail!("files that were uploaded are missing again; is the host's deploy.folder collected all the time?")
+    bail!(
+        "uploaded files were removed again during {ROUNDS} attempts; does another client run collections all the time?"
+    )
 }
 
 async fn upload(client: &Client, digest: &Digest, file: &Path, bar: &ProgressBar) -> anyhow::Result<()> {
@@ -167,16 +169,16 @@ async fn upload(client: &Client, digest: &Digest, file: &Path, bar: &ProgressBar
 }
 
 /// Formats the differences in files and capabilities.
-fn tell_diff(answer: &mut String, diff: &Value) -> anyhow::Result<()> {
+fn write_diff(answer: &mut String, diff: &Value) -> anyhow::Result<()> {
     for (sign, key) in [("+", "added"), ("~", "changed"), ("-", "removed")] {
         for name in diff["files"][key].as_array().into_iter().flatten().filter_map(Value::as_str) {
             writeln!(answer, "  {sign} {name}")?;
         }
     }
-    tell_differences(answer, diff)
+    write_differences(answer, diff)
 }
 
-fn tell_differences(answer: &mut String, of: &Value) -> anyhow::Result<()> {
+fn write_differences(answer: &mut String, of: &Value) -> anyhow::Result<()> {
     for one in of["differences"].as_array().into_iter().flatten() {
         let text = |key: &str| one[key].as_str().unwrap_or_default();
         let what = format!("{}: {}", text("place"), text("words"));
@@ -185,7 +187,7 @@ fn tell_differences(answer: &mut String, of: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn tell_change(answer: &mut String, change: &Value) -> anyhow::Result<()> {
+fn write_change(answer: &mut String, change: &Value) -> anyhow::Result<()> {
     let text = |key: &str| change[key].as_str().unwrap_or_default();
     let (id, before) = (text("id"), text("before"));
     let (routes, ms) = (&change["routes"], &change["took_ms"]);
@@ -199,7 +201,9 @@ pub(super) async fn generations(host: &Host, json: bool) -> anyhow::Result<Strin
     if json {
         return Ok(format!("{found:#}\n"));
     }
-    let all = found["generations"].as_array().context("the host does not list generations; is it a carya?")?;
+    let all = found["generations"]
+        .as_array()
+        .context("the response has no list of generations; is --to the deploy.listen of a carya host?")?;
     let mut answer = String::new();
     for one in all {
         let text = |key: &str| one[key].as_str().unwrap_or("-");
@@ -216,12 +220,12 @@ pub(super) async fn generations(host: &Host, json: bool) -> anyhow::Result<Strin
     if found["serving"] != found["active"] {
         writeln!(answer, "{} is served", found["serving"].as_str().unwrap_or_default())?;
     }
-    tell_fleet(&mut answer, &found["fleet"])?;
+    write_fleet(&mut answer, &found["fleet"])?;
     Ok(answer)
 }
 
 /// Formats the hosts of a fleet, if there is one.
-fn tell_fleet(answer: &mut String, fleet: &Value) -> anyhow::Result<()> {
+fn write_fleet(answer: &mut String, fleet: &Value) -> anyhow::Result<()> {
     let text = |one: &Value, key: &str| one[key].as_str().unwrap_or_default().to_owned();
     for one in fleet["hosts"].as_array().into_iter().flatten() {
         let (name, generation, error) = (text(one, "name"), text(one, "generation"), text(one, "error"));
@@ -232,7 +236,7 @@ fn tell_fleet(answer: &mut String, fleet: &Value) -> anyhow::Result<()> {
         writeln!(answer, "{error}")?;
     }
     if fleet["hosts"].is_null() && fleet["error"].is_string() {
-        writeln!(answer, "the other hosts are not known: {}", text(fleet, "error"))?;
+        writeln!(answer, "the hosts of the fleet are not known: {}", text(fleet, "error"))?;
     }
     Ok(())
 }
@@ -252,9 +256,9 @@ fn age(seconds: u64) -> String {
 /// Activates the generation that the host had active before.
 pub(super) async fn rollback(host: &Host) -> anyhow::Result<String> {
     let change = request(&host.client()?, Method::POST, "/rollback").await?;
-    ensure!(change.is_object(), "the host does not say what it serves; is it a carya?");
+    ensure!(change.is_object(), "the response has no served generation; is --to the deploy.listen of a carya host?");
     let mut answer = String::new();
-    tell_differences(&mut answer, &change)?;
-    tell_change(&mut answer, &change)?;
+    write_differences(&mut answer, &change)?;
+    write_change(&mut answer, &change)?;
     Ok(answer)
 }

@@ -60,7 +60,7 @@ fn changed(change: &anyhow::Result<Change>, served: &Generation) {
                 .filter(|difference| difference.kind.widens())
                 .for_each(|new| print(&format!("! {new}\n")));
         }
-        Err(error) => print(&format!("not served: {}\ngeneration {} is served on\n", format_error(error), served.id)),
+        Err(error) => print(&format!("not served: {}\ngeneration {} stays\n", format_error(error), served.id)),
     }
 }
 

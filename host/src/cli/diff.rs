@@ -17,7 +17,7 @@ use crate::{
 pub(super) fn kind(word: &str) -> Result<DifferenceKind, String> {
     DifferenceKind::of(word).ok_or_else(|| {
         let all = DifferenceKind::ALL.map(DifferenceKind::as_str).join(", ");
-        format!("not a kind of difference; accepted: {all}")
+        format!("unknown kind of difference; accepted: {all}")
     })
 }
 

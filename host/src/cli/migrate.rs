@@ -24,7 +24,7 @@ fn migrated<'a>(config: &'a Config, only: Option<&str>) -> anyhow::Result<Vec<Mi
     let chosen = config.all_databases().filter(|(name, _)| only.is_none_or(|only| only == *name));
     let migrated = chosen.filter_map(|(name, settings)| Some((name, settings, settings.migrations.as_deref()?)));
     let migrated: Vec<_> = migrated.collect();
-    ensure!(!migrated.is_empty(), "there is nothing to migrate: set database.url and model.migrations");
+    ensure!(!migrated.is_empty(), "no database has migrations: set database.url and model.migrations");
     Ok(migrated)
 }
 

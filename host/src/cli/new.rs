@@ -1,5 +1,5 @@
-//! `carya new`: makes a project that can be built and served at once. Its files are those of `template/` with the
-//! project's name filled in. The contract comes from `wit/` itself, so that the two cannot differ.
+//! `carya new`: creates a project that can be built and served at once, from the files of `template/` and with the
+//! project's name in them. The contract is `wit/` itself, so that both are the same.
 
 use std::{fs, io, path::Path};
 
@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 /// Placeholder of the project's name in a template file.
 const NAME: &str = "{{name}}";
 
-/// Files of the template, by their path in the project.
+/// Files of the template, by their paths in the project.
 macro_rules! template {
     ($($path:literal),* $(,)?) => { [$(($path, include_str!(concat!("../../template/", $path)))),*] };
 }
@@ -49,14 +49,14 @@ pub(super) fn name(text: &str) -> Result<String, String> {
     if text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(plain) && text.len() <= 64 {
         return Ok(text.to_owned());
     }
-    Err("a name begins with a letter and has letters, digits, `-` and `_`, at most 64 in all".to_owned())
+    Err("a name must begin with a letter and have at most 64 letters, digits, `-` and `_`".to_owned())
 }
 
-/// Makes a project in a new folder of its name.
+/// Creates a project in a new folder with the project's name.
 pub(super) fn new(name: &str) -> anyhow::Result<String> {
     let folder = Path::new(name);
     if folder.symlink_metadata().is_ok() {
-        bail!("{name} is there already; choose another name, or move it away");
+        bail!("{name} exists already; choose another name, or move it away");
     }
     // The draft is renamed once it is complete. The rename can replace an empty folder, but no files.
     let draft = format!(".{name}.{}.draft", std::process::id());
@@ -64,9 +64,9 @@ pub(super) fn new(name: &str) -> anyhow::Result<String> {
     if made.is_err() {
         let _ = fs::remove_dir_all(&draft);
     }
-    made.with_context(|| format!("the folder {name} could not be made"))?;
+    made.with_context(|| format!("cannot create the folder {name}"))?;
     Ok(format!(
-        "Made {name}/, whose README.md says what is where. Build and serve it, again after every change, with\n\n    cd {name} && make\n"
+        "Created {name}/; its README.md describes the files. Build and serve it, and do so again after every change, with\n\n    cd {name} && make\n"
     ))
 }
 

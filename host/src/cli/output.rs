@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use anyhow::Context;
 
-/// Prints the answer to a command. Its reader may stop early, as `head` does.
-pub(super) fn print(answer: &str) -> anyhow::Result<()> {
-    match io::stdout().write_all(answer.as_bytes()) {
+/// Prints the output of a command. The reader may stop early, as `head` does.
+pub(super) fn print(output: &str) -> anyhow::Result<()> {
+    match io::stdout().write_all(output.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("the answer could not be printed"),
+        written => written.context("cannot write to standard output"),
     }
 }

@@ -108,12 +108,12 @@ pub(super) async fn start(
     tracing::info!(%address, routes, generation = generation.id, debug = generation.config.debug, ms, "serving");
     drop(generation);
     reload_on_triggers(&reloader, signals.hangup, callbacks, address);
-    let asked = async || {
-        signals.end.asked().await;
+    let shutdown = async || {
+        signals.end.requested().await;
         // Once the shutdown has begun, the fleet and the admin API must not start another change.
         tasks.iter().for_each(JoinHandle::abort);
     };
-    server.serve(live, asked).await;
+    server.serve(live, shutdown).await;
     Ok(())
 }
 

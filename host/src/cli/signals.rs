@@ -31,8 +31,8 @@ impl Signals {
     ) -> anyhow::Result<Option<T>> {
         tokio::select! {
             biased;
-            () = self.end.asked() => {
-                tracing::info!("asked to end before the start was complete");
+            () = self.end.requested() => {
+                tracing::info!("a signal ends the start before it is complete");
                 Ok(None)
             }
             done = step => done.map(Some),
@@ -48,13 +48,15 @@ impl Signals {
         let mut step = pin!(step);
         tokio::select! {
             biased;
-            () = self.end.asked() => {}
+            () = self.end.requested() => {}
             done = &mut step => return done.map(Some),
         }
-        tracing::info!("asked to end: waiting for the databases; a second signal ends the process at once");
+        tracing::info!(
+            "a signal requests the end: waiting for the databases; a second signal ends the process at once"
+        );
         tokio::select! {
             biased;
-            () = self.end.asked() => Ok(None),
+            () = self.end.requested() => Ok(None),
             done = step => done.map(|_| None),
         }
     }
@@ -62,7 +64,7 @@ impl Signals {
 
 impl End {
     /// Resolves when the next signal requests the end.
-    pub(super) async fn asked(&mut self) {
+    pub(super) async fn requested(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

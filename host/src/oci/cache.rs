@@ -56,7 +56,9 @@ impl Cache {
             for (name, (digest, bytes)) in [(layer, component), (manifest, image)] {
                 if Digest::of(&bytes) != digest {
                     let digest = name_of_digest(digest);
-                    return Err(Failure::lasting(format!("the registry sent something else than {digest}")));
+                    return Err(Failure::lasting(format!(
+                        "the registry sent content that does not have the digest {digest}"
+                    )));
                 }
                 write(&folder, &name, &bytes).map_err(|error| {
                     let path = folder.entry(&name);
@@ -65,7 +67,7 @@ impl Cache {
             }
             Ok(())
         };
-        let ended = |error| Failure::lasting(format!("the writing was ended: {error}"));
+        let ended = |error| Failure::lasting(format!("the image was not written to the cache: {error}"));
         tokio::task::spawn_blocking(put).await.map_err(ended)??;
         Ok(file)
     }

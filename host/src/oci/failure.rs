@@ -34,11 +34,11 @@ impl Failure {
         let text = text.trim_end_matches([':', ' ']);
         Self::lasting(match (error, status(error)) {
             (ClientError::DigestError(DigestError::VerificationError { expected, .. }), _) => {
-                format!("the registry sent something else than {expected}")
+                format!("the registry sent content that does not have the digest {expected}")
             }
             // The only write is to the buffer, which has the announced size: it is full.
             (ClientError::IoError(_), _) => {
-                "the registry sent more of its component than its manifest announces".to_owned()
+                "the registry sent a component that is longer than its manifest announces".to_owned()
             }
             (ClientError::RequestError(_), _) if is_certificate_error(error) => format!(
                 "{text}; if an authority of your own has signed its certificate, name it by ca in [registry.\"{host}\"]"

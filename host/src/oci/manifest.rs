@@ -34,13 +34,13 @@ struct Descriptor {
 /// Returns the layer of a manifest that is a component. There must be exactly one, named by a SHA-256 digest.
 pub(super) fn layer(manifest: &[u8]) -> Result<Layer, Failure> {
     let manifest: Manifest = serde_json::from_slice(manifest)
-        .map_err(|error| Failure::lasting(format!("its manifest is not one of an image: {error}")))?;
+        .map_err(|error| Failure::lasting(format!("its manifest is not an image manifest: {error}")))?;
     let is_component = |layer: &&Descriptor| COMPONENTS.contains(&layer.media_type.as_str());
     let mut components = manifest.layers.iter().filter(is_component);
     Err(Failure::lasting(match (components.next(), components.next()) {
         (Some(Descriptor { digest, size, .. }), None) => match digest_of_name(digest) {
             Some(digest) => return Ok(Layer { digest, size: *size }),
-            None => format!("its layer is named by {digest}; only sha256 is known here"),
+            None => format!("its layer is named by {digest}; only sha256 is supported"),
         },
         (Some(_), Some(_)) => format!("it has more than one layer of the type {}", COMPONENTS[0]),
         (None, _) => {

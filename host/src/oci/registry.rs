@@ -32,19 +32,19 @@ use crate::{
 };
 
 /// Maximum length of a manifest that is accepted, in bytes; registries have the same limit.
-const LONGEST_MANIFEST: usize = 4 << 20;
+const MAX_MANIFEST: usize = 4 << 20;
 
 /// Timeout of a connection attempt.
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout between two pieces of a response.
-const READ: Duration = Duration::from_secs(30);
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Timeout of a request for a manifest, a digest or a token.
-const SHORT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// Timeout of the download of a component.
-const LONG: Duration = Duration::from_secs(30 * 60);
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// Interval of log lines about the progress of a pull.
-const NEWS: Duration = Duration::from_secs(2);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A repository in a registry, with the credentials for it.
 pub(super) struct Registry<'a> {
@@ -65,8 +65,8 @@ impl<'a> Registry<'a> {
         let config = ClientConfig {
             protocol: if is_plain { ClientProtocol::Http } else { ClientProtocol::Https },
             extra_root_certificates: authority.into_iter().collect(),
-            connect_timeout: Some(CONNECT),
-            read_timeout: Some(READ),
+            connect_timeout: Some(CONNECT_TIMEOUT),
+            read_timeout: Some(READ_TIMEOUT),
             user_agent: concat!("carya/", env!("CARGO_PKG_VERSION")),
             // Overrides the proxy settings of the environment: `no_proxy` excludes every host from the proxy that is
             // set here.
@@ -86,27 +86,29 @@ impl<'a> Registry<'a> {
         };
         let registry = Self { client, image, reference, auth, max_size: settings.max_size };
         // Each request would authenticate too, but would drop the reason of a failure.
-        let asked = registry.client.auth(&registry.reference, &registry.auth, RegistryOperation::Pull);
-        match registry.within(SHORT, asked).await? {
+        let auth = registry.client.auth(&registry.reference, &registry.auth, RegistryOperation::Pull);
+        match registry.within(REQUEST_TIMEOUT, auth).await? {
             // The client panics if a token contains a control character.
-            Some(token) if token.contains(char::is_control) => Err(Failure::lasting("its token fits into no header")),
+            Some(token) if token.contains(char::is_control) => {
+                Err(Failure::lasting("its token is not valid in a header"))
+            }
             _ => Ok(registry),
         }
     }
 
     /// Resolves the tag to the digest that it has now.
     pub(super) async fn digest(&self) -> Result<Digest, Failure> {
-        let name = self.within(SHORT, self.client.fetch_manifest_digest(&self.reference, &self.auth)).await?;
+        let name = self.within(REQUEST_TIMEOUT, self.client.fetch_manifest_digest(&self.reference, &self.auth)).await?;
         digest_of_name(&name)
-            .ok_or_else(|| Failure::lasting(format!("it is named by {name:?}; only sha256 is known here")))
+            .ok_or_else(|| Failure::lasting(format!("it is named by {name:?}; only sha256 is supported")))
     }
 
     pub(super) async fn manifest(&self, digest: Digest) -> Result<Vec<u8>, Failure> {
         let reference = self.reference.clone_with_digest(name_of_digest(digest));
         let pulled = self.client.pull_manifest_raw(&reference, &self.auth, &[OCI_IMAGE_MEDIA_TYPE]);
-        let (manifest, _) = self.within(SHORT, pulled).await?;
-        if manifest.len() > LONGEST_MANIFEST {
-            return Err(Failure::lasting(format!("its manifest has more than {LONGEST_MANIFEST} bytes")));
+        let (manifest, _) = self.within(REQUEST_TIMEOUT, pulled).await?;
+        if manifest.len() > MAX_MANIFEST {
+            return Err(Failure::lasting(format!("its manifest has more than {MAX_MANIFEST} bytes")));
         }
         Ok(manifest.into())
     }
@@ -118,30 +120,36 @@ impl<'a> Registry<'a> {
                 layer.size, self.max_size, self.image.host
             )));
         }
-        let (mut bytes, mut length, mut told) = (vec![0; layer.size], 0, Instant::now());
-        let tell = |piece: &[u8]| {
+        let (mut bytes, mut length, mut logged) = (vec![0; layer.size], 0, Instant::now());
+        let log_progress = |piece: &[u8]| {
             length += piece.len();
-            if told.elapsed() >= NEWS {
-                told = Instant::now();
+            if logged.elapsed() >= PROGRESS_INTERVAL {
+                logged = Instant::now();
                 tracing::info!(image = %self.image, kib = length / 1024, of_kib = layer.size / 1024, "pulling");
             }
         };
         // A `Cursor` over a slice does not grow: a component that is longer than announced fails to be written.
-        let out = InspectWriter::new(Cursor::new(bytes.as_mut_slice()), tell);
-        self.within(LONG, self.client.pull_blob(&self.reference, name_of_digest(layer.digest).as_str(), out)).await?;
+        let out = InspectWriter::new(Cursor::new(bytes.as_mut_slice()), log_progress);
+        self.within(
+            DOWNLOAD_TIMEOUT,
+            self.client.pull_blob(&self.reference, name_of_digest(layer.digest).as_str(), out),
+        )
+        .await?;
         bytes.truncate(length);
         Ok(bytes)
     }
 
     async fn within<T>(
         &self,
-        patience: Duration,
-        asked: impl Future<Output = Result<T, ClientError>>,
+        limit: Duration,
+        request: impl Future<Output = Result<T, ClientError>>,
     ) -> Result<T, Failure> {
         let host = &self.image.host;
-        match tokio::time::timeout(patience, asked).await {
+        match tokio::time::timeout(limit, request).await {
             Ok(answer) => answer.map_err(|error| Failure::of(host, &error)),
-            Err(_) => Err(Failure { reason: format!("{host} has not answered within {patience:?}"), may_pass: true }),
+            Err(_) => {
+                Err(Failure { reason: format!("the request to {host} timed out after {limit:?}"), may_pass: true })
+            }
         }
     }
 }
@@ -172,7 +180,7 @@ mod tests {
     use super::is_loopback;
 
     #[test]
-    fn only_loopback_is_spoken_to_without_tls() {
+    fn only_loopback_needs_no_tls() {
         for (host, expected) in [
             ("127.0.0.1:5000", true),
             ("127.9.9.9", true),

@@ -33,7 +33,7 @@ pub fn log_change(result: &anyhow::Result<Change>, served: &Generation) {
             differences.iter().for_each(log_difference);
         }
         Err(error) => {
-            tracing::error!(target: TARGET, generation = served.id, "the old generation is served on: {}", format_error(error));
+            tracing::error!(target: TARGET, generation = served.id, "the old generation stays: {}", format_error(error));
         }
     }
 }

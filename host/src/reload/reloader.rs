@@ -199,7 +199,7 @@ impl Reloader {
             }
             input = again;
         }
-        bail!("the files were written to again and again while they were read")
+        bail!("the files were written to during each of {REREADS} attempts to read them; reload once they are complete")
     }
 
     async fn assemble(&self, application: Application, old: &Arc<Generation>) -> anyhow::Result<Generation> {
@@ -271,7 +271,7 @@ impl ChangeGuard<'_> {
         let store = store.clone();
         let collecting = tokio::task::spawn_blocking(move || store.collect(SPARE));
         if let Err(error) = collecting.await.map_err(anyhow::Error::from).and_then(|result| Ok(result?)) {
-            tracing::warn!(%error, "what is left over of old generations could not be removed");
+            tracing::warn!(%error, "old generations could not be removed");
         }
         reloader.set_pending_retry(Ok(change))
     }

@@ -9,7 +9,7 @@ use crate::config::{self, Config, Dialect};
 /// Descriptors reserved for the process itself, and for connections to the metrics and deployment listeners.
 const RESERVED: usize = 64;
 /// Maximum number of connections to the metrics listener, and to the deployment listener.
-pub const BESIDE: usize = 16;
+pub const MAX_SIDE_CONNECTIONS: usize = 16;
 
 /// The limit of this process (`RLIMIT_NOFILE`), raised to its hard limit on first use.
 static LIMIT: LazyLock<usize> = LazyLock::new(|| {
@@ -38,9 +38,9 @@ pub(super) fn for_files() -> usize {
 /// few descriptors.
 pub(super) fn for_application(config: &Config) -> usize {
     let wanted = config.server.connections;
-    let spoken_for =
+    let reserved =
         RESERVED + for_files() + config.all_databases().map(|(_, database)| for_database(database)).sum::<usize>();
-    let found = limit().saturating_sub(spoken_for).max(1);
+    let found = limit().saturating_sub(reserved).max(1);
     if found < wanted {
         let limit = limit();
         tracing::warn!(

@@ -175,7 +175,11 @@ async fn drain(old: Arc<Stage>, in_flight: usize, timeout: Duration) {
     exchange.running.close();
     if tokio::time::timeout(timeout, exchange.running.wait()).await.is_err() {
         let left = exchange.running.len();
-        tracing::warn!(generation, left, "drain_timeout is over: rolling back what still runs on the old generation");
+        tracing::warn!(
+            generation,
+            left,
+            "drain_timeout is over: rolling back the remaining requests of the old generation"
+        );
         exchange.cut_off.cancel();
         exchange.running.wait().await;
     }

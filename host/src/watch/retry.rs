@@ -22,7 +22,7 @@ pub async fn retry(reloader: Arc<Reloader>, report: Report) -> Infallible {
         let failed = pending.wait_for(Option::is_some).await.ok().and_then(|failed| failed.clone());
         // The channel stays open: `reloader` owns its sender.
         let Some(mut known) = failed else { return std::future::pending().await };
-        tracing::info!("this may pass: it is tried again until it succeeds, or until the files have changed");
+        tracing::info!("the reload is tried again until it succeeds or the files change");
         let mut pause = MIN_PAUSE;
         while pending.borrow().is_some() {
             sleep(pause).await;
@@ -30,7 +30,7 @@ pub async fn retry(reloader: Arc<Reloader>, report: Report) -> Infallible {
             let served = reloader.live().generation();
             match reloader.retry().await {
                 // Report only a different error.
-                Some(Err(error)) if format_error(&error) == known => tracing::debug!("it failed once more"),
+                Some(Err(error)) if format_error(&error) == known => tracing::debug!("the reload failed once more"),
                 Some(result) => {
                     report(&result, &served);
                     known = result.err().as_ref().map(format_error).unwrap_or_default();

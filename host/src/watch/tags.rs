@@ -58,7 +58,7 @@ impl Tags {
             match oci::moved(&served.config, &served.images, name).await {
                 Ok(digest) => {
                     if self.unreachable.remove(name) {
-                        tracing::info!(component = name, "its registry answers again");
+                        tracing::info!(component = name, "its registry can be reached again");
                     }
                     let before = match digest {
                         Some(digest) => self.tried.insert(name.clone(), digest),
@@ -70,10 +70,10 @@ impl Tags {
                     let error = format_error(&error.into());
                     tracing::warn!(
                         component = name,
-                        "its tag cannot be asked for, and what it meant is served on: {error}"
+                        "its tag cannot be resolved; the pulled image stays in use: {error}"
                     );
                 }
-                Err(_) => tracing::debug!(component = name, "its tag still cannot be asked for"),
+                Err(_) => tracing::debug!(component = name, "its tag still cannot be resolved"),
             }
         }
         moved
@@ -91,7 +91,7 @@ pub async fn collect_images(reloader: Arc<Reloader>) -> Infallible {
         let served = reloader.live().generation();
         let collected = tokio::task::spawn_blocking(move || oci::collect(&served.config, &served.images)).await;
         if let Ok(Err(error)) = collected {
-            tracing::warn!(%error, "what was pulled and is not used could not be removed from the cache");
+            tracing::warn!(%error, "unused images could not be removed from the cache");
         }
         sleep(TOUCH_INTERVAL).await;
     }

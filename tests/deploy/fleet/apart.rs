@@ -66,7 +66,7 @@ async fn a_start_without_an_answer_serves_what_is_there(engine: Engine) -> Resul
     let Err(error) = fresh else { return Err("it started".into()) };
     assert!(error.to_string().contains("has nothing of its own to serve"), "{error}");
     until_served(&two, &second).await?;
-    two.app.log.wait_for("the fleet is followed again").await?;
+    two.app.log.wait_for("the fleet can be followed again").await?;
     Ok(())
 }
 

@@ -141,13 +141,15 @@ async fn build(job: Job, config: &Config) {
             for ((name, path), before) in components.iter().zip(before) {
                 let (path, now) = (path.display(), fs::read(path.as_path()).ok());
                 if now.is_none() {
-                    print(&format!("but there is no {path}; is component.{name}.path what the command makes?\n"));
+                    print(&format!(
+                        "but {path} does not exist; component.{name}.path must be the file that the command writes\n"
+                    ));
                 } else if now == before {
-                    print(&format!("{path} is what it was before\n"));
+                    print(&format!("{path} is unchanged\n"));
                 }
             }
         }
-        Ok(status) => print(&format!("{names} not built, {status} after {took}; what is served is served on\n")),
-        Err(error) => print(&format!("{names} not built, the shell cannot be run: {error}\n")),
+        Ok(status) => print(&format!("{names} not built, {status} after {took}; the served generation stays\n")),
+        Err(error) => print(&format!("{names} not built, cannot run the shell: {error}\n")),
     }
 }

@@ -39,22 +39,22 @@ impl Collector for Numbers {
         to.encode_descriptor("build", "The version of the host", None, MetricType::Info)?
             .encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
         let served = SERVED.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        to.encode_descriptor("generation", "The generation that is served", None, MetricType::Info)?
+        to.encode_descriptor("generation", "The served generation", None, MetricType::Info)?
             .encode_info(&[("generation", served.as_str())])?;
         let requests = CLASSES.iter().zip(&REQUESTS).flat_map(|(class, row)| {
             let series = move |(outcome, count)| ([("status", *class), ("outcome", outcome)], read(count));
             OUTCOMES.into_iter().zip(row).map(series)
         });
-        counters(to, "requests", "Requests that were answered", requests)?;
+        counters(to, "requests", "Requests with a response", requests)?;
         times(to)?;
         counter(to, "retries", "Further attempts after a conflict", &RETRIES)?;
-        counter(to, "conflicts", "Statements and commits that met another transaction", &CONFLICTS)?;
+        counter(to, "conflicts", "Statements and commits that conflicted with another transaction", &CONFLICTS)?;
         let statements = ["read-only", "read-write"].into_iter().zip(&STATEMENTS);
         let statements = statements.map(|(access, count)| ([("access", access)], read(count)));
         counters(to, "statements", "Statements of guests", statements)?;
         let in_doubt = Resolution::ALL.into_iter().zip(&IN_DOUBT);
         let in_doubt = in_doubt.map(|(found, count)| ([("resolution", found.as_str())], read(count)));
-        counters(to, "in_doubt", "Commits whose answer was lost", in_doubt)?;
+        counters(to, "in_doubt", "Commits that the server did not confirm", in_doubt)?;
         let mut generations = to.encode_descriptor("generations", "Generations in memory", None, MetricType::Gauge)?;
         generations.encode_gauge(&read(&GENERATIONS))?;
         databases(to)
@@ -103,7 +103,7 @@ fn times(to: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
     let bounds = BOUNDS.into_iter().map(seconds).chain([f64::INFINITY]);
     let buckets: Vec<(f64, u64)> = bounds.zip(TIMES.iter().map(read)).collect();
     let count = buckets.iter().map(|(_, count)| count).sum();
-    let help = "How long requests took that were run";
+    let help = "Duration of requests that ran";
     let mut metric = to.encode_descriptor("request", help, Some(&Unit::Seconds), MetricType::Histogram)?;
     metric.encode_histogram::<NoLabelSet>(seconds(read(&MICROSECONDS)), count, &buckets, None)
 }
@@ -116,7 +116,7 @@ fn databases(to: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         };
         Target::ALL.into_iter().zip(&tally.begun).map(series)
     });
-    counters(to, "begin", "Transactions that were begun", begun)?;
+    counters(to, "begin", "Transactions that began", begun)?;
     let pools: Vec<_> = tallies
         .iter()
         .flat_map(|tally| {
