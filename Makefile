@@ -58,15 +58,18 @@ test-all: guests servers ## The same with the tests that take minutes each
 	@cargo test --locked --workspace -- --include-ignored
 
 .PHONY: lint
-lint: format clippy rustdoc ## Check formatting, clippy and rustdoc; warnings are errors
+lint: format prose clippy rustdoc deny ## Check formatting, prose, clippy, rustdoc and dependencies; warnings are errors
 
 # Guests get no clippy: with Debian's tool chain there is only a rustc for their target.
-.PHONY: format clippy rustdoc
+.PHONY: format prose clippy rustdoc
 format:
 	@echo "== format"
 	@cargo fmt --all --check
 	@if [ -f guest-examples/Cargo.toml ]; then cargo fmt --all --check --manifest-path guest-examples/Cargo.toml; fi
 	@cargo fmt --all --check --manifest-path bench/guests/Cargo.toml
+prose:
+	@echo "== prose"
+	@tools/prose.py
 clippy:
 	@echo "== clippy"
 	@cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -74,12 +77,31 @@ rustdoc:
 	@echo "== rustdoc"
 	@RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --workspace
 
+# Uses an installed tool, or builds one into the target folder, never system-wide. Arguments: the program, its package with
+# a version, and options of `cargo install`.
+tool = PATH="$(abspath $(TARGET_DIR))/tools/bin:$$PATH"; \
+	command -v $(1) >/dev/null || { \
+		echo "$(1): building it into $(TARGET_DIR)/tools, which takes minutes, once"; \
+		env -u CARGO_TARGET_DIR cargo install $(2) --locked $(3) --root "$(TARGET_DIR)/tools"; }
+
+# Without optimization it builds in a fraction of the time, and still checks within seconds.
+deny_tool = $(call tool,cargo-deny,cargo-deny@0.20.2,--debug --no-default-features)
+
+.PHONY: deny audit
+deny: ## Check licenses, duplicates and sources of all dependencies
+	@echo "== dependencies"
+	@$(deny_tool); cargo deny --locked --log-level error check bans licenses sources
+audit: ## Check all dependencies for known vulnerabilities, with a database from the network
+	@echo "== advisories"
+	@$(deny_tool); timeout 120 cargo deny --locked check advisories || { \
+		echo "audit: error: there are advisories above, or the database of advisories could not be fetched within 120 s" >&2; exit 1; }
+
 # By variables: ONLY=hello runs a part, QUICK=1 short rounds, WASMTIME=1 and PECAN=1 add these, FSYNC=off lets database
 # servers not wait for their disk.
 BENCH := $(if $(QUICK),--quick) $(if $(WASMTIME),--wasmtime) $(if $(PECAN),--pecan) $(if $(filter off,$(FSYNC)),--no-fsync)
 
 .PHONY: bench
-bench: setup servers ## Compare with others, into target/bench (ONLY=hello, QUICK=1, WASMTIME=1, PECAN=1)
+bench: setup servers ## Compare with other servers, into target/bench (ONLY=hello, QUICK=1, WASMTIME=1, PECAN=1)
 	@bench/build.sh $(if $(WASMTIME),wasmtime) $(if $(PECAN),pecan)
 	@cargo build --locked --release -p carya -p carya-bench
 	@echo "== benchmark"
@@ -90,15 +112,10 @@ microbench: guests ## Run the microbenchmarks of host/benches
 	@echo "== microbenchmarks"
 	@cargo bench --locked -p carya
 
-# An installed mdbook is used; where there is none, one is built into the target folder, never system-wide.
 .PHONY: docs
 docs: ## Build the book and the API documentation and print where they are
 	@cargo doc --locked --no-deps --workspace
-	@mdbook=$$(command -v mdbook || echo "$(TARGET_DIR)/tools/bin/mdbook"); \
-	[ -x "$$mdbook" ] || { \
-		echo "docs: building mdbook into $(TARGET_DIR)/tools, which takes minutes, once"; \
-		cargo install mdbook --locked --root "$(TARGET_DIR)/tools"; }; \
-	"$$mdbook" build docs --dest-dir "$(abspath $(TARGET_DIR))/book"
+	@$(call tool,mdbook,mdbook,); mdbook build docs --dest-dir "$(abspath $(TARGET_DIR))/book"
 	@echo "docs: $(abspath $(TARGET_DIR))/book/index.html"
 	@echo "docs: $(abspath $(TARGET_DIR))/doc/carya/index.html"
 

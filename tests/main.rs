@@ -2,6 +2,7 @@
 
 // A test binary has no public interface. `pub` marks the items of a module that other modules use.
 #![allow(unreachable_pub)]
+#![allow(clippy::disallowed_methods, reason = "the rule for the environment is one of the program")]
 
 mod actions;
 mod address_space;

@@ -42,6 +42,7 @@ pub fn defaults() -> Result<Config, Problems> {
     parse("", Path::new("carya.toml"), &environment())
 }
 
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn environment() -> BTreeMap<String, String> {
     // Convert text that is not Unicode with replacement characters. If its variable were skipped, a setting would be
     // ignored silently.
