@@ -96,7 +96,7 @@ async fn actions_run_for_their_outcome_in_order(engine: Engine) -> Result {
     Ok(())
 }
 
-async fn one_that_fails_is_logged_and_the_rest_run(engine: Engine) -> Result {
+async fn a_failed_action_is_logged_and_the_next_ones_run(engine: Engine) -> Result {
     let app = serve(engine, SCHEMA).await?;
     let script = json!([after_commit("fail", ""), insert(), after_commit("panic", ""), after_commit("last", "7")]);
     let answer = send(&app, "POST", &script).await?;
@@ -121,7 +121,7 @@ async fn one_that_fails_is_logged_and_the_rest_run(engine: Engine) -> Result {
     Ok(())
 }
 
-async fn a_durable_action_is_run_until_it_succeeds(engine: Engine) -> Result {
+async fn a_durable_action_is_repeated_until_it_succeeds(engine: Engine) -> Result {
     let app = serve(engine, SCHEMA).await?;
     let answer = send(&app, "POST", &json!([insert(), durable("fail-once", "7"), durable("fine", "8")])).await?;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -143,7 +143,7 @@ async fn a_durable_action_is_run_until_it_succeeds(engine: Engine) -> Result {
     Ok(())
 }
 
-async fn one_that_fails_for_ever_counts_its_attempts(engine: Engine) -> Result {
+async fn attempts_of_a_failing_action_are_counted(engine: Engine) -> Result {
     let mut app = serve(engine, SCHEMA).await?;
     results(&app, "POST", &json!([durable("fail", "")])).await?;
     for attempt in 2..4 {
@@ -217,7 +217,7 @@ async fn registering_has_limits(engine: Engine) -> Result {
 }
 
 /// The test renames the export `actions` of `probe`, so that the host does not know it.
-async fn a_component_without_actions_may_not_register_any(engine: Engine) -> Result {
+async fn a_component_without_actions_cannot_register_any(engine: Engine) -> Result {
     let folder = engine.folder().await?;
     let mut code = std::fs::read(guest("probe"))?;
     let (name, other) = (b"carya:host/actions@0.1.0", b"carya:host/inertia@0.1.0");
@@ -236,11 +236,11 @@ async fn a_component_without_actions_may_not_register_any(engine: Engine) -> Res
 
 on_each_engine! {
     actions_run_for_their_outcome_in_order,
-    one_that_fails_is_logged_and_the_rest_run,
-    a_durable_action_is_run_until_it_succeeds,
-    one_that_fails_for_ever_counts_its_attempts,
+    a_failed_action_is_logged_and_the_next_ones_run,
+    a_durable_action_is_repeated_until_it_succeeds,
+    attempts_of_a_failing_action_are_counted,
     a_host_that_is_killed_before_an_action_runs_it_after_its_restart,
     a_repeated_request_id_loses_no_action,
     registering_has_limits,
-    a_component_without_actions_may_not_register_any,
+    a_component_without_actions_cannot_register_any,
 }

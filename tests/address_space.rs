@@ -88,7 +88,7 @@ async fn the_pool_is_as_large_as_fits_and_no_request_fails() -> Result {
 }
 
 #[tokio::test]
-async fn a_limit_without_room_for_a_request_is_told() -> Result {
+async fn reports_a_limit_without_room_for_a_request() -> Result {
     let folder = tempfile::tempdir()?;
     write(folder.path(), CONFIG, &[])?;
     let ran = tokio::time::timeout(PATIENCE, limited(600_000, folder.path(), &["serve"]).output()).await??;
@@ -117,7 +117,7 @@ async fn a_component_with_more_memory_than_the_slots_is_refused_by_name() -> Res
 
 /// Commands that judge components make one instance at a time, without a pool of instances.
 #[tokio::test]
-async fn looking_at_components_needs_no_pool() -> Result {
+async fn inspecting_components_needs_no_pool() -> Result {
     let folder = tempfile::tempdir()?;
     write(folder.path(), CONFIG, &[])?;
     let component = super::support::guest("probe").display().to_string();

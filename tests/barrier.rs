@@ -191,7 +191,7 @@ async fn the_hosts_own_statements_are_not_lent_to_guests() -> Result {
 
 /// The number of distinct statements exceeds the driver's cache, and the barrier holds for each of them.
 #[tokio::test]
-async fn many_statements_do_not_wear_the_barrier_out() -> Result {
+async fn the_barrier_holds_after_many_statements() -> Result {
     let mut watched = Watched::new().await?;
     let distinct = |n: i32| json!({ "sql": format!("SELECT id FROM items WHERE id = -{n}") });
     let hidden = |n: i32| json!({ "sql": format!("SELECT {n} FROM carya_outbox"), "swallow": true });

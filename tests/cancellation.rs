@@ -158,7 +158,7 @@ async fn the_server_is_tidy(app: &App, engine: Engine) -> Result {
     other.execute(lock).await
 }
 
-async fn clients_that_go_away_leave_nothing_behind(engine: Engine) -> Result {
+async fn disconnected_clients_leave_nothing_behind(engine: Engine) -> Result {
     if !engine.is_installed() {
         return Ok(());
     }
@@ -198,16 +198,16 @@ async fn clients_that_go_away_leave_nothing_behind(engine: Engine) -> Result {
 }
 
 #[tokio::test]
-async fn clients_that_go_away_from_sqlite() -> Result {
-    clients_that_go_away_leave_nothing_behind(Engine::Sqlite).await
+async fn disconnected_clients_on_sqlite() -> Result {
+    disconnected_clients_leave_nothing_behind(Engine::Sqlite).await
 }
 
 #[tokio::test]
-async fn clients_that_go_away_from_postgres() -> Result {
-    clients_that_go_away_leave_nothing_behind(Engine::Postgres).await
+async fn disconnected_clients_on_postgres() -> Result {
+    disconnected_clients_leave_nothing_behind(Engine::Postgres).await
 }
 
 #[tokio::test]
-async fn clients_that_go_away_from_mariadb() -> Result {
-    clients_that_go_away_leave_nothing_behind(Engine::MariaDb).await
+async fn disconnected_clients_on_mariadb() -> Result {
+    disconnected_clients_leave_nothing_behind(Engine::MariaDb).await
 }

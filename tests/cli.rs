@@ -11,21 +11,21 @@ use std::{path::Path, process::Stdio};
 use super::support::{PATIENCE, Result, Wrong, carya, check, check_eq, write};
 
 #[derive(Debug)]
-struct Ran {
+struct Output {
     code: Option<i32>,
     out: String,
     /// Standard error, without the log.
     err: String,
 }
 
-impl Ran {
+impl Output {
     fn json(&self) -> Result<serde_json::Value> {
         serde_json::from_str(&self.out).map_err(|error| format!("{error}: {self:?}").into())
     }
 }
 
 /// Runs the program in a folder until it exits.
-async fn run(folder: &Path, args: &[&str]) -> Result<Ran> {
+async fn run(folder: &Path, args: &[&str]) -> Result<Output> {
     let mut program = carya();
     if std::fs::read_to_string(folder.join("carya.toml")).is_ok_and(|config| config.contains("listen =")) {
         program.env_remove("CARYA_SERVER__LISTEN");
@@ -33,11 +33,11 @@ async fn run(folder: &Path, args: &[&str]) -> Result<Ran> {
     let running = program.args(args).current_dir(folder).env("CARYA_LOG", "off").output();
     let output = tokio::time::timeout(PATIENCE, running).await??;
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    Ok(Ran { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) })
+    Ok(Output { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) })
 }
 
 #[tokio::test]
-async fn help_tells_commands_and_exit_codes() -> Result {
+async fn help_lists_commands_and_exit_codes() -> Result {
     let folder = tempfile::tempdir()?;
     let help = run(folder.path(), &["--help"]).await?;
     assert_eq!((help.code, help.err.as_str()), (Some(0), ""));
@@ -52,7 +52,7 @@ async fn help_tells_commands_and_exit_codes() -> Result {
 }
 
 #[tokio::test]
-async fn exit_codes_tell_who_must_change_what() -> Result {
+async fn exit_codes_distinguish_usage_from_failure() -> Result {
     let folder = tempfile::tempdir()?;
     let table: [(&[&str], i32, &str); 7] = [
         (&[], 2, "Usage: carya"),
@@ -86,7 +86,7 @@ async fn a_reader_may_stop_early() -> Result {
 }
 
 #[tokio::test]
-async fn a_wrong_configuration_is_told_whole() -> Result {
+async fn reports_all_problems_of_a_configuration() -> Result {
     let folder = tempfile::tempdir()?;
     write(
         folder.path(),
@@ -109,7 +109,7 @@ async fn a_wrong_configuration_is_told_whole() -> Result {
 }
 
 #[tokio::test]
-async fn an_address_in_use_is_told_with_what_to_do() -> Result {
+async fn reports_an_address_in_use_with_the_remedy() -> Result {
     let folder = tempfile::tempdir()?;
     let other = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = other.local_addr()?;

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     metrics, script,
-    support::{Answer, App, Engine, Result, Wrong, check, check_eq},
+    support::{App, Engine, Response, Result, Wrong, check, check_eq},
 };
 
 const CLIENTS: usize = 16;
@@ -45,12 +45,12 @@ fn increment(id: &str) -> Json {
     ])
 }
 
-fn count(answer: &Answer, event: &str) -> usize {
+fn count(answer: &Response, event: &str) -> usize {
     answer.events().iter().filter(|name| *name == event).count()
 }
 
 /// Lets all clients increment at the same time. Returns the response to each increment with its id.
-async fn storm(app: &App) -> Result<Vec<(String, Answer)>> {
+async fn storm(app: &App) -> Result<Vec<(String, Response)>> {
     let clients = (0..CLIENTS).map(|client| async move {
         let mut answers = Vec::new();
         for turn in 0..INCREMENTS {
@@ -125,11 +125,11 @@ async fn increments_of_one_row_on_mariadb() -> Result {
 }
 
 #[tokio::test]
-async fn who_gives_up_early_on_postgres_has_done_nothing() -> Result {
+async fn increments_with_one_retry_on_postgres() -> Result {
     nothing_is_lost_and_nothing_done_twice(Engine::Postgres, 1).await
 }
 
 #[tokio::test]
-async fn who_gives_up_early_on_mariadb_has_done_nothing() -> Result {
+async fn increments_with_one_retry_on_mariadb() -> Result {
     nothing_is_lost_and_nothing_done_twice(Engine::MariaDb, 1).await
 }

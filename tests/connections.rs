@@ -189,7 +189,7 @@ async fn closes_idle_connections() -> Result {
 }
 
 #[tokio::test]
-async fn tells_idle_http2_clients_to_go() -> Result {
+async fn sends_goaway_to_idle_http2_clients() -> Result {
     let app = start(&[("CARYA_SERVER__IDLE_TIMEOUT", "800ms"), ("CARYA_SERVER__HEADER_TIMEOUT", "200ms")]).await?;
     // A client that sends no request, and a client that has sent one.
     let mut wrong = Wrong::default();

@@ -26,7 +26,7 @@ async fn run(folder: &std::path::Path, args: &[&str]) -> Result<process::Output>
 }
 
 #[tokio::test]
-async fn one_is_served_and_made_a_component_once() -> Result {
+async fn a_core_module_is_served_and_converted_once() -> Result {
     let folder = tempfile::tempdir()?;
     // The text is unique to this run, so that the cache does not contain the module.
     let text = format!("hickory {} ", folder.path().display());
@@ -47,7 +47,7 @@ async fn one_is_served_and_made_a_component_once() -> Result {
 }
 
 #[tokio::test]
-async fn one_is_inspected_and_checked_as_any_component() -> Result {
+async fn a_core_module_is_inspected_and_checked_like_a_component() -> Result {
     let folder = tempfile::tempdir()?;
     let bytes = module::echo("pecan ")?;
     std::fs::write(folder.path().join("echo.wasm"), &bytes)?;
@@ -67,7 +67,7 @@ async fn one_is_inspected_and_checked_as_any_component() -> Result {
 }
 
 #[tokio::test]
-async fn one_that_is_expensive_to_instantiate_is_told() -> Result {
+async fn reports_a_module_that_is_expensive_to_instantiate() -> Result {
     let folder = tempfile::tempdir()?;
     let wat = |table: u32, memory: u32| {
         format!(
@@ -99,7 +99,7 @@ async fn one_that_is_expensive_to_instantiate_is_told() -> Result {
 }
 
 #[tokio::test]
-async fn one_that_cannot_be_a_component_says_why() -> Result {
+async fn reports_why_a_module_cannot_become_a_component() -> Result {
     let folder = tempfile::tempdir()?;
     let world = "export plain-controller;";
     let mut torn = module::echo("")?;

@@ -96,7 +96,7 @@ async fn database(engine: Engine) -> Result<Option<String>> {
 }
 
 /// Requests on a route, and the hooks of that route, write to the route's database only.
-async fn each_commit_lands_in_its_own(two: &Two) -> Result {
+async fn commits_go_to_the_database_of_the_route(two: &Two) -> Result {
     let (app, ledger) = (&two.app, two.ledger()?);
     for (path, mark, status) in
         [("/main", "a", 200), ("/ledger", "b", 200), ("/ledger", "c", 200), ("/main", "d", 409), ("/ledger", "e", 409)]
@@ -127,7 +127,7 @@ async fn each_commit_lands_in_its_own(two: &Two) -> Result {
 }
 
 /// The host records a durable action in the database of its request, and delivers it from there.
-async fn actions_wait_in_their_own(two: Two) -> Result {
+async fn actions_wait_in_the_database_of_the_route(two: Two) -> Result {
     let (main, ledger) = (two.app.client()?, two.ledger()?);
     let (in_main, in_ledger) = (main.outbox().await?, ledger.outbox().await?);
     let count = |table: &str| format!("SELECT count(*) FROM {table}");
@@ -149,8 +149,8 @@ async fn actions_wait_in_their_own(two: Two) -> Result {
 
 async fn two_databases(main: Engine, ledger: Engine) -> Result {
     let Some(two) = Two::start(main, ledger).await? else { return Ok(()) };
-    each_commit_lands_in_its_own(&two).await?;
-    actions_wait_in_their_own(two).await
+    commits_go_to_the_database_of_the_route(&two).await?;
+    actions_wait_in_the_database_of_the_route(two).await
 }
 
 #[tokio::test]

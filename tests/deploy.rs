@@ -14,7 +14,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::support::{Answer, App, Engine, Result, carya, guest};
+use super::support::{App, Engine, Response, Result, carya, guest};
 
 const TOKEN: &str = "the-token-of-the-tests";
 
@@ -63,29 +63,29 @@ impl Host {
         self.http.request(method, format!("http://{}{path}", self.admin)).bearer_auth(TOKEN)
     }
 
-    async fn ask(&self, method: &str, path: &str, body: impl Into<reqwest::Body>) -> Result<Answer> {
-        Answer::read(self.request(method, path).body(body).send().await?).await
+    async fn call(&self, method: &str, path: &str, body: impl Into<reqwest::Body>) -> Result<Response> {
+        Response::read(self.request(method, path).body(body).send().await?).await
     }
 
     async fn list(&self) -> Result<Value> {
-        self.ask("GET", "/generations", "").await?.json()
+        self.call("GET", "/generations", "").await?.json()
     }
 
     /// Uploads the files and the manifest of a generation through the admin API, without `carya deploy`.
     pub(super) async fn put(&self, files: &Files) -> Result<Manifest> {
         for content in files.values() {
-            let answer = self.ask("PUT", &format!("/blobs/{}", Digest::of(content)), content.clone()).await?;
+            let answer = self.call("PUT", &format!("/blobs/{}", Digest::of(content)), content.clone()).await?;
             assert_eq!(answer.status, 201, "{}", answer.text());
         }
         let manifest = manifest(files);
         let path = format!("/generations/{}", manifest.id);
-        let answer = self.ask("PUT", &path, serde_json::to_vec(&manifest)?).await?;
+        let answer = self.call("PUT", &path, serde_json::to_vec(&manifest)?).await?;
         assert!(matches!(answer.status, 200 | 201), "{}", answer.text());
         Ok(manifest)
     }
 
-    pub(super) async fn activate(&self, manifest: &Manifest) -> Result<Answer> {
-        self.ask("POST", &format!("/generations/{}/activate", manifest.id), "").await
+    pub(super) async fn activate(&self, manifest: &Manifest) -> Result<Response> {
+        self.call("POST", &format!("/generations/{}/activate", manifest.id), "").await
     }
 
     /// Returns the id of the generation that answers requests, and the text of its page. Asserts that this generation
@@ -145,37 +145,37 @@ fn write(folder: &Path, files: &Files) -> Result {
 }
 
 /// Result of a run of the program: whether it succeeded, its standard output and its standard error.
-struct Said {
-    well: bool,
+struct Output {
+    success: bool,
     answer: String,
     messages: String,
 }
 
-async fn run(args: &[&str], env: &[(&str, &str)]) -> Result<Said> {
+async fn run(args: &[&str], env: &[(&str, &str)]) -> Result<Output> {
     let mut command = carya();
     let output = command.args(args).envs(env.iter().copied()).stdin(Stdio::null()).output().await?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ok(Said { well: output.status.success(), answer: text(&output.stdout), messages: text(&output.stderr) })
+    Ok(Output { success: output.status.success(), answer: text(&output.stdout), messages: text(&output.stderr) })
 }
 
 /// Runs `carya deploy` for the application in a folder.
-async fn deploy(folder: &Path, host: &Host, more: &[&str]) -> Result<Said> {
+async fn deploy(folder: &Path, host: &Host, more: &[&str]) -> Result<Output> {
     let (config, url) = (folder.join("carya.toml").display().to_string(), host.url());
     let args = [&["deploy", "--config", &config, "--to", &url], more].concat();
     run(&args, &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await
 }
 
 #[tokio::test]
-async fn what_is_deployed_is_served_and_gone_back_from() -> Result {
+async fn a_deployment_is_served_and_rolled_back() -> Result {
     let host = Host::start().await?;
     assert_eq!(host.app.get("/x").await?.status, 404, "its own file has no routes");
     let folder = tempfile::tempdir()?;
     let (first, mut second) = (files("one")?, files("two")?);
     write(folder.path(), &first)?;
     let one = manifest(&first).id.to_string();
-    let said = deploy(folder.path(), &host, &[]).await?;
-    assert!(said.well, "{}", said.messages);
-    assert!(said.answer.starts_with(&format!("generation {one}: 4 files, 4 uploaded")), "{}", said.answer);
+    let ran = deploy(folder.path(), &host, &[]).await?;
+    assert!(ran.success, "{}", ran.messages);
+    assert!(ran.answer.starts_with(&format!("generation {one}: 4 files, 4 uploaded")), "{}", ran.answer);
     assert_eq!(host.served().await?, (one.clone(), "one".to_owned()));
     assert_eq!(host.app.number("SELECT count(*) FROM marks").await?, 0, "it was migrated, on the host's database");
 
@@ -184,15 +184,15 @@ async fn what_is_deployed_is_served_and_gone_back_from() -> Result {
     second.insert("static/more.txt".to_owned(), b"more".to_vec());
     write(folder.path(), &second)?;
     let two = manifest(&second).id.to_string();
-    let said = deploy(folder.path(), &host, &["--no-activate"]).await?;
-    assert!(said.well && said.answer.contains("3 uploaded"), "{} {}", said.answer, said.messages);
+    let ran = deploy(folder.path(), &host, &["--no-activate"]).await?;
+    assert!(ran.success && ran.answer.contains("3 uploaded"), "{} {}", ran.answer, ran.messages);
     assert_eq!(host.served().await?.0, one, "it waits");
-    let said = deploy(folder.path(), &host, &[]).await?;
-    let lines: Vec<&str> = said.answer.lines().collect();
+    let ran = deploy(folder.path(), &host, &[]).await?;
+    let lines: Vec<&str> = ran.answer.lines().collect();
     let expected = ["  + static/more.txt", "  ~ carya.toml", "  ~ static/page.txt"];
-    assert!(lines[0].contains("0 uploaded") && lines[1..4] == expected, "{}", said.answer);
-    assert!(lines[4].starts_with("  route-lost ") && lines[4].contains(" /{what}: was served"), "{}", said.answer);
-    assert!(lines[5].starts_with("! route-new ") && lines[5].contains(" /{what}/{more}: is new"), "{}", said.answer);
+    assert!(lines[0].contains("0 uploaded") && lines[1..4] == expected, "{}", ran.answer);
+    assert!(lines[4].starts_with("  route-lost ") && lines[4].contains(" /{what}: was served"), "{}", ran.answer);
+    assert!(lines[5].starts_with("! route-new ") && lines[5].contains(" /{what}/{more}: is new"), "{}", ran.answer);
     assert_eq!(host.app.get("/static/more.txt").await?.text(), "more");
     assert_eq!(host.app.get("/x").await?.status, 404);
     assert_eq!(host.app.get("/x/y").await?.header("x-carya-generation"), two);
@@ -205,22 +205,22 @@ async fn what_is_deployed_is_served_and_gone_back_from() -> Result {
     assert_eq!(host.app.get("/x/y").await?.header("x-carya-generation"), two);
 
     let back = ["rollback", "--to", &host.url()];
-    let said = run(&back, &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
-    assert!(said.answer.contains(&format!("\nserving {one}: 1 routes")), "{} {}", said.answer, said.messages);
+    let ran = run(&back, &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
+    assert!(ran.answer.contains(&format!("\nserving {one}: 1 routes")), "{} {}", ran.answer, ran.messages);
     assert_eq!(host.served().await?, (one.clone(), "one".to_owned()));
-    let said = run(&back, &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
-    assert!(!said.well && said.messages.contains("no generation before"), "{}", said.messages);
+    let ran = run(&back, &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
+    assert!(!ran.success && ran.messages.contains("no generation before"), "{}", ran.messages);
     let host = host.killed().await?;
     assert_eq!(host.served().await?, (one.clone(), "one".to_owned()));
-    let said = run(&["generations", "--json", "--to", &host.url()], &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
-    let list: Value = serde_json::from_str(&said.answer)?;
+    let ran = run(&["generations", "--json", "--to", &host.url()], &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
+    let list: Value = serde_json::from_str(&ran.answer)?;
     let ids: Vec<_> = list["generations"].as_array().into_iter().flatten().map(|one| one["id"].clone()).collect();
     assert!(list["active"] == one && ids.contains(&json!(one)) && ids.contains(&json!(two)), "{list}");
     Ok(())
 }
 
 #[tokio::test]
-async fn the_hosts_own_sections_are_read_again_beside_what_was_deployed() -> Result {
+async fn a_reload_reads_the_sections_of_the_host_again() -> Result {
     let host = Host::start().await?;
     let one = host.put(&files("one")?).await?;
     assert_eq!(host.activate(&one).await?.status, 200);
@@ -243,13 +243,13 @@ async fn two_deployments_at_the_same_time_are_activated_one_after_the_other() ->
         write(folders[0].path(), &files(&pages[0])?)?;
         write(folders[1].path(), &files(&pages[1])?)?;
         let (a, b) = tokio::join!(deploy(folders[0].path(), &host, &[]), deploy(folders[1].path(), &host, &[]));
-        for said in [a?, b?] {
-            assert!(said.well && said.answer.contains("serving"), "{} {}", said.answer, said.messages);
+        for ran in [a?, b?] {
+            assert!(ran.success && ran.answer.contains("serving"), "{} {}", ran.answer, ran.messages);
         }
         let (served, page) = host.served().await?;
         let winner = files(&page)?;
         assert!(pages.contains(&page) && served == manifest(&winner).id.to_string(), "{served} {page}");
-        let answer = host.ask("POST", "/rollback", "").await?;
+        let answer = host.call("POST", "/rollback", "").await?;
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert!(host.served().await?.1 != page && pages.contains(&host.served().await?.1), "the other came before");
     }
@@ -257,14 +257,14 @@ async fn two_deployments_at_the_same_time_are_activated_one_after_the_other() ->
 }
 
 #[tokio::test]
-async fn an_application_must_stand_in_its_folder() -> Result {
+async fn an_application_must_be_within_its_folder() -> Result {
     let host = Host::start().await?;
     let folder = tempfile::tempdir()?;
     let mut wrong = files("one")?;
     wrong.insert("carya.toml".to_owned(), b"[[static]]\npath = \"/etc\"\nfolder = \"/etc\"\n".to_vec());
     write(folder.path(), &wrong)?;
-    let said = deploy(folder.path(), &host, &[]).await?;
-    assert!(!said.well && said.messages.contains("static.folder: /etc is not in"), "{}", said.messages);
+    let ran = deploy(folder.path(), &host, &[]).await?;
+    assert!(!ran.success && ran.messages.contains("static.folder: /etc is not in"), "{}", ran.messages);
     // The host refuses the application too, if a client skips the check in `carya deploy`.
     let answer = host.activate(&host.put(&wrong).await?).await?;
     assert!(answer.status == 422 && answer.text().contains("/etc is not in"), "{}", answer.text());

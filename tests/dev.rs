@@ -14,7 +14,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::support::{Answer, PATIENCE, Result, Wrong, carya, check, guest, write};
+use super::support::{PATIENCE, Response, Result, Wrong, carya, check, guest, write};
 
 /// Configuration with a hook that [`BUILD`] builds.
 const CONFIG: &str = r#"
@@ -111,12 +111,12 @@ impl Dev {
             }
         };
         let found = tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_default();
-        let (at, line) = found.ok_or_else(|| format!("no {text:?} after line {seen} of {:#?}", self.said()))?;
+        let (at, line) = found.ok_or_else(|| format!("no {text:?} after line {seen} of {:#?}", self.messages()))?;
         self.seen = at + 1;
         Ok(line)
     }
 
-    fn said(&self) -> Vec<String> {
+    fn messages(&self) -> Vec<String> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -132,12 +132,12 @@ impl Dev {
         Command::new("kill").args(["-s", "TERM", &pid]).status().await?;
         let status = tokio::time::timeout(PATIENCE, self.process.wait()).await??;
         assert_eq!(status.code(), Some(0));
-        Ok(self.said())
+        Ok(self.messages())
     }
 }
 
 async fn has_timing(address: &str) -> Result<bool> {
-    let answer = Answer::read(reqwest::get(format!("{address}/x")).await?).await?;
+    let answer = Response::read(reqwest::get(format!("{address}/x")).await?).await?;
     assert_eq!(answer.status, 200, "{}", answer.text());
     Ok(!answer.header("x-response-time").is_empty())
 }
@@ -147,7 +147,7 @@ fn source(name: &str) -> String {
 }
 
 #[tokio::test]
-async fn builds_what_is_missing_and_then_what_changes() -> Result {
+async fn builds_missing_components_and_then_changed_ones() -> Result {
     let mut dev = Dev::start(&source("timing"))?;
     assert_eq!(dev.next("building").await?, "building hook: sh build.sh");
     dev.next("compiling").await?;
@@ -203,7 +203,7 @@ async fn a_build_that_fails_changes_nothing() -> Result {
 }
 
 #[tokio::test]
-async fn without_a_first_build_it_waits_for_a_better_one() -> Result {
+async fn waits_for_a_better_build_if_the_first_one_fails() -> Result {
     let mut dev = Dev::start("broken")?;
     dev.next("hook not built, exit status: 3").await?;
     dev.next("hook is needed to serve; waiting for a change").await?;
@@ -214,7 +214,7 @@ async fn without_a_first_build_it_waits_for_a_better_one() -> Result {
 }
 
 #[tokio::test]
-async fn one_build_at_a_time_and_another_for_what_changed_meanwhile() -> Result {
+async fn one_build_at_a_time_and_another_for_later_changes() -> Result {
     let mut dev = Dev::start(&source("timing"))?;
     let address = dev.address().await?;
     fs::write(dev.path("hook/slow"), "")?;
@@ -237,7 +237,7 @@ async fn one_build_at_a_time_and_another_for_what_changed_meanwhile() -> Result 
 }
 
 #[tokio::test]
-async fn what_nobody_writes_by_hand_is_no_source() -> Result {
+async fn generated_files_are_no_sources() -> Result {
     let mut dev = Dev::start(&source("timing"))?;
     dev.address().await?;
     for name in ["target/x", "node_modules/x", ".git/index", ".main.txt.swp", "main.txt~", "#main.txt#"] {
@@ -291,7 +291,7 @@ async fn a_component_that_is_older_than_its_sources_is_built_first() -> Result {
     dev.next("built hook in ").await?;
     assert!(!has_timing(&dev.address().await?).await?);
     let folder = {
-        let (empty, said) = (tempfile::tempdir()?, dev.said());
+        let (empty, said) = (tempfile::tempdir()?, dev.messages());
         assert_eq!(said.iter().filter(|line| *line == "compiling").count(), 1);
         std::mem::replace(&mut dev.folder, empty)
     };
@@ -299,7 +299,7 @@ async fn a_component_that_is_older_than_its_sources_is_built_first() -> Result {
     // Now the component is newer than its sources.
     let mut again = Dev::run(folder, &[])?;
     again.address().await?;
-    assert!(!again.said().contains(&"compiling".to_owned()), "{:#?}", again.said());
+    assert!(!again.messages().contains(&"compiling".to_owned()), "{:#?}", again.messages());
     Ok(())
 }
 
@@ -326,7 +326,7 @@ async fn a_new_project_is_built_served_and_built_again() -> Result {
 
     let mut dev = Dev::run(served, &env)?;
     let address = dev.address().await?;
-    let list = Answer::read(reqwest::get(format!("{address}/notes")).await?).await?;
+    let list = Response::read(reqwest::get(format!("{address}/notes")).await?).await?;
     assert_eq!((list.status, list.text().as_str()), (200, "[]"));
     // A change that does not compile, then a change that does.
     let path = dev.path("notes/src/lib.rs");
@@ -339,14 +339,14 @@ async fn a_new_project_is_built_served_and_built_again() -> Result {
     dev.next("notes.wasm changed: served after").await?;
     let note = reqwest::Client::new().post(format!("{address}/notes")).body("Pecans").send().await?;
     assert_eq!(note.status(), 201);
-    let list = Answer::read(reqwest::get(format!("{address}/notes")).await?).await?;
+    let list = Response::read(reqwest::get(format!("{address}/notes")).await?).await?;
     assert_eq!(list.json()?[0]["luck"], 7, "{}", list.text());
     println!("{:#?}", dev.stop().await?);
     Ok(())
 }
 
 #[tokio::test]
-async fn an_edited_migration_is_told_with_the_way_out() -> Result {
+async fn reports_an_edited_migration_with_the_remedy() -> Result {
     let folder = tempfile::tempdir()?;
     let config = "[server]\nlisten = \"127.0.0.1:0\"\n[database]\nurl = \"sqlite:app.sqlite\"\n[model]\nmigrations = \"migrations\"\n";
     write(folder.path(), config, &[("migrations/0001_first.sql", "CREATE TABLE a (x)")])?;

@@ -62,7 +62,7 @@ const SERVED: &str = "a new generation is served";
 const KEPT: &str = "the old generation stays";
 
 #[tokio::test]
-async fn a_component_that_gains_the_writer_is_told_of() -> Result {
+async fn reports_a_component_that_gains_the_writer() -> Result {
     let app = start(CONFIG).await?;
     gain_writer(app.folder.path())?;
     app.signal("HUP").await?;
@@ -128,7 +128,7 @@ fn without_imports(out: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_command_line_tells_it_too() -> Result {
+async fn the_command_line_reports_it_too() -> Result {
     let (code, out, err) = diff(&[]).await?;
     assert_eq!((code, err.as_str()), (Some(0), ""));
     assert_snapshot!(without_imports(&out), @r#"

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Value as Json, json};
 
-use super::support::{Answer, App, Engine, Result, Wrong, check, check_eq, on_each_engine};
+use super::support::{App, Engine, Response, Result, Wrong, check, check_eq, on_each_engine};
 
 const CONFIG: &str = r#"
     [component.faulty]
@@ -52,7 +52,7 @@ async fn app(engine: Engine) -> Result<App> {
 }
 
 /// Sends a request with the request id `id`.
-async fn ask(app: &App, method: &str, path: &str, id: &str) -> Result<Answer> {
+async fn call(app: &App, method: &str, path: &str, id: &str) -> Result<Response> {
     let headers = HeaderMap::from_iter([("x-request-id".parse()?, HeaderValue::from_str(id)?)]);
     app.send(method, path, headers, "").await
 }
@@ -97,7 +97,7 @@ async fn every_fault_is_a_short_answer_and_a_long_log_line(engine: Engine) -> Re
         for (method, prefix) in [("GET", "/"), ("POST", "/"), ("POST", "/plain/")] {
             number += 1;
             let id = format!("fault-{number}");
-            let answer = ask(&app, method, &format!("{prefix}{path}"), &id).await?;
+            let answer = call(&app, method, &format!("{prefix}{path}"), &id).await?;
             check_eq!(wrong, answer.status, *status, "{method} {prefix}{path}: {}", answer.text());
             check_eq!(
                 wrong,
@@ -132,7 +132,7 @@ async fn an_answer_of_100_megabytes_is_not_sent(engine: Engine) -> Result {
     let mut wrong = Wrong::default();
     for (number, method) in ["GET", "POST"].into_iter().enumerate() {
         let id = format!("large-{number}");
-        let answer = ask(&app, method, "/large/huge", &id).await?;
+        let answer = call(&app, method, "/large/huge", &id).await?;
         check_eq!(
             wrong,
             (answer.status, answer.body.len() < 200),
@@ -148,7 +148,7 @@ async fn an_answer_of_100_megabytes_is_not_sent(engine: Engine) -> Result {
     Ok(())
 }
 
-async fn a_body_of_rows_that_cannot_be_made_is_the_databases_fault(engine: Engine) -> Result {
+async fn a_body_of_rows_that_fails_is_a_database_error(engine: Engine) -> Result {
     let app = app(engine).await?;
     let table = [
         ("GET", "/rows", "no_such_table"),
@@ -164,7 +164,7 @@ async fn a_body_of_rows_that_cannot_be_made_is_the_databases_fault(engine: Engin
     let mut wrong = Wrong::default();
     for (number, (method, path, reason)) in table.into_iter().chain(inexpressible).enumerate() {
         let id = format!("rows-{number}");
-        let answer = ask(&app, method, path, &id).await?;
+        let answer = call(&app, method, path, &id).await?;
         check_eq!(
             wrong,
             (answer.status, answer.json()?["detail"].as_str()),
@@ -175,13 +175,13 @@ async fn a_body_of_rows_that_cannot_be_made_is_the_databases_fault(engine: Engin
         check!(wrong, line["message"].as_str().is_some_and(|message| message.contains(reason)), "{path}: {line}");
         check_eq!(wrong, line["fault"], "database", "{path}");
     }
-    let answer = ask(&app, "POST", "/plain/rows", "rows-plain").await?;
+    let answer = call(&app, "POST", "/plain/rows", "rows-plain").await?;
     assert_eq!(answer.status, 500);
     assert!(error_of(&app, "rows-plain").await?["message"].to_string().contains("without a database"));
     Ok(())
 }
 
-async fn what_is_no_fault_passes(engine: Engine) -> Result {
+async fn valid_responses_pass(engine: Engine) -> Result {
     let app = app(engine).await?;
     let table = [
         ("/json", 200, "application/json", "{ not JSON"),
@@ -208,11 +208,11 @@ async fn what_is_no_fault_passes(engine: Engine) -> Result {
     Ok(())
 }
 
-async fn guests_words_are_in_the_log_with_who_said_them(engine: Engine) -> Result {
+async fn output_of_guests_is_logged_with_its_component(engine: Engine) -> Result {
     let app = app(engine).await?;
     let mut wrong = Wrong::default();
     for (id, path) in [("said-1", "/print"), ("said-2", "/plain/print")] {
-        check_eq!(wrong, ask(&app, "POST", path, id).await?.status, 200, "{id:?} {path:?}");
+        check_eq!(wrong, call(&app, "POST", path, id).await?.status, 200, "{id:?} {path:?}");
         let table = [
             ("to stdout", "INFO", json!("stdout")),
             ("to stderr", "WARN", json!("stderr")),
@@ -236,7 +236,7 @@ async fn guests_words_are_in_the_log_with_who_said_them(engine: Engine) -> Resul
         }
     }
     // The message of a panic is logged too.
-    ask(&app, "GET", "/panic", "said-3").await?;
+    call(&app, "GET", "/panic", "said-3").await?;
     let is_it = |line: &Json| line["request"] == "said-3" && line["message"].as_str() == Some("as asked");
     assert_eq!(app.log.wait_until("the panic", is_it).await?["stream"], "stderr");
     Ok(())
@@ -263,15 +263,15 @@ async fn a_handle_dies_with_its_call(engine: Engine) -> Result {
     let app = app(engine).await?;
     let mut wrong = Wrong::default();
     for method in ["GET", "POST"] {
-        let answer = app.ask(method, "/kept/keep").await?;
+        let answer = app.call(method, "/kept/keep").await?;
         check_eq!(wrong, (answer.status, answer.header("x-kept")), (200, "lost"), "{method}: {}", answer.text());
         // A handle that the controller leaks does no harm either.
-        check_eq!(wrong, app.ask(method, "/kept/print").await?.status, 200, "{method:?}");
+        check_eq!(wrong, app.call(method, "/kept/print").await?.status, 200, "{method:?}");
     }
     Ok(())
 }
 
-async fn others_are_served_while_guests_spin_and_fill_memory(engine: Engine) -> Result {
+async fn requests_are_served_while_guests_spin_and_fill_memory(engine: Engine) -> Result {
     let app = app(engine).await?;
     app.get("/json").await?;
     let abuse =
@@ -299,10 +299,10 @@ async fn others_are_served_while_guests_spin_and_fill_memory(engine: Engine) -> 
 on_each_engine! {
     every_fault_is_a_short_answer_and_a_long_log_line,
     an_answer_of_100_megabytes_is_not_sent,
-    a_body_of_rows_that_cannot_be_made_is_the_databases_fault,
-    what_is_no_fault_passes,
-    guests_words_are_in_the_log_with_who_said_them,
+    a_body_of_rows_that_fails_is_a_database_error,
+    valid_responses_pass,
+    output_of_guests_is_logged_with_its_component,
     guests_have_no_files_network_environment_or_arguments,
     a_handle_dies_with_its_call,
-    others_are_served_while_guests_spin_and_fill_memory,
+    requests_are_served_while_guests_spin_and_fill_memory,
 }

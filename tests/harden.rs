@@ -93,7 +93,7 @@ async fn each_database_has_its_own_script() -> Result {
 }
 
 #[tokio::test]
-async fn the_owners_login_is_never_made_a_guests() -> Result {
+async fn the_login_of_the_owner_is_never_hardened() -> Result {
     let folder = tempfile::tempdir()?;
     let mut wrong = Wrong::default();
     for scheme in ["postgres", "mysql"] {

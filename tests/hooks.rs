@@ -4,7 +4,7 @@
 mod order;
 mod powers;
 
-use crate::support::Answer;
+use crate::support::Response;
 
 /// Returns the components of hooks. Each hook is a name, a guest and settings.
 fn components(hooks: &[(&str, &str, &str)]) -> String {
@@ -29,7 +29,7 @@ fn route(path: &str, hooks: &str) -> String {
 }
 
 /// Returns the steps of hooks and controller, without those of the transaction: `on_route1, before1, inside, after1`.
-fn phases(answer: &Answer) -> String {
+fn phases(answer: &Response) -> String {
     let is_lifecycle = |step: &str| matches!(step, "start" | "start_read_only" | "commit" | "rollback" | "clear");
     let steps = answer.steps().replace("on_error:", "error").replace(':', "");
     steps.split(", ").filter(|step| !is_lifecycle(step)).collect::<Vec<_>>().join(", ")

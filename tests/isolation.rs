@@ -45,7 +45,7 @@ async fn serve(engine: Engine) -> Result<App> {
 }
 
 /// Waits until guests have logged `what` as often as `times`.
-async fn said(app: &App, what: &str, times: usize) -> Result {
+async fn until_logged(app: &App, what: &str, times: usize) -> Result {
     let waiting = async {
         while app.log.lines().iter().filter(|line| line["message"] == what).count() < times {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -90,7 +90,7 @@ async fn sees_a_commit_in_between(app: &App, engine: Engine, method: &str, level
     };
     let other = behind_the_gate(app, engine, async || {
         let _ = asked.send(());
-        said(app, &looked, 1).await?;
+        until_logged(app, &looked, 1).await?;
         app.execute(&format!("INSERT INTO items VALUES ({id})")).await?;
         let again = format!("looks again {id}");
         let late = app.log.lines().iter().any(|line| line["message"] == *again);
@@ -117,7 +117,7 @@ async fn levels(engine: Engine, rows: &[(&str, &str, bool)]) -> Result {
 }
 
 #[tokio::test]
-async fn what_readers_on_sqlite_see_does_not_change() -> Result {
+async fn readers_on_sqlite_see_one_snapshot() -> Result {
     levels(Engine::Sqlite, &LEVELS.map(|level| ("GET", level, false))).await
 }
 
@@ -182,7 +182,7 @@ async fn write_skew(app: &App, engine: Engine, level: &str) -> Result<(i64, usiz
     let other = behind_the_gate(app, engine, async || {
         let _ = asks.send(());
         // On SQLite the second request queries after the first one has ended.
-        said(app, &asked, 2).await
+        until_logged(app, &asked, 2).await
     });
     let ((one, two), ()) = tokio::try_join!(both, other)?;
     Ok((app.number("SELECT count(*) FROM doctors WHERE on_call = 1").await?, one + two))
@@ -200,7 +200,7 @@ async fn write_skew_is_impossible_on_sqlite() -> Result {
 
 /// Only `serializable` detects the write skew. The server refuses one of the requests, and the host runs it again, so
 /// that it sees the commit of the other.
-async fn write_skew_is_for_serializable_to_refuse(engine: Engine) -> Result {
+async fn only_serializable_refuses_write_skew(engine: Engine) -> Result {
     if !engine.is_installed() {
         return Ok(());
     }
@@ -216,10 +216,10 @@ async fn write_skew_is_for_serializable_to_refuse(engine: Engine) -> Result {
 
 #[tokio::test]
 async fn write_skew_is_refused_on_postgres() -> Result {
-    write_skew_is_for_serializable_to_refuse(Engine::Postgres).await
+    only_serializable_refuses_write_skew(Engine::Postgres).await
 }
 
 #[tokio::test]
 async fn write_skew_is_refused_on_mariadb() -> Result {
-    write_skew_is_for_serializable_to_refuse(Engine::MariaDb).await
+    only_serializable_refuses_write_skew(Engine::MariaDb).await
 }

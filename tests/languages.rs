@@ -114,7 +114,7 @@ async fn like_rust(name: &str) -> Result {
 }
 
 #[tokio::test]
-async fn rust_answers_with_the_statuses_that_are_meant() -> Result {
+async fn rust_answers_with_the_expected_statuses() -> Result {
     let expected = [
         200, 200, 422, 422, 200, 200, 404, 404, 404, // read
         201, 409, 201, 422, 422, 201, 400, 400, 400, 400, 400, // create

@@ -102,7 +102,7 @@ async fn retries_are_counted() -> Result {
 }
 
 #[tokio::test]
-async fn metrics_and_application_are_apart() -> Result {
+async fn metrics_have_their_own_listener() -> Result {
     let (app, url) = start(&[]).await?;
     assert_eq!(app.get("/metrics").await?.status, 404);
     assert_eq!(reqwest::get(url.replace("/metrics", "/")).await?.status(), 404);
@@ -113,14 +113,14 @@ async fn metrics_and_application_are_apart() -> Result {
 }
 
 #[tokio::test]
-async fn without_an_address_there_are_none() -> Result {
+async fn no_metrics_without_an_address() -> Result {
     let app = start_with(Engine::Sqlite, ROUTE, &[]).await?;
     assert!(!app.log.lines().iter().any(|line| line["message"] == "metrics"));
     Ok(())
 }
 
 #[tokio::test]
-async fn an_address_in_use_is_told() -> Result {
+async fn reports_an_address_in_use() -> Result {
     let folder = tempfile::tempdir()?;
     let other = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = other.local_addr()?;

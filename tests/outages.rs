@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     script,
-    support::{self, Answer, App, Result, client::Client},
+    support::{self, App, Response, Result, client::Client},
 };
 
 /// Two tables. Each request that writes inserts a row into both.
@@ -73,7 +73,7 @@ async fn whole(client: &Client) -> Result<Vec<u32>> {
 }
 
 /// Asserts that a response is a 503 with `retry-after`.
-pub fn assert_unavailable(answer: &Answer, context: &str) {
+pub fn assert_unavailable(answer: &Response, context: &str) {
     let found = (answer.status, answer.header("retry-after"));
     assert_eq!(found, (503, "1"), "{context}: {} {:?}", answer.text(), answer.events());
 }

@@ -28,7 +28,7 @@ use self::{
 };
 use crate::{
     script::{play, start},
-    support::{Answer, App, Engine, Result, client::Connection},
+    support::{App, Engine, Response, Result, client::Connection},
 };
 
 const CASES: u32 = 200;
@@ -45,7 +45,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         12 => any::<bool>().prop_map(|swallow| Step::Insert { mark: String::new(), swallow }),
         3 => any::<bool>().prop_map(|swallow| Step::Broken { swallow }),
         3 => any::<bool>().prop_map(|commit| Step::Action { commit, name: String::new() }),
-        4 => select(vec![200, 201, 204, 301, 302, 304, 400, 404, 409, 500, 503]).prop_map(Step::Answer),
+        4 => select(vec![200, 201, 204, 301, 302, 304, 400, 404, 409, 500, 503]).prop_map(Step::Response),
         1 => Just(Step::Nonsense),
         1 => Just(Step::Mark),
         1 => Just(Step::Fail),
@@ -134,7 +134,7 @@ fn check_order(ask: &Ask, events: &[String]) -> Result<bool> {
 
 /// Checks that the marks of a script are in the database if its controller returned a success and no guest requested a
 /// rollback.
-fn check_promise(answer: &Answer, is_marked: bool, written: &[String], promised: &[String]) -> Result {
+fn check_promise(answer: &Response, is_marked: bool, written: &[String], promised: &[String]) -> Result {
     let is_promise = (200..300).contains(&answer.status) && answer.header("x-inside") == "1" && !is_marked;
     if is_promise { same("promised", &written, &promised) } else { Ok(()) }
 }
@@ -162,21 +162,21 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> 
 }
 
 #[test]
-fn requests_end_as_the_rules_say_on_sqlite() -> Result {
-    requests_end_as_the_rules_say(Engine::Sqlite)
+fn requests_end_by_the_rules_on_sqlite() -> Result {
+    requests_end_by_the_rules(Engine::Sqlite)
 }
 
 #[test]
-fn requests_end_as_the_rules_say_on_postgres() -> Result {
-    requests_end_as_the_rules_say(Engine::Postgres)
+fn requests_end_by_the_rules_on_postgres() -> Result {
+    requests_end_by_the_rules(Engine::Postgres)
 }
 
 #[test]
-fn requests_end_as_the_rules_say_on_mariadb() -> Result {
-    requests_end_as_the_rules_say(Engine::MariaDb)
+fn requests_end_by_the_rules_on_mariadb() -> Result {
+    requests_end_by_the_rules(Engine::MariaDb)
 }
 
-fn requests_end_as_the_rules_say(engine: Engine) -> Result {
+fn requests_end_by_the_rules(engine: Engine) -> Result {
     let seed = std::env::var("PROPERTY_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     println!("PROPERTY_SEED={seed}");
     let Some(world) = World::new(engine)? else { return Ok(()) };

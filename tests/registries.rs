@@ -104,7 +104,7 @@ async fn check(reference: &str, more: &str) -> Result<(Option<i32>, String)> {
 }
 
 #[tokio::test]
-async fn a_registry_may_ask_who_it_is() -> Result {
+async fn a_registry_can_require_a_login() -> Result {
     let Some(registry) = Registry::start_for_ann().await? else { return Ok(()) };
     registry.push("echo", "1", TYPE, &module::echo("one ")?).await?;
     let reference = format!("oci://{}/echo:1", registry.host);
@@ -125,7 +125,7 @@ async fn a_registry_may_ask_who_it_is() -> Result {
 }
 
 #[tokio::test]
-async fn what_is_no_component_is_told_by_its_reference() -> Result {
+async fn reports_the_reference_of_an_invalid_component() -> Result {
     let Some(registry) = Registry::start().await? else { return Ok(()) };
     registry.push("layer", "1", "application/vnd.oci.image.layer.v1.tar", b"tar").await?;
     registry.push("text", "1", TYPE, b"not wasm").await?;

@@ -17,7 +17,7 @@ use std::{fs, path::Path, time::Duration};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
-use super::support::{Answer, App, Engine, Result, guest, write};
+use super::support::{App, Engine, Response, Result, guest, write};
 
 /// A controller that plays scripts, a hook that sets `x-response-time` if it is the guest `timing`, a template and a
 /// table.
@@ -123,8 +123,8 @@ impl Watched {
     }
 
     /// Sends a script.
-    async fn play(&self, method: &str, script: &Json) -> Result<Answer> {
-        Answer::read(self.app.request(method, "/x").body(script.to_string()).send().await?).await
+    async fn play(&self, method: &str, script: &Json) -> Result<Response> {
+        Response::read(self.app.request(method, "/x").body(script.to_string()).send().await?).await
     }
 
     async fn page(&self) -> Result<Page> {
@@ -142,7 +142,7 @@ struct Page {
 }
 
 impl Page {
-    fn of(answer: &Answer) -> Result<Self> {
+    fn of(answer: &Response) -> Result<Self> {
         if answer.status != 200 {
             return Err(format!("{}: {}", answer.status, answer.text()).into());
         }

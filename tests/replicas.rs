@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 use crate::{
     script,
     support::{
-        Answer, App, Result,
+        App, Response, Result,
         servers::{Engine, Pair},
     },
 };
@@ -51,7 +51,7 @@ fn insert() -> Json {
 }
 
 /// Inserts one row.
-async fn write(app: &App) -> Result<Answer> {
+async fn write(app: &App) -> Result<Response> {
     let answer = script::send(app, "POST", &insert()).await?;
     assert_eq!(answer.status, 200, "{}", answer.text());
     Ok(answer)

@@ -6,7 +6,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::{
     script::{after_commit, after_rollback, answer, impatient, insert, lock, marks, play, start_with},
-    support::{Answer, App, Engine, Result, Wrong, check, check_eq, eventually, on_each_engine},
+    support::{App, Engine, Response, Result, Wrong, check, check_eq, eventually, on_each_engine},
 };
 
 const ROUTE: &str = r#"
@@ -22,32 +22,32 @@ async fn serve(engine: Engine, config: &str, retries: &str) -> Result<App> {
 }
 
 /// Returns how often guests have logged `what`.
-fn said(app: &App, what: &str) -> usize {
+fn count_logged(app: &App, what: &str) -> usize {
     app.log.lines().iter().filter(|line| line["message"] == what).count()
 }
 
 /// Plays a script that first logs `try`. A second client holds the lock until the second attempt has begun.
-async fn play_against_a_lock(app: &App, script: &[Json]) -> Result<Answer> {
+async fn play_against_a_lock(app: &App, script: &[Json]) -> Result<Response> {
     let script = json!([&[json!({ "log": "try" })], script].concat());
     let mut other = lock(app).await?;
     let unlocking = async {
-        eventually("the second attempt has begun", async || Ok(said(app, "try") >= 2)).await?;
+        eventually("the second attempt has begun", async || Ok(count_logged(app, "try") >= 2)).await?;
         other.execute("COMMIT").await
     };
     Ok(tokio::try_join!(play(app, "POST", "/", &script), unlocking)?.0)
 }
 
-fn retried(answer: &Answer) -> usize {
+fn retried(answer: &Response) -> usize {
     answer.events().iter().filter(|event| *event == "retry").count()
 }
 
 /// Returns the events of the last attempt, or all events if there was one attempt only.
-fn last_attempt(answer: &Answer) -> String {
+fn last_attempt(answer: &Response) -> String {
     let events = answer.events().join(", ");
     events.rsplit_once("retry, ").map_or(events.clone(), |(_, last)| last.to_owned())
 }
 
-async fn a_conflict_is_met_with_another_attempt(engine: Engine) -> Result {
+async fn retries_after_a_conflict(engine: Engine) -> Result {
     let app = serve(engine, "", "10").await?;
     let script = [after_commit("one"), after_rollback("no"), insert("m"), json!({ "echo": true })];
     let answer = play_against_a_lock(&app, &script).await?;
@@ -56,7 +56,7 @@ async fn a_conflict_is_met_with_another_attempt(engine: Engine) -> Result {
     assert!(events.starts_with("start, controller:probe, begin, rollback, retry, "), "{events}");
     assert_eq!(last_attempt(&answer), "controller:probe, begin, commit, after_commit:one, clear");
     assert_eq!(marks(&app).await?, "m other");
-    assert_eq!(said(&app, "try"), 1 + retried(&answer), "an attempt is a run of the controller");
+    assert_eq!(count_logged(&app, "try"), 1 + retried(&answer), "an attempt is a run of the controller");
     assert!(answer.json()?[4]["body_len"].as_u64().is_some_and(|length| length > 0), "{}", answer.text());
     Ok(())
 }
@@ -91,7 +91,7 @@ async fn attempts_are_bounded(engine: Engine) -> Result {
     Ok(())
 }
 
-async fn a_route_says_how_often(engine: Engine) -> Result {
+async fn a_route_sets_the_number_of_retries(engine: Engine) -> Result {
     let route = |path: &str, retries: u32| {
         format!("[[route]]\npath = \"{path}\"\ncomponent = \"probe\"\nretries = {retries}\n")
     };
@@ -105,7 +105,7 @@ async fn a_route_says_how_often(engine: Engine) -> Result {
     Ok(())
 }
 
-async fn hooks_inside_run_again_and_those_outside_do_not(engine: Engine) -> Result {
+async fn only_hooks_inside_run_again(engine: Engine) -> Result {
     let hooks = r#"
         [component.outer]
         path = "{guest:trace-hook}"
@@ -131,11 +131,11 @@ async fn hooks_inside_run_again_and_those_outside_do_not(engine: Engine) -> Resu
     Ok(())
 }
 
-async fn a_conflict_of_an_inner_before_hook_is_met_with_another_attempt(engine: Engine) -> Result {
+async fn retries_after_a_conflict_of_an_inner_before_hook(engine: Engine) -> Result {
     a_conflict_of_a_hook(engine, "before").await
 }
 
-async fn a_conflict_of_an_inner_after_hook_is_met_with_another_attempt(engine: Engine) -> Result {
+async fn retries_after_a_conflict_of_an_inner_after_hook(engine: Engine) -> Result {
     a_conflict_of_a_hook(engine, "after").await
 }
 
@@ -154,7 +154,7 @@ async fn a_conflict_of_a_hook(engine: Engine, phase: &str) -> Result {
     Ok(())
 }
 
-async fn only_conflicts_are_tried_again(engine: Engine) -> Result {
+async fn retries_only_after_conflicts(engine: Engine) -> Result {
     let app = serve(engine, "", "10").await?;
     let mut wrong = Wrong::default();
     for script in [json!([insert("m"), insert("m")]), json!([{ "fail": "as asked" }]), json!([{ "panic": true }])] {
@@ -164,7 +164,7 @@ async fn only_conflicts_are_tried_again(engine: Engine) -> Result {
     Ok(())
 }
 
-async fn a_client_that_is_gone_is_not_tried_for(engine: Engine) -> Result {
+async fn does_not_retry_for_a_disconnected_client(engine: Engine) -> Result {
     let app = start_with(engine, ROUTE, &[(impatient(engine).0, "5s"), ("CARYA_TRANSACTION__RETRIES", "10")]).await?;
     let mut other = lock(&app).await?;
     let body = json!([{ "log": "try" }, insert("m")]).to_string();
@@ -174,7 +174,7 @@ async fn a_client_that_is_gone_is_not_tried_for(engine: Engine) -> Result {
     app.log.wait_for("try").await?;
     drop(client);
     app.log.wait_for("the client disconnected").await?;
-    assert_eq!(said(&app, "try"), 1);
+    assert_eq!(count_logged(&app, "try"), 1);
     other.execute("COMMIT").await?;
     assert_eq!(play(&app, "POST", "/", &json!([insert("n")])).await?.status, 200);
     assert_eq!(marks(&app).await?, "n other");
@@ -182,13 +182,13 @@ async fn a_client_that_is_gone_is_not_tried_for(engine: Engine) -> Result {
 }
 
 on_each_engine! {
-    a_conflict_is_met_with_another_attempt,
+    retries_after_a_conflict,
     a_guest_cannot_hide_a_conflict,
     attempts_are_bounded,
-    a_route_says_how_often,
-    hooks_inside_run_again_and_those_outside_do_not,
-    a_conflict_of_an_inner_before_hook_is_met_with_another_attempt,
-    a_conflict_of_an_inner_after_hook_is_met_with_another_attempt,
-    only_conflicts_are_tried_again,
-    a_client_that_is_gone_is_not_tried_for,
+    a_route_sets_the_number_of_retries,
+    only_hooks_inside_run_again,
+    retries_after_a_conflict_of_an_inner_before_hook,
+    retries_after_a_conflict_of_an_inner_after_hook,
+    retries_only_after_conflicts,
+    does_not_retry_for_a_disconnected_client,
 }

@@ -61,7 +61,7 @@ async fn an_instance_serves_as_many_requests_as_it_may() -> Result {
 }
 
 #[tokio::test]
-async fn one_that_ends_badly_serves_no_more() -> Result {
+async fn an_instance_that_fails_serves_no_more() -> Result {
     let app = app().await?;
     for (what, status) in
         [("panic", 500), ("exit", 500), ("memory", 500), ("recursion", 500), ("spin", 504), ("sleep", 504)]
@@ -77,7 +77,7 @@ async fn one_that_ends_badly_serves_no_more() -> Result {
 }
 
 #[tokio::test]
-async fn one_whose_client_goes_away_serves_no_more() -> Result {
+async fn an_instance_of_a_disconnected_client_serves_no_more() -> Result {
     let app = app().await?;
     assert_eq!(count(&app).await?, "1");
     let gone = app.request("GET", "/sleep?ms=60000").timeout(Duration::from_millis(300)).send().await;
@@ -105,7 +105,7 @@ async fn a_handle_is_dead_for_the_next_request() -> Result {
 }
 
 #[tokio::test]
-async fn what_it_prints_is_of_the_request_that_runs() -> Result {
+async fn output_belongs_to_the_running_request() -> Result {
     let app = app().await?;
     let mut seen = 0;
     let fresh = "/fresh/print";
@@ -130,7 +130,7 @@ async fn a_hook_is_one_instance_from_its_first_phase_to_its_last() -> Result {
 }
 
 #[tokio::test]
-async fn a_reload_begins_with_fresh_ones() -> Result {
+async fn a_reload_starts_with_fresh_instances() -> Result {
     let app = app().await?;
     assert_eq!(counts(&app).await?, ["1", "2"]);
     app.signal("HUP").await?;
@@ -140,7 +140,7 @@ async fn a_reload_begins_with_fresh_ones() -> Result {
 }
 
 #[tokio::test]
-async fn without_it_no_request_meets_an_instance_of_another() -> Result {
+async fn requests_share_no_instance_without_reuse() -> Result {
     let app = app().await?;
     for round in 0..20 {
         let counts = futures_util::future::join_all((0..24).map(|_| app.get("/fresh/count"))).await;

@@ -7,7 +7,7 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
-use crate::support::{Answer, App, Engine, PATIENCE, Result, client::Connection};
+use crate::support::{App, Engine, PATIENCE, Response, Result, client::Connection};
 
 const PROBE: &str = r#"
     [component.probe]
@@ -61,12 +61,12 @@ pub fn config() -> String {
 }
 
 /// Sends a script in the body of a request, with any method.
-pub async fn play(app: &App, method: &str, path: &str, script: &Json) -> Result<Answer> {
+pub async fn play(app: &App, method: &str, path: &str, script: &Json) -> Result<Response> {
     app.send(method, path, HeaderMap::new(), script.to_string()).await
 }
 
 /// Like [`play`], if the path does not matter.
-pub async fn send(app: &App, method: &str, script: &Json) -> Result<Answer> {
+pub async fn send(app: &App, method: &str, script: &Json) -> Result<Response> {
     play(app, method, "/x", script).await
 }
 

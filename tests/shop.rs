@@ -10,7 +10,7 @@ use std::{
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
-use super::support::{Answer, App, Engine, Result, Wrong, check, check_eq};
+use super::support::{App, Engine, Response, Result, Wrong, check, check_eq};
 
 /// Returns the folder of the example.
 pub fn folder() -> PathBuf {
@@ -60,7 +60,7 @@ pub async fn open_on(engine: Engine) -> Result<App> {
 }
 
 /// Sends JSON with the API key of the example.
-async fn change(app: &App, method: &str, path: &str, body: Value) -> Result<Answer> {
+async fn change(app: &App, method: &str, path: &str, body: Value) -> Result<Response> {
     let mut headers = HeaderMap::new();
     headers.insert("x-api-key", HeaderValue::from_static("demo"));
     app.send(method, path, headers, body.to_string()).await
@@ -122,7 +122,7 @@ async fn the_confirmation_is_logged_after_the_commit_and_only_then() -> Result {
 }
 
 #[tokio::test]
-async fn what_cannot_be_ordered_leaves_no_trace() -> Result {
+async fn a_refused_order_leaves_no_trace() -> Result {
     for engine in Engine::all() {
         let app = open_on(engine).await?;
         assert_eq!(change(&app, "POST", "/orders", json!({"item_id": 1, "quantity": 1})).await?.status, 201);
@@ -171,7 +171,7 @@ async fn the_last_items_are_never_sold_twice() -> Result {
 }
 
 #[tokio::test]
-async fn who_has_no_key_changes_nothing_and_costs_no_connection() -> Result {
+async fn a_client_without_a_key_changes_nothing_and_takes_no_connection() -> Result {
     let app = open().await?;
     let before = traces(&app).await?;
     let mut wrong = Wrong::default();
@@ -202,11 +202,11 @@ async fn who_has_no_key_changes_nothing_and_costs_no_connection() -> Result {
 }
 
 #[tokio::test]
-async fn every_answer_tells_its_time() -> Result {
+async fn every_response_has_its_duration() -> Result {
     let app = open().await?;
     let mut wrong = Wrong::default();
     for (method, path) in [("GET", "/items/1"), ("HEAD", "/items/1"), ("GET", "/items/4711"), ("GET", "/report")] {
-        let answer = app.ask(method, path).await?;
+        let answer = app.call(method, path).await?;
         let time = answer.header("x-response-time").trim_end_matches("ms");
         check!(wrong, time.parse::<f64>().is_ok_and(|ms| ms > 0.0), "{method} {path}: {time:?}");
     }

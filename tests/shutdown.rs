@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{
     shop,
-    support::{Answer, App, Log, PATIENCE, Result, Wrong, carya, check, check_eq, write},
+    support::{App, Log, PATIENCE, Response, Result, Wrong, carya, check, check_eq, write},
 };
 
 const PROBE: &str = r#"
@@ -37,10 +37,10 @@ async fn start(drain_timeout: &str) -> Result<App> {
 }
 
 /// Sends a request that writes a row, logs `under way` and then sleeps. Returns once the line is logged.
-async fn slow(app: &App, ms: u64) -> Result<tokio::task::JoinHandle<Result<Answer>>> {
+async fn slow(app: &App, ms: u64) -> Result<tokio::task::JoinHandle<Result<Response>>> {
     let script = json!([{"sql": "INSERT INTO rows VALUES (1)"}, {"log": "under way"}, {"sleep_ms": ms}]);
     let request = app.request("POST", "/slow").body(script.to_string());
-    let running = tokio::spawn(async move { Answer::read(request.send().await?).await });
+    let running = tokio::spawn(async move { Response::read(request.send().await?).await });
     app.log.wait_for("under way").await?;
     Ok(running)
 }
@@ -93,7 +93,7 @@ async fn a_request_that_takes_too_long_is_rolled_back() -> Result {
 }
 
 #[tokio::test]
-async fn asked_again_it_waits_no_longer() -> Result {
+async fn a_second_signal_ends_it_at_once() -> Result {
     let app = start("20s").await?;
     let running = slow(&app, 15_000).await?;
     let asked = Instant::now();
@@ -110,7 +110,7 @@ async fn asked_again_it_waits_no_longer() -> Result {
 }
 
 #[tokio::test]
-async fn connections_that_ask_nothing_do_not_hold_the_end() -> Result {
+async fn idle_connections_do_not_delay_the_shutdown() -> Result {
     let app = start("20s").await?;
     let mut kept = TcpStream::connect(app.address()).await?;
     kept.write_all(b"GET /x HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n[]").await?;
@@ -133,7 +133,7 @@ async fn connections_that_ask_nothing_do_not_hold_the_end() -> Result {
 }
 
 #[tokio::test]
-async fn clients_that_owe_the_rest_of_a_request_hold_it_for_drain_timeout_at_most() -> Result {
+async fn incomplete_requests_delay_the_shutdown_by_drain_timeout_at_most() -> Result {
     let app = start("300ms").await?;
     let mut clients = Vec::new();
     for part in ["POST /x HTTP/1.1\r\nhost: x\r\n", "POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n[{"] {
@@ -251,7 +251,7 @@ async fn a_termination_while_components_compile_ends_it_at_once() -> Result {
 }
 
 #[tokio::test]
-async fn an_address_in_use_is_told_before_a_migration_runs() -> Result {
+async fn reports_an_address_in_use_before_a_migration_runs() -> Result {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = taken.local_addr()?.to_string();
     let mut wrong = Wrong::default();

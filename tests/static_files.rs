@@ -6,7 +6,7 @@ use tokio::process::Command;
 
 use super::{
     deploy::{Host, files},
-    support::{Answer, App, PATIENCE, Result, Wrong, carya, check, check_eq, write},
+    support::{App, PATIENCE, Response, Result, Wrong, carya, check, check_eq, write},
 };
 
 const ROUTES: &str = r#"
@@ -41,12 +41,12 @@ async fn start(config: &str) -> Result<App> {
 }
 
 /// Returns whether a response is that of a route. Such a response has a request id, a file has none.
-fn is_routed(answer: &Answer) -> bool {
+fn is_routed(answer: &Response) -> bool {
     !answer.header("x-request-id").is_empty()
 }
 
 #[tokio::test]
-async fn a_folder_at_the_root_serves_what_no_route_has() -> Result {
+async fn a_folder_at_the_root_serves_paths_without_a_route() -> Result {
     let app = start(&folders(&[("/", "public")])).await?;
     let mut wrong = Wrong::default();
     for (method, path, status, body) in [
@@ -60,7 +60,7 @@ async fn a_folder_at_the_root_serves_what_no_route_has() -> Result {
         ("POST", "/a.txt", 405, None),
         ("GET", "/static/a.txt", 200, Some("hidden by a longer prefix")),
     ] {
-        let answer = app.ask(method, path).await?;
+        let answer = app.call(method, path).await?;
         check_eq!(wrong, answer.status, status, "{method} {path}: {}", answer.text());
         check!(wrong, body.is_none_or(|body| answer.text() == body), "{method} {path}: {}", answer.text());
         check!(wrong, !is_routed(&answer), "{method} {path}");
@@ -85,7 +85,7 @@ async fn a_prefix_hides_no_route_and_the_longest_prefix_serves() -> Result {
         ("GET", "/statics", 404, false, None),
         ("GET", "/a.txt", 200, false, Some("a")),
     ] {
-        let answer = app.ask(method, path).await?;
+        let answer = app.call(method, path).await?;
         check_eq!(wrong, (answer.status, is_routed(&answer)), (status, routed), "{method} {path}: {}", answer.text());
         check!(wrong, body.is_none_or(|body| answer.text() == body), "{method} {path}: {}", answer.text());
     }
@@ -95,7 +95,7 @@ async fn a_prefix_hides_no_route_and_the_longest_prefix_serves() -> Result {
 }
 
 #[tokio::test]
-async fn prefixes_that_are_none_are_told_before_anything_starts() -> Result {
+async fn reports_invalid_prefixes_before_the_start() -> Result {
     let mut wrong = Wrong::default();
     for (paths, reason) in [
         (vec!["/zz/{*p}"], "carya.toml:12: static[0].path: \"/zz/{*p}\" is a prefix and not a pattern"),
@@ -122,7 +122,7 @@ async fn prefixes_that_are_none_are_told_before_anything_starts() -> Result {
 }
 
 #[tokio::test]
-async fn a_route_with_a_parameter_in_place_of_the_prefix_has_what_no_file_has() -> Result {
+async fn a_route_with_a_parameter_serves_paths_without_a_file() -> Result {
     let config = folders(&[("/static", "static"), ("/", "public")]).replace("/static/routed", "/{*rest}");
     let app = start(&config).await?;
     let mut wrong = Wrong::default();
@@ -134,7 +134,7 @@ async fn a_route_with_a_parameter_in_place_of_the_prefix_has_what_no_file_has() 
         // The pattern `/{*rest}` begins with the prefix `/`, so the route comes before that folder.
         ("GET", "/a.txt", true, None),
     ] {
-        let answer = app.ask(method, path).await?;
+        let answer = app.call(method, path).await?;
         check_eq!(wrong, (answer.status, is_routed(&answer)), (200, routed), "{method} {path}: {}", answer.text());
         check!(wrong, body.is_none_or(|body| answer.text() == body), "{method} {path}: {}", answer.text());
     }

@@ -104,7 +104,7 @@ async fn an_allowed_function_can_be_called_by_hardened_logins() -> Result {
 }
 
 #[tokio::test]
-async fn what_ends_with_the_transaction_is_allowed_on_postgres() -> Result {
+async fn locks_and_notifications_of_a_transaction_are_allowed_on_postgres() -> Result {
     let Some(cluster) = servers::postgres().await? else { return Ok(()) };
     let mut wrong = Wrong::default();
     for is_hardened in [false, true] {
@@ -146,7 +146,7 @@ async fn what_ends_with_the_transaction_is_allowed_on_postgres() -> Result {
 }
 
 #[tokio::test]
-async fn an_upsert_tells_the_key_of_the_row_on_mariadb() -> Result {
+async fn an_upsert_returns_the_key_of_the_row_on_mariadb() -> Result {
     let Some(cluster) = servers::mariadb().await? else { return Ok(()) };
     let database = cluster.database().await?;
     let owner = database.primary()?;

@@ -6,7 +6,7 @@ mod statements;
 
 use super::{
     super::support::{Engine, Result},
-    server::{self, Product},
+    server::{self, EngineData},
 };
 
 /// Tables of an application, with routines, triggers and views that write, lock, wait or change their session.
@@ -47,7 +47,7 @@ const SCHEMA: &str = r#"
             'gtid_binlog_state', 'innodb_buffer_pool_load_at_startup'));
 "#;
 
-const PRODUCT: Product = Product {
+const DATA: EngineData = EngineData {
     engine: Engine::MariaDb,
     schema: SCHEMA,
     grants: "CREATE TABLE {db}_carya._sqlx_migrations (version bigint);
@@ -101,5 +101,5 @@ const PRODUCT: Product = Product {
 async fn hostile_statements_stay_inside_mariadb() -> Result {
     let mut rows = server::rows(statements::GROUPS);
     rows.extend(made::rows());
-    server::holds(&PRODUCT, &rows).await
+    server::holds(&DATA, &rows).await
 }

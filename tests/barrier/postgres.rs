@@ -6,7 +6,7 @@ mod statements;
 
 use super::{
     super::support::{Engine, Result},
-    server::{self, Product},
+    server::{self, EngineData},
 };
 
 /// Tables of an application, with functions, views and rules that write, lock, wait or change their session.
@@ -65,7 +65,7 @@ const SCHEMA: &str = r#"
     $$;
 "#;
 
-const PRODUCT: Product = Product {
+const DATA: EngineData = EngineData {
     engine: Engine::Postgres,
     schema: SCHEMA,
     grants: "",
@@ -125,5 +125,5 @@ const PRODUCT: Product = Product {
 async fn hostile_statements_stay_inside_postgres() -> Result {
     let mut rows = server::rows(statements::GROUPS);
     rows.extend(made::rows());
-    server::holds(&PRODUCT, &rows).await
+    server::holds(&DATA, &rows).await
 }

@@ -36,7 +36,7 @@ pub enum Stop {
     /// The host refuses the rows: they exceed a limit, or have a type that the host cannot read.
     Host(&'static str),
     /// No layer stops the statement. It runs and does no harm.
-    Nobody,
+    Runs,
 }
 
 /// Statements with the same purpose, and the layer that stops them through each handle.
@@ -76,7 +76,7 @@ pub fn rows(groups: &[Group]) -> Vec<Row> {
 }
 
 /// Data about an engine. `{db}` stands for the name of the database.
-pub struct Product {
+pub struct EngineData {
     pub engine: Engine,
     /// SQL that creates the application's tables. Each ordinary request that writes increments `turns`.
     pub schema: &'static str,
@@ -100,7 +100,7 @@ pub struct Product {
     pub is_open: &'static str,
 }
 
-impl Product {
+impl EngineData {
     /// Creates a database with the application's tables. Returns its name, its URLs and a client of its owner. Without
     /// `hardened`, the reader and the writer use the owner's login.
     async fn database(&self, pair: &Pair, hardened: bool) -> Result<(String, Urls, Client)> {
@@ -121,13 +121,13 @@ impl Product {
 }
 
 /// Runs all rows in all set-ups, and asserts that the expected layer stops each of them.
-pub async fn holds(product: &Product, rows: &[Row]) -> Result {
-    let Some(pair) = Pair::start(product.engine).await? else { return Ok(()) };
+pub async fn holds(data: &EngineData, rows: &[Row]) -> Result {
+    let Some(pair) = Pair::start(data.engine).await? else { return Ok(()) };
     // The fingerprint includes state of the whole server, such as its databases. Therefore all set-ups exist before the
     // first statement runs.
-    let mut hardened = Watched::start(product, &pair, true).await?;
-    let mut superuser = Watched::start(product, &pair, false).await?;
-    let mut bare = Bare::start(product, &pair).await?;
+    let mut hardened = Watched::start(data, &pair, true).await?;
+    let mut superuser = Watched::start(data, &pair, false).await?;
+    let mut bare = Bare::start(data, &pair).await?;
     let wrong = tokio::try_join!(hardened.try_all(rows), superuser.try_all(rows), bare.try_all(rows))?;
     let wrong: Vec<String> = [wrong.0, wrong.1, wrong.2].concat();
     let all: Vec<Stop> = rows.iter().flat_map(Row::handles).map(|(_, stop)| stop).collect();
@@ -135,14 +135,14 @@ pub async fn holds(product: &Product, rows: &[Row]) -> Result {
     println!(
         "{}: {} rows of {} statements; stopped by the server alone {}, by the gate alone {}, by both {}, by the host's \
          limits {}; {} may run and do no harm",
-        product.engine,
+        data.engine,
         all.len(),
         rows.len(),
         count(|stop| matches!(stop, Stop::Server(_))),
         count(|stop| matches!(stop, Stop::Gate(_))),
         count(|stop| matches!(stop, Stop::Both(_))),
         count(|stop| matches!(stop, Stop::Host(_))),
-        count(|stop| matches!(stop, Stop::Nobody)),
+        count(|stop| matches!(stop, Stop::Runs)),
     );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())

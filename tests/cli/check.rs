@@ -35,7 +35,7 @@ component = "reads"
 const TABLE: [(&str, &str); 1] = [("migrations/0001_first_table.sql", "CREATE TABLE a (x);")];
 
 #[tokio::test]
-async fn check_lists_what_there_is_and_makes_no_database() -> Result {
+async fn check_lists_the_application_and_creates_no_database() -> Result {
     let folder = tempfile::tempdir()?;
     write(folder.path(), GOOD, &TABLE)?;
     let ran = run(folder.path(), &["check"]).await?;
@@ -108,7 +108,7 @@ async fn routes_need_no_database() -> Result {
 
 /// One run reports all faults in the parts of an application.
 #[tokio::test]
-async fn wrong_parts_are_told_with_component_route_export_and_place() -> Result {
+async fn reports_wrong_parts_with_component_route_export_and_line() -> Result {
     let folder = tempfile::tempdir()?;
     write(
         folder.path(),
@@ -178,7 +178,7 @@ hooks = ["early", "reads"]
 }
 
 #[tokio::test]
-async fn check_looks_at_a_database_without_changing_it() -> Result {
+async fn check_reads_a_database_without_changing_it() -> Result {
     let folder = tempfile::tempdir()?;
     write(folder.path(), GOOD, &TABLE)?;
     let path = folder.path().join("app.sqlite");
@@ -208,7 +208,7 @@ async fn check_looks_at_a_database_without_changing_it() -> Result {
 }
 
 #[tokio::test]
-async fn a_database_in_a_folder_that_is_not_there_is_told() -> Result {
+async fn reports_a_database_in_a_missing_folder() -> Result {
     let folder = tempfile::tempdir()?;
     write(folder.path(), "[database]\nurl = \"sqlite:data/app.sqlite\"\n[model]\nmigrations = \".\"\n", &[])?;
     let mut wrong = Wrong::default();
@@ -221,7 +221,7 @@ async fn a_database_in_a_folder_that_is_not_there_is_told() -> Result {
 }
 
 #[tokio::test]
-async fn a_static_folder_that_is_not_there_is_told() -> Result {
+async fn reports_a_missing_static_folder() -> Result {
     let folder = tempfile::tempdir()?;
     write(folder.path(), "[[static]]\npath = \"/static\"\nfolder = \"gone\"\n", &[])?;
     let ran = run(folder.path(), &["check"]).await?;
@@ -231,7 +231,7 @@ async fn a_static_folder_that_is_not_there_is_told() -> Result {
 }
 
 #[tokio::test]
-async fn a_template_that_cannot_be_read_is_told() -> Result {
+async fn reports_an_unreadable_template() -> Result {
     let folder = tempfile::tempdir()?;
     write(folder.path(), "[templates]\nfolder = \"templates\"\n", &[("templates/page.html", "{% if %}")])?;
     let ran = run(folder.path(), &["check"]).await?;
@@ -241,7 +241,7 @@ async fn a_template_that_cannot_be_read_is_told() -> Result {
 }
 
 #[tokio::test]
-async fn what_a_route_says_of_its_transactions_is_shown() -> Result {
+async fn shows_the_transaction_settings_of_routes() -> Result {
     let folder = tempfile::tempdir()?;
     write(
         folder.path(),
@@ -289,7 +289,7 @@ primary = true
     Ok(())
 }
 
-async fn what_guests_may_do_on_a_server_is_told(engine: Engine) -> Result {
+async fn reports_excess_rights_of_logins(engine: Engine) -> Result {
     let Some(cluster) = servers::shared(engine).await? else { return Ok(()) };
     let database = cluster.database().await?;
     let folder = tempfile::tempdir()?;
@@ -307,5 +307,5 @@ async fn what_guests_may_do_on_a_server_is_told(engine: Engine) -> Result {
     Ok(())
 }
 
-on_each_engine! { on_postgres Postgres: what_guests_may_do_on_a_server_is_told }
-on_each_engine! { on_mariadb MariaDb: what_guests_may_do_on_a_server_is_told }
+on_each_engine! { on_postgres Postgres: reports_excess_rights_of_logins }
+on_each_engine! { on_mariadb MariaDb: reports_excess_rights_of_logins }

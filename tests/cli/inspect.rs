@@ -44,7 +44,7 @@ async fn as_json() -> Result {
 }
 
 #[tokio::test]
-async fn files_that_are_no_component() -> Result {
+async fn refuses_files_that_are_no_component() -> Result {
     let folder = tempfile::tempdir()?;
     let table = [
         ("text.wasm", "not wasm", "component `text` (text.wasm): this is not a WebAssembly file"),

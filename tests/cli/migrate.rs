@@ -21,7 +21,7 @@ async fn sum(folder: &Path) -> Result<i64> {
 }
 
 #[tokio::test]
-async fn runs_what_is_pending_once() -> Result {
+async fn runs_pending_migrations_once() -> Result {
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
     let migrate = async |more: &[&str]| -> Result<String> {
@@ -63,7 +63,7 @@ async fn as_json() -> Result {
 }
 
 #[tokio::test]
-async fn a_broken_one_leaves_nothing_and_those_before_it_stay() -> Result {
+async fn a_broken_migration_is_rolled_back_and_earlier_ones_stay() -> Result {
     let folder = tempfile::tempdir()?;
     let broken = ("migrations/0002_broken.sql", "INSERT INTO a VALUES (10); INSERT INTO nowhere VALUES (1);");
     write(folder.path(), CONFIG, &[FIRST, broken, ("migrations/0003_never.sql", "INSERT INTO a VALUES (100);")])?;
@@ -160,7 +160,7 @@ async fn a_database_that_is_ahead_of_the_folder_is_no_error() -> Result {
 }
 
 #[tokio::test]
-async fn what_cannot_be_migrated_is_told() -> Result {
+async fn reports_why_nothing_can_be_migrated() -> Result {
     let folder = tempfile::tempdir()?;
     write(folder.path(), "", &[])?;
     let ran = run(folder.path(), &["migrate"]).await?;
@@ -173,7 +173,7 @@ async fn what_cannot_be_migrated_is_told() -> Result {
 }
 
 #[tokio::test]
-async fn every_database_has_its_own() -> Result {
+async fn every_database_has_its_own_migrations() -> Result {
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
     let config = format!("{CONFIG}[database.reports]\nurl = \"sqlite:reports.sqlite\"\nmigrations = \"more\"\n");

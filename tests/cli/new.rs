@@ -34,7 +34,7 @@ fn files(folder: &Path) -> Result<BTreeMap<PathBuf, String>> {
 }
 
 #[tokio::test]
-async fn makes_all_of_the_template_and_the_contract() -> Result {
+async fn creates_the_template_and_the_contract() -> Result {
     let folder = tempfile::tempdir()?;
     let ran = run(folder.path(), &["new", "my-notes_2"]).await?;
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
@@ -70,7 +70,7 @@ async fn overwrites_nothing() -> Result {
 }
 
 #[tokio::test]
-async fn refuses_names_that_are_none() -> Result {
+async fn refuses_invalid_names() -> Result {
     let folder = tempfile::tempdir()?;
     let mut wrong = Wrong::default();
     for name in ["", "9lives", "-x", "_x", ".", "..", "a/b", "../up", "a b", "a.b", "päckchen", &"x".repeat(65)] {
@@ -122,6 +122,6 @@ async fn the_project_builds_and_serves() -> Result {
     assert_eq!((&note["id"], &note["text"]), (&1.into(), &"Pecans [roasted]".into()));
     assert_eq!(app.post("/notes", " \n").await?.status, 422);
     assert_eq!(app.get("/notes").await?.json()?, serde_json::json!([note]));
-    assert_eq!(app.ask("DELETE", "/notes").await?.status, 405);
+    assert_eq!(app.call("DELETE", "/notes").await?.status, 405);
     Ok(())
 }

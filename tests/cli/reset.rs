@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use super::{Ran, run};
+use super::{Output, run};
 use crate::support::{
     App, Engine, PATIENCE, Result, Wrong, carya, check, check_eq, client::Client, on_each_server, servers, write,
 };
@@ -28,7 +28,7 @@ fn copies(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
 }
 
 #[tokio::test]
-async fn a_file_is_copied_emptied_and_migrated_anew() -> Result {
+async fn a_file_is_copied_emptied_and_migrated() -> Result {
     let folder = tempfile::tempdir()?;
     let everything = "CREATE TABLE a (x INTEGER PRIMARY KEY AUTOINCREMENT);
         CREATE TABLE b (a INTEGER NOT NULL REFERENCES a (x));
@@ -130,7 +130,7 @@ async fn a_file_that_a_host_serves_is_left_alone() -> Result {
 }
 
 /// Runs `carya migrate` with an argument, such as `--reset`, on the database of a URL.
-async fn reset(folder: &Path, url: &str, argument: &str) -> Result<Ran> {
+async fn reset(folder: &Path, url: &str, argument: &str) -> Result<Output> {
     let running = carya()
         .args(["migrate", argument])
         .current_dir(folder)
@@ -139,10 +139,10 @@ async fn reset(folder: &Path, url: &str, argument: &str) -> Result<Ran> {
         .output();
     let output = tokio::time::timeout(PATIENCE, running).await??;
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    Ok(Ran { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) })
+    Ok(Output { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) })
 }
 
-async fn a_servers_database_is_dumped_emptied_and_migrated_anew(engine: Engine) -> Result {
+async fn a_server_database_is_dumped_emptied_and_migrated(engine: Engine) -> Result {
     let cluster = servers::shared(engine).await?.ok_or_else(|| format!("{engine} is not installed"))?;
     let name = cluster.create_database().await?;
     let url = cluster.primary_url(&name);
@@ -211,7 +211,7 @@ async fn without_the_dump_program_nothing_is_deleted(engine: Engine) -> Result {
 }
 
 /// PostgreSQL rolls back a migration that fails. MySQL keeps the part that ran, and records the migration as half done.
-async fn a_migration_that_failed_half_way_says_what_to_do(engine: Engine) -> Result {
+async fn reports_the_remedy_for_a_partially_applied_migration(engine: Engine) -> Result {
     let cluster = servers::shared(engine).await?.ok_or_else(|| format!("{engine} is not installed"))?;
     let name = cluster.create_database().await?;
     let url = cluster.primary_url(&name);
@@ -277,8 +277,8 @@ async fn hosts_that_migrate_at_the_same_time_wait_for_each_other(engine: Engine)
 }
 
 on_each_server!(
-    a_servers_database_is_dumped_emptied_and_migrated_anew,
+    a_server_database_is_dumped_emptied_and_migrated,
     without_the_dump_program_nothing_is_deleted,
-    a_migration_that_failed_half_way_says_what_to_do,
+    reports_the_remedy_for_a_partially_applied_migration,
     hosts_that_migrate_at_the_same_time_wait_for_each_other,
 );

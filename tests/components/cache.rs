@@ -76,7 +76,7 @@ fn is_root(folder: &Path) -> bool {
 }
 
 #[tokio::test]
-async fn is_made_for_its_user_alone() -> Result {
+async fn is_created_for_its_user_alone() -> Result {
     let folder = folder()?;
     let cache = folder.path().join("deep/cache");
     assert_eq!(compiled(&check(folder.path(), &cache).await?), (2, 0));
@@ -91,7 +91,7 @@ async fn is_made_for_its_user_alone() -> Result {
 }
 
 #[tokio::test]
-async fn is_not_used_where_others_may_write() -> Result {
+async fn is_not_used_if_other_users_can_write() -> Result {
     let folder = folder()?;
     let above = folder.path().join("above");
     let cache = above.join("cache");
@@ -133,7 +133,7 @@ async fn is_not_used_where_others_may_write() -> Result {
 }
 
 #[tokio::test]
-async fn is_not_used_where_it_is_another_users() -> Result {
+async fn is_not_used_if_another_user_owns_it() -> Result {
     let folder = folder()?;
     if !is_root(folder.path()) {
         eprintln!("skipped: only root can give files away");
@@ -225,7 +225,7 @@ async fn replaces_entries_that_are_damaged() -> Result {
 }
 
 #[tokio::test]
-async fn replaces_entries_that_others_could_have_written() -> Result {
+async fn replaces_entries_that_other_users_could_have_written() -> Result {
     let folder = folder()?;
     let cache = folder.path().join("cache");
     check(folder.path(), &cache).await?;

@@ -159,7 +159,7 @@ async fn a_compatible_version_of_the_contract_is_accepted() -> Result {
 
 /// What it imports is listed with the sentence.
 #[tokio::test]
-async fn inspect_lists_them() -> Result {
+async fn inspect_lists_unknown_imports() -> Result {
     let folder = tempfile::tempdir()?;
     let world = "import wasi:http/types@0.2.3; import wasi:http/outgoing-handler@0.2.3; export plain-controller";
     std::fs::write(folder.path().join("it.wasm"), module::built_for(&[], &[HTTP], world)?)?;

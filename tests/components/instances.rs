@@ -58,7 +58,7 @@ const CASES: [(&str, &[&str]); 10] = [
 ];
 
 #[tokio::test]
-async fn what_happened_is_told_by_every_command() -> Result {
+async fn every_command_reports_the_reason() -> Result {
     let mut wrong = Wrong::default();
     for (items, expected) in CASES {
         let reason = refused(&component(items)?).await?;
@@ -86,7 +86,7 @@ async fn the_memories_of_all_modules_are_counted() -> Result {
 }
 
 #[tokio::test]
-async fn data_outside_the_memory_is_told() -> Result {
+async fn reports_data_outside_the_memory() -> Result {
     let reason = refused(&component(r#"(memory (export "memory") 1) (data (i32.const 65536) "x")"#)?).await?;
     assert!(reason.contains("cannot be instantiated: ") && reason.contains("out of bounds"), "{reason}");
     Ok(())

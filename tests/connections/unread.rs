@@ -37,7 +37,7 @@ async fn start(env: &[(&str, &str)]) -> Result<App> {
     App::start_in(folder, CONFIG, &[], env).await
 }
 
-async fn ask(app: &App, path: &str) -> Result<TcpStream> {
+async fn call(app: &App, path: &str) -> Result<TcpStream> {
     let mut stream = TcpStream::connect(app.address()).await?;
     stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await?;
     Ok(stream)
@@ -59,7 +59,7 @@ fn memory(app: &App) -> Result<u64> {
 async fn closes_a_connection_that_does_not_take_its_response() -> Result {
     let app = start(&[("CARYA_SERVER__SEND_TIMEOUT", "1s")]).await?;
     let mut wrong = Wrong::default();
-    let (guest, file) = (ask(&app, LARGE).await?, ask(&app, "/files/large").await?);
+    let (guest, file) = (call(&app, LARGE).await?, call(&app, "/files/large").await?);
     // The clients read nothing until well after the timeout. Then they receive the rest of the socket buffers, and the
     // end.
     sleep(Duration::from_secs(3)).await;
@@ -75,7 +75,7 @@ async fn waits_for_a_client_that_is_slow_and_reads() -> Result {
     let app = start(&[("CARYA_SERVER__SEND_TIMEOUT", "1s")]).await?;
     let mut wrong = Wrong::default();
     for path in [LARGE, "/files/large"] {
-        let mut stream = ask(&app, path).await?;
+        let mut stream = call(&app, path).await?;
         let (begun, mut received) = (Instant::now(), 0);
         let mut buffer = vec![0; 256 << 10];
         // About 2 MiB/s for 4 s, then as fast as the client can.
@@ -164,7 +164,7 @@ async fn begins_no_request_while_a_connection_holds_32_mebibytes() -> Result {
     let held = memory(&app)?.saturating_sub(before);
     assert!(held < 160, "{held} MiB are held");
     // Another client is served.
-    let mut stream = ask(&app, "/json").await?;
+    let mut stream = call(&app, "/json").await?;
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).await?;
     assert_eq!(&answer, b"HTTP/1.1 200");
@@ -188,7 +188,7 @@ async fn closes_the_slowest_connection_when_all_hold_too_much() -> Result {
     let app = start(&env).await?;
     let mut clients = Vec::new();
     for number in 1..=3 {
-        clients.push(ask(&app, LARGE).await?);
+        clients.push(call(&app, LARGE).await?);
         eventually("the request is answered", async || Ok(answered(&app) >= number)).await?;
         // This makes the first connection the one that has waited longest.
         sleep(Duration::from_millis(300)).await;

@@ -11,7 +11,7 @@ use crate::{
 const QUEUE: usize = 24;
 const ROUNDS: i64 = 10;
 
-async fn who_waited_reads_what_is_there_now(engine: Engine) -> Result {
+async fn a_waiting_request_reads_the_current_data(engine: Engine) -> Result {
     let app = serve_with(engine, "CREATE TABLE t (n BIGINT PRIMARY KEY)", "[database]\nmax_connections = 1").await?;
     let count = json!({ "sql": "SELECT count(*) FROM t", "op": "query_one" });
     // Who has nothing to say must not keep it open either.
@@ -42,4 +42,4 @@ async fn who_waited_reads_what_is_there_now(engine: Engine) -> Result {
     Ok(())
 }
 
-on_each_engine!(who_waited_reads_what_is_there_now);
+on_each_engine!(a_waiting_request_reads_the_current_data);

@@ -23,7 +23,7 @@ fn savepoint(end: &str, steps: &[Json]) -> Json {
 }
 
 /// What is in the table afterwards, or nothing if the request failed.
-async fn what_is_kept_and_what_is_not(engine: Engine) -> Result {
+async fn savepoints_keep_and_roll_back(engine: Engine) -> Result {
     let app = serve(engine, SCHEMA).await?;
     let (a, b, c) = (insert("a"), insert("b"), insert("c"));
     let deep = (0..16).fold(vec![b.clone()], |inner, _| vec![savepoint("drop", &inner)]);
@@ -97,7 +97,7 @@ async fn what_is_kept_and_what_is_not(engine: Engine) -> Result {
     Ok(())
 }
 
-async fn a_doomed_transaction_says_why(engine: Engine) -> Result {
+async fn a_doomed_transaction_reports_the_reason(engine: Engine) -> Result {
     let app = serve(engine, SCHEMA).await?;
     let script = json!([swallowed(), { "sql": "SELECT 1", "swallow": true }, { "mark_rollback": true }]);
     let answer = send(&app, "POST", &script).await?;
@@ -115,4 +115,4 @@ async fn a_doomed_transaction_says_why(engine: Engine) -> Result {
     Ok(())
 }
 
-on_each_engine! { what_is_kept_and_what_is_not, a_doomed_transaction_says_why }
+on_each_engine! { savepoints_keep_and_roll_back, a_doomed_transaction_reports_the_reason }

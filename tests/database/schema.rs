@@ -76,7 +76,7 @@ async fn writes_and_returns_the_columns_that_a_table_has_now(engine: Engine) -> 
     Ok(())
 }
 
-async fn a_statement_is_compiled_anew_within_a_transaction_and_a_savepoint(engine: Engine) -> Result {
+async fn a_statement_is_recompiled_within_a_transaction_and_a_savepoint(engine: Engine) -> Result {
     let app = serve(engine, PEOPLE).await?;
     let select = json!({ "sql": "SELECT * FROM p ORDER BY id", "op": "query_json" });
     let script = json!([
@@ -108,13 +108,13 @@ async fn an_empty_result_has_the_columns_that_a_table_has_now(engine: Engine) ->
 on_each_engine!(
     reads_the_columns_that_a_table_has_now,
     writes_and_returns_the_columns_that_a_table_has_now,
-    a_statement_is_compiled_anew_within_a_transaction_and_a_savepoint,
+    a_statement_is_recompiled_within_a_transaction_and_a_savepoint,
     an_empty_result_has_the_columns_that_a_table_has_now
 );
 
 /// `LIKE ?` is compiled anew for each pattern, after its columns have become known to the driver.
 #[tokio::test]
-async fn a_pattern_that_is_compiled_anew_has_the_columns_of_now() -> Result {
+async fn a_recompiled_pattern_has_the_current_columns() -> Result {
     let app = serve_with(Engine::Sqlite, PEOPLE, "[database]\nmax_connections = 1").await?;
     app.execute("CREATE INDEX names ON p (name COLLATE NOCASE)").await?;
     let like = |pattern: &str| json!([{ "sql": "SELECT * FROM p WHERE name LIKE ?", "op": "query_json", "params": [pattern] }]);

@@ -21,7 +21,7 @@ fn schema(engine: Engine) -> String {
     )
 }
 
-async fn every_statement_answers_in_its_way(engine: Engine) -> Result {
+async fn each_function_returns_its_own_result(engine: Engine) -> Result {
     let app = serve(engine, &schema(engine)).await?;
     let script = json!([
         { "sql": "INSERT INTO items (name, price) VALUES (?, ?)", "op": "execute", "params": ["pin", 1] },
@@ -184,7 +184,7 @@ async fn full_text_search_works_through_both_handles() -> Result {
 }
 
 /// Functions that return what the connection inserted or changed last.
-async fn functions_report_only_what_this_request_did(engine: Engine) -> Result {
+async fn functions_report_only_changes_of_this_request(engine: Engine) -> Result {
     let functions = match engine {
         Engine::Sqlite => "last_insert_rowid(), changes(), total_changes()",
         Engine::MariaDb => "LAST_INSERT_ID()",
@@ -223,10 +223,10 @@ async fn functions_report_only_what_this_request_did(engine: Engine) -> Result {
 }
 
 on_each_engine! {
-    every_statement_answers_in_its_way,
+    each_function_returns_its_own_result,
     an_empty_result_still_has_columns,
     parameters_are_bound_by_place_or_number,
     failures_have_a_kind_and_a_code,
     a_request_reads_one_snapshot,
-    functions_report_only_what_this_request_did,
+    functions_report_only_changes_of_this_request,
 }

@@ -113,7 +113,7 @@ async fn random_values_come_back_as_they_were() -> Result {
 }
 
 #[tokio::test]
-async fn booleans_are_what_is_declared_so() -> Result {
+async fn columns_declared_as_boolean_are_booleans() -> Result {
     let app = serve(
         Engine::Sqlite,
         "CREATE TABLE t (b BOOLEAN, n INTEGER);
@@ -163,7 +163,7 @@ async fn text_that_is_not_utf8_is_an_error_that_names_its_column() -> Result {
 }
 
 #[tokio::test]
-async fn rows_as_json_are_what_a_parser_reads_back() -> Result {
+async fn a_parser_reads_rows_as_json_back() -> Result {
     let app = serve(Engine::Sqlite, SCHEMA).await?;
     let hard: String = (0..0x250).filter_map(char::from_u32).chain("\u{2028}😀</script>".chars()).collect();
     let sql = r#"SELECT 1 AS "q""\", ?1 AS a, x'00ff' AS b, NULL AS c, 0.1 AS d, -9223372036854775808 AS e

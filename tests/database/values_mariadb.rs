@@ -122,7 +122,7 @@ async fn serve(engine: Engine, cases: &[(&str, &str, &str, &str)]) -> Result<App
     App::start_on(engine, &config(), &[("migrations/0001_tables.sql", &tables)]).await
 }
 
-async fn every_type_is_read_as_it_is_and_taken_back(engine: Engine) -> Result {
+async fn every_type_is_read_and_written_back(engine: Engine) -> Result {
     let app = serve(engine, READ).await?;
     let mut wrong = Wrong::default();
     for (index, (column, literal, case, text)) in READ.iter().enumerate() {
@@ -150,7 +150,7 @@ async fn every_type_is_read_as_it_is_and_taken_back(engine: Engine) -> Result {
     Ok(())
 }
 
-async fn what_does_not_fit_is_an_error(engine: Engine) -> Result {
+async fn values_out_of_range_are_errors(engine: Engine) -> Result {
     let app = serve(engine, REFUSED).await?;
     let mut wrong = Wrong::default();
     for (index, (column, case, text, code)) in REFUSED.iter().enumerate() {
@@ -163,7 +163,7 @@ async fn what_does_not_fit_is_an_error(engine: Engine) -> Result {
     Ok(())
 }
 
-async fn parameters_are_what_they_are(engine: Engine) -> Result {
+async fn parameters_keep_their_types(engine: Engine) -> Result {
     let app = serve(engine, &READ[..1]).await?;
     let text = |text: &str| value("text", text);
     let table = [
@@ -217,7 +217,7 @@ async fn zero_dates_are_no_null(engine: Engine) -> Result {
     Ok(())
 }
 
-async fn geometry_is_refused_and_says_what_to_do(engine: Engine) -> Result {
+async fn geometry_is_refused_with_the_remedy(engine: Engine) -> Result {
     let app = serve(engine, &READ[..1]).await?;
     let result = attempt(&app, "GET", json!({ "sql": "SELECT POINT(1, 2) AS place" })).await?;
     let message = result["error"]["message"].to_string();
@@ -286,10 +286,10 @@ async fn random_values_come_back_as_they_were(engine: Engine) -> Result {
 
 on_each_engine! {
     mariadb MariaDb:
-    every_type_is_read_as_it_is_and_taken_back,
-    what_does_not_fit_is_an_error,
-    parameters_are_what_they_are,
+    every_type_is_read_and_written_back,
+    values_out_of_range_are_errors,
+    parameters_keep_their_types,
     zero_dates_are_no_null,
-    geometry_is_refused_and_says_what_to_do,
+    geometry_is_refused_with_the_remedy,
     random_values_come_back_as_they_were
 }

@@ -56,7 +56,7 @@ async fn every_value_goes_into_a_column_of_its_type_and_back(engine: Engine) -> 
     Ok(())
 }
 
-async fn every_value_is_itself_where_nothing_tells_its_type(engine: Engine) -> Result {
+async fn every_value_is_itself_without_an_inferred_type(engine: Engine) -> Result {
     let app = serve(engine).await?;
     let mut wrong = Wrong::default();
     for part in TABLE.chunks(40) {
@@ -68,7 +68,7 @@ async fn every_value_is_itself_where_nothing_tells_its_type(engine: Engine) -> R
     Ok(())
 }
 
-async fn what_is_no_value_of_the_contract_is_an_error_that_says_what_to_do(engine: Engine) -> Result {
+async fn unsupported_types_are_errors_with_the_remedy(engine: Engine) -> Result {
     let app = serve(engine).await?;
     let mut wrong = Wrong::default();
     for (expression, name) in [
@@ -98,7 +98,7 @@ async fn what_is_no_value_of_the_contract_is_an_error_that_says_what_to_do(engin
     Ok(())
 }
 
-async fn values_are_sent_as_what_the_statement_needs(engine: Engine) -> Result {
+async fn values_are_sent_as_the_inferred_type(engine: Engine) -> Result {
     let app = serve(engine).await?;
     let table = [
         ("SELECT ?::int4", int(7), int(7)),
@@ -125,7 +125,7 @@ async fn values_are_sent_as_what_the_statement_needs(engine: Engine) -> Result {
     Ok(())
 }
 
-async fn values_that_do_not_fit_are_refused_and_never_bent(engine: Engine) -> Result {
+async fn values_out_of_range_are_refused_and_never_converted(engine: Engine) -> Result {
     let app = serve(engine).await?;
     let table = [
         ("SELECT ?::int2", int(40_000), Some("22003")),
@@ -222,10 +222,10 @@ on_each_engine! {
     postgres Postgres:
     every_type_comes_out_in_the_servers_own_text,
     every_value_goes_into_a_column_of_its_type_and_back,
-    every_value_is_itself_where_nothing_tells_its_type,
-    what_is_no_value_of_the_contract_is_an_error_that_says_what_to_do,
-    values_are_sent_as_what_the_statement_needs,
-    values_that_do_not_fit_are_refused_and_never_bent,
+    every_value_is_itself_without_an_inferred_type,
+    unsupported_types_are_errors_with_the_remedy,
+    values_are_sent_as_the_inferred_type,
+    values_out_of_range_are_refused_and_never_converted,
     json_columns_are_json_in_rows_as_json,
     random_values_have_the_servers_own_text,
     the_longest_intervals_are_no_infinity_before_version_17

@@ -4,10 +4,10 @@ use carya::deploy::Digest;
 use serde_json::{Value, json};
 
 use super::{Files, Host, deploy, files, manifest, own, run, write};
-use crate::support::{Answer, App, Result, Wrong, check, check_eq, check_ne};
+use crate::support::{App, Response, Result, Wrong, check, check_eq, check_ne};
 
 #[tokio::test]
-async fn nothing_is_answered_without_the_token() -> Result {
+async fn refuses_requests_without_the_token() -> Result {
     let host = Host::start().await?;
     let one = manifest(&files("one")?);
     let (id, digest) = (&one.id, Digest::of(b"one"));
@@ -37,7 +37,7 @@ async fn nothing_is_answered_without_the_token() -> Result {
         for token in tokens {
             let request = host.http.request(method.parse()?, format!("{}{path}", host.url())).body("one");
             let request = if token.is_empty() { request } else { request.header("authorization", token) };
-            let answer = Answer::read(request.send().await?).await?;
+            let answer = Response::read(request.send().await?).await?;
             check_eq!(
                 wrong,
                 (answer.status, answer.header("www-authenticate")),
@@ -45,14 +45,14 @@ async fn nothing_is_answered_without_the_token() -> Result {
                 "{method} {path} {token:?}"
             );
         }
-        check_ne!(wrong, host.ask(method, path, "one").await?.status, 401, "{method} {path}");
+        check_ne!(wrong, host.call(method, path, "one").await?.status, 401, "{method} {path}");
     }
-    let said = run(&["generations", "--to", &host.url()], &[("CARYA_DEPLOY_TOKEN", "another-token-of-tests")]).await?;
-    assert!(!said.well && said.messages.contains("refuses the token"), "{}", said.messages);
+    let ran = run(&["generations", "--to", &host.url()], &[("CARYA_DEPLOY_TOKEN", "another-token-of-tests")]).await?;
+    assert!(!ran.success && ran.messages.contains("refuses the token"), "{}", ran.messages);
     Ok(())
 }
 
-fn problem(answer: &Answer, status: u16) -> Result<Value> {
+fn problem(answer: &Response, status: u16) -> Result<Value> {
     let body = answer.json()?;
     assert_eq!(answer.header("content-type"), "application/problem+json");
     assert_eq!((answer.status, &body["status"]), (status, &json!(status)), "{body}");
@@ -60,35 +60,35 @@ fn problem(answer: &Answer, status: u16) -> Result<Value> {
 }
 
 #[tokio::test]
-async fn what_is_not_whole_is_refused() -> Result {
+async fn refuses_incomplete_uploads() -> Result {
     let host = Host::start_in(tempfile::tempdir()?, &format!("{}max_upload = 1000\n", own())).await?;
     let digest = Digest::of(b"one");
     let path = format!("/blobs/{digest}");
-    let told = problem(&host.ask("PUT", &path, "two").await?, 422)?;
+    let told = problem(&host.call("PUT", &path, "two").await?, 422)?;
     assert!(told["detail"].as_str().is_some_and(|detail| detail.contains(&Digest::of(b"two").to_string())), "{told}");
-    assert_eq!(host.ask("HEAD", &path, "").await?.status, 404);
-    problem(&host.ask("PUT", &path, vec![0; 1001]).await?, 413)?;
-    problem(&host.ask("PUT", "/blobs/..%2Factive", "").await?, 422)?;
-    assert_eq!(host.ask("PUT", &path, "one").await?.status, 201);
-    assert_eq!(host.ask("HEAD", &path, "").await?.status, 200);
+    assert_eq!(host.call("HEAD", &path, "").await?.status, 404);
+    problem(&host.call("PUT", &path, vec![0; 1001]).await?, 413)?;
+    problem(&host.call("PUT", "/blobs/..%2Factive", "").await?, 422)?;
+    assert_eq!(host.call("PUT", &path, "one").await?.status, 201);
+    assert_eq!(host.call("HEAD", &path, "").await?.status, 200);
 
     let files: Files = [("carya.toml", b"one"), ("a", b"two"), ("b", b"two")]
         .map(|(path, content)| (path.to_owned(), content.to_vec()))
         .into();
     let whole = manifest(&files);
     let generation = format!("/generations/{}", whole.id);
-    let told = problem(&host.ask("PUT", &generation, serde_json::to_vec(&whole)?).await?, 409)?;
+    let told = problem(&host.call("PUT", &generation, serde_json::to_vec(&whole)?).await?, 409)?;
     assert_eq!(told["missing"], json!([Digest::of(b"two")]));
-    problem(&host.ask("POST", &format!("{generation}/activate"), "").await?, 404)?;
-    problem(&host.ask("PUT", &generation, "{").await?, 422)?;
-    problem(&host.ask("PUT", "/generations/0123456789ab", serde_json::to_vec(&whole)?).await?, 422)?;
+    problem(&host.call("POST", &format!("{generation}/activate"), "").await?, 404)?;
+    problem(&host.call("PUT", &generation, "{").await?, 422)?;
+    problem(&host.call("PUT", "/generations/0123456789ab", serde_json::to_vec(&whole)?).await?, 422)?;
     let mut outside = files.clone();
     outside.insert("../x".to_owned(), b"one".to_vec());
     let outside = manifest(&outside);
-    problem(&host.ask("PUT", &format!("/generations/{}", outside.id), serde_json::to_vec(&outside)?).await?, 422)?;
+    problem(&host.call("PUT", &format!("/generations/{}", outside.id), serde_json::to_vec(&outside)?).await?, 422)?;
     assert_eq!(host.list().await?["generations"], json!([]));
-    problem(&host.ask("GET", "/nothing", "").await?, 404)?;
-    problem(&host.ask("DELETE", "/collect", "").await?, 405)?;
+    problem(&host.call("GET", "/nothing", "").await?, 404)?;
+    problem(&host.call("DELETE", "/collect", "").await?, 405)?;
     Ok(())
 }
 
@@ -99,18 +99,18 @@ async fn an_upload_that_the_host_cannot_store_is_a_fault_of_the_host() -> Result
     let deployed = host.app.folder.path().join("deployed");
     let long = vec![b'x'; (64 << 10) + 1];
     let path = format!("/blobs/{}", Digest::of(&long));
-    let full = problem(&host.ask("PUT", &path, long).await?, 507)?;
+    let full = problem(&host.call("PUT", &path, long).await?, 507)?;
     assert!(full["detail"].as_str().is_some_and(|detail| detail.contains("free space on the disk")), "{full}");
     assert_eq!(std::fs::read_dir(deployed.join("blobs"))?.count(), 0, "the draft is removed");
 
     let digest = Digest::of(b"one");
     std::fs::create_dir_all(deployed.join(format!("blobs/{digest}/folder")))?;
-    problem(&host.ask("PUT", &format!("/blobs/{digest}"), "one").await?, 500)?;
+    problem(&host.call("PUT", &format!("/blobs/{digest}"), "one").await?, 500)?;
     Ok(())
 }
 
 #[tokio::test]
-async fn what_cannot_be_served_leaves_the_old_generation_in_place() -> Result {
+async fn a_generation_that_cannot_be_served_leaves_the_old_one_active() -> Result {
     let host = Host::start().await?;
     let one = host.put(&files("one")?).await?;
     assert_eq!(host.activate(&one).await?.status, 200);
@@ -159,8 +159,8 @@ async fn a_file_that_was_changed_on_disk_is_not_served() -> Result {
     assert_eq!(host.served().await?, (one.id.to_string(), "one".to_owned()));
     // Another deployment uploads the blob again.
     write(folder.path(), &second)?;
-    let said = deploy(folder.path(), &host, &[]).await?;
-    assert!(said.well && said.answer.contains("1 uploaded"), "{} {}", said.answer, said.messages);
+    let ran = deploy(folder.path(), &host, &[]).await?;
+    assert!(ran.success && ran.answer.contains("1 uploaded"), "{} {}", ran.answer, ran.messages);
     assert_eq!(host.served().await?.1, "two");
 
     // If the active generation is damaged, the host serves no other one: it reports the damage and does not start.
@@ -174,7 +174,7 @@ async fn a_file_that_was_changed_on_disk_is_not_served() -> Result {
 }
 
 #[tokio::test]
-async fn what_nobody_names_is_collected() -> Result {
+async fn unreferenced_files_are_collected() -> Result {
     let host = Host::start_in(tempfile::tempdir()?, &format!("{}keep = 1\n", own())).await?;
     let mut pages = Vec::new();
     for page in ["one", "two", "three"] {
@@ -188,8 +188,8 @@ async fn what_nobody_names_is_collected() -> Result {
         older["created_at"] = json!(pages.len());
         std::fs::write(&list, older.to_string())?;
     }
-    assert_eq!(host.ask("PUT", &format!("/blobs/{}", Digest::of(b"nobody's")), "nobody's").await?.status, 201);
-    let collected = host.ask("POST", "/collect", "").await?.json()?;
+    assert_eq!(host.call("PUT", &format!("/blobs/{}", Digest::of(b"nobody's")), "nobody's").await?.status, 201);
+    let collected = host.call("POST", "/collect", "").await?.json()?;
     // The last activation has removed the first generation, but not its files, which were too young.
     assert_eq!(
         (&collected["blobs"], &collected["bytes"]),
@@ -198,8 +198,8 @@ async fn what_nobody_names_is_collected() -> Result {
     );
     problem(&host.activate(&pages[0]).await?, 404)?;
     assert_eq!(host.served().await?.1, "three");
-    assert_eq!(host.ask("POST", "/rollback", "").await?.status, 200);
+    assert_eq!(host.call("POST", "/rollback", "").await?.status, 200);
     assert_eq!(host.served().await?.1, "two");
-    problem(&host.ask("POST", "/rollback", "").await?, 409)?;
+    problem(&host.call("POST", "/rollback", "").await?, 409)?;
     Ok(())
 }

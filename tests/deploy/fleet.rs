@@ -115,21 +115,21 @@ async fn until_served(host: &Host, wanted: &Manifest) -> Result<Duration> {
 }
 
 /// Returns the entry of host `name` in the list of `host`.
-async fn told(host: &Host, name: &str) -> Result<Value> {
+async fn entry_of(host: &Host, name: &str) -> Result<Value> {
     let list = host.list().await?;
     let found = list["fleet"]["hosts"].as_array().into_iter().flatten().find(|one| one["name"] == name);
     found.cloned().ok_or_else(|| format!("no {name}: {list}").into())
 }
 
 on_each_server! {
-    what_is_deployed_to_one_is_served_by_all,
+    a_deployment_to_one_host_is_served_by_all,
     a_host_that_was_away_comes_back_to_the_last_generation,
-    of_two_that_activate_at_the_same_time_one_is_told,
-    what_is_shared_is_collected,
-    guests_cannot_reach_what_is_shared,
+    one_of_two_simultaneous_activations_gets_a_conflict,
+    shared_files_are_collected,
+    guests_cannot_reach_the_tables_of_the_fleet,
 }
 
-async fn what_is_deployed_to_one_is_served_by_all(engine: Engine) -> Result {
+async fn a_deployment_to_one_host_is_served_by_all(engine: Engine) -> Result {
     let fleet = Fleet::new(engine).await?;
     let metrics = [("CARYA_SERVER__METRICS", "127.0.0.1:0")];
     let [one, two] = [fleet.start("one").await?, fleet.start("two").await?];
@@ -138,8 +138,8 @@ async fn what_is_deployed_to_one_is_served_by_all(engine: Engine) -> Result {
     let mut manifests = Vec::new();
     for (page, host) in [("first", &one), ("second", &two)] {
         write(folder.path(), &files(page)?)?;
-        let said = deploy(folder.path(), host, &[]).await?;
-        assert!(said.well && said.answer.contains("serving"), "{} {}", said.answer, said.messages);
+        let ran = deploy(folder.path(), host, &[]).await?;
+        assert!(ran.success && ran.answer.contains("serving"), "{} {}", ran.answer, ran.messages);
         let wanted = manifest(&files(page)?);
         for host in [&one, &two, &three] {
             let took = until_served(host, &wanted).await?;
@@ -152,8 +152,8 @@ async fn what_is_deployed_to_one_is_served_by_all(engine: Engine) -> Result {
     }
     assert_eq!(three.app.metric(&format!("carya_generation_info{{generation=\"{}\"}}", manifests[1].id)).await?, 1);
 
-    let said = run(&["rollback", "--to", &three.url()], &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
-    assert!(said.answer.starts_with(&format!("serving {}", manifests[0].id)), "{} {}", said.answer, said.messages);
+    let ran = run(&["rollback", "--to", &three.url()], &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
+    assert!(ran.answer.starts_with(&format!("serving {}", manifests[0].id)), "{} {}", ran.answer, ran.messages);
     for host in [&one, &two, &three] {
         let took = until_served(host, &manifests[0]).await?;
         println!("{engine}: rolled back {took:?} after the answer");
@@ -163,18 +163,18 @@ async fn what_is_deployed_to_one_is_served_by_all(engine: Engine) -> Result {
     // A host that joins later starts with the active generation, and cannot roll back beyond the first one either.
     let late = fleet.start("late").await?;
     assert_eq!(late.served().await?, (manifests[0].id.to_string(), "first".to_owned()));
-    let answer = late.ask("POST", "/rollback", "").await?;
+    let answer = late.call("POST", "/rollback", "").await?;
     assert!(answer.status == 409 && answer.text().contains("no generation before"), "{}", answer.text());
     for name in ["one", "two", "three", "late"] {
         eventually("a host tells what it serves", async || {
-            Ok(told(&one, name).await?["generation"] == json!(manifests[0].id))
+            Ok(entry_of(&one, name).await?["generation"] == json!(manifests[0].id))
         })
         .await?;
     }
-    let said = run(&["generations", "--to", &late.url()], &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
-    let hosts = said.answer.lines().filter(|line| line.contains(", seen ")).collect::<Vec<_>>();
-    assert!(hosts.len() == 4 && hosts[0].starts_with(&format!("late  {}", manifests[0].id)), "{}", said.answer);
-    assert!(hosts[0].ends_with("this host"), "{}", said.answer);
+    let ran = run(&["generations", "--to", &late.url()], &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
+    let hosts = ran.answer.lines().filter(|line| line.contains(", seen ")).collect::<Vec<_>>();
+    assert!(hosts.len() == 4 && hosts[0].starts_with(&format!("late  {}", manifests[0].id)), "{}", ran.answer);
+    assert!(hosts[0].ends_with("this host"), "{}", ran.answer);
     Ok(())
 }
 
@@ -190,7 +190,7 @@ async fn a_host_that_was_away_comes_back_to_the_last_generation(engine: Engine) 
     Ok(())
 }
 
-async fn of_two_that_activate_at_the_same_time_one_is_told(engine: Engine) -> Result {
+async fn one_of_two_simultaneous_activations_gets_a_conflict(engine: Engine) -> Result {
     let fleet = Fleet::new(engine).await?;
     let ([one, two, three], _) = fleet.three().await?;
     let proxy = Proxy::to(&fleet.url).await?;
@@ -219,12 +219,12 @@ async fn of_two_that_activate_at_the_same_time_one_is_told(engine: Engine) -> Re
     Ok(())
 }
 
-async fn what_is_shared_is_collected(engine: Engine) -> Result {
+async fn shared_files_are_collected(engine: Engine) -> Result {
     let fleet = Fleet::new(engine).await?;
     let keep = async |name| fleet.start_in(tempfile::tempdir()?, name, "keep = 1\n", &[]).await;
     let (one, two) = (keep("one").await?, keep("two").await?);
     let first = bring(&one, "first").await?;
-    eventually("it is told", async || Ok(told(&one, "two").await?["generation"] == json!(first.id))).await?;
+    eventually("it is told", async || Ok(entry_of(&one, "two").await?["generation"] == json!(first.id))).await?;
     let folder = two.app.kill().await?;
     let mut last = first.clone();
     for page in ["second", "third", "fourth"] {
@@ -234,7 +234,7 @@ async fn what_is_shared_is_collected(engine: Engine) -> Result {
     assert_eq!(fleet.client()?.texts(&ids).await?.len(), 4, "what is young stays");
     let files = format!("SELECT digest FROM {}", fleet.table("files"));
     assert_eq!(fleet.client()?.texts(&files).await?.len(), 3 + 4);
-    assert_eq!(one.ask("POST", "/collect", "").await?.status, 200);
+    assert_eq!(one.call("POST", "/collect", "").await?.status, 200);
     let left = fleet.client()?.texts(&ids).await?;
     assert!(left.len() == 3 && left.contains(&first.id.to_string()), "a host was seen to serve the first: {left:?}");
     assert_eq!(fleet.client()?.texts(&files).await?.len(), 3 + 3);
@@ -242,17 +242,17 @@ async fn what_is_shared_is_collected(engine: Engine) -> Result {
     assert_eq!(fleet.client()?.number(&parts).await?, 3 + 3 + 3, "parts go with what they are of");
     let two = fleet.start_in(folder, "two", "keep = 1\n", &[]).await?;
     assert_eq!(two.served().await?.1, "fourth");
-    assert_eq!(one.ask("POST", "/collect", "").await?.status, 200);
+    assert_eq!(one.call("POST", "/collect", "").await?.status, 200);
     let left = fleet.client()?.texts(&ids).await?;
     assert!(left.len() == 2 && left.contains(&last.id.to_string()), "{left:?}");
     // A host that never had a generation can roll back to it: the database still has its files.
     let three = keep("three").await?;
-    assert_eq!(three.ask("POST", "/rollback", "").await?.status, 200);
+    assert_eq!(three.call("POST", "/rollback", "").await?.status, 200);
     assert_eq!(three.served().await?.1, "third");
     Ok(())
 }
 
-async fn guests_cannot_reach_what_is_shared(engine: Engine) -> Result {
+async fn guests_cannot_reach_the_tables_of_the_fleet(engine: Engine) -> Result {
     let fleet = Fleet::new(engine).await?;
     let urls = Urls::new(fleet.url.clone(), fleet.database())?;
     let folder = tempfile::tempdir()?;
@@ -285,7 +285,7 @@ async fn guests_cannot_reach_what_is_shared(engine: Engine) -> Result {
 }
 
 #[tokio::test]
-async fn a_file_is_no_place_to_share_by() -> Result {
+async fn a_fleet_needs_a_server() -> Result {
     let folder = tempfile::tempdir()?;
     let mut wrong = Wrong::default();
     for (own, why) in [
@@ -299,8 +299,8 @@ async fn a_file_is_no_place_to_share_by() -> Result {
         ("[deploy]\nhost = \"\"\n", "deploy.host: \"\" is empty"),
     ] {
         fs::write(folder.path().join("carya.toml"), own)?;
-        let said = run(&["check", "--config", &folder.path().join("carya.toml").display().to_string()], &[]).await?;
-        check!(wrong, !said.well && said.messages.contains(why), "{why}: {}", said.messages);
+        let ran = run(&["check", "--config", &folder.path().join("carya.toml").display().to_string()], &[]).await?;
+        check!(wrong, !ran.success && ran.messages.contains(why), "{why}: {}", ran.messages);
     }
     Ok(())
 }

@@ -103,7 +103,7 @@ async fn start(pages: &mut Pages) -> Result<(Host, String)> {
 }
 
 #[tokio::test]
-async fn while_it_takes_files_in() -> Result {
+async fn during_an_upload() -> Result {
     let (dice, mut pages) = (seeded(), Pages::new());
     let (mut host, first) = start(&mut pages).await?;
     let (mut span, mut kept) = (Duration::ZERO, 0);
@@ -122,7 +122,7 @@ async fn while_it_takes_files_in() -> Result {
         let served;
         (host, served) = kill(host, &pages).await?;
         assert_eq!(served, first, "round {round}");
-        let known = host.ask("GET", &format!("/generations/{}", manifest.id), "").await?.status == 200;
+        let known = host.call("GET", &format!("/generations/{}", manifest.id), "").await?.status == 200;
         assert!(known || !done, "round {round}: what was answered as taken in is gone");
         kept += u32::from(known);
     }
@@ -131,7 +131,7 @@ async fn while_it_takes_files_in() -> Result {
 }
 
 #[tokio::test]
-async fn while_it_activates() -> Result {
+async fn during_an_activation() -> Result {
     let (dice, mut pages) = (seeded(), Pages::new());
     let (mut host, mut old) = start(&mut pages).await?;
     let (mut span, mut news) = (Duration::ZERO, 0);
@@ -162,7 +162,7 @@ async fn while_it_activates() -> Result {
 }
 
 #[tokio::test]
-async fn while_it_collects() -> Result {
+async fn during_a_collection() -> Result {
     let (dice, mut pages) = (seeded(), Pages::new());
     let (mut host, first) = start(&mut pages).await?;
     let (mut span, mut finished) = (Duration::ZERO, 0);
@@ -171,12 +171,12 @@ async fn while_it_collects() -> Result {
         let begun = Instant::now();
         let done = match round {
             0 => {
-                let collected = host.ask("POST", "/collect", "").await?.json()?;
+                let collected = host.call("POST", "/collect", "").await?.json()?;
                 assert_eq!((&collected["generations"], &collected["blobs"]), (&json!(10), &json!(41)));
                 span = begun.elapsed();
                 true
             }
-            _ => tokio::time::timeout(moment(&dice, span), host.ask("POST", "/collect", "")).await.is_ok(),
+            _ => tokio::time::timeout(moment(&dice, span), host.call("POST", "/collect", "")).await.is_ok(),
         };
         finished += u32::from(done);
         let folder = host.app.kill().await?;

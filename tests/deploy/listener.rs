@@ -15,7 +15,7 @@ async fn refused(own: &str) -> Result<String> {
 }
 
 #[tokio::test]
-async fn an_address_that_others_reach_needs_tls_and_every_address_a_token() -> Result {
+async fn a_public_address_needs_tls_and_every_address_a_token() -> Result {
     let listen = |address: &str, more: &str| format!("[deploy]\nlisten = \"{address}\"\n{more}");
     let token = format!("token = \"{TOKEN}\"\n");
     let mut wrong = Wrong::default();
@@ -46,8 +46,8 @@ async fn a_unix_socket_is_for_its_owner() -> Result {
 
     let app = App::start_in(folder, &own, &[], &[]).await?;
     assert_eq!(fs::metadata(&socket)?.permissions().mode() & 0o777, 0o600);
-    let said = run(&["deploy", "--config", &config, "--to", &url], &[]).await?;
-    assert!(said.well, "{}", said.messages);
+    let ran = run(&["deploy", "--config", &config, "--to", &url], &[]).await?;
+    assert!(ran.success, "{}", ran.messages);
     assert_eq!(app.get("/static/page.txt").await?.text(), "one");
     // Another host refuses a socket that is in use, and takes over a socket that is not.
     let Err(error) = App::start_in(tempfile::tempdir()?, &own, &[], &[]).await else { return Err("it started".into()) };
@@ -68,7 +68,7 @@ async fn one_folder_has_one_host() -> Result {
 }
 
 #[tokio::test]
-async fn others_are_spoken_to_by_tls() -> Result {
+async fn a_listener_with_a_certificate_uses_tls() -> Result {
     let folder = tempfile::tempdir()?;
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
     let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
@@ -91,12 +91,12 @@ async fn others_are_spoken_to_by_tls() -> Result {
     let config = application.path().join("carya.toml").display().to_string();
     let url = format!("https://127.0.0.1:{port}");
     let args = ["deploy", "--config", &config, "--to", &url, "--token-file", &token];
-    let said = run(&args, &[("SSL_CERT_FILE", &cert)]).await?;
-    assert!(said.well, "{}", said.messages);
+    let ran = run(&args, &[("SSL_CERT_FILE", &cert)]).await?;
+    assert!(ran.success, "{}", ran.messages);
     assert_eq!(host.app.get("/static/page.txt").await?.text(), "one");
-    let said = run(&args, &[]).await?;
-    assert!(!said.well && said.messages.contains("certificate"), "nobody vouches for it: {}", said.messages);
+    let ran = run(&args, &[]).await?;
+    assert!(!ran.success && ran.messages.contains("certificate"), "nobody vouches for it: {}", ran.messages);
     let plain = run(&["generations", "--to", &format!("http://127.0.0.1:{port}"), "--token-file", &token], &[]).await?;
-    assert!(!plain.well, "{}", plain.answer);
+    assert!(!plain.success, "{}", plain.answer);
     Ok(())
 }

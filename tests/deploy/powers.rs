@@ -7,7 +7,7 @@ use carya::deploy::Manifest;
 use insta::assert_snapshot;
 use serde_json::Value;
 
-use super::{Files, Host, Said, TOKEN, deploy, manifest, own, run, write};
+use super::{Files, Host, Output, TOKEN, deploy, manifest, own, run, write};
 use crate::support::{Result, Wrong, check, guest, module};
 
 const ITEM: &str = r#"{"name":"Pecan","price_cents":250,"stock":4}"#;
@@ -56,7 +56,7 @@ impl Case {
         Ok(Self { host, folder, reads, writes })
     }
 
-    async fn deploy(&self, more: &[&str]) -> Result<Said> {
+    async fn deploy(&self, more: &[&str]) -> Result<Output> {
         deploy(self.folder.path(), &self.host, more).await
     }
 
@@ -85,9 +85,9 @@ impl Case {
 #[tokio::test]
 async fn a_component_that_gains_the_writer_is_shown() -> Result {
     let case = Case::start("").await?;
-    let said = case.deploy(&["--dry-run"]).await?;
-    assert!(said.well && !case.writes().await?, "{}", said.messages);
-    assert_snapshot!(case.steady(&said.answer), @r"
+    let ran = case.deploy(&["--dry-run"]).await?;
+    assert!(ran.success && !case.writes().await?, "{}", ran.messages);
+    assert_snapshot!(case.steady(&ran.answer), @r"
     generation WRITES: 3 files, 1 uploaded
       ~ items.wasm
     ! route-new                     route DELETE, PATCH, POST, PUT /items: is new: served by items, read-write, database default
@@ -95,9 +95,9 @@ async fn a_component_that_gains_the_writer_is_shown() -> Result {
     ! component-gains-writer        component items: now exports write-controller: it may write to the database as a controller
     not activated; run the command without --no-activate to activate it
     ");
-    let said = case.deploy(&[]).await?;
-    assert!(said.well && case.writes().await?, "{}", said.messages);
-    assert_snapshot!(case.steady(&said.answer), @r"
+    let ran = case.deploy(&[]).await?;
+    assert!(ran.success && case.writes().await?, "{}", ran.messages);
+    assert_snapshot!(case.steady(&ran.answer), @r"
     generation WRITES: 3 files, 0 uploaded
       ~ items.wasm
     ! route-new                     route DELETE, PATCH, POST, PUT /items: is new: served by items, read-write, database default
@@ -106,8 +106,8 @@ async fn a_component_that_gains_the_writer_is_shown() -> Result {
     serving WRITES: 1 routes, after READS
     ");
     // A rollback lists the exports and routes that it removes.
-    let said = run(&["rollback", "--to", &case.host.url()], &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
-    assert_snapshot!(case.steady(&said.answer), @r"
+    let ran = run(&["rollback", "--to", &case.host.url()], &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
+    assert_snapshot!(case.steady(&ran.answer), @r"
       route-lost                    route DELETE, PATCH, POST, PUT /items: was removed: items served it
       component-code-changed        component items: has different code: DIGEST, was DIGEST
       component-loses-export        component items: no longer exports write-controller
@@ -118,18 +118,18 @@ async fn a_component_that_gains_the_writer_is_shown() -> Result {
 }
 
 #[tokio::test]
-async fn a_rule_refuses_it() -> Result {
+async fn a_rule_refuses_the_deployment() -> Result {
     let case = Case::start("[reload]\ndeny = [\"component-gains-writer\"]\n").await?;
-    let said = case.deploy(&["--dry-run"]).await?;
-    assert!(!said.well && said.answer.contains("! component-gains-writer"), "{}", said.answer);
-    assert_snapshot!(case.steady(&said.messages), @r"
+    let ran = case.deploy(&["--dry-run"]).await?;
+    assert!(!ran.success && ran.answer.contains("! component-gains-writer"), "{}", ran.answer);
+    assert_snapshot!(case.steady(&ran.messages), @r"
     error: the host has generation WRITES now, and would not serve it: `[reload] deny` forbids differences of the new generation:
       component-gains-writer: component items: now exports write-controller: it may write to the database as a controller
     undo these changes, or remove the rule in an earlier reload of its own
     ");
-    let said = case.deploy(&[]).await?;
-    assert!(!said.well && said.answer.contains("! component-gains-writer"), "{}", said.answer);
-    assert_snapshot!(case.steady(&said.messages), @r"
+    let ran = case.deploy(&[]).await?;
+    assert!(!ran.success && ran.answer.contains("! component-gains-writer"), "{}", ran.answer);
+    assert_snapshot!(case.steady(&ran.messages), @r"
     error: the host answers 422 Unprocessable Entity: `[reload] deny` forbids differences of the new generation:
       component-gains-writer: component items: now exports write-controller: it may write to the database as a controller
     undo these changes, or remove the rule in an earlier reload of its own
@@ -143,11 +143,11 @@ async fn a_rule_refuses_it() -> Result {
 }
 
 #[tokio::test]
-async fn the_listener_tells_it_too() -> Result {
+async fn the_listener_reports_the_differences() -> Result {
     let case = Case::start("").await?;
-    assert!(case.deploy(&["--no-activate"]).await?.well);
+    assert!(case.deploy(&["--no-activate"]).await?.success);
     let (reads, writes) = (&case.reads.id, &case.writes.id);
-    let ask = async |path: String| -> Result<Value> { case.host.ask("GET", &path, "").await?.json() };
+    let ask = async |path: String| -> Result<Value> { case.host.call("GET", &path, "").await?.json() };
     let shown = ask(format!("/generations/{writes}")).await?;
     let component = &shown["components"][0];
     assert_eq!(
@@ -169,27 +169,23 @@ async fn the_listener_tells_it_too() -> Result {
 
 /// The host's own configuration has no manifest. A deployment is compared with it all the same.
 #[tokio::test]
-async fn what_was_never_deployed_is_compared() -> Result {
+async fn a_first_deployment_is_compared_with_the_served_generation() -> Result {
     let host = Host::start_in(tempfile::tempdir()?, &format!("{}[reload]\ndeny = [\"route-new\"]\n", own())).await?;
     let (files, _) = with("reads-only")?;
     let folder = tempfile::tempdir()?;
     write(folder.path(), &files)?;
-    let said = deploy(folder.path(), &host, &[]).await?;
-    assert!(
-        !said.well && said.answer.contains("! route-new") && said.messages.contains("route-new"),
-        "{}",
-        said.answer
-    );
+    let ran = deploy(folder.path(), &host, &[]).await?;
+    assert!(!ran.success && ran.answer.contains("! route-new") && ran.messages.contains("route-new"), "{}", ran.answer);
     Ok(())
 }
 
 /// `carya deploy` reports that a generation cannot be served, before it is activated.
 #[tokio::test]
-async fn what_cannot_be_served_is_told() -> Result {
+async fn reports_a_generation_that_cannot_be_served() -> Result {
     let case = Case::start("").await?;
     fs::write(case.folder.path().join("items.wasm"), "no component")?;
-    let said = case.deploy(&["--no-activate"]).await?;
-    assert!(!said.well && said.messages.contains("would not serve it: component `items`"), "{}", said.messages);
+    let ran = case.deploy(&["--no-activate"]).await?;
+    assert!(!ran.success && ran.messages.contains("would not serve it: component `items`"), "{}", ran.messages);
     Ok(())
 }
 
@@ -201,8 +197,8 @@ async fn a_component_for_another_contract_is_not_activated() -> Result {
     let expected = "items.wasm): was built for another carya:host: type `response` differs";
     let mut wrong = Wrong::default();
     for args in [["--no-activate"].as_slice(), &[]] {
-        let said = case.deploy(args).await?;
-        check!(wrong, !said.well && said.messages.contains(expected), "{args:?}: {}", said.messages);
+        let ran = case.deploy(args).await?;
+        check!(wrong, !ran.success && ran.messages.contains(expected), "{args:?}: {}", ran.messages);
     }
     assert!(!case.writes().await?, "the generation before is served on");
     Ok(())

@@ -21,7 +21,7 @@ async fn a_rollback_across_a_migration_is_served_and_started(engine: Engine) -> 
     let two = host.put(&with_more("two")?).await?;
     assert_eq!(host.activate(&two).await?.status, 200);
 
-    let answer = host.ask("POST", "/rollback", "").await?;
+    let answer = host.call("POST", "/rollback", "").await?;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(host.served().await?, (one.id.to_string(), "one".to_owned()));
     let line = host.app.log.wait_for(AHEAD).await?;
@@ -40,7 +40,7 @@ async fn a_rollback_across_a_migration_is_served_and_started(engine: Engine) -> 
     Ok(())
 }
 
-async fn a_deployment_refused_after_its_migration_says_what_stays(engine: Engine) -> Result {
+async fn a_deployment_refused_after_its_migration_reports_the_remains(engine: Engine) -> Result {
     let host = Host::start_on(engine).await?;
     let one = host.put(&files("one")?).await?;
     assert_eq!(host.activate(&one).await?.status, 200);
@@ -60,5 +60,5 @@ async fn a_deployment_refused_after_its_migration_says_what_stays(engine: Engine
 
 on_each_engine!(
     a_rollback_across_a_migration_is_served_and_started,
-    a_deployment_refused_after_its_migration_says_what_stays,
+    a_deployment_refused_after_its_migration_reports_the_remains,
 );

@@ -43,7 +43,7 @@ async fn only_regular_files_are_served() -> Result {
         ("nothing", 404),
     ] {
         for method in ["GET", "HEAD"] {
-            let answer = timeout(Duration::from_secs(5), app.ask(method, &format!("/files/{path}"))).await;
+            let answer = timeout(Duration::from_secs(5), app.call(method, &format!("/files/{path}"))).await;
             let answer = answer.map_err(|_| format!("{method} {path} is not answered"))??;
             check_eq!(wrong, answer.status, status, "{method} {path}");
             check_eq!(

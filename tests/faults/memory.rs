@@ -25,7 +25,7 @@ fn greedy(then: &str) -> Result<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn a_guest_that_is_refused_memory_may_go_on() -> Result {
+async fn a_guest_can_continue_after_it_was_refused_memory() -> Result {
     let error = "(i32.store8 (i32.const 0) (i32.const 1)) (i32.store (i32.const 4) (i32.const 1024)) \
         (i32.store (i32.const 8) (i32.const 7))";
     let wanted = "out of memory: 65601536 bytes requested, 1048576 allowed";

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use reqwest::header::HeaderMap;
 use serde_json::json;
 
-use super::{ask, error_of};
+use super::{call, error_of};
 use crate::{
     faults::app,
     script::{results, serve_with},
-    support::{Answer, App, Engine, Result, Wrong, check, check_eq, eventually, on_each_engine},
+    support::{App, Engine, Response, Result, Wrong, check, check_eq, eventually, on_each_engine},
 };
 
-async fn with_header(app: &App, path: &str, name: &'static str, value: &str) -> Result<Answer> {
+async fn with_header(app: &App, path: &str, name: &'static str, value: &str) -> Result<Response> {
     app.send("GET", path, HeaderMap::from_iter([(name.parse()?, value.parse()?)]), "").await
 }
 
@@ -36,7 +36,7 @@ async fn a_body_over_the_limit_is_413(engine: Engine) -> Result {
     Ok(())
 }
 
-async fn requests_beyond_the_places_wait_and_then_give_up(engine: Engine) -> Result {
+async fn requests_beyond_the_limit_wait_and_then_get_503(engine: Engine) -> Result {
     let app = serve_with(engine, "SELECT 1", "[server]\nmax_concurrent_requests = 1").await?;
     // The default timeout of a component is 5 s, and a request waits for a place for at most 5 s. Two requests of 4 s
     // take longer than that.
@@ -48,8 +48,8 @@ async fn requests_beyond_the_places_wait_and_then_give_up(engine: Engine) -> Res
     other?;
     assert!(begun.elapsed() >= Duration::from_millis(350), "they ran at the same time");
     let long = sleep(4000);
-    let ask = || results(&app, "GET", &long);
-    let (first, second, late) = tokio::join!(ask(), ask(), async {
+    let call = || results(&app, "GET", &long);
+    let (first, second, late) = tokio::join!(call(), call(), async {
         let two_more = |line: &serde_json::Value| line["message"] == "has a place";
         let has_begun = async || Ok(app.log.lines().iter().filter(|line| two_more(line)).count() >= 3);
         eventually("a request of 4 s runs", has_begun).await?;
@@ -63,7 +63,7 @@ async fn requests_beyond_the_places_wait_and_then_give_up(engine: Engine) -> Res
     Ok(())
 }
 
-async fn request_ids_go_in_and_come_out(engine: Engine) -> Result {
+async fn request_ids_are_accepted_and_returned(engine: Engine) -> Result {
     let app = serve_with(engine, "SELECT 1", "").await?;
     let long = "x".repeat(128);
     for (given, taken) in
@@ -83,7 +83,7 @@ async fn request_ids_go_in_and_come_out(engine: Engine) -> Result {
     }
     let first = app.get("/x").await?.header("x-request-id").to_owned();
     assert_ne!(first, app.get("/x").await?.header("x-request-id"));
-    assert_eq!(ask(&app, "GET", "/", "none").await?.json()?["request_id"], "none", "and so do refusals");
+    assert_eq!(call(&app, "GET", "/", "none").await?.json()?["request_id"], "none", "and so do refusals");
     Ok(())
 }
 
@@ -124,8 +124,8 @@ async fn clients_that_prefer_text_get_text(engine: Engine) -> Result {
 
 on_each_engine! {
     a_body_over_the_limit_is_413,
-    requests_beyond_the_places_wait_and_then_give_up,
-    request_ids_go_in_and_come_out,
+    requests_beyond_the_limit_wait_and_then_get_503,
+    request_ids_are_accepted_and_returned,
     a_trace_parent_is_in_every_line_of_the_request,
     clients_that_prefer_text_get_text,
 }

@@ -162,7 +162,7 @@ async fn hardened_logins_can_do_their_work_and_nothing_else() -> Result {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_told() -> Result {
+async fn reports_missing_restrictions() -> Result {
     let Some(Start { urls, database, mut admin, folder }) = start().await? else { return Ok(()) };
     let (code, _, err) = harden(folder.path(), &["--check"]).await?;
     assert!(code == Some(1) && err.contains("carya harden --apply"), "{err}");

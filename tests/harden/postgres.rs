@@ -187,7 +187,7 @@ async fn hardened_logins_can_do_their_work_and_nothing_else() -> Result {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_told() -> Result {
+async fn reports_missing_restrictions() -> Result {
     let Some((urls, mut admin, folder)) = start().await? else { return Ok(()) };
     let (code, _, err) = harden(folder.path(), &["--check"]).await?;
     assert!(code == Some(1) && err.contains("carya harden --apply"), "{err}");
@@ -243,7 +243,7 @@ async fn what_is_missing_is_told() -> Result {
 
 /// `carya harden` runs before the first migration, when the table `_sqlx_migrations` does not exist yet.
 #[tokio::test]
-async fn migrations_after_harden_are_out_of_the_guests_reach() -> Result {
+async fn objects_of_later_migrations_are_out_of_reach() -> Result {
     let Some(cluster) = servers::postgres().await? else { return Ok(()) };
     let database = cluster.database().await?.name;
     let urls = Urls::new(cluster.primary_url(&database), &database)?;

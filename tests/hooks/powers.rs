@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use super::{components, global, route};
 use crate::{
     script::{answer, fail, insert, marks, play, start, swallowed},
-    support::{Answer, App, Engine, Result, Wrong, check_eq, on_each_engine},
+    support::{App, Engine, Response, Result, Wrong, check_eq, on_each_engine},
 };
 
 const INSIDE: &str = "hook@100";
@@ -19,7 +19,7 @@ async fn with_hook(engine: Engine, guest: &str, settings: &str, place: &str) -> 
 
 /// Posts a script that first inserts the mark `m`. Returns the response and the marks in the database afterwards. A
 /// hook that writes inserts the mark `h`.
-async fn post(app: &App, script: &[Json]) -> Result<(Answer, String)> {
+async fn post(app: &App, script: &[Json]) -> Result<(Response, String)> {
     let answer = play(app, "POST", "/", &json!([&[insert("m")], script].concat())).await?;
     let left = marks(app).await?;
     assert_eq!(answer.events().contains(&"commit".to_owned()), !left.is_empty(), "{:?}: {left}", answer.events());
@@ -36,13 +36,13 @@ async fn hooks_inside_get_a_handle(engine: Engine) -> Result {
         (OUTSIDE, "POST", "hook:none"),
     ] {
         let app = with_hook(engine, "only-after", after, place).await?;
-        let answer = app.ask(method, "/").await?;
+        let answer = app.call(method, "/").await?;
         check_eq!(wrong, (answer.status, answer.header("x-after")), (200, mark), "{method} {place}");
     }
     Ok(())
 }
 
-async fn the_transaction_stands_where_it_is_configured(engine: Engine) -> Result {
+async fn the_transaction_has_its_configured_priority(engine: Engine) -> Result {
     let hook = components(&[("hook", "only-after", "after = \"header\"")]);
     let mut wrong = Wrong::default();
     for (priority, mark) in [(50, "hook:writer"), (51, "hook:none")] {
@@ -146,7 +146,7 @@ async fn a_hook_marks_for_rollback(engine: Engine) -> Result {
     Ok(())
 }
 
-async fn hooks_hand_on_through_the_context(engine: Engine) -> Result {
+async fn hooks_pass_values_through_the_context(engine: Engine) -> Result {
     let hooks =
         components(&[("a", "only-before", "before = \"context\""), ("b", "only-before", "before = \"context\"")]);
     let app = start(engine, &(hooks + &global(&["a@1", "b@100"]) + &route("/", ""))).await?;
@@ -209,7 +209,7 @@ async fn an_after_hook_changes_the_answer_and_not_the_verdict(engine: Engine) ->
     Ok(())
 }
 
-async fn an_after_hook_sets_no_header_that_it_may_not(engine: Engine) -> Result {
+async fn an_after_hook_cannot_set_forbidden_headers(engine: Engine) -> Result {
     let app = with_hook(engine, "only-after", "after = \"bad-header\"", INSIDE).await?;
     let (answer, left) = post(&app, &[]).await?;
     assert_eq!((answer.status, left.as_str()), (200, "m"));
@@ -217,7 +217,7 @@ async fn an_after_hook_sets_no_header_that_it_may_not(engine: Engine) -> Result 
     Ok(())
 }
 
-async fn on_error_hooks_are_told_what_failed(engine: Engine) -> Result {
+async fn on_error_hooks_receive_the_failure(engine: Engine) -> Result {
     let mut wrong = Wrong::default();
     for (place, handle) in [(INSIDE, "writer"), (OUTSIDE, "none")] {
         let app = with_hook(engine, "only-on-error", "on_error = \"tell\"", place).await?;
@@ -235,7 +235,7 @@ async fn on_error_hooks_are_told_what_failed(engine: Engine) -> Result {
     Ok(())
 }
 
-async fn an_outer_on_error_hook_answers_what_only_the_verdict_found(engine: Engine) -> Result {
+async fn an_outer_on_error_hook_answers_a_failed_commit(engine: Engine) -> Result {
     let app = with_hook(engine, "only-on-error", "on_error = \"tell\"", OUTSIDE).await?;
     let (answer, left) = post(&app, &[swallowed()]).await?;
     assert_eq!((answer.status, left.as_str()), (200, ""));
@@ -249,7 +249,7 @@ async fn a_kept_handle_is_dead(engine: Engine) -> Result {
     for (place, kept) in [(INSIDE, "lost"), (OUTSIDE, "nothing")] {
         let app = with_hook(engine, "keeper", "", place).await?;
         for method in ["GET", "POST"] {
-            let answer = app.ask(method, "/").await?;
+            let answer = app.call(method, "/").await?;
             check_eq!(wrong, (answer.status, answer.header("x-kept")), (200, kept), "{method} {place}");
         }
     }
@@ -258,7 +258,7 @@ async fn a_kept_handle_is_dead(engine: Engine) -> Result {
 
 on_each_engine! {
     hooks_inside_get_a_handle,
-    the_transaction_stands_where_it_is_configured,
+    the_transaction_has_its_configured_priority,
     a_hook_writes_in_the_transaction_of_the_request,
     a_failed_statement_of_a_hook_dooms,
     an_on_route_hook_overrides_the_access_mode,
@@ -266,12 +266,12 @@ on_each_engine! {
     an_on_route_hook_answers,
     a_before_hook_answers_on_either_side,
     a_hook_marks_for_rollback,
-    hooks_hand_on_through_the_context,
+    hooks_pass_values_through_the_context,
     an_outer_after_hook_that_fails_changes_nothing,
     a_hook_that_panics,
     an_after_hook_changes_the_answer_and_not_the_verdict,
-    an_after_hook_sets_no_header_that_it_may_not,
-    on_error_hooks_are_told_what_failed,
-    an_outer_on_error_hook_answers_what_only_the_verdict_found,
+    an_after_hook_cannot_set_forbidden_headers,
+    on_error_hooks_receive_the_failure,
+    an_outer_on_error_hook_answers_a_failed_commit,
     a_kept_handle_is_dead,
 }

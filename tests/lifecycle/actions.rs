@@ -39,14 +39,14 @@ async fn deliver(app: App, said: &str) -> Result {
     until_recorded(&app, 0).await
 }
 
-async fn a_durable_action_is_struck_out_when_it_has_run(engine: Engine) -> Result {
+async fn a_durable_action_is_deleted_after_it_has_run(engine: Engine) -> Result {
     let app = start(engine, ROUTE).await?;
     expect(&app, "durable", "POST /", &[durable("one", "")], 200, "start, inside, commit, one, clear").await?;
     assert_eq!(recorded(&app).await?, 0);
     Ok(())
 }
 
-async fn a_durable_action_goes_with_its_transaction(engine: Engine) -> Result {
+async fn a_durable_action_is_rolled_back_with_its_transaction(engine: Engine) -> Result {
     let app = start(engine, ROUTE).await?;
     expect(&app, "durable", "POST /", &[durable("no", ""), fail()], 500, "start, rollback, clear").await?;
     let savepoint = json!({ "savepoint": [durable("no", "")], "end": "rollback" });
@@ -63,7 +63,7 @@ async fn a_durable_action_that_failed_is_run_again(engine: Engine) -> Result {
     deliver(app, "action fail-once 1").await
 }
 
-async fn a_durable_action_outlives_a_host_that_is_killed_before_it_ran(engine: Engine) -> Result {
+async fn a_durable_action_survives_a_killed_host(engine: Engine) -> Result {
     let app = start(engine, ROUTE).await?;
     let request = app.request("POST", "/").body(json!([durable("sleep", "60000")]).to_string());
     let asking = tokio::spawn(request.send());
@@ -73,7 +73,7 @@ async fn a_durable_action_outlives_a_host_that_is_killed_before_it_ran(engine: E
     Ok(())
 }
 
-async fn clients_that_repeat_a_request_id_do_not_meet(engine: Engine) -> Result {
+async fn requests_with_the_same_id_do_not_interfere(engine: Engine) -> Result {
     let app = start(engine, ROUTE).await?;
     for count in 1..=2 {
         let request = app.request("POST", "/").header("x-request-id", "same");
@@ -84,9 +84,9 @@ async fn clients_that_repeat_a_request_id_do_not_meet(engine: Engine) -> Result 
 }
 
 on_each_engine! {
-    a_durable_action_is_struck_out_when_it_has_run,
-    a_durable_action_goes_with_its_transaction,
+    a_durable_action_is_deleted_after_it_has_run,
+    a_durable_action_is_rolled_back_with_its_transaction,
     a_durable_action_that_failed_is_run_again,
-    a_durable_action_outlives_a_host_that_is_killed_before_it_ran,
-    clients_that_repeat_a_request_id_do_not_meet,
+    a_durable_action_survives_a_killed_host,
+    requests_with_the_same_id_do_not_interfere,
 }

@@ -37,7 +37,7 @@ async fn px_02_options_and_trace_start_nothing(engine: Engine) -> Result {
     "#;
     let app = start(engine, &format!("{ROUTE}{own}")).await?;
     expect(&app, "PX-02", "OPTIONS /", &[], 204, "clear").await?;
-    assert_eq!(app.ask("OPTIONS", "/").await?.header("allow"), "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
+    assert_eq!(app.call("OPTIONS", "/").await?.header("allow"), "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
     expect(&app, "PX-02", "TRACE /", &[], 405, "clear").await?;
     expect(&app, "PX-02", "OPTIONS /nowhere", &[], 404, "clear").await?;
     expect(&app, "PX-02", "OPTIONS /own", &[], 200, "inside, clear").await?;
@@ -60,7 +60,7 @@ async fn px_03_one_rule_for_all_redirects(engine: Engine) -> Result {
     expect_next(&app, "PX-03", "POST /careful", &[answer(201)], 201, "start, inside, commit, clear").await
 }
 
-async fn px_05_errors_roll_back_unless_the_route_says_otherwise(engine: Engine) -> Result {
+async fn px_05_errors_roll_back_unless_the_route_commits_them(engine: Engine) -> Result {
     let audit = r#"
         [[route]]
         path = "/audit"
@@ -97,7 +97,7 @@ async fn px_08_actions_run_in_order_of_registration(engine: Engine) -> Result {
     expect_next(&app, "PX-08", "POST /", &script, 500, "start, rollback, one, two, three, clear").await
 }
 
-async fn px_09_an_action_that_fails_harms_nobody(engine: Engine) -> Result {
+async fn px_09_a_failed_action_changes_nothing(engine: Engine) -> Result {
     let app = start(engine, ROUTE).await?;
     let script = [after_commit("fail"), after_commit("panic"), after_commit("two")];
     expect(&app, "PX-09", "POST /", &script, 200, "start, inside, commit, fail, panic, two, clear").await?;
@@ -223,9 +223,9 @@ async fn px_25_a_before_hook_answers_instead_of_the_controller(engine: Engine) -
 on_each_engine! {
     px_02_options_and_trace_start_nothing,
     px_03_one_rule_for_all_redirects,
-    px_05_errors_roll_back_unless_the_route_says_otherwise,
+    px_05_errors_roll_back_unless_the_route_commits_them,
     px_08_actions_run_in_order_of_registration,
-    px_09_an_action_that_fails_harms_nobody,
+    px_09_a_failed_action_changes_nothing,
     px_13_an_inner_after_hook_fails,
     px_14_an_inner_on_error_hook_answers,
     px_15_an_inner_on_error_hook_fails,

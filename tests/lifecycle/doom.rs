@@ -35,7 +35,7 @@ async fn a_failed_statement_dooms(engine: Engine) -> Result {
     expect(&app, "doom", "POST /", &[swallowed(), answer(302)], 500, ROLLED_BACK).await
 }
 
-async fn the_log_says_what_doomed(engine: Engine) -> Result {
+async fn the_log_names_the_dooming_statement(engine: Engine) -> Result {
     let app = start(engine, ROUTE).await?;
     expect(&app, "doom", "POST /", &[swallowed()], 500, ROLLED_BACK).await?;
     let line = app.log.wait_for("a failed statement was not undone by a savepoint").await?;
@@ -44,7 +44,7 @@ async fn the_log_says_what_doomed(engine: Engine) -> Result {
     Ok(())
 }
 
-async fn a_doomed_transaction_takes_no_statement(engine: Engine) -> Result {
+async fn a_doomed_transaction_refuses_statements(engine: Engine) -> Result {
     let app = start(engine, ROUTE).await?;
     let script = json!([swallowed(), { "sql": "SELECT 1", "swallow": true }, answer(409)]);
     assert_eq!(play(&app, "POST", "/", &script).await?.status, 409);
@@ -74,7 +74,7 @@ async fn a_savepoint_that_is_rolled_back_lifts_the_doom(engine: Engine) -> Resul
     Ok(())
 }
 
-async fn a_savepoint_keeps_what_is_not_rolled_back(engine: Engine) -> Result {
+async fn a_savepoint_keeps_earlier_writes(engine: Engine) -> Result {
     let app = start(engine, ROUTE).await?;
     let inner = savepoint(json!([insert("b"), savepoint(json!([insert("c")]), "rollback"), insert("d")]), "drop");
     let script = json!([insert("a"), inner, savepoint(json!([insert("e")]), "leak"), insert("f")]);
@@ -84,7 +84,7 @@ async fn a_savepoint_keeps_what_is_not_rolled_back(engine: Engine) -> Result {
     Ok(())
 }
 
-async fn actions_go_with_their_savepoint(engine: Engine) -> Result {
+async fn actions_are_rolled_back_with_their_savepoint(engine: Engine) -> Result {
     let app = start(engine, ROUTE).await?;
     let script = [
         after_commit("one"),
@@ -96,14 +96,14 @@ async fn actions_go_with_their_savepoint(engine: Engine) -> Result {
     expect_next(&app, "actions", "POST /", &script, 400, "start, inside, rollback, two, clear").await
 }
 
-async fn a_result_that_is_too_large_can_be_gone_back_before(engine: Engine) -> Result {
+async fn a_savepoint_recovers_from_a_result_that_is_too_large(engine: Engine) -> Result {
     let app = start_with(engine, ROUTE, &[("CARYA_DATABASE__MAX_ROWS", "3")]).await?;
     let large = json!({ "sql": "VALUES (1), (2), (3), (4)", "swallow": true });
     expect(&app, "limit", "POST /", std::slice::from_ref(&large), 500, ROLLED_BACK).await?;
     expect(&app, "limit", "POST /", &[savepoint(json!([large]), "rollback")], 200, COMMITTED).await
 }
 
-async fn a_statement_that_takes_too_long_can_be_gone_back_before(engine: Engine) -> Result {
+async fn a_savepoint_recovers_from_a_statement_that_takes_too_long(engine: Engine) -> Result {
     let app = start_with(engine, ROUTE, &[("CARYA_DATABASE__STATEMENT_TIMEOUT", "1s")]).await?;
     let reading = json!({ "sql": format!("{NUMBERS} SELECT count(*) FROM {ENDLESS}"), "swallow": true });
     expect(&app, "timeout", "POST /", std::slice::from_ref(&reading), 500, ROLLED_BACK).await?;
@@ -133,12 +133,12 @@ async fn a_marked_transaction_rolls_back_and_the_answer_stays(engine: Engine) ->
 
 on_each_engine! {
     a_failed_statement_dooms,
-    the_log_says_what_doomed,
-    a_doomed_transaction_takes_no_statement,
+    the_log_names_the_dooming_statement,
+    a_doomed_transaction_refuses_statements,
     a_savepoint_that_is_rolled_back_lifts_the_doom,
-    a_savepoint_keeps_what_is_not_rolled_back,
-    actions_go_with_their_savepoint,
-    a_result_that_is_too_large_can_be_gone_back_before,
-    a_statement_that_takes_too_long_can_be_gone_back_before,
+    a_savepoint_keeps_earlier_writes,
+    actions_are_rolled_back_with_their_savepoint,
+    a_savepoint_recovers_from_a_result_that_is_too_large,
+    a_savepoint_recovers_from_a_statement_that_takes_too_long,
     a_marked_transaction_rolls_back_and_the_answer_stays,
 }

@@ -166,7 +166,7 @@ async fn px_12_a_request_without_statements_needs_no_connection(engine: Engine) 
     Ok(())
 }
 
-async fn px_10_hooks_outside_hear_of_a_commit_that_failed(engine: Engine) -> Result {
+async fn px_10_hooks_outside_see_a_failed_commit(engine: Engine) -> Result {
     let hook = r#"
         [component.hook]
         path = "{guest:trace-hook}"
@@ -193,8 +193,8 @@ on_each_engine! {
 }
 
 // MariaDB checks all constraints immediately, so no constraint can fail at the commit.
-on_each_engine! { late_sqlite Sqlite: px_10_the_commit_fails, px_10_hooks_outside_hear_of_a_commit_that_failed }
-on_each_engine! { late_postgres Postgres: px_10_the_commit_fails, px_10_hooks_outside_hear_of_a_commit_that_failed }
+on_each_engine! { late_sqlite Sqlite: px_10_the_commit_fails, px_10_hooks_outside_see_a_failed_commit }
+on_each_engine! { late_postgres Postgres: px_10_the_commit_fails, px_10_hooks_outside_see_a_failed_commit }
 
 on_each_engine! { lost_postgres Postgres: px_11_the_connection_is_lost }
 on_each_engine! { lost_mariadb MariaDb: px_11_the_connection_is_lost }

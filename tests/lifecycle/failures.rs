@@ -50,7 +50,7 @@ async fn go_away(app: &App, script: &serde_json::Value) -> Result {
 }
 
 /// Asserts that the request has left no mark, and that another request can write.
-async fn is_well(app: &App, row: &str) -> Result {
+async fn check_healthy(app: &App, row: &str) -> Result {
     assert_eq!(marks(app).await?, "", "{row}");
     let answer = play(app, "POST", "/", &json!([{ "sql": "DELETE FROM marks" }])).await?;
     assert_eq!(answer.steps(), "start, inside, commit, clear", "{row}: the next request");
@@ -79,7 +79,7 @@ async fn px_18_a_guest_that_fails(engine: Engine) -> Result {
             (status, "start, before:writer, rollback, clear"),
             "{what:?} {status:?}: {row}"
         );
-        is_well(&app, &row).await?;
+        check_healthy(&app, &row).await?;
     }
     let answer = app.post("/print", "").await?;
     assert_eq!((answer.status, marks(&app).await?.as_str()), (200, "m"), "PX-18: one that does not fail");
@@ -93,7 +93,7 @@ async fn px_18_a_statement_that_takes_too_long(engine: Engine) -> Result {
         let script = json!([insert("m"), { "sql": endless(), "swallow": swallow }]);
         let answer = play(&app, "POST", "/", &script).await?;
         check_eq!(wrong, (answer.status, answer.steps().as_str()), (500, "start, rollback, clear"), "PX-18: {swallow}");
-        is_well(&app, "PX-18: statement").await?;
+        check_healthy(&app, "PX-18: statement").await?;
     }
     Ok(())
 }
@@ -102,26 +102,26 @@ async fn px_18_a_component_out_of_time_within_a_statement(engine: Engine) -> Res
     let app = start_with(engine, ROUTES, &[("CARYA_COMPONENT__PROBE__TIMEOUT", "2s")]).await?;
     let answer = play(&app, "POST", "/", &json!([insert("m"), { "sql": endless(), "swallow": true }])).await?;
     assert_eq!((answer.status, answer.steps().as_str()), (504, "start, rollback, clear"), "PX-18");
-    is_well(&app, "PX-18: component").await
+    check_healthy(&app, "PX-18: component").await
 }
 
 async fn px_18_a_request_out_of_time(engine: Engine) -> Result {
     let app = start_with(engine, ROUTES, &[("CARYA_SERVER__REQUEST_TIMEOUT", "2s")]).await?;
     let answer = play(&app, "POST", "/", &slow()).await?;
     assert_eq!((answer.status, answer.steps().as_str()), (504, "start, rollback, clear"), "PX-18");
-    is_well(&app, "PX-18: request").await
+    check_healthy(&app, "PX-18: request").await
 }
 
 async fn px_18_the_client_goes_away(engine: Engine) -> Result {
     let app = start(engine, ROUTES).await?;
     go_away(&app, &slow()).await?;
-    is_well(&app, "PX-18: client").await
+    check_healthy(&app, "PX-18: client").await
 }
 
 async fn px_18_the_client_goes_away_within_a_statement(engine: Engine) -> Result {
     let app = start_with(engine, ROUTES, &[("CARYA_DATABASE__STATEMENT_TIMEOUT", "60s")]).await?;
     go_away(&app, &json!([insert("m"), { "log": "it is written" }, { "sql": endless() }])).await?;
-    is_well(&app, "PX-18: client").await
+    check_healthy(&app, "PX-18: client").await
 }
 
 async fn px_18_the_host_shuts_down(engine: Engine) -> Result {

@@ -98,7 +98,7 @@ async fn a_commit_that_did_not_arrive_is_no_success() -> Result {
 }
 
 #[tokio::test]
-async fn a_commit_whose_answer_was_lost_is_asked_for_or_in_doubt() -> Result {
+async fn a_commit_with_a_lost_answer_is_queried_or_in_doubt() -> Result {
     for (engine, stage) in stages("").await? {
         stage.proxy.trap(COMMIT, Fate::Unanswered);
         let answer = send(&stage.app, "POST", &script(1)).await?;
@@ -124,7 +124,7 @@ async fn a_commit_whose_answer_was_lost_is_asked_for_or_in_doubt() -> Result {
 }
 
 #[tokio::test]
-async fn a_login_without_powers_can_ask_what_became_of_its_commit() -> Result {
+async fn a_hardened_login_can_query_the_outcome_of_its_commit() -> Result {
     let Some(cluster) = servers::postgres().await? else { return Ok(()) };
     let stage = Stage::new(cluster, "").await?;
     settle(&stage.direct).await?;
@@ -189,7 +189,7 @@ async fn a_session_that_is_ended_before_its_commit_has_written_nothing() -> Resu
 }
 
 #[tokio::test]
-async fn a_commit_that_meets_another_transaction_is_tried_again() -> Result {
+async fn a_commit_with_a_conflict_is_retried() -> Result {
     let Some(cluster) = servers::postgres().await? else { return Ok(()) };
     let stage = Stage::new(cluster, "[transaction]\nisolation = \"serializable\"").await?;
     stage.proxy.trap(COMMIT, Fate::Held);

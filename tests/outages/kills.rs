@@ -6,7 +6,7 @@ use super::{assert_unavailable, insert, serve, whole, write};
 use crate::{
     script::send,
     support::{
-        Answer, App, Result,
+        App, Response, Result,
         client::Client,
         proxy::{Fate, Proxy},
         servers::{Engine, Pair},
@@ -38,7 +38,7 @@ impl Stage {
         text: &'static str,
         script: &Json,
         meanwhile: impl AsyncFnOnce() -> Result,
-    ) -> Result<Answer> {
+    ) -> Result<Response> {
         let before = self.proxy.sprung_so_far();
         self.proxy.trap(text, Fate::Held);
         let killing = async {
@@ -80,7 +80,7 @@ async fn a_primary_killed_in_a_transaction_leaves_nothing_of_it() -> Result {
 
 /// After a crash, PostgreSQL reuses the numbers of transactions that never reached its disk.
 #[tokio::test]
-async fn another_transaction_s_commit_is_not_taken_for_this_one_s() -> Result {
+async fn the_commit_of_another_transaction_is_not_mistaken() -> Result {
     if !Engine::Postgres.is_installed() {
         return Ok(());
     }

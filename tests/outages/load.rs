@@ -117,11 +117,11 @@ async fn primaries_die_under_load(engine: Engine) -> Result {
 }
 
 #[tokio::test]
-async fn postgres_dies_under_load_and_nothing_is_lost_or_half_there() -> Result {
+async fn postgres_dies_under_load_and_commits_are_whole() -> Result {
     primaries_die_under_load(Engine::Postgres).await
 }
 
 #[tokio::test]
-async fn mariadb_dies_under_load_and_nothing_is_lost_or_half_there() -> Result {
+async fn mariadb_dies_under_load_and_commits_are_whole() -> Result {
     primaries_die_under_load(Engine::MariaDb).await
 }

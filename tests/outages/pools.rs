@@ -13,7 +13,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_request_that_gets_no_connection_is_told_to_come_back() -> Result {
+async fn a_request_without_a_connection_gets_503() -> Result {
     for engine in Engine::servers() {
         let cluster = servers::shared(engine).await?.ok_or("not installed")?;
         let database = cluster.database().await?;
@@ -44,7 +44,7 @@ async fn a_request_that_gets_no_connection_is_told_to_come_back() -> Result {
 }
 
 #[tokio::test]
-async fn a_request_that_waits_for_a_row_too_long_is_told_to_come_back() -> Result {
+async fn a_request_that_waits_too_long_for_a_row_gets_503() -> Result {
     for engine in Engine::servers() {
         let cluster = servers::shared(engine).await?.ok_or("not installed")?;
         let database = cluster.database().await?;

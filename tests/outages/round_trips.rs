@@ -62,7 +62,7 @@ async fn a_request_of_one_statement_takes_three_round_trips() -> Result {
 /// If a request waits for the connection, the end of one transaction and the begin of the next share a message. Either
 /// of the two requests may send it.
 #[tokio::test]
-async fn who_waits_for_a_connection_saves_a_round_trip() -> Result {
+async fn a_waiter_saves_a_round_trip() -> Result {
     for engine in Engine::servers() {
         let cluster = servers::shared(engine).await?.ok_or("not installed")?;
         let database = cluster.database().await?;
@@ -102,7 +102,7 @@ async fn who_waits_for_a_connection_saves_a_round_trip() -> Result {
 }
 
 #[tokio::test]
-async fn a_transaction_that_was_begun_for_somebody_who_left_shows_nobody_the_past() -> Result {
+async fn a_transaction_begun_for_a_cancelled_waiter_shows_no_old_data() -> Result {
     for engine in Engine::servers() {
         let cluster = servers::shared(engine).await?.ok_or("not installed")?;
         let database = cluster.database().await?;
@@ -148,7 +148,7 @@ async fn a_transaction_that_was_begun_for_somebody_who_left_shows_nobody_the_pas
 /// A transaction that a read hands over to the next request may have ended meanwhile. The next request detects this and
 /// takes another connection.
 #[tokio::test]
-async fn a_transaction_to_take_over_that_is_gone_is_seen() -> Result {
+async fn a_lost_transaction_is_detected_at_its_take_over() -> Result {
     let Some(cluster) = servers::postgres().await? else { return Ok(()) };
     let database = cluster.database().await?;
     let proxy = Proxy::to(&database.primary_url()).await?;
@@ -166,7 +166,7 @@ async fn a_transaction_to_take_over_that_is_gone_is_seen() -> Result {
 
 /// If the next transaction begins in the same message as the end of the last, that message also resets the session.
 #[tokio::test]
-async fn a_session_is_clean_for_who_waited_for_it_and_for_who_comes_after() -> Result {
+async fn a_session_is_reset_between_requests() -> Result {
     let Some(cluster) = servers::postgres().await? else { return Ok(()) };
     let database = cluster.database().await?;
     let app = alone(&database.primary_url(), &database.primary_url(), "").await?;
@@ -192,7 +192,7 @@ async fn a_session_is_clean_for_who_waited_for_it_and_for_who_comes_after() -> R
 
 /// If a statement ends soon after its client has disconnected, the host rolls back and keeps the connection.
 #[tokio::test]
-async fn a_client_that_goes_away_does_not_cost_a_connection() -> Result {
+async fn a_disconnected_client_does_not_cost_a_connection() -> Result {
     for engine in Engine::servers() {
         let cluster = servers::shared(engine).await?.ok_or("not installed")?;
         let database = cluster.database().await?;

@@ -116,7 +116,7 @@ async fn a_runaway_statement_of_a_hardened_login_keeps_its_place_on_mariadb() ->
 
 /// Two runaway statements occupy both places of the pool. The host frees one of the places once it has detected them.
 #[tokio::test]
-async fn runaway_statements_of_one_component_leave_half_of_the_places_to_others() -> Result {
+async fn runaway_statements_of_one_component_take_half_of_the_places() -> Result {
     for engine in Engine::servers() {
         let cluster = servers::shared(engine).await?.ok_or("not installed")?;
         let database = cluster.database().await?;

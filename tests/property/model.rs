@@ -22,7 +22,7 @@ pub(super) enum Step {
         commit: bool,
         name: String,
     },
-    Answer(u16),
+    Response(u16),
     /// A response that cannot be encoded.
     Nonsense,
     Mark,
@@ -68,7 +68,7 @@ pub(super) fn render(steps: &[Step]) -> Vec<Json> {
         }
         Step::Action { commit: true, name } => after_commit(name),
         Step::Action { commit: false, name } => after_rollback(name),
-        Step::Answer(status) => answer(*status),
+        Step::Response(status) => answer(*status),
         Step::Nonsense => json!({ "answer": { "headers": [["bad name", "x"]] } }),
         Step::Mark => json!({ "mark_rollback": true }),
         Step::Fail => fail(),
@@ -133,7 +133,7 @@ impl Played {
                     }
                 }
                 Step::Action { commit, name } => self.registered.push((*commit, name.clone())),
-                Step::Answer(status) => self.answered = Some(*status),
+                Step::Response(status) => self.answered = Some(*status),
                 Step::Nonsense => self.answered = Some(0),
                 Step::Mark => self.marked = true,
                 Step::Fail | Step::Panic => return Err(Failed),

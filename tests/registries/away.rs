@@ -19,7 +19,7 @@ fn times(app: &App, text: &str) -> usize {
 }
 
 #[tokio::test]
-async fn it_is_told_once_that_a_tag_cannot_be_asked_for() -> Result {
+async fn an_unreachable_registry_is_logged_once() -> Result {
     let Some(mut registry) = Registry::start().await? else { return Ok(()) };
     registry.push("echo", "1", TYPE, &module::echo("one ")?).await?;
     let app = start(&registry, "[reload]\npoll = \"50ms\"\n").await?;
@@ -38,7 +38,7 @@ async fn it_is_told_once_that_a_tag_cannot_be_asked_for() -> Result {
 
 /// The host repeats a failed reload until it succeeds, without a further request and without polling.
 #[tokio::test]
-async fn a_reload_that_failed_for_it_is_made_when_it_is_back() -> Result {
+async fn a_failed_reload_is_retried_when_the_registry_is_back() -> Result {
     let Some(mut registry) = Registry::start().await? else { return Ok(()) };
     registry.push("echo", "1", TYPE, &module::echo("one ")?).await?;
     let app = start(&registry, "").await?;

@@ -12,7 +12,7 @@ use reqwest::Client;
 use tokio::task::JoinHandle;
 
 use super::{TYPE, config, pulled, serve};
-use crate::support::{Answer, App, PATIENCE, Result, eventually, module, registry::Registry};
+use crate::support::{App, PATIENCE, Response, Result, eventually, module, registry::Registry};
 
 const POLL: &str = "[reload]\npoll = \"200ms\"\n";
 /// Number of responses of the new version after which a client has seen enough.
@@ -29,7 +29,7 @@ fn client(app: &App, enough: &Arc<AtomicUsize>, stop: &Arc<AtomicBool>) -> JoinH
         let client = Client::builder().no_proxy().timeout(PATIENCE).build()?;
         let (mut seen, mut count, mut news) = (Seen::new(), 0, 0);
         while !stop.load(Relaxed) {
-            let answer = Answer::read(client.get(&url).send().await?).await?;
+            let answer = Response::read(client.get(&url).send().await?).await?;
             if answer.status != 200 {
                 return Err(format!("{}: {}", answer.status, answer.text()).into());
             }
@@ -95,7 +95,7 @@ async fn three_hosts_converge_under_load_and_a_digest_does_not_move() -> Result 
 
 /// The host tries a component that it cannot serve once, not at every poll.
 #[tokio::test]
-async fn a_tag_that_means_something_broken_is_tried_once() -> Result {
+async fn a_tag_of_a_broken_component_is_tried_once() -> Result {
     let Some(registry) = Registry::start().await? else { return Ok(()) };
     registry.push("echo", "1", TYPE, &module::echo("one ")?).await?;
     let app =

@@ -16,7 +16,7 @@ fn age(path: &Path, days: u32) -> Result {
 }
 
 #[tokio::test]
-async fn what_nobody_has_used_for_a_week_is_removed_and_what_is_used_never() -> Result {
+async fn images_unused_for_a_week_are_removed() -> Result {
     let Some(registry) = Registry::start().await? else { return Ok(()) };
     registry.push("echo", "1", TYPE, &module::echo("one ")?).await?;
     let config = config(&format!("oci://{}/echo:1", registry.host));

@@ -124,7 +124,7 @@ fn manifest(digest_of_component: &str, size: usize) -> Result<(Word, String)> {
 }
 
 #[tokio::test]
-async fn nothing_larger_is_taken_than_is_allowed_or_announced() -> Result {
+async fn refuses_more_bytes_than_allowed_or_announced() -> Result {
     let any = digest(b"any");
     let long = vec![b' '; 5 * MIB];
     Liar::start(&digest(&long), Word::Is(long), Word::Endless)
@@ -145,7 +145,7 @@ async fn nothing_larger_is_taken_than_is_allowed_or_announced() -> Result {
 }
 
 #[tokio::test]
-async fn nothing_else_is_taken_for_what_was_named() -> Result {
+async fn refuses_content_with_another_digest() -> Result {
     let (right, name) = manifest(&digest(b"right"), 5)?;
     let liar = Liar::start(&name, right.clone(), Word::Is(b"wrong".to_vec())).await?;
     liar.refused("", &format!("the registry sent content that does not have the digest {}", digest(b"right"))).await?;
@@ -160,7 +160,7 @@ async fn nothing_else_is_taken_for_what_was_named() -> Result {
 }
 
 #[tokio::test]
-async fn how_far_something_slow_has_come_is_told() -> Result {
+async fn reports_the_progress_of_a_slow_download() -> Result {
     let component = module::echo("one ")?;
     let (manifest, name) = manifest(&digest(&component), component.len())?;
     let liar = Liar::start(&name, manifest, Word::Slow(component.clone())).await?;

@@ -6,7 +6,7 @@ use super::{TYPE, check, config, serve};
 use crate::support::{Result, Wrong, module, registry::Registry};
 
 #[tokio::test]
-async fn a_registry_is_trusted_by_the_authority_that_is_named_and_by_no_other() -> Result {
+async fn a_registry_is_trusted_by_the_configured_authority_alone() -> Result {
     let Some((registry, ca)) = Registry::start_with_tls().await? else { return Ok(()) };
     registry.push("echo", "1", TYPE, &module::echo("one ")?).await?;
     let reference = format!("oci://{}/echo:1", registry.host);

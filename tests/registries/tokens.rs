@@ -62,7 +62,7 @@ async fn start(token: Value) -> Result<String> {
 }
 
 #[tokio::test]
-async fn a_token_is_asked_for_where_the_registry_says() -> Result {
+async fn a_token_is_requested_from_the_service_of_the_registry() -> Result {
     let both = json!({ "token": "pecan", "access_token": "pecan", "expires_in": 60 });
     let mut wrong = Wrong::default();
     for token in [json!({ "token": "pecan" }), json!({ "access_token": "pecan" }), both] {

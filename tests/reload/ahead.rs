@@ -8,7 +8,7 @@ use crate::support::{App, Engine, Result, on_each_engine};
 const AHEAD: &str = "the database has migrations that are newer";
 const MORE: &str = "migrations/0002_more.sql";
 
-async fn the_newest_migrations_may_be_taken_away(engine: Engine) -> Result {
+async fn the_newest_migration_files_can_be_removed(engine: Engine) -> Result {
     let mut watched = Watched::start_on(engine).await?;
     watched.put(MORE, "CREATE TABLE more (x INTEGER)")?;
     watched.served().await?;
@@ -39,7 +39,7 @@ async fn the_newest_migrations_may_be_taken_away(engine: Engine) -> Result {
     Ok(())
 }
 
-async fn a_reload_that_fails_after_its_migration_says_what_stays(engine: Engine) -> Result {
+async fn a_reload_that_fails_after_its_migration_reports_the_remains(engine: Engine) -> Result {
     let mut watched = Watched::start_on(engine).await?;
     let before = watched.page().await?;
     let broken = ("migrations/0003_broken.sql", "INSERT INTO nowhere VALUES (1)");
@@ -65,4 +65,4 @@ async fn a_reload_that_fails_after_its_migration_says_what_stays(engine: Engine)
     Ok(())
 }
 
-on_each_engine!(the_newest_migrations_may_be_taken_away, a_reload_that_fails_after_its_migration_says_what_stays,);
+on_each_engine!(the_newest_migration_files_can_be_removed, a_reload_that_fails_after_its_migration_reports_the_remains,);

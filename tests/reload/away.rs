@@ -15,7 +15,7 @@ fn config(max_rows: u32) -> String {
 }
 
 #[tokio::test]
-async fn a_reload_that_failed_for_it_is_made_when_it_is_back() -> Result {
+async fn a_failed_reload_is_retried_when_the_database_is_back() -> Result {
     for engine in Engine::servers() {
         let cluster = servers::shared(engine).await?.ok_or("not installed")?;
         let database = cluster.database().await?;
@@ -23,7 +23,7 @@ async fn a_reload_that_failed_for_it_is_made_when_it_is_back() -> Result {
         let env = [("CARYA_DATABASE__URL", proxy.url()), TOLD];
         let mut watched = Watched::start_with(&config(100), &FILES, &env).await?;
         let before = watched.page().await?;
-        proxy.be_silent(true);
+        proxy.set_silent(true);
         watched.put_config(&config(200))?;
         let why = watched.refused().await?;
         assert!(why.contains("[database] cannot be opened"), "{engine}: {why}");
@@ -32,7 +32,7 @@ async fn a_reload_that_failed_for_it_is_made_when_it_is_back() -> Result {
         watched.next("it failed once more").await?;
         assert_eq!(watched.page().await?, before, "{engine}: the old one serves on");
         // No file changes from here on.
-        proxy.be_silent(false);
+        proxy.set_silent(false);
         let id = watched.served().await?;
         assert_eq!(watched.page().await?.generation, id, "{engine}");
     }
@@ -48,12 +48,12 @@ async fn a_change_ends_the_attempts() -> Result {
         let proxy = Proxy::to(&database.primary_url()).await?;
         let env = [("CARYA_DATABASE__URL", proxy.url()), TOLD];
         let mut watched = Watched::start_with(&config(100), &FILES, &env).await?;
-        proxy.be_silent(true);
+        proxy.set_silent(true);
         watched.put_config(&config(200))?;
         watched.refused().await?;
         watched.put_config("[server\n")?;
         while !watched.refused().await?.contains("is not TOML") {}
-        proxy.be_silent(false);
+        proxy.set_silent(false);
         watched.put_config(&config(300))?;
         let id = watched.served().await?;
         assert_eq!(watched.page().await?.generation, id, "{engine}");

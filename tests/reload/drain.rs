@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{CONFIG, DRAINED, FILES, Watched};
-use crate::support::{Answer, Result};
+use crate::support::{Response, Result};
 
 async fn start(drain_timeout: &str) -> Result<Watched> {
     let config = CONFIG.replace("settings =", "timeout = \"20s\"\nsettings =");
@@ -18,13 +18,13 @@ async fn start(drain_timeout: &str) -> Result<Watched> {
 }
 
 /// Sends a request that inserts a mark, logs `under way`, and sleeps for `ms` milliseconds.
-async fn slow(watched: &mut Watched, mark: &str, ms: u64) -> Result<JoinHandle<Result<Answer>>> {
+async fn slow(watched: &mut Watched, mark: &str, ms: u64) -> Result<JoinHandle<Result<Response>>> {
     let script = json!([
         { "sql": "INSERT INTO marks VALUES (?)", "params": [mark] }, { "log": "under way" }, { "sleep_ms": ms },
         { "answer": { "template": { "name": "page.html", "context": {} } } }
     ]);
     let request = watched.app.request("POST", "/x").body(script.to_string());
-    let running = tokio::spawn(async move { Answer::read(request.send().await?).await });
+    let running = tokio::spawn(async move { Response::read(request.send().await?).await });
     watched.next("under way").await?;
     Ok(running)
 }
@@ -74,7 +74,7 @@ async fn a_transaction_that_outlives_drain_timeout_is_rolled_back() -> Result {
 
 /// Three generations run at the same time, each with a request.
 #[tokio::test]
-async fn every_request_ends_on_what_it_began_on() -> Result {
+async fn every_request_ends_on_the_generation_that_it_began_on() -> Result {
     let mut watched = start("20s").await?;
     let mut running = Vec::new();
     for text in ["page two", "page three", "page four"] {
@@ -85,7 +85,7 @@ async fn every_request_ends_on_what_it_began_on() -> Result {
             { "answer": { "template": { "name": "page.html", "context": {} } } }
         ]);
         let request = watched.app.request("GET", "/x").body(script.to_string());
-        let asked = tokio::spawn(async move { Answer::read(request.send().await?).await });
+        let asked = tokio::spawn(async move { Response::read(request.send().await?).await });
         watched.next("under way").await?;
         running.push((before, asked));
         watched.put("templates/page.html", text)?;

@@ -130,7 +130,7 @@ async fn a_folder_that_comes_after_the_configuration_that_names_it() -> Result {
 
 /// Kubernetes mounts a folder of links to `..data/NAME`, and replaces `..data`, which is a link itself.
 #[tokio::test]
-async fn links_that_are_pointed_elsewhere() -> Result {
+async fn links_to_another_target() -> Result {
     let folder = tempfile::tempdir()?;
     let root = folder.path();
     for (version, text) in [("..1", "page one"), ("..2", "page two"), ("..3", "page three")] {
@@ -171,7 +171,7 @@ async fn links_that_are_pointed_elsewhere() -> Result {
 }
 
 #[tokio::test]
-async fn what_is_not_the_applications_is_nothing_to_it() -> Result {
+async fn changes_of_unrelated_files_are_ignored() -> Result {
     let mut watched = Watched::start().await?;
     watched.put("notes.txt", "mine")?;
     fs::write(watched.path().join("carya.toml~"), "draft")?;

@@ -8,14 +8,14 @@ use serde_json::json;
 use super::{CONFIG, FILES, QUIET, SERVED, Watched};
 use crate::support::{App, PATIENCE, Result, Wrong, check_eq, guest};
 
-fn said(app: &App, message: &str) -> usize {
+fn count_logged(app: &App, message: &str) -> usize {
     app.log.lines().iter().filter(|line| line["message"] == message).count()
 }
 
 #[tokio::test]
 async fn a_component_that_has_not_changed_is_not_loaded_again() -> Result {
     let mut watched = Watched::start().await?;
-    let loads = |watched: &Watched| said(&watched.app, "loaded") + said(&watched.app, "compiled");
+    let loads = |watched: &Watched| count_logged(&watched.app, "loaded") + count_logged(&watched.app, "compiled");
     let before = loads(&watched);
     watched.put("templates/page.html", "page two")?;
     watched.served().await?;
@@ -35,7 +35,7 @@ async fn a_component_that_has_not_changed_is_not_loaded_again() -> Result {
 }
 
 #[tokio::test]
-async fn database_connections_are_kept_while_their_section_says_the_same() -> Result {
+async fn database_connections_are_kept_while_their_section_is_unchanged() -> Result {
     let env = [
         ("CARYA_DATABASE__ECHO_POOL", "true"),
         ("CARYA_DATABASE__MAX_CONNECTIONS", "1"),
@@ -45,19 +45,19 @@ async fn database_connections_are_kept_while_their_section_says_the_same() -> Re
     let mark = |mark: &str| json!([{ "sql": "INSERT INTO marks VALUES (?)", "params": [mark] }]);
     assert_eq!(watched.play("POST", &mark("one")).await?.status, 200);
     watched.page().await?;
-    let opened = said(&watched.app, "connection opened");
+    let opened = count_logged(&watched.app, "connection opened");
     for text in ["page two", "page three"] {
         watched.put("templates/page.html", text)?;
         watched.served().await?;
         assert_eq!(watched.play("POST", &mark(text)).await?.status, 200);
     }
-    assert_eq!(said(&watched.app, "connection opened"), opened, "{:#?}", watched.app.log.lines());
+    assert_eq!(count_logged(&watched.app, "connection opened"), opened, "{:#?}", watched.app.log.lines());
 
     // A changed section opens the database again. The old pool is closed with its generation.
     let other = CONFIG.replace("[templates]", "[database]\nmax_rows = 7\n[templates]");
     watched.put_config(&other)?;
     watched.served().await?;
-    assert!(said(&watched.app, "connection opened") > opened);
+    assert!(count_logged(&watched.app, "connection opened") > opened);
     while watched.app.metric("carya_generations").await? > 1 {
         tokio::task::yield_now().await;
     }
@@ -121,7 +121,7 @@ async fn a_hangup_reloads_without_watching() -> Result {
 
 /// The harness sets `debug` and the URL of the database by environment variables.
 #[tokio::test]
-async fn variables_stand_above_the_file_after_a_reload_too() -> Result {
+async fn variables_override_the_file_after_a_reload_too() -> Result {
     let env = [("CARYA_SERVER__MAX_BODY", "100")];
     let mut watched = Watched::start_with(CONFIG, &FILES, &env).await?;
     let more =
@@ -139,7 +139,7 @@ async fn variables_stand_above_the_file_after_a_reload_too() -> Result {
 }
 
 #[tokio::test]
-async fn what_needs_a_restart_is_told() -> Result {
+async fn reports_keys_that_need_a_restart() -> Result {
     let mut watched = Watched::start().await?;
     let keys =
         "[server]\nmax_concurrent_requests = 9\ndrain_timeout = \"1s\"\nheader_timeout = \"9s\"\nmax_body = 99999\n";
@@ -173,17 +173,17 @@ async fn database_connections_older_than_a_migration_are_not_lent_again() -> Res
         Ok(())
     };
     ask(&watched).await?;
-    let opened = said(&watched.app, "connection opened");
+    let opened = count_logged(&watched.app, "connection opened");
     for (migration, renewed) in [("ALTER TABLE marks ADD COLUMN n INTEGER DEFAULT 7", 2), ("SELECT 1", 4)] {
         watched.put(&format!("migrations/000{renewed}_more.sql"), migration)?;
         watched.served().await?;
         ask(&watched).await?;
         ask(&watched).await?;
-        assert_eq!(said(&watched.app, "connection opened"), opened + renewed, "a reader and a writer");
+        assert_eq!(count_logged(&watched.app, "connection opened"), opened + renewed, "a reader and a writer");
     }
     watched.put("templates/page.html", "page two")?;
     watched.served().await?;
     ask(&watched).await?;
-    assert_eq!(said(&watched.app, "connection opened"), opened + 4, "another swap keeps them");
+    assert_eq!(count_logged(&watched.app, "connection opened"), opened + 4, "another swap keeps them");
     Ok(())
 }

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{CONFIG, Page, Watched, ms, show};
-use crate::support::{Answer, Engine, PATIENCE, Result, Wrong, check_eq, guest, on_each_engine};
+use crate::support::{Engine, PATIENCE, Response, Result, Wrong, check_eq, guest, on_each_engine};
 
 const SWAPS: usize = 100;
 const CLIENTS: usize = 20;
@@ -37,15 +37,15 @@ struct Seen {
 
 impl Seen {
     /// Sends one request. Every fourth request writes.
-    async fn ask(&self, client: &Client, url: &str, number: usize, nth: usize) -> Result {
+    async fn call(&self, client: &Client, url: &str, number: usize, nth: usize) -> Result {
         let (is_writing, begun) = (nth.is_multiple_of(4), Instant::now());
         let answer = if is_writing {
             let insert = json!({ "sql": "INSERT INTO marks VALUES (?)", "params": [format!("{number}-{nth}")] });
             let script = json!([insert, show()[0]]);
-            Answer::read(client.post(url).body(script.to_string()).send().await?).await?
+            Response::read(client.post(url).body(script.to_string()).send().await?).await?
         } else {
             let count = json!({ "sql": "SELECT count(*) FROM marks" });
-            Answer::read(client.get(url).body(json!([count, show()[0]]).to_string()).send().await?).await?
+            Response::read(client.get(url).body(json!([count, show()[0]]).to_string()).send().await?).await?
         };
         let page = Page::of(&answer)?;
         self.times.lock().map_err(|_| "poisoned")?.push(begun.elapsed());
@@ -79,9 +79,9 @@ async fn break_and_mend(watched: &mut Watched, nth: usize, served: &str) -> Resu
     Ok(())
 }
 
-on_each_engine!(a_hundred_swaps_lose_and_mix_nothing);
+on_each_engine!(a_hundred_swaps_lose_no_request_and_mix_no_generations);
 
-async fn a_hundred_swaps_lose_and_mix_nothing(engine: Engine) -> Result {
+async fn a_hundred_swaps_lose_no_request_and_mix_no_generations(engine: Engine) -> Result {
     // The tests of the engines run one after the other, so that each has the machine to itself.
     static TURN: Turns<()> = Turns::const_new(());
     let _turn = TURN.lock().await;
@@ -100,7 +100,7 @@ async fn a_hundred_swaps_lose_and_mix_nothing(engine: Engine) -> Result {
                     if stop.load(Ordering::Relaxed) {
                         break;
                     }
-                    if let Err(error) = seen.ask(&client, &url, number, nth).await {
+                    if let Err(error) = seen.call(&client, &url, number, nth).await {
                         seen.failed.lock().map_err(|_| "poisoned")?.push(error.to_string());
                     }
                 }

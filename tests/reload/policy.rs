@@ -6,7 +6,7 @@ use crate::support::{PATIENCE, Result, carya, guest};
 const MORE: &str = "CREATE TABLE more (x INTEGER)";
 
 #[tokio::test]
-async fn pending_migrations_refuse_it_where_it_may_not_run_them() -> Result {
+async fn pending_migrations_refuse_a_reload_without_migrate() -> Result {
     let config = format!("{CONFIG}\n[reload]\nmigrate = false\n");
     let mut watched = Watched::start_with(&config, &FILES, &[]).await?;
     watched.put("migrations/0002_more.sql", MORE)?;
@@ -25,7 +25,7 @@ async fn pending_migrations_refuse_it_where_it_may_not_run_them() -> Result {
 
 /// The configuration of the served generation applies: a new generation cannot lift its own restriction.
 #[tokio::test]
-async fn what_is_served_says_what_the_next_may_do() -> Result {
+async fn the_served_generation_decides_about_the_next() -> Result {
     let config = format!("{CONFIG}\n[reload]\nmigrate = false\n");
     let mut watched = Watched::start_with(&config, &FILES, &[]).await?;
     std::fs::write(watched.path().join("migrations/0002_more.sql"), MORE)?;
@@ -35,7 +35,7 @@ async fn what_is_served_says_what_the_next_may_do() -> Result {
 }
 
 #[tokio::test]
-async fn a_model_is_left_to_starts_where_it_may_not_run_it() -> Result {
+async fn a_reload_without_init_does_not_run_the_model() -> Result {
     // A model whose `init` fails, so a refused reload would show that it ran.
     let model = guest("shop-model").display().to_string();
     let to = format!("[component.model]\npath = \"{model}\"\n[model]\ncomponent = \"model\"");

@@ -12,7 +12,7 @@ fn smoke(script: &str, status: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_it_writes_is_rolled_back_and_its_actions_do_not_run() -> Result {
+async fn writes_are_rolled_back_and_actions_do_not_run() -> Result {
     let mut watched = Watched::start().await?;
     let script = r#"[{"sql":"INSERT INTO marks VALUES (?)","params":["smoke"]}, {"log":"the smoke request ran"},
         {"after_commit":"once","payload":"at most"}, {"after_commit":"sure","delivery":"at-least-once"},
@@ -34,7 +34,7 @@ async fn what_it_writes_is_rolled_back_and_its_actions_do_not_run() -> Result {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_right_keeps_the_old_generation() -> Result {
+async fn an_unexpected_response_keeps_the_old_generation() -> Result {
     let mut watched = Watched::start().await?;
     let before = watched.page().await?;
     let table = [

@@ -33,10 +33,10 @@ async fn from_saved_to_served() -> Result {
     let small = std::fs::read(guest("timing"))?;
     let mut watched = with_own_cache().await?;
     let text = std::fs::read_to_string(watched.path().join("carya.toml"))?;
-    tell(&mut watched, "template", "templates/page.html", b"page two".to_vec()).await?;
-    tell(&mut watched, "configuration", "carya.toml", text.replace("# one", "# two").into_bytes()).await?;
-    tell(&mut watched, "small component, compiled", "hook.wasm", other(small.clone(), b'1')).await?;
-    tell(&mut watched, "small component, cached", "hook.wasm", small).await
+    report(&mut watched, "template", "templates/page.html", b"page two".to_vec()).await?;
+    report(&mut watched, "configuration", "carya.toml", text.replace("# one", "# two").into_bytes()).await?;
+    report(&mut watched, "small component, compiled", "hook.wasm", other(small.clone(), b'1')).await?;
+    report(&mut watched, "small component, cached", "hook.wasm", small).await
 }
 
 /// Only measures: most of the time is the compiler's.
@@ -49,16 +49,16 @@ async fn from_saved_to_served_with_a_large_component() -> Result {
     let with_large = format!("{CONFIG}\n[component.large]\npath = \"large.wasm\"\n");
     watched.put_config(&with_large)?;
     watched.served().await?;
-    tell(&mut watched, "large component, compiled", "large.wasm", other(large.clone(), b'1')).await?;
-    tell(&mut watched, "large component, cached", "large.wasm", large).await?;
-    tell(&mut watched, "template beside it", "templates/page.html", b"page two".to_vec()).await
+    report(&mut watched, "large component, compiled", "large.wasm", other(large.clone(), b'1')).await?;
+    report(&mut watched, "large component, cached", "large.wasm", large).await?;
+    report(&mut watched, "template beside it", "templates/page.html", b"page two".to_vec()).await
 }
 
 async fn with_own_cache() -> Result<Watched> {
     Watched::start_with(CONFIG, &FILES, &[("CARYA_SERVER__CACHE", "code")]).await
 }
 
-async fn tell(watched: &mut Watched, what: &str, name: &str, content: Vec<u8>) -> Result {
+async fn report(watched: &mut Watched, what: &str, name: &str, content: Vec<u8>) -> Result {
     let (took, slowest) = save(watched, name, &content).await?;
     println!("{what} ({} bytes): {:.0} ms, slowest request meanwhile {:.0} ms", content.len(), ms(took), ms(slowest));
     assert!(took < Duration::from_secs(120) && slowest < Duration::from_secs(2), "{what}: {took:?}, {slowest:?}");

@@ -14,7 +14,7 @@ use crate::{
 const AGAIN: &str = "a replica is used again";
 
 #[tokio::test]
-async fn a_replica_that_lags_or_is_gone_is_left_alone_until_it_is_back() -> Result {
+async fn a_lagging_or_missing_replica_is_unused_until_it_recovers() -> Result {
     for engine in Engine::servers() {
         let settings = "replica_max_lag = \"1500ms\"\nreplica_check = \"50ms\"";
         let Stage { pair, app, .. } = &Stage::new(engine, settings).await?;
@@ -53,7 +53,7 @@ async fn a_replica_that_lags_or_is_gone_is_left_alone_until_it_is_back() -> Resu
 }
 
 #[tokio::test]
-async fn reads_go_on_while_the_primary_is_down() -> Result {
+async fn reads_continue_while_the_primary_is_down() -> Result {
     for engine in Engine::servers() {
         let settings = "replica_max_lag = \"1500ms\"\nreplica_check = \"20ms\"";
         let Stage { pair, app, .. } = &Stage::new(engine, settings).await?;

@@ -16,7 +16,7 @@ use crate::{
 const ILL: &str = "a replica cannot be used";
 
 #[tokio::test]
-async fn a_read_goes_where_least_is_in_flight() -> Result {
+async fn a_read_goes_to_the_server_with_the_fewest_requests() -> Result {
     for engine in Engine::servers() {
         let cluster = servers::shared(engine).await?.ok_or("not installed")?;
         let database = cluster.database().await?;
@@ -45,7 +45,7 @@ async fn a_read_goes_where_least_is_in_flight() -> Result {
 }
 
 #[tokio::test]
-async fn a_busy_replica_is_not_taken_for_an_ill_one() -> Result {
+async fn a_busy_replica_is_not_mistaken_for_an_unhealthy_one() -> Result {
     for engine in Engine::servers() {
         let cluster = servers::shared(engine).await?.ok_or("not installed")?;
         let database = cluster.database().await?;
@@ -88,21 +88,21 @@ async fn a_replica_that_does_not_answer_is_not_waited_for() -> Result {
         cluster.synchronize().await?;
         assert_eq!(seen(&app).await?, 1);
         let newer = write(&app).await?.headers[POSITION].clone();
-        proxy.be_silent(true);
+        proxy.set_silent(true);
         let headers = HeaderMap::from_iter([(HeaderName::from_static(POSITION), newer)]);
         assert_eq!(rows(&app, "GET", "/x", headers).await?, 2, "{engine}: with a token");
         assert_eq!(seen(&app).await?, 2, "{engine}: without one");
         app.log.wait_for(ILL).await?;
 
-        proxy.be_silent(false);
+        proxy.set_silent(false);
         let app = serve(&database.primary_url(), &[proxy.url()], &format!("{times}\nreplica_check = \"50ms\"")).await?;
         assert_eq!(seen(&app).await?, 2);
-        proxy.be_silent(true);
+        proxy.set_silent(true);
         app.log.wait_for(ILL).await?;
         let [on_primary, _] = begun(&app).await?;
         assert_eq!(seen(&app).await?, 2);
         assert_eq!(begun(&app).await?[0], on_primary + 1, "{engine}: the primary stands in");
-        proxy.be_silent(false);
+        proxy.set_silent(false);
         app.log.wait_for("a replica is used again").await?;
         let [on_primary, _] = begun(&app).await?;
         assert_eq!(seen(&app).await?, 2);

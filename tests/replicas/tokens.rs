@@ -3,21 +3,21 @@
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{POSITION, Stage, begun, rows, seen, serve, write};
-use crate::support::{Answer, Result, Wrong, check_eq, eventually, servers::Engine};
+use crate::support::{Response, Result, Wrong, check_eq, eventually, servers::Engine};
 
 fn header(name: &str, value: &str) -> Result<HeaderMap> {
     Ok(HeaderMap::from_iter([(HeaderName::try_from(name)?, HeaderValue::from_str(value)?)]))
 }
 
 /// Returns both forms in which a client can send its position: as a header and as a cookie.
-fn tokens(answer: &Answer) -> Result<[HeaderMap; 2]> {
+fn tokens(answer: &Response) -> Result<[HeaderMap; 2]> {
     let cookie = answer.header("set-cookie").split(';').next().unwrap_or_default();
     assert!(cookie.starts_with("carya-position-default="), "{:?}", answer.headers);
     Ok([header(POSITION, answer.header(POSITION))?, header("cookie", cookie)?])
 }
 
 #[tokio::test]
-async fn a_read_goes_to_the_replica_unless_it_is_behind_one_s_own_writes() -> Result {
+async fn a_read_goes_to_the_replica_unless_it_lags_behind_own_writes() -> Result {
     for engine in Engine::servers() {
         let Stage { pair, urls, app } = &Stage::new(engine, "").await?;
         pair.pause_replica().await?;
@@ -59,7 +59,7 @@ async fn a_read_goes_to_the_replica_unless_it_is_behind_one_s_own_writes() -> Re
 
 /// Whatever the token, the request returns rows and does not wait for long.
 #[tokio::test]
-async fn a_token_that_makes_no_sense_does_no_harm() -> Result {
+async fn an_invalid_token_is_ignored() -> Result {
     for engine in Engine::servers() {
         let Stage { app, .. } = &Stage::new(engine, "").await?;
         write(app).await?;

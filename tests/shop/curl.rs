@@ -67,7 +67,7 @@ fn statuses(comment: &str) -> Vec<u16> {
 }
 
 #[tokio::test]
-async fn every_line_is_answered_as_its_comment_says() -> Result {
+async fn every_line_returns_the_status_of_its_comment() -> Result {
     for engine in Engine::all() {
         let app = super::open_on(engine).await?;
         let text = std::fs::read_to_string(super::folder().join("curl.txt"))?;

@@ -1,11 +1,11 @@
 //! Starts the real `carya` program on a test's own configuration, sends requests to it, and inspects its database.
 
-mod answer;
 pub mod client;
 mod log;
 pub mod module;
 pub mod proxy;
 pub mod registry;
+mod response;
 pub mod servers;
 mod wrong;
 
@@ -20,9 +20,9 @@ use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-pub use answer::Answer;
 use client::Client;
 pub use log::Log;
+pub use response::Response;
 pub use servers::Engine;
 pub(crate) use servers::{on_each_engine, on_each_server};
 pub use wrong::Wrong;
@@ -168,16 +168,16 @@ impl App {
     }
 
     /// Sends a request without a body.
-    pub async fn ask(&self, method: &str, path: &str) -> Result<Answer> {
-        Answer::read(self.request(method, path).send().await?).await
+    pub async fn call(&self, method: &str, path: &str) -> Result<Response> {
+        Response::read(self.request(method, path).send().await?).await
     }
 
-    pub async fn get(&self, path: &str) -> Result<Answer> {
-        self.ask("GET", path).await
+    pub async fn get(&self, path: &str) -> Result<Response> {
+        self.call("GET", path).await
     }
 
-    pub async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Result<Answer> {
-        Answer::read(self.request("POST", path).body(body).send().await?).await
+    pub async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Result<Response> {
+        Response::read(self.request("POST", path).body(body).send().await?).await
     }
 
     /// Sends a request with headers and a body.
@@ -187,8 +187,8 @@ impl App {
         path: &str,
         headers: HeaderMap,
         body: impl Into<reqwest::Body>,
-    ) -> Result<Answer> {
-        Answer::read(self.request(method, path).headers(headers).body(body).send().await?).await
+    ) -> Result<Response> {
+        Response::read(self.request(method, path).headers(headers).body(body).send().await?).await
     }
 
     /// Opens a connection to the application's SQLite database that bypasses carya.

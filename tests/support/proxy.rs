@@ -99,7 +99,7 @@ impl Proxy {
     }
 
     /// Stops or resumes forwarding in both directions. Connections stay open.
-    pub fn be_silent(&self, is_silent: bool) {
+    pub fn set_silent(&self, is_silent: bool) {
         self.state.is_silent.send_replace(is_silent);
     }
 

@@ -118,7 +118,7 @@ async fn run(folder: &TempDir, address: &str, more: &str, has_tls: bool) -> Resu
     let mut process = match command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn() {
         Ok(process) => process,
         Err(error) => {
-            tell(&error);
+            report_skipped(&error);
             return Ok(None);
         }
     };
@@ -133,7 +133,7 @@ async fn run(folder: &TempDir, address: &str, more: &str, has_tls: bool) -> Resu
 
 /// Reports the skipped tests once. Writes to standard error directly, because the test runner captures the output of
 /// tests that pass.
-fn tell(error: &std::io::Error) {
+fn report_skipped(error: &std::io::Error) {
     static ONCE: Once = Once::new();
     assert!(std::env::var_os("CI").is_none(), "no docker-registry for the tests ({error}): run `make servers`");
     ONCE.call_once(|| {

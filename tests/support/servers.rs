@@ -53,7 +53,7 @@ impl Engine {
         }
     }
 
-    /// Returns a new folder whose applications use a new database on this engine. See [`App::start_in`].
+    /// Returns a new folder. Applications in it use a new database on this engine. See [`App::start_in`].
     ///
     /// [`App::start_in`]: super::App::start_in
     pub async fn folder(self) -> Result<TempDir> {

@@ -3,7 +3,7 @@
 
 use super::super::server::{
     Group,
-    Stop::{Both, Gate, Nobody, Server},
+    Stop::{Both, Gate, Runs, Server},
 };
 
 const FORBIDDEN: &str = "forbidden";
@@ -280,7 +280,7 @@ pub const GROUPS: &[Group] = &[
     // Writes through a reader that the gate recognizes.
     Group {
         reader: Both(READ_ONLY),
-        writer: Some(Nobody),
+        writer: Some(Runs),
         statements: &[
             "INSERT INTO scratch VALUES ('x')", "INSERT INTO scratch VALUES ('x') RETURNING *", "INSERT scratch SET what = 'x'",
             "INSERT IGNORE INTO items VALUES (1, 'x')",
@@ -305,14 +305,14 @@ pub const GROUPS: &[Group] = &[
     // Locks, which the server also grants in a read-only transaction.
     Group {
         reader: Gate(READ_ONLY),
-        writer: Some(Nobody),
+        writer: Some(Runs),
         statements: &[
             "SELECT * FROM items LOCK IN SHARE MODE", "SELECT * FROM items LOCK IN -- a\n SHARE MODE NOWAIT",
         ],
     },
     Group {
         reader: Both(READ_ONLY),
-        writer: Some(Nobody),
+        writer: Some(Runs),
         statements: &[
             "SELECT * FROM items FOR UPDATE", "SELECT * FROM items for/**/update", "SELECT * FROM items FOR UPDATE SKIP LOCKED",
             "(SELECT id FROM items FOR UPDATE) UNION (SELECT 1)",
@@ -321,7 +321,7 @@ pub const GROUPS: &[Group] = &[
     // Writes through a reader that only the server recognizes.
     Group {
         reader: Server("read-only|forbidden"),
-        writer: Some(Nobody),
+        writer: Some(Runs),
         statements: &[
             "SELECT definer_writes()", "SELECT * FROM written_names", "VALUES (definer_writes())",
             "SELECT 1 FROM items ORDER BY definer_writes()", "SELECT {db}.definer_writes()",
@@ -356,8 +356,8 @@ pub const GROUPS: &[Group] = &[
     },
     // Statements of ordinary applications.
     Group {
-        reader: Nobody,
-        writer: Some(Nobody),
+        reader: Runs,
+        writer: Some(Runs),
         statements: &[
             "SELECT i.name, c.id FROM items i LEFT JOIN child c ON c.item = i.id ORDER BY 1",
             "SELECT * FROM items NATURAL JOIN docs",
@@ -386,7 +386,7 @@ pub const GROUPS: &[Group] = &[
     },
     Group {
         reader: Both(READ_ONLY),
-        writer: Some(Nobody),
+        writer: Some(Runs),
         statements: &[
             "INSERT INTO items SELECT 9, 'COMMIT' ON DUPLICATE KEY UPDATE name = 'x'",
             "UPDATE docs SET data = JSON_SET(data, '$.a', 1), price = price + 1",

@@ -3,7 +3,7 @@
 
 use super::super::server::{
     Group,
-    Stop::{Both, Gate, Nobody, Server},
+    Stop::{Both, Gate, Runs, Server},
 };
 
 const FORBIDDEN: &str = "forbidden";
@@ -66,7 +66,7 @@ pub const GROUPS: &[Group] = &[
     Group {
         // The effect of these functions ends with the transaction, or begins at its commit.
         reader: Gate("read-only"),
-        writer: Some(Nobody),
+        writer: Some(Runs),
         statements: &["SELECT pg_advisory_xact_lock(1)", "SELECT pg_notify('evil', 'x')"],
     },
     Group {
@@ -208,7 +208,7 @@ pub const GROUPS: &[Group] = &[
     // Writes through a reader that the gate recognizes.
     Group {
         reader: Both(READ_ONLY),
-        writer: Some(Nobody),
+        writer: Some(Runs),
         statements: &[
             "INSERT INTO scratch VALUES ('x')", "INSERT INTO scratch VALUES ('x') RETURNING *",
             "INSERT INTO items VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET name = excluded.name",
@@ -225,7 +225,7 @@ pub const GROUPS: &[Group] = &[
     // Writes through a reader that only the server recognizes.
     Group {
         reader: Server(READ_ONLY),
-        writer: Some(Nobody),
+        writer: Some(Runs),
         statements: &[
             "WITH x AS (INSERT INTO scratch VALUES ('x') RETURNING *) SELECT * FROM x",
             "WITH x AS (DELETE FROM child RETURNING *), y AS (UPDATE items SET name = 'x' WHERE id = 1) TABLE x",
@@ -265,8 +265,8 @@ pub const GROUPS: &[Group] = &[
     },
     // Statements that a function of the application may run. Their effect does not outlive the request.
     Group {
-        reader: Nobody,
-        writer: Some(Nobody),
+        reader: Runs,
+        writer: Some(Runs),
         statements: &[
             "SELECT runs('SET search_path = evil')", "SELECT runs('SET statement_timeout = 0')", "SELECT runs('LISTEN evil')",
             "SELECT runs('NOTIFY evil')", "SELECT runs('DECLARE evil CURSOR WITH HOLD FOR SELECT 1')",
@@ -288,8 +288,8 @@ pub const GROUPS: &[Group] = &[
     },
     // Statements of ordinary applications.
     Group {
-        reader: Nobody,
-        writer: Some(Nobody),
+        reader: Runs,
+        writer: Some(Runs),
         statements: &[
             "SELECT i.name, c.id FROM items i LEFT JOIN child c ON c.item = i.id ORDER BY 1",
             "SELECT * FROM items i JOIN LATERAL (SELECT max(id) FROM child WHERE item = i.id) m ON true",
@@ -317,7 +317,7 @@ pub const GROUPS: &[Group] = &[
     },
     Group {
         reader: Both(READ_ONLY),
-        writer: Some(Nobody),
+        writer: Some(Runs),
         statements: &[
             "INSERT INTO items SELECT 9, 'COMMIT' ON CONFLICT DO NOTHING RETURNING id, name",
             "UPDATE docs SET data = jsonb_set(data, '{a,b}', '[]'), tags = tags || 3 WHERE data @> '{}' RETURNING data",

@@ -12,12 +12,12 @@ use super::{
         client::{Client, Connection},
         servers::Pair,
     },
-    Product, Row, Stop, TIMEOUT,
+    EngineData, Row, Stop, TIMEOUT,
 };
 
 /// A database with a session for each of its hardened logins.
 pub struct Bare<'a> {
-    product: &'a Product,
+    data: &'a EngineData,
     name: String,
     reader: Session,
     writer: Session,
@@ -30,15 +30,15 @@ struct Session {
 }
 
 impl<'a> Bare<'a> {
-    pub async fn start(product: &'a Product, pair: &Pair) -> Result<Self> {
-        let (name, urls, _) = product.database(pair, true).await?;
+    pub async fn start(data: &'a EngineData, pair: &Pair) -> Result<Self> {
+        let (name, urls, _) = data.database(pair, true).await?;
         let session = |url: &str, begin: &str| {
             let begin = begin.replace("{timeout}", &TIMEOUT.to_string());
             Ok::<_, Box<dyn std::error::Error + Send + Sync>>(Session { client: Client::new(url)?, open: None, begin })
         };
-        let reader = session(&urls.reader, product.begin[0])?;
-        let writer = session(&urls.writer, product.begin[1])?;
-        Ok(Self { product, name, reader, writer })
+        let reader = session(&urls.reader, data.begin[0])?;
+        let writer = session(&urls.writer, data.begin[1])?;
+        Ok(Self { data, name, reader, writer })
     }
 
     /// Runs all rows without parameters. Returns a description of each one that does not end at the expected layer.
@@ -48,7 +48,7 @@ impl<'a> Bare<'a> {
             let sql = row.sql.replace("{db}", &self.name);
             for (method, expected) in row.handles() {
                 let session = if method == "GET" { &mut self.reader } else { &mut self.writer };
-                let sent = tokio::time::timeout(Duration::from_secs(15), session.send(self.product, &sql)).await;
+                let sent = tokio::time::timeout(Duration::from_secs(15), session.send(self.data, &sql)).await;
                 let (stopped, what) =
                     sent.map_err(|_| format!("without the gate: no end of {method} {sql:.200}"))??;
                 if stopped != matches!(expected, Stop::Server(_) | Stop::Both(_)) {
@@ -63,12 +63,12 @@ impl<'a> Bare<'a> {
 impl Session {
     /// Sends a statement in a transaction. Returns whether the server stopped it and kept the transaction open, and a
     /// description of the result.
-    async fn send(&mut self, product: &Product, sql: &str) -> Result<(bool, String)> {
+    async fn send(&mut self, data: &EngineData, sql: &str) -> Result<(bool, String)> {
         let mut connection = match self.open.take() {
             Some(connection) => connection,
             None => {
                 let mut connection = self.client.connect().await?;
-                connection.execute(&product.connected.replace("{timeout}", &TIMEOUT.to_string())).await?;
+                connection.execute(&data.connected.replace("{timeout}", &TIMEOUT.to_string())).await?;
                 connection
             }
         };
@@ -79,7 +79,7 @@ impl Session {
                 Ok(Ok(what)) => return Ok((false, what)),
                 Ok(Err(error)) => error,
             };
-        let is_open = connection.execute(product.is_open).await.is_ok();
+        let is_open = connection.execute(data.is_open).await.is_ok();
         if connection.execute("ROLLBACK").await.is_ok() {
             self.open = Some(connection);
         }

@@ -9,7 +9,7 @@ use super::{
         script::{attempt, in_time, kind, send},
         support::{App, Result, client::Connection, servers::Pair},
     },
-    Product, Row, Stop, TIMEOUT,
+    EngineData, Row, Stop, TIMEOUT,
 };
 
 const CONFIG: &str = r#"
@@ -28,7 +28,7 @@ const CONFIG: &str = r#"
 
 /// Application with one connection for each login, so that the next request uses the connection of a hostile statement.
 pub struct Watched<'a> {
-    product: &'a Product,
+    data: &'a EngineData,
     app: App,
     owner: Connection,
     name: String,
@@ -41,8 +41,8 @@ pub struct Watched<'a> {
 }
 
 impl<'a> Watched<'a> {
-    pub async fn start(product: &'a Product, pair: &Pair, hardened: bool) -> Result<Self> {
-        let (name, urls, owner) = product.database(pair, hardened).await?;
+    pub async fn start(data: &'a EngineData, pair: &Pair, hardened: bool) -> Result<Self> {
+        let (name, urls, owner) = data.database(pair, hardened).await?;
         let timeout = format!("{TIMEOUT}ms");
         let mut env =
             vec![("CARYA_DATABASE__URL", urls.writer.as_str()), ("CARYA_DATABASE__STATEMENT_TIMEOUT", &timeout)];
@@ -54,9 +54,9 @@ impl<'a> Watched<'a> {
         }
         let app = App::start_in(tempfile::tempdir()?, CONFIG, &[], &env).await?;
         let mut owner = owner.connect().await?;
-        let folder = owner.texts(product.folder).await?.pop().ok_or("no folder")?;
+        let folder = owner.texts(data.folder).await?.pop().ok_or("no folder")?;
         let mut watched = Self {
-            product,
+            data,
             app,
             owner,
             name,
@@ -70,7 +70,7 @@ impl<'a> Watched<'a> {
         Ok(watched)
     }
 
-    /// Runs all rows, then the statements of [`Product::leaving`]. Returns a description of each unexpected result.
+    /// Runs all rows, then the statements of [`EngineData::leaving`]. Returns a description of each unexpected result.
     pub async fn try_all(&mut self, rows: &[Row]) -> Result<Vec<String>> {
         // Taken here and not in `start`: starting another set-up changes state of the whole server.
         self.state = self.fingerprint().await?;
@@ -86,7 +86,7 @@ impl<'a> Watched<'a> {
                 );
             }
         }
-        for sql in self.product.leaving {
+        for sql in self.data.leaving {
             let left = self.leave(sql).await?;
             wrong.extend(left.map(|what| format!("{set_up}: committed {sql}\n    got {what}")));
         }
@@ -131,13 +131,13 @@ impl<'a> Watched<'a> {
         match expected {
             Stop::Gate(kinds) | Stop::Both(kinds) | Stop::Host(kinds) => among(kinds) && kind != "ok" && !of_server,
             Stop::Server(kinds) => among(kinds) && (of_server || kind == "ok" && !self.hardened),
-            Stop::Nobody => kind == "ok",
+            Stop::Runs => kind == "ok",
         }
     }
 
     /// Returns the state of a handle's session, as a guest can query it.
     async fn session(&self, method: &str) -> Result<Json> {
-        let step = json!({ "sql": self.product.session, "op": "query_one" });
+        let step = json!({ "sql": self.data.session, "op": "query_one" });
         Ok(in_time(&self.app, method, &json!([step])).await?[0]["row"].take())
     }
 
@@ -146,7 +146,7 @@ impl<'a> Watched<'a> {
     async fn damage(&mut self) -> Result<Option<String>> {
         let mut wrong = Vec::new();
         self.rest(&mut wrong).await?;
-        let ask = json!({ "sql": self.product.session, "op": "query_one" });
+        let ask = json!({ "sql": self.data.session, "op": "query_one" });
         let smuggled = json!({ "sql": "SELECT invoker_writes()", "swallow": true });
         let turn = json!({ "sql": "UPDATE turns SET n = n + 1", "op": "execute" });
         let reading = in_time(&self.app, "GET", &json!([ask, smuggled])).await?;
@@ -182,7 +182,7 @@ impl<'a> Watched<'a> {
     async fn rest(&mut self, wrong: &mut Vec<String>) -> Result {
         let patient_until = Instant::now() + Duration::from_millis(TIMEOUT + 1000);
         loop {
-            let busy = self.owner.texts(&self.product.unrest.replace("{db}", &self.name)).await?;
+            let busy = self.owner.texts(&self.data.unrest.replace("{db}", &self.name)).await?;
             if busy.is_empty() {
                 return Ok(());
             }
@@ -195,7 +195,7 @@ impl<'a> Watched<'a> {
     }
 
     async fn fingerprint(&mut self) -> Result<String> {
-        let query = self.product.state.join(" UNION ALL ").replace("{db}", &self.name);
+        let query = self.data.state.join(" UNION ALL ").replace("{db}", &self.name);
         let mut found = self.owner.texts(&query).await?;
         let database = format!("{}/{}", self.folder, self.name);
         for folder in ["/tmp", &self.folder, &database] {

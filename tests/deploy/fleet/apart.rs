@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Fleet, bring, told, until_served};
+use super::{Fleet, bring, entry_of, until_served};
 use crate::{
     deploy::{TOKEN, files, run},
     support::{
@@ -12,19 +12,19 @@ use crate::{
 };
 
 on_each_server! {
-    a_host_without_the_database_serves_on_and_converges,
-    a_start_without_an_answer_serves_what_is_there,
-    a_host_whose_rules_forbid_it_says_so,
-    a_way_to_the_database_that_has_changed_is_taken_by_a_reload,
+    a_host_without_the_database_continues_and_converges,
+    a_start_without_the_database_serves_the_last_generation,
+    a_host_reports_that_its_rules_forbid_a_generation,
+    a_reload_uses_the_new_url_of_the_database,
 }
 
-async fn a_host_without_the_database_serves_on_and_converges(engine: Engine) -> Result {
+async fn a_host_without_the_database_continues_and_converges(engine: Engine) -> Result {
     let fleet = Fleet::new(engine).await?;
     let ([one, two, _three], first) = fleet.three().await?;
     let proxy = Proxy::to(&fleet.url).await?;
     let far = fleet.start_in(tempfile::tempdir()?, "far", "", &[("CARYA_DATABASE__URL", proxy.url())]).await?;
     until_served(&far, &first).await?;
-    proxy.be_silent(true);
+    proxy.set_silent(true);
     proxy.cut();
     bring(&one, "second").await?;
     let last = bring(&two, "third").await?;
@@ -40,14 +40,14 @@ async fn a_host_without_the_database_serves_on_and_converges(engine: Engine) -> 
     assert!(list["fleet"]["hosts"].is_null() && list["fleet"]["error"].is_string(), "{list}");
     let answer = far.activate(&far.put(&files("nobody's")?).await?).await?;
     assert_eq!(answer.status, 503, "{}", answer.text());
-    proxy.be_silent(false);
+    proxy.set_silent(false);
     let took = until_served(&far, &last).await?;
     println!("{engine}: served {took:?} after the database was back");
     assert_eq!(far.served().await?.1, "third");
     Ok(())
 }
 
-async fn a_start_without_an_answer_serves_what_is_there(engine: Engine) -> Result {
+async fn a_start_without_the_database_serves_the_last_generation(engine: Engine) -> Result {
     let fleet = Fleet::new(engine).await?;
     let ([one, two, _three], first) = fleet.three().await?;
     let proxy = Proxy::to(&fleet.url).await?;
@@ -70,7 +70,7 @@ async fn a_start_without_an_answer_serves_what_is_there(engine: Engine) -> Resul
     Ok(())
 }
 
-async fn a_host_whose_rules_forbid_it_says_so(engine: Engine) -> Result {
+async fn a_host_reports_that_its_rules_forbid_a_generation(engine: Engine) -> Result {
     let fleet = Fleet::new(engine).await?;
     let ([one, two, _three], first) = fleet.three().await?;
     let deny = "[reload]\ndeny = [\"route-new\"]\n";
@@ -83,13 +83,13 @@ async fn a_host_whose_rules_forbid_it_says_so(engine: Engine) -> Result {
     let second = one.put(&more).await?;
     assert_eq!(one.activate(&second).await?.status, 200);
     until_served(&two, &second).await?;
-    eventually("its error is told", async || Ok(told(&one, "strict").await?["error"] != Value::Null)).await?;
-    let row = told(&one, "strict").await?;
+    eventually("its error is told", async || Ok(entry_of(&one, "strict").await?["error"] != Value::Null)).await?;
+    let row = entry_of(&one, "strict").await?;
     assert!(row["error"].as_str().is_some_and(|error| error.contains("route-new")), "{row}");
     assert_eq!(row["generation"], first.id.to_string());
     assert_eq!(strict.served().await?, (first.id.to_string(), "first".to_owned()));
-    let said = run(&["generations", "--to", &one.url()], &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
-    assert!(said.answer.contains("  cannot follow: ") && said.answer.contains("route-new"), "{}", said.answer);
+    let ran = run(&["generations", "--to", &one.url()], &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
+    assert!(ran.answer.contains("  cannot follow: ") && ran.answer.contains("route-new"), "{}", ran.answer);
     assert!(strict.list().await?["fleet"]["error"].as_str().is_some_and(|error| error.contains("route-new")));
     // The host also refuses to activate the generation itself, before it notifies other hosts.
     let answer = strict.activate(&second).await?;
@@ -97,11 +97,11 @@ async fn a_host_whose_rules_forbid_it_says_so(engine: Engine) -> Result {
 
     let third = bring(&two, "third").await?;
     until_served(&strict, &third).await?;
-    eventually("its error is gone", async || Ok(told(&one, "strict").await?["error"] == Value::Null)).await?;
+    eventually("its error is gone", async || Ok(entry_of(&one, "strict").await?["error"] == Value::Null)).await?;
     Ok(())
 }
 
-async fn a_way_to_the_database_that_has_changed_is_taken_by_a_reload(engine: Engine) -> Result {
+async fn a_reload_uses_the_new_url_of_the_database(engine: Engine) -> Result {
     let fleet = Fleet::new(engine).await?;
     let ([one, _two, _three], first) = fleet.three().await?;
     let (old, new) = (Proxy::to(&fleet.url).await?, Proxy::to(&fleet.url).await?);
@@ -114,7 +114,7 @@ async fn a_way_to_the_database_that_has_changed_is_taken_by_a_reload(engine: Eng
     std::fs::write(&file, new.url())?;
     far.app.signal("HUP").await?;
     far.app.log.wait_for("a new generation is served").await?;
-    old.be_silent(true);
+    old.set_silent(true);
     let second = bring(&one, "second").await?;
     until_served(&far, &second).await?;
     Ok(())

@@ -8,7 +8,7 @@ use std::{
 
 use carya::deploy::Digest;
 
-use super::{Fleet, LONGEST, bring, served, told, until_served};
+use super::{Fleet, LONGEST, bring, entry_of, served, until_served};
 use crate::{
     cancellation::Dice,
     deploy::{files, manifest},
@@ -21,13 +21,13 @@ use crate::{
 const KILLS: u32 = 20;
 
 on_each_server! {
-    what_is_damaged_is_not_served,
+    damaged_files_are_not_served,
     a_killed_host_leaves_one_whole_generation,
-    an_activation_whose_answer_was_lost_is_looked_for,
-    a_generation_that_cannot_be_set_up_is_agreed_on_by_nobody,
+    an_activation_with_a_lost_answer_is_queried,
+    a_generation_that_cannot_be_set_up_is_not_recorded,
 }
 
-async fn what_is_damaged_is_not_served(engine: Engine) -> Result {
+async fn damaged_files_are_not_served(engine: Engine) -> Result {
     let fleet = Fleet::new(engine).await?;
     let ([one, two, three], first) = fleet.three().await?;
     let folder = three.app.kill().await?;
@@ -39,7 +39,7 @@ async fn what_is_damaged_is_not_served(engine: Engine) -> Result {
 
     let three = fleet.start_in(folder, "three", "", &[]).await?;
     assert_eq!(three.served().await?, (first.id.to_string(), "first".to_owned()));
-    let row = told(&one, "three").await?;
+    let row = entry_of(&one, "three").await?;
     assert!(row["error"].as_str().is_some_and(|error| error.contains(&format!("file {digest}"))), "{row}");
     let Err(error) = fleet.start("fresh").await else { return Err("it started".into()) };
     assert!(error.to_string().contains("is damaged; deploy the generation again"), "{error}");
@@ -47,7 +47,7 @@ async fn what_is_damaged_is_not_served(engine: Engine) -> Result {
     assert_eq!(two.activate(&second).await?.status, 200);
     until_served(&three, &second).await?;
     assert_eq!(three.served().await?.1, "second");
-    eventually("its error is gone", async || Ok(told(&one, "three").await?["error"].is_null())).await?;
+    eventually("its error is gone", async || Ok(entry_of(&one, "three").await?["error"].is_null())).await?;
     // In the same way, a host repairs its own folder from the shared data.
     let folder = three.app.kill().await?;
     std::fs::write(folder.path().join(format!("deployed/blobs/{digest}")), "forged")?;
@@ -57,7 +57,7 @@ async fn what_is_damaged_is_not_served(engine: Engine) -> Result {
     Ok(())
 }
 
-async fn a_generation_that_cannot_be_set_up_is_agreed_on_by_nobody(engine: Engine) -> Result {
+async fn a_generation_that_cannot_be_set_up_is_not_recorded(engine: Engine) -> Result {
     let fleet = Fleet::new(engine).await?;
     let ([one, two, three], first) = fleet.three().await?;
     let mut wrong = Wrong::default();
@@ -84,7 +84,7 @@ async fn a_generation_that_cannot_be_set_up_is_agreed_on_by_nobody(engine: Engin
     Ok(())
 }
 
-async fn an_activation_whose_answer_was_lost_is_looked_for(engine: Engine) -> Result {
+async fn an_activation_with_a_lost_answer_is_queried(engine: Engine) -> Result {
     // With a short poll interval, a `COMMIT` of the polling host would spring the trap.
     let fleet = Fleet { poll: LONGEST, ..Fleet::new(engine).await? };
     let proxy = Proxy::to(&fleet.url).await?;

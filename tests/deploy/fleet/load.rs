@@ -24,7 +24,7 @@ on_each_server! { no_request_fails_while_a_fleet_swaps }
 /// Results of one client: the number of requests, the ids of the generations that answered, and the errors.
 type Seen = (usize, BTreeSet<String>, Vec<String>);
 
-async fn ask(url: String, stop: Arc<AtomicBool>) -> Result<Seen> {
+async fn call(url: String, stop: Arc<AtomicBool>) -> Result<Seen> {
     let client = Client::builder().no_proxy().timeout(PATIENCE).build()?;
     let (mut ticks, mut seen) = (tokio::time::interval(EVERY), Seen::default());
     while !stop.load(Ordering::Relaxed) {
@@ -49,7 +49,7 @@ async fn no_request_fails_while_a_fleet_swaps(engine: Engine) -> Result {
     let clients: Vec<_> = (0..12)
         .map(|number| {
             let url = format!("http://{}/x", hosts[number % 3].app.address());
-            tokio::spawn(ask(url, stop.clone()))
+            tokio::spawn(call(url, stop.clone()))
         })
         .collect();
     let mut expected = BTreeSet::from([first.id.to_string()]);

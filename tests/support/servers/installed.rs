@@ -33,7 +33,7 @@ impl Installation {
             Engine::Postgres => (&POSTGRES, postgres),
             Engine::MariaDb => (&MARIADB, mariadb),
         };
-        let found = once.get_or_init(|| find().map_err(|why| tell(engine, &why)).ok());
+        let found = once.get_or_init(|| find().map_err(|why| report_skipped(engine, &why)).ok());
         assert!(found.is_some() || std::env::var_os("CI").is_none(), "no {engine} for the tests: run `make servers`");
         found.as_ref()
     }
@@ -41,7 +41,7 @@ impl Installation {
 
 /// Reports the skipped tests. Writes to standard error directly, because the test runner captures the output of tests
 /// that pass.
-fn tell(engine: Engine, why: &str) {
+fn report_skipped(engine: Engine, why: &str) {
     let text = format!("\n*** SKIPPED all tests on {engine}: {why}. Install it with `make servers` ***\n\n");
     let _ = std::io::stderr().write_all(text.as_bytes());
 }

@@ -6,13 +6,13 @@ use super::Result;
 
 /// A complete HTTP response.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     pub async fn read(response: reqwest::Response) -> Result<Self> {
         let status: StatusCode = response.status();
         let headers = response.headers().clone();
