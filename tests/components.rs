@@ -20,7 +20,7 @@ const CONFIG: &str = r#"
     component = "it"
 "#;
 
-/// What a command prints to standard error, if it fails.
+/// Returns the standard error of a command, which must fail.
 async fn refusal(folder: &Path, args: &[&str]) -> Result<String> {
     let running = carya().args(args).current_dir(folder).env("CARYA_LOG", "off").output();
     let output = tokio::time::timeout(PATIENCE, running).await??;
@@ -31,7 +31,7 @@ async fn refusal(folder: &Path, args: &[&str]) -> Result<String> {
     }
 }
 
-/// Has each command judge a component that must be refused, and returns what they all say of it.
+/// Has each command refuse a component. Returns the message, which all commands share.
 async fn refused(component: &[u8]) -> Result<String> {
     let folder = tempfile::tempdir()?;
     write(folder.path(), CONFIG, &[])?;

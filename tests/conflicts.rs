@@ -65,7 +65,7 @@ async fn storm(app: &App) -> Result<Vec<(String, Response)>> {
 
 /// Checks three rules:
 ///
-/// - The row contains the acknowledged increments and no others.
+/// - The row contains exactly the acknowledged increments.
 /// - If the last attempt of a request conflicts, the response is a 503 with `retry-after`.
 /// - Each attempt is an event of its request, and is counted in the metrics.
 async fn nothing_is_lost_and_nothing_done_twice(engine: Engine, retries: u32) -> Result {

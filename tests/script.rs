@@ -138,12 +138,12 @@ pub fn insert(mark: &str) -> Json {
     json!({ "sql": "INSERT INTO marks VALUES (?)", "op": "execute", "params": [mark] })
 }
 
-/// Returns a statement that fails, and whose error the controller returns.
+/// Returns a failing statement with an error that the controller returns.
 pub fn broken() -> Json {
     json!({ "sql": "INSERT INTO marks VALUES (NULL)", "op": "execute" })
 }
 
-/// Returns a statement that fails, and whose error the controller ignores.
+/// Returns a failing statement with an error that the controller ignores.
 pub fn swallowed() -> Json {
     json!({ "sql": "INSERT INTO marks VALUES (NULL)", "op": "execute", "swallow": true })
 }

@@ -1,4 +1,4 @@
-//! The cache of compiled code: who may change it, and what becomes of damaged entries.
+//! The cache of compiled code: the users that can change it, and the handling of damaged entries.
 
 use std::{
     fs::{self, Permissions},
@@ -97,7 +97,7 @@ async fn is_not_used_if_other_users_can_write() -> Result {
     let cache = above.join("cache");
     check(folder.path(), &cache).await?;
     let before = entries(&cache)?;
-    // The folder above, the folder, and what is to be done; nothing where it is used.
+    // Modes of the folder above and of the folder, and the remedy; `None` if the cache is used.
     let table = [
         (0o755, 0o2775, Some("chmod 0700")),
         (0o755, 0o777, Some("chmod 0700")),
@@ -145,7 +145,7 @@ async fn is_not_used_if_another_user_owns_it() -> Result {
     let log = check(folder.path(), &cache).await?;
     assert_eq!((compiled(&log), count(&log, UNUSED), count(&log, "belongs to user 1234")), ((2, 0), 1, 1), "{log:#?}");
 
-    // Root's folder is everybody's, but a user does not use it if everybody may write.
+    // A folder of root is trusted by all users, but not if every user can write to it.
     chown(&cache, Some(0), None)?;
     let mut wrong = Wrong::default();
     for (mode, used) in [(0o777, false), (0o755, true)] {

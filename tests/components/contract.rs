@@ -3,7 +3,7 @@
 use super::{refused, reloaded, serve};
 use crate::support::{Result, Wrong, check, module};
 
-/// An edit of the contract, the world of the guest, and what is said of its component.
+/// An edit of the contract, the world of the guest, and the expected message about its component.
 type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a [&'a str]);
 
 const READ: &str = "export read-controller";
@@ -138,7 +138,7 @@ async fn an_unchanged_contract_is_accepted() -> Result {
     Ok(())
 }
 
-/// What it could do is listed all the same.
+/// Its powers are listed all the same.
 #[tokio::test]
 async fn inspect_lists_a_component_that_cannot_serve() -> Result {
     let folder = tempfile::tempdir()?;

@@ -1,4 +1,4 @@
-//! Components that import what this host does not offer, or export what it does not call.
+//! Components that import unknown interfaces, or export interfaces that this host does not call.
 
 use super::{refusal, refused, reloaded, serve};
 use crate::support::{Result, Wrong, check, check_eq, module};
@@ -23,7 +23,7 @@ const CLOCK: &str = "package wasi:clocks@0.2.0; interface wall-clock { now: func
 const OTHER: &str =
     "package my:thing@1.2.0; interface api { call: func(); } interface only-types { record r { a: u8 } }";
 
-/// What is edited in the contract, other packages, the world of the guest, and what is said of its component.
+/// Edits of the contract, further packages, the world of the guest, and the expected message about its component.
 type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a str, &'a str);
 
 const CASES: [Case<'_>; 14] = [
@@ -157,7 +157,7 @@ async fn a_compatible_version_of_the_contract_is_accepted() -> Result {
     Ok(())
 }
 
-/// What it imports is listed with the sentence.
+/// The imports are listed with the sentence.
 #[tokio::test]
 async fn inspect_lists_unknown_imports() -> Result {
     let folder = tempfile::tempdir()?;

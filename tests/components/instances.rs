@@ -15,7 +15,7 @@ fn component(items: &str) -> Result<Vec<u8>> {
     module::embed(&wat, "export plain-controller;")
 }
 
-/// Items of a module, and what is said of its component. The limit is 64 MiB.
+/// Items of a module, and the expected message about its component. The limit is 64 MiB.
 const CASES: [(&str, &[&str]); 10] = [
     (
         r#"(memory (export "memory") 1025)"#,
@@ -71,7 +71,7 @@ async fn every_command_reports_the_reason() -> Result {
     Ok(())
 }
 
-/// What counts is the memory of the whole component.
+/// The limit counts the memory of the whole component.
 #[tokio::test]
 async fn the_memories_of_all_modules_are_counted() -> Result {
     let component = |modules: usize, pages: u32| -> Result<Vec<u8>> {
@@ -92,7 +92,7 @@ async fn reports_data_outside_the_memory() -> Result {
     Ok(())
 }
 
-/// The limit of a component is its own: what one has room for, another has not.
+/// Each component has its own limit.
 #[tokio::test]
 async fn each_component_has_its_own_limits() -> Result {
     let config = r#"
@@ -111,7 +111,7 @@ async fn each_component_has_its_own_limits() -> Result {
     Ok(())
 }
 
-/// A start function may call what it imports; there is no request yet.
+/// A start function can call imports. There is no request yet.
 #[tokio::test]
 async fn a_start_function_may_call_the_host() -> Result {
     let wat = r#"(module

@@ -97,7 +97,7 @@ async fn start(page_scan: &str) -> Result<App> {
     App::start_in(folder, CONFIG, &[], &[("CARYA_SERVER__PAGE_SCAN", page_scan)]).await
 }
 
-/// How many of some later requests see what an earlier one has written and the kernel has swapped out meanwhile.
+/// Returns how many of the later requests read data that an earlier one has written and the kernel has swapped out.
 async fn leaks(app: &App) -> Result<usize> {
     let write = app.get("/write");
     let page_out = async {
@@ -132,7 +132,7 @@ async fn memory_that_was_swapped_out_is_not_seen_by_the_next_instance() -> Resul
     Ok(())
 }
 
-/// What the rule is for, and why swap must not be added under a host that scans pages.
+/// The reason for the rule, and why swap must not be added under a host that scans pages.
 #[tokio::test]
 #[ignore = "adds a swap file to the machine"]
 async fn a_page_scan_does_not_see_memory_that_was_swapped_out() -> Result {

@@ -1,4 +1,4 @@
-//! Too large, too many, too long: what the guest hears, and that nobody else notices.
+//! Limits on sizes, counts and times: the error that the guest receives, and that other requests are not affected.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ async fn app(engine: Engine) -> Result<App> {
     serve_with(engine, &format!("CREATE TABLE t (v {text}); INSERT INTO t VALUES (1), (2)"), extra).await
 }
 
-/// The next request on the same connection does what it always does.
+/// Asserts that the next requests on the same connection still work.
 async fn assert_unaffected(app: &App, after: &str) -> Result {
     let script = json!([{ "sql": "SELECT count(*) FROM t" }]);
     for method in ["GET", "POST"] {
@@ -160,7 +160,7 @@ async fn a_broken_text_dooms_and_a_savepoint_lifts_the_doom() -> Result {
     Ok(())
 }
 
-/// What is wrong with a row ends the statement, even one that would go on for ever without another row.
+/// A wrong row ends the statement, even a statement that would search for a further row without end.
 #[tokio::test]
 async fn a_runaway_behind_a_bad_row_is_stopped() -> Result {
     let app = app(Engine::Sqlite).await?;

@@ -1,4 +1,4 @@
-//! Memory of SQLite: what one connection may take, that others do not notice, and that it is returned to the system.
+//! Memory of SQLite: the limit of a connection, its effect on other connections, and its return to the system.
 
 use std::time::{Duration, Instant};
 
@@ -144,7 +144,7 @@ async fn parameters_count() -> Result {
     Ok(())
 }
 
-/// What the statement needs, and not the size of the change: pages that were changed are spilled to the log.
+/// The limit counts the memory of the statement and not the size of the change: changed pages are spilled to the log.
 #[tokio::test]
 async fn a_large_change_needs_little_memory() -> Result {
     let app = app("8MiB", 1).await?;

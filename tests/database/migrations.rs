@@ -59,7 +59,7 @@ async fn warm(app: &App) -> Result {
     try_join_all((0..32).map(client)).await.map(drop)
 }
 
-/// Sends everything from many clients at once, and returns what was not answered with 200.
+/// Sends all scripts from many clients at once. Returns the responses that were not 200.
 async fn failures(app: &App, n: i64, k: &str) -> Result<Vec<String>> {
     let clients = join_all((0..32).map(async |_| -> Result<Vec<String>> {
         let mut failed = Vec::new();
@@ -110,7 +110,7 @@ async fn no_request_fails_after_a_migration_without_retries() -> Result {
             app.log.lines().iter().rfind(|line| line["level"] == "ERROR")
         );
     }
-    // What is wrong on every connection fails as before, and costs one attempt.
+    // A statement that is wrong on every connection fails as before, and costs one attempt.
     let wrong = json!([{ "sql": "INSERT INTO t (n) VALUES (?)", "op": "execute", "params": ["abc"] }]);
     let answer = send(&app, "POST", &wrong).await?;
     assert_eq!((answer.status, answer.events().contains(&"retry".to_owned())), (500, false));

@@ -1,4 +1,4 @@
-//! Doom and the ways out of it: what of a request's writes is there afterwards.
+//! Doom and savepoints: the writes of a request that remain afterwards.
 
 use serde_json::{Value as Json, json};
 
@@ -13,7 +13,7 @@ fn insert(name: &str) -> Json {
     json!({ "sql": "INSERT INTO t VALUES (?)", "params": [name], "op": "execute" })
 }
 
-/// A statement that fails, and whose failure the guest swallows.
+/// A failing statement with an error that the guest ignores.
 fn swallowed() -> Json {
     json!({ "sql": "INSERT INTO no_such_table VALUES (1)", "op": "execute", "swallow": true })
 }
@@ -22,7 +22,7 @@ fn savepoint(end: &str, steps: &[Json]) -> Json {
     json!({ "savepoint": steps, "end": end, "swallow": true })
 }
 
-/// What is in the table afterwards, or nothing if the request failed.
+/// The content of the table afterwards, or nothing if the request failed.
 async fn savepoints_keep_and_roll_back(engine: Engine) -> Result {
     let app = serve(engine, SCHEMA).await?;
     let (a, b, c) = (insert("a"), insert("b"), insert("c"));

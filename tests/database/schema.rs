@@ -93,7 +93,7 @@ async fn a_statement_is_recompiled_within_a_transaction_and_a_savepoint(engine: 
 
 async fn an_empty_result_has_the_columns_that_a_table_has_now(engine: Engine) -> Result {
     if engine == Engine::MariaDb {
-        // The driver tells those of the time when the statement was prepared.
+        // The driver reports the columns of the time when the statement was prepared.
         return Ok(());
     }
     let app = serve_with(engine, PEOPLE, "[database]\nmax_connections = 1").await?;
@@ -122,7 +122,7 @@ async fn a_recompiled_pattern_has_the_current_columns() -> Result {
         results(&app, "GET", &like(pattern)).await?;
     }
     app.execute("ALTER TABLE p DROP COLUMN email; ALTER TABLE p ADD COLUMN age INTEGER DEFAULT 7").await?;
-    // The connection reads the schema for a statement that names what was not there.
+    // The connection reads the schema for a statement that names a new table.
     results(&app, "GET", &json!([{ "sql": "SELECT age FROM p" }])).await?;
     let mut wrong = Wrong::default();
     for pattern in ["%n", "a%", "ann"] {
@@ -183,7 +183,7 @@ async fn settings_of_a_full_text_table_do_not_outlive_a_rollback() -> Result {
             }
         }
     }
-    // What a guest may always do goes on.
+    // Permitted statements still work.
     let maintenance = json!([
         { "sql": "INSERT INTO texts(texts) VALUES ('optimize')", "op": "execute" },
         { "sql": "INSERT INTO texts(texts) VALUES ('rebuild')", "op": "execute" },

@@ -74,7 +74,7 @@ async fn a_full_text_query_has_a_size() -> Result {
     Ok(())
 }
 
-/// Where the statement does not show what reaches MATCH.
+/// The full-text query is not visible in the statement.
 #[tokio::test]
 async fn a_full_text_query_from_elsewhere_ends_in_time() -> Result {
     let app = app().await?;

@@ -1,4 +1,4 @@
-//! What the statements of a handle answer, with their parameters.
+//! Results of the functions of a handle, with their parameters.
 
 use serde_json::{Value as Json, json};
 
@@ -45,7 +45,7 @@ async fn each_function_returns_its_own_result(engine: Engine) -> Result {
     assert_eq!(got[5]["rows"].as_array().map(Vec::len), Some(2));
     assert_eq!(got[6]["row"], json!(null));
     assert_eq!(got[7]["row"], json!([{ "t": "text", "v": "bolt" }]));
-    // What earlier statements did is nobody's business.
+    // Effects of earlier statements are not reported.
     let nothing = json!({ "rows_affected": 0, "last_insert_id": null });
     assert_eq!((&got[8], &got[10]), (&nothing, &nothing));
     assert_eq!(got[8]["rows_affected"], 0);
@@ -70,7 +70,7 @@ async fn an_empty_result_still_has_columns(engine: Engine) -> Result {
         check_eq!(wrong, got[0], json!({ "columns": columns, "rows": [] }), "{method:?}");
     }
     let got = results(&app, "POST", &json!([{ "sql": "DELETE FROM items WHERE id < 0 RETURNING id" }])).await?;
-    // MariaDB tells what a RETURNING returns with the first row.
+    // MariaDB reports the columns of a RETURNING with the first row.
     let id = (engine != Engine::MariaDb).then_some("id");
     assert_eq!(got[0]["columns"][0]["name"].as_str(), id);
     let got = results(&app, "POST", &json!([{ "sql": "DELETE FROM items WHERE id = 1" }])).await?;
@@ -183,7 +183,7 @@ async fn full_text_search_works_through_both_handles() -> Result {
     Ok(())
 }
 
-/// Functions that return what the connection inserted or changed last.
+/// Functions that return the last insertion or change of the connection.
 async fn functions_report_only_changes_of_this_request(engine: Engine) -> Result {
     let functions = match engine {
         Engine::Sqlite => "last_insert_rowid(), changes(), total_changes()",

@@ -31,7 +31,7 @@ pub fn bytes(value: &[u8]) -> Json {
     json!({ "t": "bytes", "v": value.iter().map(|byte| format!("{byte:02x}")).collect::<String>() })
 }
 
-/// What SQLite gives back, which has neither booleans nor types of its own for other values.
+/// Returns a value as SQLite returns it. SQLite has neither booleans nor its own types for other values.
 fn stored(value: &Json) -> Json {
     match value["t"].as_str() {
         Some("boolean") => int(i64::from(value["v"] == true)),

@@ -1,4 +1,4 @@
-//! Values through the contract on MariaDB, there and back: what each column type gives, and what it takes.
+//! Values through the contract on MariaDB in both directions: the values that each column type returns and accepts.
 
 use serde_json::{Value as Json, json};
 
@@ -114,7 +114,7 @@ fn value(case: &str, text: &str) -> Json {
 /// An application with a table for each case: `t0`, `t1`, ..
 async fn serve(engine: Engine, cases: &[(&str, &str, &str, &str)]) -> Result<App> {
     let table = |(index, case): (usize, &(&str, &str, &str, &str))| {
-        // Whoever reads these may not declare a TIMESTAMP that is set by itself.
+        // Without this, a `TIMESTAMP` column would be set at every update.
         let null = if case.0.ends_with("NULL") { "" } else { " NULL" };
         format!("CREATE TABLE t{index} (id INT PRIMARY KEY AUTO_INCREMENT, v {}{null});\n", case.0)
     };
@@ -176,7 +176,7 @@ async fn parameters_keep_their_types(engine: Engine) -> Result {
         ),
         ("SELECT ?", value("DECIMAL", "1.50"), "DECIMAL", "1.50"),
         ("SELECT 18446744073709551614 = ?", value("BIGINT UNSIGNED", "18446744073709551615"), "int64", "0"),
-        // NULL and booleans leave the type of what stands beside them.
+        // NULL and booleans do not change the types of other values.
         ("SELECT COALESCE(?, 5)", value("null", ""), "int64", "5"),
         ("SELECT COALESCE(?, DATE'2024-01-01')", value("null", ""), "DATE", "2024-01-01"),
         ("SELECT COALESCE(?, 5)", value("boolean", "true"), "int64", "1"),

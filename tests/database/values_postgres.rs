@@ -1,4 +1,4 @@
-//! PostgreSQL's types through the contract: what each literal is to a guest, and that it goes back as a parameter.
+//! PostgreSQL's types through the contract: the value of each literal for a guest, and its way back as a parameter.
 
 mod table;
 

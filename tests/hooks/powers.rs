@@ -12,7 +12,7 @@ use crate::{
 const INSIDE: &str = "hook@100";
 const OUTSIDE: &str = "hook@99";
 
-/// Starts an application whose only hook is named `hook`.
+/// Starts an application with one hook, named `hook`.
 async fn with_hook(engine: Engine, guest: &str, settings: &str, place: &str) -> Result<App> {
     start(engine, &(components(&[("hook", guest, settings)]) + &global(&[place]) + &route("/", ""))).await
 }

@@ -57,7 +57,7 @@ async fn a_read_goes_to_the_replica_unless_it_lags_behind_own_writes() -> Result
     Ok(())
 }
 
-/// Whatever the token, the request returns rows and does not wait for long.
+/// With any token, the request returns rows and does not wait for long.
 #[tokio::test]
 async fn an_invalid_token_is_ignored() -> Result {
     for engine in Engine::servers() {

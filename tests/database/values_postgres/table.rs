@@ -1,4 +1,4 @@
-//! PostgreSQL's types, literals of them, and what those are to a guest.
+//! PostgreSQL's types, with literals and the values that a guest receives.
 
 use serde_json::{Value as Json, json};
 
@@ -6,7 +6,7 @@ use super::super::values::{float, int, text};
 
 use Is::{Boolean, Bytes, Float, Int, Other, Text};
 
-/// What a value is to a guest.
+/// The value that a guest receives.
 pub enum Is {
     Boolean(bool),
     Int(i64),
@@ -45,7 +45,7 @@ pub const TYPES: &str = r#"
     CREATE DOMAIN "Odd ""name" AS price;
 "#;
 
-/// A type, a literal of it, and what comes back.
+/// A type, a literal of it, and the value that a guest receives.
 #[rustfmt::skip]
 pub const TABLE: &[(&str, &str, Is)] = &[
     ("bool", "true", Boolean(true)),
