@@ -4,9 +4,11 @@
 //! SQLite runs in this process (`sqlite`). PostgreSQL and MySQL are servers (`server`); `postgres` and `mysql`
 //! implement the same functions for their dialects.
 
+mod hand_over;
 pub(crate) mod host_tables;
 mod listener;
 mod mysql;
+mod options;
 mod owner;
 mod pool;
 mod postgres;
@@ -16,18 +18,12 @@ mod server;
 pub(crate) mod sqlite;
 mod vintage;
 
-use std::{sync::Arc, time::Duration};
-
+pub use self::options::Terms;
 pub(crate) use self::{listener::Listener, owner::OwnerConnection};
-use self::{
-    pool::{close_forgotten, connections, lend_again, waiting, was_lent},
-    receiver::Receiver,
-    redaction::Redaction,
-    server::Sent,
-};
+use self::{receiver::Receiver, redaction::Redaction, server::runaway::Sent};
 use crate::{
-    config::{self, Access, Dialect, Isolation},
-    gate::{self, Checked, Verb},
+    config::{self, Access, Dialect},
+    gate::{self, Verb},
     sql::{
         Position, Sink, Statement,
         error::DbError,
@@ -35,83 +31,34 @@ use crate::{
     },
 };
 
-/// Maximum time of a commit, which may wait for a disk or a replica.
-const COMMIT: Duration = Duration::from_secs(10);
-
-/// Requirements of a transaction.
-#[derive(Debug, Clone)]
-pub struct Terms {
-    /// Statements that the transaction permits.
-    pub access: Access,
-    /// Isolation level. `None` selects the server's default.
-    pub isolation: Option<Isolation>,
-    /// Read on the primary, even if there are replicas.
-    pub primary: bool,
-    /// Read from a server that has reached this position.
-    pub after: Option<Position>,
-    /// Begin on a connection that is opened for this transaction, so that it has no prepared statements.
-    pub anew: bool,
-}
-
-impl Terms {
-    /// Returns terms with an access mode and no other requirement.
-    pub fn new(access: Access) -> Self {
-        Self { access, isolation: None, primary: false, after: None, anew: false }
-    }
-}
-
-/// Limits of statements and commits, and whether statements are logged.
-#[derive(Debug, Clone, Copy)]
-struct Limits {
-    statement_timeout: Duration,
-    commit_timeout: Duration,
-    max_rows: usize,
-    max_result: usize,
-    echo: bool,
-    echo_params: bool,
-}
-
-impl Limits {
-    fn new(config: &config::Database) -> Self {
-        Self {
-            statement_timeout: config.statement_timeout,
-            commit_timeout: COMMIT,
-            max_rows: config.max_rows,
-            max_result: config.max_result,
-            echo: config.echo,
-            echo_params: config.echo_params,
-        }
-    }
-}
-
 /// A database of the application.
 #[derive(Debug)]
 pub struct Database(Engine);
 
 #[derive(Debug)]
 enum Engine {
-    Sqlite(Arc<sqlite::Database>),
+    Sqlite(sqlite::Database),
     /// A PostgreSQL or MySQL primary and its replicas.
-    Server(Arc<server::Server>),
+    Server(server::Server),
 }
 
 /// A connection in a transaction. If it is dropped before [`Connection::commit`] or [`Connection::rollback`], it is
 /// closed, which rolls back. A connection never returns to its pool in an unknown state.
 #[derive(Debug)]
-pub struct Connection(Line);
+pub struct Connection(AnyConnection);
 
 #[derive(Debug)]
-enum Line {
-    Sqlite(sqlite::Connection),
-    Server(server::Connection),
+enum AnyConnection {
+    Sqlite(sqlite::connection::Connection),
+    Server(server::connection::Connection),
 }
 
 /// Makes the same call on either kind of connection.
 macro_rules! each {
-    ($line:expr, $it:ident => $call:expr) => {
-        match $line {
-            Line::Sqlite($it) => $call,
-            Line::Server($it) => $call,
+    ($any:expr, $it:ident => $call:expr) => {
+        match $any {
+            AnyConnection::Sqlite($it) => $call,
+            AnyConnection::Server($it) => $call,
         }
     };
 }
@@ -121,7 +68,7 @@ impl Database {
     /// unreachable, starts with its replicas. `name` appears in metrics and log lines.
     pub async fn open(name: &str, config: &config::Database) -> Result<Self, DbError> {
         Ok(Self(match config.dialect {
-            Dialect::Sqlite => Engine::Sqlite(Arc::new(sqlite::Database::open(name, config).await?)),
+            Dialect::Sqlite => Engine::Sqlite(sqlite::Database::open(name, config).await?),
             Dialect::Postgres | Dialect::MySql => Engine::Server(server::Server::open(name, config).await?),
         }))
     }
@@ -145,8 +92,8 @@ impl Database {
     /// Takes a connection from a pool and begins a transaction on it.
     pub async fn begin(&self, terms: &Terms) -> Result<Connection, DbError> {
         Ok(Connection(match &self.0 {
-            Engine::Sqlite(database) => Line::Sqlite(database.begin(terms).await?),
-            Engine::Server(server) => Line::Server(server.begin(terms).await?),
+            Engine::Sqlite(database) => AnyConnection::Sqlite(database.begin(terms).await?),
+            Engine::Server(server) => AnyConnection::Server(server.begin(terms).await?),
         }))
     }
 
@@ -154,8 +101,8 @@ impl Database {
     /// need no rights on these tables.
     pub async fn begin_as_host(&self, access: Access) -> Result<Connection, DbError> {
         Ok(Connection(match &self.0 {
-            Engine::Sqlite(database) => Line::Sqlite(database.begin_as_host(access).await?),
-            Engine::Server(server) => Line::Server(server.begin_as_host(access).await?),
+            Engine::Sqlite(database) => AnyConnection::Sqlite(database.begin_as_host(access).await?),
+            Engine::Server(server) => AnyConnection::Server(server.begin_as_host(access).await?),
         }))
     }
 
@@ -186,7 +133,7 @@ impl Database {
             (_, Some((place, _))) => format!("CREATE SCHEMA IF NOT EXISTS {place}; "),
             (_, None) => String::new(),
         };
-        match self.define(format!("{place}CREATE TABLE IF NOT EXISTS {table} ({columns})")).await {
+        match self.run_ddl(format!("{place}CREATE TABLE IF NOT EXISTS {table} ({columns})")).await {
             // On PostgreSQL, `CREATE .. IF NOT EXISTS` can fail if another session creates the same table at the same
             // time.
             Err(error) => {
@@ -210,10 +157,10 @@ impl Database {
     }
 
     /// Runs statements that change the schema with the owner's login, outside a transaction.
-    async fn define(&self, sql: String) -> Result<(), DbError> {
+    async fn run_ddl(&self, sql: String) -> Result<(), DbError> {
         match &self.0 {
-            Engine::Sqlite(database) => database.define(sql).await,
-            Engine::Server(server) => server.connect().await?.say(sql).await,
+            Engine::Sqlite(database) => database.run_ddl(sql).await,
+            Engine::Server(server) => server.connect().await?.run_batch(sql).await,
         }
     }
 
@@ -254,12 +201,20 @@ impl Connection {
         let Statement { component, sql, params } = statement;
         let limits = each!(&self.0, connection => connection.limits());
         let redaction = Redaction::of(&params, limits.echo_params);
-        let checked = self.check(&component, &sql, &params).map_err(|error| redaction.apply(error))?;
+        // The gate reads the statement for every engine here, before any of them receives it.
+        let checked = match &self.0 {
+            AnyConnection::Sqlite(connection) => sqlite::rules().check(&sql, &params, connection.access()),
+            AnyConnection::Server(connection) => connection
+                .rules()
+                .and_then(|rules| rules.check(&sql, &params, connection.access()))
+                .and_then(|checked| connection.check_runaways(&component).map(|()| checked)),
+        };
+        let checked = checked.map_err(|error| redaction.apply(error))?;
         let echoed = limits.echo.then(|| (sql.clone(), limits.echo_params.then(|| format!("{params:?}"))));
         let mut receiver = Receiver::new(sink, limits, checked.verb);
         let result = match &mut self.0 {
-            Line::Sqlite(connection) => connection.run(sql, &checked, params, &mut receiver).await,
-            Line::Server(connection) => {
+            AnyConnection::Sqlite(connection) => connection.run(sql, &checked, params, &mut receiver).await,
+            AnyConnection::Server(connection) => {
                 let sent = Sent { component: Some(component), sql };
                 connection.run(sent, &checked.placeholders, params, &mut receiver).await
             }
@@ -268,19 +223,6 @@ impl Connection {
             receiver.echo(&sql, params.as_deref());
         }
         result.map(|()| receiver.counts()).map_err(|error| redaction.apply(error))
-    }
-
-    /// Passes a guest's statement through the gate.
-    fn check(&self, component: &str, sql: &str, params: &[Value]) -> Result<Checked, DbError> {
-        let (rules, access) = match &self.0 {
-            Line::Sqlite(connection) => (sqlite::rules(), connection.access()),
-            Line::Server(connection) => (connection.rules()?, connection.access()),
-        };
-        let checked = rules.check(sql, params, access)?;
-        if let Line::Server(connection) = &self.0 {
-            connection.check_runaways(component)?;
-        }
-        Ok(checked)
     }
 
     /// Opens a savepoint at `level`; the outermost level is 0.
@@ -312,8 +254,8 @@ impl Connection {
 
     async fn run_as_host(&mut self, sql: String, params: Vec<Value>, sink: Sink<'_>) -> Result<Execution, DbError> {
         match &mut self.0 {
-            Line::Sqlite(connection) => connection.run_as_host(sql, params, sink).await,
-            Line::Server(connection) => {
+            AnyConnection::Sqlite(connection) => connection.run_as_host(sql, params, sink).await,
+            AnyConnection::Server(connection) => {
                 let placeholders = gate::placeholders(connection.dialect(), &sql);
                 let mut receiver = Receiver::new(sink, connection.limits(), Verb::Change);
                 connection.run(Sent { component: None, sql }, &placeholders, params, &mut receiver).await?;
@@ -327,16 +269,16 @@ impl Connection {
     pub async fn confirm_stale(&mut self, error: &DbError) -> bool {
         match &mut self.0 {
             // SQLite compiles a stale statement again when it runs.
-            Line::Sqlite(_) => false,
-            Line::Server(connection) => connection.confirm_stale(error.stale).await,
+            AnyConnection::Sqlite(_) => false,
+            AnyConnection::Server(connection) => connection.confirm_stale(error.stale).await,
         }
     }
 
     /// Returns the identifier to pass to [`Database::resolve`]. Only write transactions on PostgreSQL have one.
     pub fn transaction_id(&self) -> Option<&str> {
         match &self.0 {
-            Line::Sqlite(_) => None,
-            Line::Server(connection) => connection.transaction_id(),
+            AnyConnection::Sqlite(_) => None,
+            AnyConnection::Server(connection) => connection.transaction_id(),
         }
     }
 
@@ -344,8 +286,8 @@ impl Connection {
     /// server reports one.
     pub async fn commit(self) -> Result<Option<Position>, DbError> {
         match self.0 {
-            Line::Sqlite(connection) => connection.commit().await.map(|()| None),
-            Line::Server(connection) => connection.commit().await,
+            AnyConnection::Sqlite(connection) => connection.commit().await.map(|()| None),
+            AnyConnection::Server(connection) => connection.commit().await,
         }
     }
 
@@ -353,8 +295,12 @@ impl Connection {
     /// connection if no caller waits for it or if the transaction cannot be left open.
     pub fn hand_over(self) -> Option<Self> {
         match self.0 {
-            Line::Sqlite(connection) => connection.hand_over().map(|connection| Self(Line::Sqlite(connection))),
-            Line::Server(connection) => connection.hand_over().map(|connection| Self(Line::Server(connection))),
+            AnyConnection::Sqlite(connection) => {
+                connection.hand_over().map(|connection| Self(AnyConnection::Sqlite(connection)))
+            }
+            AnyConnection::Server(connection) => {
+                connection.hand_over().map(|connection| Self(AnyConnection::Server(connection)))
+            }
         }
     }
 

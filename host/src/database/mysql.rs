@@ -17,10 +17,11 @@ use sqlx::{
     mysql::{MySqlConnectOptions, MySqlQueryResult, MySqlRow},
 };
 
-use self::error::failed;
+use self::error::map_error;
 use super::{
+    options::Mode,
     receiver::{Failure, Reader, Receiver},
-    server::{Answer, End, Mode, Times},
+    server::transaction::{Answer, Committed, Timeouts, ended_before, read_commit},
 };
 use crate::{
     config::Access,
@@ -39,22 +40,23 @@ const SQL_MODE: &str = "PIPES_AS_CONCAT,ANSI_QUOTES,NO_BACKSLASH_ESCAPES,STRICT_
     ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION";
 
 /// Query for whether the session has the settings that the gate relies on when it reads a statement.
-const READS: &str = "SELECT @@character_set_client = 'utf8mb4' AND FIND_IN_SET('ANSI_QUOTES', @@sql_mode) \
+const CHECK_GATE_SETTINGS: &str = "SELECT @@character_set_client = 'utf8mb4' AND FIND_IN_SET('ANSI_QUOTES', @@sql_mode) \
     AND FIND_IN_SET('NO_BACKSLASH_ESCAPES', @@sql_mode)";
 
 /// Query for the name of the database with `lower_case_table_names` before it. Returns NULL unless the login can see
 /// the database `mysql`: for a login without such rights, its grants determine which databases it can use.
-const POWERS: &str = "SELECT IF(EXISTS (SELECT 1 FROM information_schema.schemata WHERE schema_name = 'mysql'), \
+const OWN_DATABASE: &str = "SELECT IF(EXISTS (SELECT 1 FROM information_schema.schemata WHERE schema_name = 'mysql'), \
     CONCAT(@@lower_case_table_names, IFNULL(DATABASE(), '')), NULL)";
 
 /// Resets `LAST_INSERT_ID()` to 0, so that the next request does not see the key that this one inserted.
-const FORGET: &str = "SET last_insert_id = 0; ";
+const RESET_KEY: &str = "SET last_insert_id = 0; ";
 
-/// Same as [`FORGET`], for MariaDB. It also sets the time zone of the session to its current value; outside a
+/// Same as [`RESET_KEY`], for MariaDB. It also sets the time zone of the session to its current value; outside a
 /// transaction it fails with [`ENDED`]. A `SELECT` for the same check costs twice as much.
-const WITNESS: &str = "SET time_zone = IF(@@in_transaction, '+00:00', 'no transaction'), last_insert_id = 0; ";
+const CHECK_IN_TRANSACTION: &str =
+    "SET time_zone = IF(@@in_transaction, '+00:00', 'no transaction'), last_insert_id = 0; ";
 
-/// Error number of the invalid time zone in [`WITNESS`].
+/// Error number of the invalid time zone in [`CHECK_IN_TRANSACTION`].
 const ENDED: &str = "1298";
 
 /// Releases named locks. These outlive the transaction, and neither server has a setting that forbids them. Functions
@@ -62,11 +64,11 @@ const ENDED: &str = "1298";
 const UNLOCK: &str = "DO RELEASE_ALL_LOCKS()";
 
 /// Age at which the host assumes that a write has reached a replica that reports no position.
-const WINDOW: Duration = Duration::from_secs(10);
+const REPLICA_DELAY: Duration = Duration::from_secs(10);
 
 /// A connection to MySQL or MariaDB.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct MySqlSession {
     pub(in crate::database) connection: MySqlConnection,
     is_mariadb: bool,
     id: ThreadId,
@@ -112,15 +114,15 @@ pub(super) fn options(options: MySqlConnectOptions) -> MySqlConnectOptions {
         .disable_statement_logging()
 }
 
-impl Session {
-    pub(super) async fn connect(options: &MySqlConnectOptions, times: Times) -> Result<Self, DbError> {
-        let connection = MySqlConnection::connect_with(options).await.map_err(failed)?;
+impl MySqlSession {
+    pub(super) async fn connect(options: &MySqlConnectOptions, timeouts: Timeouts) -> Result<Self, DbError> {
+        let connection = MySqlConnection::connect_with(options).await.map_err(map_error)?;
         let mut session = Self { connection, is_mariadb: false, id: ThreadId::default(), rules: Rules::MySql(None) };
         let mut answers =
-            session.say("SELECT VERSION(); SELECT CONNECTION_ID()".to_owned()).await?.into_iter().flatten();
+            session.query_batch("SELECT VERSION(); SELECT CONNECTION_ID()".to_owned()).await?.into_iter().flatten();
         session.is_mariadb = answers.next().is_some_and(|version| version.contains("MariaDB"));
         session.id = ThreadId(answers.next().and_then(|id| id.parse().ok()).unwrap_or_default());
-        let (statement, lock) = (times.statement, times.lock.as_secs().max(1));
+        let (statement, lock) = (timeouts.statement, timeouts.lock.as_secs().max(1));
         let timeout = match session.is_mariadb {
             true => format!("max_statement_time = {}", statement.as_secs_f64()),
             false => format!("max_execution_time = {}", statement.as_millis().max(1)),
@@ -128,9 +130,9 @@ impl Session {
         // `NAMES` too: `init_connect` may have set another character set, in which a quote can be part of a character.
         let sql = format!(
             "SET NAMES utf8mb4, SESSION sql_mode = '{SQL_MODE}', time_zone = '+00:00', {timeout}, \
-            innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}; {READS}; {POWERS}"
+            innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}; {CHECK_GATE_SETTINGS}; {OWN_DATABASE}"
         );
-        let mut answers = session.say(sql).await?.into_iter();
+        let mut answers = session.query_batch(sql).await?.into_iter();
         match answers.next().flatten().as_deref() {
             Some("1") => {
                 if let Some(database) = answers.next().flatten() {
@@ -153,14 +155,14 @@ impl Session {
     /// time.
     pub(super) async fn begin(&mut self, mode: Mode, open: Option<Mode>) -> Result<(), DbError> {
         if open == Some(mode) {
-            return self.say(format!("ROLLBACK AND CHAIN; {UNLOCK}")).await.map(drop);
+            return self.query_batch(format!("ROLLBACK AND CHAIN; {UNLOCK}")).await.map(drop);
         }
         let end = if open.is_some() { format!("ROLLBACK; {UNLOCK}; ") } else { String::new() };
         let isolation = mode
             .isolation
             .map_or_else(String::new, |level| format!("SET TRANSACTION ISOLATION LEVEL {}; ", level.as_sql()));
         let access = mode.access_as_sql();
-        self.say(format!("{end}{isolation}START TRANSACTION {access}")).await.map(drop)
+        self.query_batch(format!("{end}{isolation}START TRANSACTION {access}")).await.map(drop)
     }
 
     /// Prepares a statement and runs it.
@@ -174,7 +176,7 @@ impl Session {
         let connection = &mut self.connection;
         let (statement, arguments) = statement::prepare(connection, sql, placeholders, params).await?;
         let reader = Reader {
-            map_error: failed,
+            map_error,
             count: |done: MySqlQueryResult| {
                 let key = i64::try_from(done.last_insert_id()).ok().filter(|key| *key != 0);
                 (done.rows_affected(), key)
@@ -197,60 +199,60 @@ impl Session {
     }
 
     /// Runs statements without parameters in one message, and returns the first value of each row.
-    pub(super) async fn say(&mut self, sql: String) -> Result<Vec<Option<String>>, DbError> {
+    pub(super) async fn query_batch(&mut self, sql: String) -> Result<Vec<Option<String>>, DbError> {
         let mut answers = Vec::new();
         let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch(&mut self.connection);
         while let Some(row) = stream.next().await {
-            let row: MySqlRow = row.map_err(failed)?;
-            answers.push(row.try_get_unchecked(0).map_err(failed)?);
+            let row: MySqlRow = row.map_err(map_error)?;
+            answers.push(row.try_get_unchecked(0).map_err(map_error)?);
         }
         Ok(answers)
     }
 
     /// Commits. On MariaDB the commit fails if the transaction has ended before; MySQL has no such check. With `next`,
     /// begins another transaction of the same mode.
-    pub(super) async fn commit(&mut self, with_position: bool, next: bool) -> Result<End, DbError> {
-        let (witness, position) = match (self.is_mariadb, with_position) {
-            (true, true) => (WITNESS, "; SELECT @@last_gtid"),
-            (true, false) => (WITNESS, ""),
-            (false, _) => (FORGET, ""),
+    pub(super) async fn commit(&mut self, with_position: bool, next: bool) -> Result<Committed, DbError> {
+        let (check, position) = match (self.is_mariadb, with_position) {
+            (true, true) => (CHECK_IN_TRANSACTION, "; SELECT @@last_gtid"),
+            (true, false) => (CHECK_IN_TRANSACTION, ""),
+            (false, _) => (RESET_KEY, ""),
         };
         let chain = if next { " AND CHAIN" } else { "" };
-        let sql = AssertSqlSafe(format!("{witness}COMMIT{chain}{position}; {UNLOCK}"));
+        let sql = AssertSqlSafe(format!("{check}COMMIT{chain}{position}; {UNLOCK}"));
         let answers = sqlx::raw_sql(sql).fetch_many(&mut self.connection).map(|next| match next {
             Ok(Either::Left(_)) => Ok(Answer::Done),
-            Ok(Either::Right(row)) => row.try_get_unchecked(0).map(Answer::Value).map_err(failed),
-            Err(error) => Err(failed(error)),
+            Ok(Either::Right(row)) => row.try_get_unchecked(0).map(Answer::Value).map_err(map_error),
+            Err(error) => Err(map_error(error)),
         });
-        let read = End::read(answers, 2).await;
-        let (values, is_in_order) = read.map_err(|error| End::unless_early(error, ENDED))?;
+        let read = read_commit(answers, 2).await;
+        let (values, is_in_order) = read.map_err(|error| ended_before(error, ENDED))?;
         let position = match self.is_mariadb {
             true => values.into_iter().next().flatten().and_then(|gtid| gtid.parse().ok()),
-            false => Some(moment(Duration::ZERO)),
+            false => Some(time_position(Duration::ZERO)),
         };
-        Ok(End { position, next: None, is_in_order })
+        Ok(Committed { position, next: None, is_in_order })
     }
 
     /// Rolls back.
     pub(super) async fn rollback(&mut self, access: Access) -> Result<(), DbError> {
-        let forget = if access == Access::ReadWrite { FORGET } else { "" };
-        self.say(format!("{forget}ROLLBACK; {UNLOCK}")).await.map(drop)
+        let reset_key = if access == Access::ReadWrite { RESET_KEY } else { "" };
+        self.query_batch(format!("{reset_key}ROLLBACK; {UNLOCK}")).await.map(drop)
     }
 
     /// Returns the position to which a primary has written its log, or to which a replica has applied it.
     pub(super) async fn position(&mut self, of_replica: bool) -> Result<Position, DbError> {
         if !self.is_mariadb {
-            return Ok(moment(if of_replica { WINDOW } else { Duration::ZERO }));
+            return Ok(time_position(if of_replica { REPLICA_DELAY } else { Duration::ZERO }));
         }
         let variable = if of_replica { "gtid_slave_pos" } else { "gtid_binlog_pos" };
-        let answers = self.say(format!("SELECT @@GLOBAL.{variable}")).await?;
+        let answers = self.query_batch(format!("SELECT @@GLOBAL.{variable}")).await?;
         let gtid = answers.into_iter().flatten().next().and_then(|gtid| gtid.parse().ok());
         gtid.ok_or_else(|| DbError::new(Kind::Other, format!("the server has no GTID: @@{variable} is empty")))
     }
 }
 
 /// Returns the time `ago` as a position, for servers that report no position.
-fn moment(ago: Duration) -> Position {
+fn time_position(ago: Duration) -> Position {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(ago);
     Position::Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

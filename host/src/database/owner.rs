@@ -2,7 +2,10 @@
 
 use sqlx::{MySqlConnection, PgConnection, SqliteConnection};
 
-use super::{server, sqlite};
+use super::{
+    server::{self, session::ServerSession},
+    sqlite,
+};
 use crate::{
     config::{self, Dialect},
     sql::error::DbError,
@@ -21,7 +24,7 @@ impl OwnerConnection {
     /// exist yet.
     pub(crate) async fn to_existing(config: &config::Database) -> Result<Option<Self>, DbError> {
         match config.dialect {
-            Dialect::Sqlite => Ok(sqlite::connect_existing(config).await?.map(Self::Sqlite)),
+            Dialect::Sqlite => Ok(sqlite::opener::connect_existing(config).await?.map(Self::Sqlite)),
             Dialect::Postgres | Dialect::MySql => Self::to_server(config).await.map(Some),
         }
     }
@@ -37,11 +40,11 @@ impl OwnerConnection {
     }
 }
 
-impl From<server::Link> for OwnerConnection {
-    fn from(link: server::Link) -> Self {
-        match link {
-            server::Link::Postgres(session) => Self::Postgres(Box::new(session.connection)),
-            server::Link::MySql(session) => Self::MySql(Box::new(session.connection)),
+impl From<ServerSession> for OwnerConnection {
+    fn from(session: ServerSession) -> Self {
+        match session {
+            ServerSession::Postgres(session) => Self::Postgres(Box::new(session.connection)),
+            ServerSession::MySql(session) => Self::MySql(Box::new(session.connection)),
         }
     }
 }

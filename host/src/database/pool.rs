@@ -1,30 +1,13 @@
 //! Functions for the pools of all engines.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use deadpool::{
     Status,
-    managed::{Manager, Metrics, Object, Pool, RecycleError, RecycleResult, WeakPool},
+    managed::{Manager, Metrics, Object, Pool, RecycleError, RecycleResult},
 };
 
 use crate::{sql::error::DbError, telemetry::metrics::Connections};
-
-/// Maximum time for which a transaction that was left to the next borrower stays open.
-const FORGOTTEN: Duration = Duration::from_millis(500);
-
-/// Task that closes connections with an open transaction that no borrower has taken over within [`FORGOTTEN`].
-pub(super) async fn close_forgotten<M: Manager>(pool: Arc<WeakPool<M>>, is_left: fn(&M::Type) -> bool) {
-    let mut looks = tokio::time::interval(FORGOTTEN);
-    while let Some(pool) = pool.upgrade().filter(|pool| !pool.is_closed()) {
-        drop(pool.retain(|slot, metrics| !is_left(slot) || metrics.last_used() < FORGOTTEN));
-        looks.tick().await;
-    }
-}
-
-/// Returns the number of callers that wait for a connection of the object's pool.
-pub(super) fn waiting<M: Manager>(object: &Object<M>) -> usize {
-    Object::pool(object).map_or(0, |pool| pool.status().waiting)
-}
 
 /// Returns whether a connection was lent before and may therefore have prepared statements.
 pub(super) fn was_lent<M: Manager>(object: &Object<M>) -> bool {

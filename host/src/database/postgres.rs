@@ -14,11 +14,13 @@ use sqlx::{
     postgres::{PgConnectOptions, PgQueryResult, PgRow},
 };
 
-use self::error::failed;
+use self::error::map_error;
+pub(super) use self::statement::query_batch;
 use super::{
     host_tables::{HOST_SCHEMA, IS_RUNNING},
+    options::Mode,
     receiver::{Failure, Reader, Receiver},
-    server::{Answer, End, Mode, Outcome, Times},
+    server::transaction::{Answer, Committed, Outcome, Timeouts, ended_before, read_commit},
 };
 use crate::{
     config::Access,
@@ -56,7 +58,7 @@ const NUMBER: &str = "EXECUTE carya_number";
 
 /// A connection to PostgreSQL.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct PgSession {
     pub(in crate::database) connection: PgConnection,
     backend: Backend,
     /// Time of the connect: by the server's clock, in seconds since 1970, and by the host's clock.
@@ -81,10 +83,10 @@ pub(super) struct Backend {
 
 /// Settings that the gate relies on when it reads a statement. In the startup message they override the settings of the
 /// server, the database and the role, and `RESET ALL` restores them. The driver sets `client_encoding`.
-const READING: [(&str, &str); 2] = [("standard_conforming_strings", "on"), ("backslash_quote", "safe_encoding")];
+const GATE_SETTINGS: [(&str, &str); 2] = [("standard_conforming_strings", "on"), ("backslash_quote", "safe_encoding")];
 
 /// Query for the settings with other values than these, in one text. A pooler may drop settings of the startup message.
-const READS: &str = "SELECT concat_ws(', ', nullif(current_setting('standard_conforming_strings'), 'on'), \
+const CHECK_GATE_SETTINGS: &str = "SELECT concat_ws(', ', nullif(current_setting('standard_conforming_strings'), 'on'), \
     nullif(current_setting('backslash_quote'), 'safe_encoding'), nullif(current_setting('client_encoding'), 'UTF8'))";
 
 /// Adds the options of all connections to those of the URL: the settings that the gate relies on, the format of
@@ -94,39 +96,39 @@ pub(super) fn options(options: PgConnectOptions) -> PgConnectOptions {
         .application_name("carya")
         .statement_cache_capacity(100)
         .options([("IntervalStyle", "postgres"), ("idle_in_transaction_session_timeout", "60s")])
-        .options(READING)
+        .options(GATE_SETTINGS)
         // The driver would log the values of guests. See `echo` for the host's own log of statements.
         .disable_statement_logging()
 }
 
-/// Opens a connection. With `times`, sets timeouts as defaults of the session: `RESET ALL` restores them, and no BEGIN
+/// Opens a connection. With `timeouts`, sets timeouts as defaults of the session: `RESET ALL` restores them, and no BEGIN
 /// has to repeat them. Where the server supports it, the server ends statements whose client is gone, and releases
 /// their locks.
 pub(super) async fn connect(
     options: &PgConnectOptions,
-    times: Option<Times>,
+    timeouts: Option<Timeouts>,
     allow_functions: &[String],
-) -> Result<Session, DbError> {
+) -> Result<PgSession, DbError> {
     let mut options = options.clone();
-    if let Some(Times { statement, lock }) = times {
+    if let Some(Timeouts { statement, lock }) = timeouts {
         let limits = [("statement_timeout", statement), ("lock_timeout", lock)];
         options = options.options(limits.map(|(name, time)| (name, time.as_millis().max(1))));
     }
     let watchful = options.clone().options([("client_connection_check_interval", "100ms")]);
-    let mut connection = match PgConnection::connect_with(&watchful).await.map_err(failed) {
+    let mut connection = match PgConnection::connect_with(&watchful).await.map_err(map_error) {
         // PostgreSQL before version 14 does not know the setting; some operating systems do not support it.
         Err(error) if matches!(error.code.as_deref(), Some("42704" | "22023")) => {
-            PgConnection::connect_with(&options).await.map_err(failed)?
+            PgConnection::connect_with(&options).await.map_err(map_error)?
         }
         connected => connected?,
     };
     let questions = format!(
         "{PREPARE}; SELECT extract(epoch FROM pg_postmaster_start_time())::text; SELECT pg_backend_pid()::text; \
         SELECT has_function_privilege('pg_catalog.pg_advisory_unlock_all()', 'EXECUTE')::text; \
-        SELECT extract(epoch FROM clock_timestamp())::text; {READS}; {}",
+        SELECT extract(epoch FROM clock_timestamp())::text; {CHECK_GATE_SETTINGS}; {}",
         extensions::question()
     );
-    let mut answers = say(&mut connection, questions).await?.into_iter().map(Option::unwrap_or_default);
+    let mut answers = query_batch(&mut connection, questions).await?.into_iter().map(Option::unwrap_or_default);
     let started = answers.next().unwrap_or_default();
     let pid = answers.next().and_then(|pid| pid.parse().ok()).unwrap_or_default();
     let (unlock, next) = match answers.next().as_deref() {
@@ -145,13 +147,13 @@ pub(super) async fn connect(
     let refused = extensions::forbidden(&functions, allow_functions);
     let rules = Rules::Postgres(Extensions::new(refused, allow_functions));
     let backend = Backend { pid, started };
-    Ok(Session { connection, backend, connected: (clock, Instant::now()), unlock, next, rules, last_text: None })
+    Ok(PgSession { connection, backend, connected: (clock, Instant::now()), unlock, next, rules, last_text: None })
 }
 
 /// Begins a transaction. If one is `open`, ends it in the same message. A write transaction obtains its number at once,
 /// so that its outcome can be looked up later. In a read transaction the first query makes `READ ONLY` final; it also
 /// releases the locks of the transaction before.
-pub(super) async fn begin(session: &mut Session, mode: Mode, open: Option<Mode>) -> Result<Option<String>, DbError> {
+pub(super) async fn begin(session: &mut PgSession, mode: Mode, open: Option<Mode>) -> Result<Option<String>, DbError> {
     let begin = || {
         let isolation = mode.isolation.map_or_else(String::new, |level| format!(" ISOLATION LEVEL {}", level.as_sql()));
         format!("BEGIN{isolation} {}", mode.access_as_sql())
@@ -168,8 +170,8 @@ pub(super) async fn begin(session: &mut Session, mode: Mode, open: Option<Mode>)
         Access::ReadOnly | Access::None => session.unlock,
     };
     let begun = session.clock();
-    let answers = say(&mut session.connection, format!("{start}; {first}")).await;
-    let answers = answers.map_err(|error| End::unless_early(error, ENDED))?;
+    let answers = query_batch(&mut session.connection, format!("{start}; {first}")).await;
+    let answers = answers.map_err(|error| ended_before(error, ENDED))?;
     Ok(session.name(answers.into_iter().next().flatten(), begun))
 }
 
@@ -203,7 +205,7 @@ impl fmt::Display for Backend {
     }
 }
 
-impl Session {
+impl PgSession {
     pub(super) fn backend(&self) -> &Backend {
         &self.backend
     }
@@ -228,17 +230,17 @@ impl Session {
 
 /// Prepares a statement and runs it.
 pub(super) async fn run(
-    session: &mut Session,
+    session: &mut PgSession,
     sql: &str,
     placeholders: &[Placeholder],
     params: Vec<Value>,
     receiver: &mut Receiver<'_>,
 ) -> Result<(), Failure> {
-    let Session { connection, last_text, .. } = session;
+    let PgSession { connection, last_text, .. } = session;
     let (statement, arguments) = statement::prepare(connection, sql, placeholders, params, last_text).await?;
     let version = connection.server_version_num().unwrap_or_default();
     let reader = Reader {
-        map_error: failed,
+        map_error,
         count: |done: PgQueryResult| (done.rows_affected(), None),
         take: |receiver: &mut Receiver<'_>, row: PgRow| {
             let values = values::decode_each(&row, version, receiver.limits);
@@ -251,22 +253,11 @@ pub(super) async fn run(
 
 /// Returns whether the last statement failed because the types of its parameters have changed since it was prepared.
 /// Ends the transaction, which has failed and can only be rolled back.
-pub(super) async fn confirm_stale(session: &mut Session) -> Result<bool, DbError> {
+pub(super) async fn confirm_stale(session: &mut PgSession) -> Result<bool, DbError> {
     match session.last_text.take() {
         Some(text) => statement::has_other_parameters(&mut session.connection, text).await,
         None => Ok(false),
     }
-}
-
-/// Runs statements without parameters in one message, and returns the first value of each row.
-pub(super) async fn say(connection: &mut PgConnection, sql: String) -> Result<Vec<Option<String>>, DbError> {
-    let mut answers = Vec::new();
-    let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch(connection);
-    while let Some(row) = stream.next().await {
-        let row: PgRow = row.map_err(failed)?;
-        answers.push(row.try_get(0).map_err(failed)?);
-    }
-    Ok(answers)
 }
 
 /// Commits. In a failed transaction, `CLOSE ALL` before the COMMIT is an error. Without it, the server would turn the
@@ -275,38 +266,38 @@ pub(super) async fn say(connection: &mut PgConnection, sql: String) -> Result<Ve
 /// The COMMIT begins another transaction of the same mode. Without `next`, it is rolled back at once. With `next`, it
 /// is left to the next borrower. All statements after the COMMIT are then part of it, and its rollback undoes them; but
 /// after that rollback, as after each, the session is cleaned again.
-pub(super) async fn commit(session: &mut Session, with_position: bool, next: bool) -> Result<End, DbError> {
+pub(super) async fn commit(session: &mut PgSession, with_position: bool, next: bool) -> Result<Committed, DbError> {
     let position = if with_position { "SELECT pg_current_wal_insert_lsn()::text; " } else { "" };
     let (end, last) = if next { ("", session.next) } else { ("ROLLBACK; ", session.unlock) };
     let sql = format!("{CLOSE}; COMMIT AND CHAIN; {end}{CLEAN}; {position}{last}");
     let begun = session.clock();
     let answers = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(&mut session.connection).map(|next| match next {
         Ok(Either::Left(_)) => Ok(Answer::Done),
-        Ok(Either::Right(row)) => row.try_get(0).map(Answer::Value).map_err(failed),
-        Err(error) => Err(failed(error)),
+        Ok(Either::Right(row)) => row.try_get(0).map(Answer::Value).map_err(map_error),
+        Err(error) => Err(map_error(error)),
     });
-    let read = End::read(answers, 2).await;
-    let (values, is_in_order) = read.map_err(|error| End::unless_early(error, ENDED))?;
+    let read = read_commit(answers, 2).await;
+    let (values, is_in_order) = read.map_err(|error| ended_before(error, ENDED))?;
     let mut values = values.into_iter();
     let position = if with_position { values.next().flatten().and_then(|lsn| lsn.parse().ok()) } else { None };
     let next = session.name(values.next().flatten(), begun);
-    Ok(End { position, next, is_in_order })
+    Ok(Committed { position, next, is_in_order })
 }
 
 /// Rolls back. This undoes everything that a reader can have done, except locks.
-pub(super) async fn rollback(session: &mut Session, access: Access) -> Result<(), DbError> {
-    let Session { connection, unlock, .. } = session;
+pub(super) async fn rollback(session: &mut PgSession, access: Access) -> Result<(), DbError> {
+    let PgSession { connection, unlock, .. } = session;
     let sql = match access {
         Access::ReadWrite => format!("ROLLBACK; {CLOSE}; {CLEAN}; {unlock}"),
         Access::ReadOnly | Access::None => format!("ROLLBACK; {unlock}"),
     };
-    say(connection, sql).await.map(drop)
+    query_batch(connection, sql).await.map(drop)
 }
 
 /// Returns the position to which a primary has written its log, or to which a replica has replayed it.
 pub(super) async fn position(connection: &mut PgConnection, of_replica: bool) -> Result<Position, DbError> {
     let function = if of_replica { "pg_last_wal_replay_lsn" } else { "pg_current_wal_insert_lsn" };
-    let answers = say(connection, format!("SELECT {function}()::text")).await?;
+    let answers = query_batch(connection, format!("SELECT {function}()::text")).await?;
     let lsn = answers.into_iter().flatten().next().and_then(|lsn| lsn.parse().ok());
     lsn.ok_or_else(|| DbError::new(Kind::Other, "the server is no replica: it replays nothing"))
 }
@@ -324,7 +315,7 @@ pub(super) async fn outcome(connection: &mut PgConnection, transaction: &str) ->
             AND checkpoint_time + interval '2 s' <= to_timestamp({begun}) THEN status END \
         FROM pg_xact_status('{number}'::xid8) AS status, pg_control_checkpoint()"
     );
-    let answers = match say(connection, sql).await {
+    let answers = match query_batch(connection, sql).await {
         // The number is in the future: neither this run of the server nor its log has assigned it.
         Err(error) if error.code.as_deref() == Some("22023") => return Ok(Outcome::RolledBack),
         answers => answers?,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::{Stream, StreamExt};
 use sqlx::Either;
 
-use super::Limits;
+use super::options::Limits;
 use crate::{
     gate::Verb,
     sql::{

@@ -11,7 +11,7 @@ use crate::sql::error::{DbError, Kind, Stale};
 const NEED_REPREPARE: u16 = 1615;
 
 /// Converts an error of the driver.
-pub(super) fn failed(error: sqlx::Error) -> DbError {
+pub(super) fn map_error(error: sqlx::Error) -> DbError {
     let sqlx::Error::Database(database) = &error else {
         let kind = match error {
             sqlx::Error::Io(_)
@@ -140,8 +140,8 @@ mod tests {
     #[test]
     fn a_broken_conversation_loses_the_connection() {
         let broken = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
-        assert_eq!(failed(sqlx::Error::Io(broken)).kind, Kind::Lost);
-        assert_eq!(failed(sqlx::Error::Protocol("unexpected".into())).kind, Kind::Lost);
-        assert_eq!(failed(sqlx::Error::RowNotFound).kind, Kind::Other);
+        assert_eq!(map_error(sqlx::Error::Io(broken)).kind, Kind::Lost);
+        assert_eq!(map_error(sqlx::Error::Protocol("unexpected".into())).kind, Kind::Lost);
+        assert_eq!(map_error(sqlx::Error::RowNotFound).kind, Kind::Other);
     }
 }

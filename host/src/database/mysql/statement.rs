@@ -10,7 +10,7 @@ use sqlx::{
     mysql::{MySqlArguments, MySqlConnection, MySqlStatement, MySqlTypeInfo},
 };
 
-use super::error::failed;
+use super::error::map_error;
 use crate::{
     gate::{MAX_PARAM_BYTES, Placeholder},
     sql::{
@@ -52,7 +52,7 @@ pub(super) async fn prepare(
 }
 
 async fn prepared(connection: &mut MySqlConnection, sql: String) -> Result<MySqlStatement, DbError> {
-    connection.prepare(AssertSqlSafe(sql).into_sql_str()).await.map_err(failed)
+    connection.prepare(AssertSqlSafe(sql).into_sql_str()).await.map_err(map_error)
 }
 
 /// `NULL`, with a type that is accepted everywhere. A numeric NULL cannot be stored as a `uuid`; with a text NULL,

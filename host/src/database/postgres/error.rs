@@ -5,7 +5,7 @@ use sqlx::postgres::PgDatabaseError;
 use crate::sql::error::{DbError, Kind, Stale};
 
 /// Converts an error of the driver.
-pub(super) fn failed(error: sqlx::Error) -> DbError {
+pub(super) fn map_error(error: sqlx::Error) -> DbError {
     match error {
         sqlx::Error::Database(error) => match error.try_downcast_ref::<PgDatabaseError>() {
             Some(error) => of_server(error),
@@ -147,9 +147,9 @@ mod tests {
 
     #[test]
     fn a_broken_connection_is_lost_and_worth_another_try() {
-        let error = failed(sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into()));
+        let error = map_error(sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into()));
         assert_eq!((error.kind, error.retryable), (Kind::Lost, true));
-        let error = failed(sqlx::Error::Protocol("unable to resolve type OIDs: [1]".into()));
+        let error = map_error(sqlx::Error::Protocol("unable to resolve type OIDs: [1]".into()));
         assert_eq!((error.kind, error.retryable), (Kind::Other, false));
     }
 }

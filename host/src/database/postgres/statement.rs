@@ -10,13 +10,14 @@ mod type_name;
 
 use std::{ops::Range, sync::Arc};
 
+use futures_util::StreamExt;
 use sqlx::{
-    AssertSqlSafe, Either, Executor, PgConnection, SqlSafeStr, Statement as _,
-    postgres::{PgArguments, PgStatement, PgTypeInfo},
+    AssertSqlSafe, Either, Executor, PgConnection, Row, SqlSafeStr, Statement as _,
+    postgres::{PgArguments, PgRow, PgStatement, PgTypeInfo},
 };
 
 use self::bind::{Cast, Parameter};
-use super::error::failed;
+use super::error::map_error;
 use crate::{
     gate::Placeholder,
     sql::{
@@ -58,13 +59,27 @@ pub(super) async fn prepare(
     }
 }
 
+/// Runs statements without parameters in one message, and returns the first value of each row.
+pub(in crate::database) async fn query_batch(
+    connection: &mut PgConnection,
+    sql: String,
+) -> Result<Vec<Option<String>>, DbError> {
+    let mut answers = Vec::new();
+    let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch(connection);
+    while let Some(row) = stream.next().await {
+        let row: PgRow = row.map_err(map_error)?;
+        answers.push(row.try_get(0).map_err(map_error)?);
+    }
+    Ok(answers)
+}
+
 /// Prepares a statement again, and returns whether its parameters have other types than in the driver's cached
 /// statement.
 pub(super) async fn has_other_parameters(connection: &mut PgConnection, text: Arc<str>) -> Result<bool, DbError> {
     // The comment makes the text unique, so that the driver does not use its cached statement.
     let fresh_text = format!("{text}\n-- {:016x}", rand::random::<u64>());
     let before = prepared(connection, text).await?;
-    super::say(connection, "ROLLBACK".to_owned()).await?;
+    query_batch(connection, "ROLLBACK".to_owned()).await?;
     let now = prepared(connection, fresh_text.into()).await?;
     let oids = |statement| parameter_types(statement).iter().map(PgTypeInfo::oid);
     Ok(!oids(&before).eq(oids(&now)))
@@ -75,7 +90,7 @@ fn parameters(values: Vec<Value>) -> Result<Vec<Parameter>, DbError> {
 }
 
 async fn prepared(connection: &mut PgConnection, text: Arc<str>) -> Result<PgStatement, DbError> {
-    connection.prepare(AssertSqlSafe(text).into_sql_str()).await.map_err(failed)
+    connection.prepare(AssertSqlSafe(text).into_sql_str()).await.map_err(map_error)
 }
 
 /// Returns the types of the parameters that the server infers.

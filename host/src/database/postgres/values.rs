@@ -22,7 +22,7 @@ use sqlx::{
 pub(super) use self::form::Form;
 use self::wire::{Malformed, Wire};
 use crate::{
-    database::{Limits, receiver},
+    database::{options::Limits, receiver},
     sql::{
         error::{DbError, Kind},
         value::{Column, Value},

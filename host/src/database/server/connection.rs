@@ -1,22 +1,27 @@
-//! A connection to a server in a transaction. Statements of guests pass the gate; statements of the host do not.
+//! A session that is lent to one transaction. The caller passes guests' statements through the gate.
 
-use std::{mem, sync::Arc, time::Instant};
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
-use deadpool::managed::Object;
+use deadpool::managed::{Object, Pool};
 use tokio::runtime::Handle;
 
 use super::{
-    Counted, Server,
-    link::{Link, Mode, Outcome},
-    opener::{Left, Opener, Slot},
-    runaway::{self, Sent},
+    abandoned,
+    opener::{Opener, PooledSession},
+    runaway::Sent,
+    session::ServerSession,
+    transaction::{Outcome, connection_lost, no_answer},
 };
 use crate::{
     config::{Access, Dialect},
     database::{
-        Limits,
+        hand_over::{CountGuard, OpenTransaction, TakeOver},
+        options::{Limits, Mode},
+        pool::was_lent,
         receiver::{self, Failure, GRACE, Receiver},
-        waiting, was_lent,
     },
     gate::{Placeholder, Rules},
     sql::{
@@ -29,8 +34,8 @@ use crate::{
 /// A connection in a transaction. If it is dropped before the transaction has ended, the connection is closed.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    slot: Option<Object<Opener>>,
-    server: Arc<Server>,
+    pooled: Option<Object<Opener>>,
+    pool: Pool<Opener>,
     mode: Mode,
     transaction: Option<String>,
     in_transaction: bool,
@@ -40,63 +45,60 @@ pub(crate) struct Connection {
     /// A statement failed. After that some servers accept only the end of the transaction.
     failed: bool,
     /// The connection was lent before, so its prepared statements may be older than the schema.
-    kept: bool,
+    was_lent: bool,
     /// The connection's prepared statements are older than the schema.
     is_retired: bool,
-    in_flight: Option<Counted>,
+    in_flight: Option<CountGuard>,
 }
 
 impl Connection {
-    /// Wraps a connection from a pool on which no transaction has begun.
-    pub(super) fn idle(slot: Object<Opener>, server: Arc<Server>) -> Self {
-        let kept = was_lent(&slot);
+    /// Wraps a connection of the pool on which no transaction has begun.
+    pub(super) fn idle(pooled: Object<Opener>, pool: Pool<Opener>) -> Self {
+        let was_lent = was_lent(&pooled);
         Self {
-            slot: Some(slot),
-            server,
+            pooled: Some(pooled),
+            pool,
             mode: Mode { access: Access::None, isolation: None },
             transaction: None,
             in_transaction: false,
             sent: Sent::default(),
             running: false,
             failed: false,
-            kept,
+            was_lent,
             is_retired: false,
             in_flight: None,
         }
     }
 
-    /// Begins a transaction on a connection from a pool. `since` is the time at which the caller started to wait for
-    /// the connection. A [`Left::Begun`] transaction is taken over if it began after `since`; an older one might have a
-    /// snapshot without changes that the caller expects, so it is rolled back.
+    /// Begins a transaction on a connection of the pool, or takes over the one that is open. `since` is the time at
+    /// which the caller started to wait for the connection.
     pub(super) async fn begin(
-        slot: Object<Opener>,
-        server: Arc<Server>,
+        pooled: Object<Opener>,
+        pool: Pool<Opener>,
         mode: Mode,
         since: Instant,
     ) -> Result<Self, DbError> {
-        let times = Object::pool(&slot).map(|pool| pool.manager().times);
-        let times = times.ok_or_else(|| DbError::new(Kind::Lost, "the pool is closed"))?;
-        let mut connection = Self::idle(slot, server);
+        let timeout = pool.manager().timeouts.statement + GRACE;
+        let mut connection = Self::idle(pooled, pool);
         connection.mode = mode;
-        connection.transaction = match mem::take(&mut connection.slot()?.left) {
-            Left::Begun { name, at } if mode == Mode::NEXT && at >= since => name,
-            left => {
+        connection.transaction = match connection.pooled()?.open.take(mode, since) {
+            TakeOver::Use { name } => name,
+            other => {
                 connection.running = true;
-                let link = connection.link()?;
+                let session = connection.session()?;
                 let begin = async {
-                    let open = match left {
-                        Left::Nothing => None,
-                        Left::Open(mode) => Some(mode),
-                        // Too old, or of another mode. `rollback` also resets the state of the session.
-                        Left::Begun { .. } => {
-                            link.rollback(Access::ReadWrite).await?;
+                    let open = match other {
+                        TakeOver::EndAndBegin(open) => Some(open),
+                        TakeOver::RollBackAndBegin => {
+                            session.rollback(Access::ReadWrite).await?;
                             None
                         }
+                        TakeOver::Begin | TakeOver::Use { .. } => None,
                     };
-                    link.begin(mode, open).await
+                    session.begin(mode, open).await
                 };
-                let begun = tokio::time::timeout(times.statement + GRACE, begin).await;
-                connection.unless_lost(begun.unwrap_or_else(|_| Err(silent())))?
+                let begun = tokio::time::timeout(timeout, begin).await;
+                connection.discard_if_lost(begun.unwrap_or_else(|_| Err(no_answer())))?
             }
         };
         (connection.in_transaction, connection.running) = (true, false);
@@ -104,21 +106,21 @@ impl Connection {
     }
 
     /// Marks the connection as opened for this transaction, so that its failures do not count as stale statements.
-    pub(super) fn made_anew(mut self) -> Self {
-        self.kept = false;
+    pub(super) fn newly_opened(mut self) -> Self {
+        self.was_lent = false;
         self
     }
 
     /// Counts this connection among those that are in use on its replica.
-    pub(super) fn count(&mut self, in_flight: Counted) {
+    pub(super) fn count(&mut self, in_flight: CountGuard) {
         self.in_flight = Some(in_flight);
     }
 
     /// Returns the position that the server has reached.
     pub(super) async fn position(&mut self, of_replica: bool) -> Result<Position, DbError> {
         self.running = true;
-        let position = self.link()?.position(of_replica).await;
-        let position = self.unless_lost(position)?;
+        let position = self.session()?.position(of_replica).await;
+        let position = self.discard_if_lost(position)?;
         self.running = false;
         Ok(position)
     }
@@ -126,18 +128,18 @@ impl Connection {
     /// Returns the outcome of a transaction.
     pub(super) async fn outcome(&mut self, transaction: &str) -> Result<Outcome, DbError> {
         self.running = true;
-        let outcome = self.link()?.outcome(transaction).await;
-        let outcome = self.unless_lost(outcome)?;
+        let outcome = self.session()?.outcome(transaction).await;
+        let outcome = self.discard_if_lost(outcome)?;
         self.running = false;
         Ok(outcome)
     }
 
     pub(in crate::database) fn limits(&self) -> Limits {
-        self.server.limits
+        self.pool.manager().limits
     }
 
     pub(in crate::database) fn dialect(&self) -> Dialect {
-        self.server.dialect
+        self.pool.manager().dialect
     }
 
     pub(in crate::database) fn access(&self) -> Access {
@@ -146,15 +148,19 @@ impl Connection {
 
     /// Returns the rules of the gate for this connection.
     pub(in crate::database) fn rules(&self) -> Result<&Rules, DbError> {
-        self.slot.as_ref().and_then(|slot| slot.link.as_ref()).map(Link::rules).ok_or_else(gone)
+        self.pooled
+            .as_ref()
+            .and_then(|pooled| pooled.session.as_ref())
+            .map(ServerSession::rules)
+            .ok_or_else(connection_lost)
     }
 
     /// Returns an error if statements of this component that the server has not ended use up its share of the pool.
     pub(in crate::database) fn check_runaways(&self, component: &str) -> Result<(), DbError> {
-        self.slot.as_ref().map_or(Ok(()), |slot| slot.runaways.check(component))
+        self.pool.manager().runaways.check(component)
     }
 
-    /// Runs a statement. Its text stays in `sent` for [`runaway::end`], also if the caller drops this future.
+    /// Runs a statement. Its text stays in `sent` for [`abandoned::end`], also if the caller drops this future.
     pub(in crate::database) async fn run(
         &mut self,
         sent: Sent,
@@ -163,32 +169,32 @@ impl Connection {
         receiver: &mut Receiver<'_>,
     ) -> Result<(), DbError> {
         (self.running, self.sent) = (true, sent);
-        let patience = self.server.limits.statement_timeout + GRACE;
-        let Some(link) = self.slot.as_mut().and_then(|slot| slot.link.as_mut()) else { return Err(gone()) };
-        let run = link.run(&self.sent.sql, placeholders, params, receiver);
+        let timeout = self.timeout();
+        let session = self.pooled.as_mut().and_then(|pooled| pooled.session.as_mut()).ok_or_else(connection_lost)?;
+        let run = session.run(&self.sent.sql, placeholders, params, receiver);
         let timed_out = |_| Err(Failure { error: receiver::timed_out(), is_cut_off: true });
-        let Err(Failure { error, is_cut_off }) = tokio::time::timeout(patience, run).await.unwrap_or_else(timed_out)
+        let Err(Failure { error, is_cut_off }) = tokio::time::timeout(timeout, run).await.unwrap_or_else(timed_out)
         else {
             self.running = false;
             return Ok(());
         };
         // A statement that was cut off may still run. Then `running` stays set, and `drop` ends the session.
         (self.running, self.failed) = (is_cut_off, true);
-        let error = DbError { stale: if self.kept { error.stale } else { Stale::No }, ..error };
+        let error = DbError { stale: if self.was_lent { error.stale } else { Stale::No }, ..error };
         if error.kind == Kind::Lost {
-            self.forsake_siblings();
+            self.close_idle_siblings();
         }
         if error.stale == Stale::Yes {
             self.retire();
         }
-        self.unless_lost(Err(error))
+        self.discard_if_lost(Err(error))
     }
 
     /// Takes a lost connection out of the pool. Its session must not be ended on the server: no statement runs on it
     /// any more, and after a restart the server may have given its id to another session.
-    fn unless_lost<T>(&mut self, result: Result<T, DbError>) -> Result<T, DbError> {
+    fn discard_if_lost<T>(&mut self, result: Result<T, DbError>) -> Result<T, DbError> {
         if matches!(&result, Err(error) if error.kind == Kind::Lost) {
-            self.slot.take().map(Object::take);
+            self.pooled.take().map(Object::take);
         }
         result
     }
@@ -202,9 +208,9 @@ impl Connection {
             Stale::Perhaps if self.running => false,
             Stale::Perhaps => {
                 self.running = true;
-                let patience = self.server.limits.statement_timeout + GRACE;
-                let Ok(link) = self.link() else { return false };
-                let Ok(Ok(is_stale)) = tokio::time::timeout(patience, link.confirm_stale()).await else {
+                let timeout = self.timeout();
+                let Ok(session) = self.session() else { return false };
+                let Ok(Ok(is_stale)) = tokio::time::timeout(timeout, session.confirm_stale()).await else {
                     // `running` stays set, so that `drop` closes the connection.
                     return false;
                 };
@@ -219,32 +225,30 @@ impl Connection {
 
     /// Closes this connection when it is dropped, and the pool's idle connections that are as old.
     fn retire(&mut self) {
-        let Some(slot) = &self.slot else { return };
-        let (Some(pool), vintage) = (Object::pool(slot), slot.vintage) else { return };
-        pool.manager().vintage.renew_after(vintage);
-        let current = pool.manager().vintage.current();
-        drop(pool.retain(|slot, _| slot.vintage == current));
+        let Some(pooled) = &self.pooled else { return };
+        let vintage = &self.pool.manager().vintage;
+        vintage.renew_after(pooled.vintage);
+        let current = vintage.current();
+        drop(self.pool.retain(|pooled, _| pooled.vintage == current));
         self.is_retired = true;
     }
 
     /// Closes the idle connections of the same pool. The cause of this failure, such as a restart of the server, has
     /// probably broken them too.
-    fn forsake_siblings(&self) {
-        if let Some(pool) = self.slot.as_ref().and_then(Object::pool) {
-            drop(pool.retain(|_, _| false));
-        }
+    fn close_idle_siblings(&self) {
+        drop(self.pool.retain(|_, _| false));
     }
 
     pub(in crate::database) async fn savepoint(&mut self, level: usize) -> Result<(), DbError> {
-        self.say(format!("SAVEPOINT carya_{level}")).await
+        self.run_batch(format!("SAVEPOINT carya_{level}")).await
     }
 
     pub(in crate::database) async fn release(&mut self, level: usize) -> Result<(), DbError> {
-        self.say(format!("RELEASE SAVEPOINT carya_{level}")).await
+        self.run_batch(format!("RELEASE SAVEPOINT carya_{level}")).await
     }
 
     pub(in crate::database) async fn rollback_to(&mut self, level: usize) -> Result<(), DbError> {
-        self.say(format!("ROLLBACK TO SAVEPOINT carya_{level}; RELEASE SAVEPOINT carya_{level}")).await
+        self.run_batch(format!("ROLLBACK TO SAVEPOINT carya_{level}; RELEASE SAVEPOINT carya_{level}")).await
     }
 
     pub(in crate::database) fn transaction_id(&self) -> Option<&str> {
@@ -258,37 +262,28 @@ impl Connection {
     /// Returns [`Kind::Lost`] if the server neither confirmed nor refused the commit.
     pub(in crate::database) async fn commit(mut self) -> Result<Option<Position>, DbError> {
         self.running = true;
-        let with_position = self.server.has_replicas();
-        let next = self.mode == Mode::NEXT && self.server.want_next(self.waiting());
-        let (patience, at) = (self.server.limits.commit_timeout, Instant::now());
-        let ended = tokio::time::timeout(patience, self.link()?.commit(with_position, next)).await;
-        let end = self.unless_lost(ended.unwrap_or_else(|_| Err(silent())))?;
+        let Opener { has_replicas, limits, next_writers, .. } = self.pool.manager();
+        let (with_position, timeout) = (*has_replicas, limits.commit_timeout);
+        let (next, at) = (next_writers.want_next(self.mode, &self.pool), Instant::now());
+        let ended = tokio::time::timeout(timeout, self.session()?.commit(with_position, next)).await;
+        let committed = self.discard_if_lost(ended.unwrap_or_else(|_| Err(no_answer())))?;
         if next {
-            self.slot()?.left = Left::Begun { name: end.next, at };
+            self.pooled()?.open = OpenTransaction::Begun { name: committed.next, at };
         }
-        (self.in_transaction, self.running) = (false, !end.is_in_order);
-        Ok(end.position)
+        (self.in_transaction, self.running) = (false, !committed.is_in_order);
+        Ok(committed.position)
     }
 
-    /// Leaves a read transaction to a caller that waits for the connection; that caller ends it in the message that
-    /// begins its own transaction. Returns the connection if no caller waits, or if the transaction cannot be left
-    /// open.
+    /// Leaves a read transaction to a caller that waits for the connection. Returns the connection if no caller waits,
+    /// or if the transaction cannot be left open.
     pub(in crate::database) fn hand_over(mut self) -> Option<Self> {
-        let is_in_order = self.mode.access == Access::ReadOnly && !self.running && !self.failed;
-        let is_awaited = is_in_order && self.waiting() > 0;
-        match self.slot.as_mut().filter(|_| is_awaited) {
-            Some(slot) => {
-                slot.left = Left::Open(self.mode);
-                self.in_transaction = false;
-                None
-            }
-            None => Some(self),
-        }
-    }
-
-    /// Returns the number of callers that wait for the connection.
-    fn waiting(&self) -> usize {
-        self.slot.as_ref().map_or(0, waiting)
+        let is_in_order = !self.running && !self.failed;
+        let open = OpenTransaction::of_reader(self.mode, &self.pool).filter(|_| is_in_order);
+        let Some(open) = open else { return Some(self) };
+        let Some(pooled) = self.pooled.as_mut() else { return Some(self) };
+        pooled.open = open;
+        self.in_transaction = false;
+        None
     }
 
     pub(in crate::database) async fn rollback(mut self) -> Result<(), DbError> {
@@ -298,49 +293,45 @@ impl Connection {
             return Ok(());
         }
         self.running = true;
-        let patience = self.server.limits.statement_timeout + GRACE;
-        let access = self.mode.access;
-        let ended = tokio::time::timeout(patience, self.link()?.rollback(access)).await;
-        self.unless_lost(ended.unwrap_or_else(|_| Err(silent())))?;
+        let (timeout, access) = (self.timeout(), self.mode.access);
+        let ended = tokio::time::timeout(timeout, self.session()?.rollback(access)).await;
+        self.discard_if_lost(ended.unwrap_or_else(|_| Err(no_answer())))?;
         (self.in_transaction, self.running) = (false, false);
         Ok(())
     }
 
-    async fn say(&mut self, sql: String) -> Result<(), DbError> {
+    async fn run_batch(&mut self, sql: String) -> Result<(), DbError> {
         self.running = true;
-        let patience = self.server.limits.statement_timeout + GRACE;
-        let said = tokio::time::timeout(patience, self.link()?.say(sql)).await;
-        let result = self.unless_lost(said.unwrap_or_else(|_| Err(silent())));
+        let timeout = self.timeout();
+        let run = tokio::time::timeout(timeout, self.session()?.run_batch(sql)).await;
+        let result = self.discard_if_lost(run.unwrap_or_else(|_| Err(no_answer())));
         self.running = false;
         result
     }
 
-    fn slot(&mut self) -> Result<&mut Slot, DbError> {
-        self.slot.as_deref_mut().ok_or_else(gone)
+    /// Returns the time after which the host stops to wait for the server.
+    fn timeout(&self) -> Duration {
+        self.limits().statement_timeout + GRACE
     }
 
-    fn link(&mut self) -> Result<&mut Link, DbError> {
-        self.slot()?.link.as_mut().ok_or_else(gone)
+    fn pooled(&mut self) -> Result<&mut PooledSession, DbError> {
+        self.pooled.as_deref_mut().ok_or_else(connection_lost)
+    }
+
+    fn session(&mut self) -> Result<&mut ServerSession, DbError> {
+        self.pooled()?.session.as_mut().ok_or_else(connection_lost)
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         let is_closed = self.in_transaction || self.running || self.is_retired;
-        let Some(slot) = self.slot.take().filter(|_| is_closed) else { return };
+        let Some(pooled) = self.pooled.take().filter(|_| is_closed) else { return };
         match Handle::try_current() {
-            Ok(runtime) if self.running => drop(runtime.spawn(runaway::end(slot, mem::take(&mut self.sent)))),
+            Ok(runtime) if self.running => drop(runtime.spawn(abandoned::end(pooled, mem::take(&mut self.sent)))),
             // No statement runs: dropping the connection closes it, and the server rolls back. `take` lets the pool
             // open another connection.
-            _ => drop(Object::take(slot)),
+            _ => drop(Object::take(pooled)),
         }
     }
-}
-
-fn gone() -> DbError {
-    DbError::new(Kind::Lost, "the connection is gone")
-}
-
-pub(super) fn silent() -> DbError {
-    DbError::new(Kind::Lost, "the server did not answer in time")
 }

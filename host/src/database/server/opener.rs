@@ -1,28 +1,31 @@
 //! Opens the connections of a pool, and decides which of them are lent again.
 
-use std::{
-    str::FromStr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use sqlx::{mysql::MySqlConnectOptions, postgres::PgConnectOptions};
 use tokio::sync::Mutex;
 
 use super::{
-    connection::silent,
-    link::{Link, Mode, SessionId, Times},
     runaway::Runaways,
+    session::{ServerSession, SessionId},
+    transaction::{Timeouts, no_answer},
 };
 use crate::{
     config::{self, Dialect},
-    database::{lend_again, mysql, postgres, vintage::Vintage},
+    database::{
+        hand_over::{NextWriters, OpenTransaction},
+        mysql,
+        options::Limits,
+        pool::lend_again,
+        postgres,
+        vintage::Vintage,
+    },
     sql::error::{DbError, Kind},
 };
 
 /// Maximum time for one query on the `warden` connection.
-const ANSWER: Duration = Duration::from_secs(2);
+const WARDEN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Driver's options for a connection to the server.
 #[derive(Debug, Clone)]
@@ -35,12 +38,17 @@ enum Address {
 #[derive(Debug)]
 pub(in crate::database) struct Opener {
     address: Address,
-    pub(super) times: Times,
+    pub(super) dialect: Dialect,
+    pub(super) limits: Limits,
+    pub(super) timeouts: Timeouts,
+    /// Whether commits report their position.
+    pub(super) has_replicas: bool,
+    pub(super) next_writers: NextWriters,
     pub(super) vintage: Vintage,
     pub(super) runaways: Arc<Runaways>,
     /// Connection outside the pool, open while there are abandoned sessions. It ends them and checks whether they still
     /// run.
-    warden: Mutex<Option<Link>>,
+    warden: Mutex<Option<ServerSession>>,
     /// PostgreSQL: volatile functions of extensions that guests may call, as `schema.name`.
     allow_functions: Vec<String>,
     max_lifetime: Duration,
@@ -49,8 +57,8 @@ pub(in crate::database) struct Opener {
 
 /// State of an abandoned session, as the server reports it.
 #[derive(Debug)]
-pub(super) enum Look {
-    Gone,
+pub(super) enum SessionState {
+    Ended,
     Listed,
     /// The server did not answer.
     Unknown,
@@ -58,35 +66,20 @@ pub(super) enum Look {
     Forbidden(DbError),
 }
 
-/// A connection in a pool.
+/// A session in a pool.
 #[derive(Debug)]
-pub(in crate::database) struct Slot {
-    /// `None` after its session was abandoned.
-    pub(super) link: Option<Link>,
+pub(in crate::database) struct PooledSession {
+    /// `None` after the session was abandoned.
+    pub(super) session: Option<ServerSession>,
     /// Abandoned sessions of the pool.
     pub(super) runaways: Arc<Runaways>,
-    pub(super) left: Left,
+    pub(super) open: OpenTransaction,
     pub(super) vintage: u64,
-}
-
-/// Transaction that is open on a connection in the pool.
-#[derive(Debug, Default)]
-pub(super) enum Left {
-    #[default]
-    Nothing,
-    /// A transaction that has only read. The next borrower ends it.
-    Open(Mode),
-    /// A write transaction, begun in the message of the COMMIT before it.
-    Begun {
-        name: Option<String>,
-        /// Time just before that message was sent.
-        at: Instant,
-    },
 }
 
 impl Opener {
     pub(super) fn new(url: &str, config: &config::Database) -> Result<Self, DbError> {
-        let times = Times { statement: config.statement_timeout, lock: config.lock_timeout };
+        let timeouts = Timeouts { statement: config.statement_timeout, lock: config.lock_timeout };
         let malformed = |error: sqlx::Error| DbError::new(Kind::Other, format!("the URL is malformed: {error}"));
         let address = match config.dialect {
             Dialect::MySql => {
@@ -97,11 +90,20 @@ impl Opener {
                 Address::Postgres(Box::new(postgres::options(PgConnectOptions::from_str(url).map_err(malformed)?)))
             }
         };
-        let vintage = Vintage::default();
-        let runaways = Runaways::new(config.max_connections as usize);
-        let (allow_functions, max_lifetime, echo) =
-            (config.allow_functions.clone(), config.max_lifetime, config.echo_pool);
-        Ok(Self { address, times, vintage, runaways, warden: Mutex::default(), allow_functions, max_lifetime, echo })
+        Ok(Self {
+            address,
+            dialect: config.dialect,
+            limits: Limits::new(config),
+            timeouts,
+            has_replicas: !config.replicas.is_empty(),
+            next_writers: NextWriters::default(),
+            vintage: Vintage::default(),
+            runaways: Runaways::new(config.max_connections as usize),
+            warden: Mutex::default(),
+            allow_functions: config.allow_functions.clone(),
+            max_lifetime: config.max_lifetime,
+            echo: config.echo_pool,
+        })
     }
 
     /// Returns the name of the database on its server.
@@ -122,20 +124,20 @@ impl Opener {
     }
 
     /// Opens a connection for the host, outside the pools.
-    pub(super) async fn connect(&self) -> Result<Link, DbError> {
+    pub(super) async fn connect(&self) -> Result<ServerSession, DbError> {
         self.open(None).await
     }
 
     /// Runs SQL on the `warden` connection, and returns the first value of each row.
-    pub(super) async fn ask(&self, sql: String) -> Result<Vec<Option<String>>, DbError> {
+    pub(super) async fn query_warden(&self, sql: String) -> Result<Vec<Option<String>>, DbError> {
         let mut warden = self.warden.lock().await;
-        let asked = async {
+        let query = async {
             match warden.as_mut() {
-                Some(link) => link.ask(sql).await,
-                None => warden.insert(self.connect().await?).ask(sql).await,
+                Some(session) => session.query_batch(sql).await,
+                None => warden.insert(self.connect().await?).query_batch(sql).await,
             }
         };
-        let answer = tokio::time::timeout(ANSWER, asked).await.unwrap_or_else(|_| Err(silent()));
+        let answer = tokio::time::timeout(WARDEN_TIMEOUT, query).await.unwrap_or_else(|_| Err(no_answer()));
         if matches!(&answer, Err(error) if error.kind == Kind::Lost) {
             *warden = None;
         }
@@ -143,70 +145,73 @@ impl Opener {
     }
 
     /// Looks for a session that was abandoned `age` ago.
-    pub(super) async fn look(&self, session: &SessionId, age: Duration) -> Look {
+    pub(super) async fn session_state(&self, session: &SessionId, age: Duration) -> SessionState {
         let answer = match session {
-            SessionId::MySql(thread) => self.ask(thread.look(age)).await,
+            SessionId::MySql(thread) => self.query_warden(thread.look(age)).await,
             SessionId::Postgres(backend) => {
                 let [view, function] = backend.look();
-                match self.ask(view).await {
+                match self.query_warden(view).await {
                     // A hardened login has no right to read the view, but may call a function instead.
-                    Err(error) if error.is_one_of(&["42501"]) => self.ask(function).await,
+                    Err(error) if error.is_one_of(&["42501"]) => self.query_warden(function).await,
                     answer => answer,
                 }
             }
         };
         match answer {
-            Ok(rows) if rows.is_empty() => Look::Gone,
-            Ok(_) => Look::Listed,
+            Ok(rows) if rows.is_empty() => SessionState::Ended,
+            Ok(_) => SessionState::Listed,
             // PostgreSQL: the function is missing, or the login has no right to call it.
-            Err(error) if error.is_one_of(&["42501", "3F000", "42883"]) => Look::Forbidden(error),
-            Err(_) => Look::Unknown,
+            Err(error) if error.is_one_of(&["42501", "3F000", "42883"]) => SessionState::Forbidden(error),
+            Err(_) => SessionState::Unknown,
         }
     }
 
     /// Closes the `warden` connection if there are no abandoned sessions.
-    pub(super) async fn hang_up(&self) {
+    pub(super) async fn close_warden(&self) {
         let mut warden = self.warden.lock().await;
         if self.runaways.is_empty() {
             *warden = None;
         }
     }
 
-    async fn open(&self, times: Option<Times>) -> Result<Link, DbError> {
-        let link = match &self.address {
+    async fn open(&self, timeouts: Option<Timeouts>) -> Result<ServerSession, DbError> {
+        let session = match &self.address {
             Address::Postgres(options) => {
                 let allowed = &self.allow_functions;
-                Link::Postgres(Box::new(postgres::connect(options, times, allowed).await?))
+                ServerSession::Postgres(Box::new(postgres::connect(options, timeouts, allowed).await?))
             }
-            Address::MySql(options) => Link::MySql(Box::new(mysql::Session::connect(options, self.times).await?)),
+            Address::MySql(options) => {
+                ServerSession::MySql(Box::new(mysql::MySqlSession::connect(options, self.timeouts).await?))
+            }
         };
         if self.echo {
             tracing::info!(target: "carya::pool", server = self.host(), "connection opened");
         }
-        Ok(link)
+        Ok(session)
     }
 }
 
 impl managed::Manager for Opener {
-    type Type = Slot;
+    type Type = PooledSession;
     type Error = DbError;
 
-    async fn create(&self) -> Result<Slot, DbError> {
+    async fn create(&self) -> Result<PooledSession, DbError> {
         let unreachable = |error: DbError| DbError {
-            message: format!("{} cannot be reached: {}", self.host(), error.message),
+            message: format!("cannot connect to {}: {}", self.host(), error.message),
             kind: Kind::Lost,
             ..error
         };
         let vintage = self.vintage.current();
         // Boxed: the future of every borrower contains this one, and few of them open a connection.
-        let link = Box::pin(self.open(Some(self.times))).await.map_err(unreachable)?;
-        Ok(Slot { link: Some(link), runaways: self.runaways.clone(), left: Left::Nothing, vintage })
+        let session = Box::pin(self.open(Some(self.timeouts))).await.map_err(unreachable)?;
+        let runaways = self.runaways.clone();
+        Ok(PooledSession { session: Some(session), runaways, open: OpenTransaction::Nothing, vintage })
     }
 
-    async fn recycle(&self, slot: &mut Slot, metrics: &Metrics) -> RecycleResult<DbError> {
-        if slot.link.is_none() {
+    async fn recycle(&self, pooled: &mut PooledSession, metrics: &Metrics) -> RecycleResult<DbError> {
+        if pooled.session.is_none() {
             return Err(RecycleError::message("abandoned"));
         }
-        lend_again(slot.vintage == self.vintage.current(), metrics, self.max_lifetime, self.echo)
+        lend_again(pooled.vintage == self.vintage.current(), metrics, self.max_lifetime, self.echo)
     }
 }

@@ -11,10 +11,10 @@ use std::{
 
 use deadpool::{Status, managed::Pool};
 
-use super::{Counted, Server, connection::Connection, opener::Opener};
+use super::{connection::Connection, opener::Opener, pool};
 use crate::{
     config,
-    database::Terms,
+    database::{hand_over::CountGuard, options::Terms},
     sql::{
         Position,
         error::{DbError, Kind},
@@ -23,13 +23,14 @@ use crate::{
 };
 
 /// Maximum time for one check of a server's position.
-const PATIENCE: Duration = Duration::from_secs(1);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pause between two checks of the replicas while a read waits for one of them.
 const POLL: Duration = Duration::from_millis(5);
 
 /// All replicas of one primary.
 #[derive(Debug)]
 pub(super) struct Replicas {
+    primary: Pool<Opener>,
     all: Vec<Replica>,
     /// Maximum time that a read waits for a replica to reach a position. After that the read goes to the primary.
     wait: Duration,
@@ -39,25 +40,25 @@ pub(super) struct Replicas {
 #[derive(Debug)]
 struct Replica {
     pool: Pool<Opener>,
-    is_well: AtomicBool,
+    is_healthy: AtomicBool,
     /// Position at the last check.
     position: Mutex<Option<Position>>,
     in_flight: Arc<AtomicUsize>,
 }
 
 impl Replicas {
-    pub(super) fn new(config: &config::Database) -> Result<Self, DbError> {
+    pub(super) fn new(primary: Pool<Opener>, config: &config::Database) -> Result<Arc<Self>, DbError> {
         let replica = |url: &String| {
             Ok(Replica {
-                pool: super::pool(url, config)?,
+                pool: pool::create(url, config)?,
                 // Assume that the replica works until the first check.
-                is_well: AtomicBool::new(true),
+                is_healthy: AtomicBool::new(true),
                 position: Mutex::default(),
                 in_flight: Arc::default(),
             })
         };
         let all = config.replicas.iter().map(replica).collect::<Result<_, DbError>>()?;
-        Ok(Self { all, wait: config.replica_wait, max_lag: config.replica_max_lag })
+        Ok(Arc::new(Self { primary, all, wait: config.replica_wait, max_lag: config.replica_max_lag }))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -71,20 +72,20 @@ impl Replicas {
 
     /// Begins a transaction on the least busy replica that has reached the position in `terms`. Returns `None` if no
     /// replica does so within `replica_wait`.
-    pub(super) async fn begin(&self, server: &Arc<Server>, terms: &Terms) -> Option<Connection> {
+    pub(super) async fn begin(&self, terms: &Terms) -> Option<Connection> {
         let deadline = Instant::now() + self.wait;
         loop {
             for replica in self.by_load() {
-                if !replica.covers(server, terms.after.as_ref(), deadline).await {
+                if !replica.covers(terms.after.as_ref(), deadline).await {
                     continue;
                 }
-                let in_flight = Counted::one(&replica.in_flight);
-                match server.begin_on(&replica.pool, terms).await {
+                let in_flight = CountGuard::new(&replica.in_flight);
+                match pool::begin(&replica.pool, terms).await {
                     Ok(mut connection) => {
                         connection.count(in_flight);
                         return Some(connection);
                     }
-                    Err(error) => replica.failed(&error),
+                    Err(error) => replica.set_unhealthy(&error),
                 }
             }
             if terms.after.is_none() || Instant::now() >= deadline || self.by_load().is_empty() {
@@ -95,16 +96,16 @@ impl Replicas {
     }
 
     fn by_load(&self) -> Vec<&Replica> {
-        let mut well: Vec<&Replica> = self.all.iter().filter(|replica| replica.is_well.load(Relaxed)).collect();
-        well.sort_by_key(|replica| replica.in_flight.load(Relaxed));
-        well
+        let mut healthy: Vec<&Replica> = self.all.iter().filter(|replica| replica.is_healthy.load(Relaxed)).collect();
+        healthy.sort_by_key(|replica| replica.in_flight.load(Relaxed));
+        healthy
     }
 
-    /// Starts a task that checks the replicas until `server` is dropped.
-    pub(super) fn watch(&self, server: &Arc<Server>, interval: Duration) {
+    /// Starts a task that checks the replicas until they are dropped.
+    pub(super) fn watch(self: &Arc<Self>, interval: Duration) {
         if !self.is_empty() {
-            let server = Arc::downgrade(server);
-            tokio::spawn(task::persist("replicas", move || watch(server.clone(), interval)));
+            let replicas = Arc::downgrade(self);
+            tokio::spawn(task::persist("replicas", move || watch(replicas.clone(), interval)));
         }
     }
 
@@ -118,41 +119,41 @@ impl Replicas {
 impl Replica {
     /// Returns whether the replica has reached the `wanted` position. Queries the replica if its last known position is
     /// too old.
-    async fn covers(&self, server: &Arc<Server>, wanted: Option<&Position>, deadline: Instant) -> bool {
+    async fn covers(&self, wanted: Option<&Position>, deadline: Instant) -> bool {
         let Some(wanted) = wanted else { return true };
         let covers = |known: &Option<Position>| known.as_ref().is_some_and(|known| known.covers(wanted));
         if covers(&self.position.lock().unwrap_or_else(PoisonError::into_inner)) {
             return true;
         }
-        match tokio::time::timeout_at(deadline.into(), self.ask(server)).await {
+        match tokio::time::timeout_at(deadline.into(), self.query_position()).await {
             Ok(Ok(position)) => covers(&Some(position)),
             Ok(Err(error)) => {
-                self.failed(&error);
+                self.set_unhealthy(&error);
                 false
             }
             Err(_) => false,
         }
     }
 
-    async fn ask(&self, server: &Arc<Server>) -> Result<Position, DbError> {
-        let position = server.position(&self.pool, true).await?;
+    async fn query_position(&self) -> Result<Position, DbError> {
+        let position = pool::position(&self.pool, true).await?;
         *self.position.lock().unwrap_or_else(PoisonError::into_inner) = Some(position.clone());
         Ok(position)
     }
 
-    fn failed(&self, error: &DbError) {
+    fn set_unhealthy(&self, error: &DbError) {
         let Status { size, max_size, available, .. } = self.pool.status();
         // If all connections are lent, the failure may be a busy replica's timeout. On a broken replica the lent
         // connections fail too, and each of them leaves the pool.
         let is_busy = available == 0 && size >= max_size;
-        if !is_busy && self.is_well.swap(false, Relaxed) {
+        if !is_busy && self.is_healthy.swap(false, Relaxed) {
             let server = self.pool.manager().host();
-            tracing::warn!(server, %error, "a replica cannot be used; reads go elsewhere until it can");
+            tracing::warn!(server, %error, "a replica cannot be used; reads go to other servers until it recovers");
         }
     }
 
-    fn is_well_again(&self) {
-        if !self.is_well.swap(true, Relaxed) {
+    fn set_healthy(&self) {
+        if !self.is_healthy.swap(true, Relaxed) {
             tracing::info!(server = self.pool.manager().host(), "a replica is used again");
         }
     }
@@ -180,26 +181,31 @@ impl History {
     }
 }
 
-async fn watch(server: Weak<Server>, interval: Duration) {
+async fn watch(replicas: Weak<Replicas>, interval: Duration) {
     let mut history = History::default();
-    while let Some(server) = server.upgrade() {
-        let max_lag = server.replicas.max_lag;
-        if let Ok(Ok(position)) = tokio::time::timeout(PATIENCE, server.position(&server.writers, false)).await {
+    while let Some(replicas) = replicas.upgrade() {
+        let max_lag = replicas.max_lag;
+        if let Ok(Ok(position)) = tokio::time::timeout(CHECK_TIMEOUT, pool::position(&replicas.primary, false)).await {
             history.add(Instant::now(), position, max_lag);
         }
-        for replica in &server.replicas.all {
-            match tokio::time::timeout(PATIENCE, replica.ask(&server)).await {
+        for replica in &replicas.all {
+            match tokio::time::timeout(CHECK_TIMEOUT, replica.query_position()).await {
                 Ok(Ok(position)) => match history.lag(&position) {
                     lag if lag > max_lag => {
-                        replica.failed(&DbError::new(Kind::Lost, format!("it is {lag:.1?} behind")));
+                        replica.set_unhealthy(&DbError::new(
+                            Kind::Lost,
+                            format!("the replica is {lag:.1?} behind the primary"),
+                        ));
                     }
-                    _ => replica.is_well_again(),
+                    _ => replica.set_healthy(),
                 },
-                Ok(Err(error)) => replica.failed(&error),
-                Err(_) => replica.failed(&DbError::new(Kind::Lost, "it does not answer")),
+                Ok(Err(error)) => replica.set_unhealthy(&error),
+                Err(_) => {
+                    replica.set_unhealthy(&DbError::new(Kind::Lost, "the replica did not report its position in time"))
+                }
             }
         }
-        drop(server);
+        drop(replicas);
         tokio::time::sleep(interval).await;
     }
 }

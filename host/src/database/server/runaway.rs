@@ -18,27 +18,12 @@
 //! A pool therefore has at most twice `max_connections` server processes. If half as many sessions of one component run
 //! away as the pool has places, the host rejects statements of this component until one of the sessions ends.
 
-use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
-    },
-    time::{Duration, Instant},
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
-use deadpool::managed::Object;
-
-use super::opener::{Look, Opener};
 use crate::sql::error::{DbError, Kind};
-
-/// Time that the server has to end an abandoned session. After that the session counts as running away.
-const GRACE: Duration = Duration::from_secs(5);
-/// Time after its abandonment at which a session loses its place in the pool.
-const HOLD: Duration = Duration::from_secs(60);
-/// Shortest and longest pause between two checks of an abandoned session.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
-/// Maximum length of a statement in the log, in bytes.
-const LOGGED: usize = 1000;
 
 /// The current or last statement of a connection.
 #[derive(Debug, Default)]
@@ -70,7 +55,7 @@ struct Abandoned {
 
 /// Entry of an abandoned session in [`Runaways`], removed on drop.
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Entry {
     id: u64,
     runaways: Arc<Runaways>,
 }
@@ -119,11 +104,16 @@ impl Runaways {
         (self.max_connections / 2).max(1)
     }
 
+    /// Returns true at the first call: the host logs once that the login lacks the right to look for sessions.
+    pub(super) fn is_newly_blind(&self) -> bool {
+        !self.is_blind.swap(true, Relaxed)
+    }
+
     fn sessions(&self) -> MutexGuard<'_, Vec<Abandoned>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(self: &Arc<Self>, component: Option<Arc<str>>) -> Entry {
+    pub(super) fn enter(self: &Arc<Self>, component: Option<Arc<str>>) -> Entry {
         let id = self.next_id.fetch_add(1, Relaxed);
         self.sessions().push(Abandoned { id, component, runs_away: false, has_place: true });
         Entry { id, runaways: self.clone() }
@@ -138,7 +128,7 @@ impl Abandoned {
 
 impl Entry {
     /// Counts the session as running away. Returns whether its component holds more places than its share.
-    fn runs_away(&self) -> bool {
+    pub(super) fn runs_away(&self) -> bool {
         let mut sessions = self.runaways.sessions();
         let Some(this) = sessions.iter_mut().find(|session| session.id == self.id) else { return false };
         if !std::mem::replace(&mut this.runs_away, true) {
@@ -150,7 +140,7 @@ impl Entry {
     }
 
     /// Takes the place away from the session. Returns false if `max_connections` sessions are already without a place.
-    fn release(&self) -> bool {
+    pub(super) fn release(&self) -> bool {
         let mut sessions = self.runaways.sessions();
         let beyond = sessions.iter().filter(|session| !session.has_place).count();
         let this = sessions.iter_mut().find(|session| session.id == self.id);
@@ -172,76 +162,6 @@ impl Drop for Entry {
         {
             self.runaways.count.fetch_sub(1, Relaxed);
         }
-    }
-}
-
-/// Closes the connection of an abandoned session, requests the end of the session, and watches it until it has ended.
-/// Meanwhile the session keeps its place in the pool as described in the module's documentation.
-pub(super) async fn end(mut slot: Object<Opener>, sent: Sent) {
-    let (Some(link), Some(pool)) = (slot.link.take(), Object::pool(&slot)) else { return };
-    let session = link.id();
-    // PostgreSQL also notices that the client is gone (`client_connection_check_interval`).
-    drop(link);
-    let (entry, since) = (slot.runaways.enter(sent.component.clone()), Instant::now());
-    let (mut place, mut pause, mut is_runaway) = (Some(slot), PAUSES.0, false);
-    if let Err(error) = pool.manager().ask(session.kill()).await {
-        tracing::debug!(%error, "a session could not be told to end; its server ends its statement in time");
-    }
-    let (server, name) = (pool.manager().host(), session.to_string());
-    let weak = pool.weak();
-    drop(pool);
-    // A closed pool opens no connections, so its sessions need no limit.
-    while let Some(pool) = weak.upgrade().filter(|pool| !pool.is_closed()) {
-        let age = since.elapsed();
-        match pool.manager().look(&session, age).await {
-            Look::Gone => {
-                if is_runaway {
-                    let seconds = age.as_secs();
-                    tracing::info!(
-                        server,
-                        session = name,
-                        seconds,
-                        "the database server has ended a session that ran away"
-                    );
-                }
-                break;
-            }
-            Look::Listed if age >= GRACE => {
-                let has_too_many = entry.runs_away();
-                if !is_runaway {
-                    let sql = sent.sql.get(..sent.sql.floor_char_boundary(LOGGED)).unwrap_or_default();
-                    let (session, component) = (&name, sent.component.as_deref());
-                    tracing::warn!(
-                        server,
-                        session,
-                        component,
-                        sql,
-                        "a statement runs away: the database server does not end it"
-                    );
-                }
-                is_runaway = true;
-                if (age >= HOLD || has_too_many) && place.is_some() && entry.release() {
-                    place.take().map(Object::take);
-                }
-            }
-            // An unreachable server opens no connections for the pool either. Check again until it answers.
-            Look::Listed | Look::Unknown => {}
-            Look::Forbidden(error) => {
-                if !entry.runaways.is_blind.swap(true, Relaxed) {
-                    let message = "cannot see whether an abandoned session has ended; run `carya harden --apply` again";
-                    tracing::warn!(server, %error, message);
-                }
-                break;
-            }
-        }
-        drop(pool);
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSES.1);
-    }
-    drop(entry);
-    place.map(Object::take);
-    if let Some(pool) = weak.upgrade() {
-        pool.manager().hang_up().await;
     }
 }
 

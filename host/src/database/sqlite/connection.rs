@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deadpool::managed::Object;
+use deadpool::managed::{Object, Pool};
 use futures_util::StreamExt;
 use sqlx::{
     AssertSqlSafe, Connection as _, Either, Executor, SqlSafeStr, Statement as _,
@@ -20,16 +20,18 @@ use sqlx::{
 
 use self::results::{other_columns, over_budget, take};
 use super::{
-    Database, Opener, Slot,
     barrier::{MARK, Role},
-    failed, values,
+    error::map_error,
+    opener::{Opener, PooledConnection},
+    shared::Shared,
+    values,
 };
 use crate::{
     config::Access,
     database::{
-        Limits,
+        hand_over::{OpenTransaction, TakeOver},
+        options::{Limits, Mode},
         receiver::{self, GRACE, Receiver},
-        waiting,
     },
     gate::{Checked, Verb},
     sql::{
@@ -46,8 +48,9 @@ const MAX_RECOMPILES: usize = 3;
 /// rolls back; it never returns to the pool in a state that is not known.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    slot: Option<Object<Opener>>,
-    database: Arc<Database>,
+    pooled: Option<Object<Opener>>,
+    pool: Pool<Opener>,
+    shared: Arc<Shared>,
     access: Access,
     in_transaction: bool,
     /// The transaction before is still open. It has only read, and ends in front of this one.
@@ -61,17 +64,19 @@ pub(crate) struct Connection {
 impl Connection {
     /// A transaction on a connection from the pool. It begins with the first statement, in the same message to the
     /// connection's thread.
-    pub(super) fn new(mut slot: Object<Opener>, database: Arc<Database>, access: Access) -> Self {
-        let inherits = mem::take(&mut slot.is_open);
-        slot.barrier.lend();
-        Self { slot: Some(slot), database, access, in_transaction: false, inherits, wrote: false, running: false }
+    pub(super) fn new(mut pooled: Object<Opener>, pool: Pool<Opener>, shared: Arc<Shared>, access: Access) -> Self {
+        // SQLite begins no transaction behind a COMMIT, so the open one has only read, and `since` does not matter.
+        let inherits = pooled.open.take(mode(access), Instant::now()) != TakeOver::Begin;
+        pooled.barrier.lend();
+        let pooled = Some(pooled);
+        Self { pooled, pool, shared, access, in_transaction: false, inherits, wrote: false, running: false }
     }
 
     /// What begins the transaction.
     fn opening(&self) -> &Arc<str> {
         match self.access {
-            Access::ReadWrite => &self.database.host.begin_writing,
-            Access::ReadOnly | Access::None => &self.database.host.begin_reading,
+            Access::ReadWrite => &self.shared.host.begin_writing,
+            Access::ReadOnly | Access::None => &self.shared.host.begin_reading,
         }
     }
 
@@ -88,14 +93,14 @@ impl Connection {
     /// Ends the transaction before.
     async fn disinherit(&mut self) -> Result<(), DbError> {
         if self.inherits {
-            self.host(self.database.host.commit.clone(), self.patience()).await?;
+            self.host(self.shared.host.commit.clone(), self.patience()).await?;
             self.inherits = false;
         }
         Ok(())
     }
 
     pub(in crate::database) fn limits(&self) -> Limits {
-        self.database.limits
+        self.shared.limits
     }
 
     pub(in crate::database) fn access(&self) -> Access {
@@ -105,17 +110,17 @@ impl Connection {
     /// Opens a savepoint at a level, 0 for the outermost.
     pub(crate) async fn savepoint(&mut self, level: usize) -> Result<(), DbError> {
         self.begin().await?;
-        self.host(self.database.host.savepoint("SAVEPOINT", level), self.patience()).await
+        self.host(self.shared.host.savepoint("SAVEPOINT", level), self.patience()).await
     }
 
     /// Closes a savepoint and those inside it, and keeps what was done since.
     pub(crate) async fn release(&mut self, level: usize) -> Result<(), DbError> {
-        self.host(self.database.host.savepoint("RELEASE", level), self.patience()).await
+        self.host(self.shared.host.savepoint("RELEASE", level), self.patience()).await
     }
 
     /// Undoes everything since a savepoint was opened, and closes it and those inside it.
     pub(crate) async fn rollback_to(&mut self, level: usize) -> Result<(), DbError> {
-        self.host(self.database.host.savepoint("ROLLBACK TO", level), self.patience()).await?;
+        self.host(self.shared.host.savepoint("ROLLBACK TO", level), self.patience()).await?;
         self.release(level).await
     }
 
@@ -127,7 +132,7 @@ impl Connection {
         mut sink: Sink<'_>,
     ) -> Result<Execution, DbError> {
         let arguments = values::bind(params)?;
-        let sql = self.database.host.sign(&sql);
+        let sql = self.shared.host.sign(&sql);
         self.begin().await?;
         // Statements of the host either change rows or return some.
         self.wrote |= matches!(sink, Sink::Nothing);
@@ -144,9 +149,9 @@ impl Connection {
     ///
     /// [`Kind::Lost`] where it is not known whether the change is committed and on disk, also after the time for a commit.
     pub(crate) async fn commit(mut self) -> Result<(), DbError> {
-        let (patience, begun) = (self.database.limits.commit_timeout, Instant::now());
-        self.end(self.database.host.commit.clone(), patience).await?;
-        let (wrote, wal) = (self.wrote, self.database.wal.clone());
+        let (patience, begun) = (self.shared.limits.commit_timeout, Instant::now());
+        self.end(self.shared.host.commit.clone(), patience).await?;
+        let (wrote, wal) = (self.wrote, self.shared.wal.clone());
         drop(self);
         if !wrote {
             return Ok(());
@@ -160,7 +165,7 @@ impl Connection {
             // A guest's statement was cut off, and may still be running: closing the connection ends both.
             return Ok(());
         }
-        self.end(self.database.host.rollback.clone(), self.patience()).await
+        self.end(self.shared.host.rollback.clone(), self.patience()).await
     }
 
     async fn end(&mut self, sql: Arc<str>, patience: Duration) -> Result<(), DbError> {
@@ -174,16 +179,19 @@ impl Connection {
     /// Leaves the end of a reading transaction to somebody who waits for the connection: it costs them nothing, in the
     /// message that begins theirs. Gives it back if nobody waits.
     pub(in crate::database) fn hand_over(mut self) -> Option<Self> {
-        let is_in_order = self.access == Access::ReadOnly && !self.running;
-        let slot = self.slot.as_mut().filter(|slot| is_in_order && waiting(slot) > 0);
-        let Some(slot) = slot else { return Some(self) };
-        slot.is_open = mem::take(&mut self.in_transaction) | mem::take(&mut self.inherits);
+        let is_in_order = !self.running;
+        let open = OpenTransaction::of_reader(mode(self.access), &self.pool).filter(|_| is_in_order);
+        let Some(open) = open else { return Some(self) };
+        let Some(pooled) = self.pooled.as_mut() else { return Some(self) };
+        if mem::take(&mut self.in_transaction) | mem::take(&mut self.inherits) {
+            pooled.open = open;
+        }
         None
     }
 
     /// How long one of the host's statements may take: SQLite stops waiting for another process's lock on the file before.
     fn patience(&self) -> Duration {
-        self.database.busy_timeout + self.database.limits.statement_timeout + GRACE
+        self.shared.busy_timeout + self.shared.limits.statement_timeout + GRACE
     }
 
     /// Runs one of the statements that begin or end something. After an error the connection will be closed.
@@ -206,7 +214,7 @@ impl Connection {
         let run = async {
             let (mut rows, mut changed) = (Vec::new(), None);
             while let Some(result) = results.next().await {
-                match result.map_err(failed)? {
+                match result.map_err(map_error)? {
                     Either::Left(done) => changed = Some(done.rows_affected()),
                     Either::Right(row) => rows.push(row),
                 }
@@ -233,7 +241,7 @@ impl Connection {
         let mut recompiles = 0;
         let result = loop {
             let result = self.send(&sql, arguments.clone(), receiver).await;
-            if self.running || recompiles == MAX_RECOMPILES || !self.slot()?.barrier.take_outdated() {
+            if self.running || recompiles == MAX_RECOMPILES || !self.pooled()?.barrier.take_outdated() {
                 break result;
             }
             // The statement has done nothing yet. The other compiled statements are as old.
@@ -243,7 +251,7 @@ impl Connection {
         let text = result.map_err(|error| self.in_context(error))?;
         if receiver.lacks_columns() {
             let columns = self.describe(text).await?;
-            if !self.slot()?.barrier.has_columns(columns.iter().map(|column| &*column.name)) {
+            if !self.pooled()?.barrier.has_columns(columns.iter().map(|column| &*column.name)) {
                 self.running = true;
                 return Err(other_columns());
             }
@@ -268,11 +276,11 @@ impl Connection {
         let text: Arc<str> = match leading {
             0 => format!("{MARK}{sql}").into(),
             1 => format!("{}\n;{MARK}{sql}", self.opening()).into(),
-            _ => format!("{}\n;{}\n;{MARK}{sql}", self.database.host.commit, self.opening()).into(),
+            _ => format!("{}\n;{}\n;{MARK}{sql}", self.shared.host.commit, self.opening()).into(),
         };
-        let (patience, max_memory) = (self.patience(), self.database.max_memory);
-        let timeout = self.database.limits.statement_timeout;
-        let Slot { connection, barrier, .. } = self.slot()?;
+        let (patience, max_memory) = (self.patience(), self.shared.max_memory);
+        let timeout = self.shared.limits.statement_timeout;
+        let PooledConnection { connection, barrier, .. } = self.pooled()?;
         barrier.admit(role, timeout, leading);
         let results = connection.fetch_many(sqlx::query_with(AssertSqlSafe(text.clone()), arguments));
         let taken = tokio::time::timeout(patience, take(results, &mut leading, barrier, receiver)).await;
@@ -285,11 +293,11 @@ impl Connection {
                 return Err(error.clone());
             }
             // Perhaps cut off in the middle: the connection's thread stops stepping before it answers this.
-            let slot = self.slot()?;
-            in_time(patience, async { slot.connection.ping().await.map_err(failed) }).await?;
+            let pooled = self.pooled()?;
+            in_time(patience, async { pooled.connection.ping().await.map_err(map_error) }).await?;
         }
         let result = result.map_err(|(error, _)| error);
-        let barrier = &self.slot()?.barrier;
+        let barrier = &self.pooled()?.barrier;
         if barrier.transaction_ended() {
             let ended = || DbError::new(Kind::Other, "the statement ended the transaction");
             return Err(result.err().unwrap_or_else(ended));
@@ -305,8 +313,8 @@ impl Connection {
     async fn forget_statements(&mut self) -> Result<(), DbError> {
         let patience = self.patience();
         self.running = true;
-        let slot = self.slot()?;
-        in_time(patience, async { slot.connection.clear_cached_statements().await.map_err(failed) }).await?;
+        let pooled = self.pooled()?;
+        in_time(patience, async { pooled.connection.clear_cached_statements().await.map_err(map_error) }).await?;
         self.running = false;
         Ok(())
     }
@@ -329,28 +337,28 @@ impl Connection {
         self.running = true;
         // Compiled a moment ago, with the barrier up, and found in the driver's cache. What begins has no columns.
         let preparing = self.connection()?.prepare(AssertSqlSafe(sql).into_sql_str());
-        let statement = in_time(patience, async { preparing.await.map_err(failed) }).await?;
+        let statement = in_time(patience, async { preparing.await.map_err(map_error) }).await?;
         self.running = false;
         Ok(statement.columns().iter().map(values::column).collect())
     }
 
-    fn slot(&mut self) -> Result<&mut Slot, DbError> {
-        self.slot.as_deref_mut().ok_or_else(|| DbError::new(Kind::Lost, "the connection is gone"))
+    fn pooled(&mut self) -> Result<&mut PooledConnection, DbError> {
+        self.pooled.as_deref_mut().ok_or_else(|| DbError::new(Kind::Lost, "the connection was lost"))
     }
 
     fn connection(&mut self) -> Result<&mut SqliteConnection, DbError> {
-        Ok(&mut self.slot()?.connection)
+        Ok(&mut self.pooled()?.connection)
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if let Some(slot) = self.slot.take()
-            && (self.in_transaction || self.inherits || self.running || slot.barrier.is_spoilt())
+        if let Some(pooled) = self.pooled.take()
+            && (self.in_transaction || self.inherits || self.running || pooled.barrier.is_spoilt())
         {
-            slot.barrier.interrupt();
+            pooled.barrier.interrupt();
             // Taken out of the pool, which opens another when it needs one; dropping it closes it.
-            drop(Object::take(slot));
+            drop(Object::take(pooled));
         }
     }
 }
@@ -360,4 +368,8 @@ impl Drop for Connection {
 async fn in_time<T>(patience: Duration, work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
     let silent = || DbError::new(Kind::Lost, "SQLite did not finish the statement in time; its connection is closed");
     tokio::time::timeout(patience, work).await.unwrap_or_else(|_| Err(silent().retryable()))
+}
+
+fn mode(access: Access) -> Mode {
+    Mode { access, isolation: None }
 }

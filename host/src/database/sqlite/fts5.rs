@@ -227,7 +227,7 @@ mod tests {
 
     use sqlx::{AssertSqlSafe, SqliteConnection, sqlite::SqliteConnectOptions};
 
-    use crate::database::sqlite::{barrier::Barrier, connect};
+    use crate::database::sqlite::{barrier::Barrier, opener::connect};
 
     type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 

@@ -97,8 +97,8 @@ impl Wal {
 mod tests {
     use super::{super::Database, *};
     use crate::{
-        config,
-        database::{Access, Terms, sqlite::Connection},
+        config::{self, Access},
+        database::{options::Terms, sqlite::connection::Connection},
         sql::{Sink, value::Rows},
     };
 
@@ -108,7 +108,7 @@ mod tests {
         let text = format!("[database]\nurl = \"sqlite://{}\"", folder.path().join("t.sqlite").display());
         let config = config::parse(&text, &folder.path().join("carya.toml"), &Default::default())?;
         let database = Arc::new(Database::open("default", &config.database.expect("it is set")).await?);
-        database.define("CREATE TABLE t (n)".into()).await?;
+        database.run_ddl("CREATE TABLE t (n)".into()).await?;
         Ok(database)
     }
 
@@ -130,7 +130,7 @@ mod tests {
     async fn a_commit_waits_for_the_disk_and_the_next_writer_does_not() -> Result {
         let folder = tempfile::tempdir()?;
         let database = database(&folder).await?;
-        let disk = database.wal.on_disk.lock().await;
+        let disk = database.shared.wal.on_disk.lock().await;
         let first = tokio::spawn(insert(&database).await?.commit());
         let second = tokio::spawn(insert(&database).await?.commit());
         assert_eq!(
@@ -142,7 +142,7 @@ mod tests {
         drop(disk);
         first.await??;
         second.await??;
-        assert_eq!(*database.wal.on_disk.lock().await, 2);
+        assert_eq!(*database.shared.wal.on_disk.lock().await, 2);
         Ok(())
     }
 
@@ -152,11 +152,11 @@ mod tests {
         let database = database(&folder).await?;
         let connection = insert(&database).await?;
         // `fdatasync` fails on this file.
-        database.wal.file.store(Some(Arc::new(File::open("/dev/null")?)));
+        database.shared.wal.file.store(Some(Arc::new(File::open("/dev/null")?)));
         let error = connection.commit().await.expect_err("it is not on disk");
         assert_eq!(error.kind, Kind::Lost);
         assert!(error.message.contains("t.sqlite: Invalid argument"), "{error}");
-        database.wal.open()?;
+        database.shared.wal.open()?;
         assert!(insert(&database).await.is_err());
         assert_eq!(rows(&database, Access::ReadOnly).await?, 1);
         Ok(())

@@ -18,7 +18,7 @@ const OBJECTS: &str = r"
 
 /// Locks the file, saves a copy beside it, and deletes everything in it. The lock is held by the connection.
 pub(super) async fn empty(config: &config::Database, name: &str) -> Result<(OwnerConnection, PathBuf), Error> {
-    let path = sqlite::path(config)?;
+    let path = sqlite::opener::path(config)?;
     let own = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     if !name.is_empty() && name != own {
         return Err(Error::NotConfirmed { name: own });
@@ -30,7 +30,7 @@ pub(super) async fn empty(config: &config::Database, name: &str) -> Result<(Owne
         .locking_mode(SqliteLockingMode::Exclusive)
         .busy_timeout(PATIENCE)
         .disable_statement_logging();
-    let mut connection = sqlite::connect(&options).await?;
+    let mut connection = sqlite::opener::connect(&options).await?;
     lock(&mut connection).await?;
     let now: String = sqlx::query_scalar("SELECT strftime('%Y%m%dT%H%M%SZ')").fetch_one(&mut connection).await?;
     let copy = path.with_file_name(format!("{own}.{now}"));

@@ -11,7 +11,7 @@ use sqlx::{
 use crate::{
     database::{
         receiver::{self, Receiver},
-        sqlite::{barrier::Barrier, budget::Exceeded, failed, values},
+        sqlite::{barrier::Barrier, budget::Exceeded, error::map_error, values},
     },
     sql::error::{DbError, Kind, Stale},
 };
@@ -41,7 +41,7 @@ pub(super) async fn take(
                 receiver.row(columns, values::names(&row), values::decode_each(&row)).map_err(|error| (error, true))?;
             }
             Err(error) => {
-                let error = failed(error);
+                let error = map_error(error);
                 let answers = error.kind != Kind::Lost;
                 return Err((error, answers));
             }

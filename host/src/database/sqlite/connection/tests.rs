@@ -5,7 +5,10 @@ use std::sync::mpsc;
 use super::*;
 use crate::{
     config,
-    database::{Terms, sqlite::rules},
+    database::{
+        options::Terms,
+        sqlite::{Database, rules},
+    },
     sql::value::Rows,
 };
 
@@ -17,8 +20,9 @@ async fn database(folder: &tempfile::TempDir) -> Result<Arc<Database>> {
     let config =
         config::parse(&format!("[database]\n{url}\n{times}"), &folder.path().join("carya.toml"), &Default::default())?;
     let mut database = Database::open("default", &config.database.expect("it is set")).await?;
-    database.limits.commit_timeout = Duration::from_millis(100);
-    database.define("CREATE TABLE t (n)".into()).await?;
+    let shared = Arc::get_mut(&mut database.shared).expect("no connection is open");
+    shared.limits.commit_timeout = Duration::from_millis(100);
+    database.run_ddl("CREATE TABLE t (n)".into()).await?;
     Ok(Arc::new(database))
 }
 
@@ -82,7 +86,7 @@ async fn a_panic_of_the_drivers_thread_is_an_error_and_no_empty_result() -> Resu
     for access in both {
         assert_eq!(query(access).await?, 1);
     }
-    database.define("ALTER TABLE t ADD COLUMN m DEFAULT 7".into()).await?;
+    database.run_ddl("ALTER TABLE t ADD COLUMN m DEFAULT 7".into()).await?;
     for access in both {
         assert_eq!(query(access).await.map_err(|error| error.kind), Err(Kind::Lost));
         assert_eq!(query(access).await?, 1, "on another connection");

@@ -1,0 +1,186 @@
+//! Hand-over of connections: under load a transaction is left open on its connection for the next borrower, which saves
+//! a round trip for each transaction, and on SQLite a hop to the connection's thread.
+//!
+//! The state of a connection in its pool is an [`OpenTransaction`]:
+//!
+//! ```text
+//!                 a reader ends, and a caller waits
+//!   Nothing -----------------------------------------> Read
+//!      |  ^                                              |
+//!      |  |     the next borrower ends it in the message |
+//!      |  +---- that begins its own transaction ---------+
+//!      |  |                                              |
+//!      |  |                                              +--- 0.5 s without a borrower ---> connection closed
+//!      |  |                                              |
+//!      |  |     taken over by a writer that waited ------+
+//!      |  +---- before it began, or else rolled back ----+
+//!      |                                                 |
+//!      +----------------------------------------------> Begun
+//!         COMMIT, and all callers that wait are writers
+//! ```
+//!
+//! - [`OpenTransaction::Read`]: the transaction has only read. Its rollback only affects the connection, so nobody
+//!   waits for it.
+//! - [`OpenTransaction::Begun`]: a write transaction, begun in the message of the COMMIT before it (servers only). A
+//!   borrower takes it over only if it began after the borrower had started to wait. An older one might have a snapshot
+//!   without changes that the borrower expects.
+//! - [`close_forgotten`] closes the connection if no borrower comes: an open transaction holds locks and a snapshot.
+//!
+//! Measured with and without it (release build, one row by primary key, requests/s):
+//!
+//! | row | with | without | gain |
+//! |---|---:|---:|---:|
+//! | GET, SQLite | 11,839 | 10,684 | 11 % |
+//! | GET, PostgreSQL | 8,672 | 6,590 | 32 % |
+//! | POST, PostgreSQL | 5,674 | 4,562 | 24 % |
+//! | GET, MariaDB | 9,094 | 7,338 | 24 % |
+//! | POST, MariaDB | 7,083 | 6,053 | 17 % |
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use deadpool::managed::{Manager, Pool, WeakPool};
+
+use super::options::Mode;
+use crate::config::Access;
+
+/// Maximum time for which a transaction stays open without a borrower.
+const MAX_OPEN: Duration = Duration::from_millis(500);
+
+/// Mode of a transaction that can be begun in the message of a COMMIT, if the committed transaction has this mode too.
+const NEXT: Mode = Mode { access: Access::ReadWrite, isolation: None };
+
+/// Transaction that is open on a connection in the pool.
+#[derive(Debug, Default)]
+pub(super) enum OpenTransaction {
+    #[default]
+    Nothing,
+    /// A transaction of this mode that has only read.
+    Read(Mode),
+    /// A write transaction, begun in the message of the COMMIT before it.
+    Begun {
+        /// Its name, if the server gives it one.
+        name: Option<String>,
+        /// Time just before that message was sent.
+        at: Instant,
+    },
+}
+
+/// What a borrower does with the [`OpenTransaction`] of its connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum TakeOver {
+    /// Begin a transaction. None is open.
+    Begin,
+    /// End the open transaction, which has this mode, in the message that begins another.
+    EndAndBegin(Mode),
+    /// Roll back the open transaction and reset the session, then begin another.
+    RollBackAndBegin,
+    /// Use the open transaction.
+    Use { name: Option<String> },
+}
+
+impl OpenTransaction {
+    /// Leaves a transaction to a caller that waits for a connection of this pool. Returns `None` if no caller waits, or
+    /// if the transaction may have written.
+    pub(super) fn of_reader<M: Manager>(mode: Mode, pool: &Pool<M>) -> Option<Self> {
+        (mode.access == Access::ReadOnly && waiting(pool) > 0).then_some(Self::Read(mode))
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        !matches!(self, Self::Nothing)
+    }
+
+    /// Takes the transaction for a borrower that begins one of this mode and has waited since `since`.
+    pub(super) fn take(&mut self, mode: Mode, since: Instant) -> TakeOver {
+        match std::mem::take(self) {
+            Self::Nothing => TakeOver::Begin,
+            Self::Read(open) => TakeOver::EndAndBegin(open),
+            Self::Begun { name, at } if mode == NEXT && at >= since => TakeOver::Use { name },
+            Self::Begun { .. } => TakeOver::RollBackAndBegin,
+        }
+    }
+}
+
+/// Callers that wait for a connection and would use the transaction of an [`OpenTransaction::Begun`].
+#[derive(Debug, Default)]
+pub(super) struct NextWriters(Arc<AtomicUsize>);
+
+impl NextWriters {
+    /// Counts a caller that waits to begin a transaction of this mode, until the guard is dropped.
+    pub(super) fn wait(&self, mode: Mode) -> Option<CountGuard> {
+        (mode == NEXT).then(|| CountGuard::new(&self.0))
+    }
+
+    /// Returns whether the COMMIT of a transaction of this mode should begin another: if callers wait, and all of them
+    /// would use it.
+    pub(super) fn want_next<M: Manager>(&self, mode: Mode, pool: &Pool<M>) -> bool {
+        let waiting = if mode == NEXT { waiting(pool) } else { 0 };
+        waiting > 0 && self.0.load(Relaxed) >= waiting
+    }
+}
+
+/// Guard that increments a counter, and decrements it on drop.
+#[derive(Debug)]
+pub(super) struct CountGuard(Arc<AtomicUsize>);
+
+impl CountGuard {
+    pub(super) fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for CountGuard {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Returns the number of callers that wait for a connection of the pool.
+fn waiting<M: Manager>(pool: &Pool<M>) -> usize {
+    pool.status().waiting
+}
+
+/// Task that closes connections with an open transaction without a borrower for [`MAX_OPEN`].
+pub(super) async fn close_forgotten<M: Manager>(pool: Arc<WeakPool<M>>, is_open: fn(&M::Type) -> bool) {
+    let mut ticks = tokio::time::interval(MAX_OPEN);
+    while let Some(pool) = pool.upgrade().filter(|pool| !pool.is_closed()) {
+        drop(pool.retain(|pooled, metrics| !is_open(pooled) || metrics.last_used() < MAX_OPEN));
+        ticks.tick().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Isolation;
+
+    #[test]
+    fn a_begun_transaction_is_used_only_by_a_writer_that_waited_before() {
+        let before = Instant::now();
+        let at = before + Duration::from_millis(1);
+        let reader = Mode { access: Access::ReadOnly, isolation: None };
+        let serializable = Mode { isolation: Some(Isolation::Serializable), ..NEXT };
+        let begun = || OpenTransaction::Begun { name: Some("7".to_owned()), at };
+        let used = || TakeOver::Use { name: Some("7".to_owned()) };
+        let table = [
+            (OpenTransaction::Nothing, NEXT, before, TakeOver::Begin),
+            (OpenTransaction::Read(reader), NEXT, before, TakeOver::EndAndBegin(reader)),
+            (OpenTransaction::Read(reader), reader, before, TakeOver::EndAndBegin(reader)),
+            (begun(), NEXT, before, used()),
+            (begun(), NEXT, at, used()),
+            (begun(), NEXT, at + Duration::from_millis(1), TakeOver::RollBackAndBegin),
+            (begun(), serializable, before, TakeOver::RollBackAndBegin),
+            (begun(), reader, before, TakeOver::RollBackAndBegin),
+        ];
+        for (mut open, mode, since, expected) in table {
+            assert_eq!(open.take(mode, since), expected, "{mode:?}");
+            assert!(!open.is_open());
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Pools of connections to one server: lends a connection to a transaction, or to a query of the host.
+
+use std::time::Instant;
+
+use deadpool::managed::{Manager, Object, Pool, PoolError, QueueMode, TimeoutType};
+
+use super::{connection::Connection, opener::Opener};
+use crate::{
+    config,
+    database::{
+        options::{Mode, Terms},
+        pool::was_lent,
+    },
+    sql::{
+        Position,
+        error::{DbError, Kind},
+    },
+};
+
+/// Creates a pool for the login in `url`. Opens no connection.
+pub(super) fn create(url: &str, config: &config::Database) -> Result<Pool<Opener>, DbError> {
+    Pool::builder(Opener::new(url, config)?)
+        .max_size(config.max_connections as usize)
+        .runtime(deadpool::Runtime::Tokio1)
+        .wait_timeout(Some(config.acquire_timeout))
+        .create_timeout(Some(config.acquire_timeout))
+        // The server process of the connection that was used last has the warmest caches.
+        .queue_mode(QueueMode::Lifo)
+        .build()
+        .map_err(|error| DbError::new(Kind::Other, error.to_string()))
+}
+
+/// Takes a connection out of the pool, or opens one.
+pub(super) async fn acquire(pool: &Pool<Opener>) -> Result<Object<Opener>, DbError> {
+    pool.get().await.map_err(|error| match error {
+        PoolError::Backend(error) => error,
+        PoolError::Timeout(TimeoutType::Create) => {
+            DbError::new(Kind::Lost, "no connection was opened within database.acquire_timeout").retryable()
+        }
+        PoolError::Timeout(_) => DbError::new(Kind::Lost, "no connection became free in time").retryable(),
+        other => DbError::new(Kind::Lost, format!("no connection: {other}")),
+    })
+}
+
+/// Closes the idle connections of the pool.
+pub(super) fn close_idle(pool: &Pool<Opener>) {
+    drop(pool.retain(|_, _| false));
+}
+
+/// Begins a transaction on a connection of the pool. An idle connection may have died, probably with all others of the
+/// pool. In that case a second attempt is safe: no statement of the transaction has run.
+pub(super) async fn begin(pool: &Pool<Opener>, terms: &Terms) -> Result<Connection, DbError> {
+    let (mode, since) = (Mode { access: terms.access, isolation: terms.isolation }, Instant::now());
+    // While this caller waits, a COMMIT may begin a transaction for it.
+    let waiting = pool.manager().next_writers.wait(mode);
+    let mut pooled = acquire(pool).await?;
+    drop(waiting);
+    let was_lent = was_lent(&pooled);
+    if was_lent && terms.anew {
+        // Only this connection is replaced; the others of the pool stay in use.
+        *pooled = pool.manager().create().await?;
+        return Ok(Connection::begin(pooled, pool.clone(), mode, since).await?.newly_opened());
+    }
+    match Connection::begin(pooled, pool.clone(), mode, since).await {
+        Err(error) if was_lent && error.kind == Kind::Lost => {
+            close_idle(pool);
+            Connection::begin(acquire(pool).await?, pool.clone(), mode, since).await
+        }
+        begun => begun,
+    }
+}
+
+/// Returns the position that the server has reached.
+pub(super) async fn position(pool: &Pool<Opener>, of_replica: bool) -> Result<Position, DbError> {
+    let position = Connection::idle(acquire(pool).await?, pool.clone()).position(of_replica).await;
+    if position.is_err() {
+        close_idle(pool);
+    }
+    position
+}

@@ -1,0 +1,147 @@
+//! A session on a server of either dialect: chooses between `postgres` and `mysql` for each operation of the rest of
+//! `server`.
+
+use std::fmt;
+
+use super::transaction::{Committed, Outcome};
+use crate::{
+    config::Access,
+    database::{
+        mysql,
+        options::Mode,
+        postgres,
+        receiver::{Failure, Receiver},
+    },
+    gate::{Placeholder, Rules},
+    sql::{Position, error::DbError, value::Value},
+};
+
+/// A session: a connection of the driver, and what the host knows of it.
+#[derive(Debug)]
+pub(in crate::database) enum ServerSession {
+    /// PostgreSQL.
+    Postgres(Box<postgres::PgSession>),
+    /// MySQL or MariaDB.
+    MySql(Box<mysql::MySqlSession>),
+}
+
+/// Identifier of a session on its server, by which another session of the same login can end it.
+#[derive(Debug, Clone)]
+pub(super) enum SessionId {
+    Postgres(postgres::Backend),
+    MySql(mysql::ThreadId),
+}
+
+impl ServerSession {
+    /// Begins a transaction in one round trip. If a transaction is still `open`, ends it in the same message. Returns
+    /// the name of the new transaction, if it has one.
+    pub(super) async fn begin(&mut self, mode: Mode, open: Option<Mode>) -> Result<Option<String>, DbError> {
+        match self {
+            ServerSession::Postgres(session) => postgres::begin(session, mode, open).await,
+            ServerSession::MySql(session) => session.begin(mode, open).await.map(|()| None),
+        }
+    }
+
+    /// Prepares a statement and runs it with its parameters.
+    pub(super) async fn run(
+        &mut self,
+        sql: &str,
+        placeholders: &[Placeholder],
+        params: Vec<Value>,
+        receiver: &mut Receiver<'_>,
+    ) -> Result<(), Failure> {
+        match self {
+            ServerSession::Postgres(session) => postgres::run(session, sql, placeholders, params, receiver).await,
+            ServerSession::MySql(session) => session.run(sql, placeholders, params, receiver).await,
+        }
+    }
+
+    /// Returns whether the last statement failed because the types of its parameters have changed since it was
+    /// prepared. Ends the transaction. Always false on MySQL, which accepts parameters of any type.
+    pub(super) async fn confirm_stale(&mut self) -> Result<bool, DbError> {
+        match self {
+            ServerSession::Postgres(session) => postgres::confirm_stale(session).await,
+            ServerSession::MySql(_) => Ok(false),
+        }
+    }
+
+    /// Runs statements of the host without parameters in one round trip.
+    pub(in crate::database) async fn run_batch(&mut self, sql: String) -> Result<(), DbError> {
+        self.query_batch(sql).await.map(drop)
+    }
+
+    /// Runs statements like [`ServerSession::run_batch`], and returns the first value of each row.
+    pub(super) async fn query_batch(&mut self, sql: String) -> Result<Vec<Option<String>>, DbError> {
+        match self {
+            ServerSession::Postgres(session) => postgres::query_batch(&mut session.connection, sql).await,
+            ServerSession::MySql(session) => session.query_batch(sql).await,
+        }
+    }
+
+    /// Returns the rules of the gate for this connection.
+    pub(super) fn rules(&self) -> &Rules {
+        match self {
+            ServerSession::Postgres(session) => session.rules(),
+            ServerSession::MySql(session) => session.rules(),
+        }
+    }
+
+    /// Returns the identifier of the session on its server.
+    pub(super) fn id(&self) -> SessionId {
+        match self {
+            ServerSession::Postgres(session) => SessionId::Postgres(session.backend().clone()),
+            ServerSession::MySql(session) => SessionId::MySql(session.id()),
+        }
+    }
+
+    /// Commits, and with `next` begins another transaction of the same mode, in one round trip.
+    pub(super) async fn commit(&mut self, with_position: bool, next: bool) -> Result<Committed, DbError> {
+        match self {
+            ServerSession::Postgres(session) => postgres::commit(session, with_position, next).await,
+            ServerSession::MySql(session) => session.commit(with_position, next).await,
+        }
+    }
+
+    /// Rolls back in one round trip, and resets the session state that a guest with this access may have changed.
+    pub(super) async fn rollback(&mut self, access: Access) -> Result<(), DbError> {
+        match self {
+            ServerSession::Postgres(session) => postgres::rollback(session, access).await,
+            ServerSession::MySql(session) => session.rollback(access).await,
+        }
+    }
+
+    /// Returns the position that a primary has written, or that a replica has applied.
+    pub(super) async fn position(&mut self, of_replica: bool) -> Result<Position, DbError> {
+        match self {
+            ServerSession::Postgres(session) => postgres::position(&mut session.connection, of_replica).await,
+            ServerSession::MySql(session) => session.position(of_replica).await,
+        }
+    }
+
+    /// Returns the outcome of a transaction.
+    pub(super) async fn outcome(&mut self, transaction: &str) -> Result<Outcome, DbError> {
+        match self {
+            ServerSession::Postgres(session) => postgres::outcome(&mut session.connection, transaction).await,
+            ServerSession::MySql(_) => Ok(Outcome::Unknown),
+        }
+    }
+}
+
+impl SessionId {
+    /// Returns SQL that ends the session.
+    pub(super) fn kill(&self) -> String {
+        match self {
+            SessionId::Postgres(backend) => backend.kill(),
+            SessionId::MySql(thread) => thread.kill(),
+        }
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SessionId::Postgres(backend) => backend.fmt(f),
+            SessionId::MySql(thread) => thread.fmt(f),
+        }
+    }
+}

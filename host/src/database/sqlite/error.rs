@@ -1,0 +1,33 @@
+//! Maps errors of the driver to [`DbError`], by SQLite's result codes.
+
+use crate::sql::error::{DbError, Kind, Stale};
+
+/// Converts an error of the driver.
+pub(super) fn map_error(error: sqlx::Error) -> DbError {
+    let sqlx::Error::Database(ref database) = error else {
+        let kind = match error {
+            sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_) => Kind::Lost,
+            _ => Kind::Other,
+        };
+        return DbError::new(kind, error.to_string());
+    };
+    let code = database.code().map(String::from);
+    let extended: i32 = code.as_deref().and_then(|code| code.parse().ok()).unwrap_or_default();
+    let kind = match extended & 0xff {
+        libsqlite3_sys::SQLITE_CONSTRAINT => Kind::Constraint,
+        libsqlite3_sys::SQLITE_BUSY | libsqlite3_sys::SQLITE_LOCKED => Kind::Conflict,
+        libsqlite3_sys::SQLITE_READONLY => Kind::ReadOnly,
+        libsqlite3_sys::SQLITE_AUTH => Kind::Forbidden,
+        // Functions that the authorizer refuses have no code of their own.
+        libsqlite3_sys::SQLITE_ERROR if database.message().starts_with("not authorized") => Kind::Forbidden,
+        libsqlite3_sys::SQLITE_INTERRUPT => Kind::Timeout,
+        libsqlite3_sys::SQLITE_TOOBIG | libsqlite3_sys::SQLITE_NOMEM => Kind::Limit,
+        libsqlite3_sys::SQLITE_CANTOPEN | libsqlite3_sys::SQLITE_NOTADB | libsqlite3_sys::SQLITE_IOERR => Kind::Lost,
+        _ => Kind::Other,
+    };
+    let message = match kind {
+        Kind::Timeout => "the statement ran longer than database.statement_timeout allows".to_owned(),
+        _ => database.message().to_owned(),
+    };
+    DbError { kind, code, message, retryable: kind == Kind::Conflict, stale: Stale::No }
+}

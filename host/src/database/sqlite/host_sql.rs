@@ -1,0 +1,37 @@
+//! Statements of the host on an SQLite connection.
+
+use std::sync::Arc;
+
+use sqlx::AssertSqlSafe;
+
+/// Statements that begin and end transactions. They end in a comment that guests cannot guess: the driver caches compiled
+/// statements by their text, and SQLite calls the authorizer only when it compiles a statement.
+#[derive(Debug)]
+pub(super) struct HostSql {
+    pub(super) begin_reading: Arc<str>,
+    pub(super) begin_writing: Arc<str>,
+    pub(super) commit: Arc<str>,
+    pub(super) rollback: Arc<str>,
+    secret: String,
+}
+
+impl HostSql {
+    pub(super) fn new() -> Self {
+        let secret = format!(" -- {:016x}", rand::random::<u64>());
+        Self {
+            begin_reading: format!("BEGIN{secret}").into(),
+            begin_writing: format!("BEGIN IMMEDIATE{secret}").into(),
+            commit: format!("COMMIT{secret}").into(),
+            rollback: format!("ROLLBACK{secret}").into(),
+            secret,
+        }
+    }
+
+    pub(super) fn savepoint(&self, keyword: &str, level: usize) -> Arc<str> {
+        format!("{keyword} carya_{level}{}", self.secret).into()
+    }
+
+    pub(super) fn sign(&self, sql: &str) -> AssertSqlSafe<String> {
+        AssertSqlSafe(format!("{sql}{}", self.secret))
+    }
+}

@@ -1,0 +1,112 @@
+//! Opens connections to an SQLite file, and decides which connections of a pool are lent again.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use deadpool::managed::{self, Metrics, Object, Pool, PoolError, RecycleResult};
+use sqlx::{
+    ConnectOptions,
+    sqlite::{SqliteConnectOptions, SqliteConnection},
+};
+
+use super::{barrier::Barrier, error::map_error, memory, wal::Wal};
+use crate::{
+    config,
+    database::{hand_over::OpenTransaction, pool::lend_again, vintage::Vintage},
+    sql::error::{DbError, Kind},
+};
+
+/// Returns the path in the URL, without the driver's parser: a path may contain `?` and `%`.
+///
+/// # Errors
+///
+/// Returns an error if the folder does not exist.
+pub(crate) fn path(config: &config::Database) -> Result<&Path, DbError> {
+    let path = Path::new(config.url.strip_prefix("sqlite://").unwrap_or(&config.url));
+    match path.parent() {
+        Some(folder) if folder != "" && !folder.is_dir() => {
+            Err(DbError::new(Kind::Other, format!("there is no folder {}", folder.display())))
+        }
+        _ => Ok(path),
+    }
+}
+
+/// Opens a connection. All of the process's connections are opened here, so that SQLite is configured before the first.
+pub(crate) async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+    memory::install()?;
+    options.connect().await
+}
+
+/// Opens a connection to a file that must be neither created nor changed. Returns `None` if there is no file yet.
+pub(in crate::database) async fn connect_existing(
+    config: &config::Database,
+) -> Result<Option<SqliteConnection>, DbError> {
+    let path = path(config)?;
+    if !path.exists() {
+        return Ok(None);
+    }
+    let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(config.busy_timeout);
+    let mut connection = connect(&options).await.map_err(map_error)?;
+    touch(&mut connection).await?;
+    Ok(Some(connection))
+}
+
+/// Makes the connection open the file and its log, which SQLite does at the first statement.
+pub(super) async fn touch(connection: &mut SqliteConnection) -> Result<(), DbError> {
+    sqlx::query("SELECT 1 FROM sqlite_schema").fetch_optional(connection).await.map(drop).map_err(map_error)
+}
+
+/// Takes a connection out of the pool, or opens one.
+pub(super) async fn acquire(pool: &Pool<Opener>) -> Result<Object<Opener>, DbError> {
+    pool.get().await.map_err(|error| match error {
+        PoolError::Backend(error) => error,
+        PoolError::Timeout(_) => DbError::new(Kind::Lost, "no connection became free in time").retryable(),
+        other => DbError::new(Kind::Lost, format!("no connection: {other}")),
+    })
+}
+
+/// Manager of a pool: opens its connections and decides which of them are lent again.
+#[derive(Debug)]
+pub(super) struct Opener {
+    pub(super) options: SqliteConnectOptions,
+    /// Log to which the connections write. `None` for readers.
+    pub(super) wal: Option<Arc<Wal>>,
+    pub(super) max_lifetime: Duration,
+    pub(super) vintage: Vintage,
+    pub(super) max_memory: usize,
+    pub(super) echo: bool,
+}
+
+/// A connection of the driver in a pool, and its barrier.
+#[derive(Debug)]
+pub(super) struct PooledConnection {
+    pub(super) connection: SqliteConnection,
+    pub(super) barrier: Arc<Barrier>,
+    pub(super) open: OpenTransaction,
+    vintage: u64,
+}
+
+impl managed::Manager for Opener {
+    type Type = PooledConnection;
+    type Error = DbError;
+
+    async fn create(&self) -> Result<PooledConnection, DbError> {
+        let vintage = self.vintage.current();
+        // Boxed: the future of every borrower contains this one, and few of them open a connection.
+        let connecting = Box::pin(connect(&self.options));
+        let mut connection = connecting.await.map_err(map_error)?;
+        let barrier = Barrier::install(&mut connection, self.max_memory).await.map_err(map_error)?;
+        // Loads the schema before the first statement whose memory counts: a large schema must not close the connection.
+        touch(&mut connection).await?;
+        if let Some(wal) = &self.wal {
+            wal.open().map_err(|error| map_error(error.into()))?;
+        }
+        if self.echo {
+            tracing::info!(target: "carya::pool", file = %self.options.get_filename().display(), "connection opened");
+        }
+        Ok(PooledConnection { connection, barrier, open: OpenTransaction::Nothing, vintage })
+    }
+
+    async fn recycle(&self, pooled: &mut PooledConnection, metrics: &Metrics) -> RecycleResult<DbError> {
+        lend_again(pooled.vintage == self.vintage.current(), metrics, self.max_lifetime, self.echo)
+    }
+}
