@@ -55,7 +55,7 @@ async fn a_core_module_is_inspected_and_checked_like_a_component() -> Result {
 
     let found: serde_json::Value =
         serde_json::from_slice(&run(folder.path(), &["inspect", "--json", "echo.wasm"]).await?.stdout)?;
-    assert_eq!(found["may"], serde_json::json!(["controller without a transaction"]));
+    assert_eq!(found["may"], serde_json::json!(["respond without a transaction as a controller"]));
     assert_eq!(found["exports"], serde_json::json!(["carya:host/plain-controller@0.1.0"]));
     let imports = found["imports"].to_string();
     assert!(imports.contains("carya:host/request@0.1.0") && !imports.contains("wasi:"), "{imports}");

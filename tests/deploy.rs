@@ -191,7 +191,7 @@ async fn a_deployment_is_served_and_rolled_back() -> Result {
     let lines: Vec<&str> = ran.answer.lines().collect();
     let expected = ["  + static/more.txt", "  ~ carya.toml", "  ~ static/page.txt"];
     assert!(lines[0].contains("0 uploaded") && lines[1..4] == expected, "{}", ran.answer);
-    assert!(lines[4].starts_with("  route-lost ") && lines[4].contains(" /{what}: was served"), "{}", ran.answer);
+    assert!(lines[4].starts_with("  route-lost ") && lines[4].contains(" /{what}: was removed"), "{}", ran.answer);
     assert!(lines[5].starts_with("! route-new ") && lines[5].contains(" /{what}/{more}: is new"), "{}", ran.answer);
     assert_eq!(host.app.get("/static/more.txt").await?.text(), "more");
     assert_eq!(host.app.get("/x").await?.status, 404);
