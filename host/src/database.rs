@@ -3,6 +3,18 @@
 //!
 //! SQLite runs in this process (`sqlite`). PostgreSQL and MySQL are servers (`server`); `postgres` and `mysql`
 //! implement the same functions for their dialects.
+//!
+//! # Words for connections
+//!
+//! | word | type | |
+//! |---|---|---|
+//! | session | `ServerSession`: `PgSession` or `MySqlSession` | a connection of the driver, with facts about its server |
+//! | pooled session, pooled connection | `PooledSession`, on SQLite `PooledConnection` | in a pool, with its open transaction |
+//! | connection | [`Connection`]: of SQLite or of a server | lent to one transaction |
+//! | owner's connection | `OwnerConnection` | outside the pools, with the owner's login |
+//!
+//! A statement takes one way down: `Connection::run` passes it through the gate, the `run` of its engine sends it, and
+//! a `Receiver` passes the rows to their [`Sink`].
 
 mod hand_over;
 pub(crate) mod host_tables;

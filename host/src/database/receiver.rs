@@ -183,7 +183,7 @@ pub(super) fn cut_short() -> DbError {
 /// Error for a result that exceeds `max_rows` or `max_result`.
 pub(super) fn too_large(Limits { max_rows, max_result, .. }: Limits) -> DbError {
     let message =
-        format!("the statement returns more than {max_rows} rows or {max_result} bytes; ask for less at a time");
+        format!("the statement returns more than {max_rows} rows or {max_result} bytes; query fewer or smaller rows");
     DbError::new(Kind::Limit, message)
 }
 

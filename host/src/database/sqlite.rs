@@ -1,5 +1,5 @@
-//! The embedded database: reading connections and one writing connection on the same file in WAL mode, each behind
-//! the barrier. A guest's statement runs with the barrier up; everything else on a connection is the host's.
+//! SQLite: a pool of connections that read and a pool of one connection that writes, on the same file in WAL mode. Each
+//! connection has a barrier, which is up while a guest's statement runs.
 
 mod barrier;
 mod budget;
@@ -47,15 +47,15 @@ use crate::{
     telemetry::metrics::{Tally, Target},
 };
 
-/// How often freed memory is returned to the system.
-const GIVE_BACK: Duration = Duration::from_millis(500);
+/// Pause between two returns of freed memory to the system.
+const TRIM_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The pools of one SQLite file.
 #[derive(Debug)]
 pub(super) struct Database {
     readers: Pool<Opener>,
-    /// One connection: SQLite has one writer at a time, and waiting here is fair and cheap where waiting for its
-    /// lock is neither.
+    /// One connection, because SQLite has one writer at a time. Waiting for a pool is fair and cheap; waiting for
+    /// SQLite's lock is neither.
     writer: Pool<Opener>,
     shared: Arc<Shared>,
     options: SqliteConnectOptions,
@@ -63,29 +63,32 @@ pub(super) struct Database {
 }
 
 impl Database {
-    /// Opens the file, and makes it if it is not there. Fails if it cannot be opened or is no database. `name` is for
-    /// those who count.
+    /// Opens the file, and creates it if it is missing. `name` appears in metrics.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be opened or is not a database.
     pub(super) async fn open(name: &str, config: &config::Database) -> Result<Self, DbError> {
         let options = SqliteConnectOptions::new()
             .filename(path(config)?)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // What was acknowledged is on disk, whatever happens to the machine.
+            // An acknowledged commit survives a power cut.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(config.busy_timeout)
-            // Temporary files have no limit of size, memory has: see `budget`.
+            // Temporary files have no size limit. Memory has one, see `budget`.
             .pragma("temp_store", "MEMORY")
             .statement_cache_capacity(100)
-            // A hundred rows in one go; the connection's thread waits wherever this is full.
+            // The connection's thread waits when this many rows are not yet received.
             .row_buffer_size(128)
-            // It would show guests' values in the log; see `echo`.
+            // The driver would log the values of guests. See `echo` for the host's own log of statements.
             .disable_statement_logging();
         let wal = Wal::new(path(config)?.to_owned());
         let opener = |read_only: bool| Opener {
             options: match read_only {
                 true => options.clone().read_only(true).pragma("query_only", "ON"),
-                // Its commits wait for the disk together, when they have let go of it.
+                // Commits wait for a sync of the log after they have released the connection; see `wal`.
                 false => options.clone().synchronous(SqliteSynchronous::Normal),
             },
             wal: (!read_only).then(|| wal.clone()),
@@ -122,19 +125,19 @@ impl Database {
         let pool = readers.clone();
         tokio::spawn(task::persist("pool", move || close_forgotten(pool.clone(), |pooled| pooled.open.is_open())));
         tokio::spawn(task::persist("memory", move || give_memory_back(readers.clone())));
-        // The writer first: it makes the file and its WAL mode, which a reader cannot.
+        // The writer first: a reader can neither create the file nor switch it to WAL mode.
         drop(acquire(&database.writer).await?);
         drop(acquire(&database.readers).await?);
         Ok(database)
     }
 
-    /// Takes a connection for a transaction.
+    /// Takes a connection out of a pool, for a transaction of a guest.
     pub(super) async fn begin(&self, terms: &Terms) -> Result<Connection, DbError> {
         self.tally.begin(Target::Primary);
         self.begin_as(terms.access, terms.anew).await
     }
 
-    /// The same for the host's own business.
+    /// Takes a connection out of a pool, for the host. Does not count in the metrics.
     pub(super) async fn begin_as_host(&self, access: Access) -> Result<Connection, DbError> {
         self.begin_as(access, false).await
     }
@@ -154,12 +157,12 @@ impl Database {
         Ok(Connection::new(pooled, pool.clone(), self.shared.clone(), access))
     }
 
-    /// A connection of the host's own, outside the pools and without the barrier, for migrations.
+    /// Opens a connection for the host, outside the pools and without the barrier.
     pub(super) async fn connect(&self) -> Result<SqliteConnection, DbError> {
         opener::connect(&self.options).await.map_err(map_error)
     }
 
-    /// Changes the schema.
+    /// Runs statements that change the schema.
     pub(super) async fn run_ddl(&self, sql: String) -> Result<(), DbError> {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.connect().await?).await.map(drop).map_err(map_error)
     }
@@ -171,7 +174,7 @@ impl Database {
         }
     }
 
-    /// Closes the pools. Connections in use are closed when they come back.
+    /// Closes the pools. Connections in use are closed when they are returned.
     pub(super) fn close(&self) {
         self.readers.close();
         self.writer.close();
@@ -184,14 +187,14 @@ pub(super) fn rules() -> &'static Rules {
     &RULES
 }
 
-/// Returns freed memory to the system after statements that took much of it, for as long as the pool is there.
+/// Task that returns freed memory to the system after statements that used much of it, until the pool is dropped.
 async fn give_memory_back(pool: Arc<WeakPool<Opener>>) {
-    let mut looks = tokio::time::interval(GIVE_BACK);
+    let mut ticks = tokio::time::interval(TRIM_INTERVAL);
     while pool.upgrade().is_some_and(|pool| !pool.is_closed()) {
         if budget::take_freed() {
-            // It takes the locks of all threads' heaps in turn.
+            // Blocking: takes the locks of all threads' heaps in turn.
             drop(tokio::task::spawn_blocking(memory::give_back).await);
         }
-        looks.tick().await;
+        ticks.tick().await;
     }
 }

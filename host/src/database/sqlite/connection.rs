@@ -1,4 +1,5 @@
-//! One connection in a transaction: guests' statements with the barrier up, the host's with it down.
+//! A pooled connection that is lent to one transaction. The barrier is up for statements of guests, and down for
+//! statements of the host.
 
 mod results;
 #[cfg(test)]
@@ -41,11 +42,11 @@ use crate::{
     },
 };
 
-/// How often a statement is compiled anew because the schema has changed.
+/// Maximum number of times that a statement is compiled again because the schema has changed.
 const MAX_RECOMPILES: usize = 3;
 
-/// A connection in a transaction. Dropped before [`Connection::commit`] or [`Connection::rollback`] it is closed, which
-/// rolls back; it never returns to the pool in a state that is not known.
+/// A connection in a transaction. If it is dropped before [`Connection::commit`] or [`Connection::rollback`], it is
+/// closed, which rolls back. A connection never returns to its pool in an unknown state.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pooled: Option<Object<Opener>>,
@@ -53,16 +54,17 @@ pub(crate) struct Connection {
     shared: Arc<Shared>,
     access: Access,
     in_transaction: bool,
-    /// The transaction before is still open. It has only read, and ends in front of this one.
+    /// The transaction of the previous borrower is still open. It has only read; the message that begins this
+    /// transaction ends it.
     inherits: bool,
-    /// Something may have been written.
+    /// A statement that may write was sent.
     wrote: bool,
-    /// A statement was sent and its end not seen.
+    /// A statement was sent and its end was not received.
     running: bool,
 }
 
 impl Connection {
-    /// A transaction on a connection from the pool. It begins with the first statement, in the same message to the
+    /// Prepares a transaction on a connection of the pool. The first statement begins it, in the same message to the
     /// connection's thread.
     pub(super) fn new(mut pooled: Object<Opener>, pool: Pool<Opener>, shared: Arc<Shared>, access: Access) -> Self {
         // SQLite begins no transaction behind a COMMIT, so the open one has only read, and `since` does not matter.
@@ -72,28 +74,28 @@ impl Connection {
         Self { pooled, pool, shared, access, in_transaction: false, inherits, wrote: false, running: false }
     }
 
-    /// What begins the transaction.
-    fn opening(&self) -> &Arc<str> {
+    /// Returns the statement that begins the transaction.
+    fn begin_sql(&self) -> &Arc<str> {
         match self.access {
             Access::ReadWrite => &self.shared.host.begin_writing,
             Access::ReadOnly | Access::None => &self.shared.host.begin_reading,
         }
     }
 
-    /// Begins for a statement of the host's own.
+    /// Begins the transaction for a statement of the host.
     async fn begin(&mut self) -> Result<(), DbError> {
         if !self.in_transaction {
-            self.disinherit().await?;
-            self.host(self.opening().clone(), self.patience()).await?;
+            self.end_inherited().await?;
+            self.control(self.begin_sql().clone(), self.timeout()).await?;
             self.in_transaction = true;
         }
         Ok(())
     }
 
-    /// Ends the transaction before.
-    async fn disinherit(&mut self) -> Result<(), DbError> {
+    /// Ends the open transaction of the previous borrower.
+    async fn end_inherited(&mut self) -> Result<(), DbError> {
         if self.inherits {
-            self.host(self.shared.host.commit.clone(), self.patience()).await?;
+            self.control(self.shared.host.commit.clone(), self.timeout()).await?;
             self.inherits = false;
         }
         Ok(())
@@ -107,20 +109,17 @@ impl Connection {
         self.access
     }
 
-    /// Opens a savepoint at a level, 0 for the outermost.
-    pub(crate) async fn savepoint(&mut self, level: usize) -> Result<(), DbError> {
+    pub(in crate::database) async fn savepoint(&mut self, level: usize) -> Result<(), DbError> {
         self.begin().await?;
-        self.host(self.shared.host.savepoint("SAVEPOINT", level), self.patience()).await
+        self.control(self.shared.host.savepoint("SAVEPOINT", level), self.timeout()).await
     }
 
-    /// Closes a savepoint and those inside it, and keeps what was done since.
-    pub(crate) async fn release(&mut self, level: usize) -> Result<(), DbError> {
-        self.host(self.shared.host.savepoint("RELEASE", level), self.patience()).await
+    pub(in crate::database) async fn release(&mut self, level: usize) -> Result<(), DbError> {
+        self.control(self.shared.host.savepoint("RELEASE", level), self.timeout()).await
     }
 
-    /// Undoes everything since a savepoint was opened, and closes it and those inside it.
-    pub(crate) async fn rollback_to(&mut self, level: usize) -> Result<(), DbError> {
-        self.host(self.shared.host.savepoint("ROLLBACK TO", level), self.patience()).await?;
+    pub(in crate::database) async fn rollback_to(&mut self, level: usize) -> Result<(), DbError> {
+        self.control(self.shared.host.savepoint("ROLLBACK TO", level), self.timeout()).await?;
         self.release(level).await
     }
 
@@ -136,48 +135,48 @@ impl Connection {
         self.begin().await?;
         // Statements of the host either change rows or return some.
         self.wrote |= matches!(sink, Sink::Nothing);
-        let (rows, rows_affected) = self.host_query(sql, arguments, self.patience()).await?;
+        let (rows, rows_affected) = self.host_query(sql, arguments, self.timeout()).await?;
         for row in &rows {
             sink.row(|| values::columns(row), values::names(row), values::decode_each(row))?;
         }
         Ok(Execution { rows_affected, last_insert_id: None })
     }
 
-    /// Commits, gives the connection back, and waits until the disk has it.
+    /// Commits, returns the connection to the pool, and waits until the commit is on disk.
     ///
     /// # Errors
     ///
-    /// [`Kind::Lost`] where it is not known whether the change is committed and on disk, also after the time for a commit.
-    pub(crate) async fn commit(mut self) -> Result<(), DbError> {
-        let (patience, begun) = (self.shared.limits.commit_timeout, Instant::now());
-        self.end(self.shared.host.commit.clone(), patience).await?;
+    /// Returns [`Kind::Lost`] if it is unknown whether the change is committed and on disk, also after `commit_timeout`.
+    pub(in crate::database) async fn commit(mut self) -> Result<(), DbError> {
+        let (timeout, begun) = (self.shared.limits.commit_timeout, Instant::now());
+        self.end(self.shared.host.commit.clone(), timeout).await?;
         let (wrote, wal) = (self.wrote, self.shared.wal.clone());
         drop(self);
         if !wrote {
             return Ok(());
         }
-        in_time(patience.saturating_sub(begun.elapsed()), wal.sync()).await
+        in_time(timeout.saturating_sub(begun.elapsed()), wal.sync()).await
     }
 
-    /// Rolls back and gives the connection back.
-    pub(crate) async fn rollback(mut self) -> Result<(), DbError> {
+    /// Rolls back and returns the connection to the pool.
+    pub(in crate::database) async fn rollback(mut self) -> Result<(), DbError> {
         if self.running {
-            // A guest's statement was cut off, and may still be running: closing the connection ends both.
+            // A statement was cut off and may still run. Closing the connection ends the statement and the
+            // transaction.
             return Ok(());
         }
-        self.end(self.shared.host.rollback.clone(), self.patience()).await
+        self.end(self.shared.host.rollback.clone(), self.timeout()).await
     }
 
-    async fn end(&mut self, sql: Arc<str>, patience: Duration) -> Result<(), DbError> {
+    async fn end(&mut self, sql: Arc<str>, timeout: Duration) -> Result<(), DbError> {
         if self.in_transaction {
-            self.host(sql, patience).await?;
+            self.control(sql, timeout).await?;
             self.in_transaction = false;
         }
-        self.disinherit().await
+        self.end_inherited().await
     }
 
-    /// Leaves the end of a reading transaction to somebody who waits for the connection: it costs them nothing, in the
-    /// message that begins theirs. Gives it back if nobody waits.
+    /// Leaves a read transaction to a caller that waits for the connection. Returns the connection if no caller waits.
     pub(in crate::database) fn hand_over(mut self) -> Option<Self> {
         let is_in_order = !self.running;
         let open = OpenTransaction::of_reader(mode(self.access), &self.pool).filter(|_| is_in_order);
@@ -189,25 +188,26 @@ impl Connection {
         None
     }
 
-    /// How long one of the host's statements may take: SQLite stops waiting for another process's lock on the file before.
-    fn patience(&self) -> Duration {
+    /// Returns the time limit of a statement of the host. It is longer than SQLite waits for the file lock of another
+    /// process.
+    fn timeout(&self) -> Duration {
         self.shared.busy_timeout + self.shared.limits.statement_timeout + GRACE
     }
 
-    /// Runs one of the statements that begin or end something. After an error the connection will be closed.
-    async fn host(&mut self, sql: Arc<str>, patience: Duration) -> Result<(), DbError> {
-        let done = self.host_query(AssertSqlSafe(sql), SqliteArguments::default(), patience).await;
+    /// Runs a statement that begins or ends a transaction or a savepoint. After an error the connection is closed.
+    async fn control(&mut self, sql: Arc<str>, timeout: Duration) -> Result<(), DbError> {
+        let done = self.host_query(AssertSqlSafe(sql), SqliteArguments::default(), timeout).await;
         self.running = done.is_err();
         done.map(drop)
     }
 
-    /// Runs one of the host's statements, and returns its rows and how many it changed. Without an answer in time `running`
-    /// stays set, and the connection will be closed.
+    /// Runs a statement of the host, and returns its rows and the number of rows that it changed. If no answer comes in
+    /// time, `running` stays set, so that the connection is closed.
     async fn host_query(
         &mut self,
         sql: impl SqlSafeStr + Send,
         arguments: SqliteArguments,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<(Vec<SqliteRow>, u64), DbError> {
         self.running = true;
         let mut results = self.connection()?.fetch_many(sqlx::query_with(sql, arguments));
@@ -221,7 +221,7 @@ impl Connection {
             }
             changed.map(|changed| (rows, changed)).ok_or_else(receiver::cut_short)
         };
-        let done = in_time(patience, run).await;
+        let done = in_time(timeout, run).await;
         drop(results);
         self.running = matches!(&done, Err(error) if error.kind == Kind::Lost);
         done
@@ -244,8 +244,8 @@ impl Connection {
             if self.running || recompiles == MAX_RECOMPILES || !self.pooled()?.barrier.take_outdated() {
                 break result;
             }
-            // The statement has done nothing yet. The other compiled statements are as old.
-            self.forget_statements().await?;
+            // The statement has done nothing yet. The other cached statements were compiled for the old schema too.
+            self.clear_statements().await?;
             recompiles += 1;
         };
         let text = result.map_err(|error| self.in_context(error))?;
@@ -260,8 +260,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a guest's statement, behind those of the host that are due, and takes its results. Returns the text that was
-    /// sent. Unless the connection is known to be in order afterwards, `running` stays set, and it will be closed.
+    /// Sends a guest's statement and receives its results. In the same message, the statements of the host that are due
+    /// precede it. Returns the text of the message. If the state of the connection is unknown afterwards, `running` stays
+    /// set, so that the connection is closed.
     async fn send(
         &mut self,
         sql: &str,
@@ -270,21 +271,21 @@ impl Connection {
     ) -> Result<Arc<str>, DbError> {
         self.running = true;
         let role = if self.access == Access::ReadWrite { Role::Writer } else { Role::Reader };
-        // How many statements of the host stand in front.
+        // Number of statements of the host before the guest's: BEGIN, or COMMIT and BEGIN.
         let mut leading = if self.in_transaction { 0 } else { 1 + u8::from(self.inherits) };
-        // The end of the line ends the comment that each of them ends in.
+        // The line break ends the comment at the end of each statement of the host.
         let text: Arc<str> = match leading {
             0 => format!("{MARK}{sql}").into(),
-            1 => format!("{}\n;{MARK}{sql}", self.opening()).into(),
-            _ => format!("{}\n;{}\n;{MARK}{sql}", self.shared.host.commit, self.opening()).into(),
+            1 => format!("{}\n;{MARK}{sql}", self.begin_sql()).into(),
+            _ => format!("{}\n;{}\n;{MARK}{sql}", self.shared.host.commit, self.begin_sql()).into(),
         };
-        let (patience, max_memory) = (self.patience(), self.shared.max_memory);
-        let timeout = self.shared.limits.statement_timeout;
+        let (timeout, max_memory) = (self.timeout(), self.shared.max_memory);
+        let statement_timeout = self.shared.limits.statement_timeout;
         let PooledConnection { connection, barrier, .. } = self.pooled()?;
-        barrier.admit(role, timeout, leading);
+        barrier.admit(role, statement_timeout, leading);
         let results = connection.fetch_many(sqlx::query_with(AssertSqlSafe(text.clone()), arguments));
-        let taken = tokio::time::timeout(patience, take(results, &mut leading, barrier, receiver)).await;
-        // The connection's thread does not answer: what it does, and when, is not known.
+        let taken = tokio::time::timeout(timeout, take(results, &mut leading, barrier, receiver)).await;
+        // After a timeout the connection's thread does not answer, and its state is unknown.
         let result = taken.unwrap_or_else(|_| Err((receiver::timed_out(), false)));
         let result = result.map_err(|(error, answers)| (over_budget(error, barrier, max_memory), answers));
         (self.in_transaction, self.inherits) = (leading == 0, leading > 1);
@@ -292,9 +293,9 @@ impl Connection {
             if !answers {
                 return Err(error.clone());
             }
-            // Perhaps cut off in the middle: the connection's thread stops stepping before it answers this.
+            // The statement may have been cut off. The connection's thread stops it before it answers the ping.
             let pooled = self.pooled()?;
-            in_time(patience, async { pooled.connection.ping().await.map_err(map_error) }).await?;
+            in_time(timeout, async { pooled.connection.ping().await.map_err(map_error) }).await?;
         }
         let result = result.map_err(|(error, _)| error);
         let barrier = &self.pooled()?.barrier;
@@ -303,23 +304,23 @@ impl Connection {
             return Err(result.err().unwrap_or_else(ended));
         }
         barrier.dismiss();
-        // Where it could not even begin, but for somebody who was in the way, nobody knows what is wrong with it.
+        // If BEGIN failed for another reason than a lock, the state of the connection is unknown.
         let is_known = leading == 0 || result.as_ref().is_err_and(|error| error.kind == Kind::Conflict);
         self.running = !is_known;
         result.map(|()| text)
     }
 
-    /// Has the driver compile everything anew.
-    async fn forget_statements(&mut self) -> Result<(), DbError> {
-        let patience = self.patience();
+    /// Clears the driver's cache of compiled statements.
+    async fn clear_statements(&mut self) -> Result<(), DbError> {
+        let timeout = self.timeout();
         self.running = true;
         let pooled = self.pooled()?;
-        in_time(patience, async { pooled.connection.clear_cached_statements().await.map_err(map_error) }).await?;
+        in_time(timeout, async { pooled.connection.clear_cached_statements().await.map_err(map_error) }).await?;
         self.running = false;
         Ok(())
     }
 
-    /// The authorizer only says "not authorized"; which handle was used tells what that means.
+    /// Completes the authorizer's error "not authorized": for a reader, the kind is [`Kind::ReadOnly`].
     fn in_context(&self, error: DbError) -> DbError {
         match error.kind {
             Kind::Forbidden if self.access != Access::ReadWrite => DbError {
@@ -331,13 +332,13 @@ impl Connection {
         }
     }
 
-    /// The columns of a query that returned no row, by the very text that was run.
+    /// Returns the columns of a query that returned no row. `sql` is the text of its message.
     async fn describe(&mut self, sql: Arc<str>) -> Result<Vec<Column>, DbError> {
-        let patience = self.patience();
+        let timeout = self.timeout();
         self.running = true;
-        // Compiled a moment ago, with the barrier up, and found in the driver's cache. What begins has no columns.
+        // The driver finds the statements in its cache. They were compiled with the barrier up; BEGIN has no columns.
         let preparing = self.connection()?.prepare(AssertSqlSafe(sql).into_sql_str());
-        let statement = in_time(patience, async { preparing.await.map_err(map_error) }).await?;
+        let statement = in_time(timeout, async { preparing.await.map_err(map_error) }).await?;
         self.running = false;
         Ok(statement.columns().iter().map(values::column).collect())
     }
@@ -357,17 +358,18 @@ impl Drop for Connection {
             && (self.in_transaction || self.inherits || self.running || pooled.barrier.is_spoilt())
         {
             pooled.barrier.interrupt();
-            // Taken out of the pool, which opens another when it needs one; dropping it closes it.
+            // Dropping the connection closes it. `take` lets the pool open another one.
             drop(Object::take(pooled));
         }
     }
 }
 
-/// Waits for the connection's thread, which may never answer: if it has panicked, a command that was sent in the same
-/// moment stays in its queue.
-async fn in_time<T>(patience: Duration, work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
-    let silent = || DbError::new(Kind::Lost, "SQLite did not finish the statement in time; its connection is closed");
-    tokio::time::timeout(patience, work).await.unwrap_or_else(|_| Err(silent().retryable()))
+/// Waits for the connection's thread, at most for `timeout`. If the thread panics, a command that was sent in that moment
+/// stays in its queue without an answer.
+async fn in_time<T>(timeout: Duration, work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
+    let no_answer =
+        || DbError::new(Kind::Lost, "SQLite did not finish the statement in time; its connection is closed");
+    tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| Err(no_answer().retryable()))
 }
 
 fn mode(access: Access) -> Mode {

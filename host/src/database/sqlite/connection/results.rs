@@ -1,4 +1,4 @@
-//! Receives the results of a guest's statement, and detects the ones that the driver reads with the wrong columns.
+//! Receives the results of a guest's statement, and detects rows that the driver decodes with the wrong columns.
 
 use std::mem;
 
@@ -16,8 +16,9 @@ use crate::{
     sql::error::{DbError, Kind, Stale},
 };
 
-/// Takes the results of a message: those of as many `leading` statements of the host as are left, then the guest's. An
-/// error with `true` leaves the connection's thread able to answer.
+/// Receives the results of a message: first those of the `leading` statements of the host, then those of the guest's
+/// statement. `leading` counts the statements of the host that have not ended. The `bool` of an error is true if the
+/// connection's thread can still answer.
 pub(super) async fn take(
     mut results: impl Stream<Item = Result<Either<SqliteQueryResult, SqliteRow>, sqlx::Error>> + Unpin,
     leading: &mut u8,
@@ -29,7 +30,8 @@ pub(super) async fn take(
         match result {
             Ok(Either::Left(_)) if *leading > 0 => *leading -= 1,
             Ok(Either::Left(done)) => {
-                // Of a statement that can change nothing SQLite reports what one before it did, perhaps in another request.
+                // For a statement that cannot change rows, SQLite repeats the count of an earlier statement, perhaps of
+                // another request.
                 let changed = if barrier.can_change() { done.rows_affected() } else { 0 };
                 receiver.complete(changed, Some(done.last_insert_rowid()).filter(|_| changed > 0));
             }
@@ -49,7 +51,7 @@ pub(super) async fn take(
     }
     let is_complete = receiver.is_complete();
     receiver.end().map_err(|error| {
-        // The driver's thread panics where a row has more columns than it knows.
+        // The driver's thread panics if a row has more columns than the driver expects.
         let stale = if !is_complete && barrier.is_recompiled() { Stale::Yes } else { Stale::No };
         (DbError { stale, ..error }, is_complete)
     })
@@ -59,7 +61,7 @@ pub(super) async fn take(
 /// connection refused it memory.
 pub(super) fn over_budget(error: DbError, barrier: &Barrier, max_memory: usize) -> DbError {
     let exceeded = barrier.exceeded();
-    // The driver's thread panics where it cannot copy a row; SQLite's own errors have a code.
+    // Errors of SQLite have a code. Without one, the driver's thread may have panicked because it could not copy a row.
     if error.code.is_none() && error.kind != Kind::Lost {
         return error;
     }
@@ -69,14 +71,14 @@ pub(super) fn over_budget(error: DbError, barrier: &Barrier, max_memory: usize) 
         Some(Exceeded::Memory) => {
             let message = format!(
                 "the statement takes more memory than database.max_memory allows, {max_memory} bytes; sort, group or \
-                 collect less at a time"
+                 aggregate fewer rows"
             );
             DbError { code: error.code, ..DbError::new(Kind::Limit, message) }
         }
     }
 }
 
-/// The driver has other columns of a statement than SQLite.
+/// Error for a statement of which the driver knows other columns than SQLite.
 pub(super) fn other_columns() -> DbError {
     let message = "the schema has changed since the statement was prepared on this connection";
     DbError { stale: Stale::Yes, ..DbError::new(Kind::Lost, message).retryable() }

@@ -1,4 +1,4 @@
-//! Connections whose thread does not answer, or has ended.
+//! Tests of connections whose thread does not answer, or has ended.
 
 use std::sync::mpsc;
 
@@ -68,8 +68,8 @@ async fn a_statement_without_an_answer_ends_and_its_connection_is_replaced() -> 
     Ok(())
 }
 
-/// The driver's thread panics on a row with more columns than the statement had when it was compiled first, which only
-/// the authorizer prevents, for guests.
+/// The driver's thread panics on a row with more columns than the statement had when it was first compiled. For guests
+/// the authorizer prevents this.
 #[tokio::test]
 async fn a_panic_of_the_drivers_thread_is_an_error_and_no_empty_result() -> Result {
     let folder = tempfile::tempdir()?;
