@@ -240,7 +240,7 @@ async fn refuse_pending(name: &str, settings: &config::Database, folder: &Path) 
 
 /// Says in the log what guests' logins may do beyond their work. Beside the start, which does not wait for it.
 async fn tell_what_is_missing(database: String, settings: config::Database) {
-    match harden::missing(&settings).await {
+    match harden::find_excess_rights(&settings).await {
         Ok(findings) => findings.iter().for_each(|finding| tracing::warn!(database, "{finding}")),
         Err(error) => tracing::warn!(database, %error, "what the guests' logins may do could not be asked"),
     }

@@ -13,7 +13,7 @@ mod script;
 use std::time::Duration;
 
 pub use self::{
-    finding::{Cure, Finding},
+    finding::{Finding, Remedy},
     names::{Login, Names},
 };
 use crate::{
@@ -42,22 +42,22 @@ pub async fn apply(names: &Names, admin_url: &str, done: impl FnMut(&str)) -> Re
 
 /// Queries the server through the logins of guests for powers beyond their work. Returns no findings for a hardened
 /// database.
-pub async fn missing(database: &config::Database) -> Result<Vec<Finding>, DbError> {
+pub async fn find_excess_rights(database: &config::Database) -> Result<Vec<Finding>, DbError> {
     let names = Names::of(&config::Database { admin_url: None, ..database.clone() }, Duration::ZERO)?;
     let mut findings = Vec::new();
     if names.reader.is_none() {
         findings.push(Finding {
             what: format!("there is no login that only reads; readers use {}", names.writer.name),
             allows: "a reading handle to write, if the gate and the transaction's READ ONLY both had a hole".to_owned(),
-            cure: Cure::Advice("set database.reader_url, then carya harden --apply"),
+            remedy: Remedy::Advice("set database.reader_url, then carya harden --apply"),
         });
     }
     let reader = database.reader_url.as_ref().filter(|_| names.reader.is_some());
     for (url, writes) in reader.map(|url| (url, false)).into_iter().chain([(&database.url, true)]) {
         findings.extend(match names.dialect {
             Dialect::Sqlite => Vec::new(),
-            Dialect::Postgres => postgres::check::missing(&names, url, writes).await?,
-            Dialect::MySql => mysql::check::missing(&names, url, writes).await?,
+            Dialect::Postgres => postgres::check::find_excess_rights(&names, url, writes).await?,
+            Dialect::MySql => mysql::check::find_excess_rights(&names, url, writes).await?,
         });
     }
     Ok(findings)

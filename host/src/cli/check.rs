@@ -89,7 +89,7 @@ async fn database(name: &str, settings: &config::Database) -> anyhow::Result<Val
     let state = if exists { "reachable" } else { "the file will be created" };
     let mut found = json!({"state": state, "url": settings.shown_url(), "pending migrations": pending});
     if settings.dialect != Dialect::Sqlite {
-        let missing = harden::missing(settings).await.with_context(cannot)?;
+        let missing = harden::find_excess_rights(settings).await.with_context(cannot)?;
         found[MISSING] = missing.iter().map(ToString::to_string).collect();
     }
     Ok(found)

@@ -62,7 +62,7 @@ async fn apply(names: &Names, database: &config::Database) -> anyhow::Result<Str
 
 /// Returns a line for each finding: a privilege that guests do not need, or a restriction that is missing.
 async fn findings(database: &config::Database) -> anyhow::Result<String> {
-    let findings = harden::missing(database).await.context(
+    let findings = harden::find_excess_rights(database).await.context(
         "cannot query the rights of the guests' logins; `carya harden --apply` creates them and sets their passwords",
     )?;
     Ok(findings.iter().map(|finding| format!("missing: {finding}\n")).collect())

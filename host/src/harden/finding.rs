@@ -2,20 +2,20 @@
 
 use std::fmt;
 
-/// A power that a guest would have if the gate had a hole.
+/// A privilege that a guest could use if the gate had a hole, or a missing restriction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The right or setting that exists, or that is missing.
+    /// The privilege or setting that exists, or that is missing.
     pub what: String,
-    /// Actions that it would allow.
+    /// Actions that it allows.
     pub allows: String,
     /// Remedy.
-    pub cure: Cure,
+    pub remedy: Remedy,
 }
 
 /// Remedy for a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cure {
+pub enum Remedy {
     /// Run `carya harden --apply`.
     Harden,
     /// A task for the operator, in words.
@@ -24,11 +24,11 @@ pub enum Cure {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cure = match self.cure {
-            Cure::Harden => "carya harden --apply",
-            Cure::Advice(advice) => advice,
+        let remedy = match self.remedy {
+            Remedy::Harden => "carya harden --apply",
+            Remedy::Advice(advice) => advice,
         };
-        write!(f, "{}: allows {} (cure: {cure})", self.what, self.allows)
+        write!(f, "{}: allows {} (remedy: {remedy})", self.what, self.allows)
     }
 }
 

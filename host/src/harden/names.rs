@@ -60,8 +60,8 @@ impl Names {
             let shared = [Some(&writer), reader.as_ref().map(|(login, _)| login)];
             if shared.into_iter().flatten().any(|login| login.name == owner.name) {
                 return Err(wrong(format!(
-                    "{} is the login of database.admin_url; guests need logins of their own: give database.url and \
-                     database.reader_url names that are not taken, and harden makes them",
+                    "{} is the login of database.admin_url; guests need separate logins: set unused names in database.url and \
+                     database.reader_url; `carya harden --apply` creates them",
                     owner.name
                 )));
             }
@@ -86,7 +86,7 @@ impl Names {
 /// Returns the login and the database in a URL.
 fn login(dialect: Dialect, url: &str) -> Result<(Login, String), DbError> {
     // The driver's error for a URL may contain the password.
-    let unread = |_| wrong("a URL of [database] cannot be read; write it as postgres://LOGIN:PASSWORD@HOST/DATABASE");
+    let unread = |_| wrong("a URL of [database] is malformed; write it as postgres://LOGIN:PASSWORD@HOST/DATABASE");
     let (name, database) = match dialect {
         Dialect::Postgres => {
             let options: PgConnectOptions = url.parse().map_err(unread)?;
@@ -102,7 +102,7 @@ fn login(dialect: Dialect, url: &str) -> Result<(Login, String), DbError> {
     for name in [&name, &database] {
         // Names are written into SQL, comments and messages. Only characters that are harmless in all of these pass.
         if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || "_-.@".contains(c)) {
-            return Err(wrong("logins and databases are named with letters, digits, `_`, `-`, `.` and `@`"));
+            return Err(wrong("names of logins and databases may contain only letters, digits, `_`, `-`, `.` and `@`"));
         }
     }
     Ok((Login { name, password: password(url) }, database))

@@ -7,7 +7,7 @@ use super::{host_database, identifier, pattern, templates};
 use crate::{
     database::host_tables::OUTBOX,
     harden::{
-        finding::{Cure, Finding, listed},
+        finding::{Finding, Remedy, listed},
         names::{Names, failed},
     },
     sql::error::DbError,
@@ -16,32 +16,32 @@ use crate::{
 /// Privileges, with the actions that they allow.
 const POWERS: [(&str, &str); 16] = [
     ("ALL PRIVILEGES", "everything"),
-    ("FILE", "files of the server to be read and written, where secure_file_priv lets it"),
+    ("FILE", "files of the server to be read and written, where seremedy_file_priv lets it"),
     ("SUPER", "settings of the server to be changed and other sessions to be ended"),
-    ("PROCESS", "other sessions' statements to be read"),
+    ("PROCESS", "statements of other sessions to be read"),
     ("RELOAD", "the whole server to be locked"),
     ("SHUTDOWN", "the server to be stopped"),
     ("CREATE USER", "logins to be made and changed"),
-    ("LOCK TABLES", "a commit in passing, and locks that other requests wait for"),
+    ("LOCK TABLES", "an implicit commit, and locks that other requests wait for"),
     ("CREATE TEMPORARY TABLES", "tables that the next request on the connection finds"),
-    ("EXECUTE", "programs that run with their owner's rights, and may commit"),
-    ("CREATE", "a commit in passing, and tables of its own"),
-    ("DROP", "tables to be emptied and dropped, and a commit in passing"),
-    ("ALTER", "tables to be changed, and a commit in passing"),
+    ("EXECUTE", "stored programs that run with their owner's privileges and may commit"),
+    ("CREATE", "an implicit commit, and tables of its own"),
+    ("DROP", "tables to be emptied and dropped, and an implicit commit"),
+    ("ALTER", "tables to be changed, and an implicit commit"),
     ("TRIGGER", "code of its own to run in other transactions"),
     ("EVENT", "code of its own to run when no request does"),
-    ("GRANT OPTION", "its rights to be handed on"),
+    ("GRANT OPTION", "its privileges to be granted to other logins"),
 ];
 
-const HARDEN: Cure = Cure::Harden;
-const OTHER_LOGIN: Cure = Cure::Advice("name another login in [database], then carya harden --apply");
+const HARDEN: Remedy = Remedy::Harden;
+const OTHER_LOGIN: Remedy = Remedy::Advice("name another login in [database], then carya harden --apply");
 
 /// A query for names. If it returns any, they are a finding.
 struct Question {
     what: &'static str,
     sql: &'static str,
     allows: &'static str,
-    cure: Cure,
+    remedy: Remedy,
     /// The query is about the server, so it runs for one login only.
     of_server: bool,
 }
@@ -52,8 +52,10 @@ const QUESTIONS: [Question; 5] = [
         sql:
             "SELECT schema_name FROM information_schema.schemata
             WHERE schema_name NOT IN (DATABASE(), {{ host_database_name }}, 'information_schema', 'performance_schema')",
-        allows: "data there to be used, with rights that everybody has",
-        cure: Cure::Advice("take the rights that all logins have, as on `test`: DELETE FROM mysql.db WHERE user = ''"),
+        allows: "their data to be used, through privileges of all logins",
+        remedy: Remedy::Advice(
+            "revoke the privileges of all logins, as on `test`: DELETE FROM mysql.db WHERE user = ''",
+        ),
         of_server: false,
     },
     Question {
@@ -61,7 +63,7 @@ const QUESTIONS: [Question; 5] = [
         sql: "SELECT '' FROM information_schema.system_variables
             WHERE variable_name = 'MAX_STATEMENT_TIME' AND @@max_statement_time = 0",
         allows: "statements without bounds where the host sets none",
-        cure: HARDEN,
+        remedy: HARDEN,
         of_server: false,
     },
     Question {
@@ -69,28 +71,32 @@ const QUESTIONS: [Question; 5] = [
         sql: "SELECT table_name FROM information_schema.tables
             WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' AND engine <> 'InnoDB'",
         allows: "writes that no rollback undoes",
-        cure: Cure::Advice("ALTER TABLE ... ENGINE = InnoDB"),
+        remedy: Remedy::Advice("ALTER TABLE ... ENGINE = InnoDB"),
         of_server: true,
     },
     Question {
         what: "tables of the host in the application's database:",
         sql: "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()
             AND (LEFT(table_name, 6) = 'carya_' OR table_name = '_sqlx_migrations')",
-        allows: "others' actions to be read, forged and lost, and migrations to be forgotten",
-        cure: Cure::Advice("RENAME TABLE them into the database of the same name with _carya behind it"),
+        allows: "actions of other requests to be read, forged and deleted, and migrations to be marked as not applied",
+        remedy: Remedy::Advice("move them by RENAME TABLE into the database of the same name with the suffix _carya"),
         of_server: true,
     },
     Question {
         what: "local_infile is",
         sql: "SELECT 'ON' FROM DUAL WHERE @@local_infile",
-        allows: "the server to ask its clients, the host among them, for files",
-        cure: Cure::Advice("set local_infile = 0 in the server's configuration"),
+        allows: "the server to request files from its clients, including the host",
+        remedy: Remedy::Advice("set local_infile = 0 in the server's configuration"),
         of_server: true,
     },
 ];
 
 /// Returns findings for the powers of a login beyond its work.
-pub(in crate::harden) async fn missing(names: &Names, url: &str, writes: bool) -> Result<Vec<Finding>, DbError> {
+pub(in crate::harden) async fn find_excess_rights(
+    names: &Names,
+    url: &str,
+    writes: bool,
+) -> Result<Vec<Finding>, DbError> {
     let failed = |error| failed(&error);
     let templates = templates(names)?;
     let mut connection = MySqlConnection::connect(url).await.map_err(failed)?;
@@ -108,7 +114,7 @@ pub(in crate::harden) async fn missing(names: &Names, url: &str, writes: bool) -
         }
         let who = if question.of_server { String::new() } else { format!("{login} ") };
         let what = format!("{who}{} {}", question.what, listed(found)).trim_end().to_owned();
-        findings.push(Finding { what, allows: question.allows.to_owned(), cure: question.cure });
+        findings.push(Finding { what, allows: question.allows.to_owned(), remedy: question.remedy });
     }
     connection.close().await.map_err(failed)?;
     Ok(findings)
@@ -126,12 +132,12 @@ async fn ask(connection: &mut MySqlConnection, sql: &str) -> Result<Vec<String>,
 
 /// Returns findings for the privileges of a grant beyond a guest's work.
 fn beyond(grant: &str, names: &Names, writes: bool, login: &str) -> Vec<Finding> {
-    let finding = |what: String, allows: &str, cure| Finding { what, allows: allows.to_owned(), cure };
+    let finding = |what: String, allows: &str, remedy| Finding { what, allows: allows.to_owned(), remedy };
     let Some((privileges, object, with_grant)) = parts(grant) else {
         // A role, or an unknown kind of grant.
         return vec![finding(
             format!("{login} has: {}", grant.split(" IDENTIFIED").next().unwrap_or(grant)),
-            "whatever comes with it",
+            "everything that it grants",
             OTHER_LOGIN,
         )];
     };

@@ -1,6 +1,6 @@
--- Whose logins
---   A login that has powers already serves somebody else: better to stop than to take them away.
---   There is no IF outside of programs, so the script stops at a column that is not there.
+-- Checks of the logins
+--   Stops if a login has other privileges: another application uses it, and would lose them. SQL has no IF outside of
+--   stored programs, so the script stops with an unknown column.
 SET @carya = (SELECT COUNT(*) FROM information_schema.user_privileges
     WHERE privilege_type <> 'USAGE' AND ({{ is_guest }}));
 SET @carya = @carya + (SELECT COUNT(*) FROM information_schema.schema_privileges

@@ -1,4 +1,4 @@
 -- MariaDB and MySQL: logins for the guests of carya in the database {{ database_plain }}.
--- Run it as a login that may make logins and databases, as often as you like:
+-- Run it with a login that can create logins and databases. It can be run repeatedly:
 --   carya harden | mariadb
--- While it runs the logins are without rights for a moment: a grant is no part of a transaction here.
+-- While it runs, the logins have no privileges for a moment: a GRANT is not transactional here.

@@ -1,5 +1,5 @@
 -- Limits of the logins
---   MariaDB ends their statements; MySQL has no such limit for a login, there the host's alone counts.
+--   MariaDB ends statements that take longer. MySQL has no such limit for a login; there the host's timeout applies.
 {%- for login in logins %}
 GRANT USAGE ON *.* TO {{ login.account }} /*M! WITH MAX_STATEMENT_TIME {{ statement_timeout_seconds }} */;
 {%- endfor %}

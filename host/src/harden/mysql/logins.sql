@@ -1,5 +1,5 @@
 -- Logins
---   Made if they are not there, locked: nobody gets in yet.
+--   Creates missing logins, locked: they cannot connect until a password is set.
 {%- for login in logins %}
 CREATE USER IF NOT EXISTS {{ login.account }} ACCOUNT LOCK;
 {%- endfor %}

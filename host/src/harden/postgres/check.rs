@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use super::templates;
 use crate::{
     harden::{
-        finding::{Cure, Finding, listed},
+        finding::{Finding, Remedy, listed},
         names::{Names, failed},
         script::Templates,
     },
@@ -31,13 +31,13 @@ struct Question {
     what: &'static str,
     sql: &'static str,
     allows: &'static str,
-    cure: Cure,
+    remedy: Remedy,
 }
 
-const OTHER_LOGIN: Cure = Cure::Advice("name another login in [database], then carya harden --apply");
-const SUPERUSER: Cure = Cure::Advice("carya harden --apply, with a superuser's admin_url");
-const POSTGRESQL_CONF: Cure = Cure::Advice("set it in postgresql.conf");
-const OWNER: Cure = Cure::Advice("REVOKE it from PUBLIC and from the login, unless guests are meant to have it");
+const OTHER_LOGIN: Remedy = Remedy::Advice("name another login in [database], then carya harden --apply");
+const SUPERUSER: Remedy = Remedy::Advice("carya harden --apply, with a superuser's admin_url");
+const POSTGRESQL_CONF: Remedy = Remedy::Advice("set it in postgresql.conf");
+const OWNER: Remedy = Remedy::Advice("REVOKE it from PUBLIC and from the login, unless guests are meant to have it");
 
 const QUESTIONS: [Question; 23] = [
     Question {
@@ -45,8 +45,8 @@ const QUESTIONS: [Question; 23] = [
         what: "connects with",
         sql: "SELECT name || ' = ' || current_setting(name) FROM (VALUES ('standard_conforming_strings', 'off'),
             ('backslash_quote', 'on')) AS f(name, wrong) WHERE current_setting(name) = wrong",
-        allows: "other clients to read a text as a statement; the host sets it back for its own sessions",
-        cure: Cure::Advice("ALTER ROLE .. RESET and ALTER DATABASE .. RESET this setting, or set it in postgresql.conf"),
+        allows: "other clients to read a literal as a statement; the host resets it for its own sessions",
+        remedy: Remedy::Advice("ALTER ROLE .. RESET and ALTER DATABASE .. RESET this setting, or set it in postgresql.conf"),
     },
     Question {
         about: About::Both,
@@ -54,17 +54,17 @@ const QUESTIONS: [Question; 23] = [
         sql: "SELECT f.word FROM pg_catalog.pg_roles r CROSS JOIN LATERAL (VALUES ('SUPERUSER', r.rolsuper),
                 ('CREATEDB', r.rolcreatedb), ('CREATEROLE', r.rolcreaterole), ('REPLICATION', r.rolreplication),
                 ('BYPASSRLS', r.rolbypassrls)) AS f(word, has) WHERE r.rolname = current_user AND f.has",
-        allows: "to get round every other limit",
-        cure: OTHER_LOGIN,
+        allows: "every other limit to be bypassed",
+        remedy: OTHER_LOGIN,
     },
     Question {
         about: About::Both,
         what: "is a member of",
         sql: "SELECT rolname FROM pg_catalog.pg_roles
             WHERE rolname <> current_user AND pg_has_role(current_user, oid, 'MEMBER')",
-        allows: "SET ROLE and all that these may do; with pg_read_server_files, pg_write_server_files and \
+        allows: "SET ROLE and everything that these roles may do; with pg_read_server_files, pg_write_server_files and \
                  pg_execute_server_program files and programs of the server, with pg_write_all_data every table",
-        cure: OTHER_LOGIN,
+        remedy: OTHER_LOGIN,
     },
     Question {
         about: About::Both,
@@ -73,8 +73,8 @@ const QUESTIONS: [Question; 23] = [
                 THEN pg_describe_object(classid, objid, objsubid) ELSE 'things in another database' END
             FROM pg_catalog.pg_shdepend WHERE refclassid = 'pg_catalog.pg_authid'::regclass AND deptype = 'o'
               AND refobjid = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user)",
-        allows: "to change and drop them, and to grant rights on them",
-        cure: OTHER_LOGIN,
+        allows: "them to be changed and dropped, and privileges on them to be granted",
+        remedy: OTHER_LOGIN,
     },
     Question {
         about: About::Both,
@@ -82,14 +82,14 @@ const QUESTIONS: [Question; 23] = [
         sql: "SELECT word FROM (VALUES ('CREATE'), ('TEMPORARY')) AS f(word)
             WHERE has_database_privilege(current_database(), word)",
         allows: "temporary tables that the next request on the connection finds, and schemas for code of its own",
-        cure: Cure::Harden,
+        remedy: Remedy::Harden,
     },
     Question {
         about: About::Both,
         what: "may CREATE in the schemas",
         sql: "SELECT nspname FROM pg_catalog.pg_namespace WHERE has_schema_privilege(oid, 'CREATE')",
-        allows: "SELECT INTO, and tables and functions that others take for their own",
-        cure: Cure::Harden,
+        allows: "SELECT INTO, and tables and functions that shadow those of the application",
+        remedy: Remedy::Harden,
     },
     Question {
         about: About::Reader,
@@ -97,7 +97,7 @@ const QUESTIONS: [Question; 23] = [
         sql: "SELECT c.oid::regclass::text FROM {% include 'all_tables.sql' %} AND (has_any_column_privilege(c.oid, 'INSERT, UPDATE')
                 OR has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE'))",
         allows: "writes from a reading handle once the transaction is not READ ONLY",
-        cure: Cure::Harden,
+        remedy: Remedy::Harden,
     },
     Question {
         about: About::Writer,
@@ -105,7 +105,7 @@ const QUESTIONS: [Question; 23] = [
         sql: "SELECT c.oid::regclass::text FROM {% include 'all_tables.sql' %} AND n.nspname IN ('pg_catalog', 'information_schema')
               AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE')",
         allows: "settings to be changed by UPDATE, for this and later requests",
-        cure: SUPERUSER,
+        remedy: SUPERUSER,
     },
     Question {
         about: About::Both,
@@ -113,7 +113,7 @@ const QUESTIONS: [Question; 23] = [
         sql: "SELECT c.oid::regclass::text FROM {% include 'all_tables.sql' %} AND (has_table_privilege(c.oid, 'TRUNCATE, REFERENCES, TRIGGER')
                 OR has_any_column_privilege(c.oid, 'REFERENCES'))",
         allows: "tables to be emptied and locked, or code of its own to run in other transactions",
-        cure: Cure::Harden,
+        remedy: Remedy::Harden,
     },
     Question {
         about: About::Both,
@@ -122,23 +122,23 @@ const QUESTIONS: [Question; 23] = [
               AND (has_any_column_privilege(c.oid, 'SELECT, UPDATE, REFERENCES')
                 OR has_table_privilege(c.oid, 'DELETE, TRUNCATE, TRIGGER')
                 OR has_any_column_privilege(c.oid, 'INSERT') AND NOT (n.nspname = 'carya' AND c.relname = 'carya_outbox'))",
-        allows: "others' actions to be read, forged and lost, and migrations to be forgotten",
-        cure: Cure::Harden,
+        allows: "actions of other requests to be read, forged and deleted, and migrations to be marked as not applied",
+        remedy: Remedy::Harden,
     },
     Question {
         about: About::Reader,
         what: "may write to the outbox",
         sql: "SELECT c.oid::regclass::text FROM {% include 'all_tables.sql' %} AND ({% include 'host_table.sql' %}) AND has_any_column_privilege(c.oid, 'INSERT')",
         allows: "actions to be forged",
-        cure: Cure::Harden,
+        remedy: Remedy::Harden,
     },
     Question {
         about: About::Both,
         what: "may set sequences",
         sql: "SELECT oid::regclass::text FROM pg_catalog.pg_class
             WHERE CASE relkind WHEN 'S' THEN has_sequence_privilege(oid, 'UPDATE') END",
-        allows: "numbers to be given twice, which no rollback undoes",
-        cure: Cure::Harden,
+        allows: "numbers to be assigned twice, which no rollback undoes",
+        remedy: Remedy::Harden,
     },
     Question {
         about: About::Reader,
@@ -146,7 +146,7 @@ const QUESTIONS: [Question; 23] = [
         sql: "SELECT oid::regclass::text FROM pg_catalog.pg_class
             WHERE CASE relkind WHEN 'S' THEN has_sequence_privilege(oid, 'USAGE') END",
         allows: "a write that no rollback undoes",
-        cure: Cure::Harden,
+        remedy: Remedy::Harden,
     },
     Question {
         about: About::Both,
@@ -155,14 +155,14 @@ const QUESTIONS: [Question; 23] = [
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE {% include 'forbidden_view.sql' %} AND has_table_privilege(c.oid, 'SELECT')",
         allows: "other requests' statements to be read, with the values in them",
-        cure: SUPERUSER,
+        remedy: SUPERUSER,
     },
     Question {
         about: About::Both,
         what: "may use the languages",
         sql: "SELECT lanname FROM pg_catalog.pg_language WHERE lanpltrusted AND has_language_privilege(oid, 'USAGE')",
         allows: "DO: loops, SET and COMMIT in the database, and functions where there is a schema for them",
-        cure: SUPERUSER,
+        remedy: SUPERUSER,
     },
     Question {
         about: About::Both,
@@ -174,8 +174,8 @@ const QUESTIONS: [Question; 23] = [
               AND NOT (n.nspname = 'carya' AND p.proname = 'carya_is_running' AND p.proowner = n.nspowner)
               AND has_function_privilege(p.oid, 'EXECUTE')
               AND has_schema_privilege(n.oid, 'USAGE')",
-        allows: "whatever these do with their owner's rights",
-        cure: OWNER,
+        allows: "everything that these functions do, with the privileges of their owner",
+        remedy: OWNER,
     },
     Question {
         about: About::Both,
@@ -184,8 +184,8 @@ const QUESTIONS: [Question; 23] = [
                 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
                 WHERE n.nspname = 'carya' AND p.proname = 'carya_is_running')
               AND NOT has_function_privilege('pg_catalog.pg_stat_get_activity(integer)', 'EXECUTE')",
-        allows: "statements that the server does not end to be overlooked, beyond max_connections",
-        cure: Cure::Harden,
+        allows: "statements that the server does not end to be missed, so that more than max_connections run",
+        remedy: Remedy::Harden,
     },
     Question {
         about: About::Both,
@@ -195,8 +195,8 @@ const QUESTIONS: [Question; 23] = [
             JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
             WHERE NOT l.lanpltrusted AND l.lanname NOT IN ('internal', 'c') AND has_function_privilege(p.oid, 'EXECUTE')
               AND has_schema_privilege(n.oid, 'USAGE')",
-        allows: "whatever these do on the server's machine, files and programs included",
-        cure: OWNER,
+        allows: "access to files and programs of the server's machine",
+        remedy: OWNER,
     },
     Question {
         about: About::Both,
@@ -207,7 +207,7 @@ const QUESTIONS: [Question; 23] = [
             UNION ALL SELECT oid::regclass::text FROM pg_catalog.pg_class
                 WHERE relkind = 'f' AND has_any_column_privilege(oid, 'SELECT, INSERT, UPDATE')",
         allows: "work outside of the host's transaction",
-        cure: OWNER,
+        remedy: OWNER,
     },
     Question {
         about: About::Both,
@@ -216,28 +216,28 @@ const QUESTIONS: [Question; 23] = [
                 ('idle_in_transaction_session_timeout', '0'), ('temp_file_limit', '-1')) AS f(name, none)
             WHERE current_setting(name) = none",
         allows: "statements, locks and files on the server without bounds where the host sets none",
-        cure: Cure::Advice("carya harden --apply; for temp_file_limit with a superuser's admin_url"),
+        remedy: Remedy::Advice("carya harden --apply; for temp_file_limit with a superuser's admin_url"),
     },
     Question {
         about: About::Reader,
         what: "is not set to",
         sql: "SELECT 'default_transaction_read_only' WHERE current_setting('default_transaction_read_only') <> 'on'",
-        allows: "a transaction that forgot to say READ ONLY to write, as far as rights go",
-        cure: Cure::Harden,
+        allows: "a transaction without READ ONLY to write",
+        remedy: Remedy::Harden,
     },
     Question {
         about: About::Server,
         what: "max_prepared_transactions is",
         sql: "SELECT current_setting('max_prepared_transactions') WHERE current_setting('max_prepared_transactions') <> '0'",
         allows: "PREPARE TRANSACTION: a transaction and its locks that stay when their connection is gone",
-        cure: POSTGRESQL_CONF,
+        remedy: POSTGRESQL_CONF,
     },
     Question {
         about: About::Server,
         what: "client_connection_check_interval is",
         sql: "SELECT '0, better is 1s' WHERE current_setting('client_connection_check_interval', true) = '0'",
         allows: "a statement to go on when the host has closed its connection",
-        cure: POSTGRESQL_CONF,
+        remedy: POSTGRESQL_CONF,
     },
 ];
 
@@ -247,7 +247,7 @@ const POWERS: [(&str, &[&str], &str); 11] = [
     ("locks", &["pg_advisory", "pg_try_advisory"], "locks that other requests wait for and no rollback undoes"),
     ("sleeps", &["pg_sleep"], "a connection to be held without work"),
     ("settings", &["set_config", "setseed"], "READ ONLY, limits and search_path to be changed for later requests too"),
-    ("large objects", &["lo"], "data of its own where no table's rights reach"),
+    ("large objects", &["lo"], "data outside of all tables and their privileges"),
     ("other sessions", &["pg_terminate_", "pg_cancel_"], "other requests to be ended"),
     ("messages", &["pg_notify", "pg_logical_emit"], "messages to other sessions"),
     (
@@ -256,13 +256,25 @@ const POWERS: [(&str, &[&str], &str); 11] = [
         "statements that the gate has not seen",
     ),
     ("other servers", &["dblink", "postgres_fdw"], "work outside of the host's transaction"),
-    ("statistics", &["pg_stat_", "pg_lock_", "pg_show_", "pg_prepared_", "pg_cursor"], "a look at others' statements"),
-    ("sequences", &["setval", "currval", "lastval"], "what an earlier request left, or numbers given twice"),
+    (
+        "statistics",
+        &["pg_stat_", "pg_lock_", "pg_show_", "pg_prepared_", "pg_cursor"],
+        "statements of other sessions to be read",
+    ),
+    (
+        "sequences",
+        &["setval", "currval", "lastval"],
+        "values of an earlier request to be read, or numbers to be assigned twice",
+    ),
     ("other functions with effects", &[""], "effects that no rollback undoes"),
 ];
 
 /// Returns findings for the powers of a login beyond its work.
-pub(in crate::harden) async fn missing(names: &Names, url: &str, writes: bool) -> Result<Vec<Finding>, DbError> {
+pub(in crate::harden) async fn find_excess_rights(
+    names: &Names,
+    url: &str,
+    writes: bool,
+) -> Result<Vec<Finding>, DbError> {
     let failed = |error| failed(&error);
     let templates = templates(names)?;
     let mut connection = PgConnection::connect(url).await.map_err(failed)?;
@@ -280,7 +292,7 @@ pub(in crate::harden) async fn missing(names: &Names, url: &str, writes: bool) -
         findings.push(Finding {
             what: format!("{who}{} {}", question.what, listed(names)),
             allows: question.allows.to_owned(),
-            cure: question.cure,
+            remedy: question.remedy,
         });
         if all {
             return Ok(findings);
@@ -298,7 +310,7 @@ pub(in crate::harden) async fn missing(names: &Names, url: &str, writes: bool) -
             findings.push(Finding {
                 what: format!("{login} may call functions ({power}): {}", listed(names)),
                 allows: allows.to_owned(),
-                cure: SUPERUSER,
+                remedy: SUPERUSER,
             });
         }
     }

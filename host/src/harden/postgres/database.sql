@@ -1,5 +1,5 @@
--- The database
---   Temporary tables outlive a request on a pooled connection; a schema of one's own is a place for code.
+-- Database
+--   No temporary tables, which outlive a request on a pooled connection, and no schemas for code of guests.
 REVOKE CREATE, TEMPORARY ON DATABASE {{ database }} FROM PUBLIC;
 REVOKE ALL ON DATABASE {{ database }} FROM {{ guests }};
 GRANT CONNECT ON DATABASE {{ database }} TO {{ guests }};

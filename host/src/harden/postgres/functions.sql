@@ -1,11 +1,11 @@
 -- Functions
---   Locks, sleeps, settings, large objects, notifications, SQL in strings, other sessions, other servers.
---   The owner and pg_monitor keep what they had by way of PUBLIC.
+--   Revokes functions for locks, sleeps, settings, large objects, notifications, SQL in strings, other sessions and
+--   other servers. The owner and pg_monitor keep the privileges that they had through PUBLIC.
 DO $carya$
 DECLARE owner name; item text;
 BEGIN
     IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
-        RAISE WARNING 'passed over: only a superuser can take this from guests';
+        RAISE WARNING 'skipped: only a superuser can revoke this from guests';
         RETURN;
     END IF;
     SELECT pg_get_userbyid(datdba) INTO owner FROM pg_catalog.pg_database WHERE datname = current_database();
@@ -28,7 +28,7 @@ BEGIN
         BEGIN
             EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO {{ guests }}', item);
         EXCEPTION WHEN insufficient_privilege THEN
-            RAISE WARNING '% is not given: only its owner or a superuser can', item;
+            RAISE WARNING '% is not granted: only its owner or a superuser can grant it', item;
         END;
     END LOOP;
 END

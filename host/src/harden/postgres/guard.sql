@@ -1,5 +1,5 @@
--- Whose database, whose logins
---   A login that has powers already serves somebody else: better to stop than to take them away.
+-- Checks of the database and the logins
+--   Stops if a login has other privileges: another application uses it, and would lose them.
 DO $carya$
 DECLARE powers text;
 BEGIN

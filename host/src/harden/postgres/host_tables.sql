@@ -1,6 +1,6 @@
--- The host's own tables
---   Out of guests' reach, but for INSERT of durable actions: they are recorded in the guest's transaction.
---   The function tells the host whether a session that it gave up still runs.
+-- Tables of the host
+--   Guests have no privileges on them, except INSERT of durable actions, which commit with the guest's transaction.
+--   The function returns whether a session that the host abandoned still runs.
 CREATE SCHEMA IF NOT EXISTS {{ host_schema }};
 REVOKE ALL ON SCHEMA {{ host_schema }} FROM PUBLIC, {{ guests }};
 CREATE TABLE IF NOT EXISTS {{ host_schema }}.{{ outbox }} (

@@ -1,10 +1,10 @@
 -- Languages
---   DO runs a program in the database: loops, SET, even COMMIT. Functions that are there still run.
+--   A DO statement runs a program in the database: loops, SET, even COMMIT. Existing functions still run.
 DO $carya$
 DECLARE owner name; item text;
 BEGIN
     IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
-        RAISE WARNING 'passed over: only a superuser can take this from guests';
+        RAISE WARNING 'skipped: only a superuser can revoke this from guests';
         RETURN;
     END IF;
     SELECT pg_get_userbyid(datdba) INTO owner FROM pg_catalog.pg_database WHERE datname = current_database();

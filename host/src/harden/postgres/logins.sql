@@ -1,5 +1,5 @@
 -- Logins
---   Made if they are not there, without a password: nobody gets in yet.
+--   Creates missing logins without a password. They cannot connect until a password is set.
 DO $carya$
 BEGIN
     {%- for login in logins %}

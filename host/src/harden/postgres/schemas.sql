@@ -1,5 +1,5 @@
 -- Schemas
---   Without CREATE there is no SELECT INTO, and nothing of a guest's that others might run.
+--   Without CREATE, guests cannot run SELECT INTO or create objects that other logins might call.
 DO $carya$
 DECLARE item name;
 BEGIN

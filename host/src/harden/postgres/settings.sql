@@ -1,6 +1,6 @@
 -- Settings of the logins
---   What holds where the host says nothing else. A guest that could send SET could change most of them:
---   they are a net, the rights below are the floor. temp_file_limit takes a superuser.
+--   Defaults for sessions in which the host sets nothing else. A guest that could send SET could change most of them,
+--   so they only complement the privileges below. Only a superuser can set temp_file_limit.
 {%- for login in logins %}
 ALTER ROLE {{ login.identifier }} SET default_transaction_read_only = {{ 'off' if login.writes else 'on' }};
 ALTER ROLE {{ login.identifier }} SET statement_timeout = '{{ statement_timeout_ms }}ms';

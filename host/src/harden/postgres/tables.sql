@@ -1,6 +1,6 @@
 -- Tables and sequences
---   Rows, not definitions: no TRUNCATE, which is not undone for other snapshots, no REFERENCES, no TRIGGER.
---   Sequences can be drawn from and not set. Then the same for tables made later, by whoever owns tables now.
+--   Privileges on rows only: no TRUNCATE, which other snapshots see at once, no REFERENCES, no TRIGGER. Sequences:
+--   nextval, but not setval. Default privileges grant the same on tables that the owners of today's tables create later.
 DO $carya$
 DECLARE item text; kind text; ours boolean; later text;
 BEGIN

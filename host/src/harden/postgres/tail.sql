@@ -1,11 +1,11 @@
 COMMIT;
 
 -- Passwords
---   A new login lets nobody in before it has one. `carya harden --apply` sets those of the configuration; in psql:
+--   A new login cannot connect without one. `carya harden --apply` sets the passwords of the configuration; in psql:
 {%- for login in logins %}
 --   \password {{ login.identifier }}
 {%- endfor %}
 
--- For the server, in postgresql.conf
---   max_prepared_transactions = 0             or a guest could leave a transaction, with its locks, behind for ever
---   client_connection_check_interval = '1s'   or a statement goes on after its client is gone
+-- Settings of the server, in postgresql.conf
+--   max_prepared_transactions = 0             otherwise a guest could leave a transaction open for ever, with its locks
+--   client_connection_check_interval = '1s'   otherwise a statement continues after its client has disconnected

@@ -1,10 +1,10 @@
 -- Views of the server
---   What other sessions do, with the values in their statements. An UPDATE of pg_settings is a SET.
+--   They show the statements of other sessions, with the values in them. An UPDATE of pg_settings is a SET.
 DO $carya$
 DECLARE owner name; item text;
 BEGIN
     IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
-        RAISE WARNING 'passed over: only a superuser can take this from guests';
+        RAISE WARNING 'skipped: only a superuser can revoke this from guests';
         RETURN;
     END IF;
     SELECT pg_get_userbyid(datdba) INTO owner FROM pg_catalog.pg_database WHERE datname = current_database();
