@@ -18,7 +18,7 @@ use crate::{
     component::{Component, Engine, Export, Guests, MAX_MEMORY, RequestState},
     config::{self, Access, Config, Dialect, MAIN, StatusSet},
     content::Digest,
-    database::{Database, Terms},
+    database::{Database, TransactionOptions},
     generation::{Chain, Files, Generation, Handler},
     harden, lifecycle,
     message::{self, Request},
@@ -335,8 +335,11 @@ async fn initialize(generation: &Generation, model: &Component) -> anyhow::Resul
     let started = Instant::now();
     let request = Arc::new(Request { id: format!("init-{}", model.name()), ..Request::default() });
     let mut state = RequestState::new(request);
-    state.bound =
-        Unbound::default().start(generation.database.clone(), Terms::new(Access::ReadWrite), &mut state.trace);
+    state.bound = Unbound::default().start(
+        generation.database.clone(),
+        TransactionOptions::new(Access::ReadWrite),
+        &mut state.trace,
+    );
     let result = Guests::default().init(&mut state, model).await;
     let Bound::Started(bound) = state.bound else { bail!("the model was not bound") };
     let verdict = transaction::decide(&Facts {

@@ -26,11 +26,11 @@ mod pool;
 mod postgres;
 mod receiver;
 mod redaction;
+mod schema_epoch;
 mod server;
 pub(crate) mod sqlite;
-mod vintage;
 
-pub use self::options::Terms;
+pub use self::options::TransactionOptions;
 pub(crate) use self::{listener::Listener, owner::OwnerConnection};
 use self::{receiver::Receiver, redaction::Redaction, server::runaway::Sent};
 use crate::{
@@ -102,10 +102,10 @@ impl Database {
     }
 
     /// Takes a connection from a pool and begins a transaction on it.
-    pub async fn begin(&self, terms: &Terms) -> Result<Connection, DbError> {
+    pub async fn begin(&self, options: &TransactionOptions) -> Result<Connection, DbError> {
         Ok(Connection(match &self.0 {
-            Engine::Sqlite(database) => AnyConnection::Sqlite(database.begin(terms).await?),
-            Engine::Server(server) => AnyConnection::Server(server.begin(terms).await?),
+            Engine::Sqlite(database) => AnyConnection::Sqlite(database.begin(options).await?),
+            Engine::Server(server) => AnyConnection::Server(server.begin(options).await?),
         }))
     }
 

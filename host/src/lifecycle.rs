@@ -21,7 +21,7 @@ use crate::{
         answer::{Decision, Response},
     },
     config::{Access, MAIN, StatusSet},
-    database::Terms,
+    database::TransactionOptions,
     delivery,
     error::Failure,
     generation::{Chain, Generation, Handler},
@@ -200,11 +200,11 @@ impl<'a> Lifecycle<'a> {
         let database = self.generation.database(name);
         let RequestState { request, bound, trace, .. } = &mut self.state;
         let reads = access == Access::ReadOnly && database.is_some_and(|database| database.has_replicas());
-        let terms = Terms {
+        let terms = TransactionOptions {
             access,
             isolation: handler.and_then(|handler| handler.isolation),
             primary: handler.is_some_and(|handler| handler.primary),
-            anew: false,
+            fresh_connection: false,
             after: reads.then(|| token::requested_position(&request.headers, name.unwrap_or(MAIN))).flatten(),
         };
         *bound = std::mem::take(bound).rebind(database.cloned(), terms, trace);

@@ -16,7 +16,7 @@ use std::{
 
 use sqlx::migrate::{MigrateError, Migration, Migrator};
 
-use self::history::Ran;
+use self::history::AppliedMigration;
 pub use self::problem::{Error, Mismatch};
 use crate::{
     config,
@@ -105,7 +105,7 @@ impl Folder {
         let folder = Self { path, migrator };
         let versions: Vec<i64> = folder.migrations().map(|migration| migration.version).collect();
         match versions.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(folder.mismatch(Mismatch::Twice { version: pair[0] })),
+            Some(pair) => Err(folder.mismatch(Mismatch::DuplicateVersion { version: pair[0] })),
             None => Ok(folder),
         }
     }
@@ -167,7 +167,7 @@ impl Folder {
     }
 
     /// Compares the folder with the history. `reset` is the command that resets the database.
-    fn compare(&self, history: &[Ran], reset: impl FnOnce() -> String) -> Result<Plan, Error> {
+    fn compare(&self, history: &[AppliedMigration], reset: impl FnOnce() -> String) -> Result<Plan, Error> {
         let newest = self.migrations().map(|migration| migration.version).max();
         let (mut ahead, mut applied) = (Vec::new(), 0);
         for ran in history {

@@ -12,7 +12,7 @@ const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Requirements of a transaction.
 #[derive(Debug, Clone)]
-pub struct Terms {
+pub struct TransactionOptions {
     /// Statements that the transaction permits.
     pub access: Access,
     /// Isolation level. `None` selects the server's default.
@@ -22,13 +22,13 @@ pub struct Terms {
     /// Read from a server that has reached this position.
     pub after: Option<Position>,
     /// Begin on a connection that is opened for this transaction, so that it has no prepared statements.
-    pub anew: bool,
+    pub fresh_connection: bool,
 }
 
-impl Terms {
-    /// Returns terms with an access mode and no other requirement.
+impl TransactionOptions {
+    /// Returns options with an access mode and no other requirement.
     pub fn new(access: Access) -> Self {
-        Self { access, isolation: None, primary: false, after: None, anew: false }
+        Self { access, isolation: None, primary: false, after: None, fresh_connection: false }
     }
 }
 

@@ -22,7 +22,7 @@ use self::{
     session::ServerSession,
     transaction::Outcome,
 };
-use super::{hand_over::close_forgotten, host_tables, options::Terms, pool::connections};
+use super::{hand_over::close_forgotten, host_tables, options::TransactionOptions, pool::connections};
 use crate::{
     config::{self, Access, Dialect},
     sql::error::{DbError, Kind},
@@ -103,25 +103,25 @@ impl Server {
         !self.replicas.is_empty()
     }
 
-    /// Begins a transaction: a write on the primary, a read on a replica that satisfies `terms`, or else on the
+    /// Begins a transaction: a write on the primary, a read on a replica that satisfies `options`, or else on the
     /// primary.
-    pub(super) async fn begin(&self, terms: &Terms) -> Result<Connection, DbError> {
-        if terms.access == Access::ReadWrite {
+    pub(super) async fn begin(&self, options: &TransactionOptions) -> Result<Connection, DbError> {
+        if options.access == Access::ReadWrite {
             self.tally.begin(Target::Primary);
-            return pool::begin(&self.writers, terms).await;
+            return pool::begin(&self.writers, options).await;
         }
-        if !terms.primary
-            && let Some(connection) = self.replicas.begin(terms).await
+        if !options.primary
+            && let Some(connection) = self.replicas.begin(options).await
         {
             self.tally.begin(Target::Replica);
             return Ok(connection);
         }
         self.tally.begin(Target::Primary);
-        pool::begin(&self.readers, terms).await
+        pool::begin(&self.readers, options).await
     }
 
     pub(super) async fn begin_as_host(&self, access: Access) -> Result<Connection, DbError> {
-        pool::begin(&self.host, &Terms::new(access)).await
+        pool::begin(&self.host, &TransactionOptions::new(access)).await
     }
 
     /// Returns whether a transaction is committed, as soon as the server is reachable. Returns `None` if the server
@@ -156,7 +156,7 @@ impl Server {
 
     pub(super) fn renew_connections(&self) {
         for pool in self.replicas.pools().chain([&self.writers, &self.readers, &self.host]) {
-            pool.manager().vintage.renew();
+            pool.manager().schema_epoch.renew();
             close_idle(pool);
         }
     }

@@ -35,9 +35,9 @@ use self::{
 };
 use super::{
     hand_over::close_forgotten,
-    options::{Limits, Terms},
+    options::{Limits, TransactionOptions},
     pool::{connections, was_lent},
-    vintage::Vintage,
+    schema_epoch::SchemaEpoch,
 };
 use crate::{
     config::{self, Access},
@@ -93,7 +93,7 @@ impl Database {
             },
             wal: (!read_only).then(|| wal.clone()),
             max_lifetime: config.max_lifetime,
-            vintage: Vintage::default(),
+            schema_epoch: SchemaEpoch::default(),
             max_memory: config.max_memory,
             echo: config.echo_pool,
         };
@@ -132,9 +132,9 @@ impl Database {
     }
 
     /// Takes a connection out of a pool, for a transaction of a guest.
-    pub(super) async fn begin(&self, terms: &Terms) -> Result<Connection, DbError> {
+    pub(super) async fn begin(&self, options: &TransactionOptions) -> Result<Connection, DbError> {
         self.tally.begin(Target::Primary);
-        self.begin_as(terms.access, terms.anew).await
+        self.begin_as(options.access, options.fresh_connection).await
     }
 
     /// Takes a connection out of a pool, for the host. Does not count in the metrics.
@@ -142,7 +142,7 @@ impl Database {
         self.begin_as(access, false).await
     }
 
-    async fn begin_as(&self, access: Access, anew: bool) -> Result<Connection, DbError> {
+    async fn begin_as(&self, access: Access, fresh_connection: bool) -> Result<Connection, DbError> {
         let pool = match access {
             Access::ReadWrite => {
                 self.shared.wal.check()?;
@@ -151,7 +151,7 @@ impl Database {
             Access::ReadOnly | Access::None => &self.readers,
         };
         let mut pooled = acquire(pool).await?;
-        if anew && was_lent(&pooled) {
+        if fresh_connection && was_lent(&pooled) {
             *pooled = pool.manager().create().await?;
         }
         Ok(Connection::new(pooled, pool.clone(), self.shared.clone(), access))
@@ -169,7 +169,7 @@ impl Database {
 
     pub(super) fn renew_connections(&self) {
         for pool in [&self.readers, &self.writer] {
-            pool.manager().vintage.renew();
+            pool.manager().schema_epoch.renew();
             drop(pool.retain(|_, _| false));
         }
     }

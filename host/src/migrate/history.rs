@@ -26,7 +26,7 @@ const HISTORY: &str = "SELECT version, description, checksum, success FROM _sqlx
 
 /// A migration that ran.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Ran {
+pub(super) struct AppliedMigration {
     pub(super) version: i64,
     pub(super) description: String,
     pub(super) checksum: Vec<u8>,
@@ -34,7 +34,7 @@ pub(super) struct Ran {
     pub(super) success: bool,
 }
 
-impl Ran {
+impl AppliedMigration {
     pub(super) fn name(&self) -> String {
         name(self.version, &self.description)
     }
@@ -47,7 +47,7 @@ pub(super) fn name(version: i64, description: &str) -> String {
 
 impl OwnerConnection {
     /// Returns the migrations that ran, by version. Empty before the first run.
-    pub(super) async fn history(&mut self) -> Result<Vec<Ran>, sqlx::Error> {
+    pub(super) async fn history(&mut self) -> Result<Vec<AppliedMigration>, sqlx::Error> {
         let is_there = match self {
             Self::Sqlite(connection) => {
                 let table = sqlx::query("SELECT 1 FROM sqlite_schema WHERE name = ?").bind(TABLE);
@@ -71,7 +71,8 @@ impl OwnerConnection {
             Self::Postgres(connection) => sqlx::query_as(HISTORY).fetch_all(&mut **connection).await?,
             Self::MySql(connection) => sqlx::query_as(HISTORY).fetch_all(&mut **connection).await?,
         };
-        let ran = |(version, description, checksum, success)| Ran { version, description, checksum, success };
+        let ran =
+            |(version, description, checksum, success)| AppliedMigration { version, description, checksum, success };
         Ok(rows.into_iter().map(ran).collect())
     }
 

@@ -26,7 +26,7 @@ pub enum Error {
     /// A statement of a migration failed.
     #[error(
         "migrations in {}: while executing migration {version}: {source}; in {place}{}{}",
-        folder.display(), stays(applied), cure(half)
+        folder.display(), stays(applied), remedy(half)
     )]
     Statement {
         /// Folder of the migrations.
@@ -103,8 +103,8 @@ pub enum Mismatch {
         reset: String,
     },
     /// Two files have the same version.
-    #[error("two files have the number {version}; rename one of them, since a number is run once")]
-    Twice {
+    #[error("two files have the number {version}; rename one of them")]
+    DuplicateVersion {
         /// The version.
         version: i64,
     },
@@ -133,7 +133,7 @@ fn stays(applied: &[String]) -> String {
     }
 }
 
-fn cure(half: &Option<Box<Mismatch>>) -> String {
+fn remedy(half: &Option<Box<Mismatch>>) -> String {
     half.as_ref().map_or_else(String::new, |half| format!("; {half}"))
 }
 

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     config::Access,
-    database::{Connection, Database, Terms},
+    database::{Connection, Database, TransactionOptions},
     sql::{
         Position,
         error::{DbError, Kind},
@@ -48,7 +48,7 @@ pub struct Settled {
     failure: Option<DbError>,
     position: Option<Position>,
     database: Option<Arc<Database>>,
-    terms: Terms,
+    terms: TransactionOptions,
 }
 
 /// A request after the end of its transaction: the host may reply.
@@ -78,7 +78,7 @@ impl Default for Bound {
 impl Unbound {
     /// Binds the request with the access mode of `terms`. This sends nothing to the database: the first statement
     /// begins the transaction.
-    pub(crate) fn start(self, database: Option<Arc<Database>>, terms: Terms, trace: &mut Trace) -> Bound {
+    pub(crate) fn start(self, database: Option<Arc<Database>>, terms: TransactionOptions, trace: &mut Trace) -> Bound {
         match terms.access {
             Access::None => Bound::Unbound(self),
             Access::ReadOnly => {
@@ -127,7 +127,10 @@ impl ReadOnly {
             roll_back(connection).await;
         }
         trace.mark(Event::Retry);
-        ReadOnly(Session::new(database, Terms { primary: terms.primary || !anew, anew, ..terms }))
+        ReadOnly(Session::new(
+            database,
+            TransactionOptions { primary: terms.primary || !anew, fresh_connection: anew, ..terms },
+        ))
     }
 }
 
@@ -256,7 +259,7 @@ impl Settled {
     /// Starts over, so that everything inside can run again. Drops the actions that are due.
     pub(crate) fn retry(self, anew: bool, trace: &mut Trace) -> Started {
         trace.mark(Event::Retry);
-        Started(Session::new(self.database, Terms { anew, ..self.terms }))
+        Started(Session::new(self.database, TransactionOptions { fresh_connection: anew, ..self.terms }))
     }
 }
 
@@ -292,7 +295,12 @@ impl Bound {
 
     /// Binds the request to another database or under other terms. Call this before a guest gets a handle. If the
     /// access mode stays the same, the trace gets no event.
-    pub(crate) fn rebind(mut self, database: Option<Arc<Database>>, terms: Terms, trace: &mut Trace) -> Bound {
+    pub(crate) fn rebind(
+        mut self,
+        database: Option<Arc<Database>>,
+        terms: TransactionOptions,
+        trace: &mut Trace,
+    ) -> Bound {
         if self.access() == terms.access {
             if let Some(session) = self.session() {
                 session.redirect(database, terms);

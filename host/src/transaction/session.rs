@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     config::Access,
-    database::{Connection, Database, Terms},
+    database::{Connection, Database, TransactionOptions},
     outbox,
     sql::{
         Sink, Statement,
@@ -26,7 +26,7 @@ const MAX_SAVEPOINTS: usize = 16;
 #[derive(Debug)]
 pub struct Session {
     database: Option<Arc<Database>>,
-    terms: Terms,
+    terms: TransactionOptions,
     connection: Option<Connection>,
     savepoints: Vec<SavepointState>,
     doom: Option<Doom>,
@@ -44,7 +44,7 @@ pub struct Session {
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) database: Option<Arc<Database>>,
-    pub(super) terms: Terms,
+    pub(super) terms: TransactionOptions,
     pub(super) connection: Option<Connection>,
     pub(super) actions: Actions,
 }
@@ -69,7 +69,7 @@ struct SavepointState {
 pub struct SavepointId(u64);
 
 impl Session {
-    pub(super) fn new(database: Option<Arc<Database>>, terms: Terms) -> Self {
+    pub(super) fn new(database: Option<Arc<Database>>, terms: TransactionOptions) -> Self {
         Self {
             database,
             terms,
@@ -174,7 +174,7 @@ impl Session {
     }
 
     /// Changes database and terms of a session that has sent no statement yet.
-    pub(super) fn redirect(&mut self, database: Option<Arc<Database>>, terms: Terms) {
+    pub(super) fn redirect(&mut self, database: Option<Arc<Database>>, terms: TransactionOptions) {
         (self.database, self.terms) = (database, terms);
     }
 

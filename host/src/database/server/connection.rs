@@ -226,10 +226,10 @@ impl Connection {
     /// Closes this connection when it is dropped, and the pool's idle connections that are as old.
     fn retire(&mut self) {
         let Some(pooled) = &self.pooled else { return };
-        let vintage = &self.pool.manager().vintage;
-        vintage.renew_after(pooled.vintage);
-        let current = vintage.current();
-        drop(self.pool.retain(|pooled, _| pooled.vintage == current));
+        let schema_epoch = &self.pool.manager().schema_epoch;
+        schema_epoch.renew_after(pooled.schema_epoch);
+        let current = schema_epoch.current();
+        drop(self.pool.retain(|pooled, _| pooled.schema_epoch == current));
         self.is_retired = true;
     }
 

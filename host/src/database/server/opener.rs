@@ -19,7 +19,7 @@ use crate::{
         options::Limits,
         pool::lend_again,
         postgres,
-        vintage::Vintage,
+        schema_epoch::SchemaEpoch,
     },
     sql::error::{DbError, Kind},
 };
@@ -44,7 +44,7 @@ pub(in crate::database) struct Opener {
     /// Whether commits report their position.
     pub(super) has_replicas: bool,
     pub(super) next_writers: NextWriters,
-    pub(super) vintage: Vintage,
+    pub(super) schema_epoch: SchemaEpoch,
     pub(super) runaways: Arc<Runaways>,
     /// Connection outside the pool, open while there are abandoned sessions. It ends them and checks whether they still
     /// run.
@@ -74,7 +74,7 @@ pub(in crate::database) struct PooledSession {
     /// Abandoned sessions of the pool.
     pub(super) runaways: Arc<Runaways>,
     pub(super) open: OpenTransaction,
-    pub(super) vintage: u64,
+    pub(super) schema_epoch: u64,
 }
 
 impl Opener {
@@ -97,7 +97,7 @@ impl Opener {
             timeouts,
             has_replicas: !config.replicas.is_empty(),
             next_writers: NextWriters::default(),
-            vintage: Vintage::default(),
+            schema_epoch: SchemaEpoch::default(),
             runaways: Runaways::new(config.max_connections as usize),
             warden: Mutex::default(),
             allow_functions: config.allow_functions.clone(),
@@ -201,17 +201,17 @@ impl managed::Manager for Opener {
             kind: Kind::Lost,
             ..error
         };
-        let vintage = self.vintage.current();
+        let schema_epoch = self.schema_epoch.current();
         // Boxed: the future of every borrower contains this one, and few of them open a connection.
         let session = Box::pin(self.open(Some(self.timeouts))).await.map_err(unreachable)?;
         let runaways = self.runaways.clone();
-        Ok(PooledSession { session: Some(session), runaways, open: OpenTransaction::Nothing, vintage })
+        Ok(PooledSession { session: Some(session), runaways, open: OpenTransaction::Nothing, schema_epoch })
     }
 
     async fn recycle(&self, pooled: &mut PooledSession, metrics: &Metrics) -> RecycleResult<DbError> {
         if pooled.session.is_none() {
             return Err(RecycleError::message("abandoned"));
         }
-        lend_again(pooled.vintage == self.vintage.current(), metrics, self.max_lifetime, self.echo)
+        lend_again(pooled.schema_epoch == self.schema_epoch.current(), metrics, self.max_lifetime, self.echo)
     }
 }

@@ -8,7 +8,7 @@ use super::{connection::Connection, opener::Opener};
 use crate::{
     config,
     database::{
-        options::{Mode, Terms},
+        options::{Mode, TransactionOptions},
         pool::was_lent,
     },
     sql::{
@@ -49,14 +49,14 @@ pub(super) fn close_idle(pool: &Pool<Opener>) {
 
 /// Begins a transaction on a connection of the pool. An idle connection may have died, probably with all others of the
 /// pool. In that case a second attempt is safe: no statement of the transaction has run.
-pub(super) async fn begin(pool: &Pool<Opener>, terms: &Terms) -> Result<Connection, DbError> {
-    let (mode, since) = (Mode { access: terms.access, isolation: terms.isolation }, Instant::now());
+pub(super) async fn begin(pool: &Pool<Opener>, options: &TransactionOptions) -> Result<Connection, DbError> {
+    let (mode, since) = (Mode { access: options.access, isolation: options.isolation }, Instant::now());
     // While this caller waits, a COMMIT may begin a transaction for it.
     let waiting = pool.manager().next_writers.wait(mode);
     let mut pooled = acquire(pool).await?;
     drop(waiting);
     let was_lent = was_lent(&pooled);
-    if was_lent && terms.anew {
+    if was_lent && options.fresh_connection {
         // Only this connection is replaced; the others of the pool stay in use.
         *pooled = pool.manager().create().await?;
         return Ok(Connection::begin(pooled, pool.clone(), mode, since).await?.newly_opened());

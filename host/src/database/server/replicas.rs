@@ -14,7 +14,7 @@ use deadpool::{Status, managed::Pool};
 use super::{connection::Connection, opener::Opener, pool};
 use crate::{
     config,
-    database::{hand_over::CountGuard, options::Terms},
+    database::{hand_over::CountGuard, options::TransactionOptions},
     sql::{
         Position,
         error::{DbError, Kind},
@@ -70,17 +70,17 @@ impl Replicas {
         self.all.iter().map(|replica| &replica.pool)
     }
 
-    /// Begins a transaction on the least busy replica that has reached the position in `terms`. Returns `None` if no
+    /// Begins a transaction on the least busy replica that has reached the position in `options`. Returns `None` if no
     /// replica does so within `replica_wait`.
-    pub(super) async fn begin(&self, terms: &Terms) -> Option<Connection> {
+    pub(super) async fn begin(&self, options: &TransactionOptions) -> Option<Connection> {
         let deadline = Instant::now() + self.wait;
         loop {
             for replica in self.by_load() {
-                if !replica.covers(terms.after.as_ref(), deadline).await {
+                if !replica.covers(options.after.as_ref(), deadline).await {
                     continue;
                 }
                 let in_flight = CountGuard::new(&replica.in_flight);
-                match pool::begin(&replica.pool, terms).await {
+                match pool::begin(&replica.pool, options).await {
                     Ok(mut connection) => {
                         connection.count(in_flight);
                         return Some(connection);
@@ -88,7 +88,7 @@ impl Replicas {
                     Err(error) => replica.set_unhealthy(&error),
                 }
             }
-            if terms.after.is_none() || Instant::now() >= deadline || self.by_load().is_empty() {
+            if options.after.is_none() || Instant::now() >= deadline || self.by_load().is_empty() {
                 return None;
             }
             tokio::time::sleep(POLL).await;

@@ -11,7 +11,7 @@ use sqlx::{
 use super::{barrier::Barrier, error::map_error, memory, wal::Wal};
 use crate::{
     config,
-    database::{hand_over::OpenTransaction, pool::lend_again, vintage::Vintage},
+    database::{hand_over::OpenTransaction, pool::lend_again, schema_epoch::SchemaEpoch},
     sql::error::{DbError, Kind},
 };
 
@@ -71,7 +71,7 @@ pub(super) struct Opener {
     /// Log to which the connections write. `None` for readers.
     pub(super) wal: Option<Arc<Wal>>,
     pub(super) max_lifetime: Duration,
-    pub(super) vintage: Vintage,
+    pub(super) schema_epoch: SchemaEpoch,
     pub(super) max_memory: usize,
     pub(super) echo: bool,
 }
@@ -82,7 +82,7 @@ pub(super) struct PooledConnection {
     pub(super) connection: SqliteConnection,
     pub(super) barrier: Arc<Barrier>,
     pub(super) open: OpenTransaction,
-    vintage: u64,
+    schema_epoch: u64,
 }
 
 impl managed::Manager for Opener {
@@ -90,7 +90,7 @@ impl managed::Manager for Opener {
     type Error = DbError;
 
     async fn create(&self) -> Result<PooledConnection, DbError> {
-        let vintage = self.vintage.current();
+        let schema_epoch = self.schema_epoch.current();
         // Boxed: the future of every borrower contains this one, and few of them open a connection.
         let connecting = Box::pin(connect(&self.options));
         let mut connection = connecting.await.map_err(map_error)?;
@@ -103,10 +103,10 @@ impl managed::Manager for Opener {
         if self.echo {
             tracing::info!(target: "carya::pool", file = %self.options.get_filename().display(), "connection opened");
         }
-        Ok(PooledConnection { connection, barrier, open: OpenTransaction::Nothing, vintage })
+        Ok(PooledConnection { connection, barrier, open: OpenTransaction::Nothing, schema_epoch })
     }
 
     async fn recycle(&self, pooled: &mut PooledConnection, metrics: &Metrics) -> RecycleResult<DbError> {
-        lend_again(pooled.vintage == self.vintage.current(), metrics, self.max_lifetime, self.echo)
+        lend_again(pooled.schema_epoch == self.schema_epoch.current(), metrics, self.max_lifetime, self.echo)
     }
 }

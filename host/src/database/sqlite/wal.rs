@@ -98,7 +98,7 @@ mod tests {
     use super::{super::Database, *};
     use crate::{
         config::{self, Access},
-        database::{options::Terms, sqlite::connection::Connection},
+        database::{options::TransactionOptions, sqlite::connection::Connection},
         sql::{Sink, value::Rows},
     };
 
@@ -113,13 +113,13 @@ mod tests {
     }
 
     async fn insert(database: &Arc<Database>) -> Result<Connection> {
-        let mut connection = database.begin(&Terms::new(Access::ReadWrite)).await?;
+        let mut connection = database.begin(&TransactionOptions::new(Access::ReadWrite)).await?;
         connection.run_as_host("INSERT INTO t VALUES (1)".into(), Vec::new(), Sink::Nothing).await?;
         Ok(connection)
     }
 
     async fn rows(database: &Arc<Database>, access: Access) -> Result<usize> {
-        let mut connection = database.begin(&Terms::new(access)).await?;
+        let mut connection = database.begin(&TransactionOptions::new(access)).await?;
         let mut rows = Rows::default();
         connection.run_as_host("SELECT n FROM t".into(), Vec::new(), Sink::Rows(&mut rows)).await?;
         connection.commit().await?;

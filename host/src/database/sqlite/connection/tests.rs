@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     config,
     database::{
-        options::Terms,
+        options::TransactionOptions,
         sqlite::{Database, rules},
     },
     sql::value::Rows,
@@ -27,7 +27,7 @@ async fn database(folder: &tempfile::TempDir) -> Result<Arc<Database>> {
 }
 
 async fn insert(database: &Arc<Database>) -> Result<Connection> {
-    let mut connection = database.begin(&Terms::new(Access::ReadWrite)).await?;
+    let mut connection = database.begin(&TransactionOptions::new(Access::ReadWrite)).await?;
     connection.run_as_host("INSERT INTO t VALUES (1)".into(), Vec::new(), Sink::Nothing).await?;
     Ok(connection)
 }
@@ -52,7 +52,7 @@ async fn a_commit_without_an_answer_ends_and_its_connection_is_replaced() -> Res
 async fn a_statement_without_an_answer_ends_and_its_connection_is_replaced() -> Result {
     let folder = tempfile::tempdir()?;
     let database = database(&folder).await?;
-    let mut connection = database.begin(&Terms::new(Access::ReadWrite)).await?;
+    let mut connection = database.begin(&TransactionOptions::new(Access::ReadWrite)).await?;
     let (release, wait) = mpsc::channel::<()>();
     let mut handle = connection.connection()?.lock_handle().await?;
     handle.set_update_hook(move |_| _ = wait.recv());
@@ -76,7 +76,7 @@ async fn a_panic_of_the_drivers_thread_is_an_error_and_no_empty_result() -> Resu
     let database = database(&folder).await?;
     insert(&database).await?.commit().await?;
     let query = async |access| {
-        let mut connection = database.begin(&Terms::new(access)).await?;
+        let mut connection = database.begin(&TransactionOptions::new(access)).await?;
         let mut rows = Rows::default();
         connection.run_as_host("SELECT * FROM t".into(), Vec::new(), Sink::Rows(&mut rows)).await?;
         connection.commit().await?;

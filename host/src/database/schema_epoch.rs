@@ -15,13 +15,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Counter of the renewals of a pool. Each connection stores its value at the time when it was opened.
 #[derive(Debug, Default)]
-pub(super) struct Vintage {
+pub(super) struct SchemaEpoch {
     current: AtomicU64,
     last_failure: Mutex<Option<Instant>>,
 }
 
-impl Vintage {
-    /// Returns the [`Vintage`] counter, to be stored in a connection that is about to be opened.
+impl SchemaEpoch {
+    /// Returns the [`SchemaEpoch`] counter, to be stored in a connection that is about to be opened.
     pub(super) fn current(&self) -> u64 {
         self.current.load(SeqCst)
     }
@@ -31,13 +31,13 @@ impl Vintage {
         self.current.fetch_add(1, SeqCst);
     }
 
-    /// Retires the connections of this vintage, after a statement on one of them failed because it was prepared before
+    /// Retires the connections of this schema_epoch, after a statement on one of them failed because it was prepared before
     /// the schema changed. Does nothing within [`PAUSE`] of the last such renewal; then each stale connection is
     /// retired by its own failure.
-    pub(super) fn renew_after(&self, vintage: u64) {
+    pub(super) fn renew_after(&self, schema_epoch: u64) {
         let mut last = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
         let is_soon = last.is_some_and(|last| last.elapsed() < PAUSE);
-        if !is_soon && self.current.compare_exchange(vintage, vintage + 1, SeqCst, SeqCst).is_ok() {
+        if !is_soon && self.current.compare_exchange(schema_epoch, schema_epoch + 1, SeqCst, SeqCst).is_ok() {
             *last = Some(Instant::now());
         }
     }
@@ -49,13 +49,13 @@ mod tests {
 
     #[test]
     fn one_failure_retires_all_that_are_as_old() {
-        let vintage = Vintage::default();
-        vintage.renew_after(0);
-        assert_eq!(vintage.current(), 1);
-        vintage.renew_after(0);
-        vintage.renew_after(1);
-        assert_eq!(vintage.current(), 1, "within the pause");
-        vintage.renew();
-        assert_eq!(vintage.current(), 2);
+        let schema_epoch = SchemaEpoch::default();
+        schema_epoch.renew_after(0);
+        assert_eq!(schema_epoch.current(), 1);
+        schema_epoch.renew_after(0);
+        schema_epoch.renew_after(1);
+        assert_eq!(schema_epoch.current(), 1, "within the pause");
+        schema_epoch.renew();
+        assert_eq!(schema_epoch.current(), 2);
     }
 }
