@@ -1,5 +1,5 @@
-//! From configuration to a generation that can serve: components loaded and matched to routes, templates compiled, the
-//! database opened and brought up to date. Everything that is wrong is found and told at once, as far as that goes.
+//! Makes a generation from a configuration: loads the components, matches them to routes, compiles the templates, opens and
+//! migrates the databases. Reports all problems of a step together.
 
 mod format;
 mod load;
@@ -31,44 +31,44 @@ use crate::{
     transaction::{self, Bound, Facts, Origin, Outcome, Unbound, plan},
 };
 
-/// Methods that stand for "all" on a route that names none, with HEAD as part of GET.
+/// Methods of a route that names none. HEAD is part of GET.
 const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
-/// The engine of a process that serves, as its first configuration has it.
+/// Makes the engine of a process that serves, with the limits of its first configuration.
 pub fn engine(config: &Config) -> anyhow::Result<Engine> {
     let requests = u32::try_from(config.server.max_concurrent_requests).unwrap_or(u32::MAX);
     Ok(Engine::new(requests, memory(config), &config.server)?)
 }
 
-/// An engine that tries out the components of a configuration, and those of `other`, and serves no request.
+/// Makes an engine for trials of the components of a configuration and of `other`. It serves no request.
 pub fn engine_for_trials(config: &Config, other: Option<&Config>) -> anyhow::Result<Engine> {
     let memory = other.map_or(0, memory).max(memory(config));
     Ok(Engine::for_trials(memory, &config.server)?)
 }
 
-/// The largest memory of a component, in bytes.
+/// Returns the largest memory of a component, in bytes.
 fn memory(config: &Config) -> usize {
     config.components.values().map(|component| component.memory).max().unwrap_or(MAX_MEMORY)
 }
 
-/// Everything that needs no database: components, tried out and matched to routes, and templates. What has not changed is
-/// taken over from the generation before.
+/// Makes a generation without its databases: loads the components, matches them to routes, and compiles the templates.
+/// Components that have not changed are those of `previous`.
 pub async fn assemble(
     sources: Sources,
     engine: Engine,
     previous: Option<Arc<Generation>>,
 ) -> anyhow::Result<Generation> {
     let ended = "assembling the generation was ended";
-    // Reading and hashing files is no work for a thread that serves requests.
+    // Reading and hashing files would block a thread that serves requests.
     let reading = engine.blocking(move || (Files::of(&sources.config), sources));
     let (files, sources) = reading.await.context(ended)?;
-    let (components, problems) = load::all(&engine, &sources, previous.as_deref()).await;
+    let (components, problems) = load::load_all(&engine, &sources, previous.as_deref()).await;
     let Sources { config, images, .. } = sources;
     let joining = engine.clone();
     joining.blocking(move || join(config, (files, images), engine, components, problems)).await.context(ended)?
 }
 
-/// Matches components to routes and hooks, and compiles the templates. `problems` are those of the components.
+/// Matches components to routes and hooks, and compiles the templates. Adds its problems to those of the components.
 fn join(
     config: Config,
     (files, images): (Files, Images),
@@ -150,9 +150,9 @@ fn join(
     })
 }
 
-/// Opens the databases that the generation before has not, runs pending migrations, and initializes the model, as far as
-/// that one's `[reload]` allows. The names of the migrations that ran are added to `applied`: they stay if a later step
-/// fails.
+/// Opens the databases, runs pending migrations, and initializes the model. Databases with unchanged settings are those of
+/// `previous`, and its `[reload]` may forbid migrations and the model. Adds the names of the migrations that ran to
+/// `applied`: a failure of a later step does not undo them.
 pub async fn prepare(
     mut generation: Generation,
     previous: Option<&Generation>,
@@ -173,7 +173,7 @@ pub async fn prepare(
             None => Ok(Vec::new()),
         };
         if let Some(before) = previous.filter(|_| open.is_some()) {
-            // After a failure some may have run before the one that failed; and another host may have run what is new here.
+            // Migrations may have run before the one that failed, and another host may have run the new migrations.
             let ran = migrated.as_ref().map_or(true, |names| !names.is_empty());
             if ran || !same_migrations(name, before, &generation) {
                 database.renew_connections();
@@ -183,7 +183,8 @@ pub async fn prepare(
         if outbox {
             outbox::create(&database).await.with_context(|| {
                 format!(
-                    "{}: the table for actions could not be made; `carya harden --apply` makes it, or a login that may",
+                    "{}: the table for actions could not be created; run `carya harden --apply`, or \
+                     start with a login that may create tables",
                     config::section_of(name)
                 )
             })?;
@@ -204,12 +205,12 @@ async fn open(name: &str, settings: &config::Database) -> anyhow::Result<Arc<Dat
     let cannot = || format!("{} cannot be opened", config::section_of(name));
     let database = Database::open(name, settings).await.with_context(cannot)?;
     if settings.dialect != Dialect::Sqlite {
-        tokio::spawn(tell_what_is_missing(name.to_owned(), settings.clone()));
+        tokio::spawn(log_excess_rights(name.to_owned(), settings.clone()));
     }
     Ok(Arc::new(database))
 }
 
-/// Whether two generations have the same migrations of a database, wherever these files are.
+/// Returns whether two generations have the same migrations of a database, regardless of their folders.
 fn same_migrations(name: &str, one: &Generation, other: &Generation) -> bool {
     fn files<'a>(name: &str, generation: &'a Generation) -> Option<BTreeMap<&'a Path, Digest>> {
         let (_, settings) = generation.config.all_databases().find(|(other, _)| *other == name)?;
@@ -231,18 +232,18 @@ async fn refuse_pending(name: &str, settings: &config::Database, folder: &Path) 
     if !pending.is_empty() {
         let (section, pending) = (config::section_of(name), pending.join(", "));
         bail!(
-            "{section}: migrations are pending, which `[reload] migrate = false` keeps for `carya migrate`: {pending}; \
-             run it, and then reload"
+            "{section}: migrations are pending, and `[reload] migrate = false` forbids running them: {pending}; \
+             run `carya migrate`, then reload"
         );
     }
     Ok(())
 }
 
-/// Says in the log what guests' logins may do beyond their work. Beside the start, which does not wait for it.
-async fn tell_what_is_missing(database: String, settings: config::Database) {
+/// Logs the rights of guests' logins that they do not need. The start does not wait for it.
+async fn log_excess_rights(database: String, settings: config::Database) {
     match harden::find_excess_rights(&settings).await {
         Ok(findings) => findings.iter().for_each(|finding| tracing::warn!(database, "{finding}")),
-        Err(error) => tracing::warn!(database, %error, "what the guests' logins may do could not be asked"),
+        Err(error) => tracing::warn!(database, %error, "the rights of the guests' logins could not be checked"),
     }
 }
 
@@ -261,7 +262,7 @@ fn check_hook(component: &Component, global: bool) -> Option<String> {
     })
 }
 
-/// The methods that a route serves: those it names, or all that its controller can serve.
+/// Returns the methods that a route serves: those it names, or all that its controller can serve.
 pub fn methods_of(route: &config::Route, controller: &Component) -> Vec<Method> {
     if route.methods.is_empty() {
         let can_serve =
@@ -271,7 +272,7 @@ pub fn methods_of(route: &config::Route, controller: &Component) -> Vec<Method> 
     route.methods.iter().filter_map(|method| method.parse().ok()).collect()
 }
 
-/// Checks that a controller exports what its route asks of it.
+/// Checks that a controller has the exports for all methods of its route.
 fn match_exports(route: &config::Route, controller: &Component, place: &str, problems: &mut Vec<String>) {
     let methods = methods_of(route, controller);
     if methods.is_empty() {
@@ -297,18 +298,22 @@ fn match_exports(route: &config::Route, controller: &Component, place: &str, pro
     }
 }
 
-/// Wrong answers to requests of `[[smoke]]`.
+/// Error for unexpected responses to requests of `[[smoke]]`.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", lines.join("\n"))]
-pub struct WrongAnswers {
+pub struct UnexpectedResponses {
     lines: Vec<String>,
-    /// Whether all of them say that there may be a better one later.
+    /// Whether a later attempt may succeed: all statuses are 503 or 504.
     pub may_pass: bool,
 }
 
-/// Has the requests of `[[smoke]]` answered, all of them, and tells which answers are wrong.
+/// Runs all requests of `[[smoke]]`.
+///
+/// # Errors
+///
+/// Returns [`UnexpectedResponses`] if a status differs from the configured ones.
 pub async fn rehearse(generation: &Generation) -> anyhow::Result<()> {
-    let mut wrong = WrongAnswers { lines: Vec::new(), may_pass: true };
+    let mut wrong = UnexpectedResponses { lines: Vec::new(), may_pass: true };
     for (index, smoke) in generation.config.smoke.iter().enumerate() {
         let config::Smoke { method, path, body, status, line } = smoke;
         let request = Request {
@@ -330,7 +335,7 @@ pub async fn rehearse(generation: &Generation) -> anyhow::Result<()> {
     if wrong.lines.is_empty() { Ok(()) } else { Err(wrong.into()) }
 }
 
-/// Runs the model's `init` in a transaction of its own.
+/// Calls the model's `init` in a transaction of its own.
 async fn initialize(generation: &Generation, model: &Component) -> anyhow::Result<()> {
     let started = Instant::now();
     let request = Arc::new(Request { id: format!("init-{}", model.name()), ..Request::default() });
@@ -356,7 +361,7 @@ async fn initialize(generation: &Generation, model: &Component) -> anyhow::Resul
     let outcome = settled.clear(&mut state.trace).outcome();
     let uninitialized = "the model could not be initialized";
     match failure {
-        // A statement that failed says more than the guest that met it.
+        // The failed statement is the cause of the guest's error.
         Some(error) => match result {
             Ok(()) => Err(error).context(uninitialized),
             Err(guest) => Err(error).context(guest).context(uninitialized),

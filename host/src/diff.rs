@@ -66,7 +66,7 @@ pub fn refuse(differences: &[Difference], old: &Outline, new: &Outline) -> Resul
     }
 }
 
-/// Returns the differences whose kind is forbidden.
+/// Returns the differences of forbidden kinds.
 pub fn denied(differences: &[Difference], is_forbidden: impl Fn(Kind) -> bool) -> Vec<Difference> {
     differences.iter().filter(|difference| is_forbidden(difference.kind)).cloned().collect()
 }

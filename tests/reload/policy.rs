@@ -11,7 +11,7 @@ async fn pending_migrations_refuse_a_reload_without_migrate() -> Result {
     let mut watched = Watched::start_with(&config, &FILES, &[]).await?;
     watched.put("migrations/0002_more.sql", MORE)?;
     let why = watched.refused().await?;
-    assert!(why.contains("keeps for `carya migrate`: 0002_more; run it, and then reload"), "{why}");
+    assert!(why.contains("forbids running them: 0002_more; run `carya migrate`, then reload"), "{why}");
     assert_eq!(watched.app.number("SELECT count(*) FROM sqlite_schema WHERE name = 'more'").await?, 0);
 
     let migrating =

@@ -1,4 +1,4 @@
-//! The components of a configuration, loaded beside each other.
+//! Loads the components of a configuration, several at a time.
 
 use std::{sync::Arc, time::Instant};
 
@@ -12,8 +12,8 @@ use crate::{
     generation::Generation,
 };
 
-/// Loads all components. Returns those that can be served, in the order of their names, and the errors of the others.
-pub(super) async fn all(
+/// Loads all components. Returns the usable components in the order of their names, and the errors of unusable ones.
+pub(super) async fn load_all(
     engine: &Engine,
     sources: &Sources,
     previous: Option<&Generation>,
@@ -21,9 +21,9 @@ pub(super) async fn all(
     let all = sources.config.components.iter().zip(sources.components.values()).enumerate();
     let loading = all.map(|(index, ((name, component), file))| async move {
         let before = previous.and_then(|generation| generation.component(name));
-        (index, one(engine, name, (component, file), before).await)
+        (index, load_one(engine, name, (component, file), before).await)
     });
-    // A list, because the compiler does not see that the iterator may be sent to another thread.
+    // Collected, because the compiler cannot prove that the iterator is `Send`.
     let loading: Vec<_> = loading.collect();
     let mut loaded: Vec<_> = stream::iter(loading).buffer_unordered(engine.loads()).collect().await;
     loaded.sort_unstable_by_key(|(index, _)| *index);
@@ -38,7 +38,7 @@ pub(super) async fn all(
 }
 
 /// Loads a component, and logs whether it was compiled, since that takes time.
-async fn one(
+async fn load_one(
     engine: &Engine,
     name: &str,
     (config, file): (&config::Component, &PinnedFile),

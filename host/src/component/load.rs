@@ -1,5 +1,5 @@
-//! From a file to a component that is known to work: read, compiled or taken from the cache, linked, and tried out. Every
-//! path that judges components, from `carya check` to a reload, goes through here.
+//! Loads components: reads a file, compiles it or takes its code from the cache, links it, and tries it out. Everything that
+//! judges components, from `carya check` to a reload, uses this loader.
 
 use std::sync::Arc;
 
@@ -24,44 +24,44 @@ use crate::{
     content::{Digest, PinnedFile, ReadError},
 };
 
-/// Why a component cannot be used.
+/// Error of a component that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file could not be read.
     #[error("component `{name}`: cannot read {path}: {source}")]
     Read {
-        /// The component.
+        /// Name of the component.
         name: String,
-        /// Its file.
+        /// Path of the file.
         path: String,
-        /// The error of the system.
+        /// Error of the system.
         source: std::io::Error,
     },
-    /// It is not a component, or not one that this host can run.
+    /// The file is not a component, or this host cannot run it.
     #[error("component `{name}` ({path}): {reason}")]
     Unusable {
-        /// The component.
+        /// Name of the component.
         name: String,
-        /// Its file.
+        /// Path of the file.
         path: String,
-        /// Why.
+        /// Reason, with a remedy if there is one.
         reason: String,
     },
 }
 
-/// What `carya inspect` shows of a component.
+/// Result of `carya inspect`.
 #[derive(Debug)]
 pub struct Inspection {
-    /// What it exports, imports and may do.
+    /// Exports, imports and capabilities.
     pub capabilities: Capabilities,
-    /// Why it could not be served, if so.
+    /// Reason why the component could not be served.
     pub problem: Option<LoadError>,
 }
 
-/// The bytes of a component, and how errors name them.
+/// The bytes of a component, with its name and origin for errors.
 struct Source {
     name: String,
-    /// The file, or the reference that it was pulled by.
+    /// Path of the file, or the reference of the pulled image.
     path: String,
     bytes: Vec<u8>,
     digest: Digest,
@@ -69,14 +69,14 @@ struct Source {
 
 /// A component before its trial.
 enum Linked {
-    /// The previous generation has the same one, tried out.
+    /// The component of the previous generation, which was tried out.
     Known(Arc<Component>),
     New(Box<Component>, Source, Code),
 }
 
 impl Engine {
-    /// Loads a component: compiles it unless the cache has its code, links it, and tries it out. Returns the one of the
-    /// previous generation, `before`, if nothing has changed.
+    /// Loads a component: compiles it unless the cache has its code, links it, and tries it out. Returns `before`, the
+    /// component of the previous generation, if nothing has changed.
     pub async fn load(
         &self,
         name: &str,
@@ -86,7 +86,7 @@ impl Engine {
     ) -> Result<Arc<Component>, LoadError> {
         let (engine, owned, settings, before) = (self.clone(), name.to_owned(), config.clone(), before.cloned());
         let pinned = file.clone();
-        // Compiling takes seconds and threads of its own; it is no work for a thread that serves requests.
+        // Compiling takes seconds and would block a thread that serves requests.
         let linking = self.blocking(move || {
             let source = Source::read(&owned, &settings, &pinned)?;
             match before.and_then(|before| before.unchanged(source.digest, &settings)) {
@@ -101,7 +101,7 @@ impl Engine {
         let ended = |error| LoadError::Unusable {
             name: name.to_owned(),
             path: file.path.display().to_string(),
-            reason: format!("loading it was ended: {error}"),
+            reason: format!("loading was aborted: {error}"),
         };
         match linking.await.map_err(ended)?? {
             Linked::Known(component) => Ok(component),
@@ -112,8 +112,11 @@ impl Engine {
         }
     }
 
-    /// What a component exports, imports and may do, and whether it could be served with these settings. Fails if it cannot
-    /// be compiled.
+    /// Inspects a component: its exports, imports and capabilities, and whether it could be served with these settings.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be read or compiled.
     pub async fn inspect(&self, config: config::Component) -> Result<Inspection, LoadError> {
         let name = config.path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         let file = PinnedFile { path: config.path.clone(), digest: None };
@@ -137,12 +140,12 @@ impl Engine {
         })
     }
 
-    /// Resolves what a component imports, and finds the exports that the host calls.
+    /// Resolves the imports of a component, and finds the exports that the host calls.
     fn link(&self, source: &Source, code: &Code, config: &config::Component) -> Result<Component, LoadError> {
         if config.memory > self.slot {
             return Err(source.unusable(format!(
-                "the address space of this process has room for memories of {} MiB; `memory` asks for {} MiB, which \
-                 needs a restart of the host",
+                "the address space of this process has room for memories of {} MiB; `memory` is {} MiB, which \
+                 requires a restart of the host",
                 self.slot >> 20,
                 config.memory >> 20
             )));
@@ -187,11 +190,10 @@ impl Engine {
         }
     }
 
-    /// Makes an instance within the component's limits and compares the types of its exports. What fails here would fail
-    /// every request.
+    /// Tries a component out. A component that fails its trial would fail every request.
     async fn try_out(&self, component: &Component, source: &Source, code: &Code) -> Result<(), LoadError> {
-        // A trial takes the place of a request's guest in the pool.
-        let _turn = self.trials.acquire().await;
+        // A trial takes an instance of the pool, so their number is limited.
+        let _permit = self.trials.acquire().await;
         component.try_out().await.map_err(|fault| {
             source.unusable(match fault {
                 TrialError::Types(mismatch) => self.uncallable(code, &mismatch),
@@ -200,14 +202,14 @@ impl Engine {
         })
     }
 
-    /// Why the linker refuses a component.
+    /// Returns the reason why the linker refuses a component.
     fn unlinkable(&self, code: &Code, error: &wasmtime::Error) -> String {
         offer::missing(&code.component, &self.wasmtime, &self.linker)
             .or_else(|| self.drift(code))
             .unwrap_or_else(|| offer::differs(error))
     }
 
-    /// Why an export cannot be called; in wasmtime's words where only it knows.
+    /// Returns the reason why an export cannot be called: the differing types, or the error of wasmtime if no named type differs.
     fn uncallable(&self, code: &Code, mismatch: &Mismatch) -> String {
         self.drift(code).unwrap_or_else(|| format!("was built for another carya:host: {mismatch}"))
     }
@@ -219,8 +221,8 @@ impl Engine {
 }
 
 impl Component {
-    /// This component, if a file with this digest and these settings would make the same. Instances do not outlive a
-    /// generation where they remember requests.
+    /// Returns this component if a file with this digest and these settings makes the same. With `reuse`, instances keep
+    /// state between requests, so the next generation starts without them.
     fn unchanged(self: Arc<Self>, digest: Digest, config: &config::Component) -> Option<Arc<Self>> {
         if self.digest != digest.to_string() || !self.is_set_up_as(config) {
             return None;
@@ -251,14 +253,14 @@ impl Source {
     }
 }
 
-/// A compiler's error in words that help.
+/// Explains an error of the compiler.
 fn explain(bytes: &[u8], error: &wasmtime::Error) -> String {
     let [0, b'a', b's', b'm', version, ..] = bytes else { return "this is not a WebAssembly file".to_owned() };
     match format!("{error:#}") {
         text if text.contains("pooling allocator") => {
             format!("needs more than this host gives an instance: {}", error.root_cause())
         }
-        // The error of a core module names the missing part.
+        // The error of a core module names the problem already.
         text if *version == 1 => text,
         text => format!("it cannot be compiled: {text}"),
     }

@@ -15,7 +15,7 @@
 wasmtime::component::bindgen!({
     path: "../wit",
     world: "everything",
-    // A statement waits for the database; everything else a guest asks for is at hand.
+    // Statements wait for the database. All other imports return at once.
     imports: {
         "carya:host/database.[method]reader.query": async | trappable,
         "carya:host/database.[method]reader.query-one": async | trappable,
