@@ -48,6 +48,7 @@ use crate::{
 pub struct Database(Engine);
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each database of the application")]
 enum Engine {
     Sqlite(sqlite::Database),
     /// A PostgreSQL or MySQL primary and its replicas.
