@@ -297,7 +297,7 @@ async fn logins_with_powers_are_left_alone() -> Result {
     ] {
         admin.execute(sqlx::raw_sql(AssertSqlSafe(give))).await?;
         let (code, _, err) = harden(folder.path(), &["--apply"]).await?;
-        check!(wrong, code == Some(1) && err.contains(told) && err.contains("nothing was changed"), "{take}: {err}");
+        check!(wrong, code == Some(1) && err.contains(told) && err.contains("changed nothing"), "{take}: {err}");
         admin.execute(sqlx::raw_sql(AssertSqlSafe(take))).await?;
     }
     assert_eq!(apply(folder.path()).await?, [""; 0]);
