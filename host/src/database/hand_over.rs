@@ -4,23 +4,19 @@
 //! The state of a connection in its pool is an [`OpenTransaction`]:
 //!
 //! ```text
-//!                 a reader ends, and a caller waits
-//!   Nothing -----------------------------------------> Read
-//!      |  ^                                              |
-//!      |  |     the next borrower ends it in the message |
-//!      |  +---- that begins its own transaction ---------+
-//!      |  |                                              |
-//!      |  |                                              +--- 0.5 s without a borrower ---> connection closed
-//!      |  |                                              |
-//!      |  |     taken over by a writer that waited ------+
-//!      |  +---- before it began, or else rolled back ----+
-//!      |                                                 |
-//!      +----------------------------------------------> Begun
-//!         COMMIT, and all callers that wait are writers
+//!           a reader ends, and a caller waits         COMMIT, and all callers that wait are writers
+//! +------+ <--------------------------------- +---------+ ---------------------------------> +-------+
+//! | Read |                                    | Nothing |                                    | Begun |
+//! +------+ ---------------------------------> +---------+ <--------------------------------- +-------+
+//!     |     the next borrower ends it                       the next borrower uses it,          |
+//!     |     in the message of its BEGIN                     or rolls it back                    |
+//!     |                                                                                         |
+//!     +---------------------------------> connection closed <-----------------------------------+
+//!                                   after 0.5 s without a borrower
 //! ```
 //!
-//! - [`OpenTransaction::Read`]: the transaction has only read. Its rollback only affects the connection, so nobody
-//!   waits for it.
+//! - [`OpenTransaction::Read`]: the transaction has only read. Its rollback only affects the connection, so no request
+//!   has to wait for it.
 //! - [`OpenTransaction::Begun`]: a write transaction, begun in the message of the COMMIT before it (servers only). A
 //!   borrower takes it over only if it began after the borrower had started to wait. An older one might have a snapshot
 //!   without changes that the borrower expects.
@@ -71,7 +67,7 @@ pub(super) enum OpenTransaction {
     },
 }
 
-/// What a borrower does with the [`OpenTransaction`] of its connection.
+/// Treatment of the [`OpenTransaction`] on a borrowed connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum TakeOver {
     /// Begin a transaction. None is open.
