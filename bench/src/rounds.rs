@@ -1,5 +1,5 @@
-//! Rounds: starts all servers that can do a work, checks their responses, and then loads one after the other
-//! repeatedly.
+//! Measures a workload ([`Work`]) in rounds. Starts all servers that support the workload and checks their responses.
+//! Each round then puts load on one server after the other.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
     wrk::{self, Expected, Look},
 };
 
-/// Approximate time to start, warm up and end one server, in seconds.
+/// Approximate time to start, warm up and stop one server, in seconds.
 const AROUND: f64 = 2.5;
 
 /// Settings and progress of a run.
@@ -26,15 +26,16 @@ pub(crate) struct Course<'a> {
     pub(crate) progress: Progress,
 }
 
-/// A server that takes part in a work.
+/// A running server and its measurements for one workload.
 struct Runner {
     contestant: Contestant,
     process: Process,
     expected: Expected,
     url: Option<String>,
-    /// Number of requests that the server has answered with success.
+    /// Number of successful responses that `wrk` or [`check`] has received.
     acknowledged: u64,
-    /// Number of requests that `wrk` may have cut off.
+    /// Maximum number of requests without a response: `wrk` aborts up to one request per connection when it stops. The
+    /// server may have committed their writes.
     doubtful: u64,
     /// Result of the work's `trace` query before the first request.
     before: i64,
@@ -42,7 +43,7 @@ struct Runner {
 }
 
 impl Course<'_> {
-    /// Adds the duration of all works to the progress.
+    /// Adds the estimated duration of all `works` to the planned time of the progress display.
     pub(crate) fn plan(&mut self, works: &[Work], contestants: &[Contestant]) {
         for work in works {
             let runners = contestants.iter().filter(|contestant| contestant.does(work)).count();
@@ -54,7 +55,7 @@ impl Course<'_> {
         AROUND + self.rounds as f64 * self.seconds as f64
     }
 
-    /// Measures one [`Work`] on all servers that can do it.
+    /// Measures one [`Work`] on all servers that support it. Returns one [`Series`] per server.
     pub(crate) async fn run(
         &mut self,
         work: &Work,
@@ -63,7 +64,7 @@ impl Course<'_> {
     ) -> Result<Vec<Series>> {
         let mut runners = Vec::new();
         for contestant in contestants.iter().filter(|contestant| contestant.does(work)) {
-            self.progress.tell(&format!("{}: {contestant} starts", work.id()));
+            self.progress.tell(&format!("{}: starting {contestant}", work.id()));
             let started = self.start(*contestant, work, databases).await;
             runners.push(started.map_err(|error| format!("{contestant}: {error}"))?);
             self.progress.done(AROUND);
@@ -109,7 +110,7 @@ impl Course<'_> {
             before,
             series,
         };
-        // Warm up, and compare every body.
+        // Warm up the server, and compare the body of every response.
         self.drive(&mut runner, work, Look::Closely, 1).await?;
         runner.series.rounds.clear();
         Ok(runner)
@@ -125,15 +126,15 @@ impl Course<'_> {
             && let Some(first) = runner.series.rounds.first()
             && (measure.bytes_each / first.bytes_each - 1.0).abs() > 0.02
         {
-            // The warm-up has compared the bodies. The size may only differ because of responses that were cut off at
-            // the end.
-            return Err(format!("an answer has {} bytes, and had {}", measure.bytes_each, first.bytes_each).into());
+            // The warm-up has compared every body. Measured rounds only compare the mean size, which differs slightly
+            // because `wrk` cuts off responses when it stops.
+            return Err(format!("responses have {} bytes, expected {}", measure.bytes_each, first.bytes_each).into());
         }
         runner.series.rounds.push(measure);
         Ok(())
     }
 
-    /// Prints the ratios to the native program.
+    /// Prints the request rate of the native program, and the ratio of each other server to it.
     fn tell(&self, work: &Work, all: &[Series]) {
         let Some(native) = all.first() else { return };
         let each = all.iter().skip(1).map(|series| format!("{} {:.3}", series.server, series.ratio_to(native)));
@@ -144,15 +145,16 @@ impl Course<'_> {
 }
 
 impl Runner {
-    /// Checks that the database contains all acknowledged writes, and ends the server.
+    /// Checks that the database contains all acknowledged writes, and stops the server.
     async fn end(self, work: &Work) -> Result<Series> {
         if let (Some(url), Some(sql)) = (&self.url, work.trace) {
-            // `wrk` disconnects in the middle of its last requests, which may still be committed or not.
+            // `wrk` disconnects before its last responses arrive. Wait until the server has committed or rolled back
+            // these requests.
             tokio::time::sleep(Duration::from_millis(500)).await;
             let written = databases::number(url, sql).await? - self.before;
             let acknowledged = i64::try_from(self.acknowledged)?;
             if !(acknowledged..=acknowledged + i64::try_from(self.doubtful)?).contains(&written) {
-                return Err(format!("{acknowledged} writes were acknowledged, and the database has {written}").into());
+                return Err(format!("the server acknowledged {acknowledged} writes, the database has {written}").into());
             }
         }
         self.process.stop().await?;
@@ -173,7 +175,7 @@ impl Contestant {
     }
 }
 
-/// Sends each request once, checks the response, and returns the expectation for all further responses.
+/// Sends one request to each path and checks the response. Returns the expected body of all further responses.
 async fn check(process: &Process, work: &Work) -> Result<Expected> {
     let mut expected = None;
     for path in &work.paths {
@@ -190,12 +192,12 @@ async fn check(process: &Process, work: &Work) -> Result<Expected> {
             Answer::Pattern(_) => true,
         };
         if status != work.status || !right {
-            return Err(format!("{} {path} was answered {status} {text}\n{}", work.method, process.told()).into());
+            return Err(format!("wrong response to {} {path}: {status} {text}\n{}", work.method, process.told()).into());
         }
         expected = Some(match &work.answer {
             Answer::Pattern(pattern) => Expected::Pattern(pattern),
             _ => Expected::Body(body.to_vec()),
         });
     }
-    expected.ok_or_else(|| "there is nothing to send".into())
+    expected.ok_or_else(|| "the work has no paths".into())
 }

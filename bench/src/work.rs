@@ -1,15 +1,15 @@
-//! The works: requests to the servers, and the expected responses.
+//! Workloads of the benchmark: the requests, and the expected responses.
 
 use std::fmt::Write;
 
 use crate::databases::Engine;
 
-/// One kind of request, and the number of connections that send it concurrently.
+/// A workload: one kind of request, and the number of connections that send it concurrently.
 #[derive(Debug, Clone)]
 pub(crate) struct Work {
-    /// Name in tables, e.g. `GET one row`.
+    /// Name in the result tables, e.g. `GET one row`.
     pub(crate) name: String,
-    /// The database that the work uses.
+    /// Engine of the database. `None` if the requests use no database.
     pub(crate) engine: Option<Engine>,
     pub(crate) method: &'static str,
     /// Paths of the requests, used in turn.
@@ -18,7 +18,7 @@ pub(crate) struct Work {
     pub(crate) status: u16,
     pub(crate) answer: Answer,
     pub(crate) connections: u32,
-    /// Query that returns the number of writes in the database.
+    /// SQL query that returns the number of committed writes. `None` if the requests write nothing.
     pub(crate) trace: Option<&'static str>,
 }
 
@@ -35,7 +35,7 @@ pub(crate) enum Answer {
 /// Default number of connections.
 pub(crate) const CONNECTIONS: u32 = 32;
 
-/// Returns all works, in the order of the tables.
+/// Returns all workloads, in the order of the result tables.
 pub(crate) fn all() -> Vec<Work> {
     let mut works = vec![get("hello", "/hello", Answer::Text("hello"))];
     works.push(get("hello behind two hooks", "/hooks", Answer::Text("hello")));
@@ -51,7 +51,7 @@ pub(crate) fn all() -> Vec<Work> {
     works
 }
 
-/// Returns the works on a database of an [`Engine`].
+/// Returns the workloads that use a database, for one [`Engine`].
 fn on(engine: Engine) -> Vec<Work> {
     let created = Answer::Pattern("^{\"id\": ?%d+}$");
     let order = Some(r#"{"item_id":42,"quantity":3}"#.to_owned());
@@ -70,7 +70,8 @@ fn on(engine: Engine) -> Vec<Work> {
         Work {
             answer: Answer::Pattern("^{\"n\": ?%d+}$"),
             trace: Some("SELECT n FROM counters"),
-            // With four concurrent requests to the same row, one in two thousand fails even after all of its retries.
+            // With four connections, one request in two thousand fails even after all retries, because all requests
+            // update the same row.
             connections: 2,
             ..post("POST with conflicts", "/counter", None, 200)
         },
@@ -96,12 +97,12 @@ fn post(name: &str, path: &str, body: Option<String>, status: u16) -> Work {
     Work { method: "POST", body, status, ..get(name, path, Answer::Text("")) }
 }
 
-/// The item as the scripts in `sql/` create it.
+/// Returns the JSON object of the item that the scripts in `bench/sql/` insert with this id.
 fn item(id: u32) -> String {
     format!(r#"{{"id":{id},"name":"Pecans, roasted, bag {id}","price_cents":{},"stock":40}}"#, 690 + id)
 }
 
-/// Returns a JSON list of objects with at most `size` bytes.
+/// Returns a JSON array of objects. Its text has at most `size` bytes.
 fn document(size: usize) -> String {
     let mut text = String::from("[");
     for line in 0.. {
@@ -119,7 +120,7 @@ fn document(size: usize) -> String {
 }
 
 impl Work {
-    /// Returns the name of the work and its database, which identifies the work in the results.
+    /// Returns the name of the workload and its engine. This text identifies the workload in the results.
     pub(crate) fn id(&self) -> String {
         self.engine.map_or_else(|| self.name.clone(), |engine| format!("{}, {engine}", self.name))
     }

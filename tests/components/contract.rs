@@ -1,9 +1,11 @@
-//! Components that were built for another contract.
+//! Components built for a different contract: the host rejects each of them and names the type or function that
+//! differs.
 
 use super::{refused, reloaded, serve};
 use crate::support::{Result, Wrong, check, module};
 
-/// An edit of the contract, the world of the guest, and the expected message about its component.
+/// Edits of the WIT files in `wit/` as pairs of old and new text, the imports and exports of the guest's world, and the
+/// texts that the error about the component must contain.
 type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a [&'a str]);
 
 const READ: &str = "export read-controller";
@@ -11,7 +13,7 @@ const READ: &str = "export read-controller";
 const RESPONSE: &str = "type `response` differs: ";
 
 const CASES: [Case<'_>; 22] = [
-    // Fields and cases.
+    // Fields of records and cases of variants.
     (
         &[("        body: body,", "")],
         READ,
@@ -49,7 +51,7 @@ const CASES: [Case<'_>; 22] = [
         "export write-controller",
         &["type `template` differs: ", "the field `engine`", "`carya:host/write-controller@0.1.0`"],
     ),
-    // Inside lists, options, results and handles of functions that are imported or exported.
+    // Types that imported and exported functions use only indirectly: inside a list, option, result or handle.
     (
         &[("float64(f64),", "float64(f64), float32(f32),")],
         "export plain-controller",
@@ -73,7 +75,7 @@ const CASES: [Case<'_>; 22] = [
         "import log; export plain-controller",
         &["type `level` differs", "the case `fatal`", "(used by `carya:host/log@0.1.0`)"],
     ),
-    // Functions.
+    // Signatures of functions.
     (
         &[("write: func(db: writer) -> result<response, string>", "write: func(db: writer) -> response")],
         "export write-controller",
@@ -117,7 +119,7 @@ async fn types_that_differ_are_named_wherever_they_are() -> Result {
         for expected in expected {
             check!(wrong, reason.contains(expected), "{edits:?}: {expected:?} is not in: {reason}");
         }
-        check!(wrong, reason.len() < 600, "{edits:?} {world:?}: more than a few lines: {reason}");
+        check!(wrong, reason.len() < 600, "{edits:?} {world:?}: the error is too long: {reason}");
     }
     Ok(())
 }
@@ -138,7 +140,7 @@ async fn an_unchanged_contract_is_accepted() -> Result {
     Ok(())
 }
 
-/// Its powers are listed all the same.
+/// `inspect` lists the capabilities of a component that the host rejects, reports the problem, and exits with status 1.
 #[tokio::test]
 async fn inspect_lists_a_component_that_cannot_serve() -> Result {
     let folder = tempfile::tempdir()?;

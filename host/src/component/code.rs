@@ -1,9 +1,10 @@
-//! Compiled code on disk, so that only the first start compiles. An entry is named after the component's digest and
-//! the engine's settings, and ends with a checksum: it is either correct or not used.
+//! Cache of compiled components on disk, so that only the first start compiles a component. The file name of an entry
+//! contains the component's digest and a hash of the engine's settings. An entry ends with a checksum, and the cache
+//! ignores entries with a wrong checksum.
 //!
-//! This is the only file of this room with `unsafe` code: it maps machine code from the cache. Any user who can write to
-//! the cache can run code in this process. The host neither reads nor writes a folder or file that other users may
-//! change; see [`private`].
+//! This is the only file of the module `component` with `unsafe` code: it maps machine code from the cache into memory.
+//! Any user who can write to the cache can run code in this process. The cache therefore neither reads nor writes a
+//! folder or file that users other than the host's user and root can change; see [`private`].
 
 #![allow(unsafe_code)]
 
@@ -26,8 +27,8 @@ use crate::{
     private,
 };
 
-/// Length of the checksum at the end of an entry, in bytes. CRC-32 detects damage. It need not be hard to forge, because
-/// no other user can write an entry.
+/// Length of the CRC-32 checksum at the end of an entry, in bytes. The checksum detects accidental damage. It need not
+/// resist forgery, because no other user can write an entry.
 const CHECKSUM: usize = 4;
 
 /// A folder of compiled components.
@@ -35,20 +36,20 @@ const CHECKSUM: usize = 4;
 pub(super) struct CodeCache {
     folder: PathBuf,
     settings: u64,
-    /// Held while a component compiles, because one compilation takes all processors and much memory.
+    /// Held while a component compiles, because a single compilation uses all processors and much memory.
     compiling: Arc<Mutex<()>>,
-    /// Set once the log contains the reason why the folder is not used.
+    /// Whether `report` has logged a problem of the cache. It logs only the first one.
     is_reported: Arc<AtomicBool>,
 }
 
 /// The compiled code of a component.
 pub(super) struct Code {
     pub(super) component: Component,
-    /// Whether the code was in the cache.
+    /// Whether the code was loaded from the cache.
     pub(super) cached: bool,
 }
 
-/// Reason why an entry is not used.
+/// Reason why an entry of the cache cannot be used.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
     #[error(transparent)]
@@ -68,8 +69,10 @@ impl CodeCache {
         Self { folder, settings: hasher.finish(), compiling: Arc::default(), is_reported: Arc::default() }
     }
 
-    /// Returns the code of a component, from the cache or compiled now. A core module is converted to a component only
-    /// before compilation. A cache that cannot be used costs time, and is no error.
+    /// Returns the compiled code of a component: from the cache, or else by compiling `bytes` and adding an entry to
+    /// the cache. If `bytes` are a core module, they are converted to a component before the compilation.
+    ///
+    /// A cache that cannot be read or written is not an error. It is logged, and the component is compiled.
     pub(super) fn load(&self, engine: &Engine, bytes: &[u8], digest: Digest) -> wasmtime::Result<Code> {
         let folder = self.trusted_folder();
         let name = format!("{digest}-{:016x}.cwasm", self.settings);
@@ -80,7 +83,8 @@ impl CodeCache {
             return Ok(cached(component));
         }
         let _guard = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
-        // Another task may have compiled the same component meanwhile, under another name.
+        // While this task waited for the lock, another task may have compiled the same component: a configuration can
+        // list one file under several names.
         let found = entry.as_deref().and_then(|entry| find(engine, entry));
         if let Some(component) = found {
             return Ok(cached(component));
@@ -97,12 +101,12 @@ impl CodeCache {
         Ok(Code { component, cached: false })
     }
 
-    /// Returns the folder if no other user may change it.
+    /// Returns the folder of the cache, or `None` if other users can change it. Logs the reason in that case.
     fn trusted_folder(&self) -> Option<Folder> {
         private::folder(&self.folder).map(Folder::private).inspect_err(|error| self.report(error)).ok()
     }
 
-    /// Logs once why the cache is not used.
+    /// Logs a problem of the cache, unless an earlier one has been logged.
     fn report(&self, error: &dyn std::error::Error) {
         if !self.is_reported.swap(true, Relaxed) {
             let folder = self.folder.display();
@@ -111,7 +115,8 @@ impl CodeCache {
     }
 }
 
-/// Returns the code of an entry. Logs why an entry cannot be used; the next compilation replaces it.
+/// Returns the component of an entry, or `None` if the entry does not exist or cannot be used. Logs why an entry cannot
+/// be used. The caller then compiles the component, which replaces the entry.
 fn find(engine: &Engine, entry: &Path) -> Option<Component> {
     let found = read(engine, entry).transpose()?;
     let warn = |error: &Unusable| tracing::warn!(entry = %entry.display(), "compiling again: {error}");
@@ -123,14 +128,16 @@ fn read(engine: &Engine, entry: &Path) -> Result<Option<Component>, Unusable> {
     if !has_checksum(&mut file)? {
         return Err(Unusable::Damaged);
     }
-    // SAFETY: this program has written the file for this engine configuration: no other user may write to the file, to
-    // its folder, or to a folder above, and its checksum is correct. The file does not change while it is mapped,
-    // because the cache replaces an entry by renaming another file over it.
+    // SAFETY: the file contains the output of `Component::serialize` for this engine configuration. Only the host
+    // writes entries, because no other user can write to the file, to its folder, or to a folder above. The checksum
+    // detects damage. The file does not change while it is mapped, because the cache replaces an entry by renaming
+    // another file over it.
     let component = unsafe { Component::deserialize_file(engine, entry) };
     component.map(Some).map_err(Unusable::Refused)
 }
 
-/// Returns whether a file ends with the checksum of the bytes before the checksum.
+/// Returns whether the last [`CHECKSUM`] bytes of a file are the checksum of all bytes before them. A file without
+/// bytes before the checksum is invalid.
 fn has_checksum(file: &mut File) -> io::Result<bool> {
     let length = file.metadata()?.len();
     let Some(length) = length.checked_sub(CHECKSUM as u64).filter(|length| *length > 0) else { return Ok(false) };

@@ -1,4 +1,4 @@
-//! Parses a JSON body and serializes it again.
+//! Controller that parses the JSON body of a request, serializes it again, and responds with the result.
 
 use carya::host::database::{Reader, Writer};
 use carya::host::request;
@@ -13,7 +13,7 @@ export!(Echo);
 
 impl read_controller::Guest for Echo {
     fn read(_: Reader) -> Result<Response, String> {
-        Err("there is nothing to echo in a GET".to_owned())
+        Err("GET is not supported: send a JSON body by POST".to_owned())
     }
 }
 
