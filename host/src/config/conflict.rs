@@ -2,7 +2,7 @@
 
 use matchit::{InsertError, Router};
 
-use super::{Route, StaticFiles};
+use super::route::{Route, StaticFiles};
 
 /// Returns the routes that conflict with an earlier one, by index, each with a message.
 pub(super) fn conflicts(routes: &[Route]) -> Vec<(usize, String)> {

@@ -1,6 +1,23 @@
-//! The settings of `[deploy]` as values. `read/deploy.rs` reads them; this module opens no file or address.
+//! `[deploy]`.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde_json::json;
+
+use super::{
+    dialect::Dialect,
+    mask,
+    quantity::{duration_schema, read_positive_duration, size},
+    section::{Section, TableKey},
+    server::Server,
+    types::Type,
+    value::{boolean, integer, path, read_address, read_text},
+};
 
 /// `[deploy]`: the store of deployed generations and the admin API.
 #[derive(Clone, PartialEq)]
@@ -72,4 +89,138 @@ impl fmt::Debug for Deploy {
             .field("shared", shared)
             .finish()
     }
+}
+
+pub(super) const DEPLOY: TableKey = TableKey { name: "deploy", doc: "deployments to this host" };
+
+/// Minimum length of a token, in bytes. Shorter ones can be guessed.
+const MIN_TOKEN: usize = 16;
+
+/// Maximum of `poll`.
+const MAX_POLL: Duration = Duration::from_secs(10 * 60);
+
+/// Reads `[deploy]`. `dialect` is that of the default database, if there is one.
+pub(super) fn deploy(section: &mut Section<'_>, server: &Server, dialect: Option<Dialect>) -> Deploy {
+    let folder = section.context().folder;
+    let listen = section.key("listen", listen(folder), "the [deployment API](deployment-api.md)").or_none("not served");
+    let token = section.key("token", token(), "bearer token; required for an address").or_none("none");
+    let cert = section
+        .key(
+            "tls_cert",
+            path(folder),
+            "PEM file with the certificate; required for an address that is not loopback, refused for a socket",
+        )
+        .required_with("tls_key", "; a key is of no use without its certificate");
+    let key = section
+        .key("tls_key", path(folder), "PEM file with the private key")
+        .required_with("tls_cert", "; a certificate is of no use without its key");
+    let is_plain = cert.is_none() && key.is_none();
+    let tls = cert.zip(key).map(|(cert, key)| Tls { cert, key });
+    match &listen {
+        Some(Listen::Tcp(_)) if !section.is_set("token") => {
+            section.report("token", r#"is missing; whoever reaches the address could deploy. Write token = "${NAME}""#);
+        }
+        Some(Listen::Unix(_)) if tls.is_some() => {
+            section.report("tls_cert", "is for addresses; a Unix socket is not left by what goes through it");
+        }
+        _ => {}
+    }
+    if let Some(Listen::Tcp(address)) = &listen
+        && !address.ip().is_loopback()
+        && is_plain
+    {
+        let message = format!("{address} can be reached by others; set tls_cert and tls_key, or listen on 127.0.0.1");
+        section.report("listen", message);
+    }
+    Deploy {
+        folder: section
+            .key("folder", path(folder), "deployed generations; each host needs a folder of its own")
+            .or("deployed"),
+        listen,
+        token,
+        tls,
+        max_upload: section.key("max_upload", size(), "longest file").or("256MiB"),
+        keep: section.key("keep", integer(1..=1000), "generations before the active one that are kept").or(10),
+        shared: shared(section, server, dialect),
+    }
+}
+
+fn shared(section: &mut Section<'_>, server: &Server, dialect: Option<Dialect>) -> Option<Shared> {
+    let is_shared = section
+        .key(
+            "shared",
+            boolean(),
+            "share deployments with further hosts, through a `[database]` on a server; see \
+             [Run several hosts](../guides/fleet.md)",
+        )
+        .or(false);
+    let poll = section.key("poll", poll(), "interval of looks at the fleet without a notification").or("5s");
+    let host = section
+        .key("host", host(), "name of this host in its fleet; required if `listen` of `[server]` has port 0")
+        .or_none("machine name and `server.listen`");
+    if !is_shared {
+        return None;
+    }
+    if !matches!(dialect, Some(Dialect::Postgres | Dialect::MySql)) {
+        section.report_at(
+            "shared",
+            "a fleet needs a server to share by; set database.url to postgres:// or mysql://, or leave it out where \
+             there is one host only",
+        );
+    }
+    let host = host.unwrap_or_else(|| {
+        let machine = hostname::get().unwrap_or_default().to_string_lossy().into_owned();
+        if machine.is_empty() || server.listen.port() == 0 {
+            section.report_at("shared", "needs deploy.host here: nothing else tells this host from others for good");
+        }
+        // The listen address tells apart the hosts on one machine.
+        format!("{machine}/{}", server.listen)
+    });
+    Some(Shared { host, poll })
+}
+
+fn poll() -> Type<'static, Duration> {
+    Type::new("duration > 0, at most `\"10m\"`", duration_schema(), |value| {
+        let poll = read_positive_duration(value)?;
+        if poll <= MAX_POLL { Ok(poll) } else { Err("is longer than ten minutes".to_owned()) }
+    })
+}
+
+fn host() -> Type<'static, String> {
+    let schema = json!({ "type": "string", "minLength": 1, "maxLength": 200 });
+    Type::new("text, 1 to 200 bytes", schema, |value| {
+        let host = read_text(value)?;
+        let is_name = (1..=200).contains(&host.len()) && !host.chars().any(char::is_control);
+        let refusal = "is not a name; it may have 200 bytes and no control characters";
+        if is_name { Ok(host) } else { Err(refusal.to_owned()) }
+    })
+}
+
+/// Type of `"127.0.0.1:9091"` or `"unix:/run/carya/admin.sock"`.
+fn listen(folder: &Path) -> Type<'_, Listen> {
+    let schema = json!({ "type": "string", "pattern": "^unix:.|:[0-9]+$" });
+    Type::new("address or `\"unix:PATH\"`", schema, |value| {
+        match value.as_text().and_then(|text| text.strip_prefix("unix:")) {
+            Some("") => Err("names no socket; write it as \"unix:/run/carya/admin.sock\"".to_owned()),
+            Some(path) => Ok(Listen::Unix(folder.join(path))),
+            None => {
+                let address = read_address(value).map(Listen::Tcp);
+                address.map_err(|error| format!("{error} or \"unix:/run/carya/admin.sock\""))
+            }
+        }
+    })
+}
+
+fn token() -> Type<'static, String> {
+    let schema = json!({ "type": "string", "pattern": format!("^[!-~]{{{MIN_TOKEN},}}$") });
+    Type::secret("text, at least 16 visible ASCII characters", schema, mask::hidden, |value| {
+        let token = read_text(value)?;
+        if token.len() < MIN_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(format!(
+                "is no good token; it needs at least {MIN_TOKEN} letters, digits and signs, as `openssl rand -hex 32` \
+                 makes them"
+            ));
+        }
+        Ok(token)
+    })
 }

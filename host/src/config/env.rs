@@ -1,7 +1,7 @@
 //! Values from the environment: `CARYA_SECTION__KEY` overrides the value of a key, and `${NAME}` is replaced inside
 //! strings. This module does not know the keys: unknown ones are reported, with their origin, when sections are read.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ffi::OsString};
 
 use super::{
     problem::Origin,
@@ -80,38 +80,87 @@ fn spelled(table: &Table, name: &str) -> String {
     table.keys().find(|key| key.to_lowercase().replace('-', "_") == name).map_or_else(|| name.to_owned(), String::clone)
 }
 
+/// A part of a text with references.
+enum Piece<'a> {
+    Literal(&'a str),
+    /// `${NAME}` or `${NAME:-default}`.
+    Reference {
+        name: &'a str,
+        default: Option<&'a str>,
+    },
+}
+
+/// Splits a text into literals and references. `$${` stands for `${`.
+fn pieces(text: &str) -> impl Iterator<Item = Result<Piece<'_>, String>> {
+    let mut rest = text;
+    let mut next = None;
+    std::iter::from_fn(move || {
+        if let Some(piece) = next.take() {
+            return Some(piece);
+        }
+        let (before, after) = match rest.split_once("${") {
+            Some(parts) => parts,
+            None if rest.is_empty() => return None,
+            None => return Some(Ok(Piece::Literal(std::mem::take(&mut rest)))),
+        };
+        next = Some(if before.ends_with('$') {
+            rest = after;
+            Ok(Piece::Literal("{"))
+        } else if let Some((inside, after)) = after.split_once('}') {
+            rest = after;
+            let (name, default) = inside.split_once(":-").map_or((inside, None), |(name, text)| (name, Some(text)));
+            Ok(Piece::Reference { name, default })
+        } else {
+            rest = "";
+            Err("has `${` without `}`; write `$${` for a `${` that is meant as it is".to_owned())
+        });
+        Some(Ok(Piece::Literal(before)))
+    })
+}
+
 /// Replaces `${NAME}` and `${NAME:-default}`; `$${` stands for `${`. As in a shell, the default also replaces an empty
 /// variable. The inserted values are not expanded again.
 pub(super) fn expand(text: &str, env: &Environment) -> Result<String, String> {
     let mut expanded = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("${") {
-        expanded.push_str(before);
-        if before.ends_with('$') {
-            expanded.push('{');
-            rest = after;
-            continue;
-        }
-        let (inside, after) =
-            after.split_once('}').ok_or("has `${` without `}`; write `$${` for a `${` that is meant as it is")?;
-        let (name, default) = match inside.split_once(":-") {
-            Some((name, default)) => (name, Some(default)),
-            None => (inside, None),
+    for piece in pieces(text) {
+        expanded += match piece? {
+            Piece::Literal(text) => text,
+            Piece::Reference { name, default: Some(default) } => {
+                env.get(name).filter(|value| !value.is_empty()).map_or(default, String::as_str)
+            }
+            Piece::Reference { name, default: None } => env.get(name).ok_or_else(|| {
+                format!(
+                    "needs the environment variable `{name}`, which is not set; `${{{name}:-default}}` would do without"
+                )
+            })?,
         };
-        let value = env.get(name).map(String::as_str);
-        let value = match default {
-            Some(default) => value.filter(|value| !value.is_empty()).or(Some(default)),
-            None => value,
-        };
-        expanded.push_str(value.ok_or_else(|| {
-            format!(
-                "needs the environment variable `{name}`, which is not set; `${{{name}:-default}}` would do without"
-            )
-        })?);
-        rest = after;
     }
-    expanded.push_str(rest);
     Ok(expanded)
+}
+
+/// Replaces all of a text by `hidden`, except for the names of variables.
+pub(super) fn hide(text: &str, hidden: &str) -> String {
+    let mut shown = String::new();
+    for piece in pieces(text) {
+        match piece {
+            Ok(Piece::Literal("")) => {}
+            Ok(Piece::Reference { name, default: None }) => shown += &format!("${{{name}}}"),
+            Ok(Piece::Reference { name, default: Some(_) }) => shown += &format!("${{{name}:-{hidden}}}"),
+            // Several literals in a row count as one.
+            Ok(Piece::Literal(_)) | Err(_) if shown.ends_with(hidden) => {}
+            Ok(Piece::Literal(_)) | Err(_) => shown += hidden,
+        }
+    }
+    shown
+}
+
+/// Returns the environment of this process.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub(super) fn environment() -> Environment {
+    // Convert text that is not Unicode with replacement characters. If its variable were skipped, a setting would be
+    // ignored silently.
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! References to components in OCI registries, and the settings of registries. `oci.rs` pulls the components.
+//! References to components in OCI registries. `oci.rs` pulls the components.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, str::FromStr};
 
 /// Prefix of a reference.
 pub(super) const SCHEME: &str = "oci://";
@@ -23,39 +23,6 @@ pub enum ImageVersion {
     Tag(String),
     /// A digest, as `sha256:` and 64 lower-case hexadecimal digits.
     Digest(String),
-}
-
-/// `[registry."HOST"]`: access to an OCI registry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Registry {
-    /// The user. `None`: requests are anonymous.
-    pub login: Option<Login>,
-    /// PEM file with certificates of authorities that are trusted in addition to those of the system.
-    pub ca: Option<PathBuf>,
-    /// Maximum size of a component, in bytes.
-    pub max_size: usize,
-}
-
-/// The settings of a registry without a section.
-impl Default for Registry {
-    fn default() -> Self {
-        Self { login: None, ca: None, max_size: 256 << 20 }
-    }
-}
-
-/// A user of a registry.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Login {
-    /// The user's name.
-    pub username: String,
-    /// The password. Must not be shown.
-    pub password: String,
-}
-
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login").field("username", &self.username).finish_non_exhaustive()
-    }
 }
 
 impl fmt::Display for Image {

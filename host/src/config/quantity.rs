@@ -1,16 +1,65 @@
-//! Durations and sizes: whole numbers with a unit. Each function reads one kind, without knowing the key. It returns
-//! the reason for a refusal as a predicate, with the accepted form ("is not a duration; write it as ...").
+//! Durations and sizes: whole numbers with a unit.
 
 use std::time::Duration;
 
-use super::tree::Value;
+use serde_json::{Value as Json, json};
+
+use super::{tree::Value, types::Type};
 
 const DURATIONS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
 const SIZES: [(&str, u64); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
 /// Maximum duration, in milliseconds: 500 hours. SQLite and PostgreSQL have 32 bits for the milliseconds of a timeout,
 /// and no timeout of the host needs more.
-const LONGEST: u64 = 500 * 3_600_000;
+const MAX_DURATION: u64 = 500 * 3_600_000;
+
+/// Type of a duration, which may be `"0s"`.
+pub(super) fn duration() -> Type<'static, Duration> {
+    Type::new("duration", duration_schema(), read_duration)
+}
+
+/// Type of a duration that is greater than 0.
+pub(super) fn positive_duration() -> Type<'static, Duration> {
+    Type::new("duration > 0", duration_schema(), read_positive_duration)
+}
+
+pub(super) fn duration_schema() -> Json {
+    json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h)$" })
+}
+
+/// Type of a number of bytes that is greater than 0.
+pub(super) fn size() -> Type<'static, usize> {
+    Type::new("size", size_schema(), read_size)
+}
+
+pub(super) fn size_schema() -> Json {
+    json!({ "type": ["integer", "string"], "minimum": 1, "pattern": "^[0-9]+(KiB|MiB|GiB)$" })
+}
+
+/// Type of the maximum memory of an instance, in bytes: from 64 KiB, the size of a WebAssembly page, to 1 GiB.
+pub(super) fn memory() -> Type<'static, usize> {
+    Type::new("size, 64 KiB to 1 GiB", size_schema(), read_memory)
+}
+
+/// Returns a duration as it is written in the file.
+pub(super) fn written_duration(duration: Duration) -> Value {
+    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    written(millis, &DURATIONS)
+}
+
+/// Returns a size as it is written in the file. One that is not a multiple of 1 KiB is a number.
+pub(super) fn written_size(bytes: usize) -> Value {
+    written(bytes as u64, &[&[("", 1)], &SIZES[..]].concat())
+}
+
+/// Returns a number with the largest of the units that divides it. The units are in ascending order.
+fn written(number: u64, units: &[(&str, u64)]) -> Value {
+    let fitting = units.iter().rev().find(|(_, factor)| number.is_multiple_of(*factor));
+    match fitting {
+        Some(("", _)) | None => Value::Foreign(number.to_string()),
+        Some((unit, factor)) => Value::Foreign(format!("{}{unit}", number / factor)),
+    }
+}
 
 /// Parses a number with one of these units, and converts it to the unit with the factor 1.
 fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
@@ -19,26 +68,23 @@ fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
-/// Reads a duration, which may be `"0s"`.
-pub(super) fn duration(value: &Value) -> Result<Duration, String> {
+pub(super) fn read_duration(value: &Value) -> Result<Duration, String> {
     match value.as_text().and_then(|text| quantity(text, &DURATIONS)) {
-        Some(millis) if millis <= LONGEST => Ok(Duration::from_millis(millis)),
+        Some(millis) if millis <= MAX_DURATION => Ok(Duration::from_millis(millis)),
         Some(_) => Err(r#"is longer than "500h""#.to_owned()),
         None => Err(r#"is not a duration; write it as "500ms", "30s", "5m" or "1h""#.to_owned()),
     }
 }
 
-/// Reads a duration that is greater than 0.
-pub(super) fn positive_duration(value: &Value) -> Result<Duration, String> {
-    match duration(value)? {
+pub(super) fn read_positive_duration(value: &Value) -> Result<Duration, String> {
+    match read_duration(value)? {
         // In other programs 0 may mean "no limit", so it is rejected as ambiguous.
         Duration::ZERO => Err(r#"is no time at all; write it as "500ms", "30s", "5m" or "1h""#.to_owned()),
         duration => Ok(duration),
     }
 }
 
-/// Reads a number of bytes that is greater than 0.
-pub(super) fn size(value: &Value) -> Result<usize, String> {
+pub(super) fn read_size(value: &Value) -> Result<usize, String> {
     let bytes = match value.as_integer() {
         Some(bytes) => u64::try_from(bytes).ok(),
         None => value.as_text().and_then(|text| quantity(text, &SIZES)),
@@ -49,9 +95,8 @@ pub(super) fn size(value: &Value) -> Result<usize, String> {
         .ok_or_else(|| r#"is not a size; write it as 65536, "64KiB", "16MiB" or "1GiB""#.to_owned())
 }
 
-/// Reads the maximum memory of an instance, in bytes: from 64 KiB, the size of a WebAssembly page, to 1 GiB.
-pub(super) fn memory(value: &Value) -> Result<usize, String> {
-    let bytes = size(value)?;
+fn read_memory(value: &Value) -> Result<usize, String> {
+    let bytes = read_size(value)?;
     if (64 << 10..=1 << 30).contains(&bytes) { Ok(bytes) } else { Err("is not a size from 64KiB to 1GiB".to_owned()) }
 }
 
@@ -84,10 +129,10 @@ mod tests {
             ("18446744073709551615ms", None),
         ] {
             let expected = millis.map(Duration::from_millis);
-            assert_eq!(duration(&text(written)).ok(), expected, "{written}");
+            assert_eq!(read_duration(&text(written)).ok(), expected, "{written}");
         }
-        assert!(positive_duration(&text("0ms")).is_err());
-        assert!(duration(&Value::Integer(30)).is_err());
+        assert!(read_positive_duration(&text("0ms")).is_err());
+        assert!(read_duration(&Value::Integer(30)).is_err());
     }
 
     #[test]
@@ -105,10 +150,24 @@ mod tests {
             (Value::Integer(-1), None),
             (Value::Boolean(true), None),
         ] {
-            assert_eq!(size(&written).ok(), bytes, "{written}");
+            assert_eq!(read_size(&written).ok(), bytes, "{written}");
         }
         for (written, accepted) in [("64KiB", true), ("1GiB", true), ("63KiB", false), ("2GiB", false)] {
-            assert_eq!(memory(&text(written)).is_ok(), accepted, "{written}");
+            assert_eq!(read_memory(&text(written)).is_ok(), accepted, "{written}");
+        }
+    }
+
+    #[test]
+    fn quantities_are_written_in_their_largest_unit() {
+        for (millis, text) in [(0, "0h"), (500, "500ms"), (75_000, "75s"), (120_000, "2m"), (3_600_000, "1h")] {
+            let value = written_duration(Duration::from_millis(millis));
+            assert_eq!(value.as_text(), Some(text));
+            assert_eq!(read_duration(&value), Ok(Duration::from_millis(millis)));
+        }
+        for (bytes, text) in [(65_536, "64KiB"), (16 << 20, "16MiB"), (1 << 30, "1GiB"), (1000, "1000")] {
+            let value = written_size(bytes);
+            assert_eq!(value.as_text(), Some(text));
+            assert_eq!(read_size(&value), Ok(bytes));
         }
     }
 }

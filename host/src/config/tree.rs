@@ -85,6 +85,11 @@ impl Node {
 }
 
 impl Value {
+    /// Returns whether this is `{ file = "path" }`, which stands for the text of a file.
+    pub(super) fn is_file_reference(&self) -> bool {
+        matches!(self, Self::Table(table) if table.len() == 1 && table.contains_key("file"))
+    }
+
     pub(super) fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) | Self::Foreign(text) => Some(text),
@@ -129,7 +134,7 @@ impl Value {
 }
 
 /// Parses a boolean, number or array in text from outside the file. Most of that text has no quotes and is not TOML.
-fn literal(text: &str, origin: &Origin) -> Option<Value> {
+pub(super) fn literal(text: &str, origin: &Origin) -> Option<Value> {
     let value = DeValue::parse(text.trim()).ok()?;
     match value.get_ref() {
         DeValue::String(_) | DeValue::Table(_) | DeValue::Datetime(_) => None,
@@ -148,6 +153,37 @@ impl fmt::Display for Value {
             Self::Array(_) => f.write_str("a list"),
             Self::Table(_) => f.write_str("a table"),
         }
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Boolean(value)
+    }
+}
+
+impl From<i32> for Value {
+    fn from(value: i32) -> Self {
+        Self::Integer(value.into())
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+/// Text from outside the file, in which `${NAME}` is not replaced.
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Foreign(text)
+    }
+}
+
+impl<const N: usize> From<[&str; N]> for Value {
+    fn from(items: [&str; N]) -> Self {
+        Self::Array(items.map(|item| Node { origin: Origin::File, value: item.into() }).into())
     }
 }
 

@@ -4,44 +4,32 @@
 use std::{borrow::Cow, fmt::Display, path::Path};
 
 use percent_encoding::percent_decode_str;
+use serde_json::json;
 use sqlx::{mysql::MySqlConnectOptions, postgres::PgConnectOptions};
 
-use super::{Dialect, tree::Value, value::text};
+use super::{
+    dialect::Dialect,
+    env::{self, Environment},
+    mask,
+    tree::Value,
+    types::Type,
+    value::read_text,
+};
 
-/// Options that the URL of a PostgreSQL server may have: they say how to reach it. The host sets up the session itself.
+/// Options that the URL of a PostgreSQL server may have: those of the connection. The host sets up the session itself.
 const POSTGRES_OPTIONS: &[&str] = &["sslmode", "sslrootcert", "sslcert", "sslkey", "host", "application_name"];
 /// The same for MySQL.
 const MYSQL_OPTIONS: &[&str] = &["ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket"];
 
-/// Reads the URL of a database. A relative path of an SQLite file is based on `folder`.
-pub(super) fn database(folder: &Path) -> impl Fn(&Value) -> Result<(Dialect, String), String> {
-    |value| {
-        let url = text(value)?;
-        match url.split_once(':') {
-            Some(("sqlite", path)) => Ok((Dialect::Sqlite, file(folder, path)?)),
-            Some((scheme @ ("postgres" | "postgresql"), _)) => {
-                whole(&url, scheme, POSTGRES_OPTIONS)?;
-                url.parse::<PgConnectOptions>().map_err(refused)?;
-                Ok((Dialect::Postgres, url))
-            }
-            Some((scheme @ ("mysql" | "mariadb"), _)) => {
-                whole(&url, scheme, MYSQL_OPTIONS)?;
-                url.parse::<MySqlConnectOptions>().map_err(refused)?;
-                Ok((Dialect::MySql, url))
-            }
-            _ => {
-                Err(r#"is not the URL of a database; accepted: "sqlite:PATH", "postgres://...", "mysql://...""#
-                    .to_owned())
-            }
-        }
-    }
+/// Type of the URL of a database. A relative path of an SQLite file is based on `folder`.
+pub(super) fn database(folder: &Path) -> Type<'_, (Dialect, String)> {
+    url(|value| read(folder, value))
 }
 
-/// Reads a further URL of a database, which must have the dialect of the first URL if that is known.
-pub(super) fn another(first: Option<Dialect>, folder: &Path) -> impl Fn(&Value) -> Result<String, String> {
-    let database = database(folder);
-    move |value| {
-        let (dialect, url) = database(value)?;
+/// Type of a further URL of a database, which must have the dialect of the first URL if that is known.
+pub(super) fn another(first: Option<Dialect>, folder: &Path) -> Type<'_, String> {
+    url(move |value| {
+        let (dialect, url) = read(folder, value)?;
         match first {
             Some(first) if first != dialect => {
                 let (first, found) = (first.as_str(), dialect.as_str());
@@ -49,7 +37,61 @@ pub(super) fn another(first: Option<Dialect>, folder: &Path) -> impl Fn(&Value) 
             }
             _ => Ok(url),
         }
+    })
+}
+
+fn url<'t, T>(read: impl Fn(&Value) -> Result<T, String> + 't) -> Type<'t, T> {
+    let schema = json!({ "type": "string", "pattern": "^(sqlite|postgres|postgresql|mysql|mariadb):" });
+    Type::secret("URL", schema, masked, read)
+}
+
+fn read(folder: &Path, value: &Value) -> Result<(Dialect, String), String> {
+    let url = read_text(value)?;
+    match url.split_once(':') {
+        Some(("sqlite", path)) => Ok((Dialect::Sqlite, file(folder, path)?)),
+        Some((scheme @ ("postgres" | "postgresql"), _)) => {
+            whole(&url, scheme, POSTGRES_OPTIONS)?;
+            url.parse::<PgConnectOptions>().map_err(refused)?;
+            Ok((Dialect::Postgres, url))
+        }
+        Some((scheme @ ("mysql" | "mariadb"), _)) => {
+            whole(&url, scheme, MYSQL_OPTIONS)?;
+            url.parse::<MySqlConnectOptions>().map_err(refused)?;
+            Ok((Dialect::MySql, url))
+        }
+        _ => {
+            Err(r#"is not the URL of a database; accepted: "sqlite:PATH", "postgres://...", "mysql://...""#.to_owned())
+        }
     }
+}
+
+/// Returns a URL as it was written, with its password hidden. `env` replaces the references in the URL.
+fn masked(url: &str, env: Option<&Environment>) -> String {
+    let resolve = |text: &str| env.map_or(Some(text.to_owned()), |env| env::expand(text, env).ok());
+    let resolved = resolve(url).unwrap_or_default();
+    let (Some(written), Some(found)) = (Parts::of(url), Parts::of(&resolved)) else {
+        // A file has no password. The default of a reference to a whole URL may have one.
+        return if resolved.starts_with("sqlite:") && !url.contains('@') {
+            url.to_owned()
+        } else {
+            mask::hidden(url, env)
+        };
+    };
+    // A reference may stand for more than one part of the URL, or for less. The parts as they were written are shown
+    // only if they are those of the URL that is used.
+    let is = |written: &str, found: &str| resolve(written).as_deref() == Some(found);
+    if !is(written.scheme, found.scheme)
+        || !is(written.user, found.user)
+        || !is(written.password, found.password)
+        || !is(written.place, found.place)
+    {
+        return mask::hidden(url, env);
+    }
+    let Parts { scheme, user, password, place, name, options } = written;
+    let password = if password.is_empty() { String::new() } else { format!(":{}", mask::hidden(password, env)) };
+    let at = if user.is_empty() { "" } else { "@" };
+    let (mark, options) = if options.is_empty() { ("", "") } else { ("?", options) };
+    format!("{scheme}://{user}{password}{at}{place}{name}{mark}{options}")
 }
 
 /// Returns a URL without its password and options, for messages and logs.
@@ -154,7 +196,7 @@ mod tests {
     use super::*;
 
     fn read(url: &str) -> Result<(Dialect, String), String> {
-        database(Path::new("/app"))(&Value::Text(url.to_owned()))
+        super::read(Path::new("/app"), &Value::Text(url.to_owned()))
     }
 
     #[test]
@@ -238,10 +280,29 @@ mod tests {
     }
 
     #[test]
-    fn all_logins_are_of_one_product() {
-        let another = another(Some(Dialect::Postgres), Path::new("/app"));
-        assert!(another(&Value::Text("postgres://ann:secret@db/items".to_owned())).is_ok());
-        let found = another(&Value::Text("mysql://ann:secret@db/items".to_owned()));
-        assert_eq!(found, Err("is a URL of MySQL, while `url` is one of PostgreSQL; both must be the same".to_owned()));
+    fn passwords_are_masked() {
+        let env =
+            [("PW", "sec@ret"), ("LOGIN", "ann:secret"), ("URL", "mysql://ann:secret@db/items"), ("S", "sqlite:")];
+        let env: Environment = env.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
+        for (url, expected) in [
+            ("postgres://ann:secret@db/items?sslmode=require", "postgres://ann:***@db/items?sslmode=require"),
+            ("mysql://ann:sec@ret@db:3307/items", "mysql://ann:***@db:3307/items"),
+            ("mysql://ann@db/items", "mysql://ann@db/items"),
+            ("sqlite:items.db", "sqlite:items.db"),
+            ("sqlite:${NAME:-items}.db", "sqlite:${NAME:-items}.db"),
+            ("${S}//items.db", "${S}//items.db"),
+            ("mysql://ann:${PW}@${HOST:-db}/items", "mysql://ann:${PW}@${HOST:-db}/items"),
+            ("mysql://ann:${NONE:-secret}@db/items", "mysql://ann:${NONE:-***}@db/items"),
+            ("mysql://ann:a${PW}b@db/items", "mysql://ann:***${PW}***@db/items"),
+            ("mysql://${LOGIN}@db/items", "***${LOGIN}***"),
+            ("mysql://${LOGIN}secret@db/items", "***${LOGIN}***"),
+            ("${URL}", "${URL}"),
+            ("${NONE:-mysql://ann:secret@db/items}", "${NONE:-***}"),
+            ("${S:-mysql://ann:secret@db/items}//items.db", "${S:-***}***"),
+        ] {
+            assert_eq!(masked(url, Some(&env)), expected, "{url}");
+        }
+        assert_eq!(masked("mysql://ann:${PW}@db/items", None), "mysql://ann:***@db/items");
+        assert_eq!(masked("sqlite:${NAME}.db", None), "sqlite:${NAME}.db");
     }
 }

@@ -1,5 +1,4 @@
-//! The types of single values. Each function reads one type, without knowing the key. It returns the reason for a
-//! refusal as a predicate, with the accepted form ("is not an address; write it as ...").
+//! Types of single values.
 
 use std::{
     net::SocketAddr,
@@ -7,29 +6,64 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Access, DifferenceKind, Image, Isolation, PageScan, image, problem::suggest, tree::Value};
+use serde_json::{Value as Json, json};
+
+use super::{
+    image::{self, Image},
+    mask,
+    problem::suggest,
+    tree::Value,
+    types::Type,
+};
 
 /// The methods of routes. CONNECT has no path to route by.
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
 
-pub(super) fn boolean(value: &Value) -> Result<bool, String> {
-    let accepted = "is not a boolean; write it as true or false";
-    value.as_boolean().ok_or_else(|| accepted.to_owned())
+fn string() -> Json {
+    json!({ "type": "string", "minLength": 1 })
 }
 
-pub(super) fn integer<T: TryFrom<i64>>(range: RangeInclusive<i64>) -> impl Fn(&Value) -> Result<T, String> {
-    move |value| {
-        let number = value.as_integer().filter(|number| range.contains(number));
+fn string_like(pattern: &str) -> Json {
+    json!({ "type": "string", "pattern": pattern })
+}
+
+pub(super) fn boolean() -> Type<'static, bool> {
+    Type::new("boolean", json!({ "type": "boolean" }), |value| {
+        let accepted = "is not a boolean; write it as true or false";
+        value.as_boolean().ok_or_else(|| accepted.to_owned())
+    })
+}
+
+pub(super) fn integer<T: TryFrom<i64>>(range: RangeInclusive<i64>) -> Type<'static, T> {
+    let (first, last) = range.into_inner();
+    let name = format!("integer, {} to {}", grouped(first), grouped(last));
+    let schema = json!({ "type": "integer", "minimum": first, "maximum": last });
+    Type::new(name, schema, move |value| {
+        let number = value.as_integer().filter(|number| (first..=last).contains(number));
         let number = number.and_then(|number| T::try_from(number).ok());
-        number.ok_or_else(|| {
-            let (first, last) = (range.start(), range.end());
-            format!("is not a whole number from {first} to {last}")
-        })
+        number.ok_or_else(|| format!("is not a whole number from {first} to {last}"))
+    })
+}
+
+/// Formats a number with commas between thousands.
+fn grouped(number: i64) -> String {
+    match number {
+        -999..=999 => number.to_string(),
+        _ => format!("{},{:03}", grouped(number / 1000), (number % 1000).abs()),
     }
 }
 
-/// Reads text that is not empty.
-pub(super) fn text(value: &Value) -> Result<String, String> {
+/// Type of text that is not empty.
+pub(super) fn text() -> Type<'static, String> {
+    Type::new("text", string(), read_text)
+}
+
+/// Type of a password.
+pub(super) fn password() -> Type<'static, String> {
+    Type::secret("text", string(), mask::hidden, read_text)
+}
+
+pub(super) fn read_text(value: &Value) -> Result<String, String> {
     match value.as_text() {
         Some("") => Err("is empty".to_owned()),
         Some(text) => Ok(text.to_owned()),
@@ -37,66 +71,108 @@ pub(super) fn text(value: &Value) -> Result<String, String> {
     }
 }
 
-/// Reads a path. A relative one is based on `folder`.
-pub(super) fn path(folder: &Path) -> impl Fn(&Value) -> Result<PathBuf, String> {
-    |value| Ok(folder.join(text(value)?))
+/// Type of a path. A relative one is based on `folder`.
+pub(super) fn path(folder: &Path) -> Type<'_, PathBuf> {
+    Type::new("path", string(), |value| Ok(folder.join(read_text(value)?)))
 }
 
-/// Reads the path of a component, or a reference to it in a registry.
-pub(super) fn source(folder: &Path) -> impl Fn(&Value) -> Result<(PathBuf, Option<Image>), String> {
-    |value| match text(value)? {
+/// Type of the path of a component, or of a reference to it in a registry.
+pub(super) fn source(folder: &Path) -> Type<'_, (PathBuf, Option<Image>)> {
+    Type::new("path or reference", string(), |value| match read_text(value)? {
         text if text.starts_with(image::SCHEME) => Ok((PathBuf::from(&text), Some(text.parse()?))),
         text => Ok((folder.join(text), None)),
-    }
+    })
 }
 
-pub(super) fn address(value: &Value) -> Result<SocketAddr, String> {
+pub(super) fn address() -> Type<'static, SocketAddr> {
+    Type::new("address", string_like(":[0-9]+$"), read_address)
+}
+
+pub(super) fn read_address(value: &Value) -> Result<SocketAddr, String> {
     let address = value.as_text().and_then(|text| text.parse().ok());
     address.ok_or_else(|| r#"is not an address; write it as "127.0.0.1:8080""#.to_owned())
 }
 
-pub(super) fn access(value: &Value) -> Result<Access, String> {
-    word(value, "an access mode", Access::ALL, Access::as_str)
-}
-
-pub(super) fn isolation(value: &Value) -> Result<Isolation, String> {
-    word(value, "an isolation level", Isolation::ALL, Isolation::as_str)
-}
-
-pub(super) fn page_scan(value: &Value) -> Result<PageScan, String> {
-    word(value, "a way to scan pages", PageScan::ALL, PageScan::as_str)
-}
-
-pub(super) fn difference(value: &Value) -> Result<DifferenceKind, String> {
-    word(value, "a kind of difference", DifferenceKind::ALL, DifferenceKind::as_str)
-}
-
-/// Reads a word that stands for one of the values in `all`.
-fn word<T: Copy, const N: usize>(
-    value: &Value,
-    what: &str,
+/// Type of a word that stands for one of the values in `all`. `kind` is the kind of value, for messages.
+pub(super) fn word<T: Copy + 'static, const N: usize>(
+    kind: &'static str,
     all: [T; N],
     as_str: fn(T) -> &'static str,
-) -> Result<T, String> {
-    let word = text(value)?;
-    all.into_iter().find(|meant| as_str(*meant) == word).ok_or_else(|| {
-        let end = suggest(&word, all.map(as_str));
-        format!("is not {what}; {end}")
+) -> Type<'static, T> {
+    let words = all.map(as_str);
+    let name = words.map(|word| format!("`\"{word}\"`")).join(" or ");
+    Type::new(name, json!({ "type": "string", "enum": words.as_slice() }), move |value| {
+        let word = read_text(value)?;
+        let found = all.into_iter().find(|meant| as_str(*meant) == word);
+        found.ok_or_else(|| format!("is not {kind}; {}", suggest(&word, words)))
     })
 }
 
-/// Reads a method, and converts it to upper case.
-pub(super) fn method(value: &Value) -> Result<String, String> {
-    let word = text(value)?.to_uppercase();
-    if METHODS.contains(&word.as_str()) {
-        Ok(word)
-    } else {
-        Err(format!("is not a method; {}", suggest(&word, METHODS)))
-    }
+/// Type of a method, which is converted to upper case.
+pub(super) fn method() -> Type<'static, String> {
+    Type::new("text", string(), |value| {
+        let word = read_text(value)?.to_uppercase();
+        if METHODS.contains(&word.as_str()) {
+            Ok(word)
+        } else {
+            Err(format!("is not a method; {}", suggest(&word, METHODS)))
+        }
+    })
+}
+
+/// Type of a set of final statuses, as a list of statuses and classes of them.
+pub(super) fn statuses() -> Type<'static, Vec<RangeInclusive<u16>>> {
+    let schema = json!({
+        "type": ["integer", "string"],
+        "minimum": 200,
+        "maximum": 599,
+        "pattern": "^([2-5]xx|[2-5][0-9][0-9])$",
+    });
+    Type::list(Type::new("status", schema, read_statuses)).named("status set")
+}
+
+/// Type of a path pattern in the syntax of `matchit`.
+pub(super) fn pattern() -> Type<'static, String> {
+    Type::new("path pattern", string_like("^/[^?#]*$"), read_pattern)
+}
+
+/// Type of the path prefix of a static folder: `/`, or whole segments without a slash at the end.
+pub(super) fn prefix() -> Type<'static, String> {
+    Type::new("path prefix", string_like("^/[^?#{}*]*$"), read_prefix)
+}
+
+/// Type of the target of a request: a path with its query.
+pub(super) fn target() -> Type<'static, String> {
+    Type::new("path with query", string_like("^/[^#]*$"), read_target)
+}
+
+/// Type of a name that the file must define. `kind` is the kind of thing: "component".
+pub(super) fn one_of<'t>(kind: &'static str, names: &'t [String]) -> Type<'t, String> {
+    Type::new(format!("name of a {kind}"), string(), move |value| {
+        let name = read_text(value)?;
+        if names.contains(&name) {
+            return Ok(name);
+        }
+        let end = suggest(&name, names.iter().map(String::as_str));
+        Err(format!("is not a {kind} of this file; {end}"))
+    })
+}
+
+/// Type of a component's setting: text as it is, other values as JSON. It may be a secret.
+pub(super) fn setting() -> Type<'static, String> {
+    // Messages show the value as it was written, and never a resolved reference.
+    let read = |value: &Value| match value.as_text() {
+        Some(text) => Ok(text.to_owned()),
+        None => {
+            let json = value.to_json().map(|json| json.to_string());
+            json.ok_or_else(|| "has a number that JSON cannot write".to_owned())
+        }
+    };
+    Type::secret("any", json!({}), mask::hidden, read)
 }
 
 /// Reads a final status or a class of them.
-pub(super) fn statuses(value: &Value) -> Result<RangeInclusive<u16>, String> {
+fn read_statuses(value: &Value) -> Result<RangeInclusive<u16>, String> {
     let written = match value {
         Value::Integer(status) => status.to_string(),
         other => other.as_text().unwrap_or_default().to_owned(),
@@ -114,8 +190,7 @@ pub(super) fn statuses(value: &Value) -> Result<RangeInclusive<u16>, String> {
     range.ok_or_else(|| r#"is not a status from 200 to 599; write it as "2xx" or "404""#.to_owned())
 }
 
-/// Reads a path pattern in the syntax of `matchit`.
-pub(super) fn pattern(value: &Value) -> Result<String, String> {
+fn read_pattern(value: &Value) -> Result<String, String> {
     let pattern = request_path(value)?;
     match matchit::Router::new().insert(&pattern, ()) {
         Ok(()) => Ok(pattern),
@@ -126,8 +201,7 @@ pub(super) fn pattern(value: &Value) -> Result<String, String> {
     }
 }
 
-/// Reads the path prefix of a static folder: `/`, or whole segments without a slash at the end.
-pub(super) fn prefix(value: &Value) -> Result<String, String> {
+fn read_prefix(value: &Value) -> Result<String, String> {
     let path = request_path(value)?;
     if path.contains(['{', '}', '*']) {
         return Err("is a prefix and not a pattern; write it as \"/static\", which serves every path below".to_owned());
@@ -144,7 +218,7 @@ pub(super) fn prefix(value: &Value) -> Result<String, String> {
 
 /// Reads a path or a path pattern.
 fn request_path(value: &Value) -> Result<String, String> {
-    let path = text(value)?;
+    let path = read_text(value)?;
     if !path.starts_with('/') {
         return Err(format!("does not start with `/`; write it as \"/{path}\""));
     }
@@ -154,36 +228,12 @@ fn request_path(value: &Value) -> Result<String, String> {
     Ok(path)
 }
 
-/// Reads the target of a request: a path with its query.
-pub(super) fn target(value: &Value) -> Result<String, String> {
-    let target = text(value)?;
+fn read_target(value: &Value) -> Result<String, String> {
+    let target = read_text(value)?;
     // `app::rehearse` parses the target again, so only accept a valid `Uri`.
     match target.starts_with('/') && !target.contains('#') && target.parse::<http::Uri>().is_ok() {
         true => Ok(target),
         false => Err("is not a path; write it as \"/items?page=1\", with a space as %20".to_owned()),
-    }
-}
-
-/// Reads a name that the file must define. `what` is the kind of thing, for messages.
-pub(super) fn one_of(what: &str, names: &[String]) -> impl Fn(&Value) -> Result<String, String> {
-    move |value| {
-        let name = text(value)?;
-        if names.contains(&name) {
-            return Ok(name);
-        }
-        let end = suggest(&name, names.iter().map(String::as_str));
-        Err(format!("is not a {what} of this file; {end}"))
-    }
-}
-
-/// Reads a component's setting: text as it is, other values as JSON.
-pub(super) fn setting(value: &Value) -> Result<String, String> {
-    match value.as_text() {
-        Some(text) => Ok(text.to_owned()),
-        None => {
-            let json = value.to_json().map(|json| json.to_string());
-            json.ok_or_else(|| "has a number that JSON cannot write".to_owned())
-        }
     }
 }
 
@@ -208,9 +258,9 @@ mod tests {
             ("600", None),
             ("", None),
         ] {
-            assert_eq!(statuses(&written(text)).ok(), expected, "{text}");
+            assert_eq!(read_statuses(&written(text)).ok(), expected, "{text}");
         }
-        assert_eq!(statuses(&Value::Integer(404)), Ok(404..=404));
+        assert_eq!(read_statuses(&Value::Integer(404)), Ok(404..=404));
     }
 
     #[test]
@@ -236,7 +286,7 @@ mod tests {
             ("/a\n", Err("not the path of a request")),
             ("/a\\b", Err("not the path of a request")),
         ] {
-            match (prefix(&written(text)), expected) {
+            match (read_prefix(&written(text)), expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(found, expected),
                 (Err(found), Err(expected)) => assert!(found.contains(expected), "{text}: {found}"),
                 (found, _) => panic!("{text}: {found:?}"),
@@ -257,9 +307,9 @@ mod tests {
             ("/a\u{7f}", false),
             ("/<>", false),
         ] {
-            assert_eq!(target(&written(text)).is_ok(), accepted, "{text}");
+            assert_eq!(read_target(&written(text)).is_ok(), accepted, "{text}");
         }
-        assert!(target(&written(&format!("/{}", "x".repeat(70_000)))).is_err());
+        assert!(read_target(&written(&format!("/{}", "x".repeat(70_000)))).is_err());
     }
 
     #[test]
@@ -273,9 +323,17 @@ mod tests {
             ("/items/{id", Some("not a path pattern")),
             ("/{*path}/x", Some("not a path pattern")),
         ] {
-            let found = pattern(&written(text)).err();
+            let found = read_pattern(&written(text)).err();
             assert_eq!(found.is_some(), reason.is_some(), "{text}: {found:?}");
             assert!(found.unwrap_or_default().contains(reason.unwrap_or_default()));
+        }
+    }
+
+    #[test]
+    fn thousands_have_commas() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (-10_000, "-10,000"), (1_002_003, "1,002,003")]
+        {
+            assert_eq!(grouped(number), text);
         }
     }
 }

@@ -1,0 +1,235 @@
+//! `Config`: all of `carya.toml`.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    component::{COMPONENT, Component, component},
+    conflict,
+    context::Context,
+    database::{DATABASE, Database, Databases, MAIN, databases},
+    deploy::{DEPLOY, Deploy, Deployed, deploy},
+    difference::DifferenceKind,
+    env::Environment,
+    problem::Origin,
+    quantity::positive_duration,
+    record::Record,
+    registry::{REGISTRY, Registry, registry},
+    route::{HOOK, Hook, ROUTE, Route, SMOKE, STATIC, Smoke, StaticFiles, hook, route, smoke, static_files},
+    section::{Key, Section, TableKey},
+    server::{SERVER, Server, server},
+    transaction::{TRANSACTION, Transaction, transaction},
+    tree::Table,
+    types::Type,
+    value::{boolean, one_of, path, word},
+};
+
+/// All of `carya.toml`, with the values that environment variables override. Paths are absolute or relative to the
+/// working directory; those in the file are relative to the file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The file that was read.
+    pub file: PathBuf,
+    /// Whether to send lifecycle events to clients (`Server-Timing`) and to the log.
+    pub debug: bool,
+    /// `[server]`
+    pub server: Server,
+    /// `[database]`, the default database. Without it, the handles of routes that name no other database return an
+    /// error for every statement.
+    pub database: Option<Database>,
+    /// `[database.NAME]`: further databases, for the routes that name them.
+    pub databases: BTreeMap<String, Database>,
+    /// `[transaction]`
+    pub transaction: Transaction,
+    /// `[model]`
+    pub model: Model,
+    /// `[templates] folder`
+    pub templates: Option<PathBuf>,
+    /// `[[static]]`
+    pub static_files: Vec<StaticFiles>,
+    /// `[component.NAME]`
+    pub components: BTreeMap<String, Component>,
+    /// `[[hook]]`: the global hooks, in order of registration.
+    pub hooks: Vec<Hook>,
+    /// `[[route]]`
+    pub routes: Vec<Route>,
+    /// `[[smoke]]`
+    pub smoke: Vec<Smoke>,
+    /// `[reload]`
+    pub reload: Reload,
+    /// `[registry."HOST"]`
+    pub registries: BTreeMap<String, Registry>,
+    /// `[deploy]`
+    pub deploy: Option<Deploy>,
+    /// The deployed generation that the file belongs to. `None` if it was not deployed.
+    pub deployed: Option<Deployed>,
+}
+
+impl Config {
+    /// Returns the folder that relative paths start at.
+    pub fn folder(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new(""))
+    }
+
+    /// Returns all databases with their names, the default one first.
+    pub fn all_databases(&self) -> impl Iterator<Item = (&str, &Database)> {
+        let named = self.databases.iter().map(|(name, database)| (name.as_str(), database));
+        self.database.iter().map(|database| (MAIN, database)).chain(named)
+    }
+}
+
+/// `[model]`: the component that initializes the default database.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Model {
+    /// Name of the component that exports `model`.
+    pub component: Option<String>,
+}
+
+/// `[reload]`: rules for the replacement of the served generation.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Reload {
+    /// The kinds of difference from the served generation that a reload must not have.
+    pub deny: Vec<DifferenceKind>,
+    /// Whether a reload runs pending migrations. If not, it fails while migrations are pending.
+    pub migrate: bool,
+    /// Whether a reload runs the model's `init`. If not, only a start does.
+    pub init: bool,
+    /// How often to query registries for tags that have moved. `None`: never.
+    pub poll: Option<Duration>,
+}
+
+pub(super) const MODEL: TableKey = TableKey { name: "model", doc: "initialization of the default database" };
+
+pub(super) const TEMPLATES: TableKey = TableKey { name: "templates", doc: "templates that the host renders" };
+
+pub(super) const RELOAD: TableKey = TableKey { name: "reload", doc: "rules for reloads" };
+
+/// Reads all sections. A database that `host` configures takes precedence over one of the same name in the file.
+pub(super) fn file(root: &mut Section<'_>, host: Option<&Config>) -> Config {
+    let context = root.context();
+    // First, because other sections refer to components by name.
+    let components = root.fields(COMPONENT, "NAME");
+    let names: Vec<String> =
+        components.iter().filter(|(_, entry)| !entry.is_added_by_variable()).map(|(name, _)| name.clone()).collect();
+    let of_host = |name: &str| host.and_then(|host| host.all_databases().find(|(other, _)| *other == name));
+    let own = root.optional(DATABASE, |section| {
+        databases(section, host.is_some(), |name| of_host(name).map(|(_, database)| database))
+    });
+    let (database, databases) = with_host_databases(host, own.unwrap_or_default());
+    let database_names: Vec<String> = databases.keys().cloned().collect();
+    let dialect = database.as_ref().map(|database| database.dialect);
+    let mut migrations = None;
+    let mut config = Config {
+        file: context.file.to_owned(),
+        debug: root
+            .key(
+                "debug",
+                boolean(),
+                "add `server-timing` with all lifecycle events and `x-carya-generation` to each response, and log \
+                 every request's events",
+            )
+            .or(false),
+        server: root.section(SERVER, server),
+        database,
+        databases,
+        transaction: root.section(TRANSACTION, transaction),
+        model: root.section(MODEL, |section| {
+            let component = model_component(section, &names);
+            migrations = model_migrations(section).or_none("none");
+            Model { component }
+        }),
+        templates: root.optional(TEMPLATES, |section| templates_folder(section).required().unwrap_or_default()),
+        static_files: root.each(STATIC, static_files),
+        components: components
+            .into_iter()
+            .filter_map(|(name, entry)| Some((name.clone(), component(&name, entry, &names)?)))
+            .collect(),
+        hooks: root.each(HOOK, |section| hook(section, &names)),
+        routes: root.each(ROUTE, |section| route(section, &names, &database_names)),
+        smoke: root.each(SMOKE, smoke),
+        reload: root.section(RELOAD, reload),
+        registries: root
+            .fields(REGISTRY, "HOST")
+            .into_iter()
+            .filter_map(|(host, entry)| Some((host, Section::of(entry, registry)?)))
+            .collect(),
+        deploy: None,
+        deployed: None,
+    };
+    config.deploy = root.optional(DEPLOY, |section| deploy(section, &config.server, dialect));
+    if let Some(database) = &mut config.database {
+        database.migrations = migrations;
+    }
+    for (index, message) in conflict::conflicts(&config.routes) {
+        let origin = Origin::Line(config.routes[index].line);
+        context.report(origin, format!("route[{index}].path"), message);
+    }
+    for (index, message) in conflict::repeated(&config.static_files) {
+        let origin = Origin::Line(config.static_files[index].line);
+        context.report(origin, format!("static[{index}].path"), message);
+    }
+    config
+}
+
+/// Adds the databases of the host, which precede those of a deployed application. Their migrations are those of the
+/// application.
+fn with_host_databases(host: Option<&Config>, (default, mut named): Databases) -> Databases {
+    let Some(host) = host else { return (default, named) };
+    for (name, database) in &host.databases {
+        named.entry(name.clone()).or_insert_with(|| Database { migrations: None, ..database.clone() });
+    }
+    (host.database.clone().or(default), named)
+}
+
+fn model_component(section: &mut Section<'_>, components: &[String]) -> Option<String> {
+    let doc = "its `init` runs at each start and, unless `[reload] init = false`, at each reload, after the \
+               migrations, in a transaction of its own";
+    section.key("component", one_of("component", components), doc).or_none("none")
+}
+
+/// The key of the migrations of the default database.
+pub(super) fn model_migrations<'s, 'a>(section: &'s mut Section<'a>) -> Key<'s, 'a, 'a, PathBuf> {
+    let folder = section.context().folder;
+    section.key("migrations", path(folder), "folder of `0001_name.sql` files for the default database")
+}
+
+/// The key of the folder of templates.
+pub(super) fn templates_folder<'s, 'a>(section: &'s mut Section<'a>) -> Key<'s, 'a, 'a, PathBuf> {
+    let folder = section.context().folder;
+    let doc = "minijinja templates, rendered by the host. `.html`, `.htm`, `.xml` and `.svg` are escaped as HTML, \
+               `.json` and `.js` as JSON. Undefined variables are errors.";
+    section.key("folder", path(folder), doc)
+}
+
+fn reload(section: &mut Section<'_>) -> Reload {
+    let kind = word("a kind of difference", DifferenceKind::ALL, DifferenceKind::as_str).named("text");
+    Reload {
+        deny: section
+            .key("deny", Type::list(kind), "[kinds of differences](differences.md) that refuse a reload")
+            .or_empty(),
+        migrate: section
+            .key("migrate", boolean(), "run pending migrations; `false` refuses a reload while there are any")
+            .or(true),
+        init: section
+            .key("init", boolean(), "run the model's `init` at a reload; `false` runs it at starts only")
+            .or(true),
+        poll: section
+            .key(
+                "poll",
+                positive_duration(),
+                "interval at which [tags](../guides/registry.md#follow-tags) of served components are resolved",
+            )
+            .or_none("off"),
+    }
+}
+
+/// Returns a description of all keys: the records of a reading in which each section occurs once.
+pub(super) fn description() -> Vec<Record> {
+    let env = Environment::new();
+    let context = Context::new(Path::new("carya.toml"), &env).describing();
+    Section::root(&context, Table::new(), |root| file(root, None));
+    context.into_records()
+}

@@ -1,0 +1,182 @@
+//! `[[route]]`, `[[hook]]`, `[[static]]` and `[[smoke]]`.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::{
+    entry::Entry,
+    section::{Key, Section, TableKey},
+    transaction::{
+        Access, DEFAULT_PRIORITY, Isolation, SUCCESS, StatusSet, access, isolation, priority, retries, status_set,
+    },
+    types::Type,
+    value::{boolean, method, one_of, path, pattern, prefix, target, text},
+};
+
+/// `[[hook]]`, or an entry of a route's `hooks`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hook {
+    /// The component's name.
+    pub component: String,
+    /// Hooks run in ascending order of priority. The default is 100.
+    pub priority: i32,
+}
+
+/// `[[route]]`: a path with the controller and hooks that serve it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// A path pattern in the syntax of `matchit`: `/items/{id}`, `/files/{*path}`.
+    pub path: String,
+    /// The methods, in upper case. An empty list means all methods that the component can serve.
+    pub methods: Vec<String>,
+    /// The component's name.
+    pub component: String,
+    /// The access mode for all methods. `None`: the method decides.
+    pub transaction: Option<Access>,
+    /// The name of the database. `None`: the default database.
+    pub database: Option<String>,
+    /// Overrides `isolation` of `[transaction]`.
+    pub isolation: Option<Isolation>,
+    /// Whether it reads from the primary only.
+    pub primary: bool,
+    /// Overrides `retries` of `[transaction]`.
+    pub retries: Option<u32>,
+    /// Overrides `commit_on` of `[transaction]`.
+    pub commit_on: Option<StatusSet>,
+    /// Overrides `rollback_on_redirect` of `[transaction]`.
+    pub rollback_on_redirect: Option<bool>,
+    /// The hooks of this route.
+    pub hooks: Vec<Hook>,
+    /// The line of the section in the file, for messages.
+    pub line: usize,
+}
+
+/// `[[static]]`: a folder that is served without a guest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StaticFiles {
+    /// The path prefix: `/`, or a path like `/static` without a slash at its end.
+    pub path: String,
+    /// The folder that is served.
+    pub folder: PathBuf,
+    /// The line of the section in the file.
+    pub line: usize,
+}
+
+/// `[[smoke]]`: a test request that a new generation must answer before it is served. Its writes are rolled back, and
+/// its actions do not run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Smoke {
+    /// The method, in upper case.
+    pub method: String,
+    /// The path, with its query if there is one.
+    pub path: String,
+    /// The body.
+    pub body: String,
+    /// The expected statuses.
+    pub status: StatusSet,
+    /// The line of the section in the file, for messages.
+    pub line: usize,
+}
+
+pub(super) const ROUTE: TableKey = TableKey { name: "route", doc: "paths with their controllers and hooks" };
+
+/// Reads a route. `components` and `databases` are the names that the file defines.
+pub(super) fn route(section: &mut Section<'_>, components: &[String], databases: &[String]) -> Route {
+    const OVERRIDES: &str = "for this route; overrides `[transaction]`";
+    const OF_TRANSACTION: &str = "`[transaction]`";
+    Route {
+        path: section.key("path", pattern(), "`/items/{id}`, `/files/{*path}`").required().unwrap_or_default(),
+        methods: section
+            .key(
+                "methods",
+                Type::list(method()),
+                "HEAD comes with GET. The host answers OPTIONS unless a route has it.",
+            )
+            .or_none("the methods that the component can serve, of GET, POST, PUT, PATCH, DELETE")
+            .unwrap_or_default(),
+        component: section
+            .key("component", one_of("component", components), "the controller")
+            .required()
+            .unwrap_or_default(),
+        transaction: section
+            .key("transaction", access(), "access to the database, for all methods of the route")
+            .or_none("by method"),
+        database: section
+            .key("database", one_of("database", databases), "the database of the route's transactions")
+            .or_none("the default one"),
+        isolation: section.key("isolation", isolation(), OVERRIDES).or_none(OF_TRANSACTION),
+        primary: section.key("primary", boolean(), "never read from a replica").or(false),
+        retries: section.key("retries", retries(), OVERRIDES).or_none(OF_TRANSACTION),
+        commit_on: section.key("commit_on", status_set(), OVERRIDES).or_none(OF_TRANSACTION),
+        rollback_on_redirect: section.key("rollback_on_redirect", boolean(), OVERRIDES).or_none(OF_TRANSACTION),
+        hooks: section
+            .key(
+                "hooks",
+                Type::list(route_hook(components)),
+                "`[\"audit\", { component = \"limits\", priority = 20 }]`",
+            )
+            .or_empty(),
+        line: section.line(),
+    }
+}
+
+pub(super) const HOOK: TableKey = TableKey { name: "hook", doc: "hooks of every request" };
+
+/// Reads a hook. `components` are the names that the file defines.
+pub(super) fn hook(section: &mut Section<'_>, components: &[String]) -> Hook {
+    Hook {
+        component: section
+            .key("component", one_of("component", components), "a hook of every request")
+            .required()
+            .unwrap_or_default(),
+        priority: section
+            .key("priority", priority(), "see [Hooks and priorities](../explanation/hooks.md)")
+            .or(DEFAULT_PRIORITY),
+    }
+}
+
+/// Type of a hook of a route: `"audit"`, or `{ component = "audit", priority = 50 }`.
+fn route_hook(components: &[String]) -> Type<'_, Hook> {
+    let name = one_of("component", components);
+    let table = json!({ "$ref": "#/properties/hook/items" });
+    let schema = json!({ "anyOf": [name.schema.clone(), table] });
+    Type::of_entry("hook", schema, move |entry: &Entry<'_>| {
+        if entry.is_table() {
+            return Section::of(entry.clone(), |section| hook(section, components));
+        }
+        Some(Hook { component: name.read(entry)?, priority: DEFAULT_PRIORITY })
+    })
+}
+
+pub(super) const STATIC: TableKey = TableKey { name: "static", doc: "folders that are served without a guest" };
+
+pub(super) fn static_files(section: &mut Section<'_>) -> StaticFiles {
+    StaticFiles {
+        path: section.key("path", prefix(), "`\"/\"`, or such as `\"/static\"`").required().unwrap_or_default(),
+        folder: static_folder(section).required().unwrap_or_default(),
+        line: section.line(),
+    }
+}
+
+/// The key of a folder of static files.
+pub(super) fn static_folder<'s, 'a>(section: &'s mut Section<'a>) -> Key<'s, 'a, 'a, PathBuf> {
+    let folder = section.context().folder;
+    section.key("folder", path(folder), "files served under the prefix, outside of hooks and transactions")
+}
+
+pub(super) const SMOKE: TableKey =
+    TableKey { name: "smoke", doc: "requests that a new generation must answer before it serves" };
+
+pub(super) fn smoke(section: &mut Section<'_>) -> Smoke {
+    Smoke {
+        method: section.key("method", method(), "the method of the request").or("GET"),
+        path: section
+            .key("path", target(), "a request that a new generation must answer before a reload serves it")
+            .required()
+            .unwrap_or_default(),
+        body: section.key("body", text(), "the body of the request").or_none("empty").unwrap_or_default(),
+        status: section.key("status", status_set(), "the expected status").or(SUCCESS),
+        line: section.line(),
+    }
+}

@@ -1,0 +1,165 @@
+//! `[server]`.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    context::Context,
+    quantity::{duration, positive_duration, size},
+    section::{Section, TableKey},
+    value::{address, integer, path, word},
+};
+
+/// `[server]`: listeners, limits, timeouts and the cache.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server {
+    /// Address and port of the application. With port 0, the system chooses one.
+    pub listen: SocketAddr,
+    /// Address and port of the metrics. Without it they are not served.
+    pub metrics: Option<SocketAddr>,
+    /// Maximum size of a request body, in bytes.
+    pub max_body: usize,
+    /// Maximum size of the response body that a guest makes, in bytes.
+    pub max_response: usize,
+    /// Maximum number of header fields in a guest's response.
+    pub max_response_headers: usize,
+    /// Maximum length of the header of a guest's response, in bytes.
+    pub max_response_head: usize,
+    /// Maximum number of connections to `listen`.
+    pub connections: usize,
+    /// Maximum time from the first byte of a request's head to its last.
+    pub header_timeout: Duration,
+    /// Maximum time that a connection stays open without a request.
+    pub idle_timeout: Duration,
+    /// Maximum time for a client to receive each 16 KiB of a response.
+    pub send_timeout: Duration,
+    /// Maximum memory of unsent responses on all connections, in bytes.
+    pub max_unsent: usize,
+    /// Maximum time for a request's body to arrive, and again from then on for its response.
+    pub request_timeout: Duration,
+    /// Maximum time for running requests to end after a shutdown was requested.
+    pub drain_timeout: Duration,
+    /// Number of places for running requests. A request with many guests takes several. Further requests wait for at
+    /// most 5 s, and are then answered with 503.
+    pub max_concurrent_requests: usize,
+    /// Folder for compiled components and pulled images, kept between starts.
+    pub cache: PathBuf,
+    /// Whether the kernel reports which pages of an instance were written.
+    pub page_scan: PageScan,
+}
+
+/// How the pages to reset in the memory of an instance are found after its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageScan {
+    /// The kernel reports the written pages, if it can and if memory is not swapped.
+    Auto,
+    /// All of the memory is reset.
+    Off,
+}
+
+impl PageScan {
+    /// All values.
+    pub const ALL: [PageScan; 2] = [PageScan::Auto, PageScan::Off];
+
+    /// Returns the name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PageScan::Auto => "auto",
+            PageScan::Off => "off",
+        }
+    }
+}
+
+pub(super) const SERVER: TableKey = TableKey { name: "server", doc: "listeners, limits and timeouts" };
+
+/// Upper bound of `max_response_headers`. A `HeaderMap` holds 24,576 names, among them those of the host.
+const MAX_HEADERS: i64 = 10_000;
+
+pub(super) fn server(section: &mut Section<'_>) -> Server {
+    let context = section.context();
+    Server {
+        listen: section.key("listen", address(), "address of the application").or("127.0.0.1:8080"),
+        metrics: section
+            .key("metrics", address(), "address of `GET /metrics`; see [Metrics](metrics.md)")
+            .or_none("not served"),
+        max_body: section.key("max_body", size(), "longest request body; longer ones get 413").or("1MiB"),
+        max_response: section.key("max_response", size(), "longest response body that a guest may make").or("16MiB"),
+        max_response_headers: section
+            .key(
+                "max_response_headers",
+                integer(1..=MAX_HEADERS),
+                "header fields of a guest's response; the host adds at most 16",
+            )
+            .or(100),
+        max_response_head: section.key("max_response_head", size(), "length of these header fields").or("64KiB"),
+        connections: section
+            .key(
+                "connections",
+                integer(1..=1_000_000),
+                "open connections; see [Slow and silent clients](../explanation/clients.md)",
+            )
+            .or(10_000),
+        header_timeout: section
+            .key("header_timeout", positive_duration(), "for the head of a request, from its first byte")
+            .or("10s"),
+        idle_timeout: section.key("idle_timeout", positive_duration(), "for a connection without a request").or("75s"),
+        send_timeout: section
+            .key("send_timeout", positive_duration(), "for a client to receive each 16 KiB of a response")
+            .or("30s"),
+        max_unsent: section.key("max_unsent", size(), "memory of unsent responses of all connections").or("512MiB"),
+        request_timeout: section
+            .key("request_timeout", positive_duration(), "for the body to arrive (408), and again for the answer (504)")
+            .or("30s"),
+        drain_timeout: section
+            .key(
+                "drain_timeout",
+                duration(),
+                "for requests in flight at shutdown, and on the old generation after a reload",
+            )
+            .or("10s"),
+        max_concurrent_requests: section
+            .key(
+                "max_concurrent_requests",
+                integer(1..=100_000),
+                "requests that run at the same time; further ones queue for at most 5 s, then get 503. Fewer run if \
+                 the process has little [address space](../explanation/starting.md#address-space).",
+            )
+            .or(256),
+        cache: section
+            .key(
+                "cache",
+                path(context.folder),
+                "compiled code and pulled images; only used if \
+                 [no other user can change it](../explanation/starting.md#compiled-code)",
+            )
+            .or_computed(
+                cache(context),
+                "`$XDG_CACHE_HOME/carya`, else `~/.cache/carya`, else `.carya-cache` beside the file",
+            ),
+        page_scan: section
+            .key(
+                "page_scan",
+                word("a way to scan pages", PageScan::ALL, PageScan::as_str),
+                "whether the kernel reports the pages that an instance has written; see \
+                 [Memory between instances](../explanation/starting.md#memory-between-instances)",
+            )
+            .or("auto"),
+    }
+}
+
+/// Returns the default cache folder by the XDG rules; beside the file for a user without a home.
+fn cache(context: &Context<'_>) -> String {
+    let folder = |name| {
+        let path = context.env.get(name).map(Path::new);
+        path.filter(|path| path.is_absolute())
+    };
+    let cache = match (folder("XDG_CACHE_HOME"), folder("HOME")) {
+        (Some(cache), _) => cache.join("carya"),
+        (None, Some(home)) => home.join(".cache/carya"),
+        (None, None) => PathBuf::from(".carya-cache"),
+    };
+    cache.to_string_lossy().into_owned()
+}
