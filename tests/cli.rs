@@ -1,6 +1,7 @@
 //! Tests of the command line: output and exit codes.
 
 mod check;
+mod config;
 mod inspect;
 mod migrate;
 mod new;

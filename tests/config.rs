@@ -4,6 +4,7 @@ mod database;
 mod deploy;
 mod environment;
 mod problems;
+mod schema;
 mod secrets;
 
 use std::{collections::BTreeMap, path::Path};

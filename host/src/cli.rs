@@ -67,6 +67,15 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print the effective configuration as TOML, with the origin of each value. Passwords, tokens and settings of
+    /// components are hidden.
+    Config {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Print the JSON schema of the configuration file instead, for editors.
+        #[arg(long)]
+        schema: bool,
+    },
     /// Print the exports, imports and capabilities of a component.
     Inspect {
         /// The file of the component.
@@ -198,6 +207,8 @@ async fn dispatch(cli: Cli) -> anyhow::Result<String> {
             check::routes(load_sources(&config.config, cli.log_format).await?, json).await
         }
         Command::Diff { old, new, deny, json } => diff::diff(&old, &new, &deny, json, cli.log_format).await,
+        Command::Config { schema: true, .. } => Ok(format!("{:#}\n", config::schema())),
+        Command::Config { config, schema: false } => Ok(config::effective(&config.config)?),
         Command::Inspect { file, json } => inspect(file, json).await,
         Command::Harden { config, apply, check, database } => {
             harden::harden(&load(&config.config, cli.log_format)?, apply, check, database.as_deref()).await
