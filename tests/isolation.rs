@@ -1,5 +1,5 @@
-//! Isolation levels of routes, observed through the commits of other transactions. SQLite has one level for all routes:
-//! it allows one writer at a time, and a reader sees the data of the moment at which it began.
+//! Isolation levels of routes: whether a request sees the commits of concurrent transactions. SQLite has one level for
+//! all routes: it allows one writer at a time, and a reader sees a snapshot of the database from when it began.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{
     support::{App, Engine, PATIENCE, Result, Wrong, check_eq},
 };
 
-/// Isolation levels, each with a route of its own. `none` is a route without a level.
+/// Isolation levels. Each has a route, `/LEVEL`. The route `/none` does not set `isolation`.
 const LEVELS: [&str; 4] = ["read-committed", "repeatable-read", "serializable", "none"];
 
 const TABLES: &str = "CREATE TABLE items (id INTEGER PRIMARY KEY);
@@ -44,18 +44,18 @@ async fn serve(engine: Engine) -> Result<App> {
     App::start_on(engine, &config, &[("migrations/0001_tables.sql", TABLES)]).await
 }
 
-/// Waits until guests have logged `what` as often as `times`.
+/// Waits until guests have logged the message `what` at least `times` times.
 async fn until_logged(app: &App, what: &str, times: usize) -> Result {
     let waiting = async {
         while app.log.lines().iter().filter(|line| line["message"] == what).count() < times {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    Ok(tokio::time::timeout(PATIENCE, waiting).await.map_err(|_| format!("{what:?} was not said {times} times"))?)
+    Ok(tokio::time::timeout(PATIENCE, waiting).await.map_err(|_| format!("{what:?} was not logged {times} times"))?)
 }
 
-/// Returns the step with which a guest waits for another client: it reads the locked table `gate`. On SQLite, where no
-/// lock blocks a reader, it sleeps.
+/// Returns the script step that makes a guest wait for another client: a query of the locked table `gate`. On SQLite,
+/// where no lock blocks a reader, the step sleeps.
 fn wait(engine: Engine) -> Json {
     match engine {
         Engine::Sqlite => json!({ "sleep_ms": 1000 }),
@@ -63,8 +63,8 @@ fn wait(engine: Engine) -> Json {
     }
 }
 
-/// Runs `meanwhile` while a second client locks the table `gate`, so that guests wait. SQLite needs no lock, because
-/// its guests sleep.
+/// Runs `meanwhile` while a second client holds a lock on the table `gate`, which blocks guests at the step of
+/// [`wait`]. SQLite needs no lock, because its guests sleep.
 async fn behind_the_gate(app: &App, engine: Engine, meanwhile: impl AsyncFnOnce() -> Result) -> Result {
     let (lock, unlock) = match engine {
         Engine::Sqlite => return meanwhile().await,
@@ -77,7 +77,8 @@ async fn behind_the_gate(app: &App, engine: Engine, meanwhile: impl AsyncFnOnce(
     keeper.execute(unlock).await
 }
 
-/// Returns whether a request sees the commit of another client between two of its queries.
+/// Runs the same query twice in one request, and commits a row from another client in between. Returns whether the
+/// second query sees the row.
 async fn sees_a_commit_in_between(app: &App, engine: Engine, method: &str, level: &str, id: u32) -> Result<bool> {
     let count = || json!({ "sql": "SELECT count(*) FROM items", "op": "query_one" });
     let looked = format!("looked {id}");
@@ -102,7 +103,7 @@ async fn sees_a_commit_in_between(app: &App, engine: Engine, method: &str, level
     Ok(seen[0] != seen[4])
 }
 
-/// Checks rows of a method, a level, and whether the request sees the commit.
+/// Checks [`sees_a_commit_in_between`] for each row: a method, an isolation level, and the expected result.
 async fn levels(engine: Engine, rows: &[(&str, &str, bool)]) -> Result {
     if !engine.is_installed() {
         return Ok(());
@@ -137,7 +138,8 @@ async fn commits_are_seen_by_level_on_postgres() -> Result {
 
 #[tokio::test]
 async fn commits_are_seen_by_level_on_mariadb() -> Result {
-    // `serializable` is missing: it locks the rows that were read, so no other commit can come between the queries.
+    // `serializable` is left out: it locks the rows that the first query reads, so the other client could not commit
+    // before the second query.
     let rows = ["GET", "POST"].map(|method| {
         [
             (method, "read-committed", true),
@@ -149,8 +151,8 @@ async fn commits_are_seen_by_level_on_mariadb() -> Result {
     levels(Engine::MariaDb, rows.as_flattened()).await
 }
 
-/// Two doctors go off duty at the same time, each on the condition that the other one stays. Returns how many stay, and
-/// the number of retries.
+/// Sends two concurrent requests that each take one doctor off call, if two doctors were on call when the request read
+/// them. Returns the number of doctors that are still on call, and the number of retries.
 async fn write_skew(app: &App, engine: Engine, level: &str) -> Result<(i64, usize)> {
     app.execute("UPDATE doctors SET on_call = 1").await?;
     let path = format!("/{level}");
@@ -181,7 +183,7 @@ async fn write_skew(app: &App, engine: Engine, level: &str) -> Result<(i64, usiz
     };
     let other = behind_the_gate(app, engine, async || {
         let _ = asks.send(());
-        // On SQLite the second request queries after the first one has ended.
+        // On SQLite writers run one after the other, so the second request queries after the first one has ended.
         until_logged(app, &asked, 2).await
     });
     let ((one, two), ()) = tokio::try_join!(both, other)?;
@@ -198,8 +200,8 @@ async fn write_skew_is_impossible_on_sqlite() -> Result {
     Ok(())
 }
 
-/// Only `serializable` detects the write skew. The server refuses one of the requests, and the host runs it again, so
-/// that it sees the commit of the other.
+/// Checks that only `serializable` prevents write skew. The server fails one of the transactions, and the host runs its
+/// request again, which then sees the commit of the other request.
 async fn only_serializable_refuses_write_skew(engine: Engine) -> Result {
     if !engine.is_installed() {
         return Ok(());
@@ -210,7 +212,7 @@ async fn only_serializable_refuses_write_skew(engine: Engine) -> Result {
         check_eq!(wrong, write_skew(&app, engine, level).await?, (0, 0), "{engine}: {level}");
     }
     let (stay, retries) = write_skew(&app, engine, "serializable").await?;
-    assert!(stay == 1 && retries > 0, "{engine}: {stay} stay after {retries} retries");
+    assert!(stay == 1 && retries > 0, "{engine}: {stay} doctors on call after {retries} retries");
     Ok(())
 }
 

@@ -13,11 +13,11 @@ use super::support::{
 
 const ROWS: &str = "SELECT count(*) FROM t";
 
-/// Checks that both servers of a cluster work, and that the replica follows the primary.
+/// Checks that both servers of a cluster answer queries, and that the replica replicates the primary.
 async fn follows(cluster: &Cluster) -> Result {
     let database = cluster.database().await?;
     let (primary, replica) = (database.primary()?, database.replica()?);
-    assert_eq!(replica.number("SELECT 1").await?, 1, "the new database is on the replica");
+    assert_eq!(replica.number("SELECT 1").await?, 1, "the replica has no new database");
     primary.execute("CREATE TABLE t (x text); INSERT INTO t VALUES ('a'), ('b')").await?;
     cluster.synchronize().await?;
     assert_eq!(replica.texts("SELECT x FROM t ORDER BY x").await?, ["a", "b"]);
@@ -31,7 +31,7 @@ async fn follows(cluster: &Cluster) -> Result {
     for url in [&login.primary_url, &login.replica_url] {
         let client = Client::new(url)?;
         assert_eq!(client.number(ROWS).await?, 2);
-        assert!(client.execute("INSERT INTO t VALUES ('c')").await.is_err(), "it can only read");
+        assert!(client.execute("INSERT INTO t VALUES ('c')").await.is_err(), "the login can write");
     }
     Ok(())
 }
@@ -56,8 +56,8 @@ async fn mariadb_is_a_primary_with_a_replica_by_gtid() -> Result {
     assert_eq!(cluster.replica()?.number("SELECT @@read_only").await?, 1);
     assert_eq!(cluster.primary()?.texts("SELECT @@gtid_binlog_pos").await?.len(), 1);
     let mut open = reqwest::Url::parse(&cluster.primary_url("mysql"))?;
-    open.set_password(None).map_err(|()| "no URL of a server")?;
-    assert!(Client::new(open.as_str())?.connect().await.is_err(), "it asks for the password");
+    open.set_password(None).map_err(|()| "the URL cannot have a password")?;
+    assert!(Client::new(open.as_str())?.connect().await.is_err(), "the server requires no password");
     Ok(())
 }
 
@@ -84,9 +84,9 @@ async fn a_primary_is_killed_and_keeps_what_it_committed() -> Result {
             open.execute("BEGIN; INSERT INTO t VALUES (-1)").await?;
             primary.execute("INSERT INTO t VALUES (1)").await?;
             pair.kill_primary().await?;
-            assert!(open.execute("COMMIT").await.is_err(), "{engine}: the connection is dead");
-            assert!(primary.connect().await.is_err(), "{engine}: the primary is dead");
-            assert_eq!(replica.number("SELECT 1").await?, 1, "{engine}: the replica lives");
+            assert!(open.execute("COMMIT").await.is_err(), "{engine}: a connection survived the kill");
+            assert!(primary.connect().await.is_err(), "{engine}: the primary still runs");
+            assert_eq!(replica.number("SELECT 1").await?, 1, "{engine}: the replica does not answer");
             pair.start_primary().await?;
             assert_eq!(primary.texts("SELECT x FROM t").await?, vec!["1"; killed], "{engine}");
             pair.synchronize().await?;
@@ -110,23 +110,23 @@ async fn a_replica_is_stopped_killed_and_held_back() -> Result {
         pair.pause_replica().await?;
         primary.execute("INSERT INTO t VALUES (1)").await?;
         tokio::time::sleep(Duration::from_millis(300)).await;
-        assert_eq!(replica.number(ROWS).await?, 0, "{engine}: it is paused");
+        assert_eq!(replica.number(ROWS).await?, 0, "{engine}: the replica is paused");
         pair.resume_replica().await?;
         pair.synchronize().await?;
-        assert_eq!(replica.number(ROWS).await?, 1, "{engine}: it goes on");
+        assert_eq!(replica.number(ROWS).await?, 1, "{engine}: the replica was resumed");
 
         pair.stop_replica().await?;
-        assert!(replica.connect().await.is_err(), "{engine}: it is stopped");
+        assert!(replica.connect().await.is_err(), "{engine}: the replica still runs");
         primary.execute("INSERT INTO t VALUES (2)").await?;
         pair.start_replica().await?;
         pair.synchronize().await?;
-        assert_eq!(replica.number(ROWS).await?, 2, "{engine}: it has caught up");
+        assert_eq!(replica.number(ROWS).await?, 2, "{engine}: the replica was restarted");
 
         pair.kill_replica().await?;
         primary.execute("INSERT INTO t VALUES (3)").await?;
         pair.start_replica().await?;
         pair.synchronize().await?;
-        assert_eq!(replica.number(ROWS).await?, 3, "{engine}: it has caught up after it was killed");
+        assert_eq!(replica.number(ROWS).await?, 3, "{engine}: the replica was restarted after a kill");
     }
     Ok(())
 }
@@ -134,7 +134,7 @@ async fn a_replica_is_stopped_killed_and_held_back() -> Result {
 /// Environment variable with the path of the file that `starts_servers_and_never_ends` writes.
 const REPORT: &str = "SERVERS_REPORT";
 
-/// Does nothing unless the test below runs it in a process of its own.
+/// Helper process of [`servers_end_with_a_test_process_that_was_killed`]. Passes at once if [`REPORT`] is not set.
 #[tokio::test]
 async fn starts_servers_and_never_ends() -> Result {
     let Some(report) = std::env::var_os(REPORT) else { return Ok(()) };
@@ -153,7 +153,7 @@ async fn servers_end_with_a_test_process_that_was_killed() -> Result {
     let folder = tempfile::tempdir()?;
     let (report, servers) = (folder.path().join("report"), folder.path().join("servers"));
     std::fs::create_dir(&servers)?;
-    // The servers run as other users, which need access to these folders.
+    // If the tests run as root, the servers run as other users, which need access to these folders.
     std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
     std::fs::set_permissions(&servers, Permissions::from_mode(0o1777))?;
     let mut process = Command::new(std::env::current_exe()?)
@@ -167,7 +167,7 @@ async fn servers_end_with_a_test_process_that_was_killed() -> Result {
     let read = || std::fs::read_to_string(&report).unwrap_or_default();
     tokio::select! {
         reported = eventually("the report is complete", async || Ok(read().ends_with("all\n"))) => reported?,
-        status = process.wait() => return Err(format!("it ended: {}", status?).into()),
+        status = process.wait() => return Err(format!("the process with the servers ended: {}", status?).into()),
     }
     let urls = read();
     let urls: Vec<_> = urls.lines().filter(|line| *line != "all").collect();
@@ -177,7 +177,7 @@ async fn servers_end_with_a_test_process_that_was_killed() -> Result {
     }
 
     process.kill().await?;
-    eventually("the folder is empty", async || Ok(std::fs::read_dir(&servers)?.next().is_none())).await?;
+    eventually("the server folder is empty", async || Ok(std::fs::read_dir(&servers)?.next().is_none())).await?;
     for url in &urls {
         assert!(Client::new(url)?.connect().await.is_err(), "{url} is still served");
     }

@@ -1,5 +1,6 @@
 //! The databases of the benchmark: SQLite files, and servers that end with the benchmark. Each contestant has its own
-//! database. The servers use the scripts of the tests, but with settings that flush committed data to the disk.
+//! database. The servers use the scripts of the tests, but they also flush each commit to the disk, unless
+//! `--no-fsync` is set.
 
 #[path = "../../tests/support/servers/installed.rs"]
 #[allow(unreachable_pub)]
@@ -81,7 +82,7 @@ impl Databases {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        Err(format!("{engine} does not let us in").into())
+        Err(format!("{engine} accepted no connection within 600 attempts").into())
     }
 
     /// Creates a database with the benchmark's tables, and returns its URL. Replaces a database of the same name.
@@ -116,7 +117,7 @@ impl Databases {
     }
 }
 
-/// Runs statements on a connection that no contestant uses.
+/// Runs statements on a new connection.
 async fn execute(url: &str, sql: &str) -> Result {
     let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
     match url.split_once(':').map(|(scheme, _)| scheme) {

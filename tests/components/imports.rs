@@ -3,14 +3,16 @@
 use super::{refusal, refused, reloaded, serve};
 use crate::support::{Result, Wrong, check, check_eq, module};
 
-/// `wasi:http` as far as unmodified components use it, and an interface that WASI has in two versions.
+/// Short form of `wasi:http`, which components written for other hosts import. This host does not offer it.
 const HTTP: &str = "package wasi:http@0.2.3;
     interface types { resource fields { constructor(); } resource request { headers: func() -> fields; } }
     interface outgoing-handler { use types.{request}; handle: func(request: request) -> result; }
     interface incoming-handler { use types.{request}; handle: func(request: request); }";
+/// `wasi:cli` in a version that this host does not offer.
 const CLI_3: &str = "package wasi:cli@0.3.0;
     interface environment { get-environment: func() -> list<tuple<string, string>>; }
     interface run { run: func() -> result; }";
+/// `wasi:cli` in the offered version, with the function `get-user`, which this host does not offer.
 const CLI_2: &str = "package wasi:cli@0.2.3;
     interface environment { get-environment: func() -> list<tuple<string, string>>; get-user: func() -> string; }
     interface run { run: func() -> result; }";
@@ -19,11 +21,12 @@ const IO: &str = "package wasi:io@0.2.3;
     interface streams { use error.{error}; resource input-stream; }";
 const STDIN: &str = "package wasi:cli@0.2.3;
     interface stdin { use wasi:io/streams@0.2.3.{input-stream}; get-stdin: func() -> input-stream; }";
+/// An offered interface with another type of `now`.
 const CLOCK: &str = "package wasi:clocks@0.2.0; interface wall-clock { now: func() -> string; }";
 const OTHER: &str =
     "package my:thing@1.2.0; interface api { call: func(); } interface only-types { record r { a: u8 } }";
 
-/// Edits of the contract, further packages, the world of the guest, and the expected message about its component.
+/// Edits of the contract, further packages, the world of the guest, and the start of the expected message.
 type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a str, &'a str);
 
 const CASES: [Case<'_>; 14] = [
@@ -89,7 +92,7 @@ const CASES: [Case<'_>; 14] = [
         "imports `carya:host/session@0.1.0`, which this host does not offer",
     ),
     (
-        // `use` names the resource of another interface again, which is not an import of its own.
+        // `use` repeats the resource `input-stream` in `stdin`. The message must not name it as an import of `stdin`.
         &[],
         &[IO, STDIN, HTTP],
         "import wasi:cli/stdin@0.2.3; import wasi:http/outgoing-handler@0.2.3; export plain-controller",
@@ -130,7 +133,7 @@ async fn are_named_in_one_sentence() -> Result {
 #[tokio::test]
 async fn another_version_of_the_contract_is_named() -> Result {
     let host = "package carya:host@0.1.0;";
-    // Every file of the contract is of one version.
+    // Replaces the version in each of the eight files of the contract.
     let edits = [(host, "package carya:host@0.2.0;"); 8];
     let reason = refused(&module::built_for(&edits, &[], "import request; export plain-controller")?).await?;
     let expected = "imports `carya:host/request@0.2.0` (version 0.1.0 is offered) and `carya:host/database@0.2.0` (version \
@@ -144,7 +147,7 @@ async fn another_version_of_the_contract_is_named() -> Result {
     Ok(())
 }
 
-/// Later ones of the same track are the same interface.
+/// Versions with the same `0.MINOR`, such as 0.1.0 and 0.1.7, are compatible.
 #[tokio::test]
 async fn a_compatible_version_of_the_contract_is_accepted() -> Result {
     let edits = [("package carya:host@0.1.0;", "package carya:host@0.1.7;"); 8];
@@ -157,7 +160,7 @@ async fn a_compatible_version_of_the_contract_is_accepted() -> Result {
     Ok(())
 }
 
-/// The imports are listed with the sentence.
+/// `carya inspect` prints the error message on standard output too, in a line of its list.
 #[tokio::test]
 async fn inspect_lists_unknown_imports() -> Result {
     let folder = tempfile::tempdir()?;
