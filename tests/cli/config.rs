@@ -79,7 +79,7 @@ async fn shows_values_with_their_origins() -> Result {
     Ok(())
 }
 
-/// What is printed is a configuration file again, which has the same effect.
+/// The output is a configuration file with the same values.
 #[tokio::test]
 async fn prints_a_configuration() -> Result {
     let folder = tempfile::tempdir()?;

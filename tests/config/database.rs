@@ -1,4 +1,4 @@
-//! Databases: one file or a server each, the default one and those with names, and the routes that go there.
+//! `[database]` and `[database.NAME]`, and the routes that name databases.
 
 use carya::config::{Dialect, Isolation, shown_url};
 use insta::assert_snapshot;
@@ -19,7 +19,7 @@ database = "reports"
 "#;
 
 #[test]
-fn a_url_says_the_product() {
+fn the_url_determines_the_dialect() {
     for (url, dialect, name, shown) in [
         ("sqlite:items.db", Dialect::Sqlite, "SQLite", "sqlite://items.db"),
         ("postgres://ann:hunter2@db/items", Dialect::Postgres, "PostgreSQL", "postgres://ann@db/items"),
@@ -48,7 +48,7 @@ fn defaults_of_a_server() {
     assert_eq!(config.transaction.isolation, None);
 }
 
-/// The memory of a connection with SQLite holds a result and what the statement needs besides.
+/// The memory of an SQLite connection has room for a result and for the working memory of its statement.
 #[test]
 fn memory_has_room_for_a_result() {
     let file = |keys: &str| format!("[database]\nurl = \"sqlite:items.db\"\n{keys}");
@@ -67,22 +67,22 @@ fn memory_has_room_for_a_result() {
 }
 
 #[test]
-fn a_url_is_whole() {
+fn rejects_incomplete_urls() {
     let url = |url: &str| problems(&format!("[database]\nurl = \"{url}\""), &[]);
-    assert_snapshot!(url("sqlite::memory:"), @r#"carya.toml:2: database.url: names no file, and a database in memory would be another one on every connection, while readers and the writer need the same; write it as "sqlite:PATH""#);
-    assert_snapshot!(url("sqlite:items.db?mode=ro"), @r#"carya.toml:2: database.url: has options, which are the host's to set; write it as "sqlite:PATH""#);
+    assert_snapshot!(url("sqlite::memory:"), @r#"carya.toml:2: database.url: names no file; in memory, each connection would have a database of its own; write it as "sqlite:PATH""#);
+    assert_snapshot!(url("sqlite:items.db?mode=ro"), @r#"carya.toml:2: database.url: has options, but the host sets them itself; write it as "sqlite:PATH""#);
     assert_snapshot!(url("items.db"), @r#"carya.toml:2: database.url: is not the URL of a database; accepted: "sqlite:PATH", "postgres://...", "mysql://...""#);
     assert_snapshot!(url("postgres://db/items"), @r#"carya.toml:2: database.url: names no user; write it as "postgres://USER:PASSWORD@HOST/NAME""#);
     assert_snapshot!(url("postgres://ann:hunter2@/items"), @r#"carya.toml:2: database.url: names no host; write it as "postgres://USER:PASSWORD@HOST/NAME""#);
     assert_snapshot!(url("mysql://ann:hunter2@db"), @r#"carya.toml:2: database.url: names no database; write it as "mysql://USER:PASSWORD@HOST/NAME""#);
-    assert_snapshot!(url("mysql://ann:hunter2@db:http/items"), @"carya.toml:2: database.url: is malformed: invalid port number; in a user's name or a password write `/`, `?`, `#`, `@` and `%` as %2F, %3F, %23, %40 and %25");
-    assert_snapshot!(url("postgres://ann:hunter#2@db/items"), @"carya.toml:2: database.url: is malformed: it has a `#`; in a user's name or a password write `/`, `?`, `#`, `@` and `%` as %2F, %3F, %23, %40 and %25");
-    assert_snapshot!(url("postgres://ann:hunter2@db/items?password=hunter2"), @"carya.toml:2: database.url: has an option that it cannot have; accepted: sslmode, sslrootcert, sslcert, sslkey, host, application_name");
-    assert_snapshot!(url("mysql://ann:hunter2@db/items?charset=latin1"), @"carya.toml:2: database.url: has an option that it cannot have; accepted: ssl-mode, ssl-ca, ssl-cert, ssl-key, socket");
+    assert_snapshot!(url("mysql://ann:hunter2@db:http/items"), @"carya.toml:2: database.url: is malformed: invalid port number; in user names and passwords, write `/`, `?`, `#`, `@` and `%` as %2F, %3F, %23, %40 and %25");
+    assert_snapshot!(url("postgres://ann:hunter#2@db/items"), @"carya.toml:2: database.url: is malformed: it has a `#`; in user names and passwords, write `/`, `?`, `#`, `@` and `%` as %2F, %3F, %23, %40 and %25");
+    assert_snapshot!(url("postgres://ann:hunter2@db/items?password=hunter2"), @"carya.toml:2: database.url: has an unknown option; accepted: sslmode, sslrootcert, sslcert, sslkey, host, application_name");
+    assert_snapshot!(url("mysql://ann:hunter2@db/items?charset=latin1"), @"carya.toml:2: database.url: has an unknown option; accepted: ssl-mode, ssl-ca, ssl-cert, ssl-key, socket");
 }
 
 #[test]
-fn keys_have_their_product() {
+fn rejects_keys_of_another_dialect() {
     assert_snapshot!(problems(
         r#"
 [database]
@@ -124,21 +124,21 @@ allow_functions = ["public.f"]
     carya.toml:9: database.replica_check: is for servers; an SQLite file has no replicas
     carya.toml:10: database.lock_timeout: is for servers; an SQLite file has `busy_timeout`
     carya.toml:11: database.allow_functions: is for PostgreSQL, which has extensions
-    carya.toml:12: database.migrations: is for databases with a name; for this one write it in [model]
+    carya.toml:12: database.migrations: is for [database.NAME]; for the default database, write it in [model]
     carya.toml:16: database.reports.busy_timeout: is for SQLite files; a server has `lock_timeout`
     carya.toml:17: database.reports.max_memory: is for SQLite files; a server limits memory in its own configuration
-    carya.toml:18: database.reports.reader_url: is a URL of MySQL, while `url` is one of PostgreSQL; both must be the same
+    carya.toml:18: database.reports.reader_url: is a URL of MySQL, but `url` is one of PostgreSQL; both must have the same dialect
     carya.toml:19: database.reports.admin_url: names no database; write it as "postgres://USER:PASSWORD@HOST/NAME"
-    carya.toml:20: database.reports.replicas[1]: is a URL of SQLite, while `url` is one of PostgreSQL; both must be the same
+    carya.toml:20: database.reports.replicas[1]: is a URL of SQLite, but `url` is one of PostgreSQL; both must have the same dialect
     carya.toml:20: database.reports.replicas[2]: is not text; write it in quotes
-    carya.toml:21: database.reports.replica_check: "0s" is no time at all; write it as "500ms", "30s", "5m" or "1h"
+    carya.toml:21: database.reports.replica_check: "0s" must be greater than 0; write it as "500ms", "30s", "5m" or "1h"
     carya.toml:22: database.reports.replica_lag: unknown key; did you mean `replica_wait`?
-    carya.toml:23: database.reports.allow_functions[0]: "f" is not a function; write "schema.name", without quotes in it and without parameters
-    carya.toml:23: database.reports.allow_functions[1]: "a.b.c" is not a function; write "schema.name", without quotes in it and without parameters
-    carya.toml:23: database.reports.allow_functions[2]: "public.f(int)" is not a function; write "schema.name", without quotes in it and without parameters
+    carya.toml:23: database.reports.allow_functions[0]: "f" is not a function; write it as "schema.name", without further quotes and parameters
+    carya.toml:23: database.reports.allow_functions[1]: "a.b.c" is not a function; write it as "schema.name", without further quotes and parameters
+    carya.toml:23: database.reports.allow_functions[2]: "public.f(int)" is not a function; write it as "schema.name", without further quotes and parameters
     carya.toml:23: database.reports.allow_functions[4]: 5 is not text; write it in quotes
     carya.toml:27: database.log.replicas: is not a list; write it as ["...", "..."]
-    carya.toml:28: database.log.lock_timeout: "0s" is no time at all; write it as "500ms", "30s", "5m" or "1h"
+    carya.toml:28: database.log.lock_timeout: "0s" must be greater than 0; write it as "500ms", "30s", "5m" or "1h"
     carya.toml:29: database.log.allow_functions: is for PostgreSQL, which has extensions
     "#);
 }
@@ -192,7 +192,7 @@ isolation = "serialisable"
     carya.toml:4: database.reports: unknown key; accepted: url, reader_url, admin_url, replicas, replica_wait, replica_max_lag, replica_check, max_connections, max_lifetime, acquire_timeout, statement_timeout, lock_timeout, busy_timeout, allow_functions, max_rows, max_result, echo, echo_params, echo_pool, max_memory
     carya.toml:5: database.my log: is not a name; it may have letters, digits, `-` and `_`
     carya.toml:7: database.empty.url: is missing
-    carya.toml:8: database.default: is how [database] itself is called; choose another name, or write the keys in [database]
+    carya.toml:8: database.default: is the name of [database] itself; choose another name, or write the keys in [database]
     carya.toml:15: route[0].database: "emtpy" is not a database of this file; did you mean `empty`?
     carya.toml:16: route[0].isolation: "snapshot" is not an isolation level; accepted: read-committed, repeatable-read, serializable
     carya.toml:17: route[0].primary: "yes" is not a boolean; write it as true or false
@@ -229,7 +229,7 @@ fn the_environment_reaches_databases_by_name() {
         ],
     ), @r#"
     CARYA_DATABASE__EVENT_LOG__BUSY_TIMEOUT: database.event-log.busy_timeout: is for SQLite files; a server has `lock_timeout`
-    CARYA_DATABASE__REPORTS__ADMIN_URL: database.reports.admin_url: is a URL of MySQL, while `url` is one of PostgreSQL; both must be the same
+    CARYA_DATABASE__REPORTS__ADMIN_URL: database.reports.admin_url: is a URL of MySQL, but `url` is one of PostgreSQL; both must have the same dialect
     CARYA_DATABASE__REPORTS__REPLICAS: database.reports.replicas: is not a list; write it as ["...", "..."]
     CARYA_DATABASE__REPROTS__URL: database.reprots: is not a database of the file; did you mean `reports`?
     "#);

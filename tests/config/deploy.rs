@@ -1,4 +1,4 @@
-//! What a deployed application and the host that serves it each have to say.
+//! `[deploy]`, and the files of a host and of an application that is deployed to it.
 
 use std::{fs, path::Path};
 
@@ -7,7 +7,7 @@ use carya::config::{Config, Listen, application, load_deployed, load_host};
 use super::{problems, read};
 use crate::support::Result;
 
-/// A host's folder and that of an application in it, read as one.
+/// Reads the files of a host and of an application in a folder below it.
 fn both(own: &str, deployed: &str) -> Result<(tempfile::TempDir, Config)> {
     let folder = tempfile::tempdir()?;
     let app = folder.path().join("apps/1");
@@ -39,11 +39,11 @@ const DEPLOYED: &str = r#"
 fn a_deployed_file_cannot_allow_functions() {
     let deployed = "[database.log]\nurl = \"postgres://a:b@db/log\"\nallow_functions = [\"public.f\"]\n";
     let error = both("[database]\nurl = \"sqlite:a.sqlite\"\n", deployed).map(drop).expect_err("it is refused");
-    assert!(error.to_string().contains("database.log.allow_functions: counts in the host's file only"), "{error}");
+    assert!(error.to_string().contains("database.log.allow_functions: is only accepted in the host's file"), "{error}");
 }
 
 #[test]
-fn what_the_host_has_is_the_hosts() -> Result {
+fn databases_of_the_host_take_precedence() -> Result {
     let own = r#"
         [server]
         listen = "127.0.0.1:8081"
@@ -55,7 +55,7 @@ fn what_the_host_has_is_the_hosts() -> Result {
         [database.ledger]
         url = "sqlite:ledger.sqlite"
         [model]
-        component = "of the application in the host's own file, which is not looked at"
+        component = "a section of the application in the host's file, which is skipped"
     "#;
     let (folder, config) = both(own, DEPLOYED)?;
     let (root, app) = (folder.path(), folder.path().join("apps/1"));
@@ -78,7 +78,7 @@ fn what_the_host_has_is_the_hosts() -> Result {
 }
 
 #[test]
-fn databases_that_the_host_has_not_stand_in_its_folder() -> Result {
+fn paths_of_other_databases_start_at_the_folder_of_the_host() -> Result {
     let (folder, config) = both("", &DEPLOYED.replace("{ file = \"password\" }", "\"sqlite:reports.sqlite\""))?;
     let urls: Vec<_> = config.all_databases().map(|(_, found)| found.url.clone()).collect();
     let url = |name: &str| format!("sqlite://{}", folder.path().join(name).display());
@@ -90,7 +90,7 @@ fn databases_that_the_host_has_not_stand_in_its_folder() -> Result {
 }
 
 #[test]
-fn an_application_names_its_files() -> Result {
+fn lists_the_files_of_an_application() -> Result {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("carya.toml");
     let text = r#"
@@ -121,7 +121,7 @@ fn an_application_names_its_files() -> Result {
 }
 
 #[test]
-fn where_and_by_what_a_host_is_deployed_to() {
+fn listener_of_the_deployment_api() {
     let listen = |text: &str| {
         let text = format!("[deploy]\ntoken = \"0123456789abcdef\"\nlisten = \"{text}\"\n");
         read(&text, &[]).map(|config| config.deploy.and_then(|deploy| deploy.listen))
@@ -130,14 +130,14 @@ fn where_and_by_what_a_host_is_deployed_to() {
     assert_eq!(listen("[::1]:1"), Ok(Some(Listen::Tcp(([0, 0, 0, 0, 0, 0, 0, 1], 1).into()))));
     let half = "[deploy]\nlisten = \"0.0.0.0:1\"\ntoken = \"a secret\"\ntls_cert = \"x\"\nkeep = 0\n";
     insta::assert_snapshot!(problems(half, &[]), @r"
-    carya.toml:1: deploy.tls_key: is missing; a certificate is of no use without its key
-    carya.toml:3: deploy.token: is no good token; it needs at least 16 letters, digits and signs, as `openssl rand -hex 32` makes them
+    carya.toml:1: deploy.tls_key: is missing; `tls_cert` requires it
+    carya.toml:3: deploy.token: must have at least 16 visible ASCII characters and no spaces; `openssl rand -hex 32` makes a token
     carya.toml:5: deploy.keep: 0 is not a whole number from 1 to 1000
     ");
     let open = "[deploy]\nlisten = \"0.0.0.0:1\"\n";
     insta::assert_snapshot!(problems(open, &[]), @r#"
-    carya.toml:1: deploy.token: is missing; whoever reaches the address could deploy. Write token = "${NAME}"
-    carya.toml:1: deploy.listen: 0.0.0.0:1 can be reached by others; set tls_cert and tls_key, or listen on 127.0.0.1
+    carya.toml:1: deploy.token: is missing, but required for an address; write token = "${NAME}"
+    carya.toml:1: deploy.listen: 0.0.0.0:1 is reachable from other machines; set tls_cert and tls_key, or listen on 127.0.0.1
     "#);
     let nowhere = "[deploy]\nlisten = \"there\"\n";
     insta::assert_snapshot!(problems(nowhere, &[]), @r#"carya.toml:2: deploy.listen: "there" is not an address; write it as "127.0.0.1:8080" or "unix:/run/carya/admin.sock""#);

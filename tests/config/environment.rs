@@ -73,12 +73,12 @@ fn problems_of_the_environment() {
     CARYA_COMPONENT__MY_ITEMS__TIMEOUT: component.my-items.timeout: "1" is not a duration; write it as "500ms", "30s", "5m" or "1h"
     CARYA_DATABASE__URL: database.url: names no database; write it as "mysql://USER:PASSWORD@HOST/NAME"
     CARYA_DEBUG: debug: "" is not a boolean; write it as true or false
-    CARYA_HOOK: hook: is a list of tables, which only the file can have
-    CARYA_ROUTE__0__PATH: route.0.path: is inside a list, which no variable reaches into
+    CARYA_HOOK: hook: is a list of tables; only the file can define it
+    CARYA_ROUTE__0__PATH: route.0.path: is inside a list; variables cannot set values in lists
     CARYA_SERVER_LISTEN: server_listen: unknown key (variables are named CARYA_SECTION__KEY); accepted: component, database, debug, server, transaction, model, templates, static, hook, route, smoke, reload, registry, deploy
-    CARYA_SERVER__LISTEN__PORT: server.listen.port: is inside a value that is no table
+    CARYA_SERVER__LISTEN__PORT: server.listen.port: is inside a value that is not a table
     CARYA_SERVER__LITSEN: server.litsen: unknown key (variables are named CARYA_SECTION__KEY); did you mean `listen`?
     CARYA_TRANSACTION: transaction: "none" is not a table; write it as [transaction]
-    CARYA_TRANSACTION__COMMIT_ON: transaction.commit_on: is inside a value that is no table
+    CARYA_TRANSACTION__COMMIT_ON: transaction.commit_on: is inside a value that is not a table
     "#);
 }

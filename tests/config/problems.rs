@@ -18,7 +18,7 @@ max_response_head = 0
     assert_snapshot!(problems(text, &[]), @r#"
     carya.toml:3: server.connections: 0 is not a whole number from 1 to 1000000
     carya.toml:4: server.idle_timeout: "75" is not a duration; write it as "500ms", "30s", "5m" or "1h"
-    carya.toml:5: server.send_timeout: "0ms" is no time at all; write it as "500ms", "30s", "5m" or "1h"
+    carya.toml:5: server.send_timeout: "0ms" must be greater than 0; write it as "500ms", "30s", "5m" or "1h"
     carya.toml:6: server.max_unsent: "1 GiB" is not a size; write it as 65536, "64KiB", "16MiB" or "1GiB"
     carya.toml:7: server.max_response_headers: 10001 is not a whole number from 1 to 10000
     carya.toml:8: server.max_response_head: 0 is not a size; write it as 65536, "64KiB", "16MiB" or "1GiB"
@@ -88,7 +88,7 @@ deny = ["component-gains-write"]
     carya.toml:5: server.listen: "8080" is not an address; write it as "127.0.0.1:8080"
     carya.toml:6: server.max_body: "1MB" is not a size; write it as 65536, "64KiB", "16MiB" or "1GiB"
     carya.toml:7: server.request_timeout: 30 is not a duration; write it as "500ms", "30s", "5m" or "1h"
-    carya.toml:8: server.header_timeout: "0s" is no time at all; write it as "500ms", "30s", "5m" or "1h"
+    carya.toml:8: server.header_timeout: "0s" must be greater than 0; write it as "500ms", "30s", "5m" or "1h"
     carya.toml:9: server.max_concurrent_requests: 0 is not a whole number from 1 to 100000
     carya.toml:12: database.url: is not the URL of a database; accepted: "sqlite:PATH", "postgres://...", "mysql://..."
     carya.toml:15: transaction.commit_on[1]: "6xx" is not a status from 200 to 599; write it as "2xx" or "404"
@@ -105,7 +105,7 @@ deny = ["component-gains-write"]
     carya.toml:38: route[1].transaction: "readonly" is not an access mode; did you mean `read-only`?
     carya.toml:39: route[1].hooks[0]: "itemz" is not a component of this file; did you mean `items`?
     carya.toml:39: route[1].hooks[1].priorty: unknown key; did you mean `priority`?
-    carya.toml:41: route[2].path: "/items/{name}" matches the same paths as "/items/{id}"; write both alike
+    carya.toml:41: route[2].path: "/items/{name}" matches the same paths as "/items/{id}"; use the same parameter names
     carya.toml:45: route[3].path: "/items/{id}" has methods that route[1] on line 34 serves; give each its own
     carya.toml:50: route[4].component: is missing
     carya.toml:51: route[4].path: "/{a}{b}" is not a path pattern: only one parameter is allowed per path segment; write it as "/items/{id}" or "/files/{*path}"
@@ -171,8 +171,8 @@ source = "c"
 "#,
         &[],
     ), @r#"
-    carya.toml:2: component.a.source: is missing
-    carya.toml:5: component.b.build: is missing
+    carya.toml:2: component.a.source: is missing; `build` requires it
+    carya.toml:5: component.b.build: is missing; `source` requires it
     carya.toml:10: component.c.build: 7 is not text; write it in quotes
     "#);
 }

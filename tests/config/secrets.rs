@@ -52,10 +52,10 @@ settings = { keys = ["${A_KEY}", { file = 5 }] }
 "#,
         &[],
     ), @"
-    carya.toml:3: server.listen: needs the environment variable `HOST`, which is not set; `${HOST:-default}` would do without
-    carya.toml:4: server.cache: has `${` without `}`; write `$${` for a `${` that is meant as it is
-    carya.toml:6: database.url: needs the file no/such/file: No such file or directory (os error 2)
-    carya.toml:9: component.items.settings.keys[0]: needs the environment variable `A_KEY`, which is not set; `${A_KEY:-default}` would do without
-    carya.toml:9: component.items.settings.keys[1]: has a `file` that is not text
+    carya.toml:3: server.listen: environment variable `HOST` is not set; set it, or write `${HOST:-default}`
+    carya.toml:4: server.cache: has `${` without `}`; write `$${` for a literal `${`
+    carya.toml:6: database.url: cannot read the file no/such/file: No such file or directory (os error 2)
+    carya.toml:9: component.items.settings.keys[0]: environment variable `A_KEY` is not set; set it, or write `${A_KEY:-default}`
+    carya.toml:9: component.items.settings.keys[1]: has a `file` that is not text; write its path in quotes
     ");
 }

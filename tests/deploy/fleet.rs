@@ -289,13 +289,16 @@ async fn a_fleet_needs_a_server() -> Result {
     let folder = tempfile::tempdir()?;
     let mut wrong = Wrong::default();
     for (own, why) in [
-        ("[database]\nurl = \"sqlite:a.sqlite\"\n[deploy]\nshared = true\nhost = \"a\"\n", "a fleet needs a server"),
-        ("[deploy]\nshared = true\nhost = \"a\"\n", "a fleet needs a server"),
+        (
+            "[database]\nurl = \"sqlite:a.sqlite\"\n[deploy]\nshared = true\nhost = \"a\"\n",
+            "requires a default database on a server",
+        ),
+        ("[deploy]\nshared = true\nhost = \"a\"\n", "requires a default database on a server"),
         (
             "[database]\nurl = \"postgres://a:b@c/d\"\n[server]\nlisten = \"127.0.0.1:0\"\n[deploy]\nshared = true\n",
             "deploy.host",
         ),
-        ("[deploy]\npoll = \"11m\"\n", "longer than ten minutes"),
+        ("[deploy]\npoll = \"11m\"\n", "is longer than"),
         ("[deploy]\nhost = \"\"\n", "deploy.host: \"\" is empty"),
     ] {
         fs::write(folder.path().join("carya.toml"), own)?;

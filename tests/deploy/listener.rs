@@ -20,10 +20,13 @@ async fn a_public_address_needs_tls_and_every_address_a_token() -> Result {
     let token = format!("token = \"{TOKEN}\"\n");
     let mut wrong = Wrong::default();
     for (own, why) in [
-        (listen("0.0.0.0:0", &token), "deploy.listen: 0.0.0.0:0 can be reached by others; set tls_cert and tls_key"),
-        (listen("[::]:0", &token), "can be reached by others"),
+        (
+            listen("0.0.0.0:0", &token),
+            "deploy.listen: 0.0.0.0:0 is reachable from other machines; set tls_cert and tls_key",
+        ),
+        (listen("[::]:0", &token), "is reachable from other machines"),
         (listen("127.0.0.1:0", ""), "deploy.token: is missing"),
-        (listen("127.0.0.1:0", "token = \"short\""), "deploy.token: is no good token; it needs at least 16"),
+        (listen("127.0.0.1:0", "token = \"short\""), "deploy.token: must have at least 16"),
         (listen("127.0.0.1:0", &format!("{token}tls_key = \"x\"")), "deploy.tls_cert: is missing"),
         (listen("unix:", ""), "deploy.listen"),
         (listen("localhost", &token), "deploy.listen"),

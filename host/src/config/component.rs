@@ -109,9 +109,8 @@ fn build(section: &mut Section<'_>) -> Option<Build> {
             text(),
             "command that makes the file, for `carya dev`; run by the shell in the folder of the configuration",
         )
-        .required_with("source", "");
-    let source =
-        section.key("source", path(folder), "folder whose changes trigger the command").required_with("build", "");
+        .required_with("source");
+    let source = section.key("source", path(folder), "folder whose changes trigger the command").required_with("build");
     Some(Build { command: command?, source: source? })
 }
 

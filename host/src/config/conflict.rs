@@ -19,7 +19,7 @@ pub(super) fn conflicts(routes: &[Route]) -> Vec<(usize, String)> {
         if same().next().is_none()
             && let Err(InsertError::Conflict { with }) = patterns.insert(path, ())
         {
-            let message = format!("\"{path}\" matches the same paths as \"{with}\"; write both alike");
+            let message = format!("\"{path}\" matches the same paths as \"{with}\"; use the same parameter names");
             found.push((index, message));
         }
         if let Some(other) = same().find(|other| overlap(&routes[*other], route)) {

@@ -119,9 +119,10 @@ impl<'a> Context<'a> {
 
     /// Reads the text of a file, without a newline at its end, which editors and `echo` add.
     fn secret(&self, path: &Value) -> Result<String, String> {
-        let path = path.as_text().ok_or("has a `file` that is not text")?;
+        let path = path.as_text().ok_or("has a `file` that is not text; write its path in quotes")?;
         let path = self.home.join(path);
-        let text = fs::read_to_string(&path).map_err(|error| format!("needs the file {}: {error}", path.display()))?;
+        let text =
+            fs::read_to_string(&path).map_err(|error| format!("cannot read the file {}: {error}", path.display()))?;
         let text = text.strip_suffix('\n').unwrap_or(&text);
         Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
     }

@@ -97,7 +97,7 @@ pub(super) fn databases<'h>(
     host_database: impl Fn(&str) -> Option<&'h Database>,
 ) -> Databases {
     let default = (!section.has_only_tables() && host_database(MAIN).is_none()).then(|| {
-        section.refuse("migrations", "is for databases with a name; for this one write it in [model]");
+        section.refuse("migrations", "is for [database.NAME]; for the default database, write it in [model]");
         database(section, is_deployed)
     });
     let tables = section.tables("NAME");
@@ -135,7 +135,7 @@ fn with_name(name: &str, entry: Entry<'_>, names: &[String], is_deployed: bool) 
     }
     entry.check_name(name);
     if name == MAIN {
-        entry.report("is how [database] itself is called; choose another name, or write the keys in [database]");
+        entry.report("is the name of [database] itself; choose another name, or write the keys in [database]");
     }
     Section::of(entry, |section| {
         let database = database(section, is_deployed);
@@ -165,7 +165,7 @@ fn database(section: &mut Section<'_>, is_deployed: bool) -> Database {
         name: "PostgreSQL",
         include: is(&[Dialect::Postgres]) && !is_deployed,
         refusal: match is_deployed {
-            true => "counts in the host's file only",
+            true => "is only accepted in the host's file",
             false => "is for PostgreSQL, which has extensions",
         },
     };
@@ -281,7 +281,7 @@ fn function() -> Type<'static, String> {
         match name.split_once('.') {
             Some((schema, function)) if is_part(schema) && is_part(function) => Ok(name),
             _ => {
-                Err("is not a function; write \"schema.name\", without quotes in it and without parameters".to_owned())
+                Err("is not a function; write it as \"schema.name\", without further quotes and parameters".to_owned())
             }
         }
     })

@@ -110,18 +110,16 @@ pub(super) fn deploy(section: &mut Section<'_>, server: &Server, dialect: Option
             path(folder),
             "PEM file with the certificate; required for an address that is not loopback, refused for a socket",
         )
-        .required_with("tls_key", "; a key is of no use without its certificate");
-    let key = section
-        .key("tls_key", path(folder), "PEM file with the private key")
-        .required_with("tls_cert", "; a certificate is of no use without its key");
+        .required_with("tls_key");
+    let key = section.key("tls_key", path(folder), "PEM file with the private key").required_with("tls_cert");
     let is_plain = cert.is_none() && key.is_none();
     let tls = cert.zip(key).map(|(cert, key)| Tls { cert, key });
     match &listen {
         Some(Listen::Tcp(_)) if !section.is_set("token") => {
-            section.report("token", r#"is missing; whoever reaches the address could deploy. Write token = "${NAME}""#);
+            section.report("token", r#"is missing, but required for an address; write token = "${NAME}""#);
         }
         Some(Listen::Unix(_)) if tls.is_some() => {
-            section.report("tls_cert", "is for addresses; a Unix socket is not left by what goes through it");
+            section.report("tls_cert", "is for addresses; a Unix socket needs no TLS");
         }
         _ => {}
     }
@@ -129,7 +127,8 @@ pub(super) fn deploy(section: &mut Section<'_>, server: &Server, dialect: Option
         && !address.ip().is_loopback()
         && is_plain
     {
-        let message = format!("{address} can be reached by others; set tls_cert and tls_key, or listen on 127.0.0.1");
+        let message =
+            format!("{address} is reachable from other machines; set tls_cert and tls_key, or listen on 127.0.0.1");
         section.report("listen", message);
     }
     Deploy {
@@ -154,7 +153,9 @@ fn shared(section: &mut Section<'_>, server: &Server, dialect: Option<Dialect>) 
              [Run several hosts](../guides/fleet.md)",
         )
         .or(false);
-    let poll = section.key("poll", poll(), "interval of looks at the fleet without a notification").or("5s");
+    let poll = section
+        .key("poll", poll(), "interval of queries for activations of other hosts, besides notifications")
+        .or("5s");
     let host = section
         .key("host", host(), "name of this host in its fleet; required if `listen` of `[server]` has port 0")
         .or_none("machine name and `server.listen`");
@@ -164,14 +165,17 @@ fn shared(section: &mut Section<'_>, server: &Server, dialect: Option<Dialect>) 
     if !matches!(dialect, Some(Dialect::Postgres | Dialect::MySql)) {
         section.report_at(
             "shared",
-            "a fleet needs a server to share by; set database.url to postgres:// or mysql://, or leave it out where \
+            "requires a default database on a server; set database.url to postgres:// or mysql://, or remove this key if \
              there is one host only",
         );
     }
     let host = host.unwrap_or_else(|| {
         let machine = hostname::get().unwrap_or_default().to_string_lossy().into_owned();
         if machine.is_empty() || server.listen.port() == 0 {
-            section.report_at("shared", "needs deploy.host here: nothing else tells this host from others for good");
+            section.report_at(
+                "shared",
+                "requires deploy.host, because the machine has no name or server.listen has port 0",
+            );
         }
         // The listen address tells apart the hosts on one machine.
         format!("{machine}/{}", server.listen)
@@ -182,7 +186,7 @@ fn shared(section: &mut Section<'_>, server: &Server, dialect: Option<Dialect>) 
 fn poll() -> Type<'static, Duration> {
     Type::new("duration > 0, at most `\"10m\"`", duration_schema(), |value| {
         let poll = read_positive_duration(value)?;
-        if poll <= MAX_POLL { Ok(poll) } else { Err("is longer than ten minutes".to_owned()) }
+        if poll <= MAX_POLL { Ok(poll) } else { Err("is longer than \"10m\"".to_owned()) }
     })
 }
 
@@ -191,7 +195,7 @@ fn host() -> Type<'static, String> {
     Type::new("text, 1 to 200 bytes", schema, |value| {
         let host = read_text(value)?;
         let is_name = (1..=200).contains(&host.len()) && !host.chars().any(char::is_control);
-        let refusal = "is not a name; it may have 200 bytes and no control characters";
+        let refusal = "must have 1 to 200 bytes and no control characters";
         if is_name { Ok(host) } else { Err(refusal.to_owned()) }
     })
 }
@@ -201,7 +205,7 @@ fn listen(folder: &Path) -> Type<'_, Listen> {
     let schema = json!({ "type": "string", "pattern": "^unix:.|:[0-9]+$" });
     Type::new("address or `\"unix:PATH\"`", schema, |value| {
         match value.as_text().and_then(|text| text.strip_prefix("unix:")) {
-            Some("") => Err("names no socket; write it as \"unix:/run/carya/admin.sock\"".to_owned()),
+            Some("") => Err("has no path; write it as \"unix:/run/carya/admin.sock\"".to_owned()),
             Some(path) => Ok(Listen::Unix(folder.join(path))),
             None => {
                 let address = read_address(value).map(Listen::Tcp);
@@ -217,8 +221,7 @@ fn token() -> Type<'static, String> {
         let token = read_text(value)?;
         if token.len() < MIN_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(format!(
-                "is no good token; it needs at least {MIN_TOKEN} letters, digits and signs, as `openssl rand -hex 32` \
-                 makes them"
+                "must have at least {MIN_TOKEN} visible ASCII characters and no spaces; `openssl rand -hex 32` makes a token"
             ));
         }
         Ok(token)

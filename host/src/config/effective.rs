@@ -11,8 +11,7 @@ use super::{
 
 /// Returns the configuration of a file as TOML: each key with its value, and the origin of the value in a comment.
 ///
-/// Values stand as they were written: a reference to an environment variable or a file is shown, and not what it stands
-/// for. Passwords, tokens and the settings of components are replaced by `***`. A key that has no value is a comment.
+/// Values are shown as they were written: `"${NAME}"` and `{ file = "path" }` are not resolved. Passwords, tokens and the settings of components are replaced by `***`. A key without a value is a comment.
 ///
 /// # Errors
 ///

@@ -67,8 +67,8 @@ fn set(table: &mut Table, parts: &[&str], node: Node) -> Result<(), &'static str
         table.entry(key).or_insert_with(|| Node { origin: node.origin.clone(), value: Value::Table(Table::new()) });
     match &mut next.value {
         Value::Table(inner) => set(inner, rest, node),
-        Value::Array(_) => Err("is inside a list, which no variable reaches into"),
-        _ => Err("is inside a value that is no table"),
+        Value::Array(_) => Err("is inside a list; variables cannot set values in lists"),
+        _ => Err("is inside a value that is not a table"),
     }
 }
 
@@ -112,7 +112,7 @@ fn pieces(text: &str) -> impl Iterator<Item = Result<Piece<'_>, String>> {
             Ok(Piece::Reference { name, default })
         } else {
             rest = "";
-            Err("has `${` without `}`; write `$${` for a `${` that is meant as it is".to_owned())
+            Err("has `${` without `}`; write `$${` for a literal `${`".to_owned())
         });
         Some(Ok(Piece::Literal(before)))
     })
@@ -129,9 +129,7 @@ pub(super) fn expand(text: &str, env: &Environment) -> Result<String, String> {
                 env.get(name).filter(|value| !value.is_empty()).map_or(default, String::as_str)
             }
             Piece::Reference { name, default: None } => env.get(name).ok_or_else(|| {
-                format!(
-                    "needs the environment variable `{name}`, which is not set; `${{{name}:-default}}` would do without"
-                )
+                format!("environment variable `{name}` is not set; set it, or write `${{{name}:-default}}`")
             })?,
         };
     }
@@ -183,9 +181,9 @@ mod tests {
             ("${HOST:-}", Ok("")),
             ("$${USER} ${USER}", Ok("${USER} ann")),
             ("${NESTED}", Ok("${USER}")),
-            ("${HOST}", Err("`HOST`, which is not set")),
+            ("${HOST}", Err("`HOST` is not set")),
             ("${USER", Err("without `}`")),
-            ("${}", Err("``, which is not set")),
+            ("${}", Err("`` is not set")),
         ] {
             match (expand(text, &env), expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(found, expected),

@@ -153,7 +153,7 @@ pub fn application(file: &Path) -> Result<Vec<PathBuf>, Problems> {
             let inside = path.strip_prefix(context.folder);
             if !inside.is_ok_and(|path| path.components().all(|step| matches!(step, Step::Normal(_) | Step::CurDir))) {
                 let message = format!(
-                    "{} is not in {}; all of an application that is deployed must stand in its folder",
+                    "{} is outside of {}; all files of a deployed application must be in its folder",
                     path.display(),
                     if context.folder == Path::new("") { Path::new(".") } else { context.folder }.display(),
                 );

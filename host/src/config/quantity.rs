@@ -79,7 +79,7 @@ pub(super) fn read_duration(value: &Value) -> Result<Duration, String> {
 pub(super) fn read_positive_duration(value: &Value) -> Result<Duration, String> {
     match read_duration(value)? {
         // In other programs 0 may mean "no limit", so it is rejected as ambiguous.
-        Duration::ZERO => Err(r#"is no time at all; write it as "500ms", "30s", "5m" or "1h""#.to_owned()),
+        Duration::ZERO => Err(r#"must be greater than 0; write it as "500ms", "30s", "5m" or "1h""#.to_owned()),
         duration => Ok(duration),
     }
 }

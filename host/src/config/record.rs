@@ -1,4 +1,4 @@
-//! Records of what a reader has read: the description of each key, and the value that it had. The list of known keys,
+//! Records of a reading: the description of each key, and its value if it is set. The list of known keys,
 //! the reference page, the JSON schema and `carya config` come from these records, so none of them can miss a key.
 
 use std::borrow::Cow;

@@ -45,8 +45,8 @@ pub(super) const REGISTRY: TableKey = TableKey { name: "registry", doc: "registr
 
 pub(super) fn registry(section: &mut Section<'_>) -> Registry {
     let folder = section.context().folder;
-    let username = section.key("username", text(), "login for this registry").required_with("password", "");
-    let password = section.key("password", password(), "password of this login").required_with("username", "");
+    let username = section.key("username", text(), "login for this registry").required_with("password");
+    let password = section.key("password", password(), "password of this login").required_with("username");
     let login = username.zip(password);
     Registry {
         login: login.map(|(username, password)| Login { username, password }),

@@ -139,7 +139,7 @@ impl<'a> Section<'a> {
         };
         // Tables from the environment have no line, which messages about them need.
         if matches!(entry.origin(), Origin::Variable(_)) {
-            entry.report("is a list of tables, which only the file can have");
+            entry.report("is a list of tables; only the file can define it");
             return Vec::new();
         }
         entry.items().into_iter().filter_map(|entry| Self::of(entry, &mut read)).collect()
@@ -311,10 +311,10 @@ impl<'a, 't, T> Key<'_, 'a, 't, T> {
         ty.read(&entry?)
     }
 
-    /// Reads the value of a key that is required if `other` is set. `reason` ends the message that it is missing.
-    pub(super) fn required_with(self, other: &'static str, reason: &str) -> Option<T> {
+    /// Reads the value of a key that is required if `other` is set.
+    pub(super) fn required_with(self, other: &'static str) -> Option<T> {
         if self.section.is_set(other) && !self.section.is_set(self.name) {
-            self.section.report(self.name, format!("is missing{reason}"));
+            self.section.report(self.name, format!("is missing; `{other}` requires it"));
         }
         let (ty, entry) = self.take(Absent::UnsetWithout { other });
         ty.read(&entry?)

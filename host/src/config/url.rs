@@ -33,7 +33,7 @@ pub(super) fn another(first: Option<Dialect>, folder: &Path) -> Type<'_, String>
         match first {
             Some(first) if first != dialect => {
                 let (first, found) = (first.as_str(), dialect.as_str());
-                Err(format!("is a URL of {found}, while `url` is one of {first}; both must be the same"))
+                Err(format!("is a URL of {found}, but `url` is one of {first}; both must have the same dialect"))
             }
             _ => Ok(url),
         }
@@ -117,13 +117,10 @@ fn file(folder: &Path, path: &str) -> Result<String, String> {
     let path = path.strip_prefix("//").unwrap_or(path);
     let (path, options) = path.split_once('?').unwrap_or((path, ""));
     if path.is_empty() || path == ":memory:" || options.contains("mode=memory") {
-        return Err(format!(
-            "names no file, and a database in memory would be another one on every connection, while readers and \
-             the writer need the same; {accepted}"
-        ));
+        return Err(format!("names no file; in memory, each connection would have a database of its own; {accepted}"));
     }
     if !options.is_empty() {
-        return Err(format!("has options, which are the host's to set; {accepted}"));
+        return Err(format!("has options, but the host sets them itself; {accepted}"));
     }
     Ok(format!("sqlite://{}", folder.join(path).display()))
 }
@@ -171,7 +168,7 @@ fn whole(url: &str, scheme: &str, accepted: &[&str]) -> Result<(), String> {
         return Err(written("names no database"));
     }
     if !options.iter().all(|name| accepted.contains(name)) {
-        return Err(format!("has an option that it cannot have; accepted: {}", accepted.join(", ")));
+        return Err(format!("has an unknown option; accepted: {}", accepted.join(", ")));
     }
     Ok(())
 }
@@ -186,7 +183,7 @@ fn refused(error: sqlx::Error) -> String {
 
 fn malformed(reason: impl Display) -> String {
     format!(
-        "is malformed: {reason}; in a user's name or a password write `/`, `?`, `#`, `@` and `%` as %2F, %3F, %23, %40 \
+        "is malformed: {reason}; in user names and passwords, write `/`, `?`, `#`, `@` and `%` as %2F, %3F, %23, %40 \
          and %25"
     )
 }
@@ -224,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_and_what_people_see_of_them() {
+    fn servers_are_shown_without_passwords() {
         for (url, dialect, expected) in [
             ("postgres://ann:secret@db/items", Dialect::Postgres, "postgres://ann@db/items"),
             (
@@ -256,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn no_message_has_a_part_of_the_url() {
+    fn no_message_contains_a_part_of_the_url() {
         for (url, reason) in [
             ("postgres:secret", "has no `//`"),
             ("postgres://secret@/items", "names no host"),

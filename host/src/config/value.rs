@@ -100,7 +100,11 @@ pub(super) fn word<T: Copy + 'static, const N: usize>(
     as_str: fn(T) -> &'static str,
 ) -> Type<'static, T> {
     let words = all.map(as_str);
-    let name = words.map(|word| format!("`\"{word}\"`")).join(" or ");
+    let quoted = words.map(|word| format!("`\"{word}\"`"));
+    let name = match &quoted[..] {
+        [others @ .., last] if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => quoted.concat(),
+    };
     Type::new(name, json!({ "type": "string", "enum": words.as_slice() }), move |value| {
         let word = read_text(value)?;
         let found = all.into_iter().find(|meant| as_str(*meant) == word);
@@ -165,7 +169,7 @@ pub(super) fn setting() -> Type<'static, String> {
         Some(text) => Ok(text.to_owned()),
         None => {
             let json = value.to_json().map(|json| json.to_string());
-            json.ok_or_else(|| "has a number that JSON cannot write".to_owned())
+            json.ok_or_else(|| "has a number that JSON does not support".to_owned())
         }
     };
     Type::secret("any", json!({}), mask::hidden, read)
@@ -223,7 +227,7 @@ fn request_path(value: &Value) -> Result<String, String> {
         return Err(format!("does not start with `/`; write it as \"/{path}\""));
     }
     if path.contains(['?', '#']) {
-        return Err("has a `?` or `#`, which are no part of a path".to_owned());
+        return Err("must not contain `?` or `#`".to_owned());
     }
     Ok(path)
 }
@@ -272,7 +276,7 @@ mod tests {
             ("/a/b-c/%C3%A9", Ok("/a/b-c/%C3%A9")),
             ("", Err("is empty")),
             ("no-slash", Err("does not start with `/`")),
-            ("/a?b", Err("no part of a path")),
+            ("/a?b", Err("must not contain")),
             ("/zz/{*p}", Err("not a pattern")),
             ("/a{b", Err("not a pattern")),
             ("/a}b", Err("not a pattern")),
@@ -319,7 +323,7 @@ mod tests {
             ("/items/{id}/parts/{part}", None),
             ("/files/{*path}", None),
             ("items", Some("does not start with `/`")),
-            ("/items?x=1", Some("no part of a path")),
+            ("/items?x=1", Some("must not contain")),
             ("/items/{id", Some("not a path pattern")),
             ("/{*path}/x", Some("not a path pattern")),
         ] {
