@@ -1,7 +1,7 @@
 //! The shape of the code: what `host/ARCHITECTURE.md` promises and a test can hold.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -113,6 +113,114 @@ fn top_level(list: &str) -> Vec<&str> {
     }
     members.retain(|member| !member.trim().is_empty());
     members
+}
+
+/// A path in a `use` item, such as `super::link::Link`, and whether the item is a re-export.
+type Use = (String, bool);
+
+/// Returns the paths that the `use` items of a file name. Leaves out those of inner modules, which are tests.
+fn used_paths(text: &str) -> Vec<Use> {
+    fn flatten(prefix: &str, tree: &str, paths: &mut Vec<String>) {
+        let tree = tree.trim();
+        match tree.split_once('{') {
+            Some((path, list)) => {
+                let prefix = format!("{prefix}{path}");
+                top_level(&format!("{list},")).iter().for_each(|member| flatten(&prefix, member, paths));
+            }
+            None => paths.push(format!("{prefix}{tree}")),
+        }
+    }
+    let mut uses = Vec::new();
+    let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    for (at, line) in code.iter().enumerate() {
+        let public = line.strip_prefix("pub ").or_else(|| Some(line.strip_prefix("pub(")?.split_once(") ")?.1));
+        if public.unwrap_or(line).starts_with("use ") {
+            let item = code[at..].join("\n");
+            let tree = item.split(';').next().and_then(|item| item.split_once("use "));
+            let mut paths = Vec::new();
+            flatten("", tree.map_or("", |(_, tree)| tree), &mut paths);
+            uses.extend(paths.into_iter().map(|path| (path, public.is_some())));
+        }
+    }
+    uses
+}
+
+/// Files of a crate with the paths that they use, by the path of their module, such as `server::live`.
+struct Files<'a>(BTreeMap<String, (&'a str, Vec<Use>)>);
+
+impl<'a> Files<'a> {
+    fn new(sources: &'a [(String, String)]) -> Self {
+        let module = |file: &str| match file.trim_end_matches(".rs") {
+            "main" | "lib" => String::new(),
+            path => path.replace('/', "::"),
+        };
+        Self(sources.iter().map(|(file, text)| (module(file), (file.as_str(), used_paths(text)))).collect())
+    }
+
+    /// Returns the file that defines what `path` names in the module `from`. Follows names that a file imports itself.
+    fn defining(&self, path: &str, from: &str) -> Option<&'a str> {
+        let mut segments = path.split(" as ").next().unwrap_or(path).split("::").peekable();
+        let mut at: Vec<&str> = from.split("::").collect();
+        if segments.next_if_eq(&"crate").is_some() {
+            at.clear();
+        }
+        let _ = segments.next_if_eq(&"self");
+        while segments.next_if_eq(&"super").is_some() {
+            at.pop();
+        }
+        while let Some(next) = segments.next_if(|next| self.0.contains_key(&[&at[..], &[*next]].concat().join("::"))) {
+            at.push(next);
+        }
+        let (module, name) = (at.join("::"), segments.next());
+        let (file, uses) = self.0.get(&module)?;
+        let imported = uses.iter().find(|(path, _)| path.rsplit([' ', ':']).next() == name);
+        match imported {
+            Some((path, _)) if module != from => self.defining(path, &module).or(Some(file)),
+            _ => Some(file),
+        }
+    }
+
+    /// Returns the edges that are part of a circle of files. Re-exports are no edges, and neither is
+    /// `child::function()`, the call by which a module uses its parts without a `use`.
+    fn circles(&self) -> Vec<String> {
+        let mut edges: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (module, (file, uses)) in &self.0 {
+            let targets = uses.iter().filter(|(_, is_export)| !is_export);
+            let targets = targets.filter_map(|(path, _)| self.defining(path, module));
+            edges.entry(file).or_default().extend(targets.filter(|target| target != file));
+        }
+        let reaches = |from, to| {
+            let (mut found, mut next) = (BTreeSet::new(), vec![from]);
+            while let Some(file) = next.pop().filter(|file| *file != to) {
+                next.extend(edges[file].iter().filter(|file| found.insert(**file)));
+            }
+            found.contains(to)
+        };
+        let all = edges.iter().flat_map(|(from, targets)| targets.iter().map(move |to| (*from, *to)));
+        all.filter(|(from, to)| reaches(*to, *from)).map(|(from, to)| format!("{from} -> {to}")).collect()
+    }
+}
+
+#[test]
+fn files_import_each_other_without_circles() -> Result {
+    let mut wrong = Vec::new();
+    for folder in ["src", "../bench/src"] {
+        wrong.extend(Files::new(&sources_in(folder)?).circles().into_iter().map(|edge| format!("{folder}: {edge}")));
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    Ok(())
+}
+
+#[test]
+fn circles_are_found() {
+    let file = |path: &str, text: &str| (path.to_owned(), text.to_owned());
+    let round = [
+        file("a.rs", "mod b;\nuse self::{\n    b::{X, Y},\n};\npub use self::b::V;\n"),
+        file("a/b.rs", "use std::fmt;\n\nuse super::super::c::Z;\n"),
+        file("c.rs", "use crate::{\n    // A comment.\n    a::f as g,\n};\nmod tests {\n    use super::*;\n}\n"),
+    ];
+    assert_eq!(Files::new(&round).circles(), ["a.rs -> a/b.rs", "a/b.rs -> c.rs", "c.rs -> a.rs"]);
+    assert_eq!(Files::new(&round[..2]).circles(), Vec::<String>::new());
 }
 
 #[test]

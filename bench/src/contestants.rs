@@ -231,3 +231,17 @@ pub(crate) fn distinct(mut component: Vec<u8>, number: u32) -> Vec<u8> {
     component.extend(number.to_le_bytes());
     component
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn components_become_distinct() {
+        let component = b"\0asm".to_vec();
+        let (one, two) = (distinct(component.clone(), 1), distinct(component.clone(), 2));
+        assert_ne!(one, two);
+        assert_eq!(one[4..7], [0, 10, 5], "a custom section, its length, its name's length");
+        assert_eq!(one.len(), 4 + 2 + 10);
+    }
+}
