@@ -81,6 +81,7 @@ fn row(name: &str, value: &ValueRecord, doc: &str, has_dialects: bool) -> [Optio
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the variable is one of the test")]
 fn the_page_has_the_keys_of_the_reader() {
     let page = fs::read_to_string(PAGE).expect("the page is in the repository");
     let records = description();

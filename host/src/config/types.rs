@@ -6,6 +6,9 @@ use serde_json::{Value as Json, json};
 
 use super::{entry::Entry, mask::Mask, tree::Value};
 
+/// Reads an entry, and reports a value that it rejects.
+type Read<'t, T> = Box<dyn Fn(&Entry<'_>) -> Option<T> + 't>;
+
 /// Type of a value. Relative paths and names of the file make the reader borrow, for `'t`.
 pub(super) struct Type<'t, T> {
     /// The type with its limits, in words: "integer, 1 to 1000".
@@ -16,7 +19,7 @@ pub(super) struct Type<'t, T> {
     pub(super) is_text: bool,
     /// Hides the secrets in a value that may have some.
     pub(super) mask: Option<Mask>,
-    read: Box<dyn Fn(&Entry<'_>) -> Option<T> + 't>,
+    read: Read<'t, T>,
 }
 
 impl<'t, T> Type<'t, T> {
