@@ -6,17 +6,17 @@ use insta::assert_snapshot;
 
 use super::{
     super::support::{PATIENCE, Result, carya, write},
-    Ran, run,
+    Output, run,
 };
 
 /// Prints the effective configuration of a folder, with these environment variables.
-async fn config(folder: &Path, variables: &[(&str, &str)]) -> Result<Ran> {
+async fn config(folder: &Path, variables: &[(&str, &str)]) -> Result<Output> {
     let mut program = carya();
     program.args(["config"]).current_dir(folder).envs(variables.iter().copied());
     program.env_remove("CARYA_SERVER__LISTEN").env_remove("CARYA_SERVER__CACHE").env("XDG_CACHE_HOME", "/cache");
     let output = tokio::time::timeout(PATIENCE, program.output()).await??;
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    Ok(Ran { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) })
+    Ok(Output { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) })
 }
 
 const SHOP: &str = r#"
