@@ -14,7 +14,7 @@ use crate::error::Result;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Sends a request on a new connection, and returns the status and the body.
-pub(crate) async fn ask(port: u16, method: &str, path: &str, body: Bytes) -> Result<(u16, Bytes)> {
+pub(crate) async fn request(port: u16, method: &str, path: &str, body: Bytes) -> Result<(u16, Bytes)> {
     let answer = async {
         let stream = TcpStream::connect(("127.0.0.1", port)).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
@@ -31,5 +31,5 @@ pub(crate) async fn ask(port: u16, method: &str, path: &str, body: Bytes) -> Res
         connection.abort();
         Ok((status, body))
     };
-    tokio::time::timeout(PATIENCE, answer).await.map_err(|_| format!("no answer to {method} {path} within 30 s"))?
+    tokio::time::timeout(PATIENCE, answer).await.map_err(|_| format!("{method} {path} timed out after 30 s"))?
 }

@@ -34,31 +34,31 @@ use crate::{
     rounds::Course,
 };
 
-/// Measures carya side by side with others.
+/// Compares carya with other servers, round by round.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Only works whose names contain this, as `hello`, `SQLite`, `GET one row`, or `scale`, `start`, `memory`
+    /// Run only work with this text in its name, e.g. `hello`, `SQLite`, `GET one row`, `scale`, `start` or `memory`
     #[arg(long, env = "ONLY", default_value = "", hide_env_values = true)]
     only: String,
-    /// Short rounds, to see whether everything works: the figures mean nothing
+    /// Run short rounds, to check that everything works: the figures are meaningless
     #[arg(long)]
     quick: bool,
-    /// Rounds of each server at each work
+    /// Number of rounds of each server for each kind of work
     #[arg(long, env = "ROUNDS", default_value_t = 3)]
     rounds: usize,
-    /// Seconds of a round
+    /// Length of a round, in seconds
     #[arg(long, env = "SECONDS_EACH", default_value_t = 3)]
     seconds: u64,
-    /// `wasmtime serve`, too
+    /// Include `wasmtime serve`
     #[arg(long)]
     wasmtime: bool,
-    /// Pecan under gunicorn, too
+    /// Include Pecan under gunicorn
     #[arg(long)]
     pecan: bool,
-    /// Database servers need not wait for their disk
+    /// Let database servers commit without waiting for their disk
     #[arg(long)]
     no_fsync: bool,
-    /// The build folder
+    /// Build folder of cargo
     #[arg(long, default_value = "target")]
     target: std::path::PathBuf,
 }

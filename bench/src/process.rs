@@ -48,10 +48,10 @@ impl Process {
         let begun = Instant::now();
         while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
             if let Some(status) = process.child.try_wait()? {
-                return Err(format!("the server ended ({status}):\n{}", process.told()).into());
+                return Err(format!("the server exited ({status}):\n{}", process.log_tail()).into());
             }
             if begun.elapsed() > PATIENCE {
-                return Err(format!("the server does not listen:\n{}", process.told()).into());
+                return Err(format!("timed out waiting for the server to listen:\n{}", process.log_tail()).into());
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -59,7 +59,7 @@ impl Process {
     }
 
     /// Returns errors in the log and the end of the log, for an error message.
-    pub(crate) fn told(&self) -> String {
+    pub(crate) fn log_tail(&self) -> String {
         let log = std::fs::read(&self.log).unwrap_or_default();
         let end = String::from_utf8_lossy(&log[log.len().saturating_sub(2000)..]).into_owned();
         let log = String::from_utf8_lossy(&log);
@@ -130,10 +130,10 @@ pub(crate) fn free_port() -> Result<u16> {
 /// Runs a program and returns its output. If the program fails, the output is in the error message.
 pub(crate) async fn run(command: &mut Command) -> Result<String> {
     let output = command.stdin(Stdio::null()).output().await?;
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output_text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     match output.status.success() {
-        true => Ok(said),
-        false => Err(format!("{:?} failed ({}):\n{said}", command.as_std().get_program(), output.status).into()),
+        true => Ok(output_text),
+        false => Err(format!("{:?} failed ({}):\n{output_text}", command.as_std().get_program(), output.status).into()),
     }
 }
 
@@ -142,6 +142,6 @@ pub(crate) fn existing(folder: &Path, name: &str) -> Result<PathBuf> {
     let path = folder.join(name);
     match path.exists() {
         true => Ok(path),
-        false => Err(format!("{} is not there: run this by `make bench`, which builds it", path.display()).into()),
+        false => Err(format!("{} does not exist; run `make bench`, which builds it", path.display()).into()),
     }
 }

@@ -33,7 +33,7 @@ impl Progress {
     }
 
     /// Reports the current step.
-    pub(crate) fn tell(&self, what: &str) {
+    pub(crate) fn show(&self, what: &str) {
         let pace = if self.done > 10.0 { self.begun.elapsed().as_secs_f64() / self.done } else { 1.0 };
         let left = ((self.planned - self.done) * pace).max(0.0) as u64;
         let text = format!("{:>2}:{:02} left  {what}", left / 60, left % 60);
@@ -46,7 +46,7 @@ impl Progress {
     }
 
     /// Prints a line that later reports do not overwrite.
-    pub(crate) fn say(&self, what: &str) {
+    pub(crate) fn print(&self, what: &str) {
         let start = if std::io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
         eprintln!("{start}{what}");
     }

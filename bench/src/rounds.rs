@@ -64,7 +64,7 @@ impl Course<'_> {
     ) -> Result<Vec<Series>> {
         let mut runners = Vec::new();
         for contestant in contestants.iter().filter(|contestant| contestant.does(work)) {
-            self.progress.tell(&format!("{}: starting {contestant}", work.id()));
+            self.progress.show(&format!("{}: starting {contestant}", work.id()));
             let started = self.start(*contestant, work, databases).await;
             runners.push(started.map_err(|error| format!("{contestant}: {error}"))?);
             self.progress.done(AROUND);
@@ -72,7 +72,7 @@ impl Course<'_> {
         for round in 1..=self.rounds {
             for runner in &mut runners {
                 let contestant = runner.contestant;
-                self.progress.tell(&format!("{}: round {round} of {}, {contestant}", work.id(), self.rounds));
+                self.progress.show(&format!("{}: round {round} of {}, {contestant}", work.id(), self.rounds));
                 let driven = self.drive(runner, work, Look::AtStatus, self.seconds).await;
                 driven.map_err(|error| format!("{contestant}: {error}"))?;
                 self.progress.done(self.seconds as f64);
@@ -140,7 +140,7 @@ impl Course<'_> {
         let each = all.iter().skip(1).map(|series| format!("{} {:.3}", series.server, series.ratio_to(native)));
         let each: Vec<_> = each.collect();
         let rate = native.median(|measure| measure.per_second);
-        self.progress.say(&format!("{}: native {rate:.0}/s; {}", work.id(), each.join(", ")));
+        self.progress.print(&format!("{}: native {rate:.0}/s; {}", work.id(), each.join(", ")));
     }
 }
 
@@ -180,7 +180,7 @@ async fn check(process: &Process, work: &Work) -> Result<Expected> {
     let mut expected = None;
     for path in &work.paths {
         let body = work.body.clone().unwrap_or_default().into();
-        let (status, body) = client::ask(process.port, work.method, path, body).await?;
+        let (status, body) = client::request(process.port, work.method, path, body).await?;
         let text = String::from_utf8_lossy(&body);
         let right = match &work.answer {
             Answer::Text(wanted) => text == *wanted,
@@ -192,7 +192,7 @@ async fn check(process: &Process, work: &Work) -> Result<Expected> {
             Answer::Pattern(_) => true,
         };
         if status != work.status || !right {
-            return Err(format!("wrong response to {} {path}: {status} {text}\n{}", work.method, process.told()).into());
+            return Err(format!("wrong response to {} {path}: {status} {text}\n{}", work.method, process.log_tail()).into());
         }
         expected = Some(match &work.answer {
             Answer::Pattern(pattern) => Expected::Pattern(pattern),

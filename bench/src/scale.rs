@@ -55,7 +55,7 @@ impl Part {
 
 pub(crate) async fn run(part: Part, course: &mut Course<'_>) -> Result<Found> {
     let seconds = part.seconds(course);
-    course.progress.tell(part.name());
+    course.progress.show(part.name());
     let found = match part {
         Part::Components => components(course).await,
         Part::Start => start(course.places).await,
@@ -117,13 +117,13 @@ async fn components(course: &mut Course<'_>) -> Result<Found> {
     let expected = Expected::Body(b"hello".to_vec());
     let (mut hosts, mut found) = (Vec::new(), Found::default());
     for size in SIZES {
-        course.progress.tell(&format!("{size} components are compiled and deployed"));
+        course.progress.show(&format!("compiling and deploying {size} components"));
         let process = serve(course.places, size).await?;
         let deployed = process.memory_kb();
         for number in 0..size {
-            let (status, body) = client::ask(process.port, "GET", &format!("/c/{number}"), "".into()).await?;
+            let (status, body) = client::request(process.port, "GET", &format!("/c/{number}"), "".into()).await?;
             if status != 200 || body != "hello" {
-                return Err(format!("component {number} of {size} answered {status}\n{}", process.told()).into());
+                return Err(format!("component {number} of {size} returned {status}\n{}", process.log_tail()).into());
             }
         }
         hosts.push((size, process, deployed));
@@ -148,7 +148,7 @@ async fn components(course: &mut Course<'_>) -> Result<Found> {
     for round in 0..=course.rounds {
         for ((work, series), place) in series.iter_mut().zip(0..) {
             let process = &hosts[place / 2].1;
-            course.progress.tell(&format!("{}: round {round} of {}", work.name, course.rounds));
+            course.progress.show(&format!("{}: round {round} of {}", work.name, course.rounds));
             let load = if round == 0 { (Look::Closely, 1) } else { (Look::AtStatus, course.seconds) };
             let measure = wrk::drive(process, work, &expected, load, &course.places.scratch).await?;
             if round > 0 {
@@ -173,10 +173,10 @@ async fn start(places: &Places) -> Result<Found> {
         let mut command = contestants::serve(places, &file)?;
         let begun = Instant::now();
         let process = Process::start(&mut command, port, places.scratch.join("carya-start.log")).await?;
-        let (status, body) = client::ask(port, "GET", "/c/7", "".into()).await?;
+        let (status, body) = client::request(port, "GET", "/c/7", "".into()).await?;
         times.push(begun.elapsed().as_secs_f64() * 1e3);
         if status != 200 || body != "hello" {
-            return Err(format!("the first answer was {status}\n{}", process.told()).into());
+            return Err(format!("the first answer was {status}\n{}", process.log_tail()).into());
         }
         process.stop().await?;
     }
@@ -195,7 +195,7 @@ async fn memory(places: &Places) -> Result<Found> {
     let url = databases.create("in_flight").await?;
     let host = Contestant::Carya.start(places, Some(&url)).await?;
     let port = host.port;
-    let order = || client::ask(port, "POST", "/orders", r#"{"item_id":1,"quantity":1}"#.into());
+    let order = || client::request(port, "POST", "/orders", r#"{"item_id":1,"quantity":1}"#.into());
     order().await?;
     let mut other = databases::sqlite(&url).await?;
     other.execute("BEGIN IMMEDIATE").await?;
@@ -211,13 +211,15 @@ async fn memory(places: &Places) -> Result<Found> {
         held = held.max(now);
     }
     if let Some(answered) = orders.iter().position(tokio::task::JoinHandle::is_finished) {
-        return Err(format!("request {answered} was answered while the database was locked\n{}", host.told()).into());
+        return Err(
+            format!("request {answered} was answered while the database was locked\n{}", host.log_tail()).into()
+        );
     }
     other.execute("ROLLBACK").await?;
     for order in orders {
         let (status, body) = order.await??;
         if status != 201 {
-            return Err(format!("an order was answered {status} {body:?}\n{}", host.told()).into());
+            return Err(format!("an order returned {status} {body:?}\n{}", host.log_tail()).into());
         }
     }
     let written = databases::number(&url, "SELECT count(*) FROM orders").await?;

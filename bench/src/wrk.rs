@@ -78,13 +78,13 @@ pub(crate) async fn drive(
     let told = output.lines().rfind(|line| line.starts_with('{')).ok_or_else(|| format!("wrk says: {output}"))?;
     let told: Told = serde_json::from_str(told)?;
     if told.requests == 0 {
-        return Err(format!("not one answer in {seconds} s\n{}", process.told()).into());
+        return Err(format!("not one answer in {seconds} s\n{}", process.log_tail()).into());
     }
     if told.failed + told.broken + told.wrong > 0 {
         let Told { requests, failed, broken, wrong, example, .. } = told;
         return Err(format!(
             "of {requests} answers {failed} were failures, {wrong} were wrong and {broken} did not come; {example}\n{}",
-            process.told()
+            process.log_tail()
         )
         .into());
     }
