@@ -20,6 +20,7 @@ mod databases;
 mod deploy;
 mod dev;
 mod diff;
+mod docs;
 mod echo;
 mod faults;
 mod harden;
