@@ -57,7 +57,7 @@ impl Connections {
         })
     }
 
-    /// Sends [`Order::Finish`] to every connection of a listener.
+    /// Sends `Order::Finish` to every connection of a listener.
     pub fn finish(&self, listener: &str) {
         let open = self.open();
         open.values().filter(|open| open.listener == listener).for_each(|open| open.activity.order(Order::Finish));
