@@ -75,7 +75,7 @@ async fn refuses_invalid_names() -> Result {
     let mut wrong = Wrong::default();
     for name in ["", "9lives", "-x", "_x", ".", "..", "a/b", "../up", "a b", "a.b", "päckchen", &"x".repeat(65)] {
         let ran = run(folder.path(), &["new", "--", name]).await?;
-        let message = "a name begins with a letter and has letters, digits, `-` and `_`, at most 64 in all";
+        let message = "a name must begin with a letter and have at most 64 letters, digits, `-` and `_`";
         check!(wrong, ran.code == Some(2) && ran.err.contains(message), "{name:?}: {ran:?}");
     }
     assert_eq!(fs::read_dir(folder.path())?.count(), 0);

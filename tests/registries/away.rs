@@ -47,7 +47,7 @@ async fn a_failed_reload_is_retried_when_the_registry_is_back() -> Result {
     app.signal("HUP").await?;
     app.log.wait_for("the old generation stays").await?;
     app.log.wait_for("is tried again until it succeeds").await?;
-    app.log.wait_for("it failed once more").await?;
+    app.log.wait_for("the reload failed once more").await?;
     assert_eq!(app.get("/x").await?.text(), "one /x");
     registry.start_again().await?;
     app.log.wait_for("a new generation is served").await?;

@@ -29,7 +29,7 @@ async fn a_failed_reload_is_retried_when_the_database_is_back() -> Result {
         assert!(why.contains("[database] cannot be opened"), "{engine}: {why}");
         // Another task logs this line, possibly before the refusal is logged.
         watched.app.log.wait_for("is tried again until it succeeds").await?;
-        watched.next("it failed once more").await?;
+        watched.next("the reload failed once more").await?;
         assert_eq!(watched.page().await?, before, "{engine}: the old one serves on");
         // No file changes from here on.
         proxy.set_silent(false);

@@ -64,7 +64,7 @@ async fn a_start_without_the_database_serves_the_last_generation(engine: Engine)
     let other = [("CARYA_DATABASE__ADMIN_URL", other.url())];
     let fresh = fleet.start_in(tempfile::tempdir()?, "fresh", "", &other).await;
     let Err(error) = fresh else { return Err("it started".into()) };
-    assert!(error.to_string().contains("has nothing of its own to serve"), "{error}");
+    assert!(error.to_string().contains("has no generation of its own"), "{error}");
     until_served(&two, &second).await?;
     two.app.log.wait_for("the fleet can be followed again").await?;
     Ok(())
