@@ -1,5 +1,6 @@
-//! Sandboxed guests: compiling, checking, instantiating and calling them, and the imports that the host offers. The only
-//! room that names wasmtime. It lends a transaction as a session, and knows neither HTTP servers nor the reason of a call.
+//! Sandboxed guests: loads, instantiates and calls components, and provides their imports. This is the only module that
+//! uses the `wasmtime` crate. It passes the session of a request to guests as a handle. It knows neither HTTP servers
+//! nor the reason for a call.
 
 pub(crate) mod answer;
 mod call;

@@ -1,9 +1,10 @@
-//! Values that cross between guests and the host, as the rooms above see them. The generated bindings have types of their
-//! own, which [`convert`](super::convert) converts.
+//! Values that guests return to the host, and the failures that the host reports to on-error hooks. Modules outside
+//! `component` use these types; [`convert`](super::convert) converts between them and the types of the generated
+//! bindings.
 
 use crate::{config::Access, sql::value::Value};
 
-/// Response of a guest, not validated.
+/// Response that a guest returned, before the host validates it.
 #[derive(Debug)]
 pub(crate) struct Response {
     /// HTTP status.
@@ -25,7 +26,7 @@ pub(crate) enum Body {
     Json(String),
     /// A template, for the host to render.
     Template(Template),
-    /// A query, whose rows the host writes as JSON.
+    /// A query. The host runs it and writes its rows as JSON.
     Rows(RowsQuery),
 }
 
@@ -83,10 +84,10 @@ impl Fault {
     }
 }
 
-/// Failure of a request, as on-error hooks see it.
+/// Failure of a request, as the host reports it to on-error hooks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FailureReport<'a> {
-    /// Status of the reply unless a hook replaces it.
+    /// HTTP status of the reply, unless an on-error hook replaces the reply.
     pub(crate) status: u16,
     /// Party at fault.
     pub(crate) fault: Fault,

@@ -1,5 +1,6 @@
-//! Calls of guests, one function for each export of the contract. Every call has a deadline, lends the state of the request
-//! and handles that are dead after it, and drops an instance that cannot be entered again.
+//! Calls the exports of guests. Every call has a deadline. During the call, the guest's store contains the state of the
+//! request and handles to its database; the handles become invalid when the call ends. If a call does not complete, its
+//! instance is dropped, because wasmtime does not allow a further call into it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,7 +22,7 @@ use crate::{
     transaction::{Action, Event, Open},
 };
 
-/// Error of a call.
+/// Error of a call of a guest.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
     /// The guest returned an error.
@@ -29,7 +30,7 @@ pub(crate) enum CallError {
     Refused {
         /// The component.
         component: Arc<str>,
-        /// The guest's error.
+        /// The guest's error message.
         message: String,
     },
     /// The guest trapped: a panic, a stack overflow, an exit, or an invalid value in the canonical ABI.
@@ -40,7 +41,7 @@ pub(crate) enum CallError {
         /// Error of wasmtime.
         message: String,
     },
-    /// The guest used up its time.
+    /// The call exceeded the `timeout` of the component.
     #[error("component `{component}` did not answer within {limit:?} (component.{component}.timeout)")]
     TimedOut {
         /// The component.
@@ -53,15 +54,15 @@ pub(crate) enum CallError {
     OutOfMemory {
         /// The component.
         component: Arc<str>,
-        /// The request and the limit.
+        /// The memory that the instance would have had, and the limit.
         message: String,
     },
-    /// The pool has no room for another instance.
+    /// All places in the engine's pool of instances are in use.
     #[error("component `{component}`: no room for another instance: {message}")]
     Busy {
         /// The component.
         component: Arc<str>,
-        /// Error of wasmtime, with the limit.
+        /// Error of wasmtime, which contains the size of the pool.
         message: String,
     },
     /// The component does not export the interface of the call.
@@ -74,8 +75,9 @@ pub(crate) enum CallError {
     },
 }
 
-/// Calls one export in the request's instance of a component: `$call` evaluates to the result of the guest, given the
-/// `$bindings` of the export and the `$store`. A macro, because each export has bindings of another type.
+/// Calls an export of `$component` in the instance of this request. `$call` is the expression that calls the guest and
+/// evaluates to its result. It can use `$bindings`, the generated bindings of the export, and `$store`, the guest's
+/// store. This is a macro, because the bindings of each export have a different type.
 macro_rules! call {
     (
         $guests:ident, $state:ident, $reply:expr, $component:ident, $export:ident, $event:expr,
@@ -100,7 +102,7 @@ macro_rules! call {
 }
 
 impl Guests {
-    /// Calls the controller, through the interface for the access mode of the request.
+    /// Calls the controller through the export for the request's access mode.
     pub(crate) async fn controller(
         &mut self,
         state: &mut RequestState,
@@ -135,7 +137,8 @@ impl Guests {
         decision.map(Decision::from)
     }
 
-    /// Calls a before hook. Inside the transaction it gets a handle.
+    /// Calls a before hook. If `inside` is true, the hook runs inside the transaction and receives a handle to the
+    /// database.
     pub(crate) async fn before(
         &mut self,
         state: &mut RequestState,
@@ -149,7 +152,8 @@ impl Guests {
         response.map(|response| response.map(Response::from))
     }
 
-    /// Calls an after hook, which may change `reply` within `limits`. Inside the transaction it gets a handle.
+    /// Calls an after hook, which may change `reply` within `limits`. If `inside` is true, the hook receives a handle
+    /// to the database.
     pub(crate) async fn after(
         &mut self,
         state: &mut RequestState,
@@ -166,7 +170,8 @@ impl Guests {
         })
     }
 
-    /// Calls an on-error hook, which may read the `reply` that it replaces. Inside the transaction it gets a handle.
+    /// Calls an on-error hook, which may read `reply` and may return a response that replaces it. If `inside` is true,
+    /// the hook receives a handle to the database.
     pub(crate) async fn on_error(
         &mut self,
         state: &mut RequestState,
@@ -205,7 +210,7 @@ impl Guests {
     }
 }
 
-/// Ends a call, and names its error after the component.
+/// Ends a call, and converts its error to a [`CallError`] that contains the name of the component.
 fn finish<T>(
     mut visit: Visit<'_>,
     component: &Component,

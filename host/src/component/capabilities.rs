@@ -1,4 +1,5 @@
-//! Exports, imports, capabilities and costs of a compiled component, for people and for the comparison of generations.
+//! Exports, imports, capabilities and costs of a compiled component. They are shown to users and compared between
+//! generations.
 
 use super::{
     engine::{Engine, TABLE_KEPT_READY},
@@ -12,9 +13,9 @@ pub struct Capabilities {
     pub exports: Vec<String>,
     /// Imported interfaces.
     pub imports: Vec<String>,
-    /// The capabilities, for people.
+    /// Descriptions of the capabilities, to be shown to users.
     pub summary: Vec<String>,
-    /// Reasons why each instance is expensive, with remedies.
+    /// Reasons why new instances are expensive, with remedies.
     pub expenses: Vec<String>,
 }
 
@@ -45,7 +46,7 @@ fn summarize(exports: &[String], imports: &[String]) -> Vec<String> {
     summary.into_iter().map(str::to_owned).collect()
 }
 
-/// Lists reasons why instances are expensive, with remedies.
+/// Lists reasons why new instances are expensive, with remedies.
 fn expenses(component: &wasmtime::component::Component, kept_ready: usize) -> Vec<String> {
     let Some(needs) = component.resources_required() else { return Vec::new() };
     let mut found = Vec::new();

@@ -1,5 +1,5 @@
-//! Differences between the types of a component and the contract in `wit/`. wasmtime decides whether a component fits. Its
-//! error names no types, so this module names the types and functions that differ.
+//! Describes how the types and functions of a component differ from the contract in `wit/`. Wasmtime checks whether
+//! they match, but its error does not name the types.
 
 mod compare;
 
@@ -33,7 +33,7 @@ const FILES: [(&str, &str); 8] = [
     ("world.wit", include_str!("../../../wit/world.wit")),
 ];
 
-/// Maximum number of interfaces in the list of users of a type.
+/// Maximum number of interfaces that a message lists as users of a type.
 const MAX_USERS: usize = 3;
 
 /// The contract, parsed.
@@ -53,7 +53,8 @@ struct Part<'a> {
 }
 
 impl Contract {
-    /// Returns the contract, parsed once. `None` only if the bindings were generated from other files than [`FILES`].
+    /// Returns the contract, which the first call parses. Returns `None` if [`FILES`] cannot be parsed, which is
+    /// possible only if the bindings were generated from other files.
     pub(super) fn get() -> Option<&'static Self> {
         static CONTRACT: LazyLock<Option<Contract>> = LazyLock::new(|| Contract::new().ok());
         CONTRACT.as_ref()
@@ -73,7 +74,8 @@ impl Contract {
         Some(&self.resolve.interfaces[*self.resolve.packages[self.package].interfaces.get(name)?])
     }
 
-    /// Describes how the types of a component differ from the contract. `None` if no named type differs.
+    /// Describes how the types and functions of a component differ from the contract. Returns `None` if no difference
+    /// was found.
     pub(super) fn drift(&self, component: &Component, engine: &Engine) -> Option<String> {
         let (parts, mut found) = self.parts(component, engine);
         let resources = resources(component, engine);
@@ -87,7 +89,7 @@ impl Contract {
                 }
             }
         }
-        // A type also differs if a type inside it does. Name only the innermost ones.
+        // A type that contains a differing type differs too, so report only the innermost types.
         let innermost = |id: &TypeId| {
             let inside = self.inside(wit_parser::Type::Id(*id));
             !types.keys().any(|other| other != id && inside.contains(other))
@@ -113,8 +115,8 @@ impl Contract {
         (!found.is_empty()).then(|| found.join("; "))
     }
 
-    /// Returns the interfaces of the contract in a component, and errors for items with the name of an interface that are
-    /// none.
+    /// Returns the interfaces of the contract that a component imports or exports, and an error message for each item
+    /// that has the name of such an interface but is not an interface.
     fn parts<'a>(&'a self, component: &Component, engine: &Engine) -> (Vec<Part<'a>>, Vec<String>) {
         let ty = component.component_type();
         let imports = ty.imports(engine).map(|(name, item)| (name.to_owned(), item.ty, false));
@@ -159,7 +161,7 @@ impl Contract {
         types.flat_map(|ty| self.inside(ty)).collect()
     }
 
-    /// Lists the interfaces of the component with functions that use a type.
+    /// Lists the interfaces of the component with a function that uses a type.
     fn users(&self, id: TypeId, parts: &[Part]) -> String {
         let uses = |part: &&Part| {
             let known = part.functions.iter().filter_map(|(name, _)| part.interface.functions.get(name));

@@ -26,7 +26,7 @@ pub(super) fn row_for_guest(row: Vec<Value>) -> Vec<wit::Value> {
     row.into_iter().map(wit::Value::from).collect()
 }
 
-/// Returns the record for an attempt to run an action. Attempts count from 1.
+/// Returns the record that a guest receives when it runs an action. `attempt` counts from 1.
 pub(super) fn action(action: &Action, attempt: u32) -> actions::Action {
     let outcome = if action.on_commit { actions::Outcome::Commit } else { actions::Outcome::Rollback };
     let (id, name, payload) = (action.id.clone(), action.name.to_string(), action.payload.clone());

@@ -1,14 +1,15 @@
-//! Converts core modules to components, if they contain the WIT of their world. `wit-bindgen` embeds it in builds for
-//! `wasm32-unknown-unknown`. The converter accepts every world; the loader checks it.
+//! Converts core modules to components. A core module must contain the WIT of its world, which `wit-bindgen` embeds in
+//! builds for `wasm32-unknown-unknown`. This module accepts every world; the loader checks the imports and exports of
+//! the resulting component.
 
 use std::borrow::Cow;
 
 use wit_component::{ComponentEncoder, metadata};
 
-/// Module of the imports of WASI 0.1, which a component can only have with an adapter.
+/// Module name of imports from WASI 0.1. A core module with such imports needs an adapter to become a component.
 const WASI_1: &str = "wasi_snapshot_preview1";
 
-/// Returns the component in a file: its bytes, or the component made of a core module.
+/// Converts a core module to a component. Returns all other bytes unchanged.
 ///
 /// # Errors
 ///

@@ -24,7 +24,7 @@ use crate::config::{self, PageScan};
 /// Interval at which running guests yield to other tasks and their deadlines are checked.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Interval at which a host with a page scan checks whether swap was turned on.
+/// Interval at which a host that scans pages checks again whether its memory can be swapped out.
 const SWAP_CHECK: Duration = Duration::from_secs(5);
 
 /// The engine, and the resources that all components share.
@@ -33,20 +33,20 @@ pub struct Engine {
     pub(super) wasmtime: wasmtime::Engine,
     pub(super) linker: Arc<Linker<StoreData>>,
     pub(super) code: CodeCache,
-    /// Number of requests that the pool has room for. 0: there is no pool.
+    /// Number of concurrent requests that the pool has room for. 0 means that there is no pool.
     requests: u32,
     /// Maximum memory of an instance in the pool, in bytes.
     pub(super) slot: usize,
-    /// Bytes of a memory that are reset when its instance ends. The rest is mapped afresh, page by page, when the next
-    /// instance accesses it.
+    /// Number of bytes of a memory that stay mapped and are reset when the instance ends. The pool unmaps the remaining
+    /// pages, and the kernel maps fresh ones when the next instance accesses them.
     pub(super) kept_ready: usize,
-    /// Permits for instances that wait for a request. Each takes a place in the pool.
+    /// Permits for idle instances of all components. An idle instance takes a place in the pool.
     pub(super) shares: Arc<Semaphore>,
-    /// Permits for trials of components.
+    /// Permits for concurrent trials of components.
     pub(super) trials: Arc<Semaphore>,
 }
 
-/// Error of an engine that could not be made.
+/// Error of creating an [`Engine`].
 #[derive(Debug, thiserror::Error)]
 #[error("the WebAssembly engine could not be made: {0}")]
 pub struct EngineError(String);
@@ -71,7 +71,8 @@ impl Engine {
         Self::build(Pool::new(requests, memory, is_on).map_err(EngineError)?, is_on, server)
     }
 
-    /// Makes an engine for trials of components with at most `memory` bytes each. It serves no request.
+    /// Makes an engine for trials of components with at most `memory` bytes each. A host must not serve requests with
+    /// it.
     pub fn for_trials(memory: usize, server: &config::Server) -> Result<Self, EngineError> {
         let is_on = Scan::of(server.page_scan) == Scan::On;
         Self::build(Pool::for_trials(memory, is_on).map_err(EngineError)?, is_on, server)
@@ -111,13 +112,14 @@ impl Engine {
         wanted.min(self.requests as usize)
     }
 
-    /// Returns the number of components to load at a time.
+    /// Returns the number of components that may be loaded concurrently.
     pub fn loads(&self) -> usize {
         if self.lacks_address_space() { 1 } else { thread::available_parallelism().map_or(1, NonZero::get) }
     }
 
-    /// Runs long work on a thread of the blocking pool. Without a pool of instances the work runs on this thread: address
-    /// space is scarce then, each thread reserves 64 MiB of it for allocations, and this process serves no requests.
+    /// Runs long work on a thread of tokio's blocking pool. If the engine has no pool of instances, runs the work on
+    /// the current thread: address space is scarce then, and each further thread would reserve 64 MiB of it for
+    /// allocations. Such an engine serves no requests that the work could delay.
     ///
     /// # Errors
     ///
@@ -131,7 +133,8 @@ impl Engine {
         self.requests == 0
     }
 
-    /// Returns the number of places that a request with this many guests takes in the pool.
+    /// Returns the number of requests as which one request with `guests` guests counts. A request with many guests
+    /// takes the room of several requests in the pool.
     pub fn weight(guests: usize) -> usize {
         guests.div_ceil(pool::GUESTS).max(1)
     }
@@ -143,7 +146,8 @@ impl From<wasmtime::Error> for EngineError {
     }
 }
 
-/// Returns whether memory may be swapped out by now, and logs it: the pool cannot stop its scans.
+/// Returns whether the memory of this process can be swapped out, and logs an error if it can. The pool cannot stop its
+/// page scans, so only a restart helps.
 fn is_swap_reported() -> bool {
     let Swap::Possible(reason) = swap::of_this_process() else { return false };
     tracing::error!(
@@ -152,15 +156,16 @@ fn is_swap_reported() -> bool {
     true
 }
 
-/// Decision about a page scan. With a scan, the kernel lists the pages that an instance has written (`PAGEMAP_SCAN`, Linux
-/// 6.7), and only these are reset. A scan misses written pages that are swapped out, and the next instance would read them.
+/// Whether the pool scans pages. With a scan, the kernel lists the pages that an instance has written (`PAGEMAP_SCAN`,
+/// Linux 6.7), and the pool resets only these pages. The kernel does not list a written page that is swapped out, so
+/// the next instance could read its content.
 #[derive(Debug, PartialEq, Eq)]
 enum Scan {
     /// Pages are scanned.
     On,
     /// The kernel offers no scan.
     Unavailable,
-    /// The configuration forbids it.
+    /// The configuration disables the scan.
     Forbidden,
     /// Memory may be swapped out.
     Unsafe(swap::Reason),
@@ -180,7 +185,7 @@ impl Scan {
         }
     }
 
-    /// Logs the reason for no scan, if the kernel offers one.
+    /// Logs why the pool does not scan pages, unless the kernel offers no scan.
     fn report(&self) {
         match self {
             Self::On | Self::Unavailable => {}

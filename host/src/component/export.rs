@@ -1,5 +1,5 @@
-//! The exports of the contract, listed once. Loading, `carya inspect`, the differences between generations with their
-//! `deny` rules, and the checks of routes and hooks all derive from [`Export`].
+//! The exports of the contract. This is the only list of them: loading, `carya inspect`, the comparison of generations
+//! with its `deny` rules, and the checks of routes and hooks use [`Export`].
 
 use super::interface;
 use crate::config::{Access, DifferenceKind};
@@ -27,10 +27,10 @@ pub enum Export {
     Actions,
 }
 
-/// Hooks that may have an export as a phase.
+/// Hooks that can have an export as one of their phases.
 enum Hooks {
     None,
-    /// Global hooks only: the phase runs before routing.
+    /// Only global hooks, because the phase runs before routing.
     Global,
     All,
 }
@@ -42,12 +42,12 @@ struct Row {
     hooks: Hooks,
     /// Capability of a component with the export. Completes the sentence "the component may ...".
     capability: &'static str,
-    /// Kind of the difference if a component gains the export.
+    /// Kind of the difference between an old and a new generation if a component gains the export.
     gain: DifferenceKind,
 }
 
 impl Export {
-    /// All exports, in the order in which they are listed for people.
+    /// All exports, in the order in which messages list them.
     pub const ALL: [Self; 9] = [
         Self::ReadController,
         Self::WriteController,
@@ -133,7 +133,7 @@ impl Export {
         Self::ALL.into_iter().find(|export| export.name() == name)
     }
 
-    /// Returns the export with this interface, given by its full name with any version that the host accepts.
+    /// Returns the export with this full interface name. Its version may be any that the host accepts.
     pub fn find(interface: &str) -> Option<Self> {
         let (name, version) = interface::split(interface)?;
         Self::named(name).filter(|_| interface::is_compatible(version))
@@ -149,12 +149,12 @@ impl Export {
         interface::full_name(self.name())
     }
 
-    /// Returns the capability that the export gives a component, for people.
+    /// Returns a description of the capability that the export gives a component.
     pub const fn capability(self) -> &'static str {
         self.row().capability
     }
 
-    /// Returns the kind of the difference if a component gains the export.
+    /// Returns the kind of the difference between an old and a new generation if a component gains the export.
     pub const fn gain(self) -> DifferenceKind {
         self.row().gain
     }

@@ -1,17 +1,17 @@
-//! Resources of the contract that guests hold: the handles to the database. A handle is valid for one call, whose number
-//! it carries.
+//! Resources of the contract: handles to the database, which guests hold during a call. A handle contains the number of
+//! the call that received it, and is valid only during this call.
 
 #![expect(unreachable_pub, reason = "the generated bindings export these types")]
 
 use crate::transaction::SavepointId;
 
-/// Handle that reads.
+/// Handle for queries.
 #[derive(Debug)]
 pub struct Reader {
     pub(super) call: u64,
 }
 
-/// Handle that reads and writes.
+/// Handle for queries and statements that write.
 #[derive(Debug)]
 pub struct Writer {
     pub(super) call: u64,

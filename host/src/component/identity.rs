@@ -1,8 +1,8 @@
-//! Facts about a component that the imports of its guests use.
+//! The properties of a component that the imports of its guests use.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-/// A component, as the imports of its guests see it.
+/// Name, settings and limits of a component, which are part of the data of each guest's store.
 #[derive(Debug)]
 pub struct Identity {
     /// Name in the configuration.

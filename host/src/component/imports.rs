@@ -1,4 +1,4 @@
-//! The imports that the host offers to guests, a file for each interface of the contract.
+//! The imports that the host provides to guests. Each interface of the contract has its own module.
 
 mod config;
 mod context;

@@ -1,4 +1,4 @@
-//! Places of the contract's exports in a component, with the generated bindings that call them.
+//! Indices of the contract's exports in a component. The generated bindings use them to call the exports.
 
 use wasmtime::{
     Store,
@@ -23,7 +23,8 @@ pub struct Mismatch {
     pub(super) error: wasmtime::Error,
 }
 
-/// Pairs each export with its generated bindings. The matches over [`Export`] make the compiler report a missing row.
+/// Generates `Indices` from pairs of an export and its generated bindings. The `match` expressions over [`Export`] do
+/// not compile if an export is missing.
 macro_rules! indices {
     ($($export:ident: $bindings:ident;)*) => {
         /// Indices of the exports that a component has.
@@ -52,7 +53,7 @@ macro_rules! indices {
                 Ok(found)
             }
 
-            /// Compares the types of all exports of an instance with the contract's.
+            /// Checks that the types of all exports of an instance match the contract.
             pub(super) fn check(&self, store: &mut Store<StoreData>, instance: &Instance) -> Result<(), Mismatch> {
                 $(if let Some(indices) = &self.$bindings {
                     let mismatch = |error| Mismatch { export: Export::$export, error };

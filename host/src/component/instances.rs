@@ -1,9 +1,9 @@
-//! The instances of a component. Each has a store of its own, to which a request lends its state for the length of a call.
-//! An instance serves one request, or several if the component is configured with `reuse`. An instance whose call did not
-//! complete serves no further request.
+//! The instances of a component. Each instance has a store of its own, which contains the state of a request for the
+//! length of a call. An instance serves one request, or several if the component is configured with `reuse`. If a call
+//! does not complete, its instance serves no further request.
 //!
-//! Instances for a single request are made ahead and dropped afterwards, in batches: code and data of these steps are in
-//! the processor's caches for all instances of a batch but the first.
+//! Instances that serve a single request are made in advance and dropped after the request, both in batches. From the
+//! second instance of a batch on, the code and data of these steps are in the processor's caches.
 
 use std::{
     mem,
@@ -26,10 +26,10 @@ use crate::task;
 /// Maximum number of instances that are made or dropped at a time.
 const BATCH: usize = 16;
 
-/// Maximum time that other tasks wait while a batch is made.
+/// Time after which the task that makes a batch yields to other tasks.
 const YIELD_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Maximum time that an instance waits for a request.
+/// Time after which an idle instance is dropped.
 const MAX_IDLE_TIME: Duration = Duration::from_secs(10);
 
 /// An instance in a store of its own.
@@ -37,13 +37,13 @@ pub(super) struct Instance {
     pub(super) store: Store<StoreData>,
     /// The instance in the store, once it is made.
     inner: Option<component::Instance>,
-    /// Pool of the component. It may be dropped earlier, with its generation.
+    /// Pool of the component. The pool is dropped with its generation, possibly before this instance.
     pool: Weak<InstancePool>,
     /// Number of requests served.
     requests: u32,
 }
 
-/// The idle instances of one component, and the means to make more.
+/// Pool of the idle instances of one component. Makes new instances.
 pub(super) struct InstancePool {
     pre: InstancePre<StoreData>,
     identity: Arc<Identity>,
@@ -56,7 +56,7 @@ pub(super) struct InstancePool {
 pub(super) struct PoolSettings {
     /// Maximum time of a call, and of making an instance.
     pub(super) timeout: Duration,
-    /// Number of requests that an instance may serve.
+    /// Maximum number of requests that an instance serves.
     pub(super) max_requests: u32,
     /// See [`Engine::kept_ready`](super::Engine).
     pub(super) kept_ready: usize,
@@ -66,12 +66,13 @@ pub(super) struct PoolSettings {
 
 #[derive(Default)]
 struct Idle {
-    /// Instances that may serve a request, the oldest first. The newest is taken first, because its memory is warm and
-    /// the oldest then reach [`MAX_IDLE_TIME`].
+    /// Instances that can serve a request, the oldest first. [`InstancePool::take`] takes the newest, because its
+    /// memory is likely to be in the processor's caches. Instances that are not needed therefore reach
+    /// [`MAX_IDLE_TIME`].
     ready: Vec<IdleInstance>,
-    /// Instances to be dropped.
+    /// Instances that have served their last request and are to be dropped.
     spent: Vec<IdleInstance>,
-    /// Whether a task drops spent instances and makes others.
+    /// Whether a task is running [`InstancePool::renew`].
     is_renewing: bool,
 }
 
@@ -101,7 +102,7 @@ impl InstancePool {
         self.settings.max_requests
     }
 
-    /// Takes an instance that is ready, or a store for a new one.
+    /// Takes a ready instance. If there is none, creates a store for a new instance.
     pub(super) fn take(self: &Arc<Self>) -> Instance {
         let ready = self.idle().ready.pop();
         ready.map_or_else(|| self.store(), |idle| idle.instance)
@@ -112,7 +113,7 @@ impl InstancePool {
         let mut store = Store::new(self.pre.engine(), StoreData::new(self.identity.clone()));
         store.limiter(|data| data);
         store.set_epoch_deadline(1);
-        // At every tick the guest yields to other tasks, so a guest that loops forever delays them little.
+        // At every tick the guest yields to other tasks, so an endless loop in a guest hardly delays them.
         store.epoch_deadline_callback(|context| match context.data().deadline {
             Some(deadline) if Instant::now() >= deadline => Err(OutOfTime.into()),
             _ => Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))),
@@ -125,12 +126,12 @@ impl InstancePool {
         let is_spent = instance.requests >= self.settings.max_requests;
         let memory = instance.store.data().memory();
         let is_large = memory > self.settings.kept_ready;
-        // Memory that earlier requests left behind would soon exceed the limit for the next one.
+        // The memory of an instance never shrinks. Near the limit, the next request would soon exceed it.
         let is_near_its_limit = memory > self.identity.memory / 8 * 7;
         if is_spent && (is_large || self.settings.max_requests > 1) || !is_spent && is_near_its_limit {
             return;
         }
-        // Without a free share, other components need the room more.
+        // If no share is free, drop the instance: idle instances of all components have taken their part of the pool.
         let Ok(share) = self.settings.shares.clone().try_acquire_owned() else { return };
         let returned = IdleInstance { instance, since: Instant::now(), _share: share };
         let mut idle = self.idle();
@@ -150,7 +151,8 @@ impl InstancePool {
         }
     }
 
-    /// Drops the spent instances and makes others ahead: twice as many as were spent, at most [`BATCH`].
+    /// Drops the spent instances, and makes new ones until the ready instances are twice as many as the spent ones
+    /// were, but at most [`BATCH`].
     async fn renew(self: &Arc<Self>) {
         let (spent, missing) = {
             let mut idle = self.idle();
@@ -162,7 +164,7 @@ impl InstancePool {
         let mut begun = Instant::now();
         for _ in 0..missing {
             let Ok(share) = self.settings.shares.clone().try_acquire_owned() else { break };
-            // If instantiation fails now, the next request meets the error and reports it.
+            // On an error, stop. The next request instantiates the component itself and reports the error.
             let Some(instance) = self.make().await else { break };
             self.idle().ready.push(IdleInstance { instance, since: Instant::now(), _share: share });
             if begun.elapsed() > YIELD_INTERVAL {
@@ -186,7 +188,7 @@ impl InstancePool {
         let spent = mem::take(&mut idle.spent);
         let young = idle.ready.partition_point(|ready| ready.since.elapsed() > MAX_IDLE_TIME);
         let old: Vec<IdleInstance> = idle.ready.drain(..young).collect();
-        // Dropping an instance takes time, so release the lock before.
+        // Dropping instances takes time, so release the lock first.
         drop(idle);
         drop((spent, old));
     }
@@ -202,7 +204,7 @@ impl Instance {
         self.pool.as_ptr() == Arc::as_ptr(pool)
     }
 
-    /// Returns the instance in the store. The first call makes it.
+    /// Returns the instance in the store. The first call instantiates the component.
     pub(super) async fn instantiate(&mut self, pool: &InstancePool) -> wasmtime::Result<component::Instance> {
         if let Some(inner) = self.inner {
             return Ok(inner);
@@ -212,7 +214,7 @@ impl Instance {
         Ok(inner)
     }
 
-    /// Ends the instance's use by a request. The pool keeps it for the next request or drops it.
+    /// Returns the instance to its pool after a request. The pool keeps the instance for another request or drops it.
     pub(super) fn give_back(mut self) {
         self.requests += 1;
         if let Some(pool) = self.pool.upgrade() {
@@ -246,7 +248,8 @@ pub(super) mod tests {
         Ok(InstancePool::new(pre, Arc::new(identity), settings))
     }
 
-    /// Serves this number of concurrent requests. Returns the numbers of ready and of spent instances, and of free shares.
+    /// Serves this number of concurrent requests. Returns the number of ready instances, of spent instances, and of
+    /// free shares.
     async fn serve(pool: &Arc<InstancePool>, requests: usize) -> wasmtime::Result<(usize, usize, usize)> {
         let mut taken: Vec<_> = (0..requests).map(|_| pool.take()).collect();
         for instance in &mut taken {

@@ -1,4 +1,4 @@
-//! Names of the contract's interfaces, such as `carya:host/before@0.1.0`, and which versions the host accepts.
+//! Names of the contract's interfaces, such as `carya:host/before@0.1.0`, and the check of their versions.
 
 /// Package of the contract in `wit/`.
 pub const PACKAGE: &str = "carya:host";

@@ -1,5 +1,5 @@
-//! Loads components: reads a file, compiles it or takes its code from the cache, links it, and tries it out. Everything that
-//! judges components, from `carya check` to a reload, uses this loader.
+//! Loads components: reads a file, compiles it or takes its code from the cache, links it, and tries it out. `carya
+//! check`, `carya inspect`, the start of a host and reloads all use this loader, so they accept the same components.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ pub enum LoadError {
 pub struct Inspection {
     /// Exports, imports and capabilities.
     pub capabilities: Capabilities,
-    /// Reason why the component could not be served.
+    /// Reason why the host cannot serve the component. `None` if it can.
     pub problem: Option<LoadError>,
 }
 
@@ -69,7 +69,7 @@ struct Source {
 
 /// A component before its trial.
 enum Linked {
-    /// The component of the previous generation, which was tried out.
+    /// The component of the previous generation, which has passed its trial.
     Known(Arc<Component>),
     New(Box<Component>, Source, Code),
 }
@@ -192,7 +192,7 @@ impl Engine {
 
     /// Tries a component out. A component that fails its trial would fail every request.
     async fn try_out(&self, component: &Component, source: &Source, code: &Code) -> Result<(), LoadError> {
-        // A trial takes an instance of the pool, so their number is limited.
+        // Each trial takes an instance of the pool, so the number of concurrent trials is limited.
         let _permit = self.trials.acquire().await;
         component.try_out().await.map_err(|fault| {
             source.unusable(match fault {
@@ -202,14 +202,15 @@ impl Engine {
         })
     }
 
-    /// Returns the reason why the linker refuses a component.
+    /// Returns the reason why the linker rejects a component.
     fn unlinkable(&self, code: &Code, error: &wasmtime::Error) -> String {
         offer::missing(&code.component, &self.wasmtime, &self.linker)
             .or_else(|| self.drift(code))
             .unwrap_or_else(|| offer::differs(error))
     }
 
-    /// Returns the reason why an export cannot be called: the differing types, or the error of wasmtime if no named type differs.
+    /// Returns the reason why an export cannot be called: the types or functions that differ from the contract, or the
+    /// error of wasmtime if no difference was found.
     fn uncallable(&self, code: &Code, mismatch: &Mismatch) -> String {
         self.drift(code).unwrap_or_else(|| format!("was built for another carya:host: {mismatch}"))
     }
@@ -221,8 +222,9 @@ impl Engine {
 }
 
 impl Component {
-    /// Returns this component if a file with this digest and these settings makes the same. With `reuse`, instances keep
-    /// state between requests, so the next generation starts without them.
+    /// Returns this component if its file has this digest and it was loaded with these settings. If the component is
+    /// configured with `reuse`, its instances keep state between requests, so the returned component has an empty pool
+    /// of instances.
     fn unchanged(self: Arc<Self>, digest: Digest, config: &config::Component) -> Option<Arc<Self>> {
         if self.digest != digest.to_string() || !self.is_set_up_as(config) {
             return None;

@@ -10,7 +10,7 @@ use crate::config;
 /// A component that is ready to be instantiated.
 #[derive(Clone)]
 pub struct Component {
-    /// The component as the imports of its guests see it.
+    /// Name, settings and limits, which the imports of its guests use.
     pub identity: Arc<Identity>,
     pub(super) indices: Indices,
     pub(super) instances: Arc<InstancePool>,
@@ -34,14 +34,15 @@ impl std::fmt::Debug for Component {
 }
 
 impl Component {
-    /// Returns whether the component was loaded with these settings, apart from its file.
+    /// Returns whether the component was loaded with the same settings. Does not compare its file.
     pub(super) fn is_set_up_as(&self, config: &config::Component) -> bool {
         let config::Component { path: _, image: _, build: _, settings, memory, timeout, reuse: _ } = config;
         (&self.identity.settings, &self.identity.memory, &self.timeout) == (settings, memory, timeout)
             && self.instances.max_requests() == config.max_requests()
     }
 
-    /// Drops instances that were not needed for a while.
+    /// Drops the idle instances that have waited for a request for more than 10 s, and those that have served their
+    /// last request.
     pub fn shrink(&self) {
         self.instances.shrink();
     }

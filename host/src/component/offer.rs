@@ -1,5 +1,5 @@
-//! Names the imports of a component that this host does not offer, and exports that it does not call. The linker decides
-//! about imports: to look an item up, link a component that imports nothing else.
+//! Lists the imports of a component that this host does not offer, and the exports that it does not call. To find out
+//! whether the linker defines an item, this module links a component that imports only this item.
 
 use wasm_encoder::{ComponentBuilder, ComponentTypeRef, InstanceType, TypeBounds};
 use wasmparser::{Parser, Payload};
@@ -18,7 +18,7 @@ use super::{
     store::StoreData,
 };
 
-/// Version of WASI that the host offers: in names of interfaces, and in messages.
+/// Version of WASI that the host offers, as in the names of interfaces and as in messages.
 const WASI: (&str, &str) = ("0.2.0", "0.2");
 
 /// Maximum number of names in a message.
@@ -40,7 +40,7 @@ impl Item<'_> {
     }
 }
 
-/// Names the imports of a component that the linker does not define. `None` if it defines all of them.
+/// Lists the imports of a component that the linker does not define. Returns `None` if it defines all of them.
 pub(super) fn missing(component: &Component, engine: &Engine, linker: &Linker<StoreData>) -> Option<String> {
     let contract = Contract::get()?;
     let ty = component.component_type();
@@ -71,7 +71,7 @@ pub(super) fn missing(component: &Component, engine: &Engine, linker: &Linker<St
             },
             None => {
                 let offers = |name: &str, item: &Item| offers(name, *item, engine, linker);
-                // A method cannot be looked up without its resource, and the resource is an item too.
+                // Methods need not be checked: their resource is an item too, and they cannot be imported without it.
                 let items: Vec<_> = items.into_iter().filter(|item| !item.is_method()).collect();
                 let absent: Vec<_> = items.iter().filter(|item| !offers(name, item)).collect();
                 if absent.len() < items.len() {
@@ -90,8 +90,8 @@ pub(super) fn missing(component: &Component, engine: &Engine, linker: &Linker<St
     sentence(&found)
 }
 
-/// Names the imports of a component that cannot be compiled, as far as their names suffice: other versions of interfaces
-/// that the host offers.
+/// Lists the imports of a component that cannot be compiled. Since only the names of its imports are known, the list is
+/// limited to interfaces that the host offers in another version.
 pub(super) fn missing_by_name(bytes: &[u8]) -> Option<String> {
     let mut found = Vec::new();
     let mut depth = 0_usize;
@@ -117,8 +117,9 @@ pub(super) fn missing_by_name(bytes: &[u8]) -> Option<String> {
     sentence(&found)
 }
 
-/// Names the exports of a component for another host: interfaces of the contract in another version, or all exports if this
-/// host calls none of them. Other exports beside those that this host calls are ignored.
+/// Lists the exports of a component that was built for another host: interfaces of the contract in a version that this
+/// host does not call, or all exports if this host calls none of them. Ignores other exports if this host calls at
+/// least one.
 pub(super) fn not_called(exports: &[String]) -> Option<String> {
     let is_called = |name: &String| Export::find(name).is_some();
     let is_for_another = |name: &&String| {
@@ -145,7 +146,7 @@ pub(super) fn not_called(exports: &[String]) -> Option<String> {
 
 /// Describes an error of the linker for an interface of WASI that is imported with different types.
 pub(super) fn differs(error: &wasmtime::Error) -> String {
-    // wasmtime's first line names the interface, and its causes the item and the type.
+    // The first line of wasmtime's error names the interface. Its causes name the item and the type.
     let first = error.to_string();
     let name = first.split('`').nth(1).unwrap_or(&first);
     let causes: Vec<_> = error.chain().skip(1).map(ToString::to_string).collect();

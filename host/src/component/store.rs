@@ -1,4 +1,5 @@
-//! The data of a store: the state of the request that the guest serves, and the memory, handles and WASI of the instance.
+//! The data of a store: the state of the request during a call, and the memory limit, handles and WASI context of the
+//! instance.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +17,7 @@ use crate::{
     transaction::{Bound, Trace},
 };
 
-/// State of one request that its guests share.
+/// State of one request. All guests of the request share it.
 #[derive(Debug)]
 pub(crate) struct RequestState {
     /// The request.
@@ -44,32 +45,34 @@ impl RequestState {
     }
 }
 
-/// Data of a wasmtime store. Everything but `lent` and `reply` belongs to the instance in the store, whichever request
-/// it serves.
+/// Data of a wasmtime store. The fields `lent`, `reply`, `change_limits`, `deadline` and `refused` belong to one call.
+/// The other fields belong to the instance in the store and remain for its next request.
 pub(super) struct StoreData {
     /// The component of the instance.
     pub(super) identity: Arc<Identity>,
     /// State of the request during a call, and a placeholder between calls.
     pub(super) lent: RequestState,
-    /// Reply so far, during a call of an on-error or after hook.
+    /// The reply before it is sent, during a call of an on-error or after hook.
     pub(super) reply: Option<Reply>,
     /// Limits within which the guest may change `reply`. `None` unless it is an after hook.
     pub(super) change_limits: Option<Limits>,
-    /// End of the time for the running call.
+    /// Deadline of the running call.
     pub(super) deadline: Option<Instant>,
-    /// Number of the running call. Each handle carries the number of its call, and is dead after it.
+    /// Number of the running call. Each handle contains the number of the call that received it, and is invalid after
+    /// this call.
     pub(super) call: u64,
     pub(super) table: ResourceTable,
-    /// All memories of the instance, in bytes.
+    /// Total size of the memories of the instance, in bytes.
     memory: usize,
-    /// Memory that the instance was refused in this call. It may be the reason why the call fails.
+    /// Last request for memory beyond the limit in this call. It may be the reason why the call fails.
     refused: Option<OutOfMemory>,
     wasi: Option<Box<WasiCtx>>,
-    /// The request in log lines of the guest's standard output, which WASI's streams share with the store.
+    /// Request with the id that the log contains for lines of the guest's standard output. The streams of WASI share
+    /// this value with the store.
     pub(super) logged: Option<Arc<ArcSwap<Request>>>,
 }
 
-/// Error of a guest that used up its time.
+/// Error of a call that has reached its deadline.
 #[derive(Debug, thiserror::Error)]
 #[error("out of time")]
 pub(super) struct OutOfTime;
@@ -99,26 +102,26 @@ impl StoreData {
         }
     }
 
-    /// Begins a call, which may take `timeout`.
+    /// Begins a call with a deadline `timeout` from now.
     pub(super) fn begin_call(&mut self, timeout: Duration) {
         self.call += 1;
         self.refused = None;
         self.deadline = Some(Instant::now() + timeout);
     }
 
-    /// Ends a call. Its handles are dead from now on.
+    /// Ends a call. This invalidates the handles that it received.
     pub(super) fn end_call(&mut self) {
         self.call += 1;
         self.change_limits = None;
         self.deadline = None;
     }
 
-    /// Returns the memory that the instance was refused in the running call, or the last one.
+    /// Returns the last request for memory beyond the limit in the running or most recent call.
     pub(super) fn refused_memory(&self) -> Option<OutOfMemory> {
         self.refused
     }
 
-    /// Returns how much memory the instance has, in bytes.
+    /// Returns the size of the memory of the instance, in bytes.
     pub(super) fn memory(&self) -> usize {
         self.memory
     }
@@ -129,7 +132,8 @@ impl wasmtime::ResourceLimiter for StoreData {
         let limit = self.identity.memory;
         let wanted = self.memory + desired.saturating_sub(current);
         if wanted > limit {
-            // `memory.grow` returns -1, which the guest's allocator expects. An initial memory fails the instantiation.
+            // `memory.grow` then returns -1, and the guest's allocator handles it. If this is an initial memory, the
+            // instantiation fails.
             self.refused = Some(OutOfMemory { wanted, limit });
             return Ok(false);
         }

@@ -11,7 +11,7 @@ use super::{
     store::{OutOfMemory, OutOfTime},
 };
 
-/// Time that a trial waits before it requests a place in the pool again.
+/// Pause of a trial before it retries to get an instance from a pool that is full.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Error of a component that failed its trial.
@@ -23,7 +23,7 @@ pub enum TrialError {
     /// No instance could be made.
     #[error("{0}")]
     Instance(String),
-    /// Requests use all places in the pool.
+    /// Requests use all instances of the pool.
     #[error("{0}")]
     Busy(String),
 }
@@ -34,7 +34,7 @@ impl Component {
         let begun = Instant::now();
         loop {
             match self.try_once().await {
-                // Requests are short, so a place becomes free soon.
+                // Requests are short, so an instance becomes free soon.
                 Err(TrialError::Busy(_)) if begun.elapsed() < self.timeout => tokio::time::sleep(PAUSE).await,
                 result => return result,
             }
@@ -51,11 +51,12 @@ impl Component {
         }
     }
 
-    /// Returns the error for an instance that could not be made. `refused` is the memory that it was refused before.
+    /// Returns the error for an instance that could not be made. `refused` is the last request for memory beyond the
+    /// limit.
     fn instance_error(&self, error: &wasmtime::Error, refused: Option<OutOfMemory>) -> TrialError {
         let name = self.name();
         let also = refused.map_or_else(String::new, |refused| format!(" ({refused}: component.{name}.memory)"));
-        // Guest code ran if the error has frames of it. Initial memories are refused earlier.
+        // If the error has a backtrace, guest code has run. An initial memory beyond the limit fails before.
         let has_run = error.downcast_ref::<WasmBacktrace>().is_some();
         let why = match refused {
             _ if error.is::<PoolConcurrencyLimitError>() => {

@@ -1,7 +1,8 @@
-//! The loan of a request's state to the store of a guest, for the length of a call.
+//! Moves the state of a request into the store of a guest for the length of a call.
 //!
-//! Each guest has a store of its own, so guests cannot see each other's memory. The lifecycle owns the [`RequestState`];
-//! only one guest runs at a time, and a [`Visit`] moves the state into the store of that guest and back.
+//! Each guest has a store of its own, so guests cannot access each other's memory. The module `lifecycle` owns the
+//! [`RequestState`]. Only one guest runs at a time, and a [`Visit`] moves the state into the store of this guest and
+//! back.
 
 use std::{mem, sync::Arc};
 
@@ -12,13 +13,13 @@ use super::{
 };
 use crate::message::Reply;
 
-/// The instances that one request has entered, at most one of each component.
+/// The instances that serve one request, at most one of each component.
 #[derive(Default)]
 pub(crate) struct Guests(Vec<Instance>);
 
-/// The state of a request inside the store of one guest. Dropping the visit moves the state back, also in the middle of
-/// a cancelled call. The instance is dropped unless its call completed, because wasmtime admits no further call into a
-/// store after a trap.
+/// Guard of a call: the state of the request is in the store of the guest until the guard is dropped, also if the call
+/// is cancelled. Dropping the guard also drops the instance unless the call completed, because wasmtime does not allow
+/// a further call into a store after a trap.
 pub(super) struct Visit<'a> {
     guests: &'a mut Guests,
     /// Index of the visited instance in `guests`.
@@ -29,7 +30,8 @@ pub(super) struct Visit<'a> {
 }
 
 impl Guests {
-    /// Lends the state of the request, and the reply if the guest may see it, to the instance of this pool.
+    /// Moves the state of the request, and the reply if the guest may read it, into the store of the request's instance
+    /// of this pool. If the request has no such instance yet, takes one from the pool.
     pub(super) fn enter<'a>(
         &'a mut self,
         pool: &Arc<InstancePool>,
@@ -52,7 +54,7 @@ impl Guests {
         self.0.into_iter().for_each(Instance::give_back);
     }
 
-    /// Drops a component's instance, so that the next call enters another one.
+    /// Drops the request's instance of a component, so that the next call uses another one.
     pub(crate) fn forget(&mut self, component: &Component) {
         self.0.retain(|instance| !instance.is_of(&component.instances));
     }
@@ -68,7 +70,7 @@ impl Visit<'_> {
         self.instance().store.data_mut()
     }
 
-    /// Ends the visit. After `is_complete` the instance may be entered again.
+    /// Ends the visit. Keeps the instance for further calls only if the call `is_complete`.
     pub(super) fn end(mut self, is_complete: bool) {
         self.is_complete = is_complete;
     }

@@ -1,5 +1,5 @@
-//! WASI for guests: clocks, randomness, and standard output, which goes to the host's log. No files, network, environment
-//! or arguments.
+//! WASI for guests: clocks, random numbers, and standard output and error, which the host writes to its log. Guests
+//! have no access to files, network, environment variables or arguments.
 
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ use wasmtime_wasi::{
 use super::identity::Identity;
 use crate::message::Request;
 
-/// Maximum length of a line, in bytes. Longer lines are split.
+/// Length in bytes after which an unfinished line is logged, and maximum length of one write. A logged line therefore
+/// has at most twice this length.
 const MAX_LINE: usize = 8 * 1024;
 
 /// Returns the WASI context of a component. Log lines carry the id of the request in `about`.
@@ -60,12 +61,12 @@ impl StdoutStream for Output {
     }
 
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        // Only WASI 0.3 uses this stream, and this host does not offer it.
+        // Only WASI 0.3 uses this stream, and this host does not offer WASI 0.3.
         Box::new(tokio::io::sink())
     }
 }
 
-/// Splits output into lines. The rest at the end is a line too.
+/// Splits output into lines. Output after the last line break is logged when the stream is dropped.
 struct Lines {
     output: Output,
     pending: Vec<u8>,

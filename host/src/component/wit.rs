@@ -1,5 +1,5 @@
-//! Bindings generated from the contract in `wit/`. No other room sees them: [`convert`](super::convert) converts them to
-//! the types in [`answer`](super::answer) and to those of the rooms below.
+//! Bindings generated from the contract in `wit/`. Only the module `component` uses them: [`convert`](super::convert)
+//! converts between them and the types of [`answer`](super::answer) and of other modules, such as `sql`.
 //!
 //! ```wit
 #![doc = include_str!("../../../wit/world.wit")]
@@ -15,7 +15,7 @@
 wasmtime::component::bindgen!({
     path: "../wit",
     world: "everything",
-    // Statements wait for the database. All other imports return at once.
+    // Only the functions that wait for the database are asynchronous.
     imports: {
         "carya:host/database.[method]reader.query": async | trappable,
         "carya:host/database.[method]reader.query-one": async | trappable,

@@ -1,5 +1,5 @@
-//! Compares types of a component with types of the contract, member by member. `here` is a type of the contract, `there` one
-//! of the component.
+//! Compares types of a component with types of the contract, member by member. Parameters named `here` belong to the
+//! contract, parameters named `there` to the component.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use wasmtime::component::{
 };
 use wit_parser::{Function, Handle, Resolve, Type, TypeDefKind, TypeId};
 
-/// The contract, and the component's imports of its resources.
+/// The contract, and those of its resources that the component imports.
 pub(super) struct Comparison<'a> {
     resolve: &'a Resolve,
-    /// The contract's resources as the component imports them.
+    /// The resources that the component imports from the contract, by name.
     resources: &'a BTreeMap<String, ResourceType>,
 }
 
@@ -127,7 +127,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Describes how two functions differ. `None` if they do not.
+    /// Describes how two functions differ. Returns `None` if they are equal.
     pub(super) fn function(&self, here: &Function, there: &ComponentFunc) -> Option<String> {
         let (ours, theirs) = (here.params.len(), there.params().len());
         if ours != theirs {
@@ -173,7 +173,7 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// A kind of type with named members: the kind, and names and types of the members.
+/// Kind of a type that has named members, with the names and types of these members.
 type Named<T> = (&'static str, Vec<(String, Option<T>)>);
 
 fn named(kind: &TypeDefKind) -> Option<Named<Type>> {
@@ -224,7 +224,7 @@ fn primitive(ty: &Type) -> &'static str {
     }
 }
 
-/// Formats a type of a component as in WIT. wasmtime does not report the names of types.
+/// Formats a type of a component as in WIT. Wasmtime does not provide the names of a component's types.
 fn word(ty: &types::Type) -> String {
     let option = |ty: Option<types::Type>| ty.as_ref().map_or_else(|| "_".to_owned(), word);
     let plain = match ty {

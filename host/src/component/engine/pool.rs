@@ -1,9 +1,10 @@
 //! The pool of instances, and its size. The pool reserves address space for all its instances at once. If a process has
 //! little address space (`ulimit -v`, 39-bit addresses on arm64), the pool has room for fewer requests.
 //!
-//! Slots for memories take nearly all of the address space. With slots of 4 GiB, guests need no bounds checks for their
-//! memory. If fewer than [`MIN_UNCHECKED_REQUESTS`] requests have room with such slots, the slots are as large as the
-//! largest configured memory.
+//! A slot is the address space that the pool reserves for one memory. Slots take nearly all of the pool's address
+//! space. With slots of 4 GiB, guests need no bounds checks for their memory. If fewer than [`MIN_UNCHECKED_REQUESTS`]
+//! of the requests have room with such slots, the slots are as large as the largest configured memory, so that more
+//! requests have room.
 
 use std::{fs, hint::black_box};
 
@@ -11,28 +12,30 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 
 use super::settings::{self, MAX_MEMORY, TABLE_KEPT_READY, kept_ready};
 
-/// Instances for each request: a controller, a few hooks, and one for a later request.
+/// Number of instances for each request: a controller, a few hooks, and an idle instance for a later request.
 const INSTANCES: u32 = 5;
-/// Guests of one request in its place of the pool.
+/// Number of guests that a request can have without taking the room of another request.
 pub(super) const GUESTS: usize = INSTANCES as usize - 1;
-/// Instances for work that is not a request: models, outboxes, trials of components.
+/// Number of instances for work outside of requests: models, outboxes, trials of components.
 const SPARE: u32 = 4;
-/// Maximum number of concurrent trials of components. They use instances of [`SPARE`].
+/// Maximum number of concurrent trials of components. Trials use the instances of [`SPARE`].
 pub(super) const TRIALS: usize = 2;
-/// Number of requests from which guests without bounds checks are preferred to further requests.
+/// Minimum number of requests for slots of 4 GiB. If fewer have room, smaller slots with bounds checks are preferred,
+/// because they give room to further requests.
 const MIN_UNCHECKED_REQUESTS: u32 = 16;
-/// Maximum number of core modules in a component. Interpreters consist of many.
+/// Maximum number of core modules in a component. A component with an interpreter has many.
 const MAX_MODULES: u32 = 60;
 /// Size of a page of WebAssembly, in bytes.
 const PAGE: usize = 64 << 10;
-/// Address space to leave for the rest of the process, in bytes, in order of preference. Compiling a large component needs
-/// most of it, and a failed allocation aborts the process. With the smaller values a host starts that could not otherwise.
+/// Address space to leave for the rest of the process, in bytes, in order of preference. Compiling a large component
+/// needs most of it, and a failed allocation aborts the process. The smaller values allow a host to start if it could
+/// not start with a larger one.
 const HEADROOMS: [usize; 3] = [1 << 30, 256 << 20, 64 << 20];
 
 /// A wasmtime engine with its pool.
 pub(super) struct Pool {
     pub(super) wasmtime: Engine,
-    /// Number of requests that have room.
+    /// Number of concurrent requests that the pool has room for.
     pub(super) requests: u32,
     /// Maximum memory of an instance, in bytes.
     pub(super) slot: usize,
@@ -41,15 +44,15 @@ pub(super) struct Pool {
 /// Size of the slots for memories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Slots {
-    /// 4 GiB, the reach of 32-bit addresses. Guests do not check bounds.
+    /// 4 GiB, the range of 32-bit addresses. Compiled guests do not check bounds.
     Whole,
-    /// This number of bytes. Guests check bounds.
+    /// This number of bytes. Compiled guests check bounds.
     Tight(usize),
 }
 
 impl Pool {
-    /// Makes a pool for at most `wanted` requests, as many as have room. `memory` is the largest memory of a guest, in
-    /// bytes.
+    /// Makes a pool for `wanted` requests, or for as many as the address space has room for. `memory` is the largest
+    /// memory of a guest, in bytes.
     ///
     /// # Errors
     ///
@@ -93,8 +96,9 @@ impl Pool {
 }
 
 impl Pool {
-    /// Makes a pool for trials, with the same limits as one for requests. If address space is scarce there is no pool,
-    /// because compiling needs the room. Memories are then mapped one by one, and move when they grow.
+    /// Makes a pool for trials, with the same limits as a pool for requests. If address space is scarce, makes an
+    /// engine without a pool, because compiling needs the address space. This engine maps each memory separately, and
+    /// moves a memory that grows.
     pub(super) fn for_trials(memory: usize, scan: bool) -> Result<Self, String> {
         if fits(Slots::Whole, 1, HEADROOMS[0])
             && let Ok(wasmtime) = engine(Slots::Whole, 1, scan)
@@ -109,8 +113,8 @@ impl Pool {
     }
 }
 
-/// Returns the best slots, and how many of the `wanted` requests have room with them if `headroom` bytes stay free.
-/// Returns `None` if no request has.
+/// Returns the preferred size of slots, and how many of the `wanted` requests have room with such slots if `headroom`
+/// bytes of address space stay free. Returns `None` if there is no room for a single request.
 fn best(wanted: u32, tight: Slots, headroom: usize) -> Option<(Slots, u32)> {
     let fitting = |slots| largest_fitting(wanted, |requests| fits(slots, requests, headroom));
     let whole = fitting(Slots::Whole);
@@ -128,12 +132,13 @@ fn fits(slots: Slots, requests: u32, headroom: usize) -> bool {
     // Reserve the headroom without writing to it while the pool is made.
     let mut reserved = Vec::<u8>::new();
     let fits = reserved.try_reserve_exact(headroom).is_ok() && engine(slots, requests, false).is_ok();
-    // The compiler would remove an unused allocation.
+    // Without `black_box`, the compiler could remove the unused allocation.
     black_box(reserved);
     fits
 }
 
-/// Returns the largest number up to `wanted` that fits, by bisection: a number fits if a larger one does.
+/// Returns the largest number up to `wanted` for which `fits` returns true, by bisection. If a number fits, all smaller
+/// ones fit too.
 fn largest_fitting(wanted: u32, fits: impl Fn(u32) -> bool) -> u32 {
     let (mut fitting, mut too_many) = (0, wanted.saturating_add(1));
     // Try `wanted` first: usually it fits.
@@ -169,13 +174,13 @@ fn engine(slots: Slots, requests: u32, scan: bool) -> wasmtime::Result<Engine> {
     };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
-        // This limit costs no memory, so it is never the one that is reached.
+        // This limit costs no memory. It is so high that `total_component_instances` is always reached first.
         .total_core_instances(instances.saturating_mul(MAX_MODULES))
         .total_memories(instances)
         .total_tables(instances.saturating_mul(2))
         .total_stacks(instances)
         .max_unused_warm_slots(instances)
-        // Interpreters are large.
+        // Components with an interpreter need large instances.
         .max_component_instance_size(4 << 20)
         .max_core_instance_size(4 << 20)
         .max_core_instances_per_component(MAX_MODULES)

@@ -2,25 +2,29 @@
 
 use wasmtime::{Config, OptLevel};
 
-/// Maximum memory that a component may have, in bytes.
+/// Maximum value of `component.NAME.memory`, in bytes.
 pub const MAX_MEMORY: usize = 1 << 30;
 
-/// Bytes of a table that are reset when its instance ends. The rest is mapped afresh for the next instance.
+/// Number of bytes of a table that stay mapped and are reset when the instance ends. The pool unmaps the remaining
+/// pages.
 pub(in crate::component) const TABLE_KEPT_READY: usize = 64 << 10;
 
-/// Returns the number of bytes of a memory that are reset when its instance ends. The rest is mapped afresh for the next
-/// instance. With a page scan only written pages are reset; without one all of them are, so keep less.
+/// Returns the number of bytes of a memory that stay mapped and are reset when the instance ends. The pool unmaps the
+/// remaining pages. With a page scan, the pool resets only written pages. Without a scan it resets all of these bytes,
+/// so the number is smaller.
 pub(super) fn kept_ready(scan: bool) -> usize {
     if scan { 2 << 20 } else { 256 << 10 }
 }
 
-/// Returns the configuration of every engine. It is the same for all, so that they share compiled code.
+/// Returns the settings that all engines share. Engines that differ only in the number of their instances can use the
+/// same compiled code.
 pub(super) fn config() -> Config {
     let mut config = Config::new();
     config
         .concurrency_support(false)
         .epoch_interruption(true)
-        // Only unwinders other than wasmtime's use this information: a list of the process that grows with each component.
+        // Only unwinders other than wasmtime's use this information. Its registration makes a list of the process grow
+        // with each component.
         .native_unwind_info(false)
         .cranelift_opt_level(OptLevel::Speed);
     config

@@ -1,12 +1,12 @@
-//! Whether the kernel may move memory of this process to swap, decided by files of `/proc` and of cgroups. The caller
-//! decides about the consequences.
+//! Determines from files in `/proc` and of cgroups whether the kernel can swap out memory of this process. The caller
+//! decides what follows from it.
 
 use std::{
     fmt, fs,
     path::{Path, PathBuf},
 };
 
-/// Whether memory of this process may be swapped out.
+/// Whether the kernel can swap out memory of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Swap {
     /// Memory is never swapped out.
@@ -33,12 +33,12 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Decides for this process.
+/// Returns whether the kernel can swap out memory of this process.
 pub(super) fn of_this_process() -> Swap {
     decide(|path| fs::read_to_string(path).ok())
 }
 
-/// Decides by the contents of files. `read` returns `None` for a file that cannot be read.
+/// Determines the result from the contents of files. `read` returns `None` for a file that cannot be read.
 fn decide(read: impl Fn(&Path) -> Option<String>) -> Swap {
     let swaps = "/proc/swaps";
     let Some(text) = read(Path::new(swaps)) else { return Swap::Possible(Reason::Unreadable(swaps.to_owned())) };
@@ -52,8 +52,8 @@ fn decide(read: impl Fn(&Path) -> Option<String>) -> Swap {
     }
 }
 
-/// Returns whether the cgroup of this process, or one above it, forbids swap. An unreadable limit does not. Version 1 of
-/// cgroups cannot forbid swap: the kernel ignores its limits if the whole system is short of memory.
+/// Returns whether the cgroup of this process, or one above it, forbids swap. A limit that cannot be read counts as not
+/// set. Version 1 of cgroups cannot forbid swap: the kernel ignores its limits if the whole system is short of memory.
 fn is_forbidden(read: &impl Fn(&Path) -> Option<String>) -> bool {
     let groups = read(Path::new("/proc/self/cgroup")).unwrap_or_default();
     let mounts = read(Path::new("/proc/self/mountinfo")).unwrap_or_default();

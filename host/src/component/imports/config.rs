@@ -1,4 +1,4 @@
-//! `config`: the settings of the component that calls it.
+//! `config`: the settings of the calling component.
 
 use crate::component::{store::StoreData, wit::carya::host::config};
 

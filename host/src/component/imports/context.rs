@@ -1,4 +1,4 @@
-//! `context`: a small map, by which hooks pass values to the controller.
+//! `context`: a small map of strings for each request. Hooks use it to pass values to the controller.
 
 use crate::component::{store::StoreData, wit::carya::host::context};
 

@@ -1,4 +1,5 @@
-//! `database`: the session of the request, lent to guests as handles. A handle is valid during the call that received it.
+//! `database`: statements, savepoints and actions in the session of the request. Guests receive the session as a
+//! handle, which is valid only during the call that received it.
 
 use std::sync::Arc;
 
@@ -164,7 +165,8 @@ impl HostSavepoint for StoreData {
 
     async fn drop(&mut self, savepoint: Resource<Savepoint>) -> wasmtime::Result<()> {
         let Savepoint { call, id } = self.table.delete(savepoint)?;
-        // A failed release dooms the transaction. A destructor cannot return the error to the guest.
+        // A failed release dooms the transaction, so the commit fails. The drop of a resource cannot return an error to
+        // the guest.
         if let Ok((session, _)) = self.session(call)
             && let Err(error) = session.release(id).await
         {
@@ -175,7 +177,11 @@ impl HostSavepoint for StoreData {
 }
 
 impl StoreData {
-    /// Returns the session for a handle that was lent to this call.
+    /// Returns the session and the trace of the request. `call` is the number of the call that received the handle.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Kind::Lost`] if this call has ended, or if the request has no database.
     fn session(&mut self, call: u64) -> Result<(&mut Session, &mut Trace), DbError> {
         if call != self.call {
             return Err(DbError::new(Kind::Lost, "the handle is no longer valid: the call that received it has ended"));
@@ -189,7 +195,7 @@ impl StoreData {
         Statement { component: self.identity.name.clone(), sql, params: values(params) }
     }
 
-    /// Runs a statement in the session of the call that a handle was lent to.
+    /// Runs a statement in the session of the request. `call` is the number of the call that received the handle.
     async fn run(
         &mut self,
         call: u64,

@@ -1,4 +1,4 @@
-//! `log`: messages of guests in the host's log, with the names of component and request.
+//! `log`: messages of guests, which the host logs with the component's name and the request's id.
 
 use crate::component::{
     store::StoreData,

@@ -57,7 +57,7 @@ pub(super) fn first_header(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
-/// Returns all header fields as text, one line each.
+/// Returns all header fields as text, with one line for each field.
 pub(super) fn as_text(headers: &HeaderMap) -> String {
     let mut text = String::with_capacity(headers.len() * 40);
     for (name, value) in headers {
@@ -69,7 +69,7 @@ pub(super) fn as_text(headers: &HeaderMap) -> String {
     text
 }
 
-/// Returns the first value of a name in a query, decoded as HTML forms encode it.
+/// Returns the first value of a parameter in a query string, decoded as `application/x-www-form-urlencoded`.
 fn first_in_query(query: &str, name: &str) -> Option<String> {
     query.split('&').find_map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -1,4 +1,4 @@
-//! `response`: the reply so far, which on-error hooks may read and after hooks may change.
+//! `response`: the reply before it is sent. On-error hooks may read it, and after hooks may change it.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -78,8 +78,8 @@ impl StoreData {
     }
 }
 
-/// Returns an error if the fields `after` a change exceed a limit, and more so than those before it. They may exceed it
-/// before, by a `content-type` that the host has added.
+/// Returns an error if a change makes the header fields exceed a limit, or exceed it by more than before. Fields may
+/// exceed a limit `before` the change, because the host adds a `content-type`.
 fn check_growth<'a>(
     limits: &Limits,
     before: &HeaderMap,
@@ -115,7 +115,7 @@ mod tests {
                 _ => guest.set_body(value.into_bytes()),
             }
         };
-        // Each field of one letter has 6 bytes.
+        // A field with a name and a value of one letter each counts as 6 bytes.
         for (what, name, value, good) in [
             ("set", "a", "1", true),
             ("append", "a", "2", true),
