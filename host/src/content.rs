@@ -1,5 +1,6 @@
-//! Content on disk: files that never change under their names. Deployed files, pulled images and compiled code are kept
-//! in a [`Folder`] each. This module does not interpret contents, and does not decide which files are needed.
+//! Content on disk: files with names that always refer to the same content. Deployed files, pulled images and compiled
+//! code are stored in a [`Folder`] each. This module does not interpret contents, and does not decide which files are
+//! needed.
 
 mod digest;
 mod draft;

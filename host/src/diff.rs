@@ -1,4 +1,4 @@
-//! The differences between two generations: takes their outlines and returns a list. Callers decide whether a
+//! Compares two generations: takes their outlines, and returns a list of differences. Callers decide whether a
 //! difference is forbidden or only reported.
 
 mod component;
@@ -19,7 +19,7 @@ use crate::{
     config::{self, Access, DifferenceKind as Kind},
 };
 
-/// Error for a generation with forbidden differences.
+/// Error for a new generation with forbidden differences from the old one.
 #[derive(Debug, thiserror::Error)]
 pub struct Refused(Vec<Difference>);
 
@@ -52,8 +52,8 @@ pub fn between(old: &Outline, new: &Outline) -> Vec<Difference> {
     found
 }
 
-/// Checks differences against the rules of both outlines. The old rules apply too, else a generation could lift the
-/// rule that forbids it.
+/// Checks differences against the `deny` rules of both outlines. The old rules apply too, because otherwise a new
+/// generation could remove the rule that forbids it.
 ///
 /// # Errors
 ///
@@ -71,7 +71,7 @@ pub fn denied(differences: &[Difference], is_forbidden: impl Fn(Kind) -> bool) -
     differences.iter().filter(|difference| is_forbidden(difference.kind)).cloned().collect()
 }
 
-/// Compares routes. Methods of a path with the same difference share one entry.
+/// Compares routes. If methods of a path have the same difference, they share one entry.
 fn routes(old: &Outline, new: &Outline, found: &mut Vec<Difference>) {
     let paths: BTreeSet<_> = old.routes.keys().chain(new.routes.keys()).map(|(path, _)| path).collect();
     for path in paths {

@@ -1,4 +1,4 @@
-//! SHA-256 digests, which name contents.
+//! SHA-256 digests, which serve as names of contents.
 
 use std::{
     fmt,

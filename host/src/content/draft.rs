@@ -1,4 +1,4 @@
-//! Durable writes: after a crash or power loss, a file is complete or does not exist.
+//! Durable writes: after a crash or power loss, a file has its complete old or new content, or does not exist.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -47,7 +47,7 @@ impl Write for Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // After the rename, no file has the temporary name, and this fails.
+        // After `keep` has renamed the file, this call fails, and the error is ignored.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -65,14 +65,14 @@ pub(super) fn is_temporary(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().ends_with(SUFFIX.as_bytes())
 }
 
-/// Replaces the content of a file.
+/// Creates a file, or replaces its content, in one step.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut draft = Draft::create(path, 0o666)?;
     draft.write_all(bytes)?;
     draft.keep()
 }
 
-/// Gives a complete file or folder its final name.
+/// Gives a complete file or folder its final name, and flushes the name to disk.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
     sync_folder(to.parent().unwrap_or(Path::new(".")))

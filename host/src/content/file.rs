@@ -1,10 +1,10 @@
-//! Reads of a file that are checked against its digest.
+//! Reads a file and checks its content against a digest.
 
 use std::{fs, io, path::PathBuf};
 
 use super::digest::Digest;
 
-/// A file, and the digest of its content if that is known in advance.
+/// A file, and the digest that its content must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PinnedFile {
     /// The file.
@@ -22,9 +22,9 @@ pub enum ReadError {
     /// The content has another digest.
     #[error("its digest is {found}, and must be {expected}")]
     Mismatch {
-        /// The digest that names the content.
+        /// The digest that the content must have.
         expected: Digest,
-        /// The digest of the bytes that were read.
+        /// The digest of the content that was read.
         found: Digest,
     },
 }
@@ -34,7 +34,7 @@ impl PinnedFile {
     ///
     /// # Errors
     ///
-    /// [`ReadError::Mismatch`] if the bytes that were read do not have the digest in advance.
+    /// [`ReadError::Mismatch`] if `digest` is set and the content has another digest.
     pub fn read(&self) -> Result<(Vec<u8>, Digest), ReadError> {
         let bytes = fs::read(&self.path)?;
         let found = Digest::of(&bytes);

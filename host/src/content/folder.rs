@@ -1,4 +1,5 @@
-//! A folder of files that never change under their names: checked reads, durable writes, use and collection.
+//! A folder of files with names that always refer to the same content. Checks contents on reading, writes durably, and
+//! removes unused files.
 
 use std::{
     fs::{self, DirBuilder, File},
@@ -14,11 +15,11 @@ use super::{
     file::{ReadError, check},
 };
 
-/// Age below which a collection spares drafts: they may be in use. A writer that is still at work renews the time with
-/// each write.
+/// Minimum age of the drafts that a collection removes. A younger draft may be in use, because each write to it renews
+/// its modification time.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A folder of contents. Its entries are files, or folders that are written as a whole.
+/// A folder of contents. Each entry is a file, or a folder that is written as a whole.
 #[derive(Debug, Clone)]
 pub struct Folder {
     path: PathBuf,
@@ -28,9 +29,9 @@ pub struct Folder {
 /// An entry that a collection has removed.
 #[derive(Debug)]
 pub struct Removed {
-    /// Where the entry was.
+    /// Path of the removed entry.
     pub path: PathBuf,
-    /// Its size in bytes. For a folder, its contents are not included.
+    /// Size of the entry in bytes. For a folder, this does not include its contents.
     pub bytes: u64,
 }
 
@@ -103,15 +104,15 @@ impl Folder {
         }
     }
 
-    /// Marks an entry as used now, by its modification time. An error is ignored: in a folder that cannot be written,
-    /// nothing can be removed either.
+    /// Marks an entry as used now, by its modification time. Ignores errors: if the folder is not writable, no
+    /// collection can remove the entry either.
     pub fn touch(&self, name: &str) {
         let file = File::options().append(true).open(self.entry(name));
         let _ = file.and_then(|file| file.set_modified(SystemTime::now()));
     }
 
-    /// Removes the entries that are not used and were not modified within `spare`, and returns them. Drafts are spared
-    /// for a day at least.
+    /// Removes each entry that `is_used` rejects and that was not modified within `spare`, and returns them. Drafts
+    /// must have an age of at least one day.
     pub fn collect(&self, spare: Duration, mut is_used: impl FnMut(&str) -> bool) -> io::Result<Vec<Removed>> {
         let mut removed = Vec::new();
         for path in self.entries()? {
@@ -131,7 +132,7 @@ impl Folder {
         Ok(removed)
     }
 
-    /// Removes all drafts. No other process may be writing to the folder.
+    /// Removes all drafts. No other process must be writing to the folder.
     pub fn remove_drafts(&self) -> io::Result<()> {
         self.entries()?.iter().filter(|path| is_temporary(path)).try_for_each(|path| remove(path))
     }

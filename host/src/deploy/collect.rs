@@ -15,23 +15,23 @@ use super::{
 };
 use crate::content::{self, Digest, Folder, Removed};
 
-/// Age below which collection spares files and generations that nothing refers to: they may belong to a deployment in
-/// progress.
+/// Minimum age of the unused files and generations that a collection removes. Younger ones may belong to a deployment
+/// in progress.
 pub const SPARE: Duration = Duration::from_secs(60 * 60);
 
-/// Number and size of the files that a collection has removed.
+/// Number of generations and files that a collection has removed, and the size of the files.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Collected {
     /// Number of generations.
     pub generations: usize,
-    /// Number of files that no generation names.
+    /// Number of files. No remaining generation contains them.
     pub blobs: usize,
     /// Total size of these files, in bytes.
     pub bytes: u64,
 }
 
-/// Removes the generations that are not needed, then the files that no remaining generation names: a manifest in the
-/// store always has its files.
+/// Removes the generations that are not needed, then the files that no remaining generation contains. In this order, a
+/// manifest in the store always has its files.
 pub(super) fn collect(
     records: &Records,
     blobs: &Folder,
@@ -59,8 +59,8 @@ fn remove(folder: &Folder, spare: Duration, is_used: impl FnMut(&str) -> bool) -
     folder.collect(spare, is_used).map_err(at(folder.path()))
 }
 
-/// Returns the manifests that stay: the active generation, the `keep` generations before it, and those that were stored
-/// after it or within `spare` and may still be activated.
+/// Returns the manifests that stay: those of the active generation, of the `keep` generations before it, and of
+/// generations that were stored after it or within `spare` and may still be activated.
 fn needed(records: &Records, keep: usize, spare: Duration) -> Result<Vec<Manifest>, Error> {
     let history = records.history()?;
     let recent: BTreeSet<&Id> = history.iter().rev().take(keep + 1).collect();

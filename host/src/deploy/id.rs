@@ -21,7 +21,8 @@ impl Id {
     pub(super) fn of(files: &BTreeMap<String, Digest>) -> Self {
         let mut hasher = Hasher::default();
         for (path, digest) in files {
-            // Neither contains the byte 0, so different lists produce different input to the hash.
+            // Neither a valid path nor a digest contains the byte 0, so different lists of files produce different
+            // input to the hash.
             for text in [path, &digest.to_string()] {
                 hasher.update(text.as_bytes());
                 hasher.update(&[0]);

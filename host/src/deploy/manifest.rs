@@ -1,4 +1,4 @@
-//! Manifests of generations, and the ids that are derived from their files.
+//! Manifests, which list the files of generations, and their validation.
 
 use std::collections::BTreeMap;
 
@@ -18,9 +18,9 @@ const MAX_PATH: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Derived from `files`.
+    /// Id of the generation, derived from `files`.
     pub id: Id,
-    /// When this host stored the manifest last, in seconds since 1970.
+    /// Time at which this host stored the manifest last, in seconds since 1970.
     #[serde(default)]
     pub created_at: u64,
     /// Paths, with `/` as separator, and digests.
@@ -33,8 +33,8 @@ impl Manifest {
         Self { id: Id::of(&files), created_at: 0, files }
     }
 
-    /// Checks that the id is derived from the files, that they include [`NAME`], and that their number and paths are
-    /// valid: a path must not lead out of the folder, and must not be a file and a folder at once.
+    /// Checks that the id is derived from the files, that the files include [`NAME`], and that their number and paths
+    /// are valid. A path must not lead out of the folder, and must not be both a file and a folder.
     ///
     /// # Errors
     ///

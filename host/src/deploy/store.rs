@@ -8,8 +8,9 @@
 //! active                 ids of the activated generations, the active one last
 //! ```
 //!
-//! The store writes a manifest only when all its files are there. A generation becomes active only after a trial. Each
-//! of these steps is one rename, so every file under a final name is complete; collection removes the others.
+//! The store writes a manifest only if it has all files of the manifest. A host activates a generation only after a
+//! trial. Each of these steps takes effect by one rename, so every file with a final name is complete. [`Store::open`]
+//! removes files with temporary names.
 
 #[cfg(test)]
 mod tests;
@@ -68,7 +69,8 @@ pub enum Step {
 }
 
 impl Store {
-    /// Opens a folder, creates it if it does not exist, and removes what a killed process has left behind.
+    /// Opens a folder, and creates it if it does not exist. Removes the drafts of a killed process, and generations and
+    /// files that are not needed.
     ///
     /// # Errors
     ///
@@ -107,17 +109,17 @@ impl Store {
         self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the path that a file has in the store. The file need not exist.
+    /// Returns the path of the file with this digest in the store. The file need not exist.
     pub fn blob(&self, digest: Digest) -> PathBuf {
         self.blobs.entry(&digest.to_string())
     }
 
-    /// Returns how many generations before the active one are kept.
+    /// Returns the number of generations before the active one that a collection keeps.
     pub fn keep(&self) -> usize {
         self.keep
     }
 
-    /// Returns whether the store has a file.
+    /// Returns whether the store has the file with this digest.
     pub fn has(&self, digest: Digest) -> bool {
         self.blob(digest).is_file()
     }
@@ -175,11 +177,12 @@ impl Store {
         Ok(self.history()?.pop())
     }
 
-    /// Returns a history as it is after a step, with at most [`keep`](Self::keep) generations before the active one.
+    /// Returns the history that follows from `history` by a step, with at most [`keep`](Self::keep) generations before
+    /// the active one.
     ///
     /// # Errors
     ///
-    /// [`Error::NothingBefore`] if the step goes back from the first entry.
+    /// [`Error::NothingBefore`] for [`Step::Back`] if the history has no generation before the active one.
     pub fn after(&self, mut history: Vec<Id>, step: &Step) -> Result<Vec<Id>, Error> {
         match step {
             Step::To(id) if history.last() != Some(id) => history.push(id.clone()),
@@ -196,8 +199,8 @@ impl Store {
         Ok(history)
     }
 
-    /// Makes the last generation of a history active. The next start serves it, so the caller must have tried it
-    /// before.
+    /// Replaces the history on disk, so that its last generation is active. The host serves this generation after its
+    /// next start, so the caller must have tried it.
     pub fn record(&self, history: &[Id]) -> Result<(), Error> {
         let _order = self.in_order();
         self.records.set_history(history)
@@ -213,8 +216,8 @@ impl Store {
         self.blobs.copy(&digest.to_string(), digest, &mut std::io::sink()).map_err(|error| damaged(&blob, error))
     }
 
-    /// Returns the files of a generation under their paths. Reads and checks all of them, and unpacks the generation
-    /// again if the folder differs from its manifest.
+    /// Returns the files of a generation in a folder, under their paths. Reads and checks all of them, and copies them
+    /// to the folder again if it differs from the manifest.
     pub fn unpack(&self, id: &Id) -> Result<Unpacked, Error> {
         let _order = self.in_order();
         let manifest = self.manifest(id)?;
@@ -253,8 +256,8 @@ impl Store {
         content::rename(&part, app).map_err(at(app))
     }
 
-    /// Removes the generations that are not needed, and the files that no remaining generation names. Keeps the active
-    /// generation, [`keep`](Self::keep) generations before it, and those that were stored after it. Files and
+    /// Removes the generations that are not needed, and the files that no remaining generation contains. Keeps the
+    /// active generation, [`keep`](Self::keep) generations before it, and those that were stored after it. Files and
     /// generations younger than `spare` may belong to a deployment in progress, and stay.
     pub fn collect(&self, spare: Duration) -> Result<Collected, Error> {
         let _order = self.in_order();

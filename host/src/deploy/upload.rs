@@ -1,4 +1,5 @@
-//! The upload of one file: written to a draft, which is kept once it is complete and has the announced digest.
+//! Receives one file: writes it to a draft, and gives it its final name once it is complete and has the announced
+//! digest.
 
 use std::{
     io::Write,
@@ -64,7 +65,8 @@ impl Upload {
     }
 }
 
-/// Runs work on the blocking pool. It is completed even if the caller is cancelled. A panic is an error of the host.
+/// Runs work on tokio's blocking pool. The work is completed even if the caller is cancelled. Returns a panic as an I/O
+/// error.
 async fn blocking<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,

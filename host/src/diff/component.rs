@@ -1,5 +1,5 @@
-//! Comparison of components. A new component is compared with one that can do nothing: a change of names must not hide
-//! a new capability.
+//! Comparison of components. A component with a new name is compared with one that has no exports and imports, so that
+//! renaming a component does not hide its capabilities.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,7 +9,8 @@ use crate::{
     config::DifferenceKind as Kind,
 };
 
-/// Imports beyond the request, by prefix: the kind of the difference, and the capability that the component requests.
+/// Prefixes of imports that give access to more than the request, each with its kind of difference and the name of the
+/// capability.
 const IMPORTS: [(&str, Kind, &str); 3] = [
     ("wasi:http/outgoing-handler", Kind::ComponentGainsOutboundHttp, "outbound HTTP"),
     ("wasi:sockets/", Kind::ComponentGainsSockets, "sockets"),

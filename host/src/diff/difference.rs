@@ -13,11 +13,11 @@ pub struct Difference {
     pub kind: Kind,
     /// The part that differs: `component items`, `route GET /items`.
     pub place: String,
-    /// Description for people.
+    /// Description to be shown to users.
     pub words: String,
 }
 
-/// Formats the place and the description: `component items: exports write-controller now: ...`
+/// Formats the place and the description: `component items: now exports write-controller: it may ...`
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.words)
@@ -29,7 +29,7 @@ impl Difference {
         Self { kind, place: place.into(), words: words.into() }
     }
 
-    /// Returns the difference as JSON for programs, with `widens` from [`Kind::widens`].
+    /// Returns the difference as JSON. Its member `widens` is the result of [`Kind::widens`].
     pub fn json(&self) -> Value {
         let (kind, widens) = (self.kind.as_str(), self.kind.widens());
         json!({"kind": kind, "widens": widens, "place": self.place, "words": self.words})

@@ -1,5 +1,5 @@
-//! The comparable parts of a generation as plain values: routes, components, and the capabilities of each. It does not
-//! rate differences.
+//! The parts of a generation that are compared, as plain values: routes, hooks, components with their capabilities,
+//! databases and static files. This module does not rate differences.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,10 +16,10 @@ use crate::{
     transaction::plan,
 };
 
-/// The comparable parts of a generation.
+/// The parts of a generation that are compared.
 #[derive(Debug, Clone, Default)]
 pub struct Outline {
-    /// By path and method.
+    /// Routes by path and method.
     pub(super) routes: BTreeMap<(String, String), RouteOutline>,
     pub(super) components: BTreeMap<String, ComponentOutline>,
     /// The global hooks, and whether each is inside the transaction.
@@ -63,7 +63,7 @@ pub(super) struct DatabaseOutline {
 }
 
 impl Outline {
-    /// Collects the comparable parts of a generation.
+    /// Collects the parts of a generation that are compared.
     pub fn of(generation: &Generation) -> Self {
         let config = &generation.config;
         let folder = config.file.parent().unwrap_or(Path::new(""));
