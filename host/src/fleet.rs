@@ -23,15 +23,15 @@ use crate::{
     sql::error::{DbError, Kind},
 };
 
-/// Timeout of a query at a start or for the list of hosts, and the maximum pause between queries while the database is
-/// away.
+/// Timeout of a query at the start and of a query for the list of hosts. Also the maximum pause between queries while
+/// the database is unreachable.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a host checks whether a reload has changed its database settings.
 const SETTINGS_INTERVAL: Duration = Duration::from_secs(1);
 /// Maximum pause before the next attempt to serve a generation that failed on this host.
 const MAX_PAUSE: Duration = Duration::from_secs(5 * 60);
 
-/// Returns the fleet's shared tables; `None` without `[deploy] shared` or without a database.
+/// Returns the fleet's shared tables, or `None` if `[deploy] shared` or the database is not configured.
 pub fn shared(config: &config::Config) -> Option<Tables> {
     let deploy = config.deploy.as_ref()?.shared.as_ref()?;
     Some(Tables::new(config.database.as_ref()?, &deploy.host))
@@ -53,11 +53,11 @@ struct State {
     /// Id of the served generation, and when this host began to serve it.
     served: (String, Instant),
     refusal: Option<Refusal>,
-    /// The last query of the database failed.
+    /// Whether the last query of the database failed.
     is_away: bool,
 }
 
-/// A failed attempt to follow an activation.
+/// A failed attempt to serve the generation of an activation.
 #[derive(Debug)]
 struct Refusal {
     number: i64,
@@ -73,7 +73,7 @@ struct Refusal {
 ///
 /// Fails if the database cannot be queried or the generation cannot be pulled.
 pub async fn join(shared: &Tables, store: &Store) -> anyhow::Result<Option<Head>> {
-    // A generation with missing or damaged files counts as none.
+    // If files of the active generation are missing or damaged, join as if there were none.
     if let Some(id) = store.active()?
         && store.unpack(&id).is_ok()
     {
@@ -129,7 +129,8 @@ impl Fleet {
     }
 
     /// Follows the activations of other hosts for as long as this future is polled. Queries the database after each
-    /// notification, after `poll` without one, and after a reload has changed the database settings.
+    /// notification, after `poll` has passed without a notification, and after a reload has changed the database
+    /// settings.
     pub async fn follow(self: Arc<Self>) {
         let mut shared = self.shared();
         let mut listener = shared.activations();
@@ -146,8 +147,8 @@ impl Fleet {
         }
     }
 
-    /// Returns the time until the next query of the database: shorter than `poll` while the database is away or an
-    /// attempt is due.
+    /// Returns the time until the next query of the database. It is shorter than `poll` if the database is unreachable
+    /// or if another attempt is due earlier.
     fn pause(&self) -> Duration {
         let state = self.state();
         let away = if state.is_away { QUERY_TIMEOUT } else { self.poll };
@@ -171,7 +172,8 @@ impl Fleet {
         let history = self.store.after(history, step)?;
         let id = history.last().context("there is no generation to activate")?;
         pull(&shared, &self.store, id).await?;
-        // Commits only if `since` is still the last activation: of two hosts at the same time, one succeeds.
+        // Commits only if `since` is still the last activation. If two hosts activate at the same time, only one
+        // succeeds.
         let agreement = async { Ok(shared.activate(&self.store, since, &history).await?) };
         let change = guard.activate(&history, agreement).await?;
         self.state().refusal = None;
@@ -197,7 +199,7 @@ impl Fleet {
         timeout(QUERY_TIMEOUT, self.shared().members()).await.unwrap_or_else(|_| Err(no_answer()))
     }
 
-    /// Returns why this host does not serve the active generation, if it does not.
+    /// Returns the reason why this host does not serve the active generation, or `None` if it does.
     pub fn error(&self) -> Option<String> {
         self.state().refusal.as_ref().map(|refusal| refusal.why.clone())
     }
@@ -243,8 +245,8 @@ impl Fleet {
         if !self.is_served(head) {
             pull(&self.shared(), &self.store, &head.id).await?;
         }
-        // Another host may have activated a generation during the pull. From here on, `guard` keeps this host from doing
-        // so.
+        // Another host may have activated a generation during the pull, so query again. While `guard` exists, this host
+        // activates no other generation.
         let guard = self.reloader.begin_change().await;
         if self.shared().head().await?.is_none_or(|now| now.number != head.number) {
             return Ok(false);
@@ -263,7 +265,8 @@ impl Fleet {
         Ok(true)
     }
 
-    /// Remembers a failed attempt to follow an activation, and when to try again.
+    /// Remembers a failed attempt to serve the generation of an activation, and the time of the next attempt. Returns
+    /// true, because there is nothing more to do until then.
     fn refuse(&self, head: &Head, why: String) -> bool {
         let served = self.reloader.live().generation().id.clone();
         tracing::error!(generation = served, refused = %head.id, by = head.host, "the old generation stays: {why}");
@@ -300,8 +303,8 @@ impl Fleet {
         self.state().is_away = result.is_err();
     }
 
-    /// Returns the shared tables, connected by the database settings of the served generation: a reload may have
-    /// changed the login.
+    /// Returns the shared tables in the database of the served generation. Creates new ones if a reload has changed the
+    /// database settings, such as the login.
     fn shared(&self) -> Arc<Tables> {
         let served = self.reloader.live().generation();
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);

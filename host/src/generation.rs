@@ -1,4 +1,4 @@
-//! The application that requests are served with. A [`Generation`] never changes, and a request sees one from start to
+//! A loaded version of the application. A [`Generation`] is immutable, and a request uses the same one from start to
 //! end.
 
 mod files;
@@ -21,21 +21,21 @@ use crate::{
 pub struct Generation {
     /// Short id. For a deployed generation it is that of its manifest, else it is derived from paths and contents.
     pub id: String,
-    /// The configuration that it was made from.
+    /// The configuration from which the generation was made.
     pub config: Config,
-    /// The files that it was made from, with the digests that they had before they were loaded.
+    /// The files from which the generation was made, with their digests before loading.
     pub files: Files,
-    /// The images that were pulled for it.
+    /// The images that were pulled for the generation.
     pub images: Images,
-    /// Makes a `wasmtime` store for each guest.
+    /// The engine that runs the components.
     pub engine: Engine,
-    /// Finds the index in `handlers` for a request.
+    /// Maps a request's path and method to an index in `handlers`.
     pub routes: Routes,
     /// The handlers, in the order of `config.routes`.
     pub handlers: Vec<Handler>,
-    /// The hooks of requests that match no route.
+    /// The global hooks, for requests that match no route.
     pub global: Chain,
-    /// Renders the templates that guests respond with.
+    /// The compiled templates, which guests' responses refer to by name.
     pub templates: Templates,
     /// The default database, which routes use unless they name another.
     pub database: Option<Arc<Database>>,
@@ -54,15 +54,15 @@ pub struct Handler {
     pub controller: Arc<Component>,
     /// The access mode for all methods. `None`: the method decides.
     pub access: Option<Access>,
-    /// The statuses that commit.
+    /// The HTTP statuses after which the transaction is committed.
     pub commit_on: StatusSet,
-    /// Whether redirects roll back.
+    /// Whether the transaction is rolled back after a redirect.
     pub rollback_on_redirect: bool,
     /// The name of the database for its statements. `None`: the default database.
     pub database: Option<String>,
     /// The isolation level of its transactions. `None`: that of the database.
     pub isolation: Option<Isolation>,
-    /// Whether it reads from the primary only.
+    /// Whether read-only transactions also run on the primary, not on a replica.
     pub primary: bool,
     /// Maximum number of times that the transaction is run again after a conflict.
     pub retries: u32,
@@ -70,7 +70,7 @@ pub struct Handler {
     pub chain: Chain,
 }
 
-/// Hooks in ascending order of priority. The transaction encloses those from `inside` on.
+/// Hooks in ascending order of priority. Hooks from index `inside` on run inside the transaction.
 #[derive(Debug, Default)]
 pub struct Chain {
     hooks: Vec<Arc<Component>>,
@@ -82,8 +82,8 @@ impl Chain {
     /// Merges and sorts the hooks of a route and the global ones. `transaction` is the priority of the transaction:
     /// hooks with this priority or a higher one are inside.
     ///
-    /// At equal priority, route-level hooks are outside global ones, and hooks of one kind keep their order of
-    /// registration. A hook of both kinds runs once, at the priority that the route gives it.
+    /// At equal priority, route-level hooks are outside global hooks, and hooks of the same kind keep their order of
+    /// registration. A component that is both runs once, at the priority of the route-level hook.
     pub fn new(route: &[(i32, Arc<Component>)], global: &[(i32, Arc<Component>)], transaction: i32) -> Self {
         let is_ours = |hook: &Arc<Component>| route.iter().any(|(_, other)| Arc::ptr_eq(other, hook));
         let inherited = global.iter().filter(|(_, hook)| !is_ours(hook));
@@ -121,7 +121,7 @@ impl Generation {
         chains.max().unwrap_or(0) + 1 + usize::from(self.runs_actions())
     }
 
-    /// Returns the database with this name; the default one for `None`.
+    /// Returns the database with this name, or the default one for `None`.
     pub fn database(&self, name: Option<&str>) -> Option<&Arc<Database>> {
         match name {
             Some(name) => self.databases.get(name),

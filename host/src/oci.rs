@@ -43,7 +43,7 @@ pub type Images = BTreeMap<String, PulledImage>;
 /// An image in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PulledImage {
-    /// Digest of the image's manifest, which a tag may no longer resolve to.
+    /// Digest of the image's manifest. The tag of the image may resolve to another digest by now.
     pub digest: Digest,
     /// The component.
     pub component: PinnedFile,
@@ -64,7 +64,7 @@ pub async fn pull(config: &Config) -> Result<Images, PullError> {
     Ok(images)
 }
 
-/// Resolves the tag of a component, and returns the digest of its image if it is not the one that was pulled.
+/// Resolves the tag of a component. Returns the digest of the image if it differs from that of the pulled image.
 pub async fn moved(config: &Config, pulled: &Images, component: &str) -> Result<Option<Digest>, PullError> {
     let image = config.components.get(component).and_then(|component| component.image.as_ref());
     let Some(image @ Image { version: ImageVersion::Tag(_), .. }) = image else { return Ok(None) };

@@ -1,6 +1,6 @@
-//! State that the hosts of a fleet share in the host's own tables: deployed files, the generations that consist of
-//! them, the active generation, and the reports of the hosts. This module contains the SQL; `fleet` decides when to use
-//! it.
+//! State that the hosts of a fleet share in tables of the application's database: deployed files, the generations that
+//! consist of them, the active generation, and the reports of the hosts. This module contains the SQL; `fleet` decides
+//! when to run it.
 //!
 //! All times are the database's, in seconds since 1970, because the clocks of hosts differ.
 
@@ -19,14 +19,15 @@ use crate::{
     sql::{error::DbError, value::Value},
 };
 
-/// Channel of the notifications of activations.
+/// PostgreSQL channel on which activations are notified.
 const CHANNEL: &str = "carya_activations";
 /// Maximum time of a statement, which may wait for a slow disk or for another host's activation.
 const STATEMENT: Duration = Duration::from_secs(10);
 const LOCK: Duration = Duration::from_secs(5);
-/// Connections of the pool: several, because files are transferred while admin requests read the state of the fleet.
+/// Size of the connection pool. Several connections allow admin requests to read the state of the fleet during a
+/// transfer of files.
 const CONNECTIONS: u32 = 4;
-/// Maximum size of a result in bytes. No list of digests, ids or hosts is as large.
+/// Maximum size of a result in bytes. Lists of digests, ids or hosts are much smaller.
 const RESULT: usize = 256 << 20;
 const ROWS: usize = 1_000_000;
 
@@ -74,7 +75,7 @@ pub struct Tables {
     /// Configuration of the application's database, without `migrations`.
     origin: config::Database,
     settings: config::Database,
-    /// Schema or database of the host's tables in SQL, with the dot after it.
+    /// Schema or database that qualifies the names of the tables in SQL, with a trailing dot.
     place: String,
     host: String,
     database: OnceCell<Database>,
@@ -87,7 +88,7 @@ pub struct Head {
     pub number: i64,
     /// Active generation.
     pub id: Id,
-    /// Generations that were activated and not rolled back, the active one last.
+    /// Generations that were activated and not rolled back, in order. The active one is the last.
     pub history: Vec<Id>,
     /// Host that activated the generation.
     pub host: String,

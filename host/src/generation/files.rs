@@ -15,8 +15,8 @@ use crate::{
     oci::Images,
 };
 
-/// Age up to which a file's modification time does not prove that the file is unchanged: another write may leave the
-/// same time.
+/// Minimum age of a modification time that proves a file unchanged. Within a shorter time, another write may leave the
+/// same modification time.
 const TRUST: Duration = Duration::from_secs(2);
 
 /// Files by path, with the digests of their contents. Files that cannot be read are left out.
@@ -45,7 +45,8 @@ impl Files {
         Self::default().now(config)
     }
 
-    /// Returns the files of a configuration as they are now. Files with the same stamp as before are not read again.
+    /// Returns the files of a configuration with their current contents. Does not read files again that have the same
+    /// stamp as in this set.
     pub fn now(&self, config: &Config) -> Self {
         let mut files = BTreeMap::new();
         let local = config.components.values().filter(|component| component.image.is_none());
@@ -61,15 +62,15 @@ impl Files {
         Self(files)
     }
 
-    /// Returns the same paths as they are now, without looking for new files.
+    /// Returns the files of this set with their current contents. Does not look for new files.
     pub fn again(&self) -> Self {
         let mut files = BTreeMap::new();
         self.0.keys().for_each(|file| self.add(&mut files, file));
         Self(files)
     }
 
-    /// Returns the sources in a folder as they are now, however deep. Files with the same stamp as before are not read
-    /// again.
+    /// Returns the sources in a folder and its subfolders with their current contents. Does not read files again that
+    /// have the same stamp as in this set.
     pub fn sources(&self, folder: &Path) -> Self {
         let mut files = BTreeMap::new();
         self.add_all(&mut files, folder, is_source);
@@ -109,7 +110,7 @@ impl Files {
     }
 
     /// Returns twelve hexadecimal digits that are derived from paths, contents and pulled images. Paths are relative to
-    /// the configuration's folder, so that the id does not depend on where it is.
+    /// the configuration's folder, so that the id does not depend on the location of this folder.
     pub fn id(&self, config: &Config, images: &Images) -> String {
         let mut hasher = Hasher::default();
         let mut add = |name: &[u8]| {
@@ -133,7 +134,7 @@ impl Files {
         self.0.iter().filter_map(|(path, file)| Some((path.strip_prefix(folder).ok()?, file.digest))).collect()
     }
 
-    /// Returns the paths that are new, gone or different in `other`.
+    /// Returns the paths of files that were added, removed or changed in `other`.
     pub fn changed<'a>(&'a self, other: &'a Self) -> Vec<&'a Path> {
         let is_same = |path: &Path, file: &File| other.0.get(path).is_some_and(|other| other.digest == file.digest);
         let here = self.0.iter().filter(|(path, file)| !is_same(path, file));

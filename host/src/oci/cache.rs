@@ -16,7 +16,8 @@ use crate::{
     content::{Digest, Folder, PinnedFile},
 };
 
-/// How long an entry stays that no host uses. Hosts that share the cache mark their entries as used once a day.
+/// Time after which an entry is removed if no host uses it. Hosts that share the cache mark their entries as used once
+/// a day.
 const UNUSED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// The cache.
@@ -52,7 +53,7 @@ impl Cache {
         let file = PinnedFile { path: self.0.entry(&component_name(component.0)), digest: Some(component.0) };
         let put = move || {
             let (manifest, layer) = (manifest_name(image.0), component_name(component.0));
-            // The component comes first: a manifest in the cache must have its component.
+            // Write the component first, because a manifest in the cache must have its component.
             for (name, (digest, bytes)) in [(layer, component), (manifest, image)] {
                 if Digest::of(&bytes) != digest {
                     let digest = name_of_digest(digest);

@@ -1,4 +1,4 @@
-//! Failures of a pull, and the causes among them that may pass or that a setting fixes.
+//! Failures of a pull. Detects which ones are temporary, and which ones a setting can fix.
 
 use std::error::Error;
 
@@ -36,7 +36,7 @@ impl Failure {
             (ClientError::DigestError(DigestError::VerificationError { expected, .. }), _) => {
                 format!("the registry sent content that does not have the digest {expected}")
             }
-            // The only write is to the buffer, which has the announced size: it is full.
+            // The client writes only to the buffer, which has the announced size, so the buffer is full.
             (ClientError::IoError(_), _) => {
                 "the registry sent a component that is longer than its manifest announces".to_owned()
             }

@@ -36,7 +36,7 @@ const MAX_MANIFEST: usize = 4 << 20;
 
 /// Timeout of a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Timeout between two pieces of a response.
+/// Maximum time between two parts of a response.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Timeout of a request for a manifest, a digest or a token.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -68,8 +68,8 @@ impl<'a> Registry<'a> {
             connect_timeout: Some(CONNECT_TIMEOUT),
             read_timeout: Some(READ_TIMEOUT),
             user_agent: concat!("carya/", env!("CARGO_PKG_VERSION")),
-            // Overrides the proxy settings of the environment: `no_proxy` excludes every host from the proxy that is
-            // set here.
+            // For a registry on this machine, override the proxy settings of the environment: `no_proxy` excludes every
+            // host from the proxy that is set here.
             http_proxy: is_here.then(|| "http://localhost".to_owned()),
             no_proxy: is_here.then(|| "*, 0.0.0.0/0, ::/0".to_owned()),
             ..ClientConfig::default()
@@ -85,7 +85,7 @@ impl<'a> Registry<'a> {
             None => RegistryAuth::Anonymous,
         };
         let registry = Self { client, image, reference, auth, max_size: settings.max_size };
-        // Each request would authenticate too, but would drop the reason of a failure.
+        // Authenticate here. Each request would authenticate too, but would not report the reason of a failure.
         let auth = registry.client.auth(&registry.reference, &registry.auth, RegistryOperation::Pull);
         match registry.within(REQUEST_TIMEOUT, auth).await? {
             // The client panics if a token contains a control character.
@@ -128,7 +128,7 @@ impl<'a> Registry<'a> {
                 tracing::info!(image = %self.image, kib = length / 1024, of_kib = layer.size / 1024, "pulling");
             }
         };
-        // A `Cursor` over a slice does not grow: a component that is longer than announced fails to be written.
+        // A `Cursor` over a slice does not grow, so writing a component fails if it is longer than announced.
         let out = InspectWriter::new(Cursor::new(bytes.as_mut_slice()), log_progress);
         self.within(
             DOWNLOAD_TIMEOUT,

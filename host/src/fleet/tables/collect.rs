@@ -1,5 +1,5 @@
-//! Removes generations and files that no host needs. Generations are removed before their files, and each row only if
-//! it is still as old as when it was found.
+//! Removes generations and files that no host needs. Removes generations before their files, and removes a row only if
+//! no host has renewed it since it was found.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -10,7 +10,8 @@ use crate::{
     sql::value::Value,
 };
 
-/// Time without a report after which the generation that a host serves may be removed. The host has its own copy.
+/// Time without a report after which the database need not keep the generation that a host serves. The host has its own
+/// copy.
 const RECENT: Duration = Duration::from_secs(60 * 60);
 /// Time without a report after which a host is removed from the list.
 const FORGOTTEN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -36,7 +37,7 @@ impl Tables {
 
         let mut named = BTreeSet::new();
         for id in self.texts("SELECT id FROM {generations}").await? {
-            // Without the manifest of a generation its files are unknown.
+            // Without the manifest of a generation, its files are unknown and must not be removed.
             let id: Id = id.parse().map_err(|_| Error::Damaged { what: format!("generation {id}") })?;
             named.extend(self.manifest(&id).await?.files.into_values());
         }

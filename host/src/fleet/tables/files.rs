@@ -130,7 +130,7 @@ impl Tables {
             return Err(Error::Gone(*digest));
         };
         for part in 0..parts {
-            // A missing part makes the digest wrong.
+            // If a part is missing, the digest of the upload will be wrong.
             let bytes = self.part(&mut connection, text(digest), part).await?.unwrap_or_default();
             upload = upload.write(bytes.into()).await?;
         }
@@ -157,8 +157,8 @@ impl Tables {
         Ok(if let Some(Value::Bytes(bytes)) = value { Some(bytes) } else { None })
     }
 
-    /// Marks a file, so that the next activation uploads it again. The file is not removed, because the fault may be on
-    /// this host.
+    /// Marks a file as `suspect`, so that the next activation uploads it again. Does not remove the file, because the
+    /// error may be on this host.
     async fn suspect(&self, digest: &Digest) -> Result<(), DbError> {
         let mut connection = self.begin(Access::ReadWrite).await?;
         let sql = self.sql("UPDATE {files} SET suspect = TRUE WHERE digest = ?");
