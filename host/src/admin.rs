@@ -50,7 +50,7 @@ enum Socket {
 }
 
 impl Admin {
-    /// Binds `deploy.listen`; returns `None` where it is not set.
+    /// Binds `deploy.listen`. Returns `None` if it is not set.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! Makes a generation from a configuration: loads the components, matches them to routes, compiles the templates, opens and
-//! migrates the databases. Reports all problems of a step together.
+//! Makes a generation from a configuration: loads the components, matches them to routes, compiles the templates, and
+//! opens and migrates the databases. Reports all problems of a step together.
 
 mod format;
 mod load;
@@ -31,7 +31,7 @@ use crate::{
     transaction::{self, Bound, Facts, Origin, Outcome, Unbound, plan},
 };
 
-/// Methods of a route that names none. HEAD is part of GET.
+/// Methods of a route without `methods`, as far as its controller can serve them. GET includes HEAD.
 const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
 /// Makes the engine of a process that serves, with the limits of its first configuration.
@@ -52,7 +52,7 @@ fn memory(config: &Config) -> usize {
 }
 
 /// Makes a generation without its databases: loads the components, matches them to routes, and compiles the templates.
-/// Components that have not changed are those of `previous`.
+/// Uses the components of `previous` again if they have not changed.
 pub async fn assemble(
     sources: Sources,
     engine: Engine,
@@ -150,9 +150,9 @@ fn join(
     })
 }
 
-/// Opens the databases, runs pending migrations, and initializes the model. Databases with unchanged settings are those of
-/// `previous`, and its `[reload]` may forbid migrations and the model. Adds the names of the migrations that ran to
-/// `applied`: a failure of a later step does not undo them.
+/// Opens the databases, runs pending migrations, and initializes the model. Uses the databases of `previous` again if
+/// their settings have not changed. The `[reload]` section of `previous` can forbid migrations and the initialization.
+/// Adds the names of the migrations that ran to `applied`, because a failure of a later step does not undo them.
 pub async fn prepare(
     mut generation: Generation,
     previous: Option<&Generation>,
@@ -239,7 +239,7 @@ async fn refuse_pending(name: &str, settings: &config::Database, folder: &Path) 
     Ok(())
 }
 
-/// Logs the rights of guests' logins that they do not need. The start does not wait for it.
+/// Logs the privileges of guests' logins that guests do not need. The start does not wait for this check.
 async fn log_excess_rights(database: String, settings: config::Database) {
     match harden::find_excess_rights(&settings).await {
         Ok(findings) => findings.iter().for_each(|finding| tracing::warn!(database, "{finding}")),
@@ -247,7 +247,8 @@ async fn log_excess_rights(database: String, settings: config::Database) {
     }
 }
 
-/// Returns why a component cannot be a hook of a route, or a global one.
+/// Returns the reason why a component cannot be a hook of a route or, if `global` is true, a global hook. Returns
+/// `None` if it can.
 fn check_hook(component: &Component, global: bool) -> Option<String> {
     let all: Vec<_> = Export::ALL.into_iter().filter(|export| export.is_hook()).collect();
     let phases: Vec<_> = all.iter().copied().filter(|phase| component.exports(*phase)).collect();

@@ -1,4 +1,4 @@
-//! Routes of the admin API. Every request needs the token, also a request to an unknown path.
+//! Routes of the admin API. If `deploy.token` is set, every request needs the token, also a request to an unknown path.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +28,7 @@ use crate::{
 
 /// Maximum size of the JSON of a manifest, in bytes.
 const MAX_MANIFEST: usize = 8 << 20;
-/// Maximum time between two pieces of an upload's body.
+/// Maximum time between two parts of an upload's body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 type Answer = Result<Response, Problem>;
@@ -122,7 +122,7 @@ async fn put_generation(State(api): State<Api>, Path(id): Path<String>, body: Re
     answer(if is_new { StatusCode::CREATED } else { StatusCode::OK }, &json!({ "id": id, "new": is_new }))
 }
 
-/// Returns the generation that was active before `id`; `None` if `id` is not in the history or is its first entry.
+/// Returns the generation that was active before `id`, or `None` if `id` is not in the history or is its first entry.
 fn predecessor<'a>(history: &'a [Id], id: &Id) -> Option<&'a Id> {
     let at = history.iter().rposition(|other| other == id)?;
     history.get(at.checked_sub(1)?)

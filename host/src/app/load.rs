@@ -37,7 +37,7 @@ pub(super) async fn load_all(
     (components, problems)
 }
 
-/// Loads a component, and logs whether it was compiled, since that takes time.
+/// Loads a component, and logs whether it was compiled or taken from the cache, with the time that this took.
 async fn load_one(
     engine: &Engine,
     name: &str,

@@ -1,5 +1,5 @@
-//! The first two steps from files to a generation, for a start, a check and a reload alike: read the configuration,
-//! then pull the images that it names.
+//! The first two steps of making a generation: read the configuration, then pull the images that it names. A start, a
+//! check and a reload all use them.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,7 @@ use crate::{
 pub struct Application {
     /// The configuration.
     pub config: Config,
-    /// The files of the deployed generation that it belongs to.
+    /// The files of the deployed generation with this configuration.
     unpacked: Option<Unpacked>,
 }
 

@@ -77,8 +77,8 @@ pub(super) async fn routes(sources: Sources, as_json: bool) -> anyhow::Result<St
     }
 }
 
-/// Connects to a database. Returns its state, the pending migrations, and the powers of guests' logins beyond their
-/// work. Creates no database.
+/// Connects to a database. Returns its state, the pending migrations, and the privileges of guests' logins that guests
+/// do not need. Creates no database.
 async fn database(name: &str, settings: &config::Database) -> anyhow::Result<Value> {
     let cannot = || format!("{} cannot be opened", config::section_of(name));
     let exists = Database::exists(settings).await.with_context(cannot)?;

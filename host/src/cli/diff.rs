@@ -63,7 +63,8 @@ fn text(found: &[Difference]) -> anyhow::Result<String> {
     Ok(answer)
 }
 
-/// Formats a difference in a line. The mark `!` means that it permits something that was not possible before.
+/// Formats a difference as a line. A line with `!` describes a change that permits something that was not possible
+/// before.
 pub(super) fn line(widens: bool, kind: &str, what: &str) -> String {
     format!("{} {kind:29} {what}", if widens { '!' } else { ' ' })
 }

@@ -1,5 +1,5 @@
 //! `carya new`: creates a project that can be built and served at once, from the files of `template/` and with the
-//! project's name in them. The contract is `wit/` itself, so that both are the same.
+//! project's name in them. The contract of the project is a copy of this host's `wit/`.
 
 use std::{fs, io, path::Path};
 

@@ -24,7 +24,7 @@ use crate::{
     watch,
 };
 
-/// Functions that report the served generations. With them, the files are watched.
+/// Functions that report the served generations. If they are given, the host watches the files of the application.
 pub(super) struct Callbacks {
     /// Called once the first generation is served, with the address.
     pub(super) begun: fn(SocketAddr, &Generation),
@@ -37,11 +37,11 @@ pub(super) struct Deployment {
     settings: Deploy,
     store: Arc<Store>,
     shared: Option<Tables>,
-    /// The activation in the fleet that a host without a generation of its own starts with.
+    /// The latest activation in the fleet, if this host starts with it because it has no generation of its own.
     joined: Option<Head>,
 }
 
-/// Serves until a signal requests the end.
+/// Serves an application until a signal requests the end.
 pub(super) async fn serve(path: &Path, format: Format, watch: bool) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let file = path.to_owned();
@@ -54,8 +54,8 @@ pub(super) async fn serve(path: &Path, format: Format, watch: bool) -> anyhow::R
 
 /// Reads the application to serve, and starts the log.
 async fn read(path: &Path, format: Format) -> anyhow::Result<(Sources, Option<Deployment>)> {
-    // Read the sections of the host first: the application in the file counts only if no generation is active. On
-    // problems, report those of the whole file.
+    // Read the sections of the host first: the application in the file is used only if no generation is active. If
+    // these sections have problems, report the problems of the whole file.
     let host = config::load_host(path).or_else(|problems| config::load(path).and(Err(problems)))?;
     let store = host.deploy.as_ref().map(Store::open).transpose().map_err(|error| with_remedy(error.into()))?;
     let store = store.map(Arc::new);
@@ -143,8 +143,8 @@ async fn accept_deployments(
     Ok(tasks)
 }
 
-/// Starts the tasks that reload: after SIGHUP, after a failure that may have passed, after a moved tag, and with
-/// `callbacks` after a change to a file.
+/// Starts the tasks that reload: after SIGHUP, after a temporary failure, after the tag of an image has moved, and with
+/// `callbacks` after a change to a file. Also starts the task that removes unused images.
 fn reload_on_triggers(reloader: &Arc<Reloader>, hangup: Signal, callbacks: Option<Callbacks>, address: SocketAddr) {
     let hangup = Arc::new(Mutex::new(hangup));
     spawn("hangup", reloader, move |reloader| reload_when_hung_up(hangup.clone(), reloader));
@@ -175,7 +175,8 @@ async fn listen(config: &Config, connections: Arc<Connections>) -> anyhow::Resul
     Ok(server)
 }
 
-/// Adds a remedy to the error of a deployed generation. Until the host runs, no other generation can be deployed.
+/// Adds a remedy to the error of a deployed generation. Another generation cannot be deployed instead, because the host
+/// does not run.
 fn with_remedy(error: anyhow::Error) -> anyhow::Error {
     use deploy::Error;
     match error.downcast_ref() {

@@ -5,7 +5,7 @@ use std::{future::Future, io, pin::pin};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals that this program handles. A signal that arrives before the program waits for it is kept.
+/// The signals that this program handles. A signal that arrives before the program waits for it is not lost.
 pub(super) struct Signals {
     pub(super) end: End,
     /// SIGHUP: reload.

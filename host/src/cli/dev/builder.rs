@@ -57,7 +57,7 @@ impl Builder {
     /// Builds after every change, for as long as the process runs.
     pub(super) async fn run(&mut self) {
         loop {
-            // New places may have changed before they were watched: in this case, look again first.
+            // If there are new places to watch, their files may have changed before, so check again before waiting.
             while self.build_due().await {}
             self.watcher.changed().await;
         }

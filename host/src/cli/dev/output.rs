@@ -11,7 +11,7 @@ pub(super) fn print(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
 }
 
-/// Formats up to three files by name, and the number of further ones.
+/// Formats a list of files: the first three paths, and the number of further files.
 pub(super) fn list(files: &[PathBuf]) -> String {
     match files {
         [first, second, third, rest @ ..] if !rest.is_empty() => {
