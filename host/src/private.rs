@@ -1,5 +1,4 @@
-//! Folders and files that only this user or root may change: the rule, and its checks. This module does not interpret
-//! their contents.
+//! Checks that only this user or root can change a folder or file. This module does not interpret their contents.
 //!
 //! A folder is private if it belongs to the user of this process or to root, and if only its owner may write to it. The
 //! folders above must be private too, or have the sticky bit, as `/tmp` has: a user who can rename a folder can replace
@@ -42,7 +41,7 @@ pub enum NotPrivate {
         /// The user of this process.
         own: u32,
     },
-    /// It is neither a folder nor a regular file.
+    /// It must be a regular file, and is not.
     #[error("{} must be a regular file or a folder", .0.display())]
     Odd(PathBuf),
     /// An operation of the file system failed.

@@ -1,4 +1,4 @@
-//! Panics in work that must continue: restarts background loops, and turns a panic in a single step into an error.
+//! Handles panics in asynchronous work: restarts background loops, and turns a panic in a single step into an error.
 
 use std::{any::Any, future::Future, panic::AssertUnwindSafe, time::Duration};
 

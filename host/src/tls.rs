@@ -1,15 +1,17 @@
-//! TLS of the clients that this host has: the cryptography of the process, and errors of certificates.
+//! TLS for the clients in this host: installs the cryptography provider of the process, and detects errors of
+//! certificates.
 
 use std::{error::Error, io};
 
 use rustls::{Error as TlsError, crypto::ring};
 
-/// Installs the provider of cryptography that clients use which receive none. Another call changes nothing.
+/// Installs the default cryptography provider of the process, for clients that are not given another one. Further calls
+/// have no effect.
 pub fn install_provider() {
     let _ = ring::default_provider().install_default();
 }
 
-/// Returns whether TLS has rejected a certificate, by an error and its causes.
+/// Returns whether an error or one of its causes is a certificate that TLS has rejected.
 pub fn is_certificate_error(error: &(dyn Error + 'static)) -> bool {
     // An `io::Error` does not list the error that it wraps among its sources.
     let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);

@@ -1,5 +1,5 @@
-//! Automatic reloads: [`watch_files`] reloads after a change to a file of the application, [`follow_tags`] after a tag in use has
-//! moved, and [`retry()`] after a failure that may have passed.
+//! Automatic reloads: [`watch_files`] reloads after a change to a file of the application, [`follow_tags`] after the
+//! tag of an image has moved, and [`retry()`] after a temporary failure.
 
 mod places;
 mod retry;
@@ -39,14 +39,15 @@ pub async fn watch_files(reloader: Arc<Reloader>, report: Report) -> notify::Res
         if std::mem::take(&mut is_first) {
             tracing::info!(folders = places.folders().count(), "watching");
         }
-        // The reload may have added places that changed before they were watched: in this case, look again first.
+        // If the reload has added places, their files may have changed before they were watched, so check again before
+        // waiting.
         if self::places(reloader.config().await.as_ref()) == places {
             watcher.changed().await;
         }
     }
 }
 
-/// Returns the places of an application's files, including files that do not exist yet.
+/// Returns the places to watch for changes to an application's files, including files that do not exist yet.
 fn places(config: &Config) -> Places {
     let mut places = Places::default();
     places.add_file(&config.file);

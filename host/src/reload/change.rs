@@ -12,11 +12,11 @@ const TARGET: &str = "carya::reload";
 pub struct Change {
     /// The generation that is served now.
     pub generation: Arc<Generation>,
-    /// The files that are new, gone or different. Empty for the activation of a deployed generation.
+    /// The files that were added, removed or changed. Empty for the activation of a deployed generation.
     pub files: Vec<PathBuf>,
     /// The differences in routes, components, databases and capabilities.
     pub differences: Vec<Difference>,
-    /// Time from the beginning to the swap.
+    /// Time from the beginning of the attempt until the new generation was served.
     pub took: Duration,
 }
 
@@ -47,7 +47,7 @@ fn log_difference(difference: &Difference) {
     }
 }
 
-/// Logs which changed settings take effect at the next start only.
+/// Logs the changed settings that take effect only at the next start.
 pub(super) fn warn_of_settings_for_the_next_start(before: &config::Config, now: &config::Config) {
     let (old, new) = (&before.server, &now.server);
     let keys = [

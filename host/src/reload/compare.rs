@@ -1,5 +1,5 @@
-//! Comparison of generations: assembles a deployed generation, compares it and drops it. Opens no database and serves
-//! nothing of it.
+//! Comparison of generations: assembles a deployed generation, compares it, and drops it without opening its databases
+//! or serving it.
 
 use super::reloader::Reloader;
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 pub struct Comparison {
     /// The differences in routes, components, databases and capabilities.
     pub differences: Vec<Difference>,
-    /// Why the rules of `[reload] deny` forbid the change, if they do.
+    /// Error if the rules of `[reload] deny` forbid the change.
     pub refused: Option<Refused>,
 }
 

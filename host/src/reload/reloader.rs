@@ -24,7 +24,7 @@ use crate::{
     task,
 };
 
-/// Maximum number of attempts to assemble from files that are written to meanwhile.
+/// Maximum number of attempts to assemble a generation if its files are changed during each attempt.
 const REREADS: usize = 10;
 
 /// Makes generations from a configuration file or from the deployed generations, one at a time.
@@ -75,7 +75,8 @@ impl Reloader {
         self.last.lock().await.config.clone()
     }
 
-    /// Reads the files and serves them; returns `None` if they have not changed since the last attempt.
+    /// Reads the files, and serves a generation made from them. Returns `None` if they have not changed since the last
+    /// attempt.
     ///
     /// # Errors
     ///
@@ -90,7 +91,7 @@ impl Reloader {
         self.set_pending_retry(self.apply(&mut last, input, begun).await).map(Some)
     }
 
-    /// Reads the files and the environment, and serves them whether they have changed or not.
+    /// Reads the files and the environment, and serves a generation made from them, even if they have not changed.
     ///
     /// # Errors
     ///
@@ -99,7 +100,7 @@ impl Reloader {
         self.reload_now(&mut *self.last.lock().await).await
     }
 
-    /// Reloads if the last attempt failed for a reason that may have passed; returns `None` otherwise.
+    /// Reloads if the last attempt failed with a temporary error. Returns `None` otherwise.
     pub async fn retry(&self) -> Option<anyhow::Result<Change>> {
         let mut last = self.last.lock().await;
         if self.pending_retry.borrow().is_none() {
@@ -189,8 +190,8 @@ impl Reloader {
                 }
                 Err(problem) => Err(anyhow!("{problem}")),
             };
-            // A file that was written to during the assembly may be in the generation half old and half new. Serve it
-            // only if the files are the same before and after.
+            // If a file was written to during the assembly, the generation may contain a part of the old and a part of
+            // the new content. Serve it only if the files are the same before and after.
             let again = self.read(last).await?;
             let is_whole = |generation: &Generation| generation.files == input.files;
             if again == input && assembled.as_ref().map_or(true, is_whole) {

@@ -1,4 +1,4 @@
-//! Failures that may pass without a change to a file.
+//! Detects failures after which a later attempt may succeed without a change to a file.
 
 use crate::{app::UnexpectedResponses, migrate, oci::PullError, sql::error::DbError};
 

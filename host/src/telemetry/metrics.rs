@@ -15,7 +15,7 @@ use std::{
 
 pub use text::{CONTENT_TYPE, text};
 
-/// Classes of statuses that end a request.
+/// Classes of HTTP statuses by which responses are counted.
 const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 /// Outcomes of requests, by their names in the log.
 const OUTCOMES: [&str; 5] = ["nothing", "committed", "rolled back", "in doubt", REFUSED];
@@ -49,7 +49,7 @@ pub fn request(status: u16, outcome: &str, elapsed: Duration) {
     MICROSECONDS.fetch_add(us, Relaxed);
 }
 
-/// Counts a request that was answered without being run.
+/// Counts a request that the host rejected without running it.
 pub fn refused(status: u16) {
     count_request(status, REFUSED);
 }

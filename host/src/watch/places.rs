@@ -1,7 +1,8 @@
-//! The places where file changes become visible: folders to watch, and the names in them that matter.
+//! Determines which folders must be watched to detect changes to a set of files, and which names in these folders are
+//! relevant.
 //!
-//! Links are followed step by step, because a link with a new target changes every file behind it. This module knows
-//! paths only.
+//! Symbolic links are followed one by one, because a link with a new target changes every file behind it. This module
+//! only computes paths and watches nothing.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,14 +13,15 @@ use std::{
 
 use crate::generation::is_source;
 
-/// Maximum number of links to follow in a path. Linux has the same limit: a path with more leads nowhere.
+/// Maximum number of symbolic links to follow in a path. Linux has the same limit and cannot open a path with more
+/// links.
 const MAX_LINKS: usize = 40;
 
-/// Folders, and the names in each that matter.
+/// Folders to watch, and the relevant names in each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Places(BTreeMap<PathBuf, Names>);
 
-/// The names that matter in a folder: single ones, and all that pass a filter.
+/// The relevant names in a folder: single names, and all names that pass a filter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Names {
     some: BTreeSet<OsString>,
@@ -50,7 +52,7 @@ impl Places {
         self.resolve(path);
     }
 
-    /// Adds a folder with all its entries that pass the filter, however deep. The folder need not exist yet.
+    /// Adds a folder and its subfolders with all entries that pass the filter. The folder need not exist yet.
     pub fn add_folder(&mut self, path: &Path, filter: Filter) {
         if let Some(folder) = self.resolve(path).filter(|folder| folder.is_dir()) {
             self.add_all(folder, filter);
@@ -58,7 +60,7 @@ impl Places {
     }
 
     fn add_all(&mut self, folder: PathBuf, filter: Filter) {
-        // Links can lead in circles, so a known folder is not entered again.
+        // Links can form cycles, so do not enter a known folder again.
         if self.0.get(&folder).is_some_and(|names| names.all.is_some()) {
             return;
         }
@@ -79,18 +81,18 @@ impl Places {
         self.0.keys().map(PathBuf::as_path)
     }
 
-    /// Returns whether an event at a path matters.
+    /// Returns whether an event for this path is relevant.
     pub(super) fn matter(&self, path: &Path) -> bool {
         let names = path.parent().and_then(|folder| self.0.get(folder));
         let is_named = names.zip(path.file_name()).is_some_and(|(names, name)| {
             names.some.contains(name) || names.all.is_some_and(|filter| filter.passes(path))
         });
-        // An event at a watched folder itself reports that it was removed or moved away.
+        // An event for a watched folder itself means that the folder was removed or moved.
         is_named || self.0.contains_key(path)
     }
 
-    /// Resolves a path and returns its target. Marks every link on the way and the last step. Returns `None` if a step
-    /// does not exist, and marks that step.
+    /// Resolves a path and returns its target. Adds every link on the way and the last name to the relevant names. If a
+    /// folder on the way does not exist, adds its name and returns `None`.
     fn resolve(&mut self, path: &Path) -> Option<PathBuf> {
         let mut steps: Vec<OsString> = steps(&std::path::absolute(path).ok()?);
         let (mut at, mut links) = (PathBuf::from("/"), 0);

@@ -1,4 +1,4 @@
-//! Repeats reloads that failed for a reason that may have passed.
+//! Repeats reloads that failed with a temporary error.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -9,13 +9,13 @@ use crate::{
     reload::{Reloader, Report},
 };
 
-/// Pause before the first repetition. It doubles up to [`MAX_PAUSE`].
+/// Pause before the first repetition. The pause doubles with each repetition up to [`MAX_PAUSE`].
 const MIN_PAUSE: Duration = Duration::from_secs(1);
 /// Maximum pause.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
-/// Repeats a reload that failed for a reason that may pass, until an attempt succeeds or fails for another reason. Runs
-/// for as long as the process does.
+/// Repeats a reload that failed with a temporary error, until an attempt succeeds or fails with another kind of error.
+/// Runs for as long as the process does.
 pub async fn retry(reloader: Arc<Reloader>, report: Report) -> Infallible {
     let mut pending = reloader.pending_retry();
     loop {
@@ -29,7 +29,7 @@ pub async fn retry(reloader: Arc<Reloader>, report: Report) -> Infallible {
             pause = (pause * 2).min(MAX_PAUSE);
             let served = reloader.live().generation();
             match reloader.retry().await {
-                // Report only a different error.
+                // Report an error only if it differs from the last one.
                 Some(Err(error)) if format_error(&error) == known => tracing::debug!("the reload failed once more"),
                 Some(result) => {
                     report(&result, &served);

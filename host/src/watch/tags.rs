@@ -1,4 +1,4 @@
-//! Polls registries for tags that have moved and reloads then, and removes unused images from the cache.
+//! Polls registries and reloads after a tag has moved. Also removes unused images from the cache.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -44,8 +44,8 @@ pub async fn follow_tags(reloader: Arc<Reloader>, report: Report) -> Infallible 
 /// State of the registries at the last poll.
 #[derive(Default)]
 struct Tags {
-    /// The new digests of moved tags, by component, for which a reload was requested. After a failed reload, the next
-    /// is requested only when a tag moves again.
+    /// The new digests of moved tags, by component, for which this loop has requested a reload. If the reload fails,
+    /// the next one is requested only when the tag moves again.
     tried: BTreeMap<String, Digest>,
     /// The components whose registries could not be queried. The log has one warning for each.
     unreachable: BTreeSet<String>,

@@ -1,5 +1,5 @@
-//! Waits until something has changed at the watched places, and until the change is complete: editors and compilers
-//! write in several steps. It does not report the kind of change; the caller compares the files.
+//! Waits until a watched file has changed and the change is complete, because editors and compilers write in several
+//! steps. Does not report the kind of change; the caller compares the files.
 
 use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
 
@@ -50,7 +50,7 @@ impl Watcher {
         Ok(Self { notify, places, events })
     }
 
-    /// Replaces the watched places. Earlier events are not reported.
+    /// Replaces the watched places. Changes at new places before this call are not detected.
     pub fn follow(&mut self, places: Places) {
         let before = self.places.swap(Arc::new(places));
         let now = self.places.load();
@@ -59,7 +59,7 @@ impl Watcher {
             let _ = self.notify.unwatch(folder);
         }
         for folder in now.folders() {
-            // Watch known folders again too: another folder may have taken the place of one.
+            // Watch known folders again too, because a folder may have been replaced by another one with the same path.
             if let Err(error) = self.notify.watch(folder, RecursiveMode::NonRecursive)
                 && !matches!(error.kind, ErrorKind::PathNotFound)
                 && !before.folders().any(|other| other == folder)
@@ -70,7 +70,7 @@ impl Watcher {
         }
     }
 
-    /// Resolves once something has changed and the change is complete.
+    /// Resolves once a file at the watched places has changed and the change is complete.
     pub async fn changed(&mut self) {
         let Some(first) = self.events.recv().await else { return std::future::pending().await };
         let latest = Instant::now() + MAX_DURATION;
@@ -87,7 +87,7 @@ impl Watcher {
     }
 }
 
-/// Returns whether an event can be a change. Opening and reading a file are none.
+/// Returns whether an event can be a change. Opening and reading a file are not changes.
 fn is_change(kind: &EventKind) -> bool {
     !matches!(kind, EventKind::Access(access) if *access != AccessKind::Close(AccessMode::Write))
 }
