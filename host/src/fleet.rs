@@ -1,7 +1,7 @@
 //! A fleet: several hosts that serve the same generation. Activating a generation on one host records it in the shared
 //! database; the other hosts detect this, pull the files into their own folders and activate it too.
 //!
-//! This module decides when to query the database and how to react. `tables` has the SQL, `deploy` the
+//! This module decides when to query the database and how to react. `tables` contains the SQL. `deploy` manages the
 //! files on disk.
 
 pub mod tables;
@@ -93,7 +93,7 @@ fn no_answer() -> Error {
     DbError::new(Kind::Lost, "timed out").into()
 }
 
-/// Stores a generation in this host's folder, and pulls the files that are not there.
+/// Pulls the files of a generation that `store` lacks from the database, and adds the generation to `store`.
 async fn pull(shared: &Tables, store: &Store, id: &Id) -> Result<(), Error> {
     let manifest = match store.manifest(id) {
         Ok(manifest) => manifest,
@@ -194,7 +194,7 @@ impl Fleet {
         &self.host
     }
 
-    /// Returns all hosts, with the state that each reported last.
+    /// Returns the latest reports of all hosts.
     pub async fn members(&self) -> Result<Vec<Member>, Error> {
         timeout(QUERY_TIMEOUT, self.shared().members()).await.unwrap_or_else(|_| Err(no_answer()))
     }

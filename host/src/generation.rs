@@ -19,7 +19,8 @@ use crate::{
 /// A loaded application: configuration, components, templates and databases.
 #[derive(Debug)]
 pub struct Generation {
-    /// Short id. For a deployed generation it is that of its manifest, else it is derived from paths and contents.
+    /// Short id. For a deployed generation this is the id of its manifest. Otherwise it is derived from the paths and
+    /// contents of the files.
     pub id: String,
     /// The configuration from which the generation was made.
     pub config: Config,
@@ -47,20 +48,20 @@ pub struct Generation {
     pub counted: Counted,
 }
 
-/// A controller with its hooks and its policy.
+/// A controller with its hooks and the settings of its transactions.
 #[derive(Debug)]
 pub struct Handler {
     /// The controller.
     pub controller: Arc<Component>,
-    /// The access mode for all methods. `None`: the method decides.
+    /// The access mode for all methods. If it is `None`, the method of the request determines the mode.
     pub access: Option<Access>,
     /// The HTTP statuses after which the transaction is committed.
     pub commit_on: StatusSet,
     /// Whether the transaction is rolled back after a redirect.
     pub rollback_on_redirect: bool,
-    /// The name of the database for its statements. `None`: the default database.
+    /// The name of the database for its statements. `None` means the default database.
     pub database: Option<String>,
-    /// The isolation level of its transactions. `None`: that of the database.
+    /// The isolation level of its transactions. `None` means the default of the database.
     pub isolation: Option<Isolation>,
     /// Whether read-only transactions also run on the primary, not on a replica.
     pub primary: bool,

@@ -35,7 +35,7 @@ type Answer = Result<Response, Problem>;
 
 #[derive(Clone)]
 struct Api {
-    /// Digest of the token. Digests have equal lengths, as the comparison in constant time needs.
+    /// Digest of the token. Digests have equal lengths, which the comparison in constant time requires.
     token: Option<Digest>,
     store: Arc<Store>,
     reloader: Arc<Reloader>,
@@ -141,7 +141,7 @@ async fn list(State(api): State<Api>) -> Answer {
         })
     };
     let all: Vec<Value> = manifests.iter().rev().map(one).collect();
-    // `serving` and `active` differ while the host serves its own file instead of a deployed generation.
+    // `serving` differs from `active` while the host serves the application of its own configuration file.
     let serving = api.reloader.live().generation().id.clone();
     let mut list = json!({ "generations": all, "active": history.last(), "serving": serving });
     if let Some(fleet) = &api.fleet {
@@ -193,7 +193,7 @@ async fn compare(State(api): State<Api>, Path((from, to)): Path<(String, String)
         }
     });
     let files = files.await?;
-    // The response lists the files also where the host cannot assemble one of the two generations.
+    // The response lists the files even if the host cannot assemble one of the two generations.
     let (differences, problem) = match api.reloader.compare(&from, &to).await {
         Ok(Comparison { differences, refused }) => {
             (Some(differences_json(&differences)), refused.map(|refused| refused.to_string()))
@@ -210,8 +210,8 @@ fn differences_json(differences: &[Difference]) -> Value {
 async fn activate(State(api): State<Api>, Path(id): Path<String>) -> Answer {
     let id: Id = id.parse()?;
     if api.fleet.is_none() {
-        // Reject an unknown or damaged manifest before `step` logs it as a failed change. In a fleet, the generation
-        // may still be in the database only.
+        // Reject an unknown or damaged manifest here, because `step` would log it as a failed change. In a fleet, the
+        // generation may so far be only in the database.
         let (store, wanted) = (api.store.clone(), id.clone());
         blocking(move || store.manifest(&wanted)).await?;
     }

@@ -76,8 +76,8 @@ impl From<Tables> for Problem {
     }
 }
 
-/// Maps a panic to 500, and any other error to 422: the stored files are complete, but the host cannot serve the
-/// application.
+/// Uses the status of an error of the store or of the fleet. Maps a panic to 500, and any other error to 422, because
+/// the stored files are complete but the host cannot serve the application.
 impl From<anyhow::Error> for Problem {
     fn from(error: anyhow::Error) -> Self {
         match error.downcast::<Error>().map_err(anyhow::Error::downcast::<Tables>) {

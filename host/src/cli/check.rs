@@ -95,7 +95,7 @@ async fn database(name: &str, settings: &config::Database) -> anyhow::Result<Val
     Ok(found)
 }
 
-/// Formats a value for people: text without quotes.
+/// Formats a JSON value, without quotes if it is a string.
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

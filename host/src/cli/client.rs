@@ -1,4 +1,4 @@
-//! HTTP client of a host's admin API, over TCP, TLS or a Unix socket. It does not know the routes.
+//! HTTP client of a host's admin API, over TCP, TLS or a Unix socket. This module contains no routes of the API.
 
 use std::{error::Error, path::PathBuf, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::tls;
 /// Timeout of a connection attempt, with the TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Client of one host. It keeps its connection for the next request.
+/// Client of one host. It uses its connection again for the next request.
 pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
@@ -35,7 +35,7 @@ pub(super) struct Refusal {
 }
 
 impl From<Refusal> for anyhow::Error {
-    /// Returns an error with the reason that the host gives.
+    /// Returns an error with the reason from the response.
     fn from(Refusal { status, body }: Refusal) -> Self {
         if status == StatusCode::UNAUTHORIZED {
             return anyhow!("the host refuses the token; give its deploy.token by --token-file or CARYA_DEPLOY_TOKEN");
@@ -59,7 +59,7 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(Policy::none())
             .no_proxy();
-        // Without TLS, do not load the authorities of the system: a container may have none.
+        // Without TLS, do not load the certificate authorities of the system, because a container may have none.
         let (builder, base) = match address {
             Address::Url(url) if url.scheme() == "https" => (builder, url),
             Address::Url(url) => (builder.tls_certs_only([]), url),

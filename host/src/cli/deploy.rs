@@ -22,7 +22,8 @@ use crate::{
     deploy::{Digest, Manifest, NAME},
 };
 
-/// Maximum number of attempts to upload. A collection that another client has started may remove uploaded files.
+/// Maximum number of attempts to upload. Another attempt is needed if a collection by another client removes uploaded
+/// files.
 const ROUNDS: usize = 5;
 
 /// Options that select a host and authenticate to it.
@@ -129,7 +130,7 @@ pub(super) async fn deploy(file: &Path, host: &Host, activate: bool) -> anyhow::
     Ok(answer)
 }
 
-/// Uploads the files that the host lacks, and the manifest. Returns the number and total size of these files.
+/// Uploads the files that the host lacks, then the manifest. Returns the number and total size of the uploaded files.
 async fn put(client: &Client, application: &Application) -> anyhow::Result<(usize, u64)> {
     let Application { manifest, sources } = application;
     let (list, path) = (serde_json::to_vec(manifest)?, format!("/generations/{}", manifest.id));

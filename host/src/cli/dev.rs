@@ -32,7 +32,7 @@ pub(super) async fn dev(path: &Path, format: Format) -> anyhow::Result<()> {
     let mut builder = Builder::new(path, load(path, format)?)?;
     let reading = async {
         builder.until_all_are_there().await;
-        // The configuration may have changed during the builds.
+        // Read the configuration again, because it may have changed during the builds.
         Ok(Application::read(path, None)?.pull().await?)
     };
     let Some(sources) = signals.unless_ended(reading).await? else { return Ok(()) };

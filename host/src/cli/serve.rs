@@ -1,4 +1,4 @@
-//! `carya serve`: the start of a server from a configuration. Its order is: signals, configuration, listeners,
+//! `carya serve`: starts a server from a configuration. The order of the start is: signals, configuration, listeners,
 //! components, databases, the first request.
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Instant};
@@ -45,7 +45,8 @@ pub(super) struct Deployment {
 pub(super) async fn serve(path: &Path, format: Format, watch: bool) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let file = path.to_owned();
-    // A separate task, because hashing the deployed files takes a while and would block the handling of signals.
+    // Read in a separate task, because hashing the deployed files takes a while and would delay the handling of
+    // signals.
     let reading = async { tokio::spawn(async move { read(&file, format).await }).await? };
     let Some((sources, deployment)) = signals.unless_ended(reading).await? else { return Ok(()) };
     let callbacks = watch.then_some(Callbacks { begun: |_, _| (), changed: log_change });
@@ -124,7 +125,7 @@ async fn accept_deployments(
     reloader: &Arc<Reloader>,
 ) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let Deployment { settings, store, shared, joined } = deployment;
-    // The generation works on this host, so it may become active in `store`.
+    // The generation has passed its trial on this host, so it can become active in `store`.
     if let Some(Head { history, .. }) = joined {
         store.record(&history)?;
     }
@@ -188,7 +189,7 @@ fn with_remedy(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-/// Starts a task that uses the reloader for as long as the process runs. After a panic it starts again.
+/// Starts a task that uses the reloader for as long as the process runs. Starts it again after a panic.
 fn spawn<F: Future<Output: Send> + Send + 'static>(
     name: &'static str,
     reloader: &Arc<Reloader>,

@@ -35,7 +35,7 @@ const MAX_IDLE_TIME: Duration = Duration::from_secs(10);
 /// An instance in a store of its own.
 pub(super) struct Instance {
     pub(super) store: Store<StoreData>,
-    /// The instance in the store, once it is made.
+    /// The instance in the store. `None` until it is instantiated.
     inner: Option<component::Instance>,
     /// Pool of the component. The pool is dropped with its generation, possibly before this instance.
     pool: Weak<InstancePool>,
@@ -58,7 +58,7 @@ pub(super) struct PoolSettings {
     pub(super) timeout: Duration,
     /// Maximum number of requests that an instance serves.
     pub(super) max_requests: u32,
-    /// See [`Engine::kept_ready`](super::Engine).
+    /// Same as `Engine::kept_ready`.
     pub(super) kept_ready: usize,
     /// Permits for idle instances of all components.
     pub(super) shares: Arc<Semaphore>,
@@ -121,7 +121,7 @@ impl InstancePool {
         Instance { store, inner: None, pool: Arc::downgrade(self), requests: 0 }
     }
 
-    /// Takes back an instance that has served a request.
+    /// Puts an instance that has served a request back into the pool, or drops it.
     fn put_back(self: Arc<Self>, instance: Instance) {
         let is_spent = instance.requests >= self.settings.max_requests;
         let memory = instance.store.data().memory();

@@ -76,7 +76,7 @@ enum Linked {
 
 impl Engine {
     /// Loads a component: compiles it unless the cache has its code, links it, and tries it out. Returns `before`, the
-    /// component of the previous generation, if nothing has changed.
+    /// component of the previous generation, if its file and settings have not changed.
     pub async fn load(
         &self,
         name: &str,
@@ -262,7 +262,7 @@ fn explain(bytes: &[u8], error: &wasmtime::Error) -> String {
         text if text.contains("pooling allocator") => {
             format!("needs more than this host gives an instance: {}", error.root_cause())
         }
-        // The error of a core module names the problem already.
+        // A core module has version 1, and its error already describes the problem.
         text if *version == 1 => text,
         text => format!("it cannot be compiled: {text}"),
     }

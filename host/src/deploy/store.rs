@@ -44,13 +44,13 @@ pub struct Store {
     records: Records,
     keep: usize,
     max_upload: u64,
-    /// Serializes the operations that read or write several files.
+    /// Mutex that serializes operations on several files.
     order: Mutex<()>,
     /// The lock file. The system releases the lock when the process ends, however it ends.
     _lock: File,
 }
 
-/// The unpacked files of a generation.
+/// The files of a generation, copied to a folder under their paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unpacked {
     /// The folder.
@@ -216,8 +216,8 @@ impl Store {
         self.blobs.copy(&digest.to_string(), digest, &mut std::io::sink()).map_err(|error| damaged(&blob, error))
     }
 
-    /// Returns the files of a generation in a folder, under their paths. Reads and checks all of them, and copies them
-    /// to the folder again if it differs from the manifest.
+    /// Returns a folder with the files of a generation under their paths. Checks the digest of each file in the folder,
+    /// and copies all files again if the folder differs from the manifest.
     pub fn unpack(&self, id: &Id) -> Result<Unpacked, Error> {
         let _order = self.in_order();
         let manifest = self.manifest(id)?;
@@ -241,7 +241,7 @@ impl Store {
             let folder = file.parent().unwrap_or(&part);
             fs::create_dir_all(folder).map_err(at(folder))?;
             folders.extend(folder.ancestors().take_while(|folder| folder.starts_with(&part)).map(Path::to_owned));
-            // A copy, not a hard link: a write to the unpacked file must not change the blob.
+            // Copy the blob instead of linking it, because a write to the unpacked file must not change the blob.
             let mut copy = File::create_new(&file).map_err(at(&file))?;
             self.blobs.copy(&digest.to_string(), *digest, &mut copy).map_err(|error| damaged(&blob, error))?;
             copy.sync_all().map_err(at(&file))?;

@@ -165,7 +165,7 @@ impl Reloader {
         self.store.as_ref().context("there is no [deploy] section")
     }
 
-    /// Activates a deployed generation on this host: it is served now and after every start.
+    /// Activates a deployed generation on this host, which serves it from now on and after a restart.
     ///
     /// # Errors
     ///
@@ -207,8 +207,8 @@ impl Reloader {
         app::assemble(application.pull().await?, self.engine.clone(), Some(old.clone())).await
     }
 
-    /// Prepares a generation and swaps it in, if the rules of `[reload]` and its smoke requests permit. Awaits `record`
-    /// last before the swap.
+    /// Prepares a generation and serves it, if the rules of `[reload]` and its smoke requests permit. Awaits `record`
+    /// as the last step before the swap.
     async fn replace(
         &self,
         generation: Generation,
@@ -243,8 +243,8 @@ pub struct ChangeGuard<'a> {
 }
 
 impl ChangeGuard<'_> {
-    /// Activates the last generation of a history: it is served now and after every start. Awaits `agreement` after the
-    /// trial of the generation and before the change; an error of `agreement` cancels the change.
+    /// Activates the last generation of a history. The host serves it from now on and after a restart. Awaits
+    /// `agreement` after the trial of the generation and before the change; an error of `agreement` cancels the change.
     ///
     /// # Errors
     ///
@@ -261,8 +261,8 @@ impl ChangeGuard<'_> {
         let config = Arc::new(application.config.clone());
         let old = reloader.live.generation();
         let generation = reloader.assemble(application, &old).await?;
-        // Recorded after the trial and before the swap: a start must find only a generation that works, and a served
-        // generation must be found by the next start.
+        // Record the history after the trial and before the swap: a start must find only a generation that works, and
+        // it must find every generation that was served.
         let record = async {
             agreement.await?;
             Ok(store.record(history)?)
@@ -278,7 +278,7 @@ impl ChangeGuard<'_> {
     }
 }
 
-/// Adds the names of the migrations that ran before an error. They stay applied.
+/// Adds to an error the names of the migrations that ran before it and stay applied.
 fn with_applied_migrations(error: anyhow::Error, applied: &[String]) -> anyhow::Error {
     if applied.is_empty() {
         return error;

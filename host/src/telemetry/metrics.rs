@@ -36,9 +36,9 @@ static CONFLICTS: AtomicU64 = AtomicU64::new(0);
 static STATEMENTS: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 static IN_DOUBT: [AtomicU64; Resolution::ALL.len()] = [const { AtomicU64::new(0) }; Resolution::ALL.len()];
 static GENERATIONS: AtomicU64 = AtomicU64::new(0);
-/// Id of the generation that is served. It is locked by swaps and by [`text()`].
+/// Id of the served generation. Swaps of the generation and [`text()`] lock it.
 static SERVED: Mutex<String> = Mutex::new(String::new());
-/// Counters of the open databases. They are locked when a database is opened and by [`text()`].
+/// Counters of the open databases. Opening a database and [`text()`] lock them.
 static TALLIES: Mutex<Vec<Weak<Tally>>> = Mutex::new(Vec::new());
 
 /// Counts a request that ran, by its status, the name of its outcome in the log, and its duration.
@@ -192,7 +192,8 @@ impl Tally {
         add(&self.begun[target as usize]);
     }
 
-    /// Adds a pool under a name such as `readers` or `replica 1`. [`text()`] calls `look` each time.
+    /// Adds a pool under a name such as `readers` or `replica 1`. Each call of [`text()`] calls `look` for its current
+    /// numbers.
     pub fn watch(&self, pool: impl Into<String>, look: impl Fn() -> Connections + Send + Sync + 'static) {
         let pool = Pool { name: pool.into(), look: Box::new(look) };
         self.pools.lock().unwrap_or_else(PoisonError::into_inner).push(pool);

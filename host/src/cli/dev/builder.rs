@@ -1,5 +1,5 @@
-//! Builds components from their sources when they are missing and after each change to a source. One build runs at a
-//! time; changes during a build trigger the next one.
+//! Builds components from their sources: at the start if they are missing or older than their sources, and after each
+//! change to a source. One build runs at a time; changes during a build trigger the next one.
 //!
 //! The builder does not reload: `watch` detects the built file.
 
@@ -43,7 +43,7 @@ impl Builder {
         Ok(Self { file, config, tried, watcher: Watcher::new()? })
     }
 
-    /// Builds components until the file of each exists. Between attempts, waits for a change.
+    /// Builds components until all their files exist. Waits for a change between two attempts.
     pub(super) async fn until_all_are_there(&mut self) {
         loop {
             self.build_due().await;
@@ -88,7 +88,7 @@ impl Builder {
         places
     }
 
-    /// Returns the builds that are due, and stores the sources that they use.
+    /// Returns the builds that are due, and stores the current sources of all components.
     fn due(&mut self) -> Vec<Job> {
         let mut jobs: Vec<Job> = Vec::new();
         let mut tried = BTreeMap::new();
