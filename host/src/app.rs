@@ -40,7 +40,8 @@ pub fn engine(config: &Config) -> anyhow::Result<Engine> {
     Ok(Engine::new(requests, memory(config), &config.server)?)
 }
 
-/// Makes an engine for trials of the components of a configuration and of `other`. It serves no request.
+/// Makes an engine for trials of the components of a configuration and of `other`. A host must not serve requests with
+/// it.
 pub fn engine_for_trials(config: &Config, other: Option<&Config>) -> anyhow::Result<Engine> {
     let memory = other.map_or(0, memory).max(memory(config));
     Ok(Engine::for_trials(memory, &config.server)?)
@@ -263,7 +264,7 @@ fn check_hook(component: &Component, global: bool) -> Option<String> {
     })
 }
 
-/// Returns the methods that a route serves: those it names, or all that its controller can serve.
+/// Returns the methods that a route serves: its `methods`, or all methods that its controller can serve if it has none.
 pub fn methods_of(route: &config::Route, controller: &Component) -> Vec<Method> {
     if route.methods.is_empty() {
         let can_serve =
@@ -362,7 +363,7 @@ async fn initialize(generation: &Generation, model: &Component) -> anyhow::Resul
     let outcome = settled.clear(&mut state.trace).outcome();
     let uninitialized = "the model could not be initialized";
     match failure {
-        // The failed statement is the cause of the guest's error.
+        // Report the failed statement as the cause of the guest's error.
         Some(error) => match result {
             Ok(()) => Err(error).context(uninitialized),
             Err(guest) => Err(error).context(guest).context(uninitialized),

@@ -1,4 +1,4 @@
-//! Texts of errors.
+//! Formats errors for logs and responses.
 
 /// Formats an error with its causes. Leaves out causes that are already part of the text.
 pub fn format_error(error: &anyhow::Error) -> String {

@@ -138,7 +138,7 @@ impl Guests {
     }
 
     /// Calls a before hook. If `inside` is true, the hook runs inside the transaction and receives a handle to the
-    /// database.
+    /// database, unless the access mode of the request is [`Access::None`].
     pub(crate) async fn before(
         &mut self,
         state: &mut RequestState,
@@ -152,8 +152,8 @@ impl Guests {
         response.map(|response| response.map(Response::from))
     }
 
-    /// Calls an after hook, which may change `reply` within `limits`. If `inside` is true, the hook receives a handle
-    /// to the database.
+    /// Calls an after hook, which may change `reply` within `limits`. The hook receives a handle under the same
+    /// conditions as a [before hook](Self::before).
     pub(crate) async fn after(
         &mut self,
         state: &mut RequestState,
@@ -170,8 +170,8 @@ impl Guests {
         })
     }
 
-    /// Calls an on-error hook, which may read `reply` and may return a response that replaces it. If `inside` is true,
-    /// the hook receives a handle to the database.
+    /// Calls an on-error hook, which may read `reply` and may return a response that replaces it. The hook receives a
+    /// handle under the same conditions as a [before hook](Self::before).
     pub(crate) async fn on_error(
         &mut self,
         state: &mut RequestState,

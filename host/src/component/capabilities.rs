@@ -1,5 +1,5 @@
-//! Exports, imports, capabilities and costs of a compiled component. They are shown to users and compared between
-//! generations.
+//! Exports, imports, capabilities and costs of a compiled component. All of them are shown to users; the exports and
+//! imports are also compared between generations.
 
 use super::{
     engine::{Engine, TABLE_KEPT_READY},

@@ -11,7 +11,7 @@ use super::{
     store::{OutOfMemory, OutOfTime},
 };
 
-/// Pause of a trial before it retries to get an instance from a pool that is full.
+/// Pause between two attempts of a trial to make an instance while the pool is full.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Error of a component that failed its trial.

@@ -132,7 +132,7 @@ impl Folder {
         Ok(removed)
     }
 
-    /// Removes all drafts. No other process must be writing to the folder.
+    /// Removes all drafts. The caller must ensure that no other process is writing to the folder.
     pub fn remove_drafts(&self) -> io::Result<()> {
         self.entries()?.iter().filter(|path| is_temporary(path)).try_for_each(|path| remove(path))
     }

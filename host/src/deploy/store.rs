@@ -257,8 +257,8 @@ impl Store {
     }
 
     /// Removes the generations that are not needed, and the files that no remaining generation contains. Keeps the
-    /// active generation, [`keep`](Self::keep) generations before it, and those that were stored after it. Files and
-    /// generations younger than `spare` may belong to a deployment in progress, and stay.
+    /// active generation, [`keep`](Self::keep) generations before it, and those that were stored after it. Also keeps
+    /// files and generations younger than `spare`, because they may belong to a deployment in progress.
     pub fn collect(&self, spare: Duration) -> Result<Collected, Error> {
         let _order = self.in_order();
         collect::collect(&self.records, &self.blobs, &self.apps, self.keep, spare)

@@ -20,7 +20,7 @@ const QUIET: Duration = Duration::from_millis(30);
 /// Maximum duration of a change. A file that is written to without pause must not hide other changes.
 const MAX_DURATION: Duration = Duration::from_millis(500);
 
-/// Watcher of some places.
+/// Watcher of the files at a set of places.
 #[derive(Debug)]
 pub struct Watcher {
     notify: RecommendedWatcher,
