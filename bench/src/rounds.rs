@@ -192,7 +192,9 @@ async fn check(process: &Process, work: &Work) -> Result<Expected> {
             Answer::Pattern(_) => true,
         };
         if status != work.status || !right {
-            return Err(format!("wrong response to {} {path}: {status} {text}\n{}", work.method, process.log_tail()).into());
+            return Err(
+                format!("wrong response to {} {path}: {status} {text}\n{}", work.method, process.log_tail()).into()
+            );
         }
         expected = Some(match &work.answer {
             Answer::Pattern(pattern) => Expected::Pattern(pattern),

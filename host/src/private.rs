@@ -153,16 +153,16 @@ mod tests {
 
     #[test]
     fn the_fix_is_named() {
-        let told = |place, owner, mode| {
+        let trust = |place, owner, mode| {
             let found = check(Path::new("/it"), place, (owner, mode), 1000);
             found.err().map_or_else(String::new, |error| error.to_string())
         };
         let group = "/it has mode 2775, by which other users may write to it; run `chmod 0700 /it`";
         let all = "/it has mode 0777, by which other users may write to it; run `chmod go-w /it`";
         let foreign = "/it belongs to user 7, but this process runs as user 1000; run `chown 1000 /it`";
-        assert_eq!(told(Place::Folder, 1000, 0o2775), group);
-        assert_eq!([told(Place::Folder, 0, 0o777), told(Place::Above, 1000, 0o777)], [all, all]);
-        assert_eq!(told(Place::Folder, 7, 0o700), foreign);
+        assert_eq!(trust(Place::Folder, 1000, 0o2775), group);
+        assert_eq!([trust(Place::Folder, 0, 0o777), trust(Place::Above, 1000, 0o777)], [all, all]);
+        assert_eq!(trust(Place::Folder, 7, 0o700), foreign);
     }
 
     #[test]

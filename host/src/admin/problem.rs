@@ -69,8 +69,8 @@ impl From<Tables> for Problem {
         let status = match error {
             Tables::Folder(error) => return error.into(),
             Tables::Overtaken { .. } => StatusCode::CONFLICT,
-            Tables::Gone(_) | Tables::Damaged { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            Tables::Database(_) | Tables::Incomplete | Tables::Unsure(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Tables::FileMissing(_) | Tables::Damaged { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Tables::Database(_) | Tables::Incomplete | Tables::InDoubt(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.to_string())
     }

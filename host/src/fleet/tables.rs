@@ -52,7 +52,7 @@ pub enum Error {
     },
     /// A file of a generation is not in the database.
     #[error("file {0} is not whole in the database that the fleet shares by; deploy the generation again")]
-    Gone(Digest),
+    FileMissing(Digest),
     /// A row does not contain what a host wrote there.
     #[error("{what} in the database that the fleet shares by is damaged; deploy the generation again")]
     Damaged {
@@ -66,7 +66,7 @@ pub enum Error {
     #[error(
         "the database did not tell whether {0} was activated; if it was, all hosts will serve it, see `carya generations`"
     )]
-    Unsure(Id),
+    InDoubt(Id),
 }
 
 /// The shared tables, as one host uses them.

@@ -47,10 +47,10 @@ impl Lifecycle<'_> {
     /// Rolls back to before the first statement.
     pub(super) async fn roll_back(&mut self, cause: Cause) {
         let RequestState { bound, trace, .. } = &mut self.state;
-        let anew = cause == Cause::Stale;
+        let fresh_connection = cause == Cause::Stale;
         *bound = match std::mem::take(bound) {
-            Bound::Started(started) => Bound::Started(started.retry(anew, trace).await),
-            Bound::ReadOnly(reading) => Bound::ReadOnly(reading.retry(anew, trace).await),
+            Bound::Started(started) => Bound::Started(started.retry(fresh_connection, trace).await),
+            Bound::ReadOnly(reading) => Bound::ReadOnly(reading.retry(fresh_connection, trace).await),
             Bound::Unbound(unbound) => Bound::Unbound(unbound),
         };
     }

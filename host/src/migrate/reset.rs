@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Time that other processes have to close their connections.
-const PATIENCE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Result of a reset.
 #[derive(Debug)]
@@ -146,7 +146,7 @@ async fn empty_server(
     }
 }
 
-/// Returns an error if other sessions stay for longer than [`PATIENCE`]: a server ends a session a little after its
+/// Returns an error if other sessions stay for longer than [`CLOSE_TIMEOUT`]: a server ends a session a little after its
 /// client.
 async fn refuse_others(connection: &mut OwnerConnection, config: &config::Database) -> Result<(), Error> {
     let begun = Instant::now();
@@ -155,7 +155,7 @@ async fn refuse_others(connection: &mut OwnerConnection, config: &config::Databa
         if users.is_empty() {
             return Ok(());
         }
-        if begun.elapsed() > PATIENCE {
+        if begun.elapsed() > CLOSE_TIMEOUT {
             return Err(Error::InUse { users: users.join(", ") });
         }
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -227,7 +227,7 @@ mod tests {
         let tally = Tally::new("re\"ports");
         tally.begin(Target::Replica);
         tally.watch("readers", || Connections { used: 2, idle: 1, waiting: 0, runaway: 3 });
-        let told = text();
+        let scraped = text();
         for line in [
             "carya_requests_total{status=\"2xx\",outcome=\"committed\"} ",
             "carya_requests_total{status=\"5xx\",outcome=\"refused\"} ",
@@ -245,9 +245,9 @@ mod tests {
             "carya_runaway_statements{database=\"re\\\"ports\",pool=\"readers\"} 3\n",
             concat!("carya_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1\n"),
         ] {
-            assert!(told.lines().any(|said| format!("{said}\n").starts_with(line)), "{line}: {told}");
+            assert!(scraped.lines().any(|sample| format!("{sample}\n").starts_with(line)), "{line}: {scraped}");
         }
-        assert!(told.ends_with("# EOF\n"));
+        assert!(scraped.ends_with("# EOF\n"));
         drop(tally);
         assert!(!text().contains("ports"));
     }

@@ -119,9 +119,9 @@ impl ReadOnly {
         Unbound::default().clear(trace)
     }
 
-    /// Rolls back, so that everything inside can run again. With `anew` the next session opens a new connection.
-    /// Without `anew` it uses the primary, because a replica may have caused the conflict.
-    pub(crate) async fn retry(self, anew: bool, trace: &mut Trace) -> ReadOnly {
+    /// Rolls back, so that everything inside can run again. With `fresh_connection` the next session opens a new connection.
+    /// Without `fresh_connection` it uses the primary, because a replica may have caused the conflict.
+    pub(crate) async fn retry(self, fresh_connection: bool, trace: &mut Trace) -> ReadOnly {
         let Parts { database, terms, connection, .. } = self.0.into_parts();
         if let Some(connection) = connection {
             roll_back(connection).await;
@@ -129,7 +129,7 @@ impl ReadOnly {
         trace.mark(Event::Retry);
         ReadOnly(Session::new(
             database,
-            TransactionOptions { primary: terms.primary || !anew, fresh_connection: anew, ..terms },
+            TransactionOptions { primary: terms.primary || !fresh_connection, fresh_connection, ..terms },
         ))
     }
 }
@@ -181,9 +181,9 @@ impl Started {
         Settled { outcome, actions: actions.due(false), failure: None, position: None, database, terms }
     }
 
-    /// Rolls back, so that everything inside can run again. With `anew` the next session opens a new connection.
-    pub(crate) async fn retry(self, anew: bool, trace: &mut Trace) -> Started {
-        self.rollback(trace).await.retry(anew, trace)
+    /// Rolls back, so that everything inside can run again. With `fresh_connection` the next session opens a new connection.
+    pub(crate) async fn retry(self, fresh_connection: bool, trace: &mut Trace) -> Started {
+        self.rollback(trace).await.retry(fresh_connection, trace)
     }
 }
 
@@ -257,9 +257,9 @@ impl Settled {
     }
 
     /// Starts over, so that everything inside can run again. Drops the actions that are due.
-    pub(crate) fn retry(self, anew: bool, trace: &mut Trace) -> Started {
+    pub(crate) fn retry(self, fresh_connection: bool, trace: &mut Trace) -> Started {
         trace.mark(Event::Retry);
-        Started(Session::new(self.database, TransactionOptions { fresh_connection: anew, ..self.terms }))
+        Started(Session::new(self.database, TransactionOptions { fresh_connection, ..self.terms }))
     }
 }
 

@@ -98,6 +98,6 @@ impl Tables {
                 }
             }
         };
-        tokio::time::timeout(RESOLVE, look).await.unwrap_or_else(|_| Err(Error::Unsure(id.clone())))
+        tokio::time::timeout(RESOLVE, look).await.unwrap_or_else(|_| Err(Error::InDoubt(id.clone())))
     }
 }

@@ -127,7 +127,7 @@ impl Tables {
         let mut connection = self.begin(Access::ReadOnly).await?;
         let sql = "SELECT parts FROM {files} WHERE digest = ?";
         let Some(parts) = self.parts(&mut connection, sql, text(digest)).await? else {
-            return Err(Error::Gone(*digest));
+            return Err(Error::FileMissing(*digest));
         };
         for part in 0..parts {
             // If a part is missing, the digest of the upload will be wrong.

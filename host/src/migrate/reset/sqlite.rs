@@ -7,7 +7,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteLockingMode},
 };
 
-use super::{Error, PATIENCE};
+use super::{CLOSE_TIMEOUT, Error};
 use crate::{config, database::sqlite, migrate::OwnerConnection};
 
 /// All that was made in the file, virtual tables first: they take their shadow tables along.
@@ -28,7 +28,7 @@ pub(super) async fn empty(config: &config::Database, name: &str) -> Result<(Owne
         .create_if_missing(true)
         .foreign_keys(false)
         .locking_mode(SqliteLockingMode::Exclusive)
-        .busy_timeout(PATIENCE)
+        .busy_timeout(CLOSE_TIMEOUT)
         .disable_statement_logging();
     let mut connection = sqlite::opener::connect(&options).await?;
     lock(&mut connection).await?;
