@@ -1,5 +1,5 @@
-//! Hook that accepts changes only from clients with a known API key. Later hooks and the controller find the number of
-//! the key in the context, under `who`.
+//! Hook that accepts changes only from clients with a known API key. It sets the context value `who` to `key-N` for
+//! later hooks and the controller, where N is the number of the key in the setting `keys`.
 //!
 //! The hook runs outside the transaction (priority below 100), so a refused request needs no database connection.
 
@@ -32,14 +32,14 @@ impl Guest for ApiKey {
         let keys: Vec<String> = serde_json::from_str(&keys).map_err(|error| format!("the setting keys: {error}"))?;
         let given = request::header("x-api-key").unwrap_or_default();
         match keys.iter().position(|key| same(key, &given)) {
-            // Pass on the key's number and not the key, because the value ends up in logs and tables.
+            // The hook `audit` stores this value in a table, so it must not contain the key itself.
             Some(place) => context::set("who", &format!("key-{}", place + 1)).map(|()| None),
             None => Ok(Some(unauthorized())),
         }
     }
 }
 
-/// Compares two keys in a time that does not depend on where they differ.
+/// Compares two keys of the same length in constant time, so that the duration does not reveal where they differ.
 fn same(key: &str, given: &str) -> bool {
     let difference = key.bytes().zip(given.bytes()).fold(0, |all, (a, b)| all | (a ^ b));
     !key.is_empty() && key.len() == given.len() && difference == 0

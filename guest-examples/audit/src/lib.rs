@@ -26,8 +26,8 @@ impl Guest for Audit {
         let Handle::Writer(db) = db else {
             return Ok(());
         };
-        // After a response with an error status the host rolls back, and an audit row would be lost. A doomed
-        // transaction also rejects further statements.
+        // The host rolls back a request whose response has an error status, which would discard the audit row. If the
+        // transaction is doomed, the host also rejects the INSERT.
         if response::status() >= 400 {
             return Ok(());
         }

@@ -79,8 +79,8 @@ impl write_controller::Guest for Orders {
 }
 
 impl actions::Guest for Orders {
-    /// Stands for the e-mail to the customer. The host may run the action more than once, always with the same
-    /// `action.id`.
+    /// Logs the confirmation, in place of an e-mail to the customer. The host may run the action more than once, always
+    /// with the same `action.id`.
     fn run(action: actions::Action) -> Result<(), String> {
         match action.name.as_str() {
             "confirm" => log::write(Level::Info, &format!("order confirmed: {}", action.payload)),

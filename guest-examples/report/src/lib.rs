@@ -1,4 +1,5 @@
-//! Controller for the shop's report: a page that the host renders, and rows that the host sends without this guest.
+//! Controller for the shop's report: a page that the host renders, and rows that the host sends without passing them to
+//! this guest.
 
 use carya::host::database::{DbError, Reader};
 use carya::host::request;

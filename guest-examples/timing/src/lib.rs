@@ -1,7 +1,7 @@
 //! Hook that reports the duration of a request in the header `x-response-time`, including the commit.
 //!
-//! The hook is the outermost one (priority 1): its `before` runs first, and its `after` runs last. Its instance lives as
-//! long as the request, so a static can carry the start time from `before` to `after`.
+//! The hook has the lowest priority (1), so its `before` runs first, and its `after` runs last. One instance runs both
+//! phases of a request, so `before` can pass the start time to `after` in a static.
 
 use std::sync::OnceLock;
 use std::time::Instant;

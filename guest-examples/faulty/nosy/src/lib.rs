@@ -1,7 +1,7 @@
 //! Tries to leave the sandbox and returns the results as JSON: `null` for an attempt that succeeded, otherwise the
 //! error.
 //!
-//! This is a component of its own because the use of sockets adds imports.
+//! This is a separate component because a component that uses sockets has more imports than the other guests.
 
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};

@@ -1,4 +1,4 @@
-//! A controller that only exports `read-controller`, so no route may give it a writer.
+//! A controller that only exports `read-controller`, so the host must reject routes that would pass it a writer.
 
 use carya::host::database::Reader;
 use carya::host::types::{Body, Response};
