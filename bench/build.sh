@@ -3,7 +3,7 @@
 #
 #     bench/build.sh [wasmtime] [pecan]
 #
-# Installs wrk and taskset with apt if they are missing. Builds only what is missing or has changed.
+# Installs wrk and taskset with apt if they are missing. Builds only guests and tools that are missing or have changed.
 set -euo pipefail
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

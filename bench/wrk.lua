@@ -1,7 +1,8 @@
 -- Sends one kind of request and checks the responses. Prints the figures as one line of JSON.
 --
--- Environment variables: BENCH_METHOD, BENCH_PATHS (used in turn), BENCH_BODY (a file) and BENCH_STATUS. To compare
--- every response also BENCH_ANSWER (a file with the expected body) or BENCH_PATTERN (a Lua pattern for the body).
+-- Environment variables: BENCH_METHOD, BENCH_PATHS (used in turn), BENCH_BODY (a file) and BENCH_STATUS. If
+-- BENCH_ANSWER (a file with the expected body) or BENCH_PATTERN (a Lua pattern for the body) is set too, the script
+-- compares the body of every response.
 
 local function content(name)
     local path = os.getenv(name)
@@ -19,7 +20,7 @@ if wrk.body then wrk.headers["content-type"] = "application/json" end
 local paths = {}
 for path in os.getenv("BENCH_PATHS"):gmatch("%S+") do paths[#paths + 1] = path end
 wrk.path = paths[1]
--- Without a function `request`, `wrk` sends the same bytes repeatedly, which costs it next to nothing.
+-- If the script has no function `request`, `wrk` sends the same bytes repeatedly, which takes almost no time.
 if #paths > 1 then
     local requests, at = {}, 0
     function init()

@@ -2,8 +2,8 @@
 //!
 //! Like the host, it gives each request an id and returns it in `x-request-id`, logs one line per request to standard
 //! error in the same format, limits bodies to 1 MiB and requests to 30 seconds, and runs statements in an explicit
-//! transaction, which is read-only for a GET. It retries only the counter, has only two hooks, which do nothing, and
-//! provides no other service of the host.
+//! transaction, which is read-only for a GET. It only retries requests that increment the counter. It has two hooks,
+//! which do nothing, and provides no other service of the host.
 
 mod edge;
 mod store;

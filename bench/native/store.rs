@@ -1,5 +1,5 @@
-//! The works with a database. Each request runs in one explicit transaction. Pools and connection settings are those of
-//! the host.
+//! Handlers of the workloads with a database. Each request runs in one explicit transaction. Sizes of pools and
+//! settings of connections are the same as in the host.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use sqlx::{
 
 use crate::work::{Failed, json};
 
-/// Number of retries, like the host with `retries = 10`.
+/// Maximum number of retries of a request, the same as `retries = 10` of the host.
 const RETRIES: u32 = 10;
 const SQLITE_READERS: u32 = 4;
 const SERVER_CONNECTIONS: u32 = 10;

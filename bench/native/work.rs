@@ -1,4 +1,4 @@
-//! The works without a database, and types that all handlers share.
+//! Handlers of the workloads without a database, and types that all handlers share.
 
 use axum::{
     extract::Request,

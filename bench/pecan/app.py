@@ -1,4 +1,4 @@
-"""The works on Pecan: object dispatch, with Pecan's TransactionHook and an SQLAlchemy session around every request.
+"""The workloads on Pecan: object dispatch, with Pecan's TransactionHook and an SQLAlchemy session for each request.
 
 The hook rolls back the transaction of a GET and commits that of a POST. BENCH_DATABASE is the URL of the database.
 """

@@ -22,7 +22,8 @@ const WIDTH: f64 = 980.0;
 const LEFT: f64 = 250.0;
 const ROOM: f64 = 570.0;
 const BAR: f64 = 13.0;
-/// Longest bar, as a ratio. Longer bars are cut off; the figure beside them is not.
+/// Ratio of the longest bar. The bar of a higher ratio is cut off at this length, and the figure beside it shows the
+/// whole ratio.
 const LONGEST: f64 = 1.5;
 
 /// Draws the chart as a self-contained SVG document.
@@ -33,7 +34,7 @@ pub(crate) fn draw(results: &Results) -> String {
     svg
 }
 
-/// A work and one [`Bar`] for each of its servers.
+/// A workload with one [`Bar`] for each of its servers.
 struct Row<'a> {
     work: &'a Measured,
     /// Requests per second of the native program.
@@ -122,7 +123,7 @@ text {{ font: 13px system-ui, -apple-system, "Segoe UI", "Liberation Sans", sans
     writeln!(svg, "{body}</svg>")
 }
 
-/// Groups the works by database.
+/// Groups the workloads by database.
 fn groups(results: &Results) -> Vec<(&str, Vec<Row<'_>>)> {
     let mut groups: Vec<(&str, Vec<_>)> = Vec::new();
     for work in &results.works {

@@ -68,8 +68,8 @@ impl Places {
 }
 
 impl Contestant {
-    /// Returns whether the server can do a work. `wasmtime serve` has no database. Pecan implements only some of the
-    /// works, and runs them only with the default number of connections.
+    /// Returns whether the server supports a workload. `wasmtime serve` has no database. Pecan implements only some of
+    /// the workloads, and runs them only with the default number of connections.
     pub(crate) fn does(self, work: &Work) -> bool {
         match self {
             Self::Native | Self::Carya => true,
@@ -151,7 +151,8 @@ pub(crate) fn component(name: &str, path: &Path, reuse: bool) -> String {
     format!("[component.{name}]\npath = {path:?}\n{reuse}")
 }
 
-/// Returns carya's configuration for the works with a database or, without a `url`, for those without one.
+/// Returns carya's configuration for the workloads that use the database of `url`. If `url` is `None`, returns that for
+/// the workloads without a database.
 fn application(places: &Places, url: Option<&str>, port: u16, reuse: bool) -> Result<String> {
     let head = head(places, port);
     let guest = |name: &str, file: &str| Ok::<_, crate::error::Error>(component(name, &places.guest(file)?, reuse));
@@ -167,7 +168,8 @@ fn application(places: &Places, url: Option<&str>, port: u16, reuse: bool) -> Re
     Ok(format!("{head}{database}{}timeout = \"10s\"\n{STORE}", guest("items", "items")?))
 }
 
-/// Writes a second component with the code of the first hook, since the hooks of an application differ.
+/// Writes the component of the second hook, which has the code of the first one and another digest, because the hooks
+/// of an application usually are different components.
 fn twin(places: &Places) -> Result<PathBuf> {
     let path = places.scratch.join("gate-2.wasm");
     std::fs::write(&path, distinct(std::fs::read(places.guest("gate")?)?, 2))?;
@@ -209,7 +211,8 @@ isolation = "serializable"
 retries = 10
 "#;
 
-/// Returns whether this carya supports `reuse`: `carya check` accepts a configuration with it.
+/// Returns whether this version of carya supports `reuse`, i.e. whether `carya check` accepts a configuration with
+/// `reuse`.
 pub(crate) async fn knows_reuse(places: &Places) -> Result<bool> {
     let file = places.scratch.join("carya-reuse.toml");
     std::fs::write(&file, application(places, None, 0, true)?)?;
@@ -221,7 +224,7 @@ pub(crate) async fn knows_reuse(places: &Places) -> Result<bool> {
     }
 }
 
-/// Returns a component with the same code and another digest: adds a custom section.
+/// Adds a custom section to a component. The result has the same code and another digest.
 pub(crate) fn distinct(mut component: Vec<u8>, number: u32) -> Vec<u8> {
     const NAME: &[u8] = b"bench";
     // All lengths are below 128, so their LEB128 encoding is a single byte.

@@ -1,4 +1,4 @@
-//! Errors of the benchmark, which are only printed.
+//! Error type of the benchmark. Errors are only printed, so a boxed error is enough.
 
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type Result<T = ()> = std::result::Result<T, Error>;

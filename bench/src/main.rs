@@ -1,9 +1,10 @@
-//! Benchmark: compares carya with other servers that can do the same work, in interleaved rounds on one machine.
+//! Benchmark: compares carya with other servers that support the same workloads, in interleaved rounds on one machine.
 //!
-//! The measured server has core 0 to itself; this program, `wrk` and the database servers use core 1. A ratio is the
-//! median of the ratios of each round, because the speed of a machine varies from minute to minute. A wrong response, a
-//! failed response, or a row in the database without a request that wrote it fails the benchmark. Results go to
-//! `target/bench`, those of a partial run to `target/bench/part`.
+//! The measured server has core 0 to itself; this program, `wrk` and the database servers use core 1. A ratio
+//! between two servers is calculated for each round, and the result is the median over the rounds, because the speed of
+//! a machine varies from minute to minute. The benchmark fails if a response is wrong or failed, or if the rows in the
+//! database do not match the acknowledged writes. It writes the results to `target/bench`, and those of a
+//! partial run to `target/bench/part`.
 
 mod chart;
 mod client;

@@ -1,5 +1,4 @@
-//! Figures of one run and of several runs, and ratios between them. This module does not know how the figures are
-//! measured.
+//! Figures of one run and of several runs, and ratios between them. This module does not measure the figures.
 
 use serde::Serialize;
 
@@ -18,7 +17,7 @@ pub(crate) struct Measure {
     pub(crate) memory_kb: u64,
 }
 
-/// Figures of one server at one work: a [`Measure`] for each round.
+/// Figures of one workload on one server: a [`Measure`] for each round.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Series {
     pub(crate) work: String,
@@ -33,13 +32,14 @@ impl Series {
         median(self.rounds.iter().map(of).collect())
     }
 
-    /// Returns the median of the ratios of each round, in requests per second.
+    /// Returns the ratio of requests per second to those of another series: the median over the rounds.
     pub(crate) fn ratio_to(&self, other: &Self) -> f64 {
         by_round(&self.rounds, &other.rounds, |own, other| own.per_second / other.per_second)
     }
 
-    /// Returns the median of the ratios of each round, in the server's processor time per request. This ratio depends
-    /// less on other processes of the machine, and on how quickly the scheduler wakes up the client.
+    /// Returns the ratio of requests per second of processor time to those of another series: the median over the
+    /// rounds. Unlike [`Series::ratio_to`], this ratio hardly depends on other processes of the machine, or on how
+    /// quickly the scheduler wakes up the client.
     pub(crate) fn cpu_ratio_to(&self, other: &Self) -> f64 {
         by_round(&self.rounds, &other.rounds, |own, other| other.cpu_us / own.cpu_us)
     }
@@ -104,7 +104,7 @@ impl Figure {
     }
 }
 
-/// Results of a part of the benchmark.
+/// Results that one part of the benchmark has measured.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) series: Vec<Series>,

@@ -15,7 +15,7 @@ use crate::error::Result;
 
 /// The core of the measured server. `make bench` starts this program, and thus all other processes, on the other core.
 const CORE: &str = "0";
-/// Maximum time until a server listens: one server compiles a thousand components first.
+/// Maximum time until a server listens. The longest start compiles a thousand components.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Ticks per second in `/proc`. All Linux systems use the same value.
 const TICKS_PER_SECOND: u64 = 100;
@@ -58,7 +58,7 @@ impl Process {
         Ok(process)
     }
 
-    /// Returns errors in the log and the end of the log, for an error message.
+    /// Returns the errors in the log and the last lines of the log, to be added to an error message.
     pub(crate) fn log_tail(&self) -> String {
         let log = std::fs::read(&self.log).unwrap_or_default();
         let end = String::from_utf8_lossy(&log[log.len().saturating_sub(2000)..]).into_owned();

@@ -38,7 +38,7 @@ impl Progress {
         let left = ((self.planned - self.done) * pace).max(0.0) as u64;
         let text = format!("{:>2}:{:02} left  {what}", left / 60, left % 60);
         let mut out = std::io::stderr();
-        // A terminal shows one line that changes; other outputs get a line for each step.
+        // On a terminal, each report overwrites the last one. Other outputs get a line for each step.
         let _ = match out.is_terminal() {
             true => write!(out, "\r\x1b[K{text}").and_then(|()| out.flush()),
             false => writeln!(out, "{text}"),

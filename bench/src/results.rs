@@ -1,4 +1,4 @@
-//! Results of a run: what was measured, notes and failures.
+//! Results of a run: workloads, figures, notes and failures.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,10 +15,10 @@ use crate::{
 
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Measured {
-    /// The same as [`Series::work`].
+    /// Id of the workload, the same as in [`Series::work`].
     pub(crate) id: String,
     pub(crate) name: String,
-    /// Name of the database's engine; empty without a database.
+    /// Name of the database's engine. Empty if the workload uses no database.
     pub(crate) engine: String,
     pub(crate) connections: u32,
 }
@@ -28,7 +28,7 @@ pub(crate) struct Measured {
 pub(crate) struct Results {
     #[serde(skip)]
     pub(crate) folder: PathBuf,
-    /// The selected part of the benchmark; empty for all.
+    /// Value of `--only`. Empty if the run measures all workloads.
     pub(crate) only: String,
     pub(crate) machine: String,
     pub(crate) rounds: usize,
@@ -95,7 +95,7 @@ impl Results {
         self.series.iter().find(|series| series.work == work && series.server == server.to_string())
     }
 
-    /// Returns the ratio in requests per second between one server at one work and another server at another work.
+    /// Returns the ratio in requests per second of `work` on `server` to the workload `other` on the server `peer`.
     pub(crate) fn ratio(&self, work: &str, server: Contestant, other: &str, peer: Contestant) -> Option<f64> {
         Some(self.find(work, server)?.ratio_to(self.find(other, peer)?))
     }

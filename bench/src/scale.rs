@@ -1,4 +1,4 @@
-//! Costs of a host beyond requests: many components, the start, and memory.
+//! Costs of a host apart from single requests: many deployed components, the start, and memory.
 
 use std::{
     fmt::Write,
@@ -44,7 +44,7 @@ impl Part {
         }
     }
 
-    /// Returns the approximate duration of the part.
+    /// Returns the approximate duration of the part in seconds.
     pub(crate) fn seconds(self, course: &Course<'_>) -> f64 {
         match self {
             Self::Components => 20.0 + (2 * SIZES.len() * course.rounds) as f64 * course.seconds as f64,
@@ -184,7 +184,8 @@ async fn start(places: &Places) -> Result<Found> {
     Ok(Found { figures: vec![Figure::new(&name, median(times), "ms")], ..Found::default() })
 }
 
-/// Measures the memory of an idle host, and of a host with [`IN_FLIGHT`] requests that wait for another transaction.
+/// Measures the memory of an idle host, and of a host with [`IN_FLIGHT`] requests that wait until the transaction of
+/// another client ends.
 async fn memory(places: &Places) -> Result<Found> {
     let idle = Contestant::Carya.start(places, None).await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -201,8 +202,8 @@ async fn memory(places: &Places) -> Result<Found> {
     other.execute("BEGIN IMMEDIATE").await?;
     let before = host.memory_kb();
     let orders: Vec<_> = (0..IN_FLIGHT).map(|_| tokio::spawn(order())).collect();
-    // All requests have arrived once the memory has stopped growing. A request that did not wait would be answered,
-    // which the check below detects.
+    // All requests have arrived once the memory has stopped growing. The check below detects requests that the host
+    // answered instead of letting them wait for the lock.
     let (mut held, mut quiet) = (0, 0);
     while quiet < 10 {
         tokio::time::sleep(Duration::from_millis(50)).await;

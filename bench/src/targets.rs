@@ -14,8 +14,8 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Returns whether the measured value meets a limit. Ratios must reach at least the limit, times and memory at
-    /// most.
+    /// Returns whether the measured value meets a limit. A ratio must be at least the limit. A time or a size of memory
+    /// must be at most the limit.
     fn meets(&self, limit: f64) -> bool {
         let higher_is_better = matches!(self.unit, "" | "x");
         // Compare the value as it is displayed, i.e. rounded.
@@ -107,7 +107,8 @@ pub(crate) fn all(results: &Results) -> Vec<Target> {
     targets
 }
 
-/// Returns the smallest ratio over all works that Pecan did. Compares with the faster variant of Pecan for each work.
+/// Returns the smallest ratio to Pecan over all workloads that Pecan supports. Compares with the faster variant of
+/// Pecan for each workload.
 fn to_pecan(results: &Results) -> Option<f64> {
     let works = results.works.iter().filter_map(|work| {
         let ratios = [Contestant::PecanSync, Contestant::PecanThreads];

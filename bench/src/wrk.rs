@@ -1,4 +1,5 @@
-//! Runs `wrk` with `wrk.lua`: sends a work for some seconds and returns the figures. A wrong response is an error.
+//! Runs `wrk` with `wrk.lua`, which sends the requests of a workload for some seconds, and returns the figures. A wrong
+//! response is an error.
 
 use std::{path::Path, time::Duration};
 
@@ -7,7 +8,7 @@ use tokio::process::Command;
 
 use crate::{error::Result, measure::Measure, process::Process, work::Work};
 
-/// Expected body of all responses: these bytes, or a match of a Lua pattern.
+/// Expected body of all responses: the same bytes, or any body that matches a Lua pattern.
 #[derive(Debug, Clone)]
 pub(crate) enum Expected {
     Body(Vec<u8>),
@@ -28,15 +29,15 @@ struct Told {
     example: String,
 }
 
-/// How to check responses. Comparing bodies costs the client time, so measured rounds only check statuses and the
-/// number of bytes.
+/// Selects the checks of each response. The comparison of bodies takes processor time of the client, so measured rounds
+/// only check the statuses and the number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Look {
     Closely,
     AtStatus,
 }
 
-/// Sends a [`Work`] to a server for some seconds, and returns the [`Measure`].
+/// Sends the requests of a workload to a server for `seconds`, and returns the [`Measure`].
 pub(crate) async fn drive(
     process: &Process,
     work: &Work,

@@ -1,4 +1,4 @@
-//! Responds with `hello`, so that the cost of a request is the cost of the sandbox.
+//! Controller that responds with `hello` and does no other work, so that a request costs little more than its sandbox.
 
 use carya::host::database::Reader;
 use carya::host::types::{Body, Response};

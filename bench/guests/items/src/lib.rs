@@ -1,4 +1,5 @@
-//! Reads one row, and a hundred rows in three ways; inserts a row; increments a counter that all requests update.
+//! Controller that reads one row, reads a hundred rows in three ways, inserts a row, or increments a counter that all
+//! requests share.
 
 use carya::host::database::{DbError, Reader, Value, Writer};
 use carya::host::request;
@@ -68,7 +69,8 @@ fn order(db: &Writer) -> Result<Response, String> {
     Ok(Response { status: 201, headers: vec![], body: Body::Json(format!(r#"{{"id":{id}}}"#)) })
 }
 
-/// Reads and writes in separate statements, so that the host must retry one of two concurrent requests.
+/// Increments the counter. Reads and writes it in separate statements, so that the host must retry one of two
+/// concurrent requests.
 fn count(db: &Writer) -> Result<Response, String> {
     let row = db.query_one("SELECT n FROM counters WHERE id = 1", &[])?;
     let Some([Value::Int64(n)]) = row.as_deref() else {
