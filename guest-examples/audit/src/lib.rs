@@ -26,7 +26,7 @@ impl Guest for Audit {
         let Handle::Writer(db) = db else {
             return Ok(());
         };
-        // The host rolls back a request whose response has an error status, which would discard the audit row. If the
+        // After a response with an error status the host rolls back, which would discard the audit row. If the
         // transaction is doomed, the host also rejects the INSERT.
         if response::status() >= 400 {
             return Ok(());
