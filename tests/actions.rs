@@ -1,4 +1,5 @@
-//! Actions: they run after the outcome of their request, in order, and a durable action is never lost.
+//! Actions run in order, after the commit or the rollback of the request that registered them. An at-least-once action
+//! is never lost.
 
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Value as Json, json};
@@ -34,7 +35,7 @@ fn ran(app: &App) -> Vec<String> {
     messages.filter_map(|message| message.strip_prefix("action ")).map(str::to_owned).collect()
 }
 
-/// Waits until the log contains everything that was logged before the end of a new request.
+/// Sends a request and waits for its line in the log. Then the log contains all lines that were written before.
 async fn settle(app: &App) -> Result {
     let id = results(app, "GET", &json!([{ "echo": true }])).await?[0]["id"].clone();
     app.log.wait_until("the end of a request", |line| line["request"] == id && line["message"] == "request").await?;
@@ -216,7 +217,7 @@ async fn registering_has_limits(engine: Engine) -> Result {
     Ok(())
 }
 
-/// The test renames the export `actions` of `probe`, so that the host does not know it.
+/// The test renames the export `actions` in the component `probe`, so that the component no longer exports `actions`.
 async fn a_component_without_actions_cannot_register_any(engine: Engine) -> Result {
     let folder = engine.folder().await?;
     let mut code = std::fs::read(guest("probe"))?;

@@ -1,4 +1,5 @@
-//! Limited address space: the host makes the pool of instances smaller, requests wait for each other, and none fails.
+//! Limited address space: the host makes its pool of instances smaller. Requests then wait for an instance, and none
+//! fails.
 
 use std::{process::Stdio, time::Duration};
 
@@ -38,7 +39,8 @@ fn limited(kib: u64, folder: &std::path::Path, args: &[&str]) -> Command {
     command
 }
 
-/// Starts the server. Returns the process, its log, its address, and the number of requests that have room.
+/// Starts the server. Returns the process, its log, its address, and the number of concurrent requests that the address
+/// space has room for.
 async fn serve(kib: u64, folder: &std::path::Path) -> Result<(Child, Log, String, u64)> {
     let mut process = limited(kib, folder, &["serve"]).spawn()?;
     let log = Log::follow(process.stderr.take().ok_or("no standard error")?);
@@ -115,7 +117,7 @@ async fn a_component_with_more_memory_than_the_slots_is_refused_by_name() -> Res
     Ok(())
 }
 
-/// Commands that judge components make one instance at a time, without a pool of instances.
+/// Commands that only check components create one instance at a time, and need no pool of instances.
 #[tokio::test]
 async fn inspecting_components_needs_no_pool() -> Result {
     let folder = tempfile::tempdir()?;

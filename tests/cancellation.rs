@@ -79,8 +79,8 @@ async fn go_away(app: &App, id: u64, dice: &Dice) -> Result {
     }
     let mut client = TcpStream::connect(app.address()).await?;
     client.write_all(&request).await?;
-    // After a cancelled request the next one may need a new database connection. Then only a client that waits longer
-    // gets far.
+    // After a cancelled request, the next one may have to open a new database connection first. Let some clients wait
+    // longer, so that their requests get beyond that.
     let longest = match dice.below(40) {
         0 => 2_000_000,
         1..10 => 300_000,

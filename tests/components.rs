@@ -1,5 +1,5 @@
-//! Components that cannot serve: found out by `check`, `inspect`, a start, a reload and a deployment alike, and told in one
-//! sentence. None of them answers 500 later.
+//! Components that cannot serve requests. `check`, `inspect`, `routes`, `serve` and a reload refuse such a component,
+//! all with the same reason, so that no request to it fails with a 500 later.
 
 mod cache;
 mod contract;
@@ -31,7 +31,7 @@ async fn refusal(folder: &Path, args: &[&str]) -> Result<String> {
     }
 }
 
-/// Has each command refuse a component. Returns the message, which all commands share.
+/// Asserts that all commands refuse a component with the same message. Returns the reason in that message.
 async fn refused(component: &[u8]) -> Result<String> {
     let folder = tempfile::tempdir()?;
     write(folder.path(), CONFIG, &[])?;
@@ -39,7 +39,7 @@ async fn refused(component: &[u8]) -> Result<String> {
     let said = refusal(folder.path(), &["check"]).await?;
     let mut wrong = Wrong::default();
     for args in [["inspect", "it.wasm"].as_slice(), &["serve"], &["routes"]] {
-        // Without a configuration, `inspect` has the default limits.
+        // `inspect` reads no configuration, so its limits are the defaults.
         let other = refusal(folder.path(), args).await?;
         check_eq!(wrong, other.replace("= 5s", "= 500ms"), said, "{args:?}");
     }
@@ -54,7 +54,7 @@ async fn serve() -> Result<App> {
     App::start_in(folder, CONFIG, &[], &[]).await
 }
 
-/// Has a host reload with another component, and returns why it refuses.
+/// Reloads a host with another component, which the host must refuse. Returns the logged reason.
 async fn reloaded(app: &App, component: &[u8]) -> Result<String> {
     std::fs::write(app.folder.path().join("it.wasm"), component)?;
     app.signal("HUP").await?;

@@ -1,5 +1,5 @@
-//! Statements as guests send them, and what comes back: the contract's `database`, from a guest's side and seen by
-//! another client.
+//! Tests of the interface `database` of the contract: the results that guests receive, and the data that a second
+//! client finds in the database afterwards.
 
 mod limits;
 mod memory;

@@ -14,8 +14,9 @@ use crate::{
     support::{App, Result},
 };
 
-/// Plays a script, and checks status, steps and database. If the controller receives a writer, the script first writes
-/// the mark `m`. The mark must exist afterwards if and only if the request committed.
+/// Sends a script, and compares the status of the response, the events of the request and the marks in the database. If
+/// the controller receives a writer, the script first writes the mark `m`. The mark must exist afterwards if and only
+/// if the request committed.
 async fn expect(app: &App, row: &str, request: &str, script: &[Json], status: u16, steps: &str) -> Result {
     let (method, path) = request.split_once(' ').ok_or("a request is METHOD PATH")?;
     let mut script = script.to_vec();
@@ -30,7 +31,8 @@ async fn expect(app: &App, row: &str, request: &str, script: &[Json], status: u1
     Ok(())
 }
 
-/// Returns whether the last binding of these steps is a writing one.
+/// Returns whether the controller receives a writer, i.e. whether the last transaction in `steps` begins with `start`
+/// and not with `start_read_only`.
 fn has_writer(steps: &str) -> bool {
     let binds = |step: &&str| matches!(*step, "start" | "start_read_only" | "clear");
     steps.trim_end_matches("clear").split(", ").filter(binds).last() == Some("start")

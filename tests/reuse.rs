@@ -1,5 +1,5 @@
-//! Instances that serve several requests, if `reuse` of their component is set: the state that they keep, the handles
-//! that they lose, and the events that end them.
+//! Instances that serve several requests, if `reuse` of their component is set: the state that they keep, the
+//! handles that become invalid after each request, and the events that end an instance.
 
 use std::time::Duration;
 

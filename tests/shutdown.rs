@@ -28,7 +28,7 @@ component = "probe"
 
 const TABLE: [(&str, &str); 1] = [("migrations/0001_rows.sql", "CREATE TABLE rows (x);")];
 
-/// Longest time in which a process ends that has nothing to wait for.
+/// Maximum time until a process exits that has no requests to wait for.
 const SOON: Duration = Duration::from_secs(3);
 
 async fn start(drain_timeout: &str) -> Result<App> {

@@ -1,4 +1,4 @@
-//! The shape of the code: what `host/ARCHITECTURE.md` promises and a test can hold.
+//! Rules of `host/ARCHITECTURE.md` that a test can check: the order of imports, and the files that may use a library.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +15,7 @@ fn rooms() -> Result<Vec<String>> {
     Ok(["main"].into_iter().chain(names).map(str::to_owned).collect())
 }
 
-/// Words that only some files may say, and why.
+/// Words in the code that are only allowed in some files or folders, with the reason.
 const WALLS: [(&str, &[&str], &str); 14] = [
     ("wasmtime::", &["component/"], "only the component room names the runtime"),
     ("wasmtime_wasi::", &["component/"], "only the component room names the runtime"),
@@ -73,12 +73,12 @@ fn sources_in(folder: &str) -> Result<Vec<(String, String)>> {
     paths.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")).map(source).collect()
 }
 
-/// The room of a file: `database` of `database/sqlite.rs`.
+/// Returns the room of a file, e.g. `database` for `database/sqlite.rs`.
 fn room(file: &str) -> &str {
     file.split(['/', '.']).next().unwrap_or_default()
 }
 
-/// The rooms that a file imports, by `use crate::` in both of its forms and by paths in the code.
+/// Returns the rooms that a file imports: in `use crate::NAME`, in `use crate::{..}`, and in other paths in its code.
 fn imports(text: &str) -> BTreeSet<String> {
     let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
     let mut rooms = BTreeSet::new();
@@ -93,7 +93,7 @@ fn imports(text: &str) -> BTreeSet<String> {
     rooms
 }
 
-/// The members of a `use` list, without looking into those that are lists themselves.
+/// Returns the members of a `use` list. A nested list is part of the member that contains it.
 fn top_level(list: &str) -> Vec<&str> {
     let (mut depth, mut from, mut members) = (0, 0, Vec::new());
     for (at, letter) in list.char_indices() {
@@ -118,7 +118,7 @@ fn top_level(list: &str) -> Vec<&str> {
 /// A path in a `use` item, such as `super::link::Link`, and whether the item is a re-export.
 type Use = (String, bool);
 
-/// Returns the paths that the `use` items of a file name. Leaves out those of inner modules, which are tests.
+/// Returns the paths in the `use` items of a file. Leaves out the items of inner modules, which are tests.
 fn used_paths(text: &str) -> Vec<Use> {
     fn flatten(prefix: &str, tree: &str, paths: &mut Vec<String>) {
         let tree = tree.trim();
@@ -145,7 +145,7 @@ fn used_paths(text: &str) -> Vec<Use> {
     uses
 }
 
-/// Files of a crate with the paths that they use, by the path of their module, such as `server::live`.
+/// Files of a crate and the paths in their `use` items. The key is the path of the module, such as `server::live`.
 struct Files<'a>(BTreeMap<String, (&'a str, Vec<Use>)>);
 
 impl<'a> Files<'a> {
@@ -157,7 +157,8 @@ impl<'a> Files<'a> {
         Self(sources.iter().map(|(file, text)| (module(file), (file.as_str(), used_paths(text)))).collect())
     }
 
-    /// Returns the file that defines what `path` names in the module `from`. Follows names that a file imports itself.
+    /// Returns the file that defines the item of a path in the module `from`. If a file on the way only imports the
+    /// item, follows that import.
     fn defining(&self, path: &str, from: &str) -> Option<&'a str> {
         let mut segments = path.split(" as ").next().unwrap_or(path).split("::").peekable();
         let mut at: Vec<&str> = from.split("::").collect();
@@ -180,8 +181,8 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// Returns the edges that are part of a circle of files. Re-exports are no edges, and neither is
-    /// `child::function()`, the call by which a module uses its parts without a `use`.
+    /// Returns the imports (from one file to another) that are part of a circle of files. Only counts `use` items that
+    /// are not re-exports, so a module may call `child::function()` in its own child modules.
     fn circles(&self) -> Vec<String> {
         let mut edges: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for (module, (file, uses)) in &self.0 {

@@ -1,4 +1,5 @@
-//! `carya check` and `carya routes`: they list the parts of an application, and report each fault with its place.
+//! `carya check` and `carya routes`: both list the parts of an application, and report all faults, each with the part
+//! and the line of the configuration.
 
 use insta::assert_snapshot;
 
@@ -106,7 +107,7 @@ async fn routes_need_no_database() -> Result {
     Ok(())
 }
 
-/// One run reports all faults in the parts of an application.
+/// A single run reports all faults of an application.
 #[tokio::test]
 async fn reports_wrong_parts_with_component_route_export_and_line() -> Result {
     let folder = tempfile::tempdir()?;

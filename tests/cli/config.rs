@@ -79,7 +79,7 @@ async fn shows_values_with_their_origins() -> Result {
     Ok(())
 }
 
-/// The output is a configuration file with the same values.
+/// The printed configuration is a valid file, and `carya config` reads the same values from it.
 #[tokio::test]
 async fn prints_a_configuration() -> Result {
     let folder = tempfile::tempdir()?;

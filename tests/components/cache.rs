@@ -1,4 +1,4 @@
-//! The cache of compiled code: the users that can change it, and the handling of damaged entries.
+//! The cache of compiled code: the host ignores a cache that other users can change, and replaces damaged entries.
 
 use std::{
     fs::{self, Permissions},
@@ -23,7 +23,7 @@ const CONFIG: &str = r#"
 
 const UNUSED: &str = "compiled code is not kept";
 
-/// An application with two components, and a cache below its folder.
+/// Creates the folder of an application with two components. The tests create caches below it.
 fn folder() -> Result<tempfile::TempDir> {
     let folder = tempfile::tempdir()?;
     write(folder.path(), CONFIG, &[])?;
@@ -33,7 +33,7 @@ fn folder() -> Result<tempfile::TempDir> {
     Ok(folder)
 }
 
-/// Runs `check` with a cache, and returns its log.
+/// Runs `carya check` with the cache in a folder. Returns the log.
 async fn check(folder: &Path, cache: &Path) -> Result<Vec<Json>> {
     let mut command = carya();
     command.args(["check", "--log-format", "json"]).current_dir(folder).env("CARYA_SERVER__CACHE", cache);
@@ -51,7 +51,7 @@ fn count(log: &[Json], message: &str) -> usize {
     log.iter().filter(|line| line["message"].as_str().is_some_and(|text| text.contains(message))).count()
 }
 
-/// How many components were compiled, and how many were in the cache.
+/// Returns the number of components that the host compiled, and the number that it loaded from the cache.
 fn compiled(log: &[Json]) -> (usize, usize) {
     let exactly = |message: &str| log.iter().filter(|line| line["message"] == message).count();
     (exactly("compiled"), exactly("loaded"))
@@ -70,7 +70,7 @@ fn set_mode(path: &Path, mode: u32) -> Result {
     Ok(fs::set_permissions(path, Permissions::from_mode(mode))?)
 }
 
-/// Whether this process may give files away.
+/// Returns whether this process runs as root, and thus can change the owner of files.
 fn is_root(folder: &Path) -> bool {
     fs::metadata(folder).is_ok_and(|found| found.uid() == 0)
 }
@@ -97,7 +97,7 @@ async fn is_not_used_if_other_users_can_write() -> Result {
     let cache = above.join("cache");
     check(folder.path(), &cache).await?;
     let before = entries(&cache)?;
-    // Modes of the folder above and of the folder, and the remedy; `None` if the cache is used.
+    // The modes of the parent folder and of the cache, and the remedy in the log, or `None` if the host uses the cache.
     let table = [
         (0o755, 0o2775, Some("chmod 0700")),
         (0o755, 0o777, Some("chmod 0700")),
@@ -145,7 +145,7 @@ async fn is_not_used_if_another_user_owns_it() -> Result {
     let log = check(folder.path(), &cache).await?;
     assert_eq!((compiled(&log), count(&log, UNUSED), count(&log, "belongs to user 1234")), ((2, 0), 1, 1), "{log:#?}");
 
-    // A folder of root is trusted by all users, but not if every user can write to it.
+    // A host of any user trusts a folder that root owns, unless other users can write to the folder.
     chown(&cache, Some(0), None)?;
     let mut wrong = Wrong::default();
     for (mode, used) in [(0o777, false), (0o755, true)] {
@@ -254,7 +254,7 @@ async fn replaces_entries_that_other_users_could_have_written() -> Result {
     Ok(())
 }
 
-/// A host reports it too, once, and its reloads compile.
+/// A host also reports a cache that other users can change, only once, and its reloads compile all components.
 #[tokio::test]
 async fn is_reported_by_a_host_once() -> Result {
     let folder = folder()?;

@@ -1,11 +1,11 @@
-//! Components of which no instance can be made.
+//! Components that the host cannot instantiate: too much memory, too large tables, or a start function that fails.
 
 use std::time::{Duration, Instant};
 
 use super::{refused, reloaded, serve};
 use crate::support::{App, Result, Wrong, check, module};
 
-/// Builds a component whose module has these items beside its exports.
+/// Builds a controller from a core module with additional `items`, as WebAssembly text.
 fn component(items: &str) -> Result<Vec<u8>> {
     let wat = format!(
         r#"(module
@@ -15,7 +15,7 @@ fn component(items: &str) -> Result<Vec<u8>> {
     module::embed(&wat, "export plain-controller;")
 }
 
-/// Items of a module, and the expected message about its component. The limit is 64 MiB.
+/// Additional items of a module, and texts that the error message must contain. The limit of memory is 64 MiB.
 const CASES: [(&str, &[&str]); 10] = [
     (
         r#"(memory (export "memory") 1025)"#,
@@ -71,7 +71,7 @@ async fn every_command_reports_the_reason() -> Result {
     Ok(())
 }
 
-/// The limit counts the memory of the whole component.
+/// `memory` limits the sum of the memories of all core modules in a component.
 #[tokio::test]
 async fn the_memories_of_all_modules_are_counted() -> Result {
     let component = |modules: usize, pages: u32| -> Result<Vec<u8>> {
@@ -92,7 +92,7 @@ async fn reports_data_outside_the_memory() -> Result {
     Ok(())
 }
 
-/// Each component has its own limit.
+/// A component with a larger `memory` in the configuration may need more than the default.
 #[tokio::test]
 async fn each_component_has_its_own_limits() -> Result {
     let config = r#"
@@ -111,7 +111,7 @@ async fn each_component_has_its_own_limits() -> Result {
     Ok(())
 }
 
-/// A start function can call imports. There is no request yet.
+/// A start function can call imports of the host, although no request exists at that time.
 #[tokio::test]
 async fn a_start_function_may_call_the_host() -> Result {
     let wat = r#"(module
@@ -152,7 +152,7 @@ async fn a_reload_keeps_what_is_served() -> Result {
     Ok(())
 }
 
-/// Requests go on, and other components are tried out meanwhile.
+/// The start functions of four components end at their timeouts of 500 ms, and the whole check ends within 4 s.
 #[tokio::test]
 async fn endless_start_functions_take_no_more_than_their_time() -> Result {
     let folder = tempfile::tempdir()?;

@@ -1,5 +1,6 @@
-//! Memory that was swapped out while its instance ran must not be seen by the next instance in its place. The tests add a
-//! swap file to the machine, so they only run when they are asked for: `cargo test -p carya swap -- --ignored`.
+//! Isolation of instances on a machine with swap. If the kernel swaps out memory of an instance while it runs, the next
+//! instance in the same slot must not read that memory. The tests add a swap file to the machine, so they are ignored
+//! by default. To run them: `cargo test -p carya swap -- --ignored`.
 
 use std::{path::PathBuf, process::Command, time::Duration};
 
@@ -7,7 +8,8 @@ use tempfile::TempDir;
 
 use crate::support::{App, Result, Wrong, check_eq, module};
 
-/// `/write` writes a word in the middle of the memory and computes for a while; `/read` answers what is there.
+/// Controller. `/write` writes a word in the middle of its memory and computes for a while. `/read` responds with the
+/// bytes at the same address.
 const WAT: &str = r#"(module
     (import "carya:host/request@0.1.0" "path" (func $path (param i32)))
     (memory (export "memory") 16)
@@ -43,7 +45,7 @@ const CONFIG: &str = r#"
     transaction = "none"
 "#;
 
-/// `process_madvise(MADV_PAGEOUT)` of all private memory of a process.
+/// Python script that makes the kernel swap out all private memory of a process, by `process_madvise(MADV_PAGEOUT)`.
 const PAGE_OUT: &str = r#"
 import ctypes, os, sys
 libc, pid = ctypes.CDLL(None, use_errno=True), int(sys.argv[1])
@@ -61,14 +63,14 @@ for line in open(f"/proc/{pid}/maps"):
 
 const NO_SCAN: &str = "no page scan, which makes instances slower: the kernel may swap its memory out to ";
 
-/// A swap file, in use until this is dropped.
+/// A swap file that the kernel uses. Dropping the value turns it off.
 struct Swap {
     file: PathBuf,
     _folder: TempDir,
 }
 
 impl Swap {
-    /// None, with the reason in the output, where this is not allowed.
+    /// Adds a swap file. Returns `None` and prints the reason if the machine does not allow that.
     fn on() -> Result<Option<Self>> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("swap");
@@ -97,7 +99,8 @@ async fn start(page_scan: &str) -> Result<App> {
     App::start_in(folder, CONFIG, &[], &[("CARYA_SERVER__PAGE_SCAN", page_scan)]).await
 }
 
-/// Returns how many of the later requests read data that an earlier one has written and the kernel has swapped out.
+/// Sends a request that writes, and swaps out its memory meanwhile. Then sends 100 requests that read. Returns the
+/// number of requests that read the written data.
 async fn leaks(app: &App) -> Result<usize> {
     let write = app.get("/write");
     let page_out = async {
@@ -132,7 +135,8 @@ async fn memory_that_was_swapped_out_is_not_seen_by_the_next_instance() -> Resul
     Ok(())
 }
 
-/// The reason for the rule, and why swap must not be added under a host that scans pages.
+/// If swap is added while a host with a page scan runs, instances read old data. Therefore a host does not scan on a
+/// machine with swap, and logs that it must be restarted when swap is added.
 #[tokio::test]
 #[ignore = "adds a swap file to the machine"]
 async fn a_page_scan_does_not_see_memory_that_was_swapped_out() -> Result {

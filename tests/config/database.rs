@@ -48,7 +48,8 @@ fn defaults_of_a_server() {
     assert_eq!(config.transaction.isolation, None);
 }
 
-/// The memory of an SQLite connection has room for a result and for the working memory of its statement.
+/// The default of `max_memory` is 64 MiB, or twice `max_result` if that is more, so that a connection of SQLite can
+/// hold a result besides the working memory of its statement.
 #[test]
 fn memory_has_room_for_a_result() {
     let file = |keys: &str| format!("[database]\nurl = \"sqlite:items.db\"\n{keys}");

@@ -1,4 +1,4 @@
-//! Limits on sizes, counts and times: the error that the guest receives, and that other requests are not affected.
+//! Limits on sizes, counts and times. Each limit has its own kind of error and does not affect later requests.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::{
     support::{App, Engine, Result, Wrong, check, check_eq, check_ne, on_each_engine},
 };
 
-/// A text of so many bytes, as the engine makes it.
+/// Returns an SQL expression for a text of `size` bytes.
 fn text(engine: Engine, size: usize) -> String {
     match engine {
         Engine::Sqlite => format!("hex(zeroblob({}))", size / 2),
@@ -105,7 +105,7 @@ async fn limits_of_writing_have_a_kind(engine: Engine) -> Result {
     Ok(())
 }
 
-/// A limit is a failed statement like any other.
+/// A statement that exceeds a limit dooms the transaction, like any other failed statement.
 async fn a_limit_dooms_and_a_savepoint_lifts_the_doom(engine: Engine) -> Result {
     let app = app(engine).await?;
     let steps = [
@@ -130,10 +130,10 @@ async fn a_limit_dooms_and_a_savepoint_lifts_the_doom(engine: Engine) -> Result 
 
 on_each_engine! { limits_have_a_kind, limits_of_writing_have_a_kind, a_limit_dooms_and_a_savepoint_lifts_the_doom }
 
-/// SQLite counts for ever.
+/// `WITH` clause with a table `c` that never ends. SQLite has no limit for recursions.
 const RUNAWAY: &str = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c)";
 
-/// SQLite bounds every value, inside a statement too.
+/// On SQLite, the limit for the size of a value also applies to intermediate values of a statement.
 #[tokio::test]
 async fn values_have_a_size() -> Result {
     let app = app(Engine::Sqlite).await?;
@@ -150,7 +150,7 @@ async fn values_have_a_size() -> Result {
     Ok(())
 }
 
-/// A text that is none is a failed statement like any other.
+/// A result with a text that is not UTF-8 dooms the transaction, like any other failed statement.
 #[tokio::test]
 async fn a_broken_text_dooms_and_a_savepoint_lifts_the_doom() -> Result {
     let app = app(Engine::Sqlite).await?;
@@ -160,7 +160,8 @@ async fn a_broken_text_dooms_and_a_savepoint_lifts_the_doom() -> Result {
     Ok(())
 }
 
-/// A wrong row ends the statement, even a statement that would search for a further row without end.
+/// After the row that the host cannot return, the statement would search for a further row without end. The host must
+/// stop the statement in time.
 #[tokio::test]
 async fn a_runaway_behind_a_bad_row_is_stopped() -> Result {
     let app = app(Engine::Sqlite).await?;

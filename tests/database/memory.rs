@@ -1,4 +1,5 @@
-//! Memory of SQLite: the limit of a connection, its effect on other connections, and its return to the system.
+//! Memory of SQLite: the limit for each connection, its effect on other connections, and the return of unused memory to
+//! the system.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use crate::{
     support::{App, PATIENCE, Result, Wrong, check, check_eq},
 };
 
-/// Statements have the time that a busy machine needs to exceed the memory.
+/// Serves an application with such long timeouts that each statement exceeds its memory first, even on a busy machine.
 async fn app(max_memory: &str, max_connections: usize) -> Result<App> {
     let extra = format!(
         "
@@ -36,10 +37,10 @@ async fn app(max_memory: &str, max_connections: usize) -> Result<App> {
     Ok(app)
 }
 
-/// Counts for ever.
+/// `WITH` clause with a table `c` that never ends.
 const RUNAWAY: &str = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c)";
 
-/// Queries that take memory without end, each in another part of SQLite.
+/// Returns queries that allocate memory without end, each in another part of SQLite, with their names.
 fn bombs() -> Vec<(&'static str, String)> {
     let wide = |value: &str, count: usize| vec![value; count].join(", ");
     vec![
@@ -106,7 +107,8 @@ async fn assert_unaffected(app: &App, after: &str) -> Result {
     Ok(())
 }
 
-/// Bytes of memory of the process: `VmRSS` that it has now, `VmHWM` the most since the start.
+/// Returns a figure of the process's memory, in bytes. `what` is `VmRSS` for the current resident memory, or `VmHWM`
+/// for its maximum since the start.
 fn memory(app: &App, what: &str) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", app.pid()))?;
     let value = status.lines().find_map(|line| line.strip_prefix(what)?.strip_prefix(':')).ok_or("no such line")?;
@@ -125,7 +127,7 @@ async fn a_statement_that_takes_too_much_memory_is_refused() -> Result {
             assert_unaffected(&app, what).await?;
         }
     }
-    // Two connections, and the pages that the C library keeps until it returns them.
+    // The reader and the writer may take 16 MiB each. The rest is memory that the C library has not returned yet.
     let more = memory(&app, "VmHWM")?.saturating_sub(before);
     assert!(more < 150 << 20, "{} MiB more", more >> 20);
     Ok(())
@@ -144,7 +146,8 @@ async fn parameters_count() -> Result {
     Ok(())
 }
 
-/// The limit counts the memory of the statement and not the size of the change: changed pages are spilled to the log.
+/// The limit counts the memory of a statement, not the size of its changes, because SQLite writes changed pages to the
+/// write-ahead log when its cache is full.
 #[tokio::test]
 async fn a_large_change_needs_little_memory() -> Result {
     let app = app("8MiB", 1).await?;
@@ -160,7 +163,8 @@ async fn a_large_change_needs_little_memory() -> Result {
     Ok(())
 }
 
-/// The connection is not known to be in order afterwards, and the transaction is over.
+/// If a writing statement runs out of memory, the transaction ends. A rollback to a savepoint cannot save it, and the
+/// host uses another connection for the next request.
 #[tokio::test]
 async fn a_change_that_takes_too_much_memory_writes_nothing() -> Result {
     let app = app("8MiB", 1).await?;
@@ -176,7 +180,8 @@ async fn a_change_that_takes_too_much_memory_writes_nothing() -> Result {
     Ok(())
 }
 
-/// Rows that the request has not received yet count, but a statement never fails because of their number.
+/// Rows that the request has not received yet count as memory of the statement. The statement pauses before they exceed
+/// the limit, so it never fails because of the number of its rows.
 #[tokio::test]
 async fn a_long_result_needs_little_memory() -> Result {
     let app = app("16MiB", 1).await?;
@@ -239,7 +244,7 @@ async fn memory_is_returned_to_the_system() -> Result {
     }
 }
 
-/// Compiled statements are kept with the connection, and large ones must not fill the memory.
+/// The connection caches compiled statements. A cache of large statements must not exceed the limit of the connection.
 #[tokio::test]
 async fn compiled_statements_do_not_pile_up() -> Result {
     let app = app("8MiB", 1).await?;

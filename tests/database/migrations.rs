@@ -18,7 +18,7 @@ const TABLES: &str = "CREATE TYPE mood AS ENUM ('sad', 'glad');
     CREATE TABLE t (id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY, n integer, m mood, k integer, s varchar(20));
     INSERT INTO t (n, m, k, s) VALUES (1, 'sad', 1, 'one')";
 
-/// Makes the enum anew, as a migration does that takes a value out.
+/// Replaces the enum by a new type with the same values, as a migration does to remove a value.
 const NEW_ENUM: &str = "ALTER TYPE mood RENAME TO old_mood; CREATE TYPE mood AS ENUM ('sad', 'glad');
     ALTER TABLE t ALTER COLUMN m TYPE mood USING m::text::mood; DROP TYPE old_mood";
 
@@ -35,7 +35,7 @@ fn reads() -> [Json; 3] {
     ]
 }
 
-/// Serves with more time than a busy machine needs for many connections at once.
+/// Serves an application with timeouts that suffice for many concurrent connections on a busy machine.
 async fn serve(settings: &str) -> Result<App> {
     let env = [
         ("CARYA_COMPONENT__PROBE__TIMEOUT", "60s"),
@@ -48,7 +48,7 @@ async fn serve(settings: &str) -> Result<App> {
     App::start_in(Engine::Postgres.folder().await?, &config, &[("migrations/0001_tables.sql", TABLES)], &env).await
 }
 
-/// Has all connections prepare all statements.
+/// Sends so many concurrent requests that all connections of the pool prepare all statements.
 async fn warm(app: &App) -> Result {
     let client = async |round| {
         for read in reads() {

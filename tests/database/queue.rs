@@ -1,4 +1,4 @@
-//! Requests that wait for a connection and take over its open transaction: each reads the current data.
+//! Requests that wait for a connection and take over its open transaction. Each of them must read the current data.
 
 use futures_util::future::try_join_all;
 use serde_json::json;
@@ -14,7 +14,7 @@ const ROUNDS: i64 = 10;
 async fn a_waiting_request_reads_the_current_data(engine: Engine) -> Result {
     let app = serve_with(engine, "CREATE TABLE t (n BIGINT PRIMARY KEY)", "[database]\nmax_connections = 1").await?;
     let count = json!({ "sql": "SELECT count(*) FROM t", "op": "query_one" });
-    // A request without statements must not keep the transaction open either.
+    // A request without statements takes over a transaction too, and must also not keep it open.
     let scripts = [json!([count]), json!([])];
     let (app, scripts) = (&app, &scripts);
     let crowd = (0..QUEUE).map(|number| async move {
@@ -35,7 +35,7 @@ async fn a_waiting_request_reads_the_current_data(engine: Engine) -> Result {
     };
     tokio::try_join!(try_join_all(crowd), changes)?;
     if engine == Engine::Sqlite {
-        // A reader keeps SQLite from emptying the log.
+        // SQLite cannot truncate the write-ahead log while a read transaction is open.
         let client = app.client()?;
         eventually("nobody reads", async || Ok(client.number("PRAGMA wal_checkpoint(TRUNCATE)").await? == 0)).await?;
     }

@@ -1,4 +1,4 @@
-//! Doom and savepoints: the writes of a request that remain afterwards.
+//! Failed statements and savepoints: the writes that remain in the database after the request.
 
 use serde_json::{Value as Json, json};
 
@@ -22,7 +22,8 @@ fn savepoint(end: &str, steps: &[Json]) -> Json {
     json!({ "savepoint": steps, "end": end, "swallow": true })
 }
 
-/// The content of the table afterwards, or nothing if the request failed.
+/// Compares the status of each script, and the names in the table after the request. If a request fails, the table
+/// stays empty.
 async fn savepoints_keep_and_roll_back(engine: Engine) -> Result {
     let app = serve(engine, SCHEMA).await?;
     let (a, b, c) = (insert("a"), insert("b"), insert("c"));

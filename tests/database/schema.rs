@@ -1,5 +1,5 @@
-//! Changes of the schema by another client, under connections that have prepared statements before: the next request sees
-//! the tables as they are.
+//! Changes of the schema by a second client. Connections of the host have prepared statements for the old schema, and
+//! the next request must nevertheless see the new one.
 
 use futures_util::future::try_join_all;
 use serde_json::{Value as Json, json};
@@ -12,13 +12,15 @@ use crate::{
 const PEOPLE: &str = "CREATE TABLE p (id INTEGER PRIMARY KEY, name VARCHAR(20), email VARCHAR(20), ok VARCHAR(20));
     INSERT INTO p VALUES (1, 'ann', 'ann@a', 'yes')";
 
-/// Has so many requests at once play a script that reads slowly enough for each to need a connection of its own.
+/// Sends a script several times at once, so that several connections prepare its statements. Writers share one
+/// connection.
 async fn warm(app: &App, method: &str, script: &Json) -> Result {
     let both = if method == "GET" { 8 } else { 1 };
     try_join_all((0..both).map(|_| results(app, method, script))).await.map(drop)
 }
 
-/// The first row of `SELECT *`, as JSON text and as values with the names of their columns.
+/// Returns the row 1 of `SELECT *` as an object, once from `query_json` and once from the columns and values of
+/// `query`.
 async fn read(app: &App) -> Result<[Json; 2]> {
     let query = |op| json!({ "sql": "SELECT * FROM p WHERE id = ?", "op": op, "params": [1] });
     let got = results(app, "GET", &json!([query("query_json"), query("query")])).await?;
@@ -46,7 +48,7 @@ async fn reads_the_columns_that_a_table_has_now(engine: Engine) -> Result {
         assert_eq!(json, json!({ "id": 1, "name": "ann", "email": "ann@a", "ok": "yes", "age": 7 }));
         assert_eq!(values, json!({ "id": "1", "name": "ann", "email": "ann@a", "ok": "yes", "age": "7" }));
     }
-    // As many columns as before, with other names in other places.
+    // The table keeps its number of columns, but their names and positions change.
     app.execute("ALTER TABLE p DROP COLUMN email").await?;
     app.execute("ALTER TABLE p ADD COLUMN city VARCHAR(20) DEFAULT 'rome'").await?;
     for _ in 0..12 {
@@ -93,7 +95,7 @@ async fn a_statement_is_recompiled_within_a_transaction_and_a_savepoint(engine: 
 
 async fn an_empty_result_has_the_columns_that_a_table_has_now(engine: Engine) -> Result {
     if engine == Engine::MariaDb {
-        // The driver reports the columns of the time when the statement was prepared.
+        // For an empty result, the driver reports the columns that the table had when the statement was prepared.
         return Ok(());
     }
     let app = serve_with(engine, PEOPLE, "[database]\nmax_connections = 1").await?;
@@ -112,7 +114,7 @@ on_each_engine!(
     an_empty_result_has_the_columns_that_a_table_has_now
 );
 
-/// `LIKE ?` is compiled anew for each pattern, after its columns have become known to the driver.
+/// SQLite compiles a statement with `LIKE ?` again for each pattern, after the driver has already read its columns.
 #[tokio::test]
 async fn a_recompiled_pattern_has_the_current_columns() -> Result {
     let app = serve_with(Engine::Sqlite, PEOPLE, "[database]\nmax_connections = 1").await?;
@@ -122,7 +124,7 @@ async fn a_recompiled_pattern_has_the_current_columns() -> Result {
         results(&app, "GET", &like(pattern)).await?;
     }
     app.execute("ALTER TABLE p DROP COLUMN email; ALTER TABLE p ADD COLUMN age INTEGER DEFAULT 7").await?;
-    // The connection reads the schema for a statement that names a new table.
+    // This statement has a new text, so SQLite reads the new schema to compile it.
     results(&app, "GET", &json!([{ "sql": "SELECT age FROM p" }])).await?;
     let mut wrong = Wrong::default();
     for pattern in ["%n", "a%", "ann"] {
@@ -183,7 +185,7 @@ async fn settings_of_a_full_text_table_do_not_outlive_a_rollback() -> Result {
             }
         }
     }
-    // Permitted statements still work.
+    // Other special commands of FTS5 are still permitted.
     let maintenance = json!([
         { "sql": "INSERT INTO texts(texts) VALUES ('optimize')", "op": "execute" },
         { "sql": "INSERT INTO texts(texts) VALUES ('rebuild')", "op": "execute" },

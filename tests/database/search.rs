@@ -1,4 +1,4 @@
-//! Full-text search on SQLite: FTS5 does some of its work in one piece, which must end in time all the same.
+//! Full-text search on SQLite. SQLite cannot interrupt some operations of FTS5, so the host must limit their cost.
 
 use std::time::{Duration, Instant};
 
@@ -34,8 +34,8 @@ fn words(count: usize) -> String {
     vec!["w"; count].join(" ")
 }
 
-/// Sends a statement through both handles. It must fail with one of these kinds, and neither its thread nor the only
-/// writer may be busy afterwards.
+/// Sends a statement through both handles. It must end with one of `kinds`. Afterwards the only writer and the only
+/// reader must be free at once.
 async fn check_ends(wrong: &mut Wrong, app: &App, step: Json, kinds: &[&str]) -> Result {
     for method in ["GET", "POST"] {
         let begun = Instant::now();
@@ -74,7 +74,7 @@ async fn a_full_text_query_has_a_size() -> Result {
     Ok(())
 }
 
-/// The full-text query is not visible in the statement.
+/// The text of the full-text query comes from a table or an expression, so the gate cannot measure it.
 #[tokio::test]
 async fn a_full_text_query_from_elsewhere_ends_in_time() -> Result {
     let app = app().await?;
@@ -95,7 +95,8 @@ async fn a_full_text_query_from_elsewhere_ends_in_time() -> Result {
     Ok(())
 }
 
-/// FTS5's own functions are quadratic in the number of matches.
+/// FTS5's own `snippet` and `highlight` take time in proportion to the square of the number of matches, so the host
+/// replaces them.
 #[tokio::test]
 async fn excerpts_of_a_large_document_end_in_time() -> Result {
     let app = app().await?;

@@ -1,4 +1,4 @@
-//! Results of the functions of a handle, with their parameters.
+//! Functions of the handles: their results, parameters, errors and columns.
 
 use serde_json::{Value as Json, json};
 
@@ -7,7 +7,7 @@ use crate::{
     support::{Engine, Result, Wrong, check, check_eq, on_each_engine},
 };
 
-/// Two items, and parts of them, with numbers that the engine gives.
+/// Returns SQL that creates the tables `items` and `parts`, with generated keys, and inserts two items.
 fn schema(engine: Engine) -> String {
     let id = match engine {
         Engine::Sqlite => "INTEGER PRIMARY KEY",
@@ -45,7 +45,7 @@ async fn each_function_returns_its_own_result(engine: Engine) -> Result {
     assert_eq!(got[5]["rows"].as_array().map(Vec::len), Some(2));
     assert_eq!(got[6]["row"], json!(null));
     assert_eq!(got[7]["row"], json!([{ "t": "text", "v": "bolt" }]));
-    // Effects of earlier statements are not reported.
+    // The result of a statement does not include the effects of earlier statements.
     let nothing = json!({ "rows_affected": 0, "last_insert_id": null });
     assert_eq!((&got[8], &got[10]), (&nothing, &nothing));
     assert_eq!(got[8]["rows_affected"], 0);
@@ -70,7 +70,7 @@ async fn an_empty_result_still_has_columns(engine: Engine) -> Result {
         check_eq!(wrong, got[0], json!({ "columns": columns, "rows": [] }), "{method:?}");
     }
     let got = results(&app, "POST", &json!([{ "sql": "DELETE FROM items WHERE id < 0 RETURNING id" }])).await?;
-    // MariaDB reports the columns of a RETURNING with the first row.
+    // MariaDB reports the columns of RETURNING only with the first row.
     let id = (engine != Engine::MariaDb).then_some("id");
     assert_eq!(got[0]["columns"][0]["name"].as_str(), id);
     let got = results(&app, "POST", &json!([{ "sql": "DELETE FROM items WHERE id = 1" }])).await?;
@@ -183,12 +183,13 @@ async fn full_text_search_works_through_both_handles() -> Result {
     Ok(())
 }
 
-/// Functions that return the last insertion or change of the connection.
+/// SQL functions such as `last_insert_rowid()` depend on the connection. They must not return data about changes of
+/// earlier requests.
 async fn functions_report_only_changes_of_this_request(engine: Engine) -> Result {
     let functions = match engine {
         Engine::Sqlite => "last_insert_rowid(), changes(), total_changes()",
         Engine::MariaDb => "LAST_INSERT_ID()",
-        // The sequence's last value is part of the session, and an error where there is none.
+        // `lastval()` belongs to the session and fails if the session has used no sequence, so it cannot be zero.
         Engine::Postgres => return Ok(()),
     };
     let app = serve_with(engine, &schema(engine), "[database]\nmax_connections = 1").await?;
@@ -212,7 +213,7 @@ async fn functions_report_only_changes_of_this_request(engine: Engine) -> Result
         }
         results(&app, "POST", &json!([{ "sql": "DELETE FROM items WHERE name = 'pin'", "op": "execute" }])).await?;
     }
-    // A request that inserts nothing has no key, and one that only reads has changed nothing.
+    // An ignored INSERT reports no key and no changes, and neither does a statement that only reads.
     let ignore = if engine == Engine::Sqlite { "OR IGNORE" } else { "IGNORE" };
     let ignored = format!("INSERT {ignore} INTO items (name) VALUES ('bolt')");
     let with = json!({ "sql": "WITH n AS (SELECT 1) SELECT * FROM n", "op": "execute" });

@@ -1,4 +1,4 @@
-//! Values through the contract, there and back.
+//! Values through the contract: as parameters, as stored values and as results.
 
 use proptest::{
     collection::vec,
@@ -40,7 +40,8 @@ fn stored(value: &Json) -> Json {
     }
 }
 
-/// Sends values as parameters of a query, of an INSERT whose rows are read by a later request, and of its RETURNING.
+/// Sends values as parameters of a query, of INSERT statements, and of an INSERT with RETURNING, and reads the inserted
+/// rows in a later request. All results must be equal to the values.
 async fn round_trip(app: &App, values: &[Json]) -> Result {
     let expected: Vec<Json> = values.iter().map(stored).collect();
     let marks = vec!["?"; values.len()].join(", ");
@@ -188,7 +189,8 @@ async fn a_parser_reads_rows_as_json_back() -> Result {
     Ok(())
 }
 
-/// A number of single precision is one thing to a guest, the number itself, and another one as text.
+/// A single-precision number is written in JSON with the shortest digits that identify it in single precision, although
+/// guests receive it as a `float64`.
 async fn single_precision_numbers_are_short_in_json(engine: Engine) -> Result {
     let numbers = ["0.1", "16777216", "3.4028e38", "-1.5e-37", "0.3"];
     let float = if engine == Engine::Postgres { "real" } else { "FLOAT" };

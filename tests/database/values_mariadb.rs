@@ -1,4 +1,4 @@
-//! Values through the contract on MariaDB in both directions: the values that each column type returns and accepts.
+//! Values through the contract on MariaDB: the values that each type of column returns and accepts.
 
 use serde_json::{Value as Json, json};
 
@@ -7,8 +7,9 @@ use crate::{
     support::{App, Engine, Result, Wrong, check, check_eq, on_each_engine},
 };
 
-/// A column's type, a literal, and what a guest reads: a case of the contract's `value`, or the type name of an `other`,
-/// and the value.
+/// The type of a column, a literal, and the value that a guest reads: the case of the contract's `value` or, for the
+/// case
+/// `other`, the name of the type, and the text of the value.
 const READ: &[(&str, &str, &str, &str)] = &[
     ("BOOLEAN", "TRUE", "boolean", "true"),
     ("BOOLEAN", "FALSE", "boolean", "false"),
@@ -80,7 +81,7 @@ const READ: &[(&str, &str, &str, &str)] = &[
     ("TIMESTAMP NULL", "NULL", "null", ""),
 ];
 
-/// A column's type, a value that it does not take as it is, and the error number.
+/// The type of a column, a value (case and text) that the column cannot store unchanged, and the number of the error.
 const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("TINYINT", "int64", "128", "1264"),
     ("BIGINT UNSIGNED", "int64", "-1", "1264"),
@@ -111,10 +112,10 @@ fn value(case: &str, text: &str) -> Json {
     }
 }
 
-/// An application with a table for each case: `t0`, `t1`, ..
+/// Serves an application with one table for each case: `t0`, `t1` and so on.
 async fn serve(engine: Engine, cases: &[(&str, &str, &str, &str)]) -> Result<App> {
     let table = |(index, case): (usize, &(&str, &str, &str, &str))| {
-        // Without this, a `TIMESTAMP` column would be set at every update.
+        // Without `NULL`, the server would set a `TIMESTAMP` column to the current time at every update.
         let null = if case.0.ends_with("NULL") { "" } else { " NULL" };
         format!("CREATE TABLE t{index} (id INT PRIMARY KEY AUTO_INCREMENT, v {}{null});\n", case.0)
     };
@@ -167,7 +168,7 @@ async fn parameters_keep_their_types(engine: Engine) -> Result {
     let app = serve(engine, &READ[..1]).await?;
     let text = |text: &str| value("text", text);
     let table = [
-        // A decimal is compared as a decimal, not as a binary floating point number.
+        // The server compares these two as decimals. As binary floating-point numbers they would be equal.
         (
             "SELECT CAST('1.0000000000000000001' AS DECIMAL(30,20)) = ?",
             value("DECIMAL", "1.0000000000000000002"),
@@ -176,7 +177,7 @@ async fn parameters_keep_their_types(engine: Engine) -> Result {
         ),
         ("SELECT ?", value("DECIMAL", "1.50"), "DECIMAL", "1.50"),
         ("SELECT 18446744073709551614 = ?", value("BIGINT UNSIGNED", "18446744073709551615"), "int64", "0"),
-        // NULL and booleans do not change the types of other values.
+        // A parameter that is NULL or a boolean does not change the type of an expression with other values.
         ("SELECT COALESCE(?, 5)", value("null", ""), "int64", "5"),
         ("SELECT COALESCE(?, DATE'2024-01-01')", value("null", ""), "DATE", "2024-01-01"),
         ("SELECT COALESCE(?, 5)", value("boolean", "true"), "int64", "1"),
@@ -227,7 +228,7 @@ async fn geometry_is_refused_with_the_remedy(engine: Engine) -> Result {
     Ok(())
 }
 
-/// Expressions that give another value in each row, and the column that keeps it. `i` is the number of the row.
+/// The types of columns, each with an expression for a random value. `i` is the number of the row.
 const RANDOM: &[(&str, &str)] = &[
     ("BIGINT", "CAST((RAND() - 0.5) * 1.8e19 AS SIGNED)"),
     ("BIGINT UNSIGNED", "CAST(RAND() * 1.8446744073709e19 AS UNSIGNED)"),
@@ -266,7 +267,8 @@ async fn random_values_come_back_as_they_were(engine: Engine) -> Result {
         let read = results(&app, "GET", &json!([{ "sql": sql }])).await?;
         let rows = read[0]["rows"].as_array().ok_or("no rows")?;
         check_eq!(wrong, rows.len(), 900, "{column}");
-        // The server writes binary floating point numbers shorter than they are, and bits as bytes.
+        // For these types the text differs from the value: the server rounds binary floating-point numbers, and the
+        // query returns bits and bytes as hexadecimal digits.
         if !["FLOAT", "DOUBLE", "BIT(64)", "VARBINARY(20)"].contains(column) {
             for row in rows {
                 let text = if row[0]["t"] == "other" { &row[0]["v"]["text"] } else { &row[0]["v"] };

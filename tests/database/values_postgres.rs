@@ -1,4 +1,5 @@
-//! PostgreSQL's types through the contract: the value of each literal for a guest, and its way back as a parameter.
+//! Values of PostgreSQL's types through the contract: the value that a guest reads for each literal, and the same value
+//! as a parameter.
 
 mod table;
 
@@ -11,7 +12,7 @@ use crate::{
     support::{App, Engine, Result, Wrong, check, check_eq, check_ne, on_each_engine},
 };
 
-/// The types and a table with a column of each.
+/// Returns SQL that creates the types, and a table with one column of each type.
 fn schema() -> String {
     let columns: Vec<_> = TABLE.iter().enumerate().map(|(at, (kind, ..))| format!(", c{at} {kind}")).collect();
     format!("{TYPES} CREATE TABLE t (id int PRIMARY KEY{});", columns.concat())
@@ -92,7 +93,7 @@ async fn unsupported_types_are_errors_with_the_remedy(engine: Engine) -> Result 
             "{expression:?} {name:?}: {sql}"
         );
     }
-    // The driver itself cannot read this one.
+    // The driver cannot read a multirange, so the error comes from the driver.
     let refused = attempt(&app, "GET", json!({ "sql": "SELECT '{[1,2)}'::int4multirange" })).await?;
     assert_eq!(kind(&refused), "other");
     Ok(())
@@ -188,7 +189,8 @@ async fn random_values_have_the_servers_own_text(engine: Engine) -> Result {
     ];
     let mut wrong = Wrong::default();
     for expression in expressions {
-        // The function `format` asks the type's output function, as an array does; a cast may be another function.
+        // `format` calls the output function of the type, as the text of an array does. A cast may call another
+        // function.
         let sql = format!(
             "SELECT x, format('%s', x) FROM (SELECT {expression} AS x FROM generate_series(1, 1000) n OFFSET 0) q"
         );

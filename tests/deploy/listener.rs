@@ -83,7 +83,8 @@ async fn a_listener_with_a_certificate_uses_tls() -> Result {
     let token = folder.path().join("token").display().to_string();
     let host = Host::start_in(folder, own).await?;
     let port = host.admin.rsplit(':').next().unwrap_or_default();
-    // More clients than the listener has places never begin the handshake. They must make room for the deployment.
+    // These clients connect and never begin the handshake. They are more than the listener serves at a time, so the
+    // host must close some of their connections to serve the deployment.
     let mut silent = Vec::new();
     for _ in 0..40 {
         silent.push(tokio::net::TcpStream::connect(format!("127.0.0.1:{port}")).await?);

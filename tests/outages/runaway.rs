@@ -114,7 +114,8 @@ async fn a_runaway_statement_of_a_hardened_login_keeps_its_place_on_mariadb() ->
     on(Engine::MariaDb, true).await
 }
 
-/// Two runaway statements occupy both places of the pool. The host frees one of the places once it has detected them.
+/// Two runaway statements of one component occupy both places of the pool. Once the host has detected them, it gives
+/// one place back, and refuses further statements of this component.
 #[tokio::test]
 async fn runaway_statements_of_one_component_take_half_of_the_places() -> Result {
     for engine in Engine::servers() {

@@ -25,7 +25,7 @@ async fn a_component_that_has_not_changed_is_not_loaded_again() -> Result {
     watched.put("hook.wasm", fs::read(guest("trace-hook"))?)?;
     watched.served().await?;
     assert_eq!(loads(&watched), before + 1);
-    // A changed setting makes another component of the same code, which the host loads from the cache.
+    // A changed setting requires a new component. The host loads its unchanged code from the cache.
     watched.put_config(&CONFIG.replace("mark = \"one\"", "mark = \"two\""))?;
     watched.served().await?;
     assert_eq!(loads(&watched), before + 2);
@@ -53,7 +53,8 @@ async fn database_connections_are_kept_while_their_section_is_unchanged() -> Res
     }
     assert_eq!(count_logged(&watched.app, "connection opened"), opened, "{:#?}", watched.app.log.lines());
 
-    // A changed section opens the database again. The old pool is closed with its generation.
+    // If the section `[database]` changes, the host opens the database again. It closes the old pool when the old
+    // generation ends.
     let other = CONFIG.replace("[templates]", "[database]\nmax_rows = 7\n[templates]");
     watched.put_config(&other)?;
     watched.served().await?;
@@ -63,8 +64,8 @@ async fn database_connections_are_kept_while_their_section_is_unchanged() -> Res
     }
     assert_eq!(watched.play("POST", &mark("four")).await?.status, 200);
     assert_eq!(watched.app.number("SELECT count(*) FROM marks").await?, 4);
-    // Like after a start, a writer and a reader have one thread each, so the threads of the old pool have ended. Open
-    // files prove nothing: SQLite keeps closed file descriptors for later connections.
+    // The process has only the threads of one writer and one reader, as after a start, so the threads of the old pool
+    // have ended. Open files would prove nothing, because SQLite keeps the file descriptors of closed connections.
     let pid = watched.app.pid();
     let open = || -> Result<usize> {
         let threads = fs::read_dir(format!("/proc/{pid}/task"))?.flatten();

@@ -1,7 +1,7 @@
-//! Rows of a table test that are wrong, so that a test reports all of them and not only the first.
+//! Collects the failed rows of a table test, so that the test reports all of them instead of only the first.
 
-/// Descriptions of wrong rows, which `check!`, `check_eq!` and `check_ne!` add. A value with a description panics when it
-/// is dropped, so a test cannot forget to report it.
+/// Descriptions of failed rows. `check!`, `check_eq!` and `check_ne!` add them. Dropping the value panics if it
+/// contains a description, so a test cannot forget to report a failure.
 #[derive(Debug, Default)]
 pub struct Wrong(Vec<String>);
 
@@ -22,7 +22,7 @@ impl Drop for Wrong {
     }
 }
 
-/// Like `assert!`, but adds the message to a [`Wrong`] and goes on.
+/// Like `assert!`, but adds the message to a [`Wrong`] instead of panicking.
 macro_rules! check {
     ($wrong:expr, $is_right:expr, $($row:tt)+) => {
         if !$is_right {
@@ -32,7 +32,7 @@ macro_rules! check {
 }
 pub(crate) use check;
 
-/// Like `assert_eq!`, but adds the message to a [`Wrong`] and goes on.
+/// Like `assert_eq!`, but adds the message to a [`Wrong`] instead of panicking.
 macro_rules! check_eq {
     ($wrong:expr, $found:expr, $expected:expr, $($row:tt)+) => {
         match (&$found, &$expected) {
@@ -45,7 +45,7 @@ macro_rules! check_eq {
 }
 pub(crate) use check_eq;
 
-/// Like `assert_ne!`, but adds the message to a [`Wrong`] and goes on.
+/// Like `assert_ne!`, but adds the message to a [`Wrong`] instead of panicking.
 macro_rules! check_ne {
     ($wrong:expr, $found:expr, $refused:expr, $($row:tt)+) => {
         match (&$found, &$refused) {

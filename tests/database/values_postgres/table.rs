@@ -12,7 +12,7 @@ pub enum Is {
     Int(i64),
     Float(f64),
     Text(&'static str),
-    /// In hexadecimal digits.
+    /// Bytes, as hexadecimal digits.
     Bytes(&'static str),
     Other(&'static str, &'static str),
 }
