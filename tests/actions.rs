@@ -132,7 +132,7 @@ async fn a_durable_action_is_repeated_until_it_succeeds(engine: Engine) -> Resul
     let failed = app.log.wait_for("an action failed; it will be run again").await?;
     assert_eq!(failed["id"], id[0]);
     make_due(&app).await?;
-    // The host reads the outbox again at its next start, if not before.
+    // The host reads the outbox when it starts, if it has not read the outbox before.
     let (folder, code) = app.stop().await?;
     assert_eq!(code, Some(0));
     let app = again(folder).await?;

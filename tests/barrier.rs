@@ -42,7 +42,7 @@ struct Watched {
     database: SqliteConnection,
     /// Fingerprint of database and folder before the first statement.
     before: String,
-    /// Number of statements that the gate or a limit of the host refused, that the engine stopped, and that ran.
+    /// Numbers of statements: refused by the gate or a limit of the host, stopped by the engine, and completed.
     counts: [usize; 3],
 }
 
@@ -158,8 +158,8 @@ async fn hostile_statements_stay_inside() -> Result {
     Ok(())
 }
 
-/// The driver caches compiled statements by their text. A guest that sends the text of a statement of the host must not
-/// run the cached one, which was compiled with the host's permissions.
+/// The driver caches compiled statements by their text. If a guest sends the text of one of the host's own statements,
+/// it must not run the cached statement, which was compiled with the permissions of the host.
 #[tokio::test]
 async fn the_hosts_own_statements_are_not_lent_to_guests() -> Result {
     let mut watched = Watched::new().await?;
@@ -189,7 +189,7 @@ async fn the_hosts_own_statements_are_not_lent_to_guests() -> Result {
     Ok(())
 }
 
-/// The number of distinct statements exceeds the driver's cache, and the barrier holds for each of them.
+/// The requests send more distinct statements than the driver caches. The barrier must stop every hostile one.
 #[tokio::test]
 async fn the_barrier_holds_after_many_statements() -> Result {
     let mut watched = Watched::new().await?;

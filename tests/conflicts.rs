@@ -49,7 +49,7 @@ fn count(answer: &Response, event: &str) -> usize {
     answer.events().iter().filter(|name| *name == event).count()
 }
 
-/// Lets all clients increment at the same time. Returns the response to each increment with its id.
+/// Sends increments from all clients at the same time. Returns the id and the response of each increment.
 async fn storm(app: &App) -> Result<Vec<(String, Response)>> {
     let clients = (0..CLIENTS).map(|client| async move {
         let mut answers = Vec::new();

@@ -205,7 +205,7 @@ async fn sends_goaway_to_idle_http2_clients() -> Result {
         let lived = begun.elapsed();
         check!(wrong, (750..2500).contains(&lived.as_millis()), "{asks:?}: {lived:?}");
     }
-    // A client that keeps the connection busy with pings and sends no request.
+    // This client keeps sending pings, but no request.
     let mut stream = TcpStream::connect(app.address()).await?;
     stream.write_all(PREFACE).await?;
     stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await?;
@@ -216,8 +216,8 @@ async fn sends_goaway_to_idle_http2_clients() -> Result {
         }
     });
     let (lived, received) = lifetime(&mut receive).await?;
-    // The client does not acknowledge the ping that shows the host that the GOAWAY has arrived. The host closes the
-    // connection 5 s later.
+    // After its GOAWAY frame, the host waits for the acknowledgement of a ping. The client never sends it, so the host
+    // closes the connection 5 s later.
     assert!((5500..9000).contains(&lived.as_millis()), "{lived:?}");
     assert!(received.windows(9).any(|frame| frame[..4] == [0, 0, 8, 7]), "no GOAWAY: {received:?}");
     pings.await?;

@@ -139,7 +139,7 @@ async fn actions_wait_in_the_database_of_the_route(two: Two) -> Result {
 
     assert_eq!(play(&two.app, "POST", "/ledger", &register("fail")).await?.status, 200);
     assert_eq!((main.number(&count(&in_main)).await?, ledger.number(&count(&in_ledger)).await?), (0, 1));
-    // The host reads the outbox again at its next start, if not before.
+    // The host reads the outbox when it starts, if it has not read the outbox before.
     ledger.execute(&format!("UPDATE {in_ledger} SET name = 'later', due_at = 0")).await?;
     let two = two.start_again().await?;
     two.app.log.wait_for("action later to-ann").await?;

@@ -219,7 +219,7 @@ async fn one_build_at_a_time_and_another_for_later_changes() -> Result {
     let address = dev.address().await?;
     fs::write(dev.path("hook/slow"), "")?;
     dev.next("compiling").await?;
-    // The build waits for `go`. These changes come meanwhile.
+    // Make three changes while the build waits for the file `go`.
     for name in ["timing", "probe", "trace-hook"] {
         fs::write(dev.path("hook/main.txt"), source(name))?;
     }
@@ -245,7 +245,7 @@ async fn generated_files_are_no_sources() -> Result {
         fs::create_dir_all(path.parent().unwrap_or(Path::new("")))?;
         fs::write(path, "made")?;
     }
-    // Writing the same text again is no change.
+    // If a program writes the same text again, `carya dev` must not build again.
     fs::write(dev.path("hook/main.txt"), source("timing"))?;
     fs::write(dev.path("hook/other.txt"), "by hand")?;
     assert_eq!(dev.next("changed").await?, "hook/other.txt changed");
@@ -296,7 +296,7 @@ async fn a_component_that_is_older_than_its_sources_is_built_first() -> Result {
         std::mem::replace(&mut dev.folder, empty)
     };
     dev.stop().await?;
-    // Now the component is newer than its sources.
+    // The component is now newer than its sources, so the next start does not build.
     let mut again = Dev::run(folder, &[])?;
     again.address().await?;
     assert!(!again.messages().contains(&"compiling".to_owned()), "{:#?}", again.messages());

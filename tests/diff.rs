@@ -91,7 +91,7 @@ async fn a_rule_keeps_the_old_generation() -> Result {
     assert_eq!(differences(&app), [""; 0], "what is refused is told in the error");
     assert_eq!(app.post("/items", ITEM).await?.status, 405);
 
-    // A separate reload removes the rule. After that it no longer applies.
+    // A separate reload removes the rule, so the rule does not apply to the reload after that.
     fs::copy(guest("reads-only"), app.folder.path().join("items.wasm"))?;
     reload(&app, SERVED, 1).await?;
     gain_writer(app.folder.path())?;

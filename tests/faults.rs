@@ -265,7 +265,7 @@ async fn a_handle_dies_with_its_call(engine: Engine) -> Result {
     for method in ["GET", "POST"] {
         let answer = app.call(method, "/kept/keep").await?;
         check_eq!(wrong, (answer.status, answer.header("x-kept")), (200, "lost"), "{method}: {}", answer.text());
-        // A handle that the controller leaks does no harm either.
+        // A handle that the controller leaks does not affect the request.
         check_eq!(wrong, app.call(method, "/kept/print").await?.status, 200, "{method:?}");
     }
     Ok(())

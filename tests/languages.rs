@@ -59,7 +59,8 @@ fn requests() -> Vec<(&'static str, &'static str, Vec<u8>)> {
 
 /// Serves the items by one component. Returns its responses to all requests.
 async fn answers(engine: Engine, name: &str) -> Result<Vec<Seen>> {
-    // Compiling a guest that contains a language engine takes longer than a start may take. `inspect` fills the cache.
+    // A guest that contains a language engine takes longer to compile than the test waits for a start. `inspect`
+    // compiles it first and stores the code in the cache.
     let compiled = carya().arg("inspect").arg(guest(name)).output().await?;
     assert!(compiled.status.success(), "{name}: {}", String::from_utf8_lossy(&compiled.stderr));
     let config = format!(

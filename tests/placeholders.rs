@@ -98,7 +98,8 @@ async fn statements_on_mariadb() -> Result {
     the_same_statements(Engine::MariaDb).await
 }
 
-/// In operators of PostgreSQL, the host takes the `?` for a placeholder. Each of these operators has a function.
+/// The host treats the `?` in operators of PostgreSQL as a placeholder. Guests must call the function of the operator
+/// instead.
 #[tokio::test]
 async fn operators_of_jsonb_have_functions() -> Result {
     if !Engine::Postgres.is_installed() {

@@ -132,8 +132,8 @@ fn check_order(ask: &Ask, events: &[String]) -> Result<bool> {
     Ok(count("commit") == 1)
 }
 
-/// Checks that the marks of a script are in the database if its controller returned a success and no guest requested a
-/// rollback.
+/// Checks that the marks of a script are in the database if its controller returned a success status and no guest
+/// marked the transaction for rollback.
 fn check_promise(answer: &Response, is_marked: bool, written: &[String], promised: &[String]) -> Result {
     let is_promise = (200..300).contains(&answer.status) && answer.header("x-inside") == "1" && !is_marked;
     if is_promise { same("promised", &written, &promised) } else { Ok(()) }

@@ -66,7 +66,7 @@ async fn change(app: &App, method: &str, path: &str, body: Value) -> Result<Resp
     app.send(method, path, headers, body.to_string()).await
 }
 
-/// Returns a line for each row that an order may change.
+/// Returns one line of text for each row of the tables that an order can change.
 async fn traces(app: &App) -> Result<Vec<String>> {
     let outbox = app.client()?.outbox().await?;
     app.texts(&format!(

@@ -1,4 +1,4 @@
-//! Full-text search on SQLite. SQLite cannot interrupt some operations of FTS5, so the host must limit their cost.
+//! Full-text search on SQLite. SQLite cannot interrupt some operations of FTS5, which must nevertheless end in time.
 
 use std::time::{Duration, Instant};
 

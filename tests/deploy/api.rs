@@ -181,7 +181,7 @@ async fn unreferenced_files_are_collected() -> Result {
         let manifest = host.put(&files(page)?).await?;
         assert_eq!(host.activate(&manifest).await?.status, 200);
         pages.push(manifest);
-        // `created_at` has a resolution of 1 s. An old value makes sure that the next generation is younger.
+        // `created_at` has a resolution of 1 s. Set an old value, so that the next generation is certainly younger.
         let list = host.app.folder.path().join(format!("deployed/generations/{}.json", pages[pages.len() - 1].id));
         let text = std::fs::read_to_string(&list)?;
         let mut older: Value = serde_json::from_str(&text)?;

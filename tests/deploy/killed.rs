@@ -181,7 +181,7 @@ async fn during_a_collection() -> Result {
         finished += u32::from(done);
         let folder = host.app.kill().await?;
         check_disk(&folder.path().join("deployed"))?;
-        // A start also collects; this one is killed too.
+        // A host also collects old generations when it starts. Kill the host during that collection too.
         start_and_kill(folder.path(), moment(&dice, START)).await?;
         check_disk(&folder.path().join("deployed"))?;
         host = Host::start_in(folder, &super::own()).await?;

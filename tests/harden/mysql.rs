@@ -18,7 +18,7 @@ const HOSTILE: [&str; 44] = [
     "SELECT * FROM items INTO OUTFILE '/tmp/carya-stolen'",
     "SELECT 1 INTO DUMPFILE '/tmp/carya-stolen'",
     "LOAD DATA INFILE '/etc/passwd' INTO TABLE items",
-    // Definitions, each of which would commit.
+    // Definitions. Each of these statements would commit the transaction.
     "CREATE TABLE x (a int)",
     "CREATE TEMPORARY TABLE x (a int)",
     "DROP TABLE items",
@@ -167,7 +167,7 @@ async fn reports_missing_restrictions() -> Result {
     let (code, _, err) = harden(folder.path(), &["--check"]).await?;
     assert!(code == Some(1) && err.contains("carya harden --apply"), "{err}");
 
-    // Operators often create logins with privileges like these.
+    // Operators often create the logins with privileges like these.
     let (reader, writer) = (format!("{database}_ro"), format!("{database}_rw"));
     let naive = format!(
         r"CREATE USER '{reader}'@'%' IDENTIFIED BY 's\'e\\cret'; CREATE USER '{writer}'@'%' IDENTIFIED BY 's\'e\\cret';

@@ -192,7 +192,7 @@ async fn reports_missing_restrictions() -> Result {
     let (code, _, err) = harden(folder.path(), &["--check"]).await?;
     assert!(code == Some(1) && err.contains("carya harden --apply"), "{err}");
 
-    // Operators often create logins with privileges like these.
+    // Operators often create the logins with privileges like these.
     let (reader, writer) = (urls.reader.parse::<PgConnectOptions>()?, urls.writer.parse::<PgConnectOptions>()?);
     let (reader, writer) = (reader.get_username(), writer.get_username());
     let naive = format!(
@@ -231,7 +231,7 @@ async fn reports_missing_restrictions() -> Result {
     admin.execute("REVOKE EXECUTE ON FUNCTION mine() FROM PUBLIC").await?;
     assert_eq!(apply(folder.path()).await?, [""; 0]);
 
-    // A superuser as the guests' login.
+    // Let guests use the login of a superuser.
     let url = format!("CARYA_DATABASE__URL={}", urls.admin);
     let (_, url) = url.split_once('=').ok_or("no URL")?;
     super::super::support::write(folder.path(), &format!("[database]\nurl = \"{url}\"\n"), &[])?;

@@ -1,5 +1,5 @@
-//! Capabilities of hooks: the handle they receive, and their influence on the access mode, the response and the
-//! verdict.
+//! Capabilities of hooks: the handles that they receive, and their influence on the access mode, the response, and the
+//! commit or rollback of the request.
 
 use serde_json::{Value as Json, json};
 

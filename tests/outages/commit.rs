@@ -1,4 +1,5 @@
-//! Connections that are lost during a commit: the response only claims an outcome that the host knows.
+//! Connections that are lost during a commit. A response must not report a commit or a rollback that the host has not
+//! confirmed.
 
 use serde_json::json;
 
@@ -143,7 +144,7 @@ async fn a_hardened_login_can_query_the_outcome_of_its_commit() -> Result {
     Ok(())
 }
 
-/// A read-only transaction cannot be in doubt.
+/// A read-only transaction has no effect, so its outcome is never in doubt, and the request succeeds.
 #[tokio::test]
 async fn a_read_whose_end_was_lost_is_a_success() -> Result {
     for (engine, stage) in stages("").await? {

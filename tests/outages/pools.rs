@@ -1,4 +1,4 @@
-//! Requests that wait for each other: for a connection or for a row lock.
+//! Requests that wait for a connection or a row lock that another request holds.
 
 use serde_json::json;
 

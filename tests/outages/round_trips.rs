@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// The begin, the statement, and the end.
+/// Round trips of a request with one statement: the begin, the statement, and the end of the transaction.
 const ONE_STATEMENT: usize = 3;
 
 /// Number of concurrent requests.

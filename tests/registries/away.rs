@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{TYPE, config};
 use crate::support::{App, Result, module, registry::Registry};
 
-/// Serves a component of a registry, and logs every poll of its tag.
+/// Serves a component of a registry, with a log filter that includes every poll of its tag.
 async fn start(registry: &Registry, more: &str) -> Result<App> {
     let folder = tempfile::tempdir()?;
     let cache = folder.path().join("cache").display().to_string();
@@ -36,7 +36,7 @@ async fn an_unreachable_registry_is_logged_once() -> Result {
     Ok(())
 }
 
-/// The host repeats a failed reload until it succeeds, without a further request and without polling.
+/// If an explicit reload fails, the host repeats it until it succeeds, even if the host does not poll tags.
 #[tokio::test]
 async fn a_failed_reload_is_retried_when_the_registry_is_back() -> Result {
     let Some(mut registry) = Registry::start().await? else { return Ok(()) };

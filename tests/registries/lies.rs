@@ -27,18 +27,18 @@ fn digest(bytes: &[u8]) -> String {
     format!("sha256:{digits}")
 }
 
-/// Response to the requests for one kind of path.
+/// Response to requests for a manifest, or for a blob.
 #[derive(Clone)]
 enum Word {
     Is(Vec<u8>),
-    /// The same, but slowly enough for the host to log its progress.
+    /// This body, sent so slowly that the host logs its progress.
     Slow(Vec<u8>),
     /// An endless body of spaces.
     Endless,
     Failure,
 }
 
-/// An HTTP server that behaves like a registry with one image, as far as a pull needs it.
+/// An HTTP server that pretends to be a registry with one image. It only serves the requests of a pull.
 struct Liar {
     host: String,
     sent: Arc<AtomicUsize>,

@@ -18,7 +18,7 @@ async fn the_newest_migration_files_can_be_removed(engine: Engine) -> Result {
     let line = watched.next(AHEAD).await?;
     assert_eq!((line["level"].as_str(), line["migrations"].as_str()), (Some("WARN"), Some("0003_most")));
     watched.served().await?;
-    // A missing migration before the newest one is an error. The host does not take the folder for one that is behind.
+    // If a migration before the newest one is missing, the folder is not merely behind its database. This is an error.
     fs::remove_file(watched.path().join("migrations/0001_marks.sql"))?;
     let why = watched.refused().await?;
     assert!(
@@ -30,7 +30,7 @@ async fn the_newest_migration_files_can_be_removed(engine: Engine) -> Result {
     fs::remove_file(watched.path().join(MORE))?;
     watched.served().await?;
 
-    // The same rule applies at a start.
+    // The host applies the same rule when it starts.
     let (folder, code) = watched.app.stop().await?;
     assert_eq!(code, Some(0));
     let app = App::start_in(folder, super::CONFIG, &[], &[]).await?;

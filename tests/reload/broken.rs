@@ -21,7 +21,7 @@ async fn refuses(changes: &[Change], reason: &str) -> Result {
             None => fs::remove_file(watched.path().join(name))?,
         }
     }
-    // The last change decides: the host may detect earlier ones separately.
+    // The host may detect the changes one by one, so only the message about the last one counts.
     let why = loop {
         let why = watched.refused().await?;
         println!("refused{why}");
@@ -149,7 +149,7 @@ async fn half_a_file_is_not_served_and_the_whole_one_is() -> Result {
     let (half, rest) = whole.split_at(whole.len() / 2);
     let mut file = fs::File::create(watched.path().join("hook.wasm"))?;
     file.write_all(half)?;
-    // This writer is slower than the host waits for: the host reads half a component and refuses it.
+    // The pause between the two writes is longer than the host waits, so the host refuses half a component.
     assert!(watched.refused().await?.contains("component `hook`"));
     assert_eq!(watched.page().await?, before);
     file.write_all(rest)?;

@@ -79,7 +79,7 @@ async fn every_request_ends_on_the_generation_that_it_began_on() -> Result {
     let mut running = Vec::new();
     for text in ["page two", "page three", "page four"] {
         let before = watched.page().await?;
-        // SQLite allows one writer at a time, so these requests only read.
+        // These requests run at the same time and SQLite allows one writer at a time, so they only read.
         let script = json!([
             { "log": "under way" }, { "sleep_ms": 1200 },
             { "answer": { "template": { "name": "page.html", "context": {} } } }
@@ -108,7 +108,7 @@ async fn a_body_that_is_still_arriving_counts() -> Result {
     let (first, rest) = script.split_at(5);
     let head = format!("POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{first}", script.len());
     client.write_all(head.as_bytes()).await?;
-    // The host has served a later request, so it has accepted this connection as well.
+    // The host accepts connections in order. Once it has served a later request, it has accepted this connection too.
     watched.page().await?;
     tokio::time::sleep(Duration::from_millis(100)).await;
     watched.put("templates/page.html", "page two")?;

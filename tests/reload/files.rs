@@ -22,10 +22,10 @@ async fn ways_to_write_a_file() -> Result {
     let page = watched.path().join("templates/page.html");
     let (backup, draft) = (page.with_extension("html~"), page.with_extension("new"));
 
-    // In place.
+    // A program writes to the existing file.
     fs::write(&page, "in place")?;
     expect(&mut watched, "in place").await?;
-    // In place, in several writes: one change, not three.
+    // A program writes to the existing file in several steps, which the host must detect as a single change.
     let mut file = OpenOptions::new().write(true).truncate(true).open(&page)?;
     for part in ["in", " several", " steps"] {
         file.write_all(part.as_bytes())?;
@@ -33,10 +33,10 @@ async fn ways_to_write_a_file() -> Result {
     }
     drop(file);
     expect(&mut watched, "in several steps").await?;
-    // Appended.
+    // A program appends to the file.
     OpenOptions::new().append(true).open(&page)?.write_all(b", and more")?;
     expect(&mut watched, "in several steps, and more").await?;
-    // Renamed from a draft, and rewritten after a backup of the old file, as some editors do.
+    // Like some editors: rename a draft to the file, or rename the old file to a backup and write a new one.
     fs::write(&draft, "renamed")?;
     fs::rename(&draft, &page)?;
     expect(&mut watched, "renamed").await?;
@@ -49,7 +49,7 @@ async fn ways_to_write_a_file() -> Result {
     fs::remove_file(&page)?;
     fs::hard_link(&backup, &page)?;
     expect(&mut watched, "linked").await?;
-    // Texts of the same size, shortly after each other.
+    // Several contents of the same size, written shortly after each other.
     for text in ["aaaa", "bbbb", "cccc"] {
         watched.put("templates/page.html", text)?;
         expect(&mut watched, text).await?;
@@ -63,7 +63,7 @@ async fn a_file_that_is_written_slowly_is_one_change() -> Result {
     let mut file = fs::File::create(watched.path().join("templates/page.html"))?;
     for part in ["page", " by", " and", " by"] {
         file.write_all(part.as_bytes())?;
-        // Longer than the pause that ends a change once no program has the file open for writing.
+        // Longer than the pause after which the host takes a change as complete if no program has the file open.
         tokio::time::sleep(std::time::Duration::from_millis(60)).await;
     }
     drop(file);

@@ -6,11 +6,12 @@ use crate::support::{Result, guest};
 /// Maximum growth by 180 further swaps, in KiB. Allocators may keep some pages, but nothing may grow with every swap.
 const MARGIN: i64 = 1536;
 
-/// Threads start and end with databases. A single arena prevents heaps per thread, which are mostly free.
+/// Environment variable that limits the C library to one heap. Otherwise the threads of each opened database get heaps
+/// of their own, which stay mostly unused.
 const ONE_HEAP: (&str, &str) = ("MALLOC_ARENA_MAX", "1");
 
-/// A slot for instances keeps a page or two after its first use, and new code uses new slots until all slots have been
-/// used. With few slots this happens soon.
+/// Environment variable for a small pool of instances. Each slot of the pool keeps one or two pages of memory after its
+/// first use. New code uses new slots until all slots have been used, which happens soon in a small pool.
 const FEW: (&str, &str) = ("CARYA_SERVER__MAX_CONCURRENT_REQUESTS", "8");
 
 #[tokio::test]
@@ -20,7 +21,8 @@ async fn memory_does_not_grow_over_two_hundred_swaps() -> Result {
     let hooks = [std::fs::read(guest("trace-hook"))?, std::fs::read(guest("timing"))?];
     let (mut sizes, mut open) = (Vec::new(), Vec::new());
     for swap in 1..=200 {
-        // Change code and other files in turn, and open a new database every now and then.
+        // Change code and other files in turn. Every tenth swap changes `max_rows`, so that the host opens the database
+        // again.
         let rows = 1000 + swap / 10;
         let head = format!("[database]\nmax_rows = {rows}\n# {swap}\n");
         match swap % 3 {

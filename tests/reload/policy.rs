@@ -36,7 +36,7 @@ async fn the_served_generation_decides_about_the_next() -> Result {
 
 #[tokio::test]
 async fn a_reload_without_init_does_not_run_the_model() -> Result {
-    // A model whose `init` fails, so a refused reload would show that it ran.
+    // The `init` of this model fails. If the host ran it, the host would refuse the reload.
     let model = guest("shop-model").display().to_string();
     let to = format!("[component.model]\npath = \"{model}\"\n[model]\ncomponent = \"model\"");
     let with_model = CONFIG.replace("[model]", &to);

@@ -25,7 +25,7 @@ async fn writes_are_rolled_back_and_actions_do_not_run() -> Result {
     let lines = watched.app.log.lines();
     let ran = lines.iter().find(|line| line["message"].as_str().is_some_and(|message| message.starts_with("action ")));
     assert!(ran.is_none(), "{ran:#?}");
-    // The same request has its normal effects when a client sends it.
+    // If a client sends the same request, the request is committed as usual.
     let answer = watched.app.post("/smoke", script).await?;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(watched.app.texts("SELECT mark FROM marks").await?, ["smoke"]);
@@ -59,7 +59,7 @@ async fn an_unexpected_response_keeps_the_old_generation() -> Result {
     Ok(())
 }
 
-/// Configuration and files are valid: only the response to the smoke request reveals the error.
+/// Configuration and files are valid, so only the smoke request can reveal that the template fails.
 #[tokio::test]
 async fn a_template_that_fails_when_it_is_rendered_is_found() -> Result {
     let mut watched = Watched::start().await?;

@@ -62,10 +62,10 @@ async fn reads_continue_while_the_primary_is_down() -> Result {
         // Pause the replica, so that it does not show the second row while the primary is down.
         pair.pause_replica().await?;
         write(app).await?;
-        // Leave the host time to check the primary after the write.
+        // Give the host time to check the primary after the write.
         tokio::time::sleep(Duration::from_millis(100)).await;
         pair.kill_primary().await?;
-        // Longer than `replica_max_lag`.
+        // Read for longer than `replica_max_lag`: while the primary is down, the lag of the replica does not grow.
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(2) {
             assert_eq!(seen(app).await?, 1, "{engine}: the replica is all there is");

@@ -24,7 +24,7 @@ async fn a_read_goes_to_the_server_with_the_fewest_requests() -> Result {
         let proxies = [Proxy::to(&replica).await?, Proxy::to(&replica).await?];
         let app = serve(&database.primary_url(), &[proxies[0].url(), proxies[1].url()], "").await?;
         let [first, second] = ["first", "second"].map(|text| json!([{ "sql": format!("SELECT 1 AS {text}") }]));
-        // A replica that receives one of these statements holds it.
+        // The proxy of the first replica holds the next statement that contains `first`.
         proxies[0].trap("first", Fate::Held);
         proxies[1].trap("second", Fate::Held);
         let watching = async {
@@ -82,7 +82,7 @@ async fn a_replica_that_does_not_answer_is_not_waited_for() -> Result {
         let database = cluster.database().await?;
         let proxy = Proxy::to(&database.replica_url()).await?;
         let times = "statement_timeout = \"1s\"\nacquire_timeout = \"1s\"";
-        // With this interval only requests use the replica, not the host's own checks.
+        // The interval is so long that the host does not check the replica itself. Only requests reveal its state.
         let app = serve(&database.primary_url(), &[proxy.url()], &format!("{times}\nreplica_check = \"1h\"")).await?;
         write(&app).await?;
         cluster.synchronize().await?;

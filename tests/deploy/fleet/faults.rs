@@ -85,14 +85,14 @@ async fn a_generation_that_cannot_be_set_up_is_not_recorded(engine: Engine) -> R
 }
 
 async fn an_activation_with_a_lost_answer_is_queried(engine: Engine) -> Result {
-    // With a short poll interval, a `COMMIT` of the polling host would spring the trap.
+    // With a short poll interval, the proxy would trap a `COMMIT` of a poll instead of that of the activation.
     let fleet = Fleet { poll: LONGEST, ..Fleet::new(engine).await? };
     let proxy = Proxy::to(&fleet.url).await?;
     let far = [("CARYA_DATABASE__ADMIN_URL", proxy.url())];
     let one = fleet.start_in(tempfile::tempdir()?, "one", "", &far).await?;
     let first = bring(&one, "first").await?;
     let activations = format!("SELECT count(*) FROM {}", fleet.table("activations"));
-    // The database has all files, so the first `COMMIT` is that of the activation.
+    // The database already has all files, so the next `COMMIT` is that of the activation.
     quiet(&proxy).await;
     proxy.trap("COMMIT", Fate::Unanswered);
     let answer = one.activate(&first).await?;
@@ -105,7 +105,8 @@ async fn an_activation_with_a_lost_answer_is_queried(engine: Engine) -> Result {
         if answer.status != 200 {
             break answer;
         }
-        // The host is notified of its own activation. A `COMMIT` that follows from this has sprung the trap instead.
+        // The database notifies the host of its own activation, and the host then sends further transactions. The proxy
+        // has trapped the `COMMIT` of such a transaction, so try again.
         done += 1;
         assert!(done < 10, "its commit is never the one that is lost");
     };
