@@ -1,10 +1,12 @@
-//! The transaction of a request, owned by the host: how it starts, the statements and actions of guests inside it, and
-//! how it ends. It uses `database`; of HTTP it uses only methods and statuses, and of WebAssembly nothing.
+//! The database transaction of a request, which the host owns: how it starts, how statements and actions of guests
+//! become part of it, and how it ends. The module depends on `database`. It uses only methods and statuses of HTTP, and
+//! nothing of WebAssembly.
 //!
 //! # Order of steps
 //!
-//! Types allow one order: `Unbound -> ReadOnly | Started -> Settled -> Cleared`. Each step consumes the value, and no type
-//! is `Clone`. A started transaction is settled by a verdict, cleared, and then replied to:
+//! The types permit only these orders of steps: `Unbound -> Cleared`, `Unbound -> ReadOnly -> Cleared` and
+//! `Unbound -> Started -> Settled -> Cleared`. Each step consumes the value of the previous step, and none of these
+//! types is `Clone`. The host settles a started transaction with a verdict, clears it, and then replies:
 //!
 //! ```
 //! use carya::{
@@ -21,7 +23,7 @@
 //! }
 //! ```
 //!
-//! A commit requires an [`Approval`], which only [`decide`] makes:
+//! A commit requires an [`Approval`], which only [`decide`] creates. This does not compile:
 //!
 //! ```compile_fail,E0423
 //! use carya::transaction::{Approval, Settled, Started, Trace, Verdict};
@@ -32,7 +34,7 @@
 //! }
 //! ```
 //!
-//! An approval is good for one commit:
+//! An approval permits one commit, so this does not compile:
 //!
 //! ```compile_fail,E0382
 //! use carya::transaction::{Facts, Settled, Started, Trace, decide};
@@ -45,7 +47,7 @@
 //! }
 //! ```
 //!
-//! A transaction is settled once:
+//! A transaction can be settled only once, so this does not compile:
 //!
 //! ```compile_fail,E0382
 //! use carya::transaction::{Settled, Started, Trace, Verdict};
@@ -57,7 +59,7 @@
 //! }
 //! ```
 //!
-//! It is cleared once:
+//! It can be cleared only once, so this does not compile:
 //!
 //! ```compile_fail,E0382
 //! use carya::transaction::{Cleared, Settled, Trace};
@@ -69,7 +71,7 @@
 //! }
 //! ```
 //!
-//! It cannot be cleared before it is settled:
+//! It cannot be cleared before it is settled, so this does not compile:
 //!
 //! ```compile_fail,E0599
 //! use carya::transaction::{Cleared, Started, Trace};
@@ -79,7 +81,7 @@
 //! }
 //! ```
 //!
-//! A reply requires a [`Cleared`]:
+//! A reply requires a [`Cleared`], so this does not compile:
 //!
 //! ```compile_fail,E0063
 //! use carya::{lifecycle::Ended, message::Reply, transaction::Trace};
@@ -89,7 +91,7 @@
 //! }
 //! ```
 //!
-//! Only the end of a transaction makes one:
+//! Only this module creates a [`Cleared`], when the binding of a request to its database ends. This does not compile:
 //!
 //! ```compile_fail,E0451
 //! use carya::transaction::{Cleared, Outcome};

@@ -16,7 +16,7 @@ const MAX_PAYLOAD: usize = 64 * 1024;
 /// Delivery guarantee of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// The host runs the action once, whether or not it succeeds.
+    /// The host does not repeat the action if it fails, and does not run it if the host is killed before.
     AtMostOnce,
     /// The host runs the action until it succeeds, even if the host is killed in between.
     AtLeastOnce,
@@ -45,7 +45,7 @@ impl Action {
         if self.on_commit { Event::AfterCommit } else { Event::AfterRollback }
     }
 
-    /// Returns the outbox entry of this action, taken for its first delivery.
+    /// Returns the outbox entry of this action. The entry counts the first delivery as started.
     pub(crate) fn to_entry(&self) -> Entry {
         Entry {
             id: self.id.clone(),
@@ -80,7 +80,8 @@ impl Actions {
         Ok(())
     }
 
-    /// Returns the number of actions. A savepoint keeps it, so that a rollback can [`truncate`](Self::truncate) to it.
+    /// Returns the number of actions. A savepoint stores this number, and a rollback to the savepoint passes it to
+    /// [`truncate`](Self::truncate).
     pub(super) fn count(&self) -> usize {
         self.0.len()
     }
@@ -95,7 +96,7 @@ impl Actions {
         self.0.iter().filter(|action| action.on_commit && action.delivery == Delivery::AtLeastOnce)
     }
 
-    /// Returns the actions to run after this outcome, in order of registration.
+    /// Returns the actions to run after a commit (`committed`) or after a rollback, in order of registration.
     pub(super) fn due(self, committed: bool) -> Vec<Action> {
         let mut due = self.0;
         due.retain(|action| action.on_commit == committed);

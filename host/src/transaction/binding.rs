@@ -1,11 +1,13 @@
-//! The binding of a request to its database, as types that allow only one order of steps:
+//! The binding of a request to its database, as types that permit only these orders of steps:
 //!
 //! ```text
+//! Unbound -> Cleared
 //! Unbound -> ReadOnly -> Cleared
 //! Unbound -> Started  -> Settled -> Cleared
 //! ```
 //!
-//! Until a guest has a handle, [`Bound::rebind`] can go back and start again with the access mode of the route.
+//! Until a guest has received a handle, [`Bound::rebind`] can replace the binding, for example by one with the access
+//! mode of the route.
 //!
 //! Every step consumes the value. A commit requires an [`Approval`], and a reply requires a [`Cleared`]. Dropping a
 //! [`ReadOnly`] or [`Started`] closes its connection, which rolls back. No other module ends a request's transaction.
@@ -51,7 +53,7 @@ pub struct Settled {
     terms: TransactionOptions,
 }
 
-/// A request after the end of its transaction: the host may reply.
+/// A request whose transaction, if it had one, has ended. The host may reply.
 #[derive(Debug)]
 pub struct Cleared {
     outcome: Outcome,
@@ -102,8 +104,9 @@ impl Unbound {
 impl ReadOnly {
     /// Ends the request with a rollback, which also undoes every change that a guest made to the session.
     ///
-    /// The reply does not wait for the rollback, which affects only this connection. Either this function completes the
-    /// rollback before the connection returns to the pool, or the next borrower does.
+    /// The reply does not wait for the rollback, which affects only this connection. Either a task that this function
+    /// starts completes the rollback before the connection returns to the pool, or the next borrower of the connection
+    /// does.
     pub(crate) fn clear(self, trace: &mut Trace) -> Cleared {
         if let Some(connection) = self.0.into_parts().connection.and_then(Connection::hand_over) {
             tokio::spawn(async {
@@ -119,8 +122,8 @@ impl ReadOnly {
         Unbound::default().clear(trace)
     }
 
-    /// Rolls back, so that everything inside can run again. With `fresh_connection` the next session opens a new connection.
-    /// Without `fresh_connection` it uses the primary, because a replica may have caused the conflict.
+    /// Rolls back, so that everything inside the transaction can run again. With `fresh_connection`, the next session
+    /// opens a connection. Without it, the session uses the primary, because a replica may have caused the conflict.
     pub(crate) async fn retry(self, fresh_connection: bool, trace: &mut Trace) -> ReadOnly {
         let Parts { database, terms, connection, .. } = self.0.into_parts();
         if let Some(connection) = connection {
@@ -181,7 +184,8 @@ impl Started {
         Settled { outcome, actions: actions.due(false), failure: None, position: None, database, terms }
     }
 
-    /// Rolls back, so that everything inside can run again. With `fresh_connection` the next session opens a new connection.
+    /// Rolls back, so that everything inside the transaction can run again. With `fresh_connection`, the next session
+    /// opens a connection.
     pub(crate) async fn retry(self, fresh_connection: bool, trace: &mut Trace) -> Started {
         self.rollback(trace).await.retry(fresh_connection, trace)
     }
@@ -195,12 +199,12 @@ async fn roll_back(connection: Connection) {
 }
 
 /// Commits on a connection. If the database does not confirm the commit ([`Kind::Lost`]), queries the server for the
-/// outcome by the transaction's id, where the engine has one.
+/// outcome by the transaction's id, if the engine assigned one.
 async fn commit(connection: Connection, database: Option<&Database>) -> (Outcome, Option<Position>, Option<DbError>) {
     let transaction = connection.transaction_id().map(str::to_owned);
     let error = match connection.commit().await {
         Ok(position) => return (Outcome::Committed, position, None),
-        // Any other error reports that nothing is committed.
+        // Any other error means that nothing is committed.
         Err(error) if error.kind != Kind::Lost => {
             if error.kind == Kind::Conflict {
                 metrics::conflict();
@@ -209,7 +213,8 @@ async fn commit(connection: Connection, database: Option<&Database>) -> (Outcome
         }
         Err(error) => error,
     };
-    // Not confirmed: the connection was lost, or the commit took too long. The database may have committed or not.
+    // The commit was not confirmed, because the connection was lost or the commit took too long. The database may have
+    // committed or not.
     let resolved = match (database, &transaction) {
         (Some(database), Some(transaction)) => database.resolve(transaction).await,
         _ => None,
@@ -256,7 +261,8 @@ impl Settled {
         self.failure.as_ref().is_some_and(|error| error.kind == Kind::Conflict)
     }
 
-    /// Starts over, so that everything inside can run again. Drops the actions that are due.
+    /// Returns a new binding with the same options, so that everything inside the transaction can run again. Drops the
+    /// actions that are due.
     pub(crate) fn retry(self, fresh_connection: bool, trace: &mut Trace) -> Started {
         trace.mark(Event::Retry);
         Started(Session::new(self.database, TransactionOptions { fresh_connection, ..self.terms }))
@@ -269,7 +275,7 @@ impl Cleared {
         self.outcome
     }
 
-    /// Returns the position of the commit, if the database has replicas that may be behind it.
+    /// Returns the position of the commit, if the database has replicas, which may not have reached it yet.
     pub(crate) fn position(&self) -> Option<&Position> {
         self.position.as_ref()
     }
@@ -293,8 +299,8 @@ impl Bound {
         }
     }
 
-    /// Binds the request to another database or under other terms. Call this before a guest gets a handle. If the
-    /// access mode stays the same, the trace gets no event.
+    /// Binds the request to another database or under other terms. Call this before a guest gets a handle. Adds no
+    /// event to the trace if the access mode stays the same.
     pub(crate) fn rebind(
         mut self,
         database: Option<Arc<Database>>,

@@ -1,10 +1,10 @@
-//! The access mode of a request, by its method, its route and its on-route hooks.
+//! Determines the access mode of a request from its method, its route and its on-route hooks.
 
 use crate::config::Access;
 
-/// Returns the access mode for a method, which applies before routing. GET and HEAD read, OPTIONS and TRACE have no
-/// access, all other methods may write. Pecan's `TransactionHook` has the same rule, but opens a transaction for
-/// OPTIONS too.
+/// Returns the access mode for a method. It applies until the route is known. GET and HEAD may read, OPTIONS and TRACE
+/// have no access, and all other methods may write. The `TransactionHook` of Pecan, a Python framework, has the same
+/// rule, but opens a transaction for OPTIONS too.
 pub(crate) fn by_method(method: &http::Method) -> Access {
     match *method {
         http::Method::GET | http::Method::HEAD => Access::ReadOnly,

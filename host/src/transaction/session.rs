@@ -1,5 +1,6 @@
-//! The database session of one request: begins the transaction with the first statement, dooms it after a failed
-//! statement, and tracks savepoints and registered actions. Only [`binding`](super::binding) ends the transaction.
+//! The database session of one request: begins the transaction with the first statement, and tracks savepoints and
+//! registered actions. A failed statement dooms the transaction: further statements fail, and the transaction is rolled
+//! back, unless a guest rolls back to an earlier savepoint. Only [`binding`](super::binding) ends the transaction.
 
 use std::sync::Arc;
 
@@ -35,12 +36,12 @@ pub struct Session {
     /// Whether a statement failed because it was prepared before the schema changed, even if the guest handled the
     /// error.
     stale: bool,
-    /// Number of savepoints opened so far. It is the id of the last one, and distinguishes a closed savepoint from a
-    /// new one at the same level.
+    /// Number of savepoints opened so far, which is also the id of the last savepoint. An id is never reused, so a
+    /// closed savepoint and a new savepoint at the same level have different ids.
     opened: u64,
 }
 
-/// The parts of a session that its end needs.
+/// Parts of a session that are needed to end its transaction.
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) database: Option<Arc<Database>>,
@@ -104,7 +105,8 @@ impl Session {
         Ok(SavepointId(self.opened))
     }
 
-    /// Closes a savepoint and keeps the changes made since. Does nothing if an outer savepoint has closed it already.
+    /// Closes a savepoint and keeps the changes made since. Does nothing if the savepoint is closed already, because an
+    /// outer savepoint was closed.
     pub async fn release(&mut self, savepoint: SavepointId) -> Result<(), DbError> {
         let Some(level) = self.level(savepoint) else { return Ok(()) };
         // The transaction stays doomed. Some engines reject even a RELEASE now, so none is sent.
@@ -163,7 +165,7 @@ impl Session {
     }
 
     /// Returns whether a statement failed because it was prepared before the schema changed, so that it may succeed on
-    /// a new connection. The check may end the transaction if that is doomed.
+    /// a new connection. The check may end a doomed transaction.
     pub async fn is_stale(&mut self) -> bool {
         if !self.stale
             && let (Some(connection), Some(doom)) = (&mut self.connection, &self.doom)
@@ -178,8 +180,8 @@ impl Session {
         (self.database, self.terms) = (database, terms);
     }
 
-    /// Records the actions that must not be lost in the outbox, inside the transaction. Begins the transaction if no
-    /// statement has begun it.
+    /// Inserts the durable actions into the outbox, inside the transaction. Begins the transaction if there are any and
+    /// no statement has begun it.
     pub(super) async fn record_durable_actions(&mut self, trace: &mut Trace) -> Result<(), DbError> {
         let entries: Vec<_> = self.actions.durable().map(Action::to_entry).collect();
         for entry in entries {
@@ -215,7 +217,7 @@ impl Session {
         self.connection.as_mut().ok_or_else(|| DbError::new(Kind::Lost, "the connection is gone"))
     }
 
-    /// Passes `result` on. An error dooms the transaction.
+    /// Returns `result` unchanged. An error dooms the transaction.
     fn note<T>(&mut self, result: Result<T, DbError>) -> Result<T, DbError> {
         if let Err(error) = &result {
             if error.kind == Kind::Conflict {

@@ -1,4 +1,4 @@
-//! The events of a request, in order. Tests assert them, clients see them with `debug`, and log lines contain them.
+//! The events of a request, in order. Log lines of level `DEBUG` contain them, and in debug mode so does the reply.
 
 use std::{
     fmt::Write,
@@ -15,7 +15,7 @@ pub(crate) enum Event {
     StartReadOnly,
     /// The request was bound read/write.
     Start,
-    /// The database transaction began, with the first statement or savepoint, or to record actions.
+    /// The database transaction began, for the first statement or savepoint, or to record durable actions.
     Begin,
     /// A before hook ran.
     Before,
@@ -64,8 +64,8 @@ impl Event {
     }
 }
 
-/// The events of one request, with their times. `Trace::new` has room for the events of most requests; the default
-/// allocates nothing.
+/// The events of one request, with their times. `Trace::new` reserves memory for the events of most requests;
+/// `Trace::default` allocates nothing.
 #[derive(Debug)]
 pub struct Trace {
     started: Instant,
@@ -81,7 +81,7 @@ struct Entry {
     took: Duration,
 }
 
-/// An event that has begun and not ended.
+/// Handle of an event that has begun and has not ended.
 #[derive(Debug)]
 #[must_use = "an event that is opened has an end"]
 pub(crate) struct Open(usize);
@@ -117,7 +117,7 @@ impl Trace {
         }
     }
 
-    /// Records the end of an event, and replaces it by `event`, which is known only now.
+    /// Records the end of an event, and changes its kind to `event`: only its end shows whether a commit succeeded.
     pub(crate) fn close_as(&mut self, open: Open, event: Event) {
         if let Some(entry) = self.entries.get_mut(open.0) {
             entry.event = event;

@@ -7,7 +7,7 @@ use crate::config::StatusSet;
 #[derive(Debug)]
 pub struct Approval(());
 
-/// Facts that decide the verdict, collected when everything inside the transaction has run.
+/// Facts that determine the verdict, collected after everything inside the transaction has run.
 #[derive(Debug)]
 pub struct Facts<'a> {
     /// Origin of the answer.
@@ -18,7 +18,7 @@ pub struct Facts<'a> {
     pub(crate) rollback_on_redirect: bool,
     /// Whether a statement failed, and no guest rolled back to a savepoint before it.
     pub(crate) doomed: bool,
-    /// Whether a guest requested a rollback, or the request is only a rehearsal.
+    /// Whether a guest requested a rollback, or the host runs the request as a rehearsal, without a client.
     pub(crate) marked: bool,
     /// Whether the request was interrupted: the client disconnected, the host is shutting down,
     /// `server.request_timeout` passed, or the host panicked.
@@ -35,7 +35,7 @@ pub(crate) enum Origin {
     },
     /// The controller did not run: a hook answered before it, or the host did.
     Early,
-    /// Something inside failed: the controller, a hook, the rendering of the response, or a limit.
+    /// The controller, a hook inside the transaction or the rendering of the response failed, or a limit was exceeded.
     Failure,
 }
 
@@ -44,7 +44,7 @@ pub(crate) enum Origin {
 pub enum Verdict {
     /// Commit: all conditions hold.
     Commit(Approval),
-    /// Roll back: one condition does not hold.
+    /// Roll back: at least one condition does not hold.
     Rollback(Reason),
 }
 
@@ -53,11 +53,11 @@ pub enum Verdict {
 pub enum Reason {
     /// The request was interrupted; see `Facts::interrupted`.
     Interrupted,
-    /// Something inside failed.
+    /// The answer is a failure; see `Origin::Failure`.
     Failed,
     /// The controller did not run.
     Early,
-    /// The status is not one of `Facts::commit_on`, or is a redirect and those roll back.
+    /// The status is not one of `Facts::commit_on`, or it is a redirect and `Facts::rollback_on_redirect` is set.
     Status(u16),
     /// A statement failed, and no guest rolled back to a savepoint before it.
     Doomed,
@@ -107,7 +107,7 @@ pub fn decide(facts: &Facts<'_>) -> Verdict {
 }
 
 impl Facts<'_> {
-    /// Returns why the answer does not commit, if it does not.
+    /// Returns the reason if the answer forbids a commit.
     fn objection(&self) -> Option<Reason> {
         match self.origin {
             Origin::Failure => Some(Reason::Failed),
