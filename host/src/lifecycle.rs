@@ -1,4 +1,5 @@
-//! The lifecycle of a request: hooks around the controller, the transaction at its place among the hooks, one verdict.
+//! The lifecycle of a request: runs the hooks and the controller, and ends the transaction by one verdict. Hooks are
+//! sorted by priority; those from the transaction's priority on run inside the transaction, the rest outside.
 //!
 //! ```text
 //! on-route | start | route | before (outside) | before (inside) | controller, encoding
@@ -53,7 +54,7 @@ pub async fn run(generation: &Generation, request: Arc<Request>, abandoned: impl
 
 /// Runs a request without a client, to try out a generation: its writes are rolled back, and its actions do not run.
 pub(crate) async fn rehearse(generation: &Generation, request: Arc<Request>) -> Ended {
-    // Boxed: as a part of the futures of the start and of a reload, it would exceed the compiler's limit for nested types.
+    // Boxed: unboxed, the futures of a start and of a reload would exceed the compiler's limit for nested types.
     Box::pin(serve(generation, request, std::future::pending(), true)).await
 }
 
@@ -96,21 +97,21 @@ async fn serve(
 struct Lifecycle<'a> {
     generation: &'a Generation,
     is_rehearsal: bool,
-    /// Lent to a guest for each call.
+    /// State of the request. Each call of a guest borrows it.
     state: RequestState,
     guests: Guests,
     answer: Answer,
     chain: &'a Chain,
     handler: Option<&'a Handler>,
-    /// Context of the request as the outside hooks left it, for each attempt. `None` if nothing inside runs, because the
-    /// request was answered or failed before.
+    /// Copy of the request's context after the before hooks outside the transaction; each rerun starts with it. `None`
+    /// if nothing inside the transaction runs, because the request was answered or failed before.
     entry_context: Option<BTreeMap<String, String>>,
     reruns: retry::Reruns,
 }
 
 impl<'a> Lifecycle<'a> {
-    /// Runs all phases that may be cancelled: those before the transaction, unless this is a rerun, and those inside.
-    /// Returns the cause to run the latter again, if there is one. The transaction is rolled back then.
+    /// Runs all phases that may be cancelled: the phases before the transaction, unless this is a rerun, and the phases
+    /// inside. If the phases inside must run again, rolls back the transaction and returns the cause.
     async fn attempt(&mut self, rerun: Option<retry::Cause>) -> Option<retry::Cause> {
         match rerun {
             None => self.enter().await,
@@ -121,7 +122,8 @@ impl<'a> Lifecycle<'a> {
         }
         let mut cause = self.cause_to_rerun().await;
         if cause.is_none() {
-            // Inside hooks see only the last attempt. Their own statements may fail too, so check again.
+            // On-error and after hooks do not run if the attempt is repeated anyway. Their own statements may fail too,
+            // so check again.
             let chain = self.chain;
             self.on_error(chain.inside(), true).await;
             self.after(chain.inside(), true).await;
@@ -161,7 +163,8 @@ impl<'a> Lifecycle<'a> {
         Some(access)
     }
 
-    /// Binds the request by its method, and again by its route. Returns `false` if no route serves it.
+    /// Binds the request with the access mode for its method, then with that for its route. Returns `false` if no route
+    /// serves the request.
     fn start_and_route(&mut self, by_hook: Option<Access>) -> bool {
         let generation = self.generation;
         let request = &self.state.request;
@@ -210,7 +213,8 @@ impl<'a> Lifecycle<'a> {
         *bound = std::mem::take(bound).rebind(database.cloned(), terms, trace);
     }
 
-    /// Runs the before hooks of one side of the transaction. Returns `false` if one of them answered or failed.
+    /// Runs before hooks, either those inside or those outside the transaction. Returns `false` if a hook answered or
+    /// failed.
     async fn before(&mut self, hooks: &'a [Arc<Component>], inside: bool) -> bool {
         for hook in hooks.iter().filter(|hook| hook.exports(Export::Before)) {
             match self.guests.before(&mut self.state, hook, inside).await {
@@ -245,7 +249,8 @@ impl<'a> Lifecycle<'a> {
         }
     }
 
-    /// Runs the on-error hooks of one side, innermost first, until one answers. Its response replaces the reply only.
+    /// Runs on-error hooks, either those inside or those outside the transaction, innermost first, until one answers.
+    /// Its response replaces the reply, but the request still counts as failed.
     async fn on_error(&mut self, hooks: &[Arc<Component>], inside: bool) {
         for hook in hooks.iter().rev().filter(|hook| hook.exports(Export::OnError)) {
             let Answer::Failed { failure, reply } = &mut self.answer else { return };
@@ -263,8 +268,8 @@ impl<'a> Lifecycle<'a> {
         }
     }
 
-    /// Runs the after hooks of one side, innermost first. A failure inside rolls back. Outside, the transaction is
-    /// settled already, so a failure is only logged.
+    /// Runs after hooks, either those inside or those outside the transaction, innermost first. A failure inside fails
+    /// the request, which rolls back. A failure outside is only logged, because the transaction has ended.
     async fn after(&mut self, hooks: &[Arc<Component>], inside: bool) {
         for hook in hooks.iter().rev().filter(|hook| hook.exports(Export::After)) {
             let limits = Limits::from(&self.generation.config.server);
@@ -283,7 +288,8 @@ impl<'a> Lifecycle<'a> {
     ///
     /// # Errors
     ///
-    /// Returns [`retry::Cause::Conflict`] if a conflict prevented the commit and everything inside is to run again.
+    /// Returns [`retry::Cause::Conflict`] if a conflict prevented the commit and everything inside the transaction must
+    /// run again.
     async fn settle(&mut self, interruption: Option<Failure>) -> Result<Cleared, retry::Cause> {
         let is_interrupted = interruption.is_some();
         if let Some(failure) = interruption {
@@ -336,7 +342,7 @@ impl<'a> Lifecycle<'a> {
         verdict
     }
 
-    /// Runs the hooks outside the transaction, which see its outcome.
+    /// Runs the on-error and after hooks outside the transaction, after it has ended.
     async fn outside(&mut self) {
         let chain = self.chain;
         self.on_error(chain.outside(), false).await;

@@ -1,4 +1,5 @@
-//! The answer to a request, with its origin. The origin decides the verdict, the reply goes to the client.
+//! The answer to a request, with its origin. The origin is part of the facts that determine the verdict; the host sends
+//! the reply to the client.
 
 use std::mem;
 
@@ -14,7 +15,7 @@ pub(super) enum Answer {
     /// There is no answer yet.
     #[default]
     Pending,
-    /// The controller answered. After hooks may change the reply, but not the status that decides the verdict.
+    /// The controller answered. After hooks may change the reply, but not `status`, which the verdict depends on.
     Controller {
         /// Status of the controller's own response.
         status: u16,
@@ -40,7 +41,7 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// Returns the answer of a request that failed, until an on-error hook handles it.
+    /// Returns the answer for a failed request. An on-error hook may replace its reply later.
     pub(super) fn failed(failure: Failure, request: &Request) -> Self {
         Answer::Failed { reply: failure.reply(request), failure }
     }
@@ -55,7 +56,7 @@ impl Answer {
         }
     }
 
-    /// Replaces the reply of a failure by that of an on-error hook. Other answers stay.
+    /// Replaces the reply to a failure by the reply of an on-error hook. Leaves any other answer unchanged.
     pub(super) fn handle(&mut self, reply: Reply) {
         *self = match mem::take(self) {
             Answer::Failed { failure, .. } => Answer::Handled { failure, reply },

@@ -1,5 +1,5 @@
-//! Interruptions of a request before its verdict: the client disconnects, the host shuts down, the request takes too long,
-//! or the host panics. An interrupted request is rolled back.
+//! Interruptions of a request before its verdict: the client disconnects, the host shuts down, the request takes too
+//! long, or the host panics. The host rolls back an interrupted request.
 
 use std::{
     future::Future,
@@ -14,7 +14,8 @@ use futures_util::FutureExt;
 use crate::error::Failure;
 
 /// How long an abandoned request may continue. A statement that ends within this time costs only a rollback. A
-/// cancelled statement costs its connection, and waiters must wait until the pool has opened another one.
+/// cancelled statement costs its connection, and callers that wait for a connection must wait until the pool has opened
+/// another.
 const ABANDONED_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// Whether a request has been abandoned: its client has disconnected, or the host is shutting down.
@@ -22,8 +23,8 @@ const ABANDONED_TIMEOUT: Duration = Duration::from_millis(50);
 pub(super) struct Abandonment(AtomicBool);
 
 impl Abandonment {
-    /// Resolves with the failure of the request when it is to be cancelled: after `time_limit`, or
-    /// [`ABANDONED_TIMEOUT`] after `abandoned` has resolved.
+    /// Resolves when the request must be cancelled: after `time_limit`, or [`ABANDONED_TIMEOUT`] after `abandoned` has
+    /// resolved. Returns the failure of the request.
     pub(super) async fn interruption(&self, time_limit: Duration, abandoned: impl Future<Output = ()>) -> Failure {
         let abandoned = async {
             abandoned.await;
@@ -41,14 +42,15 @@ impl Abandonment {
     ///
     /// # Errors
     ///
-    /// Returns the failure of the request if it was interrupted, also if it was abandoned and `work` ended in time.
+    /// Returns a failure if the request was interrupted. An abandoned request fails even if `work` ends within
+    /// [`ABANDONED_TIMEOUT`].
     pub(super) async fn run<T>(
         &self,
         work: impl Future<Output = T>,
         interruption: Pin<&mut impl Future<Output = Failure>>,
     ) -> Result<T, Failure> {
         let result = tokio::select! {
-            // Polled first: a request that never waits does not need the timers.
+            // Poll `work` first: a request that never waits does not start the timers.
             biased;
             result = AssertUnwindSafe(work).catch_unwind() => {
                 result.map_err(|_| Failure::host("the host panicked; the panic is in the log"))?

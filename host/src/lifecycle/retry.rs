@@ -1,5 +1,5 @@
-//! Reruns of everything inside the transaction: after a conflict with another transaction, or after a failure that only
-//! the connection caused.
+//! Reruns of everything inside the transaction, after a conflict with another transaction, or after a statement failed
+//! because it was prepared before the schema changed.
 
 use std::time::Duration;
 
@@ -38,13 +38,13 @@ impl Lifecycle<'_> {
         (!self.reruns.stale && session.is_stale().await).then_some(Cause::Stale)
     }
 
-    /// Returns whether everything inside may run again after a conflict.
+    /// Returns whether everything inside the transaction may run again after a conflict.
     pub(super) fn may_retry(&self) -> bool {
         let retries = self.handler.map_or(0, |handler| handler.retries);
         self.entry_context.is_some() && self.reruns.conflicts < retries
     }
 
-    /// Rolls back to before the first statement.
+    /// Rolls back the transaction and binds the request anew, for the next attempt.
     pub(super) async fn roll_back(&mut self, cause: Cause) {
         let RequestState { bound, trace, .. } = &mut self.state;
         let fresh_connection = cause == Cause::Stale;
@@ -55,8 +55,9 @@ impl Lifecycle<'_> {
         };
     }
 
-    /// Resets the state that an attempt left, and drops its instances, so that the next attempt gets fresh ones. After
-    /// a conflict, also waits for [`back_off`].
+    /// Prepares the next attempt: restores the context of the request, removes the answer, and drops the instances of
+    /// the components inside the transaction, so that the attempt gets new ones. After a conflict, also waits for
+    /// [`back_off`].
     pub(super) async fn start_over(&mut self, cause: Cause) {
         metrics::retry();
         if let Some(context) = &self.entry_context {
@@ -77,8 +78,9 @@ impl Lifecycle<'_> {
     }
 }
 
-/// Returns how long to wait before a rerun, given the number of earlier ones: from 5-10 ms, doubled each time, up to
-/// 320-640 ms. The random part keeps two conflicting requests from retrying at the same time.
+/// Returns the pause before a rerun after a conflict. It is a random time between 5 and 10 ms for the first rerun, and
+/// both bounds double with each earlier rerun, up to 320 and 640 ms. The random part keeps two conflicting requests
+/// from retrying at the same time.
 fn back_off(earlier: u32) -> Duration {
     let most: u64 = 10_000 << earlier.min(6);
     Duration::from_micros(rand::random_range(most / 2..most))
