@@ -1,5 +1,5 @@
-//! Runs the actions that guests registered: after the outcome, each in an instance of its own without a database. Actions
-//! with [`Delivery::AtLeastOnce`] run again from the outbox until they succeed.
+//! Runs the actions that guests registered, after the commit or rollback. Each action runs in a new instance without
+//! access to a database. The host repeats actions with [`Delivery::AtLeastOnce`] from the outbox until they succeed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,7 +38,8 @@ pub(crate) async fn deliver_outbox(generation: Arc<Generation>, database: Arc<Da
         if stop.is_cancelled() {
             return;
         }
-        // `stop` does not interrupt this: an action that is taken and not run stays hidden for `outbox::LEASE`.
+        // `stop` does not interrupt this, because an action that is taken but not run would stay hidden for
+        // `outbox::LEASE`.
         match outbox::take_due(&database).await {
             Ok(Some(entry)) => {
                 redeliver(&generation, &database, entry).await;
@@ -68,7 +69,8 @@ async fn redeliver(generation: &Generation, database: &Arc<Database>, entry: Ent
     attempt(generation, Some(database), &action, &request, attempts).await;
 }
 
-/// Runs an action once. If it is in the outbox, deletes it there after a success, and puts it off after a failure.
+/// Runs an action once. If the action is in the outbox, deletes its row after a success, and postpones it after a
+/// failure.
 async fn attempt(
     generation: &Generation,
     database: Option<&Arc<Database>>,

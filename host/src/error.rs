@@ -78,7 +78,7 @@ impl Failure {
         )
     }
 
-    /// Failure for a request that waited too long for its permits out of `server.max_concurrent_requests`.
+    /// Failure for a request that waited too long because `server.max_concurrent_requests` was reached.
     pub(crate) fn overloaded() -> Self {
         let detail = "timed out waiting for a place out of server.max_concurrent_requests";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Fault::Host, "The server is busy.", detail)
@@ -106,8 +106,8 @@ impl Failure {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, Fault::Guest, "Something went wrong.", detail)
     }
 
-    /// Failure for a statement that failed and decides the request: a statement of the host, or of a guest that did not
-    /// roll back to an earlier savepoint. `what` introduces the message for the log.
+    /// Failure for a failed statement that makes the request fail: a statement of the host, or of a guest that did not
+    /// roll back to an earlier savepoint. The message for the log begins with `what`.
     pub(crate) fn statement(error: &DbError, what: &str) -> Self {
         let detail = match &error.code {
             Some(code) => format!("{what}: {} (code {code})", error.message),
@@ -134,8 +134,8 @@ impl Failure {
         )
     }
 
-    /// Failure for a call of a guest without a response. If the transaction is doomed by a lost connection or a
-    /// conflict, that is the failure, regardless of the guest's own error.
+    /// Failure for a call of a guest that returned no response. If a lost connection or a conflict has doomed the
+    /// transaction, returns the failure for that error instead of the guest's own error.
     pub(crate) fn call(error: &CallError, doom: Option<&DbError>) -> Self {
         if let Some(doom @ DbError { kind: Kind::Lost | Kind::Conflict, .. }) = doom {
             return Self::statement(doom, &error.to_string());

@@ -1,8 +1,8 @@
 //! Durable actions. The transaction that registers an action inserts a row for it, and the host deletes the row after
-//! the action has run.
+//! the action has succeeded.
 //!
 //! A host that takes a row hides it for [`LEASE`], so that no two hosts, and no two tasks of one host, run its action
-//! at the same time. If the host is killed meanwhile, the row becomes visible again when the lease ends.
+//! at the same time. If the host is killed while the action runs, the row becomes visible again when the lease ends.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -67,7 +67,7 @@ pub async fn record(connection: &mut Connection, table: &str, entry: &Entry) -> 
     connection.execute_as_host(sql, params).await.map(drop)
 }
 
-/// Deletes an action that has run.
+/// Deletes an action that has succeeded.
 pub async fn done(database: &Database, id: &str) -> Result<(), DbError> {
     let mut connection = database.begin_as_host(Access::ReadWrite).await?;
     let sql = format!("DELETE FROM {} WHERE id = ?", database.outbox());
@@ -85,7 +85,8 @@ pub async fn put_off(database: &Database, id: &str, attempt: u32) -> Result<(), 
     connection.commit().await.map(drop)
 }
 
-/// Takes the oldest action that is due. Takes only one, because the lease of a second action would run while it waits.
+/// Takes the oldest action that is due. Takes only one: the lease of a second action would expire while the first one
+/// runs.
 pub async fn take_due(database: &Database) -> Result<Option<Entry>, DbError> {
     let table = database.outbox();
     let due = format!(
@@ -106,7 +107,7 @@ pub async fn take_due(database: &Database) -> Result<Option<Entry>, DbError> {
     let mut connection = database.begin_as_host(Access::ReadWrite).await?;
     let taken = connection.execute_as_host(lease, params).await?.rows_affected;
     connection.commit().await?;
-    // No row changed: another host has taken this action. Look for the next one.
+    // If no row changed, another delivery has taken this action. Look for the next one.
     if taken == 1 { Ok(Some(entry)) } else { Box::pin(take_due(database)).await }
 }
 

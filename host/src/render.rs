@@ -29,7 +29,7 @@ pub enum TemplateError {
     Read {
         /// The file or folder.
         path: String,
-        /// Error of the system.
+        /// Error of the operating system.
         source: std::io::Error,
     },
     /// A template is malformed.

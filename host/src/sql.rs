@@ -1,4 +1,4 @@
-//! Statements, values, rows, errors and commit positions as the rest of the host sees them, whatever the engine.
+//! Statements, values, rows, errors and commit positions, in types that are the same for all engines.
 
 pub mod error;
 pub mod position;

@@ -1,5 +1,6 @@
-//! Tokens for reading one's own writes. A reply carries the position of its commit, as a cookie for browsers and as a
-//! header for other clients. The client sends the position back, and a replica must have reached it to serve the read.
+//! Tokens that let clients read their own writes from replicas. A reply contains the position of its commit, as a
+//! cookie for browsers and as a header for other clients. The client sends the position back with its next requests,
+//! and only a replica that has reached the position serves the read.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -9,8 +10,8 @@ use crate::sql::Position;
 const HEADER: HeaderName = HeaderName::from_static("x-carya-position");
 /// Prefix of the cookie's name, before the name of the database.
 const COOKIE: &str = "carya-position-";
-/// How long a browser keeps the cookie, in seconds. It must be longer than `replica_max_lag` (10 s by default), beyond
-/// which replicas get no requests.
+/// How long a browser keeps the cookie, in seconds. It must be longer than `replica_max_lag` (10 s by default): a
+/// replica that lags further behind gets no reads.
 const MAX_AGE: u32 = 60;
 
 /// Returns the newest position that the headers of a request contain for `database`.
@@ -27,8 +28,8 @@ pub(crate) fn requested_position(headers: &HeaderMap, database: &str) -> Option<
         .reduce(|newest, other| if newest.covers(&other) { newest } else { other })
 }
 
-/// Adds the position of a commit to the headers of the reply. The transaction is committed by now, so a full map must
-/// not panic; the limits of guests' headers leave room for the fields of the host.
+/// Adds the position of a commit to the headers of the reply. The transaction is committed already, so a full map must
+/// not cause a panic. The limits on guests' headers leave room for the fields of the host.
 pub(crate) fn add_position(headers: &mut HeaderMap, database: &str, position: &Position) {
     let cookie = format!("{COOKIE}{database}={position}; Path=/; Max-Age={MAX_AGE}; HttpOnly; SameSite=Lax");
     if let Ok(value) = HeaderValue::from_str(&format!("{database}={position}")) {

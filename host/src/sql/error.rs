@@ -1,6 +1,6 @@
-//! Errors of statements, with the classes of the contract. Each engine maps its own codes to these classes.
+//! Errors of statements, with the same classes as in the WIT package. Each engine maps its own codes to these classes.
 
-/// Class of a failure, on which a guest can act.
+/// Class of a failure. Guests receive it, and can act on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A `UNIQUE`, `FOREIGN KEY`, `CHECK` or `NOT NULL` constraint is violated.
@@ -27,8 +27,8 @@ pub enum Kind {
 pub enum Stale {
     /// No: the statement fails on any connection.
     No,
-    /// Only if the types of the statement's parameters have changed since it was prepared. The connection can look them
-    /// up.
+    /// Yes, if the types of the statement's parameters have changed since it was prepared. The host can query the
+    /// server for them.
     Perhaps,
     /// Yes: the server or the driver reported a stale statement.
     Yes,

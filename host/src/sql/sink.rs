@@ -1,4 +1,4 @@
-//! Destinations for the rows of a statement. Independent of any engine.
+//! Destinations for the rows of a statement, for all engines.
 
 use super::{
     error::DbError,
@@ -20,7 +20,7 @@ pub enum Sink<'a> {
 }
 
 impl Sink<'_> {
-    /// Takes a row. Returns the number of bytes kept of it.
+    /// Adds a row. Returns the number of bytes that count towards `max_result`.
     pub(crate) fn row<'r>(
         &mut self,
         columns: impl FnOnce() -> Vec<Column>,

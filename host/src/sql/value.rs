@@ -1,4 +1,4 @@
-//! SQL values and rows in the types of the contract, and an encoder for rows as JSON. Independent of any engine.
+//! SQL values and rows in the types of the WIT package, and an encoder for rows as JSON, for all engines.
 
 use std::fmt::Write;
 
@@ -13,7 +13,7 @@ pub enum Value {
     Null,
     /// A boolean.
     Boolean(bool),
-    /// An integer that fits in 64 bits with a sign.
+    /// A signed 64-bit integer.
     Int64(i64),
     /// A single-precision number in a result. Guests receive it as a `Float64` of the same value. JSON contains the
     /// shortest digits that parse back to it: 0.1, not 0.10000000149011612.
