@@ -1,5 +1,7 @@
-//! The application's databases, behind a barrier that a guest's statement cannot cross. This module handles SQL and
-//! connections. It has no knowledge of WebAssembly, of HTTP, or of the reason why a transaction ends.
+//! The application's databases. A barrier confines the statements of guests: the gate checks each statement, and the
+//! engine enforces limits of its own (on SQLite the authorizer and a budget, on a server the rights of the login,
+//! read-only transactions and timeouts). This module handles SQL and connections. It does not depend on WebAssembly or
+//! HTTP, and does not decide when or how a transaction ends.
 //!
 //! SQLite runs in this process (`sqlite`). PostgreSQL and MySQL are servers (`server`); `postgres` and `mysql`
 //! implement the same functions for their dialects.
@@ -13,8 +15,8 @@
 //! | connection | [`Connection`]: of SQLite or of a server | lent to one transaction |
 //! | owner's connection | `OwnerConnection` | outside the pools, with the owner's login |
 //!
-//! A statement takes one way down: `Connection::run` passes it through the gate, the `run` of its engine sends it, and
-//! a `Receiver` passes the rows to their [`Sink`].
+//! All statements of guests take the same path: `Connection::run` checks the statement with the gate, the `run` of the
+//! engine sends it, and a `Receiver` passes its rows to a [`Sink`].
 
 mod hand_over;
 pub(crate) mod host_tables;
@@ -102,7 +104,8 @@ impl Database {
         }
     }
 
-    /// Takes a connection from a pool and begins a transaction on it.
+    /// Takes a connection from a pool and begins a transaction on it. On SQLite, the first statement begins the
+    /// transaction.
     pub async fn begin(&self, options: &TransactionOptions) -> Result<Connection, DbError> {
         Ok(Connection(match &self.0 {
             Engine::Sqlite(database) => AnyConnection::Sqlite(database.begin(options).await?),
@@ -124,8 +127,8 @@ impl Database {
         matches!(&self.0, Engine::Server(server) if server.has_replicas())
     }
 
-    /// Returns whether a transaction is committed, after its commit got no answer. Returns `None` if the outcome cannot
-    /// be determined now.
+    /// Returns whether a transaction is committed, for a commit that the server did not answer. Returns `None` if the
+    /// outcome cannot be determined.
     pub async fn resolve(&self, transaction: &str) -> Option<bool> {
         match &self.0 {
             Engine::Sqlite(_) => None,
@@ -177,7 +180,7 @@ impl Database {
         }
     }
 
-    /// Opens a connection for the host, outside the pools and without the barrier.
+    /// Opens a connection with the owner's login, outside the pools and without the barrier.
     pub(crate) async fn connect_as_owner(&self) -> Result<OwnerConnection, DbError> {
         Ok(match &self.0 {
             Engine::Sqlite(database) => OwnerConnection::Sqlite(database.connect().await?),
@@ -190,8 +193,8 @@ impl Database {
         Ok(OwnerConnection::to_existing(config).await?.is_some())
     }
 
-    /// Retires all connections that are open now, because the schema has changed and their prepared statements may be
-    /// stale.
+    /// Retires all open connections after a change of the schema, because their prepared statements may be stale. The
+    /// pools close retired connections instead of lending them again.
     pub fn renew_connections(&self) {
         match &self.0 {
             Engine::Sqlite(database) => database.renew_connections(),
@@ -214,7 +217,7 @@ impl Connection {
         let Statement { component, sql, params } = statement;
         let limits = each!(&self.0, connection => connection.limits());
         let redaction = Redaction::of(&params, limits.echo_params);
-        // The gate reads the statement for every engine here, before any of them receives it.
+        // The gate checks the statement here, for all engines, before the host sends it.
         let checked = match &self.0 {
             AnyConnection::Sqlite(connection) => sqlite::rules().check(&sql, &params, connection.access()),
             AnyConnection::Server(connection) => connection
@@ -277,8 +280,8 @@ impl Connection {
         }
     }
 
-    /// Returns whether a statement failed only because it was prepared on this connection before the schema changed; it
-    /// may succeed on a new connection. The check may end the transaction, which has failed anyway.
+    /// Returns whether a statement failed only because it was prepared on this connection before the schema changed.
+    /// Such a statement may succeed on a new connection. The check may end the transaction, which has failed anyway.
     pub async fn confirm_stale(&mut self, error: &DbError) -> bool {
         match &mut self.0 {
             // SQLite compiles a stale statement again when it runs.
@@ -304,8 +307,8 @@ impl Connection {
         }
     }
 
-    /// Leaves a transaction that has only read to the next borrower of the connection, which ends it. Returns the
-    /// connection if no caller waits for it or if the transaction cannot be left open.
+    /// Returns the connection of a read transaction to its pool without ending the transaction; the next borrower ends
+    /// it. Returns `Some(self)` if no caller waits for a connection, or if the transaction must not stay open.
     pub fn hand_over(self) -> Option<Self> {
         match self.0 {
             AnyConnection::Sqlite(connection) => {

@@ -90,7 +90,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, TemplateError> {
     Ok(found)
 }
 
-/// Renders the response of `component` as a reply. If the body is a rows query, the query runs on the request's session.
+/// Renders the response of `component` as a reply. A `rows` body is a query, which runs in the request's session.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! Hand-over of connections: under load a transaction is left open on its connection for the next borrower, which saves
-//! a round trip for each transaction, and on SQLite a hop to the connection's thread.
+//! Hand-over of connections: if callers wait for a connection, a transaction is left open on it for the next borrower.
+//! This saves one round trip per transaction, or on SQLite one message to the connection's thread.
 //!
 //! The state of a connection in its pool is an [`OpenTransaction`]:
 //!
@@ -12,17 +12,18 @@
 //!     |     in the message of its BEGIN                     or rolls it back                    |
 //!     |                                                                                         |
 //!     +---------------------------------> connection closed <-----------------------------------+
-//!                                   after 0.5 s without a borrower
+//!                                 after 0.5 to 1 s without a borrower
 //! ```
 //!
 //! - [`OpenTransaction::Read`]: the transaction has only read. Its rollback only affects the connection, so no request
 //!   has to wait for it.
-//! - [`OpenTransaction::Begun`]: a write transaction, begun in the message of the COMMIT before it (servers only). A
-//!   borrower takes it over only if it began after the borrower had started to wait. An older one might have a snapshot
-//!   without changes that the borrower expects.
-//! - [`close_forgotten`] closes the connection if no borrower comes: an open transaction holds locks and a snapshot.
+//! - [`OpenTransaction::Begun`]: a write transaction, begun in the same message as the COMMIT of the previous
+//!   transaction (servers only). A borrower uses it only if the transaction began after the borrower had started to
+//!   wait. An older transaction might have a snapshot without changes that the borrower expects.
+//! - [`close_forgotten`] closes the connection if no borrower takes it, because an open transaction holds locks and a
+//!   snapshot.
 //!
-//! Measured with and without it (release build, one row by primary key, requests/s):
+//! Requests per second with and without hand-over (release build, one row by primary key):
 //!
 //! | row | with | without | gain |
 //! |---|---:|---:|---:|
@@ -45,10 +46,12 @@ use deadpool::managed::{Manager, Pool, WeakPool};
 use super::options::Mode;
 use crate::config::Access;
 
-/// Maximum time for which a transaction stays open without a borrower.
+/// Age at which an open transaction without a borrower is closed. The check also runs at this interval, so a
+/// transaction stays open for at most twice this time.
 const MAX_OPEN: Duration = Duration::from_millis(500);
 
-/// Mode of a transaction that can be begun in the message of a COMMIT, if the committed transaction has this mode too.
+/// The only mode of transactions that are begun in the message of a COMMIT. The committed transaction must have this
+/// mode too.
 const NEXT: Mode = Mode { access: Access::ReadWrite, isolation: None };
 
 /// Transaction that is open on a connection in the pool.
@@ -58,9 +61,9 @@ pub(super) enum OpenTransaction {
     Nothing,
     /// A transaction of this mode that has only read.
     Read(Mode),
-    /// A write transaction, begun in the message of the COMMIT before it.
+    /// A write transaction, begun in the same message as the COMMIT of the previous transaction.
     Begun {
-        /// Its name, if the server gives it one.
+        /// Name of the transaction, if the server gives it one.
         name: Option<String>,
         /// Time just before that message was sent.
         at: Instant,
@@ -72,7 +75,7 @@ pub(super) enum OpenTransaction {
 pub(super) enum TakeOver {
     /// Begin a transaction. None is open.
     Begin,
-    /// End the open transaction, which has this mode, in the message that begins another.
+    /// End the open transaction, which has this mode, in the same message that begins another.
     EndAndBegin(Mode),
     /// Roll back the open transaction and reset the session, then begin another.
     RollBackAndBegin,
@@ -81,8 +84,8 @@ pub(super) enum TakeOver {
 }
 
 impl OpenTransaction {
-    /// Leaves a transaction to a caller that waits for a connection of this pool. Returns `None` if no caller waits, or
-    /// if the transaction may have written.
+    /// Returns the state of a connection whose transaction is left open for a caller that waits. Returns `None` if no
+    /// caller waits for a connection of this pool, or if the transaction may have written.
     pub(super) fn of_reader<M: Manager>(mode: Mode, pool: &Pool<M>) -> Option<Self> {
         (mode.access == Access::ReadOnly && waiting(pool) > 0).then_some(Self::Read(mode))
     }
@@ -102,12 +105,13 @@ impl OpenTransaction {
     }
 }
 
-/// Callers that wait for a connection and would use the transaction of an [`OpenTransaction::Begun`].
+/// Counter of the callers that wait for a connection and would use an [`OpenTransaction::Begun`].
 #[derive(Debug, Default)]
 pub(super) struct NextWriters(Arc<AtomicUsize>);
 
 impl NextWriters {
-    /// Counts a caller that waits to begin a transaction of this mode, until the guard is dropped.
+    /// Counts a caller that waits to begin a transaction of this mode, until the guard is dropped. Returns `None` if a
+    /// caller of this mode cannot use an [`OpenTransaction::Begun`].
     pub(super) fn wait(&self, mode: Mode) -> Option<CountGuard> {
         (mode == NEXT).then(|| CountGuard::new(&self.0))
     }
@@ -142,7 +146,8 @@ fn waiting<M: Manager>(pool: &Pool<M>) -> usize {
     pool.status().waiting
 }
 
-/// Task that closes connections with an open transaction without a borrower for [`MAX_OPEN`].
+/// Closes connections of the pool that have an open transaction and have had no borrower for [`MAX_OPEN`]. Runs until
+/// the pool is closed.
 pub(super) async fn close_forgotten<M: Manager>(pool: Arc<WeakPool<M>>, is_open: fn(&M::Type) -> bool) {
     let mut ticks = tokio::time::interval(MAX_OPEN);
     while let Some(pool) = pool.upgrade().filter(|pool| !pool.is_closed()) {

@@ -1,4 +1,5 @@
-//! Names of the host's own tables and functions in the application's database, out of reach of guests.
+//! Names of the host's own tables and functions, which guests must not use. They are in the application's database or,
+//! on MySQL, in a second database.
 
 use std::str::FromStr;
 
@@ -6,14 +7,14 @@ use sqlx::mysql::MySqlConnectOptions;
 
 use crate::config::{self, Dialect};
 
-/// Where the host's own tables are on a server. On PostgreSQL it is the name of a schema. MySQL cannot exclude a table
-/// from a grant on its database, so there it is the suffix of a second database, as in `app_carya`.
+/// On PostgreSQL, the schema of the host's own tables. On MySQL, these tables are in a second database, such as
+/// `app_carya`, and this is the suffix of its name: MySQL cannot exclude a table from a grant on a whole database.
 pub(crate) const HOST_SCHEMA: &str = "carya";
-/// Name of the outbox table. It is the only table of the host that a guest's transaction writes to: a durable action
-/// must commit with the transaction.
+/// Name of the outbox table. It is the only table of the host to which the host writes in a guest's transaction: a
+/// durable action must commit with the transaction.
 pub(crate) const OUTBOX: &str = "carya_outbox";
-/// Function on PostgreSQL that returns whether a session runs a statement. `carya harden` creates it in [`HOST_SCHEMA`],
-/// because hardened logins cannot read `pg_stat_activity`.
+/// Function on PostgreSQL that returns whether a session still exists. `carya harden` creates it in [`HOST_SCHEMA`],
+/// because hardened logins have no access to `pg_stat_activity` and its functions.
 pub(crate) const IS_RUNNING: &str = "carya_is_running";
 
 /// Returns the qualified name of a table in SQL. `database` is the name of the application's database on its server.

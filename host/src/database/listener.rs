@@ -1,5 +1,5 @@
-//! Notifications that hosts send each other through the database. PostgreSQL delivers them by `NOTIFY`, to a connection
-//! of their own. Other servers deliver none, and hosts poll the database instead.
+//! Notifications that hosts send to each other through the database. PostgreSQL delivers them with `NOTIFY`, to a
+//! separate connection of each host. The other engines have no notifications, so hosts poll the database instead.
 
 use std::{future, str::FromStr, time::Duration};
 
@@ -22,15 +22,15 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Describes a listener, without connecting. It uses the login of `url`.
+    /// Creates a listener without connecting. The listener uses the login of `url`.
     pub(crate) fn new(settings: &config::Database, channel: &'static str) -> Self {
         let is_postgres = settings.dialect == Dialect::Postgres;
         let options = is_postgres.then(|| PgConnectOptions::from_str(&settings.url).ok()).flatten();
         Self { channel, options: options.map(postgres::options), listener: None }
     }
 
-    /// Waits for a notification. Also returns after a new connection, because an earlier notification may have been
-    /// missed. Never completes on servers without notifications.
+    /// Waits for a notification. Also returns after it has opened a connection, because earlier notifications may have
+    /// been missed. Never completes on engines without notifications.
     pub(crate) async fn notified(&mut self) {
         let Some(options) = &self.options else { return future::pending().await };
         loop {

@@ -13,7 +13,7 @@ const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Requirements of a transaction.
 #[derive(Debug, Clone)]
 pub struct TransactionOptions {
-    /// Statements that the transaction permits.
+    /// Access mode of the transaction.
     pub access: Access,
     /// Isolation level. `None` selects the server's default.
     pub isolation: Option<Isolation>,
@@ -21,7 +21,7 @@ pub struct TransactionOptions {
     pub primary: bool,
     /// Read from a server that has reached this position.
     pub after: Option<Position>,
-    /// Begin on a connection that is opened for this transaction, so that it has no prepared statements.
+    /// Use a newly opened connection, which has no prepared statements.
     pub fresh_connection: bool,
 }
 

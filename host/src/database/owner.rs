@@ -1,4 +1,5 @@
-//! Connections with the owner's login, outside the pools and without the barrier: for migrations and resets.
+//! Connections for migrations and resets. They use the owner's login, and are outside the pools and without the
+//! barrier.
 
 use sqlx::{MySqlConnection, PgConnection, SqliteConnection};
 
@@ -11,7 +12,7 @@ use crate::{
     sql::error::DbError,
 };
 
-/// A connection with the login of `admin_url`, if there is one.
+/// A connection with the login of `admin_url`, or with that of `url` if `admin_url` is not set.
 #[derive(Debug)]
 pub(crate) enum OwnerConnection {
     Sqlite(SqliteConnection),
@@ -20,8 +21,7 @@ pub(crate) enum OwnerConnection {
 }
 
 impl OwnerConnection {
-    /// Connects to a database that must be neither created nor changed. Returns `None` if the SQLite file does not
-    /// exist yet.
+    /// Connects to a database without creating or changing it. Returns `None` if the SQLite file does not exist yet.
     pub(crate) async fn to_existing(config: &config::Database) -> Result<Option<Self>, DbError> {
         match config.dialect {
             Dialect::Sqlite => Ok(sqlite::opener::connect_existing(config).await?.map(Self::Sqlite)),
@@ -29,7 +29,7 @@ impl OwnerConnection {
         }
     }
 
-    /// Connects to a server.
+    /// Connects to a server as the owner.
     pub(crate) async fn to_server(config: &config::Database) -> Result<Self, DbError> {
         server::connect(config.admin_url.as_ref().unwrap_or(&config.url), config).await.map(Self::from)
     }

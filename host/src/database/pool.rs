@@ -26,8 +26,8 @@ where
     }
 }
 
-/// Decides whether a connection is lent again: not if it is older than the schema (`is_current`) or than `max_lifetime`.
-/// Logs with `echo` that it is lent.
+/// Returns an error if a connection must not be lent again, because it was opened before the last change of the schema
+/// (`is_current` is false) or is older than `max_lifetime`. With `echo`, logs that the connection is lent.
 pub(super) fn lend_again(
     is_current: bool,
     metrics: &Metrics,

@@ -1,5 +1,4 @@
-//! Receives the results of a statement: enforces the limits, and passes the rows to their [`Sink`]. Independent of any
-//! engine.
+//! Receives the results of a statement, for all engines: enforces the limits, and passes the rows to a [`Sink`].
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +18,8 @@ use crate::{
 /// Time that the host waits beyond the engine's own timeout, so that normally the engine ends the statement.
 pub(super) const GRACE: Duration = Duration::from_millis(500);
 
-/// Number of rows between two reads of the clock. One read costs about as much as one value.
+/// Number of rows between two reads of the clock. A read of the clock takes about as much time as the decoding of one
+/// value.
 const CLOCK: usize = 32;
 
 /// Receiver for the results of one statement.
@@ -39,10 +39,10 @@ pub(super) struct Receiver<'a> {
     complete: bool,
 }
 
-/// How a dialect reads the results of its driver.
+/// Functions with which a dialect reads the results of its driver.
 pub(super) struct Reader<Count, Take, Columns> {
     pub(super) map_error: fn(sqlx::Error) -> DbError,
-    /// Returns the number of affected rows and the last key.
+    /// Returns the number of affected rows and the key of the last inserted row.
     pub(super) count: Count,
     /// Passes a row to [`Receiver::row`].
     pub(super) take: Take,
@@ -54,7 +54,7 @@ pub(super) struct Reader<Count, Take, Columns> {
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) error: DbError,
-    /// Whether the statement may still run, or the connection is lost. Otherwise the connection stays usable, and the
+    /// Whether the statement may still run, or the connection is lost. If false, the connection stays usable, and the
     /// transaction is in the state in which the server leaves it after an error.
     pub(super) is_cut_off: bool,
 }
@@ -87,7 +87,7 @@ impl<'a> Receiver<'a> {
                     let (rows_affected, last_insert_id) = (reader.count)(done);
                     self.complete(rows_affected, last_insert_id);
                 }
-                // The server goes on to send the rows after this one.
+                // After an error the statement is cut off: the server continues to send the rows after this one.
                 Either::Right(row) => {
                     (reader.take)(self, row).map_err(|error| Failure { error, is_cut_off: true })?;
                 }
@@ -99,7 +99,8 @@ impl<'a> Receiver<'a> {
         self.end().map_err(|error| Failure { error, is_cut_off: false })
     }
 
-    /// Takes a row. After an error the caller must stop reading: a limit or the timeout is exceeded.
+    /// Passes a row to the sink. Returns an error if a limit or the timeout is exceeded; the caller must then stop
+    /// reading.
     pub(super) fn row<'r>(
         &mut self,
         columns: impl FnOnce() -> Vec<Column>,

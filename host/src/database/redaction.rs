@@ -1,11 +1,13 @@
 //! Removes the values of parameters from error messages. Engines quote values in their messages, and the host logs
-//! these messages. The code does not depend on the wording of any engine.
+//! these messages. This module searches for the values, and does not depend on the wording of an engine's messages.
 
 use crate::sql::{error::DbError, value::Value};
 
-/// Values shorter than this, in bytes, are removed only where they are in quotes: they could be part of any word.
+/// Values shorter than this, in bytes, are removed only where they are in quotes. Elsewhere, such a short text may be a
+/// part of any word.
 const SHORT: usize = 4;
-/// Of longer values only this many bytes are searched for, because a message may contain a shortened value.
+/// Maximum number of bytes of a value that are searched for. A message may contain a shortened value, so the end of a
+/// long value is not compared.
 const LONG: usize = 60;
 
 /// Values to remove from a message.
@@ -20,7 +22,7 @@ struct Hidden {
 }
 
 impl Redaction {
-    /// Collects the values of parameters. With `may_show` nothing is removed.
+    /// Collects the values of parameters. With `may_show`, collects none, so that messages stay unchanged.
     pub(super) fn of(params: &[Value], may_show: bool) -> Self {
         Self(if may_show { Vec::new() } else { params.iter().filter_map(Hidden::new).collect() })
     }

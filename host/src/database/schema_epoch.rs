@@ -1,5 +1,5 @@
-//! Age of the connections of a pool. The pool lends a connection again only if it was opened after the last known
-//! change of the schema.
+//! Tracks which connections of a pool were opened after the last known change of the schema. The pool lends only these
+//! again.
 
 use std::{
     sync::{
@@ -9,11 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Minimum time between two renewals that failed statements cause. A guest can cause such failures, and must not make
-/// the host reopen all connections of a pool for each request.
+/// Minimum time between two renewals that failed statements cause. A guest can cause such failures, but must not be
+/// able to make the host reopen all connections of a pool for each request.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Counter of the renewals of a pool. Each connection stores its value at the time when it was opened.
+/// Counter of the renewals of a pool. Each connection stores the value that the counter had when the connection was
+/// opened.
 #[derive(Debug, Default)]
 pub(super) struct SchemaEpoch {
     current: AtomicU64,
@@ -26,14 +27,15 @@ impl SchemaEpoch {
         self.current.load(SeqCst)
     }
 
-    /// Retires all connections that are open.
+    /// Retires all open connections: the pool does not lend them again.
     pub(super) fn renew(&self) {
         self.current.fetch_add(1, SeqCst);
     }
 
-    /// Retires the connections of this schema_epoch, after a statement on one of them failed because it was prepared before
-    /// the schema changed. Does nothing within [`PAUSE`] of the last such renewal; then each stale connection is
-    /// retired by its own failure.
+    /// Retires all open connections, after a statement failed on a connection that was opened at `schema_epoch`,
+    /// because the statement was prepared before the schema changed. Does nothing if the connections of this epoch are
+    /// retired already, or within [`PAUSE`] of the last such renewal. In the latter case each stale connection is
+    /// retired when a statement fails on it.
     pub(super) fn renew_after(&self, schema_epoch: u64) {
         let mut last = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
         let is_soon = last.is_some_and(|last| last.elapsed() < PAUSE);

@@ -30,7 +30,7 @@ use crate::{
     telemetry::metrics::{Connections, Tally, Target},
 };
 
-/// Maximum time to look up the outcome of a commit that got no answer.
+/// Maximum time to look up the outcome of a commit that the server did not answer.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A primary and its replicas.
@@ -51,7 +51,7 @@ impl Server {
     /// only.
     pub(super) async fn open(name: &str, config: &config::Database) -> Result<Self, DbError> {
         let writers = pool::create(&config.url, config)?;
-        // A pool of its own even if the URL is that of `writers`: readers then take no connections from writers.
+        // Create a separate pool even for the same URL as `writers`, so that readers take no connections from writers.
         let own = |url: &Option<String>| match url {
             Some(url) => pool::create(url, config),
             None => Ok(writers.clone()),
@@ -103,8 +103,8 @@ impl Server {
         !self.replicas.is_empty()
     }
 
-    /// Begins a transaction: a write on the primary, a read on a replica that satisfies `options`, or else on the
-    /// primary.
+    /// Begins a transaction: a write on the primary; a read on a replica that satisfies `options`, or on the primary if
+    /// there is no such replica.
     pub(super) async fn begin(&self, options: &TransactionOptions) -> Result<Connection, DbError> {
         if options.access == Access::ReadWrite {
             self.tally.begin(Target::Primary);
@@ -125,7 +125,7 @@ impl Server {
     }
 
     /// Returns whether a transaction is committed, as soon as the server is reachable. Returns `None` if the server
-    /// does not know, or after [`RESOLVE_TIMEOUT`].
+    /// does not know the outcome, or after [`RESOLVE_TIMEOUT`].
     pub(super) async fn resolve(&self, transaction: &str) -> Option<bool> {
         let query = async {
             loop {
@@ -135,7 +135,7 @@ impl Server {
                         Ok(Outcome::RolledBack) => return Some(false),
                         Ok(Outcome::Unknown) => return None,
                         Ok(Outcome::Running) => {}
-                        // The connection is older than the failure, and so are the other idle ones.
+                        // This connection was opened before the server failed, and so were the other idle connections.
                         Err(error) if error.kind == Kind::Lost => close_idle(&self.writers),
                         Err(error) => {
                             tracing::warn!(%error, "the server cannot report the outcome of a commit");

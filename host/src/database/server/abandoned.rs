@@ -11,7 +11,7 @@ use super::{
 
 /// Time that the server has to end an abandoned session. After that the session counts as running away.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time after its abandonment at which a session loses its place in the pool.
+/// Time after its abandonment at which a session stops counting towards `max_connections`.
 const MAX_HOLD: Duration = Duration::from_secs(60);
 /// Shortest and longest pause between two checks of an abandoned session.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
@@ -19,7 +19,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_s
 const MAX_LOGGED_SQL: usize = 1000;
 
 /// Closes the connection of an abandoned session, requests the end of the session, and watches it until it has ended.
-/// Meanwhile the session keeps its place in the pool as described in the module's documentation.
+/// Meanwhile the session keeps its place in the pool, as the documentation of [`runaway`](super::runaway) describes.
 pub(super) async fn end(mut pooled: Object<Opener>, sent: Sent) {
     let (Some(session), Some(pool)) = (pooled.session.take(), Object::pool(&pooled)) else { return };
     let id = session.id();
@@ -33,7 +33,7 @@ pub(super) async fn end(mut pooled: Object<Opener>, sent: Sent) {
     let (server, name) = (pool.manager().host(), id.to_string());
     let weak = pool.weak();
     drop(pool);
-    // A closed pool opens no connections, so its sessions need no limit.
+    // A closed pool opens no connections, so its abandoned sessions need not be counted any more.
     while let Some(pool) = weak.upgrade().filter(|pool| !pool.is_closed()) {
         let age = since.elapsed();
         match pool.manager().session_state(&id, age).await {
@@ -67,7 +67,7 @@ pub(super) async fn end(mut pooled: Object<Opener>, sent: Sent) {
                     place.take().map(Object::take);
                 }
             }
-            // An unreachable server opens no connections for the pool either. Check again until it answers.
+            // If the server is unreachable, the pool opens no connections either. Check again until the server answers.
             SessionState::Listed | SessionState::Unknown => {}
             SessionState::Forbidden(error) => {
                 if pool.manager().runaways.is_newly_blind() {

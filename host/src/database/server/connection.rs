@@ -1,4 +1,5 @@
-//! A session that is lent to one transaction. The caller passes guests' statements through the gate.
+//! A session that is lent to one transaction. It does not check statements: the caller must have checked guests'
+//! statements with the gate.
 
 use std::{
     mem,
@@ -40,13 +41,13 @@ pub(crate) struct Connection {
     transaction: Option<String>,
     in_transaction: bool,
     sent: Sent,
-    /// A message was sent and the end of its answer was not received.
+    /// Whether a message was sent and the end of its answer was not received.
     running: bool,
-    /// A statement failed. After that some servers accept only the end of the transaction.
+    /// Whether a statement failed. After that some servers accept only the end of the transaction.
     failed: bool,
-    /// The connection was lent before, so its prepared statements may be older than the schema.
+    /// Whether the connection was lent before, so that its prepared statements may be older than the schema.
     was_lent: bool,
-    /// The connection's prepared statements are older than the schema.
+    /// Whether the connection's prepared statements are older than the schema.
     is_retired: bool,
     in_flight: Option<CountGuard>,
 }
@@ -111,7 +112,7 @@ impl Connection {
         self
     }
 
-    /// Counts this connection among those that are in use on its replica.
+    /// Keeps `in_flight` until the connection is dropped. It counts the connections of a replica that are in use.
     pub(super) fn count(&mut self, in_flight: CountGuard) {
         self.in_flight = Some(in_flight);
     }
@@ -155,7 +156,7 @@ impl Connection {
             .ok_or_else(connection_lost)
     }
 
-    /// Returns an error if statements of this component that the server has not ended use up its share of the pool.
+    /// Returns an error if as many sessions of this component run away as its share of the pool permits.
     pub(in crate::database) fn check_runaways(&self, component: &str) -> Result<(), DbError> {
         self.pool.manager().runaways.check(component)
     }
@@ -199,8 +200,8 @@ impl Connection {
         result
     }
 
-    /// Returns whether a statement failed because it was prepared before the schema changed. For [`Stale::Perhaps`] the
-    /// connection looks this up, which ends the transaction.
+    /// Returns whether a statement failed because it was prepared before the schema changed. For [`Stale::Perhaps`],
+    /// queries the server, which ends the transaction.
     pub(in crate::database) async fn confirm_stale(&mut self, stale: Stale) -> bool {
         match stale {
             Stale::No => false,
@@ -223,7 +224,8 @@ impl Connection {
         }
     }
 
-    /// Closes this connection when it is dropped, and the pool's idle connections that are as old.
+    /// Retires the connection: it is closed when it is dropped. Also closes the pool's idle connections that were
+    /// opened before the last change of the schema.
     fn retire(&mut self) {
         let Some(pooled) = &self.pooled else { return };
         let schema_epoch = &self.pool.manager().schema_epoch;
@@ -255,7 +257,8 @@ impl Connection {
         self.transaction.as_deref()
     }
 
-    /// Commits. If all callers that wait for the connection are writers, begins their transaction in the same message.
+    /// Commits. If callers wait for a connection and all of them are writers, begins the next transaction in the same
+    /// message.
     ///
     /// # Errors
     ///
@@ -274,8 +277,8 @@ impl Connection {
         Ok(committed.position)
     }
 
-    /// Leaves a read transaction to a caller that waits for the connection. Returns the connection if no caller waits,
-    /// or if the transaction cannot be left open.
+    /// Returns the connection of a read transaction to its pool without ending the transaction. Returns `Some(self)` if
+    /// no caller waits for a connection, or if the transaction must not stay open.
     pub(in crate::database) fn hand_over(mut self) -> Option<Self> {
         let is_in_order = !self.running && !self.failed;
         let open = OpenTransaction::of_reader(self.mode, &self.pool).filter(|_| is_in_order);
@@ -309,7 +312,7 @@ impl Connection {
         result
     }
 
-    /// Returns the time after which the host stops to wait for the server.
+    /// Returns the time after which the host stops waiting for the server.
     fn timeout(&self) -> Duration {
         self.limits().statement_timeout + GRACE
     }

@@ -41,13 +41,13 @@ pub(in crate::database) struct Opener {
     pub(super) dialect: Dialect,
     pub(super) limits: Limits,
     pub(super) timeouts: Timeouts,
-    /// Whether commits report their position.
+    /// Whether there are replicas. If so, commits return their position.
     pub(super) has_replicas: bool,
     pub(super) next_writers: NextWriters,
     pub(super) schema_epoch: SchemaEpoch,
     pub(super) runaways: Arc<Runaways>,
-    /// Connection outside the pool, open while there are abandoned sessions. It ends them and checks whether they still
-    /// run.
+    /// Connection outside the pool, open while there are abandoned sessions. Through it the host ends these sessions
+    /// and checks whether they still exist.
     warden: Mutex<Option<ServerSession>>,
     /// PostgreSQL: volatile functions of extensions that guests may call, as `schema.name`.
     allow_functions: Vec<String>,
@@ -62,7 +62,7 @@ pub(super) enum SessionState {
     Listed,
     /// The server did not answer.
     Unknown,
-    /// The login lacks the right to look for sessions.
+    /// The login lacks the right to query the state of sessions.
     Forbidden(DbError),
 }
 
@@ -144,14 +144,15 @@ impl Opener {
         answer
     }
 
-    /// Looks for a session that was abandoned `age` ago.
+    /// Queries the server for the state of a session that was abandoned `age` ago.
     pub(super) async fn session_state(&self, session: &SessionId, age: Duration) -> SessionState {
         let answer = match session {
             SessionId::MySql(thread) => self.query_warden(thread.look(age)).await,
             SessionId::Postgres(backend) => {
                 let [view, function] = backend.look();
                 match self.query_warden(view).await {
-                    // A hardened login has no right to read the view, but may call a function instead.
+                    // A hardened login has no right to query `pg_stat_get_activity`, but may call the host's own
+                    // function.
                     Err(error) if error.is_one_of(&["42501"]) => self.query_warden(function).await,
                     answer => answer,
                 }

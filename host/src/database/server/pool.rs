@@ -47,8 +47,8 @@ pub(super) fn close_idle(pool: &Pool<Opener>) {
     drop(pool.retain(|_, _| false));
 }
 
-/// Begins a transaction on a connection of the pool. An idle connection may have died, probably with all others of the
-/// pool. In that case a second attempt is safe: no statement of the transaction has run.
+/// Begins a transaction on a connection of the pool. An idle connection may be broken, and then probably all idle
+/// connections of the pool are. In that case a second attempt is safe, because no statement of the transaction has run.
 pub(super) async fn begin(pool: &Pool<Opener>, options: &TransactionOptions) -> Result<Connection, DbError> {
     let (mode, since) = (Mode { access: options.access, isolation: options.isolation }, Instant::now());
     // While this caller waits, a COMMIT may begin a transaction for it.
@@ -57,7 +57,7 @@ pub(super) async fn begin(pool: &Pool<Opener>, options: &TransactionOptions) -> 
     drop(waiting);
     let was_lent = was_lent(&pooled);
     if was_lent && options.fresh_connection {
-        // Only this connection is replaced; the others of the pool stay in use.
+        // Replace only this connection; the pool keeps its other connections.
         *pooled = pool.manager().create().await?;
         return Ok(Connection::begin(pooled, pool.clone(), mode, since).await?.newly_opened());
     }

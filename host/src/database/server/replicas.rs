@@ -70,8 +70,8 @@ impl Replicas {
         self.all.iter().map(|replica| &replica.pool)
     }
 
-    /// Begins a transaction on the least busy replica that has reached the position in `options`. Returns `None` if no
-    /// replica does so within `replica_wait`.
+    /// Begins a transaction on the least busy healthy replica that has reached the position in `options`. If there is a
+    /// position, waits for it for at most `replica_wait`. Returns `None` if no replica can be used.
     pub(super) async fn begin(&self, options: &TransactionOptions) -> Option<Connection> {
         let deadline = Instant::now() + self.wait;
         loop {
@@ -117,8 +117,8 @@ impl Replicas {
 }
 
 impl Replica {
-    /// Returns whether the replica has reached the `wanted` position. Queries the replica if its last known position is
-    /// too old.
+    /// Returns whether the replica has reached the `wanted` position. Queries the replica if its last known position
+    /// does not cover `wanted`.
     async fn covers(&self, wanted: Option<&Position>, deadline: Instant) -> bool {
         let Some(wanted) = wanted else { return true };
         let covers = |known: &Option<Position>| known.as_ref().is_some_and(|known| known.covers(wanted));
@@ -164,7 +164,8 @@ impl Replica {
 struct History(VecDeque<(Instant, Position)>);
 
 impl History {
-    /// Adds a position of the primary, and removes those that are too old to tell whether a replica exceeds `max_lag`.
+    /// Adds a position of the primary, and removes positions that are not needed to detect a lag of more than
+    /// `max_lag`.
     fn add(&mut self, now: Instant, position: Position, max_lag: Duration) {
         self.0.push_back((now, position));
         while self.0.get(1).is_some_and(|(when, _)| now.duration_since(*when) > max_lag) {
@@ -172,8 +173,8 @@ impl History {
         }
     }
 
-    /// Returns how far a replica at `position` was behind the primary when the primary was last reached. While the
-    /// primary is away, the lag does not grow.
+    /// Returns how far a replica at `position` was behind the primary when the host last read the primary's position.
+    /// While the primary is unreachable, the lag does not grow.
     fn lag(&self, position: &Position) -> Duration {
         let missing = self.0.iter().find(|(_, was)| !position.covers(was));
         let latest = self.0.back();

@@ -1,10 +1,10 @@
-//! Sessions that the host has abandoned because their statement timed out or its client went away. The host watches
-//! each of them until the server has ended it.
+//! Sessions that the host has abandoned because their statement timed out or its client disconnected. The host watches
+//! each abandoned session until the server has ended it.
 //!
 //! A server ends a statement at the points where its code checks for interrupts. Some functions run for minutes without
 //! such a check (PostgreSQL: `translate`, `strpos`, `LIKE` on long texts; MariaDB: `LOCATE`, `REGEXP_REPLACE`), and
-//! neither a timeout nor `KILL` stops them. To bound the number of server processes, the connection of an abandoned
-//! session keeps its place in the pool:
+//! neither a timeout nor `KILL` stops them. To bound the number of server processes, an abandoned session keeps its
+//! place in the pool: it continues to count towards `max_connections`. The states of an abandoned session are:
 //!
 //! ```text
 //! abandoned --- the server no longer lists the session ---> place free
@@ -15,8 +15,8 @@
 //! counted until the server has ended the session
 //! ```
 //!
-//! A pool therefore has at most twice `max_connections` server processes. If half as many sessions of one component run
-//! away as the pool has places, the host rejects statements of this component until one of the sessions ends.
+//! A pool therefore has at most twice `max_connections` server processes. If as many sessions of one component run away
+//! as half of `max_connections`, the host rejects statements of this component until one of the sessions ends.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -41,7 +41,7 @@ pub(super) struct Runaways {
     next_id: AtomicU64,
     /// Number of sessions that run away.
     count: AtomicUsize,
-    /// Whether the host has logged that the login lacks the right to look for sessions.
+    /// Whether the host has logged that the login lacks the right to query the state of sessions.
     is_blind: AtomicBool,
 }
 
@@ -80,7 +80,7 @@ impl Runaways {
         self.count.load(Relaxed)
     }
 
-    /// Returns an error if the sessions of this component that run away have used up its share of the pool.
+    /// Returns an error if as many sessions of this component run away as its share of the pool permits.
     pub(super) fn check(&self, component: &str) -> Result<(), DbError> {
         if self.count() == 0 {
             return Ok(());
@@ -104,7 +104,8 @@ impl Runaways {
         (self.max_connections / 2).max(1)
     }
 
-    /// Returns true at the first call: the host logs once that the login lacks the right to look for sessions.
+    /// Returns true at the first call only, so that the host logs once that the login lacks the right to query the
+    /// state of sessions.
     pub(super) fn is_newly_blind(&self) -> bool {
         !self.is_blind.swap(true, Relaxed)
     }

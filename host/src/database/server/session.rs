@@ -1,5 +1,5 @@
-//! A session on a server of either dialect: chooses between `postgres` and `mysql` for each operation of the rest of
-//! `server`.
+//! A session on a server of either dialect. The rest of `server` uses it without knowing the dialect: each operation
+//! calls `postgres` or `mysql`.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use crate::{
     sql::{Position, error::DbError, value::Value},
 };
 
-/// A session: a connection of the driver, and what the host knows of it.
+/// A session: a connection of the driver, with facts about its server.
 #[derive(Debug)]
 pub(in crate::database) enum ServerSession {
     /// PostgreSQL.
@@ -33,8 +33,8 @@ pub(super) enum SessionId {
 }
 
 impl ServerSession {
-    /// Begins a transaction in one round trip. If a transaction is still `open`, ends it in the same message. Returns
-    /// the name of the new transaction, if it has one.
+    /// Begins a transaction in one round trip. If a transaction of mode `open` is still open, ends it in the same
+    /// message. Returns the name of the new transaction, if it has one.
     pub(super) async fn begin(&mut self, mode: Mode, open: Option<Mode>) -> Result<Option<String>, DbError> {
         match self {
             ServerSession::Postgres(session) => postgres::begin(session, mode, open).await,
@@ -110,7 +110,7 @@ impl ServerSession {
         }
     }
 
-    /// Returns the position that a primary has written, or that a replica has applied.
+    /// Returns the position to which a primary has written, or to which a replica has applied, the log.
     pub(super) async fn position(&mut self, of_replica: bool) -> Result<Position, DbError> {
         match self {
             ServerSession::Postgres(session) => postgres::position(&mut session.connection, of_replica).await,

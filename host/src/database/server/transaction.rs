@@ -1,4 +1,4 @@
-//! Types of the messages that begin, end and look up a transaction, for both dialects.
+//! Types for the messages that begin a transaction, end it, or look up its outcome, for both dialects.
 
 use std::time::Duration;
 
@@ -42,12 +42,13 @@ pub(in crate::database) enum Outcome {
     Committed,
     RolledBack,
     Running,
-    /// The server does not know the outcome, or not reliably.
+    /// The server does not know the outcome reliably.
     Unknown,
 }
 
 /// Reads the answer to a message in which statement number `commit`, counted from 1, is the COMMIT. Returns the values,
-/// and whether all statements succeeded. An error after the COMMIT does not undo it, so it is logged only.
+/// and whether all statements succeeded. An error after the COMMIT does not undo the COMMIT, so the error is only
+/// logged.
 pub(in crate::database) async fn read_commit(
     mut answers: impl Stream<Item = Result<Answer, DbError>> + Unpin,
     commit: usize,
@@ -67,8 +68,8 @@ pub(in crate::database) async fn read_commit(
     Ok((values, true))
 }
 
-/// Converts the error of a message that ends a transaction. `code` is the dialect's error code for a message outside a
-/// transaction, which means that the transaction has ended before.
+/// Converts the error of a message that should end a transaction. `code` is the dialect's error code for such a message
+/// outside a transaction: it means that the transaction had ended already.
 pub(in crate::database) fn ended_before(error: DbError, code: &str) -> DbError {
     if error.code.as_deref() != Some(code) {
         return error;
@@ -76,7 +77,7 @@ pub(in crate::database) fn ended_before(error: DbError, code: &str) -> DbError {
     DbError::new(Kind::Lost, "the transaction was ended before the host ended it; its connection is closed")
 }
 
-/// Error for a connection that is no longer there.
+/// Error for a connection that was lost.
 pub(in crate::database) fn connection_lost() -> DbError {
     DbError::new(Kind::Lost, "the connection was lost")
 }
