@@ -1,5 +1,5 @@
 //! SQLite: a pool of connections that read and a pool of one connection that writes, on the same file in WAL mode. Each
-//! connection has a barrier, which is up while a guest's statement runs.
+//! connection has a `Barrier`, which confines the connection while a guest's statement runs.
 
 mod barrier;
 mod budget;
@@ -47,15 +47,15 @@ use crate::{
     telemetry::metrics::{Tally, Target},
 };
 
-/// Pause between two returns of freed memory to the system.
+/// Pause between two checks of whether freed memory must be returned to the operating system.
 const TRIM_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The pools of one SQLite file.
 #[derive(Debug)]
 pub(super) struct Database {
     readers: Pool<Opener>,
-    /// One connection, because SQLite has one writer at a time. Waiting for a pool is fair and cheap; waiting for
-    /// SQLite's lock is neither.
+    /// One connection, because SQLite permits one writer at a time. A pool serves waiting callers in order and without
+    /// polling; SQLite's lock does neither.
     writer: Pool<Opener>,
     shared: Arc<Shared>,
     options: SqliteConnectOptions,
@@ -77,10 +77,10 @@ impl Database {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(config.busy_timeout)
-            // Temporary files have no size limit. Memory has one, see `budget`.
+            // Keep temporary tables in memory, because temporary files have no size limit. `budget` limits memory.
             .pragma("temp_store", "MEMORY")
             .statement_cache_capacity(100)
-            // The connection's thread waits when this many rows are not yet received.
+            // The connection's thread waits while this many rows have not been received yet.
             .row_buffer_size(128)
             // The driver would log the values of guests. See `echo` for the host's own log of statements.
             .disable_statement_logging();
@@ -125,13 +125,13 @@ impl Database {
         let pool = readers.clone();
         tokio::spawn(task::persist("pool", move || close_forgotten(pool.clone(), |pooled| pooled.open.is_open())));
         tokio::spawn(task::persist("memory", move || give_memory_back(readers.clone())));
-        // The writer first: a reader can neither create the file nor switch it to WAL mode.
+        // Connect the writer first: a reader can neither create the file nor switch it to WAL mode.
         drop(acquire(&database.writer).await?);
         drop(acquire(&database.readers).await?);
         Ok(database)
     }
 
-    /// Takes a connection out of a pool, for a transaction of a guest.
+    /// Takes a connection out of a pool, for a transaction of a guest. The first statement begins the transaction.
     pub(super) async fn begin(&self, options: &TransactionOptions) -> Result<Connection, DbError> {
         self.tally.begin(Target::Primary);
         self.begin_as(options.access, options.fresh_connection).await
@@ -187,12 +187,12 @@ pub(super) fn rules() -> &'static Rules {
     &RULES
 }
 
-/// Task that returns freed memory to the system after statements that used much of it, until the pool is dropped.
+/// Returns freed memory to the operating system after statements that used much memory. Runs until the pool is closed.
 async fn give_memory_back(pool: Arc<WeakPool<Opener>>) {
     let mut ticks = tokio::time::interval(TRIM_INTERVAL);
     while pool.upgrade().is_some_and(|pool| !pool.is_closed()) {
         if budget::take_freed() {
-            // Blocking: takes the locks of all threads' heaps in turn.
+            // On a blocking thread, because it takes the lock of each thread's heap.
             drop(tokio::task::spawn_blocking(memory::give_back).await);
         }
         ticks.tick().await;

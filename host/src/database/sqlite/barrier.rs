@@ -1,7 +1,7 @@
-//! The barrier of a SQLite connection. It consists of the authorizer, the limits, the progress handler that ends statements
-//! at their deadline, and the hooks that prevent guests from ending the transaction.
+//! The barrier of a SQLite connection. It consists of the authorizer, the limits, the progress handler that ends
+//! statements at their deadline, and the hooks that prevent guests from ending the transaction.
 //!
-//! `unsafe`, because sqlx has no interface to the authorizer, the limits and the trace.
+//! This module uses `unsafe`, because sqlx has no interface to the authorizer, the limits and the trace.
 
 #![allow(unsafe_code)]
 
@@ -24,7 +24,8 @@ use super::{
     policy::{MAX_LENGTH, allowed},
 };
 
-/// Prefix of each guest's statement. The trace uses it to distinguish the statement from statements of virtual tables.
+/// Prefix of each guest's statement. By this prefix, the trace distinguishes the statement from statements that virtual
+/// tables run.
 pub(super) const MARK: &str = "/*g*/";
 
 /// End of the statement with which FTS5 stores a setting of a full-text table, as the trace reports it.
@@ -42,28 +43,30 @@ pub(super) enum Role {
     Writer = 2,
 }
 
-/// State that the hooks of a connection read. The host sets it between statements; the connection's thread reads it while a
-/// statement runs.
+/// State that the hooks of a connection read. The host sets it between statements; the connection's thread reads it
+/// while a statement runs.
 #[derive(Debug)]
 pub(super) struct Barrier {
     role: AtomicU8,
     budget: Budget,
-    /// Number of the host's statements in front of the guest's: 1 for `BEGIN`, 2 for `COMMIT` and `BEGIN`.
+    /// Number of the host's statements that precede the guest's in the message and have not been compiled yet: 1 for
+    /// `BEGIN`, 2 for `COMMIT` and `BEGIN`.
     leading: AtomicU8,
     /// Whether a guest's statement has ended the transaction.
     ended: AtomicBool,
-    /// The guest's statement after it has started, else null. Only the connection's thread dereferences the pointer, while it
-    /// runs the message to which the statement belongs.
+    /// The guest's statement if it has started, otherwise null. Only the connection's thread dereferences the pointer,
+    /// while it runs the message to which the statement belongs.
     statement: AtomicPtr<sqlite3_stmt>,
     /// Whether the guest's statement can change rows.
     can_change: AtomicBool,
-    /// Whether SQLite was about to recompile a guest's statement for a changed schema. The driver knows the columns of the old
-    /// schema only.
+    /// Whether the authorizer has refused to let SQLite recompile a guest's statement for a changed schema. The driver
+    /// only knows the columns of the old schema.
     outdated: AtomicBool,
-    /// [`fingerprint`] of the columns of the guest's statement if SQLite has recompiled it for a parameter before it started;
-    /// else 0. The driver knows the columns of the first compilation.
+    /// [`fingerprint`] of the columns of the guest's statement, if SQLite recompiled it for the value of a parameter
+    /// before it started; otherwise 0. The driver only knows the columns of the first compilation.
     columns: AtomicU64,
-    /// Whether a guest has changed settings of a full-text table. The connection keeps them in memory, even after a rollback.
+    /// Whether a guest has changed settings of a full-text table. The connection keeps them in memory, even after a
+    /// rollback.
     configured: AtomicBool,
     /// Whether the next statement is the first one of a request.
     lent: AtomicBool,
@@ -114,7 +117,8 @@ impl Barrier {
         Ok(barrier)
     }
 
-    /// Prepares for a guest's statement behind `leading` statements of the host, which together must end within `time`.
+    /// Applies the restrictions for a guest's statement, which follows `leading` statements of the host in the same
+    /// message. All of them together must end within `time`.
     pub(super) fn admit(&self, role: Role, time: Duration, leading: u8) {
         self.budget.limit(time);
         self.leading.store(leading, SeqCst);
@@ -124,7 +128,7 @@ impl Barrier {
         self.role.store(role as u8, SeqCst);
     }
 
-    /// Returns the connection to the host, and lifts the limits.
+    /// Ends the restrictions: further statements are statements of the host, without limits.
     pub(super) fn dismiss(&self) {
         self.role.store(Role::Host as u8, SeqCst);
         self.budget.lift();
@@ -135,8 +139,8 @@ impl Barrier {
         self.budget.stop();
     }
 
-    /// Returns the limit because of which an allocation of the guest's last statement failed. SQLite may have stopped at any
-    /// point, so the transaction counts as ended.
+    /// Returns the limit that an allocation of the guest's last statement exceeded, if any. SQLite may then have
+    /// stopped at any point, so the transaction counts as ended.
     pub(super) fn exceeded(&self) -> Option<Exceeded> {
         let exceeded = self.budget.exceeded();
         if exceeded.is_some() {
@@ -150,37 +154,39 @@ impl Barrier {
         self.ended.load(SeqCst)
     }
 
-    /// Marks the next statement as the first one of a request, so that the counts of changes and the last key begin anew.
+    /// Marks the next statement as the first one of a request. The trace then resets the counts of changes and the key
+    /// of the last inserted row.
     pub(super) fn lend(&self) {
         self.lent.store(true, SeqCst);
     }
 
-    /// Returns whether the guest's last statement could change rows. For a query, SQLite reports the changes of an earlier
-    /// statement.
+    /// Returns whether the guest's last statement could change rows. If not, SQLite reports the number of changes of an
+    /// earlier statement.
     pub(super) fn can_change(&self) -> bool {
         self.can_change.load(SeqCst)
     }
 
-    /// Returns whether the guest's last statement was refused because it was compiled for an older schema. It had no effect.
+    /// Returns whether the guest's last statement was refused because it was compiled for an older schema. It had no
+    /// effect.
     pub(super) fn take_outdated(&self) -> bool {
         self.outdated.swap(false, SeqCst)
     }
 
-    /// Returns whether SQLite recompiled the guest's last statement before it started. If the schema has changed, its columns
-    /// differ from those that the driver knows.
+    /// Returns whether SQLite recompiled the guest's last statement before it started. If the schema has changed, its
+    /// columns differ from those that the driver knows.
     pub(super) fn is_recompiled(&self) -> bool {
         self.columns.load(SeqCst) != 0
     }
 
-    /// Returns whether the guest's last statement has columns of these names. Only for a recompiled statement can the answer be
-    /// `false`.
+    /// Returns whether the columns of the guest's last statement have these names. The result can only be `false` for a
+    /// recompiled statement.
     pub(super) fn has_columns<'a>(&self, names: impl Iterator<Item = &'a str>) -> bool {
         let columns = self.columns.load(SeqCst);
         columns == 0 || columns == fingerprint(names.map(str::as_bytes))
     }
 
-    /// Returns whether the connection must not be lent again: it keeps settings of a guest, which survive a rollback, or much
-    /// memory.
+    /// Returns whether the connection must not be lent again, because it holds settings of a guest, which survive a
+    /// rollback, or too much memory.
     pub(super) fn is_spoilt(&self) -> bool {
         self.configured.load(SeqCst) || self.budget.is_bloated()
     }
@@ -196,7 +202,7 @@ impl Barrier {
     }
 }
 
-/// Sets limits and switches, which also apply to the host.
+/// Sets limits and switches of the connection. They apply to statements of the host too.
 fn configure(handle: &mut LockedSqliteHandle<'_>) -> Result<(), sqlx::Error> {
     let db = handle.as_raw_handle().as_ptr();
     let switches = [
@@ -205,8 +211,8 @@ fn configure(handle: &mut LockedSqliteHandle<'_>) -> Result<(), sqlx::Error> {
         (SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0),
     ];
     for (switch, value) in switches {
-        // SAFETY: `db` is a live connection that this thread has locked. These switches take an int and a pointer for the
-        // result, which can be null.
+        // SAFETY: `db` is a live connection that this thread has locked. These switches take an int and a pointer for
+        // the result, which can be null.
         let code = unsafe { sqlite3_db_config(db, switch, value as c_int, std::ptr::null_mut::<c_int>()) };
         if code != SQLITE_OK {
             return Err(sqlx::Error::Configuration(format!("SQLite refused switch {switch} with code {code}").into()));
@@ -236,7 +242,8 @@ fn configure(handle: &mut LockedSqliteHandle<'_>) -> Result<(), sqlx::Error> {
 /// Registers the authorizer and the trace. `state` must never be freed.
 fn hook(handle: &mut LockedSqliteHandle<'_>, state: *const Barrier) {
     let (db, state) = (handle.as_raw_handle().as_ptr(), state.cast_mut().cast::<c_void>());
-    // SAFETY: the connection is locked, the functions have the signatures that SQLite calls, and `state` is never freed.
+    // SAFETY: the connection is locked, the functions have the signatures that SQLite calls, and `state` is never
+    // freed.
     unsafe {
         sqlite3_set_authorizer(db, Some(authorizer), state);
         sqlite3_trace_v2(db, SQLITE_TRACE_STMT, Some(trace), state);
@@ -246,13 +253,14 @@ fn hook(handle: &mut LockedSqliteHandle<'_>, state: *const Barrier) {
 /// Called by SQLite when a statement starts, before it checks whether the schema has changed.
 unsafe extern "C" fn trace(_: c_uint, state: *mut c_void, statement: *mut c_void, text: *mut c_void) -> c_int {
     let (statement, text) = (statement.cast::<sqlite3_stmt>(), text.cast::<c_char>().cast_const());
-    // SAFETY: `state` is the pointer that `hook` registered, which is never freed. During this call, `statement` is live and
-    // `text` is a C string. The statement in `barrier.statement` is live until the connection's thread has run its message.
+    // SAFETY: `state` is the pointer that `hook` registered, which is never freed. During this call, `statement` is
+    // live and `text` is a C string. The statement in `barrier.statement` is live until the connection's thread has run
+    // its message.
     unsafe {
         let barrier: &'static Barrier = &*state.cast::<Barrier>();
         memory::charge_to(&barrier.budget);
         if barrier.lent.swap(false, SeqCst) {
-            // Otherwise the request could read the last key and the number of changes of an earlier request.
+            // Without this, the request could read the key and the number of changes of an earlier request.
             let db = sqlite3_db_handle(statement);
             sqlite3_set_last_insert_rowid(db, 0);
             barrier.changes_before.store(sqlite3_total_changes64(db), SeqCst);
@@ -261,15 +269,16 @@ unsafe extern "C" fn trace(_: c_uint, state: *mut c_void, statement: *mut c_void
             return 0;
         }
         if begins_with(text, MARK.as_bytes()) {
-            // SQLite recompiles a statement if the value of a parameter can change its plan. The driver does not read the
-            // columns again. The 1 resets the counter.
+            // SQLite recompiles a statement if the value of a parameter can change its plan. The driver does not read
+            // the columns again. The 1 resets the counter.
             if sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_REPREPARE, 1) > 0 {
                 let names = (0..sqlite3_column_count(statement)).map(|index| sqlite3_column_name(statement, index));
                 let names = names.filter(|name| !name.is_null()).map(|name| CStr::from_ptr(name).to_bytes());
                 barrier.columns.store(fingerprint(names), SeqCst);
             }
             barrier.can_change.store(sqlite3_stmt_readonly(statement) == 0, SeqCst);
-            // From here on, the authorizer treats a compilation as a recompilation of this statement.
+            // From here on, the authorizer treats a compilation while this statement is not running as a recompilation
+            // of it.
             barrier.statement.store(statement, SeqCst);
         } else if begins_with(text, b"-- REPLACE") && CStr::from_ptr(text).to_bytes().ends_with(STORES_SETTING) {
             barrier.configured.store(true, SeqCst);
@@ -287,7 +296,7 @@ fn fingerprint<'a>(names: impl Iterator<Item = &'a [u8]>) -> u64 {
 
 /// Returns whether a C string begins with these bytes.
 ///
-/// SAFETY: `text` is a C string.
+/// SAFETY: `text` must be a C string.
 unsafe fn begins_with(text: *const c_char, bytes: &[u8]) -> bool {
     // SAFETY: `all` stops at the first byte that differs, at the latest at the NUL that ends the string.
     bytes.iter().enumerate().all(|(at, byte)| unsafe { *text.add(at) }.cast_unsigned() == *byte)
@@ -308,8 +317,8 @@ unsafe extern "C" fn authorizer(
     if role == Role::Host as u8 {
         return SQLITE_OK;
     }
-    // SQLite recompiles a statement that has started but is not running: the schema has changed, and the driver would still
-    // use the old columns. SAFETY: the statement is live until the connection's thread has run its message.
+    // SQLite recompiles a statement that has started but is not running: the schema has changed, and the driver would
+    // still use the old columns. SAFETY: the statement is live until the connection's thread has run its message.
     let statement = barrier.statement.load(SeqCst);
     if !statement.is_null() && unsafe { sqlite3_stmt_busy(statement) } == 0 {
         barrier.outdated.store(true, SeqCst);

@@ -10,14 +10,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Deadline of the host's statements. Neither limit applies to them: a commit must not fail because the guest has used up
-/// its budget.
+/// Deadline of the host's statements. Neither limit applies to them: a commit must not fail because the guest has used
+/// up its budget.
 const NEVER: u64 = u64::MAX;
 
-/// Size in bytes. If the memory of a connection falls below it, the process should return memory to the system.
+/// Size in bytes. If the memory of a connection shrinks from above this size to below it, the process returns memory to
+/// the operating system.
 const LARGE: usize = 8 << 20;
 
-/// Maximum time that an allocation over the limit waits until the request has received, and freed, rows.
+/// Maximum time for which an allocation over the limit waits for the request to receive and free rows.
 const MAX_WAIT_FOR_ROWS: Duration = Duration::from_millis(250);
 
 /// Whether a connection has freed much memory since the last [`take_freed`].
@@ -46,9 +47,9 @@ pub(super) struct Budget {
     max_memory: usize,
     /// Bytes that SQLite has allocated for this connection, including rows that the request has not received yet.
     used: AtomicUsize,
-    /// Number of allocations, modulo 256. Only each 256th allocation reads the clock.
+    /// Number of allocations, modulo 256. Every 256th allocation reads the clock.
     allocations: AtomicU8,
-    /// [`Exceeded`] as a number, if an allocation has failed since the statement began; else 0.
+    /// [`Exceeded`] as a number, if an allocation has failed since the statement began; otherwise 0.
     exceeded: AtomicU8,
 }
 
@@ -64,7 +65,7 @@ impl Budget {
         }
     }
 
-    /// Applies the limits to the following statements, which must end within `time`.
+    /// Applies the limits to the next statements, which must end within `time`.
     pub(super) fn limit(&self, time: Duration) {
         let deadline = self.epoch.elapsed().saturating_add(time).as_nanos();
         self.exceeded.store(0, SeqCst);
@@ -76,7 +77,7 @@ impl Budget {
         self.deadline.store(NEVER, SeqCst);
     }
 
-    /// Ends the running statement at the next opportunity.
+    /// Ends the running statement at the next call of the progress handler or the allocator.
     pub(super) fn stop(&self) {
         self.deadline.store(0, SeqCst);
     }
@@ -87,7 +88,7 @@ impl Budget {
         deadline == NEVER || self.epoch.elapsed().as_nanos() < u128::from(deadline)
     }
 
-    /// Returns the limit because of which an allocation has failed since [`Budget::limit`].
+    /// Returns the limit that an allocation has exceeded since the call of [`Budget::limit`], if any.
     pub(super) fn exceeded(&self) -> Option<Exceeded> {
         match self.exceeded.load(SeqCst) {
             0 => None,
@@ -96,21 +97,21 @@ impl Budget {
         }
     }
 
-    /// Returns whether the connection keeps more memory between requests than its caches should need: compiled statements
-    /// can be large. Such a connection is closed and not lent again.
+    /// Returns whether the connection keeps more memory between requests than its caches should need: compiled
+    /// statements can be large. Such a connection is closed and not lent again.
     pub(super) fn is_bloated(&self) -> bool {
         self.used.load(Relaxed) > self.max_memory / 4
     }
 
     /// Counts an allocation. Returns `false` if it must fail.
     ///
-    /// An allocation also fails after the deadline. SQLite does not call the progress handler during long operations, such as
-    /// parsing a full-text query, which takes quadratic time; but most of these operations allocate.
+    /// An allocation also fails after the deadline. SQLite does not call the progress handler during long operations,
+    /// such as parsing a full-text query, which takes quadratic time; but most of these operations allocate.
     #[inline]
     pub(super) fn charge(&self, bytes: usize) -> bool {
         let used = self.used.fetch_add(bytes, Relaxed) + bytes;
-        // Load and store are two operations: nearly all calls come from the connection's own thread, and a lost increment
-        // only delays the next look at the clock.
+        // Load and store are two operations: nearly all calls come from the connection's own thread, and a lost
+        // increment only delays the next look at the clock.
         let turn = self.allocations.load(Relaxed).wrapping_add(1);
         self.allocations.store(turn, Relaxed);
         (used <= self.max_memory && turn != 0) || self.examine(bytes)
@@ -139,8 +140,8 @@ impl Budget {
         false
     }
 
-    /// Returns whether the connection uses too much memory, after waiting for rows to be freed: the connection's thread is
-    /// up to `row_buffer_size` rows ahead of the request.
+    /// Returns whether the connection uses too much memory, after waiting for rows to be freed: the connection's thread
+    /// is up to `row_buffer_size` rows ahead of the request.
     fn exceeds_memory(&self) -> bool {
         let too_much = || self.used.load(Relaxed) > self.max_memory;
         let is_first = self.exceeded.load(SeqCst) == 0;

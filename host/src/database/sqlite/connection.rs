@@ -1,4 +1,4 @@
-//! A pooled connection that is lent to one transaction. The barrier is up for statements of guests, and down for
+//! A pooled connection that is lent to one transaction. The barrier restricts statements of guests, and permits all
 //! statements of the host.
 
 mod results;
@@ -42,7 +42,7 @@ use crate::{
     },
 };
 
-/// Maximum number of times that a statement is compiled again because the schema has changed.
+/// Maximum number of times that a statement is sent again because the schema has changed since it was compiled.
 const MAX_RECOMPILES: usize = 3;
 
 /// A connection in a transaction. If it is dropped before [`Connection::commit`] or [`Connection::rollback`], it is
@@ -54,12 +54,12 @@ pub(crate) struct Connection {
     shared: Arc<Shared>,
     access: Access,
     in_transaction: bool,
-    /// The transaction of the previous borrower is still open. It has only read; the message that begins this
+    /// Whether the transaction of the previous borrower is still open. It has only read; the message that begins this
     /// transaction ends it.
     inherits: bool,
-    /// A statement that may write was sent.
+    /// Whether a statement that may write was sent.
     wrote: bool,
-    /// A statement was sent and its end was not received.
+    /// Whether a statement was sent and its end was not received.
     running: bool,
 }
 
@@ -67,7 +67,8 @@ impl Connection {
     /// Prepares a transaction on a connection of the pool. The first statement begins it, in the same message to the
     /// connection's thread.
     pub(super) fn new(mut pooled: Object<Opener>, pool: Pool<Opener>, shared: Arc<Shared>, access: Access) -> Self {
-        // SQLite begins no transaction behind a COMMIT, so the open one has only read, and `since` does not matter.
+        // On SQLite no COMMIT begins the next transaction, so an open transaction has only read, and the time that the
+        // borrower has waited does not matter.
         let inherits = pooled.open.take(mode(access), Instant::now()) != TakeOver::Begin;
         pooled.barrier.lend();
         let pooled = Some(pooled);
@@ -146,7 +147,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// Returns [`Kind::Lost`] if it is unknown whether the change is committed and on disk, also after `commit_timeout`.
+    /// Returns [`Kind::Lost`] if it is unknown whether the change is committed and on disk, for example after
+    /// `commit_timeout`.
     pub(in crate::database) async fn commit(mut self) -> Result<(), DbError> {
         let (timeout, begun) = (self.shared.limits.commit_timeout, Instant::now());
         self.end(self.shared.host.commit.clone(), timeout).await?;
@@ -176,7 +178,8 @@ impl Connection {
         self.end_inherited().await
     }
 
-    /// Leaves a read transaction to a caller that waits for the connection. Returns the connection if no caller waits.
+    /// Returns the connection of a read transaction to its pool without ending the transaction. Returns `Some(self)` if
+    /// no caller waits for a connection, or if a statement may still run.
     pub(in crate::database) fn hand_over(mut self) -> Option<Self> {
         let is_in_order = !self.running;
         let open = OpenTransaction::of_reader(mode(self.access), &self.pool).filter(|_| is_in_order);
@@ -227,7 +230,7 @@ impl Connection {
         done
     }
 
-    /// Runs a guest's statement with the barrier up.
+    /// Runs a guest's statement under the barrier.
     pub(in crate::database) async fn run(
         &mut self,
         sql: String,
@@ -244,7 +247,8 @@ impl Connection {
             if self.running || recompiles == MAX_RECOMPILES || !self.pooled()?.barrier.take_outdated() {
                 break result;
             }
-            // The statement has done nothing yet. The other cached statements were compiled for the old schema too.
+            // The statement has had no effect yet. Discard all cached statements, because they were compiled for the
+            // old schema too.
             self.clear_statements().await?;
             recompiles += 1;
         };
@@ -260,9 +264,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a guest's statement and receives its results. In the same message, the statements of the host that are due
-    /// precede it. Returns the text of the message. If the state of the connection is unknown afterwards, `running` stays
-    /// set, so that the connection is closed.
+    /// Sends a guest's statement and receives its results. The statements of the host that end the previous transaction
+    /// and begin this one, if necessary, precede it in the same message. Returns the text of the message. If the state
+    /// of the connection is unknown afterwards, `running` stays set, so that the connection is closed.
     async fn send(
         &mut self,
         sql: &str,
@@ -304,7 +308,7 @@ impl Connection {
             return Err(result.err().unwrap_or_else(ended));
         }
         barrier.dismiss();
-        // If BEGIN failed for another reason than a lock, the state of the connection is unknown.
+        // If BEGIN failed for another reason than a conflict, the state of the connection is unknown.
         let is_known = leading == 0 || result.as_ref().is_err_and(|error| error.kind == Kind::Conflict);
         self.running = !is_known;
         result.map(|()| text)
@@ -320,7 +324,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Completes the authorizer's error "not authorized": for a reader, the kind is [`Kind::ReadOnly`].
+    /// Adds to the authorizer's error "not authorized" that the handle is a reader, and sets the kind to
+    /// [`Kind::ReadOnly`]. Returns other errors unchanged.
     fn in_context(&self, error: DbError) -> DbError {
         match error.kind {
             Kind::Forbidden if self.access != Access::ReadWrite => DbError {
@@ -336,7 +341,8 @@ impl Connection {
     async fn describe(&mut self, sql: Arc<str>) -> Result<Vec<Column>, DbError> {
         let timeout = self.timeout();
         self.running = true;
-        // The driver finds the statements in its cache. They were compiled with the barrier up; BEGIN has no columns.
+        // The driver finds the statements in its cache, so the guest's statement was compiled under the barrier. The
+        // columns are those of the guest's statement, because BEGIN has none.
         let preparing = self.connection()?.prepare(AssertSqlSafe(sql).into_sql_str());
         let statement = in_time(timeout, async { preparing.await.map_err(map_error) }).await?;
         self.running = false;
@@ -358,14 +364,14 @@ impl Drop for Connection {
             && (self.in_transaction || self.inherits || self.running || pooled.barrier.is_spoilt())
         {
             pooled.barrier.interrupt();
-            // Dropping the connection closes it. `take` lets the pool open another one.
+            // Dropping the connection closes it. `take` lets the pool open another connection.
             drop(Object::take(pooled));
         }
     }
 }
 
-/// Waits for the connection's thread, at most for `timeout`. If the thread panics, a command that was sent in that moment
-/// stays in its queue without an answer.
+/// Waits for the connection's thread for at most `timeout`. The limit is necessary because a command that is sent while
+/// the thread panics stays in the queue and is never answered.
 async fn in_time<T>(timeout: Duration, work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
     let no_answer =
         || DbError::new(Kind::Lost, "SQLite did not finish the statement in time; its connection is closed");

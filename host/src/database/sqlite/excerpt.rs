@@ -1,6 +1,6 @@
-//! `highlight()` and `snippet()` of FTS5, in linear time and with the same results. The functions of FTS5 take quadratic time
-//! in the number of matches and cannot be interrupted: a snippet of a document of 1.5 MB took more than 30 s. This file
-//! handles tokens and matches, not connections.
+//! `highlight()` and `snippet()` of FTS5, in linear time and with the same results. The functions of FTS5 take
+//! quadratic time in the number of matches and cannot be interrupted: a snippet of a document of 1.5 MB took more than
+//! 30 s. This file handles tokens and matches, not connections.
 
 use std::ops::Range;
 
@@ -15,11 +15,11 @@ pub(super) struct Match {
     pub(super) phrase: u32,
     /// Index of the first token.
     pub(super) start: usize,
-    /// Index behind the last token.
+    /// Index after the last token.
     pub(super) end: usize,
 }
 
-/// Bytes of a token in the text.
+/// Byte range of a token in the text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Token {
     pub(super) start: u32,
@@ -34,7 +34,7 @@ pub(super) struct Column<'a> {
     pub(super) size: usize,
     /// Numbers of the matches.
     pub(super) matches: Range<usize>,
-    /// Returns a match by its number. Matches are ordered by their first tokens.
+    /// Returns the match with a number. Matches are ordered by their first tokens.
     pub(super) find: &'a dyn Fn(usize) -> Match,
 }
 
@@ -55,7 +55,7 @@ pub(super) fn highlight(column: &Column<'_>, marks: Marks<'_>, max: usize) -> Re
     Ok(output.bytes)
 }
 
-/// Returns the part of the columns with the most different phrases, of at most `count` tokens.
+/// Returns the part of a column, of at most `count` tokens, that contains the most different phrases of the query.
 pub(super) fn snippet(columns: &[Column<'_>], count: usize, marks: Marks<'_>, max: usize) -> Result<Vec<u8>, TooBig> {
     let count = count.min(MAX_TOKENS);
     let mut best = (0, 0, 0);
@@ -90,8 +90,8 @@ pub(super) fn snippet(columns: &[Column<'_>], count: usize, marks: Marks<'_>, ma
     Ok(output.bytes)
 }
 
-/// Writes the text of a column, or only the tokens in `window`, with marks. Returns the index behind the last byte that was
-/// handled.
+/// Writes the text of a column, or only the tokens in `window`, with marks. Returns the index after the last byte that
+/// was handled.
 fn mark(
     column: &Column<'_>,
     window: Option<Range<usize>>,
@@ -171,7 +171,7 @@ impl Column<'_> {
         self.tokens.iter().enumerate().filter_map(begins).collect()
     }
 
-    /// Returns the first token of a snippet in whose middle the tokens from `start` to `end` are.
+    /// Returns the first token of a snippet of `count` tokens that has the tokens from `start` to `end` in its middle.
     fn center(&self, start: usize, end: usize, count: usize) -> usize {
         let margin = (count as i64 - (end as i64 - start as i64)) / 2;
         let adjusted = (start as i64 - margin).min(self.size as i64 - count as i64);
@@ -186,9 +186,9 @@ struct Window<'a> {
     matches: Range<usize>,
     /// Number of matches of each phrase.
     phrases: Vec<usize>,
-    /// Number of phrases that match.
+    /// Number of different phrases that match.
     different: usize,
-    /// Index of the token behind the last match.
+    /// Index of the token after the last match.
     end: usize,
 }
 
@@ -198,8 +198,8 @@ impl<'a> Window<'a> {
         Self { column, count, matches: first..first, phrases: Vec::new(), different: 0, end: 0 }
     }
 
-    /// Moves the window to `start`. Returns its score and the index of the token behind the last match. The score is 1000 for
-    /// each phrase, and 1 for each further match of the phrase.
+    /// Moves the window to `start`. Returns its score and the index of the token after the last match. The score is
+    /// 1000 for each phrase, and 1 for each further match of the phrase.
     fn move_to(&mut self, start: usize) -> (usize, usize) {
         while self.matches.end < self.column.matches.end {
             let Match { phrase, start: token, end } = (self.column.find)(self.matches.end);
@@ -226,7 +226,8 @@ impl<'a> Window<'a> {
     }
 }
 
-/// Returns the first number of a range for which `has` is false, if `has` is true for all numbers before it.
+/// Returns the first number of a range for which `has` is false. `has` must be true for all numbers before it and false
+/// after it.
 pub(super) fn partition(Range { mut start, mut end }: Range<usize>, has: impl Fn(usize) -> bool) -> usize {
     while start < end {
         let middle = start.midpoint(end);

@@ -1,6 +1,7 @@
-//! Replaces `highlight` and `snippet` of FTS5 with [`excerpt`]: this file translates to the extension interface of FTS5.
+//! Replaces `highlight` and `snippet` of FTS5 with the functions of [`excerpt`], through the extension interface of
+//! FTS5.
 //!
-//! `unsafe`, because that interface is in C and sqlx has no access to it.
+//! This module uses `unsafe`, because that interface is in C and sqlx has no access to it.
 
 #![allow(unsafe_code)]
 
@@ -20,7 +21,7 @@ use super::{
     policy::MAX_LENGTH,
 };
 
-/// Flag of a token at the position of the token before. FTS5 does not count such tokens.
+/// Flag of a token that is at the same position as the previous token. FTS5 does not count such tokens.
 const COLOCATED: c_int = FTS5_TOKEN_COLOCATED as c_int;
 
 /// Replaces `highlight` and `snippet` on a connection.
@@ -29,8 +30,8 @@ pub(super) fn replace_functions(handle: &mut LockedSqliteHandle<'_>) -> Result<(
     let mut api = null_mut::<fts5_api>();
     let mut statement = null_mut();
     let all: [(&CStr, fts5_extension_function); 2] = [(c"highlight", Some(highlight)), (c"snippet", Some(snippet))];
-    // SAFETY: the connection is locked. The pointer is bound with the name that FTS5 expects and outlives the statement. The
-    // functions are static.
+    // SAFETY: the connection is locked. The pointer is bound with the name that FTS5 expects and outlives the
+    // statement. The functions are static.
     let code = unsafe {
         sqlite3_prepare_v2(db, c"SELECT fts5(?1)".as_ptr(), -1, &raw mut statement, null_mut());
         sqlite3_bind_pointer(statement, 1, (&raw mut api).cast(), c"fts5_api_ptr".as_ptr(), None);

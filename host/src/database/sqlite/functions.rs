@@ -1,5 +1,6 @@
-//! Replacements for SQLite functions that could run for hours: SQLite interrupts a statement between its operations, and
-//! one call is one operation. The replacements return the same results in linear time. They know bytes, not connections.
+//! Replacements for SQLite functions that could run for hours: SQLite interrupts a statement between its operations,
+//! and one call is one operation. The replacements return the same results in linear time. They are functions on bytes
+//! and do not use a connection.
 
 use std::collections::HashSet;
 
@@ -18,8 +19,8 @@ pub(super) fn instr(text: &[u8], pattern: &[u8], is_text: bool) -> usize {
     let is_start = |byte: &u8| !is_text || byte & 0xc0 != 0x80;
     let found = match pattern.first() {
         None => return 1,
-        // SQLite compares at index 0 and then only where a character starts. A pattern that is not UTF-8 may begin in the
-        // middle of a character.
+        // SQLite compares at index 0 and then only where a character starts. A pattern that is not UTF-8 may begin in
+        // the middle of a character.
         Some(first) if !is_start(first) => text.starts_with(pattern).then_some(0),
         Some(_) => memmem::find(text, pattern),
     };
@@ -30,7 +31,7 @@ pub(super) fn instr(text: &[u8], pattern: &[u8], is_text: bool) -> usize {
     }
 }
 
-/// `replace`: returns `text` with `with` in the place of each occurrence of `pattern`. Stops as soon as the result is
+/// `replace`: returns `text` with each occurrence of `pattern` replaced by `with`. Stops as soon as the result is
 /// longer than `limit`.
 pub(super) fn replace(text: &[u8], pattern: &[u8], with: &[u8], limit: usize) -> Result<Vec<u8>, TooBig> {
     if pattern.first().is_none_or(|byte| *byte == 0) {

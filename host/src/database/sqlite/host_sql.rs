@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use sqlx::AssertSqlSafe;
 
-/// Statements that begin and end transactions. They end in a comment that guests cannot guess: the driver caches compiled
-/// statements by their text, and SQLite calls the authorizer only when it compiles a statement.
+/// Statements that begin and end transactions. They end in a comment that guests cannot guess, so that no text of a
+/// guest equals the text of such a statement. The driver caches compiled statements by their text, and SQLite calls the
+/// authorizer only when it compiles a statement.
 #[derive(Debug)]
 pub(super) struct HostSql {
     pub(super) begin_reading: Arc<str>,

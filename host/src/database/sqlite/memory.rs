@@ -1,8 +1,9 @@
-//! SQLite's allocator. Each allocation is charged to the [`Budget`] of the connection whose thread allocates. If the budget
-//! is exceeded, the allocation fails, and SQLite ends the statement with `SQLITE_NOMEM`. SQLite itself can only limit the
-//! memory of all connections together, so one connection could starve the others.
+//! SQLite's allocator. Each allocation is charged to the [`Budget`] of the connection whose thread allocates. If the
+//! budget is exceeded, the allocation fails, and SQLite ends the statement with `SQLITE_NOMEM`. SQLite itself can only
+//! limit the memory of all connections together, so one connection could starve the others.
 //!
-//! `unsafe`, because an allocator handles raw memory, and because sqlx has no interface to configure SQLite.
+//! This module uses `unsafe`, because an allocator handles raw memory, and because sqlx has no interface to configure
+//! SQLite.
 
 #![allow(unsafe_code)]
 
@@ -19,12 +20,12 @@ use libsqlite3_sys::*;
 use super::budget::Budget;
 
 thread_local! {
-    /// Budget of the connection that this thread belongs to: the driver has one thread per connection.
+    /// Budget of the connection that this thread belongs to. The driver uses one thread per connection.
     static BUDGET: Cell<*const Budget> = const { Cell::new(null()) };
 }
 
-/// Header in front of each allocation. Other threads can free it, as they do for rows, and other connections, as they do for
-/// pages of the cache.
+/// Header before each allocation. It records the budget, because an allocation may be freed by another thread (rows) or
+/// by another connection (pages of the cache).
 #[repr(C, align(16))]
 struct Header {
     /// Budget to which the allocation is charged, or null. Budgets are never freed.
@@ -35,8 +36,8 @@ struct Header {
 
 const HEADER: usize = size_of::<Header>();
 
-/// Makes SQLite use this allocator. It must be called before the process opens its first connection; further calls have no
-/// effect.
+/// Makes SQLite use this allocator. It must be called before the process opens its first connection; further calls have
+/// no effect.
 pub(super) fn install() -> Result<(), sqlx::Error> {
     static CODE: OnceLock<c_int> = OnceLock::new();
     let code = *CODE.get_or_init(|| {
@@ -50,8 +51,8 @@ pub(super) fn install() -> Result<(), sqlx::Error> {
             xShutdown: Some(shut_down),
             pAppData: null_mut(),
         };
-        // SAFETY: SQLite copies the methods, and returns an error if it is already in use. `MEMSTATUS` is turned off because
-        // its statistics, for all connections, take a lock for each allocation.
+        // SAFETY: SQLite copies the methods, and returns an error if it is already in use. `MEMSTATUS` is turned off
+        // because its statistics, for all connections, take a lock for each allocation.
         unsafe {
             match sqlite3_config(SQLITE_CONFIG_MALLOC, &raw const methods) {
                 SQLITE_OK => sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0 as c_int),
@@ -70,7 +71,7 @@ pub(super) fn charge_to(budget: &'static Budget) {
     BUDGET.set(budget);
 }
 
-/// Returns free memory of the C library's allocator to the system; otherwise the allocator keeps most of it.
+/// Makes the C library's allocator return free memory to the operating system. By itself it keeps most of this memory.
 pub(super) fn give_back() {
     // SAFETY: `malloc_trim` can be called at any time, from any thread.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]

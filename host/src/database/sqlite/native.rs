@@ -1,6 +1,6 @@
-//! Replacements for two kinds of SQL functions: functions whose cost has no bound, and functions that would reveal what an
-//! earlier request did on the same connection. [`functions`] computes the results; this file translates to SQLite's C
-//! interface, to which sqlx has no access.
+//! Replacements for two kinds of SQL functions: functions whose cost has no bound, and functions that would reveal what
+//! an earlier request did on the same connection. [`functions`] computes the results. This file connects them to
+//! SQLite's C interface, to which sqlx has no access.
 
 #![allow(unsafe_code)]
 
@@ -19,8 +19,8 @@ use super::{
 
 type Function = unsafe extern "C" fn(*mut sqlite3_context, c_int, *mut *mut sqlite3_value);
 
-/// Replaces SQLite's functions on a connection. `changes_before` has the value of `total_changes()` at the beginning of
-/// the request, and must outlive the connection.
+/// Replaces SQLite's functions on a connection. `changes_before` contains the value of `total_changes()` at the
+/// beginning of the request, and must outlive the connection.
 pub(super) fn replace_functions(
     handle: &mut LockedSqliteHandle<'_>,
     changes_before: *const AtomicI64,
@@ -64,8 +64,8 @@ pub(super) fn replace_functions(
 
 /// Returns the bytes of a blob, or the text of any other value. Returns `None` for NULL.
 ///
-/// SAFETY: SQLite passes `value` to a function. The caller uses the bytes only during this call of the function, and before
-/// it converts the value again.
+/// SAFETY: SQLite passes `value` to a function. The caller uses the bytes only during this call of the function, and
+/// before it converts the value again.
 pub(super) unsafe fn bytes<'a>(value: *mut sqlite3_value) -> Option<&'a [u8]> {
     // SAFETY: as above. The length is read after the conversion to text, to which it belongs.
     unsafe {

@@ -30,13 +30,14 @@ pub(crate) fn path(config: &config::Database) -> Result<&Path, DbError> {
     }
 }
 
-/// Opens a connection. All of the process's connections are opened here, so that SQLite is configured before the first.
+/// Opens a connection. All connections of the process are opened here, so that SQLite's allocator is configured before
+/// the first connection.
 pub(crate) async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
     memory::install()?;
     options.connect().await
 }
 
-/// Opens a connection to a file that must be neither created nor changed. Returns `None` if there is no file yet.
+/// Opens a connection to a file without creating or changing it. Returns `None` if the file does not exist yet.
 pub(in crate::database) async fn connect_existing(
     config: &config::Database,
 ) -> Result<Option<SqliteConnection>, DbError> {
@@ -95,7 +96,8 @@ impl managed::Manager for Opener {
         let connecting = Box::pin(connect(&self.options));
         let mut connection = connecting.await.map_err(map_error)?;
         let barrier = Barrier::install(&mut connection, self.max_memory).await.map_err(map_error)?;
-        // Loads the schema before the first statement whose memory counts: a large schema must not close the connection.
+        // Load the schema now, before `Budget` counts memory: a large schema must not cause the connection to be
+        // closed.
         touch(&mut connection).await?;
         if let Some(wal) = &self.wal {
             wal.open().map_err(|error| map_error(error.into()))?;

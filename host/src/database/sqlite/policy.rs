@@ -1,4 +1,4 @@
-//! Actions that a guest's statement may take in SQLite, in the terms of the authorizer. Pure functions:
+//! Determines which actions of SQLite's authorizer a guest's statement may take. These are pure functions:
 //! [`barrier`](super::barrier) calls [`allowed`] for each action of a statement that SQLite compiles.
 
 use std::ffi::c_int;
@@ -25,8 +25,8 @@ pub(super) fn allowed(action: c_int, first: &[u8], second: &[u8], writes: bool) 
 /// Functions that load code, and functions that run for hours on two large objects.
 const FORBIDDEN_FUNCTIONS: &[&[u8]] = &[b"load_extension", b"fts3_tokenizer", b"json_patch", b"jsonb_patch"];
 
-/// Returns whether a table does not belong to the application: tables of the host, and SQLite's views of the connection and
-/// the file.
+/// Returns whether a table is hidden from guests: a table of the host, or a table in which SQLite shows the state of
+/// the connection or the file.
 fn hidden(table: &[u8]) -> bool {
     has_prefix(table, b"carya_")
         || has_prefix(table, b"_sqlx_")

@@ -1,5 +1,5 @@
-//! Conversion of values between the contract and SQLite. It follows the storage class of each value, not the declared type
-//! of the column: a column can contain values of all classes.
+//! Converts values between the host's types and SQLite's. The storage class of a value determines its type, not the
+//! declared type of the column: a column can contain values of all classes.
 
 use sqlx::{
     Arguments, Column as _, Decode, Row, Sqlite, TypeInfo, ValueRef,
@@ -37,9 +37,9 @@ pub(super) fn bind(params: Vec<Value>) -> Result<SqliteArguments, DbError> {
     Ok(arguments)
 }
 
-/// Returns the statement with the numbers of parameters as the driver counts them. For the driver, `?` is the next
-/// parameter without a number; for SQLite and the gate, it has the number after the highest so far. If the two differ, each
-/// `?` gets its number.
+/// Returns the statement with its parameters numbered as the driver counts them. For the driver, `?` is the next
+/// parameter without a number; for SQLite and the gate, it has the number after the highest so far. If the two differ,
+/// each `?` gets its number.
 pub(super) fn numbered(sql: String, placeholders: &[Placeholder]) -> String {
     let plain = || placeholders.iter().filter(|placeholder| placeholder.range.len() == 1);
     if plain().zip(1..).all(|(placeholder, place)| placeholder.number == place) {

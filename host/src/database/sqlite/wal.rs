@@ -1,5 +1,6 @@
-//! Syncs the write-ahead log to disk. A commit writes the log and returns the connection; only its result waits for the
-//! sync. The next transaction can write meanwhile, and all commits written before a sync begins share it.
+//! Syncs the write-ahead log to disk. A commit writes the log and returns its connection to the pool before it waits
+//! for the sync. The next transaction can therefore write during the sync, and all commits that were written before a
+//! sync begins share that sync.
 
 use std::{
     fs::{File, OpenOptions},
@@ -27,7 +28,7 @@ pub(super) struct Wal {
     file: ArcSwapOption<File>,
     /// Number of commits written to the log.
     written: AtomicU64,
-    /// Number of commits on disk. The task that syncs holds the lock.
+    /// Number of commits on disk. A task holds the lock while it syncs.
     on_disk: Arc<tokio::sync::Mutex<u64>>,
     /// Error of the first sync that failed.
     broken: OnceLock<DbError>,
@@ -44,8 +45,8 @@ impl Wal {
         })
     }
 
-    /// Opens the log of a new writing connection. SQLite keeps the file while connections are open; when the last one closes,
-    /// SQLite copies the log into the database and removes the file.
+    /// Opens the log after a writing connection has been opened. SQLite keeps the file while connections are open. When
+    /// the last connection closes, SQLite copies the log into the database and removes the file.
     pub(super) fn open(&self) -> io::Result<()> {
         // SQLite resolves symbolic links too.
         let mut path = self.database.canonicalize()?.into_os_string();
@@ -55,7 +56,8 @@ impl Wal {
         Ok(())
     }
 
-    /// Returns an error if a sync has failed. A commit that follows a lost one in the log would not survive a power failure.
+    /// Returns an error if a sync has failed. The log may then lack a commit on disk, and no later commit in the log
+    /// would survive a power failure.
     pub(super) fn check(&self) -> Result<(), DbError> {
         self.broken.get().map_or(Ok(()), |error| Err(error.clone()))
     }
@@ -67,11 +69,11 @@ impl Wal {
         if *on_disk >= own {
             return Ok(());
         }
-        // Read before the file: SQLite replaces the file only when all commits in it are in the database.
+        // Read the number before the file: SQLite replaces the file only when all commits in it are in the database.
         let written = self.written.load(Acquire);
         let wal = self.clone();
-        // The task keeps the lock to its end, even if the caller is dropped: the system reports a write error only once, and a
-        // concurrent sync could miss the error.
+        // The task keeps the lock to its end, even if the caller is dropped: the system reports a write error only
+        // once, and a concurrent sync could miss the error.
         let sync = tokio::task::spawn_blocking(move || {
             wal.flush();
             if wal.check().is_ok() {

@@ -17,8 +17,8 @@ use crate::{
 };
 
 /// Receives the results of a message: first those of the `leading` statements of the host, then those of the guest's
-/// statement. `leading` counts the statements of the host that have not ended. The `bool` of an error is true if the
-/// connection's thread can still answer.
+/// statement. `leading` is the number of statements of the host that have not ended. The `bool` of an error is true if
+/// the connection's thread can still answer.
 pub(super) async fn take(
     mut results: impl Stream<Item = Result<Either<SqliteQueryResult, SqliteRow>, sqlx::Error>> + Unpin,
     leading: &mut u8,
@@ -57,8 +57,8 @@ pub(super) async fn take(
     })
 }
 
-/// Replaces the error of a statement that SQLite could not finish because the [`Budget`](super::super::budget::Budget) of the
-/// connection refused it memory.
+/// Replaces the error of a statement that SQLite could not finish because an allocation exceeded the connection's
+/// [`Budget`](super::super::budget::Budget).
 pub(super) fn over_budget(error: DbError, barrier: &Barrier, max_memory: usize) -> DbError {
     let exceeded = barrier.exceeded();
     // Errors of SQLite have a code. Without one, the driver's thread may have panicked because it could not copy a row.
@@ -78,7 +78,7 @@ pub(super) fn over_budget(error: DbError, barrier: &Barrier, max_memory: usize) 
     }
 }
 
-/// Error for a statement of which the driver knows other columns than SQLite.
+/// Error for a statement that has other columns in SQLite than the driver knows.
 pub(super) fn other_columns() -> DbError {
     let message = "the schema has changed since the statement was prepared on this connection";
     DbError { stale: Stale::Yes, ..DbError::new(Kind::Lost, message).retryable() }
