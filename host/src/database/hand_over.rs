@@ -84,8 +84,8 @@ pub(super) enum TakeOver {
 }
 
 impl OpenTransaction {
-    /// Returns the state of a connection whose transaction is left open for a caller that waits. Returns `None` if no
-    /// caller waits for a connection of this pool, or if the transaction may have written.
+    /// Returns the state of a connection with a transaction that is left open for a caller that waits. Returns `None`
+    /// if no caller waits for a connection of this pool, or if the transaction may have written.
     pub(super) fn of_reader<M: Manager>(mode: Mode, pool: &Pool<M>) -> Option<Self> {
         (mode.access == Access::ReadOnly && waiting(pool) > 0).then_some(Self::Read(mode))
     }

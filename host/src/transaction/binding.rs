@@ -53,7 +53,7 @@ pub struct Settled {
     terms: TransactionOptions,
 }
 
-/// A request whose transaction, if it had one, has ended. The host may reply.
+/// A request after the end of its transaction, if it had one. The host may reply.
 #[derive(Debug)]
 pub struct Cleared {
     outcome: Outcome,
