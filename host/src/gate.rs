@@ -1,13 +1,16 @@
-//! The gate: every guest statement passes it before it is sent. It reads just enough SQL to classify a statement, to count
-//! statements and parameters, and to find names that guests must not use. It refuses and never rewrites. The engine's own
-//! barrier stands behind it, so the gate does not have to understand SQL completely.
+//! The gate: checks every statement of a guest before the host sends it. The gate parses just enough SQL to classify a
+//! statement, to count statements and parameters, and to find names that guests must not use. It refuses statements,
+//! but never rewrites them. It need not understand SQL completely, because the engine's own barrier restricts each
+//! statement too. Only functions that no login can be denied, such as MariaDB's built-in functions, are refused by the
+//! gate alone.
 //!
-//! A `?` outside of string literals, quoted names and comments is always a parameter. PostgreSQL also has operators with
-//! that character. In place of the operators `?`, `?|` and `?&` on `jsonb`, guests call `jsonb_exists`,
-//! `jsonb_exists_any` and `jsonb_exists_all`; in place of `@?` they call `jsonb_path_exists`.
+//! A `?` outside of string literals, quoted names and comments is always a parameter. PostgreSQL also has operators
+//! with that character, which guests cannot use. In place of the operators `?`, `?|` and `?&` on `jsonb`, guests call
+//! `jsonb_exists`, `jsonb_exists_any` and `jsonb_exists_all`; in place of `@?` they call `jsonb_path_exists`.
 //!
-//! [`Rules::check`] is the only entry. Dialects differ in two ways: lexical rules are data in `syntax`, and every other
-//! decision is a `match` that names all dialects, so that the compiler reports each decision that a new dialect needs.
+//! [`Rules::check`] is the only entry point for statements of guests. The lexical differences between dialects are data
+//! in `syntax`. Every other difference is a `match` that names all dialects, so that the compiler reports each place
+//! that a new dialect must handle.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -49,7 +52,7 @@ pub const MAX_PARAM_BYTES: usize = 4 * 1024 * 1024;
 /// Position of a parameter in a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placeholder {
-    /// Bytes of the placeholder.
+    /// Byte range of the placeholder in the statement.
     pub range: Range<usize>,
     /// Number of the parameter, from 1. `?7` and `$7` have the number 7; `?` has the number after the highest so far.
     pub number: usize,
@@ -75,12 +78,12 @@ impl Rules {
     /// - [`Kind::Limit`] for statements and parameters that are too large,
     /// - [`Kind::ReadOnly`] for changes and locks through a reader,
     /// - [`Kind::Forbidden`] for statements that guests must not send,
-    /// - [`Kind::Other`] for a wrong number of parameters.
+    /// - [`Kind::Other`] for a wrong number of parameters, and for placeholders with a name or the number 0.
     pub fn check(&self, sql: &str, params: &[Value], access: Access) -> Result<Checked, DbError> {
         check_sizes(sql, params)?;
         let checked = scan(self, sql, params.len(), access)?;
         let expected = checked.placeholders.iter().map(|placeholder| placeholder.number).max().unwrap_or(0);
-        // SQLite would take NULL for missing parameters; a driver may wait for them forever.
+        // SQLite would use NULL for a missing parameter, and a driver may wait forever for the server's answer.
         if params.len() != expected {
             return Err(self.wrong_number_of_parameters(expected, params.len()));
         }
@@ -130,7 +133,7 @@ pub(super) fn placeholders(dialect: Dialect, sql: &str) -> Vec<Placeholder> {
     found
 }
 
-/// Reads the statement in `sql` in one pass over its tokens.
+/// Checks the statement in `sql` in one pass over its tokens.
 fn scan(rules: &Rules, sql: &str, params: usize, access: Access) -> Result<Checked, DbError> {
     let dialect = rules.dialect();
     if sql.as_bytes().contains(&0) {

@@ -1,5 +1,6 @@
-//! Divides SQL text into tokens, in one pass and without copies, by the [`Syntax`] of a dialect. It knows no keywords.
-//! Text that two servers, or two settings of one server, would read differently is refused.
+//! Divides SQL text into tokens by the [`Syntax`] of a dialect, in one pass and without copies. The lexer does not
+//! distinguish keywords from names. It refuses text that different servers, or different settings of a server, would
+//! read differently.
 
 use std::ops::Range;
 
@@ -16,7 +17,7 @@ pub(super) enum Shape {
     Literal,
     /// A parameter, with its number if it has one.
     Parameter(Option<usize>),
-    /// A parameter that SQLite knows and the driver does not: with a name, or with the number 0.
+    /// A parameter that SQLite supports and the driver does not: one with a name, or with the number 0.
     UnsupportedParameter,
     /// `(`
     Open,
@@ -34,7 +35,7 @@ pub(super) enum Shape {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Token {
     pub(super) shape: Shape,
-    /// Bytes of the token, with its quotes.
+    /// Byte range of the token, including its quotes.
     pub(super) range: Range<usize>,
 }
 
@@ -53,7 +54,7 @@ pub(super) struct Lexer<'a> {
 
 const NOT_CLOSED: Refusal = "a quoted text is not closed";
 
-/// Bytes of words. All letters outside ASCII belong to words.
+/// Table of the bytes that belong to words. All letters outside ASCII do.
 const WORD: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
@@ -84,8 +85,8 @@ impl<'a> Lexer<'a> {
         let after_escaped = std::mem::take(&mut self.after_escaped);
         let (shape, end) = match byte {
             0 => return Ok(None),
-            // PostgreSQL joins literals that only whitespace separates, and versions differ in whether the second one has
-            // escapes.
+            // PostgreSQL joins literals that only whitespace separates. Its versions differ in whether the second
+            // literal has escapes.
             b'\'' if after_escaped => return Err("a string literal must not directly follow an E'' literal"),
             b'\'' => (Shape::Literal, self.quoted(start)?),
             b'"' => (Shape::QuotedName, self.quoted(start)?),
@@ -114,17 +115,17 @@ impl<'a> Lexer<'a> {
         Ok(Some(Token { shape, range: start..end }))
     }
 
-    /// Returns the byte at an index, or 0 behind the end: the text contains no NUL.
+    /// Returns the byte at an index, or 0 after the end. The text contains no NUL.
     fn byte(&self, at: usize) -> u8 {
         self.sql.as_bytes().get(at).copied().unwrap_or(0)
     }
 
-    /// Returns the index behind the first occurrence of `end` that begins behind `start`.
+    /// Returns the index after the first occurrence of `end` that begins after `start`.
     fn after(&self, start: usize, end: &str) -> Option<usize> {
         Some(start + 1 + self.sql.get(start + 1..)?.find(end)? + end.len())
     }
 
-    /// Returns the index of the first byte from `at` on that belongs to no word.
+    /// Returns the index of the first byte at or after `at` that belongs to no word.
     fn while_word(&self, mut at: usize) -> usize {
         while is_word(self.byte(at)) {
             at += 1;
@@ -200,10 +201,11 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Returns the index behind a literal or name in which a doubled quote stands for itself.
+    /// Returns the index after the literal or name whose opening quote is at `start`. A doubled quote stands for one
+    /// quote.
     ///
-    /// With [`Syntax::ambiguous_backslash`], a text has two different ends only if an odd number of backslashes precedes
-    /// a quote. Such a text is refused.
+    /// With [`Syntax::ambiguous_backslash`], the server's settings determine where the text ends if an odd number of
+    /// backslashes precedes a quote. Such a text is refused.
     fn quoted(&self, start: usize) -> Result<usize, Refusal> {
         let bytes = self.sql.as_bytes();
         let quote = bytes[start];
@@ -224,7 +226,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Returns the index behind the `E'..'` literal whose quote is at `start`.
+    /// Returns the index after the `E'..'` literal whose opening quote is at `start`.
     fn escaped_literal(&self, start: usize) -> Result<usize, Refusal> {
         let mut at = start + 1;
         loop {
@@ -237,7 +239,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Reads a token that begins with `$`, without a digit behind it.
+    /// Reads a token that begins with `$` and that no digit follows.
     fn dollar(&self, start: usize) -> Result<(Shape, usize), Refusal> {
         match self.syntax.dollar {
             Dollar::Parameter => Ok((Shape::UnsupportedParameter, self.while_word(start + 1))),
@@ -246,7 +248,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Returns the index behind `$tag$..$tag$`.
+    /// Returns the index after `$tag$..$tag$`.
     fn dollar_literal(&self, start: usize) -> Result<usize, Refusal> {
         let mut end = start + 1;
         while is_word(self.byte(end)) && self.byte(end) != b'$' {

@@ -1,5 +1,5 @@
-//! Checks keywords and names by the tokens around them, for database servers: which keywords may follow each other, and
-//! which names may be used where. It knows no grammar.
+//! Checks the keywords and names in a statement for a database server by the tokens around them: which keywords may
+//! follow each other, and which names may be used in which places. This module does not parse the grammar.
 
 use std::mem;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{config::ServerDialect, sql::error::DbError};
 
-/// Keywords whose neighbours matter.
+/// Keywords that are checked together with the keywords around them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Keyword {
     /// `INSERT`, `REPLACE`, `MERGE`.
@@ -52,19 +52,20 @@ pub(super) struct Places<'a> {
     before: Option<Shape>,
     /// Last token, if it was a keyword.
     keyword: Keyword,
-    /// `INTO` is allowed here: a verb that adds rows precedes it.
+    /// Whether `INTO` is allowed here, because a verb that adds rows precedes it.
     into: bool,
-    /// The next name is the name of a table that the statement changes.
+    /// Whether the next name is the name of a table that the statement changes.
     target: bool,
-    /// The next name is the name of a table to which rows are added. A list of columns, not of arguments, may follow it.
+    /// Whether the next name is the name of a table to which rows are added. Parentheses after it contain columns, not
+    /// arguments.
     filled: bool,
-    /// The main verb of the statement has been read.
+    /// Whether the main verb of the statement has been read.
     main: bool,
-    /// MySQL: the next name belongs to `information_schema`.
+    /// MySQL: whether the next name belongs to `information_schema`.
     described: bool,
-    /// The next parenthesis must be closed at once.
+    /// Whether the next opening parenthesis must be closed directly, without an argument.
     bare: bool,
-    /// MySQL: depth of a `VALUES` list that is not the one of `INSERT`.
+    /// MySQL: depth of the `VALUES` list that has begun, unless it is the list of rows of an `INSERT`.
     list: Option<usize>,
     /// Part of the statement that needs a writer, in the plural, for the error.
     pub(super) needs_writer: Option<&'static str>,
@@ -99,7 +100,7 @@ impl<'a> Places<'a> {
         })
     }
 
-    /// Takes a token, the token behind it, and the verb of the statement as soon as it is known.
+    /// Processes a token. `next` is the token after it; `verb` is the verb of the statement, if it is known already.
     pub(super) fn take(&mut self, token: &Token, next: Option<Shape>, verb: Option<Verb>) -> Result<(), DbError> {
         let mut keyword = Keyword::Other;
         if let Some(tables) = &mut self.tables {
@@ -139,7 +140,7 @@ impl<'a> Places<'a> {
                 self.depth = self.depth.saturating_sub(1);
                 (self.into, self.target, self.filled) = (false, false, false);
             }
-            // The next part of a name.
+            // A dot: the next token is a further part of the name.
             Shape::Sign(b'.') => self.into = false,
             Shape::Sign(sign) => {
                 (self.into, self.target, self.filled) = (false, false, false);
@@ -156,7 +157,7 @@ impl<'a> Places<'a> {
         Ok(())
     }
 
-    /// Refuses a keyword by the keywords around it.
+    /// Refuses a keyword that the keywords around it do not permit.
     #[expect(clippy::wildcard_enum_match_arm, reason = "most keywords matter only as neighbours")]
     fn check_keyword(&mut self, keyword: Keyword, word: &str, verb: Option<Verb>) -> Result<(), DbError> {
         let into = mem::take(&mut self.into);
@@ -184,8 +185,9 @@ impl<'a> Places<'a> {
         Ok(())
     }
 
-    /// Returns whether a verb here begins a statement: the whole statement, one in a `WITH`, or the one behind it.
-    /// Elsewhere it may be the name of a column, as in `SELECT f(1) insert INTO evil`.
+    /// Returns whether a verb here begins a statement: the whole statement, a statement inside `WITH name AS (..)`, or
+    /// the main statement after that. Elsewhere the word may be the name of a column, as in
+    /// `SELECT f(1) insert INTO evil`.
     fn begins_statement(&mut self, verb: Option<Verb>) -> bool {
         match self.before {
             None | Some(Shape::Open) => true,
@@ -194,7 +196,7 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// Begins a `VALUES` list. The first one of `INSERT` is the list of its rows.
+    /// Begins a `VALUES` list. In an `INSERT`, the first such list contains its rows.
     fn begin_list(&mut self, verb: Option<Verb>) {
         let is_own = verb == Some(Verb::Insert) && self.depth == 0 && !mem::replace(&mut self.main, true);
         self.list = if is_own { None } else { Some(self.depth) };
@@ -244,7 +246,8 @@ impl<'a> Places<'a> {
                 false
             }
             Place::CalledWithArgument => {
-                // At the end of a transaction that writes, the host resets the value.
+                // In INSERT and UPDATE an argument is harmless: the host resets the value at the end of a transaction
+                // that writes.
                 self.bare = called && !matches!(verb, Some(Verb::Insert | Verb::Change));
                 false
             }
@@ -274,8 +277,8 @@ impl<'a> Places<'a> {
         )))
     }
 
-    /// Keeps the flags of a table's name if the name continues: names can have several parts, and `ONLY` can precede
-    /// them.
+    /// Keeps `target` and `filled` set while the name of a table continues or is still to come: a name can have several
+    /// parts, and `ONLY` can precede it.
     fn keep_target(&mut self, keyword: Keyword, next: Option<Shape>) {
         let dotted = next == Some(Shape::Sign(b'.'));
         self.target &= dotted || matches!(keyword, Keyword::Into | Keyword::From | Keyword::Update | Keyword::Only);

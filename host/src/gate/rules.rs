@@ -20,14 +20,15 @@ pub enum Verb {
     Change,
 }
 
-/// Rules of the gate for one connection: the dialect, and facts that the server reported when the connection was opened.
+/// Rules of the gate for one connection: the dialect, and facts that the server reported when the connection was
+/// opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rules {
     /// SQLite. Its authorizer checks names.
     Sqlite,
     /// PostgreSQL, with the functions of its extensions.
     Postgres(Extensions),
-    /// MySQL or MariaDB. The database is set for a login with rights on other databases: guests may use only this one.
+    /// MySQL or MariaDB. `Some` if the login has rights on other databases: guests may use only this database.
     MySql(Option<OwnDatabase>),
 }
 
@@ -59,7 +60,7 @@ pub struct ExtensionFunction {
 pub struct OwnDatabase {
     /// Name of the database.
     pub name: String,
-    /// Whether the server compares names of databases by letter case (`lower_case_table_names = 0`).
+    /// Whether the server distinguishes upper and lower case in names of databases (`lower_case_table_names = 0`).
     pub is_case_sensitive: bool,
 }
 
@@ -73,8 +74,8 @@ impl OwnDatabase {
 }
 
 impl Extensions {
-    /// Creates the list from the functions to refuse, by name in lower case, and the functions that the configuration
-    /// allows, as `schema.name`.
+    /// Creates the lists. `refused` contains the functions to refuse, by name in lower case; `allowed` contains the
+    /// functions that the configuration allows, as `schema.name`.
     pub fn new(refused: impl IntoIterator<Item = (String, ExtensionFunction)>, allowed: &[String]) -> Self {
         let name = |full_name: &String| match full_name.split_once('.') {
             Some(("pg_catalog", _)) | None => None,

@@ -1,6 +1,6 @@
 //! Limits of full-text queries on SQLite. FTS5 parses a query in quadratic time and does not call the progress handler
-//! meanwhile: a parameter of 200 kB took more than 20 s. The gate does not see a query that comes from a column or is compared
-//! by `=`; the timeout of the statement limits such a query, see `sqlite/budget.rs`.
+//! meanwhile: a parameter of 200 kB took more than 20 s. The gate cannot check a query that comes from a column, or
+//! that is compared by `=`. Only the statement's timeout limits such a query; see `sqlite/budget.rs`.
 
 use super::{
     Checked, Placeholder,
@@ -16,19 +16,20 @@ use crate::sql::{
 const MAX_BYTES: usize = 4096;
 /// Maximum number of terms of a full-text query.
 const MAX_TERMS: usize = 64;
-/// Maximum total length of literals and parameters that cannot exceed the limits: each term except the first needs a
-/// separator. A parameter counts as often as it is used.
+/// Total length of literals and parameters, in bytes, up to which no query can exceed the limits: a term has at least
+/// one byte, and each term except the first needs a separator. A parameter counts as often as it is used.
 const HARMLESS: usize = 2 * MAX_TERMS;
 
 /// Keywords that end the operand of `MATCH`.
 const ENDS_OPERAND: &str = "AND OR IS IN LIKE GLOB MATCH BETWEEN FROM WHERE JOIN ON AS ORDER GROUP HAVING LIMIT WINDOW UNION \
     EXCEPT INTERSECT RETURNING WHEN THEN ELSE END";
-/// Keywords behind which a name with parentheses is not a table.
+/// Keywords after which a name with parentheses is not a table.
 const ENDS_TABLES: &str = "WHERE GROUP ORDER HAVING LIMIT WINDOW UNION EXCEPT INTERSECT ON USING SELECT SET RETURNING";
 /// Prefixes of all table-valued functions that are not full-text tables.
 const OTHER_FUNCTIONS: [&str; 2] = ["json", "pragma_"];
 
-/// Checks the operands of `MATCH` and the arguments of tables that are called as functions: literals and parameters.
+/// Checks the literals and parameters in the operands of `MATCH`, and in the arguments of tables that are called as
+/// functions.
 pub(super) fn check(sql: &str, params: &[Value], checked: &Checked) -> Result<(), DbError> {
     let size = |placeholder: &Placeholder| params.get(placeholder.number - 1).map_or(0, Value::size);
     let bytes = checked.literal_bytes + checked.placeholders.iter().map(size).sum::<usize>();
@@ -74,7 +75,7 @@ fn is_one_of(word: &str, keywords: &str) -> bool {
     keywords.split(' ').any(|keyword| word.eq_ignore_ascii_case(keyword))
 }
 
-/// Tracks the lists of tables behind `FROM` and `JOIN`.
+/// Tracks the lists of tables after `FROM` and `JOIN`.
 #[derive(Debug, Default)]
 struct Tables<'a> {
     place: Place,
@@ -90,7 +91,7 @@ enum Place {
     Outside,
     /// In a list of tables.
     Inside,
-    /// In a list of tables, behind a name that can be the name of a full-text table.
+    /// In a list of tables, after a name that can be the name of a full-text table.
     Name,
 }
 
@@ -116,7 +117,7 @@ impl<'a> Tables<'a> {
     }
 }
 
-/// A full-text query, as far as it has been read.
+/// Size of the part of a full-text query that has been read.
 #[derive(Debug)]
 struct Query {
     /// Number of open parentheses around the query.
@@ -130,7 +131,7 @@ impl Query {
         Self { depth, bytes: 0, terms: 0 }
     }
 
-    /// Returns whether this token is behind the query.
+    /// Returns whether the query ends before this token.
     fn ends(&self, shape: Shape, text: &str, depth: usize) -> bool {
         let ends = match shape {
             Shape::Word => is_one_of(text, ENDS_OPERAND),

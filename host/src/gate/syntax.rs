@@ -1,5 +1,5 @@
-//! Lexical rules of the dialects, as data: which characters quote, comment, number and separate. The [`Lexer`] applies
-//! them.
+//! Lexical rules of the dialects, as data: which characters quote names and literals, begin comments, begin numbers and
+//! separate tokens. The [`Lexer`] applies the rules.
 //!
 //! The rules hold for the settings with which the host opens connections: UTF-8, `standard_conforming_strings` on
 //! PostgreSQL, `ANSI_QUOTES` on MySQL and MariaDB.
@@ -8,9 +8,9 @@
 
 use crate::config::Dialect;
 
-/// Lexical rules of a dialect. Rules without a field are the same in all dialects: `'` quotes literals and `"` quotes
-/// names, a doubled quote stands for itself, `--` begins a comment up to the end of the line, and `/*` a comment up to
-/// `*/`.
+/// Lexical rules of a dialect. The rules that have no field are the same in all dialects: `'` quotes literals and `"`
+/// quotes names, a doubled quote stands for itself, `--` begins a comment up to the end of the line, and `/*` a comment
+/// up to `*/`.
 #[derive(Debug)]
 pub(super) struct Syntax {
     /// `` ` `` quotes names.
@@ -19,30 +19,30 @@ pub(super) struct Syntax {
     pub(super) bracket_quotes: bool,
     /// `E'..'` is a literal in which a backslash escapes, and `U&".."` is a name with escapes.
     pub(super) escape_prefixes: bool,
-    /// Whether a backslash in a literal escapes depends on the server's settings. Outside literals it has meanings of the
-    /// server's own.
+    /// Whether a backslash in a literal escapes the next character depends on the server's settings. Outside literals,
+    /// the meaning of a backslash is specific to the server.
     pub(super) ambiguous_backslash: bool,
     /// A vertical tab is whitespace.
     pub(super) vertical_tab_is_space: bool,
     /// `#` begins a comment up to the end of the line.
     pub(super) hash_comments: bool,
-    /// `--` begins a comment only before whitespace or a control character: `5--1` is 6.
+    /// `--` begins a comment only before whitespace or a control character. Elsewhere it is two operators: `5--1` is 6.
     pub(super) dashes_need_space: bool,
     /// A carriage return ends a line.
     pub(super) carriage_return_ends_line: bool,
-    /// Comments in `/*` and `*/`.
+    /// Rules for comments in `/*` and `*/`.
     pub(super) comments: Comments,
-    /// A `$` that begins a token and precedes no digit.
+    /// Meaning of a `$` that begins a token and that no digit follows.
     pub(super) dollar: Dollar,
-    /// `:`, `@` and `#` outside comments.
+    /// Meaning of `:`, `@` and `#` outside comments.
     pub(super) sigils: Sigils,
-    /// A digit that begins a token.
+    /// Meaning of a digit that begins a token.
     pub(super) numbers: Numbers,
-    /// Text in which parameters are sent to the engine.
+    /// Notation in which parameters are sent to the engine.
     pub(super) parameters: Parameters,
 }
 
-/// Comments in `/*` and `*/`.
+/// Rules for comments in `/*` and `*/`.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Comments {
     /// The first `*/` ends the comment.
@@ -53,7 +53,7 @@ pub(super) enum Comments {
     Executable,
 }
 
-/// A `$` that begins a token and precedes no digit.
+/// Meaning of a `$` that begins a token and that no digit follows.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Dollar {
     /// Begins the name of a parameter.
@@ -64,7 +64,7 @@ pub(super) enum Dollar {
     Ambiguous,
 }
 
-/// `:`, `@` and `#` outside comments.
+/// Meaning of `:`, `@` and `#` outside comments.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Sigils {
     /// Each begins the name of a parameter.
@@ -75,23 +75,25 @@ pub(super) enum Sigils {
     Variable,
 }
 
-/// A digit that begins a token.
+/// Meaning of a digit that begins a token.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Numbers {
-    /// Begins a number. Some versions of the server begin a word directly behind it, other versions refuse that.
+    /// Begins a number. If a word directly follows the number, some versions of the server read it as a separate word,
+    /// and other versions report an error.
     Separate,
-    /// Begins a word: names may begin with digits, or a number and the word behind it make no difference to the gate.
+    /// Begins a word: names may begin with digits, or the gate need not distinguish a number from a word that directly
+    /// follows it.
     Words,
 }
 
-/// Text in which parameters are sent to the engine.
+/// Notation in which parameters are sent to the engine.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Parameters {
     /// As the guest wrote them. `$1a` and `$1::a` are names of parameters.
     Unchanged,
-    /// As `?`, which must not touch a word behind it.
+    /// As `?`. A word must not directly follow it.
     QuestionMark,
-    /// As `$N`, which must not touch a word before or behind it.
+    /// As `$N`. A word must not directly precede or follow it.
     DollarNumber,
 }
 

@@ -1,10 +1,10 @@
-//! Checks the names of databases in a statement, on MySQL and MariaDB. A guest uses one database, but its login may have
-//! rights on all databases of the server.
+//! Checks the names of databases in a statement, on MySQL and MariaDB. A guest may use only one database, but its login
+//! may have rights on all databases of the server.
 //!
 //! `a.b` is a table of the database `a` where a table is expected, and a column of the table or alias `a` elsewhere.
-//! Therefore this module tracks where tables are expected: behind `FROM`, `JOIN`, `INTO`, `UPDATE` and similar words, and
-//! behind commas in their lists. `a.b.c` and `a.f(..)` name a database everywhere. Where the grammars of servers differ, a
-//! table is expected.
+//! Therefore this module tracks where tables are expected: after `FROM`, `JOIN`, `INTO`, `UPDATE` and similar words,
+//! and after commas in their lists. `a.b.c` and `a.f(..)` name a database everywhere. Where the grammars of MySQL and
+//! MariaDB differ, this module assumes that a table is expected.
 
 use std::ops::Range;
 
@@ -21,9 +21,9 @@ pub(super) struct Tables<'a> {
     sql: &'a str,
     /// The database that guests use, if the login has rights on others.
     own: Option<&'a OwnDatabase>,
-    /// The statement itself, and each open parenthesis.
+    /// One level for the statement itself, and one for each open parenthesis.
     levels: Vec<Level>,
-    /// The next name is the name of a table or of its database.
+    /// Whether the next name is the name of a table or of its database.
     expected: bool,
     /// Last token.
     before: Option<Shape>,
@@ -31,15 +31,15 @@ pub(super) struct Tables<'a> {
     word: Word,
     /// The name before the last dot.
     qualifier: Option<Range<usize>>,
-    /// `DELETE` names its tables behind `USING`.
+    /// Whether the statement is a `DELETE` that names its tables after `USING`.
     using: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Level {
-    /// A query. Elsewhere `FROM` does not list tables: `EXTRACT(DAY FROM a.b)`.
+    /// Whether the level is a query. Elsewhere `FROM` does not list tables: `EXTRACT(DAY FROM a.b)`.
     is_query: bool,
-    /// A list of tables has begun, in which a comma precedes the next table.
+    /// Whether a list of tables has begun, in which a comma precedes the next table.
     lists_tables: bool,
 }
 
@@ -56,7 +56,7 @@ enum Word {
     Into,
     Join,
     Key,
-    /// Stands between a verb and its table.
+    /// May occur between a verb and its table.
     Modifier,
     NextVal,
     Returning,
@@ -113,8 +113,8 @@ impl<'a> Tables<'a> {
         }
     }
 
-    /// Takes a token, the token behind it, and the verb of the statement as soon as it is known. Refuses the name of a
-    /// database that guests must not use.
+    /// Processes a token. `next` is the token after it; `verb` is the verb of the statement, if it is known already.
+    /// Refuses the name of a database that guests must not use.
     pub(super) fn take(&mut self, token: &Token, next: Option<Shape>, verb: Option<Verb>) -> Result<(), DbError> {
         let mut word = Word::Other;
         let mut database = None;
@@ -166,7 +166,7 @@ impl<'a> Tables<'a> {
         }
     }
 
-    /// Takes one of [`WORDS`]. Returns whether the word is a keyword here and not a name.
+    /// Processes one of [`WORDS`]. Returns whether the word is a keyword here and not a name.
     #[expect(clippy::wildcard_enum_match_arm, reason = "outside of these contexts, words are names")]
     fn keyword(&mut self, word: Word, next: Option<Shape>, verb: Option<Verb>) -> bool {
         let (first, before, using) = (self.before.is_none(), self.word, self.using);
@@ -207,9 +207,10 @@ impl<'a> Tables<'a> {
         true
     }
 
-    /// Takes a name or a part of a name. Returns the name of a database that is complete here.
+    /// Processes a name or a part of a name. Returns the name of a database if this token shows that the name, or the
+    /// name before the dot, is one.
     fn name(&mut self, token: &Token, next: Option<Shape>, is_part: bool) -> Option<&'a str> {
-        // The name behind `{` is the name of a kind of join.
+        // The first word after `{`, such as `OJ`, is not a table, but the table follows it.
         let expected = self.expected;
         self.expected &= self.before == Some(Shape::Sign(b'{'));
         let is_qualifier = next == Some(Shape::Sign(b'.'));

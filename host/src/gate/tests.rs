@@ -163,7 +163,7 @@ fn parameters_are_counted() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Returns texts made of pieces that have a meaning for the lexer.
+/// Returns a strategy for texts that consist of pieces with a meaning for the lexer.
 fn soup() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
         "SELECT",

@@ -1,7 +1,7 @@
-//! Names that guests must not use, in groups with a common reason. It knows names only, not their positions.
+//! Names that guests must not use, in groups with a common reason. `place` determines in which position a name is used.
 //!
-//! For most of these names, the engine's own barrier also refuses them (logins with few rights, read-only transactions).
-//! For functions that no login can be denied, such as MariaDB's built-in functions, this list is the only barrier.
+//! The engine's own barrier (logins with few rights, read-only transactions) also refuses most of these names.
+//! Functions that no login can be denied, such as MariaDB's built-in functions, are refused by this list alone.
 
 use crate::config::ServerDialect;
 
@@ -26,7 +26,7 @@ pub(super) struct Group {
     /// Reason, as the end of a sentence that begins with the name. For [`Place::CalledThroughWriter`], the subject of
     /// "need a writer".
     pub(super) why: &'static str,
-    /// Names in lower case. One that ends in `*` is a prefix.
+    /// Names in lower case. A name that ends in `*` is a prefix.
     names: &'static [&'static str],
 }
 
@@ -208,7 +208,7 @@ const MYSQL_VIEWS: &[&str] = &[
     "statistics", "table_constraints", "tables", "triggers", "views",
 ];
 
-/// Returns whether `name` is the name `expected`, which is in lower case.
+/// Returns whether `name` equals `expected` regardless of case. `expected` must be in lower case.
 pub(super) fn is(name: &str, expected: &str) -> bool {
     matches(expected, name)
 }
@@ -228,7 +228,7 @@ pub(super) fn may_view(name: &str) -> bool {
     MYSQL_VIEWS.iter().any(|view| matches(view, name))
 }
 
-/// Returns the group that a name belongs to, if it is refused in some position.
+/// Returns the group of a name that is refused in some position.
 pub(super) fn find(dialect: ServerDialect, name: &str) -> Option<&'static Group> {
     let (filter, groups, allowed_calls) = match dialect {
         ServerDialect::Postgres => (&POSTGRES_FILTER, POSTGRES, POSTGRES_CALLS),
@@ -267,12 +267,12 @@ fn matches_folded(letters: &[u8], prefix: bool, name: &str) -> bool {
     letters.iter().all(same) && (prefix || found.next().is_none())
 }
 
-/// Set of a dialect's names that can contain more names than were added (a Bloom filter). Nearly all words of statements
-/// are in no group, and the filter excludes them with two lookups.
+/// Bloom filter of a dialect's names: it contains all names that were added, and a few more. Nearly all words of
+/// statements are in no group, and the filter excludes most of them with two lookups.
 struct Filter {
-    /// A bit for each complete name, by its length, its first, third and last letter.
+    /// One bit for each complete name, chosen by its length and its first, third and last letter.
     wholes: [u64; 64],
-    /// A bit for each prefix, by its first three letters.
+    /// One bit for each prefix, chosen by its first three letters.
     starts: [u64; 64],
 }
 

@@ -168,7 +168,7 @@ const FORBIDDEN: &[&str] = &[
     "SELECT /*+ SET_VAR(max_execution_time = 0) */ 1",
     "SELECT /*+ MAX_EXECUTION_TIME(0) */ 1",
     "SELECT 1 /*! INTO OUTFILE '/tmp/x' */",
-    // Two statements, or a text with two readings.
+    // Two statements, or a text that servers read in two ways.
     "SELECT `;` ; COMMIT",
     "SELECT 1 # \n; COMMIT",
     "SELECT 1 --1; COMMIT",
@@ -238,7 +238,7 @@ const FORBIDDEN: &[&str] = &[
     "SELECT IS_FREE_LOCK('a'), 1",
     "SELECT IS_USED_LOCK('a')",
     "SELECT service_get_write_locks('a', 'b', 1)",
-    // State that a later request could read, or an earlier request left.
+    // State that a later request could read, or that an earlier request left.
     "SELECT LAST_INSERT_ID(5)",
     "SELECT `last_insert_id` (5)",
     "SELECT SQL_CALC_FOUND_ROWS * FROM items",
