@@ -1,8 +1,9 @@
 //! Migrations of the schema: a folder of `0001_name.sql` files, which sqlx's migrator runs in order, each once.
 //!
-//! The database may be ahead of the folder: after a rollback, or after a deployment that was refused when its
-//! migrations had run, it has migrations that are newer than the newest in the folder. These stay applied, and a
-//! warning names them. Any other difference between the folder and the history is an error.
+//! The database may be ahead of the folder: after a rollback of the application, or after a deployment that was refused
+//! although its migrations had run, the database has migrations that are newer than the newest in the folder. These
+//! migrations stay applied, and a warning names them. Any other difference between the folder and the history is an
+//! error.
 
 mod history;
 mod problem;
@@ -23,7 +24,7 @@ use crate::{
     database::{Database, OwnerConnection},
 };
 
-/// Time for which a partially applied migration may be one that another host is running now.
+/// Time for which the host waits if a migration is partially applied, because another host may be running it.
 const UNDER_WAY: Duration = Duration::from_secs(5);
 
 /// Result of a run.
@@ -35,8 +36,8 @@ pub struct Report {
     pub already_applied: usize,
 }
 
-/// Runs pending migrations with the owner's login. Each runs in its own transaction, as far as the database can roll
-/// back changes of the schema. The first that fails ends the run.
+/// Runs pending migrations with the owner's login. Each migration runs in its own transaction, as far as the database
+/// can roll back changes of the schema. The first migration that fails ends the run.
 pub async fn run(database: &Database, folder: &Path) -> Result<Report, Error> {
     run_on(database.connect_as_owner().await?, folder).await
 }
@@ -49,7 +50,8 @@ async fn run_on(mut connection: OwnerConnection, folder: &Path) -> Result<Report
     let plan = folder.plan(&mut connection).await?;
     let made = connection.make_table().await;
     made.map_err(|source| Error::Failed { folder: folder.path.clone(), source, applied: Vec::new() })?;
-    // `plan` has checked for missing migrations. It permits those that are newer than the newest in the folder.
+    // `plan` has checked for missing migrations already. It permits migrations of the history that are newer than the
+    // newest in the folder.
     folder.migrator.set_ignore_missing(true);
     let migrated = match &mut connection {
         OwnerConnection::Sqlite(connection) => folder.migrator.run_direct(None, connection, false).await,
@@ -62,8 +64,8 @@ async fn run_on(mut connection: OwnerConnection, folder: &Path) -> Result<Report
     }
 }
 
-/// Returns the names of the pending migrations. Creates and changes nothing; an SQLite file need not exist. Fails if a
-/// run would fail before its first migration.
+/// Returns the names of the pending migrations, without creating or changing anything; an SQLite file need not exist.
+/// Returns an error if a run would fail before its first migration.
 pub async fn pending(config: &config::Database, folder: &Path) -> Result<Vec<String>, Error> {
     let connection = OwnerConnection::to_existing(config).await?;
     let folder = Folder::read(folder).await?;
@@ -137,7 +139,7 @@ impl Folder {
         let begun = Instant::now();
         let plan = loop {
             match self.look(connection).await {
-                // Another host may be running this migration now: `pending` reads without the lock.
+                // Another host may be running this migration now, because `pending` reads the history without the lock.
                 Err(Error::Mismatch { mismatch, .. })
                     if matches!(*mismatch, Mismatch::HalfDone { .. }) && begun.elapsed() < UNDER_WAY =>
                 {
@@ -197,9 +199,10 @@ impl Folder {
         Ok(Plan { pending: self.migrations().filter(is_pending).map(name).collect(), applied, ahead })
     }
 
-    /// Converts the error of a run, and adds the migrations that the run applied before it failed.
+    /// Converts the error of a run. Adds the names of the migrations that the run applied before it failed.
     async fn failed(&self, connection: &mut OwnerConnection, plan: Plan, source: MigrateError) -> Error {
-        // Without an answer, for example after a lost connection, do not report any migration as applied.
+        // If the history cannot be read, for example because the connection is lost, do not report any migration as
+        // applied.
         let history = connection.history().await.unwrap_or_default();
         let ran = |version: i64, success| history.iter().any(|ran| ran.version == version && ran.success == success);
         let applied =

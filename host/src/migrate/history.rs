@@ -9,10 +9,10 @@ use crate::database::OwnerConnection;
 
 /// Table of the migrator.
 const TABLE: &str = "_sqlx_migrations";
-/// SQL that takes a lock named after the database, and waits for it for at most an hour. The name is hashed, because
-/// lock names have at most 64 characters.
+/// SQL that acquires a lock named after the database, and waits for the lock for at most an hour. The name of the
+/// database is hashed, because lock names have at most 64 characters.
 const MYSQL_LOCK: &str = "SELECT GET_LOCK(CONCAT('carya migrate ', SHA1(DATABASE())), 3600)";
-/// SQL that revokes the rights on the new table that default privileges gave to other roles.
+/// SQL that revokes the rights on the new table that other roles have through default privileges.
 const ONLY_THE_OWNER: &str = "DO $$
     DECLARE other text;
     BEGIN
@@ -40,13 +40,13 @@ impl AppliedMigration {
     }
 }
 
-/// Returns the name of a migration, which is that of its file.
+/// Returns the name of a migration: the name of its file without `.sql`.
 pub(super) fn name(version: i64, description: &str) -> String {
     format!("{version:04}_{}", description.replace(' ', "_"))
 }
 
 impl OwnerConnection {
-    /// Returns the migrations that ran, by version. Empty before the first run.
+    /// Returns the migrations that ran, ordered by version. Returns none before the first run.
     pub(super) async fn history(&mut self) -> Result<Vec<AppliedMigration>, sqlx::Error> {
         let is_there = match self {
             Self::Sqlite(connection) => {
@@ -110,7 +110,7 @@ impl OwnerConnection {
     /// longer. On PostgreSQL the host's own sessions have no such timeout.
     pub(super) async fn lift_limit(&mut self) -> Result<(), sqlx::Error> {
         let Self::MySql(connection) = self else { return Ok(()) };
-        // MariaDB has the first variable and MySQL the second. Each server rejects the other one.
+        // MariaDB has the first variable and MySQL the second. Each server rejects the variable that it does not have.
         for variable in ["max_statement_time", "max_execution_time"] {
             let set = sqlx::raw_sql(AssertSqlSafe(format!("SET SESSION {variable} = 0")));
             match set.execute(&mut **connection).await {
@@ -122,11 +122,12 @@ impl OwnerConnection {
     }
 
     /// Waits until no other host runs migrations on this database, and makes other hosts wait until the connection is
-    /// closed. On SQLite the transactions of the migrator do the same.
+    /// closed. On SQLite this does nothing: there, the write transaction of each migration keeps other hosts out.
     pub(super) async fn lock(&mut self) -> Result<(), sqlx::Error> {
         let locked = match self {
             Self::Sqlite(connection) => connection.lock().await,
-            // This is the migrator's own lock, which this session may take again.
+            // This is the migrator's own lock. The migrator later acquires it again in the same session, which the
+            // server permits.
             Self::Postgres(connection) => connection.lock().await,
             // MariaDB rejects the migrator's lock, which has no timeout.
             Self::MySql(connection) => {

@@ -39,7 +39,7 @@ pub enum Error {
         source: Box<sqlx::Error>,
         /// Names of the migrations that this run applied before it failed.
         applied: Vec<String>,
-        /// Set if the database keeps the statements of the migration before the one that failed.
+        /// Set if the database keeps the statements that the migration ran before the failed statement.
         half: Option<Box<Mismatch>>,
     },
     /// The folder does not match the history.
@@ -69,12 +69,12 @@ pub enum Mismatch {
         version: i64,
         /// File of the migration.
         file: PathBuf,
-        /// Description of the change, as far as it is known.
+        /// Description of the change, if it is recognized.
         change: &'static str,
         /// Command that resets the database.
         reset: String,
     },
-    /// A file was removed after it ran, and the folder has newer ones.
+    /// A file was removed after it ran, and the folder has newer files.
     #[error(
         "migration {version} was previously applied but is missing in the resolved migrations; put the file \
          {name}.sql back. In development, `{reset}` makes the database anew after it has saved it"
@@ -111,7 +111,7 @@ pub enum Mismatch {
 }
 
 impl Error {
-    /// Returns whether a later attempt may succeed, because the connection failed and not the migration.
+    /// Returns whether a later attempt may succeed, because the cause is a failed connection and not the migration.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Database(error) => error.retryable,
@@ -149,7 +149,8 @@ pub(super) fn line(text: &str, error: &sqlx::Error) -> Option<usize> {
     }
 }
 
-/// Describes the change of a text that once had this checksum. The old text is not stored anywhere.
+/// Describes how the text of a migration has changed since it ran with this checksum. The old text is not stored, so
+/// only changes of line ends and of spaces at the end are recognized.
 pub(super) fn change(now: &str, checksum: &[u8]) -> &'static str {
     let was = |text: &str| *Sha384::digest(text.as_bytes()) == *checksum;
     let unix = now.replace("\r\n", "\n");

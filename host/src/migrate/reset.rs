@@ -1,10 +1,10 @@
-//! `carya migrate --reset`: saves a database, empties it, and runs all migrations. It is for development, after a
-//! migration that ran has been edited or removed.
+//! `carya migrate --reset`: saves a database, empties it, and runs all migrations. It is for development, if a
+//! migration was edited or removed after it ran.
 //!
-//! A reset is refused while another process is connected to the database. A serving host keeps connections open, so its
-//! database cannot be emptied meanwhile. An SQLite file is locked exclusively, which fails if another process has the
-//! file open. On a server, the reset looks at the list of sessions, and holds the migrator's lock so that a host that
-//! starts meanwhile waits.
+//! A reset is refused while another process is connected to the database. A host keeps connections open while it
+//! serves, so its database cannot be reset. An SQLite file is locked exclusively, which fails if another process has
+//! the file open. On a server, the reset checks the list of sessions, and holds the lock for migrations, so that a host
+//! that starts in the meantime waits.
 
 mod mysql;
 mod postgres;
@@ -40,7 +40,7 @@ pub struct Reset {
 /// Error of a reset.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The command did not contain the name of the database.
+    /// The command contained another name than that of the database, or none.
     #[error("this would delete everything in database {name:?}; to confirm that, run `carya migrate --reset={name}`")]
     NotConfirmed {
         /// Name of the database.
@@ -49,7 +49,7 @@ pub enum Error {
     /// Other processes use the database.
     #[error("the database is in use{}; stop the host, and close other connections to it", by(users))]
     InUse {
-        /// Their sessions, as far as they are known.
+        /// Sessions of these processes, as far as they are known.
         users: String,
     },
     /// The database could not be saved, so nothing was deleted.
@@ -63,7 +63,7 @@ pub enum Error {
     NotEmptied {
         /// Error of the driver.
         source: sqlx::Error,
-        /// File to which the database was saved, if it was.
+        /// File to which the database was saved, if it was saved before the failure.
         saved: Option<PathBuf>,
     },
     /// The database was emptied, and then a migration failed.
@@ -146,8 +146,8 @@ async fn empty_server(
     }
 }
 
-/// Returns an error if other sessions stay for longer than [`CLOSE_TIMEOUT`]: a server ends a session a little after its
-/// client.
+/// Waits for other sessions to end, because a server ends a session shortly after its client has disconnected. Returns
+/// an error if there are still other sessions after [`CLOSE_TIMEOUT`].
 async fn refuse_others(connection: &mut OwnerConnection, config: &config::Database) -> Result<(), Error> {
     let begun = Instant::now();
     loop {
@@ -162,8 +162,8 @@ async fn refuse_others(connection: &mut OwnerConnection, config: &config::Databa
     }
 }
 
-/// Returns the other sessions in the database. MySQL shows a login its own sessions only, so the check uses each login
-/// of the configuration.
+/// Returns the other sessions in the database. MySQL shows a login only its own sessions, so the sessions are queried
+/// with each login of the configuration.
 async fn others(connection: &mut OwnerConnection, config: &config::Database) -> Result<Vec<String>, Error> {
     let mut users = Vec::new();
     match connection {

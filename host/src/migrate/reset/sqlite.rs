@@ -1,4 +1,4 @@
-//! Emptying an SQLite file in place, so that a process that opens it later finds the same file.
+//! Empties an SQLite file in place, so that a process that opens it later finds the same file.
 
 use std::path::PathBuf;
 
@@ -10,13 +10,14 @@ use sqlx::{
 use super::{CLOSE_TIMEOUT, Error};
 use crate::{config, database::sqlite, migrate::OwnerConnection};
 
-/// All that was made in the file, virtual tables first: they take their shadow tables along.
+/// Query for the objects to drop: views, then virtual tables, then all other tables. Virtual tables precede other
+/// tables, because their shadow tables are dropped with them.
 const OBJECTS: &str = r"
     SELECT type, name FROM sqlite_schema
     WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
     ORDER BY type = 'view' DESC, sql LIKE 'CREATE VIRTUAL%' DESC";
 
-/// Locks the file, saves a copy beside it, and deletes everything in it. The lock is held by the connection.
+/// Locks the file, saves a copy beside it, and drops everything in it. The returned connection holds the lock.
 pub(super) async fn empty(config: &config::Database, name: &str) -> Result<(OwnerConnection, PathBuf), Error> {
     let path = sqlite::opener::path(config)?;
     let own = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -43,7 +44,8 @@ pub(super) async fn empty(config: &config::Database, name: &str) -> Result<(Owne
     }
 }
 
-/// Takes the lock that no other open connection allows: SQLite leaves WAL mode only when it is alone.
+/// Locks the file exclusively. Fails if another connection is open, because SQLite leaves WAL mode only without other
+/// connections.
 async fn lock(connection: &mut SqliteConnection) -> Result<(), Error> {
     let left = sqlx::query_scalar::<_, String>("PRAGMA journal_mode = DELETE").fetch_one(&mut *connection).await;
     let locked = match left {
