@@ -1,5 +1,6 @@
-//! `carya harden`: logins for guests' statements with so few rights that a hole in the gate gains nothing. The SQL is in
-//! templates, `harden/postgres/*.sql` and `harden/mysql/*.sql`; the files `check.rs` look for the rights that are left.
+//! `carya harden`: creates logins for guests' statements, with so few rights that a guest gains nothing if the gate has
+//! a hole. The SQL is in the templates `harden/postgres/*.sql` and `harden/mysql/*.sql`. The files `check.rs` find
+//! rights that a login still has and does not need.
 //!
 //! The owner of the database runs the script, which is idempotent and contains no passwords. A login that it creates
 //! cannot connect until it has a password. [`apply`] sets the passwords of the configuration.
@@ -21,7 +22,7 @@ use crate::{
     sql::error::DbError,
 };
 
-/// Returns the script, to be read, or to be run with `psql` or `mariadb`.
+/// Returns the script as text, which an operator can read, or run with `psql` or `mariadb`. It is empty for SQLite.
 pub fn script(names: &Names) -> Result<String, DbError> {
     match names.dialect {
         Dialect::Sqlite => Ok(String::new()),
@@ -30,8 +31,8 @@ pub fn script(names: &Names) -> Result<String, DbError> {
     }
 }
 
-/// Runs the script as the owner, and sets the passwords of the configuration. Calls `done` with the title of each group
-/// that is done.
+/// Runs the script as the owner, and sets the passwords of the configuration. Calls `done` with a title after each
+/// group of statements and after each password.
 pub async fn apply(names: &Names, admin_url: &str, done: impl FnMut(&str)) -> Result<(), DbError> {
     match names.dialect {
         Dialect::Sqlite => Ok(()),
@@ -40,8 +41,8 @@ pub async fn apply(names: &Names, admin_url: &str, done: impl FnMut(&str)) -> Re
     }
 }
 
-/// Queries the server through the logins of guests for powers beyond their work. Returns no findings for a hardened
-/// database.
+/// Finds rights of the logins for guests that guests do not need. Queries the server with these logins. Returns no
+/// findings for a hardened database.
 pub async fn find_excess_rights(database: &config::Database) -> Result<Vec<Finding>, DbError> {
     let names = Names::of(&config::Database { admin_url: None, ..database.clone() }, Duration::ZERO)?;
     let mut findings = Vec::new();

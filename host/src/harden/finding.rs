@@ -1,4 +1,4 @@
-//! Findings: rights and settings of a login beyond a guest's work.
+//! Findings: rights that a login has and guests do not need, and missing restrictions.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Finding {
     /// The privilege or setting that exists, or that is missing.
     pub what: String,
-    /// Actions that it allows.
+    /// Actions that the privilege, or the missing restriction, allows.
     pub allows: String,
     /// Remedy.
     pub remedy: Remedy,
@@ -32,7 +32,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Joins the first few items for a line of text, with the number of the rest.
+/// Joins the first six items, in alphabetical order, for a line of text. Adds the number of the remaining items.
 pub(super) fn listed(mut items: Vec<String>) -> String {
     const SHOWN: usize = 6;
     items.sort();

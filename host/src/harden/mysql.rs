@@ -1,5 +1,5 @@
-//! The script for MariaDB and MySQL. Their built-in functions require no rights, so grants only restrict the tables.
-//! The gate alone keeps guests from locks, sleeps and variables.
+//! The script for MariaDB and MySQL. Built-in functions of these servers require no rights, so grants only restrict
+//! access to tables. Only the gate keeps guests from using locks, sleeps and variables.
 
 pub(super) mod check;
 
@@ -33,8 +33,8 @@ fn identifier(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
-/// Quotes a database name for a grant on all of its tables, where `_` and `%` are wildcards. In other statements they
-/// are not.
+/// Quotes a database name for a grant on all tables of the database, where `_` and `%` are wildcards. In other
+/// statements these characters are not wildcards.
 fn pattern(database: &str) -> String {
     identifier(&database.replace('_', "\\_").replace('%', "\\%"))
 }
@@ -47,7 +47,7 @@ fn host_database(names: &Names) -> String {
     format!("{}_{HOST_SCHEMA}", names.database)
 }
 
-/// Returns a condition for the `grantee` of a row in the catalog: it is a guest's login, at any host.
+/// Returns an SQL condition that is true if the `grantee` of a row in the catalog is a login for guests, at any host.
 fn is_guest(names: &Names) -> String {
     let begins = |name: &str| {
         let begin = literal(&format!("'{name}'@"));
@@ -57,7 +57,7 @@ fn is_guest(names: &Names) -> String {
     logins.join(" OR ")
 }
 
-/// Returns the names in the catalog of the databases that guests may have rights on.
+/// Returns the databases on which guests may have rights, as an SQL list of the names that the catalog can contain.
 fn database_names(names: &Names) -> String {
     // The catalog contains the name as it is in the grant, with escaped wildcards.
     let patterns = [pattern(&names.database), pattern(&host_database(names))];
@@ -93,7 +93,7 @@ pub(super) async fn apply(names: &Names, admin_url: &str, mut done: impl FnMut(&
     let failed = |error| failed(&error);
     let templates = templates(names)?;
     let mut admin = MySqlConnection::connect(admin_url).await.map_err(failed)?;
-    // Gives quotes and backslashes a defined meaning.
+    // Reset the SQL mode, so that quotes and backslashes have their default meaning.
     admin.execute(sqlx::raw_sql("SET sql_mode = ''")).await.map_err(failed)?;
     for name in GROUPS {
         let group = templates.group(name)?;

@@ -32,7 +32,7 @@ pub struct Names {
     pub dialect: Dialect,
     /// Name of the application's database.
     pub database: String,
-    /// Login that only reads. `None` if the configuration has a single login.
+    /// Login that only reads. `None` if the configuration has no separate login for reading.
     pub reader: Option<Login>,
     /// Login that writes.
     pub writer: Login,
@@ -100,7 +100,8 @@ fn login(dialect: Dialect, url: &str) -> Result<(Login, String), DbError> {
     };
     let database = database.ok_or_else(|| wrong("a URL of [database] names no database"))?;
     for name in [&name, &database] {
-        // Names are written into SQL, comments and messages. Only characters that are harmless in all of these pass.
+        // Names are inserted into SQL, comments and messages, so accept only characters that are harmless in all of
+        // them.
         if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || "_-.@".contains(c)) {
             return Err(wrong("names of logins and databases may contain only letters, digits, `_`, `-`, `.` and `@`"));
         }
@@ -126,8 +127,8 @@ pub(super) fn failed(error: &sqlx::Error) -> DbError {
     DbError::new(kind, error.to_string())
 }
 
-/// Returns a string literal in SQL. Backslashes are not escaped: names contain none, and callers double those in
-/// passwords.
+/// Returns a string literal in SQL. Does not escape backslashes: names contain none, and callers double the backslashes
+/// in passwords.
 pub(super) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

@@ -1,5 +1,6 @@
-//! The script for PostgreSQL. A rule determines the functions that guests may call, not a list of names: every function
-//! that can have an effect is volatile, in any version. [`check`] uses the same rule to find remaining rights.
+//! The script for PostgreSQL. It determines the functions that guests may call by a rule and not by a list of names: in
+//! every version, all functions that can have an effect are declared volatile. [`check`] uses the same rule to find
+//! remaining rights.
 
 pub(super) mod check;
 
@@ -19,7 +20,8 @@ use crate::{
     sql::error::DbError,
 };
 
-/// The groups of the script, in their order. The owner of the database runs each of them separately.
+/// The groups of the script, in their order. [`apply`] sends each group in a message of its own, within one
+/// transaction.
 const GROUPS: [&str; 10] = [
     "guard.sql",
     "logins.sql",
@@ -107,13 +109,15 @@ pub(super) async fn apply(names: &Names, admin_url: &str, mut done: impl FnMut(&
         run.map_err(|error| wrong(format!("{}: {error}", group.title)))?;
         done(&group.title);
     }
-    // Keeps passwords out of the server's log. Only for a superuser: an error would abort the transaction.
+    // Keep passwords out of the server's log. Only a superuser may change this setting; for another role the query must
+    // not call the function, because an error would abort the transaction.
     let quiet =
         "SELECT set_config('log_statement', 'none', true) FROM pg_roles WHERE rolname = current_user AND rolsuper";
     transaction.execute(sqlx::raw_sql(quiet)).await.map_err(failed)?;
     for (login, _) in names.logins() {
         let Some(password) = &login.password else { continue };
-        // An escape string, so that a doubled backslash is one backslash for any `standard_conforming_strings`.
+        // Use an `E''` literal, in which a doubled backslash is one backslash regardless of
+        // `standard_conforming_strings`.
         let sql =
             format!("ALTER ROLE {} PASSWORD E{}", identifier(&login.name), literal(&password.replace('\\', "\\\\")));
         transaction.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.map_err(failed)?;

@@ -1,8 +1,8 @@
 //! The script of SQL statements: renders the templates in `postgres/*.sql` and `mysql/*.sql`.
 //!
-//! A template begins with a comment: its title in the first line, then the reasons. A value is written `{{ name }}`;
-//! a `{% for login in logins %}` repeats lines for each login. Names and literals are quoted before they get into a
-//! template.
+//! A template begins with a comment: its title in the first line, then the reasons. A value is written `{{ name }}`; a
+//! `{% for login in logins %}` repeats lines for each login. Names and literals must be quoted before they are inserted
+//! into a template.
 
 use minijinja::{Environment, UndefinedBehavior, Value};
 
@@ -18,7 +18,7 @@ pub(super) struct Templates {
     values: Value,
 }
 
-/// Statements that belong together.
+/// A rendered template: statements with a common title.
 pub(super) struct Group {
     pub(super) title: String,
     pub(super) sql: String,
@@ -39,7 +39,7 @@ impl Templates {
         template.render(&self.values).map_err(malformed)
     }
 
-    /// Renders a text that is in no file.
+    /// Renders a template that is not in a file.
     pub(super) fn render_text(&self, text: &str) -> Result<String, DbError> {
         self.environment.render_str(text, &self.values).map_err(malformed)
     }

@@ -1,5 +1,5 @@
-//! Finds the rights of a login in MariaDB or MySQL beyond a guest's work. Every grant must be one that guests need;
-//! further queries check settings and tables.
+//! Finds rights of a login in MariaDB or MySQL that guests do not need. Every privilege in a grant that guests do not
+//! need is a finding. Further queries check settings and tables.
 
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, Row};
 
@@ -36,13 +36,13 @@ const POWERS: [(&str, &str); 16] = [
 const HARDEN: Remedy = Remedy::Harden;
 const OTHER_LOGIN: Remedy = Remedy::Advice("name another login in [database], then carya harden --apply");
 
-/// A query for names. If it returns any, they are a finding.
+/// A query that returns names. If it returns any, they are a finding.
 struct Question {
     what: &'static str,
     sql: &'static str,
     allows: &'static str,
     remedy: Remedy,
-    /// The query is about the server, so it runs for one login only.
+    /// Whether the query is about the server and not about a login. Such a query runs for one login only.
     of_server: bool,
 }
 
@@ -91,7 +91,7 @@ const QUESTIONS: [Question; 5] = [
     },
 ];
 
-/// Returns findings for the powers of a login beyond its work.
+/// Returns findings for rights of a login that guests do not need.
 pub(in crate::harden) async fn find_excess_rights(
     names: &Names,
     url: &str,
@@ -102,7 +102,8 @@ pub(in crate::harden) async fn find_excess_rights(
     let mut connection = MySqlConnection::connect(url).await.map_err(failed)?;
     let login = &ask(&mut connection, "SELECT CURRENT_USER()").await.map_err(failed)?.join("");
     let mut grants = ask(&mut connection, "SHOW GRANTS").await.map_err(failed)?;
-    // MariaDB from version 10.11 on. Other servers return an error, and have no grants to all logins.
+    // MariaDB supports this statement from version 10.11 on. Other servers return an error, and have no grants to
+    // PUBLIC.
     grants.extend(ask(&mut connection, "SHOW GRANTS FOR PUBLIC").await.unwrap_or_default());
     let mut findings: Vec<Finding> = grants.iter().flat_map(|grant| beyond(grant, names, writes, login)).collect();
     for question in QUESTIONS.iter().filter(|question| writes || !question.of_server) {
@@ -130,11 +131,11 @@ async fn ask(connection: &mut MySqlConnection, sql: &str) -> Result<Vec<String>,
     rows.iter().map(text).collect()
 }
 
-/// Returns findings for the privileges of a grant beyond a guest's work.
+/// Returns findings for the privileges in a grant that guests do not need.
 fn beyond(grant: &str, names: &Names, writes: bool, login: &str) -> Vec<Finding> {
     let finding = |what: String, allows: &str, remedy| Finding { what, allows: allows.to_owned(), remedy };
     let Some((privileges, object, with_grant)) = parts(grant) else {
-        // A role, or an unknown kind of grant.
+        // The grant is of a role, or of an unknown kind.
         return vec![finding(
             format!("{login} has: {}", grant.split(" IDENTIFIED").next().unwrap_or(grant)),
             "everything that it grants",

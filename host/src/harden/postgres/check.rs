@@ -1,6 +1,6 @@
-//! Finds the rights of a login in PostgreSQL beyond a guest's work. The login itself runs a list of queries on the
-//! catalog; each states the actions that its result would allow. Changes nothing. Shares the rules for functions and
-//! views with the script.
+//! Finds rights of a login in PostgreSQL that guests do not need. The login itself runs a list of queries on the
+//! catalog. Each query has a text for the actions that the rights in its result allow. The queries change nothing, and
+//! share the rules for functions and views with the script.
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -20,14 +20,14 @@ enum About {
     Both,
     Reader,
     Writer,
-    /// The server. The query runs for one login only.
+    /// The server, and not a login. The query runs for one login only.
     Server,
 }
 
-/// A query for names on the catalog. If it returns any, they are a finding.
+/// A query on the catalog that returns names. If it returns any, they are a finding.
 struct Question {
     about: About,
-    /// Text of the finding before the names.
+    /// Text that precedes the names in the finding.
     what: &'static str,
     sql: &'static str,
     allows: &'static str,
@@ -269,7 +269,7 @@ const POWERS: [(&str, &[&str], &str); 11] = [
     ("other functions with effects", &[""], "effects that no rollback undoes"),
 ];
 
-/// Returns findings for the powers of a login beyond its work.
+/// Returns findings for rights of a login that guests do not need.
 pub(in crate::harden) async fn find_excess_rights(
     names: &Names,
     url: &str,
@@ -328,7 +328,7 @@ impl About {
     }
 }
 
-/// Runs a query for names, which may include the conditions of the script.
+/// Runs a query that returns names. The query may include the conditions that the script uses.
 async fn ask(connection: &mut PgConnection, templates: &Templates, sql: &str) -> Result<Vec<String>, DbError> {
     let sql = templates.render_text(&format!("SELECT name::text FROM ({sql}) AS found(name)"))?;
     sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(|error| failed(&error))
