@@ -1,5 +1,5 @@
-//! MySQL's and MariaDB's side of [`server`](super::server): SQL that begins and ends a transaction, and the run of a
-//! statement.
+//! Implements the operations of [`server`](super::server) for MySQL and MariaDB: the SQL that begins and ends a
+//! transaction, and the execution of a statement.
 
 mod error;
 mod statement;
@@ -35,35 +35,37 @@ use crate::{
 
 /// SQL mode of all sessions. It sets standard quotes and concatenation, so that SQL has the same meaning as on the
 /// other engines, and the gate reads it as the server does. It also makes the server reject values that it would
-/// otherwise shorten or invent.
+/// otherwise truncate or replace.
 const SQL_MODE: &str = "PIPES_AS_CONCAT,ANSI_QUOTES,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,\
     ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION";
 
-/// Query for whether the session has the settings that the gate relies on when it reads a statement.
+/// Query that returns whether the session has the settings on which the gate relies when it reads a statement.
 const CHECK_GATE_SETTINGS: &str = "SELECT @@character_set_client = 'utf8mb4' AND FIND_IN_SET('ANSI_QUOTES', @@sql_mode) \
     AND FIND_IN_SET('NO_BACKSLASH_ESCAPES', @@sql_mode)";
 
-/// Query for the name of the database with `lower_case_table_names` before it. Returns NULL unless the login can see
-/// the database `mysql`: for a login without such rights, its grants determine which databases it can use.
+/// Query that returns `lower_case_table_names` and directly after it the name of the database. Returns NULL unless the
+/// login can see the database `mysql`. If it cannot, the gate does not check names of databases: the grants of the
+/// login determine which databases it can use.
 const OWN_DATABASE: &str = "SELECT IF(EXISTS (SELECT 1 FROM information_schema.schemata WHERE schema_name = 'mysql'), \
     CONCAT(@@lower_case_table_names, IFNULL(DATABASE(), '')), NULL)";
 
 /// Resets `LAST_INSERT_ID()` to 0, so that the next request does not see the key that this one inserted.
 const RESET_KEY: &str = "SET last_insert_id = 0; ";
 
-/// Same as [`RESET_KEY`], for MariaDB. It also sets the time zone of the session to its current value; outside a
-/// transaction it fails with [`ENDED`]. A `SELECT` for the same check costs twice as much.
+/// Same as [`RESET_KEY`], for MariaDB, with a check that a transaction is open. In a transaction, it sets the time zone
+/// of the session to its current value; outside a transaction, it sets an invalid one and fails with [`ENDED`]. A
+/// `SELECT` for the same check takes twice as long.
 const CHECK_IN_TRANSACTION: &str =
     "SET time_zone = IF(@@in_transaction, '+00:00', 'no transaction'), last_insert_id = 0; ";
 
 /// Error number of the invalid time zone in [`CHECK_IN_TRANSACTION`].
 const ENDED: &str = "1298";
 
-/// Releases named locks. These outlive the transaction, and neither server has a setting that forbids them. Functions
-/// and triggers of the application may take such locks.
+/// Releases named locks, which outlive the transaction. Functions and triggers of the application may acquire such
+/// locks, and neither server has a setting that forbids them.
 const UNLOCK: &str = "DO RELEASE_ALL_LOCKS()";
 
-/// Age at which the host assumes that a write has reached a replica that reports no position.
+/// Time after which the host assumes that a write has reached a replica that reports no position.
 const REPLICA_DELAY: Duration = Duration::from_secs(10);
 
 /// A connection to MySQL or MariaDB.
@@ -85,8 +87,8 @@ impl ThreadId {
         format!("KILL {}", self.0)
     }
 
-    /// Returns a query that returns a row while the session runs a statement of at least this age. After a restart of
-    /// the server another session may have the same id, but its statement is younger.
+    /// Returns a query that returns a row as long as the session runs a statement that began at least `age` ago. After
+    /// a restart of the server another session may have the same id, but its statement is younger.
     pub(super) fn look(self, age: Duration) -> String {
         let seconds = age.as_secs().saturating_sub(1);
         format!(
@@ -103,7 +105,8 @@ impl fmt::Display for ThreadId {
     }
 }
 
-/// Completes the options of the URL for all connections. Disables settings of the driver that the host makes itself.
+/// Adds the options of all connections to those of the URL. Disables settings of the session that the driver would
+/// send, because the host sends them itself.
 pub(super) fn options(options: MySqlConnectOptions) -> MySqlConnectOptions {
     options
         .charset("utf8mb4")
@@ -150,9 +153,9 @@ impl MySqlSession {
         }
     }
 
-    /// Begins a transaction. If one is `open`, ends it in the same message. These servers assign no transaction id that
-    /// can be looked up later. They answer each statement of a message separately, so that each statement less saves
-    /// time.
+    /// Begins a transaction. If a transaction of mode `open` is open, ends it in the same message. These servers assign
+    /// no transaction id that can be looked up later. They answer each statement of a message separately, so messages
+    /// have as few statements as possible.
     pub(super) async fn begin(&mut self, mode: Mode, open: Option<Mode>) -> Result<(), DbError> {
         if open == Some(mode) {
             return self.query_batch(format!("ROLLBACK AND CHAIN; {UNLOCK}")).await.map(drop);
@@ -210,7 +213,7 @@ impl MySqlSession {
     }
 
     /// Commits. On MariaDB the commit fails if the transaction has ended before; MySQL has no such check. With `next`,
-    /// begins another transaction of the same mode.
+    /// begins another transaction of the same mode in the same message.
     pub(super) async fn commit(&mut self, with_position: bool, next: bool) -> Result<Committed, DbError> {
         let (check, position) = match (self.is_mariadb, with_position) {
             (true, true) => (CHECK_IN_TRANSACTION, "; SELECT @@last_gtid"),

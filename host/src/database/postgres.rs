@@ -1,5 +1,6 @@
-//! PostgreSQL's side of [`server`](super::server): SQL that begins and ends a transaction, and the run of a statement.
-//! The server confines guests with a login of few rights, read-only transactions, and timeouts.
+//! Implements the operations of [`server`](super::server) for PostgreSQL: the SQL that begins and ends a transaction,
+//! and the execution of a statement. The server restricts guests by a login with few rights, read-only transactions,
+//! and timeouts.
 
 mod error;
 pub(super) mod extensions;
@@ -36,10 +37,11 @@ use crate::{
 /// ALL`, these statements may share a message with others, and they keep the driver's prepared statements.
 const CLEAN: &str = "RESET SESSION AUTHORIZATION; RESET ALL; UNLISTEN *; DISCARD SEQUENCES; DISCARD TEMP";
 
-/// Closes cursors. Separate from [`CLEAN`] because it comes before a COMMIT: in a failed transaction it is an error.
+/// Closes cursors. It is separate from [`CLEAN`] because the host sends it before a COMMIT: in a failed transaction it
+/// returns an error.
 const CLOSE: &str = "CLOSE ALL";
 
-/// SQLSTATE of `COMMIT AND CHAIN` and `ROLLBACK AND CHAIN` outside a transaction.
+/// SQLSTATE that `COMMIT AND CHAIN` and `ROLLBACK AND CHAIN` return outside a transaction.
 const ENDED: &str = "25P01";
 
 /// Statements that each transaction runs, prepared once per session. Sent as text, such a `SELECT` costs the server as
@@ -61,15 +63,15 @@ const NUMBER: &str = "EXECUTE carya_number";
 pub(super) struct PgSession {
     pub(in crate::database) connection: PgConnection,
     backend: Backend,
-    /// Time of the connect: by the server's clock, in seconds since 1970, and by the host's clock.
+    /// Time at which the connection was opened: by the server's clock, in seconds since 1970, and by the host's clock.
     connected: (f64, Instant),
-    /// Query that releases locks, if the login may call the function for it. Returns no row.
+    /// Query that releases locks, if the login has the right to call the function for that. It returns no row.
     unlock: &'static str,
-    /// Query for the number of a write transaction. It releases the locks of the transaction before, under the same
-    /// condition as `unlock`.
+    /// Query for the number of a write transaction. It also releases the locks of the previous transaction, under the
+    /// same condition as `unlock`.
     next: &'static str,
     rules: Rules,
-    /// Text of the last statement, as it was prepared before casts were chosen for its parameters.
+    /// Text of the last statement before casts were added to its parameters.
     last_text: Option<Arc<str>>,
 }
 
@@ -81,11 +83,13 @@ pub(super) struct Backend {
     started: String,
 }
 
-/// Settings that the gate relies on when it reads a statement. In the startup message they override the settings of the
-/// server, the database and the role, and `RESET ALL` restores them. The driver sets `client_encoding`.
+/// Settings on which the gate relies when it reads a statement. The host sends them in the startup message. There they
+/// override the settings of the server, the database and the role, and `RESET ALL` restores them. The driver sets
+/// `client_encoding`.
 const GATE_SETTINGS: [(&str, &str); 2] = [("standard_conforming_strings", "on"), ("backslash_quote", "safe_encoding")];
 
-/// Query for the settings with other values than these, in one text. A pooler may drop settings of the startup message.
+/// Query that returns, as one text, the values that differ from these settings. A pooler may drop settings of the
+/// startup message.
 const CHECK_GATE_SETTINGS: &str = "SELECT concat_ws(', ', nullif(current_setting('standard_conforming_strings'), 'on'), \
     nullif(current_setting('backslash_quote'), 'safe_encoding'), nullif(current_setting('client_encoding'), 'UTF8'))";
 
@@ -101,9 +105,9 @@ pub(super) fn options(options: PgConnectOptions) -> PgConnectOptions {
         .disable_statement_logging()
 }
 
-/// Opens a connection. With `timeouts`, sets timeouts as defaults of the session: `RESET ALL` restores them, and no BEGIN
-/// has to repeat them. Where the server supports it, the server ends statements whose client is gone, and releases
-/// their locks.
+/// Opens a connection. With `timeouts`, sets them as defaults of the session, so that `RESET ALL` restores them and no
+/// BEGIN has to repeat them. Where the server supports it, the server ends statements whose client is gone, and
+/// releases their locks.
 pub(super) async fn connect(
     options: &PgConnectOptions,
     timeouts: Option<Timeouts>,
@@ -150,9 +154,9 @@ pub(super) async fn connect(
     Ok(PgSession { connection, backend, connected: (clock, Instant::now()), unlock, next, rules, last_text: None })
 }
 
-/// Begins a transaction. If one is `open`, ends it in the same message. A write transaction obtains its number at once,
-/// so that its outcome can be looked up later. In a read transaction the first query makes `READ ONLY` final; it also
-/// releases the locks of the transaction before.
+/// Begins a transaction. If a transaction of mode `open` is open, ends it in the same message. A write transaction
+/// obtains its number at once, so that its outcome can be looked up later. In a read transaction, the host runs a first
+/// query: after it, `READ ONLY` can no longer be changed, and the locks of the previous transaction are released.
 pub(super) async fn begin(session: &mut PgSession, mode: Mode, open: Option<Mode>) -> Result<Option<String>, DbError> {
     let begin = || {
         let isolation = mode.isolation.map_or_else(String::new, |level| format!(" ISOLATION LEVEL {}", level.as_sql()));
@@ -176,15 +180,15 @@ pub(super) async fn begin(session: &mut PgSession, mode: Mode, open: Option<Mode
 }
 
 impl Backend {
-    /// Returns SQL that ends this process. Hardened logins have no right to run it. For them the server ends the
-    /// process when it notices that the client is gone.
+    /// Returns SQL that ends this process. Hardened logins have no right to run it. With such a login, the server ends
+    /// the process when it detects that the client has disconnected.
     pub(super) fn kill(&self) -> String {
         let Self { pid, started } = self;
         format!("SELECT pg_terminate_backend({pid})::text WHERE {}", Self::is_same_server(started))
     }
 
-    /// Returns two queries, each of which returns a row while this process runs. The second is for hardened logins, and
-    /// calls a function that `carya harden` creates.
+    /// Returns two queries, each of which returns a row as long as this process exists. The second is for hardened
+    /// logins, and calls a function that `carya harden` creates.
     pub(super) fn look(&self) -> [String; 2] {
         let Self { pid, started } = self;
         let same = Self::is_same_server(started);
@@ -263,9 +267,10 @@ pub(super) async fn confirm_stale(session: &mut PgSession) -> Result<bool, DbErr
 /// Commits. In a failed transaction, `CLOSE ALL` before the COMMIT is an error. Without it, the server would turn the
 /// COMMIT into a rollback and report no error. `AND CHAIN` is an error if the transaction has ended before.
 ///
-/// The COMMIT begins another transaction of the same mode. Without `next`, it is rolled back at once. With `next`, it
-/// is left to the next borrower. All statements after the COMMIT are then part of it, and its rollback undoes them; but
-/// after that rollback, as after each, the session is cleaned again.
+/// `COMMIT AND CHAIN` begins another transaction of the same mode. Without `next`, the message rolls that transaction
+/// back at once. With `next`, the transaction stays open for the next borrower, and the statements after the COMMIT,
+/// such as [`CLEAN`], are a part of it. A rollback of the transaction undoes them, which is harmless: the host sends
+/// [`CLEAN`] again after the rollback of every write transaction.
 pub(super) async fn commit(session: &mut PgSession, with_position: bool, next: bool) -> Result<Committed, DbError> {
     let position = if with_position { "SELECT pg_current_wal_insert_lsn()::text; " } else { "" };
     let (end, last) = if next { ("", session.next) } else { ("ROLLBACK; ", session.unlock) };
@@ -284,7 +289,8 @@ pub(super) async fn commit(session: &mut PgSession, with_position: bool, next: b
     Ok(Committed { position, next, is_in_order })
 }
 
-/// Rolls back. This undoes everything that a reader can have done, except locks.
+/// Rolls back. The rollback undoes everything that a reader can have done, except taking locks, which are released
+/// separately.
 pub(super) async fn rollback(session: &mut PgSession, access: Access) -> Result<(), DbError> {
     let PgSession { connection, unlock, .. } = session;
     let sql = match access {
@@ -302,9 +308,9 @@ pub(super) async fn position(connection: &mut PgConnection, of_replica: bool) ->
     lsn.ok_or_else(|| DbError::new(Kind::Other, "the server is no replica: it replays nothing"))
 }
 
-/// Returns the outcome of a transaction. After a crash the server may have assigned the transaction's number again. A
-/// commit is therefore trusted only if the server has not restarted, and if no checkpoint is younger than the
-/// transaction: a recovery ends with a checkpoint.
+/// Returns the outcome of a transaction. After a crash the server may have assigned the transaction's number again. The
+/// server's report of a commit is therefore trusted only if the server has not restarted, and if no checkpoint is
+/// younger than the transaction, because a recovery ends with a checkpoint.
 pub(super) async fn outcome(connection: &mut PgConnection, transaction: &str) -> Result<Outcome, DbError> {
     let mut parts = transaction.splitn(3, ' ');
     let (Some(number), Some(started), Some(begun)) = (parts.next(), parts.next(), parts.next()) else {
@@ -316,7 +322,8 @@ pub(super) async fn outcome(connection: &mut PgConnection, transaction: &str) ->
         FROM pg_xact_status('{number}'::xid8) AS status, pg_control_checkpoint()"
     );
     let answers = match query_batch(connection, sql).await {
-        // The number is in the future: neither this run of the server nor its log has assigned it.
+        // The number is in the future, so neither this run of the server nor its log has assigned it. The transaction
+        // has not been committed.
         Err(error) if error.code.as_deref() == Some("22023") => return Ok(Outcome::RolledBack),
         answers => answers?,
     };

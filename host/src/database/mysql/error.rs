@@ -1,7 +1,8 @@
-//! Maps errors of the driver to [`DbError`], by the error numbers of MySQL and MariaDB. Independent of the statement.
+//! Maps errors of the driver to [`DbError`], by the error numbers of MySQL and MariaDB. The mapping does not depend on
+//! the statement.
 //!
 //! The code of an error is always the server's error number, such as `1062`. Nearly half of all errors share the
-//! SQLSTATE HY000, and 23000 does not distinguish a duplicate key from a missing parent.
+//! SQLSTATE HY000, and 23000 does not distinguish a duplicate key from a foreign key without a parent row.
 
 use sqlx::mysql::MySqlDatabaseError;
 

@@ -1,5 +1,5 @@
-//! Prepares a statement and its parameters for MySQL and MariaDB: a `?` for each placeholder, and a value for each `?`.
-//! Encodes values. Relies on the gate for the places of the placeholders.
+//! Prepares a statement for MySQL and MariaDB, with a `?` for each placeholder and an encoded value for each `?`. The
+//! gate determines the positions of the placeholders.
 
 use std::{borrow::Cow, sync::OnceLock};
 
@@ -21,12 +21,12 @@ use crate::{
 
 /// Maximum number of digits of a `DECIMAL`.
 const MAX_DIGITS: usize = 65;
-/// Maximum number of digits after the point of a `DECIMAL` on MariaDB. MySQL permits 30, and reports an error beyond
-/// that.
+/// Maximum number of digits after the point of a `DECIMAL` on MariaDB. MySQL permits 30, and reports an error for a
+/// larger number.
 const MAX_DECIMALS: usize = 38;
 
-/// Prepares a statement, so that running it costs one round trip, and lays out its arguments. Checks that the server
-/// expects as many parameters as the host sends; otherwise the connection would wait forever.
+/// Prepares a statement, so that its execution costs one round trip, and encodes its arguments. Checks that the server
+/// expects as many parameters as the host sends; if the numbers differed, the connection would wait forever.
 pub(super) async fn prepare(
     connection: &mut MySqlConnection,
     sql: &str,
@@ -55,9 +55,9 @@ async fn prepared(connection: &mut MySqlConnection, sql: String) -> Result<MySql
     connection.prepare(AssertSqlSafe(sql).into_sql_str()).await.map_err(map_error)
 }
 
-/// `NULL`, with a type that is accepted everywhere. A numeric NULL cannot be stored as a `uuid`; with a text NULL,
-/// `COALESCE(?, 5)` is text. The driver has a type for NULL only, but no public name for it. The process therefore
-/// takes it from the column of a prepared `SELECT NULL`, once.
+/// `NULL`, with the type of an untyped NULL, which the server accepts everywhere. A numeric NULL cannot be stored as a
+/// `uuid`, and with a NULL of type text, `COALESCE(?, 5)` is text. The driver has such a type, but no public name for
+/// it. The host therefore takes the type from the column of a prepared `SELECT NULL`, once per process.
 #[derive(Debug, Clone, Default)]
 struct Null(Option<MySqlTypeInfo>);
 
@@ -153,8 +153,8 @@ fn push<'a, T: Encode<'a, MySql> + Type<MySql>>(arguments: &mut MySqlArguments, 
     arguments.add(value).map_err(|error| error.to_string())
 }
 
-/// Returns the number of digits after the point. Rejects text that the server would shorten or partly ignore with no
-/// more than a warning.
+/// Returns the number of digits after the point. Rejects text that the server would truncate or partly ignore and
+/// report only as a warning.
 fn decimals(text: &str) -> Result<usize, String> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));

@@ -1,7 +1,7 @@
-//! Formats dates and times of the binary protocol as the server does. Independent of columns and calendars: zero dates
-//! and days that do not exist are formatted like all others.
+//! Formats dates and times of the binary protocol as the server does. Does not check them: zero dates and days that do
+//! not exist are formatted like any other date.
 
-/// Formats a date such as `2024-05-06`. If no bytes follow the length, it is the zero date.
+/// Formats a date such as `2024-05-06`. A value without bytes after the length is the zero date.
 pub(super) fn date(bytes: &[u8]) -> Option<String> {
     let (year, month, day) = match fields(bytes)? {
         [] => (0, 0, 0),
@@ -63,8 +63,8 @@ fn fields(bytes: &[u8]) -> Option<&[u8]> {
     (fields.len() == usize::from(*length)).then_some(fields)
 }
 
-/// Formats a fraction such as `.100000`, cut to the decimals of the column. If these are not known, or if the cut would
-/// lose digits, writes all six digits, or nothing if all are zero.
+/// Formats a fraction such as `.100000`, truncated to the number of decimals of the column. If this number is not
+/// known, or if digits other than zero would be lost, writes all six digits, or nothing if all are zero.
 fn fraction(micros: u32, decimals: Option<usize>) -> Option<String> {
     if micros > 999_999 {
         return None;

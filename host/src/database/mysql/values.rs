@@ -43,13 +43,13 @@ fn decode(row: &MySqlRow, index: usize, column: &MySqlColumn) -> Result<Value, D
     kind.read(bytes).map_err(wrong)
 }
 
-/// Returns whether the server treats a column as text, which it then sends in UTF-8. The driver's type names depend on
-/// a flag that is also set for text with a binary collation such as `utf8mb4_bin`.
+/// Returns whether the server treats a column as text, which it then sends in UTF-8. The driver's names of types do not
+/// show this: they depend on a flag that is also set for text with a binary collation such as `utf8mb4_bin`.
 fn is_text(info: &MySqlTypeInfo) -> bool {
     <str as Type<MySql>>::compatible(info)
 }
 
-/// Returns the engine's name of a type. It is empty for a NULL without a type.
+/// Returns the engine's name of a type. The name is empty for a NULL without a type.
 fn type_name(info: &MySqlTypeInfo) -> &str {
     match info.name() {
         "NULL" => "",
@@ -78,8 +78,8 @@ impl<'a> Shape<'a> {
     fn of(info: &'a MySqlTypeInfo) -> Self {
         let type_name = type_name(info);
         let is_unsigned = match type_name {
-            // `TINYINT(1)`: its name does not contain the sign, but the driver's types are equal only if their signs
-            // are.
+            // `TINYINT(1)`: the driver's name does not show whether the type is unsigned, but two types of the driver
+            // are equal only if both are unsigned or both are signed.
             "BOOLEAN" => *info == <u8 as Type<MySql>>::type_info(),
             name => name.ends_with(" UNSIGNED"),
         };
@@ -157,8 +157,8 @@ fn text(bytes: &[u8]) -> Option<String> {
 }
 
 /// Returns the display width of a column, which determines the number of decimals of its times: the server sends a
-/// value without its trailing zeros. The driver shows the width in its `Debug` output only. If a later version does
-/// not, times keep their value but lose trailing zeros, and the test `the_driver_still_shows_widths` fails.
+/// value without its trailing zeros. The driver shows the width only in its `Debug` output. If a later version of the
+/// driver does not, times keep their value but lose trailing zeros, and the test `the_driver_still_shows_widths` fails.
 fn width(info: &MySqlTypeInfo) -> Option<u32> {
     let shown = format!("{info:?}");
     let (_, rest) = shown.split_once("max_size: Some(")?;

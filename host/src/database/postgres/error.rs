@@ -1,4 +1,4 @@
-//! Maps errors of the driver to [`DbError`], by SQLSTATE. Independent of the statement.
+//! Maps errors of the driver to [`DbError`], by SQLSTATE. The mapping does not depend on the statement.
 
 use sqlx::postgres::PgDatabaseError;
 
@@ -32,7 +32,7 @@ pub(super) fn map_error(error: sqlx::Error) -> DbError {
 fn of_server(error: &PgDatabaseError) -> DbError {
     let code = error.code();
     let kind = kind(code);
-    // The detail of the error is left out: it quotes rows, and messages are logged.
+    // Leave out the error's detail, because it quotes rows, and messages are logged.
     let message = match kind {
         Kind::Timeout => "the statement ran longer than database.statement_timeout allows".to_owned(),
         Kind::Conflict if by_recovery(error) => {
@@ -70,8 +70,8 @@ fn kind(code: &str) -> Kind {
     }
 }
 
-/// Returns whether the statement failed because it was prepared before the schema changed. The driver would reuse the
-/// prepared statement; a new connection prepares it again.
+/// Returns whether the statement failed because it was prepared before the schema changed. On the same connection, the
+/// driver would reuse the prepared statement; a new connection prepares the statement again.
 fn stale(code: &str, routine: Option<&str>, message: &str) -> Stale {
     match code {
         // The result has other columns or types than when the statement was prepared.
@@ -81,8 +81,8 @@ fn stale(code: &str, routine: Option<&str>, message: &str) -> Stale {
         "XX000" if message.starts_with("could not open relation with OID") => Stale::Yes,
         // The prepared statement itself is gone, for example after a `DISCARD` by a pooler.
         "26000" => Stale::Yes,
-        // Wrong types, operators or casts; values that are out of range or malformed for the type that the parameter
-        // had.
+        // Wrong types, operators or casts. Below, codes that begin with 22: values that are out of range or malformed
+        // for the type that the parameter had.
         "42804" | "42883" | "42846" | "42725" => Stale::Perhaps,
         _ if code.starts_with("22") => Stale::Perhaps,
         _ => Stale::No,

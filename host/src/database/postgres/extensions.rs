@@ -2,9 +2,9 @@
 
 use crate::gate::{ExtensionFunction, HARMLESS_EXTENSIONS};
 
-/// Returns the query for the volatile functions of all other extensions. Its answer has a line for each function:
-/// schema, name, extension, and whether the first argument may be a row, separated by tabs. A function with an effect
-/// that no rollback undoes is volatile.
+/// Returns a query for the volatile functions of all extensions except [`HARMLESS_EXTENSIONS`]. A function with an
+/// effect that no rollback undoes is volatile. The answer has one line for each function, with these fields separated
+/// by tabs: schema, name, extension, and whether the first argument may be a row.
 pub(super) fn question() -> String {
     format!(
         "SELECT string_agg(DISTINCT concat_ws(E'\\t', n.nspname, p.proname, e.extname,
@@ -18,8 +18,8 @@ pub(super) fn question() -> String {
     )
 }
 
-/// Parses the answer of [`question`]. Leaves out the functions that the configuration allows as `schema.name`; a name
-/// stands for all functions with that name.
+/// Parses the answer of [`question`]. Leaves out the functions that the configuration allows as `schema.name`. Such a
+/// name allows all overloads of the function.
 pub(super) fn forbidden<'a>(
     answer: &'a str,
     allowed: &'a [String],

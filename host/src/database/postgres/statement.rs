@@ -1,5 +1,5 @@
 //! Prepares a guest's statement: converts its placeholders to PostgreSQL's notation, and its parameters to the types
-//! that the server infers. Independent of transactions.
+//! that the server infers. Does not depend on transactions.
 //!
 //! The host declares no types, so that in `WHERE price > ?` the server infers `numeric` from the column, for any value.
 //! If the value has a binary form of the inferred type, that form is sent. Any other value is sent as text with a cast
@@ -27,10 +27,12 @@ use crate::{
 };
 
 /// Prepares a statement, and returns it with its arguments. The driver caches the prepared statements of all texts that
-/// this function tries. When the statement is repeated, they cost no round trip, and its run costs one.
+/// this function tries, so that the preparation of a repeated statement costs no round trip, and its execution costs
+/// one.
 ///
-/// `first_text` is set to the text that was prepared before casts were chosen by the inferred types. If the statement
-/// fails, [`has_other_parameters`] compares the types of its parameters then and now.
+/// `first_text` is set to the first text that was prepared, before casts were added for the inferred types. If the
+/// statement fails, [`has_other_parameters`] prepares this text again, to find out whether the types of its parameters
+/// have changed.
 pub(super) async fn prepare(
     connection: &mut PgConnection,
     sql: &str,

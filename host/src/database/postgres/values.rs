@@ -1,9 +1,9 @@
 //! Decodes the values that the server sends in its binary format, without loss.
 //!
-//! The driver's own decoders are not used: they panic on `infinity`, and lose `NaN`, `24:00:00` and bounds of arrays.
-//! A type with its own case in the contract is mapped to it: `float4` to a [`Value::Float32`] of the same value, an
-//! enum to text, `void` to `NULL`. Every other type becomes [`Value::Other`], in the format of the type's output
-//! function with `DateStyle` ISO, `TimeZone` UTC and `IntervalStyle` postgres. This equals `x::text` with one
+//! The driver's own decoders are not used: they panic on `infinity`, and lose `NaN`, `24:00:00` and bounds of arrays. A
+//! type that has a variant of its own in [`Value`] becomes that variant: `float4` to a [`Value::Float32`] of the same
+//! value, an enum to text, `void` to `NULL`. Every other type becomes [`Value::Other`], in the format of the type's
+//! output function with `DateStyle` ISO, `TimeZone` UTC and `IntervalStyle` postgres. This equals `x::text` with one
 //! exception: a cast of an `inet` always appends the mask.
 
 mod float;
@@ -44,9 +44,9 @@ pub(super) fn names(row: &PgRow) -> impl Iterator<Item = &str> {
     row.columns().iter().map(|column| column.name())
 }
 
-/// Decodes the values of a row one after the other. Rejects a row that must exceed `max_result` before it copies the
-/// bytes. This check permits eight times as many bytes on the wire, because an array can have more bytes than its text.
-/// `version` is the server's version, such as 150004.
+/// Decodes the values of a row one after the other. Rejects a row that certainly exceeds `max_result`, before it copies
+/// the bytes. The check permits eight times `max_result` on the wire, because the binary form of an array can be longer
+/// than its text. `version` is the server's version, such as 150004.
 pub(super) fn decode_each(row: &PgRow, version: u32, limits: Limits) -> impl Iterator<Item = Result<Value, DbError>> {
     let mut room = limits.max_result.saturating_mul(8);
     row.columns().iter().enumerate().map(move |(index, column)| {

@@ -1,4 +1,5 @@
-//! A single parameter: its binary form for the inferred type, or the cast that it needs. Independent of the statement.
+//! Encodes a single parameter: in binary form for the inferred type, or as text with a cast. Does not depend on the
+//! statement.
 
 use sqlx::{
     Arguments, Encode, Postgres, Type, TypeInfo,
@@ -64,7 +65,7 @@ impl Parameter {
 
     /// Encodes the value for the inferred type. Returns false if the statement must be prepared again with a cast.
     pub(super) fn fit(&mut self, type_info: &PgTypeInfo) -> Result<bool, DbError> {
-        // The version only matters for intervals, and no value is sent in their binary form.
+        // The server's version only matters for intervals, and this function sends no interval in binary form.
         let form = Form::of(type_info, 0);
         let bytes = match encode(&self.value, form.as_ref()) {
             Ok(bytes) => bytes,
@@ -86,8 +87,9 @@ impl Parameter {
         Ok(true)
     }
 
-    /// Chooses the cast. If nothing in the statement determines the type, as in `SELECT ?`, the server infers `text`.
-    /// Then the value determines the type. Otherwise the inferred type reads the value's text.
+    /// Chooses the cast. If nothing in the statement determines the type, as in `SELECT ?`, the server infers `text`;
+    /// the value then determines the type. Otherwise the value is sent as text, which the input function of the
+    /// inferred type reads.
     fn choose_cast(&mut self, type_info: &PgTypeInfo) -> Result<(), DbError> {
         let undetermined = type_info.name() == "TEXT";
         let own_type = match self.value {

@@ -24,7 +24,8 @@ pub(super) fn single(value: f32) -> String {
             Parts { mantissa: fraction | 1 << 23, power: exponent as i32 - 150, uneven: fraction == 0 && exponent > 1 }
         }
     };
-    // A `float4` has the same digits when it is converted to `float8`; only the number of digits that suffice differs.
+    // The conversion to `float8` keeps the value of a `float4`. Only the number of digits that distinguish it from its
+    // neighbours differs.
     write(value.into(), format!("{:e}", value.abs()), 6, &parts, |digits| digits.parse() == Ok(value.abs()))
 }
 
@@ -32,7 +33,7 @@ pub(super) fn single(value: f32) -> String {
 struct Parts {
     mantissa: u64,
     power: i32,
-    /// The next smaller number is half as far away as the next larger one.
+    /// Whether the next smaller number is half as far away as the next larger number.
     uneven: bool,
 }
 
@@ -80,8 +81,9 @@ fn write(value: f64, shortest: String, plain: i32, parts: &Parts, is_read_back: 
     let value = value.abs();
     let length = split(&shortest).map_or(1, |(digits, _)| digits.len());
     let rounded = |decimals: usize| format!("{value:.decimals$e}");
-    // Of two equally near texts Rust's shortest form is the larger one and PostgreSQL's the even one. Next to a power
-    // of two, the nearest text may not parse back to the same number. 17 digits distinguish any two numbers.
+    // Of two shortest texts that are equally near, Rust chooses the larger one, and PostgreSQL the one with an even
+    // last digit. Next to a power of two, the nearest text may not parse back to the same number. 17 digits distinguish
+    // any two numbers.
     let candidates = [rounded(length - 1), shortest.clone()].into_iter().chain((length..17).map(rounded));
     for written in candidates {
         let Some((digits, exponent)) = split(&written) else { continue };

@@ -1,4 +1,5 @@
-//! Binary formats of PostgreSQL's types, and their conversion to text. Determines which types the contract can express.
+//! Binary formats of PostgreSQL's types, and their conversion to text. [`Form::of`] determines the types that the host
+//! supports.
 
 use std::fmt::Write;
 
@@ -22,7 +23,7 @@ pub(in crate::database::postgres) enum Form {
     Oid,
     Float4,
     Float8,
-    /// Characters that become text in the contract.
+    /// Characters, which become a `Value::Text`.
     Text,
     /// The type `"char"`: one byte.
     Char,
@@ -58,7 +59,7 @@ pub(in crate::database::postgres) enum Form {
 }
 
 impl Form {
-    /// Returns the format of a type. Returns `None` if the contract cannot express it. `version` is the server's
+    /// Returns the format of a type, or `None` if the host does not support the type. `version` is the server's
     /// version, such as 150004.
     pub(in crate::database::postgres) fn of(type_info: &PgTypeInfo, version: u32) -> Option<Form> {
         // OIDs below 16384 are the same on every server.
@@ -94,7 +95,7 @@ impl Form {
             3802 | 4072 => Form::Versioned,
             5069 => Form::Xid8,
             // The driver treats int2vector and oidvector as arrays, but their text format differs. box[] separates its
-            // elements by semicolons, but box cannot be expressed anyway.
+            // elements by semicolons, but box is not supported anyway.
             22 | 30 => return None,
             _ => return Form::composed(type_info, version),
         };
@@ -103,7 +104,8 @@ impl Form {
 
     fn composed(type_info: &PgTypeInfo, version: u32) -> Option<Form> {
         match type_info.name() {
-            // The type was dropped while the statement was prepared. The driver panics if `kind` is called on it.
+            // The type was dropped while the statement was prepared. The driver panics if `kind` is called on such a
+            // type.
             "?" => return None,
             name if name == "citext" || name.ends_with(".citext") => return Some(Form::Text),
             _ => {}

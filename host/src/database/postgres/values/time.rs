@@ -1,4 +1,5 @@
-//! Formats dates, times and intervals, which are days and microseconds since 2000-01-01 in the Gregorian calendar.
+//! Formats dates, times and intervals. In binary form, dates are days and timestamps are microseconds since 2000-01-01
+//! in the Gregorian calendar.
 
 use std::fmt::Write;
 

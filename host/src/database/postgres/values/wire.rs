@@ -1,4 +1,4 @@
-//! Reads the parts of a binary value from its bytes. Independent of types.
+//! Reads the parts of a binary value from its bytes, for all types.
 
 /// Error for bytes that are not a value of their type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
