@@ -161,7 +161,7 @@ impl Fleet {
     /// # Errors
     ///
     /// Fails, and the old generation stays active, if the new one does not work here, if another host activates one at
-    /// the same time, or if the database cannot be queried. After [`Error::Unsure`], the fleet may have activated it.
+    /// the same time, or if the database cannot be queried. After [`Error::InDoubt`], the fleet may have activated it.
     pub async fn activate(&self, step: &Step) -> anyhow::Result<Change> {
         let guard = self.reloader.begin_change().await;
         let shared = self.shared();
