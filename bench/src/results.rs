@@ -43,7 +43,7 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    /// Creates empty results. [`Results::write`] writes the files to `folder`.
+    /// Creates empty results. [`report::write`](crate::report::write) writes the files to `folder`.
     pub(crate) fn new(folder: &Path, only: &str, (rounds, seconds): (usize, u64), fsync: bool) -> Self {
         Self {
             folder: folder.to_owned(),
