@@ -53,7 +53,7 @@ pub enum Verdict {
 pub enum Reason {
     /// The request was interrupted; see `Facts::interrupted`.
     Interrupted,
-    /// The answer is a failure; see `Origin::Failure`.
+    /// The request failed; see `Origin::Failure`.
     Failed,
     /// The controller did not run.
     Early,

@@ -70,8 +70,8 @@ impl Replicas {
         self.all.iter().map(|replica| &replica.pool)
     }
 
-    /// Begins a transaction on the least busy healthy replica that has reached the position in `options`. If there is a
-    /// position, waits for it for at most `replica_wait`. Returns `None` if no replica can be used.
+    /// Begins a transaction on the least busy healthy replica that has reached the position in `options`. Waits for at
+    /// most `replica_wait` until a replica has reached the position. Returns `None` if no replica can be used.
     pub(super) async fn begin(&self, options: &TransactionOptions) -> Option<Connection> {
         let deadline = Instant::now() + self.wait;
         loop {

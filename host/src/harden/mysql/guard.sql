@@ -1,6 +1,6 @@
 -- Checks of the logins
---   Stops if a login has other privileges: another application uses it, and would lose them. SQL has no IF outside of
---   stored programs, so the script stops with an unknown column.
+--   Stops if a login has other privileges: another application may use the login, and would lose these privileges. SQL
+--   has no IF outside of stored programs, so the script selects an unknown column, which is an error.
 SET @carya = (SELECT COUNT(*) FROM information_schema.user_privileges
     WHERE privilege_type <> 'USAGE' AND ({{ is_guest }}));
 SET @carya = @carya + (SELECT COUNT(*) FROM information_schema.schema_privileges

@@ -1,5 +1,5 @@
 -- Checks of the database and the logins
---   Stops if a login has other privileges: another application uses it, and would lose them.
+--   Stops if a login has other privileges: another application may use the login, and would lose these privileges.
 DO $carya$
 DECLARE powers text;
 BEGIN

@@ -1,5 +1,6 @@
 -- Languages
---   A DO statement runs a program in the database: loops, SET, even COMMIT. Existing functions still run.
+--   Without USAGE of a language, guests cannot send DO statements, which can contain loops, SET and even COMMIT. They
+--   can still call existing functions.
 DO $carya$
 DECLARE owner name; item text;
 BEGIN

@@ -1,6 +1,6 @@
 -- Settings of the logins
---   Defaults for sessions in which the host sets nothing else. A guest that could send SET could change most of them,
---   so they only complement the privileges below. Only a superuser can set temp_file_limit.
+--   Defaults for sessions in which the host sets no other value. A guest that can send SET can change most of them, so
+--   they only complement the privileges below. Only a superuser can set temp_file_limit.
 {%- for login in logins %}
 ALTER ROLE {{ login.identifier }} SET default_transaction_read_only = {{ 'off' if login.writes else 'on' }};
 ALTER ROLE {{ login.identifier }} SET statement_timeout = '{{ statement_timeout_ms }}ms';

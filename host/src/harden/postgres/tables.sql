@@ -1,6 +1,7 @@
 -- Tables and sequences
---   Privileges on rows only: no TRUNCATE, which other snapshots see at once, no REFERENCES, no TRIGGER. Sequences:
---   nextval, but not setval. Default privileges grant the same on tables that the owners of today's tables create later.
+--   Privileges on rows only: no TRUNCATE, which ignores the snapshots of other transactions, no REFERENCES, no TRIGGER.
+--   On sequences: nextval, but not setval. Default privileges grant the same on tables and sequences that the owners of
+--   the existing tables create later.
 DO $carya$
 DECLARE item text; kind text; ours boolean; later text;
 BEGIN

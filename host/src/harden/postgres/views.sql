@@ -1,5 +1,6 @@
 -- Views of the server
---   They show the statements of other sessions, with the values in them. An UPDATE of pg_settings is a SET.
+--   These views show the statements of other sessions, with the values in them. An UPDATE of pg_settings has the effect
+--   of SET.
 DO $carya$
 DECLARE owner name; item text;
 BEGIN
