@@ -307,8 +307,8 @@ impl Connection {
         }
     }
 
-    /// Returns the connection of a read transaction to its pool without ending the transaction; the next borrower ends
-    /// it. Returns `Some(self)` if no caller waits for a connection, or if the transaction must not stay open.
+    /// Gives the connection of a read transaction back to its pool without ending the transaction; the next borrower
+    /// ends it. Returns `Some(self)` if no caller waits for a connection, or if the transaction must not stay open.
     pub fn hand_over(self) -> Option<Self> {
         match self.0 {
             AnyConnection::Sqlite(connection) => {

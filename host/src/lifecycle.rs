@@ -1,5 +1,6 @@
 //! The lifecycle of a request: runs the hooks and the controller, and ends the transaction by one verdict. Hooks are
-//! sorted by priority; those from the transaction's priority on run inside the transaction, the rest outside.
+//! sorted by priority. Hooks with the transaction's priority or a higher one run inside the transaction, all other
+//! hooks outside.
 //!
 //! ```text
 //! on-route | start | route | before (outside) | before (inside) | controller, encoding

@@ -117,8 +117,8 @@ impl Folder {
         self.migrator.iter().filter(|migration| !migration.migration_type.is_down_migration())
     }
 
-    /// Finds the file of a version in the folder, because the migrator keeps only the content. Returns the folder if
-    /// the file is gone.
+    /// Returns the path of the file of a version, which the migrator does not store. Returns the path of the folder if
+    /// the file does not exist.
     fn file(&self, version: i64) -> PathBuf {
         let is_it = |name: &str| {
             let number = name.split('_').next().and_then(|number| number.parse().ok());

@@ -1,8 +1,9 @@
 //! Durable actions. The transaction that registers an action inserts a row for it, and the host deletes the row after
 //! the action has succeeded.
 //!
-//! A host that takes a row hides it for [`LEASE`], so that no two hosts, and no two tasks of one host, run its action
-//! at the same time. If the host is killed while the action runs, the row becomes visible again when the lease ends.
+//! A host that takes a row hides it from other deliveries for [`LEASE`], so that no two hosts, and no two tasks of one
+//! host, run its action at the same time. If the host is killed while the action runs, the row becomes visible again
+//! when the lease ends.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -105,7 +105,7 @@ impl fmt::Display for ThreadId {
     }
 }
 
-/// Adds the options of all connections to those of the URL. Disables settings of the session that the driver would
+/// Adds options for all connections to the options of the URL. Disables settings of the session that the driver would
 /// send, because the host sends them itself.
 pub(super) fn options(options: MySqlConnectOptions) -> MySqlConnectOptions {
     options

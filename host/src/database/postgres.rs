@@ -93,8 +93,8 @@ const GATE_SETTINGS: [(&str, &str); 2] = [("standard_conforming_strings", "on"),
 const CHECK_GATE_SETTINGS: &str = "SELECT concat_ws(', ', nullif(current_setting('standard_conforming_strings'), 'on'), \
     nullif(current_setting('backslash_quote'), 'safe_encoding'), nullif(current_setting('client_encoding'), 'UTF8'))";
 
-/// Adds the options of all connections to those of the URL: the settings that the gate relies on, the format of
-/// intervals, and the limit of idle transactions.
+/// Adds options for all connections to the options of the URL: the settings on which the gate relies, the format of
+/// intervals, and the timeout of idle transactions.
 pub(super) fn options(options: PgConnectOptions) -> PgConnectOptions {
     options
         .application_name("carya")

@@ -73,7 +73,7 @@ impl Database {
             .filename(path(config)?)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // An acknowledged commit survives a power cut.
+            // With this setting, an acknowledged commit survives a power failure.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(config.busy_timeout)

@@ -49,7 +49,7 @@ pub enum Error {
     /// Other processes use the database.
     #[error("the database is in use{}; stop the host, and close other connections to it", by(users))]
     InUse {
-        /// Sessions of these processes, as far as they are known.
+        /// Sessions of these processes, if they are known.
         users: String,
     },
     /// The database could not be saved, so nothing was deleted.

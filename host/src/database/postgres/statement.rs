@@ -3,7 +3,7 @@
 //!
 //! The host declares no types, so that in `WHERE price > ?` the server infers `numeric` from the column, for any value.
 //! If the value has a binary form of the inferred type, that form is sent. Any other value is sent as text with a cast
-//! in the statement. The type's own input function reads it, and either keeps it exactly or rejects it.
+//! in the statement. The type's input function reads the text, and either preserves the value exactly or rejects it.
 
 mod bind;
 mod type_name;
@@ -135,7 +135,7 @@ fn rewritten(sql: &str, placeholders: &[Placeholder], params: &[Parameter]) -> S
     text
 }
 
-/// Returns whether a word character stands directly before the range, and whether one stands directly after it.
+/// Returns whether a word character is directly before the range, and whether one is directly after it.
 fn touches(sql: &str, range: &Range<usize>) -> (bool, bool) {
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || *byte >= 0x80;
     let before = range.start.checked_sub(1).and_then(|at| sql.as_bytes().get(at));

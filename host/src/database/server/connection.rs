@@ -71,7 +71,7 @@ impl Connection {
         }
     }
 
-    /// Begins a transaction on a connection of the pool, or takes over the one that is open. `since` is the time at
+    /// Begins a transaction on a connection of the pool, or takes over the open transaction. `since` is the time at
     /// which the caller started to wait for the connection.
     pub(super) async fn begin(
         pooled: Object<Opener>,
@@ -225,7 +225,7 @@ impl Connection {
     }
 
     /// Retires the connection: it is closed when it is dropped. Also closes the pool's idle connections that were
-    /// opened before the last change of the schema.
+    /// opened before the last known change of the schema.
     fn retire(&mut self) {
         let Some(pooled) = &self.pooled else { return };
         let schema_epoch = &self.pool.manager().schema_epoch;
@@ -277,8 +277,8 @@ impl Connection {
         Ok(committed.position)
     }
 
-    /// Returns the connection of a read transaction to its pool without ending the transaction. Returns `Some(self)` if
-    /// no caller waits for a connection, or if the transaction must not stay open.
+    /// Gives the connection of a read transaction back to its pool without ending the transaction. Returns `Some(self)`
+    /// if no caller waits for a connection, or if the transaction must not stay open.
     pub(in crate::database) fn hand_over(mut self) -> Option<Self> {
         let is_in_order = !self.running && !self.failed;
         let open = OpenTransaction::of_reader(self.mode, &self.pool).filter(|_| is_in_order);

@@ -97,8 +97,8 @@ impl Budget {
         }
     }
 
-    /// Returns whether the connection keeps more memory between requests than its caches should need: compiled
-    /// statements can be large. Such a connection is closed and not lent again.
+    /// Returns whether the connection holds more memory between requests than its caches should need, for example
+    /// because of large compiled statements. The host closes such a connection instead of lending it again.
     pub(super) fn is_bloated(&self) -> bool {
         self.used.load(Relaxed) > self.max_memory / 4
     }
@@ -111,7 +111,7 @@ impl Budget {
     pub(super) fn charge(&self, bytes: usize) -> bool {
         let used = self.used.fetch_add(bytes, Relaxed) + bytes;
         // Load and store are two operations: nearly all calls come from the connection's own thread, and a lost
-        // increment only delays the next look at the clock.
+        // increment only delays the next reading of the clock.
         let turn = self.allocations.load(Relaxed).wrapping_add(1);
         self.allocations.store(turn, Relaxed);
         (used <= self.max_memory && turn != 0) || self.examine(bytes)

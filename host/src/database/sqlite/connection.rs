@@ -178,8 +178,8 @@ impl Connection {
         self.end_inherited().await
     }
 
-    /// Returns the connection of a read transaction to its pool without ending the transaction. Returns `Some(self)` if
-    /// no caller waits for a connection, or if a statement may still run.
+    /// Gives the connection of a read transaction back to its pool without ending the transaction. Returns `Some(self)`
+    /// if no caller waits for a connection, or if a statement may still run.
     pub(in crate::database) fn hand_over(mut self) -> Option<Self> {
         let is_in_order = !self.running;
         let open = OpenTransaction::of_reader(mode(self.access), &self.pool).filter(|_| is_in_order);

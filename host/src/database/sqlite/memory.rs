@@ -71,7 +71,8 @@ pub(super) fn charge_to(budget: &'static Budget) {
     BUDGET.set(budget);
 }
 
-/// Makes the C library's allocator return free memory to the operating system. By itself it keeps most of this memory.
+/// Makes the C library's allocator return free memory to the operating system. Without this call, the allocator retains
+/// most of it.
 pub(super) fn give_back() {
     // SAFETY: `malloc_trim` can be called at any time, from any thread.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]

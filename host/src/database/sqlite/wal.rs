@@ -72,8 +72,8 @@ impl Wal {
         // Read the number before the file: SQLite replaces the file only when all commits in it are in the database.
         let written = self.written.load(Acquire);
         let wal = self.clone();
-        // The task keeps the lock to its end, even if the caller is dropped: the system reports a write error only
-        // once, and a concurrent sync could miss the error.
+        // The task holds the lock until it ends, even if the caller is dropped: the operating system reports a write
+        // error only once, and a concurrent sync could miss the error.
         let sync = tokio::task::spawn_blocking(move || {
             wal.flush();
             if wal.check().is_ok() {
