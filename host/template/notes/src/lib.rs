@@ -11,7 +11,8 @@ struct Notes;
 export!(Notes);
 
 impl read_controller::Guest for Notes {
-    /// A `Reader` has no functions that write. The host sends the rows to the client itself, without this guest.
+    /// A `Reader` has no functions that write. The host runs the query and sends its rows to the client; the guest does
+    /// not receive them.
     fn read(_db: Reader) -> Result<Response, String> {
         let query = RowsQuery {
             sql: "SELECT id, text, written_at FROM notes ORDER BY id DESC LIMIT 100".to_owned(),
@@ -22,7 +23,8 @@ impl read_controller::Guest for Notes {
 }
 
 impl write_controller::Guest for Notes {
-    /// The host runs `write` in one transaction. It commits after a 2xx or 3xx response, and otherwise rolls back.
+    /// The host runs `write` in one transaction. It commits the transaction after a 2xx or 3xx response, and rolls it
+    /// back otherwise.
     fn write(db: Writer) -> Result<Response, String> {
         let text = request::body_text()?;
         if text.trim().is_empty() {
@@ -30,7 +32,7 @@ impl write_controller::Guest for Notes {
         }
         let sql = "INSERT INTO notes (text) VALUES (?) RETURNING id, text, written_at";
         let rows = db.query_json(sql, &[Value::Text(text)])?;
-        // There is one row. Without the brackets of the list, the text is the note itself.
+        // `query_json` returns an array. The statement returns one row, so without its brackets the array is the note.
         let note = rows.trim_matches(['[', ']']).to_owned();
         Ok(answer(201, Body::Json(note)))
     }
@@ -44,7 +46,7 @@ fn answer(status: u16, body: Body) -> Response {
     }
 }
 
-/// Lets `?` turn a failed statement into a failed request: the host logs the message, and the client gets a 500.
+/// Allows `?` on a failed statement. The request then fails: the host logs the message, and the client receives a 500.
 impl From<DbError> for String {
     fn from(error: DbError) -> Self {
         error.message
