@@ -172,7 +172,9 @@ fn shell(text: &str, place: &str, commands: &mut BTreeMap<String, String>) -> Ch
     for line in text.lines() {
         let line = line.split(" # ").next().unwrap_or_default();
         for command in line.split("&&").map(str::trim).filter(|command| !command.is_empty()) {
-            let words: Vec<&str> = command.split_whitespace().collect();
+            // The shell handles redirections and pipes.
+            let words = command.split_whitespace().take_while(|word| !matches!(*word, ">" | ">>" | "|"));
+            let words: Vec<&str> = words.collect();
             match words[..] {
                 ["make", ref arguments @ ..] => {
                     for argument in arguments.iter().filter(|word| !word.ends_with('"') || word.contains('=')) {

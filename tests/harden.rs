@@ -104,7 +104,7 @@ async fn the_login_of_the_owner_is_never_hardened() -> Result {
             check_eq!(wrong, (code, out.as_str()), (Some(1), ""), "{scheme:?} {args:?}");
             check!(
                 wrong,
-                err.contains("guests need logins of their own") && !err.contains("secret"),
+                err.contains("guests need separate logins") && !err.contains("secret"),
                 "{scheme:?} {args:?}: {err}"
             );
         }

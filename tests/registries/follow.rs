@@ -106,7 +106,9 @@ async fn a_tag_of_a_broken_component_is_tried_once() -> Result {
     registry.push("echo", "1", TYPE, &module::echo("two ")?).await?;
     app.log.wait_for("a new generation is served").await?;
     assert_eq!(app.get("/x").await?.text(), "two /x");
-    let kept = |line: &serde_json::Value| line["message"].as_str().is_some_and(|text| text.contains("served on"));
+    let kept = |line: &serde_json::Value| {
+        line["message"].as_str().is_some_and(|text| text.contains("the old generation stays"))
+    };
     assert_eq!(app.log.lines().iter().filter(|line| kept(line)).count(), 1);
     Ok(())
 }

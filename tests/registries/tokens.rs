@@ -79,7 +79,8 @@ async fn a_token_is_requested_from_the_service_of_the_registry() -> Result {
             );
         }
     }
-    for (token, words) in [(Value::Null, "Failed to decode registry token"), (json!("pe\ncan"), "fits into no header")]
+    for (token, words) in
+        [(Value::Null, "Failed to decode registry token"), (json!("pe\ncan"), "is not valid in a header")]
     {
         let host = start(json!({ "token": token })).await?;
         let login = format!("[registry.\"{host}\"]\nusername = \"ann\"\npassword = \"hickory\"\n");
