@@ -1,9 +1,10 @@
 //! The routing table: path patterns in the syntax of `matchit`, and the methods of each pattern. A route is an index
 //! here, to which the caller gives a meaning.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use http::Method;
+use memchr::memchr_iter;
 use percent_encoding::percent_decode_str;
 
 /// The routing table.
@@ -49,6 +50,7 @@ impl Routes {
     ///
     /// Returns an error if the pattern is malformed or conflicts with another one.
     pub fn add(&mut self, pattern: &str, methods: &[Method], route: usize) -> Result<(), matchit::InsertError> {
+        let pattern = &*decode_unreserved(pattern);
         let index = match self.paths.iter().position(|path| path.pattern == pattern) {
             Some(index) => index,
             None => {
@@ -67,7 +69,7 @@ impl Routes {
         Some(&self.paths[*found.value].pattern)
     }
 
-    /// Finds the route of a request. HEAD uses the route of GET, unless it has a route of its own.
+    /// Finds the route of a request for a path that [`decode_unreserved`] has normalized. HEAD uses the route of GET, unless it has a route of its own.
     pub fn find(&self, method: &Method, path: &str) -> Found {
         let Ok(found) = self.patterns.at(path) else { return Found::Nothing };
         let path = &self.paths[*found.value];
@@ -99,6 +101,29 @@ impl Path {
     }
 }
 
+/// Decodes the percent-encoded unreserved characters of a path: letters, digits, `-`, `.`, `_` and `~`. Such a path names
+/// the same resource (RFC 3986, section 6.2.2.2). All other characters remain encoded: `%2F` is no separator. A path with
+/// an incomplete escape is returned unchanged.
+pub(crate) fn decode_unreserved(path: &str) -> Cow<'_, str> {
+    let (bytes, mut decoded, mut copied) = (path.as_bytes(), String::new(), 0);
+    for at in memchr_iter(b'%', bytes) {
+        let digit = |at: usize| char::from(*bytes.get(at)?).to_digit(16);
+        let (Some(high), Some(low)) = (digit(at + 1), digit(at + 2)) else { return Cow::Borrowed(path) };
+        let character = char::from_u32(16 * high + low)
+            .filter(|character| character.is_ascii_alphanumeric() || matches!(character, '-' | '.' | '_' | '~'));
+        if let Some(character) = character {
+            decoded.push_str(&path[copied..at]);
+            decoded.push(character);
+            copied = at + 3;
+        }
+    }
+    if copied == 0 {
+        return Cow::Borrowed(path);
+    }
+    decoded.push_str(&path[copied..]);
+    Cow::Owned(decoded)
+}
+
 /// Returns the names of the parameters of a pattern: `id` and `rest` for `/items/{id}/{*rest}`.
 fn names(pattern: &str) -> Vec<Arc<str>> {
     let unescaped = pattern.replace("{{", "").replace("}}", "");
@@ -109,6 +134,37 @@ fn names(pattern: &str) -> Vec<Arc<str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_unreserved_characters_are_decoded() {
+        for (path, expected) in [
+            ("/echo", "/echo"),
+            ("/%65cho", "/echo"),
+            ("/%65%63h%6F", "/echo"),
+            ("/%41%7a%30%2d%2E%5f%7E", "/Az0-._~"),
+            ("/a%2Fb", "/a%2Fb"),
+            ("/a%2fb%62", "/a%2fbb"),
+            ("/%2565cho", "/%2565cho"),
+            ("/%25%36%35", "/%2565"),
+            ("/caf%C3%A9", "/caf%C3%A9"),
+            ("/%20%00%7B%3F%23", "/%20%00%7B%3F%23"),
+            ("/%%36%35", "/%%36%35"),
+            ("/%65%", "/%65%"),
+            ("/%65%6", "/%65%6"),
+            ("/%65%+5", "/%65%+5"),
+        ] {
+            assert_eq!(decode_unreserved(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_with_encoded_unreserved_characters_matches() -> Result<(), matchit::InsertError> {
+        let mut routes = Routes::default();
+        routes.add("/%65cho/{id}", &[Method::GET], 0)?;
+        assert!(matches!(routes.find(&Method::GET, "/echo/1"), Found::Route { route: 0, .. }));
+        assert!(routes.add("/echo/{other}", &[Method::GET], 1).is_err());
+        Ok(())
+    }
 
     #[test]
     fn requests_find_their_route() -> Result<(), matchit::InsertError> {
