@@ -2,7 +2,12 @@
 
 use std::fs;
 
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    process::Command,
+    time::timeout,
+};
 
 use super::{
     deploy::{Host, files},
@@ -91,6 +96,136 @@ async fn a_prefix_hides_no_route_and_the_longest_prefix_serves() -> Result {
     }
     let answer = app.get("/static/sub").await?;
     assert_eq!((answer.status, answer.header("location")), (307, "/static/sub/"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn redirects_to_folders_below_their_prefix() -> Result {
+    let prefixes = [("/", "public"), ("/static", "static"), ("/%6Dore", "static"), ("/none", "public/items")];
+    let app =
+        App::start(&folders(&prefixes), &[FILES.as_slice(), &[("public/sub/index.html", "sub")]].concat()).await?;
+    let mut wrong = Wrong::default();
+    for (path, status, location) in [
+        ("/static/sub", 307, "/static/sub/"),
+        ("/static/sub?a=%2F&b=//", 307, "/static/sub/?a=%2F&b=//"),
+        ("/static/sub/", 200, ""),
+        ("/static//sub", 307, "/static/sub/"),
+        ("/static/%73ub", 307, "/static/sub/"),
+        ("/more/sub", 307, "/more/sub/"),
+        ("/mor%65/sub/", 200, ""),
+        ("/sub", 307, "/sub/"),
+        ("//sub", 307, "/sub/"),
+        ("///sub?a", 307, "/sub/?a"),
+        ("//static/sub", 404, ""),
+        ("//evil.example/..", 404, ""),
+        ("//evil.example/%2e%2e", 404, ""),
+        ("/static/..", 404, ""),
+        ("/static/sub/..", 404, ""),
+        ("/static%2Fsub", 404, ""),
+        ("/static/sub%2Findex.html", 404, ""),
+        ("/%2Fsub", 404, ""),
+        // Neither folder has an `index.html`.
+        ("/static", 404, ""),
+        ("/none", 404, ""),
+        ("/", 200, ""),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let head = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+            let mut stream = TcpStream::connect(app.address()).await?;
+            stream.write_all(head.as_bytes()).await?;
+            let mut response = String::new();
+            timeout(PATIENCE, stream.read_to_string(&mut response)).await??;
+            let found = response.lines().find_map(|line| line.strip_prefix("location: ")).unwrap_or_default();
+            check!(wrong, response.starts_with(&format!("HTTP/1.1 {status} ")), "{method} {path}: {response}");
+            check_eq!(wrong, found, location, "{method} {path}");
+        }
+    }
+    fs::write(app.folder.path().join("static/index.html"), "static")?;
+    let answer = app.get("/static?a=1").await?;
+    assert_eq!((answer.status, answer.header("location")), (307, "/static/?a=1"));
+    assert_eq!(app.get("/static/").await?.text(), "static");
+    assert_eq!(app.post("/static", "").await?.status, 405);
+    Ok(())
+}
+
+/// Sends a GET or HEAD request for `/static/ten` with header fields.
+async fn ten(app: &App, method: &str, fields: &[(&str, &str)]) -> Result<Response> {
+    let request =
+        fields.iter().fold(app.request(method, "/static/ten"), |request, (name, value)| request.header(*name, *value));
+    Response::read(request.send().await?).await
+}
+
+#[tokio::test]
+async fn serves_ranges_of_files() -> Result {
+    let app =
+        App::start(&folders(&[("/static", "static")]), &[("static/ten", "0123456789"), ("static/empty", "")]).await?;
+    let mut wrong = Wrong::default();
+    for (range, status, body, content_range) in [
+        ("bytes=2-5", 206, "2345", "bytes 2-5/10"),
+        ("Bytes=2-5", 206, "2345", "bytes 2-5/10"),
+        ("bytes=7-", 206, "789", "bytes 7-9/10"),
+        ("bytes=7-99", 206, "789", "bytes 7-9/10"),
+        ("bytes=-3", 206, "789", "bytes 7-9/10"),
+        ("bytes=-99", 206, "0123456789", "bytes 0-9/10"),
+        ("bytes=10-", 416, "", "bytes */10"),
+        ("bytes=-0", 416, "", "bytes */10"),
+        ("bytes=5-2", 200, "0123456789", ""),
+        ("bytes=a-b", 200, "0123456789", ""),
+        ("items=2-5", 200, "0123456789", ""),
+        ("bytes=0-1,4-5", 200, "0123456789", ""),
+        ("bytes=0-1, 20-30", 200, "0123456789", ""),
+    ] {
+        let answer = ten(&app, "GET", &[("range", range)]).await?;
+        check_eq!(wrong, (answer.status, answer.text().as_str()), (status, body), "{range}");
+        check_eq!(wrong, answer.header("content-range"), content_range, "{range}");
+        check!(wrong, !answer.header("etag").is_empty(), "{range}: {:?}", answer.headers);
+        // Only GET has ranges.
+        let answer = ten(&app, "HEAD", &[("range", range)]).await?;
+        check_eq!(wrong, (answer.status, answer.header("content-length")), (200, "10"), "HEAD {range}");
+    }
+    for (range, status) in [("bytes=0-", 416), ("bytes=-1", 200), ("bytes=0-0", 416)] {
+        let answer = Response::read(app.request("GET", "/static/empty").header("range", range).send().await?).await?;
+        check_eq!(wrong, (answer.status, answer.text().as_str()), (status, ""), "empty: {range}");
+    }
+    let missing = Response::read(app.request("GET", "/static/no").header("range", "bytes=0-1").send().await?).await?;
+    assert_eq!(missing.status, 404);
+    Ok(())
+}
+
+#[tokio::test]
+async fn serves_a_range_only_of_the_version_that_the_client_has() -> Result {
+    let app = App::start(&folders(&[("/static", "static")]), &[("static/ten", "0123456789")]).await?;
+    let whole = app.get("/static/ten").await?;
+    let (etag, modified) = (whole.header("etag").to_owned(), whole.header("last-modified").to_owned());
+    let weak = format!("W/{etag}");
+    let mut wrong = Wrong::default();
+    for (validator, status) in [
+        (&*etag, 206),
+        (&*modified, 206),
+        (&*weak, 200),
+        ("\"other\"", 200),
+        ("Sat, 01 Jan 2000 00:00:00 GMT", 200),
+        ("x", 200),
+    ] {
+        for range in ["bytes=2-5", "bytes=10-"] {
+            let expected = if range == "bytes=10-" && status == 206 { 416 } else { status };
+            let answer = ten(&app, "GET", &[("range", range), ("if-range", validator)]).await?;
+            check_eq!(wrong, answer.status, expected, "{range} {validator}");
+            check!(wrong, status != 200 || answer.text() == "0123456789", "{range} {validator}: {}", answer.text());
+        }
+    }
+    // Without a range the validator has no effect, and other conditions come before it.
+    for (fields, status) in [
+        (vec![("if-range", "\"other\"")], 200),
+        (vec![("range", "bytes=2-5"), ("if-none-match", &*etag)], 304),
+        (vec![("range", "bytes=2-5"), ("if-match", "\"other\"")], 412),
+        (vec![("range", "bytes=2-5"), ("if-range", &*etag), ("if-match", &*etag)], 206),
+    ] {
+        check_eq!(wrong, ten(&app, "GET", &fields).await?.status, status, "{fields:?}");
+    }
+    fs::write(app.folder.path().join("static/ten"), "abcdefghijk")?;
+    let answer = ten(&app, "GET", &[("range", "bytes=2-5"), ("if-range", &etag)]).await?;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "abcdefghijk"));
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod descriptors;
 mod files;
 mod live;
 mod metrics;
+mod range;
 mod regular;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};

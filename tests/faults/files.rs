@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{process::Command, time::timeout};
 
-use crate::support::{App, Result, Wrong, check_eq};
+use crate::support::{App, Response, Result, Wrong, check_eq};
 
 const CONFIG: &str = r#"
     [[static]]
@@ -42,9 +42,16 @@ async fn only_regular_files_are_served() -> Result {
         ("socket", 404),
         ("nothing", 404),
     ] {
-        for method in ["GET", "HEAD"] {
-            let answer = timeout(Duration::from_secs(5), app.call(method, &format!("/files/{path}"))).await;
+        for (method, range) in [("GET", None), ("HEAD", None), ("GET", Some("bytes=0-99")), ("GET", Some("bytes=-1"))] {
+            let request = app.request(method, &format!("/files/{path}"));
+            let request = range.iter().fold(request, |request, range| request.header("range", *range));
+            let answer = timeout(Duration::from_secs(5), request.send()).await;
             let answer = answer.map_err(|_| format!("{method} {path} is not answered"))??;
+            let answer = Response::read(answer).await?;
+            if range.is_some() && status == 200 {
+                check_eq!(wrong, answer.status, 206, "{method} {path} {range:?}");
+                continue;
+            }
             check_eq!(wrong, answer.status, status, "{method} {path}");
             check_eq!(
                 wrong,

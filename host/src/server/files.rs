@@ -2,17 +2,24 @@
 //!
 //! A prefix never hides a route:
 //! - A route that begins with the prefix has precedence over the folder: `/static/{id}` over `/static`.
-//!   gets the requests for which the folder has no file.
+//! - Any other route gets the requests for which the folder has no file: `/{*rest}` beside `/static`.
 
 use std::sync::Arc;
 
-use axum::{body::Body, extract::Request, response::Response};
-use http::{StatusCode, Uri, uri::PathAndQuery};
+use axum::{
+    body::Body,
+    extract::Request,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, Method, StatusCode, Uri, header, uri::PathAndQuery};
 use tower_http::services::{ServeDir, fs::DefaultServeDirFallback};
 use tower_service::Service;
 
-use super::regular::RegularFiles;
-use crate::config::StaticFiles;
+use super::{
+    range::{Part, select},
+    regular::RegularFiles,
+};
+use crate::{config::StaticFiles, routes::decode_unreserved};
 
 /// The folders of one generation, in descending order of prefix length.
 #[derive(Debug)]
@@ -39,7 +46,7 @@ pub(super) struct Folder {
 impl Folders {
     pub(super) fn new(config: &[StaticFiles]) -> Self {
         let folder = |StaticFiles { path, folder, .. }: &StaticFiles| {
-            let prefix = path.trim_end_matches('/').to_owned();
+            let prefix = decode_unreserved(path.trim_end_matches('/')).into_owned();
             // `ServeDir` receives paths without the prefix, and has to add the prefix in its redirects.
             let files = ServeDir::with_backend(folder, RegularFiles).redirect_path_prefix(prefix.clone());
             Arc::new(Folder { prefix, files })
@@ -67,26 +74,103 @@ impl Folders {
 
 impl Folder {
     /// Serves a request under this folder's prefix.
-    pub(super) async fn answer(&self, mut request: Request) -> Response {
-        if let Some(uri) = without(request.uri(), &self.prefix) {
-            *request.uri_mut() = uri;
-        }
-        let answer = self.files.clone().call(request).await.unwrap_or_else(|never| match never {});
-        answer.map(Body::new)
+    pub(super) fn answer(&self, request: &Request) -> impl Future<Output = Response> + Send {
+        self.respond(head(request))
     }
 
     /// Serves a request like [`answer`](Self::answer), but returns `None` instead of a 404 or 405.
     pub(super) fn file(&self, request: &Request) -> impl Future<Output = Option<Response>> + Send {
-        let mut head = Request::new(Body::empty());
-        *head.method_mut() = request.method().clone();
-        *head.uri_mut() = request.uri().clone();
-        *head.headers_mut() = request.headers().clone();
+        let head = head(request);
         async {
-            let answer = self.answer(head).await;
-            let is_none = matches!(answer.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
-            (!is_none).then_some(answer)
+            let response = self.respond(head).await;
+            has_file(&response).then_some(response)
         }
     }
+
+    async fn respond(&self, mut head: http::Request<()>) -> Response {
+        let path = head.uri().path();
+        // `ServeDir` decodes a path before it splits it at its slashes. No file has a slash in its name.
+        if path.contains("%2F") || path.contains("%2f") {
+            return StatusCode::NOT_FOUND.into_response();
+        }
+        let is_prefix = path == self.prefix;
+        let below = is_prefix.then(|| location(head.uri())).flatten();
+        if let Some(uri) = without(head.uri(), &self.prefix) {
+            *head.uri_mut() = uri;
+        }
+        let response = self.part(head).await;
+        match below {
+            // Relative links in the page of the folder need the slash. `ServeDir` redirects to folders below this one.
+            Some(location) if has_file(&response) => {
+                (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, location)]).into_response()
+            }
+            _ => response,
+        }
+    }
+
+    /// Serves the part of a file that the request selects. `ServeDir` gets no range that it handles differently from
+    /// RFC 9110: several ones, other units, malformed ones, and those of HEAD, of empty files, and beyond the file.
+    async fn part(&self, mut head: http::Request<()>) -> Response {
+        let whole = head.clone();
+        if head.headers_mut().remove(header::RANGE).is_none() || head.method() != Method::GET {
+            return self.call(head).await;
+        }
+        let mut probe = head.clone();
+        *probe.method_mut() = Method::HEAD;
+        let file = self.call(probe).await;
+        if file.status() != StatusCode::OK {
+            return file;
+        }
+        let range = match select(whole.headers(), file.headers()) {
+            Part::Whole => return self.call(head).await,
+            Part::Nothing => return unsatisfiable(file),
+            Part::Bytes { first, last } => HeaderValue::try_from(format!("bytes={first}-{last}")),
+        };
+        let mut partial = head.clone();
+        partial.headers_mut().extend(range.map(|range| (header::RANGE, range)));
+        let response = self.call(partial).await;
+        // A file that was replaced meanwhile has other parts.
+        match response.headers().get(header::ETAG) == file.headers().get(header::ETAG) {
+            true => response,
+            false => self.call(head).await,
+        }
+    }
+
+    async fn call(&self, head: http::Request<()>) -> Response {
+        let response = self.files.clone().call(head).await.unwrap_or_else(|never| match never {});
+        response.map(Body::new)
+    }
+}
+
+/// Returns a copy of a request without its body.
+fn head(request: &Request) -> http::Request<()> {
+    let mut head = http::Request::new(());
+    *head.method_mut() = request.method().clone();
+    *head.uri_mut() = request.uri().clone();
+    *head.headers_mut() = request.headers().clone();
+    head
+}
+
+fn has_file(response: &Response) -> bool {
+    !matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
+}
+
+/// Returns the path and query of `uri` with a slash at the end of the path.
+fn location(uri: &Uri) -> Option<HeaderValue> {
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    HeaderValue::from_bytes(format!("{}/{query}", uri.path()).as_bytes()).ok()
+}
+
+/// Turns the response to a HEAD request into a 416.
+fn unsatisfiable(mut file: Response) -> Response {
+    *file.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+    let headers = file.headers_mut();
+    headers.remove(header::CONTENT_TYPE);
+    if let Some(length) = headers.remove(header::CONTENT_LENGTH) {
+        let range = HeaderValue::from_bytes(&[b"bytes */", length.as_bytes()].concat());
+        headers.extend(range.map(|range| (header::CONTENT_RANGE, range)));
+    }
+    file
 }
 
 /// Returns the part of `path` after `prefix`, which is empty or begins with a slash: `/static` does not match
@@ -96,11 +180,11 @@ fn rest<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     path.strip_prefix(prefix).filter(is_whole)
 }
 
-/// Returns path and query of `uri` without `prefix`, always with a leading slash.
+/// Returns path and query of `uri` without `prefix`, with one leading slash: a client takes a redirect to `//folder/` for
+/// the host `folder`.
 fn without(uri: &Uri, prefix: &str) -> Option<Uri> {
     let rest = uri.path_and_query()?.as_str().strip_prefix(prefix)?;
-    let slash = if rest.starts_with('/') { "" } else { "/" };
-    PathAndQuery::try_from(format!("{slash}{rest}")).ok().map(Uri::from)
+    PathAndQuery::try_from(format!("/{}", rest.trim_start_matches('/'))).ok().map(Uri::from)
 }
 
 #[cfg(test)]
@@ -126,7 +210,6 @@ mod tests {
             ("/static/more/x", Some("/static/more")),
             ("/static/mor", Some("/static")),
             ("/Static/x", Some("")),
-            ("/%73tatic/x", Some("")),
             ("//static/x", Some("")),
             ("*", None),
             ("", None),
@@ -168,6 +251,8 @@ mod tests {
             ("/static?v=1", "/static", Some("/?v=1")),
             ("/a%2Fb", "", Some("/a%2Fb")),
             ("http://host/static/x", "/static", Some("/x")),
+            ("//a", "", Some("/a")),
+            ("/static//a?b=//", "/static", Some("/a?b=//")),
             ("/other", "/static", None),
         ] {
             let found = without(&uri.parse()?, prefix).map(|uri| uri.to_string());

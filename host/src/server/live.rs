@@ -79,7 +79,7 @@ impl Live {
         // Boxed: otherwise the future of every request would contain the large future that reads a file.
         let file = match place {
             Place::Application => None,
-            Place::Folder(folder) => return Box::pin(folder.answer(request)).await,
+            Place::Folder(folder) => return Box::pin(folder.answer(&request)).await,
             Place::FileOrApplication(folder) => Box::pin(folder.file(&request)).await,
         };
         match file {
