@@ -1,10 +1,17 @@
 //! The admin API: requests without the token, and uploads that are incomplete, damaged or cannot be served.
 
+use std::time::{Duration, Instant};
+
 use carya::deploy::Digest;
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 
-use super::{Files, Host, deploy, files, manifest, own, run, write};
-use crate::support::{App, Response, Result, Wrong, check, check_eq, check_ne};
+use super::{Files, Host, TOKEN, deploy, files, manifest, own, run, write};
+use crate::support::{App, PATIENCE, Response, Result, Wrong, check, check_eq, check_ne};
 
 #[tokio::test]
 async fn refuses_requests_without_the_token() -> Result {
@@ -49,6 +56,53 @@ async fn refuses_requests_without_the_token() -> Result {
     }
     let ran = run(&["generations", "--to", &host.url()], &[("CARYA_DEPLOY_TOKEN", "another-token-of-tests")]).await?;
     assert!(!ran.success && ran.messages.contains("refuses the token"), "{}", ran.messages);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_scheme_of_the_token_has_any_case() -> Result {
+    let host = Host::start().await?;
+    let mut wrong = Wrong::default();
+    for (value, status) in [
+        ("Bearer the-token-of-the-tests", 200),
+        ("bearer the-token-of-the-tests", 200),
+        ("BEARER the-token-of-the-tests", 200),
+        ("bEaReR   the-token-of-the-tests", 200),
+        ("bearer The-Token-Of-The-Tests", 401),
+        ("bearerthe-token-of-the-tests", 401),
+        ("bearer\tthe-token-of-the-tests", 401),
+        ("bearer:the-token-of-the-tests", 401),
+        ("bear the-token-of-the-tests", 401),
+        ("bearer the-token-of-the-tests x", 401),
+    ] {
+        let request = host.http.get(format!("{}/generations", host.url())).header("authorization", value);
+        check_eq!(wrong, request.send().await?.status(), status, "{value:?}");
+    }
+    Ok(())
+}
+
+/// Sends the head and the first byte of a body. Returns the response and how long it took.
+async fn stall(host: &Host, path: &str) -> Result<(String, Duration)> {
+    let begun = Instant::now();
+    let mut stream = TcpStream::connect(&host.admin).await?;
+    let head =
+        format!("PUT {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: 100\r\n\r\n{{");
+    stream.write_all(head.as_bytes()).await?;
+    let mut response = String::new();
+    timeout(2 * PATIENCE, stream.read_to_string(&mut response)).await??;
+    Ok((response, begun.elapsed()))
+}
+
+#[tokio::test]
+async fn every_upload_has_a_time_limit() -> Result {
+    let host = Host::start().await?;
+    let (blob, generation) =
+        (format!("/blobs/{}", Digest::of(b"one")), format!("/generations/{}", manifest(&files("one")?).id));
+    let (blob, generation) = tokio::join!(stall(&host, &blob), stall(&host, &generation));
+    for (response, took) in [blob?, generation?] {
+        assert!(response.starts_with("HTTP/1.1 408"), "{response}");
+        assert!((29..40).contains(&took.as_secs()), "{took:?}");
+    }
     Ok(())
 }
 

@@ -4,14 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::{Body, Bytes},
-    extract::{DefaultBodyLimit, Path, Request, State, rejection::BytesRejection},
-    http::{StatusCode, header},
+    body::{Body, BodyDataStream, Bytes},
+    extract::{Path, Request, State},
+    http::{HeaderMap, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, head, post, put},
+    routing::{get, head, post},
 };
 use futures_util::StreamExt;
+use hyper::body::Body as _;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 use tokio::time::timeout;
@@ -52,8 +53,7 @@ pub(super) fn router(
     Router::new()
         .route("/blobs/{digest}", head(find).put(upload))
         .route("/generations", get(list))
-        .route("/generations/{id}", get(show))
-        .route("/generations/{id}", put(put_generation).layer(DefaultBodyLimit::max(MAX_MANIFEST)))
+        .route("/generations/{id}", get(show).put(put_generation))
         .route("/generations/{id}/diff/{other}", get(compare))
         .route("/generations/{id}/activate", post(activate))
         .route("/rollback", post(roll_back))
@@ -69,8 +69,7 @@ pub(super) fn router(
 /// Responds with 401 to a request without the right bearer token. Without `deploy.token` every request passes.
 async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response {
     if let Some(token) = api.token {
-        let given = request.headers().get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
-        let given = Digest::of(given.strip_prefix(b"Bearer ").unwrap_or_default());
+        let given = Digest::of(bearer_token(request.headers()).unwrap_or_default());
         if !bool::from(token.as_bytes().ct_eq(given.as_bytes())) {
             tracing::warn!(method = %request.method(), path = request.uri().path(), "refused: wrong or missing token");
             return Problem::new(StatusCode::UNAUTHORIZED, "This request needs the token of deploy.token.")
@@ -78,6 +77,14 @@ async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response
         }
     }
     next.run(request).await
+}
+
+/// Returns the token of an `Authorization` header. The scheme is case-insensitive, and one or more spaces follow it (RFC
+/// 9110, section 11.4).
+fn bearer_token(headers: &HeaderMap) -> Option<&[u8]> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.as_bytes().split_at_checked(b"Bearer".len())?;
+    let is_bearer = scheme.eq_ignore_ascii_case(b"Bearer") && token.starts_with(b" ");
+    is_bearer.then(|| token.trim_ascii_start())
 }
 
 /// Runs work on files on the blocking pool, away from the threads that serve requests.
@@ -98,23 +105,40 @@ async fn find(State(api): State<Api>, Path(digest): Path<String>) -> Answer {
     Ok(status.into_response())
 }
 
+/// Waits for the next piece of a body, at most [`BODY_TIMEOUT`].
+async fn next(body: &mut BodyDataStream) -> Result<Option<Bytes>, Problem> {
+    let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "The file took too long to arrive.");
+    let cut = |error| Problem::new(StatusCode::BAD_REQUEST, format!("The file did not arrive: {error}"));
+    timeout(BODY_TIMEOUT, body.next()).await.map_err(slow)?.transpose().map_err(cut)
+}
+
 async fn upload(State(api): State<Api>, Path(digest): Path<String>, body: Body) -> Answer {
     let digest: Digest = digest.parse()?;
     let mut upload = api.store.receive(digest).await?;
+    upload.announce(body.size_hint().lower())?;
     let mut body = body.into_data_stream();
-    let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "The file took too long to arrive.");
-    while let Some(bytes) = timeout(BODY_TIMEOUT, body.next()).await.map_err(slow)? {
-        let cut = |error| Problem::new(StatusCode::BAD_REQUEST, format!("The file did not arrive: {error}"));
-        upload = upload.write(bytes.map_err(cut)?).await?;
+    while let Some(bytes) = next(&mut body).await? {
+        upload = upload.write(bytes).await?;
     }
     upload.finish().await?;
     answer(StatusCode::CREATED, &json!({ "digest": digest }))
 }
 
-async fn put_generation(State(api): State<Api>, Path(id): Path<String>, body: Result<Bytes, BytesRejection>) -> Answer {
+async fn put_generation(State(api): State<Api>, Path(id): Path<String>, body: Body) -> Answer {
     let id: Id = id.parse()?;
-    let body = body.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
-    let manifest: Manifest = serde_json::from_slice(&body).map_err(|error| Error::Invalid(error.to_string()))?;
+    let too_large =
+        || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("A manifest may have at most {MAX_MANIFEST} bytes."));
+    if body.size_hint().lower() > MAX_MANIFEST as u64 {
+        return Err(too_large());
+    }
+    let (mut body, mut json) = (body.into_data_stream(), Vec::new());
+    while let Some(bytes) = next(&mut body).await? {
+        if json.len() + bytes.len() > MAX_MANIFEST {
+            return Err(too_large());
+        }
+        json.extend_from_slice(&bytes);
+    }
+    let manifest: Manifest = serde_json::from_slice(&json).map_err(|error| Error::Invalid(error.to_string()))?;
     if manifest.id != id {
         return Err(Error::Invalid(format!("generation {} cannot be put as {id}", manifest.id)).into());
     }

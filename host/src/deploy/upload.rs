@@ -34,6 +34,15 @@ impl Upload {
         .await
     }
 
+    /// Checks the length that the client announces, before its first byte is read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLarge`] if the length exceeds `deploy.max_upload`.
+    pub fn announce(&self, length: u64) -> Result<(), Error> {
+        if length <= self.limit { Ok(()) } else { Err(Error::TooLarge(self.limit)) }
+    }
+
     /// Writes the next bytes.
     ///
     /// # Errors
