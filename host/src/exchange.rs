@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::Request as HttpRequest, response::Response};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -59,7 +59,7 @@ pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest) -> Resp
             let mut reply = refuse(&request, &failure);
             // The unread body would be parsed as the next request, so close the connection.
             add(&mut reply.headers, header::CONNECTION, HeaderValue::from_static("close"));
-            return respond(reply, &request.id);
+            return respond(reply, &request);
         }
     }
     let request = Arc::new(request);
@@ -84,7 +84,7 @@ pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest) -> Resp
     });
     let reply =
         work.await.unwrap_or_else(|| Failure::host("the host panicked; the panic is in the log").reply(&request));
-    respond(reply, &request.id)
+    respond(reply, &request)
 }
 
 /// Splits a request into its body and the rest, and determines its id.
@@ -136,10 +136,17 @@ fn into_reply(ended: Ended, generation: &Generation) -> Reply {
     reply
 }
 
-fn respond(reply: Reply, id: &str) -> Response {
-    let Reply { status, mut headers, body } = reply;
-    if let Ok(id) = HeaderValue::from_str(id) {
+fn respond(reply: Reply, request: &Request) -> Response {
+    let Reply { status, mut headers, mut body } = reply;
+    if let Ok(id) = HeaderValue::from_str(&request.id) {
         add(&mut headers, REQUEST_ID, id);
+    }
+    // hyper sends a body with 205, and over HTTP/2 with every status and method.
+    if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED) {
+        body.clear();
+    } else if request.method == Method::HEAD {
+        add(&mut headers, header::CONTENT_LENGTH, body.len().into());
+        body.clear();
     }
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
