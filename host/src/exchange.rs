@@ -7,8 +7,9 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::Request as HttpRequest, response::Response};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body as _;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -52,15 +53,11 @@ pub(crate) struct Exchange {
 pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest) -> Response {
     // From here on the generation waits for this request when it is retired.
     let running = exchange.running.token();
-    let (mut request, body) = receive_head(request);
+    let (head, body) = request.into_parts();
+    let mut request = receive_head(head);
     match receive_body(body, &exchange.generation.config.server).await {
         Ok(body) => request.body = body,
-        Err(failure) => {
-            let mut reply = refuse(&request, &failure);
-            // The unread body would be parsed as the next request, so close the connection.
-            add(&mut reply.headers, header::CONNECTION, HeaderValue::from_static("close"));
-            return respond(reply, &request);
-        }
+        Err(failure) => return respond(refuse(&request, &failure), &request),
     }
     let request = Arc::new(request);
     let running = (running, exchange.all.token());
@@ -87,15 +84,19 @@ pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest) -> Resp
     respond(reply, &request)
 }
 
-/// Splits a request into its body and the rest, and determines its id.
-fn receive_head(request: HttpRequest) -> (Request, Body) {
-    let (parts, body) = request.into_parts();
-    let id = request_id(&parts.headers);
-    (Request { method: parts.method, uri: parts.uri, headers: parts.headers, id, ..Request::default() }, body)
+/// Returns a request without its body, and determines its id.
+fn receive_head(head: Parts) -> Request {
+    let Parts { method, uri, headers, .. } = head;
+    let id = request_id(&headers);
+    Request { method, uri, headers, id, ..Request::default() }
 }
 
-/// Reads a body within the limits of length and time.
+/// Reads a body within the limits of length and time. A body with a `content-length` over the limit is not read at all,
+/// so that a client that expects `100 Continue` does not send it.
 async fn receive_body(body: Body, limits: &config::Server) -> Result<Bytes, Failure> {
+    if body.size_hint().lower() > limits.max_body as u64 {
+        return Err(Failure::body_too_large(limits.max_body));
+    }
     let read = Limited::new(body, limits.max_body).collect();
     match tokio::time::timeout(limits.request_timeout, read).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),

@@ -12,9 +12,7 @@ mod regular;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::body::Body;
-use http::Request;
-use hyper::body::Incoming;
+use axum::extract::Request;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
@@ -72,9 +70,9 @@ impl Server {
         let clients = TaskTracker::new();
         let answer = {
             let live = live.clone();
-            move |request: Request<Incoming>| {
+            move |request: Request| {
                 let live = live.clone();
-                async move { live.answer(request.map(Body::new)).await }
+                async move { live.answer(request).await }
             }
         };
         loop {

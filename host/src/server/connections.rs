@@ -2,6 +2,7 @@
 //! caller provides the function that answers requests.
 
 mod activity;
+mod body;
 mod connection;
 mod listener;
 mod place;
@@ -11,9 +12,7 @@ mod streams;
 
 use std::{future::Future, pin::Pin};
 
-use axum::{Router, response::Response};
-use http::Request;
-use hyper::body::Incoming;
+use axum::{Router, extract::Request, response::Response};
 use tower_service::Service;
 
 pub use self::{
@@ -25,7 +24,7 @@ pub use self::{
 /// Returns a function for [`Place::serve`] that answers requests with `router`.
 pub fn routed(
     router: Router,
-) -> impl Fn(Request<Incoming>) -> Pin<Box<dyn Future<Output = Response> + Send>> + Clone + Send + Sync + 'static {
+) -> impl Fn(Request) -> Pin<Box<dyn Future<Output = Response> + Send>> + Clone + Send + Sync + 'static {
     move |request| {
         let mut router = router.clone();
         Box::pin(async move { router.call(request).await.unwrap_or_else(|never| match never {}) })

@@ -6,7 +6,7 @@
 
 use std::{
     sync::atomic::{
-        AtomicU8, AtomicU64, AtomicUsize,
+        AtomicBool, AtomicU8, AtomicU64, AtomicUsize,
         Ordering::{Acquire, Relaxed, Release},
     },
     task::Waker,
@@ -18,8 +18,9 @@ use tokio::{sync::Notify, time::Instant};
 
 /// How long a client may take to send its first byte.
 pub(super) const FIRST_BYTE: Duration = Duration::from_secs(10);
-/// How long a client may take to close a connection that the host finishes and that has nothing left to send.
-const LINGER: Duration = Duration::from_secs(5);
+/// How long a client may take to close a connection that the host finishes and that has nothing left to send, or to
+/// send more of a request that has its response.
+pub(super) const LINGER: Duration = Duration::from_secs(5);
 /// Bytes of unsent responses at which a connection starts no further request.
 const MAX_UNSENT: usize = 32 << 20;
 /// Expected size of a response, in bytes, before the connection has produced any.
@@ -79,6 +80,8 @@ pub(super) struct Activity {
     requests: AtomicUsize,
     /// When the first byte of an incomplete head arrived.
     head_since: Moment,
+    /// Whether a handler has dropped the body of the last request before its end.
+    has_unread: AtomicBool,
     /// When the last request ended, or when the preface of HTTP/2 was complete.
     idle_since: Moment,
     /// When the socket stopped accepting bytes. Cleared after 16 KiB, or once everything is written.
@@ -106,6 +109,7 @@ impl Activity {
             opened: Instant::now(),
             requests: AtomicUsize::new(0),
             head_since: Moment::default(),
+            has_unread: AtomicBool::new(false),
             idle_since: Moment::default(),
             blocked_since: Moment::default(),
             finishing_since: Moment::default(),
@@ -124,6 +128,22 @@ impl Activity {
         if self.requests.load(Relaxed) == 0 {
             self.head_since.begin(self.opened);
         }
+    }
+
+    /// Records that a handler has dropped the body of an HTTP/1 request before its end.
+    pub(super) fn left_unread(&self) {
+        self.has_unread.store(true, Relaxed);
+    }
+
+    /// Returns whether a handler has dropped the body of an HTTP/1 request before its end.
+    pub(super) fn has_unread(&self) -> bool {
+        self.has_unread.load(Relaxed)
+    }
+
+    /// Records that HTTP has ended: the connection waits only for the client to close it. It counts as idle.
+    pub(super) fn end_http(&self) {
+        self.head_since.clear();
+        self.idle_since.set(self.opened);
     }
 
     /// Records that the preface of HTTP/2 is complete. From now on bytes are frames, and only requests count as

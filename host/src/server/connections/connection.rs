@@ -22,6 +22,9 @@ use crate::config;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long an HTTP/2 client may take to answer a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// Maximum number of bytes of a request that the host discards after the response. As long as the longest file that a
+/// host accepts by default (`deploy.max_upload`).
+pub(super) const MAX_DISCARDED: usize = 256 << 20;
 /// Maximum number of idle connections that one call closes to make room.
 const BATCH: usize = 32;
 

@@ -7,24 +7,31 @@ use std::{
     pin::pin,
     sync::Arc,
     task::{Poll, ready},
+    time::Duration,
 };
 
-use axum::response::Response;
-use http::Request;
+use axum::{extract::Request, response::Response};
+use http::{HeaderValue, Version, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{rt::TokioIo, server::graceful::GracefulConnection};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::OwnedSemaphorePermit,
     time::{Instant, sleep_until, timeout},
 };
 
 use super::{
-    activity::{Activity, Closed, Due, FIRST_BYTE, Order, Timeouts},
-    connection::{Connection, Connections},
+    activity::{Activity, Closed, Due, FIRST_BYTE, LINGER, Order, Timeouts},
+    body::RequestBody,
+    connection::{Connection, Connections, MAX_DISCARDED},
     response::{ResponseBody, Running},
     socket::Socket,
 };
+
+/// Maximum time to discard bytes that a client sends after its last response.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Size of the buffer for discarded bytes.
+const DISCARD_BUFFER: usize = 16 << 10;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -48,13 +55,18 @@ impl Place {
     /// Returns the error of the handshake, `TimedOut` after the time limit, or `ConnectionAborted` if the host closes
     /// the connection to make room.
     pub async fn handshake<T>(&self, handshake: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        self.run_idle(FIRST_BYTE, handshake).await
+    }
+
+    /// Runs a part of a connection that is not HTTP, within a time limit and until the host closes the connection.
+    async fn run_idle<T>(&self, limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
         let activity = &self.connection.activity;
-        let mut handshake = pin!(timeout(FIRST_BYTE, handshake));
+        let mut work = pin!(timeout(limit, work));
         poll_fn(|cx| {
             activity.register(cx.waker());
             match activity.ordered() {
                 Some(_) => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
-                None => handshake.as_mut().poll(cx).map(|ended| ended.unwrap_or_else(|slow| Err(slow.into()))),
+                None => work.as_mut().poll(cx).map(|ended| ended.unwrap_or_else(|slow| Err(slow.into()))),
             }
         })
         .await
@@ -64,25 +76,76 @@ impl Place {
     pub async fn serve<F>(
         self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        answer: impl Fn(Request) -> F + Clone + Send + Sync + 'static,
     ) where
         F: Future<Output = Response> + Send + 'static,
     {
         let (connection, owner) = (&self.connection, self.connection.clone());
         let service = service_fn(move |request| {
-            let (mut running, answer) = (Running::new(owner.clone()), answer.clone());
+            let (mut running, answer, owner) = (Running::new(owner.clone()), answer.clone(), owner.clone());
             async move {
                 running.admit().await;
-                let (head, body) = answer(request).await.into_parts();
+                let (head, body) = respond(request, &owner, answer).await.into_parts();
                 Ok::<_, Infallible>(Response::from_parts(head, ResponseBody::new(running, body).await))
             }
         });
-        let socket = TokioIo::new(Socket::new(stream, connection.clone()));
+        let (socket, mut returned) = Socket::new(stream, connection.clone());
         let Connections { http, timeouts, .. } = &*connection.all;
-        if let Err(reason) = drive(&connection.activity, timeouts, http.serve_connection(socket, service)).await {
+        let http = http.serve_connection(TokioIo::new(socket), service);
+        if let Err(reason) = drive(&connection.activity, timeouts, http).await {
             tracing::debug!(listener = connection.listener, reason, "a connection was closed");
+            // hyper has answered a head that it cannot parse. After all other errors the connection is closed at once.
+            if !reason.downcast_ref().is_some_and(hyper::Error::is_parse) {
+                return;
+            }
+        }
+        if let Ok(stream) = returned.try_recv() {
+            self.close(stream).await;
         }
     }
+
+    /// Closes the sending side of `stream`, then discards what the client still sends until the client closes its side.
+    ///
+    /// If a socket is closed with unread bytes, the system resets the connection, and the client loses the last
+    /// response. The connection counts as idle: the host closes it at once to make room, and at shutdown.
+    async fn close(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+        self.connection.activity.end_http();
+        let discard = async {
+            stream.shutdown().await?;
+            let (mut buffer, mut discarded) = (vec![0; DISCARD_BUFFER], 0);
+            while discarded < MAX_DISCARDED {
+                match timeout(LINGER, stream.read(&mut buffer)).await?? {
+                    0 => break,
+                    length => discarded += length,
+                }
+            }
+            Ok(())
+        };
+        if let Err(error) = self.run_idle(DISCARD_TIMEOUT, discard).await {
+            tracing::debug!(listener = self.connection.listener, %error, "a client did not close its connection");
+        }
+    }
+}
+
+/// Answers one request: calls the handler, and announces the end of an HTTP/1 connection whose request
+/// has an unread body.
+async fn respond<F>(
+    request: http::Request<Incoming>,
+    connection: &Arc<Connection>,
+    answer: impl Fn(Request) -> F,
+) -> Response
+where
+    F: Future<Output = Response>,
+{
+    let (head, body) = request.into_parts();
+    let is_http1 = head.version < Version::HTTP_2;
+    let body = RequestBody::wrap(body, head.version, connection);
+    let activity = &connection.activity;
+    let mut response = answer(Request::from_parts(head, body)).await;
+    if is_http1 && activity.has_unread() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 impl Drop for Place {

@@ -1,13 +1,16 @@
 //! Socket of a connection that records in its [`Activity`](super::activity::Activity) when the client sends and receives bytes.
 
 use std::{
-    io,
+    io::{self, IoSlice},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::oneshot,
+};
 
 use super::connection::Connection;
 
@@ -16,9 +19,12 @@ const PROGRESS: usize = 16 << 10;
 /// The first bytes that an HTTP/2 client sends.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A TCP or Unix socket, or the TLS session on it.
+/// A TCP or Unix socket, or the TLS session on it. Returns the stream to the owner of the connection when hyper drops
+/// the socket.
 pub(super) struct Socket<S> {
-    stream: S,
+    /// `None` only while the socket is dropped.
+    stream: Option<S>,
+    owner: Option<oneshot::Sender<S>>,
     connection: Arc<Connection>,
     /// Number of bytes of [`PREFACE`] that have arrived. `None` for HTTP/1.
     preface: Option<usize>,
@@ -27,8 +33,12 @@ pub(super) struct Socket<S> {
 }
 
 impl<S> Socket<S> {
-    pub(super) fn new(stream: S, connection: Arc<Connection>) -> Self {
-        Self { stream, connection, preface: Some(0), taken: 0 }
+    /// Returns the socket for hyper, and the receiver of `stream` after hyper has dropped the socket.
+    pub(super) fn new(stream: S, connection: Arc<Connection>) -> (Self, oneshot::Receiver<S>) {
+        let (owner, returned) = oneshot::channel();
+        let (stream, owner) = (Some(stream), Some(owner));
+        let socket = Self { stream, owner, connection, preface: Some(0), taken: 0 };
+        (socket, returned)
     }
 
     fn received(&mut self, bytes: &[u8]) {
@@ -79,10 +89,24 @@ impl<S> Socket<S> {
     }
 }
 
+impl<S: Unpin> Socket<S> {
+    fn stream(&mut self) -> Pin<&mut S> {
+        Pin::new(self.stream.as_mut().expect("only `drop` takes the stream"))
+    }
+}
+
+impl<S> Drop for Socket<S> {
+    fn drop(&mut self) {
+        if let (Some(stream), Some(owner)) = (self.stream.take(), self.owner.take()) {
+            let _ = owner.send(stream);
+        }
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        ready!(self.stream().poll_read(cx, buf))?;
         let bytes = &buf.filled()[before..];
         if !bytes.is_empty() {
             self.received(bytes);
@@ -93,7 +117,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let written = self.stream().poll_write(cx, bytes);
         self.wrote(&written);
         written
     }
@@ -101,25 +125,25 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
+        slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let written = self.stream().poll_write_vectored(cx, slices);
         self.wrote(&written);
         written
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        let flushed = self.stream().poll_flush(cx);
         self.flushed(&flushed);
         flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let closed = Pin::new(&mut self.stream).poll_shutdown(cx);
+        let closed = self.stream().poll_shutdown(cx);
         self.flushed(&closed);
         closed
     }
