@@ -34,14 +34,14 @@ const CONFIG: &str = r#"
 "#;
 
 /// Starts `CONFIG` with listeners for requests, metrics and deployments, and with more environment variables.
-async fn start(env: &[(&str, &str)]) -> Result<App> {
+pub async fn start(env: &[(&str, &str)]) -> Result<App> {
     let deploy = [("CARYA_DEPLOY__LISTEN", "127.0.0.1:0"), ("CARYA_DEPLOY__TOKEN", TOKEN)];
     let env = [&[("CARYA_SERVER__METRICS", "127.0.0.1:0")], &deploy[..], env].concat();
     App::start_in(tempfile::tempdir()?, CONFIG, &[], &env).await
 }
 
 /// Returns the address of each listener, with a path that it serves.
-async fn listeners(app: &App) -> Result<[(String, &'static str); 3]> {
+pub async fn listeners(app: &App) -> Result<[(String, &'static str); 3]> {
     let address = async |message| -> Result<String> {
         Ok(app.log.wait_for(message).await?["address"].as_str().ok_or("no address")?.to_owned())
     };
@@ -49,7 +49,7 @@ async fn listeners(app: &App) -> Result<[(String, &'static str); 3]> {
     Ok([application, (address("metrics").await?, "/metrics"), (address("deployment").await?, "/generations")])
 }
 
-fn get(path: &str) -> String {
+pub fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n\r\n")
 }
 
@@ -99,7 +99,7 @@ async fn drip(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), bytes: &[u8]) 
 
 /// Opens an HTTP/2 connection whose streams have a window of `window` bytes. Returns the client, and the task that runs
 /// the connection.
-async fn http2(
+pub async fn http2(
     address: &str,
     window: u32,
 ) -> Result<(SendRequest<Bytes>, JoinHandle<std::result::Result<(), h2::Error>>)> {

@@ -25,6 +25,7 @@ mod echo;
 mod faults;
 mod harden;
 mod hooks;
+mod http;
 mod isolation;
 mod languages;
 mod lifecycle;

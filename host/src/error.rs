@@ -54,6 +54,22 @@ impl Failure {
         Self { allow: Some(allow), ..failure }
     }
 
+    /// Failure for a request whose head breaks a rule of HTTP.
+    pub(crate) fn malformed(reason: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Fault::Client, reason, reason)
+    }
+
+    /// Failure for an `Expect` header with an expectation other than `100-continue`.
+    pub(crate) fn expectation_failed() -> Self {
+        let reason = "The server meets no expectation but `100-continue`.";
+        Self::new(StatusCode::EXPECTATION_FAILED, Fault::Client, reason, reason)
+    }
+
+    /// Failure for a request that needs a feature of HTTP that the host does not have.
+    pub(crate) fn not_implemented(reason: &'static str) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, Fault::Client, reason, reason)
+    }
+
     /// Failure for a body longer than `server.max_body`.
     pub(crate) fn body_too_large(limit: usize) -> Self {
         let mut failure =

@@ -84,6 +84,20 @@ pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest) -> Resp
     respond(reply, &request)
 }
 
+/// Returns the response of a request that the server refuses because of its head, and closes its connection.
+pub(crate) fn reject(head: Parts, failure: &Failure) -> Response {
+    let request = receive_head(head);
+    let mut reply = refuse(&request, failure);
+    // The client and this host may disagree on where the next request begins.
+    add(&mut reply.headers, header::CONNECTION, HeaderValue::from_static("close"));
+    respond(reply, &request)
+}
+
+/// Returns the response of a request to the server as a whole: `OPTIONS *`.
+pub(crate) fn acknowledge(head: Parts) -> Response {
+    respond(Reply { status: StatusCode::NO_CONTENT, ..Reply::default() }, &receive_head(head))
+}
+
 /// Returns a request without its body, and determines its id.
 fn receive_head(head: Parts) -> Request {
     let Parts { method, uri, headers, .. } = head;

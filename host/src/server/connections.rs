@@ -4,6 +4,7 @@
 mod activity;
 mod body;
 mod connection;
+mod head;
 mod listener;
 mod place;
 mod response;

@@ -24,9 +24,11 @@ use super::{
     activity::{Activity, Closed, Due, FIRST_BYTE, LINGER, Order, Timeouts},
     body::RequestBody,
     connection::{Connection, Connections, MAX_DISCARDED},
+    head::{self, Scope},
     response::{ResponseBody, Running},
     socket::Socket,
 };
+use crate::exchange;
 
 /// Maximum time to discard bytes that a client sends after its last response.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -127,7 +129,7 @@ impl Place {
     }
 }
 
-/// Answers one request: calls the handler, and announces the end of an HTTP/1 connection whose request
+/// Answers one request: checks its head, calls the handler, and announces the end of an HTTP/1 connection whose request
 /// has an unread body.
 async fn respond<F>(
     request: http::Request<Incoming>,
@@ -137,11 +139,20 @@ async fn respond<F>(
 where
     F: Future<Output = Response>,
 {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let is_http1 = head.version < Version::HTTP_2;
     let body = RequestBody::wrap(body, head.version, connection);
     let activity = &connection.activity;
-    let mut response = answer(Request::from_parts(head, body)).await;
+    let mut response = match head::check(&mut head, activity.take_fragment()) {
+        Ok(Scope::Resource) => answer(Request::from_parts(head, body)).await,
+        early => {
+            drop(body);
+            match early {
+                Err(failure) => exchange::reject(head, &failure),
+                Ok(_) => exchange::acknowledge(head),
+            }
+        }
+    };
     if is_http1 && activity.has_unread() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
