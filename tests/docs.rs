@@ -171,10 +171,10 @@ fn shell(text: &str, place: &str, commands: &mut BTreeMap<String, String>) -> Ch
     let makefile = fs::read_to_string(root().join("Makefile")).map_err(|error| error.to_string())?;
     for line in text.lines() {
         let line = line.split(" # ").next().unwrap_or_default();
-        for command in line.split("&&").map(str::trim).filter(|command| !command.is_empty()) {
-            // The shell handles redirections and pipes.
-            let words = command.split_whitespace().take_while(|word| !matches!(*word, ">" | ">>" | "|"));
-            let words: Vec<&str> = words.collect();
+        // The shell handles redirections and pipes.
+        let parts = line.split("&&").map(|command| command.split(['>', '|']).next().unwrap_or_default());
+        for command in parts.map(str::trim).filter(|command| !command.is_empty()) {
+            let words: Vec<&str> = command.split_whitespace().collect();
             match words[..] {
                 ["make", ref arguments @ ..] => {
                     for argument in arguments.iter().filter(|word| !word.ends_with('"') || word.contains('=')) {
