@@ -69,7 +69,7 @@ impl Routes {
         Some(&self.paths[*found.value].pattern)
     }
 
-    /// Finds the route of a request for a path that [`decode_unreserved`] has normalized. HEAD uses the route of GET, unless it has a route of its own.
+    /// Finds the route of a request. No unreserved character of `path` may be percent-encoded. HEAD uses the route of GET, unless it has a route of its own.
     pub fn find(&self, method: &Method, path: &str) -> Found {
         let Ok(found) = self.patterns.at(path) else { return Found::Nothing };
         let path = &self.paths[*found.value];

@@ -60,7 +60,7 @@ impl Connections {
         })
     }
 
-    /// Sends `Order::Finish` to every connection of a listener.
+    /// Finishes every connection of a listener: idle ones close now, busy ones after their started requests.
     pub fn finish(&self, listener: &str) {
         let open = self.open();
         open.values().filter(|open| open.listener == listener).for_each(|open| open.activity.order(Order::Finish));
