@@ -100,15 +100,15 @@ where
 {
     let answer = routed(router);
     loop {
-        let (stream, place) = listener.accept().await;
+        let (stream, accepted) = listener.accept().await;
         let answer = answer.clone();
         let Some(tls) = tls.cloned() else {
-            tokio::spawn(place.serve(stream, answer));
+            tokio::spawn(accepted.serve(stream, answer));
             continue;
         };
         tokio::spawn(async move {
-            match place.handshake(tls.accept(stream)).await {
-                Ok(stream) => place.serve(stream, answer).await,
+            match accepted.handshake(tls.accept(stream)).await {
+                Ok(stream) => accepted.serve(stream, answer).await,
                 Err(error) => tracing::warn!(%error, "a TLS handshake for deployment failed"),
             }
         });

@@ -77,7 +77,7 @@ impl Server {
         };
         loop {
             tokio::select! {
-                (stream, place) = listener.accept() => clients.spawn(place.serve(stream, answer.clone())),
+                (stream, accepted) = listener.accept() => clients.spawn(accepted.serve(stream, answer.clone())),
                 () = shutdown() => break,
             };
         }

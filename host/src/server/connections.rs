@@ -1,12 +1,12 @@
 //! The connections of all listeners: their number, their time limits, and the memory of their unsent responses. The
 //! caller provides the function that answers requests.
 
+mod accepted;
 mod activity;
 mod body;
 mod connection;
 mod head;
 mod listener;
-mod place;
 mod response;
 mod socket;
 mod streams;
@@ -17,12 +17,12 @@ use axum::{Router, extract::Request, response::Response};
 use tower_service::Service;
 
 pub use self::{
+    accepted::Accepted,
     connection::Connections,
     listener::{Accept, Listener},
-    place::Place,
 };
 
-/// Returns a function for [`Place::serve`] that answers requests with `router`.
+/// Returns a function for [`Accepted::serve`] that answers requests with `router`.
 pub fn routed(
     router: Router,
 ) -> impl Fn(Request) -> Pin<Box<dyn Future<Output = Response> + Send>> + Clone + Send + Sync + 'static {

@@ -27,7 +27,7 @@ pub(super) struct Folders(Vec<Arc<Folder>>);
 
 /// The handler of a path.
 #[derive(Debug, Clone)]
-pub(super) enum Place {
+pub(super) enum Target {
     Application,
     /// The folder. It answers 404 if it has no file for the request.
     Folder(Arc<Folder>),
@@ -57,12 +57,12 @@ impl Folders {
     }
 
     /// Returns the handler of `path`. `route` returns the pattern of the route that matches `path`.
-    pub(super) fn place<'a>(&self, path: &str, route: impl FnOnce() -> Option<&'a str>) -> Place {
-        let Some(folder) = self.find(path) else { return Place::Application };
+    pub(super) fn target<'a>(&self, path: &str, route: impl FnOnce() -> Option<&'a str>) -> Target {
+        let Some(folder) = self.find(path) else { return Target::Application };
         match route() {
-            None => Place::Folder(folder.clone()),
-            Some(pattern) if rest(pattern, &folder.prefix).is_some() => Place::Application,
-            Some(_) => Place::FileOrApplication(folder.clone()),
+            None => Target::Folder(folder.clone()),
+            Some(pattern) if rest(pattern, &folder.prefix).is_some() => Target::Application,
+            Some(_) => Target::FileOrApplication(folder.clone()),
         }
     }
 
@@ -234,10 +234,10 @@ mod tests {
             ("/other/x", None, "folder"),
             ("*", None, "application"),
         ] {
-            let found = match folders.place(path, || pattern) {
-                Place::Application => "application",
-                Place::Folder(_) => "folder",
-                Place::FileOrApplication(_) => "file or application",
+            let found = match folders.target(path, || pattern) {
+                Target::Application => "application",
+                Target::Folder(_) => "folder",
+                Target::FileOrApplication(_) => "file or application",
             };
             assert_eq!(found, expected, "{path} {pattern:?}");
         }

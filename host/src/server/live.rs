@@ -11,7 +11,7 @@ use axum::{extract::Request, response::Response};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::files::{Folders, Place};
+use super::files::{Folders, Target};
 use crate::{
     component::Engine,
     delivery,
@@ -22,21 +22,21 @@ use crate::{
 };
 
 /// Interval between two checks for idle instances that no request has needed.
-const SHRINK: Duration = Duration::from_secs(5);
+const SHRINK_INTERVAL: Duration = Duration::from_secs(5);
 /// Maximum time for cancelled requests to roll back, and then for background tasks to end.
-const LAST_WORDS: Duration = Duration::from_secs(3);
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The generation that is served, behind a pointer that [`swap`](Self::swap) replaces atomically.
 #[derive(Debug)]
 pub struct Live {
     current: ArcSwap<Stage>,
-    places: Arc<Semaphore>,
-    /// Number of permits of `places`, whether free or taken.
+    permits: Arc<Semaphore>,
+    /// Total number of permits, whether free or taken.
     total: usize,
     /// Running requests of all generations.
     running: TaskTracker,
     /// Background tasks of all generations.
-    beside: TaskTracker,
+    background: TaskTracker,
     /// Cancels the requests of all generations.
     cut_off: CancellationToken,
     drain_timeout: Duration,
@@ -58,9 +58,17 @@ impl Live {
         let config = &generation.config.server;
         let (total, drain_timeout) = (generation.engine.requests(config.max_concurrent_requests), config.drain_timeout);
         let (running, cut_off) = (TaskTracker::new(), CancellationToken::new());
-        let (places, beside) = (Arc::new(Semaphore::new(total)), TaskTracker::new());
-        let first = stage(generation, (&places, total), &running, &cut_off, &beside);
-        Arc::new(Self { current: ArcSwap::from_pointee(first), places, total, running, beside, cut_off, drain_timeout })
+        let (permits, background) = (Arc::new(Semaphore::new(total)), TaskTracker::new());
+        let first = stage(generation, (&permits, total), &running, &cut_off, &background);
+        Arc::new(Self {
+            current: ArcSwap::from_pointee(first),
+            permits,
+            total,
+            running,
+            background,
+            cut_off,
+            drain_timeout,
+        })
     }
 
     /// Returns the generation that is served now.
@@ -70,17 +78,17 @@ impl Live {
 
     /// Answers a request by the current generation.
     pub(super) async fn answer(&self, request: Request) -> Response {
-        let (place, exchange) = {
+        let (target, exchange) = {
             let stage = self.current.load();
             let path = request.uri().path();
-            let place = stage.folders.place(path, || stage.exchange.generation.routes.pattern(path));
-            (place, stage.exchange.clone())
+            let target = stage.folders.target(path, || stage.exchange.generation.routes.pattern(path));
+            (target, stage.exchange.clone())
         };
         // Boxed: otherwise the future of every request would contain the large future that reads a file.
-        let file = match place {
-            Place::Application => None,
-            Place::Folder(folder) => return Box::pin(folder.answer(&request)).await,
-            Place::FileOrApplication(folder) => Box::pin(folder.file(&request)).await,
+        let file = match target {
+            Target::Application => None,
+            Target::Folder(folder) => return Box::pin(folder.answer(&request)).await,
+            Target::FileOrApplication(folder) => Box::pin(folder.file(&request)).await,
         };
         match file {
             Some(file) => file,
@@ -91,11 +99,11 @@ impl Live {
     /// Serves another generation from the next request on. Running requests finish on the old generation; requests that
     /// still run after the drain timeout are rolled back.
     pub fn swap(&self, generation: Generation) {
-        let next = stage(generation, (&self.places, self.total), &self.running, &self.cut_off, &self.beside);
+        let next = stage(generation, (&self.permits, self.total), &self.running, &self.cut_off, &self.background);
         let old = self.current.swap(Arc::new(next));
         old.retired.cancel();
         let in_flight = old.exchange.running.len();
-        self.beside.spawn(drain(old, in_flight, self.drain_timeout));
+        self.background.spawn(drain(old, in_flight, self.drain_timeout));
     }
 
     /// Returns the number of running requests of all generations.
@@ -109,10 +117,10 @@ impl Live {
         self.running.wait().await;
     }
 
-    /// Cancels the running requests, and returns how many of them have not ended within [`LAST_WORDS`].
+    /// Cancels the running requests, and returns how many of them have not ended within [`CANCEL_TIMEOUT`].
     pub(super) async fn cut_off(&self) -> usize {
         self.cut_off.cancel();
-        let _ = tokio::time::timeout(LAST_WORDS, self.drained()).await;
+        let _ = tokio::time::timeout(CANCEL_TIMEOUT, self.drained()).await;
         self.running.len()
     }
 
@@ -120,8 +128,8 @@ impl Live {
     pub(super) async fn close(&self) {
         let current = self.current.load_full();
         current.retired.cancel();
-        self.beside.close();
-        let _ = tokio::time::timeout(LAST_WORDS, self.beside.wait()).await;
+        self.background.close();
+        let _ = tokio::time::timeout(CANCEL_TIMEOUT, self.background.wait()).await;
         for (_, database) in current.exchange.generation.all_databases() {
             database.close();
         }
@@ -132,26 +140,26 @@ impl Live {
 /// recorded as active before it is served.
 fn stage(
     generation: Generation,
-    (places, total): (&Arc<Semaphore>, usize),
+    (permits, total): (&Arc<Semaphore>, usize),
     all: &TaskTracker,
     cut_off: &CancellationToken,
-    beside: &TaskTracker,
+    background: &TaskTracker,
 ) -> Stage {
     metrics::serving(&generation.id);
     let generation = Arc::new(generation);
     let retired = CancellationToken::new();
     let (shrunk, until) = (generation.clone(), retired.clone());
-    beside.spawn(task::persist("shrink", move || shrink(shrunk.clone(), until.clone())));
+    background.spawn(task::persist("shrink", move || shrink(shrunk.clone(), until.clone())));
     for (_, database) in generation.all_databases().filter(|_| generation.runs_actions()) {
         let (delivered, database, until) = (generation.clone(), database.clone(), retired.clone());
         let deliver = move || delivery::deliver_outbox(delivered.clone(), database.clone(), until.clone());
-        beside.spawn(task::persist("outbox", deliver));
+        background.spawn(task::persist("outbox", deliver));
     }
     // A request that needs more than all permits would wait forever.
     let weight = Engine::weight(generation.guests()).min(total);
     let exchange = Arc::new(Exchange {
         generation,
-        permits: places.clone(),
+        permits: permits.clone(),
         permits_per_request: u32::try_from(weight).unwrap_or(u32::MAX),
         running: TaskTracker::new(),
         all: all.clone(),
@@ -163,7 +171,7 @@ fn stage(
 
 /// Drops idle instances that no request has needed, until the generation is retired.
 async fn shrink(generation: Arc<Generation>, retired: CancellationToken) {
-    while tokio::time::timeout(SHRINK, retired.cancelled()).await.is_err() {
+    while tokio::time::timeout(SHRINK_INTERVAL, retired.cancelled()).await.is_err() {
         generation.components.iter().for_each(|component| component.shrink());
     }
 }

@@ -13,7 +13,7 @@ pub(super) async fn serve(listener: Listener<TcpListener>) {
         Router::new().route("/metrics", get(async || ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text()))),
     );
     loop {
-        let (stream, place) = listener.accept().await;
-        tokio::spawn(place.serve(stream, answer.clone()));
+        let (stream, accepted) = listener.accept().await;
+        tokio::spawn(accepted.serve(stream, answer.clone()));
     }
 }

@@ -23,7 +23,7 @@ use super::descriptors;
 
 /// Limits the number of open files. A client that does not read its response keeps the file open for
 /// `server.send_timeout`.
-static PLACES: LazyLock<Semaphore> =
+static PERMITS: LazyLock<Semaphore> =
     LazyLock::new(|| Semaphore::new(descriptors::for_files().min(Semaphore::MAX_PERMITS)));
 
 type IoFuture<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'a>>;
@@ -40,9 +40,9 @@ impl Backend for RegularFiles {
 
     fn open(&self, path: PathBuf) -> Self::OpenFuture {
         Box::pin(async move {
-            let place = PLACES.acquire().await.map_err(io::Error::other)?;
+            let permit = PERMITS.acquire().await.map_err(io::Error::other)?;
             let file = tokio::task::spawn_blocking(move || open(&path)).await.map_err(io::Error::other)??;
-            Ok(RegularFile { file: file.into(), _place: place })
+            Ok(RegularFile { file: file.into(), _permit: permit })
         })
     }
 
@@ -70,10 +70,10 @@ fn open(path: &Path) -> io::Result<std::fs::File> {
     Ok(file)
 }
 
-/// An open file with its permit from [`PLACES`].
+/// An open file with its permit from [`PERMITS`].
 pub(super) struct RegularFile {
     file: tokio::fs::File,
-    _place: SemaphorePermit<'static>,
+    _permit: SemaphorePermit<'static>,
 }
 
 impl File for RegularFile {

@@ -69,7 +69,7 @@ pub(super) enum Due {
     /// The connection has been idle for `Timeouts::idle`: see [`Order::Finish`].
     Finish,
     /// No limit applies now: set the timer again.
-    Look,
+    Rearm,
 }
 
 /// The state of one connection.
@@ -285,7 +285,7 @@ impl Activity {
         let blocked = since(&self.blocked_since, timeouts.send).map(|at| (at, Due::Close(Closed::Stalled)));
         let rest = if self.requests.load(Acquire) > 0 {
             // If the last request ends before this time, the idle limit that it starts ends after this time.
-            (Instant::now() + timeouts.idle, Due::Look)
+            (Instant::now() + timeouts.idle, Due::Rearm)
         } else if let Some(at) = since(&self.head_since, timeouts.header) {
             (at, Due::Close(Closed::Head))
         } else if let Some(at) = since(&self.finishing_since, if self.unsent() == 0 { LINGER } else { timeouts.send }) {

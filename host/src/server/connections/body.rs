@@ -74,7 +74,7 @@ impl Drop for RequestBody {
     fn drop(&mut self) {
         let unread = self.body.take().filter(|body| !self.is_read && !body.is_end_stream());
         match unread {
-            // hyper closes the connection. See `Place::close`.
+            // hyper closes the connection. See `Accepted::close`.
             Some(_) if self.is_http1 => self.connection.activity.left_unread(),
             Some(body) => {
                 if let Ok(runtime) = Handle::try_current() {

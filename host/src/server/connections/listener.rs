@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{connection::Connections, place::Place};
+use super::{accepted::Accepted, connection::Connections};
 
 /// Pause after an accept error such as a lack of descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -61,7 +61,7 @@ impl Accept for UnixListener {
 pub struct Listener<L> {
     socket: L,
     name: &'static str,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     all: Arc<Connections>,
     errors: Mutex<Throttle>,
     full: Mutex<Throttle>,
@@ -71,8 +71,8 @@ impl<L: Accept> Listener<L> {
     /// Creates a listener on a bound socket, with at most `limit` connections at a time. `name` identifies the listener
     /// and must be unique.
     pub fn new(socket: L, name: &'static str, limit: usize, all: Arc<Connections>) -> Self {
-        let places = Arc::new(Semaphore::new(limit.clamp(1, Semaphore::MAX_PERMITS)));
-        Self { socket, name, places, all, errors: Mutex::default(), full: Mutex::default() }
+        let permits = Arc::new(Semaphore::new(limit.clamp(1, Semaphore::MAX_PERMITS)));
+        Self { socket, name, permits, all, errors: Mutex::default(), full: Mutex::default() }
     }
 
     /// Returns the bound socket.
@@ -82,7 +82,7 @@ impl<L: Accept> Listener<L> {
 
     /// Accepts the next connection, and acquires a permit for it. If no permit is free, closes the connections that
     /// have been idle longest; if none is idle, waits until a connection ends.
-    pub async fn accept(&self) -> (L::Stream, Place) {
+    pub async fn accept(&self) -> (L::Stream, Accepted) {
         let stream = loop {
             match self.socket.accept().await {
                 Ok(stream) => break stream,
@@ -99,7 +99,7 @@ impl<L: Accept> Listener<L> {
             }
         };
         let permit = loop {
-            if let Ok(permit) = self.places.clone().try_acquire_owned() {
+            if let Ok(permit) = self.permits.clone().try_acquire_owned() {
                 break permit;
             }
             let closed = self.all.close_idle(self.name);
@@ -107,11 +107,11 @@ impl<L: Accept> Listener<L> {
                 let listener = self.name;
                 tracing::warn!(listener, closed, unlogged, "no place for another connection: closing idle ones");
             }
-            if let Ok(Ok(permit)) = timeout(SEARCH_INTERVAL, self.places.clone().acquire_owned()).await {
+            if let Ok(Ok(permit)) = timeout(SEARCH_INTERVAL, self.permits.clone().acquire_owned()).await {
                 break permit;
             }
         };
-        (stream, Place::new(self.name, self.all.clone(), permit))
+        (stream, Accepted::new(self.name, self.all.clone(), permit))
     }
 }
 

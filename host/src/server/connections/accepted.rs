@@ -39,12 +39,12 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// An accepted connection. It holds one of its listener's permits until this value is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct Accepted {
     connection: Arc<Connection>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Place {
+impl Accepted {
     pub(super) fn new(listener: &'static str, all: Arc<Connections>, permit: OwnedSemaphorePermit) -> Self {
         Self { connection: all.add(listener), _permit: permit }
     }
@@ -159,7 +159,7 @@ where
     response
 }
 
-impl Drop for Place {
+impl Drop for Accepted {
     fn drop(&mut self) {
         self.connection.remove();
     }
@@ -198,7 +198,7 @@ async fn drive(
                 _ if Instant::now() < at => timer.as_mut().reset(at),
                 Due::Close(reason) => return Poll::Ready(Err(reason.into())),
                 Due::Finish => activity.order(Order::Finish),
-                Due::Look => {}
+                Due::Rearm => {}
             }
         }
     })
