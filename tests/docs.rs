@@ -171,9 +171,7 @@ fn shell(text: &str, place: &str, commands: &mut BTreeMap<String, String>) -> Ch
     let makefile = fs::read_to_string(root().join("Makefile")).map_err(|error| error.to_string())?;
     for line in text.lines() {
         let line = line.split(" # ").next().unwrap_or_default();
-        // The shell handles redirections and pipes.
-        let parts = line.split("&&").map(|command| command.split(['>', '|']).next().unwrap_or_default());
-        for command in parts.map(str::trim).filter(|command| !command.is_empty()) {
+        for command in line.split("&&").map(str::trim).filter(|command| !command.is_empty()) {
             let words: Vec<&str> = command.split_whitespace().collect();
             match words[..] {
                 ["make", ref arguments @ ..] => {
@@ -232,7 +230,8 @@ fn anchor(heading: &str) -> String {
 
 /// Lets the program parse a command line. `--help` at its end prevents that the command runs; a missing value does too.
 async fn exists(command: &str) -> Result<Checked> {
-    let words = command.split_whitespace().skip(1);
+    // The shell handles redirections and pipes.
+    let words = command.split_whitespace().skip(1).take_while(|word| !matches!(*word, ">" | "|"));
     let ran = carya().args(words).arg("--help").output().await?;
     let error = String::from_utf8_lossy(&ran.stderr).into_owned();
     Ok(if ran.status.success() || error.contains("a value is required for") { Ok(()) } else { Err(error) })
