@@ -35,7 +35,7 @@ const GROUPS: [&str; 10] = [
     "languages.sql",
 ];
 
-const FILES: [Template; 17] = [
+const FILES: [Template; 18] = [
     ("head.sql", include_str!("postgres/head.sql")),
     ("guard.sql", include_str!("postgres/guard.sql")),
     ("logins.sql", include_str!("postgres/logins.sql")),
@@ -48,6 +48,8 @@ const FILES: [Template; 17] = [
     ("views.sql", include_str!("postgres/views.sql")),
     ("languages.sql", include_str!("postgres/languages.sql")),
     ("tail.sql", include_str!("postgres/tail.sql")),
+    // The beginning of the blocks that only a superuser can run.
+    ("superuser_only.sql", include_str!("postgres/superuser_only.sql")),
     // Conditions that the groups and `check` share.
     ("all_tables.sql", include_str!("postgres/all_tables.sql")),
     ("forbidden_function.sql", include_str!("postgres/forbidden_function.sql")),

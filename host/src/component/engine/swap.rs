@@ -1,5 +1,5 @@
 //! Determines from files in `/proc` and of cgroups whether the kernel can swap out memory of this process. The caller
-//! decides what follows from it.
+//! chooses the settings of the engine.
 
 use std::{
     fmt, fs,

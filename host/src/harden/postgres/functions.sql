@@ -4,11 +4,7 @@
 DO $carya$
 DECLARE owner name; item text;
 BEGIN
-    IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
-        RAISE WARNING 'skipped: only a superuser can revoke this from guests';
-        RETURN;
-    END IF;
-    SELECT pg_get_userbyid(datdba) INTO owner FROM pg_catalog.pg_database WHERE datname = current_database();
+{% include "superuser_only.sql" %}
     FOR item IN SELECT p.oid::regprocedure FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
         WHERE ({% include "forbidden_function.sql" %})
           AND ({% for login in logins %}{{ '' if loop.first else ' OR ' }}has_function_privilege({{ login.name }}, p.oid, 'EXECUTE'){% endfor %}) LOOP

@@ -4,11 +4,7 @@
 DO $carya$
 DECLARE owner name; item text;
 BEGIN
-    IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
-        RAISE WARNING 'skipped: only a superuser can revoke this from guests';
-        RETURN;
-    END IF;
-    SELECT pg_get_userbyid(datdba) INTO owner FROM pg_catalog.pg_database WHERE datname = current_database();
+{% include "superuser_only.sql" %}
     FOR item IN SELECT quote_ident(l.lanname) FROM pg_catalog.pg_language l WHERE l.lanpltrusted
           AND ({% for login in logins %}{{ '' if loop.first else ' OR ' }}has_language_privilege({{ login.name }}, l.oid, 'USAGE'){% endfor %}) LOOP
         EXECUTE format('REVOKE USAGE ON LANGUAGE %s FROM PUBLIC, {{ guests }}', item);

@@ -4,11 +4,7 @@
 DO $carya$
 DECLARE owner name; item text;
 BEGIN
-    IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
-        RAISE WARNING 'skipped: only a superuser can revoke this from guests';
-        RETURN;
-    END IF;
-    SELECT pg_get_userbyid(datdba) INTO owner FROM pg_catalog.pg_database WHERE datname = current_database();
+{% include "superuser_only.sql" %}
     FOR item IN SELECT c.oid::regclass FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE ({% include "forbidden_view.sql" %})
           AND ({% for login in logins %}{{ '' if loop.first else ' OR ' }}has_table_privilege({{ login.name }}, c.oid, 'SELECT, UPDATE'){% endfor %}) LOOP

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri, Version, header, request::Parts,
 
 use crate::{error::Failure, routes};
 
-/// What a request is sent to.
+/// The target of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
     /// A resource of a handler.
