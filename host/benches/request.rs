@@ -105,10 +105,10 @@ impl Bench {
                 ..Request::default()
             })
         };
-        let ended = self.runtime.block_on(lifecycle::run(&self.generation, request(), pending()));
+        let ended = self.runtime.block_on(lifecycle::handle(&self.generation, request(), pending()));
         assert!(ended.reply.status.is_success(), "{:?}", ended.failure);
         bencher.with_inputs(request).bench_local_values(|request| {
-            black_box(self.runtime.block_on(lifecycle::run(&self.generation, request, pending())))
+            black_box(self.runtime.block_on(lifecycle::handle(&self.generation, request, pending())))
         });
     }
 }

@@ -38,7 +38,7 @@ const NAME: &str = "deployment";
 const BACKLOG: u32 = 64;
 
 /// The bound listener of the admin API. It accepts connections once [`serve`](Self::serve) is polled.
-pub struct Admin {
+pub(crate) struct Admin {
     socket: Socket,
     tls: Option<TlsAcceptor>,
     token: Option<String>,
@@ -55,7 +55,7 @@ impl Admin {
     /// # Errors
     ///
     /// Fails if another process uses the address or socket, or if `deploy.tls_cert` or `deploy.tls_key` cannot be read.
-    pub fn bind(settings: &Deploy, connections: Arc<Connections>) -> anyhow::Result<Option<Self>> {
+    pub(crate) fn bind(settings: &Deploy, connections: Arc<Connections>) -> anyhow::Result<Option<Self>> {
         let Some(listen) = &settings.listen else { return Ok(None) };
         let socket = match listen {
             Listen::Tcp(address) => std::net::TcpListener::bind(address)
@@ -74,7 +74,7 @@ impl Admin {
     }
 
     /// Returns the address of the listener. If the configured port is 0, this is the port that the system chose.
-    pub fn address(&self) -> io::Result<String> {
+    pub(crate) fn address(&self) -> io::Result<String> {
         Ok(match &self.socket {
             Socket::Tcp(listener) => listener.socket().local_addr()?.to_string(),
             Socket::Unix(listener) => {
@@ -85,7 +85,7 @@ impl Admin {
     }
 
     /// Accepts and serves connections for as long as this future is polled.
-    pub async fn serve(self: Arc<Self>, store: Arc<Store>, reloader: Arc<Reloader>, fleet: Option<Arc<Fleet>>) {
+    pub(crate) async fn serve(self: Arc<Self>, store: Arc<Store>, reloader: Arc<Reloader>, fleet: Option<Arc<Fleet>>) {
         let router = api::router(self.token.as_deref(), store, reloader, fleet);
         match &self.socket {
             Socket::Tcp(listener) => serve(listener, self.tls.as_ref(), router).await,

@@ -202,7 +202,7 @@ pub async fn prepare(
     Ok(generation)
 }
 
-async fn open(name: &str, settings: &config::Database) -> anyhow::Result<Arc<Database>> {
+async fn open(name: &str, settings: &config::DatabaseConfig) -> anyhow::Result<Arc<Database>> {
     let cannot = || format!("{} cannot be opened", config::section_of(name));
     let database = Database::open(name, settings).await.with_context(cannot)?;
     if settings.dialect != Dialect::Sqlite {
@@ -221,14 +221,14 @@ fn same_migrations(name: &str, one: &Generation, other: &Generation) -> bool {
 }
 
 async fn migrate(name: &str, folder: &Path, database: &Database) -> anyhow::Result<Vec<String>> {
-    let report = migrate::run(database, folder).await?;
+    let report = migrate::apply(database, folder).await?;
     for migration in &report.applied {
         tracing::info!(database = name, migration, "applied");
     }
     Ok(report.applied)
 }
 
-async fn refuse_pending(name: &str, settings: &config::Database, folder: &Path) -> anyhow::Result<()> {
+async fn refuse_pending(name: &str, settings: &config::DatabaseConfig, folder: &Path) -> anyhow::Result<()> {
     let pending = migrate::pending(settings, folder).await?;
     if !pending.is_empty() {
         let (section, pending) = (config::section_of(name), pending.join(", "));
@@ -241,7 +241,7 @@ async fn refuse_pending(name: &str, settings: &config::Database, folder: &Path) 
 }
 
 /// Logs the privileges of guests' logins that guests do not need. The start does not wait for this check.
-async fn log_excess_rights(database: String, settings: config::Database) {
+async fn log_excess_rights(database: String, settings: config::DatabaseConfig) {
     match harden::find_excess_rights(&settings).await {
         Ok(findings) => findings.iter().for_each(|finding| tracing::warn!(database, "{finding}")),
         Err(error) => tracing::warn!(database, %error, "the rights of the guests' logins could not be checked"),

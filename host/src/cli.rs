@@ -183,7 +183,7 @@ struct ConfigArg {
 }
 
 /// Runs a command, and prints its error.
-pub async fn run(cli: Cli) -> ExitCode {
+pub async fn execute(cli: Cli) -> ExitCode {
     match dispatch(cli).await.and_then(|output| print(&output)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -221,14 +221,14 @@ async fn dispatch(cli: Cli) -> anyhow::Result<String> {
             let config = load(&config.config, cli.log_format)?;
             match reset {
                 Some(name) => migrate::reset(&config, &name, database.as_deref(), json).await,
-                None => migrate::run(&config, dry_run, database.as_deref(), json).await,
+                None => migrate::migrate(&config, dry_run, database.as_deref(), json).await,
             }
         }
     }
 }
 
 async fn inspect(file: PathBuf, json: bool) -> anyhow::Result<String> {
-    let component = config::Component::of(file);
+    let component = config::ComponentConfig::of(file);
     let engine = Engine::for_trials(component.memory, &config::defaults()?.server)?;
     let file = component.path.clone();
     let Inspection { capabilities: found, problem } = engine.inspect(component).await?;

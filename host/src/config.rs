@@ -36,8 +36,8 @@ mod types;
 mod url;
 mod value;
 
-pub use component::{Build, Component, Reuse};
-pub use database::{Database, MAIN, section_of};
+pub use component::{Build, ComponentConfig, Reuse};
+pub use database::{DatabaseConfig, MAIN, section_of};
 pub use deploy::{Deploy, Deployed, Listen, Shared, Tls};
 pub use dialect::{Dialect, ServerDialect};
 pub use difference::DifferenceKind;

@@ -7,8 +7,9 @@ mod draft;
 mod file;
 mod folder;
 
-pub use self::{
-    digest::{Digest, Hasher, InvalidDigest},
+pub use self::digest::Digest;
+pub(crate) use self::{
+    digest::{Hasher, InvalidDigest},
     draft::{Draft, remove, rename, sync_folder, temporary_path, write},
     file::{PinnedFile, ReadError},
     folder::{Folder, Removed, entries},

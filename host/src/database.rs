@@ -32,7 +32,7 @@ mod schema_epoch;
 mod server;
 pub(crate) mod sqlite;
 
-pub use self::options::TransactionOptions;
+pub(crate) use self::options::TransactionOptions;
 pub(crate) use self::{listener::Listener, owner::OwnerConnection};
 use self::{receiver::Receiver, redaction::Redaction, server::runaway::Sent};
 use crate::{
@@ -52,7 +52,7 @@ pub struct Database(Engine);
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one for each database of the application")]
 enum Engine {
-    Sqlite(sqlite::Database),
+    Sqlite(sqlite::SqliteDatabase),
     /// A PostgreSQL or MySQL primary and its replicas.
     Server(server::Server),
 }
@@ -81,9 +81,9 @@ macro_rules! each {
 impl Database {
     /// Opens a database. Creates a missing SQLite file. Connects to a server's primary, or, if the primary is
     /// unreachable, starts with its replicas. `name` appears in metrics and log lines.
-    pub async fn open(name: &str, config: &config::Database) -> Result<Self, DbError> {
+    pub async fn open(name: &str, config: &config::DatabaseConfig) -> Result<Self, DbError> {
         Ok(Self(match config.dialect {
-            Dialect::Sqlite => Engine::Sqlite(sqlite::Database::open(name, config).await?),
+            Dialect::Sqlite => Engine::Sqlite(sqlite::SqliteDatabase::open(name, config).await?),
             Dialect::Postgres | Dialect::MySql => Engine::Server(server::Server::open(name, config).await?),
         }))
     }
@@ -189,7 +189,7 @@ impl Database {
     }
 
     /// Returns whether the database exists and can be read. `false` means that the SQLite file does not exist yet.
-    pub async fn exists(config: &config::Database) -> Result<bool, DbError> {
+    pub async fn exists(config: &config::DatabaseConfig) -> Result<bool, DbError> {
         Ok(OwnerConnection::to_existing(config).await?.is_some())
     }
 

@@ -18,7 +18,7 @@ use crate::{
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Runs the actions of a request, in order of registration. An action that fails is logged, and the rest still run.
-pub(crate) async fn run(
+pub(crate) async fn run_actions(
     generation: &Generation,
     database: Option<&Arc<Database>>,
     actions: Vec<Action>,

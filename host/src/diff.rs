@@ -13,7 +13,7 @@ use std::{
 };
 
 use self::outline::{DatabaseOutline, RouteOutline};
-pub use self::{difference::Difference, outline::Outline};
+pub(crate) use self::{difference::Difference, outline::Outline};
 use crate::{
     component::Export,
     config::{self, Access, DifferenceKind as Kind},
@@ -21,7 +21,7 @@ use crate::{
 
 /// Error for a new generation with forbidden differences from the old one.
 #[derive(Debug, thiserror::Error)]
-pub struct Refused(Vec<Difference>);
+pub(crate) struct Refused(Vec<Difference>);
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,7 +32,7 @@ impl fmt::Display for Refused {
 }
 
 /// Returns the differences from `old` to `new`: routes first, then components, then the rest.
-pub fn between(old: &Outline, new: &Outline) -> Vec<Difference> {
+pub(crate) fn between(old: &Outline, new: &Outline) -> Vec<Difference> {
     let mut found = Vec::new();
     routes(old, new, &mut found);
     component::all(&old.components, &new.components, &mut found);
@@ -58,7 +58,7 @@ pub fn between(old: &Outline, new: &Outline) -> Vec<Difference> {
 /// # Errors
 ///
 /// [`Refused`] with the forbidden differences.
-pub fn refuse(differences: &[Difference], old: &Outline, new: &Outline) -> Result<(), Refused> {
+pub(crate) fn refuse(differences: &[Difference], old: &Outline, new: &Outline) -> Result<(), Refused> {
     let rules: BTreeSet<_> = old.rules.union(&new.rules).collect();
     match denied(differences, |kind| rules.contains(&kind)) {
         denied if denied.is_empty() => Ok(()),
@@ -67,7 +67,7 @@ pub fn refuse(differences: &[Difference], old: &Outline, new: &Outline) -> Resul
 }
 
 /// Returns the differences of forbidden kinds.
-pub fn denied(differences: &[Difference], is_forbidden: impl Fn(Kind) -> bool) -> Vec<Difference> {
+pub(crate) fn denied(differences: &[Difference], is_forbidden: impl Fn(Kind) -> bool) -> Vec<Difference> {
     differences.iter().filter(|difference| is_forbidden(difference.kind)).cloned().collect()
 }
 

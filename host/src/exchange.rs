@@ -75,7 +75,7 @@ pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest) -> Resp
                 () = exchange.cut_off.cancelled() => {}
             }
         };
-        let ended = lifecycle::run(&exchange.generation, shared.clone(), abandoned).await;
+        let ended = lifecycle::handle(&exchange.generation, shared.clone(), abandoned).await;
         log_end(&shared, &ended);
         into_reply(ended, &exchange.generation)
     });

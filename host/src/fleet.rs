@@ -4,7 +4,7 @@
 //! This module decides when to query the database and how to react. `tables` contains the SQL. `deploy` manages the
 //! files on disk.
 
-pub mod tables;
+pub(crate) mod tables;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -32,14 +32,14 @@ const SETTINGS_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_secs(5 * 60);
 
 /// Returns the fleet's shared tables, or `None` if `[deploy] shared` or the database is not configured.
-pub fn shared(config: &config::Config) -> Option<Tables> {
+pub(crate) fn shared(config: &config::Config) -> Option<Tables> {
     let deploy = config.deploy.as_ref()?.shared.as_ref()?;
     Some(Tables::new(config.database.as_ref()?, &deploy.host))
 }
 
 /// One host of a fleet: it activates generations for all hosts, and follows the activations of other hosts.
 #[derive(Debug)]
-pub struct Fleet {
+pub(crate) struct Fleet {
     host: String,
     shared: Mutex<Arc<Tables>>,
     store: Arc<Store>,
@@ -72,7 +72,7 @@ struct Refusal {
 /// # Errors
 ///
 /// Fails if the database cannot be queried or the generation cannot be pulled.
-pub async fn join(shared: &Tables, store: &Store) -> anyhow::Result<Option<Head>> {
+pub(crate) async fn join(shared: &Tables, store: &Store) -> anyhow::Result<Option<Head>> {
     // If files of the active generation are missing or damaged, join as if there were none.
     if let Some(id) = store.active()?
         && store.unpack(&id).is_ok()
@@ -110,7 +110,7 @@ async fn pull(shared: &Tables, store: &Store, id: &Id) -> Result<(), Error> {
 
 impl Fleet {
     /// Joins the fleet, and serves its active generation if the database and the files can be reached now.
-    pub async fn begin(
+    pub(crate) async fn join(
         shared: Tables,
         settings: &config::Shared,
         store: Arc<Store>,
@@ -131,7 +131,7 @@ impl Fleet {
     /// Follows the activations of other hosts for as long as this future is polled. Queries the database after each
     /// notification, after `poll` has passed without a notification, and after a reload has changed the database
     /// settings.
-    pub async fn follow(self: Arc<Self>) {
+    pub(crate) async fn follow(self: Arc<Self>) {
         let mut shared = self.shared();
         let mut listener = shared.activations();
         loop {
@@ -162,7 +162,7 @@ impl Fleet {
     ///
     /// Fails, and the old generation stays active, if the new one does not work here, if another host activates one at
     /// the same time, or if the database cannot be queried. After [`Error::InDoubt`], the fleet may have activated it.
-    pub async fn activate(&self, step: &Step) -> anyhow::Result<Change> {
+    pub(crate) async fn activate(&self, step: &Step) -> anyhow::Result<Change> {
         let guard = self.reloader.begin_change().await;
         let shared = self.shared();
         let (since, history) = match shared.head().await? {
@@ -185,22 +185,22 @@ impl Fleet {
     }
 
     /// Removes from the database the generations and files that no host needs.
-    pub async fn collect(&self, spare: Duration) -> Result<(), Error> {
+    pub(crate) async fn collect(&self, spare: Duration) -> Result<(), Error> {
         self.shared().collect(self.store.keep(), spare).await
     }
 
     /// Returns the name of this host.
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
     /// Returns the latest reports of all hosts.
-    pub async fn members(&self) -> Result<Vec<Member>, Error> {
+    pub(crate) async fn members(&self) -> Result<Vec<Member>, Error> {
         timeout(QUERY_TIMEOUT, self.shared().members()).await.unwrap_or_else(|_| Err(no_answer()))
     }
 
     /// Returns the reason why this host does not serve the active generation, or `None` if it does.
-    pub fn error(&self) -> Option<String> {
+    pub(crate) fn error(&self) -> Option<String> {
         self.state().refusal.as_ref().map(|refusal| refusal.why.clone())
     }
 

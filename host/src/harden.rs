@@ -13,9 +13,9 @@ mod script;
 
 use std::time::Duration;
 
-pub use self::{
+pub(crate) use self::{
     finding::{Finding, Remedy},
-    names::{Login, Names},
+    names::Names,
 };
 use crate::{
     config::{self, Dialect},
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Returns the script as text, which an operator can read, or run with `psql` or `mariadb`. It is empty for SQLite.
-pub fn script(names: &Names) -> Result<String, DbError> {
+pub(crate) fn script(names: &Names) -> Result<String, DbError> {
     match names.dialect {
         Dialect::Sqlite => Ok(String::new()),
         Dialect::Postgres => postgres::script(names),
@@ -33,7 +33,7 @@ pub fn script(names: &Names) -> Result<String, DbError> {
 
 /// Runs the script as the owner, and sets the passwords of the configuration. Calls `done` with a title after each
 /// group of statements and after each password.
-pub async fn apply(names: &Names, admin_url: &str, done: impl FnMut(&str)) -> Result<(), DbError> {
+pub(crate) async fn apply(names: &Names, admin_url: &str, done: impl FnMut(&str)) -> Result<(), DbError> {
     match names.dialect {
         Dialect::Sqlite => Ok(()),
         Dialect::Postgres => postgres::apply(names, admin_url, done).await,
@@ -43,8 +43,8 @@ pub async fn apply(names: &Names, admin_url: &str, done: impl FnMut(&str)) -> Re
 
 /// Finds rights of the logins for guests that guests do not need. Queries the server with these logins. Returns no
 /// findings for a hardened database.
-pub async fn find_excess_rights(database: &config::Database) -> Result<Vec<Finding>, DbError> {
-    let names = Names::of(&config::Database { admin_url: None, ..database.clone() }, Duration::ZERO)?;
+pub(crate) async fn find_excess_rights(database: &config::DatabaseConfig) -> Result<Vec<Finding>, DbError> {
+    let names = Names::of(&config::DatabaseConfig { admin_url: None, ..database.clone() }, Duration::ZERO)?;
     let mut findings = Vec::new();
     if names.reader.is_none() {
         findings.push(Finding {

@@ -9,13 +9,13 @@
 //! | room | responsibility |
 //! |---|---|
 //! | [`cli`] | the command line; the client of the deployment API |
-//! | [`admin`] | the listener and the routes of the deployment API |
-//! | [`fleet`] | several hosts agree on an activation and follow those of other hosts |
-//! | [`watch`] | triggers of reloads: changed files, moved tags, repeated attempts |
-//! | [`reload`] | files to the next generation, and the swap |
-//! | [`diff`] | compares the powers of two generations |
+//! | `admin` | the listener and the routes of the deployment API |
+//! | `fleet` | several hosts agree on an activation and follow those of other hosts |
+//! | `watch` | triggers of reloads: changed files, moved tags, repeated attempts |
+//! | `reload` | files to the next generation, and the swap |
+//! | `diff` | compares the powers of two generations |
 //! | [`app`] | configuration to generation |
-//! | [`server`] | listeners, the served generation, static files, shutdown |
+//! | `server` | listeners, the served generation, static files, shutdown |
 //! | `exchange` | HTTP to request and reply to HTTP; detaches a request from its connection |
 //! | [`lifecycle`] | the phases of a request |
 //! | `delivery` | actions after the outcome, the outbox |
@@ -27,51 +27,51 @@
 //! | [`message`] | requests and replies as values |
 //! | [`routes`] | the routing table |
 //! | `token` | commit positions in headers and cookies |
-//! | [`oci`] | references to files, pulled from registries, stored by digest |
-//! | [`harden`] | logins with few rights for guests' statements: the script and its check |
-//! | [`outbox`] | durable actions in the database |
-//! | [`migrate`] | migrations and resets of the schema |
-//! | [`database`] | SQLite behind its barrier, servers with pools and replicas, dialects |
+//! | `oci` | references to files, pulled from registries, stored by digest |
+//! | `harden` | logins with few rights for guests' statements: the script and its check |
+//! | `outbox` | durable actions in the database |
+//! | `migrate` | migrations and resets of the schema |
+//! | `database` | SQLite behind its barrier, servers with pools and replicas, dialects |
 //! | [`gate`] | classifies the SQL of guests, and refuses statements that could cross the barrier |
 //! | [`sql`] | statements, values, rows, errors, commit positions |
 //! | [`deploy`] | deployed generations on disk |
 //! | [`config`] | `carya.toml` to values |
-//! | [`content`] | files by digest: verified reads, durable writes, collection |
-//! | [`telemetry`] | the log, metrics |
-//! | [`task`] | background tasks that start again after a panic |
-//! | [`tls`] | cryptography and certificate errors of the clients that the host has |
-//! | [`private`] | folders and files that no other user may change |
+//! | `content` | files by digest: verified reads, durable writes, collection |
+//! | `telemetry` | the log, metrics |
+//! | `task` | background tasks that start again after a panic |
+//! | `tls` | cryptography and certificate errors of the clients that the host has |
+//! | `private` | folders and files that no other user may change |
 
-pub mod admin;
+mod admin;
 pub mod app;
 pub mod cli;
 pub mod component;
 pub mod config;
-pub mod content;
-pub mod database;
+mod content;
+mod database;
 mod delivery;
 pub mod deploy;
-pub mod diff;
+mod diff;
 mod error;
 mod exchange;
-pub mod fleet;
+mod fleet;
 pub mod gate;
 pub mod generation;
-pub mod harden;
+mod harden;
 pub mod lifecycle;
 pub mod message;
-pub mod migrate;
-pub mod oci;
-pub mod outbox;
-pub mod private;
-pub mod reload;
+mod migrate;
+mod oci;
+mod outbox;
+mod private;
+mod reload;
 mod render;
 pub mod routes;
-pub mod server;
+mod server;
 pub mod sql;
-pub mod task;
-pub mod telemetry;
-pub mod tls;
+mod task;
+mod telemetry;
+mod tls;
 mod token;
 pub mod transaction;
-pub mod watch;
+mod watch;

@@ -49,7 +49,7 @@ pub struct Ended {
 
 /// Serves a request from its first hook to its reply. If `abandoned` resolves before the commit has begun, the request
 /// is rolled back. If its guests still run 50 ms later, they are cancelled.
-pub async fn run(generation: &Generation, request: Arc<Request>, abandoned: impl Future<Output = ()>) -> Ended {
+pub async fn handle(generation: &Generation, request: Arc<Request>, abandoned: impl Future<Output = ()>) -> Ended {
     serve(generation, request, abandoned, false).await
 }
 
@@ -80,7 +80,7 @@ async fn serve(
     let mut interruption = pin!(abandonment.interruption(generation.config.server.request_timeout, abandoned));
     let mut rerun = None;
     let cleared = loop {
-        let attempt = abandonment.run(lifecycle.attempt(rerun), interruption.as_mut()).await;
+        let attempt = abandonment.run_until(lifecycle.attempt(rerun), interruption.as_mut()).await;
         let settled = match attempt {
             Ok(Some(cause)) => Err(cause),
             Ok(None) => lifecycle.settle(None).await,
@@ -320,7 +320,7 @@ impl<'a> Lifecycle<'a> {
         if !actions.is_empty() {
             // Boxed: few requests have actions, but the future of every request would contain this one.
             let RequestState { request, trace, .. } = &mut self.state;
-            Box::pin(delivery::run(self.generation, settled.database(), actions, request, trace)).await;
+            Box::pin(delivery::run_actions(self.generation, settled.database(), actions, request, trace)).await;
         }
         Ok(settled.clear(&mut self.state.trace))
     }

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = runtime.block_on(cli::run(cli));
+    let code = runtime.block_on(cli::execute(cli));
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     code
 }

@@ -7,7 +7,7 @@
 
 mod history;
 mod problem;
-pub mod reset;
+pub(crate) mod reset;
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,7 @@ use std::{
 use sqlx::migrate::{MigrateError, Migration, Migrator};
 
 use self::history::AppliedMigration;
-pub use self::problem::{Error, Mismatch};
+pub(crate) use self::problem::{Error, Mismatch};
 use crate::{
     config,
     database::{Database, OwnerConnection},
@@ -29,7 +29,7 @@ const UNDER_WAY: Duration = Duration::from_secs(5);
 
 /// Result of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub(crate) struct Report {
     /// Names of the migrations that this run applied, such as `0001_shop`.
     pub applied: Vec<String>,
     /// Number of migrations that were applied before.
@@ -38,11 +38,11 @@ pub struct Report {
 
 /// Runs pending migrations with the owner's login. Each migration runs in its own transaction, as far as the database
 /// can roll back changes of the schema. The first migration that fails ends the run.
-pub async fn run(database: &Database, folder: &Path) -> Result<Report, Error> {
-    run_on(database.connect_as_owner().await?, folder).await
+pub(crate) async fn apply(database: &Database, folder: &Path) -> Result<Report, Error> {
+    apply_on(database.connect_as_owner().await?, folder).await
 }
 
-async fn run_on(mut connection: OwnerConnection, folder: &Path) -> Result<Report, Error> {
+async fn apply_on(mut connection: OwnerConnection, folder: &Path) -> Result<Report, Error> {
     let mut folder = Folder::read(folder).await?;
     connection.lift_limit().await.map_err(|source| folder.unreadable(source))?;
     // Lock before planning: another host may be running the same migrations.
@@ -66,7 +66,7 @@ async fn run_on(mut connection: OwnerConnection, folder: &Path) -> Result<Report
 
 /// Returns the names of the pending migrations, without creating or changing anything; an SQLite file need not exist.
 /// Returns an error if a run would fail before its first migration.
-pub async fn pending(config: &config::Database, folder: &Path) -> Result<Vec<String>, Error> {
+pub(crate) async fn pending(config: &config::DatabaseConfig, folder: &Path) -> Result<Vec<String>, Error> {
     let connection = OwnerConnection::to_existing(config).await?;
     let folder = Folder::read(folder).await?;
     let plan = match connection {

@@ -38,7 +38,7 @@ impl PullError {
 }
 
 /// The images of a configuration, by the names of their components.
-pub type Images = BTreeMap<String, PulledImage>;
+pub(crate) type Images = BTreeMap<String, PulledImage>;
 
 /// An image in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub struct PulledImage {
 /// # Errors
 ///
 /// Fails at the first image that cannot be pulled.
-pub async fn pull(config: &Config) -> Result<Images, PullError> {
+pub(crate) async fn pull(config: &Config) -> Result<Images, PullError> {
     let mut images = Images::new();
     for (name, component) in &config.components {
         let Some(image) = &component.image else { continue };
@@ -65,7 +65,7 @@ pub async fn pull(config: &Config) -> Result<Images, PullError> {
 }
 
 /// Resolves the tag of a component. Returns the digest of the image if it differs from that of the pulled image.
-pub async fn moved(config: &Config, pulled: &Images, component: &str) -> Result<Option<Digest>, PullError> {
+pub(crate) async fn moved(config: &Config, pulled: &Images, component: &str) -> Result<Option<Digest>, PullError> {
     let image = config.components.get(component).and_then(|component| component.image.as_ref());
     let Some(image @ Image { version: ImageVersion::Tag(_), .. }) = image else { return Ok(None) };
     let resolving = async { Registry::connect(image, config.registries.get(&image.host)).await?.digest().await };
@@ -74,7 +74,7 @@ pub async fn moved(config: &Config, pulled: &Images, component: &str) -> Result<
 }
 
 /// Marks the pulled images as used, and removes those that no host has used for a week.
-pub fn collect(config: &Config, pulled: &Images) -> io::Result<()> {
+pub(crate) fn collect(config: &Config, pulled: &Images) -> io::Result<()> {
     Cache::of(config).collect(&pulled.values().filter_map(|image| image.component.digest).collect())
 }
 

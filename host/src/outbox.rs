@@ -14,10 +14,10 @@ use crate::{
 };
 
 /// Time for which a taken action is hidden from other deliveries.
-pub const LEASE: Duration = Duration::from_secs(60);
+pub(crate) const LEASE: Duration = Duration::from_secs(60);
 
 /// Returns the column definitions of the outbox. Actions are taken in the order of `seq`.
-pub const fn columns(dialect: Dialect) -> &'static str {
+pub(crate) const fn columns(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Sqlite => {
             "seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, component TEXT NOT NULL, name TEXT NOT NULL, \
@@ -36,7 +36,7 @@ pub const fn columns(dialect: Dialect) -> &'static str {
 
 /// A recorded action.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Identifier of the action, the same for every delivery.
     pub id: String,
     /// Name of the component that registered the action and runs it.
@@ -50,12 +50,12 @@ pub struct Entry {
 }
 
 /// Creates the outbox if it does not exist.
-pub async fn create(database: &Database) -> Result<(), DbError> {
+pub(crate) async fn create(database: &Database) -> Result<(), DbError> {
     database.ensure(database.outbox(), columns(database.dialect())).await
 }
 
 /// Inserts an action in the transaction that registers it. The action is leased to this host for its first delivery.
-pub async fn record(connection: &mut Connection, table: &str, entry: &Entry) -> Result<(), DbError> {
+pub(crate) async fn record(connection: &mut Connection, table: &str, entry: &Entry) -> Result<(), DbError> {
     let params = vec![
         Value::Text(entry.id.clone()),
         Value::Text(entry.component.clone()),
@@ -69,7 +69,7 @@ pub async fn record(connection: &mut Connection, table: &str, entry: &Entry) -> 
 }
 
 /// Deletes an action that has succeeded.
-pub async fn done(database: &Database, id: &str) -> Result<(), DbError> {
+pub(crate) async fn done(database: &Database, id: &str) -> Result<(), DbError> {
     let mut connection = database.begin_as_host(Access::ReadWrite).await?;
     let sql = format!("DELETE FROM {} WHERE id = ?", database.outbox());
     connection.execute_as_host(sql, vec![Value::Text(id.to_owned())]).await?;
@@ -77,7 +77,7 @@ pub async fn done(database: &Database, id: &str) -> Result<(), DbError> {
 }
 
 /// Postpones an action after its delivery number `attempt` failed, by 2^`attempt` seconds, at most one hour.
-pub async fn put_off(database: &Database, id: &str, attempt: u32) -> Result<(), DbError> {
+pub(crate) async fn put_off(database: &Database, id: &str, attempt: u32) -> Result<(), DbError> {
     let wait = Duration::from_secs(1 << attempt.min(12)).min(Duration::from_secs(3600));
     let mut connection = database.begin_as_host(Access::ReadWrite).await?;
     let params = vec![Value::Int64(millis_after(wait)), Value::Text(id.to_owned())];
@@ -88,7 +88,7 @@ pub async fn put_off(database: &Database, id: &str, attempt: u32) -> Result<(), 
 
 /// Takes the oldest action that is due. Takes only one: the lease of a second action would expire while the first one
 /// runs.
-pub async fn take_due(database: &Database) -> Result<Option<Entry>, DbError> {
+pub(crate) async fn take_due(database: &Database) -> Result<Option<Entry>, DbError> {
     let table = database.outbox();
     let due = format!(
         "SELECT id, component, name, payload, attempts, due_at FROM {table} WHERE due_at <= ? ORDER BY seq LIMIT 1"

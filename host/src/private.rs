@@ -20,7 +20,7 @@ const STICKY: u32 = 0o1000;
 
 /// Reason why a folder or file is not private, with the remedy.
 #[derive(Debug, thiserror::Error)]
-pub enum NotPrivate {
+pub(crate) enum NotPrivate {
     /// Other users may write to it.
     #[error("{path} has mode {mode:04o}, by which other users may write to it; run `chmod {fix} {path}`", path = path.display())]
     Writable {
@@ -55,7 +55,7 @@ pub enum NotPrivate {
 }
 
 /// Returns the path of a private folder without symbolic links. Creates the folder if it does not exist.
-pub fn folder(path: &Path) -> Result<PathBuf, NotPrivate> {
+pub(crate) fn folder(path: &Path) -> Result<PathBuf, NotPrivate> {
     let failed = |source| NotPrivate::Io { path: path.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
     let real = fs::canonicalize(path).map_err(failed)?;
@@ -68,7 +68,7 @@ pub fn folder(path: &Path) -> Result<PathBuf, NotPrivate> {
 }
 
 /// Opens a private file for reading. Returns `None` if it does not exist.
-pub fn open(path: &Path) -> Result<Option<File>, NotPrivate> {
+pub(crate) fn open(path: &Path) -> Result<Option<File>, NotPrivate> {
     let failed = |source| NotPrivate::Io { path: path.to_owned(), source };
     let flags = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {

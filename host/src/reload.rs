@@ -6,8 +6,8 @@ mod compare;
 mod reloader;
 mod retry;
 
-pub use self::{
+pub(crate) use self::{
     change::{Change, Report, log_change},
     compare::Comparison,
-    reloader::{ChangeGuard, Reloader},
+    reloader::Reloader,
 };

@@ -2,7 +2,7 @@
 //!
 //! [`connections`] applies the limits of a connection, and [`Live`] passes each request to the current generation.
 
-pub mod connections;
+pub(crate) mod connections;
 mod descriptors;
 mod files;
 mod live;
@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
 use self::connections::{Connections, Listener};
-pub use self::{descriptors::MAX_SIDE_CONNECTIONS, live::Live};
+pub(crate) use self::{descriptors::MAX_SIDE_CONNECTIONS, live::Live};
 use crate::config::Config;
 
 /// Name of the application's listener.
@@ -27,7 +27,7 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A server that is bound to its address and does not accept connections yet.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     listener: Listener<TcpListener>,
     metrics: Option<Listener<TcpListener>>,
     drain_timeout: Duration,
@@ -40,7 +40,7 @@ impl Server {
     /// # Errors
     ///
     /// Returns the error of the system if the address cannot be bound, for example because another process uses it.
-    pub async fn bind(config: &Config, connections: Arc<Connections>) -> std::io::Result<Self> {
+    pub(crate) async fn bind(config: &Config, connections: Arc<Connections>) -> std::io::Result<Self> {
         let socket = TcpListener::bind(config.server.listen).await?;
         let limit = descriptors::for_application(config);
         let listener = Listener::new(socket, APPLICATION, limit, connections.clone());
@@ -48,14 +48,14 @@ impl Server {
     }
 
     /// Binds the address for metrics, and returns it with the port that the system chose if the port is 0.
-    pub async fn bind_metrics(&mut self, address: SocketAddr) -> std::io::Result<SocketAddr> {
+    pub(crate) async fn bind_metrics(&mut self, address: SocketAddr) -> std::io::Result<SocketAddr> {
         let socket = TcpListener::bind(address).await?;
         let listener = Listener::new(socket, "metrics", MAX_SIDE_CONNECTIONS, self.connections.clone());
         self.metrics.insert(listener).socket().local_addr()
     }
 
     /// Returns the application's address, with the port that the system chose if the configured port is 0.
-    pub fn address(&self) -> std::io::Result<SocketAddr> {
+    pub(crate) fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.socket().local_addr()
     }
 
@@ -63,7 +63,7 @@ impl Server {
     ///
     /// During shutdown the server accepts no connections, and requests in flight have `server.drain_timeout` to end.
     /// After that time, or when `shutdown` resolves a second time, the server cancels and rolls back the remaining ones.
-    pub async fn serve(self, live: Arc<Live>, mut shutdown: impl AsyncFnMut()) {
+    pub(crate) async fn serve(self, live: Arc<Live>, mut shutdown: impl AsyncFnMut()) {
         let Self { listener, metrics, drain_timeout, connections } = self;
         // Metrics are served until the end of the shutdown, so that operators can watch the server drain.
         let metrics = metrics.map(|listener| tokio::spawn(metrics::serve(listener)));

@@ -10,15 +10,15 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Error for work that ended in a panic. The panic hook has written the location to standard error.
 #[derive(Debug, thiserror::Error)]
 #[error("the host panicked, which is a bug in carya: {0}")]
-pub struct Panicked(String);
+pub(crate) struct Panicked(String);
 
 /// Runs `work`, and returns a panic in it as an error.
-pub async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
+pub(crate) async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
     AssertUnwindSafe(work).catch_unwind().await.map_err(|payload| Panicked(message(&*payload)))
 }
 
 /// Runs the background loop that `work` creates until it returns. After a panic, logs the panic and calls `work` again.
-pub async fn persist<T, F: Future<Output = T>>(name: &'static str, mut work: impl FnMut() -> F) -> T {
+pub(crate) async fn persist<T, F: Future<Output = T>>(name: &'static str, mut work: impl FnMut() -> F) -> T {
     loop {
         match caught(async { work().await }).await {
             Ok(output) => return output,

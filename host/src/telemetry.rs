@@ -1,6 +1,6 @@
 //! The log of the host on standard error, as text or as JSON lines. Metrics are in [`metrics`].
 
-pub mod metrics;
+pub(crate) mod metrics;
 
 use std::io::IsTerminal;
 
@@ -8,7 +8,7 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberI
 
 /// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// Text for people.
     Text,
     /// One JSON object per line, for machines.
@@ -18,7 +18,7 @@ pub enum Format {
 /// Starts logging. The environment variable `CARYA_LOG` selects log lines, for example `info` or
 /// `carya::sql=debug,info`. Without a valid `CARYA_LOG` the level is `info`, and `debug` adds the lifecycle of every
 /// request.
-pub fn start(format: Format, debug: bool) {
+pub(crate) fn start(format: Format, debug: bool) {
     let default = if debug { "info,carya::lifecycle=debug" } else { "info" };
     let filter = EnvFilter::try_from_env("CARYA_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let registry = tracing_subscriber::registry().with(filter);

@@ -7,12 +7,12 @@ use rustls::{Error as TlsError, crypto::ring};
 
 /// Installs the default cryptography provider of the process, for clients that are not given another one. Further calls
 /// have no effect.
-pub fn install_provider() {
+pub(crate) fn install_provider() {
     let _ = ring::default_provider().install_default();
 }
 
 /// Returns whether an error or one of its causes is a certificate that TLS has rejected.
-pub fn is_certificate_error(error: &(dyn Error + 'static)) -> bool {
+pub(crate) fn is_certificate_error(error: &(dyn Error + 'static)) -> bool {
     // An `io::Error` does not list the error that it wraps among its sources.
     let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     matches!(error.downcast_ref(), Some(TlsError::InvalidCertificate(_)))

@@ -8,7 +8,7 @@ mod watcher;
 
 use std::{convert::Infallible, sync::Arc};
 
-pub use self::{
+pub(crate) use self::{
     places::{Filter, Places},
     retry::retry,
     tags::{collect_images, follow_tags},
@@ -24,7 +24,7 @@ use crate::{
 /// # Errors
 ///
 /// Fails if the system has no more file watches.
-pub async fn watch_files(reloader: Arc<Reloader>, report: Report) -> notify::Result<Infallible> {
+pub(crate) async fn watch_files(reloader: Arc<Reloader>, report: Report) -> notify::Result<Infallible> {
     let mut watcher = Watcher::new()?;
     let mut is_first = true;
     loop {

@@ -41,7 +41,7 @@ pub(super) async fn load_all(
 async fn load_one(
     engine: &Engine,
     name: &str,
-    (config, file): (&config::Component, &PinnedFile),
+    (config, file): (&config::ComponentConfig, &PinnedFile),
     before: Option<&Arc<Component>>,
 ) -> Result<Arc<Component>, LoadError> {
     let started = Instant::now();

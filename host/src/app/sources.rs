@@ -54,7 +54,7 @@ impl Application {
     pub async fn pull(self) -> Result<Sources, PullError> {
         let Self { config, unpacked } = self;
         let images = oci::pull(&config).await?;
-        let file = |(name, component): (&String, &config::Component)| {
+        let file = |(name, component): (&String, &config::ComponentConfig)| {
             let file = images.get(name).map_or_else(
                 || PinnedFile {
                     path: component.path.clone(),

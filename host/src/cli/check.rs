@@ -79,7 +79,7 @@ pub(super) async fn routes(sources: Sources, as_json: bool) -> anyhow::Result<St
 
 /// Connects to a database. Returns its state, the pending migrations, and the privileges of guests' logins that guests
 /// do not need. Creates no database.
-async fn database(name: &str, settings: &config::Database) -> anyhow::Result<Value> {
+async fn database(name: &str, settings: &config::DatabaseConfig) -> anyhow::Result<Value> {
     let cannot = || format!("{} cannot be opened", config::section_of(name));
     let exists = Database::exists(settings).await.with_context(cannot)?;
     let pending = match &settings.migrations {

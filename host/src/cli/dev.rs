@@ -39,7 +39,7 @@ pub(super) async fn dev(path: &Path, format: Format) -> anyhow::Result<()> {
     let builder = Arc::new(Mutex::new(builder));
     tokio::spawn(task::persist("build", move || {
         let builder = builder.clone();
-        async move { builder.lock().await.run().await }
+        async move { builder.lock().await.build_on_changes().await }
     }));
     serve::start(path, sources, None, Some(Callbacks { begun, changed }), signals).await
 }

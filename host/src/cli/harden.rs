@@ -43,7 +43,7 @@ pub(super) async fn harden(config: &Config, apply: bool, check: bool, only: Opti
 }
 
 /// Runs the script as the owner, and reports the remaining findings.
-async fn apply(names: &Names, database: &config::Database) -> anyhow::Result<String> {
+async fn apply(names: &Names, database: &config::DatabaseConfig) -> anyhow::Result<String> {
     let admin = database
         .admin_url
         .as_ref()
@@ -61,7 +61,7 @@ async fn apply(names: &Names, database: &config::Database) -> anyhow::Result<Str
 }
 
 /// Returns a line for each finding: a privilege that guests do not need, or a restriction that is missing.
-async fn findings(database: &config::Database) -> anyhow::Result<String> {
+async fn findings(database: &config::DatabaseConfig) -> anyhow::Result<String> {
     let findings = harden::find_excess_rights(database).await.context(
         "cannot query the rights of the guests' logins; `carya harden --apply` creates them and sets their passwords",
     )?;

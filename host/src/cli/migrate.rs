@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A database with its name and its folder of migrations.
-type Migrated<'a> = (&'a str, &'a config::Database, &'a Path);
+type Migrated<'a> = (&'a str, &'a config::DatabaseConfig, &'a Path);
 
 /// Returns the databases that have migrations, or only the one with the given name.
 fn migrated<'a>(config: &'a Config, only: Option<&str>) -> anyhow::Result<Vec<Migrated<'a>>> {
@@ -29,7 +29,7 @@ fn migrated<'a>(config: &'a Config, only: Option<&str>) -> anyhow::Result<Vec<Mi
 }
 
 /// Runs the pending migrations, or only lists them.
-pub(super) async fn run(config: &Config, dry_run: bool, only: Option<&str>, json: bool) -> anyhow::Result<String> {
+pub(super) async fn migrate(config: &Config, dry_run: bool, only: Option<&str>, json: bool) -> anyhow::Result<String> {
     let word = if dry_run { "pending" } else { "applied" };
     let (mut found, mut lines, mut before) = (serde_json::Map::new(), Vec::new(), 0);
     for (database, settings, folder) in migrated(config, only)? {
@@ -38,7 +38,7 @@ pub(super) async fn run(config: &Config, dry_run: bool, only: Option<&str>, json
         } else {
             let cannot = || format!("{} cannot be opened", config::section_of(database));
             let opened = Database::open(database, settings).await.with_context(cannot)?;
-            let report = migrate::run(&opened, folder).await?;
+            let report = migrate::apply(&opened, folder).await?;
             before += report.already_applied;
             report.applied
         };
@@ -65,7 +65,7 @@ pub(super) async fn reset(config: &Config, name: &str, only: Option<&str>, json:
             bail!("there are several databases with migrations; choose one by `--database`: {}", names.join(", "));
         }
     };
-    let reset = migrate::reset::run(settings, folder, name, config.folder()).await;
+    let reset = migrate::reset::reset_database(settings, folder, name, config.folder()).await;
     let reset = reset.with_context(|| format!("{} was not reset", config::section_of(database)))?;
     let (saved, applied) = (reset.saved.display(), reset.report.applied);
     if json {

@@ -47,14 +47,14 @@ pub(super) async fn serve(path: &Path, format: Format, watch: bool) -> anyhow::R
     let file = path.to_owned();
     // Read in a separate task, because hashing the deployed files takes a while and would delay the handling of
     // signals.
-    let reading = async { tokio::spawn(async move { read(&file, format).await }).await? };
+    let reading = async { tokio::spawn(async move { read_sources(&file, format).await }).await? };
     let Some((sources, deployment)) = signals.unless_ended(reading).await? else { return Ok(()) };
     let callbacks = watch.then_some(Callbacks { begun: |_, _| (), changed: log_change });
     start(path, sources, deployment, callbacks, signals).await
 }
 
 /// Reads the application to serve, and starts the log.
-async fn read(path: &Path, format: Format) -> anyhow::Result<(Sources, Option<Deployment>)> {
+async fn read_sources(path: &Path, format: Format) -> anyhow::Result<(Sources, Option<Deployment>)> {
     // Read the sections of the host first: the application in the file is used only if no generation is active. If
     // these sections have problems, report the problems of the whole file.
     let host = config::load_host(path).or_else(|problems| config::load(path).and(Err(problems)))?;
@@ -130,7 +130,7 @@ async fn accept_deployments(
         store.record(&history)?;
     }
     let fleet = match (shared, &settings.shared) {
-        (Some(shared), Some(settings)) => Some(Fleet::begin(shared, settings, store.clone(), reloader.clone()).await),
+        (Some(shared), Some(settings)) => Some(Fleet::join(shared, settings, store.clone(), reloader.clone()).await),
         _ => None,
     };
     let mut tasks = Vec::new();

@@ -78,7 +78,7 @@ impl CodeCache {
         let name = format!("{digest}-{:016x}.cwasm", self.settings);
         let entry = folder.as_ref().map(|folder| folder.entry(&name));
         let cached = |component| Code { component, cached: true };
-        let found = entry.as_deref().and_then(|entry| read(engine, entry).ok()?);
+        let found = entry.as_deref().and_then(|entry| read_compiled(engine, entry).ok()?);
         if let Some(component) = found {
             return Ok(cached(component));
         }
@@ -118,12 +118,12 @@ impl CodeCache {
 /// Returns the component of an entry, or `None` if the entry does not exist or cannot be used. Logs why an entry cannot
 /// be used. The caller then compiles the component, which replaces the entry.
 fn find(engine: &Engine, entry: &Path) -> Option<Component> {
-    let found = read(engine, entry).transpose()?;
+    let found = read_compiled(engine, entry).transpose()?;
     let warn = |error: &Unusable| tracing::warn!(entry = %entry.display(), "compiling again: {error}");
     found.inspect_err(warn).ok()
 }
 
-fn read(engine: &Engine, entry: &Path) -> Result<Option<Component>, Unusable> {
+fn read_compiled(engine: &Engine, entry: &Path) -> Result<Option<Component>, Unusable> {
     let Some(mut file) = private::open(entry)? else { return Ok(None) };
     if !has_checksum(&mut file)? {
         return Err(Unusable::Damaged);

@@ -80,7 +80,7 @@ impl Engine {
     pub async fn load(
         &self,
         name: &str,
-        config: &config::Component,
+        config: &config::ComponentConfig,
         file: &PinnedFile,
         before: Option<&Arc<Component>>,
     ) -> Result<Arc<Component>, LoadError> {
@@ -117,7 +117,7 @@ impl Engine {
     /// # Errors
     ///
     /// Returns an error if the file cannot be read or compiled.
-    pub async fn inspect(&self, config: config::Component) -> Result<Inspection, LoadError> {
+    pub async fn inspect(&self, config: config::ComponentConfig) -> Result<Inspection, LoadError> {
         let name = config.path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         let file = PinnedFile { path: config.path.clone(), digest: None };
         let source = Source::read(&name, &config, &file)?;
@@ -141,7 +141,7 @@ impl Engine {
     }
 
     /// Resolves the imports of a component, and finds the exports that the host calls.
-    fn link(&self, source: &Source, code: &Code, config: &config::Component) -> Result<Component, LoadError> {
+    fn link(&self, source: &Source, code: &Code, config: &config::ComponentConfig) -> Result<Component, LoadError> {
         if config.memory > self.slot {
             return Err(source.unusable(format!(
                 "the address space of this process has room for memories of {} MiB; `memory` is {} MiB, which \
@@ -164,7 +164,7 @@ impl Engine {
         &self,
         source: &Source,
         code: &Code,
-        config: &config::Component,
+        config: &config::ComponentConfig,
         (pre, indices, capabilities): (InstancePre<StoreData>, Indices, Capabilities),
     ) -> Component {
         let identity = Arc::new(Identity {
@@ -225,7 +225,7 @@ impl Component {
     /// Returns this component if its file has this digest and it was loaded with these settings. If the component is
     /// configured with `reuse`, its instances keep state between requests, so the returned component has an empty pool
     /// of instances.
-    fn unchanged(self: Arc<Self>, digest: Digest, config: &config::Component) -> Option<Arc<Self>> {
+    fn unchanged(self: Arc<Self>, digest: Digest, config: &config::ComponentConfig) -> Option<Arc<Self>> {
         if self.digest != digest.to_string() || !self.is_set_up_as(config) {
             return None;
         }
@@ -237,7 +237,7 @@ impl Component {
 }
 
 impl Source {
-    fn read(name: &str, config: &config::Component, file: &PinnedFile) -> Result<Self, LoadError> {
+    fn read(name: &str, config: &config::ComponentConfig, file: &PinnedFile) -> Result<Self, LoadError> {
         let path = config.image.as_ref().map_or_else(|| file.path.display().to_string(), ToString::to_string);
         let name = name.to_owned();
         match file.read() {

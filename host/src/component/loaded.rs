@@ -35,8 +35,8 @@ impl std::fmt::Debug for Component {
 
 impl Component {
     /// Returns whether the component was loaded with the same settings. Does not compare its file.
-    pub(super) fn is_set_up_as(&self, config: &config::Component) -> bool {
-        let config::Component { path: _, image: _, build: _, settings, memory, timeout, reuse: _ } = config;
+    pub(super) fn is_set_up_as(&self, config: &config::ComponentConfig) -> bool {
+        let config::ComponentConfig { path: _, image: _, build: _, settings, memory, timeout, reuse: _ } = config;
         (&self.identity.settings, &self.identity.memory, &self.timeout) == (settings, memory, timeout)
             && self.instances.max_requests() == config.max_requests()
     }

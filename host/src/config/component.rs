@@ -13,7 +13,7 @@ use super::{
 
 /// `[component.NAME]`: a component with its settings and limits.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Component {
+pub struct ComponentConfig {
     /// The component's file. If it is in a registry, the path is not valid until the component is pulled.
     pub path: PathBuf,
     /// The reference to the component in a registry. `None` for a local file.
@@ -30,7 +30,7 @@ pub struct Component {
     pub reuse: Option<Reuse>,
 }
 
-impl Component {
+impl ComponentConfig {
     /// The component of a file, with the defaults of all other keys.
     pub fn of(path: PathBuf) -> Self {
         let (memory, timeout) = (64 << 20, Duration::from_secs(5));
@@ -62,7 +62,7 @@ pub struct Build {
 pub(super) const COMPONENT: TableKey = TableKey { name: "component", doc: "components, by name" };
 
 /// Reads a component. `names` are the components of the file.
-pub(super) fn component(name: &str, entry: Entry<'_>, names: &[String]) -> Option<Component> {
+pub(super) fn component(name: &str, entry: Entry<'_>, names: &[String]) -> Option<ComponentConfig> {
     if entry.is_added_by_variable() {
         let end = suggest(name, names.iter().map(String::as_str));
         entry.report(format!("is not a component of the file; {end}"));
@@ -71,8 +71,8 @@ pub(super) fn component(name: &str, entry: Entry<'_>, names: &[String]) -> Optio
     entry.check_name(name);
     Section::of(entry, |section| {
         let (path, image) = file(section).required().unwrap_or_default();
-        let defaults = Component::of(path);
-        Component {
+        let defaults = ComponentConfig::of(path);
+        ComponentConfig {
             image,
             build: build(section),
             settings: section.map(SETTINGS, &setting()),

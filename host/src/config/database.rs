@@ -17,7 +17,7 @@ use super::{
 
 /// `[database]` or `[database.NAME]`: a database with its pools and limits.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Database {
+pub struct DatabaseConfig {
     /// `sqlite://PATH`, or the URL of a server with user, host and database. It may contain a password: messages use
     /// [`shown_url`](Self::shown_url).
     pub url: String,
@@ -66,7 +66,7 @@ pub struct Database {
     pub migrations: Option<PathBuf>,
 }
 
-impl Database {
+impl DatabaseConfig {
     /// Returns `url` without its password, for messages and logs.
     pub fn shown_url(&self) -> Cow<'_, str> {
         url::shown(&self.url)
@@ -87,14 +87,14 @@ pub(super) const DATABASE: TableKey =
 const MIB: usize = 1 << 20;
 
 /// The default database, and those with names.
-pub(super) type Databases = (Option<Database>, BTreeMap<String, Database>);
+pub(super) type Databases = (Option<DatabaseConfig>, BTreeMap<String, DatabaseConfig>);
 
 /// Reads the databases. `host_database` returns the database that the host of a deployed application configures under
 /// a name; the application can only set its migrations. `is_deployed`: the file is that of a deployed application.
 pub(super) fn databases<'h>(
     section: &mut Section<'_>,
     is_deployed: bool,
-    host_database: impl Fn(&str) -> Option<&'h Database>,
+    host_database: impl Fn(&str) -> Option<&'h DatabaseConfig>,
 ) -> Databases {
     let default = (!section.has_only_tables() && host_database(MAIN).is_none()).then(|| {
         section.refuse("migrations", "is for [database.NAME]; for the default database, write it in [model]");
@@ -107,7 +107,7 @@ pub(super) fn databases<'h>(
         let database = match host_database(&name) {
             Some(database) => {
                 let migrations = Section::of(entry, |section| migrations(section).alone());
-                Database { migrations: migrations?, ..database.clone() }
+                DatabaseConfig { migrations: migrations?, ..database.clone() }
             }
             None => with_name(&name, entry, &names, is_deployed)?,
         };
@@ -127,7 +127,7 @@ pub(super) fn migrations<'s, 'a>(section: &'s mut Section<'a>) -> Key<'s, 'a, 'a
     section.key("migrations", path(folder), doc)
 }
 
-fn with_name(name: &str, entry: Entry<'_>, names: &[String], is_deployed: bool) -> Option<Database> {
+fn with_name(name: &str, entry: Entry<'_>, names: &[String], is_deployed: bool) -> Option<DatabaseConfig> {
     if entry.is_added_by_variable() {
         let end = suggest(name, names.iter().map(String::as_str));
         entry.report(format!("is not a database of the file; {end}"));
@@ -139,13 +139,13 @@ fn with_name(name: &str, entry: Entry<'_>, names: &[String], is_deployed: bool) 
     }
     Section::of(entry, |section| {
         let database = database(section, is_deployed);
-        Database { migrations: migrations(section).or_none("none"), ..database }
+        DatabaseConfig { migrations: migrations(section).or_none("none"), ..database }
     })
 }
 
 /// Reads a database. `is_deployed`: the file is that of a deployed application, which must not widen the powers of its
 /// guests on a server.
-fn database(section: &mut Section<'_>, is_deployed: bool) -> Database {
+fn database(section: &mut Section<'_>, is_deployed: bool) -> DatabaseConfig {
     let folder = section.context().home;
     let url = section
         .key(
@@ -172,7 +172,7 @@ fn database(section: &mut Section<'_>, is_deployed: bool) -> Database {
     const NO_LOGINS: &str = "is for servers; an SQLite file has no logins";
     const NO_REPLICAS: &str = "is for servers; an SQLite file has no replicas";
     let (dialect, url) = url.unwrap_or((Dialect::Sqlite, String::new()));
-    let database = Database {
+    let database = DatabaseConfig {
         url,
         dialect,
         reader_url: section
@@ -259,7 +259,7 @@ fn database(section: &mut Section<'_>, is_deployed: bool) -> Database {
         )
         .only(on_sqlite("is for SQLite files; a server limits memory in its own configuration"))
         .or_computed(written_size(least.max(64 * MIB)), "`\"64MiB\"`, or twice `max_result` if that is more");
-    Database { max_memory, ..database }
+    DatabaseConfig { max_memory, ..database }
 }
 
 /// Type of the memory of a connection, in bytes: at least `least`.

@@ -47,13 +47,13 @@ impl<'a> Entry<'a> {
     }
 
     /// Reads the value as one type. `read` returns the reason for a refusal as a predicate: "is not a duration".
-    pub(super) fn read<T>(&self, read: impl Fn(&Value) -> Result<T, String>) -> Option<T> {
+    pub(super) fn parse<T>(&self, read: impl Fn(&Value) -> Result<T, String>) -> Option<T> {
         // Show the value as it is in the file: a resolved reference may be a secret.
-        self.read_secret(|value| read(value).map_err(|wrong| format!("{} {wrong}", self.node.value)))
+        self.parse_secret(|value| read(value).map_err(|wrong| format!("{} {wrong}", self.node.value)))
     }
 
     /// Reads a value that must not appear in messages.
-    pub(super) fn read_secret<T>(&self, read: impl Fn(&Value) -> Result<T, String>) -> Option<T> {
+    pub(super) fn parse_secret<T>(&self, read: impl Fn(&Value) -> Result<T, String>) -> Option<T> {
         let node = self.context.resolve(&self.path, &self.node)?;
         read(&node.value).map_err(|message| self.report(message)).ok()
     }

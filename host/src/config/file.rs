@@ -7,10 +7,10 @@ use std::{
 };
 
 use super::{
-    component::{COMPONENT, Component, component},
+    component::{COMPONENT, ComponentConfig, component},
     conflict,
     context::Context,
-    database::{DATABASE, Database, Databases, MAIN, databases},
+    database::{DATABASE, DatabaseConfig, Databases, MAIN, databases},
     deploy::{DEPLOY, Deploy, Deployed, deploy},
     difference::DifferenceKind,
     env::Environment,
@@ -39,9 +39,9 @@ pub struct Config {
     pub server: Server,
     /// `[database]`, the default database. Without it, the handles of routes that name no other database return an
     /// error for every statement.
-    pub database: Option<Database>,
+    pub database: Option<DatabaseConfig>,
     /// `[database.NAME]`: further databases, for the routes that name them.
-    pub databases: BTreeMap<String, Database>,
+    pub databases: BTreeMap<String, DatabaseConfig>,
     /// `[transaction]`
     pub transaction: Transaction,
     /// `[model]`
@@ -51,7 +51,7 @@ pub struct Config {
     /// `[[static]]`
     pub static_files: Vec<StaticFiles>,
     /// `[component.NAME]`
-    pub components: BTreeMap<String, Component>,
+    pub components: BTreeMap<String, ComponentConfig>,
     /// `[[hook]]`: the global hooks, in order of registration.
     pub hooks: Vec<Hook>,
     /// `[[route]]`
@@ -75,7 +75,7 @@ impl Config {
     }
 
     /// Returns all databases with their names, the default one first.
-    pub fn all_databases(&self) -> impl Iterator<Item = (&str, &Database)> {
+    pub fn all_databases(&self) -> impl Iterator<Item = (&str, &DatabaseConfig)> {
         let named = self.databases.iter().map(|(name, database)| (name.as_str(), database));
         self.database.iter().map(|database| (MAIN, database)).chain(named)
     }
@@ -179,7 +179,7 @@ pub(super) fn file(root: &mut Section<'_>, host: Option<&Config>) -> Config {
 fn with_host_databases(host: Option<&Config>, (default, mut named): Databases) -> Databases {
     let Some(host) = host else { return (default, named) };
     for (name, database) in &host.databases {
-        named.entry(name.clone()).or_insert_with(|| Database { migrations: None, ..database.clone() });
+        named.entry(name.clone()).or_insert_with(|| DatabaseConfig { migrations: None, ..database.clone() });
     }
     (host.database.clone().or(default), named)
 }

@@ -52,7 +52,7 @@ pub fn load(file: &Path) -> Result<Config, Problems> {
 /// The same, with the records of all keys.
 pub(super) fn load_with_records(file: &Path) -> Result<(Config, Vec<Record>), Problems> {
     let env = environment();
-    read(Context::new(file, &env), &env, |root| whole(root, None))
+    read_file(Context::new(file, &env), &env, |root| whole(root, None))
 }
 
 fn without_records<T>((value, _): (T, Vec<Record>)) -> T {
@@ -99,7 +99,7 @@ fn read_with<T>(
 pub fn load_host(file: &Path) -> Result<Config, Problems> {
     let env = environment();
     let context = Context::new(file, &env);
-    read(context, &env::select(&env, is_of_host), |root| {
+    read_file(context, &env::select(&env, is_of_host), |root| {
         root.ignore(APPLICATION);
         whole(root, None)
     })
@@ -117,7 +117,7 @@ pub fn load_deployed(file: &Path, host: &Config, id: &str) -> Result<Config, Pro
     let env = environment();
     let home = host.file.parent().unwrap_or(Path::new(""));
     let context = Context::new(file, &env).at(home);
-    read(context, &env::select(&env, |section| !is_of_host(section)), |root| {
+    read_file(context, &env::select(&env, |section| !is_of_host(section)), |root| {
         root.ignore(HOST);
         let deployed = Some(Deployed { id: id.to_owned(), host: host.file.clone() });
         Config {
@@ -145,7 +145,7 @@ pub fn deploy_token() -> Option<String> {
 /// [`Problems`] if the file cannot be parsed, or names a path outside its folder.
 pub fn application(file: &Path) -> Result<Vec<PathBuf>, Problems> {
     let env = environment();
-    read(Context::new(file, &env), &Environment::new(), |root| {
+    read_file(Context::new(file, &env), &Environment::new(), |root| {
         let found = named(root);
         root.ignore_rest();
         let context = root.context();
@@ -191,7 +191,7 @@ fn named(root: &mut Section<'_>) -> Vec<(String, PathBuf)> {
 }
 
 /// Reads the file of a context.
-fn read<T>(
+fn read_file<T>(
     context: Context<'_>,
     variables: &Environment,
     read: impl FnOnce(&mut Section<'_>) -> T,

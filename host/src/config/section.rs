@@ -39,7 +39,7 @@ impl<'a> Section<'a> {
 
     /// Reads the root table of a document.
     pub(super) fn root<T>(context: &'a Context<'a>, table: Table, read: impl FnOnce(&mut Self) -> T) -> T {
-        Self::new(context, KeyPath::default(), Origin::File, table).read(read)
+        Self::new(context, KeyPath::default(), Origin::File, table).read_keys(read)
     }
 
     /// Reads a value as a table, and reports its unknown keys.
@@ -48,10 +48,10 @@ impl<'a> Section<'a> {
             entry.report_no_table();
             return None;
         };
-        Some(Self::new(entry.context, entry.path, entry.node.origin, table).read(read))
+        Some(Self::new(entry.context, entry.path, entry.node.origin, table).read_keys(read))
     }
 
-    fn read<T>(mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+    fn read_keys<T>(mut self, read: impl FnOnce(&mut Self) -> T) -> T {
         let value = read(&mut self);
         self.report_unknown_keys();
         value
@@ -120,7 +120,7 @@ impl<'a> Section<'a> {
     pub(super) fn optional<T>(&mut self, key: TableKey, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
         match self.table_entry(key) {
             Some(entry) => Self::of(entry, read),
-            None if self.context.describes => Some(self.absent_table(self.path.key(key.name)).read(read)),
+            None if self.context.describes => Some(self.absent_table(self.path.key(key.name)).read_keys(read)),
             None => None,
         }
     }
@@ -128,14 +128,14 @@ impl<'a> Section<'a> {
     /// Reads `[key]`, in which every key has a default. A missing section is read as an empty one.
     pub(super) fn section<T>(&mut self, key: TableKey, mut read: impl FnMut(&mut Self) -> T) -> T {
         let found = self.table_entry(key).and_then(|entry| Self::of(entry, &mut read));
-        found.unwrap_or_else(|| self.absent_table(self.path.key(key.name)).read(read))
+        found.unwrap_or_else(|| self.absent_table(self.path.key(key.name)).read_keys(read))
     }
 
     /// Reads every `[[key]]`.
     pub(super) fn each<T>(&mut self, key: TableKey, mut read: impl FnMut(&mut Self) -> T) -> Vec<T> {
         let Some(entry) = self.table_entry(key) else {
             let item = self.path.key(key.name).index(0);
-            return if self.context.describes { vec![self.absent_table(item).read(read)] } else { Vec::new() };
+            return if self.context.describes { vec![self.absent_table(item).read_keys(read)] } else { Vec::new() };
         };
         // Tables from the environment have no line, which messages about them need.
         if matches!(entry.origin(), Origin::Variable(_)) {

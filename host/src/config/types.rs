@@ -30,7 +30,7 @@ impl<'t, T> Type<'t, T> {
         read: impl Fn(&Value) -> Result<T, String> + 't,
     ) -> Self {
         let (schema, is_text) = with_reference(schema);
-        Self { name: name.into(), schema, is_text, mask: None, read: Box::new(move |entry| entry.read(&read)) }
+        Self { name: name.into(), schema, is_text, mask: None, read: Box::new(move |entry| entry.parse(&read)) }
     }
 
     /// Makes the type of a single value that must not appear in messages. `mask` hides the secret in it.
@@ -41,7 +41,7 @@ impl<'t, T> Type<'t, T> {
         read: impl Fn(&Value) -> Result<T, String> + 't,
     ) -> Self {
         let (schema, is_text) = with_reference(schema);
-        let read = Box::new(move |entry: &Entry<'_>| entry.read_secret(&read));
+        let read = Box::new(move |entry: &Entry<'_>| entry.parse_secret(&read));
         Self { name: name.into(), schema, is_text, mask: Some(mask), read }
     }
 

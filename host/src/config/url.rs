@@ -23,13 +23,13 @@ const MYSQL_OPTIONS: &[&str] = &["ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "s
 
 /// Type of the URL of a database. A relative path of an SQLite file is based on `folder`.
 pub(super) fn database(folder: &Path) -> Type<'_, (Dialect, String)> {
-    url(|value| read(folder, value))
+    url(|value| parse(folder, value))
 }
 
 /// Type of a further URL of a database, which must have the dialect of the first URL if that is known.
 pub(super) fn another(first: Option<Dialect>, folder: &Path) -> Type<'_, String> {
     url(move |value| {
-        let (dialect, url) = read(folder, value)?;
+        let (dialect, url) = parse(folder, value)?;
         match first {
             Some(first) if first != dialect => {
                 let (first, found) = (first.as_str(), dialect.as_str());
@@ -45,7 +45,7 @@ fn url<'t, T>(read: impl Fn(&Value) -> Result<T, String> + 't) -> Type<'t, T> {
     Type::secret("URL", schema, masked, read)
 }
 
-fn read(folder: &Path, value: &Value) -> Result<(Dialect, String), String> {
+fn parse(folder: &Path, value: &Value) -> Result<(Dialect, String), String> {
     let url = read_text(value)?;
     match url.split_once(':') {
         Some(("sqlite", path)) => Ok((Dialect::Sqlite, file(folder, path)?)),
@@ -192,8 +192,8 @@ fn malformed(reason: impl Display) -> String {
 mod tests {
     use super::*;
 
-    fn read(url: &str) -> Result<(Dialect, String), String> {
-        super::read(Path::new("/app"), &Value::Text(url.to_owned()))
+    fn parse(url: &str) -> Result<(Dialect, String), String> {
+        super::parse(Path::new("/app"), &Value::Text(url.to_owned()))
     }
 
     #[test]
@@ -209,7 +209,7 @@ mod tests {
             ("items.db", Err("is not the URL of a database")),
             ("oracle:x", Err("is not the URL of a database")),
         ] {
-            match (read(url), expected) {
+            match (parse(url), expected) {
                 (Ok((dialect, found)), Ok(expected)) => {
                     assert_eq!((dialect, found.as_str()), (Dialect::Sqlite, expected));
                     assert_eq!(shown(&found), expected);
@@ -235,7 +235,7 @@ mod tests {
             ("mariadb://ann:secret@db/items?ssl-mode=REQUIRED", Dialect::MySql, "mariadb://ann@db/items"),
             ("mysql://ann:sec@ret@db/items?socket=/run/my.sock", Dialect::MySql, "mysql://ann@db/items"),
         ] {
-            assert_eq!(read(url), Ok((dialect, url.to_owned())));
+            assert_eq!(parse(url), Ok((dialect, url.to_owned())));
             assert_eq!(shown(url), expected);
         }
     }
@@ -270,7 +270,7 @@ mod tests {
             ("mysql://ann:secret@db/items?secret", "accepted: ssl-mode, ssl-ca"),
             ("postgres://ann:secret@db/items?sslmode=maybe", "is malformed"),
         ] {
-            let found = read(url).expect_err(url);
+            let found = parse(url).expect_err(url);
             assert!(found.contains(reason), "{url}: {found}");
             assert!(!found.contains("secret"), "{url}: {found}");
         }

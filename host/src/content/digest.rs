@@ -23,7 +23,7 @@ pub struct InvalidDigest;
 
 /// Computes the [`Digest`] of the bytes that are written to it.
 #[derive(Debug, Default)]
-pub struct Hasher(Sha256);
+pub(crate) struct Hasher(Sha256);
 
 impl Digest {
     /// Returns the digest of bytes.
@@ -46,12 +46,12 @@ impl Digest {
 
 impl Hasher {
     /// Adds bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
     /// Returns the digest of all bytes that were added.
-    pub fn digest(self) -> Digest {
+    pub(crate) fn digest(self) -> Digest {
         Digest(self.0.finalize().into())
     }
 }

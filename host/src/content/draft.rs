@@ -13,7 +13,7 @@ const SUFFIX: &str = ".part";
 /// A file that is being written under a temporary name beside its final one. Dropping the draft before
 /// [`keep`](Self::keep) removes the file.
 #[derive(Debug)]
-pub struct Draft {
+pub(crate) struct Draft {
     file: File,
     path: PathBuf,
     target: PathBuf,
@@ -21,14 +21,14 @@ pub struct Draft {
 
 impl Draft {
     /// Creates the draft of `target` with the permissions `mode`, which the umask restricts.
-    pub fn create(target: &Path, mode: u32) -> io::Result<Self> {
+    pub(crate) fn create(target: &Path, mode: u32) -> io::Result<Self> {
         let path = temporary_path(target);
         let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?;
         Ok(Self { file, path, target: target.to_owned() })
     }
 
     /// Flushes the content to disk, then gives the file its final name, in place of any earlier file.
-    pub fn keep(self) -> io::Result<()> {
+    pub(crate) fn keep(self) -> io::Result<()> {
         // The content must be on disk before the rename: a power loss must not leave a part of it under the final name.
         self.file.sync_all()?;
         rename(&self.path, &self.target)
@@ -54,7 +54,7 @@ impl Drop for Draft {
 
 /// Returns the path of a temporary file or folder beside `path`. The name is random, because processes in different
 /// containers may have the same process id and share the folder.
-pub fn temporary_path(path: &Path) -> PathBuf {
+pub(crate) fn temporary_path(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{:016x}{SUFFIX}", rand::random::<u64>()));
     path.with_file_name(name)
@@ -66,25 +66,25 @@ pub(super) fn is_temporary(path: &Path) -> bool {
 }
 
 /// Creates a file, or replaces its content, in one step.
-pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut draft = Draft::create(path, 0o666)?;
     draft.write_all(bytes)?;
     draft.keep()
 }
 
 /// Gives a complete file or folder its final name, and flushes the name to disk.
-pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
     sync_folder(to.parent().unwrap_or(Path::new(".")))
 }
 
 /// Flushes the names in a folder to disk. Without this, a power loss may undo a rename in the folder.
-pub fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
 /// Removes a file, or a folder with its content. A missing path is no error.
-pub fn remove(path: &Path) -> io::Result<()> {
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
     let removed = match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
         Ok(_) => fs::remove_file(path),

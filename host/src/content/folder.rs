@@ -21,14 +21,14 @@ const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A folder of contents. Each entry is a file, or a folder that is written as a whole.
 #[derive(Debug, Clone)]
-pub struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     is_private: bool,
 }
 
 /// An entry that a collection has removed.
 #[derive(Debug)]
-pub struct Removed {
+pub(crate) struct Removed {
     /// Path of the removed entry.
     pub path: PathBuf,
     /// Size of the entry in bytes. For a folder, this does not include its contents.
@@ -37,38 +37,38 @@ pub struct Removed {
 
 impl Folder {
     /// Describes a folder whose permissions follow the umask. It need not exist.
-    pub fn new(path: PathBuf) -> Self {
+    pub(crate) fn new(path: PathBuf) -> Self {
         Self { path, is_private: false }
     }
 
     /// Describes a folder that only this user may read and write. It need not exist.
-    pub fn private(path: PathBuf) -> Self {
+    pub(crate) fn private(path: PathBuf) -> Self {
         Self { path, is_private: true }
     }
 
     /// Creates the folder, and the folders above it, if they do not exist.
-    pub fn create(&self) -> io::Result<()> {
+    pub(crate) fn create(&self) -> io::Result<()> {
         let mode = if self.is_private { 0o700 } else { 0o777 };
         DirBuilder::new().recursive(true).mode(mode).create(&self.path)
     }
 
     /// Returns the path of the folder.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Returns the path of an entry, which need not exist.
-    pub fn entry(&self, name: &str) -> PathBuf {
+    pub(crate) fn entry(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
     /// Returns the paths of all entries.
-    pub fn entries(&self) -> io::Result<Vec<PathBuf>> {
+    pub(crate) fn entries(&self) -> io::Result<Vec<PathBuf>> {
         entries(&self.path)
     }
 
     /// Begins to write an entry.
-    pub fn draft(&self, name: &str) -> io::Result<Draft> {
+    pub(crate) fn draft(&self, name: &str) -> io::Result<Draft> {
         Draft::create(&self.entry(name), if self.is_private { 0o600 } else { 0o666 })
     }
 
@@ -77,7 +77,7 @@ impl Folder {
     /// # Errors
     ///
     /// [`ReadError::Mismatch`] if its content does not have the digest.
-    pub fn read(&self, name: &str, digest: Digest) -> Result<Vec<u8>, ReadError> {
+    pub(crate) fn read(&self, name: &str, digest: Digest) -> Result<Vec<u8>, ReadError> {
         let mut bytes = Vec::new();
         self.copy(name, digest, &mut bytes)?;
         Ok(bytes)
@@ -88,7 +88,7 @@ impl Folder {
     /// # Errors
     ///
     /// [`ReadError::Mismatch`] if the copied content does not have the digest.
-    pub fn copy(&self, name: &str, digest: Digest, out: &mut impl Write) -> Result<(), ReadError> {
+    pub(crate) fn copy(&self, name: &str, digest: Digest, out: &mut impl Write) -> Result<(), ReadError> {
         let mut file = File::open(self.entry(name))?;
         let (mut hasher, mut buffer) = (Hasher::default(), vec![0; 64 << 10]);
         loop {
@@ -106,14 +106,14 @@ impl Folder {
 
     /// Marks an entry as used now, by its modification time. Ignores errors: if the folder is not writable, no
     /// collection can remove the entry either.
-    pub fn touch(&self, name: &str) {
+    pub(crate) fn touch(&self, name: &str) {
         let file = File::options().append(true).open(self.entry(name));
         let _ = file.and_then(|file| file.set_modified(SystemTime::now()));
     }
 
     /// Removes each entry that `is_used` rejects and that was not modified within `spare`, and returns them. Drafts
     /// must have an age of at least one day.
-    pub fn collect(&self, spare: Duration, mut is_used: impl FnMut(&str) -> bool) -> io::Result<Vec<Removed>> {
+    pub(crate) fn collect(&self, spare: Duration, mut is_used: impl FnMut(&str) -> bool) -> io::Result<Vec<Removed>> {
         let mut removed = Vec::new();
         for path in self.entries()? {
             let metadata = match fs::symlink_metadata(&path) {
@@ -133,13 +133,13 @@ impl Folder {
     }
 
     /// Removes all drafts. The caller must ensure that no other process is writing to the folder.
-    pub fn remove_drafts(&self) -> io::Result<()> {
+    pub(crate) fn remove_drafts(&self) -> io::Result<()> {
         self.entries()?.iter().filter(|path| is_temporary(path)).try_for_each(|path| remove(path))
     }
 }
 
 /// Returns the paths of the entries of a folder.
-pub fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn qualified(dialect: Dialect, database: &str, table: &str) -> String
 }
 
 /// Returns the [`qualifier`] for the database in `config.url`, without connecting.
-pub(crate) fn qualifier_in(config: &config::Database) -> String {
+pub(crate) fn qualifier_in(config: &config::DatabaseConfig) -> String {
     let options = MySqlConnectOptions::from_str(&config.url.replacen("mariadb://", "mysql://", 1));
     let database = options.as_ref().ok().and_then(MySqlConnectOptions::get_database).unwrap_or_default();
     qualifier(config.dialect, database)

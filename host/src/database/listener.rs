@@ -23,7 +23,7 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Creates a listener without connecting. The listener uses the login of `url`.
-    pub(crate) fn new(settings: &config::Database, channel: &'static str) -> Self {
+    pub(crate) fn new(settings: &config::DatabaseConfig, channel: &'static str) -> Self {
         let is_postgres = settings.dialect == Dialect::Postgres;
         let options = is_postgres.then(|| PgConnectOptions::from_str(&settings.url).ok()).flatten();
         Self { channel, options: options.map(postgres::options), listener: None }

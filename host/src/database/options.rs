@@ -61,7 +61,7 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub(super) fn new(config: &config::Database) -> Self {
+    pub(super) fn new(config: &config::DatabaseConfig) -> Self {
         Self {
             statement_timeout: config.statement_timeout,
             commit_timeout: COMMIT_TIMEOUT,

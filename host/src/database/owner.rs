@@ -22,7 +22,7 @@ pub(crate) enum OwnerConnection {
 
 impl OwnerConnection {
     /// Connects to a database without creating or changing it. Returns `None` if the SQLite file does not exist yet.
-    pub(crate) async fn to_existing(config: &config::Database) -> Result<Option<Self>, DbError> {
+    pub(crate) async fn to_existing(config: &config::DatabaseConfig) -> Result<Option<Self>, DbError> {
         match config.dialect {
             Dialect::Sqlite => Ok(sqlite::opener::connect_existing(config).await?.map(Self::Sqlite)),
             Dialect::Postgres | Dialect::MySql => Self::to_server(config).await.map(Some),
@@ -30,12 +30,12 @@ impl OwnerConnection {
     }
 
     /// Connects to a server as the owner.
-    pub(crate) async fn to_server(config: &config::Database) -> Result<Self, DbError> {
+    pub(crate) async fn to_server(config: &config::DatabaseConfig) -> Result<Self, DbError> {
         server::connect(config.admin_url.as_ref().unwrap_or(&config.url), config).await.map(Self::from)
     }
 
     /// Connects to a server with the login in `url`.
-    pub(crate) async fn with_login(url: &str, config: &config::Database) -> Result<Self, DbError> {
+    pub(crate) async fn with_login(url: &str, config: &config::DatabaseConfig) -> Result<Self, DbError> {
         server::connect(url, config).await.map(Self::from)
     }
 }

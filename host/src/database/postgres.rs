@@ -21,7 +21,7 @@ use super::{
     host_tables::{HOST_SCHEMA, IS_RUNNING},
     options::Mode,
     receiver::{Failure, Reader, Receiver},
-    server::transaction::{Answer, Committed, Outcome, Timeouts, ended_before, read_commit},
+    server::transaction::{Answer, Committed, Timeouts, TransactionStatus, ended_before, read_commit},
 };
 use crate::{
     config::Access,
@@ -311,10 +311,10 @@ pub(super) async fn position(connection: &mut PgConnection, of_replica: bool) ->
 /// Returns the outcome of a transaction. After a crash the server may have assigned the transaction's number again. The
 /// server's report of a commit is therefore trusted only if the server has not restarted, and if no checkpoint is
 /// younger than the transaction, because a recovery ends with a checkpoint.
-pub(super) async fn outcome(connection: &mut PgConnection, transaction: &str) -> Result<Outcome, DbError> {
+pub(super) async fn outcome(connection: &mut PgConnection, transaction: &str) -> Result<TransactionStatus, DbError> {
     let mut parts = transaction.splitn(3, ' ');
     let (Some(number), Some(started), Some(begun)) = (parts.next(), parts.next(), parts.next()) else {
-        return Ok(Outcome::Unknown);
+        return Ok(TransactionStatus::Unknown);
     };
     let sql = format!(
         "SELECT CASE WHEN status <> 'committed' OR extract(epoch FROM pg_postmaster_start_time()) = {started} \
@@ -324,13 +324,13 @@ pub(super) async fn outcome(connection: &mut PgConnection, transaction: &str) ->
     let answers = match query_batch(connection, sql).await {
         // The number is in the future, so neither this run of the server nor its log has assigned it. The transaction
         // has not been committed.
-        Err(error) if error.code.as_deref() == Some("22023") => return Ok(Outcome::RolledBack),
+        Err(error) if error.code.as_deref() == Some("22023") => return Ok(TransactionStatus::RolledBack),
         answers => answers?,
     };
     Ok(match answers.into_iter().flatten().next().as_deref() {
-        Some("committed") => Outcome::Committed,
-        Some("aborted") => Outcome::RolledBack,
-        Some("in progress") => Outcome::Running,
-        _ => Outcome::Unknown,
+        Some("committed") => TransactionStatus::Committed,
+        Some("aborted") => TransactionStatus::RolledBack,
+        Some("in progress") => TransactionStatus::Running,
+        _ => TransactionStatus::Unknown,
     })
 }

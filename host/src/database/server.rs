@@ -20,7 +20,7 @@ use self::{
     pool::{acquire, close_idle},
     replicas::Replicas,
     session::ServerSession,
-    transaction::Outcome,
+    transaction::TransactionStatus,
 };
 use super::{hand_over::close_forgotten, host_tables, options::TransactionOptions, pool::connections};
 use crate::{
@@ -49,7 +49,7 @@ pub(super) struct Server {
 impl Server {
     /// Connects to the primary. If the primary is unreachable and there are replicas, logs a warning and serves reads
     /// only.
-    pub(super) async fn open(name: &str, config: &config::Database) -> Result<Self, DbError> {
+    pub(super) async fn open(name: &str, config: &config::DatabaseConfig) -> Result<Self, DbError> {
         let writers = pool::create(&config.url, config)?;
         // Create a separate pool even for the same URL as `writers`, so that readers take no connections from writers.
         let own = |url: &Option<String>| match url {
@@ -84,7 +84,7 @@ impl Server {
 
     /// Returns each pool once, with its name. Without `reader_url` or `admin_url`, `readers` or `host` is a clone of
     /// `writers` and is left out.
-    fn pools(&self, config: &config::Database) -> impl Iterator<Item = (String, &Pool<Opener>)> {
+    fn pools(&self, config: &config::DatabaseConfig) -> impl Iterator<Item = (String, &Pool<Opener>)> {
         let readers = config.reader_url.is_some().then_some(("readers".to_owned(), &self.readers));
         let host = config.admin_url.is_some().then_some(("host".to_owned(), &self.host));
         let own = [("writers".to_owned(), &self.writers)].into_iter().chain(readers).chain(host);
@@ -107,16 +107,16 @@ impl Server {
     /// there is no such replica.
     pub(super) async fn begin(&self, options: &TransactionOptions) -> Result<Connection, DbError> {
         if options.access == Access::ReadWrite {
-            self.tally.begin(Target::Primary);
+            self.tally.count_transaction(Target::Primary);
             return pool::begin(&self.writers, options).await;
         }
         if !options.primary
             && let Some(connection) = self.replicas.begin(options).await
         {
-            self.tally.begin(Target::Replica);
+            self.tally.count_transaction(Target::Replica);
             return Ok(connection);
         }
-        self.tally.begin(Target::Primary);
+        self.tally.count_transaction(Target::Primary);
         pool::begin(&self.readers, options).await
     }
 
@@ -131,10 +131,10 @@ impl Server {
             loop {
                 if let Ok(pooled) = acquire(&self.writers).await {
                     match Connection::idle(pooled, self.writers.clone()).outcome(transaction).await {
-                        Ok(Outcome::Committed) => return Some(true),
-                        Ok(Outcome::RolledBack) => return Some(false),
-                        Ok(Outcome::Unknown) => return None,
-                        Ok(Outcome::Running) => {}
+                        Ok(TransactionStatus::Committed) => return Some(true),
+                        Ok(TransactionStatus::RolledBack) => return Some(false),
+                        Ok(TransactionStatus::Unknown) => return None,
+                        Ok(TransactionStatus::Running) => {}
                         // This connection was opened before the server failed, and so were the other idle connections.
                         Err(error) if error.kind == Kind::Lost => close_idle(&self.writers),
                         Err(error) => {
@@ -170,6 +170,6 @@ impl Server {
 }
 
 /// Opens a connection outside the pools with the login in `url`.
-pub(super) async fn connect(url: &str, config: &config::Database) -> Result<ServerSession, DbError> {
+pub(super) async fn connect(url: &str, config: &config::DatabaseConfig) -> Result<ServerSession, DbError> {
     Opener::new(url, config)?.connect().await
 }

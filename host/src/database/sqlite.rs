@@ -52,7 +52,7 @@ const TRIM_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The pools of one SQLite file.
 #[derive(Debug)]
-pub(super) struct Database {
+pub(super) struct SqliteDatabase {
     readers: Pool<Opener>,
     /// One connection, because SQLite permits one writer at a time. A pool serves waiting callers in order and without
     /// polling; SQLite's lock does neither.
@@ -62,13 +62,13 @@ pub(super) struct Database {
     tally: Arc<Tally>,
 }
 
-impl Database {
+impl SqliteDatabase {
     /// Opens the file, and creates it if it is missing. `name` appears in metrics.
     ///
     /// # Errors
     ///
     /// Returns an error if the file cannot be opened or is not a database.
-    pub(super) async fn open(name: &str, config: &config::Database) -> Result<Self, DbError> {
+    pub(super) async fn open(name: &str, config: &config::DatabaseConfig) -> Result<Self, DbError> {
         let options = SqliteConnectOptions::new()
             .filename(path(config)?)
             .create_if_missing(true)
@@ -133,7 +133,7 @@ impl Database {
 
     /// Takes a connection out of a pool, for a transaction of a guest. The first statement begins the transaction.
     pub(super) async fn begin(&self, options: &TransactionOptions) -> Result<Connection, DbError> {
-        self.tally.begin(Target::Primary);
+        self.tally.count_transaction(Target::Primary);
         self.begin_as(options.access, options.fresh_connection).await
     }
 

@@ -126,7 +126,7 @@ impl Store {
 
     /// Begins to receive a file.
     pub async fn receive(&self, digest: Digest) -> Result<Upload, Error> {
-        Upload::begin(&self.blobs, digest, self.max_upload).await
+        Upload::create(&self.blobs, digest, self.max_upload).await
     }
 
     /// Stores a manifest, and returns whether it is new.

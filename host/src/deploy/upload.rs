@@ -24,7 +24,7 @@ pub struct Upload {
 
 impl Upload {
     /// Begins an upload of at most `limit` bytes to a folder.
-    pub(super) async fn begin(blobs: &Folder, wanted: Digest, limit: u64) -> Result<Self, Error> {
+    pub(super) async fn create(blobs: &Folder, wanted: Digest, limit: u64) -> Result<Self, Error> {
         let (blobs, name) = (blobs.clone(), wanted.to_string());
         let path = blobs.entry(&name);
         blocking(&path.clone(), move || {

@@ -8,7 +8,7 @@ use crate::config::DifferenceKind as Kind;
 
 /// One difference between two generations.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// The kind, as in the rules of `[reload] deny`.
     pub kind: Kind,
     /// The part that differs: `component items`, `route GET /items`.
@@ -30,7 +30,7 @@ impl Difference {
     }
 
     /// Returns the difference as JSON. Its member `widens` is the result of [`Kind::widens`].
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let (kind, widens) = (self.kind.as_str(), self.kind.widens());
         json!({"kind": kind, "widens": widens, "place": self.place, "words": self.words})
     }

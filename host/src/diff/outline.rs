@@ -18,7 +18,7 @@ use crate::{
 
 /// The parts of a generation that are compared.
 #[derive(Debug, Clone, Default)]
-pub struct Outline {
+pub(crate) struct Outline {
     /// Routes by path and method.
     pub(super) routes: BTreeMap<(String, String), RouteOutline>,
     pub(super) components: BTreeMap<String, ComponentOutline>,
@@ -64,7 +64,7 @@ pub(super) struct DatabaseOutline {
 
 impl Outline {
     /// Collects the parts of a generation that are compared.
-    pub fn of(generation: &Generation) -> Self {
+    pub(crate) fn of(generation: &Generation) -> Self {
         let config = &generation.config;
         let folder = config.file.parent().unwrap_or(Path::new(""));
         let inside = |hooks: &[config::Hook]| -> BTreeMap<String, bool> {
@@ -113,7 +113,7 @@ impl Outline {
     }
 }
 
-fn database(settings: &config::Database) -> DatabaseOutline {
+fn database(settings: &config::DatabaseConfig) -> DatabaseOutline {
     let logins = [&settings.reader_url, &settings.admin_url].into_iter().map(|url| url.clone().unwrap_or_default());
     DatabaseOutline {
         shown: settings.shown_url().into_owned(),

@@ -33,7 +33,7 @@ const ROWS: usize = 1_000_000;
 
 /// Error of an operation on the shared tables.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The database reported an error, or did not answer.
     #[error("the database that the fleet shares by: {0}")]
     Database(#[from] DbError),
@@ -71,10 +71,10 @@ pub enum Error {
 
 /// The shared tables, as one host uses them.
 #[derive(Debug)]
-pub struct Tables {
+pub(crate) struct Tables {
     /// Configuration of the application's database, without `migrations`.
-    origin: config::Database,
-    settings: config::Database,
+    origin: config::DatabaseConfig,
+    settings: config::DatabaseConfig,
     /// Schema or database that qualifies the names of the tables in SQL, with a trailing dot.
     place: String,
     host: String,
@@ -83,7 +83,7 @@ pub struct Tables {
 
 /// The latest activation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
+pub(crate) struct Head {
     /// Number of the activation; the first has number 1.
     pub number: i64,
     /// Active generation.
@@ -96,7 +96,7 @@ pub struct Head {
 
 /// Latest report of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
+pub(crate) struct Member {
     /// Name of the host.
     pub name: String,
     /// Generation that the host serves.
@@ -138,9 +138,9 @@ fn columns(dialect: Dialect, columns: &str) -> String {
 impl Tables {
     /// Describes the shared tables in a database, without connecting to it. Statements run with the owner's login on
     /// connections of their own, so that no request waits for them.
-    pub fn new(database: &config::Database, host: &str) -> Self {
-        let origin = config::Database { migrations: None, ..database.clone() };
-        let settings = config::Database {
+    pub(crate) fn new(database: &config::DatabaseConfig, host: &str) -> Self {
+        let origin = config::DatabaseConfig { migrations: None, ..database.clone() };
+        let settings = config::DatabaseConfig {
             url: database.admin_url.as_ref().unwrap_or(&database.url).clone(),
             reader_url: None,
             admin_url: None,
@@ -158,8 +158,8 @@ impl Tables {
     }
 
     /// Returns whether the tables are in this database, with the same settings for the connection.
-    pub fn is_in(&self, database: &config::Database) -> bool {
-        self.origin == config::Database { migrations: None, ..database.clone() }
+    pub(crate) fn is_in(&self, database: &config::DatabaseConfig) -> bool {
+        self.origin == config::DatabaseConfig { migrations: None, ..database.clone() }
     }
 
     /// Returns a listener for activations by other hosts.
@@ -223,7 +223,7 @@ impl Tables {
     }
 
     /// Returns the latest activation, or `None` before the first deployment to the fleet.
-    pub async fn head(&self) -> Result<Option<Head>, Error> {
+    pub(crate) async fn head(&self) -> Result<Option<Head>, Error> {
         self.activation("SELECT number, history, host FROM {activations} ORDER BY number DESC LIMIT 1", Vec::new())
             .await
     }
@@ -244,7 +244,7 @@ impl Tables {
 
     /// Writes this host's report: the generation that it serves, for how long, and why it does not serve the active
     /// one.
-    pub async fn report(&self, generation: &str, age: Duration, error: Option<&str>) -> Result<(), Error> {
+    pub(crate) async fn report(&self, generation: &str, age: Duration, error: Option<&str>) -> Result<(), Error> {
         let age = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
         let columns = ["name", "generation", "since", "seen", "error"];
         let sql = self.put("{hosts}", 1, &columns, &format!("?, ?, {{now}} - {age}, {{now}}, ?"));
@@ -257,7 +257,7 @@ impl Tables {
     }
 
     /// Returns the latest reports of all hosts.
-    pub async fn members(&self) -> Result<Vec<Member>, Error> {
+    pub(crate) async fn members(&self) -> Result<Vec<Member>, Error> {
         let sql = "SELECT name, generation, since, seen, error FROM {hosts} ORDER BY name";
         let member = |row: Vec<Value>| match <[Value; 5]>::try_from(row).ok()? {
             [Value::Text(name), Value::Text(generation), Value::Int64(since), Value::Int64(seen), error] => {

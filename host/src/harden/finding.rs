@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A privilege that a guest could use if the gate had a hole, or a missing restriction.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// The privilege or setting that exists, or that is missing.
     pub what: String,
     /// Actions that the privilege, or the missing restriction, allows.
@@ -15,7 +15,7 @@ pub struct Finding {
 
 /// Remedy for a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Remedy {
+pub(crate) enum Remedy {
     /// Run `carya harden --apply`.
     Harden,
     /// A task for the operator, in words.

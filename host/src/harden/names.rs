@@ -12,7 +12,7 @@ use crate::{
 
 /// A login for guests.
 #[derive(Clone)]
-pub struct Login {
+pub(crate) struct Login {
     /// Name of the login.
     pub name: String,
     /// Password, if the URL contains one.
@@ -27,7 +27,7 @@ impl fmt::Debug for Login {
 
 /// Names and settings for the script.
 #[derive(Debug, Clone)]
-pub struct Names {
+pub(crate) struct Names {
     /// Kind of the server.
     pub dialect: Dialect,
     /// Name of the application's database.
@@ -46,7 +46,7 @@ pub struct Names {
 
 impl Names {
     /// Takes the names from the URLs of a configuration.
-    pub fn of(database: &config::Database, idle_timeout: Duration) -> Result<Self, DbError> {
+    pub(crate) fn of(database: &config::DatabaseConfig, idle_timeout: Duration) -> Result<Self, DbError> {
         let (writer, name) = login(database.dialect, &database.url)?;
         let reader = match &database.reader_url {
             Some(url) => Some(login(database.dialect, url)?),

@@ -44,7 +44,7 @@ impl Abandonment {
     ///
     /// Returns a failure if the request was interrupted. An abandoned request fails even if `work` ends within
     /// [`ABANDONED_TIMEOUT`].
-    pub(super) async fn run<T>(
+    pub(super) async fn run_until<T>(
         &self,
         work: impl Future<Output = T>,
         interruption: Pin<&mut impl Future<Output = Failure>>,

@@ -12,7 +12,7 @@ use crate::sql::error::DbError;
 
 /// Error of a run of migrations, or of reading their state.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The folder, one of its files, or the history cannot be read, or the migrator failed.
     #[error("migrations in {}: {source}{}", folder.display(), stays(applied))]
     Failed {
@@ -57,7 +57,7 @@ pub enum Error {
 
 /// A difference between a folder and the history.
 #[derive(Debug, thiserror::Error)]
-pub enum Mismatch {
+pub(crate) enum Mismatch {
     /// A file was changed after it ran.
     #[error(
         "migration {version} was previously applied but has been modified: {} {change}; put back the text that ran, and \
@@ -112,7 +112,7 @@ pub enum Mismatch {
 
 impl Error {
     /// Returns whether a later attempt may succeed, because the cause is a failed connection and not the migration.
-    pub fn may_pass(&self) -> bool {
+    pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Database(error) => error.retryable,
             Self::Failed { source: MigrateError::Execute(source), .. } => is_lost(source),

@@ -30,7 +30,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Result of a reset.
 #[derive(Debug)]
-pub struct Reset {
+pub(crate) struct Reset {
     /// File to which the database was saved.
     pub saved: PathBuf,
     /// Migrations that ran.
@@ -39,7 +39,7 @@ pub struct Reset {
 
 /// Error of a reset.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The command contained another name than that of the database, or none.
     #[error("this would delete everything in database {name:?}; to confirm that, run `carya migrate --reset={name}`")]
     NotConfirmed {
@@ -98,21 +98,26 @@ fn place(saved: &Option<PathBuf>) -> String {
 
 /// Resets a database. On a server, `name` must be the name of the database; for an SQLite file it may be empty. A
 /// server's database is saved to the folder `dumps`, an SQLite file to a copy beside it.
-pub async fn run(config: &config::Database, folder: &Path, name: &str, dumps: &Path) -> Result<Reset, Error> {
+pub(crate) async fn reset_database(
+    config: &config::DatabaseConfig,
+    folder: &Path,
+    name: &str,
+    dumps: &Path,
+) -> Result<Reset, Error> {
     // Check the folder before anything is deleted.
     check_folder(folder).await.map_err(|error| Error::Folder(Box::new(error)))?;
     let (connection, saved) = match config.dialect {
         Dialect::Sqlite => sqlite::empty(config, name).await?,
         Dialect::Postgres | Dialect::MySql => empty_server(config, name, dumps).await?,
     };
-    match super::run_on(connection, folder).await {
+    match super::apply_on(connection, folder).await {
         Ok(report) => Ok(Reset { saved, report }),
         Err(source) => Err(Error::NotMigrated { source: Box::new(source), saved }),
     }
 }
 
 async fn empty_server(
-    config: &config::Database,
+    config: &config::DatabaseConfig,
     name: &str,
     dumps: &Path,
 ) -> Result<(OwnerConnection, PathBuf), Error> {
@@ -148,7 +153,7 @@ async fn empty_server(
 
 /// Waits for other sessions to end, because a server ends a session shortly after its client has disconnected. Returns
 /// an error if there are still other sessions after [`CLOSE_TIMEOUT`].
-async fn refuse_others(connection: &mut OwnerConnection, config: &config::Database) -> Result<(), Error> {
+async fn refuse_others(connection: &mut OwnerConnection, config: &config::DatabaseConfig) -> Result<(), Error> {
     let begun = Instant::now();
     loop {
         let users = others(connection, config).await?;
@@ -164,7 +169,7 @@ async fn refuse_others(connection: &mut OwnerConnection, config: &config::Databa
 
 /// Returns the other sessions in the database. MySQL shows a login only its own sessions, so the sessions are queried
 /// with each login of the configuration.
-async fn others(connection: &mut OwnerConnection, config: &config::Database) -> Result<Vec<String>, Error> {
+async fn others(connection: &mut OwnerConnection, config: &config::DatabaseConfig) -> Result<Vec<String>, Error> {
     let mut users = Vec::new();
     match connection {
         OwnerConnection::Sqlite(_) => {}

@@ -9,7 +9,7 @@ const TARGET: &str = "carya::reload";
 
 /// A completed change of the served generation.
 #[derive(Debug)]
-pub struct Change {
+pub(crate) struct Change {
     /// The generation that is served now.
     pub generation: Arc<Generation>,
     /// The files that were added, removed or changed. Empty for the activation of a deployed generation.
@@ -21,10 +21,10 @@ pub struct Change {
 }
 
 /// Function that reports the result of a change. Its second argument is the generation that was served before.
-pub type Report = fn(&anyhow::Result<Change>, &Generation);
+pub(crate) type Report = fn(&anyhow::Result<Change>, &Generation);
 
 /// Logs a change, or the error that prevented it.
-pub fn log_change(result: &anyhow::Result<Change>, served: &Generation) {
+pub(crate) fn log_change(result: &anyhow::Result<Change>, served: &Generation) {
     match result {
         Ok(Change { generation, files, differences, took }) => {
             let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();

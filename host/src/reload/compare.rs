@@ -9,7 +9,7 @@ use crate::{
 
 /// Differences between two generations.
 #[derive(Debug)]
-pub struct Comparison {
+pub(crate) struct Comparison {
     /// The differences in routes, components, databases and capabilities.
     pub differences: Vec<Difference>,
     /// Error if the rules of `[reload] deny` forbid the change.
@@ -22,7 +22,7 @@ impl Reloader {
     /// # Errors
     ///
     /// Fails if one of them cannot be assembled.
-    pub async fn compare(&self, from: &Id, to: &Id) -> anyhow::Result<Comparison> {
+    pub(crate) async fn compare(&self, from: &Id, to: &Id) -> anyhow::Result<Comparison> {
         let served = self.live().generation();
         let old =
             if served.id == from.to_string() { Outline::of(&served) } else { Outline::of(&self.deployed(from).await?) };

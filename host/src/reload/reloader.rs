@@ -29,7 +29,7 @@ const REREADS: usize = 10;
 
 /// Makes generations from a configuration file or from the deployed generations, one at a time.
 #[derive(Debug)]
-pub struct Reloader {
+pub(crate) struct Reloader {
     file: PathBuf,
     engine: Engine,
     live: Arc<Live>,
@@ -58,7 +58,7 @@ struct Input {
 impl Reloader {
     /// Returns a reloader for a generation that is already served. Its [`Application`] must have been read from `file`
     /// and `store`.
-    pub fn new(file: &Path, engine: Engine, live: Arc<Live>, store: Option<Arc<Store>>) -> Self {
+    pub(crate) fn new(file: &Path, engine: Engine, live: Arc<Live>, store: Option<Arc<Store>>) -> Self {
         let generation = live.generation();
         let (config, files) = (Arc::new(generation.config.clone()), generation.files.clone());
         let last = Mutex::new(Attempt { config, files });
@@ -66,12 +66,12 @@ impl Reloader {
     }
 
     /// Returns the server's pointer to the served generation.
-    pub fn live(&self) -> &Arc<Live> {
+    pub(crate) fn live(&self) -> &Arc<Live> {
         &self.live
     }
 
     /// Returns the last configuration that could be read, served or not.
-    pub async fn config(&self) -> Arc<Config> {
+    pub(crate) async fn config(&self) -> Arc<Config> {
         self.last.lock().await.config.clone()
     }
 
@@ -81,10 +81,10 @@ impl Reloader {
     /// # Errors
     ///
     /// Fails if the new generation cannot be served. The old one stays.
-    pub async fn reload_if_changed(&self) -> anyhow::Result<Option<Change>> {
+    pub(crate) async fn reload_if_changed(&self) -> anyhow::Result<Option<Change>> {
         let mut last = self.last.lock().await;
         let begun = Instant::now();
-        let input = self.read(&last).await?;
+        let input = self.read_input(&last).await?;
         if last.files == input.files {
             return Ok(None);
         }
@@ -96,12 +96,12 @@ impl Reloader {
     /// # Errors
     ///
     /// Fails if the new generation cannot be served. The old one stays.
-    pub async fn reload(&self) -> anyhow::Result<Change> {
+    pub(crate) async fn reload(&self) -> anyhow::Result<Change> {
         self.reload_now(&mut *self.last.lock().await).await
     }
 
     /// Reloads if the last attempt failed with a temporary error. Returns `None` otherwise.
-    pub async fn retry(&self) -> Option<anyhow::Result<Change>> {
+    pub(crate) async fn retry(&self) -> Option<anyhow::Result<Change>> {
         let mut last = self.last.lock().await;
         if self.pending_retry.borrow().is_none() {
             return None;
@@ -111,7 +111,7 @@ impl Reloader {
 
     /// Returns a receiver of the reason of the last failed reload. It is `None` unless a later attempt may succeed, and
     /// changes with every attempt.
-    pub fn pending_retry(&self) -> watch::Receiver<Option<String>> {
+    pub(crate) fn pending_retry(&self) -> watch::Receiver<Option<String>> {
         self.pending_retry.subscribe()
     }
 
@@ -124,13 +124,13 @@ impl Reloader {
 
     async fn reload_now(&self, last: &mut Attempt) -> anyhow::Result<Change> {
         let begun = Instant::now();
-        let input = self.read(last).await?;
+        let input = self.read_input(last).await?;
         self.set_pending_retry(self.apply(last, input, begun).await)
     }
 
     /// Reads the configuration and hashes the files that it names, on the blocking pool: the threads that serve
     /// requests must not wait for this.
-    async fn read(&self, last: &Attempt) -> anyhow::Result<Input> {
+    async fn read_input(&self, last: &Attempt) -> anyhow::Result<Input> {
         let (file, store, before) = (self.file.clone(), self.store.clone(), last.files.clone());
         let reading = tokio::task::spawn_blocking(move || {
             let application = Application::read(&file, store.as_deref()).map_err(|error| format_error(&error));
@@ -146,7 +146,7 @@ impl Reloader {
     }
 
     /// Waits until no other change is in progress. No further change begins before the guard is dropped.
-    pub async fn begin_change(&self) -> ChangeGuard<'_> {
+    pub(crate) async fn begin_change(&self) -> ChangeGuard<'_> {
         ChangeGuard { reloader: self, last: self.last.lock().await }
     }
 
@@ -157,7 +157,7 @@ impl Reloader {
     }
 
     /// Assembles a deployed generation as this host would serve it, without its databases.
-    pub async fn deployed(&self, id: &Id) -> anyhow::Result<Generation> {
+    pub(crate) async fn deployed(&self, id: &Id) -> anyhow::Result<Generation> {
         self.assemble(self.read_deployed(id).await?, &self.live.generation()).await
     }
 
@@ -170,7 +170,7 @@ impl Reloader {
     /// # Errors
     ///
     /// Fails if the generation cannot be served. The old one stays.
-    pub async fn activate(&self, step: &Step) -> anyhow::Result<Change> {
+    pub(crate) async fn activate(&self, step: &Step) -> anyhow::Result<Change> {
         let guard = self.begin_change().await;
         let store = self.store()?;
         let history = store.after(store.history()?, step)?;
@@ -192,7 +192,7 @@ impl Reloader {
             };
             // If a file was written to during the assembly, the generation may contain a part of the old and a part of
             // the new content. Serve it only if the files are the same before and after.
-            let again = self.read(last).await?;
+            let again = self.read_input(last).await?;
             let is_whole = |generation: &Generation| generation.files == input.files;
             if again == input && assembled.as_ref().map_or(true, is_whole) {
                 let files = before.changed(&input.files).into_iter().map(Path::to_owned).collect();
@@ -237,7 +237,7 @@ impl Reloader {
 }
 
 /// Exclusive right to change the served generation.
-pub struct ChangeGuard<'a> {
+pub(crate) struct ChangeGuard<'a> {
     reloader: &'a Reloader,
     last: MutexGuard<'a, Attempt>,
 }
@@ -249,7 +249,7 @@ impl ChangeGuard<'_> {
     /// # Errors
     ///
     /// Fails if the generation cannot be served, or with the error of `agreement`. The old generation stays.
-    pub async fn activate(
+    pub(crate) async fn activate(
         mut self,
         history: &[Id],
         agreement: impl Future<Output = anyhow::Result<()>>,

@@ -16,14 +16,13 @@ use std::{future::Future, pin::Pin};
 use axum::{Router, extract::Request, response::Response};
 use tower_service::Service;
 
-pub use self::{
-    accepted::Accepted,
+pub(crate) use self::{
     connection::Connections,
     listener::{Accept, Listener},
 };
 
 /// Returns a function for [`Accepted::serve`] that answers requests with `router`.
-pub fn routed(
+pub(crate) fn routed(
     router: Router,
 ) -> impl Fn(Request) -> Pin<Box<dyn Future<Output = Response> + Send>> + Clone + Send + Sync + 'static {
     move |request| {

@@ -9,7 +9,7 @@ use crate::config::{self, Config, Dialect};
 /// Descriptors reserved for the process itself, and for connections to the metrics and deployment listeners.
 const RESERVED: usize = 64;
 /// Maximum number of connections to the metrics listener, and to the deployment listener.
-pub const MAX_SIDE_CONNECTIONS: usize = 16;
+pub(crate) const MAX_SIDE_CONNECTIONS: usize = 16;
 
 /// The limit of this process (`RLIMIT_NOFILE`), raised to its hard limit on first use.
 static LIMIT: LazyLock<usize> = LazyLock::new(|| {
@@ -51,7 +51,7 @@ pub(super) fn for_application(config: &Config) -> usize {
     wanted.min(found)
 }
 
-fn for_database(database: &config::Database) -> usize {
+fn for_database(database: &config::DatabaseConfig) -> usize {
     let connections = database.max_connections as usize + 1;
     match database.dialect {
         // The database file, its write-ahead log (`-wal`), and the index of that log (`-shm`).

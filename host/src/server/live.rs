@@ -28,7 +28,7 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The generation that is served, behind a pointer that [`swap`](Self::swap) replaces atomically.
 #[derive(Debug)]
-pub struct Live {
+pub(crate) struct Live {
     current: ArcSwap<Stage>,
     permits: Arc<Semaphore>,
     /// Total number of permits, whether free or taken.
@@ -54,7 +54,7 @@ struct Stage {
 impl Live {
     /// Serves a first generation. Its configuration and engine set the maximum number of concurrent requests, and its
     /// configuration the drain timeout. Later generations change neither.
-    pub fn new(generation: Generation) -> Arc<Self> {
+    pub(crate) fn new(generation: Generation) -> Arc<Self> {
         let config = &generation.config.server;
         let (total, drain_timeout) = (generation.engine.requests(config.max_concurrent_requests), config.drain_timeout);
         let (running, cut_off) = (TaskTracker::new(), CancellationToken::new());
@@ -72,7 +72,7 @@ impl Live {
     }
 
     /// Returns the generation that is served now.
-    pub fn generation(&self) -> Arc<Generation> {
+    pub(crate) fn generation(&self) -> Arc<Generation> {
         self.current.load().exchange.generation.clone()
     }
 
@@ -98,7 +98,7 @@ impl Live {
 
     /// Serves another generation from the next request on. Running requests finish on the old generation; requests that
     /// still run after the drain timeout are rolled back.
-    pub fn swap(&self, generation: Generation) {
+    pub(crate) fn swap(&self, generation: Generation) {
         let next = stage(generation, (&self.permits, self.total), &self.running, &self.cut_off, &self.background);
         let old = self.current.swap(Arc::new(next));
         old.retired.cancel();

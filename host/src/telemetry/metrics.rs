@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-pub use text::{CONTENT_TYPE, text};
+pub(crate) use text::{CONTENT_TYPE, text};
 
 /// Classes of HTTP statuses by which responses are counted.
 const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
@@ -42,7 +42,7 @@ static SERVED: Mutex<String> = Mutex::new(String::new());
 static TALLIES: Mutex<Vec<Weak<Tally>>> = Mutex::new(Vec::new());
 
 /// Counts a request that ran, by its status, the name of its outcome in the log, and its duration.
-pub fn request(status: u16, outcome: &str, elapsed: Duration) {
+pub(crate) fn request(status: u16, outcome: &str, elapsed: Duration) {
     count_request(status, outcome);
     let us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
     add(&TIMES[BOUNDS.partition_point(|bound| *bound < us)]);
@@ -50,7 +50,7 @@ pub fn request(status: u16, outcome: &str, elapsed: Duration) {
 }
 
 /// Counts a request that the host rejected without running it.
-pub fn refused(status: u16) {
+pub(crate) fn refused(status: u16) {
     count_request(status, REFUSED);
 }
 
@@ -63,27 +63,27 @@ fn count_request(status: u16, outcome: &str) {
 }
 
 /// Counts a rerun of a request.
-pub fn retry() {
+pub(crate) fn retry() {
     add(&RETRIES);
 }
 
 /// Counts a statement or commit that met a conflict with another transaction.
-pub fn conflict() {
+pub(crate) fn conflict() {
     add(&CONFLICTS);
 }
 
 /// Counts a statement of a guest, by whether its transaction may write.
-pub fn statement(may_write: bool) {
+pub(crate) fn statement(may_write: bool) {
     add(&STATEMENTS[usize::from(may_write)]);
 }
 
 /// Sets the id of the generation that is served.
-pub fn serving(generation: &str) {
+pub(crate) fn serving(generation: &str) {
     generation.clone_into(&mut SERVED.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
 /// Counts a commit that was not confirmed, by the outcome that the host found.
-pub fn in_doubt(resolution: Resolution) {
+pub(crate) fn in_doubt(resolution: Resolution) {
     add(&IN_DOUBT[resolution as usize]);
 }
 
@@ -93,7 +93,7 @@ fn add(count: &AtomicU64) {
 
 /// Outcome of a commit that was not confirmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resolution {
+pub(crate) enum Resolution {
     /// The server has committed the transaction.
     Committed,
     /// The server has rolled the transaction back.
@@ -116,7 +116,7 @@ impl Resolution {
 
 /// Server on which a transaction begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
+pub(crate) enum Target {
     /// The primary server, or the only one.
     Primary,
     /// A replica of the primary.
@@ -153,7 +153,7 @@ impl Drop for Counted {
 
 /// The connections of a pool at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Connections {
+pub(crate) struct Connections {
     /// Connections lent to a borrower.
     pub used: usize,
     /// Open connections that are not lent.
@@ -165,7 +165,7 @@ pub struct Connections {
 }
 
 /// Counters of one database. The metrics contain them until this value is dropped.
-pub struct Tally {
+pub(crate) struct Tally {
     name: String,
     begun: [AtomicU64; Target::ALL.len()],
     pools: Mutex<Vec<Pool>>,
@@ -178,7 +178,7 @@ struct Pool {
 
 impl Tally {
     /// Starts counting for a database that is opened. The name of the default database is `default`.
-    pub fn new(name: &str) -> Arc<Self> {
+    pub(crate) fn new(name: &str) -> Arc<Self> {
         let begun = array::from_fn(|_| AtomicU64::new(0));
         let tally = Arc::new(Self { name: name.to_owned(), begun, pools: Mutex::default() });
         let mut tallies = TALLIES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -188,13 +188,13 @@ impl Tally {
     }
 
     /// Counts a transaction that begins on `target`.
-    pub fn begin(&self, target: Target) {
+    pub(crate) fn count_transaction(&self, target: Target) {
         add(&self.begun[target as usize]);
     }
 
     /// Adds a pool under a name such as `readers` or `replica 1`. Each call of [`text()`] calls `look` for its current
     /// numbers.
-    pub fn watch(&self, pool: impl Into<String>, look: impl Fn() -> Connections + Send + Sync + 'static) {
+    pub(crate) fn watch(&self, pool: impl Into<String>, look: impl Fn() -> Connections + Send + Sync + 'static) {
         let pool = Pool { name: pool.into(), look: Box::new(look) };
         self.pools.lock().unwrap_or_else(PoisonError::into_inner).push(pool);
     }
@@ -225,7 +225,7 @@ mod tests {
         statement(true);
         in_doubt(Resolution::Unknown);
         let tally = Tally::new("re\"ports");
-        tally.begin(Target::Replica);
+        tally.count_transaction(Target::Replica);
         tally.watch("readers", || Connections { used: 2, idle: 1, waiting: 0, runaway: 3 });
         let scraped = text();
         for line in [

@@ -19,7 +19,7 @@ const MAX_LINKS: usize = 40;
 
 /// Folders to watch, and the relevant names in each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Places(BTreeMap<PathBuf, Names>);
+pub(crate) struct Places(BTreeMap<PathBuf, Names>);
 
 /// The relevant names in a folder: single names, and all names that pass a filter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,7 +30,7 @@ struct Names {
 
 /// Filter of the entries of a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Filter {
+pub(crate) enum Filter {
     /// All entries.
     All,
     /// Entries that look like sources written by hand.
@@ -48,12 +48,12 @@ impl Filter {
 
 impl Places {
     /// Adds a file, which need not exist yet.
-    pub fn add_file(&mut self, path: &Path) {
+    pub(crate) fn add_file(&mut self, path: &Path) {
         self.resolve(path);
     }
 
     /// Adds a folder and its subfolders with all entries that pass the filter. The folder need not exist yet.
-    pub fn add_folder(&mut self, path: &Path, filter: Filter) {
+    pub(crate) fn add_folder(&mut self, path: &Path, filter: Filter) {
         if let Some(folder) = self.resolve(path).filter(|folder| folder.is_dir()) {
             self.add_all(folder, filter);
         }

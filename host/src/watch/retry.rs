@@ -16,7 +16,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 /// Repeats a reload that failed with a temporary error, until an attempt succeeds or fails with another kind of error.
 /// Runs for as long as the process does.
-pub async fn retry(reloader: Arc<Reloader>, report: Report) -> Infallible {
+pub(crate) async fn retry(reloader: Arc<Reloader>, report: Report) -> Infallible {
     let mut pending = reloader.pending_retry();
     loop {
         let failed = pending.wait_for(Option::is_some).await.ok().and_then(|failed| failed.clone());

@@ -22,7 +22,7 @@ use crate::{
 const TOUCH_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Polls the tags in use every `[reload] poll`, for as long as the process runs.
-pub async fn follow_tags(reloader: Arc<Reloader>, report: Report) -> Infallible {
+pub(crate) async fn follow_tags(reloader: Arc<Reloader>, report: Report) -> Infallible {
     let (mut attempts, mut tags) = (reloader.pending_retry(), Tags::default());
     loop {
         let poll = reloader.live().generation().config.reload.poll;
@@ -86,7 +86,7 @@ fn about(interval: Duration) -> Duration {
 }
 
 /// Removes pulled files that no host uses, once a day, for as long as the process runs.
-pub async fn collect_images(reloader: Arc<Reloader>) -> Infallible {
+pub(crate) async fn collect_images(reloader: Arc<Reloader>) -> Infallible {
     loop {
         let served = reloader.live().generation();
         let collected = tokio::task::spawn_blocking(move || oci::collect(&served.config, &served.images)).await;

@@ -22,7 +22,7 @@ const MAX_DURATION: Duration = Duration::from_millis(500);
 
 /// Watcher of the files at a set of places.
 #[derive(Debug)]
-pub struct Watcher {
+pub(crate) struct Watcher {
     notify: RecommendedWatcher,
     /// Filter for events. Events of other files in the same folders are dropped on arrival.
     places: Arc<ArcSwap<Places>>,
@@ -35,7 +35,7 @@ impl Watcher {
     /// # Errors
     ///
     /// Fails if the system has no more watches.
-    pub fn new() -> notify::Result<Self> {
+    pub(crate) fn new() -> notify::Result<Self> {
         let places = Arc::new(ArcSwap::from_pointee(Places::default()));
         let (send, events) = unbounded_channel();
         let matter = places.clone();
@@ -51,7 +51,7 @@ impl Watcher {
     }
 
     /// Replaces the watched places. Changes at new places before this call are not detected.
-    pub fn follow(&mut self, places: Places) {
+    pub(crate) fn follow(&mut self, places: Places) {
         let before = self.places.swap(Arc::new(places));
         let now = self.places.load();
         for folder in before.folders().filter(|folder| !now.folders().any(|other| other == *folder)) {
@@ -71,7 +71,7 @@ impl Watcher {
     }
 
     /// Resolves once a file at the watched places has changed and the change is complete.
-    pub async fn changed(&mut self) {
+    pub(crate) async fn changed(&mut self) {
         let Some(first) = self.events.recv().await else { return std::future::pending().await };
         let latest = Instant::now() + MAX_DURATION;
         let mut open = HashSet::new();

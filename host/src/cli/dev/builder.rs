@@ -15,7 +15,7 @@ use tokio::process::Command;
 
 use super::output::{list, print, time};
 use crate::{
-    config::{self, Component, Config},
+    config::{self, ComponentConfig, Config},
     generation::Files,
     watch::{Filter, Places, Watcher},
 };
@@ -47,7 +47,7 @@ impl Builder {
     pub(super) async fn until_all_are_there(&mut self) {
         loop {
             self.build_due().await;
-            let is_missing = |(_, component, _): &(_, &Component, _)| !component.path.exists();
+            let is_missing = |(_, component, _): &(_, &ComponentConfig, _)| !component.path.exists();
             let Some(name) = self.buildable().find(is_missing).map(|(name, ..)| name) else { return };
             print(&format!("{name} is needed to serve; waiting for a change\n"));
             self.watcher.changed().await;
@@ -55,7 +55,7 @@ impl Builder {
     }
 
     /// Builds after every change, for as long as the process runs.
-    pub(super) async fn run(&mut self) {
+    pub(super) async fn build_on_changes(&mut self) {
         loop {
             // If there are new places to watch, their files may have changed before, so check again before waiting.
             while self.build_due().await {}
@@ -77,7 +77,7 @@ impl Builder {
         self.places() != places
     }
 
-    fn buildable(&self) -> impl Iterator<Item = (&String, &Component, &config::Build)> {
+    fn buildable(&self) -> impl Iterator<Item = (&String, &ComponentConfig, &config::Build)> {
         self.config.components.iter().filter_map(|(name, component)| Some((name, component, component.build.as_ref()?)))
     }
 

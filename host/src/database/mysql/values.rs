@@ -40,7 +40,7 @@ fn decode(row: &MySqlRow, index: usize, column: &MySqlColumn) -> Result<Value, D
         return Ok(Value::Null);
     };
     let kind = Shape::of(column.type_info());
-    kind.read(bytes).map_err(wrong)
+    kind.decode(bytes).map_err(wrong)
 }
 
 /// Returns whether the server treats a column as text, which it then sends in UTF-8. The driver's names of types do not
@@ -88,7 +88,7 @@ impl<'a> Shape<'a> {
     }
 
     /// Decodes a value that is not NULL. The error states the reason and a remedy.
-    fn read(self, bytes: &[u8]) -> Result<Value, String> {
+    fn decode(self, bytes: &[u8]) -> Result<Value, String> {
         let value = match self.type_name {
             "BOOLEAN" => self.integer(bytes).map(|value| match value {
                 Value::Int64(number @ (0 | 1)) => Value::Boolean(number == 1),
@@ -239,15 +239,15 @@ mod tests {
             ("BLOB", &[0, 255], Value::Bytes(vec![0, 255])),
         ];
         for (name, bytes, expected) in table {
-            assert_eq!(shape(name).read(bytes), Ok(expected), "{name} {bytes:?}");
+            assert_eq!(shape(name).decode(bytes), Ok(expected), "{name} {bytes:?}");
         }
         let unsigned = Shape { is_unsigned: true, ..shape("BOOLEAN") };
-        assert_eq!(unsigned.read(&[200]), Ok(Value::Int64(200)), "TINYINT(1) UNSIGNED");
+        assert_eq!(unsigned.decode(&[200]), Ok(Value::Int64(200)), "TINYINT(1) UNSIGNED");
     }
 
     #[test]
     fn what_cannot_be_read_says_what_to_do() {
-        let why = |name: &str, bytes: &[u8]| shape(name).read(bytes).err().unwrap_or_default();
+        let why = |name: &str, bytes: &[u8]| shape(name).decode(bytes).err().unwrap_or_default();
         assert!(why("GEOMETRY", &[0; 25]).contains("ST_AsText"));
         assert!(why("CHAR", &[255]).contains("CAST(.. AS BINARY)"));
         assert!(why("TIME", &[3]).contains("CAST(.. AS CHAR)"));
@@ -272,7 +272,7 @@ mod tests {
                 *first = length;
                 bytes.truncate(usize::from(length) + 1);
             }
-            let read = Shape { type_name: name, is_text, is_unsigned, width }.read(&bytes);
+            let read = Shape { type_name: name, is_text, is_unsigned, width }.decode(&bytes);
             prop_assert!(read.is_ok() || read.is_err_and(|why| why.contains(name)));
         }
     }

@@ -14,7 +14,7 @@ use super::{
     opener::{Opener, PooledSession},
     runaway::Sent,
     session::ServerSession,
-    transaction::{Outcome, connection_lost, no_answer},
+    transaction::{TransactionStatus, connection_lost, no_answer},
 };
 use crate::{
     config::{Access, Dialect},
@@ -127,7 +127,7 @@ impl Connection {
     }
 
     /// Returns the outcome of a transaction.
-    pub(super) async fn outcome(&mut self, transaction: &str) -> Result<Outcome, DbError> {
+    pub(super) async fn outcome(&mut self, transaction: &str) -> Result<TransactionStatus, DbError> {
         self.running = true;
         let outcome = self.session()?.outcome(transaction).await;
         let outcome = self.discard_if_lost(outcome)?;

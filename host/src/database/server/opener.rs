@@ -78,7 +78,7 @@ pub(in crate::database) struct PooledSession {
 }
 
 impl Opener {
-    pub(super) fn new(url: &str, config: &config::Database) -> Result<Self, DbError> {
+    pub(super) fn new(url: &str, config: &config::DatabaseConfig) -> Result<Self, DbError> {
         let timeouts = Timeouts { statement: config.statement_timeout, lock: config.lock_timeout };
         let malformed = |error: sqlx::Error| DbError::new(Kind::Other, format!("the URL is malformed: {error}"));
         let address = match config.dialect {

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Creates a pool for the login in `url`. Opens no connection.
-pub(super) fn create(url: &str, config: &config::Database) -> Result<Pool<Opener>, DbError> {
+pub(super) fn create(url: &str, config: &config::DatabaseConfig) -> Result<Pool<Opener>, DbError> {
     Pool::builder(Opener::new(url, config)?)
         .max_size(config.max_connections as usize)
         .runtime(deadpool::Runtime::Tokio1)

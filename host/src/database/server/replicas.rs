@@ -47,7 +47,7 @@ struct Replica {
 }
 
 impl Replicas {
-    pub(super) fn new(primary: Pool<Opener>, config: &config::Database) -> Result<Arc<Self>, DbError> {
+    pub(super) fn new(primary: Pool<Opener>, config: &config::DatabaseConfig) -> Result<Arc<Self>, DbError> {
         let replica = |url: &String| {
             Ok(Replica {
                 pool: pool::create(url, config)?,

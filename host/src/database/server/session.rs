@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::transaction::{Committed, Outcome};
+use super::transaction::{Committed, TransactionStatus};
 use crate::{
     config::Access,
     database::{
@@ -119,10 +119,10 @@ impl ServerSession {
     }
 
     /// Returns the outcome of a transaction.
-    pub(super) async fn outcome(&mut self, transaction: &str) -> Result<Outcome, DbError> {
+    pub(super) async fn outcome(&mut self, transaction: &str) -> Result<TransactionStatus, DbError> {
         match self {
             ServerSession::Postgres(session) => postgres::outcome(&mut session.connection, transaction).await,
-            ServerSession::MySql(_) => Ok(Outcome::Unknown),
+            ServerSession::MySql(_) => Ok(TransactionStatus::Unknown),
         }
     }
 }

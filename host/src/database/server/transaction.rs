@@ -36,9 +36,9 @@ pub(in crate::database) enum Answer {
     Done,
 }
 
-/// Outcome of a transaction.
+/// Status of a transaction on the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::database) enum Outcome {
+pub(in crate::database) enum TransactionStatus {
     Committed,
     RolledBack,
     Running,

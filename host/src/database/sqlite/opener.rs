@@ -20,7 +20,7 @@ use crate::{
 /// # Errors
 ///
 /// Returns an error if the folder does not exist.
-pub(crate) fn path(config: &config::Database) -> Result<&Path, DbError> {
+pub(crate) fn path(config: &config::DatabaseConfig) -> Result<&Path, DbError> {
     let path = Path::new(config.url.strip_prefix("sqlite://").unwrap_or(&config.url));
     match path.parent() {
         Some(folder) if folder != "" && !folder.is_dir() => {
@@ -39,7 +39,7 @@ pub(crate) async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConn
 
 /// Opens a connection to a file without creating or changing it. Returns `None` if the file does not exist yet.
 pub(in crate::database) async fn connect_existing(
-    config: &config::Database,
+    config: &config::DatabaseConfig,
 ) -> Result<Option<SqliteConnection>, DbError> {
     let path = path(config)?;
     if !path.exists() {

@@ -97,7 +97,7 @@ impl Wal {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::Database, *};
+    use super::{super::SqliteDatabase, *};
     use crate::{
         config::{self, Access},
         database::{options::TransactionOptions, sqlite::connection::Connection},
@@ -106,21 +106,21 @@ mod tests {
 
     type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-    async fn database(folder: &tempfile::TempDir) -> Result<Arc<Database>> {
+    async fn database(folder: &tempfile::TempDir) -> Result<Arc<SqliteDatabase>> {
         let text = format!("[database]\nurl = \"sqlite://{}\"", folder.path().join("t.sqlite").display());
         let config = config::parse(&text, &folder.path().join("carya.toml"), &Default::default())?;
-        let database = Arc::new(Database::open("default", &config.database.expect("it is set")).await?);
+        let database = Arc::new(SqliteDatabase::open("default", &config.database.expect("it is set")).await?);
         database.run_ddl("CREATE TABLE t (n)".into()).await?;
         Ok(database)
     }
 
-    async fn insert(database: &Arc<Database>) -> Result<Connection> {
+    async fn insert(database: &Arc<SqliteDatabase>) -> Result<Connection> {
         let mut connection = database.begin(&TransactionOptions::new(Access::ReadWrite)).await?;
         connection.run_as_host("INSERT INTO t VALUES (1)".into(), Vec::new(), Sink::Nothing).await?;
         Ok(connection)
     }
 
-    async fn rows(database: &Arc<Database>, access: Access) -> Result<usize> {
+    async fn rows(database: &Arc<SqliteDatabase>, access: Access) -> Result<usize> {
         let mut connection = database.begin(&TransactionOptions::new(access)).await?;
         let mut rows = Rows::default();
         connection.run_as_host("SELECT n FROM t".into(), Vec::new(), Sink::Rows(&mut rows)).await?;

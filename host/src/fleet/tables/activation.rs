@@ -25,7 +25,7 @@ const RESOLVE: Duration = Duration::from_secs(10);
 impl Tables {
     /// Makes the last generation of `history` active for all hosts, unless another generation was activated after
     /// activation number `since`. First uploads the missing files of the generation from `store`.
-    pub async fn activate(&self, store: &Store, since: i64, history: &[Id]) -> Result<(), Error> {
+    pub(crate) async fn activate(&self, store: &Store, since: i64, history: &[Id]) -> Result<(), Error> {
         let Some(id) = history.last() else { return Err(Error::Incomplete) };
         let manifest = store.manifest(id)?;
         for _ in 0..ROUNDS {

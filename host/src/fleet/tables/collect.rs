@@ -19,7 +19,7 @@ const FORGOTTEN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 impl Tables {
     /// Removes old generations and files. Keeps the active generation, the `keep` generations before it, those that
     /// hosts serve, and the files of all these. Also keeps all rows that a host needed within `spare`.
-    pub async fn collect(&self, keep: usize, spare: Duration) -> Result<(), Error> {
+    pub(crate) async fn collect(&self, keep: usize, spare: Duration) -> Result<(), Error> {
         let Some(head) = self.head().await? else { return Ok(()) };
         let recent = RECENT.as_secs();
         let served = format!("SELECT generation FROM {{hosts}} WHERE seen > {{now}} - {recent}");

@@ -106,7 +106,7 @@ impl Tables {
     }
 
     /// Returns the manifest of a generation.
-    pub async fn manifest(&self, id: &Id) -> Result<Manifest, Error> {
+    pub(crate) async fn manifest(&self, id: &Id) -> Result<Manifest, Error> {
         let mut connection = self.begin(Access::ReadOnly).await?;
         let sql = "SELECT parts FROM {generations} WHERE id = ?";
         let Some(parts) = self.parts(&mut connection, sql, text(id)).await? else {
@@ -123,7 +123,7 @@ impl Tables {
     }
 
     /// Downloads a file. Marks it as `suspect` if its digest is wrong.
-    pub async fn pull(&self, digest: &Digest, mut upload: Upload) -> Result<(), Error> {
+    pub(crate) async fn pull(&self, digest: &Digest, mut upload: Upload) -> Result<(), Error> {
         let mut connection = self.begin(Access::ReadOnly).await?;
         let sql = "SELECT parts FROM {files} WHERE digest = ?";
         let Some(parts) = self.parts(&mut connection, sql, text(digest)).await? else {

@@ -187,7 +187,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{config::Dialect, harden::Login};
+    use crate::{config::Dialect, harden::names::Login};
 
     #[test]
     fn grants_beyond_a_guests_work() {

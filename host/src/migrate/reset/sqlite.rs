@@ -18,7 +18,7 @@ const OBJECTS: &str = r"
     ORDER BY type = 'view' DESC, sql LIKE 'CREATE VIRTUAL%' DESC";
 
 /// Locks the file, saves a copy beside it, and drops everything in it. The returned connection holds the lock.
-pub(super) async fn empty(config: &config::Database, name: &str) -> Result<(OwnerConnection, PathBuf), Error> {
+pub(super) async fn empty(config: &config::DatabaseConfig, name: &str) -> Result<(OwnerConnection, PathBuf), Error> {
     let path = sqlite::opener::path(config)?;
     let own = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     if !name.is_empty() && name != own {

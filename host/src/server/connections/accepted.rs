@@ -39,7 +39,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// An accepted connection. It holds one of its listener's permits until this value is dropped.
 #[derive(Debug)]
-pub struct Accepted {
+pub(crate) struct Accepted {
     connection: Arc<Connection>,
     _permit: OwnedSemaphorePermit,
 }
@@ -56,7 +56,7 @@ impl Accepted {
     ///
     /// Returns the error of the handshake, `TimedOut` after the time limit, or `ConnectionAborted` if the host closes
     /// the connection to make room.
-    pub async fn handshake<T>(&self, handshake: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    pub(crate) async fn handshake<T>(&self, handshake: impl Future<Output = io::Result<T>>) -> io::Result<T> {
         self.run_idle(FIRST_BYTE, handshake).await
     }
 
@@ -75,7 +75,7 @@ impl Accepted {
     }
 
     /// Serves HTTP/1 or HTTP/2 until the connection is closed.
-    pub async fn serve<F>(
+    pub(crate) async fn serve<F>(
         self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         answer: impl Fn(Request) -> F + Clone + Send + Sync + 'static,

@@ -128,7 +128,7 @@ impl Activity {
 
     /// Records that bytes arrived that may belong to the head of a request. Returns whether they begin a head.
     pub(super) fn received(&self) -> bool {
-        self.requests.load(Relaxed) == 0 && self.head_since.begin(self.opened)
+        self.requests.load(Relaxed) == 0 && self.head_since.set_if_unset(self.opened)
     }
 
     /// Records that the request line of the incomplete head contains a `#`.
@@ -179,7 +179,7 @@ impl Activity {
 
     /// Records that the socket accepted no bytes.
     pub(super) fn blocked(&self) {
-        self.blocked_since.begin(self.opened);
+        self.blocked_since.set_if_unset(self.opened);
     }
 
     /// Records that the socket accepted everything, or 16 KiB since it was blocked.
@@ -276,7 +276,7 @@ impl Activity {
 
     /// Starts the time limit for finishing the connection. Returns `false` if the limit was started before.
     pub(super) fn begin_to_finish(&self) -> bool {
-        self.finishing_since.begin(self.opened)
+        self.finishing_since.set_if_unset(self.opened)
     }
 
     /// Returns when the next limit ends, and the action to take then.
@@ -317,7 +317,7 @@ impl Moment {
     }
 
     /// Sets the moment to now if it is unset. Returns whether it was unset.
-    fn begin(&self, opened: Instant) -> bool {
+    fn set_if_unset(&self, opened: Instant) -> bool {
         self.0.load(Relaxed) == 0 && self.0.compare_exchange(0, Self::now(opened), Relaxed, Relaxed).is_ok()
     }
 

@@ -30,7 +30,7 @@ const BATCH: usize = 32;
 
 /// All open connections of the process.
 #[derive(Debug)]
-pub struct Connections {
+pub(crate) struct Connections {
     pub(super) timeouts: Timeouts,
     /// Limit of `unsent`.
     max_unsent: usize,
@@ -43,7 +43,7 @@ pub struct Connections {
 
 impl Connections {
     /// Returns an empty set of connections with the limits of `config`.
-    pub fn new(config: &config::Server) -> Arc<Self> {
+    pub(crate) fn new(config: &config::Server) -> Arc<Self> {
         let timeouts = Timeouts { header: config.header_timeout, idle: config.idle_timeout, send: config.send_timeout };
         let mut http = auto::Builder::new(Streams::new(timeouts.send));
         // hyper's header timeout would also close idle connections, and does not cover the preface of HTTP/2.
@@ -61,7 +61,7 @@ impl Connections {
     }
 
     /// Finishes every connection of a listener: idle ones close now, busy ones after their started requests.
-    pub fn finish(&self, listener: &str) {
+    pub(crate) fn finish(&self, listener: &str) {
         let open = self.open();
         open.values().filter(|open| open.listener == listener).for_each(|open| open.activity.order(Order::Finish));
     }

@@ -27,7 +27,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(1);
 const NOT_SENT: u32 = 128 << 10;
 
 /// A bound socket that accepts connections.
-pub trait Accept: Send + Sync {
+pub(crate) trait Accept: Send + Sync {
     /// The socket of an accepted connection.
     type Stream;
 
@@ -58,7 +58,7 @@ impl Accept for UnixListener {
 
 /// A bound socket with a maximum number of connections.
 #[derive(Debug)]
-pub struct Listener<L> {
+pub(crate) struct Listener<L> {
     socket: L,
     name: &'static str,
     permits: Arc<Semaphore>,
@@ -70,19 +70,19 @@ pub struct Listener<L> {
 impl<L: Accept> Listener<L> {
     /// Creates a listener on a bound socket, with at most `limit` connections at a time. `name` identifies the listener
     /// and must be unique.
-    pub fn new(socket: L, name: &'static str, limit: usize, all: Arc<Connections>) -> Self {
+    pub(crate) fn new(socket: L, name: &'static str, limit: usize, all: Arc<Connections>) -> Self {
         let permits = Arc::new(Semaphore::new(limit.clamp(1, Semaphore::MAX_PERMITS)));
         Self { socket, name, permits, all, errors: Mutex::default(), full: Mutex::default() }
     }
 
     /// Returns the bound socket.
-    pub fn socket(&self) -> &L {
+    pub(crate) fn socket(&self) -> &L {
         &self.socket
     }
 
     /// Accepts the next connection, and acquires a permit for it. If no permit is free, closes the connections that
     /// have been idle longest; if none is idle, waits until a connection ends.
-    pub async fn accept(&self) -> (L::Stream, Accepted) {
+    pub(crate) async fn accept(&self) -> (L::Stream, Accepted) {
         let stream = loop {
             match self.socket.accept().await {
                 Ok(stream) => break stream,

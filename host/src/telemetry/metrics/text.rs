@@ -18,10 +18,10 @@ use super::{
 };
 
 /// Value of the `Content-Type` header for [`text()`].
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Returns all metrics with their current values.
-pub fn text() -> String {
+pub(crate) fn text() -> String {
     let (mut registry, mut text) = (Registry::with_prefix("carya"), String::new());
     registry.register_collector(Box::new(Numbers));
     // Writing to a `String` does not fail.
@@ -42,7 +42,7 @@ impl Collector for Numbers {
         to.encode_descriptor("generation", "The served generation", None, MetricType::Info)?
             .encode_info(&[("generation", served.as_str())])?;
         let requests = CLASSES.iter().zip(&REQUESTS).flat_map(|(class, row)| {
-            let series = move |(outcome, count)| ([("status", *class), ("outcome", outcome)], read(count));
+            let series = move |(outcome, count)| ([("status", *class), ("outcome", outcome)], load(count));
             OUTCOMES.into_iter().zip(row).map(series)
         });
         counters(to, "requests", "Requests with a response", requests)?;
@@ -50,24 +50,24 @@ impl Collector for Numbers {
         counter(to, "retries", "Further attempts after a conflict", &RETRIES)?;
         counter(to, "conflicts", "Statements and commits that conflicted with another transaction", &CONFLICTS)?;
         let statements = ["read-only", "read-write"].into_iter().zip(&STATEMENTS);
-        let statements = statements.map(|(access, count)| ([("access", access)], read(count)));
+        let statements = statements.map(|(access, count)| ([("access", access)], load(count)));
         counters(to, "statements", "Statements of guests", statements)?;
         let in_doubt = Resolution::ALL.into_iter().zip(&IN_DOUBT);
-        let in_doubt = in_doubt.map(|(found, count)| ([("resolution", found.as_str())], read(count)));
+        let in_doubt = in_doubt.map(|(found, count)| ([("resolution", found.as_str())], load(count)));
         counters(to, "in_doubt", "Commits that the server did not confirm", in_doubt)?;
         let mut generations = to.encode_descriptor("generations", "Generations in memory", None, MetricType::Gauge)?;
-        generations.encode_gauge(&read(&GENERATIONS))?;
+        generations.encode_gauge(&load(&GENERATIONS))?;
         databases(to)
     }
 }
 
-fn read(count: &AtomicU64) -> u64 {
+fn load(count: &AtomicU64) -> u64 {
     count.load(Relaxed)
 }
 
 fn counter(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, count: &AtomicU64) -> Result<(), Error> {
     let mut metric = to.encode_descriptor(name, help, None, MetricType::Counter)?;
-    metric.encode_counter::<NoLabelSet, _, u64>(&read(count), None)
+    metric.encode_counter::<NoLabelSet, _, u64>(&load(count), None)
 }
 
 /// Encodes a counter with labels.
@@ -101,18 +101,18 @@ fn gauges<'a, const N: usize>(
 fn times(to: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
     let seconds = |us: u64| us as f64 / 1e6;
     let bounds = BOUNDS.into_iter().map(seconds).chain([f64::INFINITY]);
-    let buckets: Vec<(f64, u64)> = bounds.zip(TIMES.iter().map(read)).collect();
+    let buckets: Vec<(f64, u64)> = bounds.zip(TIMES.iter().map(load)).collect();
     let count = buckets.iter().map(|(_, count)| count).sum();
     let help = "Duration of requests that ran";
     let mut metric = to.encode_descriptor("request", help, Some(&Unit::Seconds), MetricType::Histogram)?;
-    metric.encode_histogram::<NoLabelSet>(seconds(read(&MICROSECONDS)), count, &buckets, None)
+    metric.encode_histogram::<NoLabelSet>(seconds(load(&MICROSECONDS)), count, &buckets, None)
 }
 
 fn databases(to: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
     let tallies = tallies();
     let begun = tallies.iter().flat_map(|tally| {
         let series = |(target, count): (Target, _)| {
-            ([("database", tally.name.as_str()), ("target", target.as_str())], read(count))
+            ([("database", tally.name.as_str()), ("target", target.as_str())], load(count))
         };
         Target::ALL.into_iter().zip(&tally.begun).map(series)
     });

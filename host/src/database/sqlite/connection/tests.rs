@@ -7,26 +7,26 @@ use crate::{
     config,
     database::{
         options::TransactionOptions,
-        sqlite::{Database, rules},
+        sqlite::{SqliteDatabase, rules},
     },
     sql::value::Rows,
 };
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-async fn database(folder: &tempfile::TempDir) -> Result<Arc<Database>> {
+async fn database(folder: &tempfile::TempDir) -> Result<Arc<SqliteDatabase>> {
     let url = format!("url = \"sqlite://{}\"", folder.path().join("t.sqlite").display());
     let times = "statement_timeout = \"100ms\"\nbusy_timeout = \"100ms\"\nmax_connections = 1";
     let config =
         config::parse(&format!("[database]\n{url}\n{times}"), &folder.path().join("carya.toml"), &Default::default())?;
-    let mut database = Database::open("default", &config.database.expect("it is set")).await?;
+    let mut database = SqliteDatabase::open("default", &config.database.expect("it is set")).await?;
     let shared = Arc::get_mut(&mut database.shared).expect("no connection is open");
     shared.limits.commit_timeout = Duration::from_millis(100);
     database.run_ddl("CREATE TABLE t (n)".into()).await?;
     Ok(Arc::new(database))
 }
 
-async fn insert(database: &Arc<Database>) -> Result<Connection> {
+async fn insert(database: &Arc<SqliteDatabase>) -> Result<Connection> {
     let mut connection = database.begin(&TransactionOptions::new(Access::ReadWrite)).await?;
     connection.run_as_host("INSERT INTO t VALUES (1)".into(), Vec::new(), Sink::Nothing).await?;
     Ok(connection)
