@@ -168,7 +168,7 @@ async fn deploy(folder: &Path, host: &Host, more: &[&str]) -> Result<Output> {
 #[tokio::test]
 async fn a_deployment_is_served_and_rolled_back() -> Result {
     let host = Host::start().await?;
-    assert_eq!(host.app.get("/x").await?.status, 404, "its own file has no routes");
+    assert_eq!(host.app.get("/x").await?.status, 404, "the host's own carya.toml has no routes");
     let folder = tempfile::tempdir()?;
     let (first, mut second) = (files("one")?, files("two")?);
     write(folder.path(), &first)?;
@@ -177,7 +177,7 @@ async fn a_deployment_is_served_and_rolled_back() -> Result {
     assert!(ran.success, "{}", ran.messages);
     assert!(ran.answer.starts_with(&format!("generation {one}: 4 files, 4 uploaded")), "{}", ran.answer);
     assert_eq!(host.served().await?, (one.clone(), "one".to_owned()));
-    assert_eq!(host.app.number("SELECT count(*) FROM marks").await?, 0, "it was migrated, on the host's database");
+    assert_eq!(host.app.number("SELECT count(*) FROM marks").await?, 0, "the host's database has the table");
 
     let config = String::from_utf8(second["carya.toml"].clone())?.replace("/{what}", "/{what}/{more}");
     second.insert("carya.toml".to_owned(), config.replace("\"/x\"", "\"/x/y\"").into_bytes());
@@ -186,7 +186,7 @@ async fn a_deployment_is_served_and_rolled_back() -> Result {
     let two = manifest(&second).id.to_string();
     let ran = deploy(folder.path(), &host, &["--no-activate"]).await?;
     assert!(ran.success && ran.answer.contains("3 uploaded"), "{} {}", ran.answer, ran.messages);
-    assert_eq!(host.served().await?.0, one, "it waits");
+    assert_eq!(host.served().await?.0, one, "`--no-activate` must not activate it");
     let ran = deploy(folder.path(), &host, &[]).await?;
     let lines: Vec<&str> = ran.answer.lines().collect();
     let expected = ["  + static/more.txt", "  ~ carya.toml", "  ~ static/page.txt"];
@@ -220,7 +220,7 @@ async fn a_deployment_is_served_and_rolled_back() -> Result {
 }
 
 #[tokio::test]
-async fn a_reload_reads_the_sections_of_the_host_again() -> Result {
+async fn sighup_reloads_the_hosts_own_configuration() -> Result {
     let host = Host::start().await?;
     let one = host.put(&files("one")?).await?;
     assert_eq!(host.activate(&one).await?.status, 200);
@@ -251,13 +251,13 @@ async fn two_deployments_at_the_same_time_are_activated_one_after_the_other() ->
         assert!(pages.contains(&page) && served == manifest(&winner).id.to_string(), "{served} {page}");
         let answer = host.call("POST", "/rollback", "").await?;
         assert_eq!(answer.status, 200, "{}", answer.text());
-        assert!(host.served().await?.1 != page && pages.contains(&host.served().await?.1), "the other came before");
+        assert!(host.served().await?.1 != page && pages.contains(&host.served().await?.1), "the other page is back");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn an_application_must_be_within_its_folder() -> Result {
+async fn rejects_an_application_with_a_folder_outside_its_own() -> Result {
     let host = Host::start().await?;
     let folder = tempfile::tempdir()?;
     let mut wrong = files("one")?;

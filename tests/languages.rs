@@ -57,10 +57,10 @@ fn requests() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     ]
 }
 
-/// Serves the items by one component. Returns its responses to all requests.
+/// Starts a host with the component `name` as the controller of `/items`. Returns the responses to all requests.
 async fn answers(engine: Engine, name: &str) -> Result<Vec<Seen>> {
-    // A guest that contains a language engine takes longer to compile than the test waits for a start. `inspect`
-    // compiles it first and stores the code in the cache.
+    // The compilation of a guest that contains a language engine takes longer than `App::start_on` waits for the host.
+    // Therefore `inspect` compiles the guest first and stores the code in the cache.
     let compiled = carya().arg("inspect").arg(guest(name)).output().await?;
     assert!(compiled.status.success(), "{name}: {}", String::from_utf8_lossy(&compiled.stderr));
     let config = format!(
@@ -129,16 +129,16 @@ async fn rust_answers_with_the_expected_statuses() -> Result {
 }
 
 #[tokio::test]
-async fn javascript_on_starlingmonkey() -> Result {
+async fn javascript_on_starlingmonkey_answers_like_rust() -> Result {
     like_rust("items-js").await
 }
 
 #[tokio::test]
-async fn javascript_on_quickjs() -> Result {
+async fn javascript_on_quickjs_answers_like_rust() -> Result {
     like_rust("items-qjs").await
 }
 
 #[tokio::test]
-async fn python() -> Result {
+async fn python_answers_like_rust() -> Result {
     like_rust("items-python").await
 }

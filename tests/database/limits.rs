@@ -1,4 +1,5 @@
-//! Limits on sizes, counts and times. Each limit has its own kind of error and does not affect later requests.
+//! Limits on sizes, counts and times. A statement that exceeds a limit fails with an error of the kind `limit` or
+//! `timeout`. Later requests on the same connection succeed.
 
 use std::time::{Duration, Instant};
 
@@ -40,7 +41,7 @@ async fn assert_unaffected(app: &App, after: &str) -> Result {
     Ok(())
 }
 
-async fn limits_have_a_kind(engine: Engine) -> Result {
+async fn a_query_over_a_limit_fails_with_limit_or_timeout(engine: Engine) -> Result {
     let app = app(engine).await?;
     let rows = |count: usize| format!("{NUMBERS} SELECT i FROM n LIMIT {count}");
     let all = |size: usize| json!(vec![1; size]);
@@ -70,7 +71,7 @@ async fn limits_have_a_kind(engine: Engine) -> Result {
         ),
         ("a runaway", json!({ "sql": format!("{NUMBERS} SELECT max(a.i) FROM {ENDLESS}") }), "timeout"),
         (
-            "a runaway row by row",
+            "an endless search for one row",
             json!({ "sql": format!("{NUMBERS} SELECT a.i FROM {ENDLESS} WHERE a.i + b.i + c.i + d.i < 0"), "op": "query_one" }),
             "timeout",
         ),
@@ -86,7 +87,7 @@ async fn limits_have_a_kind(engine: Engine) -> Result {
     Ok(())
 }
 
-async fn limits_of_writing_have_a_kind(engine: Engine) -> Result {
+async fn a_write_over_a_limit_fails_with_limit_or_timeout(engine: Engine) -> Result {
     let app = app(engine).await?;
     let table = [
         (json!({ "sql": format!("INSERT INTO t {NUMBERS} SELECT a.i FROM {ENDLESS}"), "op": "execute" }), "timeout"),
@@ -105,8 +106,9 @@ async fn limits_of_writing_have_a_kind(engine: Engine) -> Result {
     Ok(())
 }
 
-/// A statement that exceeds a limit dooms the transaction, like any other failed statement.
-async fn a_limit_dooms_and_a_savepoint_lifts_the_doom(engine: Engine) -> Result {
+/// A statement that exceeds a limit dooms the transaction: the host rolls back the transaction even if the guest
+/// ignores the error. After a rollback to a savepoint before the statement, the transaction is no longer doomed.
+async fn exceeding_a_limit_dooms_until_rollback_to_a_savepoint(engine: Engine) -> Result {
     let app = app(engine).await?;
     let steps = [
         format!("{NUMBERS} SELECT i FROM n LIMIT 200"),
@@ -128,14 +130,18 @@ async fn a_limit_dooms_and_a_savepoint_lifts_the_doom(engine: Engine) -> Result 
     Ok(())
 }
 
-on_each_engine! { limits_have_a_kind, limits_of_writing_have_a_kind, a_limit_dooms_and_a_savepoint_lifts_the_doom }
+on_each_engine! {
+    a_query_over_a_limit_fails_with_limit_or_timeout,
+    a_write_over_a_limit_fails_with_limit_or_timeout,
+    exceeding_a_limit_dooms_until_rollback_to_a_savepoint,
+}
 
 /// `WITH` clause with a table `c` that never ends. SQLite has no limit for recursions.
 const RUNAWAY: &str = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c)";
 
 /// On SQLite, the limit for the size of a value also applies to intermediate values of a statement.
 #[tokio::test]
-async fn values_have_a_size() -> Result {
+async fn a_value_over_the_size_limit_fails_with_limit() -> Result {
     let app = app(Engine::Sqlite).await?;
     let mut wrong = Wrong::default();
     for (method, sql) in [
@@ -150,9 +156,10 @@ async fn values_have_a_size() -> Result {
     Ok(())
 }
 
-/// A result with a text that is not UTF-8 dooms the transaction, like any other failed statement.
+/// A statement that returns a text that is not valid UTF-8 fails and dooms the transaction. After a rollback to a
+/// savepoint before the statement, the transaction is no longer doomed.
 #[tokio::test]
-async fn a_broken_text_dooms_and_a_savepoint_lifts_the_doom() -> Result {
+async fn invalid_utf8_dooms_until_rollback_to_a_savepoint() -> Result {
     let app = app(Engine::Sqlite).await?;
     let failing = json!({ "sql": "SELECT CAST(x'ff' AS TEXT) FROM t", "swallow": true });
     assert_eq!(send(&app, "POST", &json!([failing])).await?.status, 500);
@@ -160,10 +167,10 @@ async fn a_broken_text_dooms_and_a_savepoint_lifts_the_doom() -> Result {
     Ok(())
 }
 
-/// After the row that the host cannot return, the statement would search for a further row without end. The host must
-/// stop the statement in time.
+/// The host cannot return the first row of the statement. The search for a second row never ends, so the host must stop
+/// the statement.
 #[tokio::test]
-async fn a_runaway_behind_a_bad_row_is_stopped() -> Result {
+async fn stops_an_endless_statement_after_a_row_that_fails() -> Result {
     let app = app(Engine::Sqlite).await?;
     let rest = format!("UNION ALL SELECT n FROM ({RUNAWAY} SELECT n FROM c) WHERE n < 0");
     let mut wrong = Wrong::default();

@@ -1,5 +1,6 @@
-//! Pecan's test suite as lists of events: the PC rows of the lifecycle tables. `inside` means that the controller's
-//! code ran to its end.
+//! Cases from the test suite of Pecan, a Python web framework. Each case lists the lifecycle events that a request must
+//! produce, and each test has the number of its case (`PC-01` to `PC-37`). The event `inside` means that the controller
+//! ran its script to the end.
 
 use super::expect;
 use crate::{
@@ -7,7 +8,9 @@ use crate::{
     support::{Engine, Result, on_each_engine},
 };
 
-/// Routes of Pecan's test application. The paths of its decorated controllers begin with `/tx/` or `/tx-/`.
+/// Routes of Pecan's test application. The routes under `/tx/` and `/tx-/` stand for controllers with Pecan's decorator
+/// `@transactional`, which run in a write transaction even on GET. Under `/tx-/`, a redirect rolls back the
+/// transaction.
 const ROUTES: &str = r#"
     [[route]]
     path = "/"
@@ -65,10 +68,10 @@ rows! {
         "GET /tx/error_transactional", [fail()] => 500, "start_read_only, clear, start, rollback, clear";
     pc_35_get_generic: "GET /tx/generic", [] => 200, "start_read_only, clear, start, inside, commit, clear";
     pc_36_post_generic: "POST /tx/generic", [] => 200, "start, inside, commit, clear";
-    // Actions of the other outcome do not run.
-    pc_07_only_actions_of_the_outcome:
+    // A commit runs only the `after_commit` actions, and a rollback runs only the `after_rollback` actions.
+    pc_07_commit_runs_only_after_commit_actions:
         "POST /", [after_rollback("no"), after_commit("yes")] => 200, "start, inside, commit, yes, clear";
-    pc_10_only_actions_of_the_outcome:
+    pc_10_rollback_runs_only_after_rollback_actions:
         "POST /", [after_commit("no"), after_rollback("yes"), fail()] => 500, "start, rollback, yes, clear";
     // A reader has no functions to register actions, so a controller that needs a writer for an action fails on GET.
     pc_06_get_after_commit: "GET /", [after_commit("one")] => 500, "start_read_only, clear";

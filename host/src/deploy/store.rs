@@ -1,4 +1,4 @@
-//! The folder of deployed generations:
+//! The folder of deployed generations. A generation is one version of an application: a list of files with an id.
 //!
 //! ```text
 //! lock                   locked by the host process that uses the folder
@@ -8,9 +8,10 @@
 //! active                 ids of the activated generations, the active one last
 //! ```
 //!
-//! The store writes a manifest only if it has all files of the manifest. A host activates a generation only after a
-//! trial. Each of these steps takes effect by one rename, so every file with a final name is complete. [`Store::open`]
-//! removes files with temporary names.
+//! The store writes a manifest only if it has all files of the manifest. A host activates a generation only after the
+//! host has loaded and checked the generation. The store writes each blob, each manifest, the file `active` and each
+//! folder in `apps` under a temporary name, and gives it its final name only when it is complete. [`Store::open`]
+//! removes the files and folders that still have temporary names.
 
 #[cfg(test)]
 mod tests;
@@ -46,7 +47,7 @@ pub struct Store {
     max_upload: u64,
     /// Mutex that serializes operations on several files.
     order: Mutex<()>,
-    /// The lock file. The system releases the lock when the process ends, however it ends.
+    /// The lock file. The operating system releases the lock when the process exits, even if the process is killed.
     _lock: File,
 }
 
@@ -69,8 +70,8 @@ pub enum Step {
 }
 
 impl Store {
-    /// Opens a folder, and creates it if it does not exist. Removes the drafts of a killed process, and generations and
-    /// files that are not needed.
+    /// Opens a folder, and creates it if it does not exist. Removes the temporary files that a killed process has left.
+    /// Also removes the generations and files that are not needed, as [`collect`](Self::collect) does.
     ///
     /// # Errors
     ///
@@ -114,7 +115,7 @@ impl Store {
         self.blobs.entry(&digest.to_string())
     }
 
-    /// Returns the number of generations before the active one that a collection keeps.
+    /// Returns the number of generations before the active one that [`collect`](Self::collect) keeps.
     pub fn keep(&self) -> usize {
         self.keep
     }
@@ -133,7 +134,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Error::Missing`] if the store lacks some of its files.
+    /// [`Error::Missing`] if the store lacks some of the files that the manifest lists.
     pub fn put(&self, manifest: &Manifest) -> Result<bool, Error> {
         manifest.check()?;
         let _order = self.in_order();
@@ -147,7 +148,8 @@ impl Store {
             Err(Error::Unknown(_) | Error::Damaged { .. }) => true,
             Err(error) => return Err(error),
         };
-        // Storing a known manifest again renews its time, so that `collect` does not remove it before its activation.
+        // Storing a known manifest again updates `created_at`, so that `collect` does not remove the manifest before
+        // the generation is activated.
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         self.records.put(&Manifest { created_at: now, ..manifest.clone() })?;
         Ok(is_new)
@@ -177,8 +179,8 @@ impl Store {
         Ok(self.history()?.pop())
     }
 
-    /// Returns the history that follows from `history` by a step, with at most [`keep`](Self::keep) generations before
-    /// the active one.
+    /// Applies a step to `history`, and returns the new history. Drops the oldest ids, so that at most
+    /// [`keep`](Self::keep) ids precede the active one.
     ///
     /// # Errors
     ///
@@ -199,8 +201,8 @@ impl Store {
         Ok(history)
     }
 
-    /// Replaces the history on disk, so that its last generation is active. The host serves this generation after its
-    /// next start, so the caller must have tried it.
+    /// Replaces the history on disk, so that the last generation in `history` is active. The host serves this
+    /// generation after its next start, so the caller must have loaded and checked the generation before.
     pub fn record(&self, history: &[Id]) -> Result<(), Error> {
         let _order = self.in_order();
         self.records.set_history(history)
@@ -250,22 +252,24 @@ impl Store {
             content::remove(&part).map_err(at(&part))?;
             return Err(Error::Missing { id: manifest.id.clone(), blobs: missing });
         }
-        // All names must be on disk before the rename makes them visible.
+        // All directory entries must be on disk before the rename gives the folder its final name.
         folders.iter().try_for_each(|folder| content::sync_folder(folder).map_err(at(folder)))?;
         content::remove(app).map_err(at(app))?;
         content::rename(&part, app).map_err(at(app))
     }
 
     /// Removes the generations that are not needed, and the files that no remaining generation contains. Keeps the
-    /// active generation, [`keep`](Self::keep) generations before it, and those that were stored after it. Also keeps
-    /// files and generations younger than `spare`, because they may belong to a deployment in progress.
+    /// active generation, the [`keep`](Self::keep) generations that were active before, and the generations that were
+    /// stored after the active one. Also keeps files and generations younger than `spare`, because they may belong to a
+    /// deployment in progress.
     pub fn collect(&self, spare: Duration) -> Result<Collected, Error> {
         let _order = self.in_order();
         collect::collect(&self.records, &self.blobs, &self.apps, self.keep, spare)
     }
 }
 
-/// Returns the error of a checked read. Removes a blob with another digest, so that it can be uploaded again.
+/// Converts an error of [`Folder::copy`]. If the digest of the blob does not match its name, removes the blob, so that
+/// it can be uploaded again.
 fn damaged(blob: &Path, error: ReadError) -> Error {
     match error {
         ReadError::Io(error) => at(blob)(error),

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-/// A privilege that a guest could use if the gate had a hole, or a missing restriction.
+/// A privilege that a login for guests does not need, or a missing restriction. A guest could exploit it if the gate,
+/// which is the host's check of the text of SQL statements, had a hole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Finding {
-    /// The privilege or setting that exists, or that is missing.
+    /// Description of the privilege or of the missing restriction.
     pub what: String,
     /// Actions that the privilege, or the missing restriction, allows.
     pub allows: String,
@@ -32,7 +33,8 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Joins the first six items, in alphabetical order, for a line of text. Adds the number of the remaining items.
+/// Sorts the items, removes duplicates, and joins the first six by commas. Appends the number of the remaining items
+/// if there are any.
 pub(super) fn listed(mut items: Vec<String>) -> String {
     const SHOWN: usize = 6;
     items.sort();
