@@ -1,8 +1,9 @@
-//! Deployed generations on disk: files by their digest, generations as lists of files, and the order in which
-//! generations were activated.
+//! The folder of deployed generations. A generation is a version of the application. The folder contains the files of
+//! all generations, named by their digests; a manifest for each generation, which lists its files; and a record of the
+//! order in which generations were activated.
 //!
-//! The store stays consistent if the process is killed or the machine loses power, and checks everything that it reads.
-//! It does not interpret the files.
+//! [`Store`] keeps the folder consistent if the process is killed or the machine loses power, and validates everything
+//! that it reads. It does not interpret the files of an application.
 
 mod collect;
 mod error;

@@ -1,5 +1,5 @@
-//! A loaded version of the application. A [`Generation`] is immutable, and a request uses the same one from start to
-//! end.
+//! A loaded version of the application. A [`Generation`] is immutable. Each request uses a single generation from start
+//! to end.
 
 mod files;
 
@@ -20,11 +20,12 @@ use crate::{
 #[derive(Debug)]
 pub struct Generation {
     /// Short id. For a deployed generation this is the id of its manifest. Otherwise it is derived from the paths and
-    /// contents of the files.
+    /// contents of the files and from the pulled images.
     pub id: String,
     /// The configuration from which the generation was made.
     pub config: Config,
-    /// The files from which the generation was made, with their digests before loading.
+    /// The files from which the generation was made, with digests of their contents. The digests were computed before
+    /// the components were loaded.
     pub files: Files,
     /// The images that were pulled for the generation.
     pub images: Images,
@@ -59,11 +60,11 @@ pub struct Handler {
     pub commit_on: StatusSet,
     /// Whether the transaction is rolled back after a redirect.
     pub rollback_on_redirect: bool,
-    /// The name of the database for its statements. `None` means the default database.
+    /// The name of the database for the statements of the controller and its hooks. `None` means the default database.
     pub database: Option<String>,
-    /// The isolation level of its transactions. `None` means the default of the database.
+    /// The isolation level of the transactions. `None` means the default of the database.
     pub isolation: Option<Isolation>,
-    /// Whether read-only transactions also run on the primary, not on a replica.
+    /// Whether read-only transactions always run on the primary and never on a replica.
     pub primary: bool,
     /// Maximum number of times that the transaction is run again after a conflict.
     pub retries: u32,
@@ -81,10 +82,11 @@ pub struct Chain {
 
 impl Chain {
     /// Merges and sorts the hooks of a route and the global ones. `transaction` is the priority of the transaction:
-    /// hooks with this priority or a higher one are inside.
+    /// hooks with this or a higher priority run inside the transaction.
     ///
     /// At equal priority, route-level hooks are outside global hooks, and hooks of the same kind keep their order of
-    /// registration. A component that is both runs once, at the priority of the route-level hook.
+    /// registration. If a component is a route-level hook and also a global hook, it runs once, at the
+    /// priority of the route-level hook.
     pub fn new(route: &[(i32, Arc<Component>)], global: &[(i32, Arc<Component>)], transaction: i32) -> Self {
         let is_ours = |hook: &Arc<Component>| route.iter().any(|(_, other)| Arc::ptr_eq(other, hook));
         let inherited = global.iter().filter(|(_, hook)| !is_ours(hook));
@@ -111,12 +113,13 @@ impl Chain {
 }
 
 impl Generation {
-    /// Returns whether any component runs actions.
+    /// Returns whether any component exports the WIT interface `actions`.
     pub fn runs_actions(&self) -> bool {
         self.components.iter().any(|component| component.exports(Export::Actions))
     }
 
-    /// Returns the maximum number of guests that one request needs: a controller with its hooks, and an action.
+    /// Returns the maximum number of component instances that one request needs: one for the controller, one for each
+    /// of its hooks, and one more if a component exports `actions`.
     pub fn guests(&self) -> usize {
         let chains = self.handlers.iter().map(|handler| handler.chain.all().len());
         chains.max().unwrap_or(0) + 1 + usize::from(self.runs_actions())

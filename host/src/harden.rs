@@ -1,9 +1,12 @@
-//! `carya harden`: creates logins for guests' statements, with so few rights that a guest gains nothing if the gate has
-//! a hole. The SQL is in the templates `harden/postgres/*.sql` and `harden/mysql/*.sql`. The files `check.rs` find
-//! rights that a login still has and does not need.
+//! `carya harden`: renders or runs an SQL script that creates the database logins with which the host runs guests'
+//! statements. These logins have so few rights that a guest gains nothing if the gate, the host's check of SQL text,
+//! wrongly accepts a statement.
 //!
-//! The owner of the database runs the script, which is idempotent and contains no passwords. A login that it creates
-//! cannot connect until it has a password. [`apply`] sets the passwords of the configuration.
+//! The script is rendered from the templates `harden/postgres/*.sql` or `harden/mysql/*.sql`. It is idempotent and
+//! contains no passwords. The owner of the database runs it. A new login cannot connect until its password is set:
+//! [`apply`] runs the script and sets the passwords that the configuration contains.
+//!
+//! `harden/postgres/check.rs` and `harden/mysql/check.rs` find unneeded rights that a login still has.
 
 mod finding;
 mod mysql;
@@ -31,8 +34,8 @@ pub(crate) fn script(names: &Names) -> Result<String, DbError> {
     }
 }
 
-/// Runs the script as the owner, and sets the passwords of the configuration. Calls `done` with a title after each
-/// group of statements and after each password.
+/// Runs the script with the login of the owner in `admin_url`, and sets the passwords that the configuration contains.
+/// Calls `done` with the title of each group of statements after the group, and with a fixed text after each password.
 pub(crate) async fn apply(names: &Names, admin_url: &str, done: impl FnMut(&str)) -> Result<(), DbError> {
     match names.dialect {
         Dialect::Sqlite => Ok(()),
@@ -41,16 +44,16 @@ pub(crate) async fn apply(names: &Names, admin_url: &str, done: impl FnMut(&str)
     }
 }
 
-/// Finds rights of the logins for guests that guests do not need. Queries the server with these logins. Returns no
-/// findings for a hardened database.
+/// Connects with each login that the host uses for guests' statements, and finds the rights of this login that guests
+/// do not need. Returns no findings for a hardened database.
 pub(crate) async fn find_excess_rights(database: &config::DatabaseConfig) -> Result<Vec<Finding>, DbError> {
     let names = Names::of(&config::DatabaseConfig { admin_url: None, ..database.clone() }, Duration::ZERO)?;
     let mut findings = Vec::new();
     if names.reader.is_none() {
         findings.push(Finding {
-            what: format!("there is no login that only reads; readers use {}", names.writer.name),
-            allows: "a reading handle to write, if the gate and the transaction's READ ONLY both had a hole".to_owned(),
-            remedy: Remedy::Advice("set database.reader_url, then carya harden --apply"),
+            what: format!("there is no login that only reads; `reader` handles use {}", names.writer.name),
+            allows: "a `reader` handle to write, if neither the gate nor READ ONLY refuses the statement".to_owned(),
+            remedy: Remedy::Advice("set database.reader_url, then run carya harden --apply"),
         });
     }
     let reader = database.reader_url.as_ref().filter(|_| names.reader.is_some());

@@ -300,7 +300,7 @@ async fn reports_excess_rights_of_logins(engine: Engine) -> Result {
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
     let told =
         ran.out.lines().find(|line| line.contains("there is no login that only reads")).ok_or(ran.out.clone())?;
-    assert!(told.starts_with("  missing ") && told.contains("allows a reading handle to write"), "{told}");
+    assert!(told.starts_with("  missing ") && told.contains("allows a `reader` handle to write"), "{told}");
     assert!(!ran.out.contains(servers::password()), "{}", ran.out);
     let found = run(folder.path(), &["check", "--json"]).await?.json()?;
     let missing = found["databases"]["reports"]["missing"].as_array().ok_or("nothing is missing")?;

@@ -1,4 +1,5 @@
-//! `[deploy]`, and the files of a host and of an application that is deployed to it.
+//! Tests of the section `[deploy]`, and of reading two `carya.toml` files: the file of a host, and the file of an
+//! application that is deployed to this host.
 
 use std::{fs, path::Path};
 
@@ -7,7 +8,8 @@ use carya::config::{Config, Listen, application, load_deployed, load_host};
 use super::{problems, read};
 use crate::support::Result;
 
-/// Reads the files of a host and of an application in a folder below it.
+/// Writes the host's `carya.toml` with the text `own`, and the application's `carya.toml` with the text `deployed` in a
+/// subfolder of the host's folder. Reads both.
 fn both(own: &str, deployed: &str) -> Result<(tempfile::TempDir, Config)> {
     let folder = tempfile::tempdir()?;
     let app = folder.path().join("apps/1");
@@ -38,7 +40,7 @@ const DEPLOYED: &str = r#"
 #[test]
 fn a_deployed_file_cannot_allow_functions() {
     let deployed = "[database.log]\nurl = \"postgres://a:b@db/log\"\nallow_functions = [\"public.f\"]\n";
-    let error = both("[database]\nurl = \"sqlite:a.sqlite\"\n", deployed).map(drop).expect_err("it is refused");
+    let error = both("[database]\nurl = \"sqlite:a.sqlite\"\n", deployed).map(drop).expect_err("the key is refused");
     assert!(error.to_string().contains("database.log.allow_functions: is only accepted in the host's file"), "{error}");
 }
 
@@ -55,7 +57,7 @@ fn databases_of_the_host_take_precedence() -> Result {
         [database.ledger]
         url = "sqlite:ledger.sqlite"
         [model]
-        component = "a section of the application in the host's file, which is skipped"
+        component = "load_host skips this section, because it belongs to the application"
     "#;
     let (folder, config) = both(own, DEPLOYED)?;
     let (root, app) = (folder.path(), folder.path().join("apps/1"));
@@ -78,14 +80,14 @@ fn databases_of_the_host_take_precedence() -> Result {
 }
 
 #[test]
-fn paths_of_other_databases_start_at_the_folder_of_the_host() -> Result {
+fn sqlite_files_and_secrets_of_a_deployed_file_are_in_the_folder_of_the_host() -> Result {
     let (folder, config) = both("", &DEPLOYED.replace("{ file = \"password\" }", "\"sqlite:reports.sqlite\""))?;
     let urls: Vec<_> = config.all_databases().map(|(_, found)| found.url.clone()).collect();
     let url = |name: &str| format!("sqlite://{}", folder.path().join(name).display());
     assert_eq!(urls, [url("app.sqlite"), url("reports.sqlite")]);
     let (_folder, config) =
         both("", "[component.a]\npath = \"a.wasm\"\nsettings = { key = { file = \"password\" } }\n")?;
-    assert_eq!(config.components["a"].settings["key"], "p", "secrets are the host's as well");
+    assert_eq!(config.components["a"].settings["key"], "p", "files with secrets are also in the folder of the host");
     Ok(())
 }
 
@@ -121,7 +123,7 @@ fn lists_the_files_of_an_application() -> Result {
 }
 
 #[test]
-fn listener_of_the_deployment_api() {
+fn checks_the_listener_of_the_deployment_api() {
     let listen = |text: &str| {
         let text = format!("[deploy]\ntoken = \"0123456789abcdef\"\nlisten = \"{text}\"\n");
         read(&text, &[]).map(|config| config.deploy.and_then(|deploy| deploy.listen))
@@ -136,7 +138,7 @@ fn listener_of_the_deployment_api() {
     ");
     let open = "[deploy]\nlisten = \"0.0.0.0:1\"\n";
     insta::assert_snapshot!(problems(open, &[]), @r#"
-    carya.toml:1: deploy.token: is missing, but required for an address; write token = "${NAME}"
+    carya.toml:1: deploy.token: is missing, but required for a TCP listener; write token = "${NAME}"
     carya.toml:1: deploy.listen: 0.0.0.0:1 is reachable from other machines; set tls_cert and tls_key, or listen on 127.0.0.1
     "#);
     let nowhere = "[deploy]\nlisten = \"there\"\n";

@@ -103,7 +103,7 @@ const MAX_POLL: Duration = Duration::from_secs(10 * 60);
 pub(super) fn deploy(section: &mut Section<'_>, server: &Server, dialect: Option<Dialect>) -> Deploy {
     let folder = section.context().folder;
     let listen = section.key("listen", listen(folder), "the [deployment API](deployment-api.md)").or_none("not served");
-    let token = section.key("token", token(), "bearer token; required for an address").or_none("none");
+    let token = section.key("token", token(), "bearer token; required for a TCP listener").or_none("none");
     let cert = section
         .key(
             "tls_cert",
@@ -116,7 +116,7 @@ pub(super) fn deploy(section: &mut Section<'_>, server: &Server, dialect: Option
     let tls = cert.zip(key).map(|(cert, key)| Tls { cert, key });
     match &listen {
         Some(Listen::Tcp(_)) if !section.is_set("token") => {
-            section.report("token", r#"is missing, but required for an address; write token = "${NAME}""#);
+            section.report("token", r#"is missing, but required for a TCP listener; write token = "${NAME}""#);
         }
         Some(Listen::Unix(_)) if tls.is_some() => {
             section.report("tls_cert", "is for addresses; a Unix socket needs no TLS");

@@ -1,20 +1,21 @@
-//! Names that guests must not use, in groups with a common reason. `place` determines in which position a name is used.
+//! Names that guests must not use in statements, in groups with a common reason. The module `gate::place` determines in
+//! which position a statement uses a name, and refuses the statement if the name is refused in this position.
 //!
 //! The engine's own barrier (logins with few rights, read-only transactions) also refuses most of these names.
-//! Functions that no login can be denied, such as MariaDB's built-in functions, are refused by this list alone.
+//! But an engine cannot deny a login some functions, such as MariaDB's built-in functions: only this list refuses them.
 
 use crate::config::ServerDialect;
 
 /// Positions in which a name is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// Everywhere.
+    /// The name is refused everywhere.
     Anywhere,
-    /// Where it is called: before a parenthesis.
+    /// The name is refused as the name of a called function: before an opening parenthesis.
     Called,
-    /// Where it is called through a reader.
+    /// The function must only be called through a `writer` handle. A call through a `reader` handle is refused.
     CalledThroughWriter,
-    /// Where it is called with an argument, except in `INSERT` and `UPDATE`.
+    /// A call of the function with an argument is refused, except in `INSERT` and `UPDATE`.
     CalledWithArgument,
 }
 
@@ -23,8 +24,8 @@ pub(super) enum Place {
 pub(super) struct Group {
     /// Positions in which the names are refused.
     pub(super) place: Place,
-    /// Reason, as the end of a sentence that begins with the name. For [`Place::CalledThroughWriter`], the subject of
-    /// "need a writer".
+    /// Reason, for the error message, which is "NAME REASON". For [`Place::CalledThroughWriter`] the message is "REASON
+    /// need a writer", so the reason is a plural noun.
     pub(super) why: &'static str,
     /// Names in lower case. A name that ends in `*` is a prefix.
     names: &'static [&'static str],
@@ -76,7 +77,7 @@ const POSTGRES: &[Group] = &[
     },
     Group {
         place: Called,
-        why: "runs SQL from a text, which the gate does not check",
+        why: "runs SQL that is built from its arguments; the host cannot check this SQL",
         names: &[
             "query_to_xml", "query_to_xmlschema", "query_to_xml_and_xmlschema", "table_to_xml", "table_to_xmlschema",
             "table_to_xml_and_xmlschema", "schema_to_xml", "schema_to_xmlschema", "schema_to_xml_and_xmlschema",
@@ -228,7 +229,7 @@ pub(super) fn may_view(name: &str) -> bool {
     MYSQL_VIEWS.iter().any(|view| matches(view, name))
 }
 
-/// Returns the group of a name that is refused in some position.
+/// Returns the group that contains a name, or `None` if guests may use the name in every position.
 pub(super) fn find(dialect: ServerDialect, name: &str) -> Option<&'static Group> {
     let (filter, groups, allowed_calls) = match dialect {
         ServerDialect::Postgres => (&POSTGRES_FILTER, POSTGRES, POSTGRES_CALLS),
@@ -242,8 +243,8 @@ pub(super) fn find(dialect: ServerDialect, name: &str) -> Option<&'static Group>
     (!is_allowed).then_some(group)
 }
 
-/// Returns whether a name matches a pattern of [`Group::names`]. A letter outside ASCII matches every letter, because
-/// servers fold some of them to ASCII.
+/// Returns whether a name matches a pattern of [`Group::names`]. A non-ASCII letter in the name matches every letter of
+/// the pattern, because servers convert some non-ASCII letters to ASCII when they compare names.
 fn matches(pattern: &str, name: &str) -> bool {
     let (letters, prefix) = match pattern.as_bytes() {
         [start @ .., b'*'] => (start, true),
@@ -313,7 +314,8 @@ impl Filter {
         Self::place([letters[0], letters[1], letters[2], 0])
     }
 
-    /// A letter has the same last five bits in upper and lower case.
+    /// Returns a row of the filter and a bit in this row. Uses only the last five bits of each letter, which are the
+    /// same in upper and lower case.
     const fn place(letters: [u8; 4]) -> (usize, u64) {
         let mixed = (u32::from_le_bytes(letters) & 0x1f1f_1f1f).wrapping_mul(0x9e37_79b1) >> 20;
         ((mixed >> 6) as usize, 1 << (mixed & 63))
