@@ -96,7 +96,7 @@ const QUESTIONS: [Question; 23] = [
         what: "may write to",
         sql: "SELECT c.oid::regclass::text FROM {% include 'all_tables.sql' %} AND (has_any_column_privilege(c.oid, 'INSERT, UPDATE')
                 OR has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE'))",
-        allows: "writes from a reading handle once the transaction is not READ ONLY",
+        allows: "writes through a `reader` handle once the transaction is not READ ONLY",
         remedy: Remedy::Harden,
     },
     Question {
