@@ -141,7 +141,7 @@ async fn contestants(options: &Options, places: &Places, results: &mut Results) 
     let mut all = vec![Contestant::Native, Contestant::Carya];
     match contestants::knows_reuse(places).await? {
         true => all.push(Contestant::CaryaReuse),
-        false => results.note("this host has no `reuse`: left out".to_owned()),
+        false => results.note("carya with `reuse` is left out: this version does not support `reuse`".to_owned()),
     }
     if options.wasmtime {
         all.extend([Contestant::Wasmtime, Contestant::WasmtimeTuned]);

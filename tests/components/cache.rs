@@ -33,7 +33,7 @@ fn folder() -> Result<tempfile::TempDir> {
     Ok(folder)
 }
 
-/// Runs `carya check` with the cache in a folder. Returns the log.
+/// Runs `carya check` in `folder`, with `cache` as the folder of the cache. Returns the log.
 async fn check(folder: &Path, cache: &Path) -> Result<Vec<Json>> {
     let mut command = carya();
     command.args(["check", "--log-format", "json"]).current_dir(folder).env("CARYA_SERVER__CACHE", cache);
@@ -76,13 +76,13 @@ fn is_root(folder: &Path) -> bool {
 }
 
 #[tokio::test]
-async fn is_created_for_its_user_alone() -> Result {
+async fn is_accessible_only_to_its_owner() -> Result {
     let folder = folder()?;
     let cache = folder.path().join("deep/cache");
     assert_eq!(compiled(&check(folder.path(), &cache).await?), (2, 0));
     assert_eq!([mode(&cache)?, mode(&folder.path().join("deep"))?], [0o700; 2]);
     let files = entries(&cache)?;
-    assert_eq!(files.len(), 2, "and no drafts: {files:?}");
+    assert_eq!(files.len(), 2, "one entry for each component, and no temporary files: {files:?}");
     for file in files {
         assert_eq!(mode(&file)?, 0o600, "{}", file.display());
     }
@@ -116,7 +116,7 @@ async fn is_not_used_if_other_users_can_write() -> Result {
         let log = check(folder.path(), &cache).await?;
         let expected = if fix.is_some() { (2, 0) } else { (0, 2) };
         check_eq!(wrong, compiled(&log), expected, "{what}");
-        check_eq!(wrong, count(&log, UNUSED), usize::from(fix.is_some()), "{what}: told once: {log:#?}");
+        check_eq!(wrong, count(&log, UNUSED), usize::from(fix.is_some()), "{what}: number of warnings: {log:#?}");
         if let Some(fix) = fix {
             let place = fs::canonicalize(if outer & 0o022 == 0 { &cache } else { &above })?;
             let fix = format!("run `{fix} {}`", place.display());
@@ -145,7 +145,8 @@ async fn is_not_used_if_another_user_owns_it() -> Result {
     let log = check(folder.path(), &cache).await?;
     assert_eq!((compiled(&log), count(&log, UNUSED), count(&log, "belongs to user 1234")), ((2, 0), 1, 1), "{log:#?}");
 
-    // A host of any user trusts a folder that root owns, unless other users can write to the folder.
+    // The host trusts a folder that root owns, also if the host runs as another user, unless users other than root can
+    // write to the folder.
     chown(&cache, Some(0), None)?;
     let mut wrong = Wrong::default();
     for (mode, used) in [(0o777, false), (0o755, true)] {
@@ -232,8 +233,8 @@ async fn replaces_entries_that_other_users_could_have_written() -> Result {
     let entry = entries(&cache)?.remove(0);
     type Change = fn(&Path) -> Result;
     let mut changes: Vec<(&str, Change)> = vec![
-        ("of its group", |entry| set_mode(entry, 0o660)),
-        ("everybody's", |entry| set_mode(entry, 0o666)),
+        ("writable by its group", |entry| set_mode(entry, 0o660)),
+        ("writable by all users", |entry| set_mode(entry, 0o666)),
         ("a link", |entry| {
             let other = entry.with_extension("other");
             fs::rename(entry, &other)?;
@@ -254,14 +255,15 @@ async fn replaces_entries_that_other_users_could_have_written() -> Result {
     Ok(())
 }
 
-/// A host also reports a cache that other users can change, only once, and its reloads compile all components.
+/// `carya serve` also reports a cache that other users can change. It reports the cache once, and its reloads do not
+/// use the cache.
 #[tokio::test]
 async fn is_reported_by_a_host_once() -> Result {
     let folder = folder()?;
     let cache = folder.path().join("cache");
     fs::create_dir(&cache)?;
     set_mode(&cache, 0o2775)?;
-    let env = [("CARYA_SERVER__CACHE", cache.to_str().ok_or("no path")?)];
+    let env = [("CARYA_SERVER__CACHE", cache.to_str().ok_or("the path of the cache is not UTF-8")?)];
     let app = App::start_in(folder, CONFIG, &[], &env).await?;
     fs::write(app.folder.path().join("one.wasm"), module::echo("three")?)?;
     app.signal("HUP").await?;

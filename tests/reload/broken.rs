@@ -1,5 +1,5 @@
-//! Broken changes: the old generation stays in service, one log line gives the reason, and a later valid change is
-//! served.
+//! Broken changes: the host continues to serve the old generation, i.e. the application before the change. It logs the
+//! reason in one line, and serves a later valid change.
 
 use std::fs;
 
@@ -8,7 +8,8 @@ use serde_json::{Value as Json, json};
 use super::{CONFIG, FILES, Watched};
 use crate::support::{Result, guest};
 
-/// A changed file and its new content, `None` for a deleted file. `{guest:NAME}` works in `carya.toml`.
+/// A changed file and its new content, `None` for a deleted file. In `carya.toml`, `{guest:NAME}` stands for
+/// the path of a built guest.
 type Change = (&'static str, Option<Vec<u8>>);
 
 async fn refuses(changes: &[Change], reason: &str) -> Result {
@@ -21,7 +22,7 @@ async fn refuses(changes: &[Change], reason: &str) -> Result {
             None => fs::remove_file(watched.path().join(name))?,
         }
     }
-    // The host may detect the changes one by one, so only the message about the last one counts.
+    // The host may detect the changes one by one and refuse each of them, so skip messages with another reason.
     let why = loop {
         let why = watched.refused().await?;
         println!("refused{why}");
@@ -30,7 +31,7 @@ async fn refuses(changes: &[Change], reason: &str) -> Result {
         }
     };
     assert!(why.len() < 2000 && why.lines().count() <= 20, "more than a screen: {why}");
-    assert_eq!(watched.page().await?, before, "it changed what is served");
+    assert_eq!(watched.page().await?, before, "the refused change affected the response");
     let wrote = watched.play("POST", &json!([{ "sql": "INSERT INTO marks VALUES ('later')" }])).await?;
     assert_eq!(wrote.status, 200, "{}", wrote.text());
 
@@ -50,7 +51,7 @@ async fn refuses(changes: &[Change], reason: &str) -> Result {
     }
     assert_ne!(watched.page().await?.generation, before.generation);
     let again = |line: &Json| line["message"].as_str().is_some_and(|message| message.contains("is tried again"));
-    assert!(!watched.app.log.lines().iter().any(again), "it would be the same again");
+    assert!(!watched.app.log.lines().iter().any(again), "the host retries a reload that cannot succeed");
     Ok(())
 }
 
@@ -79,7 +80,7 @@ async fn a_component_without_the_export_that_its_route_needs() -> Result {
 }
 
 #[tokio::test]
-async fn a_hook_that_is_none() -> Result {
+async fn a_hook_that_exports_no_hook_phase() -> Result {
     refuses(&[("hook.wasm", Some(fs::read(guest("probe"))?))], "component `hook` exports no hook phase").await
 }
 
@@ -149,7 +150,7 @@ async fn half_a_file_is_not_served_and_the_whole_one_is() -> Result {
     let (half, rest) = whole.split_at(whole.len() / 2);
     let mut file = fs::File::create(watched.path().join("hook.wasm"))?;
     file.write_all(half)?;
-    // The pause between the two writes is longer than the host waits, so the host refuses half a component.
+    // Wait until the host has read and refused the incomplete file, then write the rest.
     assert!(watched.refused().await?.contains("component `hook`"));
     assert_eq!(watched.page().await?, before);
     file.write_all(rest)?;

@@ -1,6 +1,7 @@
 //! Limits of full-text queries on SQLite. FTS5 parses a query in quadratic time and does not call the progress handler
 //! meanwhile: a parameter of 200 kB took more than 20 s. The gate cannot check a query that comes from a column, or
-//! that is compared by `=`. Only the statement's timeout limits such a query; see `sqlite/budget.rs`.
+//! that a statement passes by `=` instead of `MATCH`, as in `docs = ?`. Only the statement's timeout limits such a
+//! query; see `sqlite/budget.rs`.
 
 use super::{
     Checked, Placeholder,
@@ -97,7 +98,7 @@ enum Place {
 
 impl<'a> Tables<'a> {
     fn take(&mut self, shape: Shape, text: &'a str) {
-        // In `IS NOT DISTINCT FROM`, the word is a part of an operator.
+        // In `IS NOT DISTINCT FROM`, the word `FROM` is a part of the operator and begins no list of tables.
         let compares = is_one_of(self.before[1], "DISTINCT") && is_one_of(self.before[0], "IS NOT");
         let name = text.trim_start_matches(['"', '`', '[']);
         let begins = |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn full_text_queries_are_limited_wherever_the_statement_shows_them() {
+    fn limits_the_operands_of_match_and_the_arguments_of_full_text_tables() {
         let queries = [
             "SELECT 1 FROM t WHERE t MATCH ?",
             "SELECT 1 FROM t WHERE t.body match (?1) ORDER BY rank",
