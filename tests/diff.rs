@@ -86,7 +86,7 @@ async fn a_rule_keeps_the_old_generation() -> Result {
     assert_snapshot!(error["message"].as_str().unwrap_or_default(), @r#"
     the old generation stays: `[reload] deny` forbids differences of the new generation:
       component-gains-writer: component items: now exports write-controller: it may write to the database as a controller
-    undo these changes, or remove the rule in an earlier reload of its own
+    undo these changes, or first remove the rule in a separate reload
     "#);
     assert_eq!(differences(&app), [""; 0], "what is refused is told in the error");
     assert_eq!(app.post("/items", ITEM).await?.status, 405);

@@ -119,7 +119,7 @@ where
 fn unix_socket(path: &Path) -> anyhow::Result<UnixListener> {
     let name = path.display();
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        bail!("{name} is listened on by another process; set deploy.listen to another path");
+        bail!("another process listens on {name}; set deploy.listen to another path");
     }
     let listen = || {
         match std::fs::remove_file(path) {
@@ -145,7 +145,9 @@ fn acceptor(tls: &Tls) -> anyhow::Result<TlsAcceptor> {
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(certs, key_der)
-        .with_context(|| format!("{} and {} do not belong together", cert.display(), key.display()))?;
+        .with_context(|| {
+            format!("the certificate in {} does not match the key in {}", cert.display(), key.display())
+        })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

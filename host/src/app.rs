@@ -69,7 +69,8 @@ pub async fn assemble(
     joining.blocking(move || join(config, (files, images), engine, components, problems)).await.context(ended)?
 }
 
-/// Matches components to routes and hooks, and compiles the templates. Adds its problems to those of the components.
+/// Matches components to routes and hooks, and compiles the templates. Adds the problems that it finds to `problems`,
+/// which contains those of the components.
 fn join(
     config: Config,
     (files, images): (Files, Images),
@@ -369,7 +370,7 @@ async fn initialize(generation: &Generation, model: &Component) -> anyhow::Resul
             Err(guest) => Err(error).context(guest).context(uninitialized),
         },
         None if result.is_err() => result.context(uninitialized),
-        None if outcome != Outcome::Committed => bail!("the model asked for a rollback of its own initialization"),
+        None if outcome != Outcome::Committed => bail!("the model requested a rollback of its own initialization"),
         None => {
             tracing::info!(component = &**model.name(), ms = started.elapsed().as_millis(), "model initialized");
             Ok(())

@@ -1,6 +1,6 @@
-//! Sandboxed guests: loads, instantiates and calls components, and provides their imports. This is the only module that
-//! uses the `wasmtime` crate. It passes the session of a request to guests as a handle. It knows neither HTTP servers
-//! nor the reason for a call.
+//! Sandboxed guests: loads, instantiates and calls components, and provides their imports. No other module uses the
+//! `wasmtime` crate. Guests receive the database session of a request as a handle. This module does not depend on the
+//! HTTP server, and its callers decide when a guest is called.
 
 pub(crate) mod answer;
 mod call;

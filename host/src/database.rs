@@ -11,9 +11,9 @@
 //! | word | type | |
 //! |---|---|---|
 //! | session | `ServerSession`: `PgSession` or `MySqlSession` | a connection of the driver, with facts about its server |
-//! | pooled session, pooled connection | `PooledSession`, on SQLite `PooledConnection` | in a pool, with its open transaction |
-//! | connection | [`Connection`]: of SQLite or of a server | lent to one transaction |
-//! | owner's connection | `OwnerConnection` | outside the pools, with the owner's login |
+//! | pooled session, pooled connection | `PooledSession`, on SQLite `PooledConnection` | a session, and its open transaction |
+//! | connection | [`Connection`]: of SQLite or of a server | a pooled session that is lent to one transaction |
+//! | owner's connection | `OwnerConnection` | a session outside the pools, with the owner's login |
 //!
 //! All statements of guests take the same path: `Connection::run` checks the statement with the gate, the `run` of the
 //! engine sends it, and a `Receiver` passes its rows to a [`Sink`].

@@ -1,5 +1,6 @@
-//! Runs the actions that guests registered, after the commit or rollback. Each action runs in a new instance without
-//! access to a database. The host repeats actions with [`Delivery::AtLeastOnce`] from the outbox until they succeed.
+//! Runs actions after the commit or rollback of the transaction in which guests registered them. Each action runs in a
+//! new instance without access to a database. The host keeps an action with [`Delivery::AtLeastOnce`] in the outbox, a
+//! table of the database, and repeats the action until it succeeds.
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,8 +39,8 @@ pub(crate) async fn deliver_outbox(generation: Arc<Generation>, database: Arc<Da
         if stop.is_cancelled() {
             return;
         }
-        // `stop` does not interrupt this, because an action that is taken but not run would stay hidden for
-        // `outbox::LEASE`.
+        // `stop` does not interrupt `take_due` or the run of the action, because a taken action that does not run would
+        // stay hidden for `outbox::LEASE`.
         match outbox::take_due(&database).await {
             Ok(Some(entry)) => {
                 redeliver(&generation, &database, entry).await;
@@ -69,8 +70,8 @@ async fn redeliver(generation: &Generation, database: &Arc<Database>, entry: Ent
     attempt(generation, Some(database), &action, &request, attempts).await;
 }
 
-/// Runs an action once. If the action is in the outbox, deletes its row after a success, and postpones it after a
-/// failure.
+/// Runs an action once. If the action is in the outbox, deletes its row after a success, and postpones the next attempt
+/// after a failure.
 async fn attempt(
     generation: &Generation,
     database: Option<&Arc<Database>>,

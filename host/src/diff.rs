@@ -27,7 +27,7 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`[reload] deny` forbids differences of the new generation:")?;
         self.0.iter().try_for_each(|difference| write!(f, "\n  {}: {difference}", difference.kind.as_str()))?;
-        write!(f, "\nundo these changes, or remove the rule in an earlier reload of its own")
+        write!(f, "\nundo these changes, or first remove the rule in a separate reload")
     }
 }
 
@@ -135,7 +135,7 @@ fn hooks(old: &BTreeMap<String, bool>, new: &BTreeMap<String, bool>, mut add: im
             None => add(Kind::HookAdded, format!("the hook {name} is new, {} the transaction", side(*inside))),
             Some(before) if before != inside => {
                 let kind = if *inside { Kind::HookMovedInside } else { Kind::HookMovedOutside };
-                let effect = if *inside { "it gets the handle" } else { "its failure does not roll back" };
+                let effect = if *inside { "it receives the database handle" } else { "its failure does not roll back" };
                 add(kind, format!("the hook {name} is now {} the transaction: {effect}", side(*inside)));
             }
             Some(_) => {}

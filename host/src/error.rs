@@ -24,7 +24,7 @@ pub struct Failure {
     pub(crate) fault: Fault,
     /// Message for the client: short, and without internals.
     pub(crate) client_message: Cow<'static, str>,
-    /// Message for the log and for on-error hooks.
+    /// Message for the log and for `on-error` hooks.
     pub(crate) detail: String,
     /// Value of the `Allow` header, for a 405.
     pub(crate) allow: Option<String>,
@@ -61,7 +61,7 @@ impl Failure {
 
     /// Failure for an `Expect` header with an expectation other than `100-continue`.
     pub(crate) fn expectation_failed() -> Self {
-        let reason = "The server meets no expectation but `100-continue`.";
+        let reason = "The server supports no expectation other than `100-continue`.";
         Self::new(StatusCode::EXPECTATION_FAILED, Fault::Client, reason, reason)
     }
 
@@ -122,8 +122,9 @@ impl Failure {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, Fault::Guest, "Something went wrong.", detail)
     }
 
-    /// Failure for a failed statement that makes the request fail: a statement of the host, or of a guest that did not
-    /// roll back to an earlier savepoint. The message for the log begins with `what`.
+    /// Failure for a statement that failed and thereby makes the request fail. Either the host sent the statement, or a
+    /// guest sent the statement and did not roll back to an earlier savepoint. The message for the log begins with
+    /// `what`.
     pub(crate) fn statement(error: &DbError, what: &str) -> Self {
         let detail = match &error.code {
             Some(code) => format!("{what}: {} (code {code})", error.message),
@@ -167,7 +168,7 @@ impl Failure {
         Self::new(status, fault, client_message, error.to_string())
     }
 
-    /// Returns the failure as on-error hooks see it.
+    /// Returns the part of the failure that `on-error` hooks receive.
     pub(crate) fn report(&self) -> FailureReport<'_> {
         FailureReport { status: self.status.as_u16(), fault: self.fault, message: &self.detail }
     }

@@ -1,5 +1,5 @@
-//! Converts between HTTP and the [`Request`] and [`Reply`] of `lifecycle`. [`serve`] has the steps in order: receive the
-//! head and the body, detach from the client, admit, run, log, respond.
+//! Converts between HTTP and the [`Request`] and [`Reply`] of `lifecycle`. [`serve`] has the steps in order: receive
+//! the head and the body, detach from the client, admit, run, log, respond.
 
 mod detach;
 
@@ -27,7 +27,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// Header with the id of the generation that served a request. The host sets it if `debug = true`.
 const GENERATION: HeaderName = HeaderName::from_static("x-carya-generation");
-/// How long a request waits for its permits out of `server.max_concurrent_requests`. After that the reply is a 503.
+/// Maximum time that a request waits for its permits out of `server.max_concurrent_requests`. Then the reply has the
+/// status 503.
 const ADMISSION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// State shared by all requests of one generation.
@@ -51,7 +52,7 @@ pub(crate) struct Exchange {
 /// Serves one HTTP request. If the future is dropped while the request runs, the request ends in the background: by a
 /// rollback, or by the commit if that has begun.
 pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest) -> Response {
-    // From here on the generation waits for this request when it is retired.
+    // From here on, a retired generation waits for the end of this request.
     let running = exchange.running.token();
     let (head, body) = request.into_parts();
     let mut request = receive_head(head);
@@ -84,7 +85,8 @@ pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest) -> Resp
     respond(reply, &request)
 }
 
-/// Returns the response of a request that the server refuses because of its head, and closes its connection.
+/// Returns the response to a request that the server refuses because of its head. The response has the header
+/// `connection: close`, so that the server closes the connection.
 pub(crate) fn reject(head: Parts, failure: &Failure) -> Response {
     let request = receive_head(head);
     let mut reply = refuse(&request, failure);
@@ -93,7 +95,7 @@ pub(crate) fn reject(head: Parts, failure: &Failure) -> Response {
     respond(reply, &request)
 }
 
-/// Returns the response of a request to the server as a whole: `OPTIONS *`.
+/// Returns the response to `OPTIONS *`, a request that concerns the whole server and no path.
 pub(crate) fn acknowledge(head: Parts) -> Response {
     respond(Reply { status: StatusCode::NO_CONTENT, ..Reply::default() }, &receive_head(head))
 }
@@ -120,7 +122,7 @@ async fn receive_body(body: Body, limits: &config::Server) -> Result<Bytes, Fail
     }
 }
 
-/// Waits until the request may run. It runs as long as the permits are held.
+/// Waits until the request may run. The caller must hold the returned permits while the request runs.
 async fn admit(exchange: &Exchange) -> Result<SemaphorePermit<'_>, Failure> {
     let permits = exchange.permits.acquire_many(exchange.permits_per_request);
     match tokio::time::timeout(ADMISSION_TIMEOUT, permits).await {
@@ -156,7 +158,8 @@ fn respond(reply: Reply, request: &Request) -> Response {
     if let Ok(id) = HeaderValue::from_str(&request.id) {
         add(&mut headers, REQUEST_ID, id);
     }
-    // hyper sends a body with 205, and over HTTP/2 with every status and method.
+    // Remove the body here, because hyper would send a body with the status 205, and over HTTP/2 with every status and
+    // method.
     if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED) {
         body.clear();
     } else if request.method == Method::HEAD {
@@ -169,8 +172,8 @@ fn respond(reply: Reply, request: &Request) -> Response {
     response
 }
 
-/// Sets a header field of the host. The transaction may be committed by now, so a full map must not panic; the limits
-/// of guests' headers leave room for the fields of the host.
+/// Sets a header field that the host adds to a response. If the map is full, logs an error and does not panic, because
+/// the transaction may already be committed. The limits on guests' header fields leave room for the fields of the host.
 fn add(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
     if let Err(error) = headers.try_insert(&name, value) {
         tracing::error!(%name, %error, "a header field of the host could not be set");
@@ -235,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn request_ids_are_taken_over_or_made() {
+    fn a_valid_request_id_is_kept_and_an_invalid_id_is_replaced() {
         assert_eq!(request_id(&headers("x-request-id", "abc-1")), "abc-1");
         for bad in ["", "a b", &"x".repeat(129)] {
             assert_eq!(request_id(&headers("x-request-id", bad)).len(), 32, "{bad:?}");
@@ -243,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn trace_parents() {
+    fn only_valid_trace_parents_have_a_trace_id() {
         let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
         let table = [
             (format!("00-{trace}-00f067aa0ba902b7-01"), Some(trace)),

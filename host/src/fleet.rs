@@ -67,13 +67,14 @@ struct Refusal {
 }
 
 /// Pulls the active generation of the fleet into `store`, for a host without a usable generation of its own, and
-/// returns its activation. Does not make it active in `store`: this host has not tried it yet.
+/// returns its activation. Does not make the generation active in `store`, because this host has not tried to serve the
+/// generation yet.
 ///
 /// # Errors
 ///
 /// Fails if the database cannot be queried or the generation cannot be pulled.
 pub(crate) async fn join(shared: &Tables, store: &Store) -> anyhow::Result<Option<Head>> {
-    // If files of the active generation are missing or damaged, join as if there were none.
+    // If files of the active generation are missing or damaged, join as if this host had no generation.
     if let Some(id) = store.active()?
         && store.unpack(&id).is_ok()
     {
@@ -93,7 +94,7 @@ fn no_answer() -> Error {
     DbError::new(Kind::Lost, "timed out").into()
 }
 
-/// Pulls the files of a generation that `store` lacks from the database, and adds the generation to `store`.
+/// Pulls from the database the files of a generation that are not in `store`, and adds the generation to `store`.
 async fn pull(shared: &Tables, store: &Store, id: &Id) -> Result<(), Error> {
     let manifest = match store.manifest(id) {
         Ok(manifest) => manifest,
@@ -160,8 +161,9 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// Fails, and the old generation stays active, if the new one does not work here, if another host activates one at
-    /// the same time, or if the database cannot be queried. After [`Error::InDoubt`], the fleet may have activated it.
+    /// Fails, and the old generation stays active, if this host cannot serve the new generation, if another host
+    /// activates a generation at the same time, or if the database cannot be queried. After [`Error::InDoubt`], the
+    /// fleet may have activated the new generation.
     pub(crate) async fn activate(&self, step: &Step) -> anyhow::Result<Change> {
         let guard = self.reloader.begin_change().await;
         let shared = self.shared();
@@ -258,7 +260,7 @@ impl Fleet {
         let served = self.reloader.live().generation();
         let result = guard.activate(&head.history, async { Ok(()) }).await;
         if result.is_ok() {
-            tracing::info!(generation = %head.id, by = head.host, "taken over from the fleet");
+            tracing::info!(generation = %head.id, by = head.host, "serving a generation that another host activated");
             reload::log_change(&result, &served);
         }
         result?;

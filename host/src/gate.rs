@@ -1,16 +1,16 @@
 //! The gate: checks every statement of a guest before the host sends it. The gate parses just enough SQL to classify a
 //! statement, to count statements and parameters, and to find names that guests must not use. It refuses statements,
-//! but never rewrites them. It need not understand SQL completely, because the engine's own barrier restricts each
-//! statement too. Only functions that no login can be denied, such as MariaDB's built-in functions, are refused by the
-//! gate alone.
+//! but never rewrites them. It need not understand SQL completely, because the engine also restricts each statement: by
+//! a login with few rights, a read-only transaction or SQLite's authorizer. But an engine cannot deny a login some
+//! functions, such as MariaDB's built-in functions. Only the gate refuses these functions.
 //!
 //! A `?` outside of string literals, quoted names and comments is always a parameter. PostgreSQL also has operators
 //! with that character, which guests cannot use. In place of the operators `?`, `?|` and `?&` on `jsonb`, guests call
 //! `jsonb_exists`, `jsonb_exists_any` and `jsonb_exists_all`; in place of `@?` they call `jsonb_path_exists`.
 //!
 //! [`Rules::check`] is the only entry point for statements of guests. The lexical differences between dialects are data
-//! in `syntax`. Every other difference is a `match` that names all dialects, so that the compiler reports each place
-//! that a new dialect must handle.
+//! in `syntax`. Every other difference is a `match` that names all dialects, so that the compiler reports each `match`
+//! to which a new dialect must be added.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -18,7 +18,7 @@ mod advice;
 mod lexer;
 mod place;
 mod rules;
-#[expect(clippy::wildcard_enum_match_arm, reason = "it reads SQLite only, and most tokens do not matter to it")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "it reads SQLite only, and ignores most tokens")]
 mod search;
 mod syntax;
 mod tables;
@@ -54,7 +54,7 @@ pub const MAX_PARAM_BYTES: usize = 4 * 1024 * 1024;
 pub struct Placeholder {
     /// Byte range of the placeholder in the statement.
     pub range: Range<usize>,
-    /// Number of the parameter, from 1. `?7` and `$7` have the number 7; `?` has the number after the highest so far.
+    /// Number of the parameter, from 1. `?7` and `$7` have the number 7. A `?` has the highest number so far plus 1.
     pub number: usize,
 }
 
@@ -83,7 +83,8 @@ impl Rules {
         check_sizes(sql, params)?;
         let checked = scan(self, sql, params.len(), access)?;
         let expected = checked.placeholders.iter().map(|placeholder| placeholder.number).max().unwrap_or(0);
-        // SQLite would use NULL for a missing parameter, and a driver may wait forever for the server's answer.
+        // Without this check, SQLite would use NULL for a missing parameter, and the driver of a server may wait
+        // forever for a response.
         if params.len() != expected {
             return Err(self.wrong_number_of_parameters(expected, params.len()));
         }
@@ -121,7 +122,7 @@ fn check_sizes(sql: &str, params: &[Value]) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Returns the placeholders in a statement of the host.
+/// Returns the placeholders in a statement that the host itself sends.
 pub(super) fn placeholders(dialect: Dialect, sql: &str) -> Vec<Placeholder> {
     let mut lexer = Lexer::new(Syntax::of(dialect), sql);
     let mut found = Vec::new();
@@ -156,7 +157,7 @@ fn scan(rules: &Rules, sql: &str, params: usize, access: Access) -> Result<Check
             Shape::Close => {
                 depth = depth.checked_sub(1).ok_or_else(|| forbidden("a parenthesis is closed but not opened"))?;
             }
-            // `(SELECT ..)` begins with its first word.
+            // The first word is the verb, also after opening parentheses, as in `(SELECT ..)`.
             _ if verb.is_none() => verb = Some(verb_of(dialect, &sql[token.range.clone()])?),
             Shape::UnsupportedParameter => {
                 let message = "parameters must be written as `?` or `?1`; names and the number 0 are not supported";
@@ -190,7 +191,8 @@ fn scan(rules: &Rules, sql: &str, params: usize, access: Access) -> Result<Check
     }
 }
 
-/// Returns the class of a statement by its first word, if guests may use it.
+/// Returns the class of a statement by its first word, or an error if guests must not send statements that begin with
+/// this word.
 fn verb_of(dialect: Dialect, word: &str) -> Result<Verb, DbError> {
     const COMMON: &[(&str, Verb)] = &[
         ("SELECT", Verb::Query),

@@ -35,7 +35,7 @@ pub struct Generation {
     pub routes: Routes,
     /// The handlers, in the order of `config.routes`.
     pub handlers: Vec<Handler>,
-    /// The global hooks, for requests that match no route.
+    /// The global hooks. They run for every request until its route is known, and for requests that match no route.
     pub global: Chain,
     /// The compiled templates, which guests' responses refer to by name.
     pub templates: Templates,
@@ -72,7 +72,7 @@ pub struct Handler {
     pub chain: Chain,
 }
 
-/// Hooks in ascending order of priority. Hooks from index `inside` on run inside the transaction.
+/// Hooks in ascending order of priority. The hooks from index `inside` on run inside the transaction.
 #[derive(Debug, Default)]
 pub struct Chain {
     hooks: Vec<Arc<Component>>,
@@ -81,8 +81,8 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Merges and sorts the hooks of a route and the global ones. `transaction` is the priority of the transaction:
-    /// hooks with this or a higher priority run inside the transaction.
+    /// Merges the hooks of a route and the global hooks, and sorts them by priority. `transaction` is the priority of
+    /// the transaction: hooks with this or a higher priority run inside the transaction.
     ///
     /// At equal priority, route-level hooks are outside global hooks, and hooks of the same kind keep their order of
     /// registration. If a component is a route-level hook and also a global hook, it runs once, at the

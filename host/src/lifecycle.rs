@@ -1,6 +1,6 @@
-//! The lifecycle of a request: runs the hooks and the controller, and ends the transaction by one verdict. Hooks are
-//! sorted by priority. Hooks with the transaction's priority or a higher one run inside the transaction, all other
-//! hooks outside.
+//! The lifecycle of a request: runs the hooks and the controller, decides the verdict (commit or rollback), and ends
+//! the transaction accordingly. Hooks are sorted by priority. Hooks with the transaction's priority or a higher
+//! priority run inside the transaction. All other hooks run outside the transaction.
 //!
 //! ```text
 //! on-route | start | route | before (outside) | before (inside) | controller, encoding
@@ -34,12 +34,12 @@ use crate::{
     transaction::{self, Bound, Cleared, Facts, Outcome, Reason, Started, Trace, Verdict, plan},
 };
 
-/// A finished request. Its reply requires a [`Cleared`], so the transaction has ended.
+/// A finished request. It contains a [`Cleared`], which exists only after the transaction has ended.
 #[derive(Debug)]
 pub struct Ended {
     /// Reply for the client.
     pub reply: Reply,
-    /// End of the request's transaction.
+    /// Proof that the request's transaction has ended, with its outcome.
     pub cleared: Cleared,
     /// Events of the request, in order.
     pub trace: Trace,
@@ -104,8 +104,8 @@ struct Lifecycle<'a> {
     answer: Answer,
     chain: &'a Chain,
     handler: Option<&'a Handler>,
-    /// Copy of the request's context after the before hooks outside the transaction; each rerun starts with it. `None`
-    /// if nothing inside the transaction runs, because the request was answered or failed before.
+    /// Copy of the request's context, made after the `before` hooks outside the transaction have run. Each rerun starts
+    /// with this copy. `None` if the request was answered or failed before anything inside the transaction could run.
     entry_context: Option<BTreeMap<String, String>>,
     reruns: retry::Reruns,
 }
@@ -123,8 +123,8 @@ impl<'a> Lifecycle<'a> {
         }
         let mut cause = self.cause_to_rerun().await;
         if cause.is_none() {
-            // On-error and after hooks do not run if the attempt is repeated anyway. Their own statements may fail too,
-            // so check again.
+            // `on-error` and `after` hooks do not run if the attempt is repeated anyway. Statements of these hooks may
+            // also cause a rerun, so check again.
             let chain = self.chain;
             self.on_error(chain.inside(), true).await;
             self.after(chain.inside(), true).await;
@@ -144,7 +144,7 @@ impl<'a> Lifecycle<'a> {
         }
     }
 
-    /// Runs the on-route hooks. Returns the access mode that a hook chose, or `None` if a hook answered or failed.
+    /// Runs the `on-route` hooks. Returns the access mode that a hook chose, or `None` if a hook answered or failed.
     async fn on_route(&mut self) -> Option<Option<Access>> {
         let mut access = None;
         for hook in self.chain.all().iter().filter(|hook| hook.exports(Export::OnRoute)) {
@@ -164,8 +164,9 @@ impl<'a> Lifecycle<'a> {
         Some(access)
     }
 
-    /// Binds the request with the access mode for its method, then with that for its route. Returns `false` if no route
-    /// serves the request.
+    /// Finds the route of the request. Binds the request to the default database with the access mode of its method,
+    /// and then to the database of the route with the access mode of the route. An access mode `by_hook` takes
+    /// precedence over both modes. Returns `false` if no route serves the request.
     fn start_and_route(&mut self, by_hook: Option<Access>) -> bool {
         let generation = self.generation;
         let request = &self.state.request;
@@ -214,8 +215,8 @@ impl<'a> Lifecycle<'a> {
         *bound = std::mem::take(bound).rebind(database.cloned(), terms, trace);
     }
 
-    /// Runs before hooks, either those inside or those outside the transaction. Returns `false` if a hook answered or
-    /// failed.
+    /// Runs the `before` hooks among `hooks`. Either all `hooks` are inside the transaction, or all are outside.
+    /// Returns `false` if a hook answered or failed.
     async fn before(&mut self, hooks: &'a [Arc<Component>], inside: bool) -> bool {
         for hook in hooks.iter().filter(|hook| hook.exports(Export::Before)) {
             match self.guests.before(&mut self.state, hook, inside).await {
@@ -233,7 +234,7 @@ impl<'a> Lifecycle<'a> {
         true
     }
 
-    /// Runs the before hooks inside the transaction and the controller, and renders the controller's response.
+    /// Runs the `before` hooks inside the transaction and the controller, and renders the controller's response.
     async fn inside(&mut self) {
         let Some(handler) = self.handler else { return };
         if self.before(handler.chain.inside(), true).await {
@@ -250,8 +251,9 @@ impl<'a> Lifecycle<'a> {
         }
     }
 
-    /// Runs on-error hooks, either those inside or those outside the transaction, innermost first, until one answers.
-    /// Its response replaces the reply, but the request still counts as failed.
+    /// Runs the `on-error` hooks among `hooks`, innermost first, until a hook returns a response. Either all `hooks`
+    /// are inside the transaction, or all are outside. The response of the hook replaces the reply, but the request
+    /// still counts as failed.
     async fn on_error(&mut self, hooks: &[Arc<Component>], inside: bool) {
         for hook in hooks.iter().rev().filter(|hook| hook.exports(Export::OnError)) {
             let Answer::Failed { failure, reply } = &mut self.answer else { return };
@@ -269,8 +271,9 @@ impl<'a> Lifecycle<'a> {
         }
     }
 
-    /// Runs after hooks, either those inside or those outside the transaction, innermost first. A failure inside fails
-    /// the request, which rolls back. A failure outside is only logged, because the transaction has ended.
+    /// Runs the `after` hooks among `hooks`, innermost first. Either all `hooks` are inside the transaction, or all are
+    /// outside. If a hook inside the transaction fails, the request fails and the transaction is rolled back. If a hook
+    /// outside fails, the failure is only logged, because the transaction has ended.
     async fn after(&mut self, hooks: &[Arc<Component>], inside: bool) {
         for hook in hooks.iter().rev().filter(|hook| hook.exports(Export::After)) {
             let limits = Limits::from(&self.generation.config.server);
@@ -284,8 +287,8 @@ impl<'a> Lifecycle<'a> {
         }
     }
 
-    /// Decides the verdict, ends the transaction, and runs the actions registered for its outcome. An `interruption`
-    /// replaces the answer.
+    /// Decides the verdict, ends the transaction, and runs the actions registered for its outcome. `interruption` is
+    /// the failure of an interrupted request, and replaces the answer.
     ///
     /// # Errors
     ///
@@ -343,7 +346,7 @@ impl<'a> Lifecycle<'a> {
         verdict
     }
 
-    /// Runs the on-error and after hooks outside the transaction, after it has ended.
+    /// Runs the `on-error` and `after` hooks outside the transaction, after the transaction has ended.
     async fn outside(&mut self) {
         let chain = self.chain;
         self.on_error(chain.outside(), false).await;

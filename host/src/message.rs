@@ -1,4 +1,5 @@
-//! Requests and replies as plain values, and the limits of replies. All modules above `transaction` use them.
+//! Requests and replies as plain values, and the limits of replies. The modules that handle requests pass them to each
+//! other.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
@@ -101,8 +102,8 @@ pub(crate) fn status(status: u16) -> Result<StatusCode, String> {
 ///
 /// # Errors
 ///
-/// Returns a message with the field if its name or value is malformed, or if only the host sets this field, because it
-/// belongs to the connection.
+/// Returns a message with the field if its name or value is malformed, or if guests must not set the field, because the
+/// host sets it.
 pub(crate) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
     const HOST: [&str; 8] = [
         "connection",
@@ -129,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_include_their_last_field_and_byte() {
+    fn accepts_responses_up_to_and_including_the_limits() {
         let limits = Limits { fields: 2, head: 20, body: 5 };
         for (fields, bytes, good) in [(0, 0, true), (2, 20, true), (3, 1, false), (1, 21, false)] {
             assert_eq!(limits.check_head(fields, bytes).is_ok(), good, "{fields} fields, {bytes} bytes");
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_and_header_fields_of_responses() {
+    fn accepts_only_valid_statuses_and_header_fields() {
         for (number, good) in [(200, true), (599, true), (199, false), (100, false), (600, false), (0, false)] {
             assert_eq!(status(number).is_ok(), good, "{number}");
         }

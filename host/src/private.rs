@@ -41,8 +41,8 @@ pub(crate) enum NotPrivate {
         /// The user of this process.
         own: u32,
     },
-    /// It must be a regular file, and is not.
-    #[error("{} must be a regular file or a folder", .0.display())]
+    /// A private file must be a regular file, and the path is something else.
+    #[error("{} must be a regular file", .0.display())]
     Odd(PathBuf),
     /// An operation of the file system failed.
     #[error("{path}: {source}", path = path.display())]
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fix_is_named() {
+    fn errors_contain_the_fix() {
         let trust = |place, owner, mode| {
             let found = check(Path::new("/it"), place, (owner, mode), 1000);
             found.err().map_or_else(String::new, |error| error.to_string())

@@ -1,5 +1,6 @@
-//! Renders a guest's response into a [`Reply`]: checks status and header, fills templates, writes rows as JSON. This
-//! happens inside the transaction, so that a response that cannot be rendered rolls back.
+//! Renders a guest's response into a [`Reply`]: checks the status and the header fields, fills templates, and writes
+//! rows as JSON. The rendering is a part of the transaction, so the transaction is rolled back if a response cannot be
+//! rendered.
 
 use std::path::{Path, PathBuf};
 

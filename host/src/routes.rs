@@ -1,5 +1,5 @@
 //! The routing table: path patterns in the syntax of `matchit`, and the methods of each pattern. A route is an index
-//! here, to which the caller gives a meaning.
+//! that the caller chooses, for example the index of a handler.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -69,7 +69,8 @@ impl Routes {
         Some(&self.paths[*found.value].pattern)
     }
 
-    /// Finds the route of a request. No unreserved character of `path` may be percent-encoded. HEAD uses the route of GET, unless it has a route of its own.
+    /// Finds the route of a request. The caller must first decode `path` with `decode_unreserved`. A HEAD request uses
+    /// the route of GET, unless the pattern has a route for HEAD.
     pub fn find(&self, method: &Method, path: &str) -> Found {
         let Ok(found) = self.patterns.at(path) else { return Found::Nothing };
         let path = &self.paths[*found.value];
@@ -101,9 +102,9 @@ impl Path {
     }
 }
 
-/// Decodes the percent-encoded unreserved characters of a path: letters, digits, `-`, `.`, `_` and `~`. Such a path names
-/// the same resource (RFC 3986, section 6.2.2.2). All other characters remain encoded: `%2F` is no separator. A path with
-/// an incomplete escape is returned unchanged.
+/// Decodes the percent-encoded unreserved characters of a path: letters, digits, `-`, `.`, `_` and `~`. The decoded
+/// path identifies the same resource (RFC 3986, section 6.2.2.2). All other characters remain encoded, so `%2F` does
+/// not become a separator. A path with an incomplete escape is returned unchanged.
 pub(crate) fn decode_unreserved(path: &str) -> Cow<'_, str> {
     let (bytes, mut decoded, mut copied) = (path.as_bytes(), String::new(), 0);
     for at in memchr_iter(b'%', bytes) {

@@ -95,7 +95,7 @@ impl Server {
             () = tokio::time::sleep(drain_timeout) => {
                 tracing::warn!(left = live.in_flight(), "drain_timeout is over: rolling back the remaining requests");
             }
-            () = shutdown() => tracing::warn!(left = live.in_flight(), "second request to end: rolling back the remaining requests"),
+            () = shutdown() => tracing::warn!(left = live.in_flight(), "second shutdown request: rolling back the remaining requests"),
         }
         let left = live.cut_off().await;
         if left > 0 {

@@ -10,8 +10,8 @@ use crate::sql::Position;
 const HEADER: HeaderName = HeaderName::from_static("x-carya-position");
 /// Prefix of the cookie's name, before the name of the database.
 const COOKIE: &str = "carya-position-";
-/// How long a browser keeps the cookie, in seconds. It must be longer than `replica_max_lag` (10 s by default): a
-/// replica that lags further behind gets no reads.
+/// How long a browser keeps the cookie, in seconds. The time must be longer than `replica_max_lag` (10 s by default). A
+/// replica that lags further behind serves no reads, so the position is not needed after this time.
 const MAX_AGE: u32 = 60;
 
 /// Returns the newest position that the headers of a request contain for `database`.

@@ -1,6 +1,6 @@
 //! The database transaction of a request, which the host owns: how it starts, how statements and actions of guests
-//! become part of it, and how it ends. The module depends on `database`. It uses only methods and statuses of HTTP, and
-//! nothing of WebAssembly.
+//! become part of it, and how it ends. The module depends on `database`. The only types of HTTP that it uses are
+//! methods and statuses, and it does not depend on WebAssembly.
 //!
 //! # Order of steps
 //!
@@ -59,7 +59,7 @@
 //! }
 //! ```
 //!
-//! It can be cleared only once, so this does not compile:
+//! A transaction can be cleared only once, so this does not compile:
 //!
 //! ```compile_fail,E0382
 //! use carya::transaction::{Cleared, Settled, Trace};
@@ -71,7 +71,7 @@
 //! }
 //! ```
 //!
-//! It cannot be cleared before it is settled, so this does not compile:
+//! A transaction cannot be cleared before it is settled, so this does not compile:
 //!
 //! ```compile_fail,E0599
 //! use carya::transaction::{Cleared, Started, Trace};

@@ -198,7 +198,7 @@ async fn check_reads_a_database_without_changing_it() -> Result {
     assert_snapshot!(state().await?, @r#"{"pending migrations":["0002_more"],"state":"reachable","url":"sqlite://app.sqlite"}"#);
 
     write(folder.path(), GOOD, &[("migrations/0001_first_table.sql", "CREATE TABLE other (x);")])?;
-    assert_snapshot!(state().await?, @"error: migrations in migrations: migration 1 was previously applied but has been modified: migrations/0001_first_table.sql is not the text that ran; put back the text that ran, and write the change as a new migration. In development, `carya migrate --reset` makes the database anew after it has saved it");
+    assert_snapshot!(state().await?, @"error: migrations in migrations: migration 1 was previously applied but has been modified: migrations/0001_first_table.sql is not the text that ran; put back the text that ran, and write the change as a new migration. In development, `carya migrate --reset` saves the database and then creates it anew");
 
     std::fs::write(&path, "this is a letter and no database, whatever its name may be".repeat(20))?;
     for file in ["app.sqlite-wal", "app.sqlite-shm"] {

@@ -46,8 +46,8 @@ const CASES: [Case<'_>; 14] = [
         &[],
         &["package wasi:http@0.2.3; interface incoming-handler { handle: func() -> string; }"],
         "export wasi:http/incoming-handler@0.2.3",
-        "exports `wasi:http/incoming-handler@0.2.3`, which this host does not call, and nothing that it does; export an \
-         interface of its `wit/`, as `carya:host/read-controller@0.1.0`",
+        "exports `wasi:http/incoming-handler@0.2.3`, which this host does not call, and no interface that it calls; \
+         export an interface of its `wit/`, such as `carya:host/read-controller@0.1.0`",
     ),
     (
         &[],
@@ -77,7 +77,7 @@ const CASES: [Case<'_>; 14] = [
         &[],
         &[CLI_2],
         "export wasi:cli/run@0.2.3",
-        "exports `wasi:cli/run@0.2.3`, which this host does not call, and nothing that it does",
+        "exports `wasi:cli/run@0.2.3`, which this host does not call, and no interface that it calls",
     ),
     (
         &[],
@@ -108,7 +108,7 @@ const CASES: [Case<'_>; 14] = [
         &[("interface model {", "interface websocket { open: func(); }\ninterface model {")],
         &[],
         "export websocket",
-        "exports `carya:host/websocket@0.1.0`, which this host does not call, and nothing that it does",
+        "exports `carya:host/websocket@0.1.0`, which this host does not call, and no interface that it calls",
     ),
     (
         &[("resource savepoint {", "resource cursor { next: func(); }\n    resource savepoint {")],

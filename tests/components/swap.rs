@@ -61,7 +61,7 @@ for line in open(f"/proc/{pid}/maps"):
         libc.syscall(440, process, ctypes.byref(given), 1, 21, 0)
 "#;
 
-const NO_SCAN: &str = "no page scan, which makes instances slower: the kernel may swap its memory out to ";
+const NO_SCAN: &str = "no page scan, which makes instances slower: the kernel may swap memory of this process out to ";
 
 /// A swap file that the kernel uses. Dropping the value turns it off.
 struct Swap {

@@ -125,14 +125,14 @@ async fn a_rule_refuses_the_deployment() -> Result {
     assert_snapshot!(case.steady(&ran.messages), @r"
     error: the host has generation WRITES now, and would not serve it: `[reload] deny` forbids differences of the new generation:
       component-gains-writer: component items: now exports write-controller: it may write to the database as a controller
-    undo these changes, or remove the rule in an earlier reload of its own
+    undo these changes, or first remove the rule in a separate reload
     ");
     let ran = case.deploy(&[]).await?;
     assert!(!ran.success && ran.answer.contains("! component-gains-writer"), "{}", ran.answer);
     assert_snapshot!(case.steady(&ran.messages), @r"
     error: the host answers 422 Unprocessable Entity: `[reload] deny` forbids differences of the new generation:
       component-gains-writer: component items: now exports write-controller: it may write to the database as a controller
-    undo these changes, or remove the rule in an earlier reload of its own
+    undo these changes, or first remove the rule in a separate reload
     ");
     assert!(!case.writes().await?);
     // A restart does not serve it either.

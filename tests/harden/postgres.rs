@@ -206,14 +206,14 @@ async fn reports_missing_restrictions() -> Result {
     assert_eq!(code, Some(1));
     let mut wrong = Wrong::default();
     for what in [
-        format!("{writer} may on the database TEMPORARY"),
+        format!("{writer} has on the database the privileges TEMPORARY"),
         format!("{writer} may CREATE in the schemas other, public"),
         format!("{reader} may write to items, other.secrets, pg_settings"),
         format!("{writer} may TRUNCATE, REFERENCE or TRIGGER on"),
         format!("{reader} may use the host's tables"),
         format!("{writer} may set sequences"),
         format!("{reader} may draw from sequences"),
-        format!("{reader} may look at"),
+        format!("{reader} may read pg_"),
         format!("{writer} may use the languages plpgsql, sql"),
         format!("{writer} may call functions that run as their owner mine()"),
         format!("{writer} has no limit by idle_in_transaction_session_timeout, lock_timeout"),

@@ -138,7 +138,7 @@ async fn refuses_more_bytes_than_allowed_or_announced() -> Result {
         .refused("", "its component has 314572800 bytes, of 268435456")
         .await?;
     let liar = Liar::start(&name, large, Word::Endless).await?;
-    liar.refused("max_size = \"1MiB\"", "of 1048576 that are allowed; set max_size in [registry.").await?;
+    liar.refused("max_size = \"1MiB\"", "the maximum is 1048576; set max_size in [registry.").await?;
     let (small, name) = manifest(&any, 1000)?;
     let liar = Liar::start(&name, small, Word::Endless).await?;
     liar.refused("", "the registry sent a component that is longer than its manifest announces").await

@@ -140,7 +140,9 @@ async fn put_generation(State(api): State<Api>, Path(id): Path<String>, body: Bo
     }
     let manifest: Manifest = serde_json::from_slice(&json).map_err(|error| Error::Invalid(error.to_string()))?;
     if manifest.id != id {
-        return Err(Error::Invalid(format!("generation {} cannot be put as {id}", manifest.id)).into());
+        return Err(
+            Error::Invalid(format!("the manifest is that of generation {} and not of {id}", manifest.id)).into()
+        );
     }
     let is_new = blocking(move || api.store.put(&manifest)).await?;
     answer(if is_new { StatusCode::CREATED } else { StatusCode::OK }, &json!({ "id": id, "new": is_new }))

@@ -1,4 +1,4 @@
-//! Values that guests return to the host, and the failures that the host reports to on-error hooks. Modules outside
+//! Values that guests return to the host, and the failures that the host reports to `on-error` hooks. Modules outside
 //! `component` use these types; [`convert`](super::convert) converts between them and the types of the generated
 //! bindings.
 

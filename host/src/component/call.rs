@@ -1,6 +1,6 @@
 //! Calls the exports of guests. Every call has a deadline. During the call, the guest's store contains the state of the
-//! request and handles to its database; the handles become invalid when the call ends. If a call does not complete, its
-//! instance is dropped, because wasmtime does not allow a further call into it.
+//! request and handles to the request's database. The handles become invalid when the call ends. If a call does not
+//! complete, its instance is dropped, because wasmtime does not allow a further call into it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -54,7 +54,7 @@ pub(crate) enum CallError {
     OutOfMemory {
         /// The component.
         component: Arc<str>,
-        /// The memory that the instance would have had, and the limit.
+        /// The size to which the memory of the instance would have grown, and the limit.
         message: String,
     },
     /// All places in the engine's pool of instances are in use.
@@ -102,7 +102,7 @@ macro_rules! call {
 }
 
 impl Guests {
-    /// Calls the controller through the export for the request's access mode.
+    /// Calls the controller. The access mode of the request determines the called export, such as `read-controller`.
     pub(crate) async fn controller(
         &mut self,
         state: &mut RequestState,
@@ -130,14 +130,14 @@ impl Guests {
         response.map(Response::from)
     }
 
-    /// Calls an on-route hook.
+    /// Calls an `on-route` hook.
     pub(crate) async fn on_route(&mut self, state: &mut RequestState, hook: &Component) -> Result<Decision, CallError> {
         let decision =
             call!(self, state, None, hook, on_route, Event::OnRoute, |hook, store| hook.call_on_route(store).await);
         decision.map(Decision::from)
     }
 
-    /// Calls a before hook. If `inside` is true, the hook runs inside the transaction and receives a handle to the
+    /// Calls a `before` hook. If `inside` is true, the hook runs inside the transaction and receives a handle to the
     /// database, unless the access mode of the request is [`Access::None`].
     pub(crate) async fn before(
         &mut self,
@@ -152,8 +152,8 @@ impl Guests {
         response.map(|response| response.map(Response::from))
     }
 
-    /// Calls an after hook, which may change `reply` within `limits`. The hook receives a handle under the same
-    /// conditions as a [before hook](Self::before).
+    /// Calls an `after` hook, which may change `reply` within `limits`. The hook receives a handle under the same
+    /// conditions as a [`before` hook](Self::before).
     pub(crate) async fn after(
         &mut self,
         state: &mut RequestState,
@@ -170,8 +170,8 @@ impl Guests {
         })
     }
 
-    /// Calls an on-error hook, which may read `reply` and may return a response that replaces it. The hook receives a
-    /// handle under the same conditions as a [before hook](Self::before).
+    /// Calls an `on-error` hook, which may read `reply` and may return a response that replaces `reply`. The hook
+    /// receives a handle under the same conditions as a [`before` hook](Self::before).
     pub(crate) async fn on_error(
         &mut self,
         state: &mut RequestState,
@@ -188,7 +188,7 @@ impl Guests {
         response.map(|response| response.map(Response::from))
     }
 
-    /// Calls `init` of the model.
+    /// Calls the function `init` that a model exports.
     pub(crate) async fn init(&mut self, state: &mut RequestState, model: &Component) -> Result<(), CallError> {
         call!(self, state, None, model, model, Event::Controller, |model, store| {
             let writer = store.data_mut().lend_writer()?;

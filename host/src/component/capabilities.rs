@@ -1,5 +1,5 @@
-//! Exports, imports, capabilities and costs of a compiled component. All of them are shown to users; the exports and
-//! imports are also compared between generations.
+//! Exports, imports, capabilities and costs of a compiled component. `carya` shows all of them to users, and also
+//! compares the exports and imports of an old and a new generation.
 
 use super::{
     engine::{Engine, TABLE_KEPT_READY},
@@ -56,7 +56,7 @@ fn expenses(component: &wasmtime::component::Component, kept_ready: usize) -> Ve
         found.push(format!(
             "an instance starts with {} KiB of memory; the host keeps {} KiB ready and maps the rest afresh for each \
              request. Link it with a smaller stack (`-z stack-size=131072 --stack-first`) and less static data; or, if it \
-             is an interpreter that you trust, let it `reuse` instances",
+             is an interpreter that you trust, set `reuse` for it",
             memory >> 10,
             ready >> 10
         ));
@@ -66,7 +66,7 @@ fn expenses(component: &wasmtime::component::Component, kept_ready: usize) -> Ve
     if table > ready {
         found.push(format!(
             "an instance starts with a table of {table} functions; the host keeps {ready} ready. Link it with less code \
-             (`lto = true`, `opt-level = \"s\"`); or, if you trust it, let it `reuse` instances"
+             (`lto = true`, `opt-level = \"s\"`); or, if you trust it, set `reuse` for it"
         ));
     }
     found

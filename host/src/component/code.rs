@@ -54,7 +54,7 @@ pub(super) struct Code {
 enum Unusable {
     #[error(transparent)]
     NotPrivate(#[from] private::NotPrivate),
-    #[error("its checksum is wrong: it is damaged, truncated, or from another version")]
+    #[error("its checksum is wrong: the file is damaged, truncated, or from another version of the host")]
     Damaged,
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -110,7 +110,10 @@ impl CodeCache {
     fn report(&self, error: &dyn std::error::Error) {
         if !self.is_reported.swap(true, Relaxed) {
             let folder = self.folder.display();
-            tracing::warn!(%folder, "compiled code is not kept, so that every start compiles: {error}; or set server.cache");
+            tracing::warn!(
+                %folder,
+                "compiled code is not kept, so that every start compiles: {error}; or set another server.cache"
+            );
         }
     }
 }

@@ -161,7 +161,7 @@ impl Contract {
         types.flat_map(|ty| self.inside(ty)).collect()
     }
 
-    /// Lists the interfaces of the component with a function that uses a type.
+    /// Lists the interfaces of the component in which a function uses a type, as the end of an error message.
     fn users(&self, id: TypeId, parts: &[Part]) -> String {
         let uses = |part: &&Part| {
             let known = part.functions.iter().filter_map(|(name, _)| part.interface.functions.get(name));

@@ -1,5 +1,5 @@
-//! The wasmtime engine of the process: the pool of instances, the linker, the cache of compiled code, and the clock that
-//! interrupts guests. [`pool`] determines the size of the pool.
+//! The wasmtime engine of the process: the pool of instances, the linker, the cache of compiled code, and the clock
+//! that interrupts guests. [`pool`] determines the size of the pool.
 
 mod pool;
 mod settings;
@@ -24,7 +24,8 @@ use crate::config::{self, PageScan};
 /// Interval at which running guests yield to other tasks and their deadlines are checked.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Interval at which a host that scans pages checks again whether its memory can be swapped out.
+/// Interval at which the host checks again whether its memory can be swapped out, if its pool scans pages (see
+/// [`Scan`]).
 const SWAP_CHECK: Duration = Duration::from_secs(5);
 
 /// The engine, and the resources that all components share.
@@ -33,7 +34,7 @@ pub struct Engine {
     pub(super) wasmtime: wasmtime::Engine,
     pub(super) linker: Arc<Linker<StoreData>>,
     pub(super) code: CodeCache,
-    /// Number of concurrent requests that the pool has room for. 0 means that there is no pool.
+    /// Maximum number of concurrent requests for which the pool has room. 0 means that there is no pool.
     requests: u32,
     /// Maximum memory of an instance in the pool, in bytes.
     pub(super) slot: usize,
@@ -72,7 +73,7 @@ impl Engine {
     }
 
     /// Makes an engine for trials of components with at most `memory` bytes each. A host must not serve requests with
-    /// it.
+    /// this engine.
     pub fn for_trials(memory: usize, server: &config::Server) -> Result<Self, EngineError> {
         let is_on = Scan::of(server.page_scan) == Scan::On;
         Self::build(Pool::for_trials(memory, is_on).map_err(EngineError)?, is_on, server)
@@ -133,8 +134,8 @@ impl Engine {
         self.requests == 0
     }
 
-    /// Returns the number of requests as which one request with `guests` guests counts. A request with many guests
-    /// takes the room of several requests in the pool.
+    /// Returns how many places for requests a request with `guests` guests takes in the pool. A request with many
+    /// guests takes several places.
     pub fn weight(guests: usize) -> usize {
         guests.div_ceil(pool::GUESTS).max(1)
     }
@@ -146,8 +147,8 @@ impl From<wasmtime::Error> for EngineError {
     }
 }
 
-/// Returns whether the memory of this process can be swapped out, and logs an error if it can. The pool cannot stop its
-/// page scans, so only a restart helps.
+/// Returns whether the memory of this process can be swapped out. If so, logs an error that advises a restart, because
+/// a pool cannot stop its page scans.
 fn is_swap_reported() -> bool {
     let Swap::Possible(reason) = swap::of_this_process() else { return false };
     tracing::error!(

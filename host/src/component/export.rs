@@ -1,5 +1,5 @@
-//! The exports of the contract. This is the only list of them: loading, `carya inspect`, the comparison of generations
-//! with its `deny` rules, and the checks of routes and hooks use [`Export`].
+//! The exports of the contract, as the only list of them in the host: loading, `carya inspect`, the comparison of
+//! generations with its `deny` rules, and the checks of routes and hooks use [`Export`].
 
 use super::interface;
 use crate::config::{Access, DifferenceKind};
@@ -27,7 +27,7 @@ pub enum Export {
     Actions,
 }
 
-/// Hooks that can have an export as one of their phases.
+/// Which hooks run an export as a phase.
 enum Hooks {
     None,
     /// Only global hooks, because the phase runs before routing.
@@ -133,7 +133,8 @@ impl Export {
         Self::ALL.into_iter().find(|export| export.name() == name)
     }
 
-    /// Returns the export with this full interface name. Its version may be any that the host accepts.
+    /// Returns the export with this full interface name, such as `carya:host/before@0.1.7`. Accepts all versions that
+    /// are compatible with the version of the host.
     pub fn find(interface: &str) -> Option<Self> {
         let (name, version) = interface::split(interface)?;
         Self::named(name).filter(|_| interface::is_compatible(version))

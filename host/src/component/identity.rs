@@ -1,4 +1,4 @@
-//! The properties of a component that the imports of its guests use.
+//! The properties of a component that the functions of the host read when a guest calls them.
 
 use std::{collections::BTreeMap, sync::Arc};
 

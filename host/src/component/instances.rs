@@ -2,8 +2,9 @@
 //! length of a call. An instance serves one request, or several if the component is configured with `reuse`. If a call
 //! does not complete, its instance serves no further request.
 //!
-//! Instances that serve a single request are made in advance and dropped after the request, both in batches. From the
-//! second instance of a batch on, the code and data of these steps are in the processor's caches.
+//! Instances that serve a single request are made in advance and dropped after the request, both in batches. Batches
+//! are faster: from the second instance of a batch on, the code and data for making or dropping an instance are in the
+//! processor's caches.
 
 use std::{
     mem,
@@ -126,12 +127,14 @@ impl InstancePool {
         let is_spent = instance.requests >= self.settings.max_requests;
         let memory = instance.store.data().memory();
         let is_large = memory > self.settings.kept_ready;
-        // The memory of an instance never shrinks. Near the limit, the next request would soon exceed it.
+        // The memory of an instance never shrinks. If the memory is near its limit, the next request would soon exceed
+        // the limit.
         let is_near_its_limit = memory > self.identity.memory / 8 * 7;
         if is_spent && (is_large || self.settings.max_requests > 1) || !is_spent && is_near_its_limit {
             return;
         }
-        // If no share is free, drop the instance: idle instances of all components have taken their part of the pool.
+        // If no share is free, drop the instance: the idle instances of all components take as much of the engine's
+        // pool as they may.
         let Ok(share) = self.settings.shares.clone().try_acquire_owned() else { return };
         let returned = IdleInstance { instance, since: Instant::now(), _share: share };
         let mut idle = self.idle();
@@ -151,8 +154,8 @@ impl InstancePool {
         }
     }
 
-    /// Drops the spent instances, and makes new ones until the ready instances are twice as many as the spent ones
-    /// were, but at most [`BATCH`].
+    /// Drops the spent instances, and makes new instances until the number of ready instances is twice the number of
+    /// dropped instances, but at most [`BATCH`].
     async fn renew(self: &Arc<Self>) {
         let (spent, missing) = {
             let mut idle = self.idle();
@@ -182,7 +185,7 @@ impl InstancePool {
         matches!(making, Ok(Ok(_))).then_some(instance)
     }
 
-    /// Drops the spent instances, and those that have waited for [`MAX_IDLE_TIME`].
+    /// Drops the spent instances, and the ready instances that have waited for [`MAX_IDLE_TIME`].
     pub(super) fn shrink(&self) {
         let mut idle = self.idle();
         let spent = mem::take(&mut idle.spent);

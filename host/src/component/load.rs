@@ -54,7 +54,7 @@ pub enum LoadError {
 pub struct Inspection {
     /// Exports, imports and capabilities.
     pub capabilities: Capabilities,
-    /// Reason why the host cannot serve the component. `None` if it can.
+    /// Reason why the host cannot serve the component. `None` if the host can serve it.
     pub problem: Option<LoadError>,
 }
 
@@ -112,7 +112,8 @@ impl Engine {
         }
     }
 
-    /// Inspects a component: its exports, imports and capabilities, and whether it could be served with these settings.
+    /// Inspects a component: determines its exports, imports and capabilities, and whether the host could serve it with
+    /// these settings.
     ///
     /// # Errors
     ///
@@ -144,8 +145,8 @@ impl Engine {
     fn link(&self, source: &Source, code: &Code, config: &config::ComponentConfig) -> Result<Component, LoadError> {
         if config.memory > self.slot {
             return Err(source.unusable(format!(
-                "the address space of this process has room for memories of {} MiB; `memory` is {} MiB, which \
-                 requires a restart of the host",
+                "at its start, this host reserved address space for guests with at most {} MiB of memory; to use \
+                 `memory` = {} MiB, restart the host",
                 self.slot >> 20,
                 config.memory >> 20
             )));

@@ -10,7 +10,7 @@ use crate::config;
 /// A component that is ready to be instantiated.
 #[derive(Clone)]
 pub struct Component {
-    /// Name, settings and limits, which the imports of its guests use.
+    /// Name, settings and limits, which the functions of the host read when a guest calls them.
     pub identity: Arc<Identity>,
     pub(super) indices: Indices,
     pub(super) instances: Arc<InstancePool>,
@@ -18,7 +18,7 @@ pub struct Component {
     pub timeout: Duration,
     /// SHA-256 of the file.
     pub digest: String,
-    /// Whether its code was in the cache.
+    /// Whether the compiled code was in the cache.
     pub cached: bool,
     /// Exports, imports, and the capabilities that follow from them.
     pub capabilities: Capabilities,

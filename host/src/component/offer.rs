@@ -1,5 +1,5 @@
-//! Lists the imports of a component that this host does not offer, and the exports that it does not call. To find out
-//! whether the linker defines an item, this module links a component that imports only this item.
+//! Lists the imports of a component that this host does not offer, and the exports that this host does not call. To
+//! find out whether the linker defines an item, this module links a component that imports only this item.
 
 use wasm_encoder::{ComponentBuilder, ComponentTypeRef, InstanceType, TypeBounds};
 use wasmparser::{Parser, Payload};
@@ -18,7 +18,7 @@ use super::{
     store::StoreData,
 };
 
-/// Version of WASI that the host offers, as in the names of interfaces and as in messages.
+/// Version of WASI that the host offers: first as written in the names of interfaces, then as written in messages.
 const WASI: (&str, &str) = ("0.2.0", "0.2");
 
 /// Maximum number of names in a message.
@@ -40,7 +40,7 @@ impl Item<'_> {
     }
 }
 
-/// Lists the imports of a component that the linker does not define. Returns `None` if it defines all of them.
+/// Lists the imports of a component that the linker does not define. Returns `None` if the linker defines all imports.
 pub(super) fn missing(component: &Component, engine: &Engine, linker: &Linker<StoreData>) -> Option<String> {
     let contract = Contract::get()?;
     let ty = component.component_type();
@@ -71,7 +71,8 @@ pub(super) fn missing(component: &Component, engine: &Engine, linker: &Linker<St
             },
             None => {
                 let offers = |name: &str, item: &Item| offers(name, *item, engine, linker);
-                // Methods need not be checked: their resource is an item too, and they cannot be imported without it.
+                // Skip methods: a component that imports a method also imports its resource, and the resource is
+                // checked.
                 let items: Vec<_> = items.into_iter().filter(|item| !item.is_method()).collect();
                 let absent: Vec<_> = items.iter().filter(|item| !offers(name, item)).collect();
                 if absent.len() < items.len() {
@@ -137,8 +138,8 @@ pub(super) fn not_called(exports: &[String]) -> Option<String> {
     (!exports.is_empty() && !exports.iter().any(is_called)).then(|| {
         let (all, controller) = (exports.iter().collect::<Vec<_>>(), Export::ReadController.interface());
         format!(
-            "exports {}, which this host does not call, and nothing that it does; export an interface of its `wit/`, as \
-             `{controller}`",
+            "exports {}, which this host does not call, and no interface that it calls; export an interface of its \
+             `wit/`, such as `{controller}`",
             list(&all)
         )
     })
@@ -154,7 +155,8 @@ pub(super) fn differs(error: &wasmtime::Error) -> String {
 }
 
 /// Returns the functions and resources of an imported instance that a linker must define, and adds its resources to
-/// `resources`. A resource in `resources` belongs to an earlier interface, from which this one imports it by `use`.
+/// `resources`. Omits a resource that `resources` contains already: an earlier interface defines it, and this interface
+/// only refers to it by `use`.
 fn items<'a>(instance: &'a ComponentInstance, engine: &'a Engine, resources: &mut Vec<ResourceType>) -> Vec<Item<'a>> {
     let item = |(name, item): (&'a str, wasmtime::component::types::ComponentExtern<'a>)| match item.ty {
         ComponentItem::ComponentFunc(_) => Some(Item::Function(name)),
@@ -182,7 +184,7 @@ fn offers(interface: &str, item: Item<'_>, engine: &Engine, linker: &Linker<Stor
     component.import(interface, ComponentTypeRef::Instance(ty));
     let probe = Component::from_binary(engine, &component.finish());
     let linked = probe.and_then(|probe| linker.instantiate_pre(&probe).map(drop));
-    // An error about the type means that the item is defined.
+    // The linker only reports an error about the type of an item that it defines.
     linked.map_or_else(|error| !format!("{error:#}").contains(MISSING), |()| true)
 }
 

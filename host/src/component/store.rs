@@ -52,9 +52,9 @@ pub(super) struct StoreData {
     pub(super) identity: Arc<Identity>,
     /// State of the request during a call, and a placeholder between calls.
     pub(super) lent: RequestState,
-    /// The reply before it is sent, during a call of an on-error or after hook.
+    /// The reply before the host sends it, during a call of an `on-error` or `after` hook.
     pub(super) reply: Option<Reply>,
-    /// Limits within which the guest may change `reply`. `None` unless it is an after hook.
+    /// Limits within which the guest may change `reply`. `None` unless the guest is an `after` hook.
     pub(super) change_limits: Option<Limits>,
     /// Deadline of the running call.
     pub(super) deadline: Option<Instant>,
@@ -64,11 +64,12 @@ pub(super) struct StoreData {
     pub(super) table: ResourceTable,
     /// Total size of the memories of the instance, in bytes.
     memory: usize,
-    /// Last request for memory beyond the limit in this call. It may be the reason why the call fails.
+    /// The last time in this call that the guest requested memory beyond the limit. This may be the reason why the call
+    /// fails.
     refused: Option<OutOfMemory>,
     wasi: Option<Box<WasiCtx>>,
-    /// Request with the id that the log contains for lines of the guest's standard output. The streams of WASI share
-    /// this value with the store.
+    /// The request that the guest serves. Log lines of the guest's standard output contain the id of this request. The
+    /// streams of WASI share this value with the store.
     pub(super) logged: Option<Arc<ArcSwap<Request>>>,
 }
 
@@ -109,14 +110,14 @@ impl StoreData {
         self.deadline = Some(Instant::now() + timeout);
     }
 
-    /// Ends a call. This invalidates the handles that it received.
+    /// Ends a call, and invalidates the handles that the guest received in the call.
     pub(super) fn end_call(&mut self) {
         self.call += 1;
         self.change_limits = None;
         self.deadline = None;
     }
 
-    /// Returns the last request for memory beyond the limit in the running or most recent call.
+    /// Returns the last time that the guest requested memory beyond the limit, in the running or most recent call.
     pub(super) fn refused_memory(&self) -> Option<OutOfMemory> {
         self.refused
     }
@@ -132,7 +133,7 @@ impl wasmtime::ResourceLimiter for StoreData {
         let limit = self.identity.memory;
         let wanted = self.memory + desired.saturating_sub(current);
         if wanted > limit {
-            // `memory.grow` then returns -1, and the guest's allocator handles it. If this is an initial memory, the
+            // `memory.grow` then returns -1 to the guest's allocator. If the initial memory exceeds the limit, the
             // instantiation fails.
             self.refused = Some(OutOfMemory { wanted, limit });
             return Ok(false);

@@ -1,5 +1,5 @@
-//! The trial of a component: makes one instance within the component's limits, and checks the types of its exports. A
-//! component that fails its trial would fail every request.
+//! The trial of a component: makes one instance within the component's limits, and checks the types of the instance's
+//! exports. A component that fails its trial would fail every request.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ pub enum TrialError {
 }
 
 impl Component {
-    /// Makes an instance, and compares the types of its exports with the contract.
+    /// Makes an instance, and compares the types of the instance's exports with the contract.
     pub async fn try_out(&self) -> Result<(), TrialError> {
         let begun = Instant::now();
         loop {
@@ -51,12 +51,13 @@ impl Component {
         }
     }
 
-    /// Returns the error for an instance that could not be made. `refused` is the last request for memory beyond the
-    /// limit.
+    /// Returns the error for an instance that could not be made. `refused` is set if the guest requested memory beyond
+    /// the limit.
     fn instance_error(&self, error: &wasmtime::Error, refused: Option<OutOfMemory>) -> TrialError {
         let name = self.name();
         let also = refused.map_or_else(String::new, |refused| format!(" ({refused}: component.{name}.memory)"));
-        // If the error has a backtrace, guest code has run. An initial memory beyond the limit fails before.
+        // If the error has a backtrace, guest code has run. If the initial memory exceeds the limit, the instantiation
+        // fails before guest code runs.
         let has_run = error.downcast_ref::<WasmBacktrace>().is_some();
         let why = match refused {
             _ if error.is::<PoolConcurrencyLimitError>() => {

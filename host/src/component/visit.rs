@@ -30,8 +30,9 @@ pub(super) struct Visit<'a> {
 }
 
 impl Guests {
-    /// Moves the state of the request, and the reply if the guest may read it, into the store of the request's instance
-    /// of this pool. If the request has no such instance yet, takes one from the pool.
+    /// Moves the state of the request into the store of a guest, together with the reply if the guest may read the
+    /// reply. The guest is the instance of `pool` that already serves this request. If there is none yet, takes an
+    /// instance from the pool.
     pub(super) fn enter<'a>(
         &'a mut self,
         pool: &Arc<InstancePool>,
@@ -54,7 +55,7 @@ impl Guests {
         self.0.into_iter().for_each(Instance::give_back);
     }
 
-    /// Drops the request's instance of a component, so that the next call uses another one.
+    /// Drops the request's instance of a component, so that the next call uses another instance.
     pub(crate) fn forget(&mut self, component: &Component) {
         self.0.retain(|instance| !instance.is_of(&component.instances));
     }
@@ -70,12 +71,12 @@ impl Visit<'_> {
         self.instance().store.data_mut()
     }
 
-    /// Ends the visit. Keeps the instance for further calls only if the call `is_complete`.
+    /// Ends the visit. Keeps the instance for further calls only if the call completed (`is_complete`).
     pub(super) fn end(mut self, is_complete: bool) {
         self.is_complete = is_complete;
     }
 
-    /// Swaps the state of the request with that in the store.
+    /// Swaps the state of the request with the state in the store, and moves the reply into the store or back.
     fn swap(&mut self) {
         let data = self.guests.0[self.index].store.data_mut();
         mem::swap(self.state, &mut data.lent);
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn handles_of_an_earlier_call_are_dead() -> wasmtime::Result<()> {
+    fn each_call_and_each_end_of_a_call_have_a_new_number() -> wasmtime::Result<()> {
         let (pool, mut guests, (mut state, _)) = (pool(1, 1)?, Guests::default(), request());
         let mut calls = Vec::new();
         for _ in 0..2 {

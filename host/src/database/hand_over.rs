@@ -1,5 +1,6 @@
-//! Hand-over of connections: if callers wait for a connection, a transaction is left open on it for the next borrower.
-//! This saves one round trip per transaction, or on SQLite one message to the connection's thread.
+//! Hand-over of connections: if callers wait for a connection when a transaction ends, the host returns the connection
+//! to its pool with an open transaction, for the next borrower. This saves one round trip per transaction, or on SQLite
+//! one message to the connection's thread.
 //!
 //! The state of a connection in its pool is an [`OpenTransaction`]:
 //!
@@ -94,7 +95,7 @@ impl OpenTransaction {
         !matches!(self, Self::Nothing)
     }
 
-    /// Takes the transaction for a borrower that begins one of this mode and has waited since `since`.
+    /// Takes the open transaction for a borrower that begins a transaction of this mode and has waited since `since`.
     pub(super) fn take(&mut self, mode: Mode, since: Instant) -> TakeOver {
         match std::mem::take(self) {
             Self::Nothing => TakeOver::Begin,
@@ -116,8 +117,8 @@ impl NextWriters {
         (mode == NEXT).then(|| CountGuard::new(&self.0))
     }
 
-    /// Returns whether the COMMIT of a transaction of this mode should begin another: if callers wait, and all of them
-    /// would use it.
+    /// Returns whether the COMMIT of a transaction of this mode should also begin the next transaction. This is so if
+    /// callers wait, and if all of them would use that transaction.
     pub(super) fn want_next<M: Manager>(&self, mode: Mode, pool: &Pool<M>) -> bool {
         let waiting = if mode == NEXT { waiting(pool) } else { 0 };
         waiting > 0 && self.0.load(Relaxed) >= waiting

@@ -49,7 +49,7 @@ const CHECK_GATE_SETTINGS: &str = "SELECT @@character_set_client = 'utf8mb4' AND
 const OWN_DATABASE: &str = "SELECT IF(EXISTS (SELECT 1 FROM information_schema.schemata WHERE schema_name = 'mysql'), \
     CONCAT(@@lower_case_table_names, IFNULL(DATABASE(), '')), NULL)";
 
-/// Resets `LAST_INSERT_ID()` to 0, so that the next request does not see the key that this one inserted.
+/// Resets `LAST_INSERT_ID()` to 0, so that the next request does not see the key that the current request inserted.
 const RESET_KEY: &str = "SET last_insert_id = 0; ";
 
 /// Same as [`RESET_KEY`], for MariaDB, with a check that a transaction is open. In a transaction, it sets the time zone
@@ -254,7 +254,7 @@ impl MySqlSession {
     }
 }
 
-/// Returns the time `ago` as a position, for servers that report no position.
+/// Returns the time that lies `ago` in the past as a position, for servers that report no position.
 fn time_position(ago: Duration) -> Position {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(ago);
     Position::Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))

@@ -65,7 +65,8 @@ pub(super) struct PgSession {
     backend: Backend,
     /// Time at which the connection was opened: by the server's clock, in seconds since 1970, and by the host's clock.
     connected: (f64, Instant),
-    /// Query that releases locks, if the login has the right to call the function for that. It returns no row.
+    /// Query that releases locks, if the login may call `pg_advisory_unlock_all`; otherwise the query does nothing. It
+    /// returns no row in either case.
     unlock: &'static str,
     /// Query for the number of a write transaction. It also releases the locks of the previous transaction, under the
     /// same condition as `unlock`.
@@ -88,8 +89,8 @@ pub(super) struct Backend {
 /// `client_encoding`.
 const GATE_SETTINGS: [(&str, &str); 2] = [("standard_conforming_strings", "on"), ("backslash_quote", "safe_encoding")];
 
-/// Query that returns, as one text, the values that differ from these settings. A pooler may drop settings of the
-/// startup message.
+/// Query that returns, as one text, the values that differ from [`GATE_SETTINGS`] and from the driver's
+/// `client_encoding`. A pooler may drop settings of the startup message.
 const CHECK_GATE_SETTINGS: &str = "SELECT concat_ws(', ', nullif(current_setting('standard_conforming_strings'), 'on'), \
     nullif(current_setting('backslash_quote'), 'safe_encoding'), nullif(current_setting('client_encoding'), 'UTF8'))";
 
@@ -143,7 +144,8 @@ pub(super) async fn connect(
     if let Some(others) = answers.next().filter(|others| !others.is_empty()) {
         let message = format!(
             "the session ignores standard_conforming_strings = on, backslash_quote = safe_encoding or client_encoding = \
-            UTF8, which the host asks for when it connects: it has {others}; connect without a pooler that drops settings"
+            UTF8, which the host sets when it connects: the session has {others}; connect without a pooler that drops \
+            settings"
         );
         return Err(DbError::new(Kind::Other, message));
     }
@@ -305,7 +307,7 @@ pub(super) async fn position(connection: &mut PgConnection, of_replica: bool) ->
     let function = if of_replica { "pg_last_wal_replay_lsn" } else { "pg_current_wal_insert_lsn" };
     let answers = query_batch(connection, format!("SELECT {function}()::text")).await?;
     let lsn = answers.into_iter().flatten().next().and_then(|lsn| lsn.parse().ok());
-    lsn.ok_or_else(|| DbError::new(Kind::Other, "the server is no replica: it replays nothing"))
+    lsn.ok_or_else(|| DbError::new(Kind::Other, "the server is not a replica: it replays no write-ahead log"))
 }
 
 /// Returns the outcome of a transaction. After a crash the server may have assigned the transaction's number again. The
@@ -322,8 +324,8 @@ pub(super) async fn outcome(connection: &mut PgConnection, transaction: &str) ->
         FROM pg_xact_status('{number}'::xid8) AS status, pg_control_checkpoint()"
     );
     let answers = match query_batch(connection, sql).await {
-        // The number is in the future, so neither this run of the server nor its log has assigned it. The transaction
-        // has not been committed.
+        // The number is in the future: neither the running server nor the log from which it recovered contains the
+        // number. The transaction has not been committed.
         Err(error) if error.code.as_deref() == Some("22023") => return Ok(TransactionStatus::RolledBack),
         answers => answers?,
     };

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_not_quoted() {
+    fn messages_do_not_contain_the_values_of_parameters() {
         let long = "é".repeat(100);
         let table = [
             ("near \"a\": syntax error", vec![text("e"), text("")], "near \"a\": syntax error"),

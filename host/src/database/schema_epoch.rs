@@ -1,5 +1,5 @@
-//! Tracks which connections of a pool were opened after the last known change of the schema. The pool lends only these
-//! again.
+//! Tracks which connections of a pool were opened after the last known change of the schema. The pool lends no other
+//! connections again.
 
 use std::{
     sync::{
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_failure_retires_all_that_are_as_old() {
+    fn one_failure_retires_all_connections_of_its_epoch() {
         let schema_epoch = SchemaEpoch::default();
         schema_epoch.renew_after(0);
         assert_eq!(schema_epoch.current(), 1);

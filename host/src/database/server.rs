@@ -39,7 +39,7 @@ pub(super) struct Server {
     dialect: Dialect,
     writers: Pool<Opener>,
     readers: Pool<Opener>,
-    /// Uses the login of `admin_url` if there is one.
+    /// Pool for the host's own tables. Uses the login of `admin_url` if it is set.
     host: Pool<Opener>,
     replicas: Arc<Replicas>,
     tally: Arc<Tally>,

@@ -192,7 +192,7 @@ async fn give_memory_back(pool: Arc<WeakPool<Opener>>) {
     let mut ticks = tokio::time::interval(TRIM_INTERVAL);
     while pool.upgrade().is_some_and(|pool| !pool.is_closed()) {
         if budget::take_freed() {
-            // On a blocking thread, because it takes the lock of each thread's heap.
+            // Run on a blocking thread, because `give_back` takes the lock of each thread's heap.
             drop(tokio::task::spawn_blocking(memory::give_back).await);
         }
         ticks.tick().await;

@@ -25,7 +25,7 @@ pub enum Error {
         source: io::Error,
     },
     /// Another process has locked the folder.
-    #[error("{0} is used by another host; give each its own `deploy.folder`")]
+    #[error("{0} is used by another host; give each host a `deploy.folder` of its own")]
     Taken(PathBuf),
     /// The content of a file on disk does not match its digest, or cannot be parsed.
     #[error("{path} is damaged: {what}")]
@@ -45,7 +45,7 @@ pub enum Error {
     #[error(transparent)]
     Id(#[from] InvalidId),
     /// The content of an upload does not have the announced digest.
-    #[error("the uploaded file has the digest {found} and not {wanted}; has the file changed meanwhile?")]
+    #[error("the uploaded file has the digest {found} and not {wanted}; the file may have changed during the upload")]
     Mismatch {
         /// The digest in the address of the request.
         wanted: Digest,
@@ -53,13 +53,13 @@ pub enum Error {
         found: Digest,
     },
     /// An upload exceeds `deploy.max_upload`, which is given in bytes.
-    #[error("a file may have at most {0} bytes; `deploy.max_upload` sets it")]
+    #[error("a file may have at most {0} bytes; `deploy.max_upload` sets this limit")]
     TooLarge(u64),
     /// The store has no generation with this id.
     #[error("there is no generation {0}")]
     Unknown(Id),
     /// The store lacks files of a generation.
-    #[error("{} of the files of generation {id} are not there; upload them first", blobs.len())]
+    #[error("{} of the files of generation {id} are missing; upload them first", blobs.len())]
     Missing {
         /// The generation.
         id: Id,

@@ -46,10 +46,13 @@ impl Manifest {
             return wrong(format!("the files are those of generation {id} and not of {}", self.id));
         }
         if !self.files.contains_key(NAME) {
-            return wrong(format!("an application has a file {NAME}"));
+            return wrong(format!("the manifest must list the file {NAME}"));
         }
         if self.files.len() > MAX_FILES {
-            return wrong(format!("an application may have {MAX_FILES} files, and this one has {}", self.files.len()));
+            return wrong(format!(
+                "an application may have at most {MAX_FILES} files, and this application has {}",
+                self.files.len()
+            ));
         }
         for path in self.files.keys() {
             let step = |step: &str| !matches!(step, "" | "." | "..") && step.len() <= 255 && !step.contains('\0');
@@ -97,6 +100,6 @@ mod tests {
             assert_eq!(manifest(paths).check().is_ok(), right, "{paths:?}");
         }
         let other = Manifest { id: manifest(&["carya.toml", "b"]).id, ..manifest(&["carya.toml", "a"]) };
-        assert!(other.check().is_err(), "its id is another's");
+        assert!(other.check().is_err(), "the id belongs to another list of files");
     }
 }

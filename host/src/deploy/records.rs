@@ -40,7 +40,11 @@ impl Records {
         };
         let read = serde_json::from_str(&text).map_err(|error| error.to_string()).and_then(|manifest: Manifest| {
             manifest.check().map_err(|error| error.to_string())?;
-            if manifest.id == *id { Ok(manifest) } else { Err(format!("it is generation {}", manifest.id)) }
+            if manifest.id == *id {
+                Ok(manifest)
+            } else {
+                Err(format!("it is the manifest of generation {}", manifest.id))
+            }
         });
         read.map_err(|what| Error::Damaged { path, what: format!("{what}; deploy the application again") })
     }

@@ -34,7 +34,7 @@ impl Upload {
         .await
     }
 
-    /// Checks the length that the client announces, before its first byte is read.
+    /// Checks the length that the client announces, before the host reads the first byte of the file.
     ///
     /// # Errors
     ///

@@ -26,7 +26,7 @@ pub(crate) struct Outline {
     pub(super) hooks: BTreeMap<String, bool>,
     pub(super) model: Option<String>,
     pub(super) databases: BTreeMap<String, DatabaseOutline>,
-    /// Folders by URL path. Folders below that of the configuration are relative to it.
+    /// Folders by URL path. A folder inside the folder of the configuration file is relative to that folder.
     pub(super) static_files: BTreeMap<String, PathBuf>,
     /// The kinds in `[reload] deny`.
     pub(super) rules: BTreeSet<DifferenceKind>,

@@ -109,7 +109,7 @@ const TABLE: &[Row] = &[
             })
         },
         &[
-            "hook-moved-inside route GET /items: the hook limits is now inside the transaction: it gets the handle",
+            "hook-moved-inside route GET /items: the hook limits is now inside the transaction: it receives the database handle",
             "hook-added route GET /items: the hook new is new, outside the transaction",
             "hook-removed route GET /items: the hook audit was removed",
         ],
@@ -190,7 +190,7 @@ const TABLE: &[Row] = &[
         ],
     ),
     (
-        // A renamed component counts as new. Imports that every guest has are not listed for it.
+        // A renamed component counts as new. Of its imports, only those that give a capability are listed.
         |new| {
             new.components.remove("items");
             let other = component(&["read-controller", "write-controller"], &["carya:host/log", "wasi:sockets/tcp"]);
@@ -286,7 +286,7 @@ fn the_rules_of_both_outlines_apply() {
         words,
         "`[reload] deny` forbids differences of the new generation:\n  \
          component-gains-writer: component items: now exports write-controller: it may write to the database as a controller\n\
-         undo these changes, or remove the rule in an earlier reload of its own"
+         undo these changes, or first remove the rule in a separate reload"
     );
     new.rules.clear();
     assert_eq!(refused(&served(), &new), Some(words), "the rule of the served generation applies");

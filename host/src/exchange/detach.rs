@@ -26,7 +26,7 @@ impl Future for Abandoned {
     }
 }
 
-/// Future that runs work on the caller's task, which saves the hop to another task and back. If the future is dropped
+/// Future that runs work on the caller's task, which saves a switch to another task and back. If the future is dropped
 /// before the work has finished, the work continues as a task of its own.
 pub(super) struct DetachOnDrop<F: Future<Output: Send> + Send + 'static> {
     work: Option<Pin<Box<F>>>,
@@ -63,7 +63,7 @@ impl<F: Future<Output: Send> + Send + 'static> Future for DetachOnDrop<F> {
 impl<F: Future<Output: Send> + Send + 'static> Drop for DetachOnDrop<F> {
     fn drop(&mut self) {
         if let Some(work) = self.work.take() {
-            // Stored before the spawn, so that the first poll of the task finds it.
+            // Set the flag before the spawn, so that the first poll of the spawned task sees the flag.
             self.abandoned.store(true, Relaxed);
             self.tasks.spawn(work);
         }

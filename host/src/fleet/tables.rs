@@ -35,7 +35,7 @@ const ROWS: usize = 1_000_000;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The database reported an error, or did not answer.
-    #[error("the database that the fleet shares by: {0}")]
+    #[error("the shared database of the fleet: {0}")]
     Database(#[from] DbError),
     /// This host's own store of deployments failed.
     #[error(transparent)]
@@ -51,20 +51,20 @@ pub(crate) enum Error {
         host: String,
     },
     /// A file of a generation is not in the database.
-    #[error("file {0} is not whole in the database that the fleet shares by; deploy the generation again")]
+    #[error("file {0} is missing in the shared database of the fleet; deploy the generation again")]
     FileMissing(Digest),
     /// A row does not contain what a host wrote there.
-    #[error("{what} in the database that the fleet shares by is damaged; deploy the generation again")]
+    #[error("{what} in the shared database of the fleet is damaged; deploy the generation again")]
     Damaged {
         /// The damaged row.
         what: String,
     },
     /// Other hosts removed or locked files again and again during the upload.
-    #[error("files were removed from the database while they were put there; try again")]
+    #[error("files were removed from the database while this host uploaded them; try again")]
     Incomplete,
     /// The commit of an activation got no answer, and its outcome is unknown.
     #[error(
-        "the database did not tell whether {0} was activated; if it was, all hosts will serve it, see `carya generations`"
+        "the database did not report whether {0} was activated; if it was, all hosts will serve it, see `carya generations`"
     )]
     InDoubt(Id),
 }
@@ -179,7 +179,7 @@ impl Tables {
             let ensured = database.ensure(&self.sql(table), &columns(self.settings.dialect, text)).await;
             ensured.map_err(|error| DbError {
                 message: format!(
-                    "{} could not be made; give it database.admin_url, a login that may: {}",
+                    "{} could not be created; set database.admin_url to a login that may create tables: {}",
                     self.sql(table),
                     error.message
                 ),

@@ -1,6 +1,6 @@
 //! Divides SQL text into tokens by the [`Syntax`] of a dialect, in one pass and without copies. The lexer does not
-//! distinguish keywords from names. It refuses text that different servers, or different settings of a server, would
-//! read differently.
+//! distinguish keywords from names. It refuses text that has different meanings on different servers, or with different
+//! settings of a server.
 
 use std::ops::Range;
 
@@ -54,7 +54,7 @@ pub(super) struct Lexer<'a> {
 
 const NOT_CLOSED: Refusal = "a quoted text is not closed";
 
-/// Table of the bytes that belong to words. All letters outside ASCII do.
+/// Table of the bytes that belong to words. All bytes of non-ASCII characters belong to words.
 const WORD: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
@@ -85,8 +85,8 @@ impl<'a> Lexer<'a> {
         let after_escaped = std::mem::take(&mut self.after_escaped);
         let (shape, end) = match byte {
             0 => return Ok(None),
-            // PostgreSQL joins literals that only whitespace separates. Its versions differ in whether the second
-            // literal has escapes.
+            // PostgreSQL joins literals that only whitespace separates. The versions of PostgreSQL differ in whether
+            // the second literal has escapes.
             b'\'' if after_escaped => return Err("a string literal must not directly follow an E'' literal"),
             b'\'' => (Shape::Literal, self.quoted(start)?),
             b'"' => (Shape::QuotedName, self.quoted(start)?),
@@ -125,7 +125,7 @@ impl<'a> Lexer<'a> {
         Some(start + 1 + self.sql.get(start + 1..)?.find(end)? + end.len())
     }
 
-    /// Returns the index of the first byte at or after `at` that belongs to no word.
+    /// Returns the index of the first byte at or after `at` that does not belong to a word.
     fn while_word(&self, mut at: usize) -> usize {
         while is_word(self.byte(at)) {
             at += 1;
@@ -239,7 +239,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Reads a token that begins with `$` and that no digit follows.
+    /// Reads a token that begins with a `$` before a character other than a digit.
     fn dollar(&self, start: usize) -> Result<(Shape, usize), Refusal> {
         match self.syntax.dollar {
             Dollar::Parameter => Ok((Shape::UnsupportedParameter, self.while_word(start + 1))),

@@ -1,5 +1,5 @@
-//! Checks the keywords and names in a statement for a database server by the tokens around them: which keywords may
-//! follow each other, and which names may be used in which places. This module does not parse the grammar.
+//! Checks the keywords and names in a statement for PostgreSQL, MySQL or MariaDB. The tokens around a keyword or a name
+//! determine whether a guest may use it there. This module does not parse the grammar.
 
 use std::mem;
 
@@ -67,7 +67,8 @@ pub(super) struct Places<'a> {
     bare: bool,
     /// MySQL: depth of the `VALUES` list that has begun, unless it is the list of rows of an `INSERT`.
     list: Option<usize>,
-    /// Part of the statement that needs a writer, in the plural, for the error.
+    /// A part of the statement that must only be sent through a `writer` handle, as a plural noun for the error
+    /// message.
     pub(super) needs_writer: Option<&'static str>,
 }
 
@@ -140,7 +141,7 @@ impl<'a> Places<'a> {
                 self.depth = self.depth.saturating_sub(1);
                 (self.into, self.target, self.filled) = (false, false, false);
             }
-            // A dot: the next token is a further part of the name.
+            // After a dot, the next token is a further part of the name.
             Shape::Sign(b'.') => self.into = false,
             Shape::Sign(sign) => {
                 (self.into, self.target, self.filled) = (false, false, false);
@@ -158,7 +159,7 @@ impl<'a> Places<'a> {
     }
 
     /// Refuses a keyword that the keywords around it do not permit.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "most keywords matter only as neighbours")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most keywords only affect the check of the next keyword")]
     fn check_keyword(&mut self, keyword: Keyword, word: &str, verb: Option<Verb>) -> Result<(), DbError> {
         let into = mem::take(&mut self.into);
         match keyword {
@@ -186,7 +187,7 @@ impl<'a> Places<'a> {
     }
 
     /// Returns whether a verb here begins a statement: the whole statement, a statement inside `WITH name AS (..)`, or
-    /// the main statement after that. Elsewhere the word may be the name of a column, as in
+    /// the main statement after the `WITH` clause. Elsewhere the word may be the name of a column:
     /// `SELECT f(1) insert INTO evil`.
     fn begins_statement(&mut self, verb: Option<Verb>) -> bool {
         match self.before {
@@ -277,8 +278,8 @@ impl<'a> Places<'a> {
         )))
     }
 
-    /// Keeps `target` and `filled` set while the name of a table continues or is still to come: a name can have several
-    /// parts, and `ONLY` can precede it.
+    /// Keeps `target` and `filled` set until the name of the table is complete: a name can have several parts, and
+    /// `ONLY` can precede the name.
     fn keep_target(&mut self, keyword: Keyword, next: Option<Shape>) {
         let dotted = next == Some(Shape::Sign(b'.'));
         self.target &= dotted || matches!(keyword, Keyword::Into | Keyword::From | Keyword::Update | Keyword::Only);

@@ -24,11 +24,12 @@ pub enum Verb {
 /// opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rules {
-    /// SQLite. Its authorizer checks names.
+    /// SQLite. The gate does not check names, because SQLite's authorizer checks them.
     Sqlite,
     /// PostgreSQL, with the functions of its extensions.
     Postgres(Extensions),
-    /// MySQL or MariaDB. `Some` if the login has rights on other databases: guests may use only this database.
+    /// MySQL or MariaDB. `Some` if the login can see the database `mysql`, as logins with rights on all databases can.
+    /// In this case, guests may only use the database of the connection.
     MySql(Option<OwnDatabase>),
 }
 
@@ -51,7 +52,7 @@ pub struct ExtensionFunction {
     pub full_name: String,
     /// Name of the extension.
     pub extension: String,
-    /// Whether the first argument can be a row. Then `row.function` is a call too.
+    /// Whether the first argument can be a row. If so, `row.function` is a call too.
     pub takes_row: bool,
 }
 
@@ -74,8 +75,8 @@ impl OwnDatabase {
 }
 
 impl Extensions {
-    /// Creates the lists. `refused` contains the functions to refuse, by name in lower case; `allowed` contains the
-    /// functions that the configuration allows, as `schema.name`.
+    /// Creates the two lists of functions. `refused` contains the functions to refuse, by name in lower case; `allowed`
+    /// contains the functions that the configuration allows, as `schema.name`.
     pub fn new(refused: impl IntoIterator<Item = (String, ExtensionFunction)>, allowed: &[String]) -> Self {
         let name = |full_name: &String| match full_name.split_once('.') {
             Some(("pg_catalog", _)) | None => None,

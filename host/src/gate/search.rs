@@ -175,7 +175,7 @@ mod tests {
     };
 
     fn result(sql: &str, params: &[Value]) -> Result<(), DbError> {
-        let checked = scan(&Rules::Sqlite, sql, params.len(), Access::ReadOnly).expect("the gate lets it pass");
+        let checked = scan(&Rules::Sqlite, sql, params.len(), Access::ReadOnly).expect("the gate accepts the text");
         check(sql, params, &checked)
     }
 
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn terms_are_words() {
+    fn counts_the_words_but_not_the_operators_of_a_query() {
         let table = [
             ("", 0),
             ("a", 1),

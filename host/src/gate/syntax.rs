@@ -9,8 +9,8 @@
 use crate::config::Dialect;
 
 /// Lexical rules of a dialect. The rules that have no field are the same in all dialects: `'` quotes literals and `"`
-/// quotes names, a doubled quote stands for itself, `--` begins a comment up to the end of the line, and `/*` a comment
-/// up to `*/`.
+/// quotes names, a doubled quote inside quotes means one quote, `--` begins a comment up to the end of the line, and
+/// `/*` a comment up to `*/`.
 #[derive(Debug)]
 pub(super) struct Syntax {
     /// `` ` `` quotes names.
@@ -26,13 +26,14 @@ pub(super) struct Syntax {
     pub(super) vertical_tab_is_space: bool,
     /// `#` begins a comment up to the end of the line.
     pub(super) hash_comments: bool,
-    /// `--` begins a comment only before whitespace or a control character. Elsewhere it is two operators: `5--1` is 6.
+    /// `--` begins a comment only before whitespace or a control character. Elsewhere `--` is two operators: `5--1` is
+    /// 6.
     pub(super) dashes_need_space: bool,
     /// A carriage return ends a line.
     pub(super) carriage_return_ends_line: bool,
     /// Rules for comments in `/*` and `*/`.
     pub(super) comments: Comments,
-    /// Meaning of a `$` that begins a token and that no digit follows.
+    /// Meaning of a `$` that begins a token, before a character other than a digit.
     pub(super) dollar: Dollar,
     /// Meaning of `:`, `@` and `#` outside comments.
     pub(super) sigils: Sigils,
@@ -53,7 +54,7 @@ pub(super) enum Comments {
     Executable,
 }
 
-/// Meaning of a `$` that begins a token and that no digit follows.
+/// Meaning of a `$` that begins a token, before a character other than a digit.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Dollar {
     /// Begins the name of a parameter.
@@ -91,9 +92,9 @@ pub(super) enum Numbers {
 pub(super) enum Parameters {
     /// As the guest wrote them. `$1a` and `$1::a` are names of parameters.
     Unchanged,
-    /// As `?`. A word must not directly follow it.
+    /// As `?`. A word must not directly follow a parameter.
     QuestionMark,
-    /// As `$N`. A word must not directly precede or follow it.
+    /// As `$N`. A word must not directly precede or follow a parameter.
     DollarNumber,
 }
 

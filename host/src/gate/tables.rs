@@ -3,8 +3,8 @@
 //!
 //! `a.b` is a table of the database `a` where a table is expected, and a column of the table or alias `a` elsewhere.
 //! Therefore this module tracks where tables are expected: after `FROM`, `JOIN`, `INTO`, `UPDATE` and similar words,
-//! and after commas in their lists. `a.b.c` and `a.f(..)` name a database everywhere. Where the grammars of MySQL and
-//! MariaDB differ, this module assumes that a table is expected.
+//! and after commas in lists of tables. `a.b.c` and `a.f(..)` name a database everywhere. Where the grammars of MySQL
+//! and MariaDB differ, this module assumes that a table is expected.
 
 use std::ops::Range;
 
@@ -43,13 +43,13 @@ struct Level {
     lists_tables: bool,
 }
 
-/// Words at which a table becomes expected, or is no longer expected.
+/// Words that determine whether the next name is the name of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Word {
     /// `INSERT`, `REPLACE`.
     Change,
     Delete,
-    /// Ends a list of tables. These words are reserved, so none of them is an alias.
+    /// A word that ends a list of tables. All such words are reserved, so none of them can be an alias.
     Clause,
     For,
     From,
@@ -171,7 +171,7 @@ impl<'a> Tables<'a> {
     fn keyword(&mut self, word: Word, next: Option<Shape>, verb: Option<Verb>) -> bool {
         let (first, before, using) = (self.before.is_none(), self.word, self.using);
         let is_whole = self.levels.len() == 1;
-        // These words are not reserved everywhere.
+        // `RETURNING` and the modifiers are not reserved on all servers. Before a dot or a comma, they are names.
         let is_name = matches!(next, Some(Shape::Sign(b'.' | b',')));
         let level = self.level();
         match word {
@@ -207,8 +207,8 @@ impl<'a> Tables<'a> {
         true
     }
 
-    /// Processes a name or a part of a name. Returns the name of a database if this token shows that the name, or the
-    /// name before the dot, is one.
+    /// Processes a name or a part of a name. Returns the name of a database if this token shows that the name itself,
+    /// or the name before the last dot, is the name of a database.
     fn name(&mut self, token: &Token, next: Option<Shape>, is_part: bool) -> Option<&'a str> {
         // The first word after `{`, such as `OJ`, is not a table, but the table follows it.
         let expected = self.expected;

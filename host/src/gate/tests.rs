@@ -20,21 +20,23 @@ fn check(dialect: Dialect, sql: &str, params: &[Value], access: Access) -> Resul
     rules.check(sql, params, access)
 }
 
-/// Returns the kind of the refusal of a statement that is sent with as many parameters as it has; `None` if it passes.
+/// Returns the kind of error with which the gate refuses a statement, or `None` if the gate accepts it. Tries several
+/// numbers of parameters, because the gate also refuses a wrong number.
 fn refusal(dialect: Dialect, sql: &str, access: Access) -> Option<Kind> {
     let mut kinds =
         (0..10).map(|count| check(dialect, sql, &vec![Value::Null; count], access).err().map(|error| error.kind));
     kinds.find(|kind| *kind != Some(Kind::Other)).unwrap_or(Some(Kind::Other))
 }
 
-/// Asserts that all statements are refused with this kind, or accepted for `None`.
+/// Asserts that the gate refuses all statements with errors of the kind `expected`, or accepts all statements if
+/// `expected` is `None`.
 fn all_are(dialect: Dialect, access: Access, expected: Option<Kind>, statements: &[&str]) {
     let wrong = statements.iter().filter(|sql| refusal(dialect, sql, access) != expected);
     let wrong: Vec<String> = wrong.map(|sql| format!("{:?} {sql}", refusal(dialect, sql, access))).collect();
     assert!(wrong.is_empty(), "{access:?}, not {expected:?}:\n{}", wrong.join("\n"));
 }
 
-/// Statements that every dialect refuses through both handles.
+/// Statements that the gate refuses in every dialect and through both kinds of handles, `reader` and `writer`.
 const ALWAYS_FORBIDDEN: &[&str] = &[
     "",
     " ; ",
@@ -112,7 +114,7 @@ const ALWAYS_FORBIDDEN: &[&str] = &[
 ];
 
 #[test]
-fn all_dialects_refuse_other_statements() {
+fn all_dialects_refuse_statements_other_than_single_queries_and_changes() {
     for dialect in ALL {
         for access in [ReadOnly, ReadWrite] {
             all_are(dialect, access, Some(Kind::Forbidden), ALWAYS_FORBIDDEN);
@@ -231,7 +233,8 @@ proptest! {
                     prop_assert!(sql[placeholder.range.clone()].starts_with(['?', '$']));
                     end = placeholder.range.end;
                 }
-                // All quotes and comments of an accepted text are closed, so a second statement is visible.
+                // In an accepted text, all quotes and comments are closed. Therefore the gate must detect a second
+                // statement after the text.
                 let two = format!("{sql}\n;COMMIT");
                 let refused = check(dialect, &two, &vec![Value::Null; count], ReadWrite).map_err(|error| error.kind);
                 prop_assert_eq!(refused, Err(Kind::Forbidden), "{:?} {}", dialect, two);

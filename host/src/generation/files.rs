@@ -15,8 +15,8 @@ use crate::{
     oci::Images,
 };
 
-/// Minimum age of a modification time that proves a file unchanged. Within a shorter time, another write may leave the
-/// same modification time.
+/// Minimum time between the modification of a file and its reading after which an equal modification time proves that
+/// the file is unchanged. If a file is read earlier, a later write may set the same modification time.
 const TRUST: Duration = Duration::from_secs(2);
 
 /// Files by path, with the digests of their contents. Files that cannot be read are left out.
@@ -27,8 +27,8 @@ pub struct Files(BTreeMap<PathBuf, File>);
 struct File {
     /// Digest of the content.
     digest: Digest,
-    /// Inode number, size and modification time. While they are the same, the file is not read again. `None` for a file
-    /// that was written less than [`TRUST`] ago.
+    /// Inode number, size and modification time. While these values are the same, the file is not read again. `None`
+    /// for a file that was read less than [`TRUST`] after it was written.
     stamp: Option<(u64, u64, SystemTime)>,
 }
 
@@ -129,7 +129,7 @@ impl Files {
         hasher.digest().to_string()[..12].to_owned()
     }
 
-    /// Returns the files in a folder, by their paths relative to it, with the digests of their contents.
+    /// Returns the files in a folder with the digests of their contents. The keys are paths relative to the folder.
     pub fn within<'a>(&'a self, folder: &Path) -> BTreeMap<&'a Path, Digest> {
         self.0.iter().filter_map(|(path, file)| Some((path.strip_prefix(folder).ok()?, file.digest))).collect()
     }
@@ -167,7 +167,7 @@ mod tests {
             let file = |byte: &u8| File { digest: Digest::of(&[*byte]), stamp: None };
             Files(pairs.iter().map(|(path, byte)| (PathBuf::from(path), file(byte))).collect())
         };
-        let config = |file: &str| config::parse("", Path::new(file), &BTreeMap::new()).expect("it is empty");
+        let config = |file: &str| config::parse("", Path::new(file), &BTreeMap::new()).expect("no key is required");
         let folder = &config("/a/carya.toml");
         let id = |files: &Files, config: &Config| files.id(config, &Images::new());
         let one = files(&[("/a/x", 1), ("/a/y", 2)]);

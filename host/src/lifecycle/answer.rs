@@ -1,5 +1,5 @@
-//! The answer to a request, with its origin. The origin is part of the facts that determine the verdict; the host sends
-//! the reply to the client.
+//! The answer to a request: the reply for the client, and the origin of this reply (the controller, a hook or a
+//! failure). The origin is one of the facts that determine whether the transaction is committed.
 
 use std::mem;
 
@@ -15,7 +15,8 @@ pub(super) enum Answer {
     /// There is no answer yet.
     #[default]
     Pending,
-    /// The controller answered. After hooks may change the reply, but not `status`, which the verdict depends on.
+    /// The controller answered. `after` hooks may change the reply, but not `status`, because the verdict depends on
+    /// the status that the controller chose.
     Controller {
         /// Status of the controller's own response.
         status: u16,
@@ -31,7 +32,7 @@ pub(super) enum Answer {
         /// Reply for the client.
         reply: Reply,
     },
-    /// The request failed, and an on-error hook made the reply.
+    /// The request failed, and an `on-error` hook made the reply.
     Handled {
         /// First failure of the request.
         failure: Failure,
@@ -41,12 +42,12 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// Returns the answer for a failed request. An on-error hook may replace its reply later.
+    /// Returns the answer for a failed request. An `on-error` hook may replace the reply later.
     pub(super) fn failed(failure: Failure, request: &Request) -> Self {
         Answer::Failed { reply: failure.reply(request), failure }
     }
 
-    /// Fails the request. The first failure replaces the answer, later ones are only logged.
+    /// Fails the request. The first failure replaces the answer. Later failures are only logged.
     pub(super) fn fail(&mut self, failure: Failure, request: &Request) {
         match self {
             Answer::Pending | Answer::Controller { .. } | Answer::Early(_) => *self = Self::failed(failure, request),
@@ -56,7 +57,7 @@ impl Answer {
         }
     }
 
-    /// Replaces the reply to a failure by the reply of an on-error hook. Leaves any other answer unchanged.
+    /// Replaces the reply to a failure by the reply of an `on-error` hook. Leaves any other answer unchanged.
     pub(super) fn handle(&mut self, reply: Reply) {
         *self = match mem::take(self) {
             Answer::Failed { failure, .. } => Answer::Handled { failure, reply },
@@ -75,7 +76,7 @@ impl Answer {
         }
     }
 
-    /// Returns the reply, which after hooks may change.
+    /// Returns the reply, so that hooks can read or change it. `None` if there is no answer yet.
     pub(super) fn reply(&mut self) -> Option<&mut Reply> {
         match self {
             Answer::Pending => None,
@@ -86,7 +87,7 @@ impl Answer {
         }
     }
 
-    /// Returns the reply and the failure that it reports or replaces.
+    /// Returns the reply, and the failure if the request failed.
     pub(super) fn into_parts(self, request: &Request) -> (Reply, Option<Failure>) {
         match self {
             Answer::Controller { reply, .. } | Answer::Early(reply) => (reply, None),
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_failure_replaces_every_answer_and_stays() {
+    fn the_first_failure_replaces_every_answer_and_later_failures_do_not() {
         let request = Request::default();
         for mut answer in [
             Answer::Pending,
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hook_handles_failures_only_and_they_stay_failures() {
+    fn an_on_error_hook_only_replaces_the_reply_of_a_failed_request() {
         let request = Request::default();
         let mut answer = Answer::failed(Failure::not_found(), &request);
         answer.handle(reply(StatusCode::OK));

@@ -20,14 +20,14 @@ pub(super) enum Cause {
 pub(super) struct Reruns {
     /// Number of reruns after a conflict.
     conflicts: u32,
-    /// Whether the request was rerun on a new connection.
+    /// Whether the request was rerun on a new connection after a stale statement.
     stale: bool,
 }
 
 impl Lifecycle<'_> {
-    /// Returns the cause to run everything inside the transaction again, if there is one. A conflict counts towards the
-    /// route's `retries`. A stale statement does not, because only the connection was at fault; it causes at most one
-    /// rerun.
+    /// Returns the cause to run everything inside the transaction again, if there is one. A rerun after a conflict
+    /// counts towards the route's `retries`. A rerun after a stale statement does not count, because only the
+    /// connection was at fault, and happens at most once in a request.
     pub(super) async fn cause_to_rerun(&mut self) -> Option<Cause> {
         self.entry_context.as_ref()?;
         let may_retry = self.may_retry();
@@ -44,7 +44,7 @@ impl Lifecycle<'_> {
         self.entry_context.is_some() && self.reruns.conflicts < retries
     }
 
-    /// Rolls back the transaction and binds the request anew, for the next attempt.
+    /// Rolls back the transaction, and replaces the session by a new session for the next attempt.
     pub(super) async fn roll_back(&mut self, cause: Cause) {
         let RequestState { bound, trace, .. } = &mut self.state;
         let fresh_connection = cause == Cause::Stale;
@@ -56,8 +56,8 @@ impl Lifecycle<'_> {
     }
 
     /// Prepares the next attempt: restores the context of the request, removes the answer, and drops the instances of
-    /// the components inside the transaction, so that the attempt gets new ones. After a conflict, also waits for
-    /// [`back_off`].
+    /// the components inside the transaction, so that the attempt gets new ones. After a conflict, also waits for the
+    /// time that [`back_off`] returns.
     pub(super) async fn start_over(&mut self, cause: Cause) {
         metrics::retry();
         if let Some(context) = &self.entry_context {

@@ -30,7 +30,8 @@ pub(super) struct AppliedMigration {
     pub(super) version: i64,
     pub(super) description: String,
     pub(super) checksum: Vec<u8>,
-    /// False while the migration runs. Stays false after a failure if the database keeps its successful part (MySQL).
+    /// False while the migration runs. Stays false after a failure if the database keeps the statements that ran before
+    /// the failure (MySQL).
     pub(super) success: bool,
 }
 

@@ -61,7 +61,7 @@ pub(crate) enum Mismatch {
     /// A file was changed after it ran.
     #[error(
         "migration {version} was previously applied but has been modified: {} {change}; put back the text that ran, and \
-         write the change as a new migration. In development, `{reset}` makes the database anew after it has saved it",
+         write the change as a new migration. In development, `{reset}` saves the database and then creates it anew",
         file.display()
     )]
     Edited {
@@ -77,7 +77,7 @@ pub(crate) enum Mismatch {
     /// A file was removed after it ran, and the folder has newer files.
     #[error(
         "migration {version} was previously applied but is missing in the resolved migrations; put the file \
-         {name}.sql back. In development, `{reset}` makes the database anew after it has saved it"
+         {name}.sql back. In development, `{reset}` saves the database and then creates it anew"
     )]
     Missing {
         /// Version of the migration.
@@ -91,7 +91,7 @@ pub(crate) enum Mismatch {
     #[error(
         "migration {version} is partially applied: the server kept the statements of {} before the one that failed. \
          Undo them by hand, run `DELETE FROM _sqlx_migrations WHERE version = {version}`, and migrate again. In \
-         development, `{reset}` makes the database anew after it has saved it",
+         development, `{reset}` saves the database and then creates it anew",
         file.display()
     )]
     HalfDone {
@@ -129,7 +129,7 @@ fn is_lost(error: &sqlx::Error) -> bool {
 fn stays(applied: &[String]) -> String {
     match applied {
         [] => String::new(),
-        names => format!(" (applied before it, and still applied: {})", names.join(", ")),
+        names => format!(" (applied before the failure, and still applied: {})", names.join(", ")),
     }
 }
 
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn changes_that_cannot_be_seen_are_named() {
+    fn recognizes_changes_of_invisible_characters() {
         let ran = Sha384::digest(b"CREATE TABLE a (x);\nSELECT 1;\n");
         for (now, expected) in [
             ("CREATE TABLE a (x);\r\nSELECT 1;\r\n", "has CRLF line ends"),

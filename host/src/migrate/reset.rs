@@ -67,7 +67,7 @@ pub(crate) enum Error {
         saved: Option<PathBuf>,
     },
     /// The database was emptied, and then a migration failed.
-    #[error("{source}; the database is empty but for the migrations before that, and was saved to {}", saved.display())]
+    #[error("{source}; the database was saved to {}, and has only the migrations before the failure", saved.display())]
     NotMigrated {
         /// Error of the migrations.
         source: Box<migrate::Error>,

@@ -41,7 +41,7 @@ impl Failure {
                 "the registry sent a component that is longer than its manifest announces".to_owned()
             }
             (ClientError::RequestError(_), _) if is_certificate_error(error) => format!(
-                "{text}; if an authority of your own has signed its certificate, name it by ca in [registry.\"{host}\"]"
+                "{text}; if your own certificate authority has signed the certificate, set ca in [registry.\"{host}\"]"
             ),
             (_, Some(401 | 403)) => format!("{text}; set username and password in [registry.\"{host}\"]"),
             (ClientError::RequestError(error), _) => {
@@ -55,7 +55,7 @@ impl Failure {
 }
 
 /// Returns the HTTP status of a failed request. If the response has a list of errors, the client keeps only that list,
-/// and this maps its first code to a status.
+/// and this function maps the first code in the list to a status.
 fn status(error: &ClientError) -> Option<u16> {
     match error {
         ClientError::UnauthorizedError { .. } | ClientError::AuthenticationFailure(_) => Some(401),

@@ -116,7 +116,7 @@ impl<'a> Registry<'a> {
     pub(super) async fn layer(&self, layer: &Layer) -> Result<Vec<u8>, Failure> {
         if layer.size > self.max_size {
             return Err(Failure::lasting(format!(
-                "its component has {} bytes, of {} that are allowed; set max_size in [registry.{:?}]",
+                "its component has {} bytes, and the maximum is {}; set max_size in [registry.{:?}]",
                 layer.size, self.max_size, self.image.host
             )));
         }

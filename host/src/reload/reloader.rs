@@ -109,8 +109,8 @@ impl Reloader {
         Some(self.reload_now(&mut last).await)
     }
 
-    /// Returns a receiver of the reason of the last failed reload. It is `None` unless a later attempt may succeed, and
-    /// changes with every attempt.
+    /// Returns a receiver of the reason of the last failed reload. The reason is `None` unless a later attempt may
+    /// succeed. The receiver is notified after every attempt.
     pub(crate) fn pending_retry(&self) -> watch::Receiver<Option<String>> {
         self.pending_retry.subscribe()
     }
@@ -261,8 +261,8 @@ impl ChangeGuard<'_> {
         let config = Arc::new(application.config.clone());
         let old = reloader.live.generation();
         let generation = reloader.assemble(application, &old).await?;
-        // Record the history after the trial and before the swap: a start must find only a generation that works, and
-        // it must find every generation that was served.
+        // Record the history after the trial and before the swap. The host serves the recorded generation after its
+        // next start: that generation must have passed the trial, and a generation that was served must be recorded.
         let record = async {
             agreement.await?;
             Ok(store.record(history)?)

@@ -8,7 +8,7 @@ use crate::config::{self, Config, Dialect};
 
 /// Descriptors reserved for the process itself, and for connections to the metrics and deployment listeners.
 const RESERVED: usize = 64;
-/// Maximum number of connections to the metrics listener, and to the deployment listener.
+/// Maximum number of connections to the metrics listener. Also the maximum for the deployment listener.
 pub(crate) const MAX_SIDE_CONNECTIONS: usize = 16;
 
 /// The limit of this process (`RLIMIT_NOFILE`), raised to its hard limit on first use.

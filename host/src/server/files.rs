@@ -100,7 +100,8 @@ impl Folder {
         }
         let response = self.part(head).await;
         match below {
-            // Relative links in the page of the folder need the slash. `ServeDir` redirects to folders below this one.
+            // Relative links in the page of the folder need the slash. For folders below this folder, `ServeDir` sends
+            // the redirect.
             Some(location) if has_file(&response) => {
                 (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, location)]).into_response()
             }
@@ -108,8 +109,9 @@ impl Folder {
         }
     }
 
-    /// Serves the part of a file that the request selects. `ServeDir` gets no range that it handles differently from
-    /// RFC 9110: several ones, other units, malformed ones, and those of HEAD, of empty files, and beyond the file.
+    /// Serves the part of a file that the request selects. The host handles all ranges that `ServeDir` handles
+    /// differently from RFC 9110, and does not pass them on: several ranges, ranges with other units, malformed ranges,
+    /// ranges of HEAD requests and of empty files, and ranges beyond the end of the file.
     async fn part(&self, mut head: http::Request<()>) -> Response {
         let whole = head.clone();
         if head.headers_mut().remove(header::RANGE).is_none() || head.method() != Method::GET {
@@ -129,7 +131,7 @@ impl Folder {
         let mut partial = head.clone();
         partial.headers_mut().extend(range.map(|range| (header::RANGE, range)));
         let response = self.call(partial).await;
-        // A file that was replaced meanwhile has other parts.
+        // If the file was replaced meanwhile, the range was selected for the old file. Then serve the whole new file.
         match response.headers().get(header::ETAG) == file.headers().get(header::ETAG) {
             true => response,
             false => self.call(head).await,
@@ -180,8 +182,8 @@ fn rest<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     path.strip_prefix(prefix).filter(is_whole)
 }
 
-/// Returns path and query of `uri` without `prefix`, with one leading slash: a client takes a redirect to `//folder/` for
-/// the host `folder`.
+/// Returns path and query of `uri` without `prefix`, with exactly one leading slash: a client would follow a redirect
+/// to `//folder/` to the host `folder`.
 fn without(uri: &Uri, prefix: &str) -> Option<Uri> {
     let rest = uri.path_and_query()?.as_str().strip_prefix(prefix)?;
     PathAndQuery::try_from(format!("/{}", rest.trim_start_matches('/'))).ok().map(Uri::from)
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_sees_what_follows_its_prefix() -> Result<(), http::uri::InvalidUri> {
+    fn a_folder_receives_the_path_after_its_prefix() -> Result<(), http::uri::InvalidUri> {
         for (uri, prefix, expected) in [
             ("/static/a.css?v=1", "/static", Some("/a.css?v=1")),
             ("/static", "/static", Some("/")),

@@ -16,8 +16,8 @@ pub(super) enum Part {
 /// Returns the part of a file that a GET request gets. `file` has the header fields of a response with the whole file:
 /// its length and its validators.
 ///
-/// A range that is malformed or has a unit other than `bytes` is ignored, and so are several ranges: section 14.2 allows
-/// it, and a client that receives 200 has all of them.
+/// The host ignores a range that is malformed or has a unit other than `bytes`. It also ignores several ranges: section
+/// 14.2 allows this, and the client receives the whole file with status 200, which contains all ranges.
 pub(super) fn select(request: &HeaderMap, file: &HeaderMap) -> Part {
     let mut ranges = request.get_all(header::RANGE).into_iter();
     let (Some(range), None) = (ranges.next(), ranges.next()) else { return Part::Whole };
@@ -29,7 +29,7 @@ pub(super) fn select(request: &HeaderMap, file: &HeaderMap) -> Part {
     part.unwrap_or(Part::Whole)
 }
 
-/// Returns whether a validator of `If-Range` is that of the file. A weak entity tag never is.
+/// Returns whether a validator of `If-Range` is that of the file. A weak entity tag never matches.
 fn is_current(validator: &HeaderValue, file: &HeaderMap) -> bool {
     let name = if validator.as_bytes().starts_with(b"\"") { header::ETAG } else { header::LAST_MODIFIED };
     file.get(name).is_some_and(|current| current == validator)
@@ -54,7 +54,7 @@ fn part(range: &str, length: u64) -> Option<Part> {
     Some(if first < length { Part::Bytes { first, last: last.min(length - 1) } } else { Part::Nothing })
 }
 
-/// Parses a number. One that is too large for `u64` is larger than any file.
+/// Parses a number. Returns `u64::MAX`, which is larger than any file, for a number that is too large for `u64`.
 fn number(digits: &str) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
     is_number.then(|| digits.parse().unwrap_or(u64::MAX))

@@ -28,7 +28,7 @@ pub enum Stale {
     /// No: the statement fails on any connection.
     No,
     /// Yes, if the types of the statement's parameters have changed since it was prepared. The host can query the
-    /// server for them.
+    /// server for the current types.
     Perhaps,
     /// Yes: the server or the driver reported a stale statement.
     Yes,

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_position_covers_those_before_it() {
+    fn a_position_covers_earlier_positions() {
         let table = [
             ("0/10", "0/10", true),
             ("1/0", "0/FFFFFFFF", true),

@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_json_cannot_express_is_an_error() {
+    fn rejects_numbers_that_json_cannot_express() {
         for value in [f64::NAN, f64::INFINITY] {
             assert_eq!(json(&[&[Value::Float64(value), Value::Null]]).map_err(|e| e.kind), Err(Kind::Other));
         }

@@ -16,16 +16,18 @@ const MAX_PAYLOAD: usize = 64 * 1024;
 /// Delivery guarantee of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// The host does not repeat the action if it fails, and does not run it if the host is killed before.
+    /// The host does not repeat the action if it fails. If the host is killed before it runs the action, the action is
+    /// lost.
     AtMostOnce,
-    /// The host runs the action until it succeeds, even if the host is killed in between.
+    /// The host repeats the action until it succeeds. If the host is killed in between, it continues after its next
+    /// start.
     AtLeastOnce,
 }
 
 /// A registered action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
-    /// The component that registered it and will run it.
+    /// The component that registered the action and will run it.
     pub component: Arc<str>,
     /// The name, which the component passed at registration.
     pub name: Arc<str>,

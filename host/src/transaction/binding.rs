@@ -6,11 +6,12 @@
 //! Unbound -> Started  -> Settled -> Cleared
 //! ```
 //!
-//! Until a guest has received a handle, [`Bound::rebind`] can replace the binding, for example by one with the access
-//! mode of the route.
+//! Until a guest has received a handle, [`Bound::rebind`] can replace the binding, for example by a binding with the
+//! access mode of the route.
 //!
-//! Every step consumes the value. A commit requires an [`Approval`], and a reply requires a [`Cleared`]. Dropping a
-//! [`ReadOnly`] or [`Started`] closes its connection, which rolls back. No other module ends a request's transaction.
+//! Every step consumes the value of the previous step. A commit requires an [`Approval`], and a reply requires a
+//! [`Cleared`]. Dropping a [`ReadOnly`] or [`Started`] closes its connection, which rolls back. No other module ends a
+//! request's transaction.
 
 use std::sync::Arc;
 
@@ -34,11 +35,11 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Unbound(());
 
-/// A request that is bound to read. It is never committed.
+/// A request that is bound to its database with read-only access. Its transaction is never committed.
 #[derive(Debug)]
 pub(crate) struct ReadOnly(Session);
 
-/// A request that is bound to read and write. It ends in a commit or a rollback.
+/// A request that is bound to its database with read/write access. Its transaction ends in a commit or a rollback.
 #[derive(Debug)]
 pub struct Started(Session);
 
@@ -53,7 +54,7 @@ pub struct Settled {
     terms: TransactionOptions,
 }
 
-/// A request after the end of its transaction, if it had one. The host may reply.
+/// A request without a transaction, or after the end of its transaction. The host may send the reply now.
 #[derive(Debug)]
 pub struct Cleared {
     outcome: Outcome,
@@ -78,8 +79,8 @@ impl Default for Bound {
 }
 
 impl Unbound {
-    /// Binds the request with the access mode of `terms`. This sends nothing to the database: the first statement
-    /// begins the transaction.
+    /// Binds the request to `database` with the access mode of `terms`. Sends nothing to the database: the first
+    /// statement begins the transaction.
     pub(crate) fn start(self, database: Option<Arc<Database>>, terms: TransactionOptions, trace: &mut Trace) -> Bound {
         match terms.access {
             Access::None => Bound::Unbound(self),
@@ -104,13 +105,13 @@ impl Unbound {
 impl ReadOnly {
     /// Ends the request with a rollback, which also undoes every change that a guest made to the session.
     ///
-    /// The reply does not wait for the rollback, which affects only this connection. Either a task that this function
-    /// starts completes the rollback before the connection returns to the pool, or the next borrower of the connection
-    /// does.
+    /// The reply does not wait for the rollback, which affects only this connection. This function spawns a task for
+    /// the rollback. Either this task completes the rollback before the connection returns to the pool, or the next
+    /// borrower of the connection completes it.
     pub(crate) fn clear(self, trace: &mut Trace) -> Cleared {
         if let Some(connection) = self.0.into_parts().connection.and_then(Connection::hand_over) {
             tokio::spawn(async {
-                // A borrower that begins to wait in the meantime can take over the rollback, too.
+                // Yield, so that a borrower that begins to wait in the meantime can take over the rollback.
                 tokio::task::yield_now().await;
                 let Some(connection) = connection.hand_over() else { return };
                 if let Err(error) = connection.rollback().await {
@@ -123,7 +124,8 @@ impl ReadOnly {
     }
 
     /// Rolls back, so that everything inside the transaction can run again. With `fresh_connection`, the next session
-    /// opens a connection. Without it, the session uses the primary, because a replica may have caused the conflict.
+    /// opens a new connection. Without `fresh_connection`, the next session uses the primary, because a replica may
+    /// have caused the conflict.
     pub(crate) async fn retry(self, fresh_connection: bool, trace: &mut Trace) -> ReadOnly {
         let Parts { database, terms, connection, .. } = self.0.into_parts();
         if let Some(connection) = connection {
@@ -185,7 +187,7 @@ impl Started {
     }
 
     /// Rolls back, so that everything inside the transaction can run again. With `fresh_connection`, the next session
-    /// opens a connection.
+    /// opens a new connection.
     pub(crate) async fn retry(self, fresh_connection: bool, trace: &mut Trace) -> Started {
         self.rollback(trace).await.retry(fresh_connection, trace)
     }
@@ -275,7 +277,8 @@ impl Cleared {
         self.outcome
     }
 
-    /// Returns the position of the commit, if the database has replicas, which may not have reached it yet.
+    /// Returns the position of the commit, if the position is known and the database has replicas. A replica may not
+    /// have reached the position yet.
     pub(crate) fn position(&self) -> Option<&Position> {
         self.position.as_ref()
     }
@@ -299,8 +302,8 @@ impl Bound {
         }
     }
 
-    /// Binds the request to another database or under other terms. Call this before a guest gets a handle. Adds no
-    /// event to the trace if the access mode stays the same.
+    /// Binds the request to another database or with other options. Call this function before a guest receives a
+    /// handle. Adds no event to the trace if the access mode stays the same.
     pub(crate) fn rebind(
         mut self,
         database: Option<Arc<Database>>,

@@ -3,8 +3,8 @@
 use crate::config::Access;
 
 /// Returns the access mode for a method. It applies until the route is known. GET and HEAD may read, OPTIONS and TRACE
-/// have no access, and all other methods may write. The `TransactionHook` of Pecan, a Python framework, has the same
-/// rule, but opens a transaction for OPTIONS too.
+/// have no access, and all other methods may write. The `TransactionHook` of the Python framework Pecan has the same
+/// rule, except that it opens a transaction for OPTIONS too.
 pub(crate) fn by_method(method: &http::Method) -> Access {
     match *method {
         http::Method::GET | http::Method::HEAD => Access::ReadOnly,
@@ -25,7 +25,7 @@ mod tests {
     use http::Method;
 
     #[test]
-    fn access_modes() {
+    fn a_hook_overrides_the_route_and_the_route_overrides_the_method() {
         use Access::{None as Nothing, ReadOnly, ReadWrite};
         let table = [
             (Method::GET, None, None, ReadOnly, ReadOnly),

@@ -105,11 +105,12 @@ impl Session {
         Ok(SavepointId(self.opened))
     }
 
-    /// Closes a savepoint and keeps the changes made since. Does nothing if the savepoint is closed already, because an
-    /// outer savepoint was closed.
+    /// Closes a savepoint and keeps the changes made since. Does nothing if the savepoint is closed already, for
+    /// example because an outer savepoint was closed.
     pub async fn release(&mut self, savepoint: SavepointId) -> Result<(), DbError> {
         let Some(level) = self.level(savepoint) else { return Ok(()) };
-        // The transaction stays doomed. Some engines reject even a RELEASE now, so none is sent.
+        // A doomed transaction stays doomed. Some engines reject even a RELEASE in a doomed transaction, so send
+        // nothing.
         if let Some(doom) = &mut self.doom {
             doom.depth = doom.depth.min(level);
         } else if let Some(connection) = &mut self.connection {
@@ -120,8 +121,8 @@ impl Session {
         Ok(())
     }
 
-    /// Undoes everything since a savepoint was opened: changes, registered actions, and the doom of a statement that
-    /// failed since.
+    /// Undoes all changes since a savepoint was opened, and discards the actions registered since. If a statement
+    /// failed since, it no longer dooms the transaction.
     pub async fn rollback_to(&mut self, savepoint: SavepointId) -> Result<(), DbError> {
         let (Some(level), Some(connection)) = (self.level(savepoint), &mut self.connection) else {
             return Err(DbError::new(Kind::Other, "this savepoint is closed already"));
@@ -175,13 +176,13 @@ impl Session {
         self.stale
     }
 
-    /// Changes database and terms of a session that has sent no statement yet.
+    /// Changes the database and the options of a session that has sent no statement yet.
     pub(super) fn redirect(&mut self, database: Option<Arc<Database>>, terms: TransactionOptions) {
         (self.database, self.terms) = (database, terms);
     }
 
-    /// Inserts the durable actions into the outbox, inside the transaction. Begins the transaction if there are any and
-    /// no statement has begun it.
+    /// Inserts the durable actions into the outbox, inside the transaction. If there are durable actions and no
+    /// statement has begun the transaction, begins the transaction.
     pub(super) async fn record_durable_actions(&mut self, trace: &mut Trace) -> Result<(), DbError> {
         let entries: Vec<_> = self.actions.durable().map(Action::to_entry).collect();
         for entry in entries {

@@ -1,4 +1,5 @@
-//! The events of a request, in order. Log lines of level `DEBUG` contain them, and in debug mode so does the reply.
+//! The events of a request, in order. The host logs the events at the level `DEBUG`. With `debug = true`, the host also
+//! adds them to the response.
 
 use std::{
     fmt::Write,
@@ -9,21 +10,21 @@ use std::{
 /// A step in the lifecycle of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// An on-route hook ran.
+    /// An `on-route` hook ran.
     OnRoute,
-    /// The request was bound read-only.
+    /// The request was bound to its database with read-only access.
     StartReadOnly,
-    /// The request was bound read/write.
+    /// The request was bound to its database with read/write access.
     Start,
     /// The database transaction began, for the first statement or savepoint, or to record durable actions.
     Begin,
-    /// A before hook ran.
+    /// A `before` hook ran.
     Before,
     /// The controller ran.
     Controller,
-    /// An on-error hook ran.
+    /// An `on-error` hook ran.
     OnError,
-    /// An after hook ran.
+    /// An `after` hook ran.
     After,
     /// Everything inside the transaction runs again, after a conflict or a stale statement.
     Retry,
@@ -83,7 +84,7 @@ struct Entry {
 
 /// Handle of an event that has begun and has not ended.
 #[derive(Debug)]
-#[must_use = "an event that is opened has an end"]
+#[must_use = "record the end of the event with `close` or `close_as`"]
 pub(crate) struct Open(usize);
 
 impl Default for Trace {
@@ -117,7 +118,8 @@ impl Trace {
         }
     }
 
-    /// Records the end of an event, and changes its kind to `event`: only its end shows whether a commit succeeded.
+    /// Records the end of an event, and changes its kind to `event`, because the outcome of a commit is unknown when
+    /// the event begins.
     pub(crate) fn close_as(&mut self, open: Open, event: Event) {
         if let Some(entry) = self.entries.get_mut(open.0) {
             entry.event = event;
@@ -159,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trace_is_a_server_timing_header() {
+    fn a_server_timing_header_lists_events_with_durations_and_descriptions() {
         let mut trace = Trace::default();
         trace.mark(Event::Start);
         let open = trace.open(Event::Controller, Some("it\"ems\n".into()));

@@ -12,11 +12,11 @@ pub struct Approval(());
 pub struct Facts<'a> {
     /// Origin of the answer.
     pub(crate) origin: Origin,
-    /// Statuses that commit on this route.
+    /// Statuses of the controller's response after which the transaction is committed on this route.
     pub(crate) commit_on: &'a StatusSet,
-    /// Whether redirects roll back on this route.
+    /// Whether the transaction is rolled back after a redirect on this route.
     pub(crate) rollback_on_redirect: bool,
-    /// Whether a statement failed, and no guest rolled back to a savepoint before it.
+    /// Whether a statement failed and no guest rolled back to an earlier savepoint.
     pub(crate) doomed: bool,
     /// Whether a guest requested a rollback, or the host runs the request as a rehearsal, without a client.
     pub(crate) marked: bool,
@@ -28,12 +28,12 @@ pub struct Facts<'a> {
 /// Origin of the answer to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// The controller responded. After hooks may have changed the reply since.
+    /// The controller responded. `after` hooks may have changed the reply since.
     Controller {
         /// Status of the controller's own response.
         status: u16,
     },
-    /// The controller did not run: a hook answered before it, or the host did.
+    /// The controller did not run, because a hook or the host answered the request before.
     Early,
     /// The controller, a hook inside the transaction or the rendering of the response failed, or a limit was exceeded.
     Failure,
@@ -59,9 +59,9 @@ pub enum Reason {
     Early,
     /// The status is not one of `Facts::commit_on`, or it is a redirect and `Facts::rollback_on_redirect` is set.
     Status(u16),
-    /// A statement failed, and no guest rolled back to a savepoint before it.
+    /// A statement failed and no guest rolled back to an earlier savepoint.
     Doomed,
-    /// A guest requested the rollback.
+    /// A guest requested the rollback, or the request is a rehearsal; see `Facts::marked`.
     Marked,
 }
 
@@ -107,7 +107,7 @@ pub fn decide(facts: &Facts<'_>) -> Verdict {
 }
 
 impl Facts<'_> {
-    /// Returns the reason if the answer forbids a commit.
+    /// Returns the reason for a rollback if the answer does not permit a commit.
     fn objection(&self) -> Option<Reason> {
         match self.origin {
             Origin::Failure => Some(Reason::Failed),
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_condition_counts() {
+    fn commits_only_if_all_conditions_hold() {
         let success = StatusSet::new(vec![200..=399]);
         let audit = StatusSet::new(vec![200..=399, 404..=404]);
         let good = || Facts {

@@ -111,7 +111,7 @@ async fn an_activation_with_a_lost_answer_is_queried(engine: Engine) -> Result {
         assert!(done < 10, "its commit is never the one that is lost");
     };
     assert_eq!((refused.status, fleet.client()?.number(&activations).await?), (503, done), "{}", refused.text());
-    let told = format!("did not tell whether {} was activated", first.id);
+    let told = format!("did not report whether {} was activated", first.id);
     assert!(refused.text().contains(&told), "{}", refused.text());
     let answer = one.activate(&first).await?;
     assert_eq!((answer.status, fleet.client()?.number(&activations).await?), (200, done + 1), "{}", answer.text());

@@ -9,7 +9,7 @@ use wasmtime::component::{
 };
 use wit_parser::{Function, Handle, Resolve, Type, TypeDefKind, TypeId};
 
-/// The contract, and those of its resources that the component imports.
+/// The parsed contract, and the resources that the component imports from it.
 pub(super) struct Comparison<'a> {
     resolve: &'a Resolve,
     /// The resources that the component imports from the contract, by name.

@@ -20,22 +20,22 @@ pub(super) const GUESTS: usize = INSTANCES as usize - 1;
 const SPARE: u32 = 4;
 /// Maximum number of concurrent trials of components. Trials use the instances of [`SPARE`].
 pub(super) const TRIALS: usize = 2;
-/// Minimum number of requests for slots of 4 GiB. If fewer have room, smaller slots with bounds checks are preferred,
-/// because they give room to further requests.
+/// Minimum number of requests for which the pool uses slots of 4 GiB. If fewer requests have room with such slots, the
+/// pool uses smaller slots with bounds checks, so that more requests have room.
 const MIN_UNCHECKED_REQUESTS: u32 = 16;
-/// Maximum number of core modules in a component. A component with an interpreter has many.
+/// Maximum number of core modules in a component. A component with an interpreter has many core modules.
 const MAX_MODULES: u32 = 60;
 /// Size of a page of WebAssembly, in bytes.
 const PAGE: usize = 64 << 10;
 /// Address space to leave for the rest of the process, in bytes, in order of preference. Compiling a large component
-/// needs most of it, and a failed allocation aborts the process. The smaller values allow a host to start if it could
-/// not start with a larger one.
+/// needs most of it, and a failed allocation aborts the process. The smaller values allow a host to start that could
+/// not start with a larger value.
 const HEADROOMS: [usize; 3] = [1 << 30, 256 << 20, 64 << 20];
 
 /// A wasmtime engine with its pool.
 pub(super) struct Pool {
     pub(super) wasmtime: Engine,
-    /// Number of concurrent requests that the pool has room for.
+    /// Maximum number of concurrent requests for which the pool has room.
     pub(super) requests: u32,
     /// Maximum memory of an instance, in bytes.
     pub(super) slot: usize,
@@ -59,7 +59,7 @@ impl Pool {
     /// Returns an error if there is no address space for a single request.
     pub(super) fn new(wanted: u32, memory: usize, scan: bool) -> Result<Self, String> {
         let limit = address_space();
-        // Without a limit of the address space, a process with room for the pool has room for the rest too.
+        // If the address space of the process has no limit and the pool fits, the rest of the process fits too.
         if limit.is_none()
             && let Ok(wasmtime) = engine(Slots::Whole, wanted, scan)
         {
@@ -138,7 +138,7 @@ fn fits(slots: Slots, requests: u32, headroom: usize) -> bool {
 }
 
 /// Returns the largest number up to `wanted` for which `fits` returns true, by bisection. If a number fits, all smaller
-/// ones fit too.
+/// numbers must fit too.
 fn largest_fitting(wanted: u32, fits: impl Fn(u32) -> bool) -> u32 {
     let (mut fitting, mut too_many) = (0, wanted.saturating_add(1));
     // Try `wanted` first: usually it fits.

@@ -10,8 +10,8 @@ pub const MAX_MEMORY: usize = 1 << 30;
 pub(in crate::component) const TABLE_KEPT_READY: usize = 64 << 10;
 
 /// Returns the number of bytes of a memory that stay mapped and are reset when the instance ends. The pool unmaps the
-/// remaining pages. With a page scan, the pool resets only written pages. Without a scan it resets all of these bytes,
-/// so the number is smaller.
+/// remaining pages. With a page scan, the pool resets only written pages. Without a scan, the pool resets all kept
+/// bytes, so the number is smaller.
 pub(super) fn kept_ready(scan: bool) -> usize {
     if scan { 2 << 20 } else { 256 << 10 }
 }
@@ -23,8 +23,8 @@ pub(super) fn config() -> Config {
     config
         .concurrency_support(false)
         .epoch_interruption(true)
-        // Only unwinders other than wasmtime's use this information. Its registration makes a list of the process grow
-        // with each component.
+        // Wasmtime's unwinder does not need this information. Other unwinders read it from a list of the process, to
+        // which each component would add entries.
         .native_unwind_info(false)
         .cranelift_opt_level(OptLevel::Speed);
     config

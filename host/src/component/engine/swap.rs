@@ -1,5 +1,4 @@
-//! Determines from files in `/proc` and of cgroups whether the kernel can swap out memory of this process. The caller
-//! chooses the settings of the engine.
+//! Determines from files in `/proc` and of cgroups whether the kernel can swap out memory of this process.
 
 use std::{
     fmt, fs,
@@ -27,8 +26,8 @@ pub(super) enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Active(area) => write!(f, "the kernel may swap its memory out to {area}"),
-            Self::Unreadable(file) => write!(f, "{file} cannot be read, so its memory may be swapped out"),
+            Self::Active(area) => write!(f, "the kernel may swap memory of this process out to {area}"),
+            Self::Unreadable(file) => write!(f, "{file} cannot be read, so memory of this process may be swapped out"),
         }
     }
 }
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn swap_and_cgroups_decide() {
+    fn swap_is_impossible_without_a_swap_area_or_if_a_cgroup_forbids_it() {
         let impossible = Swap::Impossible;
         let possible = Swap::Possible(Reason::Active("/dev/sda2".to_owned()));
         let (swaps, cgroup, mounts) = ("/proc/swaps", "/proc/self/cgroup", "/proc/self/mountinfo");
@@ -151,7 +150,7 @@ mod tests {
             Swap::Possible(reason) => reason.to_string(),
             Swap::Impossible => String::new(),
         };
-        assert_eq!(reason(&[("/proc/swaps", SOME)]), "the kernel may swap its memory out to /dev/sda2");
-        assert_eq!(reason(&[]), "/proc/swaps cannot be read, so its memory may be swapped out");
+        assert_eq!(reason(&[("/proc/swaps", SOME)]), "the kernel may swap memory of this process out to /dev/sda2");
+        assert_eq!(reason(&[]), "/proc/swaps cannot be read, so memory of this process may be swapped out");
     }
 }

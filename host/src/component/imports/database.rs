@@ -165,8 +165,8 @@ impl HostSavepoint for StoreData {
 
     async fn drop(&mut self, savepoint: Resource<Savepoint>) -> wasmtime::Result<()> {
         let Savepoint { call, id } = self.table.delete(savepoint)?;
-        // A failed release dooms the transaction, so the commit fails. The drop of a resource cannot return an error to
-        // the guest.
+        // A failed release dooms the transaction, so the host rolls it back. The drop of a resource cannot return an
+        // error to the guest.
         if let Ok((session, _)) = self.session(call)
             && let Err(error) = session.release(id).await
         {
@@ -181,7 +181,7 @@ impl StoreData {
     ///
     /// # Errors
     ///
-    /// Returns [`Kind::Lost`] if this call has ended, or if the request has no database.
+    /// Returns [`Kind::Lost`] if the call with the number `call` has ended, or if the request has no database.
     fn session(&mut self, call: u64) -> Result<(&mut Session, &mut Trace), DbError> {
         if call != self.call {
             return Err(DbError::new(Kind::Lost, "the handle is no longer valid: the call that received it has ended"));

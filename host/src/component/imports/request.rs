@@ -90,7 +90,7 @@ mod tests {
     use super::first_in_query;
 
     #[test]
-    fn query_parameters() {
+    fn finds_and_decodes_the_first_value_of_a_query_parameter() {
         let table = [
             ("a=1&b=2", "b", Some("2")),
             ("a=1&a=2", "a", Some("1")),

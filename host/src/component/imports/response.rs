@@ -1,4 +1,5 @@
-//! `response`: the reply before it is sent. On-error hooks may read it, and after hooks may change it.
+//! `response`: the reply before the host sends it. `on-error` hooks may read the reply, and `after` hooks may change
+//! it.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -78,8 +79,9 @@ impl StoreData {
     }
 }
 
-/// Returns an error if a change makes the header fields exceed a limit, or exceed it by more than before. Fields may
-/// exceed a limit `before` the change, because the host adds a `content-type`.
+/// Returns an error if the number or the length of the header fields exceeds its limit `after` a change, unless the
+/// change did not increase it. The fields may exceed a limit `before` the change, because the host adds a
+/// `content-type`.
 fn check_growth<'a>(
     limits: &Limits,
     before: &HeaderMap,

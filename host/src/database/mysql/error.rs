@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duplicate_is_not_shown() {
+    fn the_message_of_a_duplicate_key_omits_the_values() {
         for entry in ["1", "", "a' for key 'b"] {
             let message = format!("Duplicate entry '{entry}' for key 'PRIMARY'");
             assert_eq!(reported(1062, "23000", &message).message, "Duplicate entry for key 'PRIMARY'");
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_conversation_loses_the_connection() {
+    fn io_and_protocol_errors_lose_the_connection() {
         let broken = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
         assert_eq!(map_error(sqlx::Error::Io(broken)).kind, Kind::Lost);
         assert_eq!(map_error(sqlx::Error::Protocol("unexpected".into())).kind, Kind::Lost);

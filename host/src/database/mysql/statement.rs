@@ -45,7 +45,7 @@ pub(super) async fn prepare(
     };
     if wanted != arguments.len() {
         let given = arguments.len();
-        let message = format!("the server sees {wanted} parameters in the statement where the host sees {given}");
+        let message = format!("the server counts {wanted} parameters in the statement, but the host counts {given}");
         return Err(DbError::new(Kind::Other, message));
     }
     Ok((statement, arguments))
@@ -55,9 +55,10 @@ async fn prepared(connection: &mut MySqlConnection, sql: String) -> Result<MySql
     connection.prepare(AssertSqlSafe(sql).into_sql_str()).await.map_err(map_error)
 }
 
-/// `NULL`, with the type of an untyped NULL, which the server accepts everywhere. A numeric NULL cannot be stored as a
-/// `uuid`, and with a NULL of type text, `COALESCE(?, 5)` is text. The driver has such a type, but no public name for
-/// it. The host therefore takes the type from the column of a prepared `SELECT NULL`, once per process.
+/// The value `NULL` with the driver's type for an untyped NULL. The server accepts this type everywhere. A numeric NULL
+/// cannot be stored as a `uuid`, and with a NULL of type text, `COALESCE(?, 5)` is text. The driver has such a type,
+/// but no public name for it. The host therefore takes the type from the column of a prepared `SELECT NULL`, once per
+/// process.
 #[derive(Debug, Clone, Default)]
 struct Null(Option<MySqlTypeInfo>);
 
@@ -101,12 +102,11 @@ fn lay_out(
         let wrong = |why: String| DbError::new(Kind::Other, format!("parameter {number}: {why}"));
         let value = number.checked_sub(1).and_then(|index| params.get(index));
         let value = value.ok_or_else(|| wrong("it is not given".to_owned()))?;
-        let before = sql.get(end..range.start).ok_or_else(|| wrong("it is out of place".to_owned()))?;
+        let before = sql.get(end..range.start).ok_or_else(|| wrong("its placeholder is misplaced".to_owned()))?;
         // A value with several placeholders is sent for each of them.
         bytes += value.size();
         if bytes > MAX_PARAM_BYTES {
-            let message =
-                format!("the parameters hold more than {MAX_PARAM_BYTES} bytes, counted for each use of them");
+            let message = format!("the parameters hold more than {MAX_PARAM_BYTES} bytes, counted once for each use");
             return Err(DbError::new(Kind::Limit, message));
         }
         text.push_str(before);
@@ -153,8 +153,8 @@ fn push<'a, T: Encode<'a, MySql> + Type<MySql>>(arguments: &mut MySqlArguments, 
     arguments.add(value).map_err(|error| error.to_string())
 }
 
-/// Returns the number of digits after the point. Rejects text that the server would truncate or partly ignore and
-/// report only as a warning.
+/// Returns the number of digits after the point. Rejects text of which the server would drop or ignore a part and
+/// report only a warning.
 fn decimals(text: &str) -> Result<usize, String> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn places_become_plain_and_values_follow_them() -> Result<(), DbError> {
+    fn placeholders_lose_their_numbers_and_values_follow_their_order() -> Result<(), DbError> {
         let (a, b) = (Value::Text("a".to_owned()), Value::Int64(1));
         let table: [(&str, &[Value], &str, &[&Value]); 6] = [
             ("SELECT 1", &[], "SELECT 1", &[]),
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_would_not_take_as_it_is_is_refused() {
+    fn rejects_values_that_the_server_would_change() {
         let other = |type_name: &str, text: &str| Value::Other { type_name: type_name.into(), text: text.into() };
         let refused = [
             Value::Float64(f64::NAN),
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_value_cannot_be_sent_over_and_over() {
+    fn a_value_counts_once_for_each_placeholder() {
         let large = [Value::Bytes(vec![0; MAX_PARAM_BYTES / 2])];
         assert!(text("SELECT ?1, ?1", &large).is_ok());
         assert_eq!(text("SELECT ?1, ?1, ?1", &large).map_err(|error| error.kind), Err(Kind::Limit));
@@ -258,7 +258,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_places_and_no_text_make_it_panic(
+        fn no_placeholders_and_no_text_cause_a_panic(
             sql in ".{0,20}",
             places in prop::collection::vec((0usize..30, 0usize..30, 0usize..4), 0..4),
             given in ".{0,9}",

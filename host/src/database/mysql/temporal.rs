@@ -47,8 +47,8 @@ pub(super) fn year(bytes: &[u8], width: Option<u32>) -> Option<String> {
     Some(if width == Some(2) { format!("{year:02}") } else { format!("{year:04}") })
 }
 
-/// Returns the number of decimals of a column with this display width. `whole` is the width without decimals; the point
-/// counts too.
+/// Returns the number of decimals of a column with this display width. `whole` is the width without decimals. A width
+/// with decimals includes the point.
 pub(super) fn decimals(width: Option<u32>, whole: u32) -> Option<usize> {
     match width?.checked_sub(whole)? {
         0 => Some(0),
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn display_widths_tell_decimals() {
+    fn display_widths_determine_decimals() {
         let of = |width| decimals(Some(width), 19);
         assert_eq!((of(19), of(21), of(26)), (Some(0), Some(1), Some(6)));
         assert_eq!((of(10), of(20), of(27), decimals(None, 19)), (None, None, None, None));

@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_says_what_to_do() {
+    fn errors_of_unreadable_values_contain_a_remedy() {
         let why = |name: &str, bytes: &[u8]| shape(name).decode(bytes).err().unwrap_or_default();
         assert!(why("GEOMETRY", &[0; 25]).contains("ST_AsText"));
         assert!(why("CHAR", &[255]).contains("CAST(.. AS BINARY)"));

@@ -38,7 +38,8 @@ fn of_server(error: &PgDatabaseError) -> DbError {
         Kind::Conflict if by_recovery(error) => {
             format!("the replica stopped the query to keep up with its primary: {}", error.message())
         }
-        // The server infers the types of parameters, and nothing in this statement determines this one.
+        // The server infers the types of parameters, and nothing in the statement determines the type of this
+        // parameter.
         _ if code == "42P18" => format!("{}; name it in the statement, as in `?::int8`", error.message()),
         _ => error.message().to_owned(),
     };

@@ -1,10 +1,10 @@
 //! Decodes the values that the server sends in its binary format, without loss.
 //!
 //! The driver's own decoders are not used: they panic on `infinity`, and lose `NaN`, `24:00:00` and bounds of arrays. A
-//! type that has a variant of its own in [`Value`] becomes that variant: `float4` to a [`Value::Float32`] of the same
-//! value, an enum to text, `void` to `NULL`. Every other type becomes [`Value::Other`], in the format of the type's
-//! output function with `DateStyle` ISO, `TimeZone` UTC and `IntervalStyle` postgres. This equals `x::text` with one
-//! exception: a cast of an `inet` always appends the mask.
+//! value of a type that has a variant of its own in [`Value`] becomes that variant. A `float4` becomes a
+//! [`Value::Float32`] of the same value, an enum becomes text, and `void` becomes `NULL`. Every other type becomes
+//! [`Value::Other`], in the format of the type's output function with `DateStyle` ISO, `TimeZone` UTC and
+//! `IntervalStyle` postgres. This equals `x::text` with one exception: a cast of an `inet` always appends the mask.
 
 mod float;
 mod form;
@@ -60,7 +60,7 @@ pub(super) fn decode_each(row: &PgRow, version: u32, limits: Limits) -> impl Ite
         let bytes = raw.as_bytes().map_err(|error| broken(&error))?;
         room = room.checked_sub(bytes.len()).ok_or_else(|| receiver::too_large(limits))?;
         let type_name = || column.type_info().name();
-        value(&form, type_name, bytes).map_err(|Malformed| broken(&format!("the server sent no {}", type_name())))
+        value(&form, type_name, bytes).map_err(|Malformed| broken(&format!("the server sent a wrong {}", type_name())))
     })
 }
 

@@ -112,7 +112,8 @@ impl Connection {
         self
     }
 
-    /// Keeps `in_flight` until the connection is dropped. It counts the connections of a replica that are in use.
+    /// Keeps `in_flight` until the connection is dropped. This guard counts the connections of a replica that are in
+    /// use.
     pub(super) fn count(&mut self, in_flight: CountGuard) {
         self.in_flight = Some(in_flight);
     }

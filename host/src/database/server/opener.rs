@@ -203,7 +203,7 @@ impl managed::Manager for Opener {
             ..error
         };
         let schema_epoch = self.schema_epoch.current();
-        // Boxed: the future of every borrower contains this one, and few of them open a connection.
+        // Boxed, because the future of every borrower contains this future, but few borrowers open a connection.
         let session = Box::pin(self.open(Some(self.timeouts))).await.map_err(unreachable)?;
         let runaways = self.runaways.clone();
         Ok(PooledSession { session: Some(session), runaways, open: OpenTransaction::Nothing, schema_epoch })

@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lag_is_told_however_often_was_looked() {
+    fn reports_the_lag_at_any_rate_of_checks() {
         let (begin, max_lag) = (Instant::now(), Duration::from_secs(10));
         let mut history = History::default();
         for step in 0..5000 {

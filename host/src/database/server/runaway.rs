@@ -91,9 +91,9 @@ impl Runaways {
             return Ok(());
         }
         let message = format!(
-            "component `{component}` may send no statement to this database for now: {running} of its statements ran \
-             out of time and the database server has not ended them yet, which is as many as half of \
-             max_connections = {} allows; the log has the statements",
+            "the host rejects statements of component `{component}` to this database for now: {running} of its \
+             statements timed out and the database server has not ended them yet; the maximum is half of \
+             max_connections = {} sessions; the log contains the statements",
             self.max_connections
         );
         Err(DbError::new(Kind::Limit, message))
@@ -191,7 +191,7 @@ mod tests {
             assert_eq!(error.kind, Kind::Limit);
             assert!(error.message.contains(&format!("max_connections = {max_connections} ")), "{error}");
             assert!(runaways.check("b").is_ok());
-            // This statement was already running when the first was noticed.
+            // This statement was already running when the host began to reject statements of the component.
             let (surplus, has_too_many) = runaway(&runaways, "a");
             assert!(has_too_many && surplus.release());
             assert_eq!(runaways.count(), share + 1);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_given_back_as_often_as_the_pool_has_places() {
+    fn at_most_max_connections_sessions_are_without_a_place() {
         let runaways = Runaways::new(2);
         let entries: Vec<Entry> = ["a", "b", "c", "d"].map(|name| runaway(&runaways, name).0).into();
         let released: Vec<bool> = entries.iter().map(Entry::release).collect();

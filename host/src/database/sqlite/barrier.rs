@@ -172,8 +172,8 @@ impl Barrier {
         self.outdated.swap(false, SeqCst)
     }
 
-    /// Returns whether SQLite recompiled the guest's last statement before it started. If the schema has changed, its
-    /// columns differ from those that the driver knows.
+    /// Returns whether SQLite recompiled the guest's last statement before it started. If the schema has changed, the
+    /// statement may have other columns than the driver knows.
     pub(super) fn is_recompiled(&self) -> bool {
         self.columns.load(SeqCst) != 0
     }
@@ -277,8 +277,8 @@ unsafe extern "C" fn trace(_: c_uint, state: *mut c_void, statement: *mut c_void
                 barrier.columns.store(fingerprint(names), SeqCst);
             }
             barrier.can_change.store(sqlite3_stmt_readonly(statement) == 0, SeqCst);
-            // From here on, the authorizer treats a compilation while this statement is not running as a recompilation
-            // of it.
+            // From here on, if SQLite calls the authorizer while this statement is not running, the authorizer assumes
+            // that SQLite recompiles this statement.
             barrier.statement.store(statement, SeqCst);
         } else if begins_with(text, b"-- REPLACE") && CStr::from_ptr(text).to_bytes().ends_with(STORES_SETTING) {
             barrier.configured.store(true, SeqCst);

@@ -10,8 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Deadline of the host's statements. Neither limit applies to them: a commit must not fail because the guest has used
-/// up its budget.
+/// Deadline of the host's statements. Neither the time limit nor the memory limit applies to these statements: a commit
+/// must not fail because the guest has used up its budget.
 const NEVER: u64 = u64::MAX;
 
 /// Size in bytes. If the memory of a connection shrinks from above this size to below it, the process returns memory to

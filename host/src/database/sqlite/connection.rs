@@ -54,8 +54,8 @@ pub(crate) struct Connection {
     shared: Arc<Shared>,
     access: Access,
     in_transaction: bool,
-    /// Whether the transaction of the previous borrower is still open. It has only read; the message that begins this
-    /// transaction ends it.
+    /// Whether the transaction of the previous borrower is still open. That transaction has only read. The message that
+    /// begins the new transaction also ends it.
     inherits: bool,
     /// Whether a statement that may write was sent.
     wrote: bool,

@@ -81,7 +81,7 @@ fn characters_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 mod tests {
     use super::*;
 
-    /// Asserts that a table of calls returns what SQLite returns, and lists all rows that do not.
+    /// Asserts that each call of a table returns the same result as in SQLite, and lists all calls that do not.
     fn assert_rows<T: PartialEq + std::fmt::Debug>(rows: impl IntoIterator<Item = (String, T, T)>) {
         let wrong = rows.into_iter().filter(|(_, found, expected)| found != expected);
         let wrong: Vec<_> =

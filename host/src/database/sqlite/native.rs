@@ -67,13 +67,15 @@ pub(super) fn replace_functions(
 /// SAFETY: SQLite passes `value` to a function. The caller uses the bytes only during this call of the function, and
 /// before it converts the value again.
 pub(super) unsafe fn bytes<'a>(value: *mut sqlite3_value) -> Option<&'a [u8]> {
-    // SAFETY: as above. The length is read after the conversion to text, to which it belongs.
+    // SAFETY: as above. The length is read after the conversion to text, because it is the length of the converted
+    // value.
     unsafe {
         let kind = sqlite3_value_type(value);
         if kind == SQLITE_NULL {
             return None;
         }
-        // `sqlite3_value_text` would return the same bytes of a blob, but convert the value, also for the next row.
+        // `sqlite3_value_text` would return the same bytes for a blob, but it would also convert the blob to text, and
+        // the next row could receive the converted value.
         let as_blob = kind == SQLITE_BLOB;
         let start = if as_blob { sqlite3_value_blob(value).cast() } else { sqlite3_value_text(value) };
         let length = usize::try_from(sqlite3_value_bytes(value)).unwrap_or(0);
@@ -145,7 +147,8 @@ unsafe extern "C" fn trim<const LEFT: bool, const RIGHT: bool>(
     }
 }
 
-/// `unhex` with two arguments. SQLite's implementation compares each character of one text with each of the other.
+/// `unhex` with two arguments. SQLite's implementation compares each character of one text with each character of the
+/// other text.
 unsafe extern "C" fn unhex(context: *mut sqlite3_context, _: c_int, _: *mut *mut sqlite3_value) {
     let message = c"unhex() with two arguments is not available; remove other characters with replace()";
     // SAFETY: SQLite passes the context of this call.

@@ -51,7 +51,7 @@ pub(in crate::database) async fn connect_existing(
     Ok(Some(connection))
 }
 
-/// Makes the connection open the file and its log, which SQLite does at the first statement.
+/// Makes the connection open the file and its log. SQLite opens them only at the first statement.
 pub(super) async fn touch(connection: &mut SqliteConnection) -> Result<(), DbError> {
     sqlx::query("SELECT 1 FROM sqlite_schema").fetch_optional(connection).await.map(drop).map_err(map_error)
 }
@@ -92,7 +92,7 @@ impl managed::Manager for Opener {
 
     async fn create(&self) -> Result<PooledConnection, DbError> {
         let schema_epoch = self.schema_epoch.current();
-        // Boxed: the future of every borrower contains this one, and few of them open a connection.
+        // Boxed, because the future of every borrower contains this future, but few borrowers open a connection.
         let connecting = Box::pin(connect(&self.options));
         let mut connection = connecting.await.map_err(map_error)?;
         let barrier = Barrier::install(&mut connection, self.max_memory).await.map_err(map_error)?;

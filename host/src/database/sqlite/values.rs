@@ -37,9 +37,10 @@ pub(super) fn bind(params: Vec<Value>) -> Result<SqliteArguments, DbError> {
     Ok(arguments)
 }
 
-/// Returns the statement with its parameters numbered as the driver counts them. For the driver, `?` is the next
-/// parameter without a number; for SQLite and the gate, it has the number after the highest so far. If the two differ,
-/// each `?` gets its number.
+/// Returns the statement with placeholders that the driver and SQLite number in the same way. The driver numbers the
+/// placeholders `?` from 1 on, and does not count placeholders with numbers of their own. SQLite and the gate give a
+/// `?` the highest number so far plus 1. If the two numbers of any `?` differ, this function writes SQLite's number
+/// into every `?`.
 pub(super) fn numbered(sql: String, placeholders: &[Placeholder]) -> String {
     let plain = || placeholders.iter().filter(|placeholder| placeholder.range.len() == 1);
     if plain().zip(1..).all(|(placeholder, place)| placeholder.number == place) {

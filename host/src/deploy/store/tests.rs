@@ -83,13 +83,13 @@ async fn wrong_files_are_refused_and_leave_nothing() -> Result {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_told_and_can_be_uploaded_again() -> Result {
+async fn a_damaged_file_is_reported_and_can_be_uploaded_again() -> Result {
     let folder = tempfile::tempdir()?;
     let store = Store::open(&settings(folder.path()))?;
     let id = put(&store, "one").await?;
     let blob = store.blob(Digest::of(b"one"));
     fs::write(&blob, "two")?;
-    let error = store.unpack(&id).expect_err("the file is another");
+    let error = store.unpack(&id).expect_err("the file has other content");
     assert!(matches!(&error, Error::Damaged { path, .. } if *path == blob), "{error}");
     assert!(matches!(store.unpack(&id), Err(Error::Missing { .. })));
     upload(&store, "one").await?;
@@ -98,7 +98,7 @@ async fn a_damaged_file_is_told_and_can_be_uploaded_again() -> Result {
 }
 
 #[tokio::test]
-async fn what_is_left_over_is_collected() -> Result {
+async fn collects_generations_and_files_that_are_not_needed() -> Result {
     let folder = tempfile::tempdir()?;
     let store = Store::open(&settings(folder.path()))?;
     let mut ids = Vec::new();
@@ -109,7 +109,8 @@ async fn what_is_left_over_is_collected() -> Result {
     let waiting = put(&store, "five").await?;
     upload(&store, "nobody's").await?;
     assert_eq!(store.history()?, ids[1..], "three are kept: the active one and two before it");
-    // All manifests were stored in the same second, and only an older one is collected.
+    // All manifests were stored in the same second, and `collect` removes only a manifest that is older than the active
+    // one. Therefore store this manifest with an old time.
     store.records.put(&Manifest { created_at: 1, ..store.manifest(&ids[0])? })?;
     assert_eq!(store.collect(Duration::from_secs(60))?, Collected { generations: 1, blobs: 0, bytes: 0 });
     assert_eq!(store.collect(Duration::ZERO)?, Collected { generations: 0, blobs: 2, bytes: 11 });
@@ -121,7 +122,7 @@ async fn what_is_left_over_is_collected() -> Result {
 }
 
 #[tokio::test]
-async fn a_start_finds_the_active_one_and_removes_the_rest() -> Result {
+async fn a_start_keeps_the_active_generation_and_removes_leftovers() -> Result {
     let folder = tempfile::tempdir()?;
     let store = Store::open(&settings(folder.path()))?;
     let (one, two) = (activate(&store, "one").await?, activate(&store, "two").await?);
@@ -148,7 +149,7 @@ async fn a_start_finds_the_active_one_and_removes_the_rest() -> Result {
 }
 
 #[tokio::test]
-async fn nothing_is_collected_in_doubt() -> Result {
+async fn collects_nothing_if_the_active_manifest_is_damaged() -> Result {
     let folder = tempfile::tempdir()?;
     let store = Store::open(&settings(folder.path()))?;
     let id = activate(&store, "one").await?;

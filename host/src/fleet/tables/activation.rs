@@ -86,8 +86,8 @@ impl Tables {
         self.activation(sql, vec![Value::Int64(number)]).await
     }
 
-    /// Returns the outcome of a commit that got no answer. The number identifies it, because no number is assigned
-    /// twice.
+    /// Returns the outcome of a commit that got no answer. The number identifies the activation, because no number is
+    /// assigned twice.
     async fn resolve(&self, number: i64, history: &[Id], id: &Id) -> Result<(), Error> {
         let look = async {
             loop {

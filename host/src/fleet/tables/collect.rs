@@ -17,8 +17,9 @@ const RECENT: Duration = Duration::from_secs(60 * 60);
 const FORGOTTEN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 impl Tables {
-    /// Removes old generations and files. Keeps the active generation, the `keep` generations before it, those that
-    /// hosts serve, and the files of all these. Also keeps all rows that a host needed within `spare`.
+    /// Removes old generations and files. Keeps the active generation, the `keep` generations before it, the
+    /// generations that hosts serve, and the files of all these generations. Also keeps all rows that a host needed
+    /// within `spare`.
     pub(crate) async fn collect(&self, keep: usize, spare: Duration) -> Result<(), Error> {
         let Some(head) = self.head().await? else { return Ok(()) };
         let recent = RECENT.as_secs();

@@ -115,7 +115,8 @@ const WRITING: &[&str] = &[
     "/* why */ insert /* how */ into items values (1)",
 ];
 
-/// Queries that lock rows, which the server allows in a read-only transaction too.
+/// Queries that lock rows. The server allows them in a read-only transaction too, so the gate must refuse them through
+/// a `reader`.
 const LOCKING: &[&str] = &[
     "SELECT * FROM items FOR UPDATE",
     "SELECT * FROM items for/**/update",
@@ -126,7 +127,7 @@ const LOCKING: &[&str] = &[
     "(SELECT * FROM items FOR UPDATE) UNION (SELECT 1)",
 ];
 
-/// Statements that are refused through both handles.
+/// Statements that the gate refuses through `reader` and `writer` handles.
 const FORBIDDEN: &[&str] = &[
     // Other statements.
     "XA START 'a'",
@@ -168,7 +169,7 @@ const FORBIDDEN: &[&str] = &[
     "SELECT /*+ SET_VAR(max_execution_time = 0) */ 1",
     "SELECT /*+ MAX_EXECUTION_TIME(0) */ 1",
     "SELECT 1 /*! INTO OUTFILE '/tmp/x' */",
-    // Two statements, or a text that servers read in two ways.
+    // Two statements, or a text with two meanings, depending on the server and its settings.
     "SELECT `;` ; COMMIT",
     "SELECT 1 # \n; COMMIT",
     "SELECT 1 --1; COMMIT",
@@ -361,7 +362,8 @@ fn a_login_with_rights_on_all_databases_can_only_use_its_own() {
     assert!(refused.is_empty(), "{refused:#?}");
     let rules = Rules::MySql(Some(database(false)));
     assert!(rules.check("SELECT * FROM App.items", &[], ReadOnly).is_ok());
-    // A login without rights on all databases can have rights on some other database.
+    // Without `OwnDatabase`, the gate does not check names of databases: the grants of the login determine which
+    // databases it can use.
     assert!(check(Dialect::MySql, "SELECT * FROM shop.items", &[], ReadOnly).is_ok());
 }
 

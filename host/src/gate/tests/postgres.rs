@@ -123,7 +123,7 @@ const LOCKING: &[&str] = &[
     "SELECT pg_notify('a', 'b')",
 ];
 
-/// Statements that are refused through both handles.
+/// Statements that the gate refuses through `reader` and `writer` handles.
 const FORBIDDEN: &[&str] = &[
     // Other statements.
     "ABORT",
@@ -164,7 +164,8 @@ const FORBIDDEN: &[&str] = &[
     "SELECT $a$ $A$ ; COMMIT",
     "SELECT $1$; COMMIT --$",
     "SELECT $é$;$é$; COMMIT",
-    // Texts that versions read differently, or that would change when parameters are rewritten.
+    // Texts that have different meanings in different versions of PostgreSQL, or that would get another meaning when
+    // the host rewrites the parameters.
     "SELECT E'a'\n'\\'; COMMIT --'",
     "SELECT E'a'/**/'b'",
     "SELECT 1E'\\'', pg_sleep(1) --'",
@@ -360,7 +361,8 @@ fn functions_of_extensions_are_refused_by_name() {
     let refused = others.into_iter().filter_map(|sql| Some((sql, rules.check(sql, &[], ReadWrite).err()?)));
     wrong.extend(refused.map(|(sql, error)| format!("{sql}: {error}")));
     assert!(wrong.is_empty(), "{wrong:#?}");
-    // The configuration can also allow functions that the gate refuses by name, except those of the server itself.
+    // The configuration can also allow functions that the gate refuses by name, except functions of the schema
+    // `pg_catalog`.
     let allowed = ["public.Heap_Force_Kill", "x.crosstab", "pg_catalog.pg_sleep"].map(str::to_owned);
     let rules = Rules::Postgres(Extensions::new([], &allowed));
     let table = [

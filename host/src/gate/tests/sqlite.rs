@@ -72,7 +72,7 @@ fn legitimate_statements_pass() {
     ];
     all_are(Dialect::Sqlite, ReadWrite, None, &writing);
     all_are(Dialect::Sqlite, ReadOnly, Some(Kind::ReadOnly), &writing);
-    // For these, the authorizer decides.
+    // The gate accepts these statements, because SQLite's authorizer refuses them.
     all_are(
         Dialect::Sqlite,
         ReadOnly,

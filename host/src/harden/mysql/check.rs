@@ -16,7 +16,7 @@ use crate::{
 /// Privileges, with the actions that they allow.
 const POWERS: [(&str, &str); 16] = [
     ("ALL PRIVILEGES", "everything"),
-    ("FILE", "files of the server to be read and written, where seremedy_file_priv lets it"),
+    ("FILE", "files of the server to be read and written, where secure_file_priv permits it"),
     ("SUPER", "settings of the server to be changed and other sessions to be ended"),
     ("PROCESS", "statements of other sessions to be read"),
     ("RELOAD", "the whole server to be locked"),
@@ -25,18 +25,18 @@ const POWERS: [(&str, &str); 16] = [
     ("LOCK TABLES", "an implicit commit, and locks that other requests wait for"),
     ("CREATE TEMPORARY TABLES", "tables that the next request on the connection finds"),
     ("EXECUTE", "stored programs that run with their owner's privileges and may commit"),
-    ("CREATE", "an implicit commit, and tables of its own"),
+    ("CREATE", "an implicit commit, and new tables"),
     ("DROP", "tables to be emptied and dropped, and an implicit commit"),
     ("ALTER", "tables to be changed, and an implicit commit"),
-    ("TRIGGER", "code of its own to run in other transactions"),
-    ("EVENT", "code of its own to run when no request does"),
+    ("TRIGGER", "new code to run in other transactions"),
+    ("EVENT", "new code to run while no request runs"),
     ("GRANT OPTION", "its privileges to be granted to other logins"),
 ];
 
 const HARDEN: Remedy = Remedy::Harden;
 const OTHER_LOGIN: Remedy = Remedy::Advice("name another login in [database], then carya harden --apply");
 
-/// A query that returns names. If it returns any, they are a finding.
+/// A query that returns names. If it returns at least one name, the names are reported as a finding.
 struct Question {
     what: &'static str,
     sql: &'static str,
@@ -62,7 +62,7 @@ const QUESTIONS: [Question; 5] = [
         what: "has no limit by max_statement_time",
         sql: "SELECT '' FROM information_schema.system_variables
             WHERE variable_name = 'MAX_STATEMENT_TIME' AND @@max_statement_time = 0",
-        allows: "statements without bounds where the host sets none",
+        allows: "statements without a time limit where the host sets none",
         remedy: HARDEN,
         of_server: false,
     },
@@ -108,7 +108,8 @@ pub(in crate::harden) async fn find_excess_rights(
     let mut findings: Vec<Finding> = grants.iter().flat_map(|grant| beyond(grant, names, writes, login)).collect();
     for question in QUESTIONS.iter().filter(|question| writes || !question.of_server) {
         let sql = templates.render_text(question.sql)?;
-        // On MySQL the query for the limit fails: it has neither this table of variables nor this limit of a login.
+        // The query for `max_statement_time` fails on MySQL, which has neither `information_schema.system_variables`
+        // nor a time limit for a login.
         let Ok(found) = ask(&mut connection, &sql).await else { continue };
         if found.is_empty() {
             continue;
@@ -190,7 +191,7 @@ mod tests {
     use crate::{config::Dialect, harden::names::Login};
 
     #[test]
-    fn grants_beyond_a_guests_work() {
+    fn reports_privileges_that_guests_do_not_need() {
         let names = Names {
             dialect: Dialect::MySql,
             database: "my_app".to_owned(),

@@ -1,4 +1,5 @@
 -- MariaDB and MySQL: logins for the guests of carya in the database {{ database_plain }}.
 -- Run it with a login that can create logins and databases. It can be run repeatedly:
 --   carya harden | mariadb
--- While it runs, the logins have no privileges for a moment: a GRANT is not transactional here.
+-- While the script runs, the logins have no privileges for a moment: these servers do not run GRANT and REVOKE in a
+-- transaction.

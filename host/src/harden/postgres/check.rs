@@ -24,7 +24,7 @@ enum About {
     Server,
 }
 
-/// A query on the catalog that returns names. If it returns any, they are a finding.
+/// A query on the catalog that returns names. If it returns at least one name, the names are reported as a finding.
 struct Question {
     about: About,
     /// Text that precedes the names in the finding.
@@ -78,10 +78,10 @@ const QUESTIONS: [Question; 23] = [
     },
     Question {
         about: About::Both,
-        what: "may on the database",
+        what: "has on the database the privileges",
         sql: "SELECT word FROM (VALUES ('CREATE'), ('TEMPORARY')) AS f(word)
             WHERE has_database_privilege(current_database(), word)",
-        allows: "temporary tables that the next request on the connection finds, and schemas for code of its own",
+        allows: "temporary tables that the next request on the connection finds, and new schemas with new functions",
         remedy: Remedy::Harden,
     },
     Question {
@@ -112,7 +112,7 @@ const QUESTIONS: [Question; 23] = [
         what: "may TRUNCATE, REFERENCE or TRIGGER on",
         sql: "SELECT c.oid::regclass::text FROM {% include 'all_tables.sql' %} AND (has_table_privilege(c.oid, 'TRUNCATE, REFERENCES, TRIGGER')
                 OR has_any_column_privilege(c.oid, 'REFERENCES'))",
-        allows: "tables to be emptied and locked, or code of its own to run in other transactions",
+        allows: "tables to be emptied and locked, or new code to run in other transactions",
         remedy: Remedy::Harden,
     },
     Question {
@@ -150,7 +150,7 @@ const QUESTIONS: [Question; 23] = [
     },
     Question {
         about: About::Both,
-        what: "may look at",
+        what: "may read",
         sql: "SELECT c.oid::regclass::text FROM pg_catalog.pg_class c
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE {% include 'forbidden_view.sql' %} AND has_table_privilege(c.oid, 'SELECT')",
@@ -161,7 +161,7 @@ const QUESTIONS: [Question; 23] = [
         about: About::Both,
         what: "may use the languages",
         sql: "SELECT lanname FROM pg_catalog.pg_language WHERE lanpltrusted AND has_language_privilege(oid, 'USAGE')",
-        allows: "DO: loops, SET and COMMIT in the database, and functions where there is a schema for them",
+        allows: "DO statements with loops, SET and COMMIT, and new functions in schemas where the login may CREATE",
         remedy: SUPERUSER,
     },
     Question {
@@ -184,7 +184,7 @@ const QUESTIONS: [Question; 23] = [
                 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
                 WHERE n.nspname = 'carya' AND p.proname = 'carya_is_running')
               AND NOT has_function_privilege('pg_catalog.pg_stat_get_activity(integer)', 'EXECUTE')",
-        allows: "statements that the server does not end to be missed, so that more than max_connections run",
+        allows: "statements that the server does not end to stay unnoticed, so that more than max_connections run",
         remedy: Remedy::Harden,
     },
     Question {
@@ -215,7 +215,7 @@ const QUESTIONS: [Question; 23] = [
         sql: "SELECT name FROM (VALUES ('statement_timeout', '0'), ('lock_timeout', '0'),
                 ('idle_in_transaction_session_timeout', '0'), ('temp_file_limit', '-1')) AS f(name, none)
             WHERE current_setting(name) = none",
-        allows: "statements, locks and files on the server without bounds where the host sets none",
+        allows: "statements, locks and files on the server without a limit where the host sets none",
         remedy: Remedy::Advice("carya harden --apply; for temp_file_limit with a superuser's admin_url"),
     },
     Question {

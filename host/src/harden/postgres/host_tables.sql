@@ -1,6 +1,7 @@
 -- Tables of the host
 --   The writing login may only INSERT durable actions, which commit with the guest's transaction. Guests have no other
---   privileges on these tables. The function returns whether a session that the host has abandoned still exists.
+--   privileges on these tables. The function {{ is_running }} returns whether a session that the host has abandoned
+--   still exists.
 CREATE SCHEMA IF NOT EXISTS {{ host_schema }};
 REVOKE ALL ON SCHEMA {{ host_schema }} FROM PUBLIC, {{ guests }};
 CREATE TABLE IF NOT EXISTS {{ host_schema }}.{{ outbox }} (

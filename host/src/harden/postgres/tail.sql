@@ -1,7 +1,8 @@
 COMMIT;
 
 -- Passwords
---   A new login cannot connect without one. `carya harden --apply` sets the passwords of the configuration; in psql:
+--   A new login cannot connect without a password. `carya harden --apply` sets the passwords of the configuration; in
+--   psql:
 {%- for login in logins %}
 --   \password {{ login.identifier }}
 {%- endfor %}

@@ -96,7 +96,8 @@ impl Accepted {
         let http = http.serve_connection(TokioIo::new(socket), service);
         if let Err(reason) = drive(&connection.activity, timeouts, http).await {
             tracing::debug!(listener = connection.listener, reason, "a connection was closed");
-            // hyper has answered a head that it cannot parse. After all other errors the connection is closed at once.
+            // If hyper cannot parse a head, it has sent an error response, and `close` below lets the client receive
+            // the response. After all other errors the connection is closed at once.
             if !reason.downcast_ref().is_some_and(hyper::Error::is_parse) {
                 return;
             }

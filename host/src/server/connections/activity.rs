@@ -1,8 +1,8 @@
-//! The state of one connection: its current activity, since when, and its next time limit.
+//! The state of one connection: its current activity, the beginning of this activity, and its next time limit.
 //!
 //! The connection's task and the tasks of its HTTP/2 streams change the state concurrently, so all fields are atomic.
-//! Only an [`Order`] wakes the connection's task. Other changes need no wake-up, because the task's timer is never set
-//! for later than the end of a limit that they can start.
+//! Only an [`Order`] wakes the connection's task. Other changes need no wake-up: if such a change starts a limit, the
+//! limit does not end before the task's timer fires.
 
 use std::{
     sync::atomic::{
@@ -18,8 +18,8 @@ use tokio::{sync::Notify, time::Instant};
 
 /// How long a client may take to send its first byte.
 pub(super) const FIRST_BYTE: Duration = Duration::from_secs(10);
-/// How long a client may take to close a connection that the host finishes and that has nothing left to send, or to
-/// send more of a request that has its response.
+/// Maximum time for a client to close a connection that the host finishes and on which all responses are sent. Also
+/// limits how long the host waits for the rest of a request that already has its response.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
 /// Bytes of unsent responses at which a connection starts no further request.
 const MAX_UNSENT: usize = 32 << 20;
@@ -55,7 +55,7 @@ pub(super) enum Closed {
     Head,
     #[error("the client did not take 16 KiB of a response within server.send_timeout")]
     Stalled,
-    #[error("the client did not close an idle connection when asked to")]
+    #[error("the client did not close an idle connection after the host had finished it")]
     Lingered,
     #[error("unsent responses held more than server.max_unsent, and this connection was the slowest")]
     Slowest,
@@ -172,7 +172,8 @@ impl Activity {
 
     /// Records that a response was passed to hyper in full, or that its request was dropped.
     pub(super) fn end_request(&self) {
-        // Before the count, with `Release`: a task that reads no requests must not read an older idle time.
+        // Set the time before decrementing the count, which uses `Release`: a task that loads a count of 0 must not
+        // load an older idle time.
         self.idle_since.set(self.opened);
         self.requests.fetch_sub(1, Release);
     }
@@ -241,7 +242,8 @@ impl Activity {
         self.unsent.load(Relaxed)
     }
 
-    /// Returns the memory of unsent responses, multiplied by the milliseconds since any of them made progress.
+    /// Returns the memory of unsent responses, multiplied by the number of milliseconds since one of these responses
+    /// last made progress.
     pub(super) fn slowness(&self, now: Instant) -> u128 {
         let since = self.progress.get(self.opened).unwrap_or(now);
         (now.saturating_duration_since(since).as_millis() + 1) * self.unsent() as u128

@@ -1,5 +1,5 @@
-//! Bodies of requests between hyper and the handler: records whether the handler reads a body to its end, and lets an
-//! HTTP/2 client send the rest of one that it does not read.
+//! Bodies of requests between hyper and the handler: records whether the handler reads a body to its end. If the
+//! handler does not, lets an HTTP/2 client send the rest of the body.
 
 use std::{
     pin::Pin,

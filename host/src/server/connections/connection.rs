@@ -47,7 +47,7 @@ impl Connections {
         let timeouts = Timeouts { header: config.header_timeout, idle: config.idle_timeout, send: config.send_timeout };
         let mut http = auto::Builder::new(Streams::new(timeouts.send));
         // hyper's header timeout would also close idle connections, and does not cover the preface of HTTP/2.
-        // `Activity` measures both.
+        // `Activity` measures the times of heads and of the preface.
         http.http1().header_read_timeout(None);
         http.http2().timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL).keep_alive_timeout(PING_TIMEOUT);
         Arc::new(Self {

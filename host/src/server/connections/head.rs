@@ -37,7 +37,8 @@ pub(super) fn check(head: &mut Parts, has_fragment: bool) -> Result<Scope, Failu
     normalize(head)
 }
 
-/// hyper rejects requests whose last transfer coding is not `chunked`, and decodes no other coding.
+/// Checks that a request has no transfer coding but `chunked`. hyper rejects requests whose last transfer coding is not
+/// `chunked`, and decodes no other coding.
 fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Failure> {
     if !headers.contains_key(header::TRANSFER_ENCODING) {
         return Ok(());
@@ -51,7 +52,8 @@ fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Failure> {
     }
 }
 
-/// hyper sends `100 Continue` when the handler reads the body.
+/// Checks that a request has no expectation but `100-continue`. hyper sends `100 Continue` when the handler reads the
+/// body.
 fn check_expectation(head: &Parts) -> Result<(), Failure> {
     // RFC 9110, section 10.1.1: HTTP/1.0 has no expectations.
     if head.version < Version::HTTP_11 || !head.headers.contains_key(header::EXPECT) {
@@ -146,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts() {
+    fn recognizes_valid_hosts() {
         for (host, good) in [
             ("example.com", true),
             ("example.com:80", true),

@@ -104,7 +104,7 @@ impl Parameter {
             return Ok(());
         }
         let type_name = type_name::for_cast(type_info.name()).ok_or_else(|| {
-            let message = format!("parameter {}: its type, {}, cannot be cast to", self.number, type_info.name());
+            let message = format!("parameter {}: no value can be cast to its type, {}", self.number, type_info.name());
             misfit(message)
         })?;
         self.cast = Cast::FromText(type_name);
@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_encoded_as_what_is_inferred() {
+    fn values_are_encoded_for_the_inferred_type() {
         let int = Value::Int64;
         let table = [
             (Value::Null, None, Ok(None)),
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_sent_is_refused_before() {
+    fn rejects_values_that_cannot_be_sent() {
         let kind = |value| Parameter::new(1, value).map(|_| ()).map_err(|error| (error.kind, error.code));
         let other =
             |type_name: &str, text: &str| Value::Other { type_name: type_name.to_owned(), text: text.to_owned() };

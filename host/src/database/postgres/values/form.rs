@@ -41,8 +41,8 @@ pub(in crate::database::postgres) enum Form {
     Timestamp,
     Timestamptz,
     Interval {
-        /// Whether the server has infinite intervals, as from version 17 on. Earlier versions use these bytes for the
-        /// longest and the shortest interval.
+        /// Whether the server has infinite intervals, as from version 17 on. In earlier versions, the bytes of an
+        /// infinite interval stand for the longest or the shortest interval.
         infinite: bool,
     },
     /// `inet` and `cidr`; a flag in the value distinguishes them.

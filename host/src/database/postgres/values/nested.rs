@@ -223,7 +223,7 @@ mod tests {
         #![proptest_config(proptest::test_runner::Config { cases: 20_000, failure_persistence: None, ..Default::default() })]
 
         #[test]
-        fn whatever_bytes_come_nothing_panics(form in form(), bytes in bytes()) {
+        fn no_bytes_cause_a_panic(form in form(), bytes in bytes()) {
             let _text = form.text(&bytes);
             let _value = super::super::value(&form, || "X", &bytes);
         }

@@ -61,7 +61,8 @@ pub(super) async fn take(
 /// [`Budget`](super::super::budget::Budget).
 pub(super) fn over_budget(error: DbError, barrier: &Barrier, max_memory: usize) -> DbError {
     let exceeded = barrier.exceeded();
-    // Errors of SQLite have a code. Without one, the driver's thread may have panicked because it could not copy a row.
+    // Errors of SQLite have a code. If an error has no code, the driver's thread may have panicked because it could not
+    // copy a row.
     if error.code.is_none() && error.kind != Kind::Lost {
         return error;
     }
