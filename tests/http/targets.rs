@@ -8,7 +8,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream, time::sleep};
 use super::{echo, echoed, send, start, status};
 use crate::{
     connections,
-    support::{App, Result, Wrong, check_eq},
+    support::{App, Result, Wrong, check, check_eq},
 };
 
 #[tokio::test]
@@ -70,6 +70,39 @@ async fn a_fragment_is_found_in_each_request_line() -> Result {
         sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(status(&connections::response(&mut stream).await?), 400);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_fragment_is_found_in_pipelined_requests() -> Result {
+    let app = start(&[]).await?;
+    let mut wrong = Wrong::default();
+    let get = |target: &str| format!("GET {target} HTTP/1.1\r\nhost: x\r\nreferer: /#\r\n\r\n");
+    let (good, bad) = (get("/faulty/print"), get("/faulty/print?a#b"));
+    let sized =
+        |body: &str| format!("POST /faulty/print HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let chunked = "POST /faulty/print HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\n#\n#\r\n0\r\n\r\n";
+    let close = "GET /faulty/print?last HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    for (requests, expected) in [
+        (vec![&*good, &bad, &good], vec![200, 400]),
+        (vec![&good, &get("http://x/faulty/print#")], vec![200, 400]),
+        (vec![&sized("[\"#\"]"), &bad], vec![200, 400]),
+        (vec![&sized("#\n# a"), &bad], vec![200, 400]),
+        (vec![chunked, &bad], vec![200, 400]),
+        // These bytes belong to a body.
+        (vec![&sized(&bad), close], vec![200, 200]),
+        (vec![&sized("POST /faulty/print#a HTTP/1.1\r\n"), close], vec![200, 200]),
+    ] {
+        let response = send(&app, &requests.concat()).await?;
+        let found: Vec<_> = response.match_indices("HTTP/1.1 ").map(|(at, _)| status(&response[at..])).collect();
+        check_eq!(wrong, found, expected, "{requests:?}: {response}");
+    }
+    // A request that arrives while the previous one runs.
+    let mut stream = TcpStream::connect(app.address()).await?;
+    stream.write_all(get("/faulty/sleep?ms=300").as_bytes()).await?;
+    sleep(Duration::from_millis(100)).await;
+    let response = super::exchange(&mut stream, bad.as_bytes()).await?;
+    check!(wrong, response.contains("HTTP/1.1 400"), "{response}");
     Ok(())
 }
 

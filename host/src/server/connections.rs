@@ -5,6 +5,7 @@ mod accepted;
 mod activity;
 mod body;
 mod connection;
+mod fragment;
 mod head;
 mod listener;
 mod response;

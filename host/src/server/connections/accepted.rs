@@ -144,7 +144,8 @@ where
     let is_http1 = head.version < Version::HTTP_2;
     let body = RequestBody::wrap(body, head.version, connection);
     let activity = &connection.activity;
-    let mut response = match head::check(&mut head, activity.take_fragment()) {
+    let has_fragment = connection.fragments.take(&head.uri);
+    let mut response = match head::check(&mut head, has_fragment) {
         Ok(Scope::Resource) => answer(Request::from_parts(head, body)).await,
         early => {
             drop(body);

@@ -80,8 +80,6 @@ pub(super) struct Activity {
     requests: AtomicUsize,
     /// When the first byte of an incomplete head arrived.
     head_since: Moment,
-    /// Whether the request line of the last head contains a `#`.
-    has_fragment: AtomicBool,
     /// Whether a handler has dropped the body of the last request before its end.
     has_unread: AtomicBool,
     /// When the last request ended, or when the preface of HTTP/2 was complete.
@@ -111,7 +109,6 @@ impl Activity {
             opened: Instant::now(),
             requests: AtomicUsize::new(0),
             head_since: Moment::default(),
-            has_fragment: AtomicBool::new(false),
             has_unread: AtomicBool::new(false),
             idle_since: Moment::default(),
             blocked_since: Moment::default(),
@@ -129,16 +126,6 @@ impl Activity {
     /// Records that bytes arrived that may belong to the head of a request. Returns whether they begin a head.
     pub(super) fn received(&self) -> bool {
         self.requests.load(Relaxed) == 0 && self.head_since.set_if_unset(self.opened)
-    }
-
-    /// Records that the request line of the incomplete head contains a `#`.
-    pub(super) fn found_fragment(&self) {
-        self.has_fragment.store(true, Relaxed);
-    }
-
-    /// Returns whether the request line of the last head contains a `#`. The next call returns `false`.
-    pub(super) fn take_fragment(&self) -> bool {
-        self.has_fragment.load(Relaxed) && self.has_fragment.swap(false, Relaxed)
     }
 
     /// Records that a handler has dropped the body of an HTTP/1 request before its end.

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::{
     activity::{Activity, Order, Timeouts},
+    fragment::Fragments,
     streams::Streams,
 };
 use crate::config;
@@ -109,7 +110,13 @@ impl Connections {
     /// Adds a connection that a listener has accepted.
     pub(super) fn add(self: Arc<Self>, listener: &'static str) -> Arc<Connection> {
         let id = self.next_id.fetch_add(1, Relaxed);
-        let connection = Arc::new(Connection { id, listener, activity: Activity::new(), all: self });
+        let connection = Arc::new(Connection {
+            id,
+            listener,
+            activity: Activity::new(),
+            fragments: Fragments::default(),
+            all: self,
+        });
         connection.all.open().insert(id, connection.clone());
         connection
     }
@@ -126,6 +133,7 @@ pub(super) struct Connection {
     /// Name of the listener that accepted the connection.
     pub(super) listener: &'static str,
     pub(super) activity: Activity,
+    pub(super) fragments: Fragments,
     pub(super) all: Arc<Connections>,
 }
 

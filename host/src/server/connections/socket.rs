@@ -7,26 +7,17 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use memchr::memchr2;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::oneshot,
 };
 
-use super::connection::Connection;
+use super::{connection::Connection, fragment::RequestLines};
 
 /// Bytes that a client must receive within `server.send_timeout`.
 const PROGRESS: usize = 16 << 10;
 /// The first bytes that an HTTP/2 client sends.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// Part of an HTTP/1 request line that has arrived.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum RequestLine {
-    Nothing,
-    Beginning,
-    Complete,
-}
 
 /// A TCP or Unix socket, or the TLS session on it. Returns the stream to the owner of the connection when hyper drops
 /// the socket.
@@ -37,7 +28,7 @@ pub(super) struct Socket<S> {
     connection: Arc<Connection>,
     /// Number of bytes of [`PREFACE`] that have arrived. `None` for HTTP/1.
     preface: Option<usize>,
-    request_line: RequestLine,
+    request_lines: RequestLines,
     /// Bytes written since `blocked_since` was cleared.
     taken: usize,
 }
@@ -47,56 +38,33 @@ impl<S> Socket<S> {
     pub(super) fn new(stream: S, connection: Arc<Connection>) -> (Self, oneshot::Receiver<S>) {
         let (owner, returned) = oneshot::channel();
         let (stream, owner) = (Some(stream), Some(owner));
-        let socket = Self { stream, owner, connection, preface: Some(0), request_line: RequestLine::Nothing, taken: 0 };
+        let request_lines = RequestLines::default();
+        let socket = Self { stream, owner, connection, preface: Some(0), request_lines, taken: 0 };
         (socket, returned)
     }
 
     fn received(&mut self, bytes: &[u8]) {
         let Some(arrived) = self.preface else { return self.received_http1(bytes) };
-        let activity = &self.connection.activity;
         let rest = &PREFACE[arrived..];
         if rest.is_empty() {
             // The preface was complete: these are HTTP/2 frames.
             return;
         }
         let length = rest.len().min(bytes.len());
-        if rest[..length] != bytes[..length] {
-            self.preface = None;
-            self.received_http1(bytes);
+        self.preface = (rest[..length] == bytes[..length]).then_some(arrived + length);
+        if self.preface == Some(PREFACE.len()) {
+            self.connection.activity.agreed_on_http2();
         } else {
-            self.preface = Some(arrived + length);
-            if length == rest.len() {
-                activity.agreed_on_http2();
-            } else {
-                activity.received();
-                self.request_line = RequestLine::Beginning;
-            }
+            self.received_http1(bytes);
         }
     }
 
-    /// Looks for a `#` in the request line, because `http::Uri` drops fragments. The request line of a pipelined request
-    /// is not searched if it arrives before the previous response is complete.
     fn received_http1(&mut self, bytes: &[u8]) {
-        let activity = &self.connection.activity;
-        if activity.received() && self.request_line == RequestLine::Complete {
-            self.request_line = RequestLine::Nothing;
+        let Connection { activity, fragments, .. } = &*self.connection;
+        if activity.received() {
+            self.request_lines.begin();
         }
-        let line = match self.request_line {
-            RequestLine::Complete => return,
-            // hyper skips empty lines before a request line.
-            RequestLine::Nothing => bytes.trim_ascii_start(),
-            RequestLine::Beginning => bytes,
-        };
-        self.request_line = match memchr2(b'#', b'\n', line) {
-            Some(at) => {
-                if line[at] == b'#' {
-                    activity.found_fragment();
-                }
-                RequestLine::Complete
-            }
-            None if line.is_empty() => self.request_line,
-            None => RequestLine::Beginning,
-        };
+        self.request_lines.read(bytes, fragments);
     }
 
     fn wrote(&mut self, written: &Poll<io::Result<usize>>) {
