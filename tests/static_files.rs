@@ -148,6 +148,23 @@ async fn redirects_to_folders_below_their_prefix() -> Result {
     Ok(())
 }
 
+#[tokio::test]
+async fn paths_that_cannot_name_a_file_are_not_found() -> Result {
+    let app = start(&folders(&[("/static", "static")])).await?;
+    let folder = app.folder.path().join("static");
+    std::os::unix::fs::symlink("loop", folder.join("loop"))?;
+    fs::create_dir_all(folder.join("odd/index.html"))?;
+    let (name, path) = ("x".repeat(300), "x/".repeat(3000));
+    let mut wrong = Wrong::default();
+    for path in ["%00", "a.txt%00", "loop", "loop/a", "odd/", &name, &path] {
+        for (method, field) in [("GET", "accept"), ("HEAD", "accept"), ("GET", "range")] {
+            let request = app.request(method, &format!("/static/{path}")).header(field, "bytes=0-0");
+            check_eq!(wrong, Response::read(request.send().await?).await?.status, 404, "{method} {field} {path}");
+        }
+    }
+    Ok(())
+}
+
 /// Sends a GET or HEAD request for `/static/ten` with header fields.
 async fn ten(app: &App, method: &str, fields: &[(&str, &str)]) -> Result<Response> {
     let request =

@@ -12,7 +12,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use rustix::fs::OFlags;
+use rustix::{fs::OFlags, io::Errno};
 use tokio::{
     io::{AsyncRead, AsyncSeek, ReadBuf},
     sync::{Semaphore, SemaphorePermit},
@@ -41,15 +41,17 @@ impl Backend for RegularFiles {
     fn open(&self, path: PathBuf) -> Self::OpenFuture {
         Box::pin(async move {
             let permit = PERMITS.acquire().await.map_err(io::Error::other)?;
-            let file = tokio::task::spawn_blocking(move || open(&path)).await.map_err(io::Error::other)??;
+            let file = tokio::task::spawn_blocking(move || open(&path)).await.map_err(io::Error::other)?;
+            let file = file.map_err(not_found)?;
             Ok(RegularFile { file: file.into(), _permit: permit })
         })
     }
 
     fn metadata(&self, path: PathBuf) -> Self::MetadataFuture {
         Box::pin(async move {
-            let metadata = tokio::fs::metadata(path).await?;
-            match metadata.is_file() || metadata.is_dir() {
+            let metadata = tokio::fs::metadata(&path).await.map_err(not_found)?;
+            // For HEAD, `ServeDir` does not check that the index of a folder is a file.
+            match metadata.is_file() || metadata.is_dir() && !path.ends_with("index.html") {
                 true => Ok(metadata),
                 false => Err(io::ErrorKind::NotFound.into()),
             }
@@ -68,6 +70,13 @@ fn open(path: &Path) -> io::Result<std::fs::File> {
     let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
     regular(file.metadata()?)?;
     Ok(file)
+}
+
+/// Turns the errors for paths that cannot name a file into `NotFound`: a client may send any path.
+fn not_found(error: io::Error) -> io::Error {
+    let is_of_path = error.kind() == io::ErrorKind::InvalidInput
+        || matches!(Errno::from_io_error(&error), Some(Errno::NAMETOOLONG | Errno::LOOP));
+    if is_of_path { io::ErrorKind::NotFound.into() } else { error }
 }
 
 /// An open file with its permit from [`PERMITS`].
