@@ -236,6 +236,11 @@ async fn serves_a_range_only_of_the_version_that_the_client_has() -> Result {
         (vec![("if-range", "\"other\"")], 200),
         (vec![("range", "bytes=2-5"), ("if-none-match", &*etag)], 304),
         (vec![("range", "bytes=2-5"), ("if-match", "\"other\"")], 412),
+        // Several fields are one list.
+        (vec![("if-none-match", "\"other\""), ("if-none-match", &*etag)], 304),
+        (vec![("if-none-match", "\"other\""), ("if-none-match", "\"another\"")], 200),
+        (vec![("if-match", "\"other\""), ("if-match", &*etag)], 200),
+        (vec![("range", "bytes=2-5"), ("if-range", &*etag), ("if-range", "\"other\"")], 200),
         (vec![("range", "bytes=2-5"), ("if-range", &*etag), ("if-match", &*etag)], 206),
     ] {
         check_eq!(wrong, ten(&app, "GET", &fields).await?.status, status, "{fields:?}");

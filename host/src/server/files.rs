@@ -144,12 +144,19 @@ impl Folder {
     }
 }
 
-/// Returns a copy of a request without its body.
+/// Returns a copy of a request without its body. `ServeDir` reads only the first field with a list of entity tags, so
+/// several ones are joined.
 fn head(request: &Request) -> http::Request<()> {
     let mut head = http::Request::new(());
     *head.method_mut() = request.method().clone();
     *head.uri_mut() = request.uri().clone();
     *head.headers_mut() = request.headers().clone();
+    for name in [header::IF_MATCH, header::IF_NONE_MATCH] {
+        let lists: Vec<_> = request.headers().get_all(&name).iter().map(HeaderValue::as_bytes).collect();
+        if let (2.., Ok(list)) = (lists.len(), HeaderValue::from_bytes(&lists.join(&b", "[..]))) {
+            head.headers_mut().insert(name, list);
+        }
+    }
     head
 }
 

@@ -21,7 +21,7 @@ pub(super) enum Part {
 pub(super) fn select(request: &HeaderMap, file: &HeaderMap) -> Part {
     let mut ranges = request.get_all(header::RANGE).into_iter();
     let (Some(range), None) = (ranges.next(), ranges.next()) else { return Part::Whole };
-    if request.get(header::IF_RANGE).is_some_and(|validator| !is_current(validator, file)) {
+    if !request.get_all(header::IF_RANGE).iter().all(|validator| is_current(validator, file)) {
         return Part::Whole;
     }
     let length = file.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
@@ -141,6 +141,11 @@ mod tests {
             let mut request = HeaderMap::from_iter([(header::RANGE, HeaderValue::from_static("bytes=1-2"))]);
             request.extend(HeaderValue::from_str(validator).map(|validator| (header::IF_RANGE, validator)));
             assert_eq!(select(&request, &file), expected, "{validator}");
+        }
+        let mut validators = HeaderMap::from_iter([(header::RANGE, HeaderValue::from_static("bytes=1-2"))]);
+        for (validator, expected) in [("\"a\"", bytes(1, 2)), ("\"b\"", Part::Whole)] {
+            validators.append(header::IF_RANGE, HeaderValue::from_static(validator));
+            assert_eq!(select(&validators, &file), expected, "{validators:?}");
         }
         let mut twice = HeaderMap::from_iter([(header::RANGE, HeaderValue::from_static("bytes=1-2"))]);
         twice.append(header::RANGE, HeaderValue::from_static("bytes=3-4"));
