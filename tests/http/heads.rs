@@ -181,6 +181,10 @@ async fn expectations_are_met_or_refused() -> Result {
         ("1.1", "expect: 100-continue, a-miracle\r\ncontent-length: 2\r\n", 417),
         ("1.1", "expect: 100-continue\r\nexpect: a-miracle\r\ncontent-length: 2\r\n", 417),
         ("1.1", "expect: \u{e9}\r\ncontent-length: 2\r\n", 417),
+        ("1.1", "expect: 100-continue\r\nexpect: 100-continue\r\ncontent-length: 2\r\n", 100),
+        ("1.1", "expect: 100-continue, 100-continue\r\ncontent-length: 2\r\n", 417),
+        ("1.1", "expect: , 100-continue\r\ncontent-length: 2\r\n", 417),
+        ("1.1", "expect: 100-continue\r\nexpect:\r\ncontent-length: 2\r\n", 417),
         ("1.1", "expect: a-miracle\r\ncontent-length: 1025\r\n", 417),
     ] {
         for path in ["/echo", "/files/a.txt"] {
