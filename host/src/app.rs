@@ -27,7 +27,7 @@ use crate::{
     outbox,
     render::Templates,
     routes::Routes,
-    telemetry::metrics::Counted,
+    telemetry::{self, metrics::Counted},
     transaction::{self, Bound, Facts, Origin, Outcome, Unbound, plan},
 };
 
@@ -372,7 +372,7 @@ async fn initialize(generation: &Generation, model: &Component) -> anyhow::Resul
         None if result.is_err() => result.context(uninitialized),
         None if outcome != Outcome::Committed => bail!("the model requested a rollback of its own initialization"),
         None => {
-            tracing::info!(component = &**model.name(), ms = started.elapsed().as_millis(), "model initialized");
+            tracing::info!(component = &**model.name(), ms = telemetry::millis(started.elapsed()), "model initialized");
             Ok(())
         }
     }

@@ -20,6 +20,7 @@ use crate::{
     generation::Generation,
     lifecycle::{self, Ended},
     message::{self, Reply, Request},
+    telemetry,
 };
 
 /// Header with the id of a request, in the request and in its response.
@@ -133,7 +134,7 @@ async fn admit(exchange: &Exchange) -> Result<SemaphorePermit<'_>, Failure> {
 
 /// Logs a request that does not run, and returns its reply.
 fn refuse(request: &Request, failure: &Failure) -> Reply {
-    crate::telemetry::metrics::refused(failure.status.as_u16());
+    telemetry::metrics::refused(failure.status.as_u16());
     let (method, path, status) = (request.method.as_str(), request.uri.path(), failure.status.as_u16());
     let (id, detail) = (&*request.id, &*failure.detail);
     tracing::info!(target: "carya::access", request = id, method, path, status, detail, "refused");
@@ -209,9 +210,9 @@ fn trace_id(headers: &HeaderMap) -> Option<&str> {
 
 fn log_end(request: &Request, ended: &Ended) {
     let (status, outcome) = (ended.reply.status.as_u16(), ended.cleared.outcome().as_str());
-    crate::telemetry::metrics::request(status, outcome, ended.trace.elapsed());
+    telemetry::metrics::request(status, outcome, ended.trace.elapsed());
     let (method, path) = (request.method.as_str(), request.uri.path());
-    let us = ended.trace.elapsed().as_micros();
+    let us = telemetry::micros(ended.trace.elapsed());
     let trace = trace_id(&request.headers);
     let id = &*request.id;
     tracing::info!(target: "carya::access", request = id, method, path, status, outcome, us, trace, "request");

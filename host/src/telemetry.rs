@@ -2,7 +2,7 @@
 
 pub(crate) mod metrics;
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, time::Duration};
 
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -30,4 +30,14 @@ pub(crate) fn start(format: Format, debug: bool) {
         }
         Format::Json => registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init(),
     };
+}
+
+/// Returns a duration in milliseconds for a record. Records show the `u128` of [`Duration::as_millis`] as a text.
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Returns a duration in microseconds for a record, like [`millis`].
+pub(crate) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

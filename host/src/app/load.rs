@@ -10,6 +10,7 @@ use crate::{
     config,
     content::PinnedFile,
     generation::Generation,
+    telemetry,
 };
 
 /// Loads all components. Returns the usable components in the order of their names, and the errors of unusable ones.
@@ -48,7 +49,7 @@ async fn load_one(
     let loaded = engine.load(name, config, file, before).await?;
     if !before.is_some_and(|before| Arc::ptr_eq(before, &loaded)) {
         let how = if loaded.cached { "loaded" } else { "compiled" };
-        let ms = started.elapsed().as_millis();
+        let ms = telemetry::millis(started.elapsed());
         tracing::info!(component = name, ms, digest = &loaded.digest[..12], "{how}");
     }
     Ok(loaded)

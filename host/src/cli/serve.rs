@@ -105,7 +105,7 @@ pub(super) async fn start(
     };
     let generation = live.generation();
     let (address, routes) = (server.address()?, generation.handlers.len());
-    let ms = started.elapsed().as_millis();
+    let ms = telemetry::millis(started.elapsed());
     tracing::info!(%address, routes, generation = generation.id, debug = generation.config.debug, ms, "serving");
     drop(generation);
     reload_on_triggers(&reloader, signals.hangup, callbacks, address);

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use crate::{app::format_error, config, diff::Difference, generation::Generation};
+use crate::{app::format_error, config, diff::Difference, generation::Generation, telemetry};
 
 /// Target of the log lines, for `CARYA_LOG` and for scripts that read the log.
 const TARGET: &str = "carya::reload";
@@ -28,7 +28,7 @@ pub(crate) fn log_change(result: &anyhow::Result<Change>, served: &Generation) {
     match result {
         Ok(Change { generation, files, differences, took }) => {
             let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
-            let (files, ms, routes) = (files.join(", "), took.as_millis(), generation.handlers.len());
+            let (files, ms, routes) = (files.join(", "), telemetry::millis(*took), generation.handlers.len());
             tracing::info!(target: TARGET, generation = generation.id, routes, ms, files, "a new generation is served");
             differences.iter().for_each(log_difference);
         }

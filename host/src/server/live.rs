@@ -18,7 +18,7 @@ use crate::{
     exchange::{self, Exchange},
     generation::Generation,
     task,
-    telemetry::metrics,
+    telemetry::{self, metrics},
 };
 
 /// Interval between two checks for idle instances that no request has needed.
@@ -191,6 +191,6 @@ async fn drain(old: Arc<Stage>, in_flight: usize, timeout: Duration) {
         exchange.cut_off.cancel();
         exchange.running.wait().await;
     }
-    let ms = begun.elapsed().as_millis();
+    let ms = telemetry::millis(begun.elapsed());
     tracing::info!(generation, in_flight, ms, "the old generation has drained");
 }

@@ -44,7 +44,7 @@ static TALLIES: Mutex<Vec<Weak<Tally>>> = Mutex::new(Vec::new());
 /// Counts a request that ran, by its status, the name of its outcome in the log, and its duration.
 pub(crate) fn request(status: u16, outcome: &str, elapsed: Duration) {
     count_request(status, outcome);
-    let us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+    let us = super::micros(elapsed);
     add(&TIMES[BOUNDS.partition_point(|bound| *bound < us)]);
     MICROSECONDS.fetch_add(us, Relaxed);
 }
