@@ -29,6 +29,7 @@ mod http;
 mod isolation;
 mod languages;
 mod lifecycle;
+mod log;
 mod metrics;
 mod outages;
 mod placeholders;

@@ -26,7 +26,7 @@ use crate::{
     app::format_error,
     component::{Engine, Inspection},
     config::{self, DifferenceKind, Problems},
-    telemetry::Format,
+    telemetry::{self, Format},
 };
 
 /// Serves sandboxed controllers and hooks, and owns the database transaction of every request.
@@ -187,7 +187,8 @@ pub async fn execute(cli: Cli) -> ExitCode {
     match dispatch(cli).await.and_then(|output| print(&output)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", format_error(&error));
+            // The error may quote a guest or a server.
+            eprintln!("error: {}", telemetry::printable(&format_error(&error)));
             ExitCode::from(if error.is::<Problems>() { 2 } else { 1 })
         }
     }

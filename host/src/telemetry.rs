@@ -1,10 +1,19 @@
 //! The log of the host on standard error, as text or as JSON lines. Metrics are in [`metrics`].
+//!
+//! Each record is one line, because control characters in its texts are escaped.
 
+mod escape;
 pub(crate) mod metrics;
 
-use std::{io::IsTerminal, time::Duration};
+use std::{
+    io::{self, IsTerminal},
+    time::Duration,
+};
 
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+pub(crate) use self::escape::printable;
+use self::escape::JsonWriter;
 
 /// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -25,10 +34,13 @@ pub(crate) fn start(format: Format, debug: bool) {
     // Tests start logging more than once: only the first start has an effect.
     let _ = match format {
         Format::Text => {
-            let colours = std::io::stderr().is_terminal();
-            registry.with(fmt::layer().with_writer(std::io::stderr).with_ansi(colours)).try_init()
+            let layer = fmt::layer().fmt_fields(fmt::format::debug_fn(escape::write_field));
+            registry.with(layer.with_writer(io::stderr).with_ansi(io::stderr().is_terminal())).try_init()
         }
-        Format::Json => registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init(),
+        Format::Json => {
+            let layer = fmt::layer().json().flatten_event(true);
+            registry.with(layer.with_writer(|| JsonWriter(io::stderr()))).try_init()
+        }
     };
 }
 

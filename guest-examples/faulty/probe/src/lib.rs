@@ -7,6 +7,7 @@
 mod json;
 mod script;
 
+use std::io::{self, Write};
 use std::time::Duration;
 use std::{mem, thread};
 
@@ -177,7 +178,12 @@ fn take(db: &Handle, step: Step, answer: &mut Answer) -> Result<Json, Stop> {
         Step::Fail { fail } => return Err(Stop::Other(fail)),
         Step::Panic { .. } => panic!("as the script says"),
         Step::Sleep { sleep_ms } => thread::sleep(Duration::from_millis(sleep_ms)),
-        Step::Log { log } => log::write(Level::Info, &log),
+        Step::Log { log, times } => (0..times).for_each(|_| log::write(Level::Info, &log)),
+        Step::Print { print, times } => {
+            (0..times).for_each(|_| print!("{print}"));
+            io::stdout().flush().map_err(|error| error.to_string())?;
+        }
+        Step::Eprint { eprint, times } => (0..times).for_each(|_| eprint!("{eprint}")),
         Step::ContextSet { context_set: pairs } => {
             for (key, value) in pairs {
                 context::set(&key, &value)?;

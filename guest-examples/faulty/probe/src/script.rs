@@ -67,9 +67,23 @@ pub(crate) enum Step {
     Sleep {
         sleep_ms: u64,
     },
-    /// Writes a line to the host's log, at level `info`.
+    /// Writes a message to the host's log, at level `info`.
     Log {
         log: String,
+        #[serde(default = "once")]
+        times: u32,
+    },
+    /// Prints a text to standard output. The text contains its line feeds.
+    Print {
+        print: String,
+        #[serde(default = "once")]
+        times: u32,
+    },
+    /// Prints a text to standard error.
+    Eprint {
+        eprint: String,
+        #[serde(default = "once")]
+        times: u32,
     },
     ContextSet {
         context_set: BTreeMap<String, String>,
@@ -163,6 +177,10 @@ impl Default for Answer {
 
 fn ok() -> u16 {
     200
+}
+
+fn once() -> u32 {
+    1
 }
 
 fn none() -> Json {

@@ -6,9 +6,11 @@ use std::{
     time::Duration,
 };
 
+use crate::telemetry;
+
 /// Prints to standard output. Ignores errors: `dev` continues without a reader.
 pub(super) fn print(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes());
+    let _ = io::stdout().write_all(telemetry::printable(text).as_bytes());
 }
 
 /// Formats a list of files: the first three paths, and the number of further files.
