@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 /// Pause before a loop restarts after a panic, so that a loop that panics at once does not fill the log.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Error for work that ended in a panic. The panic hook has written the location to standard error.
+/// Error for work that ended in a panic. The log has the location.
 #[derive(Debug, thiserror::Error)]
 #[error("the host panicked, which is a bug in carya: {0}")]
 pub(crate) struct Panicked(String);

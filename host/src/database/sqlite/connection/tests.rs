@@ -10,6 +10,7 @@ use crate::{
         sqlite::{SqliteDatabase, rules},
     },
     sql::value::Rows,
+    telemetry,
 };
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -92,4 +93,22 @@ async fn a_panic_of_the_drivers_thread_is_an_error_and_no_empty_result() -> Resu
         assert_eq!(query(access).await?, 1, "on another connection");
     }
     Ok(())
+}
+
+#[test]
+#[ignore = "a part of a_panic_of_the_drivers_thread_is_one_record"]
+fn logs_a_panic_of_the_drivers_thread() {
+    telemetry::start(telemetry::Format::Json, false);
+    a_panic_of_the_drivers_thread_is_an_error_and_no_empty_result().expect("the panic is an error");
+}
+
+#[test]
+fn a_panic_of_the_drivers_thread_is_one_record() {
+    let test = "database::sqlite::connection::tests::logs_a_panic_of_the_drivers_thread";
+    let log = telemetry::tests::in_own_process(test, "1");
+    let lines: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).expect("each line is a record")).collect();
+    let panics: Vec<_> = lines.iter().filter(|line| line["target"] == "carya::panic").collect();
+    assert_eq!(panics.len(), 2, "{log}");
+    assert!(panics.iter().all(|line| line["thread"].as_str().is_some_and(|name| name.contains("sqlx"))), "{log}");
 }
