@@ -50,6 +50,10 @@ fn an_empty_file_is_all_defaults() {
             cache: "/home/ann/.cache/carya",
             page_scan: Auto,
         },
+        log: Limits {
+            max_per_request: 65536,
+            max_per_second: 1048576,
+        },
         database: None,
         databases: {},
         transaction: Transaction {
@@ -106,6 +110,10 @@ drain_timeout = "0s"
 max_concurrent_requests = 10
 cache = "cache"
 page_scan = "off"
+
+[log]
+max_per_request = "1KiB"
+max_per_second = 4096
 
 [database]
 url = "sqlite:data/items.db"

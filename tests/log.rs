@@ -1,6 +1,8 @@
-//! The log of the host: control characters in texts of guests and clients, in both formats.
+//! The log of the host: control characters in texts of guests and clients, in both formats, and the types of fields.
 
-use std::process::Stdio;
+mod limits;
+
+use std::{path::Path, process::Stdio};
 
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
@@ -11,8 +13,8 @@ use tokio::{
 };
 
 use crate::{
-    script::config,
-    support::{PATIENCE, Result, Wrong, carya, check, eventually, write},
+    script::{config, send, serve_with, start_with},
+    support::{App, Engine, PATIENCE, Result, Wrong, carya, check, check_eq, eventually, write},
 };
 
 /// A text that forges a line of the log, clears a terminal, and contains other line breaks and controls.
@@ -74,7 +76,7 @@ fn scripts() -> [(&'static str, Json, usize); 9] {
     [
         ("message", json!([{ "log": text("message") }]), 1),
         ("stdout", json!([{ "print": format!("{}\n", text("stdout")) }]), 1),
-        ("unfinished", json!([{ "eprint": text("unfinished") }]), 1),
+        ("stderr", json!([{ "eprint": text("stderr") }]), 1),
         ("error", json!([{ "fail": text("error") }]), 1),
         ("statement", json!([{ "sql": format!("SELECT * FROM \"{}\"", text("statement")) }]), 1),
         ("parameter", json!([{ "sql": "SELECT ?", "params": [text("parameter")] }]), 1),
@@ -140,14 +142,77 @@ async fn texts_cannot_forge_lines_of_the_json_format() -> Result {
     texts_cannot_forge_lines("json").await
 }
 
-/// The error that ends a start quotes the model, and has several lines.
 #[tokio::test]
 async fn errors_on_a_terminal_contain_no_control_characters() -> Result {
     let folder = tempfile::tempdir()?;
-    std::fs::write(folder.path().join("carya.toml"), "[component.\"a\\u001b[2J\\u009b\"]\npath = 'x'")?;
+    std::fs::write(folder.path().join("carya.toml"), "[component.it]\npath = \"x\\u001b[2J\\u009b\"")?;
     let ran = carya().arg("check").current_dir(folder.path()).output().await?;
     let printed = String::from_utf8(ran.stderr)?;
     assert!(printed.contains("\\u{1b}[2J"), "{printed:?}");
     assert!(!printed.contains(|c: char| c.is_control() && c != '\n'), "{printed:?}");
     Ok(())
+}
+
+/// A partial line at the end of a call belongs to the request that wrote it, also if the instance serves another one.
+#[tokio::test]
+async fn unfinished_lines_carry_the_id_of_their_request() -> Result {
+    let app = start_with(
+        Engine::Sqlite,
+        "[component.probe.reuse]\nmax_requests = 10\n[[route]]\npath = '/{what}'\ncomponent = 'probe'",
+        &[],
+    )
+    .await?;
+    for text in ["first", "second"] {
+        let id = send(&app, "GET", &json!([{ "print": text }])).await?.header("x-request-id").to_owned();
+        let line = app.log.wait_for(text).await?;
+        assert_eq!((&line["request"], &line["stream"]), (&json!(id), &json!("stdout")), "{line}");
+    }
+    Ok(())
+}
+
+/// Keys of records with numbers and booleans.
+const NUMBERS: [&str; 9] = ["status", "us", "ms", "rows", "affected", "routes", "attempt", "records", "bytes"];
+
+#[tokio::test]
+async fn numbers_and_booleans_of_json_records_are_no_texts() -> Result {
+    let tables = "CREATE TABLE t (n INTEGER)";
+    let more = "[database]\necho = true\n[log]\nmax_per_request = '1KiB'";
+    let app = serve_with(Engine::Sqlite, tables, more).await?;
+    send(&app, "POST", &json!([{ "sql": "INSERT INTO t VALUES (1)", "op": "execute" }])).await?;
+    send(&app, "POST", &json!([{ "log": "text", "times": 100 }])).await?;
+    send(&app, "POST", &json!([{ "after_commit": "fail" }])).await?;
+    app.call("GET", "/no/such/path").await?;
+    app.log.wait_for("an action failed").await?;
+    app.log.wait_for("were dropped").await?;
+    app.signal("HUP").await?;
+    app.log.wait_for("a new generation is served").await?;
+    app.log.wait_for("has drained").await?;
+    let lines = app.log.lines();
+    let mut wrong = Wrong::default();
+    for key in NUMBERS {
+        let values: Vec<&Json> = lines.iter().filter_map(|line| line.get(key)).collect();
+        check!(wrong, !values.is_empty(), "no record has the key {key}");
+        check!(wrong, values.iter().all(|value| value.is_number()), "{key}: {values:?}");
+    }
+    for line in &lines {
+        for (key, value) in line.as_object().into_iter().flatten() {
+            let text = value.as_str().unwrap_or_default();
+            let number = text.trim_end_matches(|c: char| c.is_ascii_lowercase() || c == 'µ');
+            let is_number = number.parse::<f64>().is_ok() && key != "digest" && key != "generation";
+            check!(wrong, !is_number && !["true", "false"].contains(&text), "{key}: {line}");
+        }
+    }
+    let serving = app.log.wait_for("serving").await?;
+    check_eq!(wrong, &serving["debug"], &json!(true), "{serving}");
+    Ok(())
+}
+
+/// Returns the size of a file, 0 if it does not exist.
+fn size(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+/// Returns the lines of guests for a request.
+fn of_guests(app: &App, request: &str) -> Vec<Json> {
+    app.log.lines().into_iter().filter(|line| line["target"] == "guest" && line["request"] == request).collect()
 }

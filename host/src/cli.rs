@@ -184,7 +184,9 @@ struct ConfigArg {
 
 /// Runs a command, and prints its error.
 pub async fn execute(cli: Cli) -> ExitCode {
-    match dispatch(cli).await.and_then(|output| print(&output)) {
+    let result = dispatch(cli).await.and_then(|output| print(&output));
+    telemetry::report();
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The error may quote a guest or a server.

@@ -19,6 +19,7 @@ mod instances;
 mod interface;
 mod load;
 mod loaded;
+mod log;
 mod offer;
 mod store;
 mod trial;

@@ -18,6 +18,7 @@ mod env;
 mod file;
 mod image;
 mod load;
+mod log;
 mod mask;
 mod path;
 mod problem;

@@ -37,7 +37,7 @@
 //! | [`deploy`] | deployed generations on disk |
 //! | [`config`] | `carya.toml` to values |
 //! | `content` | files by digest: verified reads, durable writes, collection |
-//! | `telemetry` | the log, metrics |
+//! | `telemetry` | the log and its limits, metrics |
 //! | `task` | background tasks that start again after a panic |
 //! | `tls` | cryptography and certificate errors of the clients that the host has |
 //! | `private` | folders and files that no other user may change |

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
-use crate::config;
+use crate::{config, telemetry::Allowance};
 
 /// A complete request.
 #[derive(Debug, Default)]
@@ -19,6 +19,8 @@ pub struct Request {
     pub body: Bytes,
     /// Id of the request in logs: the client's `x-request-id`, or a random one.
     pub id: String,
+    /// What the guests of the request have written to the log.
+    pub log: Allowance,
 }
 
 /// A complete reply.

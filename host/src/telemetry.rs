@@ -1,20 +1,38 @@
 //! The log of the host on standard error, as text or as JSON lines. Metrics are in [`metrics`].
 //!
-//! Each record is one line, because control characters in its texts are escaped.
+//! Each record is one line, because control characters in its texts are escaped. Guests and failures can fill the log
+//! only up to its [`Limits`].
 
+mod allowance;
 mod escape;
 pub(crate) mod metrics;
 mod panics;
+mod rate;
 
 use std::{
     io::{self, IsTerminal},
+    sync::OnceLock,
     time::Duration,
 };
 
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-pub(crate) use self::escape::printable;
+pub(crate) use self::allowance::Allowance;
 use self::escape::JsonWriter;
+pub(crate) use self::{escape::printable, rate::report};
+
+/// Target of the records of guests.
+pub(crate) const GUEST: &str = "guest";
+/// Target of the records of statements.
+pub(crate) const SQL: &str = "carya::sql";
+/// Target of records about the log itself.
+const LOG: &str = "carya::log";
+
+/// Length that a record is assumed to have besides its texts: its time, level, target and the names of its fields.
+const FRAME: usize = 100;
+
+/// Maximum length of a guest's text in a record, in bytes.
+const MAX_TEXT: usize = 8 * 1024;
 
 /// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -25,13 +43,26 @@ pub(crate) enum Format {
     Json,
 }
 
+/// Limits of the log, in bytes. The process has one log, so a reload does not change them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Maximum length of the lines that the guests of one request write.
+    pub max_per_request: usize,
+    /// Maximum length of the records of one source in a second. Sources are the guests of one component, statements,
+    /// and each kind of warning or error.
+    pub max_per_second: usize,
+}
+
+/// Limits of the started log.
+static LIMITS: OnceLock<Limits> = OnceLock::new();
+
 /// Starts logging. The environment variable `CARYA_LOG` selects log lines, for example `info` or
 /// `carya::sql=debug,info`. Without a valid `CARYA_LOG` the level is `info`, and `debug` adds the lifecycle of every
 /// request.
-pub(crate) fn start(format: Format, debug: bool) {
+pub(crate) fn start(format: Format, debug: bool, limits: Limits) {
     let default = if debug { "info,carya::lifecycle=debug" } else { "info" };
     let filter = EnvFilter::try_from_env("CARYA_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(rate::Limiter(limits.max_per_second));
     let started = match format {
         Format::Text => {
             let layer = fmt::layer().fmt_fields(fmt::format::debug_fn(escape::write_field));
@@ -44,6 +75,7 @@ pub(crate) fn start(format: Format, debug: bool) {
     };
     // Tests start logging more than once: only the first start has an effect.
     if started.is_ok() {
+        let _ = LIMITS.set(limits);
         panics::log();
     }
 }
@@ -56,6 +88,14 @@ pub(crate) fn millis(time: Duration) -> u64 {
 /// Returns a duration in microseconds for a record, like [`millis`].
 pub(crate) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Cuts off the end of a guest's text that is too long for a record.
+pub(crate) fn cut(text: &mut String) {
+    if text.len() > MAX_TEXT {
+        text.truncate(text.floor_char_boundary(MAX_TEXT));
+        text.push_str(" [cut]");
+    }
 }
 
 #[cfg(test)]

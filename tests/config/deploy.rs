@@ -25,6 +25,8 @@ fn both(own: &str, deployed: &str) -> Result<(tempfile::TempDir, Config)> {
 const DEPLOYED: &str = r#"
     [server]
     listen = "192.0.2.1:1"
+    [log]
+    max_per_second = "1GiB"
     [deploy]
     listen = "192.0.2.1:2"
     token = "${A_SECRET_OF_THE_HOST}"
@@ -49,6 +51,8 @@ fn databases_of_the_host_take_precedence() -> Result {
     let own = r#"
         [server]
         listen = "127.0.0.1:8081"
+        [log]
+        max_per_request = "1KiB"
         [database]
         url = "sqlite:own.sqlite"
         max_rows = 7
@@ -62,6 +66,7 @@ fn databases_of_the_host_take_precedence() -> Result {
     let (folder, config) = both(own, DEPLOYED)?;
     let (root, app) = (folder.path(), folder.path().join("apps/1"));
     assert_eq!((config.server.listen.port(), config.deploy.is_none()), (8081, true));
+    assert_eq!((config.log.max_per_request, config.log.max_per_second), (1 << 10, 1 << 20), "the log is the host's");
     let found: Vec<_> =
         config.all_databases().map(|(_, found)| (found.url.clone(), found.migrations.clone())).collect();
     let url = |name: &str| format!("sqlite://{}", root.join(name).display());

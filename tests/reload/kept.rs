@@ -142,11 +142,11 @@ async fn variables_override_the_file_after_a_reload_too() -> Result {
 #[tokio::test]
 async fn reports_keys_that_need_a_restart() -> Result {
     let mut watched = Watched::start().await?;
-    let keys =
-        "[server]\nmax_concurrent_requests = 9\ndrain_timeout = \"1s\"\nheader_timeout = \"9s\"\nmax_body = 99999\n";
+    let keys = "[server]\nmax_concurrent_requests = 9\ndrain_timeout = \"1s\"\nheader_timeout = \"9s\"\nmax_body = 99999\n\
+         [log]\nmax_per_request = 9999\n";
     watched.put_config(&format!("{keys}{CONFIG}"))?;
     let mut wrong = Wrong::default();
-    for key in ["header_timeout", "drain_timeout", "max_concurrent_requests"] {
+    for key in ["header_timeout", "drain_timeout", "max_concurrent_requests", "[log]"] {
         let line = watched.next("which takes effect at the next start").await?;
         check_eq!(
             wrong,

@@ -70,7 +70,7 @@ async fn read_sources(path: &Path, format: Format) -> anyhow::Result<(Sources, O
         _ => Application::read(path, store.as_deref()),
     };
     let application = application.map_err(with_remedy)?;
-    telemetry::start(format, application.config.debug);
+    telemetry::start(format, application.config.debug, application.config.log);
     let sources = application.pull().await?;
     let deployment = host.deploy.zip(store).map(|(settings, store)| Deployment { settings, store, shared, joined });
     Ok((sources, deployment))

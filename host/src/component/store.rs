@@ -7,11 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwap;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::{identity::Identity, wasi};
+use super::{
+    identity::Identity,
+    wasi::{self, Output},
+};
 use crate::{
     message::{Limits, Reply, Request},
     transaction::{Bound, Trace},
@@ -68,9 +70,8 @@ pub(super) struct StoreData {
     /// fails.
     refused: Option<OutOfMemory>,
     wasi: Option<Box<WasiCtx>>,
-    /// The request that the guest serves. Log lines of the guest's standard output contain the id of this request. The
-    /// streams of WASI share this value with the store.
-    pub(super) logged: Option<Arc<ArcSwap<Request>>>,
+    /// Standard output and error of the guest.
+    pub(super) output: Option<Output>,
 }
 
 /// Error of a call that has reached its deadline.
@@ -99,7 +100,7 @@ impl StoreData {
             memory: 0,
             refused: None,
             wasi: None,
-            logged: None,
+            output: None,
         }
     }
 
@@ -150,8 +151,8 @@ impl wasmtime::ResourceLimiter for StoreData {
 impl WasiView for StoreData {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let ctx = self.wasi.get_or_insert_with(|| {
-            let logged = self.logged.get_or_insert_with(|| Arc::new(ArcSwap::new(self.lent.request.clone())));
-            Box::new(wasi::context(&self.identity, logged))
+            let new = || Output::new(self.identity.name.clone(), self.lent.request.clone());
+            Box::new(wasi::context(self.output.get_or_insert_with(new)))
         });
         WasiCtxView { ctx, table: &mut self.table }
     }

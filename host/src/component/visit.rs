@@ -86,8 +86,8 @@ impl Visit<'_> {
                 None => data.reply = Some(mem::take(reply)),
             }
         }
-        if let Some(logged) = &data.logged {
-            logged.store(data.lent.request.clone());
+        if let Some(output) = &data.output {
+            output.serve(data.lent.request.clone());
         }
     }
 }

@@ -14,6 +14,7 @@ use super::{
     deploy::{DEPLOY, Deploy, Deployed, deploy},
     difference::DifferenceKind,
     env::Environment,
+    log::{LOG, log},
     problem::Origin,
     quantity::positive_duration,
     record::Record,
@@ -26,6 +27,7 @@ use super::{
     types::Type,
     value::{boolean, one_of, path, word},
 };
+use crate::telemetry::Limits;
 
 /// All of `carya.toml`, with the values that environment variables override. Paths are absolute or relative to the
 /// working directory; those in the file are relative to the file.
@@ -37,6 +39,8 @@ pub struct Config {
     pub debug: bool,
     /// `[server]`
     pub server: Server,
+    /// `[log]`
+    pub log: Limits,
     /// `[database]`, the default database. Without it, the handles of routes that name no other database return an
     /// error for every statement.
     pub database: Option<DatabaseConfig>,
@@ -133,6 +137,7 @@ pub(super) fn file(root: &mut Section<'_>, host: Option<&Config>) -> Config {
             )
             .or(false),
         server: root.section(SERVER, server),
+        log: root.section(LOG, log),
         database,
         databases,
         transaction: root.section(TRANSACTION, transaction),

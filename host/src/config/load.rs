@@ -14,6 +14,7 @@ use super::{
     deploy::{DEPLOY, Deployed},
     env::{self, Environment, environment},
     file::{Config, MODEL, RELOAD, TEMPLATES, file as whole, model_migrations, templates_folder},
+    log::LOG,
     problem::{Origin, Problems},
     record::Record,
     registry::REGISTRY,
@@ -25,7 +26,7 @@ use super::{
 };
 
 /// Sections that only the file of a host has; that of an application is skipped.
-const HOST: [TableKey; 4] = [SERVER, DEPLOY, RELOAD, REGISTRY];
+const HOST: [TableKey; 5] = [SERVER, LOG, DEPLOY, RELOAD, REGISTRY];
 
 /// Sections of an application.
 const APPLICATION: [TableKey; 8] = [COMPONENT, HOOK, MODEL, ROUTE, SMOKE, STATIC, TEMPLATES, TRANSACTION];
@@ -90,8 +91,8 @@ fn read_with<T>(
     context.finish(Some(found))
 }
 
-/// Reads the sections of the host from its own file, with the environment of this process: `[server]`, the databases,
-/// `[deploy]`, `[reload]` and the registries. Skips the application in this file.
+/// Reads the sections of the host from its own file, with the environment of this process: `[server]`, `[log]`, the
+/// databases, `[deploy]`, `[reload]` and the registries. Skips the application in this file.
 ///
 /// # Errors
 ///
@@ -106,8 +107,9 @@ pub fn load_host(file: &Path) -> Result<Config, Problems> {
     .map(without_records)
 }
 
-/// Reads the file of a deployed application. `[server]`, `[deploy]`, `[reload]`, the registries, and the databases that
-/// the host configures come from the host. Relative paths of SQLite files and secrets are based on the host's folder.
+/// Reads the file of a deployed application. `[server]`, `[log]`, `[deploy]`, `[reload]`, the registries, and the
+/// databases that the host configures come from the host. Relative paths of SQLite files and secrets are based on the
+/// host's folder.
 ///
 /// # Errors
 ///
@@ -122,6 +124,7 @@ pub fn load_deployed(file: &Path, host: &Config, id: &str) -> Result<Config, Pro
         let deployed = Some(Deployed { id: id.to_owned(), host: host.file.clone() });
         Config {
             server: host.server.clone(),
+            log: host.log,
             deploy: host.deploy.clone(),
             deployed,
             // A generation must not lift the rules that apply to it.

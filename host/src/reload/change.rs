@@ -66,6 +66,9 @@ pub(super) fn warn_of_settings_for_the_next_start(before: &config::Config, now: 
     for (key, _) in keys.into_iter().filter(|(_, differs)| *differs) {
         tracing::warn!(target: TARGET, "server.{key} has changed, which takes effect at the next start");
     }
+    if before.log != now.log {
+        tracing::warn!(target: TARGET, "[log] has changed, which takes effect at the next start");
+    }
     if before.deploy != now.deploy {
         tracing::warn!(target: TARGET, "[deploy] has changed, which takes effect at the next start");
     }

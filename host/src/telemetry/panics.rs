@@ -36,10 +36,10 @@ pub(super) fn log() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::{Format, start, tests::in_own_process};
+    use crate::telemetry::{Format, Limits, start, tests::in_own_process};
 
     fn panic_on_threads(format: Format) {
-        start(format, false);
+        start(format, false, Limits { max_per_request: 1, max_per_second: usize::MAX });
         let worker = thread::Builder::new().name("worker".to_owned()).spawn(|| panic!("first\nline"));
         assert!(worker.is_ok_and(|worker| worker.join().is_err()));
         let runtime = tokio::runtime::Runtime::new().expect("the runtime starts");

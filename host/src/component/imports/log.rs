@@ -1,27 +1,25 @@
 //! `log`: messages of guests, which the host logs with the component's name and the request's id.
 
-use crate::component::{
-    store::StoreData,
-    wit::carya::host::log::{self, Level},
+use crate::{
+    component::{
+        log::write,
+        store::StoreData,
+        wit::carya::host::log::{self, Level},
+    },
+    telemetry,
 };
-
-/// Maximum length of a message, in bytes. The rest is cut off.
-const MAX_MESSAGE: usize = 8 * 1024;
 
 impl log::Host for StoreData {
     fn write(&mut self, level: Level, mut message: String) -> wasmtime::Result<()> {
-        if message.len() > MAX_MESSAGE {
-            message.truncate(message.floor_char_boundary(MAX_MESSAGE));
-            message.push_str(" [cut]");
-        }
-        let (component, request) = (&*self.identity.name, &*self.lent.request.id);
-        match level {
-            Level::Trace => tracing::trace!(target: "guest", component, request, "{message}"),
-            Level::Debug => tracing::debug!(target: "guest", component, request, "{message}"),
-            Level::Info => tracing::info!(target: "guest", component, request, "{message}"),
-            Level::Warn => tracing::warn!(target: "guest", component, request, "{message}"),
-            Level::Error => tracing::error!(target: "guest", component, request, "{message}"),
-        }
+        telemetry::cut(&mut message);
+        let level = match level {
+            Level::Trace => tracing::Level::TRACE,
+            Level::Debug => tracing::Level::DEBUG,
+            Level::Info => tracing::Level::INFO,
+            Level::Warn => tracing::Level::WARN,
+            Level::Error => tracing::Level::ERROR,
+        };
+        write(&self.identity.name, &self.lent.request, level, None, &message);
         Ok(())
     }
 }

@@ -98,7 +98,7 @@ async fn a_panic_of_the_drivers_thread_is_an_error_and_no_empty_result() -> Resu
 #[test]
 #[ignore = "a part of a_panic_of_the_drivers_thread_is_one_record"]
 fn logs_a_panic_of_the_drivers_thread() {
-    telemetry::start(telemetry::Format::Json, false);
+    telemetry::start(telemetry::Format::Json, false, telemetry::Limits { max_per_request: 1, max_per_second: 1 << 20 });
     a_panic_of_the_drivers_thread_is_an_error_and_no_empty_result().expect("the panic is an error");
 }
 
