@@ -323,7 +323,7 @@ pub async fn rehearse(generation: &Generation) -> anyhow::Result<()> {
             method: method.parse()?,
             uri: path.parse()?,
             body: body.clone().into(),
-            id: message::new_id(),
+            id: message::new_id().into(),
             ..Request::default()
         };
         let ended = lifecycle::rehearse(generation, Arc::new(request)).await;
@@ -341,7 +341,7 @@ pub async fn rehearse(generation: &Generation) -> anyhow::Result<()> {
 /// Calls the model's `init` in a transaction of its own.
 async fn initialize(generation: &Generation, model: &Component) -> anyhow::Result<()> {
     let started = Instant::now();
-    let request = Arc::new(Request { id: format!("init-{}", model.name()), ..Request::default() });
+    let request = Arc::new(Request { id: format!("init-{}", model.name()).into(), ..Request::default() });
     let mut state = RequestState::new(request);
     state.bound = Unbound::default().start(
         generation.database.clone(),

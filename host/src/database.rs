@@ -34,7 +34,11 @@ pub(crate) mod sqlite;
 
 pub(crate) use self::options::TransactionOptions;
 pub(crate) use self::{listener::Listener, owner::OwnerConnection};
-use self::{receiver::Receiver, redaction::Redaction, server::runaway::Sent};
+use self::{
+    receiver::{Echoed, Receiver},
+    redaction::Redaction,
+    server::runaway::Sent,
+};
 use crate::{
     config::{self, Access, Dialect},
     gate::{self, Verb},
@@ -214,7 +218,7 @@ impl Database {
 impl Connection {
     /// Runs a guest's statement behind the barrier. Its rows go to `sink`.
     pub async fn run(&mut self, statement: Statement, sink: Sink<'_>) -> Result<Execution, DbError> {
-        let Statement { component, sql, params } = statement;
+        let Statement { component, request, sql, params } = statement;
         let limits = each!(&self.0, connection => connection.limits());
         let redaction = Redaction::of(&params, limits.echo_params);
         // The gate checks the statement here, for all engines, before the host sends it.
@@ -226,17 +230,22 @@ impl Connection {
                 .and_then(|checked| connection.check_runaways(&component).map(|()| checked)),
         };
         let checked = checked.map_err(|error| redaction.apply(error))?;
-        let echoed = limits.echo.then(|| (sql.clone(), limits.echo_params.then(|| format!("{params:?}"))));
+        let echoed = limits.echo.then(|| Echoed {
+            component: component.clone(),
+            request: request.clone(),
+            sql: sql.clone(),
+            params: limits.echo_params.then(|| format!("{params:?}")),
+        });
         let mut receiver = Receiver::new(sink, limits, checked.verb);
         let result = match &mut self.0 {
             AnyConnection::Sqlite(connection) => connection.run(sql, &checked, params, &mut receiver).await,
             AnyConnection::Server(connection) => {
-                let sent = Sent { component: Some(component), sql };
+                let sent = Sent { component: Some(component), request: Some(request), sql };
                 connection.run(sent, &checked.placeholders, params, &mut receiver).await
             }
         };
-        if let Some((sql, params)) = echoed {
-            receiver.echo(&sql, params.as_deref());
+        if let Some(echoed) = echoed {
+            receiver.echo(echoed);
         }
         result.map(|()| receiver.counts()).map_err(|error| redaction.apply(error))
     }
@@ -274,7 +283,9 @@ impl Connection {
             AnyConnection::Server(connection) => {
                 let placeholders = gate::placeholders(connection.dialect(), &sql);
                 let mut receiver = Receiver::new(sink, connection.limits(), Verb::Change);
-                connection.run(Sent { component: None, sql }, &placeholders, params, &mut receiver).await?;
+                connection
+                    .run(Sent { component: None, request: None, sql }, &placeholders, params, &mut receiver)
+                    .await?;
                 Ok(receiver.counts())
             }
         }

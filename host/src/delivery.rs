@@ -58,7 +58,7 @@ pub(crate) async fn deliver_outbox(generation: Arc<Generation>, database: Arc<Da
 
 async fn redeliver(generation: &Generation, database: &Arc<Database>, entry: Entry) {
     let attempts = entry.attempts;
-    let request = Arc::new(Request { id: entry.id.clone(), ..Request::default() });
+    let request = Arc::new(Request { id: entry.id.as_str().into(), ..Request::default() });
     let action = Action {
         component: entry.component.into(),
         name: entry.name.into(),

@@ -187,7 +187,7 @@ impl Failure {
                 "title": title,
                 "status": self.status.as_u16(),
                 "detail": self.client_message,
-                "request_id": request.id,
+                "request_id": &*request.id,
             })
             .to_string()
         };

@@ -182,11 +182,11 @@ fn add(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
 }
 
 /// Returns the client's `x-request-id` if it consists of 1 to 128 visible ASCII characters, otherwise a new id.
-fn request_id(headers: &HeaderMap) -> String {
+fn request_id(headers: &HeaderMap) -> Arc<str> {
     let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
     match given.filter(|id| (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())) {
-        Some(id) => id.to_owned(),
-        None => message::new_id(),
+        Some(id) => id.into(),
+        None => message::new_id().into(),
     }
 }
 
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_valid_request_id_is_kept_and_an_invalid_id_is_replaced() {
-        assert_eq!(request_id(&headers("x-request-id", "abc-1")), "abc-1");
+        assert_eq!(&*request_id(&headers("x-request-id", "abc-1")), "abc-1");
         for bad in ["", "a b", &"x".repeat(129)] {
             assert_eq!(request_id(&headers("x-request-id", bad)).len(), 32, "{bad:?}");
         }

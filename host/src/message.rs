@@ -1,6 +1,8 @@
 //! Requests and replies as plain values, and the limits of replies. The modules that handle requests pass them to each
 //! other.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
@@ -18,7 +20,7 @@ pub struct Request {
     /// The body.
     pub body: Bytes,
     /// Id of the request in logs: the client's `x-request-id`, or a random one.
-    pub id: String,
+    pub id: Arc<str>,
     /// What the guests of the request have written to the log.
     pub log: Allowance,
 }

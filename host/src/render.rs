@@ -132,11 +132,16 @@ pub(crate) async fn render(
 }
 
 async fn rows(query: RowsQuery, component: &Component, state: &mut RequestState) -> Result<String, Failure> {
-    let RequestState { bound, trace, .. } = state;
+    let RequestState { request, bound, trace, .. } = state;
     let session = bound
         .session()
         .ok_or_else(|| Failure::invalid_response("the response has a `rows` body on a request without a database"))?;
-    let statement = Statement { component: component.name().clone(), sql: query.sql, params: query.params };
+    let statement = Statement {
+        component: component.name().clone(),
+        request: request.id.clone(),
+        sql: query.sql,
+        params: query.params,
+    };
     let mut json = JsonRows::default();
     let run = session.run(trace, statement, Sink::Json(&mut json)).await;
     run.map(|_| json.finish()).map_err(|error| Failure::statement(&error, "the query of the `rows` body failed"))

@@ -71,6 +71,7 @@ async fn keeps_its_place_until_it_ends(engine: Engine, app: &App, direct: &Clien
 
     let line = app.log.wait_for("runs away").await?;
     assert_eq!((&line["component"], &line["sql"]), (&json!("probe"), &json!(sql)), "{engine}");
+    assert!(line["request"].is_string(), "{engine}: {line}");
     assert_eq!((app.metric(RUNAWAYS).await?, app.metric(USED).await?), (1, 1), "{engine}");
     let (kind, message) = attempt(app, "/x", "SELECT 1").await?;
     assert_eq!(kind, "limit", "{engine}: {message}");

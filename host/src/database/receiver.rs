@@ -1,6 +1,9 @@
 //! Receives the results of a statement, for all engines: enforces the limits, and passes the rows to a [`Sink`].
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::{Stream, StreamExt};
 use sqlx::Either;
@@ -13,6 +16,7 @@ use crate::{
         error::{DbError, Kind},
         value::{Column, Execution, Value},
     },
+    telemetry::{self, SQL},
 };
 
 /// Time that the host waits beyond the engine's own timeout, so that normally the engine ends the statement.
@@ -37,6 +41,17 @@ pub(super) struct Receiver<'a> {
     broken: Option<DbError>,
     /// Whether the driver has reported the end of the statement.
     complete: bool,
+}
+
+/// A statement in the log.
+#[derive(Debug)]
+pub(super) struct Echoed {
+    pub(super) component: Arc<str>,
+    /// Id of the request.
+    pub(super) request: Arc<str>,
+    pub(super) sql: String,
+    /// The parameters, with `echo_params`.
+    pub(super) params: Option<String>,
 }
 
 /// Functions with which a dialect reads the results of its driver.
@@ -169,9 +184,14 @@ impl<'a> Receiver<'a> {
     }
 
     /// Logs the statement, for `echo`.
-    pub(super) fn echo(&self, sql: &str, params: Option<&str>) {
-        let (rows, affected, took) = (self.rows, self.counts.rows_affected, self.started.elapsed());
-        tracing::info!(target: "carya::sql", sql, params, rows, affected, ?took, "statement");
+    pub(super) fn echo(&self, statement: Echoed) {
+        let Echoed { component, request, sql, mut params } = statement;
+        if let Some(params) = &mut params {
+            telemetry::cut(params);
+        }
+        let (component, request, us) = (&*component, &*request, telemetry::micros(self.started.elapsed()));
+        let (rows, affected) = (self.rows, self.counts.rows_affected);
+        tracing::info!(target: SQL, component, request, sql, params, rows, affected, us, "statement");
     }
 }
 

@@ -52,7 +52,7 @@ impl Answer {
         match self {
             Answer::Pending | Answer::Controller { .. } | Answer::Early(_) => *self = Self::failed(failure, request),
             Answer::Failed { .. } | Answer::Handled { .. } => {
-                tracing::error!(request = request.id, failure = failure.detail, "a further failure");
+                tracing::error!(request = &*request.id, failure = failure.detail, "a further failure");
             }
         }
     }

@@ -170,7 +170,8 @@ impl HostSavepoint for StoreData {
         if let Ok((session, _)) = self.session(call)
             && let Err(error) = session.release(id).await
         {
-            tracing::warn!(component = &*self.identity.name, %error, "a savepoint could not be released");
+            let (component, request) = (&*self.identity.name, &*self.lent.request.id);
+            tracing::warn!(component, request, %error, "a savepoint could not be released");
         }
         Ok(())
     }
@@ -192,7 +193,8 @@ impl StoreData {
     }
 
     fn statement(&self, sql: String, params: Vec<wit::Value>) -> Statement {
-        Statement { component: self.identity.name.clone(), sql, params: values(params) }
+        let (component, request) = (self.identity.name.clone(), self.lent.request.id.clone());
+        Statement { component, request, sql, params: values(params) }
     }
 
     /// Runs a statement in the session of the request. `call` is the number of the call that received the handle.

@@ -48,7 +48,7 @@ impl request::Host for StoreData {
     }
 
     fn id(&mut self) -> wasmtime::Result<String> {
-        Ok(self.lent.request.id.clone())
+        Ok(self.lent.request.id.to_string())
     }
 }
 

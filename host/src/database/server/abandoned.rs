@@ -53,11 +53,12 @@ pub(super) async fn end(mut pooled: Object<Opener>, sent: Sent) {
                 let has_too_many = entry.runs_away();
                 if !is_runaway {
                     let sql = sent.sql.get(..sent.sql.floor_char_boundary(MAX_LOGGED_SQL)).unwrap_or_default();
-                    let (session, component) = (&name, sent.component.as_deref());
+                    let (session, component, request) = (&name, sent.component.as_deref(), sent.request.as_deref());
                     tracing::warn!(
                         server,
                         session,
                         component,
+                        request,
                         sql,
                         "a statement runs away: the database server does not end it"
                     );

@@ -30,6 +30,8 @@ use crate::sql::error::{DbError, Kind};
 pub(in crate::database) struct Sent {
     /// Component that sent the statement. `None` for statements of the host.
     pub(in crate::database) component: Option<Arc<str>>,
+    /// Id of the request. `None` for statements of the host.
+    pub(in crate::database) request: Option<Arc<str>>,
     pub(in crate::database) sql: String,
 }
 
