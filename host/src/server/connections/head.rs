@@ -53,8 +53,8 @@ fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Failure> {
 }
 
 /// Checks that a request has no expectation but `100-continue`. hyper sends `100 Continue` when the handler reads the
-/// body, if the last field is exactly `100-continue`. A client
-/// that waits for it would otherwise send no body, so lists are refused.
+/// body, if the last field is exactly `100-continue`. A client that waits for it would otherwise send no body, so
+/// lists are refused.
 fn check_expectation(head: &Parts) -> Result<(), Failure> {
     let every = |expectation: &[u8]| {
         let mut values = head.headers.get_all(header::EXPECT).iter();
