@@ -28,14 +28,22 @@ pub struct Failure {
     pub(crate) detail: String,
     /// Value of the `Allow` header, for a 405.
     pub(crate) allow: Option<String>,
+    /// Whether the client may repeat the request soon: the cause is expected to pass, and nothing was committed.
+    pub(crate) may_repeat: bool,
 }
 
-/// Value of the `Retry-After` header of a 503, in seconds.
+/// Value of the `Retry-After` header, in seconds.
 const RETRY_AFTER_SECONDS: &str = "1";
 
 impl Failure {
     fn new(status: StatusCode, fault: Fault, client_message: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, fault, client_message: client_message.into(), detail: detail.into(), allow: None }
+        let (client_message, detail) = (client_message.into(), detail.into());
+        Self { status, fault, client_message, detail, allow: None, may_repeat: false }
+    }
+
+    /// Failure that is expected to pass, for a request that committed nothing. The reply has the header `Retry-After`.
+    fn passing(fault: Fault, client_message: &'static str, detail: impl Into<String>) -> Self {
+        Self { may_repeat: true, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, fault, client_message, detail) }
     }
 
     /// Failure for a path that no route matches.
@@ -97,7 +105,7 @@ impl Failure {
     /// Failure for a request that waited too long because `server.max_concurrent_requests` was reached.
     pub(crate) fn overloaded() -> Self {
         let detail = "timed out waiting for a place out of server.max_concurrent_requests";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, Fault::Host, "The server is busy.", detail)
+        Self::passing(Fault::Host, "The server is busy.", detail)
     }
 
     /// Failure for a request that ran longer than `server.request_timeout`.
@@ -109,7 +117,7 @@ impl Failure {
     /// Failure for a request that was abandoned: the client disconnected, or the host is shutting down.
     pub(crate) fn abandoned() -> Self {
         let detail = "the client disconnected, or the host is shutting down";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, Fault::Client, "The request was abandoned.", detail)
+        Self::passing(Fault::Client, "The request was abandoned.", detail)
     }
 
     /// Failure of the host itself.
@@ -131,17 +139,14 @@ impl Failure {
             None => format!("{what}: {}", error.message),
         };
         match error.kind {
-            Kind::Lost => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, Fault::Database, "The database cannot be reached.", detail)
-            }
-            Kind::Conflict => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, Fault::Database, "The database is busy. Try again.", detail)
-            }
+            Kind::Lost => Self::passing(Fault::Database, "The database cannot be reached.", detail),
+            Kind::Conflict => Self::passing(Fault::Database, "The database is busy. Try again.", detail),
             _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, Fault::Database, "Something went wrong.", detail),
         }
     }
 
-    /// Failure for a commit that the database did not confirm, so that the outcome is unknown.
+    /// Failure for a commit that the database did not confirm, so that the outcome is unknown. The reply has no
+    /// `Retry-After`: a client that repeats the request may make the change twice.
     pub(crate) fn in_doubt(error: &DbError) -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -157,15 +162,17 @@ impl Failure {
         if let Some(doom @ DbError { kind: Kind::Lost | Kind::Conflict, .. }) = doom {
             return Self::statement(doom, &error.to_string());
         }
-        let (status, fault, client_message) = match error {
-            CallError::TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, Fault::Guest, "The answer took too long."),
-            CallError::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, Fault::Host, "The server is busy."),
-            CallError::NotExported { .. } => (StatusCode::INTERNAL_SERVER_ERROR, Fault::Host, "Something went wrong."),
-            CallError::Refused { .. } | CallError::Trapped { .. } | CallError::OutOfMemory { .. } => {
-                (StatusCode::INTERNAL_SERVER_ERROR, Fault::Guest, "Something went wrong.")
+        let detail = error.to_string();
+        match error {
+            CallError::TimedOut { .. } => {
+                Self::new(StatusCode::GATEWAY_TIMEOUT, Fault::Guest, "The answer took too long.", detail)
             }
-        };
-        Self::new(status, fault, client_message, error.to_string())
+            CallError::Busy { .. } => Self::passing(Fault::Host, "The server is busy.", detail),
+            CallError::NotExported { .. } => Self::host(detail),
+            CallError::Refused { .. } | CallError::Trapped { .. } | CallError::OutOfMemory { .. } => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, Fault::Guest, "Something went wrong.", detail)
+            }
+        }
     }
 
     /// Returns the part of the failure that `on-error` hooks receive.
@@ -194,7 +201,7 @@ impl Failure {
         if let Some(allow) = self.allow.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok()) {
             headers.insert(header::ALLOW, allow);
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if self.may_repeat {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
         }
         Reply { status: self.status, headers, body: Bytes::from(body) }
@@ -210,6 +217,32 @@ fn prefers_text(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_requests_without_effect_are_worth_a_repetition() {
+        let error = |kind| DbError::new(kind, "why");
+        let busy = CallError::Busy { component: "it".into(), message: "why".into() };
+        let slow = CallError::TimedOut { component: "it".into(), limit: std::time::Duration::ZERO };
+        let table = [
+            (Failure::overloaded(), 503, Some("1")),
+            (Failure::abandoned(), 503, Some("1")),
+            (Failure::call(&busy, None), 503, Some("1")),
+            (Failure::call(&slow, Some(&error(Kind::Conflict))), 503, Some("1")),
+            (Failure::call(&slow, Some(&error(Kind::Constraint))), 504, None),
+            (Failure::statement(&error(Kind::Lost), "what"), 503, Some("1")),
+            (Failure::statement(&error(Kind::Conflict), "what"), 503, Some("1")),
+            (Failure::statement(&error(Kind::Constraint), "what"), 500, None),
+            (Failure::in_doubt(&error(Kind::Lost)), 503, None),
+            (Failure::too_slow(), 504, None),
+            (Failure::host("why"), 500, None),
+            (Failure::not_found(), 404, None),
+        ];
+        for (failure, status, expected) in table {
+            let reply = failure.reply(&Request::default());
+            let after = reply.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+            assert_eq!((reply.status.as_u16(), after), (status, expected), "{failure:?}");
+        }
+    }
 
     #[test]
     fn clients_get_problem_details_or_text() {
