@@ -229,7 +229,7 @@ impl Connection {
                 .and_then(|rules| rules.check(&sql, &params, connection.access()))
                 .and_then(|checked| connection.check_runaways(&component).map(|()| checked)),
         };
-        let checked = checked.map_err(|error| redaction.apply(error))?;
+        let checked = checked.map_err(|error| redaction.apply(error).in_statement(&sql))?;
         let echoed = limits.echo.then(|| Echoed {
             component: component.clone(),
             request: request.clone(),
@@ -247,7 +247,14 @@ impl Connection {
         if let Some(echoed) = echoed {
             receiver.echo(echoed);
         }
-        result.map(|()| receiver.counts()).map_err(|error| redaction.apply(error))
+        let counts = result.map(|()| receiver.counts());
+        counts.map_err(|error| redaction.apply(error).in_statement(each!(&self.0, connection => connection.sent())))
+    }
+
+    /// Returns the statement that was sent and has not ended. If its caller was cancelled, this is the statement that
+    /// the caller waited for.
+    pub(crate) fn running(&self) -> Option<&str> {
+        each!(&self.0, connection => connection.is_running().then(|| connection.sent())).filter(|sql| !sql.is_empty())
     }
 
     /// Opens a savepoint at `level`; the outermost level is 0.

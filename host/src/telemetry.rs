@@ -5,6 +5,7 @@
 
 mod allowance;
 mod escape;
+mod excerpt;
 pub(crate) mod metrics;
 mod panics;
 mod rate;
@@ -19,7 +20,7 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberI
 
 pub(crate) use self::allowance::Allowance;
 use self::escape::JsonWriter;
-pub(crate) use self::{escape::printable, rate::report};
+pub(crate) use self::{escape::printable, excerpt::excerpt, rate::report};
 
 /// Target of the records of guests.
 pub(crate) const GUEST: &str = "guest";

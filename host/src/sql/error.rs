@@ -1,5 +1,12 @@
 //! Errors of statements, with the same classes as in the WIT package. Each engine maps its own codes to these classes.
 
+use crate::telemetry::excerpt;
+
+/// Maximum length of a message in a [report](DbError::report), in bytes.
+const MAX_MESSAGE: usize = 300;
+/// Maximum length of a statement in a report, in bytes.
+const MAX_STATEMENT: usize = 200;
+
 /// Class of a failure. Guests receive it, and can act on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -19,6 +26,22 @@ pub enum Kind {
     Lost,
     /// Any other failure.
     Other,
+}
+
+impl Kind {
+    /// Returns the name of the class, as in the contract.
+    fn as_str(self) -> &'static str {
+        match self {
+            Kind::Constraint => "constraint",
+            Kind::Conflict => "conflict",
+            Kind::ReadOnly => "read-only",
+            Kind::Forbidden => "forbidden",
+            Kind::Timeout => "timeout",
+            Kind::Limit => "limit",
+            Kind::Lost => "lost",
+            Kind::Other => "other",
+        }
+    }
 }
 
 /// Whether a statement failed because it was prepared before the schema changed. Such a statement may succeed on a new
@@ -48,12 +71,14 @@ pub struct DbError {
     pub retryable: bool,
     /// Whether the statement was prepared before the schema changed.
     pub stale: Stale,
+    /// Beginning of the guest's statement, for the log. `None` if no statement of a guest failed.
+    pub(crate) statement: Option<Box<str>>,
 }
 
 impl DbError {
     /// Returns an error that the host detected. It has no code and is not retryable.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, code: None, message: message.into(), retryable: false, stale: Stale::No }
+        Self { kind, code: None, message: message.into(), retryable: false, stale: Stale::No, statement: None }
     }
 
     /// Returns whether the engine reported one of these codes.
@@ -61,8 +86,48 @@ impl DbError {
         self.code.as_deref().is_some_and(|code| codes.contains(&code))
     }
 
+    /// Adds the statement that failed. Only its text is kept, and not its parameters.
+    pub(crate) fn in_statement(self, sql: &str) -> Self {
+        Self { statement: Some(statement_excerpt(sql).into()), ..self }
+    }
+
+    /// Returns a line for the log: message, kind, code and statement.
+    pub(crate) fn report(&self) -> String {
+        let mut line = format!("{} ({}", excerpt(&self.message, MAX_MESSAGE), self.kind.as_str());
+        if let Some(code) = &self.code {
+            line.extend([", code ", code]);
+        }
+        line.push(')');
+        if let Some(statement) = &self.statement {
+            line.extend([" in `", statement, "`"]);
+        }
+        line
+    }
+
     /// Marks the error as retryable.
     pub fn retryable(self) -> Self {
         Self { retryable: true, ..self }
+    }
+}
+
+/// Returns the beginning of a statement, for the log.
+pub(crate) fn statement_excerpt(sql: &str) -> String {
+    excerpt(sql, MAX_STATEMENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_one_short_line() {
+        let error = DbError::new(Kind::Lost, "the connection\nwas lost");
+        assert_eq!(error.report(), "the connection was lost (lost)");
+        let error = DbError { code: Some("23505".to_owned()), ..DbError::new(Kind::Constraint, "duplicate key") };
+        let error = error.in_statement("INSERT INTO items\n    VALUES (?)");
+        assert_eq!(error.report(), "duplicate key (constraint, code 23505) in `INSERT INTO items VALUES (?)`");
+        let (message, sql) = ("m".repeat(1 << 20), "s".repeat(1 << 20));
+        let line = DbError::new(Kind::Other, message).in_statement(&sql).report();
+        assert!(line.len() < 600 && line.contains("mm [cut] (other) in `ss"), "{line}");
     }
 }

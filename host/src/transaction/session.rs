@@ -14,7 +14,7 @@ use crate::{
     outbox,
     sql::{
         Sink, Statement,
-        error::{DbError, Kind, Stale},
+        error::{DbError, Kind, Stale, statement_excerpt},
         value::Execution,
     },
     telemetry::metrics,
@@ -29,8 +29,14 @@ pub struct Session {
     database: Option<Arc<Database>>,
     terms: TransactionOptions,
     connection: Option<Connection>,
+    /// Whether the session waits for a connection, or was cancelled while it waited.
+    is_connecting: bool,
     savepoints: Vec<SavepointState>,
-    doom: Option<Doom>,
+    /// The last statement that failed, even if a guest rolled back to an earlier savepoint.
+    failure: Option<DbError>,
+    /// Number of savepoints that were open when `failure` doomed the transaction. A rollback to one of them lifts the
+    /// doom. `None` if the transaction is not doomed.
+    doomed_at: Option<usize>,
     marked: bool,
     actions: Actions,
     /// Whether a statement failed because it was prepared before the schema changed, even if the guest handled the
@@ -50,14 +56,6 @@ pub(super) struct Parts {
     pub(super) actions: Actions,
 }
 
-/// The failed statement that dooms the transaction, until a rollback to an earlier savepoint lifts the doom.
-#[derive(Debug)]
-struct Doom {
-    error: DbError,
-    /// Number of savepoints that were open when the statement failed. A rollback to one of them lifts the doom.
-    depth: usize,
-}
-
 #[derive(Debug)]
 struct SavepointState {
     id: u64,
@@ -75,8 +73,10 @@ impl Session {
             database,
             terms,
             connection: None,
+            is_connecting: false,
             savepoints: Vec::new(),
-            doom: None,
+            failure: None,
+            doomed_at: None,
             marked: false,
             actions: Actions::default(),
             stale: false,
@@ -111,8 +111,8 @@ impl Session {
         let Some(level) = self.level(savepoint) else { return Ok(()) };
         // A doomed transaction stays doomed. Some engines reject even a RELEASE in a doomed transaction, so send
         // nothing.
-        if let Some(doom) = &mut self.doom {
-            doom.depth = doom.depth.min(level);
+        if let Some(depth) = &mut self.doomed_at {
+            *depth = level.min(*depth);
         } else if let Some(connection) = &mut self.connection {
             let result = connection.release(level).await;
             self.note(result)?;
@@ -127,12 +127,12 @@ impl Session {
         let (Some(level), Some(connection)) = (self.level(savepoint), &mut self.connection) else {
             return Err(DbError::new(Kind::Other, "this savepoint is closed already"));
         };
-        if self.doom.as_ref().is_some_and(|doom| doom.depth <= level) {
+        if self.doomed_at.is_some_and(|depth| depth <= level) {
             return Err(self.refusal());
         }
         let result = connection.rollback_to(level).await;
         self.note(result)?;
-        self.doom = None;
+        self.doomed_at = None;
         if let Some(state) = self.savepoints.get(level) {
             self.actions.truncate(state.actions);
         }
@@ -157,7 +157,20 @@ impl Session {
 
     /// Returns the error of the statement that dooms this transaction.
     pub fn doom(&self) -> Option<&DbError> {
-        self.doom.as_ref().map(|doom| &doom.error)
+        self.failure.as_ref().filter(|_| self.doomed_at.is_some())
+    }
+
+    /// Describes, for the log, what may explain that the request fails: the statement that dooms the transaction, else
+    /// the statement or the connection that the session waits for, else the last statement that failed.
+    pub(crate) fn report(&self) -> Option<String> {
+        let failed = |error: &DbError| format!("last database error: {}", error.report());
+        let running = || {
+            let sql = self.connection.as_ref()?.running()?;
+            Some(format!("waiting for the statement `{}`", statement_excerpt(sql)))
+        };
+        let connecting = || self.is_connecting.then(|| "waiting for a connection to the database".to_owned());
+        let report = self.doom().map(failed).or_else(running).or_else(connecting);
+        report.or_else(|| self.failure.as_ref().map(failed))
     }
 
     /// Returns whether a conflict with another transaction dooms this one.
@@ -169,9 +182,10 @@ impl Session {
     /// a new connection. The check may end a doomed transaction.
     pub async fn is_stale(&mut self) -> bool {
         if !self.stale
-            && let (Some(connection), Some(doom)) = (&mut self.connection, &self.doom)
+            && self.doomed_at.is_some()
+            && let (Some(connection), Some(error)) = (&mut self.connection, &self.failure)
         {
-            self.stale = connection.confirm_stale(&doom.error).await;
+            self.stale = connection.confirm_stale(error).await;
         }
         self.stale
     }
@@ -202,16 +216,18 @@ impl Session {
 
     /// Returns the connection. The first call begins the transaction.
     async fn ready(&mut self, trace: &mut Trace) -> Result<&mut Connection, DbError> {
-        if self.doom.is_some() {
+        if self.doomed_at.is_some() {
             return Err(self.refusal());
         }
         if self.connection.is_none() {
             let open = trace.open(Event::Begin, None);
+            self.is_connecting = true;
             let begun = match &self.database {
                 Some(database) => database.begin(&self.terms).await,
                 None => Err(DbError::new(Kind::Other, "no [database] is configured")),
             };
             trace.close(open);
+            self.is_connecting = false;
             let begun = self.note(begun)?;
             self.connection = Some(begun);
         }
@@ -225,9 +241,11 @@ impl Session {
                 metrics::conflict();
             }
             self.stale |= error.stale == Stale::Yes;
-            let depth = self.savepoints.len();
             // The first error is the cause of later ones, so keep it.
-            self.doom.get_or_insert_with(|| Doom { error: error.clone(), depth });
+            if self.doomed_at.is_none() {
+                self.doomed_at = Some(self.savepoints.len());
+                self.failure = Some(error.clone());
+            }
         }
         result
     }

@@ -39,11 +39,10 @@ fn reported(number: u16, state: &str, message: &str) -> DbError {
         _ => without_entry(message),
     };
     DbError {
-        kind,
         code: Some(number.to_string()),
-        message,
         retryable: kind == Kind::Conflict,
         stale: if number == NEED_REPREPARE { Stale::Yes } else { Stale::No },
+        ..DbError::new(kind, message)
     }
 }
 

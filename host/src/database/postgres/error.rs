@@ -44,11 +44,10 @@ fn of_server(error: &PgDatabaseError) -> DbError {
         _ => error.message().to_owned(),
     };
     DbError {
-        kind,
         code: Some(code.to_owned()),
-        message,
         retryable: matches!(kind, Kind::Conflict | Kind::Lost),
         stale: stale(code, error.routine(), error.message()),
+        ..DbError::new(kind, message)
     }
 }
 

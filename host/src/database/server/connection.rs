@@ -162,6 +162,15 @@ impl Connection {
         self.pool.manager().runaways.check(component)
     }
 
+    /// Returns the text of the last statement. It is empty if the host has sent messages of its own since.
+    pub(in crate::database) fn sent(&self) -> &str {
+        &self.sent.sql
+    }
+
+    pub(in crate::database) fn is_running(&self) -> bool {
+        self.running
+    }
+
     /// Runs a statement. Its text stays in `sent` for [`abandoned::end`], also if the caller drops this future.
     pub(in crate::database) async fn run(
         &mut self,
@@ -306,6 +315,7 @@ impl Connection {
 
     async fn run_batch(&mut self, sql: String) -> Result<(), DbError> {
         self.running = true;
+        self.sent.sql.clear();
         let timeout = self.timeout();
         let run = tokio::time::timeout(timeout, self.session()?.run_batch(sql)).await;
         let result = self.discard_if_lost(run.unwrap_or_else(|_| Err(no_answer())));

@@ -59,6 +59,8 @@ pub(crate) struct Connection {
     inherits: bool,
     /// Whether a statement that may write was sent.
     wrote: bool,
+    /// Text of the last statement of a guest. Empty if the host has sent statements of its own since.
+    sent: String,
     /// Whether a statement was sent and its end was not received.
     running: bool,
 }
@@ -72,7 +74,8 @@ impl Connection {
         let inherits = pooled.open.take(mode(access), Instant::now()) != TakeOver::Begin;
         pooled.barrier.lend();
         let pooled = Some(pooled);
-        Self { pooled, pool, shared, access, in_transaction: false, inherits, wrote: false, running: false }
+        let sent = String::new();
+        Self { pooled, pool, shared, access, in_transaction: false, inherits, wrote: false, sent, running: false }
     }
 
     /// Returns the statement that begins the transaction.
@@ -108,6 +111,14 @@ impl Connection {
 
     pub(in crate::database) fn access(&self) -> Access {
         self.access
+    }
+
+    pub(in crate::database) fn sent(&self) -> &str {
+        &self.sent
+    }
+
+    pub(in crate::database) fn is_running(&self) -> bool {
+        self.running
     }
 
     pub(in crate::database) async fn savepoint(&mut self, level: usize) -> Result<(), DbError> {
@@ -213,6 +224,7 @@ impl Connection {
         timeout: Duration,
     ) -> Result<(Vec<SqliteRow>, u64), DbError> {
         self.running = true;
+        self.sent.clear();
         let mut results = self.connection()?.fetch_many(sqlx::query_with(sql, arguments));
         let run = async {
             let (mut rows, mut changed) = (Vec::new(), None);
@@ -239,11 +251,11 @@ impl Connection {
         receiver: &mut Receiver<'_>,
     ) -> Result<(), DbError> {
         let arguments = values::bind(params)?;
-        let sql = values::numbered(sql, &checked.placeholders);
+        self.sent = values::numbered(sql, &checked.placeholders);
         self.wrote |= checked.verb != Verb::Query;
         let mut recompiles = 0;
         let result = loop {
-            let result = self.send(&sql, arguments.clone(), receiver).await;
+            let result = self.send(arguments.clone(), receiver).await;
             if self.running || recompiles == MAX_RECOMPILES || !self.pooled()?.barrier.take_outdated() {
                 break result;
             }
@@ -264,20 +276,16 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a guest's statement and receives its results. The statements of the host that end the previous transaction
+    /// Sends the guest's statement `sent` and receives its results. The statements of the host that end the previous transaction
     /// and begin this one, if necessary, precede it in the same message. Returns the text of the message. If the state
     /// of the connection is unknown afterwards, `running` stays set, so that the connection is closed.
-    async fn send(
-        &mut self,
-        sql: &str,
-        arguments: SqliteArguments,
-        receiver: &mut Receiver<'_>,
-    ) -> Result<Arc<str>, DbError> {
+    async fn send(&mut self, arguments: SqliteArguments, receiver: &mut Receiver<'_>) -> Result<Arc<str>, DbError> {
         self.running = true;
         let role = if self.access == Access::ReadWrite { Role::Writer } else { Role::Reader };
         // Number of statements of the host before the guest's: BEGIN, or COMMIT and BEGIN.
         let mut leading = if self.in_transaction { 0 } else { 1 + u8::from(self.inherits) };
         // The line break ends the comment at the end of each statement of the host.
+        let sql = &self.sent;
         let text: Arc<str> = match leading {
             0 => format!("{MARK}{sql}").into(),
             1 => format!("{}\n;{MARK}{sql}", self.begin_sql()).into(),

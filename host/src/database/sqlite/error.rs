@@ -1,6 +1,6 @@
 //! Maps errors of the driver to [`DbError`], by SQLite's result codes.
 
-use crate::sql::error::{DbError, Kind, Stale};
+use crate::sql::error::{DbError, Kind};
 
 /// Converts an error of the driver.
 pub(super) fn map_error(error: sqlx::Error) -> DbError {
@@ -29,5 +29,5 @@ pub(super) fn map_error(error: sqlx::Error) -> DbError {
         Kind::Timeout => "the statement ran longer than database.statement_timeout allows".to_owned(),
         _ => database.message().to_owned(),
     };
-    DbError { kind, code, message, retryable: kind == Kind::Conflict, stale: Stale::No }
+    DbError { code, retryable: kind == Kind::Conflict, ..DbError::new(kind, message) }
 }
