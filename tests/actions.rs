@@ -107,8 +107,11 @@ async fn a_failed_action_is_logged_and_the_next_ones_run(engine: Engine) -> Resu
     settle(&app).await?;
     assert_eq!(ran(&app), ["last 7"]);
     let mut wrong = Wrong::default();
-    for (name, why) in [("fail", "component `probe` failed: the action fails"), ("panic", "component `probe` trapped")]
-    {
+    for (name, why) in [
+        ("fail", "component `probe` failed: the action fails"),
+        ("panic", "component `probe` trapped"),
+        ("panic", "the action panics"),
+    ] {
         let is_it = |line: &Json| line["name"] == name && line["message"] == "an action failed";
         let line = app.log.wait_until(name, is_it).await?;
         check_eq!(

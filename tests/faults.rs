@@ -1,6 +1,7 @@
 //! Faults of guests: the client receives a short error, the log contains the whole reason, and other requests are not
 //! affected.
 
+mod causes;
 mod files;
 mod heads;
 mod memory;

@@ -364,11 +364,11 @@ async fn initialize(generation: &Generation, model: &Component) -> anyhow::Resul
     let outcome = settled.clear(&mut state.trace).outcome();
     let uninitialized = "the model could not be initialized";
     match failure {
-        // Report the failed statement as the cause of the guest's error.
-        Some(error) => match result {
-            Ok(()) => Err(error).context(uninitialized),
-            Err(guest) => Err(error).context(guest).context(uninitialized),
-        },
+        // The error of the database stays in the chain: a later attempt may succeed if it is retryable.
+        Some(error) => {
+            let what = result.map_or_else(|guest| guest.to_string(), |()| error.report());
+            Err(error).context(what).context(uninitialized)
+        }
         None if result.is_err() => result.context(uninitialized),
         None if outcome != Outcome::Committed => bail!("the model requested a rollback of its own initialization"),
         None => {

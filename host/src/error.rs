@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::{
     component::{
-        CallError,
+        CallError, Cause,
         answer::{FailureReport, Fault},
     },
     message::{Reply, Request},
@@ -29,7 +29,7 @@ pub struct Failure {
     /// Value of the `Allow` header, for a 405.
     pub(crate) allow: Option<String>,
     /// Whether the client may repeat the request soon: the cause is expected to pass, and nothing was committed.
-    pub(crate) may_repeat: bool,
+    may_repeat: bool,
 }
 
 /// Value of the `Retry-After` header, in seconds.
@@ -120,6 +120,20 @@ impl Failure {
         Self::passing(Fault::Client, "The request was abandoned.", detail)
     }
 
+    /// Adds to the message for the log the component that caused the failure.
+    pub(crate) fn of(mut self, component: &str) -> Self {
+        self.detail = format!("component `{component}`: {}", self.detail);
+        self
+    }
+
+    /// Adds to the message for the log what the request was doing when it was interrupted.
+    pub(crate) fn during(mut self, work: Option<String>) -> Self {
+        if let Some(work) = work {
+            self.detail.extend(["; ", &*work]);
+        }
+        self
+    }
+
     /// Failure of the host itself.
     pub(crate) fn host(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, Fault::Host, "Something went wrong.", detail)
@@ -134,11 +148,11 @@ impl Failure {
     /// guest sent the statement and did not roll back to an earlier savepoint. The message for the log begins with
     /// `what`.
     pub(crate) fn statement(error: &DbError, what: &str) -> Self {
-        let detail = match &error.code {
-            Some(code) => format!("{what}: {} (code {code})", error.message),
-            None => format!("{what}: {}", error.message),
-        };
-        match error.kind {
+        Self::database(error.kind, format!("{what}: {}", error.report()))
+    }
+
+    fn database(kind: Kind, detail: String) -> Self {
+        match kind {
             Kind::Lost => Self::passing(Fault::Database, "The database cannot be reached.", detail),
             Kind::Conflict => Self::passing(Fault::Database, "The database is busy. Try again.", detail),
             _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, Fault::Database, "Something went wrong.", detail),
@@ -152,24 +166,24 @@ impl Failure {
             StatusCode::SERVICE_UNAVAILABLE,
             Fault::Database,
             "The connection to the database was lost while the change was committed. It may or may not have been made: check before you try again.",
-            format!("commit in doubt: {}", error.message),
+            format!("commit in doubt: {}", error.report()),
         )
     }
 
     /// Failure for a call of a guest that returned no response. If a lost connection or a conflict has doomed the
     /// transaction, returns the failure for that error instead of the guest's own error.
     pub(crate) fn call(error: &CallError, doom: Option<&DbError>) -> Self {
-        if let Some(doom @ DbError { kind: Kind::Lost | Kind::Conflict, .. }) = doom {
-            return Self::statement(doom, &error.to_string());
-        }
         let detail = error.to_string();
-        match error {
-            CallError::TimedOut { .. } => {
+        if let Some(DbError { kind: kind @ (Kind::Lost | Kind::Conflict), .. }) = doom {
+            return Self::database(*kind, detail);
+        }
+        match &error.cause {
+            Cause::TimedOut { .. } => {
                 Self::new(StatusCode::GATEWAY_TIMEOUT, Fault::Guest, "The answer took too long.", detail)
             }
-            CallError::Busy { .. } => Self::passing(Fault::Host, "The server is busy.", detail),
-            CallError::NotExported { .. } => Self::host(detail),
-            CallError::Refused { .. } | CallError::Trapped { .. } | CallError::OutOfMemory { .. } => {
+            Cause::Busy { .. } => Self::passing(Fault::Host, "The server is busy.", detail),
+            Cause::NotExported { .. } => Self::host(detail),
+            Cause::Refused { .. } | Cause::Trapped { .. } | Cause::OutOfMemory { .. } => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, Fault::Guest, "Something went wrong.", detail)
             }
         }
@@ -221,8 +235,8 @@ mod tests {
     #[test]
     fn only_requests_without_effect_are_worth_a_repetition() {
         let error = |kind| DbError::new(kind, "why");
-        let busy = CallError::Busy { component: "it".into(), message: "why".into() };
-        let slow = CallError::TimedOut { component: "it".into(), limit: std::time::Duration::ZERO };
+        let busy = CallError::from(Cause::Busy { component: "it".into(), message: "why".into() });
+        let slow = CallError::from(Cause::TimedOut { component: "it".into(), limit: std::time::Duration::ZERO });
         let table = [
             (Failure::overloaded(), 503, Some("1")),
             (Failure::abandoned(), 503, Some("1")),

@@ -20,7 +20,7 @@ use self::{answer::Answer, interrupt::Abandonment};
 use crate::{
     component::{
         CallError, Component, Export, Guests, RequestState,
-        answer::{Decision, Response},
+        answer::{Decision, Fault, Response},
     },
     config::{Access, MAIN, StatusSet},
     database::TransactionOptions,
@@ -297,7 +297,13 @@ impl<'a> Lifecycle<'a> {
     async fn settle(&mut self, interruption: Option<Failure>) -> Result<Cleared, retry::Cause> {
         let is_interrupted = interruption.is_some();
         if let Some(failure) = interruption {
-            self.answer = Answer::failed(failure, &self.state.request);
+            let RequestState { cancelled, bound, .. } = &mut self.state;
+            let work = cancelled.take().or_else(|| bound.session()?.report());
+            self.answer = Answer::failed(failure.during(work), &self.state.request);
+        } else if let Some(status) = self.answer.server_error()
+            && let Some(report) = self.state.bound.session().and_then(|session| session.report())
+        {
+            tracing::error!(request = self.id(), fault = Fault::Guest.as_str(), "a guest answered {status}; {report}");
         }
         let started = match std::mem::take(&mut self.state.bound) {
             Bound::Unbound(unbound) => return Ok(unbound.clear(&mut self.state.trace)),
@@ -377,9 +383,8 @@ impl<'a> Lifecycle<'a> {
     async fn render(&mut self, component: &Component, response: Response) -> Result<Reply, Failure> {
         let generation = self.generation;
         let limits = Limits::from(&generation.config.server);
-        render::render(response, component, &generation.templates, &mut self.state, &limits).await.map_err(|failure| {
-            Failure { detail: format!("component `{}`: {}", component.name(), failure.detail), ..failure }
-        })
+        let rendered = render::render(response, component, &generation.templates, &mut self.state, &limits).await;
+        rendered.map_err(|failure| failure.of(component.name()))
     }
 
     fn fail_call(&mut self, error: &CallError) {

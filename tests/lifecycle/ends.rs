@@ -29,6 +29,8 @@ async fn px_10_the_commit_fails(engine: Engine) -> Result {
     assert_eq!(app.number("SELECT count(*) FROM notes").await?, 0);
     let line = app.log.wait_for("the commit failed").await?;
     assert_eq!(line["fault"], "database", "{line}");
+    let cause = if engine == Engine::Sqlite { "(constraint, code 787)" } else { "(constraint, code 23503)" };
+    assert!(line["message"].as_str().is_some_and(|message| message.contains(cause)), "{line}");
     expect(&app, "PX-10, the next", "POST /", &[], 200, "start, inside, commit, clear").await
 }
 

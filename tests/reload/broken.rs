@@ -89,7 +89,8 @@ async fn a_hook_that_exports_no_hook_phase() -> Result {
 async fn a_model_whose_init_fails() -> Result {
     let model = guest("shop-model").display().to_string();
     let to = format!("[component.model]\npath = \"{model}\"\n[model]\ncomponent = \"model\"");
-    refuses(&config("[model]", &to), "the model could not be initialized").await
+    refuses(&config("[model]", &to), "the model could not be initialized: component `model` failed: ").await?;
+    refuses(&config("[model]", &to), " in `SELECT 1 FROM items LIMIT 1`").await
 }
 
 #[tokio::test]

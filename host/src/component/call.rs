@@ -2,14 +2,12 @@
 //! request and handles to the request's database. The handles become invalid when the call ends. If a call does not
 //! complete, its instance is dropped, because wasmtime does not allow a further call into it.
 
-use std::{sync::Arc, time::Duration};
-
 use wasmtime::component::Resource;
 
 use super::{
     answer::{Decision, FailureReport, Response},
     convert,
-    export::Export,
+    failure::{self, CallError, Cause, MAX_MESSAGE},
     handles::{Reader, Writer},
     loaded::Component,
     store::{OutOfTime, RequestState, StoreData},
@@ -19,61 +17,9 @@ use super::{
 use crate::{
     config::Access,
     message::{Limits, Reply},
+    telemetry::excerpt,
     transaction::{Action, Event, Open},
 };
-
-/// Error of a call of a guest.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CallError {
-    /// The guest returned an error.
-    #[error("component `{component}` failed: {message}")]
-    Refused {
-        /// The component.
-        component: Arc<str>,
-        /// The guest's error message.
-        message: String,
-    },
-    /// The guest trapped: a panic, a stack overflow, an exit, or an invalid value in the canonical ABI.
-    #[error("component `{component}` trapped: {message}")]
-    Trapped {
-        /// The component.
-        component: Arc<str>,
-        /// Error of wasmtime.
-        message: String,
-    },
-    /// The call exceeded the `timeout` of the component.
-    #[error("component `{component}` did not answer within {limit:?} (component.{component}.timeout)")]
-    TimedOut {
-        /// The component.
-        component: Arc<str>,
-        /// Time limit of the call.
-        limit: Duration,
-    },
-    /// The guest requested memory beyond its limit.
-    #[error("component `{component}`: {message} (component.{component}.memory)")]
-    OutOfMemory {
-        /// The component.
-        component: Arc<str>,
-        /// The size to which the memory of the instance would have grown, and the limit.
-        message: String,
-    },
-    /// All places in the engine's pool of instances are in use.
-    #[error("component `{component}`: no room for another instance: {message}")]
-    Busy {
-        /// The component.
-        component: Arc<str>,
-        /// Error of wasmtime, which contains the size of the pool.
-        message: String,
-    },
-    /// The component does not export the interface of the call.
-    #[error("component `{component}` does not export {}", export.name())]
-    NotExported {
-        /// The component.
-        component: Arc<str>,
-        /// The export.
-        export: Export,
-    },
-}
 
 /// Calls an export of `$component` in the instance of this request. `$call` is the expression that calls the guest and
 /// evaluates to its result. It can use `$bindings`, the generated bindings of the export, and `$store`, the guest's
@@ -86,7 +32,7 @@ macro_rules! call {
         let indices = $component
             .indices
             .$export()
-            .map_err(|export| CallError::NotExported { component: $component.name().clone(), export })?;
+            .map_err(|export| Cause::NotExported { component: $component.name().clone(), export })?;
         let open = $state.trace.open($event, Some($component.name().clone()));
         let mut visit = $guests.enter(&$component.instances, $state, $reply);
         let calling = async {
@@ -219,28 +165,34 @@ fn finish<T>(
 ) -> Result<T, CallError> {
     let data = visit.data();
     data.lent.trace.close(open);
-    let refused = data.refused_memory();
-    visit.end(matches!(result, Ok(Ok(_))));
-    let name = component.name().clone();
-    Err(match result {
-        Ok(Ok(Ok(answer))) => return Ok(answer),
-        Ok(Ok(Err(message))) => CallError::Refused {
-            message: match refused {
+    let (name, refused) = (component.name().clone(), data.refused_memory());
+    let is_complete = matches!(result, Ok(Ok(_)));
+    let cause = match result {
+        Ok(Ok(Ok(answer))) => {
+            visit.end(true);
+            return Ok(answer);
+        }
+        Ok(Ok(Err(message))) => {
+            let message = excerpt(&message, MAX_MESSAGE);
+            let message = match refused {
                 Some(refused) => format!("{message} ({refused}: component.{name}.memory)"),
                 None => message,
-            },
-            component: name,
-        },
-        Ok(Err(error)) if error.is::<OutOfTime>() => CallError::TimedOut { component: name, limit: component.timeout },
-        Err(_) => CallError::TimedOut { component: name, limit: component.timeout },
+            };
+            Cause::Refused { component: name, message }
+        }
+        Ok(Err(error)) if error.is::<OutOfTime>() => Cause::TimedOut { component: name, limit: component.timeout },
+        Err(_) => Cause::TimedOut { component: name, limit: component.timeout },
         Ok(Err(error)) if error.is::<wasmtime::PoolConcurrencyLimitError>() => {
-            CallError::Busy { component: name, message: error.to_string() }
+            Cause::Busy { component: name, message: error.to_string() }
         }
         Ok(Err(error)) => match refused {
-            Some(refused) => CallError::OutOfMemory { component: name, message: refused.to_string() },
-            None => CallError::Trapped { component: name, message: format!("{error:#}") },
+            Some(refused) => Cause::OutOfMemory { component: name, message: refused.to_string() },
+            None => Cause::Trapped { component: name, message: failure::trap(&error) },
         },
-    })
+    };
+    let error = CallError::new(cause, data);
+    visit.end(is_complete);
+    Err(error)
 }
 
 impl StoreData {

@@ -32,12 +32,21 @@ pub(crate) struct RequestState {
     pub(crate) bound: Bound,
     /// Events of the request so far.
     pub(crate) trace: Trace,
+    /// Description of the call that was cancelled, if the request was interrupted during a call.
+    pub(crate) cancelled: Option<String>,
 }
 
 impl RequestState {
     /// Returns the state of a request that is not bound to a database yet.
     pub(crate) fn new(request: Arc<Request>) -> Self {
-        Self { request, params: Vec::new(), context: BTreeMap::new(), bound: Bound::default(), trace: Trace::new() }
+        Self {
+            request,
+            params: Vec::new(),
+            context: BTreeMap::new(),
+            bound: Bound::default(),
+            trace: Trace::new(),
+            cancelled: None,
+        }
     }
 
     /// Returns the state that a store has between two calls. Allocates nothing.
@@ -109,6 +118,9 @@ impl StoreData {
         self.call += 1;
         self.refused = None;
         self.deadline = Some(Instant::now() + timeout);
+        if let Some(output) = &self.output {
+            output.clear_errors();
+        }
     }
 
     /// Ends a call, and invalidates the handles that the guest received in the call.
@@ -121,6 +133,11 @@ impl StoreData {
     /// Returns the last time that the guest requested memory beyond the limit, in the running or most recent call.
     pub(super) fn refused_memory(&self) -> Option<OutOfMemory> {
         self.refused
+    }
+
+    /// Returns the last lines that the guest has written to its standard error in the running or most recent call.
+    pub(super) fn last_errors(&self) -> Option<String> {
+        self.output.as_ref()?.last_errors()
     }
 
     /// Returns the size of the memory of the instance, in bytes.

@@ -47,7 +47,14 @@ impl Component {
         let making = tokio::time::timeout(self.timeout, instance.instantiate(&self.instances)).await;
         match making.unwrap_or_else(|_| Err(OutOfTime.into())) {
             Ok(made) => self.indices.check(&mut instance.store, &made).map_err(TrialError::Types),
-            Err(error) => Err(self.instance_error(&error, instance.store.data().refused_memory())),
+            Err(error) => {
+                let data = instance.store.data();
+                let errors = data.last_errors().map_or_else(String::new, |errors| format!("; stderr: {errors}"));
+                match self.instance_error(&error, data.refused_memory()) {
+                    TrialError::Instance(why) => Err(TrialError::Instance(why + &errors)),
+                    other => Err(other),
+                }
+            }
         }
     }
 

@@ -7,6 +7,7 @@
 use std::{mem, sync::Arc};
 
 use super::{
+    failure,
     instances::{Instance, InstancePool},
     loaded::Component,
     store::{RequestState, StoreData},
@@ -26,7 +27,18 @@ pub(super) struct Visit<'a> {
     index: usize,
     state: &'a mut RequestState,
     reply: Option<&'a mut Reply>,
-    is_complete: bool,
+    end: End,
+}
+
+/// How a visit ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The call was cancelled.
+    Cancelled,
+    /// The call failed in a way after which wasmtime does not allow a further call.
+    Failed,
+    /// The call completed.
+    Completed,
 }
 
 impl Guests {
@@ -43,7 +55,7 @@ impl Guests {
             self.0.push(pool.take());
             self.0.len() - 1
         });
-        let mut visit = Visit { guests: self, index, state, reply, is_complete: false };
+        let mut visit = Visit { guests: self, index, state, reply, end: End::Cancelled };
         visit.instance().store.set_epoch_deadline(1);
         visit.swap();
         visit.data().begin_call(pool.timeout());
@@ -73,7 +85,7 @@ impl Visit<'_> {
 
     /// Ends the visit. Keeps the instance for further calls only if the call completed (`is_complete`).
     pub(super) fn end(mut self, is_complete: bool) {
-        self.is_complete = is_complete;
+        self.end = if is_complete { End::Completed } else { End::Failed };
     }
 
     /// Swaps the state of the request with the state in the store, and moves the reply into the store or back.
@@ -94,9 +106,13 @@ impl Visit<'_> {
 
 impl Drop for Visit<'_> {
     fn drop(&mut self) {
-        self.data().end_call();
+        let (end, data) = (self.end, self.data());
+        if end == End::Cancelled {
+            data.lent.cancelled = Some(failure::cancelled(data));
+        }
+        data.end_call();
         self.swap();
-        if !self.is_complete {
+        if end != End::Completed {
             self.guests.0.swap_remove(self.index);
         }
     }

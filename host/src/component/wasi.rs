@@ -15,7 +15,7 @@ use wasmtime_wasi::{
     p2::{OutputStream, Pollable, StreamResult},
 };
 
-use super::log;
+use super::{log, tail::Tail};
 use crate::message::Request;
 
 /// Length in bytes after which an unfinished line is logged, and maximum length of one write. A logged line therefore
@@ -41,6 +41,8 @@ struct Pending {
     request: Arc<Request>,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
+    /// Standard error of the running or most recent call.
+    errors: Tail,
 }
 
 /// Logs the output of a start function, after which no request may follow.
@@ -59,8 +61,8 @@ enum Kind {
 
 impl Output {
     pub(super) fn new(component: Arc<str>, request: Arc<Request>) -> Self {
-        let (stdout, stderr) = Default::default();
-        Self(Arc::new(Mutex::new(Pending { component, request, stdout, stderr })))
+        let (stdout, stderr, errors) = Default::default();
+        Self(Arc::new(Mutex::new(Pending { component, request, stdout, stderr, errors })))
     }
 
     /// Logs the unfinished lines of the last request. Later lines carry the id of `request`.
@@ -71,6 +73,15 @@ impl Output {
         pending.request = request;
     }
 
+    pub(super) fn clear_errors(&self) {
+        self.pending().errors.clear();
+    }
+
+    /// Returns the end of standard error as one line.
+    pub(super) fn last_errors(&self) -> Option<String> {
+        self.pending().errors.line()
+    }
+
     fn pending(&self) -> MutexGuard<'_, Pending> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -78,6 +89,9 @@ impl Output {
 
 impl Pending {
     fn write(&mut self, kind: Kind, bytes: &[u8]) {
+        if let Kind::Stderr = kind {
+            self.errors.push(bytes);
+        }
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
             let line = self.line(kind);
             line.extend_from_slice(piece);

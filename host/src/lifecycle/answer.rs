@@ -3,6 +3,8 @@
 
 use std::mem;
 
+use http::StatusCode;
+
 use crate::{
     error::Failure,
     message::{Reply, Request},
@@ -76,6 +78,16 @@ impl Answer {
         }
     }
 
+    /// Returns the status of a guest's own response if it reports an error of the server.
+    pub(super) fn server_error(&self) -> Option<u16> {
+        match self {
+            Answer::Controller { reply, .. } | Answer::Early(reply) => {
+                Some(reply.status).filter(StatusCode::is_server_error).map(|status| status.as_u16())
+            }
+            Answer::Pending | Answer::Failed { .. } | Answer::Handled { .. } => None,
+        }
+    }
+
     /// Returns the reply, so that hooks can read or change it. `None` if there is no answer yet.
     pub(super) fn reply(&mut self) -> Option<&mut Reply> {
         match self {
@@ -101,8 +113,6 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
-    use http::StatusCode;
-
     use super::*;
 
     fn reply(status: StatusCode) -> Reply {
