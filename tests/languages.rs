@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{
     shop,
-    support::{App, Engine, Result, Wrong, carya, check_eq, guest},
+    support::{App, Engine, Result, Wrong, carya, check, check_eq, guest},
 };
 
 /// The parts of a response that are compared.
@@ -57,12 +57,27 @@ fn requests() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     ]
 }
 
-/// Starts a host with the component `name` as the controller of `/items`. Returns the responses to all requests.
-async fn answers(engine: Engine, name: &str) -> Result<Vec<Seen>> {
-    // The compilation of a guest that contains a language engine takes longer than `App::start_on` waits for the host.
-    // Therefore `inspect` compiles the guest first and stores the code in the cache.
+/// Compiles a guest and stores the code in the cache. The compilation of a guest that contains a language engine takes
+/// longer than `App::start_on` waits for the host.
+async fn compile(name: &str) -> Result {
     let compiled = carya().arg("inspect").arg(guest(name)).output().await?;
     assert!(compiled.status.success(), "{name}: {}", String::from_utf8_lossy(&compiled.stderr));
+    Ok(())
+}
+
+/// Returns whether `make guests` has built a guest. It leaves out a guest if the tools of its language are missing,
+/// except in CI.
+fn is_built(name: &str) -> bool {
+    let is_built = guest("items").with_file_name(format!("{name}.wasm")).exists();
+    if !is_built {
+        eprintln!("{name} was not built: not tested");
+    }
+    is_built || std::env::var("CI").as_deref() == Ok("true")
+}
+
+/// Starts a host with the component `name` as the controller of `/items`. Returns the responses to all requests.
+async fn answers(engine: Engine, name: &str) -> Result<Vec<Seen>> {
+    compile(name).await?;
     let config = format!(
         r#"
         [model]
@@ -97,11 +112,9 @@ async fn answers(engine: Engine, name: &str) -> Result<Vec<Seen>> {
     Ok(seen)
 }
 
-/// Compares a guest with the one in Rust. Skips a guest that `make guests` left out because the tools of its language
-/// are missing, except in CI.
+/// Compares a guest with the one in Rust.
 async fn like_rust(name: &str) -> Result {
-    if !guest("items").with_file_name(format!("{name}.wasm")).exists() && std::env::var("CI").as_deref() != Ok("true") {
-        eprintln!("{name} was not built: not compared");
+    if !is_built(name) {
         return Ok(());
     }
     for engine in Engine::all() {
@@ -126,6 +139,62 @@ async fn rust_answers_with_the_expected_statuses() -> Result {
         assert_eq!(statuses, expected, "{engine}");
     }
     Ok(())
+}
+
+/// Serves the items of a database without the table, so that every statement fails. `PATCH` is a bug of the example:
+/// the controller throws an exception.
+async fn keeps_messages(name: &str) -> Result {
+    if !is_built(name) {
+        return Ok(());
+    }
+    let config = format!(
+        r#"
+        [component.items]
+        path = "{{guest:{name}}}"
+        [[route]]
+        path = "/items"
+        component = "items"
+        "#
+    );
+    compile(name).await?;
+    for engine in Engine::all() {
+        let app = App::start_on(engine, &config, &[]).await?;
+        let mut wrong = Wrong::default();
+        for (method, texts) in [
+            ("GET", ["component `items` failed: ", "in `SELECT id, name, price_cents, stock FROM items"]),
+            ("POST", ["component `items` failed: ", "in `INSERT INTO items (name, price_cents, stock)"]),
+            ("PATCH", ["component `items` failed: ", "PATCH is not routed here"]),
+        ] {
+            let answer = app.send(method, "/items", reqwest::header::HeaderMap::new(), ITEM).await?;
+            check_eq!(wrong, answer.status, 500, "{name} on {engine}: {method}");
+            let id = answer.header("x-request-id");
+            let is_it = |line: &Value| line["request"] == id && line["level"] == "ERROR" && line["target"] != "guest";
+            let line = app.log.wait_until(method, is_it).await?;
+            for text in texts {
+                let found = line["message"].as_str().is_some_and(|message| message.contains(text));
+                check!(wrong, found, "{name} on {engine}: {method}: {text:?} is missing: {line}");
+            }
+            // Each engine names the missing table: `items`.
+            check!(wrong, method == "PATCH" || line["message"].to_string().contains("(other, code "), "{line}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rust_guest_keeps_its_messages() -> Result {
+    keeps_messages("items").await
+}
+
+#[tokio::test]
+async fn a_javascript_guest_keeps_its_messages() -> Result {
+    keeps_messages("items-js").await?;
+    keeps_messages("items-qjs").await
+}
+
+#[tokio::test]
+async fn a_python_guest_keeps_its_messages() -> Result {
+    keeps_messages("items-python").await
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ export const writeController = {
       case 'POST': return create(db);
       case 'PUT': return update(db);
       case 'DELETE': return remove(db);
-      default: throw `${method} is not routed here`;
+      default: throw new Error(`${method} is not routed here`);
     }
   }),
 };
@@ -168,13 +168,20 @@ function isConstraint(error) {
   return error.payload?.kind === 'constraint';
 }
 
-// Returns a `Problem` as its response. Throws the message of a failed statement as a string, which the host logs. Any
-// other exception is a bug, and traps.
+// Returns a `Problem` as its response. Throws every other exception as a text, which the host logs: the contract's errors
+// are strings, so an `Error` would trap and its message would be lost.
 function answer(work) {
   try {
     return work();
   } catch (error) {
     if (error instanceof Problem) return error.response;
-    throw error.payload?.message ?? error;
+    throw text(error);
   }
+}
+
+// A failed call of the host throws an error whose payload is the host's own: a `db-error`, or a string.
+function text(error) {
+  const payload = error?.payload;
+  if (payload != null) return payload.message ?? String(payload);
+  return error instanceof Error ? `${error}\n${error.stack}` : String(error);
 }

@@ -5,6 +5,7 @@ Returns the same responses as `items` (Rust) and `items-js`, byte for byte: chan
 
 import json
 import re
+import traceback
 from functools import wraps
 
 from componentize_py_types import Err
@@ -22,8 +23,8 @@ class Problem(Exception):
 
 
 def answered(serve):
-    """Returns a `Problem` as its response. Raises the message of a failed statement, which the host logs. Any other
-    exception is a bug, and traps."""
+    """Returns a `Problem` as its response. Raises every other exception as an `Err` with a text, which the host logs:
+    the contract's errors are strings, so an `Err` with a `DbError` would trap and its message would be lost."""
 
     @wraps(serve)
     def method(self, db):
@@ -33,6 +34,8 @@ def answered(serve):
             return problem.response
         except Err as error:
             raise Err(error.value.message if isinstance(error.value, database.DbError) else error.value)
+        except Exception as error:
+            raise Err("".join([f"{error!r}\n", *traceback.format_tb(error.__traceback__)]))
 
     return method
 
@@ -57,7 +60,7 @@ class WriteController:
             case "DELETE":
                 return delete(db)
             case method:
-                raise Err(f"{method} is not routed here")
+                raise ValueError(f"{method} is not routed here")
 
 
 def page(db):
