@@ -46,6 +46,19 @@ fn a_deployed_file_cannot_allow_functions() {
     assert!(error.to_string().contains("database.log.allow_functions: is only accepted in the host's file"), "{error}");
 }
 
+/// Clients see the details of `debug`, and the log is the host's.
+#[test]
+fn a_deployed_file_turns_on_no_details() -> Result {
+    let deployed = "debug = true\n[database.log]\nurl = \"sqlite:log.sqlite\"\necho = true\necho_params = true\n\
+                    echo_pool = true\n";
+    for (own, expected) in [("", false), ("debug = false\n", false), ("debug = true\n", true)] {
+        let (_folder, config) = both(own, deployed)?;
+        let log = &config.databases["log"];
+        assert_eq!((config.debug, log.echo, log.echo_params, log.echo_pool), (expected, false, false, false), "{own}");
+    }
+    Ok(())
+}
+
 #[test]
 fn databases_of_the_host_take_precedence() -> Result {
     let own = r#"

@@ -8,7 +8,7 @@ use insta::assert_snapshot;
 use serde_json::Value;
 
 use super::{Files, Host, Output, TOKEN, deploy, manifest, own, run, write};
-use crate::support::{Result, Wrong, check, guest, module};
+use crate::support::{App, Result, Wrong, check, guest, module};
 
 const ITEM: &str = r#"{"name":"Pecan","price_cents":250,"stock":4}"#;
 
@@ -186,6 +186,20 @@ async fn reports_a_generation_that_cannot_be_served() -> Result {
     fs::write(case.folder.path().join("items.wasm"), "no component")?;
     let ran = case.deploy(&["--no-activate"]).await?;
     assert!(!ran.success && ran.messages.contains("would not serve it: component `items`"), "{}", ran.messages);
+    Ok(())
+}
+
+/// Clients of the host would see the events of their requests.
+#[tokio::test]
+async fn a_deployed_file_cannot_turn_on_debug() -> Result {
+    let app = App::start_after("unset CARYA_DEBUG", &own(), &[]).await?;
+    let host = Host::of(app).await?;
+    let (mut files, _) = with("reads-only")?;
+    files.entry("carya.toml".to_owned()).and_modify(|text| *text = [b"debug = true\n".as_slice(), text].concat());
+    let debugging = host.put(&files).await?;
+    assert_eq!(host.activate(&debugging).await?.status, 200);
+    let answer = host.app.get("/items").await?;
+    assert_eq!((answer.status, answer.header("server-timing"), answer.header("x-carya-generation")), (200, "", ""));
     Ok(())
 }
 

@@ -143,8 +143,8 @@ fn with_name(name: &str, entry: Entry<'_>, names: &[String], is_deployed: bool) 
     })
 }
 
-/// Reads a database. `is_deployed`: the file is that of a deployed application, which must not widen the powers of its
-/// guests on a server.
+/// Reads a database. `is_deployed`: the file is that of a deployed application, which must neither widen the powers of
+/// its guests on a server nor fill the log of the host.
 fn database(section: &mut Section<'_>, is_deployed: bool) -> DatabaseConfig {
     let folder = section.context().home;
     let url = section
@@ -240,13 +240,16 @@ fn database(section: &mut Section<'_>, is_deployed: bool) -> DatabaseConfig {
         max_memory: 0,
         echo: section
             .key("echo", boolean(), "log every statement with duration and row count (`carya::sql`)")
-            .or(false),
+            .or(false)
+            && !is_deployed,
         echo_params: section
             .key("echo_params", boolean(), "show parameters in the log and in messages of errors")
-            .or(false),
+            .or(false)
+            && !is_deployed,
         echo_pool: section
             .key("echo_pool", boolean(), "log connections as they are opened and lent (`carya::pool`)")
-            .or(false),
+            .or(false)
+            && !is_deployed,
         migrations: None,
     };
     // The rows of a result count as memory of their connection, so it must have room for more than a result.

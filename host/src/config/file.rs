@@ -105,6 +105,9 @@ pub struct Reload {
     pub poll: Option<Duration>,
 }
 
+/// Key outside of the sections.
+pub(super) const DEBUG: &str = "debug";
+
 pub(super) const MODEL: TableKey = TableKey { name: "model", doc: "initialization of the default database" };
 
 pub(super) const TEMPLATES: TableKey = TableKey { name: "templates", doc: "templates that the host renders" };
@@ -130,7 +133,7 @@ pub(super) fn file(root: &mut Section<'_>, host: Option<&Config>) -> Config {
         file: context.file.to_owned(),
         debug: root
             .key(
-                "debug",
+                DEBUG,
                 boolean(),
                 "add `server-timing` with all lifecycle events and `x-carya-generation` to each response, and log \
                  every request's events",

@@ -13,7 +13,7 @@ use super::{
     database::{self, DATABASE},
     deploy::{DEPLOY, Deployed},
     env::{self, Environment, environment},
-    file::{Config, MODEL, RELOAD, TEMPLATES, file as whole, model_migrations, templates_folder},
+    file::{Config, DEBUG, MODEL, RELOAD, TEMPLATES, file as whole, model_migrations, templates_folder},
     log::LOG,
     problem::{Origin, Problems},
     record::Record,
@@ -31,9 +31,9 @@ const HOST: [TableKey; 5] = [SERVER, LOG, DEPLOY, RELOAD, REGISTRY];
 /// Sections of an application.
 const APPLICATION: [TableKey; 8] = [COMPONENT, HOOK, MODEL, ROUTE, SMOKE, STATIC, TEMPLATES, TRANSACTION];
 
-/// Returns whether a section is the host's: all variables for `[database]` are too.
-fn is_of_host(section: &str) -> bool {
-    HOST.iter().chain([&DATABASE]).any(|table| table.name == section)
+/// Returns whether a section or a key outside of the sections is the host's: all variables for `[database]` are too.
+fn is_of_host(key: &str) -> bool {
+    key == DEBUG || HOST.iter().chain([&DATABASE]).any(|table| table.name == key)
 }
 
 /// Returns the configuration of an empty file, with the environment of this process.
@@ -107,7 +107,7 @@ pub fn load_host(file: &Path) -> Result<Config, Problems> {
     .map(without_records)
 }
 
-/// Reads the file of a deployed application. `[server]`, `[log]`, `[deploy]`, `[reload]`, the registries, and the
+/// Reads the file of a deployed application. `debug`, `[server]`, `[log]`, `[deploy]`, `[reload]`, the registries, and the
 /// databases that the host configures come from the host. Relative paths of SQLite files and secrets are based on the
 /// host's folder.
 ///
@@ -119,10 +119,12 @@ pub fn load_deployed(file: &Path, host: &Config, id: &str) -> Result<Config, Pro
     let env = environment();
     let home = host.file.parent().unwrap_or(Path::new(""));
     let context = Context::new(file, &env).at(home);
-    read_file(context, &env::select(&env, |section| !is_of_host(section)), |root| {
+    read_file(context, &env::select(&env, |key| !is_of_host(key)), |root| {
         root.ignore(HOST);
         let deployed = Some(Deployed { id: id.to_owned(), host: host.file.clone() });
         Config {
+            // Clients of the host see these details.
+            debug: host.debug,
             server: host.server.clone(),
             log: host.log,
             deploy: host.deploy.clone(),
