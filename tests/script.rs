@@ -16,7 +16,8 @@ const PROBE: &str = r#"
     migrations = "migrations"
 "#;
 
-const ROUTE: &str = r#"
+/// Configuration with `probe` behind every path.
+pub const ROUTE: &str = r#"
     [[route]]
     path = "/{what}"
     component = "probe"

@@ -154,7 +154,7 @@ impl Failure {
     fn database(kind: Kind, detail: String) -> Self {
         match kind {
             Kind::Lost => Self::passing(Fault::Database, "The database cannot be reached.", detail),
-            Kind::Conflict => Self::passing(Fault::Database, "The database is busy. Try again.", detail),
+            Kind::Conflict | Kind::Busy => Self::passing(Fault::Database, "The database is busy. Try again.", detail),
             _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, Fault::Database, "Something went wrong.", detail),
         }
     }
@@ -170,11 +170,11 @@ impl Failure {
         )
     }
 
-    /// Failure for a call of a guest that returned no response. If a lost connection or a conflict has doomed the
+    /// Failure for a call of a guest that returned no response. If a missing connection or a conflict has doomed the
     /// transaction, returns the failure for that error instead of the guest's own error.
     pub(crate) fn call(error: &CallError, doom: Option<&DbError>) -> Self {
         let detail = error.to_string();
-        if let Some(DbError { kind: kind @ (Kind::Lost | Kind::Conflict), .. }) = doom {
+        if let Some(DbError { kind: kind @ (Kind::Lost | Kind::Busy | Kind::Conflict), .. }) = doom {
             return Self::database(*kind, detail);
         }
         match &error.cause {

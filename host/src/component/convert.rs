@@ -148,7 +148,8 @@ impl From<DbError> for wit::DbError {
             Kind::Forbidden => wit::DbErrorKind::Forbidden,
             Kind::Timeout => wit::DbErrorKind::Timeout,
             Kind::Limit => wit::DbErrorKind::Limit,
-            Kind::Lost => wit::DbErrorKind::Lost,
+            // To a guest, both mean that there is no connection.
+            Kind::Lost | Kind::Busy => wit::DbErrorKind::Lost,
             Kind::Other => wit::DbErrorKind::Other,
         };
         wit::DbError { kind, code: error.code, message: error.message, retryable: error.retryable }

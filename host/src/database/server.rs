@@ -50,17 +50,17 @@ impl Server {
     /// Connects to the primary. If the primary is unreachable and there are replicas, logs a warning and serves reads
     /// only.
     pub(super) async fn open(name: &str, config: &config::DatabaseConfig) -> Result<Self, DbError> {
-        let writers = pool::create(&config.url, config)?;
+        let writers = pool::create(name, &config.url, config)?;
         // Create a separate pool even for the same URL as `writers`, so that readers take no connections from writers.
         let own = |url: &Option<String>| match url {
-            Some(url) => pool::create(url, config),
+            Some(url) => pool::create(name, url, config),
             None => Ok(writers.clone()),
         };
         let server = Self {
             dialect: config.dialect,
             readers: own(&config.reader_url)?,
             host: own(&config.admin_url)?,
-            replicas: Replicas::new(writers.clone(), config)?,
+            replicas: Replicas::new(name, writers.clone(), config)?,
             outbox: host_tables::qualified(config.dialect, writers.manager().database(), host_tables::OUTBOX),
             writers,
             tally: Tally::new(name),
@@ -69,7 +69,7 @@ impl Server {
             if !server.has_replicas() {
                 return Err(error);
             }
-            tracing::warn!(database = name, %error, "cannot connect to the primary; the host serves only reads for now");
+            tracing::warn!(database = name, %error, "no connection to the primary; the host serves only reads for now");
         }
         server.replicas.watch(config.replica_check);
         for (name, pool) in server.pools(config) {

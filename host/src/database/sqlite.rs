@@ -86,6 +86,7 @@ impl SqliteDatabase {
             .disable_statement_logging();
         let wal = Wal::new(path(config)?.to_owned());
         let opener = |read_only: bool| Opener {
+            name: name.to_owned(),
             options: match read_only {
                 true => options.clone().read_only(true).pragma("query_only", "ON"),
                 // Commits wait for a sync of the log after they have released the connection; see `wal`.

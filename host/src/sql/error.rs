@@ -22,8 +22,10 @@ pub enum Kind {
     Timeout,
     /// A size or a number exceeds a limit.
     Limit,
-    /// The connection or the handle is gone, or no connection could be obtained.
+    /// The connection or the handle is gone, or no connection could be opened.
     Lost,
+    /// No connection is free: the pool is in use, or the server refuses further connections.
+    Busy,
     /// Any other failure.
     Other,
 }

@@ -40,7 +40,7 @@ fn reported(number: u16, state: &str, message: &str) -> DbError {
     };
     DbError {
         code: Some(number.to_string()),
-        retryable: kind == Kind::Conflict,
+        retryable: matches!(kind, Kind::Conflict | Kind::Busy),
         stale: if number == NEED_REPREPARE { Stale::Yes } else { Stale::No },
         ..DbError::new(kind, message)
     }
@@ -82,10 +82,13 @@ fn kind(number: u16, state: &str, message: &str) -> Kind {
         1317 | 1969 | 3024 => Kind::Timeout,
         // Memory, sort memory, table size, packet size, join size, binary log, number of locks, stack, recursion.
         1037 | 1038 | 1041 | 1104 | 1114 | 1153 | 1197 | 1206 | 1301 | 1436 | 1456 | 3636 => Kind::Limit,
-        // Limits of the user's resources, the number of parameters and the number of prepared statements.
+        // Too many connections: of the server, or of the user.
+        1040 | 1203 => Kind::Busy,
+        1226 if message.contains("max_user_connections") => Kind::Busy,
+        // Limits of the user's other resources, the number of parameters and the number of prepared statements.
         1226 | 1390 | 1461 => Kind::Limit,
-        // No connection: too many connections, no such database, host refused, cluster node not ready.
-        1040 | 1047 | 1049 | 1129 | 1130 | 1203 => Kind::Lost,
+        // No connection: cluster node not ready, no such database, host refused.
+        1047 | 1049 | 1129 | 1130 => Kind::Lost,
         // The connection ends: shutdown, network error, killed, idle.
         1053 | 1080 | 1152 | 1158..=1161 | 1184 | 1927 | 2006 | 2013 | 3168 | 3169 | 4031 => Kind::Lost,
         _ => Kind::Other,
@@ -110,13 +113,19 @@ mod tests {
             (1142, "42000", "DELETE command denied to user", Kind::Forbidden),
             (1153, "08S01", "Got a packet bigger than 'max_allowed_packet' bytes", Kind::Limit),
             (1927, "70100", "Connection was killed", Kind::Lost),
-            (1040, "08004", "Too many connections", Kind::Lost),
+            (1040, "08004", "Too many connections", Kind::Busy),
+            (1203, "42000", "User a already has more than 'max_user_connections' active connections", Kind::Busy),
+            (1226, "42000", "User 'a' has exceeded the 'max_user_connections' resource (current value: 1)", Kind::Busy),
+            (1226, "42000", "User 'a' has exceeded the 'max_questions' resource (current value: 1)", Kind::Limit),
             (1064, "42000", "You have an error in your SQL syntax", Kind::Other),
         ];
         for (number, state, message, kind) in table {
             let error = reported(number, state, message);
             assert_eq!((error.kind, error.code), (kind, Some(number.to_string())), "{message}");
-            assert_eq!((error.message.as_str(), error.retryable), (message, kind == Kind::Conflict));
+            assert_eq!(
+                (error.message.as_str(), error.retryable),
+                (message, matches!(kind, Kind::Conflict | Kind::Busy))
+            );
         }
     }
 

@@ -45,7 +45,7 @@ fn of_server(error: &PgDatabaseError) -> DbError {
     };
     DbError {
         code: Some(code.to_owned()),
-        retryable: matches!(kind, Kind::Conflict | Kind::Lost),
+        retryable: matches!(kind, Kind::Conflict | Kind::Lost | Kind::Busy),
         stale: stale(code, error.routine(), error.message()),
         ..DbError::new(kind, message)
     }
@@ -59,6 +59,8 @@ fn kind(code: &str) -> Kind {
         "25006" => Kind::ReadOnly,
         "42501" => Kind::Forbidden,
         "57014" => Kind::Timeout,
+        // Too many connections: of the server, the database or the role.
+        "53300" => Kind::Busy,
         // The server stops or starts; the session was ended, or was idle for too long.
         "57P01" | "57P02" | "57P03" | "57P04" | "57P05" | "25P03" => Kind::Lost,
         _ => match code.get(..2) {
@@ -114,7 +116,8 @@ mod tests {
             ("57014", Kind::Timeout),
             ("57P01", Kind::Lost),
             ("08006", Kind::Lost),
-            ("53300", Kind::Limit),
+            ("53300", Kind::Busy),
+            ("53200", Kind::Limit),
             ("54001", Kind::Limit),
             ("42P01", Kind::Other),
             ("22003", Kind::Other),

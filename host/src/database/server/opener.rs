@@ -37,6 +37,8 @@ enum Address {
 /// Manager of a pool: opens its connections and decides which of them are lent again.
 #[derive(Debug)]
 pub(in crate::database) struct Opener {
+    /// Name of the database. Empty outside of pools.
+    pub(super) name: String,
     address: Address,
     pub(super) dialect: Dialect,
     pub(super) limits: Limits,
@@ -91,6 +93,7 @@ impl Opener {
             }
         };
         Ok(Self {
+            name: String::new(),
             address,
             dialect: config.dialect,
             limits: Limits::new(config),
@@ -104,6 +107,11 @@ impl Opener {
             max_lifetime: config.max_lifetime,
             echo: config.echo_pool,
         })
+    }
+
+    /// Sets the name of the database, for errors of its pool.
+    pub(super) fn of_database(self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self }
     }
 
     /// Returns the name of the database on its server.
@@ -176,19 +184,32 @@ impl Opener {
     }
 
     async fn open(&self, timeouts: Option<Timeouts>) -> Result<ServerSession, DbError> {
-        let session = match &self.address {
-            Address::Postgres(options) => {
-                let allowed = &self.allow_functions;
-                ServerSession::Postgres(Box::new(postgres::connect(options, timeouts, allowed).await?))
-            }
-            Address::MySql(options) => {
-                ServerSession::MySql(Box::new(mysql::MySqlSession::connect(options, self.timeouts).await?))
-            }
+        let opened = match &self.address {
+            Address::Postgres(options) => postgres::connect(options, timeouts, &self.allow_functions)
+                .await
+                .map(|session| ServerSession::Postgres(Box::new(session))),
+            Address::MySql(options) => mysql::MySqlSession::connect(options, self.timeouts)
+                .await
+                .map(|session| ServerSession::MySql(Box::new(session))),
         };
+        let session = opened.map_err(|error| self.not_opened(error))?;
         if self.echo {
             tracing::info!(target: "carya::pool", server = self.host(), "connection opened");
         }
         Ok(session)
+    }
+
+    /// Converts the error of a connection that was not opened.
+    fn not_opened(&self, DbError { kind, code, message, retryable, stale }: DbError) -> DbError {
+        let server = self.host();
+        let (kind, message) = match kind {
+            Kind::Busy => {
+                let remedy = "raise its max_connections, or lower max_connections of its clients";
+                (kind, format!("the server {server} is busy and refuses further connections: {message}; {remedy}"))
+            }
+            _ => (Kind::Lost, format!("cannot connect to {server}: {message}")),
+        };
+        DbError { kind, code, message, retryable: retryable || kind == Kind::Busy, stale }
     }
 }
 
@@ -197,14 +218,9 @@ impl managed::Manager for Opener {
     type Error = DbError;
 
     async fn create(&self) -> Result<PooledSession, DbError> {
-        let unreachable = |error: DbError| DbError {
-            message: format!("cannot connect to {}: {}", self.host(), error.message),
-            kind: Kind::Lost,
-            ..error
-        };
         let schema_epoch = self.schema_epoch.current();
         // Boxed, because the future of every borrower contains this future, but few borrowers open a connection.
-        let session = Box::pin(self.open(Some(self.timeouts))).await.map_err(unreachable)?;
+        let session = Box::pin(self.open(Some(self.timeouts))).await?;
         let runaways = self.runaways.clone();
         Ok(PooledSession { session: Some(session), runaways, open: OpenTransaction::Nothing, schema_epoch })
     }

@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use deadpool::managed::{Manager, Object, Pool, PoolError, QueueMode, TimeoutType};
+use deadpool::managed::{Manager, Object, Pool, QueueMode};
 
 use super::{connection::Connection, opener::Opener};
 use crate::{
     config,
     database::{
         options::{Mode, TransactionOptions},
-        pool::was_lent,
+        pool::{not_lent, was_lent},
     },
     sql::{
         Position,
@@ -17,9 +17,9 @@ use crate::{
     },
 };
 
-/// Creates a pool for the login in `url`. Opens no connection.
-pub(super) fn create(url: &str, config: &config::DatabaseConfig) -> Result<Pool<Opener>, DbError> {
-    Pool::builder(Opener::new(url, config)?)
+/// Creates a pool of the database `name` for the login in `url`. Opens no connection.
+pub(super) fn create(name: &str, url: &str, config: &config::DatabaseConfig) -> Result<Pool<Opener>, DbError> {
+    Pool::builder(Opener::new(url, config)?.of_database(name))
         .max_size(config.max_connections as usize)
         .runtime(deadpool::Runtime::Tokio1)
         .wait_timeout(Some(config.acquire_timeout))
@@ -32,14 +32,8 @@ pub(super) fn create(url: &str, config: &config::DatabaseConfig) -> Result<Pool<
 
 /// Takes a connection out of the pool, or opens one.
 pub(super) async fn acquire(pool: &Pool<Opener>) -> Result<Object<Opener>, DbError> {
-    pool.get().await.map_err(|error| match error {
-        PoolError::Backend(error) => error,
-        PoolError::Timeout(TimeoutType::Create) => {
-            DbError::new(Kind::Lost, "no connection was opened within database.acquire_timeout").retryable()
-        }
-        PoolError::Timeout(_) => DbError::new(Kind::Lost, "no connection became free in time").retryable(),
-        other => DbError::new(Kind::Lost, format!("no connection: {other}")),
-    })
+    let keys = "max_connections or acquire_timeout";
+    pool.get().await.map_err(|error| not_lent(pool, error, &pool.manager().name, keys))
 }
 
 /// Closes the idle connections of the pool.

@@ -47,10 +47,14 @@ struct Replica {
 }
 
 impl Replicas {
-    pub(super) fn new(primary: Pool<Opener>, config: &config::DatabaseConfig) -> Result<Arc<Self>, DbError> {
+    pub(super) fn new(
+        name: &str,
+        primary: Pool<Opener>,
+        config: &config::DatabaseConfig,
+    ) -> Result<Arc<Self>, DbError> {
         let replica = |url: &String| {
             Ok(Replica {
-                pool: pool::create(url, config)?,
+                pool: pool::create(name, url, config)?,
                 // Assume that the replica works until the first check.
                 is_healthy: AtomicBool::new(true),
                 position: Mutex::default(),

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use deadpool::managed::{self, Metrics, Object, Pool, PoolError, RecycleResult};
+use deadpool::managed::{self, Metrics, Object, Pool, RecycleResult};
 use sqlx::{
     ConnectOptions,
     sqlite::{SqliteConnectOptions, SqliteConnection},
@@ -11,7 +11,11 @@ use sqlx::{
 use super::{barrier::Barrier, error::map_error, memory, wal::Wal};
 use crate::{
     config,
-    database::{hand_over::OpenTransaction, pool::lend_again, schema_epoch::SchemaEpoch},
+    database::{
+        hand_over::OpenTransaction,
+        pool::{lend_again, not_lent},
+        schema_epoch::SchemaEpoch,
+    },
     sql::error::{DbError, Kind},
 };
 
@@ -58,16 +62,17 @@ pub(super) async fn touch(connection: &mut SqliteConnection) -> Result<(), DbErr
 
 /// Takes a connection out of the pool, or opens one.
 pub(super) async fn acquire(pool: &Pool<Opener>) -> Result<Object<Opener>, DbError> {
-    pool.get().await.map_err(|error| match error {
-        PoolError::Backend(error) => error,
-        PoolError::Timeout(_) => DbError::new(Kind::Lost, "no connection became free in time").retryable(),
-        other => DbError::new(Kind::Lost, format!("no connection: {other}")),
-    })
+    let Opener { name, wal, .. } = pool.manager();
+    // SQLite permits one writer, so a larger pool of writers would not help.
+    let keys = if wal.is_some() { "acquire_timeout" } else { "max_connections or acquire_timeout" };
+    pool.get().await.map_err(|error| not_lent(pool, error, name, keys))
 }
 
 /// Manager of a pool: opens its connections and decides which of them are lent again.
 #[derive(Debug)]
 pub(super) struct Opener {
+    /// Name of the database, for errors of its pools.
+    pub(super) name: String,
     pub(super) options: SqliteConnectOptions,
     /// Log to which the connections write. `None` for readers.
     pub(super) wal: Option<Arc<Wal>>,
