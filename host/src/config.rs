@@ -52,4 +52,4 @@ pub use route::{Hook, Route, Smoke, StaticFiles};
 pub use schema::schema;
 pub use server::{PageScan, Server};
 pub use transaction::{Access, Isolation, StatusSet, Transaction};
-pub use url::{password as password_of, shown as shown_url};
+pub use url::{option as option_of_url, password as password_of, shown as shown_url};

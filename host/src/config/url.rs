@@ -111,6 +111,13 @@ pub fn password(url: &str) -> String {
     percent_decode_str(password).decode_utf8_lossy().into_owned()
 }
 
+/// Returns the value of an option in a server's URL, decoded.
+pub fn option(url: &str, name: &str) -> Option<String> {
+    let options = Parts::of(url)?.options.split('&').rev();
+    let value = options.filter_map(|option| option.split_once('=')).find(|(option, _)| *option == name)?.1;
+    Some(percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned())
+}
+
 /// Converts `sqlite:PATH` to `sqlite://PATH`.
 fn file(folder: &Path, path: &str) -> Result<String, String> {
     let accepted = r#"write it as "sqlite:PATH""#;
@@ -249,6 +256,20 @@ mod tests {
             ("sqlite://items.db", ""),
         ] {
             assert_eq!(password(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn options() {
+        for (url, expected) in [
+            ("postgres://ann@db/items?sslmode=require&application_name=a%26b+c", Some("a&b c")),
+            ("postgres://ann@db/items?application_name=a&application_name=b", Some("b")),
+            ("postgres://ann@db/items?application_name=", Some("")),
+            ("postgres://ann@db/items?application_name", None),
+            ("postgres://application_name=a@db/items", None),
+            ("sqlite://application_name=a", None),
+        ] {
+            assert_eq!(option(url, "application_name").as_deref(), expected, "{url}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Notifications that hosts send to each other through the database. PostgreSQL delivers them with `NOTIFY`, to a
 //! separate connection of each host. The other engines have no notifications, so hosts poll the database instead.
 
-use std::{future, str::FromStr, time::Duration};
+use std::{future, time::Duration};
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 
@@ -25,8 +25,8 @@ impl Listener {
     /// Creates a listener without connecting. The listener uses the login of `url`.
     pub(crate) fn new(settings: &config::DatabaseConfig, channel: &'static str) -> Self {
         let is_postgres = settings.dialect == Dialect::Postgres;
-        let options = is_postgres.then(|| PgConnectOptions::from_str(&settings.url).ok()).flatten();
-        Self { channel, options: options.map(postgres::options), listener: None }
+        let options = is_postgres.then(|| postgres::options(&settings.url).ok()).flatten();
+        Self { channel, options, listener: None }
     }
 
     /// Waits for a notification. Also returns after it has opened a connection, because earlier notifications may have

@@ -8,6 +8,7 @@ mod values;
 
 use std::{
     fmt,
+    str::FromStr,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -105,16 +106,17 @@ impl fmt::Display for ThreadId {
     }
 }
 
-/// Adds options for all connections to the options of the URL. Disables settings of the session that the driver would
+/// Returns the options of a URL, with those for all connections. Disables settings of the session that the driver would
 /// send, because the host sends them itself.
-pub(super) fn options(options: MySqlConnectOptions) -> MySqlConnectOptions {
-    options
+pub(super) fn options(url: &str) -> sqlx::Result<MySqlConnectOptions> {
+    let options = MySqlConnectOptions::from_str(&url.replacen("mariadb://", "mysql://", 1))?;
+    Ok(options
         .charset("utf8mb4")
         .pipes_as_concat(false)
         .no_engine_substitution(false)
         .statement_cache_capacity(100)
         // The driver would log the values of guests. See `echo` for the host's own log of statements.
-        .disable_statement_logging()
+        .disable_statement_logging())
 }
 
 impl MySqlSession {

@@ -7,7 +7,7 @@ pub(super) mod extensions;
 mod statement;
 mod values;
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{fmt, str::FromStr, sync::Arc, time::Instant};
 
 use futures_util::StreamExt;
 use sqlx::{
@@ -24,7 +24,7 @@ use super::{
     server::transaction::{Answer, Committed, Timeouts, TransactionStatus, ended_before, read_commit},
 };
 use crate::{
-    config::Access,
+    config::{self, Access},
     gate::{Extensions, Placeholder, Rules},
     sql::{
         Position,
@@ -94,16 +94,18 @@ const GATE_SETTINGS: [(&str, &str); 2] = [("standard_conforming_strings", "on"),
 const CHECK_GATE_SETTINGS: &str = "SELECT concat_ws(', ', nullif(current_setting('standard_conforming_strings'), 'on'), \
     nullif(current_setting('backslash_quote'), 'safe_encoding'), nullif(current_setting('client_encoding'), 'UTF8'))";
 
-/// Adds options for all connections to the options of the URL: the settings on which the gate relies, the format of
+/// Returns the options of a URL, with those for all connections: the settings on which the gate relies, the format of
 /// intervals, and the timeout of idle transactions.
-pub(super) fn options(options: PgConnectOptions) -> PgConnectOptions {
-    options
-        .application_name("carya")
+pub(super) fn options(url: &str) -> sqlx::Result<PgConnectOptions> {
+    let name = config::option_of_url(url, "application_name");
+    Ok(PgConnectOptions::from_str(url)?
+        // Otherwise the driver would take the name from its environment.
+        .application_name(name.as_deref().unwrap_or("carya"))
         .statement_cache_capacity(100)
         .options([("IntervalStyle", "postgres"), ("idle_in_transaction_session_timeout", "60s")])
         .options(GATE_SETTINGS)
         // The driver would log the values of guests. See `echo` for the host's own log of statements.
-        .disable_statement_logging()
+        .disable_statement_logging())
 }
 
 /// Opens a connection. With `timeouts`, sets them as defaults of the session, so that `RESET ALL` restores them and no

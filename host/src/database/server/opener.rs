@@ -1,6 +1,6 @@
 //! Opens the connections of a pool, and decides which of them are lent again.
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use sqlx::{mysql::MySqlConnectOptions, postgres::PgConnectOptions};
@@ -84,12 +84,9 @@ impl Opener {
         let timeouts = Timeouts { statement: config.statement_timeout, lock: config.lock_timeout };
         let malformed = |error: sqlx::Error| DbError::new(Kind::Other, format!("the URL is malformed: {error}"));
         let address = match config.dialect {
-            Dialect::MySql => {
-                let url = url.replacen("mariadb://", "mysql://", 1);
-                Address::MySql(Box::new(mysql::options(MySqlConnectOptions::from_str(&url).map_err(malformed)?)))
-            }
+            Dialect::MySql => Address::MySql(Box::new(mysql::options(url).map_err(malformed)?)),
             Dialect::Postgres | Dialect::Sqlite => {
-                Address::Postgres(Box::new(postgres::options(PgConnectOptions::from_str(url).map_err(malformed)?)))
+                Address::Postgres(Box::new(postgres::options(url).map_err(malformed)?))
             }
         };
         Ok(Self {
@@ -123,12 +120,13 @@ impl Opener {
         .unwrap_or_default()
     }
 
-    /// Returns the server's `host:port`.
+    /// Returns the server's `host:port`, or the path of its socket.
     pub(super) fn host(&self) -> String {
-        match &self.address {
-            Address::Postgres(options) => format!("{}:{}", options.get_host(), options.get_port()),
-            Address::MySql(options) => format!("{}:{}", options.get_host(), options.get_port()),
-        }
+        let (socket, host, port) = match &self.address {
+            Address::Postgres(options) => (options.get_socket(), options.get_host(), options.get_port()),
+            Address::MySql(options) => (options.get_socket(), options.get_host(), options.get_port()),
+        };
+        socket.map_or_else(|| format!("{host}:{port}"), |socket| socket.display().to_string())
     }
 
     /// Opens a connection for the host, outside the pools.

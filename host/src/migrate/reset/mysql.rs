@@ -55,6 +55,9 @@ pub(super) fn dump(url: &str, file: &Path) -> Result<Command, Error> {
             "--protocol=TCP".to_owned(),
         ]),
     };
+    for option in ["ssl-ca", "ssl-cert", "ssl-key"] {
+        command.args(config::option_of_url(url, option).map(|path| format!("--{option}={path}")));
+    }
     // Not as an argument: every user can read the arguments of a process.
     command.env("MYSQL_PWD", config::password_of(url)).args(options.get_database());
     Ok(command)

@@ -47,6 +47,15 @@ const EMPTY: &str = "
         LOOP EXECUTE statement; END LOOP;
     END $$";
 
+/// Options of a URL, with the variables from which `pg_dump` reads them.
+const OPTIONS: [(&str, &str); 5] = [
+    ("sslmode", "PGSSLMODE"),
+    ("sslrootcert", "PGSSLROOTCERT"),
+    ("sslcert", "PGSSLCERT"),
+    ("sslkey", "PGSSLKEY"),
+    ("application_name", "PGAPPNAME"),
+];
+
 /// Returns the other sessions in this database. Every login can see all of them.
 pub(super) async fn others(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(OTHERS).fetch_all(connection).await
@@ -62,6 +71,9 @@ pub(super) fn dump(url: &str, file: &Path) -> Result<Command, Error> {
         Some(socket) => command.arg("--host").arg(socket),
         None => command.arg("--host").arg(options.get_host()),
     };
+    for (option, variable) in OPTIONS {
+        command.envs(config::option_of_url(url, option).map(|value| (variable, value)));
+    }
     // Not as an argument: every user can read the arguments of a process.
     command.env("PGPASSWORD", config::password_of(url)).args(options.get_database());
     Ok(command)
@@ -69,4 +81,21 @@ pub(super) fn dump(url: &str, file: &Path) -> Result<Command, Error> {
 
 pub(super) async fn empty(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(AssertSqlSafe(EMPTY)).execute(connection).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dump_uses_the_options_of_the_url() -> Result<(), Error> {
+        let url = "postgres://ann:secret@db/items?sslmode=require&sslrootcert=%2Fetc%2Fca.pem";
+        let command = dump(url, Path::new("saved.sql"))?;
+        let variables: Vec<_> = command.get_envs().filter_map(|(name, value)| Some((name, value?))).collect();
+        for (name, value) in [("PGSSLMODE", "require"), ("PGSSLROOTCERT", "/etc/ca.pem"), ("PGPASSWORD", "secret")] {
+            assert!(variables.contains(&(name.as_ref(), value.as_ref())), "{name}: {variables:?}");
+        }
+        assert_eq!(variables.len(), 3);
+        Ok(())
+    }
 }
