@@ -2,6 +2,7 @@
 //! transaction, and the execution of a statement.
 
 mod error;
+mod nagle;
 mod statement;
 mod temporal;
 mod values;
@@ -122,6 +123,10 @@ pub(super) fn options(url: &str) -> sqlx::Result<MySqlConnectOptions> {
 impl MySqlSession {
     pub(super) async fn connect(options: &MySqlConnectOptions, timeouts: Timeouts) -> Result<Self, DbError> {
         let connection = MySqlConnection::connect_with(options).await.map_err(map_error)?;
+        if options.get_socket().is_none() {
+            // Without `/proc` the connection works, with delays.
+            drop(tokio::task::spawn_blocking(nagle::disable).await);
+        }
         let mut session = Self { connection, is_mariadb: false, id: ThreadId::default(), rules: Rules::MySql(None) };
         let mut answers =
             session.query_batch("SELECT VERSION(); SELECT CONNECTION_ID()".to_owned()).await?.into_iter().flatten();
