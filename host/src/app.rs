@@ -152,16 +152,18 @@ fn join(
     })
 }
 
-/// Opens the databases, runs pending migrations, and initializes the model. Uses the databases of `previous` again if
-/// their settings have not changed. The `[reload]` section of `previous` can forbid migrations and the initialization.
-/// Adds the names of the migrations that ran to `applied`, because a failure of a later step does not undo them.
+/// Opens the databases, creates missing tables for actions, runs pending migrations, and initializes the model. Uses the
+/// databases of `previous` again if their settings have not changed. The `[reload]` section of `previous` can forbid
+/// migrations and the initialization. Adds the names of the migrations that ran to `applied`, because a failure of a
+/// later step does not undo them.
 pub async fn prepare(
     mut generation: Generation,
     previous: Option<&Generation>,
     applied: &mut Vec<String>,
 ) -> anyhow::Result<Generation> {
-    let outbox = generation.runs_actions();
     let policy = previous.map(|before| &before.config.reload);
+    // Before any migration, so that a database that cannot be used leaves no other database migrated.
+    let mut opened = Vec::new();
     for (name, settings) in generation.config.all_databases() {
         let same = |before: &&Generation| before.config.all_databases().any(|before| before == (name, settings));
         let open = previous.filter(same).and_then(|before| before.all_databases().find(|(other, _)| *other == name));
@@ -169,12 +171,19 @@ pub async fn prepare(
             Some((_, database)) => database.clone(),
             None => self::open(name, settings).await?,
         };
+        if generation.runs_actions() {
+            let cannot = || format!("{}: the table for actions could not be created", config::section_of(name));
+            outbox::create(&database).await.with_context(cannot)?;
+        }
+        opened.push((database, previous.filter(|_| open.is_some())));
+    }
+    for ((name, settings), (database, before)) in generation.config.all_databases().zip(opened) {
         let migrated = match &settings.migrations {
             Some(folder) if policy.is_none_or(|reload| reload.migrate) => migrate(name, folder, &database).await,
             Some(folder) => refuse_pending(name, settings, folder).await.map(|()| Vec::new()),
             None => Ok(Vec::new()),
         };
-        if let Some(before) = previous.filter(|_| open.is_some()) {
+        if let Some(before) = before {
             // Migrations may have run before the one that failed, and another host may have run the new migrations.
             let ran = migrated.as_ref().map_or(true, |names| !names.is_empty());
             if ran || !same_migrations(name, before, &generation) {
@@ -182,15 +191,6 @@ pub async fn prepare(
             }
         }
         applied.extend(migrated?);
-        if outbox {
-            outbox::create(&database).await.with_context(|| {
-                format!(
-                    "{}: the table for actions could not be created; run `carya harden --apply`, or \
-                     start with a login that may create tables",
-                    config::section_of(name)
-                )
-            })?;
-        }
         match name {
             MAIN => generation.database = Some(database),
             _ => drop(generation.databases.insert(name.to_owned(), database)),

@@ -160,7 +160,7 @@ impl Database {
                 if self.has(table).await? {
                     Ok(())
                 } else {
-                    Err(error)
+                    Err(host_tables::with_remedy(error, table))
                 }
             }
             made => made,

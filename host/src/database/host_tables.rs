@@ -5,7 +5,10 @@ use std::str::FromStr;
 
 use sqlx::mysql::MySqlConnectOptions;
 
-use crate::config::{self, Dialect};
+use crate::{
+    config::{self, Dialect},
+    sql::error::DbError,
+};
 
 /// On PostgreSQL, the schema of the host's own tables. On MySQL, these tables are in a second database, such as
 /// `app_carya`, and this is the suffix of its name: MySQL cannot exclude a table from a grant on a whole database.
@@ -35,5 +38,42 @@ pub(crate) fn qualifier(dialect: Dialect, database: &str) -> String {
         Dialect::Sqlite => String::new(),
         Dialect::Postgres => format!("{HOST_SCHEMA}."),
         Dialect::MySql => format!("`{}_{HOST_SCHEMA}`.", database.replace('`', "``")),
+    }
+}
+
+/// Adds the remedy to the error of a login without the right to create a table of the host.
+pub(crate) fn with_remedy(error: DbError, table: &str) -> DbError {
+    let remedy = match (error.code.as_deref(), table.split_once('.')) {
+        // MySQL: the login has no rights on the second database, as after `GRANT ALL ON app.*`.
+        (Some("1044"), Some((database, _))) => {
+            let account = error.message.split(' ').find(|word| word.contains("'@'")).unwrap_or("this login");
+            // In a grant `_` and `%` are wildcards.
+            let pattern = database.replace('_', r"\_").replace('%', r"\%");
+            format!(
+                "the host's own tables are in the database {database}, apart from those of guests: run \
+                 GRANT ALL ON {pattern}.* TO {account} as an administrator, or set admin_url to a login that may create \
+                 the database"
+            )
+        }
+        (Some("1142" | "42501"), _) => {
+            "run `carya harden --apply`, or set admin_url to a login that may create tables".to_owned()
+        }
+        _ => return error,
+    };
+    DbError { message: format!("{}; {remedy}", error.message), ..error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::error::Kind;
+
+    #[test]
+    fn the_remedy_of_a_login_for_one_database_is_a_grant() {
+        let message = "Access denied for user 'shop'@'10.0.0.%' to database 'my_shop_carya'";
+        let error = DbError { code: Some("1044".to_owned()), ..DbError::new(Kind::Forbidden, message) };
+        let found = with_remedy(error, "`my_shop_carya`.carya_outbox").message;
+        assert!(found.starts_with(message), "{found}");
+        assert!(found.contains(r"run GRANT ALL ON `my\_shop\_carya`.* TO 'shop'@'10.0.0.%' as an"), "{found}");
     }
 }

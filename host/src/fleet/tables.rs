@@ -178,11 +178,7 @@ impl Tables {
         for (table, text) in TABLES {
             let ensured = database.ensure(&self.sql(table), &columns(self.settings.dialect, text)).await;
             ensured.map_err(|error| DbError {
-                message: format!(
-                    "{} could not be created; set database.admin_url to a login that may create tables: {}",
-                    self.sql(table),
-                    error.message
-                ),
+                message: format!("{} could not be created: {}", self.sql(table), error.message),
                 ..error
             })?;
         }
