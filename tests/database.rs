@@ -1,6 +1,7 @@
 //! Tests of the interface `database` of the contract: the results that guests receive, and the data that a second
 //! client finds in the database afterwards.
 
+mod connecting;
 mod limits;
 mod memory;
 mod migrations;

@@ -5,6 +5,7 @@
 mod cluster;
 mod installed;
 mod pair;
+mod pooler;
 mod server;
 mod supervisor;
 
@@ -17,6 +18,7 @@ use super::Result;
 pub use cluster::Cluster;
 use installed::Installation;
 pub use pair::Pair;
+pub use pooler::Pooler;
 pub use server::password;
 
 /// Database engine that a test runs on.

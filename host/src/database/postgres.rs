@@ -4,6 +4,7 @@
 
 mod error;
 pub(super) mod extensions;
+mod pooler;
 mod statement;
 mod values;
 
@@ -90,7 +91,7 @@ pub(super) struct Backend {
 const GATE_SETTINGS: [(&str, &str); 2] = [("standard_conforming_strings", "on"), ("backslash_quote", "safe_encoding")];
 
 /// Query that returns, as one text, the values that differ from [`GATE_SETTINGS`] and from the driver's
-/// `client_encoding`. A pooler may drop settings of the startup message.
+/// `client_encoding`.
 const CHECK_GATE_SETTINGS: &str = "SELECT concat_ws(', ', nullif(current_setting('standard_conforming_strings'), 'on'), \
     nullif(current_setting('backslash_quote'), 'safe_encoding'), nullif(current_setting('client_encoding'), 'UTF8'))";
 
@@ -116,7 +117,7 @@ pub(super) async fn connect(
     timeouts: Option<Timeouts>,
     allow_functions: &[String],
 ) -> Result<PgSession, DbError> {
-    let mut options = options.clone();
+    let (mark, mut options) = pooler::mark(options.clone());
     if let Some(Timeouts { statement, lock }) = timeouts {
         let limits = [("statement_timeout", statement), ("lock_timeout", lock)];
         options = options.options(limits.map(|(name, time)| (name, time.as_millis().max(1))));
@@ -127,15 +128,20 @@ pub(super) async fn connect(
         Err(error) if matches!(error.code.as_deref(), Some("42704" | "22023")) => {
             PgConnection::connect_with(&options).await.map_err(map_error)?
         }
-        connected => connected?,
+        connected => connected.map_err(pooler::explain)?,
     };
     let questions = format!(
-        "{PREPARE}; SELECT extract(epoch FROM pg_postmaster_start_time())::text; SELECT pg_backend_pid()::text; \
+        "{}; {PREPARE}; SELECT extract(epoch FROM pg_postmaster_start_time())::text; SELECT pg_backend_pid()::text; \
         SELECT has_function_privilege('pg_catalog.pg_advisory_unlock_all()', 'EXECUTE')::text; \
         SELECT extract(epoch FROM clock_timestamp())::text; {CHECK_GATE_SETTINGS}; {}",
+        pooler::QUERY,
         extensions::question()
     );
-    let mut answers = query_batch(&mut connection, questions).await?.into_iter().map(Option::unwrap_or_default);
+    let answers = query_batch(&mut connection, questions).await.map_err(pooler::explain)?;
+    let mut answers = answers.into_iter().map(Option::unwrap_or_default);
+    if answers.next() != Some(mark) {
+        return Err(pooler::refusal());
+    }
     let started = answers.next().unwrap_or_default();
     let pid = answers.next().and_then(|pid| pid.parse().ok()).unwrap_or_default();
     let (unlock, next) = match answers.next().as_deref() {
@@ -146,7 +152,7 @@ pub(super) async fn connect(
     if let Some(others) = answers.next().filter(|others| !others.is_empty()) {
         let message = format!(
             "the session ignores standard_conforming_strings = on, backslash_quote = safe_encoding or client_encoding = \
-            UTF8, which the host sets when it connects: the session has {others}; connect without a pooler that drops \
+            UTF8, which the host sets when it connects: the session has {others}; connect without a proxy that drops \
             settings"
         );
         return Err(DbError::new(Kind::Other, message));

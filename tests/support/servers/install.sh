@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Installs PostgreSQL, MariaDB and a container registry for the tests if they are missing. If the installation is not
-# possible, prints a warning and exits with 0: the tests skip these engines, or fail with CI in the environment.
+# Installs PostgreSQL, PgBouncer, MariaDB and a container registry for the tests if they are missing. If the installation
+# is not possible, prints a warning and exits with 0: the tests skip these engines, or fail with CI in the environment.
 set -euo pipefail
 
 missing=()
 compgen -G "/usr/lib/postgresql/*/bin/postgres" >/dev/null || command -v postgres >/dev/null || missing+=(postgresql)
+[ -x /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null || missing+=(pgbouncer)
 [ -x /usr/sbin/mariadbd ] || command -v mariadbd >/dev/null || missing+=(mariadb-server)
 command -v docker-registry >/dev/null || missing+=(docker-registry)
 [ ${#missing[@]} != 0 ] || exit 0

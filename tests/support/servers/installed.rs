@@ -1,6 +1,7 @@
 //! Finds the database servers that are installed on this machine, and the account that runs them. Starts nothing.
 
 use std::{
+    fmt::Display,
     io::Write,
     path::{Path, PathBuf},
     process::Command,
@@ -39,10 +40,19 @@ impl Installation {
     }
 }
 
+/// Returns the path of PgBouncer, or `None` if it is not installed. A missing program is treated as in
+/// [`Installation::of`].
+pub fn pgbouncer() -> Option<PathBuf> {
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| program("pgbouncer").map_err(|why| report_skipped("PgBouncer", &why)).ok());
+    assert!(found.is_some() || std::env::var_os("CI").is_none(), "no PgBouncer for the tests: run `make servers`");
+    found.clone()
+}
+
 /// Reports the skipped tests. Writes to standard error directly, because the test runner captures the output of tests
 /// that pass.
-fn report_skipped(engine: Engine, why: &str) {
-    let text = format!("\n*** SKIPPED all tests on {engine}: {why}. Install it with `make servers` ***\n\n");
+fn report_skipped(what: impl Display, why: &str) {
+    let text = format!("\n*** SKIPPED all tests on {what}: {why}. Install it with `make servers` ***\n\n");
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
@@ -74,13 +84,14 @@ fn postgres_version(folder: &Path) -> Option<u32> {
 }
 
 fn mariadb() -> Result<Installation, String> {
-    let find = |name: &str| {
-        let folders = path().into_iter().chain(["/usr/sbin", "/usr/bin", "/usr/libexec"].map(PathBuf::from));
-        let found = folders.map(|folder| folder.join(name)).find(|file| file.is_file());
-        found.ok_or_else(|| format!("no `{name}` on the PATH or in /usr/sbin"))
-    };
-    let programs = vec![("SERVER", find("mariadbd")?), ("INSTALL", find("mariadb-install-db")?)];
+    let programs = vec![("SERVER", program("mariadbd")?), ("INSTALL", program("mariadb-install-db")?)];
     Ok(Installation { programs, account: account("mysql")? })
+}
+
+fn program(name: &str) -> Result<PathBuf, String> {
+    let folders = path().into_iter().chain(["/usr/sbin", "/usr/bin", "/usr/libexec"].map(PathBuf::from));
+    let found = folders.map(|folder| folder.join(name)).find(|file| file.is_file());
+    found.ok_or_else(|| format!("no `{name}` on the PATH or in /usr/sbin"))
 }
 
 fn path() -> Vec<PathBuf> {
