@@ -6,6 +6,7 @@
 //! error.
 
 mod history;
+mod names;
 mod problem;
 pub(crate) mod reset;
 
@@ -67,8 +68,8 @@ async fn apply_on(mut connection: OwnerConnection, folder: &Path) -> Result<Repo
 /// Returns the names of the pending migrations, without creating or changing anything; an SQLite file need not exist.
 /// Returns an error if a run would fail before its first migration.
 pub(crate) async fn pending(config: &config::DatabaseConfig, folder: &Path) -> Result<Vec<String>, Error> {
-    let connection = OwnerConnection::to_existing(config).await?;
     let folder = Folder::read(folder).await?;
+    let connection = OwnerConnection::to_existing(config).await?;
     let plan = match connection {
         Some(mut connection) => folder.plan(&mut connection).await?,
         None => folder.compare(&[], String::new)?,
@@ -77,7 +78,7 @@ pub(crate) async fn pending(config: &config::DatabaseConfig, folder: &Path) -> R
 }
 
 /// Returns an error if a run on an empty database would fail before its first migration.
-async fn check_folder(folder: &Path) -> Result<(), Error> {
+pub(crate) async fn check_folder(folder: &Path) -> Result<(), Error> {
     Folder::read(folder).await?.compare(&[], String::new).map(drop)
 }
 
@@ -102,12 +103,20 @@ struct Plan {
 impl Folder {
     async fn read(path: &Path) -> Result<Self, Error> {
         let path = path.to_owned();
+        let skipped = names::skipped(&path);
+        let skipped = skipped.map_err(|source| Error::Unreadable { folder: path.clone(), source })?;
+        if !skipped.is_empty() {
+            return Err(Error::Mismatch { folder: path, mismatch: Box::new(Mismatch::Skipped { files: skipped }) });
+        }
         let read = Migrator::new(path.as_path()).await;
         let migrator = read.map_err(|source| Error::Failed { folder: path.clone(), source, applied: Vec::new() })?;
         let folder = Self { path, migrator };
         let versions: Vec<i64> = folder.migrations().map(|migration| migration.version).collect();
         match versions.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(folder.mismatch(Mismatch::DuplicateVersion { version: pair[0] })),
+            Some(pair) => {
+                let (version, files) = (pair[0], names::of_version(&folder.path, pair[0]));
+                Err(folder.mismatch(Mismatch::DuplicateVersion { version, files }))
+            }
             None => Ok(folder),
         }
     }
@@ -120,15 +129,7 @@ impl Folder {
     /// Returns the path of the file of a version, which the migrator does not store. Returns the path of the folder if
     /// the file does not exist.
     fn file(&self, version: i64) -> PathBuf {
-        let is_it = |name: &str| {
-            let number = name.split('_').next().and_then(|number| number.parse().ok());
-            number == Some(version) && name.ends_with(".sql") && !name.ends_with(".down.sql")
-        };
-        let entries = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
-        let found = entries
-            .map(|entry| entry.path())
-            .find(|path| path.file_name().is_some_and(|name| is_it(&name.to_string_lossy())));
-        found.unwrap_or_else(|| self.path.clone())
+        names::of_version(&self.path, version).into_iter().next().unwrap_or_else(|| self.path.clone())
     }
 
     fn mismatch(&self, mismatch: Mismatch) -> Error {

@@ -123,8 +123,34 @@ async fn a_number_belongs_to_one_file() -> Result {
     let mut wrong = Wrong::default();
     for args in [["migrate"].as_slice(), &["migrate", "--dry-run"], &["check"], &["serve"]] {
         let ran = run(folder.path(), args).await?;
-        let expected = "error: migrations in migrations: two files have the number 1; rename one of them";
-        check!(wrong, ran.code == Some(1) && ran.err.starts_with(expected), "{args:?}: {}", ran.err);
+        let expected = "migrations in migrations: migrations/0001_first.sql and migrations/1_other.sql have the number 1; \
+                        rename all but one of them\n";
+        check!(wrong, ran.code == Some(1) && ran.err.ends_with(expected), "{args:?}: {}", ran.err);
+        let is_in_file = ran.err.starts_with("error: carya.toml:4: model.migrations: ");
+        check_eq!(wrong, is_in_file, args[0] != "migrate", "{args:?}: {}", ran.err);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_that_would_never_run_is_refused() -> Result {
+    let mut wrong = Wrong::default();
+    for (name, shown) in [
+        ("migrations/0002_more.SQL", "migrations/0002_more.SQL"),
+        ("migrations/0002-more.sql", "migrations/0002-more.sql"),
+        ("migrations/0002_more", "migrations/0002_more"),
+        ("migrations/2024/0002_more.sql", "migrations/2024"),
+    ] {
+        let folder = tempfile::tempdir()?;
+        if let Some(parent) = Path::new(name).parent() {
+            std::fs::create_dir_all(folder.path().join(parent))?;
+        }
+        write(folder.path(), CONFIG, &[FIRST, (name, "CREATE TABLE b (x);")])?;
+        for args in [["migrate"].as_slice(), &["check"], &["serve"]] {
+            let ran = run(folder.path(), args).await?;
+            let expected = format!("migrations in migrations: {shown} would never run; the name of a migration is ");
+            check!(wrong, ran.code == Some(1) && ran.err.contains(&expected), "{args:?}: {}", ran.err);
+        }
     }
     Ok(())
 }

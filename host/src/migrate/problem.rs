@@ -1,6 +1,6 @@
 //! Errors of migrations, with remedies.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use sha2::{Digest, Sha384};
 use sqlx::{
@@ -42,6 +42,14 @@ pub(crate) enum Error {
         /// Set if the database keeps the statements that the migration ran before the failed statement.
         half: Option<Box<Mismatch>>,
     },
+    /// The folder cannot be listed.
+    #[error("migrations in {}: {source}; create the folder, or correct the path", folder.display())]
+    Unreadable {
+        /// Folder of the migrations.
+        folder: PathBuf,
+        /// Error of the system.
+        source: io::Error,
+    },
     /// The folder does not match the history.
     #[error("migrations in {}: {mismatch}", folder.display())]
     Mismatch {
@@ -51,7 +59,7 @@ pub(crate) enum Error {
         mismatch: Box<Mismatch>,
     },
     /// The database could not be opened.
-    #[error("[database] cannot be opened: {0}")]
+    #[error("the database of the migrations cannot be opened: {0}")]
     Database(#[from] DbError),
 }
 
@@ -102,11 +110,23 @@ pub(crate) enum Mismatch {
         /// Command that resets the database.
         reset: String,
     },
-    /// Two files have the same version.
-    #[error("two files have the number {version}; rename one of them")]
+    /// Several files have the same version.
+    #[error("{} have the number {version}; rename all but one of them", list(files))]
     DuplicateVersion {
         /// The version.
         version: i64,
+        /// The files.
+        files: Vec<PathBuf>,
+    },
+    /// The folder has files that would never run, because their names are not those of migrations.
+    #[error(
+        "{} would never run; the name of a migration is a number, `_`, a description and `.sql`, such as \
+         0001_name.sql. Rename it, or move it to another folder",
+        list(files)
+    )]
+    Skipped {
+        /// The files, and folders with such files.
+        files: Vec<PathBuf>,
     },
 }
 
@@ -117,13 +137,18 @@ impl Error {
             Self::Database(error) => error.retryable,
             Self::Failed { source: MigrateError::Execute(source), .. } => is_lost(source),
             Self::Statement { source, .. } => is_lost(source),
-            Self::Failed { .. } | Self::Mismatch { .. } => false,
+            Self::Failed { .. } | Self::Unreadable { .. } | Self::Mismatch { .. } => false,
         }
     }
 }
 
 fn is_lost(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_))
+}
+
+fn list(files: &[PathBuf]) -> String {
+    let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+    files.join(" and ")
 }
 
 fn stays(applied: &[String]) -> String {
