@@ -29,7 +29,7 @@ use self::{
     connection::Connection,
     error::map_error,
     host_sql::HostSql,
-    opener::{Opener, acquire, path},
+    opener::{Opener, acquire, explain, path},
     shared::Shared,
     wal::Wal,
 };
@@ -127,8 +127,9 @@ impl SqliteDatabase {
         tokio::spawn(task::persist("pool", move || close_forgotten(pool.clone(), |pooled| pooled.open.is_open())));
         tokio::spawn(task::persist("memory", move || give_memory_back(readers.clone())));
         // Connect the writer first: a reader can neither create the file nor switch it to WAL mode.
-        drop(acquire(&database.writer).await?);
-        drop(acquire(&database.readers).await?);
+        for pool in [&database.writer, &database.readers] {
+            drop(acquire(pool).await.map_err(|error| explain(options.get_filename(), error))?);
+        }
         Ok(database)
     }
 
@@ -160,7 +161,8 @@ impl SqliteDatabase {
 
     /// Opens a connection for the host, outside the pools and without the barrier.
     pub(super) async fn connect(&self) -> Result<SqliteConnection, DbError> {
-        opener::connect(&self.options).await.map_err(map_error)
+        let opened = opener::connect(&self.options).await.map_err(map_error);
+        opened.map_err(|error| explain(self.options.get_filename(), error))
     }
 
     /// Runs statements that change the schema.

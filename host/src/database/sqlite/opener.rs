@@ -1,8 +1,9 @@
 //! Opens connections to an SQLite file, and decides which connections of a pool are lent again.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use deadpool::managed::{self, Metrics, Object, Pool, RecycleResult};
+use rustix::fs::Access;
 use sqlx::{
     ConnectOptions,
     sqlite::{SqliteConnectOptions, SqliteConnection},
@@ -23,15 +24,58 @@ use crate::{
 ///
 /// # Errors
 ///
-/// Returns an error if the folder does not exist.
+/// Returns an error if the folder does not exist, or if the path is that of a folder.
 pub(crate) fn path(config: &config::DatabaseConfig) -> Result<&Path, DbError> {
     let path = Path::new(config.url.strip_prefix("sqlite://").unwrap_or(&config.url));
-    match path.parent() {
-        Some(folder) if folder != "" && !folder.is_dir() => {
-            Err(DbError::new(Kind::Other, format!("there is no folder {}", folder.display())))
-        }
-        _ => Ok(path),
+    let refused = |reason: String| Err(DbError::new(Kind::Other, reason));
+    if path.is_dir() {
+        return refused(format!("{} is a folder; add the name of a file", path.display()));
     }
+    match path.parent().filter(|folder| *folder != "") {
+        Some(folder) => match folder.metadata() {
+            Ok(found) if found.is_dir() => Ok(path),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                refused(format!("the host's user must be able to use the folder {}: {error}", folder.display()))
+            }
+            _ => refused(format!("there is no folder {}; create it, or correct the path", folder.display())),
+        },
+        None => Ok(path),
+    }
+}
+
+/// Adds the path to an error of opening a file, and the reason, which SQLite does not report.
+pub(super) fn explain(path: &Path, error: DbError) -> DbError {
+    use libsqlite3_sys::{
+        SQLITE_BUSY, SQLITE_CANTOPEN, SQLITE_CORRUPT, SQLITE_IOERR, SQLITE_LOCKED, SQLITE_NOTADB, SQLITE_READONLY,
+    };
+    let extended: i32 = error.code.as_deref().and_then(|code| code.parse().ok()).unwrap_or_default();
+    let reason = match extended & 0xff {
+        SQLITE_CANTOPEN | SQLITE_READONLY | SQLITE_IOERR => denial(path),
+        SQLITE_NOTADB => Some("is not an SQLite database; choose another path, where the host creates one".to_owned()),
+        SQLITE_BUSY | SQLITE_LOCKED => {
+            Some("is locked by another process; end its transaction, or raise `busy_timeout`".to_owned())
+        }
+        SQLITE_CORRUPT => Some(format!("is damaged ({}); restore a copy", error.message)),
+        _ => None,
+    };
+    let message = match reason {
+        Some(reason) => format!("{} {reason}", path.display()),
+        None => format!("{}: {}", path.display(), error.message),
+    };
+    DbError { message, ..error }
+}
+
+/// Returns the reason why a file cannot be opened: the system denies access to it or to its folder.
+fn denial(path: &Path) -> Option<String> {
+    let denied = |path: &Path, access| rustix::fs::access(path, access).err().map(io::Error::from);
+    if path.exists()
+        && let Some(error) = denied(path, Access::READ_OK | Access::WRITE_OK)
+    {
+        return Some(format!("must be readable and writable for the host's user: {error}"));
+    }
+    let folder = path.parent().filter(|folder| *folder != "").unwrap_or(Path::new("."));
+    let error = denied(folder, Access::WRITE_OK | Access::EXEC_OK)?;
+    Some(format!("is in a folder that must be writable for the host's user, for SQLite's log: {error}"))
 }
 
 /// Opens a connection. All connections of the process are opened here, so that SQLite's allocator is configured before
@@ -50,9 +94,12 @@ pub(in crate::database) async fn connect_existing(
         return Ok(None);
     }
     let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(config.busy_timeout);
-    let mut connection = connect(&options).await.map_err(map_error)?;
-    touch(&mut connection).await?;
-    Ok(Some(connection))
+    let opening = async {
+        let mut connection = connect(&options).await.map_err(map_error)?;
+        touch(&mut connection).await?;
+        Ok(connection)
+    };
+    opening.await.map(Some).map_err(|error| explain(path, error))
 }
 
 /// Makes the connection open the file and its log. SQLite opens them only at the first statement.
