@@ -102,6 +102,15 @@ impl Path {
     }
 }
 
+/// Returns a target with a normalized path, as the paths of requests are normalized before they reach [`Routes::find`].
+pub(crate) fn normalized(target: &str) -> Cow<'_, str> {
+    let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
+    match decode_unreserved(path) {
+        Cow::Borrowed(_) => target.into(),
+        Cow::Owned(path) => (path + query).into(),
+    }
+}
+
 /// Decodes the percent-encoded unreserved characters of a path: letters, digits, `-`, `.`, `_` and `~`. The decoded
 /// path identifies the same resource (RFC 3986, section 6.2.2.2). All other characters remain encoded, so `%2F` does
 /// not become a separator. A path with an incomplete escape is returned unchanged.
@@ -155,6 +164,18 @@ mod tests {
             ("/%65%+5", "/%65%+5"),
         ] {
             assert_eq!(decode_unreserved(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn only_the_path_of_a_target_is_normalized() {
+        for (target, expected) in [
+            ("/echo?a=%65", "/echo?a=%65"),
+            ("/%65cho?a=%65", "/echo?a=%65"),
+            ("/%65cho", "/echo"),
+            ("/%2F?/%65", "/%2F?/%65"),
+        ] {
+            assert_eq!(normalized(target), expected, "{target}");
         }
     }
 

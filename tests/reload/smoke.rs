@@ -33,6 +33,20 @@ async fn writes_are_rolled_back_and_actions_do_not_run() -> Result {
     Ok(())
 }
 
+/// The path of a smoke request is normalized as that of a client's request.
+#[tokio::test]
+async fn encoded_unreserved_characters_match_their_route() -> Result {
+    let mut watched = Watched::start().await?;
+    let config = CONFIG.replace("\"/{what}\"", "\"/echo\"");
+    let smoke = |path: &str| format!("{config}\n[[smoke]]\npath = \"{path}\"\nstatus = [\"2xx\"]\n");
+    watched.put_config(&smoke("/ech%2Fo"))?;
+    let why = watched.refused().await?;
+    assert!(why.contains("smoke[0]: GET /ech%2Fo answers 404"), "{why}");
+    watched.put_config(&smoke("/%65ch%6F?a=%65"))?;
+    watched.served().await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_unexpected_response_keeps_the_old_generation() -> Result {
     let mut watched = Watched::start().await?;
