@@ -62,7 +62,7 @@ async fn exit_codes_distinguish_usage_from_failure() -> Result {
         (&["new"], 2, "<NAME>"),
         (&["serve"], 2, "carya.toml: cannot be read: No such file or directory (os error 2); `carya new NAME` makes"),
         (&["check", "--config", "other.toml"], 2, "other.toml: cannot be read"),
-        (&["inspect", "gone.wasm"], 1, "component `gone`: cannot read gone.wasm: No such file or directory"),
+        (&["inspect", "gone.wasm"], 1, "gone.wasm does not exist; build it"),
     ];
     let mut wrong = Wrong::default();
     for (args, code, message) in table {
@@ -116,8 +116,58 @@ async fn reports_an_address_in_use_with_the_remedy() -> Result {
     let address = other.local_addr()?;
     write(folder.path(), &format!("[server]\nlisten = \"{address}\"\n"), &[])?;
     let ran = run(folder.path(), &["serve"]).await?;
-    let expected =
-        format!("error: cannot listen on {address}; set server.listen to a free address: Address already in");
-    assert!(ran.code == Some(1) && ran.err.starts_with(&expected), "{ran:?}");
+    let in_use = "Address already in use (os error 98); end the process that uses it, or set another address\n";
+    let expected = format!("error: carya.toml:2: server.listen: cannot listen on {address}: {in_use}");
+    assert_eq!((ran.code, ran.err), (Some(1), expected));
+
+    // The variable is named if it has set the address.
+    write(folder.path(), "", &[])?;
+    let mut command = carya();
+    command.arg("serve").current_dir(folder.path()).env("CARYA_LOG", "off");
+    let output = tokio::time::timeout(PATIENCE, command.env("CARYA_SERVER__LISTEN", address.to_string()).output());
+    let told = String::from_utf8(output.await??.stderr)?;
+    assert_eq!(told, format!("error: CARYA_SERVER__LISTEN: server.listen: cannot listen on {address}: {in_use}"));
+
+    let listen = "[deploy]\ntoken = \"0123456789abcdef\"";
+    write(folder.path(), &format!("{listen}\nlisten = \"{address}\"\n"), &[])?;
+    let mut command = carya();
+    command.arg("serve").current_dir(folder.path()).env("CARYA_LOG", "off");
+    let told = String::from_utf8(tokio::time::timeout(PATIENCE, command.output()).await??.stderr)?;
+    assert_eq!(told, format!("error: carya.toml:3: deploy.listen: cannot listen on {address}: {in_use}"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refused_connection_names_the_address_and_its_option() -> Result {
+    let folder = tempfile::tempdir()?;
+    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+    let mut wrong = Wrong::default();
+    for (to, cause) in [
+        (format!("http://{free}"), "Connection refused (os error 111)"),
+        ("unix:gone.sock".to_owned(), "No such file or directory (os error 2)"),
+    ] {
+        let ran = run(folder.path(), &["generations", "--to", &to]).await?;
+        let remedy = "start the host with this address in deploy.listen, or correct --to";
+        let expected = format!("error: cannot connect to {to} (--to): {cause}; {remedy}\n");
+        check_eq!(wrong, (ran.code, ran.err.as_str()), (Some(1), expected.as_str()), "{to}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wrong_filter_of_the_log_is_refused() -> Result {
+    let folder = tempfile::tempdir()?;
+    write(folder.path(), "log_level = \"debug\"\n", &[])?;
+    let mut wrong = Wrong::default();
+    for command in ["check", "serve", "migrate"] {
+        let mut process = carya();
+        process.arg(command).current_dir(folder.path()).env("CARYA_LOG", "info,carya::sqll=debug");
+        let output = tokio::time::timeout(PATIENCE, process.output()).await??;
+        let told = String::from_utf8(output.stderr)?;
+        let key =
+            "carya.toml:1: log_level: unknown key; the variable CARYA_LOG selects log lines, such as CARYA_LOG=debug";
+        let variable = "CARYA_LOG: \"carya::sqll\" is not a target of log lines; did you mean `sql`?";
+        check_eq!(wrong, (output.status.code(), told), (Some(2), format!("error: {key}\n{variable}\n")), "{command}");
+    }
     Ok(())
 }

@@ -9,7 +9,7 @@ mod swap;
 
 use std::path::Path;
 
-use super::support::{App, PATIENCE, Result, Wrong, carya, check_eq, write};
+use super::support::{App, PATIENCE, Result, Wrong, carya, check, check_eq, write};
 
 const CONFIG: &str = r#"
     [component.it]
@@ -38,12 +38,14 @@ async fn refused(component: &[u8]) -> Result<String> {
     std::fs::write(folder.path().join("it.wasm"), component)?;
     let said = refusal(folder.path(), &["check"]).await?;
     let mut wrong = Wrong::default();
+    let (place, reason) = said.split_once("component.it.path: it.wasm: ").ok_or(said.clone())?;
+    check!(wrong, place.starts_with("error: carya.toml:"), "{said}");
     for args in [["inspect", "it.wasm"].as_slice(), &["serve"], &["routes"]] {
         // `inspect` reads no configuration, so its limits are the defaults.
         let other = refusal(folder.path(), args).await?;
-        check_eq!(wrong, other.replace("= 5s", "= 500ms"), said, "{args:?}");
+        let (_, other) = other.split_once("it.wasm: ").ok_or(other.clone())?;
+        check_eq!(wrong, other.replace("= 5s", "= 500ms"), reason, "{args:?}");
     }
-    let reason = said.strip_prefix("error: component `it` (it.wasm): ").ok_or(said.clone())?;
     Ok(reason.trim_end().to_owned())
 }
 

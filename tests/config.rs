@@ -32,6 +32,7 @@ fn an_empty_file_is_all_defaults() {
     Config {
         file: "carya.toml",
         debug: false,
+        log_filter: "info",
         server: Server {
             listen: 127.0.0.1:8080,
             metrics: None,
@@ -85,6 +86,7 @@ fn an_empty_file_is_all_defaults() {
         registries: {},
         deploy: None,
         deployed: None,
+        places: Places { .. },
     }
     "#);
 }
@@ -224,11 +226,11 @@ fn every_key() {
 fn a_route_has_an_access_mode() {
     for (word, mode) in [("none", Access::None), ("read-only", Access::ReadOnly), ("read-write", Access::ReadWrite)] {
         let text = format!(
-            "[component.a]\npath = \"a\"\n[[route]]\npath = \"/\"\ncomponent = \"a\"\ntransaction = \"{word}\""
+            "[database]\nurl = \"sqlite:a\"\n[component.a]\npath = \"a\"\n[[route]]\npath = \"/\"\ncomponent = \"a\"\ntransaction = \"{word}\""
         );
         let config = read(&text, &[]).expect("the file is right");
         assert_eq!(config.routes[0].transaction, Some(mode));
-        assert_eq!(config.routes[0].line, 3);
+        assert_eq!(config.routes[0].line, 5);
     }
 }
 

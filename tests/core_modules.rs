@@ -136,7 +136,7 @@ async fn reports_why_a_module_cannot_become_a_component() -> Result {
         std::fs::write(folder.path().join(&file), bytes)?;
         let ran = run(folder.path(), &["inspect", &file]).await?;
         let told = String::from_utf8_lossy(&ran.stderr).into_owned();
-        let expected = format!("error: component `{name}` ({file}): {message}");
+        let expected = format!("error: {file}: {message}");
         check!(wrong, ran.status.code() == Some(1) && told.starts_with(&expected), "{name}: {told}");
         check!(wrong, told.trim_end().len() > expected.len() || message.ends_with("unknown"), "{name}: {told}");
     }

@@ -127,7 +127,7 @@ async fn reports_an_address_in_use() -> Result {
     write(folder.path(), &format!("[server]\nlisten = \"127.0.0.1:0\"\nmetrics = \"{address}\"\n"), &[])?;
     let output = carya().arg("serve").current_dir(folder.path()).output().await?;
     let told = String::from_utf8_lossy(&output.stderr);
-    let expected = format!("error: cannot listen on {address}; set server.metrics to a free address");
+    let expected = format!("error: carya.toml:3: server.metrics: cannot listen on {address}: Address already in use");
     assert!(output.status.code() == Some(1) && told.contains(&expected), "{told}");
     Ok(())
 }

@@ -59,7 +59,7 @@ async fn a_tag_is_followed_at_each_reload() -> Result {
 
     drop(registry);
     let error = reload(&app, "the old generation stays").await?;
-    assert!(error.contains(&format!("component `echo`: {reference} cannot be pulled: ")), "{error}");
+    assert!(error.contains(&format!("component.echo.path: {reference} cannot be pulled: ")), "{error}");
     assert_eq!(app.get("/x").await?.text(), "two /x");
     Ok(())
 }
@@ -112,9 +112,13 @@ async fn a_registry_can_require_a_login() -> Result {
     let mut wrong = Wrong::default();
     for more in [String::new(), login("pecan")] {
         let (code, error) = check(&reference, &more).await?;
-        let start = format!("error: component `echo`: {reference} cannot be pulled: ");
+        let start = format!("component.echo.path: {reference} cannot be pulled: ");
         let end = format!("; set username and password in [registry.\"{}\"]", registry.host);
-        check!(wrong, error.starts_with(&start) && error.trim_end().ends_with(&end), "{more:?}: {error}");
+        check!(
+            wrong,
+            error.starts_with("error: carya.toml:") && error.contains(&start) && error.trim_end().ends_with(&end),
+            "{more:?}: {error}"
+        );
         check!(wrong, code == Some(1) && !error.contains("pecan"), "{more:?}: {error}");
     }
     assert_eq!(check(&reference, &login("hickory")).await?, (Some(0), String::new()));

@@ -4,7 +4,7 @@ mod api;
 mod diff;
 mod problem;
 
-use std::{io, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
+use std::{io, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
 use anyhow::{Context, bail};
 use axum::Router;
@@ -49,13 +49,29 @@ enum Socket {
     Unix(Listener<UnixListener>),
 }
 
+/// Error of [`Admin::bind`].
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BindError {
+    /// The address cannot be bound.
+    #[error("cannot listen on {address}: {source}")]
+    Address {
+        /// The address of `deploy.listen`.
+        address: SocketAddr,
+        /// Error of the system.
+        source: io::Error,
+    },
+    /// The Unix socket, the certificate or the key cannot be used.
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
 impl Admin {
     /// Binds `deploy.listen`. Returns `None` if it is not set.
     ///
     /// # Errors
     ///
     /// Fails if another process uses the address or socket, or if `deploy.tls_cert` or `deploy.tls_key` cannot be read.
-    pub(crate) fn bind(settings: &Deploy, connections: Arc<Connections>) -> anyhow::Result<Option<Self>> {
+    pub(crate) fn bind(settings: &Deploy, connections: Arc<Connections>) -> Result<Option<Self>, BindError> {
         let Some(listen) = &settings.listen else { return Ok(None) };
         let socket = match listen {
             Listen::Tcp(address) => std::net::TcpListener::bind(address)
@@ -64,7 +80,7 @@ impl Admin {
                     TcpListener::from_std(listener)
                 })
                 .map(|socket| Socket::Tcp(Listener::new(socket, NAME, MAX_SIDE_CONNECTIONS, connections)))
-                .with_context(|| format!("cannot listen on {address}; set deploy.listen to a free address"))?,
+                .map_err(|source| BindError::Address { address: *address, source })?,
             Listen::Unix(path) => {
                 Socket::Unix(Listener::new(unix_socket(path)?, NAME, MAX_SIDE_CONNECTIONS, connections))
             }

@@ -2,37 +2,30 @@
 //! opens and migrates the databases. Reports all problems of a step together.
 
 mod format;
+mod join;
 mod load;
 mod sources;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
 
 use anyhow::{Context, bail};
-use http::Method;
 
 pub use self::{
     format::format_error,
+    join::{methods_of, warnings},
     sources::{Application, Sources},
 };
 use crate::{
-    component::{Component, Engine, Export, Guests, MAX_MEMORY, RequestState},
-    config::{self, Access, Config, Dialect, MAIN, StatusSet},
+    component::{Component, Engine, Guests, MAX_MEMORY, RequestState},
+    config::{self, Access, Config, Dialect, MAIN, Place, StatusSet},
     content::Digest,
     database::{Database, TransactionOptions},
-    generation::{Chain, Files, Generation, Handler},
+    generation::{Files, Generation},
     harden, lifecycle,
     message::{self, Request},
-    migrate,
-    oci::Images,
-    outbox,
-    render::Templates,
-    routes::Routes,
-    telemetry::{self, metrics::Counted},
-    transaction::{self, Bound, Facts, Origin, Outcome, Unbound, plan},
+    migrate, outbox, routes, telemetry,
+    transaction::{self, Bound, Facts, Origin, Outcome, Unbound},
 };
-
-/// Methods of a route without `methods`, as far as its controller can serve them. GET includes HEAD.
-const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
 /// Makes the engine of a process that serves, with the limits of its first configuration.
 pub fn engine(config: &Config) -> anyhow::Result<Engine> {
@@ -63,93 +56,17 @@ pub async fn assemble(
     // Reading and hashing files would block a thread that serves requests.
     let reading = engine.blocking(move || (Files::of(&sources.config), sources));
     let (files, sources) = reading.await.context(ended)?;
-    let (components, problems) = load::load_all(&engine, &sources, previous.as_deref()).await;
+    let (components, mut problems) = load::load_all(&engine, &sources, previous.as_deref()).await;
+    for (name, database) in sources.config.all_databases() {
+        if let Some(folder) = &database.migrations
+            && let Err(error) = migrate::check_folder(folder).await
+        {
+            problems.push(sources.config.place(&config::migrations_key(name)).problem(error.to_string()));
+        }
+    }
     let Sources { config, images, .. } = sources;
     let joining = engine.clone();
-    joining.blocking(move || join(config, (files, images), engine, components, problems)).await.context(ended)?
-}
-
-/// Matches components to routes and hooks, and compiles the templates. Adds the problems that it finds to `problems`,
-/// which contains those of the components.
-fn join(
-    config: Config,
-    (files, images): (Files, Images),
-    engine: Engine,
-    components: Vec<Arc<Component>>,
-    mut problems: Vec<String>,
-) -> anyhow::Result<Generation> {
-    let deployed = config.deployed.as_ref().map(|deployed| deployed.id.clone());
-    let id = deployed.unwrap_or_else(|| files.id(&config, &images));
-    let find = |name: &str| components.iter().find(|component| **component.name() == *name);
-
-    let hooks_of = |hooks: &[config::Hook], place: &str, global: bool, problems: &mut Vec<String>| {
-        let mut found = Vec::new();
-        for hook in hooks {
-            let Some(component) = find(&hook.component) else { continue };
-            problems.extend(check_hook(component, global).map(|problem| format!("{place}: {problem}")));
-            found.push((hook.priority, component.clone()));
-        }
-        found
-    };
-    let global = hooks_of(&config.hooks, "[[hook]]", true, &mut problems);
-    let mut routes = Routes::default();
-    let mut handlers = Vec::new();
-    for (index, route) in config.routes.iter().enumerate() {
-        let place = format!("{}:{}: route[{index}] {:?}", config.file.display(), route.line, route.path);
-        let hooks = hooks_of(&route.hooks, &place, false, &mut problems);
-        let Some(controller) = find(&route.component) else { continue };
-        match_exports(route, controller, &place, &mut problems);
-        if let Err(error) = routes.add(&route.path, &methods_of(route, controller), handlers.len()) {
-            problems.push(format!("{place}: {error}"));
-        }
-        handlers.push(Handler {
-            controller: controller.clone(),
-            access: route.transaction,
-            commit_on: route.commit_on.clone().unwrap_or_else(|| config.transaction.commit_on.clone()),
-            rollback_on_redirect: route.rollback_on_redirect.unwrap_or(config.transaction.rollback_on_redirect),
-            database: route.database.clone(),
-            isolation: route.isolation.or(config.transaction.isolation),
-            primary: route.primary,
-            retries: route.retries.unwrap_or(config.transaction.retries),
-            chain: Chain::new(&hooks, &global, config.transaction.priority),
-        });
-    }
-    if let Some(model) = config.model.component.as_deref().and_then(find)
-        && !model.exports(Export::Model)
-    {
-        problems.push(format!("[model]: component `{}` does not export {}", model.name(), Export::Model.interface()));
-    }
-    let templates = match config.templates.as_deref().map(Templates::load).transpose() {
-        Ok(templates) => templates.unwrap_or_default(),
-        Err(error) => {
-            problems.push(error.to_string());
-            Templates::default()
-        }
-    };
-    for (index, config::StaticFiles { path, folder, line }) in config.static_files.iter().enumerate() {
-        if !folder.is_dir() {
-            let (file, folder) = (config.file.display(), folder.display());
-            problems.push(format!("{file}:{line}: static[{index}] {path:?}: there is no folder {folder}"));
-        }
-    }
-    if !problems.is_empty() {
-        bail!("{}", problems.join("\n"));
-    }
-    Ok(Generation {
-        id,
-        files,
-        images,
-        global: Chain::new(&[], &global, config.transaction.priority),
-        engine,
-        routes,
-        handlers,
-        templates,
-        database: None,
-        databases: BTreeMap::new(),
-        components,
-        config,
-        counted: Counted::default(),
-    })
+    joining.blocking(move || join::join(config, (files, images), engine, components, problems)).await.context(ended)?
 }
 
 /// Opens the databases, creates missing tables for actions, runs pending migrations, and initializes the model. Uses the
@@ -161,6 +78,7 @@ pub async fn prepare(
     previous: Option<&Generation>,
     applied: &mut Vec<String>,
 ) -> anyhow::Result<Generation> {
+    warnings(&generation).iter().for_each(|warning| tracing::warn!("{warning}"));
     let policy = previous.map(|before| &before.config.reload);
     // Before any migration, so that a database that cannot be used leaves no other database migrated.
     let mut opened = Vec::new();
@@ -169,7 +87,7 @@ pub async fn prepare(
         let open = previous.filter(same).and_then(|before| before.all_databases().find(|(other, _)| *other == name));
         let database = match open {
             Some((_, database)) => database.clone(),
-            None => self::open(name, settings).await?,
+            None => self::open(name, settings, generation.config.place(&config::url_key(name))).await?,
         };
         if generation.runs_actions() {
             let cannot = || format!("{}: the table for actions could not be created", config::section_of(name));
@@ -203,9 +121,9 @@ pub async fn prepare(
     Ok(generation)
 }
 
-async fn open(name: &str, settings: &config::DatabaseConfig) -> anyhow::Result<Arc<Database>> {
-    let cannot = || format!("{} cannot be opened", config::section_of(name));
-    let database = Database::open(name, settings).await.with_context(cannot)?;
+/// Opens a database. `place` is the place of its URL.
+async fn open(name: &str, settings: &config::DatabaseConfig, place: Place) -> anyhow::Result<Arc<Database>> {
+    let database = Database::open(name, settings).await.with_context(|| place.problem("cannot be opened"))?;
     if settings.dialect != Dialect::Sqlite {
         tokio::spawn(log_excess_rights(name.to_owned(), settings.clone()));
     }
@@ -249,58 +167,6 @@ async fn log_excess_rights(database: String, settings: config::DatabaseConfig) {
     }
 }
 
-/// Returns the reason why a component cannot be a hook of a route or, if `global` is true, a global hook. Returns
-/// `None` if it can.
-fn check_hook(component: &Component, global: bool) -> Option<String> {
-    let all: Vec<_> = Export::ALL.into_iter().filter(|export| export.is_hook()).collect();
-    let phases: Vec<_> = all.iter().copied().filter(|phase| component.exports(*phase)).collect();
-    let names = |phases: &[Export]| phases.iter().map(|phase| phase.name()).collect::<Vec<_>>().join(", ");
-    let name = component.name();
-    if phases.is_empty() {
-        return Some(format!("component `{name}` exports no hook phase ({} of carya:host)", names(&all)));
-    }
-    (!global && !phases.iter().any(|phase| phase.is_route_hook())).then(|| {
-        let names = names(&phases);
-        format!("component `{name}` exports only {names}, which runs before routing; make it a global [[hook]]")
-    })
-}
-
-/// Returns the methods that a route serves: its `methods`, or all methods that its controller can serve if it has none.
-pub fn methods_of(route: &config::Route, controller: &Component) -> Vec<Method> {
-    if route.methods.is_empty() {
-        let can_serve =
-            |method: &Method| controller.exports(Export::controller(plan::by_route(method, route.transaction, None)));
-        return METHODS.into_iter().filter(can_serve).collect();
-    }
-    route.methods.iter().filter_map(|method| method.parse().ok()).collect()
-}
-
-/// Checks that a controller has the exports for all methods of its route.
-fn match_exports(route: &config::Route, controller: &Component, place: &str, problems: &mut Vec<String>) {
-    let methods = methods_of(route, controller);
-    if methods.is_empty() {
-        let wanted = match route.transaction {
-            Some(access) => Export::controller(access).interface(),
-            None => {
-                format!("{} or {}", Export::ReadController.interface(), Export::WriteController.interface())
-            }
-        };
-        problems.push(format!("{place}: component `{}` does not export {wanted}", controller.name()));
-    }
-    for method in &methods {
-        let access = plan::by_route(method, route.transaction, None);
-        let export = Export::controller(access);
-        if !controller.exports(export) {
-            problems.push(format!(
-                "{place}: {method} is {}, for which component `{}` would have to export {}",
-                access.as_str(),
-                controller.name(),
-                export.interface()
-            ));
-        }
-    }
-}
-
 /// Error for unexpected responses to requests of `[[smoke]]`.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", lines.join("\n"))]
@@ -321,7 +187,7 @@ pub async fn rehearse(generation: &Generation) -> anyhow::Result<()> {
         let config::Smoke { method, path, body, status, line } = smoke;
         let request = Request {
             method: method.parse()?,
-            uri: path.parse()?,
+            uri: routes::normalized(path).parse()?,
             body: body.clone().into(),
             id: message::new_id().into(),
             ..Request::default()

@@ -35,6 +35,7 @@ pub use export::Export;
 pub(crate) use failure::{CallError, Cause};
 pub use identity::Identity;
 pub use interface::{PACKAGE, VERSION};
+pub(crate) use load::build_remedy;
 pub use load::{Inspection, LoadError};
 pub use loaded::Component;
 pub(crate) use store::RequestState;

@@ -15,25 +15,28 @@ use self::{
     registry::Registry,
 };
 use crate::{
-    config::{Config, Image, ImageVersion},
+    config::{Config, Image, ImageVersion, Problems},
     content::{Digest, PinnedFile},
 };
 
 /// Error of [`pull`] and [`moved`].
 #[derive(Debug, thiserror::Error)]
-#[error("component `{component}`: {image} cannot be pulled: {reason}")]
+#[error("{problems}")]
 pub struct PullError {
-    component: String,
-    image: Box<str>,
-    reason: String,
+    problems: Problems,
     /// Whether a later attempt may succeed without a change to the configuration.
     pub may_pass: bool,
 }
 
 impl PullError {
-    fn new(component: &str, image: &Image, failure: Failure) -> Self {
-        let Failure { reason, may_pass } = failure;
-        Self { component: component.to_owned(), image: image.to_string().into(), reason, may_pass }
+    /// Returns the error of all images that cannot be pulled, with the names of their components. There must be one.
+    fn new(config: &Config, failures: Vec<(&str, &Image, Failure)>) -> Self {
+        let may_pass = failures.iter().all(|(_, _, failure)| failure.may_pass);
+        let problem = |(component, image, failure): (&str, &Image, Failure)| {
+            let place = config.place(&format!("component.{component}.path"));
+            place.problem(format!("{image} cannot be pulled: {}", failure.reason))
+        };
+        Self { problems: Problems::new(failures.into_iter().map(problem).collect()), may_pass }
     }
 }
 
@@ -53,15 +56,17 @@ pub struct PulledImage {
 ///
 /// # Errors
 ///
-/// Fails at the first image that cannot be pulled.
+/// Fails if any image cannot be pulled, and names all of them.
 pub(crate) async fn pull(config: &Config) -> Result<Images, PullError> {
-    let mut images = Images::new();
+    let (mut images, mut failures) = (Images::new(), Vec::new());
     for (name, component) in &config.components {
         let Some(image) = &component.image else { continue };
-        let pulled = pull_image(config, image).await.map_err(|failure| PullError::new(name, image, failure))?;
-        images.insert(name.clone(), pulled);
+        match pull_image(config, image).await {
+            Ok(pulled) => drop(images.insert(name.clone(), pulled)),
+            Err(failure) => failures.push((name.as_str(), image, failure)),
+        }
     }
-    Ok(images)
+    if failures.is_empty() { Ok(images) } else { Err(PullError::new(config, failures)) }
 }
 
 /// Resolves the tag of a component. Returns the digest of the image if it differs from that of the pulled image.
@@ -69,7 +74,7 @@ pub(crate) async fn moved(config: &Config, pulled: &Images, component: &str) -> 
     let image = config.components.get(component).and_then(|component| component.image.as_ref());
     let Some(image @ Image { version: ImageVersion::Tag(_), .. }) = image else { return Ok(None) };
     let resolving = async { Registry::connect(image, config.registries.get(&image.host)).await?.digest().await };
-    let digest = resolving.await.map_err(|failure| PullError::new(component, image, failure))?;
+    let digest = resolving.await.map_err(|failure| PullError::new(config, vec![(component, image, failure)]))?;
     Ok((pulled.get(component).map(|pulled| pulled.digest) != Some(digest)).then_some(digest))
 }
 

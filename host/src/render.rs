@@ -49,8 +49,8 @@ impl Templates {
     ///
     /// # Errors
     ///
-    /// Returns an error if a file or folder cannot be read, or if a template is malformed.
-    pub fn load(folder: &Path) -> Result<Self, TemplateError> {
+    /// Returns an error for each file or folder that cannot be read, and for each template that is malformed.
+    pub fn load(folder: &Path) -> Result<Self, Vec<TemplateError>> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|name| match name.rsplit('.').next() {
@@ -58,15 +58,19 @@ impl Templates {
             Some("json" | "js") => AutoEscape::Json,
             _ => AutoEscape::None,
         });
-        for path in files(folder)? {
-            let read = |source| TemplateError::Read { path: path.display().to_string(), source };
-            let text = std::fs::read_to_string(&path).map_err(read)?;
+        let mut errors = Vec::new();
+        for path in files(folder).map_err(|error| vec![error])? {
             let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-            environment
-                .add_template_owned(name, text)
-                .map_err(|source| TemplateError::Syntax { path: path.display().to_string(), source })?;
+            let shown = || path.display().to_string();
+            match std::fs::read_to_string(&path) {
+                Ok(text) => {
+                    let added = environment.add_template_owned(name, text);
+                    errors.extend(added.err().map(|source| TemplateError::Syntax { path: shown(), source }));
+                }
+                Err(source) => errors.push(TemplateError::Read { path: shown(), source }),
+            }
         }
-        Ok(Self(environment))
+        if errors.is_empty() { Ok(Self(environment)) } else { Err(errors) }
     }
 
     fn render(&self, template: &Template) -> Result<String, String> {

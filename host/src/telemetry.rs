@@ -57,12 +57,9 @@ pub struct Limits {
 /// Limits of the started log.
 static LIMITS: OnceLock<Limits> = OnceLock::new();
 
-/// Starts logging. The environment variable `CARYA_LOG` selects log lines, for example `info` or
-/// `carya::sql=debug,info`. Without a valid `CARYA_LOG` the level is `info`, and `debug` adds the lifecycle of every
-/// request.
-pub(crate) fn start(format: Format, debug: bool, limits: Limits) {
-    let default = if debug { "info,carya::lifecycle=debug" } else { "info" };
-    let filter = EnvFilter::try_from_env("CARYA_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+/// Starts logging the lines that `filter` selects, for example `info` or `carya::sql=debug,info`.
+pub(crate) fn start(format: Format, filter: &str, limits: Limits) {
+    let filter = EnvFilter::new(filter);
     let registry = tracing_subscriber::registry().with(filter).with(rate::Limiter(limits.max_per_second));
     let started = match format {
         Format::Text => {

@@ -47,10 +47,10 @@ async fn as_json() -> Result {
 async fn refuses_files_that_are_no_component() -> Result {
     let folder = tempfile::tempdir()?;
     let table = [
-        ("text.wasm", "not wasm", "component `text` (text.wasm): this is not a WebAssembly file"),
-        ("empty.wasm", "", "component `empty` (empty.wasm): this is not a WebAssembly file"),
-        ("core.wasm", "\0asm\x01\0\0\0", "component `core` (core.wasm): this is a core module without the WIT"),
-        ("cut.wasm", "\0asm\x0d\0\x01\0\x07", "component `cut` (cut.wasm): it cannot be compiled: "),
+        ("text.wasm", "not wasm", "text.wasm: this is not a WebAssembly file"),
+        ("empty.wasm", "", "empty.wasm: this is not a WebAssembly file"),
+        ("core.wasm", "\0asm\x01\0\0\0", "core.wasm: this is a core module without the WIT"),
+        ("cut.wasm", "\0asm\x0d\0\x01\0\x07", "cut.wasm: it cannot be compiled: "),
     ];
     let mut wrong = Wrong::default();
     for (name, content, message) in table {

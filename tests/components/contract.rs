@@ -164,7 +164,7 @@ async fn a_reload_keeps_what_is_served() -> Result {
     let drifted = module::built_for(&[("status: u16,", "status: u32,")], &[], READ)?;
     let message = reloaded(&app, &drifted).await?;
     assert!(
-        message.contains("component `it` (it.wasm): was built for another carya:host: type `response` differs"),
+        message.contains("component.it.path: it.wasm: was built for another carya:host: type `response` differs"),
         "{message}"
     );
     assert_ne!(app.get("/items").await?.status, 503);

@@ -168,7 +168,7 @@ async fn inspect_lists_unknown_imports() -> Result {
     std::fs::write(folder.path().join("it.wasm"), module::built_for(&[], &[HTTP], world)?)?;
     let said = refusal(folder.path(), &["inspect", "it.wasm"]).await?;
     let ran = super::carya().args(["inspect", "it.wasm"]).current_dir(folder.path()).output().await?;
-    let sentence = said.trim_end().strip_prefix("error: component `it` (it.wasm): ").ok_or(said.clone())?;
+    let sentence = said.trim_end().strip_prefix("error: it.wasm: ").ok_or(said.clone())?;
     let out = String::from_utf8(ran.stdout)?;
     assert!(out.lines().any(|line| line.trim() == sentence), "{sentence}: {out}");
     Ok(())

@@ -72,7 +72,7 @@ fn rejects_incomplete_urls() {
     let url = |url: &str| problems(&format!("[database]\nurl = \"{url}\""), &[]);
     assert_snapshot!(url("sqlite::memory:"), @r#"carya.toml:2: database.url: names no file; in memory, each connection would have a database of its own; write it as "sqlite:PATH""#);
     assert_snapshot!(url("sqlite:items.db?mode=ro"), @r#"carya.toml:2: database.url: has options, but the host sets them itself; write it as "sqlite:PATH""#);
-    assert_snapshot!(url("items.db"), @r#"carya.toml:2: database.url: is not the URL of a database; accepted: "sqlite:PATH", "postgres://...", "mysql://...""#);
+    assert_snapshot!(url("items.db"), @r#"carya.toml:2: database.url: is not the URL of a database; did you mean "sqlite:PATH"?"#);
     assert_snapshot!(url("postgres://db/items"), @r#"carya.toml:2: database.url: names no user; write it as "postgres://USER:PASSWORD@HOST/NAME""#);
     assert_snapshot!(url("postgres://ann:hunter2@/items"), @r#"carya.toml:2: database.url: names no host; write it as "postgres://USER:PASSWORD@HOST/NAME""#);
     assert_snapshot!(url("mysql://ann:hunter2@db"), @r#"carya.toml:2: database.url: names no database; write it as "mysql://USER:PASSWORD@HOST/NAME""#);

@@ -131,7 +131,7 @@ fn lists_the_files_of_an_application() -> Result {
     "#;
     fs::write(&file, text)?;
     let found = application(&file)?;
-    let names: Vec<_> = found.iter().map(|path| path.strip_prefix(folder.path()).unwrap_or(path)).collect();
+    let names: Vec<_> = found.iter().map(|(_, path)| path.strip_prefix(folder.path()).unwrap_or(path)).collect();
     assert_eq!(names, ["guests/a.wasm", "migrations", "templates", "more", "static"].map(Path::new));
     for (path, right) in [("a.wasm", true), ("x/../../a.wasm", false), ("../a.wasm", false), ("/a.wasm", false)] {
         fs::write(&file, format!("[component.a]\npath = \"{path}\"\n"))?;

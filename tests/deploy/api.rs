@@ -175,7 +175,7 @@ async fn a_generation_that_cannot_be_served_leaves_the_old_one_active() -> Resul
     };
     let mut wrong = Wrong::default();
     for (path, content, why) in [
-        ("guests/probe.wasm", &b"no component"[..], "component `probe`"),
+        ("guests/probe.wasm", &b"no component"[..], "component.probe.path: "),
         ("carya.toml", b"[[route]]\npath = \"/x\"\ncomponent = \"none\"\n", "route[0].component"),
         ("carya.toml", b"[[smoke]]\npath = \"/x\"\n", "smoke[0]: GET /x answers 404"),
         (

@@ -185,7 +185,10 @@ async fn reports_a_generation_that_cannot_be_served() -> Result {
     let case = Case::start("").await?;
     fs::write(case.folder.path().join("items.wasm"), "no component")?;
     let ran = case.deploy(&["--no-activate"]).await?;
-    assert!(!ran.success && ran.messages.contains("would not serve it: component `items`"), "{}", ran.messages);
+    assert!(!ran.success && ran.messages.contains("component.items.path: "), "{}", ran.messages);
+    fs::remove_file(case.folder.path().join("items.wasm"))?;
+    let ran = case.deploy(&[]).await?;
+    assert!(!ran.success && ran.messages.contains("items.wasm does not exist; build it"), "{}", ran.messages);
     Ok(())
 }
 

@@ -26,7 +26,7 @@ async fn a_failed_reload_is_retried_when_the_database_is_back() -> Result {
         proxy.set_silent(true);
         watched.put_config(&config(200))?;
         let why = watched.refused().await?;
-        assert!(why.contains("[database] cannot be opened"), "{engine}: {why}");
+        assert!(why.contains("CARYA_DATABASE__URL: database.url: cannot be opened"), "{engine}: {why}");
         // Another task logs this line, possibly before the refusal is logged.
         watched.app.log.wait_for("is tried again until it succeeds").await?;
         watched.next("the reload failed once more").await?;

@@ -62,7 +62,7 @@ fn config(from: &str, to: &str) -> Vec<Change> {
 
 #[tokio::test]
 async fn a_component_that_is_garbage() -> Result {
-    refuses(&[("hook.wasm", Some(b"garbage".to_vec()))], "component `hook`").await
+    refuses(&[("hook.wasm", Some(b"garbage".to_vec()))], "component.hook.path: hook.wasm: ").await
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn a_migration_that_was_changed_after_it_ran() -> Result {
 
 #[tokio::test]
 async fn a_file_that_is_gone() -> Result {
-    refuses(&[("hook.wasm", None)], "component `hook`: cannot read").await
+    refuses(&[("hook.wasm", None)], "component.hook.path: hook.wasm does not exist; build it").await
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn a_configuration_with_unknown_keys() -> Result {
 #[tokio::test]
 async fn a_database_that_cannot_be_opened() -> Result {
     let more = "[database.more]\nurl = \"sqlite:no/such/folder/x.sqlite\"\n[model]";
-    refuses(&config("[model]", more), "[database.more] cannot be opened").await
+    refuses(&config("[model]", more), "database.more.url: cannot be opened: there is no folder ").await
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn half_a_file_is_not_served_and_the_whole_one_is() -> Result {
     let mut file = fs::File::create(watched.path().join("hook.wasm"))?;
     file.write_all(half)?;
     // Wait until the host has read and refused the incomplete file, then write the rest.
-    assert!(watched.refused().await?.contains("component `hook`"));
+    assert!(watched.refused().await?.contains("component.hook.path: "));
     assert_eq!(watched.page().await?, before);
     file.write_all(rest)?;
     drop(file);

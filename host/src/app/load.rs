@@ -7,22 +7,24 @@ use futures_util::{StreamExt, stream};
 use super::sources::Sources;
 use crate::{
     component::{Component, Engine, LoadError},
-    config,
+    config::{self, Problem},
     content::PinnedFile,
     generation::Generation,
     telemetry,
 };
 
-/// Loads all components. Returns the usable components in the order of their names, and the errors of unusable ones.
+/// Loads all components. Returns the usable components in the order of their names, and a problem for each unusable one.
 pub(super) async fn load_all(
     engine: &Engine,
     sources: &Sources,
     previous: Option<&Generation>,
-) -> (Vec<Arc<Component>>, Vec<String>) {
+) -> (Vec<Arc<Component>>, Vec<Problem>) {
     let all = sources.config.components.iter().zip(sources.components.values()).enumerate();
     let loading = all.map(|(index, ((name, component), file))| async move {
         let before = previous.and_then(|generation| generation.component(name));
-        (index, load_one(engine, name, (component, file), before).await)
+        let loaded = load_one(engine, name, (component, file), before).await;
+        let key = || format!("component.{name}.path");
+        (index, loaded.map_err(|error| sources.config.place(&key()).problem(error.to_string())))
     });
     // Collected, because the compiler cannot prove that the iterator is `Send`.
     let loading: Vec<_> = loading.collect();
@@ -32,7 +34,7 @@ pub(super) async fn load_all(
     for (_, result) in loaded {
         match result {
             Ok(component) => components.push(component),
-            Err(error) => problems.push(error.to_string()),
+            Err(problem) => problems.push(problem),
         }
     }
     (components, problems)

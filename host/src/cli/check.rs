@@ -25,8 +25,9 @@ pub(super) async fn check(sources: Sources, as_json: bool) -> anyhow::Result<Str
     let config = &generation.config;
     let mut databases = Map::new();
     for (name, settings) in config.all_databases() {
-        databases.insert(name.to_owned(), database(name, settings).await?);
+        databases.insert(name.to_owned(), database(settings, config.place(&config::url_key(name))).await?);
     }
+    let warnings: Vec<String> = app::warnings(&generation).iter().map(ToString::to_string).collect();
     if as_json {
         let components: Vec<Value> = generation
             .components
@@ -42,6 +43,7 @@ pub(super) async fn check(sources: Sources, as_json: bool) -> anyhow::Result<Str
             "components": components,
             "routes": routes,
             "databases": databases,
+            "warnings": warnings,
         });
         return Ok(format!("{all:#}\n"));
     }
@@ -64,6 +66,9 @@ pub(super) async fn check(sources: Sources, as_json: bool) -> anyhow::Result<Str
             }
         }
     }
+    for warning in warnings {
+        writeln!(answer, "warning: {warning}")?;
+    }
     Ok(answer)
 }
 
@@ -77,10 +82,10 @@ pub(super) async fn routes(sources: Sources, as_json: bool) -> anyhow::Result<St
     }
 }
 
-/// Connects to a database. Returns its state, the pending migrations, and the privileges of guests' logins that guests
+/// Connects to a database; `place` is that of its URL. Returns its state, the pending migrations, and the privileges of guests' logins that guests
 /// do not need. Creates no database.
-async fn database(name: &str, settings: &config::DatabaseConfig) -> anyhow::Result<Value> {
-    let cannot = || format!("{} cannot be opened", config::section_of(name));
+async fn database(settings: &config::DatabaseConfig, place: config::Place) -> anyhow::Result<Value> {
+    let cannot = || place.clone().problem("cannot be opened");
     let exists = Database::exists(settings).await.with_context(cannot)?;
     let pending = match &settings.migrations {
         Some(folder) => migrate::pending(settings, folder).await?,

@@ -100,8 +100,14 @@ impl Client {
             );
         }
         match error.is_connect() {
-            true if error.is_timeout() => anyhow!("cannot connect to {address}: timed out after {CONNECT_TIMEOUT:?}"),
-            true => anyhow!("cannot connect to {address}: {cause}"),
+            true if error.is_timeout() => anyhow!(
+                "cannot connect to {address} (--to): timed out after {CONNECT_TIMEOUT:?}; check the address, and that no \
+                 firewall is in between"
+            ),
+            true => anyhow!(
+                "cannot connect to {address} (--to): {cause}; start the host with this address in deploy.listen, or \
+                 correct --to"
+            ),
             false => anyhow!("the request to {address} failed: {cause}"),
         }
     }

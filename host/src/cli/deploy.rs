@@ -18,7 +18,8 @@ use tokio_util::io::ReaderStream;
 
 use super::{client::Client, diff, output::print};
 use crate::{
-    config,
+    component::build_remedy,
+    config::{self, Place, Problem, Problems},
     deploy::{Digest, Manifest, NAME},
 };
 
@@ -61,7 +62,10 @@ impl Application {
     fn read(file: &Path) -> anyhow::Result<Self> {
         let folder = file.parent().unwrap_or(Path::new(""));
         let mut paths = BTreeMap::from([(NAME.to_owned(), file.to_owned())]);
-        for path in config::application(file)? {
+        let parts = config::application(file)?;
+        let missing: Vec<_> = parts.iter().filter(|(_, path)| !path.exists()).map(|part| missing(file, part)).collect();
+        ensure!(missing.is_empty(), "{}", Problems::new(missing));
+        for (_, path) in parts {
             add(folder, path, &mut paths)?;
         }
         let mut files = BTreeMap::new();
@@ -77,6 +81,18 @@ impl Application {
         manifest.check()?;
         Ok(Self { manifest, sources })
     }
+}
+
+/// Returns the problem of a file or folder that does not exist.
+fn missing(file: &Path, (place, path): &(Place, PathBuf)) -> Problem {
+    let config = config::load(file).ok();
+    let component = config.as_ref().and_then(|config| config.components.values().find(|one| one.path == *path));
+    let remedy = match component {
+        Some(component) => build_remedy(component.build.as_ref()),
+        None if place.key.starts_with("component.") => build_remedy(None),
+        None => "create it, or correct the path".to_owned(),
+    };
+    place.clone().problem(format!("{} does not exist; {remedy}", path.display()))
 }
 
 /// Adds a file, or all files in a folder.

@@ -33,10 +33,13 @@ pub(super) async fn migrate(config: &Config, dry_run: bool, only: Option<&str>, 
     let word = if dry_run { "pending" } else { "applied" };
     let (mut found, mut lines, mut before) = (serde_json::Map::new(), Vec::new(), 0);
     for (database, settings, folder) in migrated(config, only)? {
+        let cannot = || config.place(&config::url_key(database)).problem("cannot be opened");
         let names = if dry_run {
-            migrate::pending(settings, folder).await?
+            migrate::pending(settings, folder).await.map_err(|error| match error {
+                migrate::Error::Database(error) => anyhow::Error::from(error).context(cannot()),
+                error => error.into(),
+            })?
         } else {
-            let cannot = || format!("{} cannot be opened", config::section_of(database));
             let opened = Database::open(database, settings).await.with_context(cannot)?;
             let report = migrate::apply(&opened, folder).await?;
             before += report.already_applied;

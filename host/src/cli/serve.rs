@@ -1,14 +1,14 @@
 //! `carya serve`: starts a server from a configuration. The order of the start is: signals, configuration, listeners,
 //! components, databases, the first request.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Instant};
+use std::{fmt::Display, io, net::SocketAddr, path::Path, sync::Arc, time::Instant};
 
-use anyhow::Context;
+use anyhow::anyhow;
 use tokio::{signal::unix::Signal, sync::Mutex, task::JoinHandle};
 
 use super::signals::Signals;
 use crate::{
-    admin::Admin,
+    admin::{Admin, BindError},
     app::{self, Application, Sources},
     config::{self, Config, Deploy},
     deploy::{self, Store},
@@ -70,7 +70,7 @@ async fn read_sources(path: &Path, format: Format) -> anyhow::Result<(Sources, O
         _ => Application::read(path, store.as_deref()),
     };
     let application = application.map_err(with_remedy)?;
-    telemetry::start(format, application.config.debug, application.config.log);
+    telemetry::start(format, &application.config.log_filter, application.config.log);
     let sources = application.pull().await?;
     let deployment = host.deploy.zip(store).map(|(settings, store)| Deployment { settings, store, shared, joined });
     Ok((sources, deployment))
@@ -89,7 +89,11 @@ pub(super) async fn start(
     let connections = Connections::new(&sources.config.server);
     let server = listen(&sources.config, connections.clone()).await?;
     let admin = deployment.as_ref().map(|deployment| Admin::bind(&deployment.settings, connections));
-    let admin = admin.transpose()?.flatten();
+    let admin = admin.transpose().map_err(|error| match error {
+        BindError::Address { address, source } => unbound(&sources.config, "deploy.listen", address, &source),
+        BindError::Other(error) => error,
+    });
+    let admin = admin?.flatten();
     let engine = app::engine(&sources.config)?;
     let assembling = app::assemble(sources, engine.clone(), None);
     let Some(assembled) = signals.unless_ended(assembling).await? else { return Ok(()) };
@@ -164,16 +168,27 @@ fn reload_on_triggers(reloader: &Arc<Reloader>, hangup: Signal, callbacks: Optio
 
 /// Binds the addresses of the application and of the metrics.
 async fn listen(config: &Config, connections: Arc<Connections>) -> anyhow::Result<Server> {
-    let (bound, listen) = (Server::bind(config, connections).await, config.server.listen);
-    let mut server =
-        bound.with_context(|| format!("cannot listen on {listen}; set server.listen to a free address"))?;
+    let bound = Server::bind(config, connections).await;
+    let mut server = bound.map_err(|error| unbound(config, "server.listen", config.server.listen, &error))?;
     if let Some(address) = config.server.metrics {
         let bound = server.bind_metrics(address).await;
-        let address =
-            bound.with_context(|| format!("cannot listen on {address}; set server.metrics to a free address"))?;
+        let address = bound.map_err(|error| unbound(config, "server.metrics", address, &error))?;
         tracing::info!(%address, "metrics");
     }
     Ok(server)
+}
+
+/// Returns the error of an address that cannot be bound, with the place of its key.
+fn unbound(config: &Config, key: &str, address: impl Display, error: &io::Error) -> anyhow::Error {
+    let remedy = match error.kind() {
+        io::ErrorKind::AddrInUse => "end the process that uses it, or set another address",
+        io::ErrorKind::PermissionDenied => "set a port from 1024 on, or give the process CAP_NET_BIND_SERVICE",
+        io::ErrorKind::AddrNotAvailable => {
+            "set an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them"
+        }
+        _ => "set another address",
+    };
+    anyhow!("{}", config.place(key).problem(format!("cannot listen on {address}: {error}; {remedy}")))
 }
 
 /// Adds a remedy to the error of a deployed generation. Another generation cannot be deployed instead, because the host

@@ -1,7 +1,7 @@
 //! Loads components: reads a file, compiles it or takes its code from the cache, links it, and tries it out. `carya
 //! check`, `carya inspect`, the start of a host and reloads all use this loader, so they accept the same components.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use wasmtime::component::InstancePre;
 
@@ -27,21 +27,25 @@ use crate::{
 /// Error of a component that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
+    /// The file does not exist.
+    #[error("{path} does not exist; {remedy}")]
+    Missing {
+        /// Path of the file.
+        path: String,
+        /// How to build it.
+        remedy: String,
+    },
     /// The file could not be read.
-    #[error("component `{name}`: cannot read {path}: {source}")]
+    #[error("cannot read {path}: {source}")]
     Read {
-        /// Name of the component.
-        name: String,
         /// Path of the file.
         path: String,
         /// Error of the system.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The file is not a component, or this host cannot run it.
-    #[error("component `{name}` ({path}): {reason}")]
+    #[error("{path}: {reason}")]
     Unusable {
-        /// Name of the component.
-        name: String,
         /// Path of the file.
         path: String,
         /// Reason, with a remedy if there is one.
@@ -99,7 +103,6 @@ impl Engine {
             }
         });
         let ended = |error| LoadError::Unusable {
-            name: name.to_owned(),
             path: file.path.display().to_string(),
             reason: format!("loading was aborted: {error}"),
         };
@@ -240,19 +243,33 @@ impl Component {
 impl Source {
     fn read(name: &str, config: &config::ComponentConfig, file: &PinnedFile) -> Result<Self, LoadError> {
         let path = config.image.as_ref().map_or_else(|| file.path.display().to_string(), ToString::to_string);
-        let name = name.to_owned();
         match file.read() {
-            Ok((bytes, digest)) => Ok(Self { name, path, bytes, digest }),
-            Err(ReadError::Io(source)) => Err(LoadError::Read { name, path: file.path.display().to_string(), source }),
+            Ok((bytes, digest)) => Ok(Self { name: name.to_owned(), path, bytes, digest }),
+            Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound && config.image.is_none() => {
+                Err(LoadError::Missing { path, remedy: build_remedy(config.build.as_ref()) })
+            }
+            Err(ReadError::Io(source)) => Err(LoadError::Read { path: file.path.display().to_string(), source }),
             Err(changed @ ReadError::Mismatch { .. }) => {
                 let reason = format!("{} has changed since it was checked: {changed}; try again", file.path.display());
-                Err(LoadError::Unusable { name, path, reason })
+                Err(LoadError::Unusable { path, reason })
             }
         }
     }
 
     fn unusable(&self, reason: String) -> LoadError {
-        LoadError::Unusable { name: self.name.clone(), path: self.path.clone(), reason }
+        LoadError::Unusable { path: self.path.clone(), reason }
+    }
+}
+
+/// Returns how to make a component's file.
+pub(crate) fn build_remedy(build: Option<&config::Build>) -> String {
+    match build {
+        Some(config::Build { command, .. }) => {
+            format!("build it with `{command}`, or run `carya dev`, which builds it")
+        }
+        None => {
+            "build it, for example with `cargo build --release --target wasm32-wasip2`, or correct the path".to_owned()
+        }
     }
 }
 

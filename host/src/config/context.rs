@@ -6,7 +6,7 @@ use std::{cell::RefCell, fs, path::Path};
 use super::{
     env::{self, Environment},
     path::KeyPath,
-    problem::{Origin, Problem, Problems},
+    problem::{Origin, Place, Problem, Problems},
     record::{KeyRecord, Record},
     tree::{Node, Value},
 };
@@ -43,18 +43,14 @@ impl<'a> Context<'a> {
     }
 
     pub(super) fn report(&self, origin: Origin, key: impl Into<String>, message: impl Into<String>) {
-        self.problems.borrow_mut().push(Problem {
-            file: self.file.to_owned(),
-            origin,
-            key: key.into(),
-            message: message.into(),
-        });
+        let place = Place { file: self.file.to_owned(), origin, key: key.into() };
+        self.problems.borrow_mut().push(place.problem(message));
     }
 
     /// Adds the record of a table, and returns its index.
-    pub(super) fn open(&self, path: KeyPath) -> usize {
+    pub(super) fn open(&self, path: KeyPath, origin: Origin) -> usize {
         let mut records = self.records.borrow_mut();
-        records.push(Record { path, keys: Vec::new() });
+        records.push(Record { path, origin, keys: Vec::new() });
         records.len() - 1
     }
 
@@ -66,6 +62,11 @@ impl<'a> Context<'a> {
     /// Calls `look` with the keys of a table that were read so far.
     pub(super) fn recorded<T>(&self, table: usize, look: impl FnOnce(&[KeyRecord]) -> T) -> T {
         look(&self.records.borrow()[table].keys)
+    }
+
+    /// Calls `look` with the records of all tables that were opened so far.
+    pub(super) fn all_records<T>(&self, look: impl FnOnce(&[Record]) -> T) -> T {
+        look(&self.records.borrow())
     }
 
     /// Returns all records, in the order in which the tables were opened.

@@ -81,6 +81,16 @@ pub fn section_of(database: &str) -> String {
     if database == MAIN { "[database]".to_owned() } else { format!("[database.{database}]") }
 }
 
+/// Returns the key of a database's URL, for messages.
+pub fn url_key(database: &str) -> String {
+    if database == MAIN { "database.url".to_owned() } else { format!("database.{database}.url") }
+}
+
+/// Returns the key of a database's migrations, for messages.
+pub fn migrations_key(database: &str) -> String {
+    if database == MAIN { "model.migrations".to_owned() } else { format!("database.{database}.migrations") }
+}
+
 pub(super) const DATABASE: TableKey =
     TableKey { name: "database", doc: "the default database, and further ones by name" };
 

@@ -25,7 +25,7 @@ pub fn effective(file: &Path) -> Result<String, Problems> {
     Ok(text)
 }
 
-fn write_table(text: &mut String, file: &Path, Record { path, keys }: &Record) {
+fn write_table(text: &mut String, file: &Path, Record { path, keys, .. }: &Record) {
     let mut values = keys.iter().filter_map(|KeyRecord { name, content, .. }| match content {
         Content::Value(value) if value.applies => Some((name, value)),
         _ => None,

@@ -14,12 +14,17 @@ use super::{
     deploy::{DEPLOY, Deploy, Deployed, deploy},
     difference::DifferenceKind,
     env::Environment,
+    filter,
     log::{LOG, log},
-    problem::Origin,
+    places::Places,
+    problem::{Origin, Place, Problem},
     quantity::positive_duration,
     record::Record,
     registry::{REGISTRY, Registry, registry},
-    route::{HOOK, Hook, ROUTE, Route, SMOKE, STATIC, Smoke, StaticFiles, hook, route, smoke, static_files},
+    route::{
+        ADD_DATABASE, HOOK, Hook, ROUTE, Route, SMOKE, STATIC, Smoke, StaticFiles, database_remedy, hook, route, smoke,
+        static_files,
+    },
     section::{Key, Section, TableKey},
     server::{SERVER, Server, server},
     transaction::{TRANSACTION, Transaction, transaction},
@@ -37,6 +42,8 @@ pub struct Config {
     pub file: PathBuf,
     /// Whether to send lifecycle events to clients (`Server-Timing`) and to the log.
     pub debug: bool,
+    /// The filter of the log, of `CARYA_LOG`. By default `info`, and with `debug` the events of every request.
+    pub log_filter: String,
     /// `[server]`
     pub server: Server,
     /// `[log]`
@@ -70,12 +77,33 @@ pub struct Config {
     pub deploy: Option<Deploy>,
     /// The deployed generation that the file belongs to. `None` if it was not deployed.
     pub deployed: Option<Deployed>,
+    /// The places of all keys that are set.
+    pub(super) places: Places,
 }
 
 impl Config {
     /// Returns the folder that relative paths start at.
     pub fn folder(&self) -> &Path {
         self.file.parent().unwrap_or(Path::new(""))
+    }
+
+    /// Returns the place of a key, for a message about its value: `component.items.path`.
+    pub fn place(&self, key: &str) -> Place {
+        self.places.find(&self.file, key)
+    }
+
+    /// Returns the problem of a route that has no database although `methods` begin a transaction.
+    pub fn missing_database(&self, route: usize, methods: &str) -> Option<Problem> {
+        if self.database.is_some() || self.routes[route].database.is_some() {
+            return None;
+        }
+        let names: Vec<_> = self.databases.keys().map(String::as_str).collect();
+        let message = format!(
+            "is not set, and there is no default database, so every statement of {methods} fails; {}. A route without \
+             statements needs transaction = \"none\" and a component that exports plain-controller",
+            database_remedy(&names)
+        );
+        Some(self.place(&format!("route[{route}].database")).problem(message))
     }
 
     /// Returns all databases with their names, the default one first.
@@ -129,16 +157,18 @@ pub(super) fn file(root: &mut Section<'_>, host: Option<&Config>) -> Config {
     let database_names: Vec<String> = databases.keys().cloned().collect();
     let dialect = database.as_ref().map(|database| database.dialect);
     let mut migrations = None;
+    let debug = root
+        .key(
+            DEBUG,
+            boolean(),
+            "add `server-timing` with all lifecycle events and `x-carya-generation` to each response, and log \
+                 every request's events",
+        )
+        .or(false);
     let mut config = Config {
         file: context.file.to_owned(),
-        debug: root
-            .key(
-                DEBUG,
-                boolean(),
-                "add `server-timing` with all lifecycle events and `x-carya-generation` to each response, and log \
-                 every request's events",
-            )
-            .or(false),
+        debug,
+        log_filter: filter::filter(context, debug),
         server: root.section(SERVER, server),
         log: root.section(LOG, log),
         database,
@@ -147,6 +177,10 @@ pub(super) fn file(root: &mut Section<'_>, host: Option<&Config>) -> Config {
         model: root.section(MODEL, |section| {
             let component = model_component(section, &names);
             migrations = model_migrations(section).or_none("none");
+            if dialect.is_none() {
+                let unusable = ["component", "migrations"].into_iter().filter(|key| section.is_set(key));
+                unusable.for_each(|key| section.report_at(key, format!("requires a database; {ADD_DATABASE}")));
+            }
             Model { component }
         }),
         templates: root.optional(TEMPLATES, |section| templates_folder(section).required().unwrap_or_default()),
@@ -156,7 +190,7 @@ pub(super) fn file(root: &mut Section<'_>, host: Option<&Config>) -> Config {
             .filter_map(|(name, entry)| Some((name.clone(), component(&name, entry, &names)?)))
             .collect(),
         hooks: root.each(HOOK, |section| hook(section, &names)),
-        routes: root.each(ROUTE, |section| route(section, &names, &database_names)),
+        routes: root.each(ROUTE, |section| route(section, &names, &database_names, dialect.is_some())),
         smoke: root.each(SMOKE, smoke),
         reload: root.section(RELOAD, reload),
         registries: root
@@ -166,6 +200,7 @@ pub(super) fn file(root: &mut Section<'_>, host: Option<&Config>) -> Config {
             .collect(),
         deploy: None,
         deployed: None,
+        places: Places::default(),
     };
     config.deploy = root.optional(DEPLOY, |section| deploy(section, &config.server, dialect));
     if let Some(database) = &mut config.database {
@@ -179,6 +214,7 @@ pub(super) fn file(root: &mut Section<'_>, host: Option<&Config>) -> Config {
         let origin = Origin::Line(config.static_files[index].line);
         context.report(origin, format!("static[{index}].path"), message);
     }
+    config.places = context.all_records(|records| Places::of(context.file, records));
     config
 }
 

@@ -15,7 +15,8 @@ use super::{
     env::{self, Environment, environment},
     file::{Config, DEBUG, MODEL, RELOAD, TEMPLATES, file as whole, model_migrations, templates_folder},
     log::LOG,
-    problem::{Origin, Problems},
+    places::Places,
+    problem::{Origin, Place, Problems},
     record::Record,
     registry::REGISTRY,
     route::{HOOK, ROUTE, SMOKE, STATIC, static_folder},
@@ -122,9 +123,11 @@ pub fn load_deployed(file: &Path, host: &Config, id: &str) -> Result<Config, Pro
     read_file(context, &env::select(&env, |key| !is_of_host(key)), |root| {
         root.ignore(HOST);
         let deployed = Some(Deployed { id: id.to_owned(), host: host.file.clone() });
+        let own = whole(root, Some(host));
         Config {
             // Clients of the host see these details.
             debug: host.debug,
+            log_filter: host.log_filter.clone(),
             server: host.server.clone(),
             log: host.log,
             deploy: host.deploy.clone(),
@@ -132,7 +135,8 @@ pub fn load_deployed(file: &Path, host: &Config, id: &str) -> Result<Config, Pro
             // A generation must not lift the rules that apply to it.
             reload: host.reload.clone(),
             registries: host.registries.clone(),
-            ..whole(root, Some(host))
+            places: own.places.with_host(&host.places, &HOST.map(|section| section.name)),
+            ..own
         }
     })
     .map(without_records)
@@ -143,17 +147,19 @@ pub fn deploy_token() -> Option<String> {
     environment().remove("CARYA_DEPLOY_TOKEN").filter(|token| !token.is_empty())
 }
 
-/// Returns the files and folders that belong to an application. Secrets and databases do not.
+/// Returns the files and folders that belong to an application, each with the key that names it. Secrets and databases do
+/// not belong to it.
 ///
 /// # Errors
 ///
 /// [`Problems`] if the file cannot be parsed, or names a path outside its folder.
-pub fn application(file: &Path) -> Result<Vec<PathBuf>, Problems> {
+pub fn application(file: &Path) -> Result<Vec<(Place, PathBuf)>, Problems> {
     let env = environment();
     read_file(Context::new(file, &env), &Environment::new(), |root| {
         let found = named(root);
         root.ignore_rest();
         let context = root.context();
+        let places = context.all_records(|records| Places::of(context.file, records));
         for (key, path) in &found {
             let inside = path.strip_prefix(context.folder);
             if !inside.is_ok_and(|path| path.components().all(|step| matches!(step, Step::Normal(_) | Step::CurDir))) {
@@ -162,10 +168,10 @@ pub fn application(file: &Path) -> Result<Vec<PathBuf>, Problems> {
                     path.display(),
                     if context.folder == Path::new("") { Path::new(".") } else { context.folder }.display(),
                 );
-                context.report(Origin::File, key, message);
+                context.report(places.find(context.file, key).origin, key, message);
             }
         }
-        found.into_iter().map(|(_, path)| path).collect()
+        found.into_iter().map(|(key, path)| (places.find(context.file, &key), path)).collect()
     })
     .map(without_records)
 }
@@ -190,8 +196,8 @@ fn named(root: &mut Section<'_>) -> Vec<(String, PathBuf)> {
         }
         section.ignore_rest();
     });
-    let files = root.each(STATIC, |section| static_folder(section).alone());
-    found.extend(files.into_iter().flatten().map(|path| ("static.folder".to_owned(), path)));
+    let folders = root.each(STATIC, |section| static_folder(section).alone()).into_iter().enumerate();
+    found.extend(folders.filter_map(|(index, path)| Some((format!("static[{index}].folder"), path?))));
     found
 }
 

@@ -16,15 +16,43 @@ pub enum Origin {
     Variable(String),
 }
 
-/// One error in a configuration.
+/// A key, and the place where its value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct Place {
     /// The configuration file.
     pub file: PathBuf,
     /// The place of the value, or of the section in which a value is missing.
     pub origin: Origin,
-    /// The full key, like `route[2].transaction`. Empty if the problem is not about a key.
+    /// The full key, like `route[2].transaction`. Empty for the file as a whole.
     pub key: String,
+}
+
+impl Place {
+    /// Returns a problem of this key.
+    pub fn problem(self, message: impl Into<String>) -> Problem {
+        Problem { place: self, message: message.into() }
+    }
+}
+
+/// Formats a place: `carya.toml:12: server.listen`.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.display();
+        match &self.origin {
+            Origin::File => write!(f, "{file}")?,
+            Origin::Line(line) => write!(f, "{file}:{line}")?,
+            Origin::Point(line, column) => write!(f, "{file}:{line}:{column}")?,
+            Origin::Variable(name) => f.write_str(name)?,
+        }
+        if self.key.is_empty() { Ok(()) } else { write!(f, ": {}", self.key) }
+    }
+}
+
+/// One error in a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The key that is wrong.
+    pub place: Place,
     /// The error, and the values that are accepted.
     pub message: String,
 }
@@ -33,17 +61,7 @@ pub struct Problem {
 /// `carya.toml:12: server.listen: "8080" is not an address; write it as "127.0.0.1:8080"`
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.file.display();
-        match &self.origin {
-            Origin::File => write!(f, "{file}: ")?,
-            Origin::Line(line) => write!(f, "{file}:{line}: ")?,
-            Origin::Point(line, column) => write!(f, "{file}:{line}:{column}: ")?,
-            Origin::Variable(name) => write!(f, "{name}: ")?,
-        }
-        if !self.key.is_empty() {
-            write!(f, "{}: ", self.key)?;
-        }
-        f.write_str(&self.message)
+        write!(f, "{}: {}", self.place, self.message)
     }
 }
 
@@ -52,8 +70,9 @@ impl fmt::Display for Problem {
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    pub(super) fn new(mut problems: Vec<Problem>) -> Self {
-        problems.sort_by(|a, b| a.origin.cmp(&b.origin));
+    /// Sorts the problems, of which there must be at least one.
+    pub fn new(mut problems: Vec<Problem>) -> Self {
+        problems.sort_by(|a, b| a.place.origin.cmp(&b.place.origin));
         Self(problems)
     }
 
@@ -81,17 +100,20 @@ impl std::error::Error for Problems {}
 /// Returns the end of a message about an unknown name: the known name that was probably meant, else all known names.
 pub(super) fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
+    match closest(name, known.iter().copied()) {
+        Some(word) => format!("did you mean `{word}`?"),
+        None if known.is_empty() => "there are none".to_owned(),
+        None => format!("accepted: {}", known.join(", ")),
+    }
+}
+
+/// Returns the known name that was probably meant by a misspelt one.
+pub(super) fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
     let distance = |word: &str| strsim::damerau_levenshtein(&name, &word.to_lowercase());
-    let closest = known.iter().map(|word| (distance(word), word)).min();
-    match closest {
-        // At most a third of the letters may be wrong: beyond that it is another word, not a typing error.
-        Some((distance, word)) if distance <= (word.len() / 3).max(1) => {
-            format!("did you mean `{word}`?")
-        }
-        Some(_) => format!("accepted: {}", known.join(", ")),
-        None => "there are none".to_owned(),
-    }
+    let (distance, word) = known.into_iter().map(|word| (distance(word), word)).min()?;
+    // At most a third of the letters may be wrong: beyond that it is another word, not a typing error.
+    (distance <= (word.len() / 3).max(1)).then_some(word)
 }
 
 #[cfg(test)]

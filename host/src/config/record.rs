@@ -11,6 +11,7 @@ use super::{path::KeyPath, problem::Origin};
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) path: KeyPath,
+    pub(super) origin: Origin,
     pub(super) keys: Vec<KeyRecord>,
 }
 

@@ -32,7 +32,7 @@ fn title(records: &[Record], path: &KeyPath) -> Option<String> {
     if has_names || is_nested { None } else { path.header() }
 }
 
-fn table(records: &[Record], Record { path, keys }: &Record) -> String {
+fn table(records: &[Record], Record { path, keys, .. }: &Record) -> String {
     let has_dialects = keys.iter().any(|key| matches!(&key.content, Content::Value(value) if value.dialects.is_some()));
     let mut rows = vec![
         [Some("key"), Some("type"), Some("default"), has_dialects.then_some("dialects"), Some("")]

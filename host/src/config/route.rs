@@ -1,17 +1,18 @@
 //! `[[route]]`, `[[hook]]`, `[[static]]` and `[[smoke]]`.
 
-use std::path::PathBuf;
+use std::{borrow::Borrow, path::PathBuf};
 
 use serde_json::json;
 
 use super::{
     entry::Entry,
+    pattern::{pattern, prefix, target},
     section::{Key, Section, TableKey},
     transaction::{
         Access, DEFAULT_PRIORITY, Isolation, SUCCESS, StatusSet, access, isolation, priority, retries, status_set,
     },
     types::Type,
-    value::{boolean, method, one_of, path, pattern, prefix, target, text},
+    value::{boolean, method, one_of, path, text},
 };
 
 /// `[[hook]]`, or an entry of a route's `hooks`.
@@ -81,11 +82,20 @@ pub struct Smoke {
 
 pub(super) const ROUTE: TableKey = TableKey { name: "route", doc: "paths with their controllers and hooks" };
 
-/// Reads a route. `components` and `databases` are the names that the file defines.
-pub(super) fn route(section: &mut Section<'_>, components: &[String], databases: &[String]) -> Route {
+/// What to do if there is no default database.
+pub(super) const ADD_DATABASE: &str = "add [database] with its `url`";
+
+/// Reads a route. `components` and `databases` are the names that the file defines, and `has_default` is whether there is
+/// a default database.
+pub(super) fn route(
+    section: &mut Section<'_>,
+    components: &[String],
+    databases: &[String],
+    has_default: bool,
+) -> Route {
     const OVERRIDES: &str = "for this route; overrides `[transaction]`";
     const OF_TRANSACTION: &str = "`[transaction]`";
-    Route {
+    let route = Route {
         path: section.key("path", pattern(), "`/items/{id}`, `/files/{*path}`").required().unwrap_or_default(),
         methods: section
             .key(
@@ -118,6 +128,20 @@ pub(super) fn route(section: &mut Section<'_>, components: &[String], databases:
             )
             .or_empty(),
         line: section.line(),
+    };
+    let access = route.transaction.filter(|access| *access != Access::None && !section.context().describes);
+    if let Some(access) = access.filter(|_| !has_default && !section.is_set("database")) {
+        let message = format!("{:?} requires a database; {}", access.as_str(), database_remedy(databases));
+        section.report_at("transaction", message);
+    }
+    route
+}
+
+/// Returns what to do about a route without a database. `databases` are those with names.
+pub(super) fn database_remedy<S: Borrow<str>>(databases: &[S]) -> String {
+    match databases.is_empty() {
+        true => ADD_DATABASE.to_owned(),
+        false => format!("{ADD_DATABASE}, or set `database` of the route to one of: {}", databases.join(", ")),
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) struct Section<'a> {
 
 impl<'a> Section<'a> {
     fn new(context: &'a Context<'a>, path: KeyPath, origin: Origin, table: Table) -> Self {
-        let record = context.open(path.clone());
+        let record = context.open(path.clone(), origin.clone());
         Self { context, path, origin, table, record }
     }
 
@@ -179,7 +179,7 @@ impl<'a> Section<'a> {
         let Some(entry) = self.table_entry(key) else {
             return BTreeMap::new();
         };
-        let record = self.context.open(self.path.key(key.name));
+        let record = self.context.open(self.path.key(key.name), entry.origin().clone());
         let read = |(name, entry): (String, Entry<'a>)| {
             let set = Some(set(&entry, ty));
             let absent = Absent::Unset { meaning: "" };
@@ -222,7 +222,10 @@ impl<'a> Section<'a> {
                 Origin::Variable(_) => " (variables are named CARYA_SECTION__KEY)",
                 _ => "",
             };
-            let end = self.context.recorded(self.record, |keys| suggest(key, keys.iter().map(|key| &*key.name)));
+            let end = match self.path.is_root() && key.starts_with("log") {
+                true => "the variable CARYA_LOG selects log lines, such as CARYA_LOG=debug".to_owned(),
+                false => self.context.recorded(self.record, |keys| suggest(key, keys.iter().map(|key| &*key.name))),
+            };
             let path = self.path.key(key).to_string();
             self.context.report(node.origin.clone(), path, format!("unknown key{form}; {end}"));
         }

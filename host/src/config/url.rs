@@ -11,6 +11,7 @@ use super::{
     dialect::Dialect,
     env::{self, Environment},
     mask,
+    problem::closest,
     tree::Value,
     types::Type,
     value::read_text,
@@ -59,9 +60,34 @@ fn parse(folder: &Path, value: &Value) -> Result<(Dialect, String), String> {
             url.parse::<MySqlConnectOptions>().map_err(refused)?;
             Ok((Dialect::MySql, url))
         }
-        _ => {
-            Err(r#"is not the URL of a database; accepted: "sqlite:PATH", "postgres://...", "mysql://...""#.to_owned())
-        }
+        _ => Err(format!("is not the URL of a database; {}", accepted(&url))),
+    }
+}
+
+/// Returns the end of a message about a URL of no known scheme: the form that was probably meant, else all forms. A URL
+/// without a scheme may be a password, so the message contains no part of it.
+fn accepted(url: &str) -> String {
+    const FORMS: [(&str, &str); 5] = [
+        ("sqlite", "sqlite:PATH"),
+        ("postgres", "postgres://USER:PASSWORD@HOST/NAME"),
+        ("postgresql", "postgresql://USER:PASSWORD@HOST/NAME"),
+        ("mysql", "mysql://USER:PASSWORD@HOST/NAME"),
+        ("mariadb", "mariadb://USER:PASSWORD@HOST/NAME"),
+    ];
+    // Other clients add the name of their driver: `jdbc:mysql:`, `postgresql+psycopg:`.
+    let scheme = url.trim_start_matches("jdbc:").split(':').next().unwrap_or_default();
+    let scheme = scheme.split('+').next().unwrap_or_default();
+    let is_file = [".db", ".sqlite", ".sqlite3", ":memory:"].iter().any(|end| url.ends_with(end));
+    let meant = match scheme {
+        "pg" | "pgsql" | "psql" => Some("postgres"),
+        // Microsoft's SQL Server, which is no misspelt MySQL.
+        "mssql" => None,
+        "file" => Some("sqlite"),
+        _ => closest(scheme, FORMS.map(|(scheme, _)| scheme)).or(is_file.then_some("sqlite")),
+    };
+    match FORMS.iter().find(|(scheme, _)| Some(*scheme) == meant) {
+        Some((_, form)) => format!("did you mean \"{form}\"?"),
+        None => r#"accepted: "sqlite:PATH", "postgres://...", "mysql://...""#.to_owned(),
     }
 }
 
@@ -213,8 +239,6 @@ mod tests {
             ("sqlite://x?mode=memory", Err("names no file")),
             ("sqlite:", Err("names no file")),
             ("sqlite:x?mode=ro", Err("has options")),
-            ("items.db", Err("is not the URL of a database")),
-            ("oracle:x", Err("is not the URL of a database")),
         ] {
             match (parse(url), expected) {
                 (Ok((dialect, found)), Ok(expected)) => {
@@ -224,6 +248,35 @@ mod tests {
                 (Err(found), Err(expected)) => assert!(found.contains(expected), "{found}"),
                 (found, _) => panic!("{url}: {found:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn misspelt_schemes_are_recognized() {
+        for (url, expected) in [
+            ("sqllite://items.db", r#"did you mean "sqlite:PATH"?"#),
+            ("sqlite3:items.db", r#"did you mean "sqlite:PATH"?"#),
+            ("SQLite:items.db", r#"did you mean "sqlite:PATH"?"#),
+            ("sqlite+aiosqlite:///items.db", r#"did you mean "sqlite:PATH"?"#),
+            ("file:items", r#"did you mean "sqlite:PATH"?"#),
+            ("items.db", r#"did you mean "sqlite:PATH"?"#),
+            ("/var/items.sqlite3", r#"did you mean "sqlite:PATH"?"#),
+            (":memory:", r#"did you mean "sqlite:PATH"?"#),
+            ("postgre://ann@db/items", r#"did you mean "postgres://"#),
+            ("postgess://ann@db/items", r#"did you mean "postgres://"#),
+            ("psql://ann@db/items", r#"did you mean "postgres://"#),
+            ("postgresql+psycopg://ann@db/items", r#"did you mean "postgresql://"#),
+            ("jdbc:postgresql://db/items", r#"did you mean "postgresql://"#),
+            ("mysql2://ann@db/items", r#"did you mean "mysql://"#),
+            ("mysq://ann@db/items", r#"did you mean "mysql://"#),
+            ("maria://ann@db/items", r#"did you mean "mariadb://"#),
+            ("mssql://ann@db/items", "accepted:"),
+            ("oracle:x", "accepted:"),
+            ("hunter2", "accepted:"),
+        ] {
+            let found = parse(url).expect_err(url);
+            assert!(found.contains(expected), "{url}: {found}");
+            assert!(!found.contains("hunter2"), "{found}");
         }
     }
 

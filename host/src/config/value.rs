@@ -11,19 +11,19 @@ use serde_json::{Value as Json, json};
 use super::{
     image::{self, Image},
     mask,
-    problem::suggest,
+    problem::{closest, suggest},
     tree::Value,
     types::Type,
 };
 
 /// The methods of routes. CONNECT has no path to route by.
-const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
+pub(super) const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
 
 fn string() -> Json {
     json!({ "type": "string", "minLength": 1 })
 }
 
-fn string_like(pattern: &str) -> Json {
+pub(super) fn string_like(pattern: &str) -> Json {
     json!({ "type": "string", "pattern": pattern })
 }
 
@@ -80,7 +80,12 @@ pub(super) fn path(folder: &Path) -> Type<'_, PathBuf> {
 pub(super) fn source(folder: &Path) -> Type<'_, (PathBuf, Option<Image>)> {
     Type::new("path or reference", string(), |value| match read_text(value)? {
         text if text.starts_with(image::SCHEME) => Ok((PathBuf::from(&text), Some(text.parse()?))),
-        text => Ok((folder.join(text), None)),
+        text => match text.split_once(':') {
+            Some((scheme, _)) if text.contains("://") || closest(scheme, ["oci"]).is_some() => {
+                Err("is neither a path nor a reference; write it as \"oci://HOST/REPOSITORY:TAG\"".to_owned())
+            }
+            _ => Ok((folder.join(text), None)),
+        },
     })
 }
 
@@ -135,21 +140,6 @@ pub(super) fn statuses() -> Type<'static, Vec<RangeInclusive<u16>>> {
     Type::list(Type::new("status", schema, read_statuses)).named("status set")
 }
 
-/// Type of a path pattern in the syntax of `matchit`.
-pub(super) fn pattern() -> Type<'static, String> {
-    Type::new("path pattern", string_like("^/[^?#]*$"), read_pattern)
-}
-
-/// Type of the path prefix of a static folder: `/`, or whole segments without a slash at the end.
-pub(super) fn prefix() -> Type<'static, String> {
-    Type::new("path prefix", string_like("^/[^?#{}*]*$"), read_prefix)
-}
-
-/// Type of the target of a request: a path with its query.
-pub(super) fn target() -> Type<'static, String> {
-    Type::new("path with query", string_like("^/[^#]*$"), read_target)
-}
-
 /// Type of a name that the file must define. `kind` is the kind of thing: "component".
 pub(super) fn one_of<'t>(kind: &'static str, names: &'t [String]) -> Type<'t, String> {
     Type::new(format!("name of a {kind}"), string(), move |value| {
@@ -194,53 +184,6 @@ fn read_statuses(value: &Value) -> Result<RangeInclusive<u16>, String> {
     range.ok_or_else(|| r#"is not a status from 200 to 599; write it as "2xx" or "404""#.to_owned())
 }
 
-fn read_pattern(value: &Value) -> Result<String, String> {
-    let pattern = request_path(value)?;
-    match matchit::Router::new().insert(&pattern, ()) {
-        Ok(()) => Ok(pattern),
-        Err(error) => {
-            let reason = error.to_string().to_lowercase();
-            Err(format!("is not a path pattern: {reason}; write it as \"/items/{{id}}\" or \"/files/{{*path}}\""))
-        }
-    }
-}
-
-fn read_prefix(value: &Value) -> Result<String, String> {
-    let path = request_path(value)?;
-    if path.contains(['{', '}', '*']) {
-        return Err("is a prefix and not a pattern; write it as \"/static\", which serves every path below".to_owned());
-    }
-    let segments = path.strip_suffix('/').unwrap_or(&path);
-    // Clients resolve `.` and `..`, and percent-encode all other characters, before they send a path.
-    let is_sent = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()+,;=:@%".contains(&byte);
-    let is_segment = |text: &str| !matches!(text, "" | "." | "..") && text.bytes().all(is_sent);
-    match segments.is_empty() || segments.split('/').skip(1).all(is_segment) {
-        true => Ok(if segments.is_empty() { path } else { segments.to_owned() }),
-        false => Err("is not the path of a request; write it as \"/static\", with a space as %20".to_owned()),
-    }
-}
-
-/// Reads a path or a path pattern.
-fn request_path(value: &Value) -> Result<String, String> {
-    let path = read_text(value)?;
-    if !path.starts_with('/') {
-        return Err(format!("does not start with `/`; write it as \"/{path}\""));
-    }
-    if path.contains(['?', '#']) {
-        return Err("must not contain `?` or `#`".to_owned());
-    }
-    Ok(path)
-}
-
-fn read_target(value: &Value) -> Result<String, String> {
-    let target = read_text(value)?;
-    // `app::rehearse` parses the target again, so only accept a valid `Uri`.
-    match target.starts_with('/') && !target.contains('#') && target.parse::<http::Uri>().is_ok() {
-        true => Ok(target),
-        false => Err("is not a path; write it as \"/items?page=1\", with a space as %20".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,72 +208,6 @@ mod tests {
             assert_eq!(read_statuses(&written(text)).ok(), expected, "{text}");
         }
         assert_eq!(read_statuses(&Value::Integer(404)), Ok(404..=404));
-    }
-
-    #[test]
-    fn prefixes() {
-        for (text, expected) in [
-            ("/", Ok("/")),
-            ("/static", Ok("/static")),
-            ("/static/", Ok("/static")),
-            ("/a/b-c/%C3%A9", Ok("/a/b-c/%C3%A9")),
-            ("", Err("is empty")),
-            ("no-slash", Err("does not start with `/`")),
-            ("/a?b", Err("must not contain")),
-            ("/zz/{*p}", Err("not a pattern")),
-            ("/a{b", Err("not a pattern")),
-            ("/a}b", Err("not a pattern")),
-            ("/a/*", Err("not a pattern")),
-            ("//", Err("not the path of a request")),
-            ("/a//b", Err("not the path of a request")),
-            ("/a/../b", Err("not the path of a request")),
-            ("/.", Err("not the path of a request")),
-            ("/a b", Err("not the path of a request")),
-            ("/\u{e9}", Err("not the path of a request")),
-            ("/a\n", Err("not the path of a request")),
-            ("/a\\b", Err("not the path of a request")),
-        ] {
-            match (read_prefix(&written(text)), expected) {
-                (Ok(found), Ok(expected)) => assert_eq!(found, expected),
-                (Err(found), Err(expected)) => assert!(found.contains(expected), "{text}: {found}"),
-                (found, _) => panic!("{text}: {found:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn targets() {
-        for (text, accepted) in [
-            ("/", true),
-            ("/items?page=1&q=%20", true),
-            ("//x", true),
-            ("items", false),
-            ("/a b", false),
-            ("/a#b", false),
-            ("/a\nb", false),
-            ("/a\u{7f}", false),
-            ("/<>", false),
-        ] {
-            assert_eq!(read_target(&written(text)).is_ok(), accepted, "{text}");
-        }
-        assert!(read_target(&written(&format!("/{}", "x".repeat(70_000)))).is_err());
-    }
-
-    #[test]
-    fn patterns() {
-        for (text, reason) in [
-            ("/", None),
-            ("/items/{id}/parts/{part}", None),
-            ("/files/{*path}", None),
-            ("items", Some("does not start with `/`")),
-            ("/items?x=1", Some("must not contain")),
-            ("/items/{id", Some("not a path pattern")),
-            ("/{*path}/x", Some("not a path pattern")),
-        ] {
-            let found = read_pattern(&written(text)).err();
-            assert_eq!(found.is_some(), reason.is_some(), "{text}: {found:?}");
-            assert!(found.unwrap_or_default().contains(reason.unwrap_or_default()));
-        }
     }
 
     #[test]
