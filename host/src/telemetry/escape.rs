@@ -125,7 +125,7 @@ mod tests {
             assert_eq!(String::from_utf8_lossy(&written), format!("{as_json}\n"));
         }
         let mut escaped = String::new();
-        assert!(write!(Escaped(&mut escaped), "a\nb\r\t\0\x1b[2Jc{}", '\n').is_ok());
+        assert!(write!(Escaped(&mut escaped), "a\nb\r\t\0\x1b[2Jc\n").is_ok());
         assert_eq!(escaped, "a\\nb\\r\\t\\u{0}\\u{1b}[2Jc\\n");
     }
 

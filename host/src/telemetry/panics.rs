@@ -39,7 +39,7 @@ mod tests {
     use crate::telemetry::{Format, Limits, start, tests::in_own_process};
 
     fn panic_on_threads(format: Format) {
-        start(format, false, Limits { max_per_request: 1, max_per_second: usize::MAX });
+        start(format, "info", Limits { max_per_request: 1, max_per_second: usize::MAX });
         let worker = thread::Builder::new().name("worker".to_owned()).spawn(|| panic!("first\nline"));
         assert!(worker.is_ok_and(|worker| worker.join().is_err()));
         let runtime = tokio::runtime::Runtime::new().expect("the runtime starts");

@@ -198,16 +198,19 @@ impl Opener {
     }
 
     /// Converts the error of a connection that was not opened.
-    fn not_opened(&self, DbError { kind, code, message, retryable, stale }: DbError) -> DbError {
-        let server = self.host();
-        let (kind, message) = match kind {
+    fn not_opened(&self, error: DbError) -> DbError {
+        let (server, message) = (self.host(), &error.message);
+        let (kind, message) = match error.kind {
             Kind::Busy => {
                 let remedy = "raise its max_connections, or lower max_connections of its clients";
-                (kind, format!("the server {server} is busy and refuses further connections: {message}; {remedy}"))
+                (
+                    Kind::Busy,
+                    format!("the server {server} is busy and refuses further connections: {message}; {remedy}"),
+                )
             }
             _ => (Kind::Lost, format!("cannot connect to {server}: {message}")),
         };
-        DbError { kind, code, message, retryable: retryable || kind == Kind::Busy, stale }
+        DbError { kind, message, retryable: error.retryable || kind == Kind::Busy, ..error }
     }
 }
 

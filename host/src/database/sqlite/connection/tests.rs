@@ -98,14 +98,18 @@ async fn a_panic_of_the_drivers_thread_is_an_error_and_no_empty_result() -> Resu
 #[test]
 #[ignore = "a part of a_panic_of_the_drivers_thread_is_one_record"]
 fn logs_a_panic_of_the_drivers_thread() {
-    telemetry::start(telemetry::Format::Json, false, telemetry::Limits { max_per_request: 1, max_per_second: 1 << 20 });
+    telemetry::start(
+        telemetry::Format::Json,
+        "info",
+        telemetry::Limits { max_per_request: 1, max_per_second: 1 << 20 },
+    );
     a_panic_of_the_drivers_thread_is_an_error_and_no_empty_result().expect("the panic is an error");
 }
 
 #[test]
 fn a_panic_of_the_drivers_thread_is_one_record() {
     let test = "database::sqlite::connection::tests::logs_a_panic_of_the_drivers_thread";
-    let log = telemetry::tests::in_own_process(test, "1");
+    let log = telemetry::tests::in_own_process(test, "0");
     let lines: Vec<serde_json::Value> =
         log.lines().map(|line| serde_json::from_str(line).expect("each line is a record")).collect();
     let panics: Vec<_> = lines.iter().filter(|line| line["target"] == "carya::panic").collect();
