@@ -112,7 +112,7 @@ async fn a_component_with_more_memory_than_the_slots_is_refused_by_name() -> Res
     assert!(Command::new("kill").args(["-s", "HUP", &pid]).status().await?.success());
     let line = log.wait_for("the old generation stays").await?;
     let message = line["message"].as_str().unwrap_or_default();
-    assert!(message.contains("component.probe.path: ") && message.contains("memories of 64 MiB"), "{message}");
+    assert!(message.contains("component.probe.path: ") && message.contains("at most 64 MiB of memory"), "{message}");
     assert_eq!(reqwest::get(format!("http://{address}/x")).await?.status(), 200);
     Ok(())
 }

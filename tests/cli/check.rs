@@ -300,7 +300,7 @@ async fn reports_patterns_of_other_frameworks() -> Result {
     let folder = tempfile::tempdir()?;
     let route = |path: &str| format!("[[route]]\npath = '{path}'\ncomponent = \"reads\"\n");
     let paths = ["/items/:id", "/items/<int:id>", "/files/*", "/files/...", "/caf\u{e9}", "/a b", "/a?b=1", "GET /x"];
-    let routes = paths.map(|path| route(path)).concat();
+    let routes = paths.map(route).concat();
     write(folder.path(), &format!("[component.reads]\npath = \"{{guest:reads-only}}\"\n{routes}"), &[])?;
     let ran = run(folder.path(), &["check"]).await?;
     assert_eq!(ran.code, Some(2));

@@ -211,7 +211,7 @@ async fn a_component_for_another_contract_is_not_activated() -> Result {
     let case = Case::start("").await?;
     let edits = [("status: u16,", "status: u32,")];
     fs::write(case.folder.path().join("items.wasm"), module::built_for(&edits, &[], "export read-controller")?)?;
-    let expected = "items.wasm): was built for another carya:host: type `response` differs";
+    let expected = "items.wasm: was built for another carya:host: type `response` differs";
     let mut wrong = Wrong::default();
     for args in [["--no-activate"].as_slice(), &[]] {
         let ran = case.deploy(args).await?;

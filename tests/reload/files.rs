@@ -101,7 +101,7 @@ async fn a_component_whose_folder_is_gone_for_a_while() -> Result {
     watched.put_config(&CONFIG.replace("\"hook.wasm\"", "\"target/wasm/release/hook.wasm\""))?;
     watched.served().await?;
     fs::remove_dir_all(watched.path().join("target"))?;
-    assert!(watched.refused().await?.contains("cannot read"));
+    assert!(watched.refused().await?.contains("hook.wasm does not exist; build it"));
     for folder in ["target", "target/wasm", "target/wasm/release"] {
         fs::create_dir(watched.path().join(folder))?;
         watched.page().await?;

@@ -148,7 +148,7 @@ fn translated(segment: &str) -> Cow<'_, str> {
         return segment.into();
     }
     let words = || written.split(|c| !is_in_name(c)).filter(|word| !word.is_empty());
-    let name = words().find(|word| !CONVERTERS.contains(word)).or_else(|| words().last());
+    let name = words().find(|word| !CONVERTERS.contains(word)).or_else(|| words().next_back());
     let is_rest = ["*", "..", ".+", "path:", ":path"].iter().any(|mark| written.contains(mark)) && after.is_empty();
     match (name, is_rest) {
         // In Go, `{$}` stands for the end of the path.
