@@ -11,7 +11,7 @@ use crate::{
 
 const CONFIG: &str = r#"
     [server]
-    request_timeout = "3s"
+    request_timeout = "1500ms"
     [component.brief]
     path = "{guest:probe}"
     timeout = "500ms"
@@ -74,7 +74,7 @@ async fn one_line_names_the_cause(engine: Engine) -> Result {
         ("/", json!([{ "panic": true }]), 500, vec!["panicked at", "as the script says"]),
         ("/", json!([swallowed(), fail()]), 500, vec!["failed: as the script says", not_null, sql]),
         ("/", json!([{ "fail": "f".repeat(100_000) }]), 500, vec!["failed: ffff", "[cut]"]),
-        ("/", json!([long]), 500, vec!["a failed statement was not undone", "(other", "in `SELECT 'xxxx", "[cut]"]),
+        ("/", json!([long]), 500, vec!["a failed statement was not undone", "(limit)", "in `SELECT 'xxxx", "[cut]"]),
         ("/", json!([swallowed()]), 500, vec!["a failed statement was not undone by a savepoint", not_null, sql]),
         ("/", json!([swallowed(), answer(503)]), 503, vec!["a guest answered 503", not_null, sql]),
         (

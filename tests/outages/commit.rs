@@ -224,9 +224,41 @@ async fn a_constraint_that_is_checked_at_the_commit_rolls_back() -> Result {
     assert_eq!(answer.status, 500, "{}", answer.text());
     let events = answer.events().join(", ");
     assert!(events.ends_with("begin, rollback, after_rollback:gone, clear"), "{events}");
-    assert!(stage.app.log.wait_for("the commit failed").await?["message"].to_string().contains("23503"));
+    assert!(
+        stage.app.log.wait_for("the commit failed").await?["message"].to_string().contains("(constraint, code 23503)")
+    );
     assert_eq!(send(&stage.app, "POST", &write(2)).await?.status, 200, "in the right order at the end");
     assert_eq!(stage.written().await?, [2]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refused_commit_is_logged_with_kind_and_code() -> Result {
+    let Some(cluster) = servers::postgres().await? else { return Ok(()) };
+    let stage = Stage::new(cluster, "[transaction]\nretries = 0").await?;
+    stage.direct.execute("CREATE TABLE late (id BIGINT UNIQUE DEFERRABLE INITIALLY DEFERRED)").await?;
+    for (name, code) in [("refused", "P0001"), ("conflicting", "40001")] {
+        let trigger = format!(
+            "CREATE TABLE {name} (id BIGINT);
+             CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN RAISE EXCEPTION '{name}' USING ERRCODE = '{code}'; END $$;
+             CREATE CONSTRAINT TRIGGER late AFTER INSERT ON {name} DEFERRABLE INITIALLY DEFERRED
+                 FOR EACH ROW EXECUTE FUNCTION {name}()"
+        );
+        stage.direct.execute(&trigger).await?;
+    }
+    let mut wrong = Wrong::default();
+    for (table, status, after, cause) in [
+        ("late", 500, "", "(constraint, code 23505)"),
+        ("refused", 500, "", "the commit failed: refused (other, code P0001)"),
+        ("conflicting", 503, "1", "the commit failed: conflicting (conflict, code 40001)"),
+    ] {
+        let answer = send(&stage.app, "POST", &json!([insert(table, 1), insert(table, 1)])).await?;
+        check_eq!(wrong, (answer.status, answer.header("retry-after")), (status, after), "{table}: {}", answer.text());
+        let line = stage.app.log.wait_for(cause).await?;
+        check_eq!(wrong, line["request"], answer.header("x-request-id"), "{table}: {line}");
+        check_eq!(wrong, stage.direct.number(&format!("SELECT count(*) FROM {table}")).await?, 0, "{table}");
+    }
     Ok(())
 }
 
