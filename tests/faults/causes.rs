@@ -132,7 +132,7 @@ async fn a_timeout_names_a_missing_connection(engine: Engine) -> Result {
         app.log.wait_for("it has the connection").await?;
         cause(&app, "waiting", "/brief", &json!([insert("m")])).await
     };
-    let holding = async { Ok(app.post("/", slow.to_string()).await?) };
+    let holding = app.post("/", slow.to_string());
     let (_, (status, line)) = tokio::try_join!(holding, waiting)?;
     let message = line["message"].as_str().unwrap_or_default();
     assert!(status == 504 && message.contains("waiting for a connection to the database"), "{line}");
