@@ -40,18 +40,9 @@ impl Installation {
     }
 }
 
-/// Returns the path of PgBouncer, or `None` if it is not installed. A missing program is treated as in
-/// [`Installation::of`].
-pub fn pgbouncer() -> Option<PathBuf> {
-    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let found = FOUND.get_or_init(|| program("pgbouncer").map_err(|why| report_skipped("PgBouncer", &why)).ok());
-    assert!(found.is_some() || std::env::var_os("CI").is_none(), "no PgBouncer for the tests: run `make servers`");
-    found.clone()
-}
-
 /// Reports the skipped tests. Writes to standard error directly, because the test runner captures the output of tests
 /// that pass.
-fn report_skipped(what: impl Display, why: &str) {
+pub(super) fn report_skipped(what: impl Display, why: &str) {
     let text = format!("\n*** SKIPPED all tests on {what}: {why}. Install it with `make servers` ***\n\n");
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
@@ -88,7 +79,8 @@ fn mariadb() -> Result<Installation, String> {
     Ok(Installation { programs, account: account("mysql")? })
 }
 
-fn program(name: &str) -> Result<PathBuf, String> {
+/// Returns the path of a program on the `PATH` or in the usual folders.
+pub(super) fn program(name: &str) -> Result<PathBuf, String> {
     let folders = path().into_iter().chain(["/usr/sbin", "/usr/bin", "/usr/libexec"].map(PathBuf::from));
     let found = folders.map(|folder| folder.join(name)).find(|file| file.is_file());
     found.ok_or_else(|| format!("no `{name}` on the PATH or in /usr/sbin"))

@@ -2,7 +2,9 @@
 
 use std::{
     os::unix::{fs::chown, process::CommandExt},
+    path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::OnceLock,
 };
 
 use tempfile::TempDir;
@@ -11,7 +13,7 @@ use tokio::net::TcpStream;
 use super::{
     super::{Result, eventually},
     Engine,
-    installed::{Installation, pgbouncer},
+    installed::{Installation, program, report_skipped},
     supervisor::free_port,
 };
 
@@ -56,6 +58,15 @@ impl Pooler {
     pub fn url(&self) -> &str {
         &self.url
     }
+}
+
+/// Returns the path of PgBouncer, or `None` if it is not installed. A missing program is treated as in
+/// [`Installation::of`].
+fn pgbouncer() -> Option<PathBuf> {
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| program("pgbouncer").map_err(|why| report_skipped("PgBouncer", &why)).ok());
+    assert!(found.is_some() || std::env::var_os("CI").is_none(), "no PgBouncer for the tests: run `make servers`");
+    found.clone()
 }
 
 impl Drop for Pooler {
