@@ -31,7 +31,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Returns the name of the class, as in the contract.
+    /// Returns the name of the class in logs. The contract has the same names, but no `busy`: guests receive `lost`.
     fn as_str(self) -> &'static str {
         match self {
             Kind::Constraint => "constraint",
@@ -41,6 +41,7 @@ impl Kind {
             Kind::Timeout => "timeout",
             Kind::Limit => "limit",
             Kind::Lost => "lost",
+            Kind::Busy => "busy",
             Kind::Other => "other",
         }
     }
