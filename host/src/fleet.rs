@@ -260,7 +260,7 @@ impl Fleet {
         let served = self.reloader.live().generation();
         let result = guard.activate(&head.history, async { Ok(()) }).await;
         if result.is_ok() {
-            tracing::info!(generation = %head.id, by = head.host, "serving a generation that another host activated");
+            tracing::info!(generation = %head.id, by = head.host, "another host activated a generation; this host serves it now");
             reload::log_change(&result, &served);
         }
         result?;

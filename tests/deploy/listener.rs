@@ -54,7 +54,7 @@ async fn a_unix_socket_is_for_its_owner() -> Result {
     assert_eq!(app.get("/static/page.txt").await?.text(), "one");
     // Another host refuses a socket that is in use, and takes over a socket that is not.
     let Err(error) = App::start_in(tempfile::tempdir()?, &own, &[], &[]).await else { return Err("it started".into()) };
-    assert!(error.to_string().contains("listened on by another process"), "{error}");
+    assert!(error.to_string().contains("another process listens on"), "{error}");
     let app = App::start_in(app.kill().await?, &own, &[], &[]).await?;
     assert_eq!(app.get("/static/page.txt").await?.text(), "one");
     assert!(run(&["generations", "--to", &url], &[]).await?.answer.contains("active"));
