@@ -264,7 +264,7 @@ async fn rejects_an_application_with_a_folder_outside_its_own() -> Result {
     wrong.insert("carya.toml".to_owned(), b"[[static]]\npath = \"/etc\"\nfolder = \"/etc\"\n".to_vec());
     write(folder.path(), &wrong)?;
     let ran = deploy(folder.path(), &host, &[]).await?;
-    assert!(!ran.success && ran.messages.contains("static.folder: /etc is outside of"), "{}", ran.messages);
+    assert!(!ran.success && ran.messages.contains("static[0].folder: /etc is outside of"), "{}", ran.messages);
     // The host refuses the application too, if a client skips the check in `carya deploy`.
     let answer = host.activate(&host.put(&wrong).await?).await?;
     assert!(answer.status == 422 && answer.text().contains("/etc is outside of"), "{}", answer.text());

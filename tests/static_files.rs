@@ -259,8 +259,8 @@ async fn reports_invalid_prefixes_before_the_start() -> Result {
         (vec!["/a{b"], "is a prefix and not a pattern"),
         (vec![""], "is empty"),
         (vec!["no-slash"], "does not start with `/`"),
-        (vec!["/a//b"], "is not the path of a request"),
-        (vec!["/a b"], "is not the path of a request"),
+        (vec!["/a//b"], "has an empty segment"),
+        (vec!["/a b"], "has characters that clients percent-encode; write it as \"/a%20b\""),
         (vec!["/a", "/b", "/a/"], "static[2].path: \"/a\" is the prefix of static[0]"),
         (vec!["/", "/"], "static[1].path: \"/\" is the prefix of static[0]"),
     ] {

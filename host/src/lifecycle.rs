@@ -20,7 +20,7 @@ use self::{answer::Answer, interrupt::Abandonment};
 use crate::{
     component::{
         CallError, Component, Export, Guests, RequestState,
-        answer::{Decision, Fault, Response},
+        answer::{Decision, Response},
     },
     config::{Access, MAIN, StatusSet},
     database::TransactionOptions,
@@ -300,10 +300,8 @@ impl<'a> Lifecycle<'a> {
             let RequestState { cancelled, bound, .. } = &mut self.state;
             let work = cancelled.take().or_else(|| bound.session()?.report());
             self.answer = Answer::failed(failure.during(work), &self.state.request);
-        } else if let Some(status) = self.answer.server_error()
-            && let Some(report) = self.state.bound.session().and_then(|session| session.report())
-        {
-            tracing::error!(request = self.id(), fault = Fault::Guest.as_str(), "a guest answered {status}; {report}");
+        } else {
+            self.answer.log_server_error(&mut self.state);
         }
         let started = match std::mem::take(&mut self.state.bound) {
             Bound::Unbound(unbound) => return Ok(unbound.clear(&mut self.state.trace)),

@@ -135,7 +135,7 @@ async fn refuses_more_bytes_than_allowed_or_announced() -> Result {
     let (large, name) = manifest(&any, 300 * MIB)?;
     Liar::start(&name, large.clone(), Word::Endless)
         .await?
-        .refused("", "its component has 314572800 bytes, of 268435456")
+        .refused("", "its component has 314572800 bytes, and the maximum is 268435456")
         .await?;
     let liar = Liar::start(&name, large, Word::Endless).await?;
     liar.refused("max_size = \"1MiB\"", "the maximum is 1048576; set max_size in [registry.").await?;

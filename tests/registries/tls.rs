@@ -25,7 +25,7 @@ async fn a_registry_is_trusted_by_the_configured_authority_alone() -> Result {
     for (file, words) in [
         (
             &other,
-            "invalid peer certificate: UnknownIssuer; if an authority of your own has signed its certificate, name",
+            "invalid peer certificate: UnknownIssuer; if your own certificate authority has signed the certificate, set ca",
         ),
         (&text, "text.pem is no PEM file with a certificate: "),
         (&place.path().join("none.pem"), "none.pem is no PEM file with a certificate: No such file"),

@@ -3,9 +3,8 @@
 
 use std::mem;
 
-use http::StatusCode;
-
 use crate::{
+    component::{RequestState, answer::Fault},
     error::Failure,
     message::{Reply, Request},
     transaction::Origin,
@@ -78,13 +77,14 @@ impl Answer {
         }
     }
 
-    /// Returns the status of a guest's own response if it reports an error of the server.
-    pub(super) fn server_error(&self) -> Option<u16> {
-        match self {
-            Answer::Controller { reply, .. } | Answer::Early(reply) => {
-                Some(reply.status).filter(StatusCode::is_server_error).map(|status| status.as_u16())
-            }
-            Answer::Pending | Answer::Failed { .. } | Answer::Handled { .. } => None,
+    /// Logs the response of a guest that reports an error of the server, with the failed statement that may explain it.
+    pub(super) fn log_server_error(&self, state: &mut RequestState) {
+        let (Answer::Controller { reply, .. } | Answer::Early(reply)) = self else { return };
+        if reply.status.is_server_error()
+            && let Some(report) = state.bound.session().and_then(|session| session.report())
+        {
+            let (request, status) = (&*state.request.id, reply.status.as_u16());
+            tracing::error!(request, fault = Fault::Guest.as_str(), "a guest answered {status}; {report}");
         }
     }
 
@@ -113,6 +113,8 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
 
     fn reply(status: StatusCode) -> Reply {

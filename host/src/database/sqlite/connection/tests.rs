@@ -15,9 +15,9 @@ use crate::{
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-async fn database(folder: &tempfile::TempDir) -> Result<Arc<SqliteDatabase>> {
+async fn database(folder: &tempfile::TempDir, busy_timeout: &str) -> Result<Arc<SqliteDatabase>> {
     let url = format!("url = \"sqlite://{}\"", folder.path().join("t.sqlite").display());
-    let times = "statement_timeout = \"100ms\"\nbusy_timeout = \"100ms\"\nmax_connections = 1";
+    let times = format!("statement_timeout = \"100ms\"\nbusy_timeout = {busy_timeout:?}\nmax_connections = 1");
     let config =
         config::parse(&format!("[database]\n{url}\n{times}"), &folder.path().join("carya.toml"), &Default::default())?;
     let mut database = SqliteDatabase::open("default", &config.database.expect("it is set")).await?;
@@ -36,7 +36,7 @@ async fn insert(database: &Arc<SqliteDatabase>) -> Result<Connection> {
 #[tokio::test]
 async fn a_commit_without_an_answer_ends_and_its_connection_is_replaced() -> Result {
     let folder = tempfile::tempdir()?;
-    let database = database(&folder).await?;
+    let database = database(&folder, "100ms").await?;
     let mut connection = insert(&database).await?;
     let (release, wait) = mpsc::channel::<()>();
     let mut handle = connection.connection()?.lock_handle().await?;
@@ -52,7 +52,7 @@ async fn a_commit_without_an_answer_ends_and_its_connection_is_replaced() -> Res
 #[tokio::test]
 async fn a_statement_without_an_answer_ends_and_its_connection_is_replaced() -> Result {
     let folder = tempfile::tempdir()?;
-    let database = database(&folder).await?;
+    let database = database(&folder, "100ms").await?;
     let mut connection = database.begin(&TransactionOptions::new(Access::ReadWrite)).await?;
     let (release, wait) = mpsc::channel::<()>();
     let mut handle = connection.connection()?.lock_handle().await?;
@@ -74,7 +74,8 @@ async fn a_statement_without_an_answer_ends_and_its_connection_is_replaced() -> 
 #[tokio::test]
 async fn a_panic_of_the_drivers_thread_is_an_error_and_no_empty_result() -> Result {
     let folder = tempfile::tempdir()?;
-    let database = database(&folder).await?;
+    // The driver's thread holds its lock while it writes the backtrace of the panic.
+    let database = database(&folder, "10s").await?;
     insert(&database).await?.commit().await?;
     let query = async |access| {
         let mut connection = database.begin(&TransactionOptions::new(access)).await?;
