@@ -111,7 +111,7 @@ async fn diff(args: &[&str]) -> Result<(Option<i32>, String, String)> {
         let own = folder.path().join(name);
         fs::create_dir(&own)?;
         fs::copy(guest(component), own.join("items.wasm"))?;
-        write(&own, &format!("[database]\nurl = \"sqlite:items.db\"\n{CONFIG}"), &[])?;
+        write(&own, &format!("[database]\nurl = \"sqlite:items.db\"\n{CONFIG}"), &[TABLE])?;
     }
     let mut command = carya();
     command.args(["diff", "old/carya.toml", "new/carya.toml"]).args(args).current_dir(folder.path());

@@ -134,7 +134,12 @@ async fn dropped_records_are_counted_before_the_host_stops() -> Result {
 /// One request of a guest that logs 24 MB.
 #[tokio::test]
 async fn the_default_limits_bound_the_log() -> Result {
-    let host = Host::start("text", &config(), &[("migrations/0001_t.sql", "SELECT 1")]).await?;
+    let host = Host::start(
+        "text",
+        &format!("{}[database]\nurl = 'sqlite:a.db'", config()),
+        &[("migrations/0001_t.sql", "SELECT 1")],
+    )
+    .await?;
     let step = json!({ "log": "x".repeat(8000), "times": 3000 });
     host.play("/x", &json!([step])).await?;
     eventually("the lines are counted", async || Ok(host.log()?.contains(OF_REQUEST))).await?;
