@@ -107,11 +107,12 @@ async fn a_rule_keeps_the_old_generation() -> Result {
 /// and standard error.
 async fn diff(args: &[&str]) -> Result<(Option<i32>, String, String)> {
     let folder = tempfile::tempdir()?;
+    let config = format!("[database]\nurl = \"sqlite://{}\"\n{CONFIG}", folder.path().join("items.db").display());
     for (name, component) in [("old", "reads-only"), ("new", "items")] {
         let own = folder.path().join(name);
         fs::create_dir(&own)?;
         fs::copy(guest(component), own.join("items.wasm"))?;
-        write(&own, &format!("[database]\nurl = \"sqlite:items.db\"\n{CONFIG}"), &[TABLE])?;
+        write(&own, &config, &[TABLE])?;
     }
     let mut command = carya();
     command.args(["diff", "old/carya.toml", "new/carya.toml"]).args(args).current_dir(folder.path());
