@@ -32,6 +32,9 @@ const LOG: &str = "carya::log";
 /// Length that a record is assumed to have besides its texts: its time, level, target and the names of its fields.
 const FRAME: usize = 100;
 
+/// Mark at the end of a text that was cut off.
+const CUT: &str = " [cut]";
+
 /// Maximum length of a guest's text in a record, in bytes.
 const MAX_TEXT: usize = 8 * 1024;
 
@@ -92,7 +95,7 @@ pub(crate) fn micros(time: Duration) -> u64 {
 pub(crate) fn cut(text: &mut String) {
     if text.len() > MAX_TEXT {
         text.truncate(text.floor_char_boundary(MAX_TEXT));
-        text.push_str(" [cut]");
+        text.push_str(CUT);
     }
 }
 

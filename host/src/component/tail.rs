@@ -1,5 +1,7 @@
 //! The end of the standard error of a call, which becomes a part of the error if the call fails.
 
+use memchr::memmem;
+
 use crate::telemetry::excerpt;
 
 /// Number of bytes that are kept.
@@ -8,7 +10,7 @@ const KEPT: usize = 512;
 /// Words with which Rust announces a panic.
 const PANIC: &[u8] = b"panicked at";
 
-/// The last output, or the beginning of the last panic's message and what follows it.
+/// The last bytes of the output, or its first bytes from the last panic on.
 #[derive(Default)]
 pub(super) struct Tail {
     bytes: Vec<u8>,
@@ -17,7 +19,7 @@ pub(super) struct Tail {
 
 impl Tail {
     pub(super) fn push(&mut self, output: &[u8]) {
-        if output.windows(PANIC.len()).any(|words| words == PANIC) {
+        if memmem::find(output, PANIC).is_some() {
             self.bytes.clear();
             self.is_panic = true;
         }

@@ -1,5 +1,7 @@
 //! Excerpts of texts that the host did not write, such as messages of guests and statements, for lines of the log.
 
+use super::CUT;
+
 /// Returns the beginning of a text, with at most `max` bytes and a mark if the text is longer. Replaces line breaks and
 /// other white space by single spaces, because the excerpt is part of one line.
 pub(crate) fn excerpt(text: &str, max: usize) -> String {
@@ -12,7 +14,7 @@ pub(crate) fn excerpt(text: &str, max: usize) -> String {
             line.extend([separator, part]);
         }
         if part.len() < word.len() {
-            line.push_str(" [cut]");
+            line.push_str(CUT);
             break;
         }
     }

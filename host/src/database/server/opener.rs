@@ -200,17 +200,16 @@ impl Opener {
     /// Converts the error of a connection that was not opened.
     fn not_opened(&self, error: DbError) -> DbError {
         let (server, message) = (self.host(), &error.message);
-        let (kind, message) = match error.kind {
-            Kind::Busy => {
-                let remedy = "raise its max_connections, or lower max_connections of its clients";
-                (
-                    Kind::Busy,
-                    format!("the server {server} is busy and refuses further connections: {message}; {remedy}"),
-                )
-            }
-            _ => (Kind::Lost, format!("cannot connect to {server}: {message}")),
-        };
-        DbError { kind, message, retryable: error.retryable || kind == Kind::Busy, ..error }
+        match error.kind {
+            Kind::Busy => DbError {
+                message: format!(
+                    "the server {server} is busy and refuses further connections: {message}; raise its max_connections, \
+                     or lower max_connections of its clients"
+                ),
+                ..error
+            },
+            _ => DbError { kind: Kind::Lost, message: format!("cannot connect to {server}: {message}"), ..error },
+        }
     }
 }
 
