@@ -126,7 +126,7 @@ impl Failure {
         self
     }
 
-    /// Adds to the message for the log what the request was doing when it was interrupted.
+    /// Adds a description of the interrupted work to the message for the log.
     pub(crate) fn during(mut self, work: Option<String>) -> Self {
         if let Some(work) = work {
             self.detail.extend(["; ", &*work]);

@@ -21,7 +21,7 @@ pub struct Request {
     pub body: Bytes,
     /// Id of the request in logs: the client's `x-request-id`, or a random one.
     pub id: Arc<str>,
-    /// What the guests of the request have written to the log.
+    /// Counts the bytes that the guests of the request have written to the log.
     pub log: Allowance,
 }
 

@@ -94,7 +94,7 @@ async fn px_11_the_connection_is_lost(engine: Engine) -> Result {
         let is_in_doubt = is_last && engine == Engine::MariaDb;
         let steps = if is_in_doubt { "start, in_doubt, clear" } else { "start, rollback, three, clear" };
         check_eq!(wrong, (answer.status, answer.steps().as_str()), (503, steps), "{number:?}: PX-11 {script}");
-        // A client must not repeat a request blindly whose change may have been made.
+        // A client must not repeat a request blindly if the database may have committed its change.
         let after = if is_in_doubt { "" } else { "1" };
         check_eq!(wrong, answer.header("retry-after"), after, "{number:?}: PX-11 {script}");
         check_eq!(wrong, marks(&app).await?, "", "{number:?}: PX-11 {script}");

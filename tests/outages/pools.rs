@@ -71,7 +71,7 @@ async fn a_request_that_waits_too_long_for_a_row_gets_503() -> Result {
     Ok(())
 }
 
-/// SQLite has one connection that writes, whatever `max_connections` is.
+/// SQLite has one connection that writes, with any value of `max_connections`.
 #[tokio::test]
 async fn a_request_without_the_writing_connection_of_sqlite_gets_503() -> Result {
     let limits = [("CARYA_DATABASE__ACQUIRE_TIMEOUT", "200ms"), ("CARYA_DATABASE__BUSY_TIMEOUT", "30s")];

@@ -82,7 +82,7 @@ pub struct Smoke {
 
 pub(super) const ROUTE: TableKey = TableKey { name: "route", doc: "paths with their controllers and hooks" };
 
-/// What to do if there is no default database.
+/// Remedy if there is no default database.
 pub(super) const ADD_DATABASE: &str = "add [database] with its `url`";
 
 /// Reads a route. `components` and `databases` are the names that the file defines, and `has_default` is whether there is
@@ -137,7 +137,7 @@ pub(super) fn route(
     route
 }
 
-/// Returns what to do about a route without a database. `databases` are those with names.
+/// Returns the remedy for a route without a database. `databases` are the databases with names.
 pub(super) fn database_remedy<S: Borrow<str>>(databases: &[S]) -> String {
     match databases.is_empty() {
         true => ADD_DATABASE.to_owned(),

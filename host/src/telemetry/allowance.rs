@@ -1,4 +1,4 @@
-//! Limits what the guests of one request write to the log.
+//! Limits the number of bytes that the guests of one request write to the log.
 
 use std::sync::{
     OnceLock,
@@ -7,8 +7,8 @@ use std::sync::{
 
 use super::{FRAME, GUEST, LIMITS};
 
-/// Counts what the guests of one request write to the log. Dropping it logs how much exceeded
-/// [`max_per_request`](super::Limits::max_per_request).
+/// Counts the bytes that the guests of one request write to the log. On drop, logs the number of records and bytes that
+/// exceeded [`max_per_request`](super::Limits::max_per_request).
 #[derive(Debug, Default)]
 pub struct Allowance {
     /// Length of all lines so far, in bytes.

@@ -166,7 +166,7 @@ impl Visit for Texts {
     }
 }
 
-/// Adds up the length of what is written.
+/// Adds up the length of the written texts.
 struct Length<'a>(&'a mut usize);
 
 impl Write for Length<'_> {

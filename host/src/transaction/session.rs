@@ -160,7 +160,7 @@ impl Session {
         self.failure.as_ref().filter(|_| self.doomed_at.is_some())
     }
 
-    /// Describes, for the log, what may explain that the request fails: the statement that dooms the transaction, else
+    /// Describes, for the log, the likely reason why the request fails: the statement that dooms the transaction, else
     /// the statement or the connection that the session waits for, else the last statement that failed.
     pub(crate) fn report(&self) -> Option<String> {
         let failed = |error: &DbError| format!("last database error: {}", error.report());

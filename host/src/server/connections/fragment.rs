@@ -1,4 +1,4 @@
-//! Finds HTTP/1 requests whose target contains a `#`. A target has no fragment (RFC 9112, section 3.2), but `http::Uri`
+//! Finds HTTP/1 requests with a `#` in the target. A target has no fragment (RFC 9112, section 3.2), but `http::Uri`
 //! drops it, so the bytes from the client are searched.
 //!
 //! hyper does not report where the head of a pipelined request begins. A line that ends like a request line may belong to
@@ -13,7 +13,7 @@ use std::{
 use http::Uri;
 use memchr::{memchr, memrchr};
 
-/// What the request lines of a connection reveal about its next requests.
+/// Results of the search in the request lines of a connection, for its next requests.
 #[derive(Debug, Default)]
 pub(super) struct Fragments {
     /// Whether the target of the next request is known to have no `#`.
