@@ -187,7 +187,7 @@ hooks = ["early", "reads"]
             carya.toml:10: component.gone.path: gone.wasm does not exist; build it, for example with `cargo build --release --target wasm32-wasip2`, or correct the path
             carya.toml:12: component.unbuilt.path: unbuilt.wasm does not exist; build it with `make unbuilt`, or run `carya dev`, which builds it
             carya.toml:16: component.text.path: text.wasm: this is not a WebAssembly file
-            carya.toml:18: component.core.path: core.wasm: this is a core module without the WIT of its world, not a component; build it for the target wasm32-wasip2, or with wit-bindgen for wasm32-unknown-unknown
+            carya.toml:18: component.core.path: core.wasm: this is a core module without the WIT of its world, not a component; build it for the target wasm32-wasip2, or with wit-bindgen
             carya.toml:20: component.cut.path: cut.wasm: it cannot be compiled: failed to parse WebAssembly module: unexpected end-of-file (at offset 0x9)
             carya.toml:27: hook[0]: component `none` exports no hook phase (on-route, before, after, on-error of carya:host)
             carya.toml:31: route[0].component: POST /posts is read-write, for which component `reads` would have to export carya:host/write-controller@0.1.0
