@@ -83,6 +83,13 @@ fn an_empty_file_is_all_defaults() {
             init: true,
             poll: None,
         },
+        outbound: Outbound {
+            allow: [],
+            allow_private: false,
+            ca: None,
+            max_in_flight: 64,
+            in_transaction: false,
+        },
         registries: {},
         deploy: None,
         deployed: None,
@@ -116,6 +123,13 @@ page_scan = "off"
 [log]
 max_per_request = "1KiB"
 max_per_second = 4096
+
+[outbound]
+allow = ["https://api.example.org", "http://*.example.net:8080/hooks/"]
+allow_private = true
+ca = "authorities.pem"
+max_in_flight = 8
+in_transaction = true
 
 [database]
 url = "sqlite:data/items.db"
@@ -167,6 +181,9 @@ build = "make items"
 source = "items"
 memory = "16MiB"
 timeout = "2s"
+http = ["https://api.example.org/v1/"]
+http_timeout = "1s"
+http_max_response = "1MiB"
 
 [component.items.settings]
 currency = "EUR"

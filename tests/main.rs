@@ -32,6 +32,7 @@ mod lifecycle;
 mod log;
 mod metrics;
 mod outages;
+mod outbound;
 mod placeholders;
 mod property;
 mod registries;

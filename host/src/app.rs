@@ -208,7 +208,7 @@ pub async fn rehearse(generation: &Generation) -> anyhow::Result<()> {
 async fn initialize(generation: &Generation, model: &Component) -> anyhow::Result<()> {
     let started = Instant::now();
     let request = Arc::new(Request { id: format!("init-{}", model.name()).into(), ..Request::default() });
-    let mut state = RequestState::new(request);
+    let mut state = RequestState::without_calls(request, "`init` of a model");
     state.bound = Unbound::default().start(
         generation.database.clone(),
         TransactionOptions::new(Access::ReadWrite),

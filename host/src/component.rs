@@ -13,6 +13,7 @@ mod engine;
 mod export;
 mod failure;
 mod handles;
+mod http;
 mod identity;
 mod imports;
 mod indices;

@@ -28,6 +28,7 @@
 //! | [`routes`] | the routing table |
 //! | `token` | commit positions in headers and cookies |
 //! | `oci` | references to files, pulled from registries, stored by digest |
+//! | `outbound` | HTTP requests of guests: destinations, addresses, the client |
 //! | `harden` | logins with few rights for guests' statements: the script and its check |
 //! | `outbox` | durable actions in the database |
 //! | `migrate` | migrations and resets of the schema |
@@ -62,6 +63,7 @@ pub mod lifecycle;
 pub mod message;
 mod migrate;
 mod oci;
+mod outbound;
 mod outbox;
 mod private;
 mod reload;

@@ -50,25 +50,26 @@ pub struct Ended {
 /// Serves a request from its first hook to its reply. If `abandoned` resolves before the commit has begun, the request
 /// is rolled back. If its guests still run 50 ms later, they are cancelled.
 pub async fn handle(generation: &Generation, request: Arc<Request>, abandoned: impl Future<Output = ()>) -> Ended {
-    serve(generation, request, abandoned, false).await
+    serve(generation, RequestState::new(request), abandoned, false).await
 }
 
 /// Runs a request without a client, to try out a generation: its writes are rolled back, and its actions do not run.
 pub(crate) async fn rehearse(generation: &Generation, request: Arc<Request>) -> Ended {
     // Boxed: unboxed, the futures of a start and of a reload would exceed the compiler's limit for nested types.
-    Box::pin(serve(generation, request, std::future::pending(), true)).await
+    let state = RequestState::without_calls(request, "a smoke request");
+    Box::pin(serve(generation, state, std::future::pending(), true)).await
 }
 
 async fn serve(
     generation: &Generation,
-    request: Arc<Request>,
+    state: RequestState,
     abandoned: impl Future<Output = ()>,
     is_rehearsal: bool,
 ) -> Ended {
     let mut lifecycle = Lifecycle {
         generation,
         is_rehearsal,
-        state: RequestState::new(request),
+        state,
         guests: Guests::default(),
         answer: Answer::Pending,
         chain: &generation.global,
@@ -140,7 +141,7 @@ impl<'a> Lifecycle<'a> {
     async fn enter(&mut self) {
         let Some(access) = self.on_route().await else { return };
         if self.start_and_route(access) && self.before(self.chain.outside(), false).await {
-            self.entry_context = Some(self.state.context.clone());
+            self.begin_inside();
         }
     }
 
@@ -352,9 +353,8 @@ impl<'a> Lifecycle<'a> {
 
     /// Runs the `on-error` and `after` hooks outside the transaction, after the transaction has ended.
     async fn outside(&mut self) {
-        let chain = self.chain;
-        self.on_error(chain.outside(), false).await;
-        self.after(chain.outside(), false).await;
+        self.on_error(self.chain.outside(), false).await;
+        self.after(self.chain.outside(), false).await;
     }
 
     fn end(self, cleared: Cleared) -> Ended {

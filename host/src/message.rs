@@ -129,6 +129,24 @@ pub(crate) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue
     Ok((parsed, value))
 }
 
+/// Returns the trace id of a valid W3C `traceparent` header (`00-TRACEID-PARENTID-FLAGS`).
+pub(crate) fn trace_id(headers: &HeaderMap) -> Option<&str> {
+    let parent = headers.get("traceparent")?.to_str().ok()?;
+    let mut fields = parent.split('-');
+    let (version, trace, span) = (fields.next()?, fields.next()?, fields.next()?);
+    let is_hex =
+        |text: &str, length| text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let is_zero = |text: &str| text.bytes().all(|byte| byte == b'0');
+    let good = is_hex(version, 2)
+        && version != "ff"
+        && is_hex(trace, 32)
+        && !is_zero(trace)
+        && is_hex(span, 16)
+        && !is_zero(span)
+        && fields.next().is_some_and(|flags| is_hex(flags, 2));
+    good.then_some(trace)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,6 +179,25 @@ mod tests {
         ];
         for (name, value, good) in table {
             assert_eq!(header(name, value).is_ok(), good, "{name}: {value:?}");
+        }
+    }
+
+    #[test]
+    fn only_valid_trace_parents_have_a_trace_id() {
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let table = [
+            (format!("00-{trace}-00f067aa0ba902b7-01"), Some(trace)),
+            (format!("01-{trace}-00f067aa0ba902b7-01-more"), Some(trace)),
+            (format!("ff-{trace}-00f067aa0ba902b7-01"), None),
+            (format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32)), None),
+            (format!("00-{trace}-{}-01", "0".repeat(16)), None),
+            (format!("00-{trace}-00f067aa0ba902b7"), None),
+            ("nonsense".to_owned(), None),
+        ];
+        for (parent, expected) in table {
+            let value = HeaderValue::from_str(&parent).unwrap_or_else(|_| HeaderValue::from_static(""));
+            let headers = HeaderMap::from_iter([(HeaderName::from_static("traceparent"), value)]);
+            assert_eq!(trace_id(&headers), expected, "{parent}");
         }
     }
 }

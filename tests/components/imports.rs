@@ -3,10 +3,10 @@
 use super::{refusal, refused, reloaded, serve};
 use crate::support::{Result, Wrong, check, check_eq, module};
 
-/// Short form of `wasi:http`, which components written for other hosts import. This host does not offer it.
-const HTTP: &str = "package wasi:http@0.2.3;
+/// An interface of WASI in short form. This host does not offer it.
+const MESSAGING: &str = "package wasi:messaging@0.2.3;
     interface types { resource fields { constructor(); } resource request { headers: func() -> fields; } }
-    interface outgoing-handler { use types.{request}; handle: func(request: request) -> result; }
+    interface producer { use types.{request}; handle: func(request: request) -> result; }
     interface incoming-handler { use types.{request}; handle: func(request: request); }";
 /// `wasi:cli` in a version that this host does not offer.
 const CLI_3: &str = "package wasi:cli@0.3.0;
@@ -32,21 +32,21 @@ type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a str, &'a str);
 const CASES: [Case<'_>; 14] = [
     (
         &[],
-        &[HTTP],
-        "import wasi:http/types@0.2.3; import wasi:http/outgoing-handler@0.2.3; export plain-controller",
-        "imports `wasi:http/types@0.2.3` and `wasi:http/outgoing-handler@0.2.3` (outbound HTTP), which this host does not offer",
+        &[MESSAGING],
+        "import wasi:messaging/types@0.2.3; import wasi:messaging/producer@0.2.3; export plain-controller",
+        "imports `wasi:messaging/types@0.2.3` and `wasi:messaging/producer@0.2.3`, which this host does not offer",
     ),
     (
         &[],
-        &[HTTP],
-        "export wasi:http/incoming-handler@0.2.3",
-        "imports `wasi:http/types@0.2.3`, which this host does not offer",
+        &[MESSAGING],
+        "export wasi:messaging/incoming-handler@0.2.3",
+        "imports `wasi:messaging/types@0.2.3`, which this host does not offer",
     ),
     (
         &[],
-        &["package wasi:http@0.2.3; interface incoming-handler { handle: func() -> string; }"],
-        "export wasi:http/incoming-handler@0.2.3",
-        "exports `wasi:http/incoming-handler@0.2.3`, which this host does not call, and no interface that it calls; \
+        &["package wasi:messaging@0.2.3; interface incoming-handler { handle: func() -> string; }"],
+        "export wasi:messaging/incoming-handler@0.2.3",
+        "exports `wasi:messaging/incoming-handler@0.2.3`, which this host does not call, and no interface that it calls; \
          export an interface of its `wit/`, such as `carya:host/read-controller@0.1.0`",
     ),
     (
@@ -81,9 +81,9 @@ const CASES: [Case<'_>; 14] = [
     ),
     (
         &[],
-        &[OTHER, HTTP],
-        "import my:thing/api@1.2.0; import my:thing/only-types@1.2.0; import wasi:http/types@0.2.3; export plain-controller",
-        "imports `my:thing/api@1.2.0` and `wasi:http/types@0.2.3`, which this host does not offer",
+        &[OTHER, MESSAGING],
+        "import my:thing/api@1.2.0; import my:thing/only-types@1.2.0; import wasi:messaging/types@0.2.3; export plain-controller",
+        "imports `my:thing/api@1.2.0` and `wasi:messaging/types@0.2.3`, which this host does not offer",
     ),
     (
         &[("interface context {", "interface session { id: func() -> string; }\ninterface context {")],
@@ -94,9 +94,9 @@ const CASES: [Case<'_>; 14] = [
     (
         // `use` repeats the resource `input-stream` in `stdin`. The message must not name it as an import of `stdin`.
         &[],
-        &[IO, STDIN, HTTP],
-        "import wasi:cli/stdin@0.2.3; import wasi:http/outgoing-handler@0.2.3; export plain-controller",
-        "imports `wasi:http/types@0.2.3` and `wasi:http/outgoing-handler@0.2.3` (outbound HTTP), which this host does not offer",
+        &[IO, STDIN, MESSAGING],
+        "import wasi:cli/stdin@0.2.3; import wasi:messaging/producer@0.2.3; export plain-controller",
+        "imports `wasi:messaging/types@0.2.3` and `wasi:messaging/producer@0.2.3`, which this host does not offer",
     ),
     (
         &[("id: func() -> string;", "id: func() -> string; peer: func() -> string;")],
@@ -164,8 +164,8 @@ async fn a_compatible_version_of_the_contract_is_accepted() -> Result {
 #[tokio::test]
 async fn inspect_lists_unknown_imports() -> Result {
     let folder = tempfile::tempdir()?;
-    let world = "import wasi:http/types@0.2.3; import wasi:http/outgoing-handler@0.2.3; export plain-controller";
-    std::fs::write(folder.path().join("it.wasm"), module::built_for(&[], &[HTTP], world)?)?;
+    let world = "import wasi:messaging/types@0.2.3; import wasi:messaging/producer@0.2.3; export plain-controller";
+    std::fs::write(folder.path().join("it.wasm"), module::built_for(&[], &[MESSAGING], world)?)?;
     let said = refusal(folder.path(), &["inspect", "it.wasm"]).await?;
     let ran = super::carya().args(["inspect", "it.wasm"]).current_dir(folder.path()).output().await?;
     let sentence = said.trim_end().strip_prefix("error: it.wasm: ").ok_or(said.clone())?;

@@ -7,6 +7,7 @@ pub mod proxy;
 pub mod registry;
 mod response;
 pub mod servers;
+pub mod upstream;
 mod wrong;
 
 use std::{

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     app::{self, Sources},
+    component::Component,
     config::{self, Dialect},
     database::Database,
     generation::{Generation, Handler},
@@ -34,7 +35,8 @@ pub(super) async fn check(sources: Sources, as_json: bool) -> anyhow::Result<Str
             .iter()
             .map(|component| {
                 let expensive = &component.capabilities.expenses;
-                json!({"name": &**component.name(), "digest": component.digest, "expensive": expensive})
+                let http = destinations(component);
+                json!({"name": &**component.name(), "digest": component.digest, "http": http, "expensive": expensive})
             })
             .collect();
         let routes = routes_as_json(&generation);
@@ -50,6 +52,9 @@ pub(super) async fn check(sources: Sources, as_json: bool) -> anyhow::Result<Str
     let mut answer = format!("{}: good\ncomponents\n", config.file.display());
     for component in &generation.components {
         writeln!(answer, "  {:20} {}", component.name(), &component.digest[..12])?;
+        for destination in destinations(component) {
+            writeln!(answer, "    may send HTTP requests to {destination}")?;
+        }
         for expense in &component.capabilities.expenses {
             writeln!(answer, "    expensive: {expense}")?;
         }
@@ -70,6 +75,11 @@ pub(super) async fn check(sources: Sources, as_json: bool) -> anyhow::Result<Str
         writeln!(answer, "warning: {warning}")?;
     }
     Ok(answer)
+}
+
+/// Returns the destinations of HTTP requests that a component may send.
+fn destinations(component: &Component) -> Vec<String> {
+    component.identity.outbound.destinations().iter().map(ToString::to_string).collect()
 }
 
 /// Lists the routes.
@@ -117,9 +127,7 @@ struct RouteLine {
 
 fn lines(generation: &Generation) -> Vec<RouteLine> {
     let line = |(route, handler): (&config::Route, &Handler)| {
-        let names = |hooks: &[std::sync::Arc<crate::component::Component>]| {
-            hooks.iter().map(|hook| hook.name().to_string()).collect()
-        };
+        let names = |hooks: &[std::sync::Arc<Component>]| hooks.iter().map(|hook| hook.name().to_string()).collect();
         let method = |method: &Method| format!("{method} {}", plan::by_route(method, handler.access, None).as_str());
         RouteLine {
             path: route.path.clone(),

@@ -38,6 +38,10 @@ fn summarize(exports: &[String], imports: &[String]) -> Vec<String> {
         summary.push("nothing: it exports no interface that this host calls");
     }
     let grants = [
+        (
+            "wasi:http/outgoing-handler",
+            "imports outbound HTTP, and may send requests only to the destinations in its `http` that the host allows",
+        ),
         ("wasi:sockets/", "imports sockets, but the host permits no connection"),
         ("wasi:filesystem/", "imports files, but the host provides none"),
     ];

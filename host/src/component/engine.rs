@@ -18,7 +18,7 @@ use wasmtime::{PoolingAllocationConfig, component::Linker};
 pub use self::settings::MAX_MEMORY;
 pub(super) use self::settings::TABLE_KEPT_READY;
 use self::{pool::Pool, settings::kept_ready, swap::Swap};
-use super::{code::CodeCache, store::StoreData, wit::Everything};
+use super::{code::CodeCache, imports, store::StoreData, wit::Everything};
 use crate::config::{self, PageScan};
 
 /// Interval at which running guests yield to other tasks and their deadlines are checked.
@@ -86,6 +86,7 @@ impl Engine {
     ) -> Result<Self, EngineError> {
         let mut linker = Linker::new(&wasmtime);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        imports::http::add_to_linker(&mut linker)?;
         Everything::add_to_linker::<_, wasmtime::component::HasSelf<_>>(&mut linker, |data: &mut StoreData| data)?;
         let ticking = wasmtime.weak();
         let clock = thread::Builder::new().name("carya-epoch".into()).spawn(move || {

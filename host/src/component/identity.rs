@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use crate::outbound::Policy;
+
 /// Name, settings and limits of a component, which are part of the data of each guest's store.
 #[derive(Debug)]
 pub struct Identity {
@@ -11,6 +13,17 @@ pub struct Identity {
     pub settings: BTreeMap<String, String>,
     /// Whether the component can run actions.
     pub runs_actions: bool,
+    /// The HTTP requests that the component may send.
+    pub(crate) outbound: Policy,
     /// Maximum memory of an instance, in bytes.
     pub(super) memory: usize,
+}
+
+#[cfg(test)]
+impl Identity {
+    /// Returns the identity of a component named `it`, which has no settings and may send no requests.
+    pub(super) fn with_memory(memory: usize) -> Self {
+        let outbound = Policy::new("it", &crate::config::ComponentConfig::of("it".into()), Arc::default());
+        Self { name: "it".into(), settings: BTreeMap::new(), runs_actions: false, outbound, memory }
+    }
 }

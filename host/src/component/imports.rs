@@ -1,8 +1,10 @@
-//! The imports that the host provides to guests. Each interface of the contract has its own module.
+//! The imports that the host provides to guests. Each interface of the contract, and `wasi:http`, has its own
+//! module.
 
 mod config;
 mod context;
 mod database;
+pub(super) mod http;
 mod log;
 mod request;
 mod response;

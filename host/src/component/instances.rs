@@ -130,7 +130,9 @@ impl InstancePool {
         // The memory of an instance never shrinks. If the memory is near its limit, the next request would soon exceed
         // the limit.
         let is_near_its_limit = memory > self.identity.memory / 8 * 7;
-        if is_spent && (is_large || self.settings.max_requests > 1) || !is_spent && is_near_its_limit {
+        // Dropping the instance aborts requests that it no longer waits for.
+        let is_sending = instance.store.data().is_sending;
+        if is_sending || is_spent && (is_large || self.settings.max_requests > 1) || !is_spent && is_near_its_limit {
             return;
         }
         // If no share is free, drop the instance: the idle instances of all components take as much of the engine's
@@ -244,11 +246,9 @@ pub(super) mod tests {
         let engine = Engine::new(&config)?;
         let text = format!("(component (core module $m (memory {pages})) (core instance (instantiate $m)))");
         let pre = Linker::new(&engine).instantiate_pre(&Component::new(&engine, wat::parse_str(text)?)?)?;
-        let identity =
-            Identity { name: "it".into(), settings: Default::default(), runs_actions: false, memory: 64 << 20 };
         let shares = Arc::new(Semaphore::new(SHARES));
         let settings = PoolSettings { timeout: Duration::from_secs(5), max_requests, kept_ready: 2 << 20, shares };
-        Ok(InstancePool::new(pre, Arc::new(identity), settings))
+        Ok(InstancePool::new(pre, Arc::new(Identity::with_memory(64 << 20)), settings))
     }
 
     /// Serves this number of concurrent requests. Returns the number of ready instances, of spent instances, and of

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     config,
     content::{Digest, PinnedFile, ReadError},
+    outbound::{Network, Policy},
 };
 
 /// Error of a component that cannot be used.
@@ -81,23 +82,24 @@ enum Linked {
 impl Engine {
     /// Loads a component: compiles it unless the cache has its code, links it, and tries it out. Returns `before`, the
     /// component of the previous generation, if its file and settings have not changed.
-    pub async fn load(
+    pub(crate) async fn load(
         &self,
         name: &str,
         config: &config::ComponentConfig,
         file: &PinnedFile,
+        network: &Arc<Network>,
         before: Option<&Arc<Component>>,
     ) -> Result<Arc<Component>, LoadError> {
         let (engine, owned, settings, before) = (self.clone(), name.to_owned(), config.clone(), before.cloned());
-        let pinned = file.clone();
+        let (pinned, network) = (file.clone(), network.clone());
         // Compiling takes seconds and would block a thread that serves requests.
         let linking = self.blocking(move || {
             let source = Source::read(&owned, &settings, &pinned)?;
-            match before.and_then(|before| before.unchanged(source.digest, &settings)) {
+            match before.and_then(|before| before.unchanged(source.digest, &settings, &network)) {
                 Some(before) => Ok(Linked::Known(before)),
                 None => {
                     let code = engine.compile(&source)?;
-                    let component = engine.link(&source, &code, &settings)?;
+                    let component = engine.link(&source, &code, &settings, &network)?;
                     Ok(Linked::New(Box::new(component), source, code))
                 }
             }
@@ -128,7 +130,7 @@ impl Engine {
         let code = self.compile(&source)?;
         let mut capabilities = Capabilities::of(&code.component, self);
         capabilities.summary.extend(offer::missing(&code.component, &self.wasmtime, &self.linker));
-        let problem = match self.link(&source, &code, &config) {
+        let problem = match self.link(&source, &code, &config, &Arc::default()) {
             Ok(component) => self.try_out(&component, &source, &code).await.err(),
             Err(error) => Some(error),
         };
@@ -145,7 +147,13 @@ impl Engine {
     }
 
     /// Resolves the imports of a component, and finds the exports that the host calls.
-    fn link(&self, source: &Source, code: &Code, config: &config::ComponentConfig) -> Result<Component, LoadError> {
+    fn link(
+        &self,
+        source: &Source,
+        code: &Code,
+        config: &config::ComponentConfig,
+        network: &Arc<Network>,
+    ) -> Result<Component, LoadError> {
         if config.memory > self.slot {
             return Err(source.unusable(format!(
                 "at its start, this host reserved address space for guests with at most {} MiB of memory; to use \
@@ -161,20 +169,21 @@ impl Engine {
             return Err(source.unusable(reason));
         }
         let indices = Indices::find(&pre).map_err(|mismatch| source.unusable(self.uncallable(code, &mismatch)))?;
-        Ok(self.component(source, code, config, (pre, indices, capabilities)))
+        Ok(self.component(source, code, (config, network), (pre, indices, capabilities)))
     }
 
     fn component(
         &self,
         source: &Source,
         code: &Code,
-        config: &config::ComponentConfig,
+        (config, network): (&config::ComponentConfig, &Arc<Network>),
         (pre, indices, capabilities): (InstancePre<StoreData>, Indices, Capabilities),
     ) -> Component {
         let identity = Arc::new(Identity {
             name: source.name.as_str().into(),
             settings: config.settings.clone(),
             runs_actions: indices.has(Export::Actions),
+            outbound: Policy::new(&source.name, config, network.clone()),
             memory: config.memory,
         });
         let settings = PoolSettings {
@@ -229,8 +238,13 @@ impl Component {
     /// Returns this component if its file has this digest and it was loaded with these settings. If the component is
     /// configured with `reuse`, its instances keep state between requests, so the returned component has an empty pool
     /// of instances.
-    fn unchanged(self: Arc<Self>, digest: Digest, config: &config::ComponentConfig) -> Option<Arc<Self>> {
-        if self.digest != digest.to_string() || !self.is_set_up_as(config) {
+    fn unchanged(
+        self: Arc<Self>,
+        digest: Digest,
+        config: &config::ComponentConfig,
+        network: &Arc<Network>,
+    ) -> Option<Arc<Self>> {
+        if self.digest != digest.to_string() || !self.is_set_up_as(config, network) {
             return None;
         }
         Some(match config.reuse {

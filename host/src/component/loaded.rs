@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     capabilities::Capabilities, export::Export, identity::Identity, indices::Indices, instances::InstancePool,
 };
-use crate::config;
+use crate::{config, outbound::Network};
 
 /// A component that is ready to be instantiated.
 #[derive(Clone)]
@@ -35,10 +35,11 @@ impl std::fmt::Debug for Component {
 
 impl Component {
     /// Returns whether the component was loaded with the same settings. Does not compare its file.
-    pub(super) fn is_set_up_as(&self, config: &config::ComponentConfig) -> bool {
-        let config::ComponentConfig { path: _, image: _, build: _, settings, memory, timeout, reuse: _ } = config;
+    pub(super) fn is_set_up_as(&self, config: &config::ComponentConfig, network: &Arc<Network>) -> bool {
+        let config::ComponentConfig { settings, memory, timeout, .. } = config;
         (&self.identity.settings, &self.identity.memory, &self.timeout) == (settings, memory, timeout)
             && self.instances.max_requests() == config.max_requests()
+            && self.identity.outbound.is_of(config, network)
     }
 
     /// Drops the idle instances that have waited for a request for more than 10 s, and those that have served their

@@ -196,8 +196,6 @@ fn wasi(name: &str) -> Option<(&str, &str)> {
 fn whole(name: &str, is_offered_in_another_version: bool) -> String {
     if is_offered_in_another_version {
         format!("`{name}` (version {} is offered)", WASI.1)
-    } else if name.starts_with("wasi:http/outgoing-handler") {
-        format!("`{name}` (outbound HTTP)")
     } else {
         format!("`{name}`")
     }

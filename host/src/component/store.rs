@@ -11,11 +11,13 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::{
+    http::Http,
     identity::Identity,
     wasi::{self, Output},
 };
 use crate::{
     message::{Limits, Reply, Request},
+    outbound::Calls,
     transaction::{Bound, Trace},
 };
 
@@ -30,6 +32,8 @@ pub(crate) struct RequestState {
     pub(crate) context: BTreeMap<String, String>,
     /// Binding of the request to its database.
     pub(crate) bound: Bound,
+    /// Outbound HTTP requests of the guests.
+    pub(crate) calls: Calls,
     /// Events of the request so far.
     pub(crate) trace: Trace,
     /// Description of the call that was cancelled, if the request was interrupted during a call.
@@ -44,15 +48,21 @@ impl RequestState {
             params: Vec::new(),
             context: BTreeMap::new(),
             bound: Bound::default(),
+            calls: Calls::default(),
             trace: Trace::new(),
             cancelled: None,
         }
     }
 
+    /// Returns the state of a request. Its guests must not send HTTP requests. `caller` describes the request.
+    pub(crate) fn without_calls(request: Arc<Request>, caller: &'static str) -> Self {
+        Self { calls: Calls::forbidden_to(caller), ..Self::new(request) }
+    }
+
     /// Returns the state that a store has between two calls. Allocates nothing.
     fn placeholder() -> Self {
         static EMPTY: LazyLock<Arc<Request>> = LazyLock::new(Arc::default);
-        Self { trace: Trace::default(), ..Self::new(EMPTY.clone()) }
+        Self { trace: Trace::default(), ..Self::without_calls(EMPTY.clone(), "a start function") }
     }
 }
 
@@ -79,6 +89,10 @@ pub(super) struct StoreData {
     /// fails.
     refused: Option<OutOfMemory>,
     wasi: Option<Box<WasiCtx>>,
+    /// State of `wasi:http`. `None` until the guest uses it.
+    pub(super) http: Option<Box<Http>>,
+    /// Whether an outbound request was still running at the end of a call, so that the instance must be dropped.
+    pub(super) is_sending: bool,
     /// Standard output and error of the guest.
     pub(super) output: Option<Output>,
 }
@@ -109,6 +123,8 @@ impl StoreData {
             memory: 0,
             refused: None,
             wasi: None,
+            http: None,
+            is_sending: false,
             output: None,
         }
     }
@@ -128,6 +144,9 @@ impl StoreData {
         self.call += 1;
         self.change_limits = None;
         self.deadline = None;
+        if let Some(http) = &mut self.http {
+            self.is_sending |= http.end_call(&mut self.lent.trace);
+        }
     }
 
     /// Returns the last time that the guest requested memory beyond the limit, in the running or most recent call.

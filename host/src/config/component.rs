@@ -3,11 +3,13 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use super::{
+    destination::{Allowed, Destination, allowed_destination},
     entry::Entry,
     image::Image,
     problem::suggest,
-    quantity::{memory, positive_duration, written_duration, written_size},
+    quantity::{memory, positive_duration, size, written_duration, written_size},
     section::{Key, Section, TableKey},
+    types::Type,
     value::{integer, path, setting, source, text},
 };
 
@@ -26,6 +28,12 @@ pub struct ComponentConfig {
     pub memory: usize,
     /// Maximum duration of a call.
     pub timeout: Duration,
+    /// Destinations of the HTTP requests that it may send.
+    pub http: Vec<Destination>,
+    /// Maximum duration of such a request, from its start to the end of the response.
+    pub http_timeout: Duration,
+    /// Maximum size of the body of a response, in bytes.
+    pub http_max_response: usize,
     /// Reuse of its instances. `None`: each request gets a new instance.
     pub reuse: Option<Reuse>,
 }
@@ -33,8 +41,18 @@ pub struct ComponentConfig {
 impl ComponentConfig {
     /// The component of a file, with the defaults of all other keys.
     pub fn of(path: PathBuf) -> Self {
-        let (memory, timeout) = (64 << 20, Duration::from_secs(5));
-        Self { path, image: None, build: None, settings: BTreeMap::new(), memory, timeout, reuse: None }
+        Self {
+            path,
+            image: None,
+            build: None,
+            settings: BTreeMap::new(),
+            memory: 64 << 20,
+            timeout: Duration::from_secs(5),
+            http: Vec::new(),
+            http_timeout: Duration::from_secs(3),
+            http_max_response: 16 << 20,
+            reuse: None,
+        }
     }
 
     /// How many requests an instance may serve.
@@ -62,7 +80,12 @@ pub struct Build {
 pub(super) const COMPONENT: TableKey = TableKey { name: "component", doc: "components, by name" };
 
 /// Reads a component. `names` are the components of the file.
-pub(super) fn component(name: &str, entry: Entry<'_>, names: &[String]) -> Option<ComponentConfig> {
+pub(super) fn component(
+    name: &str,
+    entry: Entry<'_>,
+    names: &[String],
+    allowed: Allowed<'_>,
+) -> Option<ComponentConfig> {
     if entry.is_added_by_variable() {
         let end = suggest(name, names.iter().map(String::as_str));
         entry.report(format!("is not a component of the file; {end}"));
@@ -78,6 +101,19 @@ pub(super) fn component(name: &str, entry: Entry<'_>, names: &[String]) -> Optio
             settings: section.map(SETTINGS, &setting()),
             memory: section.key("memory", memory(), "memory of one instance").or(written_size(defaults.memory)),
             timeout: section.key("timeout", positive_duration(), "for one call").or(written_duration(defaults.timeout)),
+            http: section
+                .key(
+                    "http",
+                    Type::list(allowed_destination(allowed)),
+                    "[destinations](../guides/outbound.md) of HTTP requests; `allow` of `[outbound]` must cover each",
+                )
+                .or_empty(),
+            http_timeout: section
+                .key("http_timeout", positive_duration(), "for one HTTP request with its response")
+                .or(written_duration(defaults.http_timeout)),
+            http_max_response: section
+                .key("http_max_response", size(), "longest body of such a response")
+                .or(written_size(defaults.http_max_response)),
             reuse: section.optional(REUSE, reuse),
             ..defaults
         }
@@ -95,7 +131,7 @@ pub(super) fn file<'s, 'a>(section: &'s mut Section<'a>) -> Key<'s, 'a, 'a, (Pat
     section.key(
         "path",
         source(folder),
-        "a component, a core module for `wasm32-unknown-unknown` with embedded WIT, `oci://HOST/REPOSITORY:TAG` or \
+        "a component, a core module with embedded WIT, `oci://HOST/REPOSITORY:TAG` or \
          `oci://HOST/REPOSITORY@sha256:DIGEST`",
     )
 }

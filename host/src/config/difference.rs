@@ -33,6 +33,8 @@ pub enum DifferenceKind {
     ComponentMemoryLowered,
     ComponentTimeoutRaised,
     ComponentTimeoutLowered,
+    ComponentHttpWidened,
+    ComponentHttpNarrowed,
     HookAdded,
     HookRemoved,
     HookMovedInside,
@@ -50,7 +52,7 @@ use DifferenceKind as Kind;
 
 impl DifferenceKind {
     /// All kinds.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 42] = [
         Kind::RouteNew,
         Kind::RouteLost,
         Kind::RouteGainsAccess,
@@ -80,6 +82,8 @@ impl DifferenceKind {
         Kind::ComponentMemoryLowered,
         Kind::ComponentTimeoutRaised,
         Kind::ComponentTimeoutLowered,
+        Kind::ComponentHttpWidened,
+        Kind::ComponentHttpNarrowed,
         Kind::HookAdded,
         Kind::HookRemoved,
         Kind::HookMovedInside,
@@ -125,6 +129,8 @@ impl DifferenceKind {
             Kind::ComponentMemoryLowered => "component-memory-lowered",
             Kind::ComponentTimeoutRaised => "component-timeout-raised",
             Kind::ComponentTimeoutLowered => "component-timeout-lowered",
+            Kind::ComponentHttpWidened => "component-http-widened",
+            Kind::ComponentHttpNarrowed => "component-http-narrowed",
             Kind::HookAdded => "hook-added",
             Kind::HookRemoved => "hook-removed",
             Kind::HookMovedInside => "hook-moved-inside",
@@ -161,6 +167,7 @@ impl DifferenceKind {
                 | Kind::ComponentSettingsChanged
                 | Kind::ComponentMemoryLowered
                 | Kind::ComponentTimeoutLowered
+                | Kind::ComponentHttpNarrowed
                 | Kind::HookMovedOutside
                 | Kind::DatabaseNew
                 | Kind::DatabaseLost

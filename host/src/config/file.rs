@@ -16,6 +16,7 @@ use super::{
     env::Environment,
     filter,
     log::{LOG, log},
+    outbound::{OUTBOUND, Outbound, outbound},
     places::Places,
     problem::{Origin, Place, Problem},
     quantity::positive_duration,
@@ -71,6 +72,8 @@ pub struct Config {
     pub smoke: Vec<Smoke>,
     /// `[reload]`
     pub reload: Reload,
+    /// `[outbound]`
+    pub outbound: Outbound,
     /// `[registry."HOST"]`
     pub registries: BTreeMap<String, Registry>,
     /// `[deploy]`
@@ -133,6 +136,9 @@ pub struct Reload {
     pub poll: Option<Duration>,
 }
 
+/// Key of the destinations that a host permits.
+const ALLOW: &str = "outbound.allow";
+
 /// Key outside of the sections.
 pub(super) const DEBUG: &str = "debug";
 
@@ -149,6 +155,15 @@ pub(super) fn file(root: &mut Section<'_>, host: Option<&Config>) -> Config {
     let components = root.fields(COMPONENT, "NAME");
     let names: Vec<String> =
         components.iter().filter(|(_, entry)| !entry.is_added_by_variable()).map(|(name, _)| name.clone()).collect();
+    // A deployed application has the limits of its host.
+    let (outbound, allowed_at) = match host {
+        Some(host) => (host.outbound.clone(), host.place(ALLOW)),
+        None => {
+            let read = root.section(OUTBOUND, outbound);
+            let place = context.all_records(|records| Places::of(context.file, records).find(context.file, ALLOW));
+            (read, place)
+        }
+    };
     let of_host = |name: &str| host.and_then(|host| host.all_databases().find(|(other, _)| *other == name));
     let own = root.optional(DATABASE, |section| {
         databases(section, host.is_some(), |name| of_host(name).map(|(_, database)| database))
@@ -187,12 +202,15 @@ pub(super) fn file(root: &mut Section<'_>, host: Option<&Config>) -> Config {
         static_files: root.each(STATIC, static_files),
         components: components
             .into_iter()
-            .filter_map(|(name, entry)| Some((name.clone(), component(&name, entry, &names)?)))
+            .filter_map(|(name, entry)| {
+                Some((name.clone(), component(&name, entry, &names, (&outbound.allow, &allowed_at))?))
+            })
             .collect(),
         hooks: root.each(HOOK, |section| hook(section, &names)),
         routes: root.each(ROUTE, |section| route(section, &names, &database_names, dialect.is_some())),
         smoke: root.each(SMOKE, smoke),
         reload: root.section(RELOAD, reload),
+        outbound,
         registries: root
             .fields(REGISTRY, "HOST")
             .into_iter()

@@ -17,7 +17,7 @@ const HOST: &str = "carya";
 const GUEST: &str = "guest";
 
 /// The parts after `carya::`: the modules of the library, and `access`, `log`, `pool` and `sql`, which log lines name.
-const MODULES: [&str; 36] = [
+const MODULES: [&str; 37] = [
     "access",
     "admin",
     "app",
@@ -40,6 +40,7 @@ const MODULES: [&str; 36] = [
     "message",
     "migrate",
     "oci",
+    "outbound",
     "outbox",
     "pool",
     "private",

@@ -15,6 +15,7 @@ use super::{
     env::{self, Environment, environment},
     file::{Config, DEBUG, MODEL, RELOAD, TEMPLATES, file as whole, model_migrations, templates_folder},
     log::LOG,
+    outbound::OUTBOUND,
     places::Places,
     problem::{Origin, Place, Problems},
     record::Record,
@@ -27,7 +28,7 @@ use super::{
 };
 
 /// Sections that only the file of a host has; that of an application is skipped.
-const HOST: [TableKey; 5] = [SERVER, LOG, DEPLOY, RELOAD, REGISTRY];
+const HOST: [TableKey; 6] = [SERVER, LOG, DEPLOY, RELOAD, REGISTRY, OUTBOUND];
 
 /// Sections of an application.
 const APPLICATION: [TableKey; 8] = [COMPONENT, HOOK, MODEL, ROUTE, SMOKE, STATIC, TEMPLATES, TRANSACTION];
@@ -93,7 +94,7 @@ fn read_with<T>(
 }
 
 /// Reads the sections of the host from its own file, with the environment of this process: `[server]`, `[log]`, the
-/// databases, `[deploy]`, `[reload]` and the registries. Skips the application in this file.
+/// databases, `[deploy]`, `[reload]`, `[outbound]` and the registries. Skips the application in this file.
 ///
 /// # Errors
 ///
@@ -108,8 +109,8 @@ pub fn load_host(file: &Path) -> Result<Config, Problems> {
     .map(without_records)
 }
 
-/// Reads the file of a deployed application. `debug`, `[server]`, `[log]`, `[deploy]`, `[reload]`, the registries, and the
-/// databases that the host configures come from the host. Relative paths of SQLite files and secrets are based on the
+/// Reads the file of a deployed application. `debug`, `[server]`, `[log]`, `[deploy]`, `[reload]`, `[outbound]`, the registries,
+/// and the databases that the host configures come from the host. Relative paths of SQLite files and secrets are based on the
 /// host's folder.
 ///
 /// # Errors

@@ -3,19 +3,24 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{difference::Difference, outline::ComponentOutline};
+use super::{
+    difference::Difference,
+    outline::{ComponentOutline, HttpOutline},
+};
 use crate::{
     component::{Export, PACKAGE},
-    config::DifferenceKind as Kind,
+    config::{Destination, DifferenceKind as Kind},
 };
 
 /// Prefixes of imports that give access to more than the request, each with its kind of difference and the name of the
 /// capability.
-const IMPORTS: [(&str, Kind, &str); 3] = [
-    ("wasi:http/outgoing-handler", Kind::ComponentGainsOutboundHttp, "outbound HTTP"),
+const IMPORTS: [(&str, Kind, &str); 2] = [
     ("wasi:sockets/", Kind::ComponentGainsSockets, "sockets"),
     ("wasi:filesystem/", Kind::ComponentGainsFiles, "files"),
 ];
+
+/// The import through which a component sends HTTP requests.
+const OUTGOING_HANDLER: &str = "wasi:http/outgoing-handler";
 
 pub(super) fn all(
     old: &BTreeMap<String, ComponentOutline>,
@@ -33,7 +38,12 @@ pub(super) fn all(
 }
 
 fn compare(old: Option<&ComponentOutline>, new: &ComponentOutline) -> Vec<(Kind, String)> {
-    let nothing = ComponentOutline { exports: Default::default(), imports: Default::default(), ..new.clone() };
+    let nothing = ComponentOutline {
+        exports: Default::default(),
+        imports: Default::default(),
+        http: HttpOutline { destinations: Vec::new(), ..new.http.clone() },
+        ..new.clone()
+    };
     let mut found = Vec::new();
     match old {
         None => found.push((Kind::ComponentNew, format!("is new: {}", short(&new.digest)))),
@@ -54,6 +64,11 @@ fn compare(old: Option<&ComponentOutline>, new: &ComponentOutline) -> Vec<(Kind,
     for import in new.imports.difference(&old.imports) {
         let special = IMPORTS.iter().find(|(prefix, ..)| import.starts_with(prefix));
         match special {
+            // Many tools import it into every component, so without a destination it is like any other import.
+            _ if import == OUTGOING_HANDLER && !new.http.destinations.is_empty() => {
+                let words = format!("now imports {import}: it may send HTTP requests");
+                found.push((Kind::ComponentGainsOutboundHttp, words));
+            }
             Some((_, kind, capability)) => {
                 found.push((*kind, format!("now imports {import}: it requests {capability}")));
             }
@@ -69,7 +84,32 @@ fn compare(old: Option<&ComponentOutline>, new: &ComponentOutline) -> Vec<(Kind,
         found.push((Kind::ComponentLosesImport, format!("no longer imports {import}")));
     }
     limits(old, new, &mut found);
+    http(&old.http, &new.http, &mut found);
     found
+}
+
+fn http(before: &HttpOutline, now: &HttpOutline, found: &mut Vec<(Kind, String)>) {
+    let beyond = |list: &[Destination], limits: &[Destination]| -> Vec<String> {
+        let is_new = |entry: &&Destination| !limits.iter().any(|limit| limit.covers(entry));
+        list.iter().filter(is_new).map(ToString::to_string).collect()
+    };
+    let changes = [
+        (Kind::ComponentHttpWidened, "may now send", beyond(&now.destinations, &before.destinations)),
+        (Kind::ComponentHttpNarrowed, "may no longer send", beyond(&before.destinations, &now.destinations)),
+    ];
+    for (kind, may, list) in changes.into_iter().filter(|(.., list)| !list.is_empty()) {
+        found.push((kind, format!("{may} HTTP requests to {}", list.join(", "))));
+    }
+    let by_size = |raised| if raised { Kind::ComponentHttpWidened } else { Kind::ComponentHttpNarrowed };
+    if before.timeout != now.timeout {
+        let words = format!("has an http_timeout of {}, was {}", time(now.timeout), time(before.timeout));
+        found.push((by_size(now.timeout > before.timeout), words));
+    }
+    if before.max_response != now.max_response {
+        let words =
+            format!("has an http_max_response of {}, was {}", size(now.max_response), size(before.max_response));
+        found.push((by_size(now.max_response > before.max_response), words));
+    }
 }
 
 fn limits(old: &ComponentOutline, new: &ComponentOutline, found: &mut Vec<(Kind, String)>) {

@@ -11,8 +11,9 @@ use std::{
 use crate::{
     app,
     component::Component,
-    config::{self, Access, DifferenceKind, MAIN},
+    config::{self, Access, Destination, DifferenceKind, MAIN},
     generation::{Generation, Handler},
+    outbound::Policy,
     transaction::plan,
 };
 
@@ -51,6 +52,15 @@ pub(super) struct ComponentOutline {
     pub(super) settings: BTreeMap<String, String>,
     pub(super) memory: usize,
     pub(super) timeout: Duration,
+    pub(super) http: HttpOutline,
+}
+
+/// The outbound HTTP requests that a component may send.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct HttpOutline {
+    pub(super) destinations: Vec<Destination>,
+    pub(super) timeout: Duration,
+    pub(super) max_response: usize,
 }
 
 /// Logins and replicas of a database.
@@ -94,6 +104,7 @@ impl Outline {
                 settings: component.identity.settings.clone(),
                 memory: component.memory(),
                 timeout: component.timeout,
+                http: http(&component.identity.outbound),
             };
             (component.name().to_string(), value)
         };
@@ -118,6 +129,14 @@ fn database(settings: &config::DatabaseConfig) -> DatabaseOutline {
     DatabaseOutline {
         shown: settings.shown_url().into_owned(),
         reached_by: std::iter::once(settings.url.clone()).chain(logins).chain(settings.replicas.clone()).collect(),
+    }
+}
+
+fn http(policy: &Policy) -> HttpOutline {
+    HttpOutline {
+        destinations: policy.destinations().to_vec(),
+        timeout: policy.timeout(),
+        max_response: policy.max_response(),
     }
 }
 

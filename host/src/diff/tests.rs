@@ -4,10 +4,10 @@ use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use super::{
     Difference, Outline, between,
-    outline::{ComponentOutline, DatabaseOutline, RouteOutline},
+    outline::{ComponentOutline, DatabaseOutline, HttpOutline, RouteOutline},
     refuse,
 };
-use crate::config::{Access, DifferenceKind as Kind};
+use crate::config::{Access, Destination, DifferenceKind as Kind};
 
 fn interfaces(package: &str, names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| format!("{package}{name}")).collect()
@@ -20,8 +20,13 @@ fn component(exports: &[&str], imports: &[&str]) -> ComponentOutline {
         imports: interfaces("", imports),
         memory: 64 << 20,
         timeout: Duration::from_secs(5),
+        http: HttpOutline { timeout: Duration::from_secs(3), max_response: 16 << 20, ..HttpOutline::default() },
         ..ComponentOutline::default()
     }
+}
+
+fn destinations(list: &[&str]) -> Vec<Destination> {
+    list.iter().filter_map(|text| text.parse().ok()).collect()
 }
 
 fn route(component: &str, access: Access) -> RouteOutline {
@@ -158,13 +163,32 @@ const TABLE: &[Row] = &[
             let all =
                 ["wasi:http/outgoing-handler", "wasi:sockets/tcp", "wasi:filesystem/types", "wasi:clocks/wall-clock"];
             items(new).imports = interfaces("", &all);
+            items(new).http.destinations = destinations(&["https://a.org"]);
         },
         &[
             "component-gains-import component items: now imports wasi:clocks/wall-clock",
             "component-gains-files component items: now imports wasi:filesystem/types: it requests files",
-            "component-gains-outbound-http component items: now imports wasi:http/outgoing-handler: it requests outbound HTTP",
+            "component-gains-outbound-http component items: now imports wasi:http/outgoing-handler: it may send HTTP requests",
             "component-gains-sockets component items: now imports wasi:sockets/tcp: it requests sockets",
             "component-loses-import component items: no longer imports carya:host/log",
+            "component-http-widened component items: may now send HTTP requests to https://a.org",
+        ],
+    ),
+    (
+        // Without destinations, the import permits nothing.
+        |new| {
+            items(new).imports.insert("wasi:http/outgoing-handler".to_owned());
+        },
+        &["component-gains-import component items: now imports wasi:http/outgoing-handler"],
+    ),
+    (
+        |new| {
+            items(new).http.timeout = Duration::from_secs(10);
+            items(new).http.max_response = 1 << 10;
+        },
+        &[
+            "component-http-widened component items: has an http_timeout of 10s, was 3s",
+            "component-http-narrowed component items: has an http_max_response of 1 KiB, was 16 MiB",
         ],
     ),
     (
@@ -255,6 +279,29 @@ fn reports_every_kind_of_difference() {
         found.iter().for_each(|found| _ = missing.remove(&found.kind));
     }
     assert!(missing.is_empty(), "no row of the table has {missing:?}");
+}
+
+#[test]
+fn only_destinations_that_no_entry_covers_are_differences() {
+    let outline = |list: &[&str]| {
+        let mut outline = served();
+        items(&mut outline).http.destinations = destinations(list);
+        outline
+    };
+    for (before, now, expected) in [
+        (&["https://*.a.org"][..], &["https://x.a.org/y/"][..], &["narrowed https://*.a.org"][..]),
+        (&["https://a.org"], &["https://a.org", "https://a.org/x"], &[]),
+        (&["https://a.org/x/"], &["https://b.org", "https://a.org"], &["widened https://b.org, https://a.org"]),
+        (&["https://a.org"], &["https://b.org"], &["widened https://b.org", "narrowed https://a.org"]),
+    ] {
+        let found = between(&outline(before), &outline(now));
+        let line = |found: &Difference| {
+            let (kind, words) = (found.kind.as_str(), found.to_string());
+            let list = words.split_once("requests to ").map(|(_, list)| list.to_owned()).unwrap_or_default();
+            format!("{} {list}", kind.trim_start_matches("component-http-"))
+        };
+        assert_eq!(found.iter().map(line).collect::<Vec<_>>(), expected, "{before:?} {now:?}");
+    }
 }
 
 #[test]

@@ -25,11 +25,20 @@ pub(super) struct Reruns {
 }
 
 impl Lifecycle<'_> {
+    /// Begins the part of the request that may run again.
+    pub(super) fn begin_inside(&mut self) {
+        self.entry_context = Some(self.state.context.clone());
+        self.state.calls.unrepeatable = false;
+    }
+
     /// Returns the cause to run everything inside the transaction again, if there is one. A rerun after a conflict
-    /// counts towards the route's `retries`. A rerun after a stale statement does not count, because only the
+    /// counts towards the route's `retries`. Nothing runs again after an outbound
+    /// request with a method other than GET and HEAD. A rerun after a stale statement does not count, because only the
     /// connection was at fault, and happens at most once in a request.
     pub(super) async fn cause_to_rerun(&mut self) -> Option<Cause> {
-        self.entry_context.as_ref()?;
+        if self.entry_context.is_none() || self.state.calls.unrepeatable {
+            return None;
+        }
         let may_retry = self.may_retry();
         let session = self.state.bound.session()?;
         if may_retry && session.had_conflict() {
@@ -41,7 +50,7 @@ impl Lifecycle<'_> {
     /// Returns whether everything inside the transaction may run again after a conflict.
     pub(super) fn may_retry(&self) -> bool {
         let retries = self.handler.map_or(0, |handler| handler.retries);
-        self.entry_context.is_some() && self.reruns.conflicts < retries
+        self.entry_context.is_some() && !self.state.calls.unrepeatable && self.reruns.conflicts < retries
     }
 
     /// Rolls back the transaction, and replaces the session by a new session for the next attempt.

@@ -20,6 +20,8 @@ const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 /// Outcomes of requests, by their names in the log.
 const OUTCOMES: [&str; 5] = ["nothing", "committed", "rolled back", "in doubt", REFUSED];
 const REFUSED: &str = "refused";
+/// Ends of outbound requests: classes of statuses, then the other variants of `OutboundEnd`.
+const OUTBOUND_ENDS: [&str; 7] = ["2xx", "3xx", "4xx", "5xx", "failed", "refused", "cancelled"];
 /// Upper bounds of the buckets of the request duration histogram, in microseconds.
 const BOUNDS: [u64; 16] = [
     250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000,
@@ -34,6 +36,9 @@ static MICROSECONDS: AtomicU64 = AtomicU64::new(0);
 static RETRIES: AtomicU64 = AtomicU64::new(0);
 static CONFLICTS: AtomicU64 = AtomicU64::new(0);
 static STATEMENTS: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+/// Outbound requests, by their ends in `OUTBOUND_ENDS`.
+static OUTBOUND: [AtomicU64; OUTBOUND_ENDS.len()] = [const { AtomicU64::new(0) }; OUTBOUND_ENDS.len()];
+static OUTBOUND_MICROSECONDS: AtomicU64 = AtomicU64::new(0);
 static IN_DOUBT: [AtomicU64; Resolution::ALL.len()] = [const { AtomicU64::new(0) }; Resolution::ALL.len()];
 static GENERATIONS: AtomicU64 = AtomicU64::new(0);
 /// Id of the served generation. Swaps of the generation and [`text()`] lock it.
@@ -77,6 +82,18 @@ pub(crate) fn statement(may_write: bool) {
     add(&STATEMENTS[usize::from(may_write)]);
 }
 
+/// Counts an outbound request, with the time until its end.
+pub(crate) fn outbound(end: OutboundEnd, elapsed: Duration) {
+    let index = match end {
+        OutboundEnd::Response(status) => usize::from(status / 100).clamp(2, 5) - 2,
+        OutboundEnd::Failed => 4,
+        OutboundEnd::Refused => 5,
+        OutboundEnd::Cancelled => 6,
+    };
+    add(&OUTBOUND[index]);
+    OUTBOUND_MICROSECONDS.fetch_add(super::micros(elapsed), Relaxed);
+}
+
 /// Sets the id of the generation that is served.
 pub(crate) fn serving(generation: &str) {
     generation.clone_into(&mut SERVED.lock().unwrap_or_else(PoisonError::into_inner));
@@ -89,6 +106,19 @@ pub(crate) fn in_doubt(resolution: Resolution) {
 
 fn add(count: &AtomicU64) {
     count.fetch_add(1, Relaxed);
+}
+
+/// End of an outbound request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OutboundEnd {
+    /// The head of a response with this status arrived.
+    Response(u16),
+    /// The request failed.
+    Failed,
+    /// The host refused to send the request.
+    Refused,
+    /// The guest no longer waits for the request.
+    Cancelled,
 }
 
 /// Outcome of a commit that was not confirmed.
@@ -224,6 +254,9 @@ mod tests {
         conflict();
         statement(true);
         in_doubt(Resolution::Unknown);
+        outbound(OutboundEnd::Response(204), Duration::from_millis(2));
+        outbound(OutboundEnd::Response(999), Duration::ZERO);
+        outbound(OutboundEnd::Cancelled, Duration::ZERO);
         let tally = Tally::new("re\"ports");
         tally.count_transaction(Target::Replica);
         tally.watch("readers", || Connections { used: 2, idle: 1, waiting: 0, runaway: 3 });
@@ -236,6 +269,9 @@ mod tests {
             "carya_retries_total ",
             "carya_conflicts_total ",
             "carya_statements_total{access=\"read-write\"} ",
+            "carya_outbound_requests_total{end=\"2xx\"} ",
+            "carya_outbound_requests_total{end=\"cancelled\"} ",
+            "carya_outbound_seconds_total ",
             "carya_in_doubt_total{resolution=\"unknown\"} ",
             "carya_begin_total{database=\"re\\\"ports\",target=\"replica\"} 1\n",
             "carya_pool_connections{database=\"re\\\"ports\",pool=\"readers\",state=\"used\"} 2\n",

@@ -150,6 +150,11 @@ impl Session {
         self.marked = true;
     }
 
+    /// Returns whether the transaction has begun.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.connection.is_some()
+    }
+
     /// Returns whether a guest has requested a rollback.
     pub fn is_marked(&self) -> bool {
         self.marked

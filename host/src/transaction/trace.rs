@@ -38,6 +38,8 @@ pub(crate) enum Event {
     AfterCommit,
     /// An action registered for the rollback ran.
     AfterRollback,
+    /// A guest sent an HTTP request, or the host refused to send it.
+    Outbound,
     /// The binding to the database ended.
     Clear,
 }
@@ -60,6 +62,7 @@ impl Event {
             Event::InDoubt => "in_doubt",
             Event::AfterCommit => "after_commit",
             Event::AfterRollback => "after_rollback",
+            Event::Outbound => "outbound",
             Event::Clear => "clear",
         }
     }
@@ -125,6 +128,13 @@ impl Trace {
             entry.event = event;
         }
         self.close(open);
+    }
+
+    /// Records the end of an event that ended earlier, with its duration and a description.
+    pub(crate) fn complete(&mut self, open: Open, took: Duration, of: Arc<str>) {
+        if let Some(entry) = self.entries.get_mut(open.0) {
+            (entry.took, entry.of) = (took, Some(of));
+        }
     }
 
     /// Returns the time since the trace was created, when the request entered `lifecycle`.

@@ -101,8 +101,7 @@ mod tests {
 
     #[test]
     fn a_head_grows_up_to_its_limits() -> wasmtime::Result<()> {
-        let identity = Identity { name: "it".into(), settings: Default::default(), runs_actions: false, memory: 0 };
-        let mut guest = StoreData::new(Arc::new(identity));
+        let mut guest = StoreData::new(Arc::new(Identity::with_memory(0)));
         assert!(
             guest.set_header("a".to_owned(), "1".to_owned())?.is_err(),
             "there is no reply, and the guest is no after hook"

@@ -13,8 +13,8 @@ use prometheus_client::{
 };
 
 use super::{
-    BOUNDS, CLASSES, CONFLICTS, Connections, GENERATIONS, IN_DOUBT, MICROSECONDS, OUTCOMES, REQUESTS, RETRIES,
-    Resolution, SERVED, STATEMENTS, TIMES, Target, tallies,
+    BOUNDS, CLASSES, CONFLICTS, Connections, GENERATIONS, IN_DOUBT, MICROSECONDS, OUTBOUND, OUTBOUND_ENDS,
+    OUTBOUND_MICROSECONDS, OUTCOMES, REQUESTS, RETRIES, Resolution, SERVED, STATEMENTS, TIMES, Target, tallies,
 };
 
 /// Value of the `Content-Type` header for [`text()`].
@@ -52,6 +52,12 @@ impl Collector for Numbers {
         let statements = ["read-only", "read-write"].into_iter().zip(&STATEMENTS);
         let statements = statements.map(|(access, count)| ([("access", access)], load(count)));
         counters(to, "statements", "Statements of guests", statements)?;
+        let outbound = OUTBOUND_ENDS.into_iter().zip(&OUTBOUND);
+        let outbound = outbound.map(|(end, count)| ([("end", end)], load(count)));
+        counters(to, "outbound_requests", "HTTP requests of guests", outbound)?;
+        let help = "Time until the ends of these requests";
+        let mut time = to.encode_descriptor("outbound", help, Some(&Unit::Seconds), MetricType::Counter)?;
+        time.encode_counter::<NoLabelSet, _, u64>(&seconds(load(&OUTBOUND_MICROSECONDS)), None)?;
         let in_doubt = Resolution::ALL.into_iter().zip(&IN_DOUBT);
         let in_doubt = in_doubt.map(|(found, count)| ([("resolution", found.as_str())], load(count)));
         counters(to, "in_doubt", "Commits that the server did not confirm", in_doubt)?;
@@ -59,6 +65,10 @@ impl Collector for Numbers {
         generations.encode_gauge(&load(&GENERATIONS))?;
         databases(to)
     }
+}
+
+fn seconds(us: u64) -> f64 {
+    us as f64 / 1e6
 }
 
 fn load(count: &AtomicU64) -> u64 {
@@ -99,7 +109,6 @@ fn gauges<'a, const N: usize>(
 }
 
 fn times(to: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
-    let seconds = |us: u64| us as f64 / 1e6;
     let bounds = BOUNDS.into_iter().map(seconds).chain([f64::INFINITY]);
     let buckets: Vec<(f64, u64)> = bounds.zip(TIMES.iter().map(load)).collect();
     let count = buckets.iter().map(|(_, count)| count).sum();
