@@ -32,9 +32,9 @@ impl Lifecycle<'_> {
     }
 
     /// Returns the cause to run everything inside the transaction again, if there is one. A rerun after a conflict
-    /// counts towards the route's `retries`. Nothing runs again after an outbound
-    /// request with a method other than GET and HEAD. A rerun after a stale statement does not count, because only the
-    /// connection was at fault, and happens at most once in a request.
+    /// counts towards the route's `retries`. A rerun after a stale statement does not count, because only the connection
+    /// was at fault, and happens at most once in a request. Nothing runs again after an outbound request with a method
+    /// other than GET and HEAD.
     pub(super) async fn cause_to_rerun(&mut self) -> Option<Cause> {
         if self.entry_context.is_none() || self.state.calls.unrepeatable {
             return None;
