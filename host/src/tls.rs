@@ -13,11 +13,20 @@ pub(crate) fn install_provider() {
 
 /// Returns whether an error or one of its causes is a certificate that TLS has rejected.
 pub(crate) fn is_certificate_error(error: &(dyn Error + 'static)) -> bool {
-    // An `io::Error` does not list the error that it wraps among its sources.
-    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    matches!(error.downcast_ref(), Some(TlsError::InvalidCertificate(_)))
-        || wrapped.is_some_and(|wrapped| is_certificate_error(wrapped))
-        || error.source().is_some_and(is_certificate_error)
+    causes(error).any(|error| matches!(error.downcast_ref(), Some(TlsError::InvalidCertificate(_))))
+}
+
+/// Returns an error and its causes.
+pub(crate) fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| cause(*error))
+}
+
+/// Returns the cause of an error. An `io::Error` does not list the error that it wraps among its sources.
+fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    }
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ impl Drop for Upstream {
 /// each), and every other path with 200 and the method.
 async fn answer(State(seen): State<Seen>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    // The rest of this server needs the method and the path only.
+    // A request counts as received once its body has arrived.
     let _ = to_bytes(body, usize::MAX).await;
     let (method, path) = (head.method, head.uri.path().to_owned());
     let received = Received { line: format!("{method} {path}"), headers: head.headers };

@@ -36,7 +36,19 @@ impl std::fmt::Debug for Component {
 impl Component {
     /// Returns whether the component was loaded with the same settings. Does not compare its file.
     pub(super) fn is_set_up_as(&self, config: &config::ComponentConfig, network: &Arc<Network>) -> bool {
-        let config::ComponentConfig { settings, memory, timeout, .. } = config;
+        // All fields are named, so that a new one is not forgotten here. `Policy::is_of` compares those of `http`.
+        let config::ComponentConfig {
+            path: _,
+            image: _,
+            build: _,
+            settings,
+            memory,
+            timeout,
+            http: _,
+            http_timeout: _,
+            http_max_response: _,
+            reuse: _,
+        } = config;
         (&self.identity.settings, &self.identity.memory, &self.timeout) == (settings, memory, timeout)
             && self.instances.max_requests() == config.max_requests()
             && self.identity.outbound.is_of(config, network)

@@ -109,9 +109,9 @@ pub fn load_host(file: &Path) -> Result<Config, Problems> {
     .map(without_records)
 }
 
-/// Reads the file of a deployed application. `debug`, `[server]`, `[log]`, `[deploy]`, `[reload]`, `[outbound]`, the registries,
-/// and the databases that the host configures come from the host. Relative paths of SQLite files and secrets are based on the
-/// host's folder.
+/// Reads the file of a deployed application. `debug`, `[server]`, `[log]`, `[deploy]`, `[reload]`, `[outbound]`, the
+/// registries, and the databases that the host configures come from the host. Relative paths of SQLite files and secrets
+/// are based on the host's folder.
 ///
 /// # Errors
 ///

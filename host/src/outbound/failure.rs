@@ -57,7 +57,7 @@ impl Failure {
     /// Finds the reason in an error of the client.
     pub(super) fn of(error: &(dyn Error + 'static)) -> Self {
         let is_connect = error.downcast_ref().is_some_and(hyper_util::client::legacy::Error::is_connect);
-        let causes: Vec<_> = std::iter::successors(Some(error), |error| inner(*error)).collect();
+        let causes: Vec<_> = tls::causes(error).collect();
         let text = causes.last().map_or_else(String::new, ToString::to_string);
         if let Some(known) = causes.iter().find_map(|error| error.downcast_ref::<Self>()) {
             return known.clone();
@@ -77,13 +77,5 @@ impl Failure {
             true => Self::Incomplete(text),
             false => Self::Protocol(text),
         }
-    }
-}
-
-/// Returns the cause of an error. An `io::Error` does not list the error that it wraps among its sources.
-fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-        Some(wrapped) => Some(wrapped),
-        None => error.source(),
     }
 }
