@@ -224,7 +224,7 @@ async fn registering_has_limits(engine: Engine) -> Result {
 async fn a_component_without_actions_cannot_register_any(engine: Engine) -> Result {
     let folder = engine.folder().await?;
     let mut code = std::fs::read(guest("probe"))?;
-    let (name, other) = (b"carya:host/actions@0.1.0", b"carya:host/inertia@0.1.0");
+    let (name, other) = (b"carya:host/actions@0.2.0", b"carya:host/inertia@0.2.0");
     let places: Vec<_> = (0..code.len() - name.len()).filter(|&at| code[at..].starts_with(name)).collect();
     places.into_iter().for_each(|at| code[at..at + name.len()].copy_from_slice(other));
     std::fs::write(folder.path().join("inert.wasm"), code)?;

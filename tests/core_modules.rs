@@ -56,9 +56,9 @@ async fn a_core_module_is_inspected_and_checked_like_a_component() -> Result {
     let found: serde_json::Value =
         serde_json::from_slice(&run(folder.path(), &["inspect", "--json", "echo.wasm"]).await?.stdout)?;
     assert_eq!(found["may"], serde_json::json!(["respond without a transaction as a controller"]));
-    assert_eq!(found["exports"], serde_json::json!(["carya:host/plain-controller@0.1.0"]));
+    assert_eq!(found["exports"], serde_json::json!(["carya:host/plain-controller@0.2.0"]));
     let imports = found["imports"].to_string();
-    assert!(imports.contains("carya:host/request@0.1.0") && !imports.contains("wasi:"), "{imports}");
+    assert!(imports.contains("carya:host/request@0.2.0") && !imports.contains("wasi:"), "{imports}");
 
     let checked: serde_json::Value = serde_json::from_slice(&run(folder.path(), &["check", "--json"]).await?.stdout)?;
     let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -72,7 +72,7 @@ async fn reports_a_module_that_is_expensive_to_instantiate() -> Result {
     let wat = |table: u32, memory: u32| {
         format!(
             r#"(module (memory (export "memory") {memory}) (table {table} funcref)
-                (func (export "carya:host/plain-controller@0.1.0#plain") (result i32) unreachable))"#
+                (func (export "carya:host/plain-controller@0.2.0#plain") (result i32) unreachable))"#
         )
     };
     write(folder.path(), CONFIG, &[])?;
@@ -108,7 +108,7 @@ async fn a_core_module_of_wasi_0_1_runs_by_the_adapter() -> Result {
         (data (i32.const 16) "\20\00\00\00\0c\00\00\00")
         (data (i32.const 32) "words of C!\n")
         (data (i32.const 64) "\01\00\00\00\20\00\00\00\0b\00\00\00")
-        (func (export "carya:host/plain-controller@0.1.0#plain") (result i32)
+        (func (export "carya:host/plain-controller@0.2.0#plain") (result i32)
             (drop (call $write (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 8)))
             (i32.const 64)))"#;
     let folder = tempfile::tempdir()?;

@@ -1,6 +1,7 @@
 //! Hooks around the controller: their order (the rows `PH`), the values that they receive, and the limits of their
 //! changes.
 
+mod identity;
 mod order;
 mod powers;
 

@@ -38,6 +38,7 @@ mod property;
 mod registries;
 mod reload;
 mod replicas;
+mod request;
 mod retries;
 mod reuse;
 mod script;

@@ -24,7 +24,12 @@ const PINNED: &str = "[[route]]\npath = \"/pinned\"\ncomponent = \"probe\"\nprim
 /// Serves the guest `probe` with one table, on a primary and its replicas.
 async fn serve(primary: &str, replicas: &[&str], settings: &str) -> Result<App> {
     let config = format!("{}{PINNED}[database]\nreplicas = {replicas:?}\n{settings}", script::config());
-    let env = [("CARYA_DATABASE__URL", primary), ("CARYA_SERVER__METRICS", "127.0.0.1:0")];
+    // Queries that run for a second on an idle machine run for many on a busy one.
+    let env = [
+        ("CARYA_DATABASE__URL", primary),
+        ("CARYA_SERVER__METRICS", "127.0.0.1:0"),
+        ("CARYA_COMPONENT__PROBE__TIMEOUT", "60s"),
+    ];
     App::start_in(tempfile::tempdir()?, &config, &[("migrations/0001_table.sql", TABLE)], &env).await
 }
 

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
 use super::support::{App, Engine, Response, Result, Wrong, check, check_eq};
@@ -170,6 +170,36 @@ async fn the_last_items_are_never_sold_twice() -> Result {
     Ok(())
 }
 
+/// The report shows the result of an order by form once, from a cookie.
+#[tokio::test]
+async fn an_order_by_form_redirects_to_the_report() -> Result {
+    for engine in Engine::all() {
+        let app = open_on(engine).await?;
+        let mut wrong = Wrong::default();
+        for (form, flash, words, orders) in [
+            ("item_id=2&quantity=2&key=demo", "ordered", "Your order was placed.", 1),
+            ("item_id=2&quantity=900&key=demo", "sold-out", "There is not that much of this item.", 1),
+            ("item_id=2&quantity=no&key=demo", "invalid", "Choose an item and a quantity from 1 to 1000.", 1),
+        ] {
+            let headers =
+                HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))]);
+            let answer = app.send("POST", "/orders/form", headers, form).await?;
+            check_eq!(wrong, (answer.status, answer.header("location")), (303, "/report"), "{form}");
+            let cookie = answer.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
+            check_eq!(wrong, cookie, format!("flash={flash}"), "{form}");
+            check_eq!(wrong, app.number("SELECT count(*) FROM orders").await?, orders, "{form}");
+            let headers = HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(&cookie)?)]);
+            let page = app.send("GET", "/report", headers, "").await?;
+            check!(wrong, page.text().contains(words), "{form}: {}", page.text());
+            check!(wrong, page.header("set-cookie").starts_with("flash=; "), "{form}: the page forgets the cookie");
+        }
+        let who = app.texts("SELECT who FROM audit").await?;
+        check_eq!(wrong, who, ["key-1"], "the identity of the client is in the audit of the only order");
+        check_eq!(wrong, app.post("/orders/form", "item_id=2&quantity=1").await?.status, 401, "without a key");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_client_without_a_key_changes_nothing_and_takes_no_connection() -> Result {
     let app = open().await?;
@@ -237,6 +267,11 @@ async fn the_report_is_a_page_and_rows() -> Result {
         });
         let rows = rows.json()?;
         assert_eq!((&rows[0], rows.as_array().map(Vec::len)), (&first, Some(6)));
+
+        let csv = app.get("/report.csv").await?;
+        assert_eq!((csv.status, csv.header("content-type")), (200, "text/csv; charset=utf-8; header=present"));
+        let lines: Vec<_> = csv.text().lines().map(str::to_owned).collect();
+        assert_eq!(lines[..2], ["name,price_cents,stock,sold,revenue_cents", "<b>Spoon</b> & fork,1205,0,1,1205"]);
 
         let css = app.get("/static/report.css").await?;
         assert_eq!((css.status, css.header("content-type")), (200, "text/css"));

@@ -4,7 +4,7 @@
 // Returns the same responses as `items` (Rust) and `items-python`, byte for byte: change all three together. Runs on
 // two engines, StarlingMonkey and QuickJS, and uses only features of both: the language itself and the host's imports.
 
-import * as request from 'carya:host/request@0.1.0';
+import * as request from 'carya:host/request@0.2.0';
 
 // The exports that the host calls; the world `controller` in wit/world.wit requires both.
 export const readController = {
@@ -40,10 +40,8 @@ function page(db) {
 }
 
 function one(db) {
-  const rows = db.queryJson('SELECT id, name, price_cents, stock FROM items WHERE id = ?', [id()]);
-  // There is at most one row. Without the brackets of the list, the text is the item itself.
-  const item = rows.slice(1, -1);
-  if (item === '') throw missing();
+  const item = db.queryOneJson('SELECT id, name, price_cents, stock FROM items WHERE id = ?', [id()]);
+  if (item == null) throw missing();
   return json(200, item);
 }
 

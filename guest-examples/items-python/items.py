@@ -79,10 +79,8 @@ def page(db):
 
 
 def one(db):
-    rows = db.query_json("SELECT id, name, price_cents, stock FROM items WHERE id = ?", [item_id()])
-    # There is at most one row. Without the brackets of the list, the text is the item itself.
-    item = rows[1:-1]
-    if not item:
+    item = db.query_one_json("SELECT id, name, price_cents, stock FROM items WHERE id = ?", [item_id()])
+    if item is None:
         raise missing()
     return json_response(200, item)
 

@@ -267,9 +267,10 @@ impl Connection {
         each!(&mut self.0, connection => connection.release(level).await)
     }
 
-    /// Rolls back to the savepoint at `level`, and removes that savepoint and the savepoints inside it.
-    pub async fn rollback_to(&mut self, level: usize) -> Result<(), DbError> {
-        each!(&mut self.0, connection => connection.rollback_to(level).await)
+    /// Rolls back to the savepoint at `level`, and removes the savepoints inside it. Unless `keep`, also removes the
+    /// savepoint itself.
+    pub async fn rollback_to(&mut self, level: usize, keep: bool) -> Result<(), DbError> {
+        each!(&mut self.0, connection => connection.rollback_to(level, keep).await)
     }
 
     /// Runs a query of the host in this transaction, with `?` as the placeholder of a parameter.

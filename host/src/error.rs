@@ -28,6 +28,8 @@ pub struct Failure {
     pub(crate) detail: String,
     /// Value of the `Allow` header, for a 405.
     pub(crate) allow: Option<String>,
+    /// Error of the database that caused the failure, if one did.
+    error: Option<Box<DbError>>,
     /// Whether the client may repeat the request soon: the cause is expected to pass, and nothing was committed.
     may_repeat: bool,
 }
@@ -38,7 +40,7 @@ const RETRY_AFTER_SECONDS: &str = "1";
 impl Failure {
     fn new(status: StatusCode, fault: Fault, client_message: &'static str, detail: impl Into<String>) -> Self {
         let (client_message, detail) = (client_message.into(), detail.into());
-        Self { status, fault, client_message, detail, allow: None, may_repeat: false }
+        Self { status, fault, client_message, detail, allow: None, error: None, may_repeat: false }
     }
 
     /// Failure that is expected to pass, for a request that committed nothing. The reply has the header `Retry-After`.
@@ -148,7 +150,11 @@ impl Failure {
     /// guest sent the statement and did not roll back to an earlier savepoint. The message for the log begins with
     /// `what`.
     pub(crate) fn statement(error: &DbError, what: &str) -> Self {
-        Self::database(error.kind, format!("{what}: {}", error.report()))
+        Self::database(error.kind, format!("{what}: {}", error.report())).because_of(error)
+    }
+
+    fn because_of(self, error: &DbError) -> Self {
+        Self { error: Some(Box::new(error.clone())), ..self }
     }
 
     fn database(kind: Kind, detail: String) -> Self {
@@ -168,15 +174,26 @@ impl Failure {
             "The connection to the database was lost while the change was committed. It may or may not have been made: check before you try again.",
             format!("commit in doubt: {}", error.report()),
         )
+        .because_of(error)
     }
 
     /// Failure for a call of a guest that returned no response. If a missing connection or a conflict has doomed the
     /// transaction, returns the failure for that error instead of the guest's own error.
     pub(crate) fn call(error: &CallError, doom: Option<&DbError>) -> Self {
-        let detail = error.to_string();
-        if let Some(DbError { kind: kind @ (Kind::Lost | Kind::Busy | Kind::Conflict), .. }) = doom {
-            return Self::database(*kind, detail);
+        let failure = match doom {
+            Some(DbError { kind: kind @ (Kind::Lost | Kind::Busy | Kind::Conflict), .. }) => {
+                Self::database(*kind, error.to_string())
+            }
+            _ => Self::own(error),
+        };
+        match doom {
+            Some(doom) => failure.because_of(doom),
+            None => failure,
         }
+    }
+
+    fn own(error: &CallError) -> Self {
+        let detail = error.to_string();
         match &error.cause {
             Cause::TimedOut { .. } => {
                 Self::new(StatusCode::GATEWAY_TIMEOUT, Fault::Guest, "The answer took too long.", detail)
@@ -191,7 +208,12 @@ impl Failure {
 
     /// Returns the part of the failure that `on-error` hooks receive.
     pub(crate) fn report(&self) -> FailureReport<'_> {
-        FailureReport { status: self.status.as_u16(), fault: self.fault, message: &self.detail }
+        FailureReport {
+            status: self.status.as_u16(),
+            fault: self.fault,
+            message: &self.detail,
+            error: self.error.as_deref(),
+        }
     }
 
     /// Returns the reply for the client: problem details (RFC 9457), or text if the client prefers text.

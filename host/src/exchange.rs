@@ -3,7 +3,7 @@
 
 mod detach;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::Request as HttpRequest, response::Response};
 use bytes::Bytes;
@@ -52,11 +52,11 @@ pub(crate) struct Exchange {
 
 /// Serves one HTTP request. If the future is dropped while the request runs, the request ends in the background: by a
 /// rollback, or by the commit if that has begun.
-pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest) -> Response {
+pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest, client: Option<IpAddr>) -> Response {
     // From here on, a retired generation waits for the end of this request.
     let running = exchange.running.token();
     let (head, body) = request.into_parts();
-    let mut request = receive_head(head);
+    let mut request = Request { client, ..receive_head(head) };
     match receive_body(body, &exchange.generation.config.server).await {
         Ok(body) => request.body = body,
         Err(failure) => return respond(refuse(&request, &failure), &request),

@@ -18,6 +18,7 @@ mod advice;
 mod lexer;
 mod place;
 mod rules;
+mod savepoint;
 #[expect(clippy::wildcard_enum_match_arm, reason = "it reads SQLite only, and ignores most tokens")]
 mod search;
 mod syntax;
@@ -28,6 +29,7 @@ use std::ops::Range;
 
 pub(crate) use self::rules::HARMLESS_EXTENSIONS;
 pub use self::rules::{ExtensionFunction, Extensions, OwnDatabase, Rules, Verb};
+pub(crate) use self::savepoint::SavepointStatement;
 use self::{
     lexer::{Lexer, Shape},
     place::Places,

@@ -175,11 +175,11 @@ impl<'a> Lifecycle<'a> {
         let found = generation.routes.find(&method, path);
         self.rebind(by_hook.unwrap_or_else(|| plan::by_method(&method)), None);
         match found {
-            Found::Route { route, params } => {
+            Found::Route { route, pattern, params } => {
                 let handler = &generation.handlers[route];
                 self.chain = &handler.chain;
                 self.handler = Some(handler);
-                self.state.params = params;
+                (self.state.route, self.state.params) = (Some(pattern), params);
                 self.rebind(plan::by_route(&method, handler.access, by_hook), Some(handler));
                 true
             }

@@ -1,11 +1,18 @@
 //! Requests and replies as plain values, and the limits of replies. The modules that handle requests pass them to each
 //! other.
 
-use std::sync::Arc;
+mod form;
+mod identity;
+
+use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
+pub(crate) use self::{
+    form::{FormError, FormField},
+    identity::ClientIdentity,
+};
 use crate::{config, telemetry::Allowance};
 
 /// A complete request.
@@ -19,10 +26,19 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+    /// Address of the client. `None` for requests that the host makes itself.
+    pub client: Option<IpAddr>,
     /// Id of the request in logs: the client's `x-request-id`, or a random one.
     pub id: Arc<str>,
     /// Counts the bytes that the guests of the request have written to the log.
     pub log: Allowance,
+}
+
+impl Request {
+    /// Returns the fields of the form in the body.
+    pub(crate) fn form(&self) -> Result<Vec<FormField>, FormError> {
+        form::parse(&self.headers, &self.body)
+    }
 }
 
 /// A complete reply.

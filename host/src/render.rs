@@ -1,5 +1,5 @@
 //! Renders a guest's response into a [`Reply`]: checks the status and the header fields, fills templates, and writes
-//! rows as JSON. The rendering is a part of the transaction, so the transaction is rolled back if a response cannot be
+//! rows. The rendering is a part of the transaction, so the transaction is rolled back if a response cannot be
 //! rendered.
 
 use std::path::{Path, PathBuf};
@@ -11,11 +11,15 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use crate::{
     component::{
         Component, RequestState,
-        answer::{Body, Response, RowsQuery, Template},
+        answer::{Body, Response, RowsFormat, RowsQuery, Template},
     },
     error::Failure,
     message::{self, Limits, Reply, head_size},
-    sql::{Sink, Statement, value::JsonRows},
+    sql::{
+        Sink, Statement,
+        csv::CsvRows,
+        json::{JsonRows, Layout},
+    },
 };
 
 /// The compiled templates of an application.
@@ -116,6 +120,7 @@ pub(crate) async fn render(
         headers.append(name, value);
     }
     limits.check_head(headers.len(), head_size(&headers)).map_err(Failure::invalid_response)?;
+    let is_rows = matches!(response.body, Body::Rows(_));
     let (body, content_type) = match response.body {
         Body::Bytes(bytes) => (Bytes::from(bytes), "application/octet-stream"),
         Body::Text(text) => (Bytes::from(text), "text/plain; charset=utf-8"),
@@ -126,16 +131,21 @@ pub(crate) async fn render(
                 .map_err(|error| Failure::invalid_response(format!("template {:?}: {error}", template.name)))?;
             (Bytes::from(page), "text/html; charset=utf-8")
         }
-        Body::Rows(query) => (Bytes::from(rows(query, component, state).await?), "application/json"),
+        Body::Rows(query) => {
+            let content_type = query.format.content_type();
+            (Bytes::from(rows(query, component, state).await?), content_type)
+        }
     };
     limits.check_body(body.len()).map_err(Failure::invalid_response)?;
-    if !body.is_empty() {
+    // Without rows, lines of JSON are empty, and still of that type.
+    if is_rows || !body.is_empty() {
         headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
     }
     Ok(Reply { status, headers, body })
 }
 
 async fn rows(query: RowsQuery, component: &Component, state: &mut RequestState) -> Result<String, Failure> {
+    let failed = |error| Failure::statement(&error, "the query of the `rows` body failed");
     let RequestState { request, bound, trace, .. } = state;
     let session = bound
         .session()
@@ -146,7 +156,16 @@ async fn rows(query: RowsQuery, component: &Component, state: &mut RequestState)
         sql: query.sql,
         params: query.params,
     };
-    let mut json = JsonRows::default();
+    let layout = match query.format {
+        RowsFormat::Json => Layout::Array,
+        RowsFormat::Ndjson => Layout::Lines,
+        RowsFormat::Csv => {
+            let mut csv = CsvRows::default();
+            let run = session.run(trace, statement, Sink::Csv(&mut csv)).await;
+            return run.map(|_| csv.finish()).map_err(failed);
+        }
+    };
+    let mut json = JsonRows::new(layout);
     let run = session.run(trace, statement, Sink::Json(&mut json)).await;
-    run.map(|_| json.finish()).map_err(|error| Failure::statement(&error, "the query of the `rows` body failed"))
+    run.map(|_| json.finish()).map_err(failed)
 }

@@ -17,7 +17,7 @@ pub struct Routes {
 /// A pattern and its routes.
 #[derive(Debug)]
 struct Path {
-    pattern: String,
+    pattern: Arc<str>,
     /// Names of the pattern's parameters, in order.
     params: Vec<Arc<str>>,
     /// Methods, each with the index of the route that serves it.
@@ -31,6 +31,8 @@ pub enum Found {
     Route {
         /// Index of the route, as passed to [`Routes::add`].
         route: usize,
+        /// Pattern of the route, with decoded unreserved characters.
+        pattern: Arc<str>,
         /// Name and percent-decoded value of each parameter of the pattern.
         params: Vec<(Arc<str>, String)>,
     },
@@ -51,11 +53,11 @@ impl Routes {
     /// Returns an error if the pattern is malformed or conflicts with another one.
     pub fn add(&mut self, pattern: &str, methods: &[Method], route: usize) -> Result<(), matchit::InsertError> {
         let pattern = &*decode_unreserved(pattern);
-        let index = match self.paths.iter().position(|path| path.pattern == pattern) {
+        let index = match self.paths.iter().position(|path| *path.pattern == *pattern) {
             Some(index) => index,
             None => {
                 self.patterns.insert(pattern, self.paths.len())?;
-                self.paths.push(Path { pattern: pattern.to_owned(), params: names(pattern), methods: Vec::new() });
+                self.paths.push(Path { pattern: pattern.into(), params: names(pattern), methods: Vec::new() });
                 self.paths.len() - 1
             }
         };
@@ -81,7 +83,8 @@ impl Routes {
             Some(route) => {
                 let values =
                     found.params.iter().map(|(_, value)| percent_decode_str(value).decode_utf8_lossy().into_owned());
-                Found::Route { route, params: path.params.iter().cloned().zip(values).collect() }
+                let params = path.params.iter().cloned().zip(values).collect();
+                Found::Route { route, pattern: path.pattern.clone(), params }
             }
             None => Found::WrongMethod { allow: path.allow() },
         }
@@ -215,7 +218,8 @@ mod tests {
         for (method, path, expected) in table {
             let method: Method = method.parse().unwrap_or_default();
             let actual = match routes.find(&method, path) {
-                Found::Route { route, params } => {
+                Found::Route { route, pattern, params } => {
+                    assert_eq!(Some(&*pattern), routes.pattern(path));
                     params.iter().fold(route.to_string(), |text, (name, value)| format!("{text} {name}={value}"))
                 }
                 Found::WrongMethod { allow } => format!("allow {allow}"),

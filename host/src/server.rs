@@ -68,16 +68,16 @@ impl Server {
         // Metrics are served until the end of the shutdown, so that operators can watch the server drain.
         let metrics = metrics.map(|listener| tokio::spawn(metrics::serve(listener)));
         let clients = TaskTracker::new();
-        let answer = {
-            let live = live.clone();
-            move |request: Request| {
-                let live = live.clone();
-                async move { live.answer(request).await }
-            }
-        };
         loop {
             tokio::select! {
-                (stream, accepted) = listener.accept() => clients.spawn(accepted.serve(stream, answer.clone())),
+                (stream, accepted) = listener.accept() => {
+                    let (live, client) = (live.clone(), accepted.client());
+                    let answer = move |request: Request| {
+                        let live = live.clone();
+                        async move { live.answer(request, client).await }
+                    };
+                    clients.spawn(accepted.serve(stream, answer));
+                }
                 () = shutdown() => break,
             };
         }

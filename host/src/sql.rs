@@ -1,6 +1,8 @@
 //! Statements, values, rows, errors and commit positions, in types that are the same for all engines.
 
+pub mod csv;
 pub mod error;
+pub mod json;
 pub mod position;
 pub mod sink;
 pub mod statement;

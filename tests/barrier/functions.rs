@@ -230,7 +230,7 @@ async fn refusals_name_the_alternative() -> Result {
     let cases: [(&str, &str); 9] = [
         ("CALL f()", "SELECT f(..)"),
         ("EXPLAIN SELECT 1", "echo"),
-        ("SAVEPOINT a", "`savepoint`"),
+        ("SAVEPOINT a b", "SAVEPOINT name"),
         ("BEGIN", "the host begins and ends the transaction"),
         ("SHOW TABLES", "schema"),
         ("PRAGMA table_info(items)", "schema"),

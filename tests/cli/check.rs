@@ -180,7 +180,7 @@ hooks = ["early", "reads"]
         check_eq!(wrong, (ran.code, ran.out.as_str()), (Some(1), ""), "{command}: {ran:?}");
         insta::allow_duplicates! {
             assert_snapshot!(ran.err, @r#"
-            error: carya.toml:5: model.component: component `none` does not export carya:host/model@0.1.0
+            error: carya.toml:5: model.component: component `none` does not export carya:host/model@0.2.0
             carya.toml:6: model.migrations: migrations in gone: No such file or directory (os error 2); create the folder, or correct the path
             carya.toml:8: templates.folder: template templates/a.html: syntax error: unexpected end of block (in a.html:1)
             carya.toml:8: templates.folder: template templates/b.html: syntax error: unexpected end of input, expected end of variable block (in b.html:1)
@@ -190,10 +190,10 @@ hooks = ["early", "reads"]
             carya.toml:18: component.core.path: core.wasm: this is a core module without the WIT of its world, not a component; build it for the target wasm32-wasip2, or with wit-bindgen
             carya.toml:20: component.cut.path: cut.wasm: it cannot be compiled: failed to parse WebAssembly module: unexpected end-of-file (at offset 0x9)
             carya.toml:27: hook[0]: component `none` exports no hook phase (on-route, before, after, on-error of carya:host)
-            carya.toml:31: route[0].component: POST /posts is read-write, for which component `reads` would have to export carya:host/write-controller@0.1.0
-            carya.toml:35: route[1].component: component `none` does not export carya:host/read-controller@0.1.0 or carya:host/write-controller@0.1.0, which /nothing needs
-            carya.toml:38: route[2].component: component `reads` does not export carya:host/write-controller@0.1.0, which /writes needs
-            carya.toml:42: route[3].component: component `reads` does not export carya:host/plain-controller@0.1.0, which /plain needs
+            carya.toml:31: route[0].component: POST /posts is read-write, for which component `reads` would have to export carya:host/write-controller@0.2.0
+            carya.toml:35: route[1].component: component `none` does not export carya:host/read-controller@0.2.0 or carya:host/write-controller@0.2.0, which /nothing needs
+            carya.toml:38: route[2].component: component `reads` does not export carya:host/write-controller@0.2.0, which /writes needs
+            carya.toml:42: route[3].component: component `reads` does not export carya:host/plain-controller@0.2.0, which /plain needs
             carya.toml:47: route[4].hooks[0]: component `early` exports only on-route, which runs before routing; make it a global [[hook]]
             carya.toml:47: route[4].hooks[1]: component `reads` exports no hook phase (on-route, before, after, on-error of carya:host)
             "#);

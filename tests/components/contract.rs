@@ -17,7 +17,7 @@ const CASES: [Case<'_>; 22] = [
     (
         &[("        body: body,", "")],
         READ,
-        &[RESPONSE, "the component has no field `body`", "(used by `carya:host/read-controller@0.1.0`)"],
+        &[RESPONSE, "the component has no field `body`", "(used by `carya:host/read-controller@0.2.0`)"],
     ),
     (&[("        body: body,", "body: body, trailers: list<header>,")], READ, &[RESPONSE, "the field `trailers`"]),
     (
@@ -49,7 +49,7 @@ const CASES: [Case<'_>; 22] = [
     (
         &[("record template {", "record template { engine: string,")],
         "export write-controller",
-        &["type `template` differs: ", "the field `engine`", "`carya:host/write-controller@0.1.0`"],
+        &["type `template` differs: ", "the field `engine`", "`carya:host/write-controller@0.2.0`"],
     ),
     // Types that imported and exported functions use only indirectly: inside a list, option, result or handle.
     (
@@ -60,7 +60,7 @@ const CASES: [Case<'_>; 22] = [
     (
         &[("        conflict,\n", "        conflict, stale,\n")],
         READ,
-        &["type `db-error-kind` differs: ", "the case `stale`", "(used by `carya:host/database@0.1.0`)"],
+        &["type `db-error-kind` differs: ", "the case `stale`", "(used by `carya:host/database@0.2.0`)"],
     ),
     (&[("retryable: bool,", "")], "export model", &["type `db-error` differs: the component has no field `retryable`"]),
     (
@@ -68,24 +68,24 @@ const CASES: [Case<'_>; 22] = [
         "export on-route",
         &["type `access-mode` differs"],
     ),
-    (&[("fault: fault,", "")], "export on-error", &["type `failure` differs", "`carya:host/on-error@0.1.0`"]),
+    (&[("fault: fault,", "")], "export on-error", &["type `failure` differs", "`carya:host/on-error@0.2.0`"]),
     (&[("attempt: u32,", "attempt: u64,")], "export actions", &["type `action` differs", "`attempt` is u64"]),
     (
         &[("enum level { trace, debug, info, warn, error }", "enum level { trace, debug, info, warn, error, fatal }")],
         "import log; export plain-controller",
-        &["type `level` differs", "the case `fatal`", "(used by `carya:host/log@0.1.0`)"],
+        &["type `level` differs", "the case `fatal`", "(used by `carya:host/log@0.2.0`)"],
     ),
     // Signatures of functions.
     (
         &[("write: func(db: writer) -> result<response, string>", "write: func(db: writer) -> response")],
         "export write-controller",
-        &["function `write` of `carya:host/write-controller@0.1.0` differs: it returns a record in the component"],
+        &["function `write` of `carya:host/write-controller@0.2.0` differs: it returns a record in the component"],
     ),
     (
         &[("before: func(db: handle)", "before: func(db: handle, path: string)")],
         "export read-controller; export before",
         &[
-            "function `before` of `carya:host/before@0.1.0` differs: it has 2 parameters in the component, 1 in the host",
+            "function `before` of `carya:host/before@0.2.0` differs: it has 2 parameters in the component, 1 in the host",
         ],
     ),
     (
@@ -94,18 +94,18 @@ const CASES: [Case<'_>; 22] = [
             "query: func(sql: string) -> rows",
         )],
         READ,
-        &["function `[method]reader.query` of `carya:host/database@0.1.0` differs: it has 2 parameters"],
+        &["function `[method]reader.query` of `carya:host/database@0.2.0` differs: it has 2 parameters"],
     ),
     (
         &[("header: func(name: string) -> option<string>", "header: func(name: string) -> list<string>")],
         "import request; export plain-controller",
-        &["function `header` of `carya:host/request@0.1.0` differs: it returns list<string> in the component, \
+        &["function `header` of `carya:host/request@0.2.0` differs: it returns list<string> in the component, \
              option<string> in the host"],
     ),
     (
         &[("run: func(action: action)", "perform: func(action: action)")],
         "export plain-controller; export actions",
-        &["`carya:host/actions@0.1.0` is exported without the function `run`"],
+        &["`carya:host/actions@0.2.0` is exported without the function `run`"],
     ),
 ];
 
@@ -149,7 +149,7 @@ async fn inspect_lists_a_component_that_cannot_serve() -> Result {
         async |args: &[&str]| super::carya().arg("inspect").args(args).current_dir(folder.path()).output().await;
     let ran = inspect(&["it.wasm"]).await?;
     let (out, err) = (String::from_utf8(ran.stdout)?, String::from_utf8(ran.stderr)?);
-    assert!(out.contains("read the database as a controller") && out.contains("carya:host/types@0.1.0"), "{out}");
+    assert!(out.contains("read the database as a controller") && out.contains("carya:host/types@0.2.0"), "{out}");
     let problem = err.trim_end().strip_prefix("error: ").ok_or(err.clone())?;
     let ran = inspect(&["it.wasm", "--json"]).await?;
     let found: serde_json::Value = serde_json::from_slice(&ran.stdout)?;

@@ -10,7 +10,7 @@ fn component(items: &str) -> Result<Vec<u8>> {
     let wat = format!(
         r#"(module
             {items}
-            (func (export "carya:host/plain-controller@0.1.0#plain") (result i32) unreachable))"#
+            (func (export "carya:host/plain-controller@0.2.0#plain") (result i32) unreachable))"#
     );
     module::embed(&wat, "export plain-controller;")
 }
@@ -115,11 +115,11 @@ async fn each_component_has_its_own_limits() -> Result {
 #[tokio::test]
 async fn a_start_function_may_call_the_host() -> Result {
     let wat = r#"(module
-        (import "carya:host/request@0.1.0" "path" (func $path (param i32)))
-        (import "carya:host/request@0.1.0" "body" (func $body (param i32)))
-        (import "carya:host/context@0.1.0" "set" (func $set (param i32 i32 i32 i32 i32)))
-        (import "carya:host/log@0.1.0" "write" (func $log (param i32 i32 i32)))
-        (import "carya:host/config@0.1.0" "get" (func $get (param i32 i32 i32)))
+        (import "carya:host/request@0.2.0" "path" (func $path (param i32)))
+        (import "carya:host/request@0.2.0" "body" (func $body (param i32)))
+        (import "carya:host/context@0.2.0" "set" (func $set (param i32 i32 i32 i32 i32)))
+        (import "carya:host/log@0.2.0" "write" (func $log (param i32 i32 i32)))
+        (import "carya:host/config@0.2.0" "get" (func $get (param i32 i32 i32)))
         (memory (export "memory") 1)
         (data (i32.const 1024) "from the start function")
         (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096))
@@ -129,7 +129,7 @@ async fn a_start_function_may_call_the_host() -> Result {
             (call $set (i32.const 1024) (i32.const 4) (i32.const 1024) (i32.const 4) (i32.const 0))
             (call $get (i32.const 1024) (i32.const 4) (i32.const 0))
             (call $log (i32.const 2) (i32.const 1024) (i32.const 23)))
-        (func (export "carya:host/plain-controller@0.1.0#plain") (result i32) unreachable))"#;
+        (func (export "carya:host/plain-controller@0.2.0#plain") (result i32) unreachable))"#;
     let world = "import request; import context; import log; import config; export plain-controller;";
     let config =
         "[component.it]\npath = \"it.wasm\"\n[[route]]\npath = \"/\"\ncomponent = \"it\"\ntransaction = \"none\"\n";

@@ -11,11 +11,11 @@ use crate::support::{App, Result, Wrong, check_eq, module};
 /// Controller. `/write` writes a word in the middle of its memory and computes for a while. `/read` responds with the
 /// bytes at the same address.
 const WAT: &str = r#"(module
-    (import "carya:host/request@0.1.0" "path" (func $path (param i32)))
+    (import "carya:host/request@0.2.0" "path" (func $path (param i32)))
     (memory (export "memory") 16)
     (data (i32.const 1024) "written.")
     (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096))
-    (func (export "carya:host/plain-controller@0.1.0#plain") (result i32)
+    (func (export "carya:host/plain-controller@0.2.0#plain") (result i32)
         (local $round i64) (local $text i32)
         (call $path (i32.const 512))
         (local.set $text (i32.const 0x80000))

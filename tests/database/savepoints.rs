@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     script::{send, serve},
-    support::{Engine, Result, Wrong, check_eq, on_each_engine},
+    support::{Engine, Result, Wrong, check, check_eq, on_each_engine},
 };
 
 const SCHEMA: &str = "CREATE TABLE t (name VARCHAR(100) UNIQUE)";
@@ -98,6 +98,82 @@ async fn savepoints_keep_and_roll_back(engine: Engine) -> Result {
     Ok(())
 }
 
+fn sql(text: &str) -> Json {
+    json!({ "sql": text, "op": "execute" })
+}
+
+/// The statements of object-relational mappers, which nest transactions by text.
+async fn savepoints_can_be_written_as_sql(engine: Engine) -> Result {
+    let app = serve(engine, SCHEMA).await?;
+    let (a, b, c, open) = (insert("a"), insert("b"), insert("c"), sql("SAVEPOINT x"));
+    let failed = swallowed();
+    let table: Vec<(&str, Json, u16, &[&str])> = vec![
+        ("released", json!([a, open, b, sql("RELEASE SAVEPOINT x"), c]), 200, &["a", "b", "c"]),
+        ("left open", json!([a, open, b]), 200, &["a", "b"]),
+        ("undone", json!([a, open, b, sql("ROLLBACK TO SAVEPOINT X"), c]), 200, &["a", "c"]),
+        ("undone twice", json!([open, a, sql("ROLLBACK TO x"), b, sql("rollback to x;"), c]), 200, &["c"]),
+        ("undone failure", json!([a, open, failed, sql("ROLLBACK TO x"), b, sql("RELEASE x")]), 200, &["a", "b"]),
+        ("released after a rollback", json!([open, a, sql("ROLLBACK TO x"), sql("RELEASE x"), b]), 200, &["b"]),
+        (
+            "nested",
+            json!([open, a, sql("SAVEPOINT y"), b, sql("ROLLBACK TO y"), c, sql("RELEASE x")]),
+            200,
+            &["a", "c"],
+        ),
+        ("the outer closes the inner", json!([open, sql("SAVEPOINT y"), sql("RELEASE x"), sql("RELEASE y")]), 500, &[]),
+        (
+            "the last of one name",
+            json!([open, a, open, b, sql("ROLLBACK TO x"), sql("RELEASE x"), sql("RELEASE x")]),
+            200,
+            &["a"],
+        ),
+        ("unknown", json!([a, sql("RELEASE z")]), 500, &[]),
+        ("failure outside", json!([failed, json!({ "sql": "SAVEPOINT x", "swallow": true })]), 500, &[]),
+        (
+            "inside one of a resource",
+            json!([savepoint("rollback", &[a.clone(), open.clone(), b.clone()]), c]),
+            200,
+            &["c"],
+        ),
+        ("run", json!([{ "sql": "SAVEPOINT x", "op": "run" }, a, { "sql": "ROLLBACK TO x" }, b]), 200, &["b"]),
+    ];
+    let mut wrong = Wrong::default();
+    for (what, script, status, expected) in table {
+        let answer = send(&app, "POST", &script).await?;
+        check_eq!(wrong, answer.status, status, "{what}: {}", answer.text());
+        check_eq!(wrong, app.texts("SELECT name FROM t ORDER BY name").await?, expected, "{what}: {}", answer.text());
+        app.execute("DELETE FROM t").await?;
+    }
+    // A doomed transaction cannot release, but the savepoint stays open.
+    let script = json!([open, failed, { "sql": "RELEASE x", "swallow": true }, sql("ROLLBACK TO x"), a]);
+    let answer = send(&app, "POST", &script).await?;
+    check_eq!(wrong, answer.status, 200, "{}", answer.text());
+    let message = answer.json()?[2]["error"]["message"].to_string();
+    check!(wrong, message.contains("doomed by a failed statement"), "{message}");
+    let answer = send(&app, "GET", &json!([{ "sql": "SAVEPOINT x", "swallow": true }])).await?;
+    check_eq!(wrong, answer.json()?[0]["error"]["kind"], json!("forbidden"), "{}", answer.text());
+    Ok(())
+}
+
+/// `release` and `rollback-to` of the resource.
+async fn savepoints_report_their_end(engine: Engine) -> Result {
+    let app = serve(engine, SCHEMA).await?;
+    let (a, b) = (insert("a"), insert("b"));
+    let table: Vec<(&str, Json, u16, &[&str])> = vec![
+        ("released", json!([savepoint("release", std::slice::from_ref(&a)), b]), 200, &["a", "b"]),
+        ("rolled back and kept open", json!([savepoint("rollback_to", &[a.clone(), swallowed()]), b]), 200, &["b"]),
+        ("released when doomed", json!([savepoint("release", &[swallowed()]), b]), 500, &[]),
+    ];
+    let mut wrong = Wrong::default();
+    for (what, script, status, expected) in table {
+        let answer = send(&app, "POST", &script).await?;
+        check_eq!(wrong, answer.status, status, "{what}: {}", answer.text());
+        check_eq!(wrong, app.texts("SELECT name FROM t ORDER BY name").await?, expected, "{what}: {}", answer.text());
+        app.execute("DELETE FROM t").await?;
+    }
+    Ok(())
+}
+
 async fn a_doomed_transaction_reports_the_reason(engine: Engine) -> Result {
     let app = serve(engine, SCHEMA).await?;
     let script = json!([swallowed(), { "sql": "SELECT 1", "swallow": true }, { "mark_rollback": true }]);
@@ -116,4 +192,9 @@ async fn a_doomed_transaction_reports_the_reason(engine: Engine) -> Result {
     Ok(())
 }
 
-on_each_engine! { savepoints_keep_and_roll_back, a_doomed_transaction_reports_the_reason }
+on_each_engine! {
+    savepoints_keep_and_roll_back,
+    savepoints_can_be_written_as_sql,
+    savepoints_report_their_end,
+    a_doomed_transaction_reports_the_reason,
+}

@@ -53,6 +53,85 @@ async fn each_function_returns_its_own_result(engine: Engine) -> Result {
     Ok(())
 }
 
+async fn run_returns_the_complete_result_of_any_statement(engine: Engine) -> Result {
+    let app = serve(engine, &schema(engine)).await?;
+    let returning = "INSERT INTO items (name) VALUES ('pin'), ('rod') RETURNING name";
+    // SQLite has no parentheses around a part of a UNION.
+    let union = match engine {
+        Engine::Sqlite => "SELECT name FROM items WHERE id = 1 UNION ALL SELECT 'x'",
+        Engine::Postgres | Engine::MariaDb => "(SELECT name FROM items WHERE id = 1) UNION ALL SELECT 'x'",
+    };
+    let script = json!([
+        { "sql": union, "op": "run" },
+        { "sql": "UPDATE items SET price = 1", "op": "run" },
+        { "sql": "INSERT INTO items (name) VALUES ('axe')", "op": "run" },
+        { "sql": returning, "op": "run" },
+        { "echo": true },
+    ]);
+    let got = results(&app, "POST", &script).await?;
+    let text = |value: &str| json!([{ "t": "text", "v": value }]);
+    assert_eq!((&got[0]["rows"], &got[0]["rows_affected"]), (&json!([text("bolt"), text("x")]), &json!(0)));
+    assert_eq!(got[0]["columns"][0]["name"], json!("name"));
+    let nothing = json!([]);
+    assert_eq!((&got[1]["columns"], &got[1]["rows"], &got[1]["rows_affected"]), (&nothing, &nothing, &json!(2)));
+    let id = (engine != Engine::Postgres).then_some(3);
+    assert_eq!((&got[2]["last_insert_id"], &got[2]["rows_affected"]), (&json!(id), &json!(1)));
+    assert_eq!((&got[3]["rows"], &got[3]["rows_affected"]), (&json!([text("pin"), text("rod")]), &json!(2)));
+    let dialect = match engine {
+        Engine::Sqlite => "sqlite",
+        Engine::Postgres => "postgresql",
+        Engine::MariaDb => "mysql",
+    };
+    assert_eq!(got[4]["dialect"], json!(dialect));
+
+    let read = json!([
+        { "sql": "SELECT id, name FROM items ORDER BY id", "op": "query_one_json" },
+        { "sql": "SELECT id FROM items WHERE id < 0", "op": "query_one_json" },
+        { "sql": "SELECT count(*) FROM items", "op": "run" },
+        { "echo": true },
+    ]);
+    let mut wrong = Wrong::default();
+    for method in ["GET", "POST"] {
+        let got = results(&app, method, &read).await?;
+        check_eq!(wrong, got[0], json!({ "json": "{\"id\":1,\"name\":\"bolt\"}" }), "{method}");
+        check_eq!(wrong, got[1], json!({ "json": null }), "{method}");
+        check_eq!(wrong, got[2]["rows"], json!([[{ "t": "int64", "v": "5" }]]), "{method}");
+        check_eq!(wrong, got[3]["dialect"], json!(dialect), "{method}");
+    }
+    let got = attempt(&app, "GET", json!({ "sql": "DELETE FROM items", "op": "run" })).await?;
+    check_eq!(wrong, kind(&got), "read-only", "{got}");
+    Ok(())
+}
+
+async fn rows_become_a_body_in_each_format(engine: Engine) -> Result {
+    let app = serve(engine, &schema(engine)).await?;
+    let query = |sql: &str, format: &str| json!([{ "answer": { "rows": { "sql": sql, "format": format } } }]);
+    let two = "SELECT name AS \"the \"\"name\"\"\", price, NULL AS n, '' AS e FROM items ORDER BY id";
+    let none = "SELECT id, name FROM items WHERE id < 0";
+    let csv = "text/csv; charset=utf-8; header=present";
+    let (first, second) = (
+        "{\"the \\\"name\\\"\":\"bolt\",\"price\":0.5,\"n\":null,\"e\":\"\"}",
+        "{\"the \\\"name\\\"\":\"nut\",\"price\":0.25,\"n\":null,\"e\":\"\"}",
+    );
+    let table = [
+        (two, "json", "application/json", format!("[{first},{second}]")),
+        (two, "ndjson", "application/x-ndjson", format!("{first}\n{second}\n")),
+        (two, "csv", csv, "\"the \"\"name\"\"\",price,n,e\r\nbolt,0.5,,\"\"\r\nnut,0.25,,\"\"\r\n".to_owned()),
+        (none, "json", "application/json", "[]".to_owned()),
+        (none, "ndjson", "application/x-ndjson", String::new()),
+        (none, "csv", csv, "id,name\r\n".to_owned()),
+    ];
+    let mut wrong = Wrong::default();
+    for (sql, format, content_type, expected) in table {
+        for method in ["GET", "POST"] {
+            let answer = crate::script::send(&app, method, &query(sql, format)).await?;
+            check_eq!(wrong, (answer.status, answer.header("content-type")), (200, content_type), "{method} {format}");
+            check_eq!(wrong, answer.text(), expected, "{method} {format} {sql}");
+        }
+    }
+    Ok(())
+}
+
 async fn an_empty_result_still_has_columns(engine: Engine) -> Result {
     let app = serve(engine, &schema(engine)).await?;
     let mut wrong = Wrong::default();
@@ -225,6 +304,8 @@ async fn functions_report_only_changes_of_this_request(engine: Engine) -> Result
 
 on_each_engine! {
     each_function_returns_its_own_result,
+    run_returns_the_complete_result_of_any_statement,
+    rows_become_a_body_in_each_format,
     an_empty_result_still_has_columns,
     parameters_are_bound_by_place_or_number,
     failures_have_a_kind_and_a_code,

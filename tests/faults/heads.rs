@@ -16,8 +16,8 @@ const MARKS: &str = "CREATE TABLE marks (mark VARCHAR(100) PRIMARY KEY NOT NULL)
 fn greedy_hook() -> Result<Vec<u8>> {
     module::embed(
         r#"(module
-            (import "carya:host/response@0.1.0" "append-header" (func $append (param i32 i32 i32 i32 i32)))
-            (import "carya:host/response@0.1.0" "set-header" (func $set (param i32 i32 i32 i32 i32)))
+            (import "carya:host/response@0.2.0" "append-header" (func $append (param i32 i32 i32 i32 i32)))
+            (import "carya:host/response@0.2.0" "set-header" (func $set (param i32 i32 i32 i32 i32)))
             (memory (export "memory") 1)
             ;; Errors are not read: each may lie where the last was.
             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096))
@@ -32,7 +32,7 @@ fn greedy_hook() -> Result<Vec<u8>> {
                     (local.set $number (i32.div_u (local.get $number) (i32.const 10)))
                     (local.set $at (i32.sub (local.get $at) (i32.const 1)))
                     (br_if $digit (i32.gt_u (local.get $at) (i32.const 1025)))))
-            (func (export "carya:host/after@0.1.0#after") (param i32 i32) (result i32)
+            (func (export "carya:host/after@0.2.0#after") (param i32 i32) (result i32)
                 (local $number i32)
                 (loop $next
                     (call $name (local.get $number))

@@ -15,7 +15,7 @@ fn greedy(then: &str) -> Result<Vec<u8>> {
             (memory (export "memory") 1)
             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096))
             (data (i32.const 1024) "no room")
-            (func (export "carya:host/after@0.1.0#after") (param i32 i32) (result i32)
+            (func (export "carya:host/after@0.2.0#after") (param i32 i32) (result i32)
                 (i32.store8 (i32.const 0) (i32.const 0))
                 (if (i32.ne (memory.grow (i32.const 1000)) (i32.const -1)) (then (loop $for_ever (br $for_ever))))
                 {then}

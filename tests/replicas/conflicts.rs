@@ -4,10 +4,15 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Stage, begun, write};
+use super::{Stage, begun, serve, write};
 use crate::{
-    script::{self, send, serve_with},
-    support::{Result, client::Client, eventually, servers::Engine},
+    script::{self, send},
+    support::{
+        Result,
+        client::Client,
+        eventually,
+        servers::{Engine, postgres},
+    },
 };
 
 /// A query that runs for about a second, so that the test can act meanwhile.
@@ -81,13 +86,12 @@ async fn retries_a_read_whose_session_a_replica_ends_on_the_primary() -> Result 
 
 #[tokio::test]
 async fn retries_a_serializable_read_that_meets_a_conflict() -> Result {
-    if !Engine::Postgres.is_installed() {
-        return Ok(());
-    }
     let tables = "CREATE TABLE x (v integer); CREATE TABLE y (v integer); INSERT INTO x VALUES (0);
         INSERT INTO y VALUES (0)";
-    let settings = "[transaction]\nisolation = \"serializable\"\n[database]\nstatement_timeout = \"20s\"";
-    let app = serve_with(Engine::Postgres, tables, settings).await?;
+    let Some(cluster) = postgres().await? else { return Ok(()) };
+    let settings = "statement_timeout = \"20s\"\n[transaction]\nisolation = \"serializable\"";
+    let app = serve(&cluster.database().await?.primary_url(), &[], settings).await?;
+    app.execute(tables).await?;
     // Two writers. Without a conflict error the reader would see the change of the later one, but not that of
     // the earlier.
     let client = app.client()?;

@@ -66,7 +66,7 @@ pub fn built_for(edits: &[(&str, &str)], packages: &[&str], text: &str) -> Resul
 pub fn echo(text: &str) -> Result<Vec<u8>> {
     let wat = format!(
         r#"(module
-            (import "carya:host/request@0.1.0" "path" (func $path (param i32)))
+            (import "carya:host/request@0.2.0" "path" (func $path (param i32)))
             (memory (export "memory") 1)
             ;; A heap that only grows, behind the answer and its text.
             (global $heap (mut i32) (i32.const 4096))
@@ -77,7 +77,7 @@ pub fn echo(text: &str) -> Result<Vec<u8>> {
                 (local.get $at))
             (data (i32.const 1024) "{text}")
             ;; ok(response): the status, no headers, a body of the case text.
-            (func (export "carya:host/plain-controller@0.1.0#plain") (result i32)
+            (func (export "carya:host/plain-controller@0.2.0#plain") (result i32)
                 (local $end i32)
                 (call $path (i32.const 512))
                 (local.set $end (i32.add (i32.const 1024) (i32.const {length})))

@@ -1,19 +1,20 @@
-//! Hook that accepts changes only from clients with a known API key. It sets the context value `who` to `key-N` for
-//! later hooks and the controller, where N is the number of the key in the setting `keys`.
+//! Hook that accepts changes only from clients with a known API key, in the header `x-api-key` or in the field `key` of a
+//! form. It sets the identity of the client to `key-N`, where N is the number of the key in the setting `keys`.
 //!
 //! The hook runs outside the transaction (priority below 100), so a refused request needs no database connection.
 
 use carya::host::database::Handle;
 use carya::host::types::{Body, Response};
-use carya::host::{config, context, request};
+use carya::host::{config, identity_setter, request};
 use exports::carya::host::before::Guest;
 
 wit_bindgen::generate!({
     inline: "
         package shop:api-key;
         world guest {
-            include carya:host/imports@0.1.0;
-            export carya:host/before@0.1.0;
+            include carya:host/imports@0.2.0;
+            import carya:host/identity-setter@0.2.0;
+            export carya:host/before@0.2.0;
         }
     ",
     path: "../../wit",
@@ -30,13 +31,18 @@ impl Guest for ApiKey {
         }
         let keys = config::get("keys").ok_or("the setting keys is missing")?;
         let keys: Vec<String> = serde_json::from_str(&keys).map_err(|error| format!("the setting keys: {error}"))?;
-        let given = request::header("x-api-key").unwrap_or_default();
+        let given = request::header("x-api-key").or_else(key_of_form).unwrap_or_default();
         match keys.iter().position(|key| same(key, &given)) {
-            // The hook `audit` stores this value in a table, so it must not contain the key itself.
-            Some(place) => context::set("who", &format!("key-{}", place + 1)).map(|()| None),
+            // The hook `audit` stores the subject in a table, so it must not contain the key itself.
+            Some(place) => identity_setter::set(&format!("key-{}", place + 1), "{}").map(|()| None),
             None => Ok(Some(unauthorized())),
         }
     }
+}
+
+fn key_of_form() -> Option<String> {
+    let key = request::form().ok()?.into_iter().find(|field| field.name == "key")?;
+    String::from_utf8(key.value).ok()
 }
 
 /// Compares two keys of the same length in constant time, so that the duration does not reveal where they differ.

@@ -3,15 +3,15 @@
 //! The hook runs inside the transaction (priority 100 or more).
 
 use carya::host::database::{Handle, Value};
-use carya::host::{context, request, response};
+use carya::host::{identity, request, response};
 use exports::carya::host::after::Guest;
 
 wit_bindgen::generate!({
     inline: "
         package shop:audit;
         world guest {
-            include carya:host/imports@0.1.0;
-            export carya:host/after@0.1.0;
+            include carya:host/imports@0.2.0;
+            export carya:host/after@0.2.0;
         }
     ",
     path: "../../wit",
@@ -31,7 +31,7 @@ impl Guest for Audit {
         if response::status() >= 400 {
             return Ok(());
         }
-        let who = context::get("who").map_or(Value::Null, Value::Text);
+        let who = identity::subject().map_or(Value::Null, Value::Text);
         let (method, path) = (Value::Text(request::method()), Value::Text(request::path()));
         db.execute(
             "INSERT INTO audit (request_id, method, path, who) VALUES (?, ?, ?, ?)",

@@ -54,12 +54,8 @@ fn page(db: &Reader) -> Result<Response, String> {
 }
 
 fn one(db: &Reader) -> Result<Response, String> {
-    let rows = db.query_json("SELECT id, name, price_cents, stock FROM items WHERE id = ?", &[id()])?;
-    // There is at most one row. Without the brackets of the list, the text is the item itself.
-    match rows.trim_start_matches('[').trim_end_matches(']') {
-        "" => Ok(missing()),
-        item => Ok(json(200, item.to_owned())),
-    }
+    let item = db.query_one_json("SELECT id, name, price_cents, stock FROM items WHERE id = ?", &[id()])?;
+    Ok(item.map_or_else(missing, |item| json(200, item)))
 }
 
 fn create(db: &Writer) -> Result<Response, String> {

@@ -7,8 +7,8 @@ wit_bindgen::generate!({
     inline: "
         package shop:model;
         world guest {
-            include carya:host/imports@0.1.0;
-            export carya:host/model@0.1.0;
+            include carya:host/imports@0.2.0;
+            export carya:host/model@0.2.0;
         }
     ",
     path: "../../wit",

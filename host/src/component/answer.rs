@@ -2,7 +2,10 @@
 //! `component` use these types; [`convert`](super::convert) converts between them and the types of the generated
 //! bindings.
 
-use crate::{config::Access, sql::value::Value};
+use crate::{
+    config::Access,
+    sql::{error::DbError, value::Value},
+};
 
 /// Response that a guest returned, before the host validates it.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ pub(crate) enum Body {
     Json(String),
     /// A template, for the host to render.
     Template(Template),
-    /// A query. The host runs it and writes its rows as JSON.
+    /// A query. The host runs it and writes its rows.
     Rows(RowsQuery),
 }
 
@@ -46,6 +49,30 @@ pub(crate) struct RowsQuery {
     pub(crate) sql: String,
     /// Its parameters, in order.
     pub(crate) params: Vec<Value>,
+    /// Format of the body.
+    pub(crate) format: RowsFormat,
+}
+
+/// Format of rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum RowsFormat {
+    /// A JSON array of objects.
+    Json,
+    /// One JSON object on each line.
+    Ndjson,
+    /// CSV, with the names of the columns in the first record.
+    Csv,
+}
+
+impl RowsFormat {
+    /// Returns the media type.
+    pub(crate) const fn content_type(self) -> &'static str {
+        match self {
+            RowsFormat::Json => "application/json",
+            RowsFormat::Ndjson => "application/x-ndjson",
+            RowsFormat::Csv => "text/csv; charset=utf-8; header=present",
+        }
+    }
 }
 
 /// Decision of an on-route hook.
@@ -93,4 +120,6 @@ pub(crate) struct FailureReport<'a> {
     pub(crate) fault: Fault,
     /// Message for logs.
     pub(crate) message: &'a str,
+    /// Error of the database that caused the failure.
+    pub(crate) error: Option<&'a DbError>,
 }

@@ -78,8 +78,10 @@ impl Guests {
 
     /// Calls an `on-route` hook.
     pub(crate) async fn on_route(&mut self, state: &mut RequestState, hook: &Component) -> Result<Decision, CallError> {
-        let decision =
-            call!(self, state, None, hook, on_route, Event::OnRoute, |hook, store| hook.call_on_route(store).await);
+        let decision = call!(self, state, None, hook, on_route, Event::OnRoute, |hook, store| {
+            store.data_mut().may_identify = true;
+            hook.call_on_route(store).await
+        });
         decision.map(Decision::from)
     }
 
@@ -92,7 +94,9 @@ impl Guests {
         inside: bool,
     ) -> Result<Option<Response>, CallError> {
         let response = call!(self, state, None, hook, before, Event::Before, |hook, store| {
-            let handle = store.data_mut().lend(inside)?;
+            let data = store.data_mut();
+            data.may_identify = !inside;
+            let handle = data.lend(inside)?;
             hook.call_before(store, handle).await
         });
         response.map(|response| response.map(Response::from))

@@ -4,12 +4,13 @@
 use super::{
     engine::{Engine, TABLE_KEPT_READY},
     export::Export,
+    interface,
 };
 
 /// Exports and imports of a component, and the capabilities that follow from them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Exported interfaces: `carya:host/before@0.1.0`.
+    /// Exported interfaces: `carya:host/before@0.2.0`.
     pub exports: Vec<String>,
     /// Imported interfaces.
     pub imports: Vec<String>,
@@ -27,6 +28,11 @@ impl Capabilities {
         let summary = summarize(&exports, &imports);
         Self { exports, imports, summary, expenses: expenses(component, engine.kept_ready) }
     }
+
+    /// Returns the reason why the host cannot serve the component, if it was built for another version of the contract.
+    pub(super) fn another_version(&self) -> Option<String> {
+        interface::another_version(self.imports.iter().chain(&self.exports).map(String::as_str))
+    }
 }
 
 /// Describes the capabilities that exports and imports give a component.
@@ -42,6 +48,7 @@ fn summarize(exports: &[String], imports: &[String]) -> Vec<String> {
             "wasi:http/outgoing-handler",
             "imports outbound HTTP, and may send requests only to the destinations in its `http` that the host allows",
         ),
+        ("carya:host/identity-setter", "set the identity of the client as a hook"),
         ("wasi:sockets/", "imports sockets, but the host permits no connection"),
         ("wasi:filesystem/", "imports files, but the host provides none"),
     ];

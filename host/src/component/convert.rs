@@ -1,16 +1,16 @@
 //! Conversions between the generated bindings and the types of the host. Strings, bytes and lists are moved, not copied.
 
 use super::{
-    answer::{Body, Decision, FailureReport, Fault, Response, RowsQuery, Template},
+    answer::{Body, Decision, FailureReport, Fault, Response, RowsFormat, RowsQuery, Template},
     wit::{
         carya::host::{database as wit, types},
         exports::carya::host::{actions, on_route},
     },
 };
 use crate::{
-    config::Access,
+    config::{Access, Dialect},
     sql::{
-        error::{DbError, Kind},
+        error::{DbError, Kind, Violation, ViolationKind},
         value::{Column, Execution, Rows, Value},
     },
     transaction::{Action, Delivery},
@@ -46,9 +46,19 @@ impl From<types::Body> for Body {
             types::Body::Text(text) => Body::Text(text),
             types::Body::Json(json) => Body::Json(json),
             types::Body::Template(types::Template { name, context }) => Body::Template(Template { name, context }),
-            types::Body::Rows(types::RowsQuery { sql, params }) => {
-                Body::Rows(RowsQuery { sql, params: values(params) })
+            types::Body::Rows(types::RowsQuery { sql, params, format }) => {
+                Body::Rows(RowsQuery { sql, params: values(params), format: format.into() })
             }
+        }
+    }
+}
+
+impl From<types::RowsFormat> for RowsFormat {
+    fn from(format: types::RowsFormat) -> Self {
+        match format {
+            types::RowsFormat::Json => RowsFormat::Json,
+            types::RowsFormat::Ndjson => RowsFormat::Ndjson,
+            types::RowsFormat::Csv => RowsFormat::Csv,
         }
     }
 }
@@ -74,14 +84,21 @@ impl From<types::AccessMode> for Access {
 }
 
 impl From<FailureReport<'_>> for types::Failure {
-    fn from(FailureReport { status, fault, message }: FailureReport<'_>) -> Self {
+    fn from(FailureReport { status, fault, message, error }: FailureReport<'_>) -> Self {
         let fault = match fault {
             Fault::Client => types::Fault::Client,
             Fault::Guest => types::Fault::Guest,
             Fault::Database => types::Fault::Database,
             Fault::Host => types::Fault::Host,
         };
-        types::Failure { status, fault, message: message.to_owned() }
+        types::Failure {
+            status,
+            fault,
+            message: message.to_owned(),
+            kind: error.map(|error| error.kind.into()),
+            code: error.and_then(|error| error.code.clone()),
+            constraint: error.and_then(|error| error.violation.clone()).map(|violation| (*violation).into()),
+        }
     }
 }
 
@@ -133,25 +150,69 @@ impl From<Rows> for wit::Rows {
     }
 }
 
+impl From<(Rows, Execution)> for wit::StatementResult {
+    fn from((rows, Execution { rows_affected, last_insert_id }): (Rows, Execution)) -> Self {
+        let wit::Rows { columns, rows } = rows.into();
+        wit::StatementResult { columns, rows, rows_affected, last_insert_id }
+    }
+}
+
+impl From<Dialect> for wit::Dialect {
+    fn from(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Sqlite => wit::Dialect::Sqlite,
+            Dialect::Postgres => wit::Dialect::Postgresql,
+            Dialect::MySql => wit::Dialect::Mysql,
+        }
+    }
+}
+
 impl From<Execution> for wit::Execution {
     fn from(Execution { rows_affected, last_insert_id }: Execution) -> Self {
         wit::Execution { rows_affected, last_insert_id }
     }
 }
 
-impl From<DbError> for wit::DbError {
-    fn from(error: DbError) -> Self {
-        let kind = match error.kind {
+impl From<Kind> for wit::DbErrorKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
             Kind::Constraint => wit::DbErrorKind::Constraint,
             Kind::Conflict => wit::DbErrorKind::Conflict,
             Kind::ReadOnly => wit::DbErrorKind::ReadOnly,
             Kind::Forbidden => wit::DbErrorKind::Forbidden,
             Kind::Timeout => wit::DbErrorKind::Timeout,
             Kind::Limit => wit::DbErrorKind::Limit,
-            // To a guest, both mean that there is no connection.
-            Kind::Lost | Kind::Busy => wit::DbErrorKind::Lost,
+            Kind::Lost => wit::DbErrorKind::Lost,
+            Kind::Busy => wit::DbErrorKind::Busy,
+            Kind::Data => wit::DbErrorKind::Data,
             Kind::Other => wit::DbErrorKind::Other,
+        }
+    }
+}
+
+impl From<Violation> for wit::Violation {
+    fn from(Violation { kind, name, table, columns }: Violation) -> Self {
+        let kind = match kind {
+            ViolationKind::Unique => wit::ViolationKind::Unique,
+            ViolationKind::ForeignKey => wit::ViolationKind::ForeignKey,
+            ViolationKind::Check => wit::ViolationKind::Check,
+            ViolationKind::NotNull => wit::ViolationKind::NotNull,
+            ViolationKind::Exclusion => wit::ViolationKind::Exclusion,
         };
-        wit::DbError { kind, code: error.code, message: error.message, retryable: error.retryable }
+        wit::Violation { kind, name, table, columns }
+    }
+}
+
+impl From<DbError> for wit::DbError {
+    fn from(error: DbError) -> Self {
+        wit::DbError {
+            kind: error.kind.into(),
+            code: error.code,
+            message: error.message,
+            retryable: error.retryable,
+            constraint: error.violation.map(|violation| (*violation).into()),
+            detail: error.detail.map(String::from),
+            hint: error.hint.map(String::from),
+        }
     }
 }

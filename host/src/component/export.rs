@@ -133,7 +133,7 @@ impl Export {
         Self::ALL.into_iter().find(|export| export.name() == name)
     }
 
-    /// Returns the export with this full interface name, such as `carya:host/before@0.1.7`. Accepts all versions that
+    /// Returns the export with this full interface name, such as `carya:host/before@0.2.7`. Accepts all versions that
     /// are compatible with the version of the host.
     pub fn find(interface: &str) -> Option<Self> {
         let (name, version) = interface::split(interface)?;
@@ -145,7 +145,7 @@ impl Export {
         self.row().name
     }
 
-    /// Returns the full name of the interface: `carya:host/before@0.1.0`.
+    /// Returns the full name of the interface: `carya:host/before@0.2.0`.
     pub fn interface(self) -> String {
         interface::full_name(self.name())
     }
@@ -192,8 +192,8 @@ mod tests {
         for export in Export::ALL {
             assert_eq!(Export::find(&export.interface()), Some(export));
         }
-        assert_eq!(Export::find("carya:host/before@0.1.7"), Some(Export::Before));
-        for other in ["carya:host/before@0.2.0", "carya:host/database@0.1.0", "wasi:cli/run@0.2.0"] {
+        assert_eq!(Export::find("carya:host/before@0.2.7"), Some(Export::Before));
+        for other in ["carya:host/before@0.1.0", "carya:host/database@0.2.0", "wasi:cli/run@0.2.0"] {
             assert_eq!(Export::find(other), None, "{other}");
         }
     }

@@ -5,6 +5,7 @@ mod config;
 mod context;
 mod database;
 pub(super) mod http;
+mod identity;
 mod log;
 mod request;
 mod response;

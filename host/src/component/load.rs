@@ -129,7 +129,8 @@ impl Engine {
         let source = Source::read(&name, &config, &file)?;
         let code = self.compile(&source)?;
         let mut capabilities = Capabilities::of(&code.component, self);
-        capabilities.summary.extend(offer::missing(&code.component, &self.wasmtime, &self.linker));
+        let missing = || offer::missing(&code.component, &self.wasmtime, &self.linker);
+        capabilities.summary.extend(capabilities.another_version().or_else(missing));
         let problem = match self.link(&source, &code, &config, &Arc::default()) {
             Ok(component) => self.try_out(&component, &source, &code).await.err(),
             Err(error) => Some(error),
@@ -162,9 +163,12 @@ impl Engine {
                 config.memory >> 20
             )));
         }
+        let capabilities = Capabilities::of(&code.component, self);
+        if let Some(reason) = capabilities.another_version() {
+            return Err(source.unusable(reason));
+        }
         let pre = self.linker.instantiate_pre(&code.component);
         let pre = pre.map_err(|error| source.unusable(self.unlinkable(code, &error)))?;
-        let capabilities = Capabilities::of(&code.component, self);
         if let Some(reason) = offer::not_called(&capabilities.exports) {
             return Err(source.unusable(reason));
         }

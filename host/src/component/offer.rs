@@ -11,12 +11,7 @@ use wasmtime::{
     },
 };
 
-use super::{
-    contract::Contract,
-    export::Export,
-    interface::{self, VERSION},
-    store::StoreData,
-};
+use super::{contract::Contract, export::Export, interface, store::StoreData};
 
 /// Version of WASI that the host offers: first as written in the names of interfaces, then as written in messages.
 const WASI: (&str, &str) = ("0.2.0", "0.2");
@@ -58,10 +53,7 @@ pub(super) fn missing(component: &Component, engine: &Engine, linker: &Linker<St
             continue;
         }
         match interface::split(name) {
-            Some((short, version)) => match contract.interface(short) {
-                Some(_) if !interface::is_compatible(version) => {
-                    found.push(format!("`{name}` (version {VERSION} is offered)"));
-                }
+            Some((short, _)) => match contract.interface(short) {
                 Some(known) => found.extend(items.iter().filter_map(|item| match item {
                     Item::Function(item) if !known.functions.contains_key(*item) => Some(part(name, "function", item)),
                     Item::Resource(item) if !known.types.contains_key(*item) => Some(part(name, "resource", item)),
@@ -91,10 +83,10 @@ pub(super) fn missing(component: &Component, engine: &Engine, linker: &Linker<St
     sentence(&found)
 }
 
-/// Lists the imports of a component that cannot be compiled. Since only the names of its imports are known, the list is
-/// limited to interfaces that the host offers in another version.
+/// Returns the reason why the host could not serve a component that cannot be compiled. Only the names of its imports
+/// are known, so the reason can only be that the host offers other versions of them.
 pub(super) fn missing_by_name(bytes: &[u8]) -> Option<String> {
-    let mut found = Vec::new();
+    let (mut found, mut names) = (Vec::new(), Vec::new());
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.ok()? {
@@ -103,44 +95,28 @@ pub(super) fn missing_by_name(bytes: &[u8]) -> Option<String> {
             Payload::ComponentImportSection(imports) if depth == 0 => {
                 for import in imports {
                     let name = import.ok()?.name.name;
-                    match (wasi(name), interface::split(name)) {
-                        (Some((_, version)), _) if !version.starts_with("0.2.") => found.push(whole(name, true)),
-                        (_, Some((_, version))) if !interface::is_compatible(version) => {
-                            found.push(format!("`{name}` (version {VERSION} is offered)"));
-                        }
-                        _ => {}
+                    names.push(name);
+                    if wasi(name).is_some_and(|(_, version)| !version.starts_with("0.2.")) {
+                        found.push(whole(name, true));
                     }
                 }
             }
             _ => {}
         }
     }
-    sentence(&found)
+    interface::another_version(names).or_else(|| sentence(&found))
 }
 
-/// Lists the exports of a component that was built for another host: interfaces of the contract in a version that this
-/// host does not call, or all exports if this host calls none of them. Ignores other exports if this host calls at
-/// least one.
+/// Lists the exports of a component of which this host calls none. Ignores other exports if it calls at least one.
 pub(super) fn not_called(exports: &[String]) -> Option<String> {
     let is_called = |name: &String| Export::find(name).is_some();
-    let is_for_another = |name: &&String| {
-        let export = interface::split(name).and_then(|(short, _)| Export::named(short));
-        export.is_some_and(|export| !is_called(name) && !exports.contains(&export.interface()))
-    };
-    let unknown: Vec<_> = exports.iter().filter(is_for_another).collect();
-    let list = |names: &[&String]| enumerate(&names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>());
-    if !unknown.is_empty() {
-        return Some(format!(
-            "exports {}, which this host does not call; it calls carya:host {VERSION}",
-            list(&unknown)
-        ));
-    }
     (!exports.is_empty() && !exports.iter().any(is_called)).then(|| {
-        let (all, controller) = (exports.iter().collect::<Vec<_>>(), Export::ReadController.interface());
+        let names: Vec<_> = exports.iter().map(|name| format!("`{name}`")).collect();
+        let controller = Export::ReadController.interface();
         format!(
             "exports {}, which this host does not call, and no interface that it calls; export an interface of its \
              `wit/`, such as `{controller}`",
-            list(&all)
+            enumerate(&names)
         )
     })
 }

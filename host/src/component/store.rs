@@ -16,7 +16,7 @@ use super::{
     wasi::{self, Output},
 };
 use crate::{
-    message::{Limits, Reply, Request},
+    message::{ClientIdentity, FormError, FormField, Limits, Reply, Request},
     outbound::Calls,
     transaction::{Bound, Trace},
 };
@@ -26,8 +26,14 @@ use crate::{
 pub(crate) struct RequestState {
     /// The request.
     pub(crate) request: Arc<Request>,
+    /// Pattern of the route. `None` before routing, and if no route matches.
+    pub(crate) route: Option<Arc<str>>,
     /// Name and percent-decoded value of each parameter of the route's pattern.
     pub(crate) params: Vec<(Arc<str>, String)>,
+    /// Identity of the client, if a hook has set it.
+    pub(crate) client: Option<Box<ClientIdentity>>,
+    /// Fields of the form in the request's body, once a guest has read them.
+    pub(super) form: Option<Box<Result<Vec<FormField>, FormError>>>,
     /// Values that hooks pass to the controller.
     pub(crate) context: BTreeMap<String, String>,
     /// Binding of the request to its database.
@@ -45,7 +51,10 @@ impl RequestState {
     pub(crate) fn new(request: Arc<Request>) -> Self {
         Self {
             request,
+            route: None,
             params: Vec::new(),
+            client: None,
+            form: None,
             context: BTreeMap::new(),
             bound: Bound::default(),
             calls: Calls::default(),
@@ -66,8 +75,8 @@ impl RequestState {
     }
 }
 
-/// Data of a wasmtime store. The fields `lent`, `reply`, `change_limits`, `deadline` and `refused` belong to one call.
-/// The other fields belong to the instance in the store and remain for its next request.
+/// Data of a wasmtime store. The fields `lent`, `reply`, `change_limits`, `may_identify`, `deadline` and `refused` belong
+/// to one call. The other fields belong to the instance in the store and remain for its next request.
 pub(super) struct StoreData {
     /// The component of the instance.
     pub(super) identity: Arc<Identity>,
@@ -77,6 +86,8 @@ pub(super) struct StoreData {
     pub(super) reply: Option<Reply>,
     /// Limits within which the guest may change `reply`. `None` unless the guest is an `after` hook.
     pub(super) change_limits: Option<Limits>,
+    /// Whether the guest may set the identity of the client.
+    pub(super) may_identify: bool,
     /// Deadline of the running call.
     pub(super) deadline: Option<Instant>,
     /// Number of the running call. Each handle contains the number of the call that received it, and is invalid after
@@ -117,6 +128,7 @@ impl StoreData {
             lent: RequestState::placeholder(),
             reply: None,
             change_limits: None,
+            may_identify: false,
             deadline: None,
             call: 0,
             table: ResourceTable::new(),
@@ -143,6 +155,7 @@ impl StoreData {
     pub(super) fn end_call(&mut self) {
         self.call += 1;
         self.change_limits = None;
+        self.may_identify = false;
         self.deadline = None;
         if let Some(http) = &mut self.http {
             self.is_sending |= http.end_call(&mut self.lent.trace);

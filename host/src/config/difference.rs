@@ -22,6 +22,7 @@ pub enum DifferenceKind {
     ComponentGainsOnError,
     ComponentGainsModel,
     ComponentGainsActions,
+    ComponentGainsIdentitySetter,
     ComponentGainsOutboundHttp,
     ComponentGainsSockets,
     ComponentGainsFiles,
@@ -52,7 +53,7 @@ use DifferenceKind as Kind;
 
 impl DifferenceKind {
     /// All kinds.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Kind::RouteNew,
         Kind::RouteLost,
         Kind::RouteGainsAccess,
@@ -71,6 +72,7 @@ impl DifferenceKind {
         Kind::ComponentGainsOnError,
         Kind::ComponentGainsModel,
         Kind::ComponentGainsActions,
+        Kind::ComponentGainsIdentitySetter,
         Kind::ComponentGainsOutboundHttp,
         Kind::ComponentGainsSockets,
         Kind::ComponentGainsFiles,
@@ -118,6 +120,7 @@ impl DifferenceKind {
             Kind::ComponentGainsOnError => "component-gains-on-error",
             Kind::ComponentGainsModel => "component-gains-model",
             Kind::ComponentGainsActions => "component-gains-actions",
+            Kind::ComponentGainsIdentitySetter => "component-gains-identity-setter",
             Kind::ComponentGainsOutboundHttp => "component-gains-outbound-http",
             Kind::ComponentGainsSockets => "component-gains-sockets",
             Kind::ComponentGainsFiles => "component-gains-files",

@@ -148,9 +148,14 @@ impl<'a> Receiver<'a> {
         self.counts.last_insert_id = last_insert_id.filter(|_| self.verb == Verb::Insert);
     }
 
-    /// Returns the counts of the statement.
+    /// Returns the counts of the statement. MariaDB counts no affected rows for a statement with RETURNING, but returns
+    /// a row for each of them.
     pub(super) fn counts(&self) -> Execution {
-        self.counts
+        let returned = match self.verb {
+            Verb::Insert | Verb::Change => self.rows as u64,
+            Verb::Query | Verb::With => 0,
+        };
+        Execution { rows_affected: self.counts.rows_affected.max(returned), ..self.counts }
     }
 
     /// Returns whether the sink needs the columns and has received no row to take them from.
@@ -190,7 +195,7 @@ impl<'a> Receiver<'a> {
             telemetry::cut(params);
         }
         let (component, request, us) = (&*component, &*request, telemetry::micros(self.started.elapsed()));
-        let (rows, affected) = (self.rows, self.counts.rows_affected);
+        let (rows, affected) = (self.rows, self.counts().rows_affected);
         tracing::info!(target: SQL, component, request, sql, params, rows, affected, us, "statement");
     }
 }

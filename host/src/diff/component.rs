@@ -14,7 +14,8 @@ use crate::{
 
 /// Prefixes of imports that give access to more than the request, each with its kind of difference and the name of the
 /// capability.
-const IMPORTS: [(&str, Kind, &str); 2] = [
+const IMPORTS: [(&str, Kind, &str); 3] = [
+    ("carya:host/identity-setter", Kind::ComponentGainsIdentitySetter, "control of the client's identity"),
     ("wasi:sockets/", Kind::ComponentGainsSockets, "sockets"),
     ("wasi:filesystem/", Kind::ComponentGainsFiles, "files"),
 ];

@@ -160,12 +160,18 @@ const TABLE: &[Row] = &[
     ),
     (
         |new| {
-            let all =
-                ["wasi:http/outgoing-handler", "wasi:sockets/tcp", "wasi:filesystem/types", "wasi:clocks/wall-clock"];
+            let all = [
+                "carya:host/identity-setter",
+                "wasi:http/outgoing-handler",
+                "wasi:sockets/tcp",
+                "wasi:filesystem/types",
+                "wasi:clocks/wall-clock",
+            ];
             items(new).imports = interfaces("", &all);
             items(new).http.destinations = destinations(&["https://a.org"]);
         },
         &[
+            "component-gains-identity-setter component items: now imports carya:host/identity-setter: it requests control of the client's identity",
             "component-gains-import component items: now imports wasi:clocks/wall-clock",
             "component-gains-files component items: now imports wasi:filesystem/types: it requests files",
             "component-gains-outbound-http component items: now imports wasi:http/outgoing-handler: it may send HTTP requests",

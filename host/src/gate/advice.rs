@@ -4,7 +4,7 @@ use crate::config::Dialect;
 
 const TRANSACTION: &str = "the host begins and ends the transaction: it commits after a success response, and rolls back after \
     `mark-rollback`, an error response or a failed statement";
-const SAVEPOINT: &str = "call `savepoint` of the writer";
+const SAVEPOINT: &str = "write SAVEPOINT name, RELEASE name or ROLLBACK TO name, through a writer";
 const SETTINGS: &str = "settings belong to the host and its configuration";
 const SCHEMA: &str = "put changes of the schema into a migration";
 const MAINTENANCE: &str = "run maintenance outside the host, with the owner's login";

@@ -255,7 +255,7 @@ fn a_refusal_names_the_alternative() {
     let table = [
         (Dialect::Postgres, "CALL f()", "call a function"),
         (Dialect::MySql, "EXPLAIN SELECT 1", "echo = true"),
-        (Dialect::Sqlite, "SAVEPOINT a", "`savepoint`"),
+        (Dialect::Sqlite, "SAVEPOINT a", "through a writer"),
         (Dialect::Postgres, "begin", "the host begins and ends"),
         (Dialect::MySql, "SHOW TABLES", "information_schema"),
         (Dialect::Sqlite, "PRAGMA table_info(t)", "sqlite_schema"),

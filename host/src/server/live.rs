@@ -2,6 +2,7 @@
 //! it arrived; a retired generation is dropped after its last request has ended.
 
 use std::{
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -76,8 +77,8 @@ impl Live {
         self.current.load().exchange.generation.clone()
     }
 
-    /// Answers a request by the current generation.
-    pub(super) async fn answer(&self, request: Request) -> Response {
+    /// Answers a request by the current generation. `client` is the address of the client.
+    pub(super) async fn answer(&self, request: Request, client: Option<IpAddr>) -> Response {
         let (target, exchange) = {
             let stage = self.current.load();
             let path = request.uri().path();
@@ -92,7 +93,7 @@ impl Live {
         };
         match file {
             Some(file) => file,
-            None => exchange::serve(exchange, request).await,
+            None => exchange::serve(exchange, request, client).await,
         }
     }
 

@@ -26,12 +26,14 @@ pub enum Kind {
     Lost,
     /// No connection is free: the pool is in use, or the server refuses further connections.
     Busy,
+    /// A value does not fit, or cannot be converted to the type of its column.
+    Data,
     /// Any other failure.
     Other,
 }
 
 impl Kind {
-    /// Returns the name of the class in logs. The contract has the same names, but no `busy`: guests receive `lost`.
+    /// Returns the name of the class in logs, which is also its name in the contract.
     fn as_str(self) -> &'static str {
         match self {
             Kind::Constraint => "constraint",
@@ -42,6 +44,7 @@ impl Kind {
             Kind::Limit => "limit",
             Kind::Lost => "lost",
             Kind::Busy => "busy",
+            Kind::Data => "data",
             Kind::Other => "other",
         }
     }
@@ -60,6 +63,30 @@ pub enum Stale {
     Yes,
 }
 
+/// Kind of a violated constraint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // The names are those of SQL.
+pub enum ViolationKind {
+    Unique,
+    ForeignKey,
+    Check,
+    NotNull,
+    Exclusion,
+}
+
+/// A violated constraint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Kind of the constraint.
+    pub kind: ViolationKind,
+    /// Name of the constraint or of its unique index. `None` for NOT NULL, and if the constraint has no name.
+    pub name: Option<String>,
+    /// Table of the constraint.
+    pub table: Option<String>,
+    /// Columns of the constraint, in its order. Empty if they are unknown.
+    pub columns: Vec<String>,
+}
+
 /// Error of a statement, a commit or a connection.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
@@ -74,6 +101,12 @@ pub struct DbError {
     pub retryable: bool,
     /// Whether the statement was prepared before the schema changed.
     pub stale: Stale,
+    /// The constraint that was violated, if the kind is [`Kind::Constraint`] and the engine reported it.
+    pub violation: Option<Box<Violation>>,
+    /// Details of PostgreSQL, which may contain values of other rows.
+    pub detail: Option<Box<str>>,
+    /// Proposal of PostgreSQL or of the host for a correction.
+    pub hint: Option<Box<str>>,
     /// Beginning of the guest's statement, for the log. `None` if no statement of a guest failed.
     pub(crate) statement: Option<Box<str>>,
 }
@@ -81,7 +114,17 @@ pub struct DbError {
 impl DbError {
     /// Returns an error that the host detected. It has no code and is not retryable.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, code: None, message: message.into(), retryable: false, stale: Stale::No, statement: None }
+        Self {
+            kind,
+            code: None,
+            message: message.into(),
+            retryable: false,
+            stale: Stale::No,
+            violation: None,
+            detail: None,
+            hint: None,
+            statement: None,
+        }
     }
 
     /// Returns whether the engine reported one of these codes.

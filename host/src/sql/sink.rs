@@ -1,8 +1,10 @@
 //! Destinations for the rows of a statement, for all engines.
 
 use super::{
+    csv::CsvRows,
     error::DbError,
-    value::{Column, JsonRows, Rows, Value},
+    json::JsonRows,
+    value::{Column, Rows, Value},
 };
 
 /// Destination of rows.
@@ -13,8 +15,10 @@ pub enum Sink<'a> {
     /// The values of the first row. The other rows are read and dropped, because an `INSERT .. RETURNING` must run to
     /// its end.
     First(&'a mut Option<Vec<Value>>),
-    /// All rows, as JSON text.
+    /// Rows as JSON text. Rows beyond the layout are dropped, like those of `First`.
     Json(&'a mut JsonRows),
+    /// All rows, as CSV.
+    Csv(&'a mut CsvRows),
     /// No destination: rows are dropped.
     Nothing,
 }
@@ -41,7 +45,7 @@ impl Sink<'_> {
                 **first = Some(values.collect::<Result<_, _>>()?);
                 Ok(0)
             }
-            Sink::Json(json) => {
+            Sink::Json(json) if !json.is_full() => {
                 let before = json.size();
                 json.start_row(names);
                 for (index, value) in values.enumerate() {
@@ -50,19 +54,36 @@ impl Sink<'_> {
                 json.end_row();
                 Ok(json.size() - before)
             }
-            Sink::First(Some(_)) | Sink::Nothing => Ok(0),
+            Sink::Csv(csv) => {
+                let before = csv.size();
+                if csv.lacks_names() {
+                    csv.names(names);
+                }
+                for (index, value) in values.enumerate() {
+                    csv.value(index, &value?);
+                }
+                csv.end_row();
+                Ok(csv.size() - before)
+            }
+            Sink::Json(_) | Sink::First(Some(_)) | Sink::Nothing => Ok(0),
         }
     }
 
     /// Returns whether the sink needs the columns and has received no row to take them from.
     pub(crate) fn lacks_columns(&self) -> bool {
-        matches!(self, Sink::Rows(all) if all.rows.is_empty())
+        match self {
+            Sink::Rows(all) => all.rows.is_empty(),
+            Sink::Csv(csv) => csv.lacks_names(),
+            Sink::First(_) | Sink::Json(_) | Sink::Nothing => false,
+        }
     }
 
     /// Sets the columns of a result without rows.
     pub(crate) fn set_columns(&mut self, columns: Vec<Column>) {
-        if let Sink::Rows(all) = self {
-            all.columns = columns;
+        match self {
+            Sink::Rows(all) => all.columns = columns,
+            Sink::Csv(csv) => csv.names(columns.iter().map(|column| &*column.name)),
+            Sink::First(_) | Sink::Json(_) | Sink::Nothing => {}
         }
     }
 }

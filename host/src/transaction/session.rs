@@ -9,8 +9,9 @@ use super::{
     trace::{Event, Trace},
 };
 use crate::{
-    config::Access,
+    config::{Access, Dialect},
     database::{Connection, Database, TransactionOptions},
+    gate::SavepointStatement,
     outbox,
     sql::{
         Sink, Statement,
@@ -59,6 +60,8 @@ pub(super) struct Parts {
 #[derive(Debug)]
 struct SavepointState {
     id: u64,
+    /// Name of a savepoint that a guest opened by a statement.
+    name: Option<Box<str>>,
     /// Number of actions registered before the savepoint.
     actions: usize,
 }
@@ -84,15 +87,56 @@ impl Session {
         }
     }
 
+    /// Returns the dialect of the database. Without a database, every statement fails.
+    pub fn dialect(&self) -> Option<Dialect> {
+        self.database.as_ref().map(|database| database.dialect())
+    }
+
     /// Runs a guest's statement. Its rows go to `sink`.
     pub async fn run(&mut self, trace: &mut Trace, statement: Statement, sink: Sink<'_>) -> Result<Execution, DbError> {
         metrics::statement(self.terms.access == Access::ReadWrite);
+        if let Some(statement) = self.savepoint_statement(&statement) {
+            self.run_savepoint_statement(trace, statement).await?;
+            return Ok(Execution { rows_affected: 0, last_insert_id: None });
+        }
         let result = self.ready(trace).await?.run(statement, sink).await;
         self.note(result)
     }
 
+    /// Returns the statement about a savepoint in a guest's statement. Only a session that may write has savepoints.
+    fn savepoint_statement(&self, statement: &Statement) -> Option<SavepointStatement> {
+        let may_write = self.terms.access == Access::ReadWrite && statement.params.is_empty();
+        may_write.then(|| SavepointStatement::parse(self.dialect()?, &statement.sql))?
+    }
+
+    async fn run_savepoint_statement(
+        &mut self,
+        trace: &mut Trace,
+        statement: SavepointStatement,
+    ) -> Result<(), DbError> {
+        match statement {
+            SavepointStatement::Open(name) => self.savepoint(trace, Some(name)).await.map(drop),
+            SavepointStatement::Release(name) => {
+                let savepoint = self.named(&name)?;
+                self.release_explicitly(savepoint).await
+            }
+            SavepointStatement::RollbackTo(name) => {
+                let savepoint = self.named(&name)?;
+                self.rollback_to(savepoint, true).await
+            }
+        }
+    }
+
+    /// Returns the last opened savepoint with this name.
+    fn named(&mut self, name: &str) -> Result<SavepointId, DbError> {
+        let found = self.savepoints.iter().rev().find(|state| state.name.as_deref() == Some(name));
+        let id = found.map(|state| SavepointId(state.id));
+        let error = || DbError::new(Kind::Other, format!("there is no open savepoint `{name}`"));
+        self.note(id.ok_or_else(error))
+    }
+
     /// Opens a savepoint. At most 16 may be open at a time.
-    pub async fn savepoint(&mut self, trace: &mut Trace) -> Result<SavepointId, DbError> {
+    pub async fn savepoint(&mut self, trace: &mut Trace, name: Option<Box<str>>) -> Result<SavepointId, DbError> {
         if self.savepoints.len() >= MAX_SAVEPOINTS {
             let message = format!("at most {MAX_SAVEPOINTS} savepoints may be open at a time");
             return Err(DbError::new(Kind::Limit, message));
@@ -101,7 +145,7 @@ impl Session {
         let result = self.ready(trace).await?.savepoint(level).await;
         self.note(result)?;
         self.opened += 1;
-        self.savepoints.push(SavepointState { id: self.opened, actions: self.actions.count() });
+        self.savepoints.push(SavepointState { id: self.opened, name, actions: self.actions.count() });
         Ok(SavepointId(self.opened))
     }
 
@@ -121,22 +165,32 @@ impl Session {
         Ok(())
     }
 
+    /// Closes a savepoint like [`release`](Self::release), but fails in a doomed transaction, and keeps the savepoint
+    /// open, so that the guest can still roll back to it.
+    pub async fn release_explicitly(&mut self, savepoint: SavepointId) -> Result<(), DbError> {
+        match self.doomed_at {
+            Some(_) => Err(self.refusal()),
+            None => self.release(savepoint).await,
+        }
+    }
+
     /// Undoes all changes since a savepoint was opened, and discards the actions registered since. If a statement
-    /// failed since, it no longer dooms the transaction.
-    pub async fn rollback_to(&mut self, savepoint: SavepointId) -> Result<(), DbError> {
+    /// failed since, it no longer dooms the transaction. Closes the savepoints opened since, and unless `keep` also
+    /// the savepoint itself.
+    pub async fn rollback_to(&mut self, savepoint: SavepointId, keep: bool) -> Result<(), DbError> {
         let (Some(level), Some(connection)) = (self.level(savepoint), &mut self.connection) else {
             return Err(DbError::new(Kind::Other, "this savepoint is closed already"));
         };
         if self.doomed_at.is_some_and(|depth| depth <= level) {
             return Err(self.refusal());
         }
-        let result = connection.rollback_to(level).await;
+        let result = connection.rollback_to(level, keep).await;
         self.note(result)?;
         self.doomed_at = None;
         if let Some(state) = self.savepoints.get(level) {
             self.actions.truncate(state.actions);
         }
-        self.savepoints.truncate(level);
+        self.savepoints.truncate(level + usize::from(keep));
         Ok(())
     }
 

@@ -18,13 +18,20 @@ pub const GROUPS: &[Group] = &[
         writer: Some(Gate(FORBIDDEN)),
         statements: &[
             "COMMIT", "commit work and chain", "COMMIT RELEASE", "ROLLBACK", "ROLLBACK AND CHAIN", "BEGIN", "BEGIN WORK",
-            "START TRANSACTION", "START TRANSACTION READ WRITE", "START TRANSACTION WITH CONSISTENT SNAPSHOT", "SAVEPOINT evil",
+            "START TRANSACTION", "START TRANSACTION READ WRITE", "START TRANSACTION WITH CONSISTENT SNAPSHOT",
             "SET autocommit = 1", "SET SESSION TRANSACTION READ WRITE", "SET SESSION tx_read_only = 0", "/**/COMMIT",
             "/* SELECT */ COMMIT", "-- SELECT 1\nCOMMIT", "# SELECT 1\nCOMMIT", "/*!COMMIT*/", "/*!50000 COMMIT */",
             "/*M!100000 COMMIT */", " \t\n\u{c}COMMIT", "COMMIT;", "UNLOCK TABLES", "BEGIN NOT ATOMIC COMMIT; END",
             "BEGIN NOT ATOMIC DECLARE x int; ROLLBACK; END", "SET STATEMENT max_statement_time = 0 FOR COMMIT",
             "IF 1 THEN COMMIT; END IF",
         ],
+    },
+    // Savepoints, which the host carries out itself through a writer, under names of its own.
+    Group { reader: Gate(FORBIDDEN), writer: Some(Runs), statements: &["SAVEPOINT evil", "SAVEPOINT carya_0"] },
+    Group {
+        reader: Both(FORBIDDEN),
+        writer: Some(Both("other")),
+        statements: &["ROLLBACK TO carya_0", "ROLLBACK TO SAVEPOINT carya_1", "RELEASE SAVEPOINT carya_0"],
     },
     Group {
         reader: Both(FORBIDDEN),
@@ -37,7 +44,7 @@ pub const GROUPS: &[Group] = &[
         reader: Both(FORBIDDEN),
         writer: Some(Both(FORBIDDEN)),
         statements: &[
-            "ROLLBACK TO carya_0", "ROLLBACK TO SAVEPOINT carya_1", "RELEASE SAVEPOINT carya_0", "XA START 'evil'",
+            "XA START 'evil'",
             "XA BEGIN 'evil'", "XA END 'evil'", "XA PREPARE 'evil'", "XA COMMIT 'evil'", "XA COMMIT 'evil' ONE PHASE",
             "XA ROLLBACK 'evil'", "SET TRANSACTION READ WRITE", "(COMMIT)", "\u{feff}COMMIT", "\u{a0}COMMIT",
             "\u{ff23}\u{ff2f}\u{ff2d}\u{ff2d}\u{ff29}\u{ff34}", "\u{421}OMMIT", "\\COMMIT", "C/**/OMMIT", "CALL ends()", "END",

@@ -18,7 +18,7 @@ pub const GROUPS: &[Group] = &[
         writer: Some(Gate(FORBIDDEN)),
         statements: &[
             "COMMIT", "commit work and chain", "PREPARE TRANSACTION 'evil'", "END", "ROLLBACK", "ABORT", "ROLLBACK AND CHAIN", "BEGIN",
-            "SAVEPOINT evil", "/**/COMMIT", "/* SELECT */ COMMIT",
+            "/**/COMMIT", "/* SELECT */ COMMIT",
             "-- SELECT 1\rCOMMIT", "/* /* */ SELECT 1; */ COMMIT", ";COMMIT;", " \t\n\u{c}COMMIT",
             "", ";", "-- nothing", "/* nothing */",
         ],
@@ -27,11 +27,17 @@ pub const GROUPS: &[Group] = &[
         reader: Both(FORBIDDEN),
         writer: Some(Both(FORBIDDEN)),
         statements: &[
-            "ROLLBACK TO carya_0", "ROLLBACK TO SAVEPOINT carya_1", "RELEASE carya_0",
             "COMMIT PREPARED 'evil'", "ROLLBACK PREPARED 'evil'", "(COMMIT)", "\u{feff}COMMIT", "\u{a0}COMMIT",
             "\u{ff23}\u{ff2f}\u{ff2d}\u{ff2d}\u{ff29}\u{ff34}", "\u{421}OMMIT", "\\COMMIT", "C/**/OMMIT", "CALL ends()",
             "DO $$ BEGIN COMMIT; END $$", "DO LANGUAGE plpgsql 'BEGIN DELETE FROM child; END'",
         ],
+    },
+    // Savepoints, which the host carries out itself through a writer, under names of its own.
+    Group { reader: Gate(FORBIDDEN), writer: Some(Runs), statements: &["SAVEPOINT evil", "SAVEPOINT carya_0"] },
+    Group {
+        reader: Both(FORBIDDEN),
+        writer: Some(Both("other")),
+        statements: &["ROLLBACK TO carya_0", "ROLLBACK TO SAVEPOINT carya_1", "RELEASE carya_0"],
     },
     // Two statements in one text, hidden by every form of quoting.
     Group {

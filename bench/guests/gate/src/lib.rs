@@ -8,8 +8,8 @@ wit_bindgen::generate!({
     inline: "
         package bench:gate;
         world guest {
-            include carya:host/imports@0.1.0;
-            export carya:host/before@0.1.0;
+            include carya:host/imports@0.2.0;
+            export carya:host/before@0.2.0;
         }
     ",
     path: "../../../wit",

@@ -3,7 +3,7 @@
 
 use carya::host::database::{DbError, Reader, Value, Writer};
 use carya::host::request;
-use carya::host::types::{Body, Response, RowsQuery};
+use carya::host::types::{Body, Response, RowsFormat, RowsQuery};
 use exports::carya::host::{read_controller, write_controller};
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,9 @@ impl read_controller::Guest for Items {
                 json(&rows.iter().map(|row| Item::of(row)).collect::<Result<Vec<_>, _>>()?)?
             }
             "/rows/json" => Body::Json(db.query_json(HUNDRED, &[])?),
-            "/rows/streamed" => Body::Rows(RowsQuery { sql: HUNDRED.to_owned(), params: vec![] }),
+            "/rows/streamed" => {
+                Body::Rows(RowsQuery { sql: HUNDRED.to_owned(), params: vec![], format: RowsFormat::Json })
+            }
             _ => one(&db)?,
         };
         Ok(Response { status: 200, headers: vec![], body })

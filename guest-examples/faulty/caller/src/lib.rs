@@ -21,16 +21,16 @@ wit_bindgen::generate!({
     inline: "
         package test:caller;
         world guest {
-            include carya:host/imports@0.1.0;
-            export carya:host/on-route@0.1.0;
-            export carya:host/before@0.1.0;
-            export carya:host/after@0.1.0;
-            export carya:host/on-error@0.1.0;
-            export carya:host/read-controller@0.1.0;
-            export carya:host/write-controller@0.1.0;
-            export carya:host/plain-controller@0.1.0;
-            export carya:host/model@0.1.0;
-            export carya:host/actions@0.1.0;
+            include carya:host/imports@0.2.0;
+            export carya:host/on-route@0.2.0;
+            export carya:host/before@0.2.0;
+            export carya:host/after@0.2.0;
+            export carya:host/on-error@0.2.0;
+            export carya:host/read-controller@0.2.0;
+            export carya:host/write-controller@0.2.0;
+            export carya:host/plain-controller@0.2.0;
+            export carya:host/model@0.2.0;
+            export carya:host/actions@0.2.0;
         }
     ",
     path: "../../../wit",

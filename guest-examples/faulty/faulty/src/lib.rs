@@ -11,17 +11,17 @@ use std::{process, thread};
 use carya::host::database::{Reader, Writer};
 use carya::host::log::{self, Level};
 use carya::host::request;
-use carya::host::types::{Body, Response, RowsQuery, Template};
+use carya::host::types::{Body, Response, RowsFormat, RowsQuery, Template};
 use exports::carya::host::{plain_controller, read_controller, write_controller};
 
 wit_bindgen::generate!({
     inline: "
         package test:faulty;
         world guest {
-            include carya:host/imports@0.1.0;
-            export carya:host/read-controller@0.1.0;
-            export carya:host/write-controller@0.1.0;
-            export carya:host/plain-controller@0.1.0;
+            include carya:host/imports@0.2.0;
+            export carya:host/read-controller@0.2.0;
+            export carya:host/write-controller@0.2.0;
+            export carya:host/plain-controller@0.2.0;
         }
     ",
     path: "../../../wit",
@@ -109,7 +109,7 @@ fn misbehave(db: impl Any + Send) -> Result<Response, String> {
         }
         "rows" => {
             let sql = text("sql", "SELECT * FROM no_such_table");
-            return Ok(answer(Body::Rows(RowsQuery { sql, params: vec![] })));
+            return Ok(answer(Body::Rows(RowsQuery { sql, params: vec![], format: RowsFormat::Json })));
         }
         "huge" => {
             return Ok(answer(Body::Bytes(vec![b'x'; number("bytes", 100 << 20) as usize])));

@@ -9,8 +9,8 @@ wit_bindgen::generate!({
     inline: "
         package test:only-after;
         world guest {
-            include carya:host/imports@0.1.0;
-            export carya:host/after@0.1.0;
+            include carya:host/imports@0.2.0;
+            export carya:host/after@0.2.0;
         }
     ",
     path: "../../../wit",

@@ -4,13 +4,16 @@
 mod before;
 #[path = "../../trace-hook/src/handle.rs"]
 mod handle;
+#[path = "../../trace-hook/src/identity.rs"]
+mod identity;
 
 wit_bindgen::generate!({
     inline: "
         package test:only-before;
         world guest {
-            include carya:host/imports@0.1.0;
-            export carya:host/before@0.1.0;
+            include carya:host/imports@0.2.0;
+            import carya:host/identity-setter@0.2.0;
+            export carya:host/before@0.2.0;
         }
     ",
     path: "../../../wit",

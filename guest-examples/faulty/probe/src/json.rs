@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 
 use crate::carya::host::database::Value;
+use crate::carya::host::types::RowsFormat;
 
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -54,6 +55,11 @@ pub(crate) fn params<'de, D: Deserializer<'de>>(json: D) -> Result<Vec<Value>, D
 /// Deserializes the parameters of a batch, a list of lists.
 pub(crate) fn batch(json: &Json) -> serde_json::Result<Vec<Vec<Value>>> {
     Vec::<Json>::deserialize(json)?.into_iter().map(params).collect()
+}
+
+/// Returns the format of rows in a script that names none.
+pub(crate) fn rows_format() -> RowsFormat {
+    RowsFormat::Json
 }
 
 /// Deserializes any JSON as its text.

@@ -11,10 +11,10 @@ use std::io::{self, Write};
 use std::time::Duration;
 use std::{mem, thread};
 
-use carya::host::database::{DbError, Handle, Reader, Writer};
+use carya::host::database::{DbError, Dialect, Handle, Reader, Writer};
 use carya::host::log::{self, Level};
 use carya::host::types::{Body, Response};
-use carya::host::{config, context, request};
+use carya::host::{config, context, identity, request};
 use exports::carya::host::{actions, plain_controller, read_controller, write_controller};
 use script::{Answer, End, Op, Step};
 use serde_json::{Map, Value as Json, json};
@@ -23,11 +23,11 @@ wit_bindgen::generate!({
     inline: "
         package test:probe;
         world guest {
-            include carya:host/imports@0.1.0;
-            export carya:host/read-controller@0.1.0;
-            export carya:host/write-controller@0.1.0;
-            export carya:host/plain-controller@0.1.0;
-            export carya:host/actions@0.1.0;
+            include carya:host/imports@0.2.0;
+            export carya:host/read-controller@0.2.0;
+            export carya:host/write-controller@0.2.0;
+            export carya:host/plain-controller@0.2.0;
+            export carya:host/actions@0.2.0;
         }
     ",
     path: "../../../wit",
@@ -35,31 +35,40 @@ wit_bindgen::generate!({
     generate_unused_types: true,
     // Scripts and results consist of the contract's own types: see json.rs.
     additional_type_attributes: {
-        "carya:host/database@0.1.0/value": [
+        "carya:host/database@0.2.0/value": [
             #[derive(serde::Serialize, serde::Deserialize)]
             #[serde(tag = "t", content = "v", rename_all = "lowercase")]
         ],
-        "carya:host/database@0.1.0/other-value": [#[derive(serde::Serialize, serde::Deserialize)]],
-        "carya:host/database@0.1.0/column": [#[derive(serde::Serialize)]],
-        "carya:host/database@0.1.0/rows": [#[derive(serde::Serialize)]],
-        "carya:host/database@0.1.0/execution": [#[derive(serde::Serialize)]],
-        "carya:host/database@0.1.0/db-error": [#[derive(serde::Serialize)]],
-        "carya:host/database@0.1.0/db-error-kind": [
+        "carya:host/database@0.2.0/other-value": [#[derive(serde::Serialize, serde::Deserialize)]],
+        "carya:host/database@0.2.0/column": [#[derive(serde::Serialize)]],
+        "carya:host/database@0.2.0/rows": [#[derive(serde::Serialize)]],
+        "carya:host/database@0.2.0/execution": [#[derive(serde::Serialize)]],
+        "carya:host/database@0.2.0/statement-result": [#[derive(serde::Serialize)]],
+        "carya:host/database@0.2.0/dialect": [#[derive(serde::Serialize)] #[serde(rename_all = "lowercase")]],
+        "carya:host/database@0.2.0/violation": [#[derive(serde::Serialize)]],
+        "carya:host/database@0.2.0/violation-kind": [#[derive(serde::Serialize)] #[serde(rename_all = "kebab-case")]],
+        "carya:host/database@0.2.0/db-error": [#[derive(serde::Serialize)]],
+        "carya:host/database@0.2.0/db-error-kind": [
             #[derive(serde::Serialize)]
             #[serde(rename_all = "kebab-case")]
         ],
-        "carya:host/types@0.1.0/body": [#[derive(serde::Deserialize)] #[serde(rename_all = "lowercase")]],
-        "carya:host/types@0.1.0/template": [#[derive(serde::Deserialize)]],
-        "carya:host/types@0.1.0/rows-query": [#[derive(serde::Deserialize)]],
+        "carya:host/types@0.2.0/body": [#[derive(serde::Deserialize)] #[serde(rename_all = "lowercase")]],
+        "carya:host/types@0.2.0/template": [#[derive(serde::Deserialize)]],
+        "carya:host/types@0.2.0/rows-query": [#[derive(serde::Deserialize)]],
+        "carya:host/types@0.2.0/rows-format": [#[derive(serde::Deserialize)] #[serde(rename_all = "lowercase")]],
+        "carya:host/request@0.2.0/form-error": [#[derive(serde::Serialize)] #[serde(rename_all = "kebab-case")]],
+        "carya:host/request@0.2.0/form-field": [#[derive(serde::Serialize)]],
     },
     additional_member_attributes: {
-        "carya:host/database@0.1.0/value.int64": [#[serde(with = "crate::json::text")]],
-        "carya:host/database@0.1.0/value.float64": [#[serde(with = "crate::json::text")]],
-        "carya:host/database@0.1.0/value.bytes": [#[serde(with = "crate::json::hex")]],
-        "carya:host/types@0.1.0/body.bytes": [#[serde(with = "crate::json::hex")]],
-        "carya:host/types@0.1.0/body.json": [#[serde(deserialize_with = "crate::json::any")]],
-        "carya:host/types@0.1.0/template.context": [#[serde(deserialize_with = "crate::json::any")]],
-        "carya:host/types@0.1.0/rows-query.params": [#[serde(default, deserialize_with = "crate::json::params")]],
+        "carya:host/database@0.2.0/value.int64": [#[serde(with = "crate::json::text")]],
+        "carya:host/database@0.2.0/value.float64": [#[serde(with = "crate::json::text")]],
+        "carya:host/database@0.2.0/value.bytes": [#[serde(with = "crate::json::hex")]],
+        "carya:host/types@0.2.0/body.bytes": [#[serde(with = "crate::json::hex")]],
+        "carya:host/types@0.2.0/body.json": [#[serde(deserialize_with = "crate::json::any")]],
+        "carya:host/types@0.2.0/template.context": [#[serde(deserialize_with = "crate::json::any")]],
+        "carya:host/request@0.2.0/form-field.value": [#[serde(with = "crate::json::hex")]],
+        "carya:host/types@0.2.0/rows-query.format": [#[serde(default = "crate::json::rows_format")]],
+        "carya:host/types@0.2.0/rows-query.params": [#[serde(default, deserialize_with = "crate::json::params")]],
     },
 });
 
@@ -165,7 +174,9 @@ fn take(db: &Handle, step: Step, answer: &mut Answer) -> Result<Json, Stop> {
             result = json!({ "savepoint": run(db, steps, answer)? });
             match end {
                 End::Drop => drop(savepoint),
+                End::Release => savepoint.release()?,
                 End::Rollback => savepoint.rollback()?,
+                End::RollbackTo => savepoint.rollback_to()?,
                 End::Leak => mem::forget(savepoint),
             }
         }
@@ -189,7 +200,7 @@ fn take(db: &Handle, step: Step, answer: &mut Answer) -> Result<Json, Stop> {
                 context::set(&key, &value)?;
             }
         }
-        Step::Echo { params, query, header, config, context, .. } => {
+        Step::Echo { params, query, header, config, context, query_all, cookie, claim, .. } => {
             result = json!({
                 "method": request::method(),
                 "path": request::path(),
@@ -197,6 +208,18 @@ fn take(db: &Handle, step: Step, answer: &mut Answer) -> Result<Json, Stop> {
                 "headers": request::headers(),
                 "body_len": request::body().len(),
                 "id": request::id(),
+                "route": request::route(),
+                "all_params": request::params(),
+                "scheme": request::scheme(),
+                "authority": request::authority(),
+                "client_address": request::client_address(),
+                "form": request::form(),
+                "subject": identity::subject(),
+                "claims": identity::claims(),
+                "dialect": dialect(db),
+                "query_all": query_all.iter().map(|name| request::query_all(name)).collect::<Vec<_>>(),
+                "cookie": found(cookie, request::cookie),
+                "claim": found(claim, identity::claim),
                 "params": found(params, request::param),
                 "query": found(query, request::query),
                 "header": found(header, request::header),
@@ -223,8 +246,20 @@ fn statement(db: &Handle, sql: &str, op: Op, params: &Json) -> Result<Json, Stop
         (Op::QueryOne, Handle::Writer(db)) => json!({ "row": db.query_one(sql, &params)? }),
         (Op::QueryJson, Handle::Reader(db)) => json!({ "json": db.query_json(sql, &params)? }),
         (Op::QueryJson, Handle::Writer(db)) => json!({ "json": db.query_json(sql, &params)? }),
+        (Op::QueryOneJson, Handle::Reader(db)) => json!({ "json": db.query_one_json(sql, &params)? }),
+        (Op::QueryOneJson, Handle::Writer(db)) => json!({ "json": db.query_one_json(sql, &params)? }),
+        (Op::Run, Handle::Reader(db)) => json!(db.run(sql, &params)?),
+        (Op::Run, Handle::Writer(db)) => json!(db.run(sql, &params)?),
         _ => return Err(Stop::Other("this request has no handle".into())),
     })
+}
+
+fn dialect(db: &Handle) -> Option<Dialect> {
+    match db {
+        Handle::None => None,
+        Handle::Reader(db) => Some(db.dialect()),
+        Handle::Writer(db) => Some(db.dialect()),
+    }
 }
 
 fn writer(db: &Handle) -> Result<&Writer, Stop> {

@@ -14,7 +14,8 @@ use crate::carya::host::types::{Body, Header};
 #[serde(untagged, deny_unknown_fields)]
 pub(crate) enum Step {
     /// Results: `{"columns":[..],"rows":[[..]]}` for `query`, `{"row":[..]}` for `query_one`, `{"json":"TEXT"}` for
-    /// `query_json`, `{"rows_affected":1,"last_insert_id":1}` for `execute`, and `{"rows_affected":1}` for `batch`,
+    /// `query_json` and `query_one_json`, all members of `query` and `execute` for `run`,
+    /// `{"rows_affected":1,"last_insert_id":1}` for `execute`, and `{"rows_affected":1}` for `batch`,
     /// where `params` is a list of lists.
     Sql {
         sql: String,
@@ -102,6 +103,12 @@ pub(crate) enum Step {
         config: Vec<String>,
         #[serde(default)]
         context: Vec<String>,
+        #[serde(default)]
+        query_all: Vec<String>,
+        #[serde(default)]
+        cookie: Vec<String>,
+        #[serde(default)]
+        claim: Vec<String>,
     },
 }
 
@@ -125,17 +132,21 @@ pub(crate) enum Op {
     Query,
     QueryOne,
     QueryJson,
+    QueryOneJson,
+    Run,
     Execute,
     Batch,
 }
 
-/// How a savepoint ends. `leak` leaves it open.
+/// How a savepoint ends. `leak` leaves it open, and `rollback_to` drops it after a rollback.
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum End {
     #[default]
     Drop,
+    Release,
     Rollback,
+    RollbackTo,
     Leak,
 }
 
@@ -157,7 +168,7 @@ impl From<Delivery> for database::Delivery {
 }
 
 /// `{"status":200,"headers":[["name","value"]]}` and one of the bodies `"bytes":"00ff"`, `"text":".."`, `"json":JSON`,
-/// `"template":{"name":"..","context":JSON}`, `"rows":{"sql":"..","params":[..]}`. Without a body the response contains
+/// `"template":{"name":"..","context":JSON}`, `"rows":{"sql":"..","params":[..],"format":"csv"}`. Without a body the response contains
 /// the results.
 #[derive(Deserialize)]
 pub(crate) struct Answer {

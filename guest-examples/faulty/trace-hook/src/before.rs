@@ -1,11 +1,12 @@
-//! The setting `before`: `fail`, `panic`, `answer-200`, `answer-302`, `write`, `mark-rollback`, `context` (appends the
-//! mark to the context value `before`).
+//! The setting `before`: `fail`, `panic`, `answer-200`, `answer-302`, `write`, `mark-rollback`, `identify` (sets the
+//! identity of the client), `context` (appends the mark to the context value `before`).
 
 use crate::carya::host::database::Handle;
 use crate::carya::host::types::{Body, Response};
 use crate::carya::host::{config, context};
 use crate::exports::carya::host::before::Guest;
 use crate::handle::{mark, write};
+use crate::identity::identify;
 
 impl Guest for crate::Hook {
     fn before(db: Handle) -> Result<Option<Response>, String> {
@@ -19,6 +20,7 @@ impl Guest for crate::Hook {
                 return answer(302, vec![("location".into(), "/login".into())]);
             }
             (Some("write"), db) => write(db)?,
+            (Some("identify"), _) => identify()?,
             (Some("mark-rollback"), Handle::Writer(db)) => db.mark_rollback(),
             (Some("context"), db) => {
                 let earlier = context::get("before").map(|marks| marks + " ").unwrap_or_default();

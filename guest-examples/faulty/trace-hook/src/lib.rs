@@ -7,6 +7,7 @@
 mod after;
 mod before;
 mod handle;
+mod identity;
 mod on_error;
 mod on_route;
 
@@ -14,11 +15,12 @@ wit_bindgen::generate!({
     inline: "
         package test:trace-hook;
         world guest {
-            include carya:host/imports@0.1.0;
-            export carya:host/on-route@0.1.0;
-            export carya:host/before@0.1.0;
-            export carya:host/after@0.1.0;
-            export carya:host/on-error@0.1.0;
+            include carya:host/imports@0.2.0;
+            import carya:host/identity-setter@0.2.0;
+            export carya:host/on-route@0.2.0;
+            export carya:host/before@0.2.0;
+            export carya:host/after@0.2.0;
+            export carya:host/on-error@0.2.0;
         }
     ",
     path: "../../../wit",

@@ -12,11 +12,13 @@ use crate::{
         store::StoreData,
         wit::carya::host::database::{self as wit, Host, HostReader, HostSavepoint, HostWriter},
     },
+    config::Dialect,
     message,
     sql::{
         Sink, Statement,
         error::{DbError, Kind},
-        value::{Execution, JsonRows, Rows},
+        json::{JsonRows, Layout},
+        value::{Execution, Rows},
     },
     transaction::{Action, Delivery, Session, Trace},
 };
@@ -28,9 +30,7 @@ impl Host for StoreData {}
 impl HostReader for StoreData {
     async fn query(&mut self, reader: Resource<Reader>, sql: String, params: Vec<wit::Value>) -> Answer<wit::Rows> {
         let call = self.table.get(&reader)?.call;
-        let mut rows = Rows::default();
-        let run = self.run(call, sql, params, Sink::Rows(&mut rows)).await;
-        answer(run.map(|_| rows))
+        self.all_rows(call, sql, params).await
     }
 
     async fn query_one(
@@ -40,16 +40,38 @@ impl HostReader for StoreData {
         params: Vec<wit::Value>,
     ) -> Answer<Option<Vec<wit::Value>>> {
         let call = self.table.get(&reader)?.call;
-        let mut row = None;
-        let run = self.run(call, sql, params, Sink::First(&mut row)).await;
-        answer(run.map(|_| row.map(row_for_guest)))
+        self.first_row(call, sql, params).await
     }
 
     async fn query_json(&mut self, reader: Resource<Reader>, sql: String, params: Vec<wit::Value>) -> Answer<String> {
         let call = self.table.get(&reader)?.call;
-        let mut json = JsonRows::default();
-        let run = self.run(call, sql, params, Sink::Json(&mut json)).await;
-        answer(run.map(|_| json.finish()))
+        self.json(call, sql, params, Layout::Array).await
+    }
+
+    async fn query_one_json(
+        &mut self,
+        reader: Resource<Reader>,
+        sql: String,
+        params: Vec<wit::Value>,
+    ) -> Answer<Option<String>> {
+        let call = self.table.get(&reader)?.call;
+        let row = self.json(call, sql, params, Layout::First).await?;
+        Ok(row.map(|row| Some(row).filter(|row| !row.is_empty())))
+    }
+
+    async fn run(
+        &mut self,
+        reader: Resource<Reader>,
+        sql: String,
+        params: Vec<wit::Value>,
+    ) -> Answer<wit::StatementResult> {
+        let call = self.table.get(&reader)?.call;
+        self.complete_result(call, sql, params).await
+    }
+
+    fn dialect(&mut self, reader: Resource<Reader>) -> wasmtime::Result<wit::Dialect> {
+        self.table.get(&reader)?;
+        Ok(self.dialect_of_request())
     }
 
     fn drop(&mut self, reader: Resource<Reader>) -> wasmtime::Result<()> {
@@ -61,9 +83,7 @@ impl HostReader for StoreData {
 impl HostWriter for StoreData {
     async fn query(&mut self, writer: Resource<Writer>, sql: String, params: Vec<wit::Value>) -> Answer<wit::Rows> {
         let call = self.table.get(&writer)?.call;
-        let mut rows = Rows::default();
-        let run = self.run(call, sql, params, Sink::Rows(&mut rows)).await;
-        answer(run.map(|_| rows))
+        self.all_rows(call, sql, params).await
     }
 
     async fn query_one(
@@ -73,16 +93,38 @@ impl HostWriter for StoreData {
         params: Vec<wit::Value>,
     ) -> Answer<Option<Vec<wit::Value>>> {
         let call = self.table.get(&writer)?.call;
-        let mut row = None;
-        let run = self.run(call, sql, params, Sink::First(&mut row)).await;
-        answer(run.map(|_| row.map(row_for_guest)))
+        self.first_row(call, sql, params).await
     }
 
     async fn query_json(&mut self, writer: Resource<Writer>, sql: String, params: Vec<wit::Value>) -> Answer<String> {
         let call = self.table.get(&writer)?.call;
-        let mut json = JsonRows::default();
-        let run = self.run(call, sql, params, Sink::Json(&mut json)).await;
-        answer(run.map(|_| json.finish()))
+        self.json(call, sql, params, Layout::Array).await
+    }
+
+    async fn query_one_json(
+        &mut self,
+        writer: Resource<Writer>,
+        sql: String,
+        params: Vec<wit::Value>,
+    ) -> Answer<Option<String>> {
+        let call = self.table.get(&writer)?.call;
+        let row = self.json(call, sql, params, Layout::First).await?;
+        Ok(row.map(|row| Some(row).filter(|row| !row.is_empty())))
+    }
+
+    async fn run(
+        &mut self,
+        writer: Resource<Writer>,
+        sql: String,
+        params: Vec<wit::Value>,
+    ) -> Answer<wit::StatementResult> {
+        let call = self.table.get(&writer)?.call;
+        self.complete_result(call, sql, params).await
+    }
+
+    fn dialect(&mut self, writer: Resource<Writer>) -> wasmtime::Result<wit::Dialect> {
+        self.table.get(&writer)?;
+        Ok(self.dialect_of_request())
     }
 
     async fn execute(
@@ -92,7 +134,7 @@ impl HostWriter for StoreData {
         params: Vec<wit::Value>,
     ) -> Answer<wit::Execution> {
         let call = self.table.get(&writer)?.call;
-        answer(self.run(call, sql, params, Sink::Nothing).await)
+        answer(self.run_statement(call, sql, params, Sink::Nothing).await)
     }
 
     async fn execute_batch(
@@ -104,7 +146,7 @@ impl HostWriter for StoreData {
         let call = self.table.get(&writer)?.call;
         let mut affected = 0;
         for params in params {
-            match self.run(call, sql.clone(), params, Sink::Nothing).await {
+            match self.run_statement(call, sql.clone(), params, Sink::Nothing).await {
                 Ok(done) => affected += done.rows_affected,
                 Err(error) => return Ok(Err(error.into())),
             }
@@ -115,7 +157,7 @@ impl HostWriter for StoreData {
     async fn savepoint(&mut self, writer: Resource<Writer>) -> Answer<Resource<Savepoint>> {
         let call = self.table.get(&writer)?.call;
         let opened = match self.session(call) {
-            Ok((session, trace)) => session.savepoint(trace).await,
+            Ok((session, trace)) => session.savepoint(trace, None).await,
             Err(error) => Err(error),
         };
         match opened {
@@ -155,12 +197,20 @@ impl HostWriter for StoreData {
 }
 
 impl HostSavepoint for StoreData {
-    async fn rollback(&mut self, savepoint: Resource<Savepoint>) -> Answer<()> {
+    async fn release(&mut self, savepoint: Resource<Savepoint>) -> Answer<()> {
         let &Savepoint { call, id } = self.table.get(&savepoint)?;
         answer(match self.session(call) {
-            Ok((session, _)) => session.rollback_to(id).await,
+            Ok((session, _)) => session.release_explicitly(id).await,
             Err(error) => Err(error),
         })
+    }
+
+    async fn rollback(&mut self, savepoint: Resource<Savepoint>) -> Answer<()> {
+        self.roll_back_to(savepoint, false).await
+    }
+
+    async fn rollback_to(&mut self, savepoint: Resource<Savepoint>) -> Answer<()> {
+        self.roll_back_to(savepoint, true).await
     }
 
     async fn drop(&mut self, savepoint: Resource<Savepoint>) -> wasmtime::Result<()> {
@@ -192,13 +242,57 @@ impl StoreData {
         Ok((session, &mut self.lent.trace))
     }
 
+    async fn roll_back_to(&mut self, savepoint: Resource<Savepoint>, keep: bool) -> Answer<()> {
+        let &Savepoint { call, id } = self.table.get(&savepoint)?;
+        answer(match self.session(call) {
+            Ok((session, _)) => session.rollback_to(id, keep).await,
+            Err(error) => Err(error),
+        })
+    }
+
+    /// Returns the dialect of the request's database. Without a database every statement fails, in whichever dialect it
+    /// is written.
+    fn dialect_of_request(&mut self) -> wit::Dialect {
+        let dialect = self.lent.bound.session().and_then(|session| session.dialect());
+        dialect.unwrap_or(Dialect::Sqlite).into()
+    }
+
+    async fn all_rows(&mut self, call: u64, sql: String, params: Vec<wit::Value>) -> Answer<wit::Rows> {
+        let mut rows = Rows::default();
+        let run = self.run_statement(call, sql, params, Sink::Rows(&mut rows)).await;
+        answer(run.map(|_| rows))
+    }
+
+    async fn first_row(&mut self, call: u64, sql: String, params: Vec<wit::Value>) -> Answer<Option<Vec<wit::Value>>> {
+        let mut row = None;
+        let run = self.run_statement(call, sql, params, Sink::First(&mut row)).await;
+        answer(run.map(|_| row.map(row_for_guest)))
+    }
+
+    async fn json(&mut self, call: u64, sql: String, params: Vec<wit::Value>, layout: Layout) -> Answer<String> {
+        let mut json = JsonRows::new(layout);
+        let run = self.run_statement(call, sql, params, Sink::Json(&mut json)).await;
+        answer(run.map(|_| json.finish()))
+    }
+
+    async fn complete_result(
+        &mut self,
+        call: u64,
+        sql: String,
+        params: Vec<wit::Value>,
+    ) -> Answer<wit::StatementResult> {
+        let mut rows = Rows::default();
+        let run = self.run_statement(call, sql, params, Sink::Rows(&mut rows)).await;
+        answer(run.map(|execution| (rows, execution)))
+    }
+
     fn statement(&self, sql: String, params: Vec<wit::Value>) -> Statement {
         let (component, request) = (self.identity.name.clone(), self.lent.request.id.clone());
         Statement { component, request, sql, params: values(params) }
     }
 
     /// Runs a statement in the session of the request. `call` is the number of the call that received the handle.
-    async fn run(
+    async fn run_statement(
         &mut self,
         call: u64,
         sql: String,

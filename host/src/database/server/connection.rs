@@ -259,8 +259,9 @@ impl Connection {
         self.run_batch(format!("RELEASE SAVEPOINT carya_{level}")).await
     }
 
-    pub(in crate::database) async fn rollback_to(&mut self, level: usize) -> Result<(), DbError> {
-        self.run_batch(format!("ROLLBACK TO SAVEPOINT carya_{level}; RELEASE SAVEPOINT carya_{level}")).await
+    pub(in crate::database) async fn rollback_to(&mut self, level: usize, keep: bool) -> Result<(), DbError> {
+        let undo = format!("ROLLBACK TO SAVEPOINT carya_{level}");
+        self.run_batch(if keep { undo } else { format!("{undo}; RELEASE SAVEPOINT carya_{level}") }).await
     }
 
     pub(in crate::database) fn transaction_id(&self) -> Option<&str> {

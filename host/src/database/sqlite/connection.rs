@@ -130,9 +130,9 @@ impl Connection {
         self.control(self.shared.host.savepoint("RELEASE", level), self.timeout()).await
     }
 
-    pub(in crate::database) async fn rollback_to(&mut self, level: usize) -> Result<(), DbError> {
+    pub(in crate::database) async fn rollback_to(&mut self, level: usize, keep: bool) -> Result<(), DbError> {
         self.control(self.shared.host.savepoint("ROLLBACK TO", level), self.timeout()).await?;
-        self.release(level).await
+        if keep { Ok(()) } else { self.release(level).await }
     }
 
     /// Runs a statement of the host in this transaction.

@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     future::{Future, poll_fn},
     io,
+    net::IpAddr,
     pin::pin,
     sync::Arc,
     task::{Poll, ready},
@@ -41,12 +42,23 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug)]
 pub(crate) struct Accepted {
     connection: Arc<Connection>,
+    client: Option<IpAddr>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Accepted {
-    pub(super) fn new(listener: &'static str, all: Arc<Connections>, permit: OwnedSemaphorePermit) -> Self {
-        Self { connection: all.add(listener), _permit: permit }
+    pub(super) fn new(
+        listener: &'static str,
+        client: Option<IpAddr>,
+        all: Arc<Connections>,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { connection: all.add(listener), client, _permit: permit }
+    }
+
+    /// Returns the address of the client, or `None` if it connected to a Unix socket.
+    pub(crate) fn client(&self) -> Option<IpAddr> {
+        self.client
     }
 
     /// Runs the part of a connection before HTTP, such as the TLS handshake. The handshake has the time limit of the

@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     io,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -31,28 +32,29 @@ pub(crate) trait Accept: Send + Sync {
     /// The socket of an accepted connection.
     type Stream;
 
-    /// Waits for the next connection.
-    fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    /// Waits for the next connection. Returns it with the address of the client, if clients of this socket have one.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Option<IpAddr>)>> + Send;
 }
 
 impl Accept for TcpListener {
     type Stream = TcpStream;
 
-    async fn accept(&self) -> io::Result<TcpStream> {
-        let (stream, _) = TcpListener::accept(self).await?;
+    async fn accept(&self) -> io::Result<(TcpStream, Option<IpAddr>)> {
+        let (stream, client) = TcpListener::accept(self).await?;
         // hyper writes whole responses, so Nagle's algorithm would only delay them. Both calls fail only if the client
         // has disconnected, which the first read reports.
         let _ = stream.set_nodelay(true);
         let _ = SockRef::from(&stream).set_tcp_notsent_lowat(NOT_SENT);
-        Ok(stream)
+        // An IPv4 client of an IPv6 socket has an IPv4-mapped address.
+        Ok((stream, Some(client.ip().to_canonical())))
     }
 }
 
 impl Accept for UnixListener {
     type Stream = UnixStream;
 
-    async fn accept(&self) -> io::Result<UnixStream> {
-        Ok(UnixListener::accept(self).await?.0)
+    async fn accept(&self) -> io::Result<(UnixStream, Option<IpAddr>)> {
+        Ok((UnixListener::accept(self).await?.0, None))
     }
 }
 
@@ -83,9 +85,9 @@ impl<L: Accept> Listener<L> {
     /// Accepts the next connection, and acquires a permit for it. If no permit is free, closes the connections that
     /// have been idle longest; if none is idle, waits until a connection ends.
     pub(crate) async fn accept(&self) -> (L::Stream, Accepted) {
-        let stream = loop {
+        let (stream, client) = loop {
             match self.socket.accept().await {
-                Ok(stream) => break stream,
+                Ok(accepted) => break accepted,
                 // Only this client has failed: accept the next one.
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
@@ -111,7 +113,7 @@ impl<L: Accept> Listener<L> {
                 break permit;
             }
         };
-        (stream, Accepted::new(self.name, self.all.clone(), permit))
+        (stream, Accepted::new(self.name, client, self.all.clone(), permit))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use carya::host::database::{DbError, Reader, Value, Writer};
 use carya::host::request;
-use carya::host::types::{Body, Response, RowsQuery};
+use carya::host::types::{Body, Response, RowsFormat, RowsQuery};
 use exports::carya::host::{read_controller, write_controller};
 
 wit_bindgen::generate!({ path: "../wit", world: "controller" });
@@ -17,6 +17,7 @@ impl read_controller::Guest for Notes {
         let query = RowsQuery {
             sql: "SELECT id, text, written_at FROM notes ORDER BY id DESC LIMIT 100".to_owned(),
             params: vec![],
+            format: RowsFormat::Json,
         };
         Ok(answer(200, Body::Rows(query)))
     }
@@ -31,9 +32,9 @@ impl write_controller::Guest for Notes {
             return Ok(answer(422, Body::Text("A note needs a text.\n".to_owned())));
         }
         let sql = "INSERT INTO notes (text) VALUES (?) RETURNING id, text, written_at";
-        let rows = db.query_json(sql, &[Value::Text(text)])?;
-        // `query_json` returns an array. The statement returns one row, so without its brackets the array is the note.
-        let note = rows.trim_matches(['[', ']']).to_owned();
+        let note = db
+            .query_one_json(sql, &[Value::Text(text)])?
+            .ok_or("RETURNING gave no row")?;
         Ok(answer(201, Body::Json(note)))
     }
 }
