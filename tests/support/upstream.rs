@@ -32,6 +32,7 @@ pub struct Received {
     /// Method and path, such as `GET /ok`.
     pub line: String,
     pub headers: HeaderMap,
+    pub body: Bytes,
 }
 
 type Seen = Arc<Mutex<Vec<Received>>>;
@@ -74,9 +75,9 @@ impl Drop for Upstream {
 async fn answer(State(seen): State<Seen>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     // A request counts as received once its body has arrived.
-    let _ = to_bytes(body, usize::MAX).await;
+    let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let (method, path) = (head.method, head.uri.path().to_owned());
-    let received = Received { line: format!("{method} {path}"), headers: head.headers };
+    let received = Received { line: format!("{method} {path}"), headers: head.headers, body };
     seen.lock().unwrap_or_else(PoisonError::into_inner).push(received);
     let mut steps = path.split('/').skip(1);
     let (kind, number) = (steps.next().unwrap_or_default(), steps.next().and_then(|number| number.parse().ok()));

@@ -1,9 +1,11 @@
 //! Controller for orders: takes the stock and records the order in one transaction, and confirms it after the commit.
 
+mod webhook;
+
 use carya::host::database::{DbError, Delivery, Reader, Value, Writer};
 use carya::host::log::{self, Level};
-use carya::host::request;
 use carya::host::types::{Body, Response, RowsFormat, RowsQuery};
+use carya::host::{config, request};
 use exports::carya::host::{actions, read_controller, write_controller};
 use serde_json::{Value as Json, json};
 
@@ -123,14 +125,19 @@ fn confirmation(id: i64, item: i64, quantity: i64) -> String {
 }
 
 impl actions::Guest for Orders {
-    /// Logs the confirmation, in place of an e-mail to the customer. The host may run the action more than once, always
-    /// with the same `action.id`.
+    /// Logs the confirmation, and posts it to the service in the setting `webhook`, if there is one. The host may run the
+    /// action more than once, always with the same `action.id`.
     fn run(action: actions::Action) -> Result<(), String> {
         match action.name.as_str() {
-            "confirm" => log::write(Level::Info, &format!("order confirmed: {}", action.payload)),
-            name => return Err(format!("unknown action {name}")),
+            "confirm" => {
+                if let Some(url) = config::get("webhook") {
+                    webhook::post(&url, &action.id, &action.payload)?;
+                }
+                log::write(Level::Info, &format!("order confirmed: {}", action.payload));
+                Ok(())
+            }
+            name => Err(format!("unknown action {name}")),
         }
-        Ok(())
     }
 }
 
