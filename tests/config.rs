@@ -46,6 +46,7 @@ fn an_empty_file_is_all_defaults() {
             send_timeout: 30s,
             max_unsent: 536870912,
             request_timeout: 30s,
+            action_timeout: 5s,
             drain_timeout: 10s,
             max_concurrent_requests: 256,
             cache: "/home/ann/.cache/carya",

@@ -135,9 +135,11 @@ async fn actions_wait_in_the_database_of_the_route(two: Two) -> Result {
 
     assert_eq!(play(&two.app, "POST", "/ledger", &register("note")).await?.status, 200);
     two.app.log.wait_for("action note to-ann").await?;
-    assert_eq!((main.number(&count(&in_main)).await?, ledger.number(&count(&in_ledger)).await?), (0, 0));
+    eventually("the outbox is empty", async || Ok(ledger.number(&count(&in_ledger)).await? == 0)).await?;
+    assert_eq!(main.number(&count(&in_main)).await?, 0);
 
     assert_eq!(play(&two.app, "POST", "/ledger", &register("fail")).await?.status, 200);
+    two.app.log.wait_for("an action failed; it will be run again").await?;
     assert_eq!((main.number(&count(&in_main)).await?, ledger.number(&count(&in_ledger)).await?), (0, 1));
     // The host reads the outbox when it starts, if it has not read the outbox before.
     ledger.execute(&format!("UPDATE {in_ledger} SET name = 'later', due_at = 0")).await?;

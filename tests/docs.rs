@@ -250,12 +250,16 @@ async fn the_reference_lists_every_option() -> Result {
     let common = options(common);
     let help = carya().arg("--help").output().await?;
     let help = String::from_utf8(help.stdout)?;
-    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    let first_word = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
-    // Further lines of a description are indented more.
-    let mut listed: BTreeSet<_> = listed.filter_map(|line| line.strip_prefix("  ")).map(first_word).collect();
-    listed.remove("");
-    listed.remove("help");
+    let nested = |help: &str| -> BTreeSet<String> {
+        let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+        let first_word = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+        // Further lines of a description are indented more.
+        let mut listed: BTreeSet<_> = listed.filter_map(|line| line.strip_prefix("  ")).map(first_word).collect();
+        listed.remove("");
+        listed.remove("help");
+        listed
+    };
+    let mut listed = nested(&help);
     for section in commands.split("\n## ") {
         let (heading, text) = section.split_once('\n').unwrap_or((section, ""));
         let command = heading.strip_prefix("carya ").ok_or_else(|| format!("`{heading}` is no command"))?;
@@ -264,7 +268,13 @@ async fn the_reference_lists_every_option() -> Result {
             continue;
         }
         let ran = carya().args([command, "--help"]).output().await?;
-        let (known, shown) = (options(&String::from_utf8(ran.stdout)?), options(text));
+        let mut help = String::from_utf8(ran.stdout)?;
+        // The options of a command with commands of its own are in their help.
+        for nested in nested(&help) {
+            let ran = carya().args([command, &nested, "--help"]).output().await?;
+            help += &String::from_utf8(ran.stdout)?;
+        }
+        let (known, shown) = (options(&help), options(text));
         for option in shown.iter().filter(|option| !known.contains(*option)) {
             wrong.push(format!("`carya {command}` has no --{option}"));
         }

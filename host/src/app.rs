@@ -17,14 +17,14 @@ pub use self::{
 };
 use crate::{
     component::{Component, Engine, Guests, MAX_MEMORY, RequestState},
-    config::{self, Access, Config, Dialect, MAIN, Place, StatusSet},
+    config::{self, Access, Config, Dialect, MAIN, Place},
     content::Digest,
     database::{Database, TransactionOptions},
     generation::{Files, Generation},
     harden, lifecycle,
     message::{self, Request},
     migrate, outbox, routes, telemetry,
-    transaction::{self, Bound, Facts, Origin, Outcome, Unbound},
+    transaction::{self, Bound, Outcome, Unbound},
 };
 
 /// Makes the engine of a process that serves, with the limits of its first configuration.
@@ -92,6 +92,14 @@ pub async fn prepare(
         if generation.runs_actions() {
             let cannot = || format!("{}: the table for actions could not be created", config::section_of(name));
             outbox::create(&database).await.with_context(cannot)?;
+            outbox::install(&database).await;
+            if open.is_none() && settings.dialect != Dialect::Sqlite && settings.admin_url.is_none() {
+                let place = config::section_of(name);
+                tracing::warn!(
+                    "{place}: the login for guests' statements also writes to the outbox; set admin_url, so that guests \
+                     need no rights on it"
+                );
+            }
         }
         opened.push((database, previous.filter(|_| open.is_some())));
     }
@@ -216,14 +224,7 @@ async fn initialize(generation: &Generation, model: &Component) -> anyhow::Resul
     );
     let result = Guests::default().init(&mut state, model).await;
     let Bound::Started(bound) = state.bound else { bail!("the model was not bound") };
-    let verdict = transaction::decide(&Facts {
-        origin: if result.is_ok() { Origin::Controller { status: 200 } } else { Origin::Failure },
-        commit_on: &StatusSet::new(vec![200..=200]),
-        rollback_on_redirect: false,
-        doomed: bound.session().doom().is_some(),
-        marked: bound.session().is_marked(),
-        interrupted: false,
-    });
+    let verdict = transaction::decide_call(result.is_ok(), bound.session());
     let doom = bound.session().doom().cloned();
     let settled = bound.settle(verdict, &mut state.trace).await;
     let failure = settled.failure().cloned().or(doom);

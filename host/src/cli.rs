@@ -10,6 +10,7 @@ mod harden;
 mod input;
 mod migrate;
 mod new;
+mod outbox;
 mod output;
 mod serve;
 mod signals;
@@ -148,6 +149,11 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         database: Option<String>,
     },
+    /// Inspect and repair the outbox: `at-least-once` actions that are not delivered yet.
+    Outbox {
+        #[command(subcommand)]
+        command: outbox::Command,
+    },
     /// Run pending migrations.
     Migrate {
         #[command(flatten)]
@@ -220,6 +226,9 @@ async fn dispatch(cli: Cli) -> anyhow::Result<String> {
         Command::Generations { host, json } => deploy::generations(&host, json).await,
         Command::Rollback { host } => deploy::rollback(&host).await,
         Command::New { name } => new::new(&name),
+        Command::Outbox { command } => {
+            outbox::outbox(&load(&command.which().config.config, cli.log_format)?, &command).await
+        }
         Command::Migrate { config, dry_run, reset, database, json } => {
             let config = load(&config.config, cli.log_format)?;
             match reset {

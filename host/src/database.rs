@@ -23,6 +23,7 @@ pub(crate) mod host_tables;
 mod listener;
 mod mysql;
 mod options;
+mod outbox;
 mod owner;
 mod pool;
 mod postgres;
@@ -33,7 +34,7 @@ mod server;
 pub(crate) mod sqlite;
 
 pub(crate) use self::options::TransactionOptions;
-pub(crate) use self::{listener::Listener, owner::OwnerConnection};
+pub(crate) use self::{listener::Listener, outbox::Outbox, owner::OwnerConnection};
 use self::{
     receiver::{Echoed, Receiver},
     redaction::Redaction,
@@ -51,7 +52,10 @@ use crate::{
 
 /// A database of the application.
 #[derive(Debug)]
-pub struct Database(Engine);
+pub struct Database {
+    engine: Engine,
+    outbox: Outbox,
+}
 
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one for each database of the application")]
@@ -86,32 +90,37 @@ impl Database {
     /// Opens a database. Creates a missing SQLite file. Connects to a server's primary, or, if the primary is
     /// unreachable, starts with its replicas. `name` appears in metrics and log lines.
     pub async fn open(name: &str, config: &config::DatabaseConfig) -> Result<Self, DbError> {
-        Ok(Self(match config.dialect {
-            Dialect::Sqlite => Engine::Sqlite(sqlite::SqliteDatabase::open(name, config).await?),
-            Dialect::Postgres | Dialect::MySql => Engine::Server(server::Server::open(name, config).await?),
-        }))
+        let (engine, table) = match config.dialect {
+            Dialect::Sqlite => {
+                let database = sqlite::SqliteDatabase::open(name, config).await?;
+                (Engine::Sqlite(database), host_tables::OUTBOX.to_owned())
+            }
+            Dialect::Postgres | Dialect::MySql => {
+                let server = server::Server::open(name, config).await?;
+                let table = server.host_table(host_tables::OUTBOX);
+                (Engine::Server(server), table)
+            }
+        };
+        Ok(Self { engine, outbox: Outbox::new(name, table, config) })
     }
 
     /// Returns the SQL dialect.
     pub fn dialect(&self) -> Dialect {
-        match &self.0 {
+        match &self.engine {
             Engine::Sqlite(_) => Dialect::Sqlite,
             Engine::Server(server) => server.dialect(),
         }
     }
 
-    /// Returns the qualified name of the outbox table in SQL.
-    pub fn outbox(&self) -> &str {
-        match &self.0 {
-            Engine::Sqlite(_) => host_tables::OUTBOX,
-            Engine::Server(server) => server.outbox(),
-        }
+    /// Returns the state of the outbox that all generations with this database share.
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.outbox
     }
 
     /// Takes a connection from a pool and begins a transaction on it. On SQLite, the first statement begins the
     /// transaction.
     pub async fn begin(&self, options: &TransactionOptions) -> Result<Connection, DbError> {
-        Ok(Connection(match &self.0 {
+        Ok(Connection(match &self.engine {
             Engine::Sqlite(database) => AnyConnection::Sqlite(database.begin(options).await?),
             Engine::Server(server) => AnyConnection::Server(server.begin(options).await?),
         }))
@@ -120,7 +129,7 @@ impl Database {
     /// Begins a transaction for the host's own tables, with the login of `admin_url` if there is one: logins of guests
     /// need no rights on these tables.
     pub async fn begin_as_host(&self, access: Access) -> Result<Connection, DbError> {
-        Ok(Connection(match &self.0 {
+        Ok(Connection(match &self.engine {
             Engine::Sqlite(database) => AnyConnection::Sqlite(database.begin_as_host(access).await?),
             Engine::Server(server) => AnyConnection::Server(server.begin_as_host(access).await?),
         }))
@@ -128,13 +137,13 @@ impl Database {
 
     /// Returns whether reads may go to a replica. Only then does a client need a [`Position`].
     pub fn has_replicas(&self) -> bool {
-        matches!(&self.0, Engine::Server(server) if server.has_replicas())
+        matches!(&self.engine, Engine::Server(server) if server.has_replicas())
     }
 
     /// Returns whether a transaction is committed, for a commit that the server did not answer. Returns `None` if the
     /// outcome cannot be determined.
     pub async fn resolve(&self, transaction: &str) -> Option<bool> {
-        match &self.0 {
+        match &self.engine {
             Engine::Sqlite(_) => None,
             Engine::Server(server) => server.resolve(transaction).await,
         }
@@ -169,16 +178,21 @@ impl Database {
 
     /// Returns whether one of the host's own tables exists and can be read.
     async fn has(&self, table: &str) -> Result<bool, DbError> {
+        self.has_columns(table, "1").await
+    }
+
+    /// Returns whether one of the host's own tables exists, has these columns, and can be read.
+    pub(crate) async fn has_columns(&self, table: &str, columns: &str) -> Result<bool, DbError> {
         // Read-only, so that a reload does not wait for a write transaction.
         let mut connection = self.begin_as_host(Access::ReadOnly).await?;
-        let found = connection.query_as_host(format!("SELECT 1 FROM {table} LIMIT 1"), Vec::new()).await;
+        let found = connection.query_as_host(format!("SELECT {columns} FROM {table} LIMIT 1"), Vec::new()).await;
         connection.rollback().await?;
         Ok(found.is_ok())
     }
 
     /// Runs statements that change the schema with the owner's login, outside a transaction.
-    async fn run_ddl(&self, sql: String) -> Result<(), DbError> {
-        match &self.0 {
+    pub(crate) async fn run_ddl(&self, sql: String) -> Result<(), DbError> {
+        match &self.engine {
             Engine::Sqlite(database) => database.run_ddl(sql).await,
             Engine::Server(server) => server.connect().await?.run_batch(sql).await,
         }
@@ -186,7 +200,7 @@ impl Database {
 
     /// Opens a connection with the owner's login, outside the pools and without the barrier.
     pub(crate) async fn connect_as_owner(&self) -> Result<OwnerConnection, DbError> {
-        Ok(match &self.0 {
+        Ok(match &self.engine {
             Engine::Sqlite(database) => OwnerConnection::Sqlite(database.connect().await?),
             Engine::Server(server) => server.connect().await?.into(),
         })
@@ -200,7 +214,7 @@ impl Database {
     /// Retires all open connections after a change of the schema, because their prepared statements may be stale. The
     /// pools close retired connections instead of lending them again.
     pub fn renew_connections(&self) {
-        match &self.0 {
+        match &self.engine {
             Engine::Sqlite(database) => database.renew_connections(),
             Engine::Server(server) => server.renew_connections(),
         }
@@ -208,7 +222,7 @@ impl Database {
 
     /// Closes the pools. Connections in use are closed when they are returned.
     pub fn close(&self) {
-        match &self.0 {
+        match &self.engine {
             Engine::Sqlite(database) => database.close(),
             Engine::Server(server) => server.close(),
         }

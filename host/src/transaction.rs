@@ -102,6 +102,7 @@
 //! ```
 
 mod actions;
+mod back_off;
 mod binding;
 pub(crate) mod plan;
 mod session;
@@ -109,10 +110,11 @@ mod trace;
 mod verdict;
 
 pub use actions::{Action, Delivery};
+pub(crate) use back_off::back_off;
 pub(crate) use binding::{Bound, Unbound};
 pub use binding::{Cleared, Settled, Started};
 pub use session::{SavepointId, Session};
 pub use trace::Trace;
 pub(crate) use trace::{Event, Open};
-pub(crate) use verdict::Origin;
 pub use verdict::{Approval, Facts, Outcome, Reason, Verdict, decide};
+pub(crate) use verdict::{Origin, decide_call};

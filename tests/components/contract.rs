@@ -103,7 +103,7 @@ const CASES: [Case<'_>; 22] = [
              option<string> in the host"],
     ),
     (
-        &[("run: func(action: action)", "perform: func(action: action)")],
+        &[("run: func(action: action,", "perform: func(action: action,")],
         "export plain-controller; export actions",
         &["`carya:host/actions@0.2.0` is exported without the function `run`"],
     ),

@@ -13,7 +13,7 @@ const SCHEMA: &str = "CREATE TABLE items (id int AUTO_INCREMENT PRIMARY KEY, nam
     INSERT INTO items (name) VALUES ('Pecan');";
 
 /// Statements that a hardened login must not run. `{db}` stands for the application's database.
-const HOSTILE: [&str; 44] = [
+const HOSTILE: [&str; 46] = [
     // Files.
     "SELECT * FROM items INTO OUTFILE '/tmp/carya-stolen'",
     "SELECT 1 INTO DUMPFILE '/tmp/carya-stolen'",
@@ -64,6 +64,8 @@ const HOSTILE: [&str; 44] = [
     "UPDATE {db}_carya.carya_outbox SET attempts = 0",
     "DELETE FROM {db}_carya.carya_outbox",
     "INSERT INTO {db}_carya.carya_outbox SELECT * FROM {db}_carya.carya_outbox",
+    "INSERT INTO {db}_carya.carya_outbox (id, component, name, payload, attempts, due_at) VALUES ('1', 'a', 'b', '{}', 0, 0)",
+    "SELECT * FROM {db}_carya.carya_outbox_secret",
 ];
 
 const READS: [&str; 4] = [
@@ -82,8 +84,8 @@ const WRITES: [&str; 6] = [
     "DELETE FROM notes",
 ];
 
-const OUTBOX: &str = "INSERT INTO {db}_carya.carya_outbox (id, component, name, payload, attempts, due_at)
-    VALUES ('1', 'a', 'b', '{}', 0, 0)";
+/// A call that changes nothing without the secret.
+const OUTBOX: &str = "CALL {db}_carya.carya_outbox_done('wrong', '1', 0)";
 
 /// Runs a statement and returns the number of its error, if it failed.
 async fn run(connection: &mut MySqlConnection, sql: &str) -> Result<Option<u16>> {

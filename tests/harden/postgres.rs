@@ -19,7 +19,7 @@ const SCHEMA: &str = "CREATE TABLE items (id serial PRIMARY KEY, name text NOT N
 
 /// Statements that a hardened login must not run. The server refuses them because of missing privileges, not because of
 /// READ ONLY.
-const HOSTILE: [&str; 71] = [
+const HOSTILE: [&str; 73] = [
     // Settings, and code.
     "SELECT set_config('transaction_read_only', 'off', false)",
     "UPDATE pg_settings SET setting = 'off' WHERE name = 'default_transaction_read_only'",
@@ -98,6 +98,8 @@ const HOSTILE: [&str; 71] = [
     "UPDATE carya.carya_outbox SET attempts = 0",
     "DELETE FROM carya.carya_outbox",
     "INSERT INTO carya.carya_outbox (id) SELECT id FROM carya.carya_outbox",
+    "INSERT INTO carya.carya_outbox (id, component, name, payload, attempts, due_at) VALUES ('1', 'a', 'b', '{}', 0, 0)",
+    "SELECT * FROM carya.carya_outbox_secret",
 ];
 
 const READS: [&str; 9] = [
@@ -122,8 +124,8 @@ const WRITES: [&str; 7] = [
     "DELETE FROM notes",
 ];
 
-const OUTBOX: &str = "INSERT INTO carya.carya_outbox (id, component, name, payload, attempts, due_at)
-    VALUES ('1', 'a', 'b', '{}', 0, 0)";
+/// A call that changes nothing without the secret.
+const OUTBOX: &str = "SELECT carya.carya_outbox_done('wrong', '1', 0)";
 
 /// Runs a statement and returns its error, if it failed. Ignores the rows.
 async fn run(connection: &mut PgConnection, sql: &str) -> Option<String> {

@@ -131,6 +131,22 @@ async fn an_action_sends_requests_and_the_outbox_repeats_it() -> Result {
 }
 
 #[tokio::test]
+async fn an_action_sends_no_requests_after_its_first_statement() -> Result {
+    let upstream = Upstream::start().await?;
+    let app = serve(&upstream, "").await?;
+    let url = upstream.url("/hook");
+    let script = format!("action hook POST {url};sql INSERT INTO marks VALUES ('a');POST {url}");
+    let answer = app.request("POST", "/rw").query(&[("it.write", script)]).send().await?;
+    assert_eq!(answer.status(), 200);
+    eventually("the action has run", async || Ok(app.texts("SELECT mark FROM marks").await? == ["a"])).await?;
+    let found = results(&app, 0, "it.run");
+    assert_eq!((found.len(), &found[..2]), (3, &["200 POST".to_owned(), "done".to_owned()][..]));
+    assert!(found[2].starts_with(REFUSED), "{found:?}");
+    assert_eq!(upstream.lines(), ["POST /hook"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_initialization_of_a_model_and_smoke_requests_send_nothing() -> Result {
     let upstream = Upstream::start().await?;
     for more in ["", "in_transaction = true"] {

@@ -127,7 +127,7 @@ fn confirmation(id: i64, item: i64, quantity: i64) -> String {
 impl actions::Guest for Orders {
     /// Logs the confirmation, and posts it to the service in the setting `webhook`, if there is one. The host may run the
     /// action more than once, always with the same `action.id`.
-    fn run(action: actions::Action) -> Result<(), String> {
+    fn run(action: actions::Action, _: Writer) -> Result<(), String> {
         match action.name.as_str() {
             "confirm" => {
                 if let Some(url) = config::get("webhook") {

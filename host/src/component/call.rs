@@ -146,7 +146,7 @@ impl Guests {
         })
     }
 
-    /// Runs an action. `attempt` counts from 1.
+    /// Runs an action, with a handle that writes. `attempt` counts from 1.
     pub(crate) async fn run_action(
         &mut self,
         state: &mut RequestState,
@@ -156,7 +156,10 @@ impl Guests {
     ) -> Result<(), CallError> {
         let event = action.event();
         let action = convert::action(action, attempt);
-        call!(self, state, None, component, actions, event, |actions, store| actions.call_run(store, &action).await)
+        call!(self, state, None, component, actions, event, |actions, store| {
+            let writer = store.data_mut().lend_writer()?;
+            actions.call_run(store, &action, writer).await
+        })
     }
 }
 

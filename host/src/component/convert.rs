@@ -30,7 +30,7 @@ pub(super) fn row_for_guest(row: Vec<Value>) -> Vec<wit::Value> {
 pub(super) fn action(action: &Action, attempt: u32) -> actions::Action {
     let outcome = if action.on_commit { actions::Outcome::Commit } else { actions::Outcome::Rollback };
     let (id, name, payload) = (action.id.clone(), action.name.to_string(), action.payload.clone());
-    actions::Action { id, name, payload, outcome, attempt }
+    actions::Action { id, name, payload, outcome, attempt, request_id: action.request.to_string() }
 }
 
 impl From<types::Response> for Response {

@@ -113,7 +113,7 @@ impl Export {
             Self::Actions => Row {
                 name: "actions",
                 hooks: Hooks::None,
-                capability: "run after a transaction has ended",
+                capability: "write to the database in actions, after the transaction of a request has ended",
                 gain: DifferenceKind::ComponentGainsActions,
             },
         }

@@ -56,6 +56,12 @@ pub struct DatabaseConfig {
     pub max_result: usize,
     /// SQLite: maximum memory of a connection, in bytes. At least 8 MiB and twice `max_result`.
     pub max_memory: usize,
+    /// Number of tasks that deliver the `at-least-once` actions in this database. With 0, this host delivers none.
+    pub outbox_workers: u32,
+    /// Time for which a delivery hides its action from other hosts. The host renews it while the action runs.
+    pub outbox_lease: Duration,
+    /// Number of failed deliveries after which an `at-least-once` action is dead.
+    pub max_attempts: u32,
     /// Whether to log every statement with its duration and row count.
     pub echo: bool,
     /// Whether to show parameters in the log and in messages of errors.
@@ -248,6 +254,23 @@ fn database(section: &mut Section<'_>, is_deployed: bool) -> DatabaseConfig {
         max_rows: section.key("max_rows", integer(1..=10_000_000), "rows of one statement").or(10_000),
         max_result: section.key("max_result", size(), "bytes of the rows of one statement").or("8MiB"),
         max_memory: 0,
+        outbox_workers: section
+            .key(
+                "outbox_workers",
+                integer(0..=64),
+                "`at-least-once` actions that this host delivers at the same time; with 0, only other hosts deliver them",
+            )
+            .or(2),
+        outbox_lease: section
+            .key(
+                "outbox_lease",
+                positive_duration(),
+                "until another host delivers the action of a host that was killed; renewed while an action runs",
+            )
+            .or("60s"),
+        max_attempts: section
+            .key("max_attempts", integer(1..=1_000_000), "failed deliveries of an `at-least-once` action; then it is dead")
+            .or(20),
         echo: section
             .key("echo", boolean(), "log every statement with duration and row count (`carya::sql`)")
             .or(false)

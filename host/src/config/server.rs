@@ -40,6 +40,8 @@ pub struct Server {
     pub max_unsent: usize,
     /// Maximum time for a request's body to arrive, and again from then on for its response.
     pub request_timeout: Duration,
+    /// Maximum time that a response waits for the actions of its request.
+    pub action_timeout: Duration,
     /// Maximum time for running requests to end after a shutdown was requested.
     pub drain_timeout: Duration,
     /// Number of places for running requests. A request with many guests takes several. Further requests wait for at
@@ -113,6 +115,13 @@ pub(super) fn server(section: &mut Section<'_>) -> Server {
         request_timeout: section
             .key("request_timeout", positive_duration(), "for the body to arrive (408), and again for the answer (504)")
             .or("30s"),
+        action_timeout: section
+            .key(
+                "action_timeout",
+                positive_duration(),
+                "for all `at-most-once` and `after-rollback` actions of a request together; the response waits for them",
+            )
+            .or("5s"),
         drain_timeout: section
             .key(
                 "drain_timeout",

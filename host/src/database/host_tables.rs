@@ -16,6 +16,12 @@ pub(crate) const HOST_SCHEMA: &str = "carya";
 /// Name of the outbox table. It is the only table of the host to which the host writes in a guest's transaction: a
 /// durable action must commit with the transaction.
 pub(crate) const OUTBOX: &str = "carya_outbox";
+/// Name of the table with the secret that [`OUTBOX_ADD`] and [`OUTBOX_DONE`] require. Only the owner reads it.
+pub(crate) const OUTBOX_SECRET: &str = "carya_outbox_secret";
+/// Function of the owner that inserts a row into the outbox. On MySQL it is a procedure.
+pub(crate) const OUTBOX_ADD: &str = "carya_outbox_add";
+/// Function of the owner that deletes the row of a delivered action from the outbox. On MySQL it is a procedure.
+pub(crate) const OUTBOX_DONE: &str = "carya_outbox_done";
 /// Function on PostgreSQL that returns whether a session still exists. `carya harden` creates it in [`HOST_SCHEMA`],
 /// because hardened logins have no access to `pg_stat_activity` and its functions.
 pub(crate) const IS_RUNNING: &str = "carya_is_running";

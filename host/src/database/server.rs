@@ -43,7 +43,6 @@ pub(super) struct Server {
     host: Pool<Opener>,
     replicas: Arc<Replicas>,
     tally: Arc<Tally>,
-    outbox: String,
 }
 
 impl Server {
@@ -61,7 +60,6 @@ impl Server {
             readers: own(&config.reader_url)?,
             host: own(&config.admin_url)?,
             replicas: Replicas::new(name, writers.clone(), config)?,
-            outbox: host_tables::qualified(config.dialect, writers.manager().database(), host_tables::OUTBOX),
             writers,
             tally: Tally::new(name),
         };
@@ -95,8 +93,9 @@ impl Server {
         self.dialect
     }
 
-    pub(super) fn outbox(&self) -> &str {
-        &self.outbox
+    /// Returns the qualified name of one of the host's own tables in SQL.
+    pub(super) fn host_table(&self, table: &str) -> String {
+        host_tables::qualified(self.dialect, self.writers.manager().database(), table)
     }
 
     pub(super) fn has_replicas(&self) -> bool {

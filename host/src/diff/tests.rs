@@ -154,7 +154,7 @@ const TABLE: &[Row] = &[
             "component-gains-after component items: now exports after: it may change responses as a hook",
             "component-gains-on-error component items: now exports on-error: it may respond to failed requests as a hook",
             "component-gains-model component items: now exports model: it may write to the database before a generation serves",
-            "component-gains-actions component items: now exports actions: it may run after a transaction has ended",
+            "component-gains-actions component items: now exports actions: it may write to the database in actions, after the transaction of a request has ended",
             "component-loses-export component items: no longer exports read-controller",
         ],
     ),

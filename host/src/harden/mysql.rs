@@ -11,7 +11,7 @@ use super::{
     script::{Template, Templates},
 };
 use crate::{
-    database::host_tables::{HOST_SCHEMA, OUTBOX},
+    database::host_tables::{HOST_SCHEMA, OUTBOX, OUTBOX_ADD, OUTBOX_DONE},
     outbox,
     sql::error::DbError,
 };
@@ -76,10 +76,17 @@ fn templates(names: &Names) -> Result<Templates, DbError> {
         host_database_name => literal(&host_database(names)),
         is_guest => is_guest(names),
         logins => names.logins().map(|(each, writes)| login(&each.name, writes)).collect::<Vec<Value>>(),
-        writer => account(&names.writer.name),
         statement_timeout_seconds => format!("{:.3}", names.statement_timeout.as_secs_f64().max(0.001)),
         outbox => identifier(OUTBOX),
         outbox_columns => outbox::columns(names.dialect),
+        outbox_add => OUTBOX_ADD,
+        outbox_done => OUTBOX_DONE,
+        outbox_functions => outbox::function_statements(names.dialect, &format!("{}.", identifier(&host_database(names)))),
+        outbox_grants => outbox::grants(
+            names.dialect,
+            &format!("{}.", identifier(&host_database(names))),
+            &account(&names.writer.name),
+        ),
     };
     Templates::new(&FILES, values)
 }

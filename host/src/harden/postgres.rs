@@ -14,7 +14,7 @@ use super::{
     script::{Template, Templates},
 };
 use crate::{
-    database::host_tables::{HOST_SCHEMA, IS_RUNNING, OUTBOX},
+    database::host_tables::{HOST_SCHEMA, IS_RUNNING, OUTBOX, OUTBOX_ADD, OUTBOX_DONE},
     gate::HARMLESS_EXTENSIONS,
     outbox,
     sql::error::DbError,
@@ -87,6 +87,11 @@ fn templates(names: &Names) -> Result<Templates, DbError> {
         host_schema => HOST_SCHEMA,
         outbox => OUTBOX,
         outbox_columns => outbox::columns(names.dialect),
+        outbox_upgrade => outbox::upgrade(names.dialect, &format!("{HOST_SCHEMA}.{OUTBOX}")),
+        outbox_add => OUTBOX_ADD,
+        outbox_done => OUTBOX_DONE,
+        outbox_functions => outbox::function_statements(names.dialect, &format!("{HOST_SCHEMA}.")),
+        outbox_grants => outbox::grants(names.dialect, &format!("{HOST_SCHEMA}."), &identifier(&names.writer.name)),
         is_running => IS_RUNNING,
         allowed_functions => allowed.join(", "),
         harmless_extensions => HARMLESS_EXTENSIONS,

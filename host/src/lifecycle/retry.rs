@@ -1,10 +1,12 @@
 //! Reruns of everything inside the transaction, after a conflict with another transaction, or after a statement failed
 //! because it was prepared before the schema changed.
 
-use std::time::Duration;
-
 use super::{Lifecycle, answer::Answer};
-use crate::{component::RequestState, telemetry::metrics, transaction::Bound};
+use crate::{
+    component::RequestState,
+    telemetry::metrics,
+    transaction::{Bound, back_off},
+};
 
 /// Cause to run everything inside the transaction again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,12 +87,4 @@ impl Lifecycle<'_> {
             }
         }
     }
-}
-
-/// Returns the pause before a rerun after a conflict. It is a random time between 5 and 10 ms for the first rerun, and
-/// both bounds double with each earlier rerun, up to 320 and 640 ms. The random part keeps two conflicting requests
-/// from retrying at the same time.
-fn back_off(earlier: u32) -> Duration {
-    let most: u64 = 10_000 << earlier.min(6);
-    Duration::from_micros(rand::random_range(most / 2..most))
 }

@@ -48,7 +48,7 @@ pub(crate) struct Live {
 struct Stage {
     exchange: Arc<Exchange>,
     folders: Folders,
-    /// Stops the tasks that deliver its outboxes and drop its idle instances.
+    /// Stops the workers of its outboxes and the task that drops its idle instances.
     retired: CancellationToken,
 }
 
@@ -151,10 +151,18 @@ fn stage(
     let retired = CancellationToken::new();
     let (shrunk, until) = (generation.clone(), retired.clone());
     background.spawn(task::persist("shrink", move || shrink(shrunk.clone(), until.clone())));
-    for (_, database) in generation.all_databases().filter(|_| generation.runs_actions()) {
-        let (delivered, database, until) = (generation.clone(), database.clone(), retired.clone());
-        let deliver = move || delivery::deliver_outbox(delivered.clone(), database.clone(), until.clone());
-        background.spawn(task::persist("outbox", deliver));
+    let databases = generation.config.all_databases().zip(generation.all_databases());
+    for ((_, settings), (_, database)) in databases.filter(|_| generation.runs_actions()) {
+        for _ in 0..settings.outbox_workers {
+            let (delivered, database, until) = (generation.clone(), database.clone(), retired.clone());
+            let work = move || delivery::work(delivered.clone(), database.clone(), until.clone());
+            background.spawn(task::persist("outbox", work));
+        }
+        if generation.config.server.metrics.is_some() {
+            let (database, until) = (database.clone(), retired.clone());
+            let measure = move || delivery::measure(database.clone(), until.clone());
+            background.spawn(task::persist("outbox metrics", measure));
+        }
     }
     // A request that needs more than all permits would wait forever.
     let weight = Engine::weight(generation.guests()).min(total);

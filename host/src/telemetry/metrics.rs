@@ -1,6 +1,7 @@
 //! Metrics of the host. Functions that any module may call count events; the ones that run for each request only add to
 //! fixed atomic counters, without locks and allocations. `metrics/text.rs` encodes the metrics.
 
+mod outbox;
 mod text;
 
 use std::{
@@ -13,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use outbox::{Delivered, OutboxTally};
 pub(crate) use text::{CONTENT_TYPE, text};
 
 /// Classes of HTTP statuses by which responses are counted.
@@ -257,6 +259,11 @@ mod tests {
         outbound(OutboundEnd::Response(204), Duration::from_millis(2));
         outbound(OutboundEnd::Response(999), Duration::ZERO);
         outbound(OutboundEnd::Cancelled, Duration::ZERO);
+        let outbox = OutboxTally::new("re\"ports");
+        outbox.count(Delivered::Failed);
+        outbox.observe(4, 2, Duration::from_millis(1500));
+        assert!(!text().contains("carya_outbox_pending{"), "nothing is known of this outbox yet");
+        let shown = outbox.show();
         let tally = Tally::new("re\"ports");
         tally.count_transaction(Target::Replica);
         tally.watch("readers", || Connections { used: 2, idle: 1, waiting: 0, runaway: 3 });
@@ -275,6 +282,10 @@ mod tests {
             "carya_in_doubt_total{resolution=\"unknown\"} ",
             "carya_begin_total{database=\"re\\\"ports\",target=\"replica\"} 1\n",
             "carya_pool_connections{database=\"re\\\"ports\",pool=\"readers\",state=\"used\"} 2\n",
+            "carya_outbox_pending{database=\"re\\\"ports\"} 4\n",
+            "carya_outbox_dead{database=\"re\\\"ports\"} 2\n",
+            "carya_outbox_oldest_seconds{database=\"re\\\"ports\"} 1.5\n",
+            "carya_outbox_deliveries_total{database=\"re\\\"ports\",result=\"failed\"} 1\n",
             "carya_generation_info{generation=\"",
             "carya_generations ",
             "carya_pool_waiting{database=\"re\\\"ports\",pool=\"readers\"} 0\n",
@@ -284,7 +295,7 @@ mod tests {
             assert!(scraped.lines().any(|sample| format!("{sample}\n").starts_with(line)), "{line}: {scraped}");
         }
         assert!(scraped.ends_with("# EOF\n"));
-        drop(tally);
+        drop((tally, shown));
         assert!(!text().contains("ports"));
     }
 

@@ -24,6 +24,7 @@ use super::{
 use crate::{
     config::Access,
     database::{Connection, Database, TransactionOptions},
+    outbox::Lease,
     sql::{
         Position,
         error::{DbError, Kind},
@@ -95,6 +96,18 @@ impl Unbound {
         }
     }
 
+    /// Binds an action to `database`, with a transaction of its own. `depth` is [`Action::depth`].
+    pub(crate) fn start_action(
+        self,
+        database: Option<Arc<Database>>,
+        terms: TransactionOptions,
+        depth: u8,
+        trace: &mut Trace,
+    ) -> Bound {
+        trace.mark(Event::Start);
+        Bound::Started(Started(Session::of_action(database, terms, depth)))
+    }
+
     /// Ends a request that has no transaction.
     pub(crate) fn clear(self, trace: &mut Trace) -> Cleared {
         trace.mark(Event::Clear);
@@ -145,6 +158,17 @@ impl Started {
         &self.0
     }
 
+    /// Returns the session that guests use, to change it.
+    pub(crate) fn session_mut(&mut self) -> &mut Session {
+        &mut self.0
+    }
+
+    /// Makes a commit delete the action that runs in this transaction from the outbox. The commit fails if the lease of
+    /// the action is lost.
+    pub(crate) fn complete(&mut self, lease: Lease) {
+        self.0.complete(lease);
+    }
+
     /// Commits or rolls back, as `verdict` decides.
     pub async fn settle(self, verdict: Verdict, trace: &mut Trace) -> Settled {
         match verdict {
@@ -156,15 +180,26 @@ impl Started {
     /// Commits. If the commit fails, nothing is committed, unless the error is [`Kind::Lost`]: then the outcome may be
     /// unknown.
     async fn commit(mut self, _: Approval, trace: &mut Trace) -> Settled {
-        let recorded = self.0.record_durable_actions(trace).await;
+        let updated = self.0.update_outbox(trace).await;
         let open = trace.open(Event::Commit, None);
         let Parts { database, terms, connection, actions } = self.0.into_parts();
-        let (outcome, position, failure) = match (recorded, connection) {
-            (Err(error), _) => (Outcome::RolledBack, None, Some(error)),
+        let (outcome, position, failure) = match (updated, connection) {
+            (Err(error), connection) => {
+                if let Some(connection) = connection {
+                    roll_back(connection).await;
+                }
+                (Outcome::RolledBack, None, Some(error))
+            }
             // No statement was sent, so there is nothing to commit.
             (Ok(()), None) => (Outcome::Committed, None, None),
             (Ok(()), Some(connection)) => commit(connection, database.as_deref()).await,
         };
+        if outcome != Outcome::RolledBack
+            && actions.durable().next().is_some()
+            && let Some(database) = &database
+        {
+            database.outbox().wake();
+        }
         let (event, actions) = match outcome {
             Outcome::Committed => (Event::Commit, actions.due(true)),
             Outcome::InDoubt => (Event::InDoubt, Vec::new()),

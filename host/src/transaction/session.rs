@@ -12,7 +12,7 @@ use crate::{
     config::{Access, Dialect},
     database::{Connection, Database, TransactionOptions},
     gate::SavepointStatement,
-    outbox,
+    outbox::{self, Lease},
     sql::{
         Sink, Statement,
         error::{DbError, Kind, Stale, statement_excerpt},
@@ -90,6 +90,11 @@ impl Session {
     /// Returns the dialect of the database. Without a database, every statement fails.
     pub fn dialect(&self) -> Option<Dialect> {
         self.database.as_ref().map(|database| database.dialect())
+    }
+
+    /// Returns the session of an action. `depth` is [`Action::depth`].
+    pub(super) fn of_action(database: Option<Arc<Database>>, terms: TransactionOptions, depth: u8) -> Self {
+        Self { actions: Actions::of_action(depth), ..Self::new(database, terms) }
     }
 
     /// Runs a guest's statement. Its rows go to `sink`.
@@ -254,15 +259,26 @@ impl Session {
         (self.database, self.terms) = (database, terms);
     }
 
-    /// Inserts the durable actions into the outbox, inside the transaction. If there are durable actions and no
-    /// statement has begun the transaction, begins the transaction.
-    pub(super) async fn record_durable_actions(&mut self, trace: &mut Trace) -> Result<(), DbError> {
+    /// Makes the commit delete an action from the outbox.
+    pub(super) fn complete(&mut self, lease: Lease) {
+        self.actions.completes = Some(lease);
+    }
+
+    /// Runs the last statements of the transaction: inserts the durable actions into the outbox, and deletes the action
+    /// that runs in this transaction. Begins the transaction if there are such statements and none has begun it.
+    pub(super) async fn update_outbox(&mut self, trace: &mut Trace) -> Result<(), DbError> {
         let entries: Vec<_> = self.actions.durable().map(Action::to_entry).collect();
-        for entry in entries {
-            let table = self.database.as_ref().map_or_else(String::new, |database| database.outbox().to_owned());
-            outbox::record(self.ready(trace).await?, &table, &entry).await?;
+        let completes = self.actions.completes.take();
+        if entries.is_empty() && completes.is_none() {
+            return Ok(());
         }
-        Ok(())
+        self.ready(trace).await?;
+        let (Some(connection), Some(database)) = (&mut self.connection, &self.database) else { return Ok(()) };
+        outbox::record(connection, database, entries).await?;
+        match completes {
+            Some(lease) => outbox::complete(connection, database, &lease).await,
+            None => Ok(()),
+        }
     }
 
     pub(super) fn into_parts(self) -> Parts {

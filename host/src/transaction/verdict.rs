@@ -1,6 +1,7 @@
 //! The decision between commit and rollback. The default is a rollback; a commit requires an [`Approval`], which only
 //! this module creates.
 
+use super::session::Session;
 use crate::config::StatusSet;
 
 /// Proof that a transaction may be committed. Only [`decide`] creates it.
@@ -104,6 +105,20 @@ pub fn decide(facts: &Facts<'_>) -> Verdict {
         return Verdict::Commit(Approval(()));
     };
     Verdict::Rollback(reason)
+}
+
+/// Decides between commit and rollback for a call in a transaction of its own, without a request: that of a model or of
+/// an action. `is_success` is whether the guest returned without an error.
+pub(crate) fn decide_call(is_success: bool, session: &Session) -> Verdict {
+    const SUCCESS: u16 = 200;
+    decide(&Facts {
+        origin: if is_success { Origin::Controller { status: SUCCESS } } else { Origin::Failure },
+        commit_on: &StatusSet::new(vec![SUCCESS..=SUCCESS]),
+        rollback_on_redirect: false,
+        doomed: session.doom().is_some(),
+        marked: session.is_marked(),
+        interrupted: false,
+    })
 }
 
 impl Facts<'_> {

@@ -112,7 +112,8 @@ pub const GROUPS: &[Group] = &[
         statements: &[
             "SELECT SETVAL(seq, 100)", "EXPLAIN UPDATE items SET name = 'x'", "ANALYZE DELETE FROM child",
             "BEGIN NOT ATOMIC DELETE FROM child; END", "SET STATEMENT max_statement_time = 0 FOR DELETE FROM child",
-            "INSERT INTO {db}_carya.carya_outbox (id, component, name, payload, attempts, due_at) VALUES ('evil', 'probe', 'x', '', 0, 0)",
+            "CALL {db}_carya.carya_outbox_done('x', '1', 0)",
+            "CALL {db}_carya.carya_outbox_add('x', 'evil', 'probe', 'x', '', '', '', 1, 0)",
         ],
     },
     Group {
@@ -211,7 +212,8 @@ pub const GROUPS: &[Group] = &[
             "UPDATE {db}_carya.carya_outbox SET due_at = 0", "UPDATE items, {db}_carya.carya_outbox SET due_at = 0",
             "DELETE items FROM items JOIN {db}_carya.carya_outbox", "SELECT * FROM {db}_carya._sqlx_migrations",
             "DELETE FROM {db}_carya._sqlx_migrations", "SELECT * FROM performance_schema.events_statements_history",
-            "TABLE {db}_carya.carya_outbox",
+            "TABLE {db}_carya.carya_outbox", "SELECT secret FROM {db}_carya.carya_outbox_secret",
+            "INSERT INTO {db}_carya.carya_outbox (id, component, name, payload, attempts, due_at) VALUES ('evil', 'probe', 'x', '', 0, 0)",
         ],
     },
     Group {

@@ -98,10 +98,8 @@ pub const GROUPS: &[Group] = &[
         statements: &[
             "SET TRANSACTION READ WRITE", "START TRANSACTION READ WRITE", "SET transaction_read_only = off", "SET LOCAL transaction_read_only TO off",
             "EXPLAIN ANALYZE DELETE FROM child", "LOCK TABLE items", "GRANT ALL ON items TO PUBLIC", "LOCK TABLE items IN SHARE MODE NOWAIT",
-            "INSERT INTO carya.carya_outbox (id, component, name, payload, attempts, due_at)
-                VALUES ('evil', 'probe', 'x', '', 0, 0)",
-            "WITH x AS (INSERT INTO carya.\"carya_outbox\" (id, component, name, payload, attempts, due_at)
-                VALUES ('evil', 'probe', 'x', '', 0, 0)) SELECT 1",
+            "SELECT carya.carya_outbox_add('x', 'evil', 'probe', 'x', '', '', '', 1, 0)",
+            "SELECT carya.carya_outbox_done('x', '1', 0)", "SELECT * FROM \"carya\".\"carya_outbox_done\"('x', '1', 0)",
         ],
     },
     // Files, programs and the server itself.
@@ -147,6 +145,11 @@ pub const GROUPS: &[Group] = &[
             "SELECT * FROM carya.carya_outbox", "SELECT * FROM carya.\"carya_outbox\"",
             "SELECT * FROM CARYA . CARYA_OUTBOX", "SELECT * FROM U&\"carya\".U&\"carya!005foutbox\" UESCAPE '!'",
             "DELETE FROM carya.carya_outbox", "UPDATE carya.carya_outbox SET due_at = 0",
+            "SELECT secret FROM carya.carya_outbox_secret",
+            "INSERT INTO carya.carya_outbox (id, component, name, payload, attempts, due_at)
+                VALUES ('evil', 'probe', 'x', '', 0, 0)",
+            "WITH x AS (INSERT INTO carya.\"carya_outbox\" (id, component, name, payload, attempts, due_at)
+                VALUES ('evil', 'probe', 'x', '', 0, 0)) SELECT 1",
             "SELECT * FROM _sqlx_migrations", "DELETE FROM public._sqlx_migrations",
             "INSERT INTO _SQLX_migrations VALUES (1)", "TABLE _sqlx_migrations",
         ],

@@ -92,8 +92,8 @@ impl model::Guest for Caller {
 }
 
 impl actions::Guest for Caller {
-    fn run(action: actions::Action) -> Result<(), String> {
-        script::run(&phase("run"), &action.payload.replace(';', "|"), &Handle::None).map(drop)
+    fn run(action: actions::Action, db: Writer) -> Result<(), String> {
+        script::run(&phase("run"), &action.payload.replace(';', "|"), &Handle::Writer(db)).map(drop)
     }
 }
 

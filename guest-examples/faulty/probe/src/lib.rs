@@ -16,7 +16,7 @@ use carya::host::log::{self, Level};
 use carya::host::types::{Body, Response};
 use carya::host::{config, context, identity, request};
 use exports::carya::host::{actions, plain_controller, read_controller, write_controller};
-use script::{Answer, End, Op, Step};
+use script::{Answer, End, Op, Payload, Step};
 use serde_json::{Map, Value as Json, json};
 
 wit_bindgen::generate!({
@@ -94,7 +94,14 @@ impl plain_controller::Guest for Probe {
 }
 
 impl actions::Guest for Probe {
-    fn run(action: actions::Action) -> Result<(), String> {
+    /// Runs an action. If the payload is a JSON object, its member `script` is a script that runs first.
+    fn run(action: actions::Action, db: Writer) -> Result<(), String> {
+        if let Ok(Payload { script }) = serde_json::from_str(&action.payload) {
+            let results = run(&Handle::Writer(db), script, &mut Answer::default())?;
+            let (id, request, attempt) = (&action.id, &action.request_id, action.attempt);
+            let ran = json!({ "id": id, "request": request, "attempt": attempt, "results": results });
+            log::write(Level::Info, &format!("action {} {ran}", action.name));
+        }
         match action.name.as_str() {
             "fail" => return Err("the action fails".into()),
             "fail-once" if action.attempt == 1 => return Err("the action fails once".into()),

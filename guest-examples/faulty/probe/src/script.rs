@@ -8,6 +8,12 @@ use serde_json::Value as Json;
 use crate::carya::host::database;
 use crate::carya::host::types::{Body, Header};
 
+/// Payload of an action that runs a script.
+#[derive(Deserialize)]
+pub(crate) struct Payload {
+    pub(crate) script: Vec<Step>,
+}
+
 /// A step and its result. With `swallow`, a database error becomes the result, as `{"error":{..}}`, and the script
 /// continues; otherwise the controller returns the error. The result of a step without a value is `null`.
 #[derive(Deserialize)]

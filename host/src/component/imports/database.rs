@@ -313,14 +313,15 @@ impl StoreData {
         delivery: Delivery,
     ) -> Result<(), DbError> {
         let (component, runs_actions) = (self.identity.name.clone(), self.identity.runs_actions);
+        let request = self.lent.request.id.clone();
         let (session, _) = self.session(call)?;
         if !runs_actions {
             let message =
                 format!("component `{component}` registers the action `{name}` but does not export `actions`");
             return Err(DbError::new(Kind::Forbidden, message));
         }
-        let id = message::new_id();
-        session.register(Action { component, name: Arc::from(name), payload, on_commit, delivery, id })
+        let (id, name) = (message::new_id(), Arc::from(name));
+        session.register(Action { component, name, payload, on_commit, delivery, id, request, depth: 0 })
     }
 }
 

@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Connection, MySqlConnection, Row};
 
 use super::{host_database, identifier, pattern, templates};
 use crate::{
-    database::host_tables::OUTBOX,
+    database::host_tables::{OUTBOX_ADD, OUTBOX_DONE},
     harden::{
         finding::{Finding, Remedy, listed},
         names::{Names, failed},
@@ -144,14 +144,15 @@ fn beyond(grant: &str, names: &Names, writes: bool, login: &str) -> Vec<Finding>
         )];
     };
     let application = [pattern(&names.database), identifier(&names.database)].map(|name| format!("{name}."));
-    let outbox = format!("{}.{}", identifier(&host_database(names)), identifier(OUTBOX));
+    let functions = [OUTBOX_ADD, OUTBOX_DONE]
+        .map(|name| format!("PROCEDURE {}.{}", identifier(&host_database(names)), identifier(name)));
     // In a grant on a whole database an unescaped `_` is a wildcard. In a grant on a table it is a letter.
     let inside = object == format!("{}*", application[0])
         || application.iter().any(|name| object.starts_with(name.as_str())) && !object.ends_with(".*");
     let needed = |privilege: &str| match privilege.split(" (").next().unwrap_or_default() {
         "USAGE" => true,
         "SELECT" => inside,
-        "INSERT" if writes && object == outbox => true,
+        "EXECUTE" => writes && functions.iter().any(|name| name.eq_ignore_ascii_case(&object)),
         "INSERT" | "UPDATE" | "DELETE" => writes && inside,
         _ => false,
     };
@@ -208,7 +209,10 @@ mod tests {
             ("GRANT SELECT ON `my_app`.* TO `w`@`%`", 1, 1),
             ("GRANT SELECT (a, b), INSERT (a) ON `my_app`.`t` TO `w`@`%`", 1, 0),
             (r"GRANT SELECT ON `my\_app`.* TO `w`@`%` WITH GRANT OPTION", 1, 1),
-            ("GRANT INSERT ON `my_app_carya`.`carya_outbox` TO `w`@`%`", 1, 0),
+            ("GRANT INSERT ON `my_app_carya`.`carya_outbox` TO `w`@`%`", 1, 1),
+            ("GRANT EXECUTE ON PROCEDURE `my_app_carya`.`carya_outbox_add` TO `w`@`%`", 1, 0),
+            ("GRANT EXECUTE ON PROCEDURE `my_app_carya`.`carya_outbox_done` TO `w`@`%`", 1, 0),
+            ("GRANT EXECUTE ON PROCEDURE `my_app_carya`.`other` TO `w`@`%`", 1, 1),
             ("GRANT SELECT ON `my_app_carya`.`carya_outbox` TO `w`@`%`", 1, 1),
             ("GRANT FILE, PROCESS ON *.* TO `w`@`%`", 2, 2),
             ("GRANT ALL PRIVILEGES ON *.* TO `root`@`%` WITH GRANT OPTION", 2, 2),

@@ -39,7 +39,7 @@ const SUPERUSER: Remedy = Remedy::Advice("carya harden --apply, with a superuser
 const POSTGRESQL_CONF: Remedy = Remedy::Advice("set it in postgresql.conf");
 const OWNER: Remedy = Remedy::Advice("REVOKE it from PUBLIC and from the login, unless guests are meant to have it");
 
-const QUESTIONS: [Question; 23] = [
+const QUESTIONS: [Question; 24] = [
     Question {
         about: About::Both,
         what: "connects with",
@@ -119,17 +119,30 @@ const QUESTIONS: [Question; 23] = [
         about: About::Both,
         what: "may use the host's tables",
         sql: "SELECT c.oid::regclass::text FROM {% include 'all_tables.sql' %} AND ({% include 'host_table.sql' %})
-              AND (has_any_column_privilege(c.oid, 'SELECT, UPDATE, REFERENCES')
-                OR has_table_privilege(c.oid, 'DELETE, TRUNCATE, TRIGGER')
-                OR has_any_column_privilege(c.oid, 'INSERT') AND NOT (n.nspname = 'carya' AND c.relname = 'carya_outbox'))",
+              AND (has_any_column_privilege(c.oid, 'SELECT, INSERT, UPDATE, REFERENCES')
+                OR has_table_privilege(c.oid, 'DELETE, TRUNCATE, TRIGGER'))",
         allows: "actions of other requests to be read, forged and deleted, and migrations to be marked as not applied",
         remedy: Remedy::Harden,
     },
     Question {
         about: About::Reader,
-        what: "may write to the outbox",
-        sql: "SELECT c.oid::regclass::text FROM {% include 'all_tables.sql' %} AND ({% include 'host_table.sql' %}) AND has_any_column_privilege(c.oid, 'INSERT')",
-        allows: "actions to be forged",
+        what: "may call functions of the outbox",
+        sql: "SELECT p.oid::regprocedure::text FROM pg_catalog.pg_proc p
+            JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+            WHERE n.nspname = 'carya' AND p.proname IN ('carya_outbox_add', 'carya_outbox_done')
+              AND has_function_privilege(p.oid, 'EXECUTE')",
+        allows: "actions to be forged by a guest that knows the secret of the outbox",
+        remedy: Remedy::Harden,
+    },
+    Question {
+        about: About::Writer,
+        what: "lacks the functions of the outbox",
+        sql: "SELECT 'carya.' || f.name FROM (VALUES ('carya_outbox_add'), ('carya_outbox_done')) AS f(name)
+            WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_proc p
+                JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+                WHERE n.nspname = 'carya' AND p.proname = f.name AND p.prosecdef AND p.proowner = n.nspowner
+                  AND has_function_privilege(p.oid, 'EXECUTE'))",
+        allows: "requests with at-least-once actions to fail, since the login has no right on the outbox itself",
         remedy: Remedy::Harden,
     },
     Question {
@@ -171,7 +184,8 @@ const QUESTIONS: [Question; 23] = [
             JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
             WHERE p.prosecdef AND n.nspname <> 'pg_catalog' AND p.prorettype <> 'trigger'::regtype
               AND p.prorettype <> 'event_trigger'::regtype
-              AND NOT (n.nspname = 'carya' AND p.proname = 'carya_is_running' AND p.proowner = n.nspowner)
+              AND NOT (n.nspname = 'carya' AND p.proowner = n.nspowner
+                AND p.proname IN ('carya_is_running', 'carya_outbox_add', 'carya_outbox_done'))
               AND has_function_privilege(p.oid, 'EXECUTE')
               AND has_schema_privilege(n.oid, 'USAGE')",
         allows: "everything that these functions do, with the privileges of their owner",

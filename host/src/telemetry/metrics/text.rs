@@ -3,6 +3,7 @@
 use std::{
     fmt::Error,
     sync::{PoisonError, atomic::AtomicU64, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 
 use prometheus_client::{
@@ -14,7 +15,9 @@ use prometheus_client::{
 
 use super::{
     BOUNDS, CLASSES, CONFLICTS, Connections, GENERATIONS, IN_DOUBT, MICROSECONDS, OUTBOUND, OUTBOUND_ENDS,
-    OUTBOUND_MICROSECONDS, OUTCOMES, REQUESTS, RETRIES, Resolution, SERVED, STATEMENTS, TIMES, Target, tallies,
+    OUTBOUND_MICROSECONDS, OUTCOMES, REQUESTS, RETRIES, Resolution, SERVED, STATEMENTS, TIMES, Target,
+    outbox::{self, Delivered},
+    tallies,
 };
 
 /// Value of the `Content-Type` header for [`text()`].
@@ -63,7 +66,8 @@ impl Collector for Numbers {
         counters(to, "in_doubt", "Commits that the server did not confirm", in_doubt)?;
         let mut generations = to.encode_descriptor("generations", "Generations in memory", None, MetricType::Gauge)?;
         generations.encode_gauge(&load(&GENERATIONS))?;
-        databases(to)
+        databases(to)?;
+        outboxes(to)
     }
 }
 
@@ -145,4 +149,28 @@ fn databases(to: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
     gauges(to, "pool_waiting", "Requests that wait for a connection", by_pool(|found| found.waiting))?;
     let help = "Statements that ran out of time and that the database server has not ended";
     gauges(to, "runaway_statements", help, by_pool(|found| found.runaway))
+}
+
+fn outboxes(to: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+    let shown = outbox::shown();
+    let deliveries = shown.iter().flat_map(|tally| {
+        let series = |(end, count): (Delivered, _)| {
+            ([("database", tally.database.as_str()), ("result", end.as_str())], load(count))
+        };
+        Delivered::ALL.into_iter().zip(&tally.deliveries).map(series)
+    });
+    counters(to, "outbox_deliveries", "Deliveries of at-least-once actions", deliveries)?;
+    let size = |number: i64| usize::try_from(number).unwrap_or_default();
+    let pending =
+        shown.iter().map(|tally| ([("database", tally.database.as_str())], size(tally.pending.load(Relaxed))));
+    gauges(to, "outbox_pending", "At-least-once actions that will be delivered", pending)?;
+    let dead = shown.iter().map(|tally| ([("database", tally.database.as_str())], size(tally.dead.load(Relaxed))));
+    gauges(to, "outbox_dead", "At-least-once actions that failed too often", dead)?;
+    let help = "Time since the oldest pending at-least-once action was registered";
+    let mut oldest = to.encode_descriptor("outbox_oldest", help, Some(&Unit::Seconds), MetricType::Gauge)?;
+    for tally in &shown {
+        let age = Duration::from_millis(tally.oldest.load(Relaxed)).as_secs_f64();
+        oldest.encode_family(&[("database", tally.database.as_str())])?.encode_gauge(&age)?;
+    }
+    Ok(())
 }
