@@ -15,7 +15,9 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod advice;
+mod insertion;
 mod lexer;
+mod pieces;
 mod place;
 mod rules;
 mod savepoint;
@@ -23,13 +25,19 @@ mod savepoint;
 mod search;
 mod syntax;
 mod tables;
+mod target;
 mod words;
 
 use std::ops::Range;
 
 pub(crate) use self::rules::HARMLESS_EXTENSIONS;
 pub use self::rules::{ExtensionFunction, Extensions, OwnDatabase, Rules, Verb};
-pub(crate) use self::savepoint::SavepointStatement;
+pub(crate) use self::{
+    insertion::Insertion,
+    pieces::{Piece, columns_in, group, pieces, split},
+    savepoint::SavepointStatement,
+    target::Target,
+};
 use self::{
     lexer::{Lexer, Shape},
     place::Places,
