@@ -13,3 +13,4 @@ mod statements;
 mod values;
 mod values_mariadb;
 mod values_postgres;
+mod violations;

@@ -18,6 +18,7 @@
 //! All statements of guests take the same path: `Connection::run` checks the statement with the gate, the `run` of the
 //! engine sends it, and a `Receiver` passes its rows to a [`Sink`].
 
+mod constraint;
 mod hand_over;
 pub(crate) mod host_tables;
 mod listener;

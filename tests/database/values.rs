@@ -137,7 +137,7 @@ async fn nan_is_refused_and_not_made_null() -> Result {
     for method in ["GET", "POST"] {
         let step = json!({ "sql": "SELECT ?", "params": [{ "t": "float64", "v": "NaN" }] });
         let result = attempt(&app, method, step).await?;
-        check_eq!(wrong, kind(&result), "other", "{method:?}");
+        check_eq!(wrong, kind(&result), "data", "{method:?}");
         check!(wrong, result["error"]["message"].to_string().contains("NaN"), "{method:?}: {result}");
     }
     Ok(())
@@ -154,7 +154,7 @@ async fn text_that_is_not_utf8_is_an_error_that_names_its_column() -> Result {
     for op in ["query", "query_one", "query_json"] {
         for method in ["GET", "POST"] {
             let result = attempt(&app, method, json!({ "sql": "SELECT * FROM t", "op": op })).await?;
-            check_eq!(wrong, kind(&result), "other", "{op}");
+            check_eq!(wrong, kind(&result), "data", "{op}");
             check!(wrong, result["error"]["message"].to_string().contains("broken"), "{op:?} {method:?}: {result}");
         }
     }
@@ -182,7 +182,7 @@ async fn a_parser_reads_rows_as_json_back() -> Result {
         let none = results(&app, method, &json!([{ "sql": "SELECT 1 WHERE 0", "op": "query_json" }])).await?;
         check_eq!(wrong, none[0]["json"], "[]", "{method:?}");
         let infinite = attempt(&app, method, json!({ "sql": "SELECT 9e999 AS big", "op": "query_json" })).await?;
-        check_eq!(wrong, kind(&infinite), "other", "{method:?}");
+        check_eq!(wrong, kind(&infinite), "data", "{method:?}");
     }
     let body = json!([{ "answer": { "rows": { "sql": sql, "params": [hard] } } }]);
     assert_eq!(results(&app, "GET", &body).await?, expected, "and so is a body of rows");

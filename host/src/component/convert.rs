@@ -191,7 +191,7 @@ impl From<Kind> for wit::DbErrorKind {
 }
 
 impl From<Violation> for wit::Violation {
-    fn from(Violation { kind, name, table, columns }: Violation) -> Self {
+    fn from(Violation { kind, name, table, columns, .. }: Violation) -> Self {
         let kind = match kind {
             ViolationKind::Unique => wit::ViolationKind::Unique,
             ViolationKind::ForeignKey => wit::ViolationKind::ForeignKey,

@@ -1,11 +1,13 @@
 //! Implements the operations of [`server`](super::server) for MySQL and MariaDB: the SQL that begins and ends a
 //! transaction, and the execution of a statement.
 
+mod catalogue;
 mod error;
 mod nagle;
 mod statement;
 mod temporal;
 mod values;
+mod violation;
 
 use std::{
     fmt,
@@ -137,10 +139,11 @@ impl MySqlSession {
             true => format!("max_statement_time = {}", statement.as_secs_f64()),
             false => format!("max_execution_time = {}", statement.as_millis().max(1)),
         };
-        // `NAMES` too: `init_connect` may have set another character set, in which a quote can be part of a character.
+        // `violation` reads messages, so they must be in English. `NAMES` too: `init_connect` may have set another character set, in which a quote can be part of a character.
         let sql = format!(
             "SET NAMES utf8mb4, SESSION sql_mode = '{SQL_MODE}', time_zone = '+00:00', {timeout}, \
-            innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}; {CHECK_GATE_SETTINGS}; {OWN_DATABASE}"
+            innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}, lc_messages = 'en_US'; \
+            {CHECK_GATE_SETTINGS}; {OWN_DATABASE}"
         );
         let mut answers = session.query_batch(sql).await?.into_iter();
         match answers.next().flatten().as_deref() {

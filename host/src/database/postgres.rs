@@ -2,6 +2,7 @@
 //! and the execution of a statement. The server restricts guests by a login with few rights, read-only transactions,
 //! and timeouts.
 
+pub(super) mod catalogue;
 mod error;
 pub(super) mod extensions;
 mod pooler;

@@ -1,5 +1,7 @@
-//! Removes the values of parameters from error messages. Engines quote values in their messages, and the host logs
+//! Removes the values of parameters from the texts of errors. Engines quote values in their messages, and the host logs
 //! these messages. This module searches for the values, and does not depend on the wording of an engine's messages.
+
+use std::mem;
 
 use crate::sql::{error::DbError, value::Value};
 
@@ -9,6 +11,12 @@ const SHORT: usize = 4;
 /// Maximum number of bytes of a value that are searched for. A message may contain a shortened value, so the end of a
 /// long value is not compared.
 const LONG: usize = 60;
+
+/// Characters around a value in a message.
+const QUOTES: [(&str, &str); 2] = [("'", "'"), ("\"", "\"")];
+/// Characters around a value in a detail, such as `Key (a, b)=(1, 2) already exists.`
+const QUOTES_OF_DETAILS: [(&str, &str); 6] =
+    [("'", "'"), ("\"", "\""), ("(", ")"), ("(", ", "), (", ", ", "), (", ", ")")];
 
 /// Values to remove from a message.
 #[derive(Debug)]
@@ -27,10 +35,17 @@ impl Redaction {
         Self(if may_show { Vec::new() } else { params.iter().filter_map(Hidden::new).collect() })
     }
 
-    /// Replaces the values in the error's message by `?`.
+    /// Replaces the values in the error's texts by `?`.
     pub(super) fn apply(&self, mut error: DbError) -> DbError {
         for hidden in &self.0 {
-            hidden.remove_from(&mut error.message);
+            hidden.remove_from(&mut error.message, &QUOTES);
+        }
+        for text in [&mut error.detail, &mut error.hint].into_iter().flatten() {
+            let mut shown = mem::take(text).into_string();
+            for hidden in &self.0 {
+                hidden.remove_from(&mut shown, &QUOTES_OF_DETAILS);
+            }
+            *text = shown.into();
         }
         error
     }
@@ -51,11 +66,11 @@ impl Hidden {
         Some(Self { text, is_cut: false })
     }
 
-    fn remove_from(&self, message: &mut String) {
+    fn remove_from(&self, message: &mut String, quotes: &[(&str, &str)]) {
         let Self { text, is_cut } = self;
         if text.len() < SHORT {
-            for quote in ['\'', '"'] {
-                *message = message.replace(&format!("{quote}{text}{quote}"), &format!("{quote}?{quote}"));
+            for (before, after) in quotes {
+                *message = message.replace(&format!("{before}{text}{after}"), &format!("{before}?{after}"));
             }
         } else if !is_cut {
             *message = message.replace(text, "?");
@@ -95,5 +110,20 @@ mod tests {
             assert_eq!(Redaction::of(&params, true).apply(error.clone()).message, message);
             assert_eq!(Redaction::of(&params, false).apply(error).message, expected);
         }
+    }
+
+    #[test]
+    fn details_do_not_contain_the_values_of_parameters() {
+        let detail = "Key (a, b)=(1, bolt) already exists.";
+        let error = DbError {
+            detail: Some(detail.into()),
+            hint: Some("did you mean \"bolt\"?".into()),
+            ..DbError::new(Kind::Constraint, "duplicate key")
+        };
+        let params = [Value::Int64(1), text("bolt")];
+        assert_eq!(Redaction::of(&params, true).apply(error.clone()).detail.as_deref(), Some(detail));
+        let hidden = Redaction::of(&params, false).apply(error);
+        assert_eq!(hidden.detail.as_deref(), Some("Key (a, b)=(?, ?) already exists."));
+        assert_eq!(hidden.hint.as_deref(), Some("did you mean \"?\"?"));
     }
 }

@@ -2,6 +2,7 @@
 //! chooses the pool for a transaction; the SQL of a dialect is in `postgres` and `mysql`.
 
 mod abandoned;
+mod catalogue;
 pub(super) mod connection;
 mod opener;
 mod pool;
@@ -15,6 +16,7 @@ use std::{sync::Arc, time::Duration};
 use deadpool::managed::Pool;
 
 use self::{
+    catalogue::Catalogue,
     connection::Connection,
     opener::Opener,
     pool::{acquire, close_idle},
@@ -42,6 +44,8 @@ pub(super) struct Server {
     /// Pool for the host's own tables. Uses the login of `admin_url` if it is set.
     host: Pool<Opener>,
     replicas: Arc<Replicas>,
+    /// Completes the errors of violated constraints.
+    catalogue: Arc<Catalogue>,
     tally: Arc<Tally>,
 }
 
@@ -55,8 +59,10 @@ impl Server {
             Some(url) => pool::create(name, url, config),
             None => Ok(writers.clone()),
         };
+        let owner = Opener::new(config.admin_url.as_ref().unwrap_or(&config.url), config)?.of_database(name);
         let server = Self {
             dialect: config.dialect,
+            catalogue: Arc::new(Catalogue::new(owner, writers.manager().database())),
             readers: own(&config.reader_url)?,
             host: own(&config.admin_url)?,
             replicas: Replicas::new(name, writers.clone(), config)?,
@@ -107,7 +113,8 @@ impl Server {
     pub(super) async fn begin(&self, options: &TransactionOptions) -> Result<Connection, DbError> {
         if options.access == Access::ReadWrite {
             self.tally.count_transaction(Target::Primary);
-            return pool::begin(&self.writers, options).await;
+            let connection = pool::begin(&self.writers, options).await?;
+            return Ok(connection.with_catalogue(self.catalogue.clone()));
         }
         if !options.primary
             && let Some(connection) = self.replicas.begin(options).await
@@ -154,6 +161,7 @@ impl Server {
     }
 
     pub(super) fn renew_connections(&self) {
+        self.catalogue.clear();
         for pool in self.replicas.pools().chain([&self.writers, &self.readers, &self.host]) {
             pool.manager().schema_epoch.renew();
             close_idle(pool);

@@ -13,8 +13,10 @@ mod memory;
 mod native;
 pub(crate) mod opener;
 mod policy;
+mod schema;
 mod shared;
 mod values;
+mod violation;
 mod wal;
 
 use std::{sync::Arc, time::Duration};
@@ -30,6 +32,7 @@ use self::{
     error::map_error,
     host_sql::HostSql,
     opener::{Opener, acquire, explain, path},
+    schema::LastSchema,
     shared::Shared,
     wal::Wal,
 };
@@ -116,6 +119,7 @@ impl SqliteDatabase {
                 max_memory: config.max_memory,
                 limits: Limits::new(config),
                 host: HostSql::new(),
+                last_schema: LastSchema::default(),
             }),
             options: options.clone(),
             tally: Tally::new(name),

@@ -4,6 +4,8 @@ use crate::telemetry::excerpt;
 
 /// Maximum length of a message in a [report](DbError::report), in bytes.
 const MAX_MESSAGE: usize = 300;
+/// Maximum length of a hint in a report, in bytes.
+const MAX_HINT: usize = 100;
 /// Maximum length of a statement in a report, in bytes.
 const MAX_STATEMENT: usize = 200;
 
@@ -81,10 +83,19 @@ pub struct Violation {
     pub kind: ViolationKind,
     /// Name of the constraint or of its unique index. `None` for NOT NULL, and if the constraint has no name.
     pub name: Option<String>,
+    /// Schema of the table on PostgreSQL, database of the table on MySQL, if the server reported it.
+    pub(crate) schema: Option<String>,
     /// Table of the constraint.
     pub table: Option<String>,
     /// Columns of the constraint, in its order. Empty if they are unknown.
     pub columns: Vec<String>,
+}
+
+impl Violation {
+    /// Returns a violation of which only the kind is known.
+    pub(crate) fn new(kind: ViolationKind) -> Self {
+        Self { kind, name: None, schema: None, table: None, columns: Vec::new() }
+    }
 }
 
 /// Error of a statement, a commit or a connection.
@@ -137,7 +148,8 @@ impl DbError {
         Self { statement: Some(statement_excerpt(sql).into()), ..self }
     }
 
-    /// Returns a line for the log: message, kind, code and statement.
+    /// Returns a line for the log: message, kind, code, statement and hint. The detail may contain values of rows, so it
+    /// is left out.
     pub(crate) fn report(&self) -> String {
         let mut line = format!("{} ({}", excerpt(&self.message, MAX_MESSAGE), self.kind.as_str());
         if let Some(code) = &self.code {
@@ -146,6 +158,9 @@ impl DbError {
         line.push(')');
         if let Some(statement) = &self.statement {
             line.extend([" in `", statement, "`"]);
+        }
+        if let Some(hint) = &self.hint {
+            line.extend(["; hint: ", &*excerpt(hint, MAX_HINT)]);
         }
         line
     }
@@ -172,6 +187,14 @@ mod tests {
         let error = DbError { code: Some("23505".to_owned()), ..DbError::new(Kind::Constraint, "duplicate key") };
         let error = error.in_statement("INSERT INTO items\n    VALUES (?)");
         assert_eq!(error.report(), "duplicate key (constraint, code 23505) in `INSERT INTO items VALUES (?)`");
+        let error = DbError {
+            hint: Some("add a cast,\nas in `?::int8`".into()),
+            detail: Some("a secret".into()),
+            ..DbError::new(Kind::Other, "could not determine data type of parameter $1").in_statement("SELECT ?")
+        };
+        let expected =
+            "could not determine data type of parameter $1 (other) in `SELECT ?`; hint: add a cast, as in `?::int8`";
+        assert_eq!(error.report(), expected);
         let (message, sql) = ("m".repeat(1 << 20), "s".repeat(1 << 20));
         let line = DbError::new(Kind::Other, message).in_statement(&sql).report();
         assert!(line.len() < 600 && line.contains("mm [cut] (other) in `ss"), "{line}");

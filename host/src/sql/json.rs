@@ -73,7 +73,7 @@ impl JsonRows {
             Value::Float32(_) | Value::Float64(_) => {
                 let what = "holds a number that is not finite, which JSON cannot express";
                 let message = format!("column {key} {what}; use `query` or convert it in SQL");
-                return Err(DbError::new(Kind::Other, message));
+                return Err(DbError::new(Kind::Data, message));
             }
             Value::Bytes(bytes) => {
                 text.push('"');
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn rejects_numbers_that_json_cannot_express() {
         for value in [f64::NAN, f64::INFINITY] {
-            assert_eq!(json(&[&[Value::Float64(value), Value::Null]]).map_err(|e| e.kind), Err(Kind::Other));
+            assert_eq!(json(&[&[Value::Float64(value), Value::Null]]).map_err(|e| e.kind), Err(Kind::Data));
         }
     }
 }

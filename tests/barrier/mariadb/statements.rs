@@ -352,8 +352,8 @@ pub const GROUPS: &[Group] = &[
     },
     // Statements that the server rejects as faulty.
     Group {
-        reader: Server("other"),
-        writer: Some(Server("other")),
+        reader: Server("data|other"),
+        writer: Some(Server("data|other")),
         statements: &[
             "WITH x AS (SELECT 1) DELETE FROM child", "WITH x AS (SELECT 1) UPDATE items SET name = 'x'",
             "WITH x AS (DELETE FROM child RETURNING *) SELECT * FROM x", "TABLE items", "SELECT 18446744073709551615 + 1",

@@ -284,8 +284,8 @@ pub const GROUPS: &[Group] = &[
     },
     // Statements that the server rejects as faulty.
     Group {
-        reader: Server("other"),
-        writer: Some(Server("other")),
+        reader: Server("data|other"),
+        writer: Some(Server("data|other")),
         statements: &[
             "SELECT 99999999999999999999::int", "SELECT 1e400000", "SELECT 1 / 0", "SELECT (-9223372036854775808) / -1",
             "SELECT E'\\xff'", "SELECT convert_from('\\xff', 'UTF8')", "SELECT E'\\000'", "SELECT U&'\\D800'",

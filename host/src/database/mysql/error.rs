@@ -6,6 +6,7 @@
 
 use sqlx::mysql::MySqlDatabaseError;
 
+use super::violation;
 use crate::sql::error::{DbError, Kind, Stale};
 
 /// The server failed to prepare a statement again after its tables had changed.
@@ -34,6 +35,7 @@ pub(super) fn map_error(error: sqlx::Error) -> DbError {
 /// Converts an error that the server reported.
 fn reported(number: u16, state: &str, message: &str) -> DbError {
     let kind = kind(number, state, message);
+    let violation = violation::reported(number, state, message).map(Box::new);
     let message = match kind {
         Kind::Timeout => "the statement ran longer than database.statement_timeout allows".to_owned(),
         _ => without_entry(message),
@@ -42,6 +44,7 @@ fn reported(number: u16, state: &str, message: &str) -> DbError {
         code: Some(number.to_string()),
         retryable: matches!(kind, Kind::Conflict | Kind::Busy),
         stale: if number == NEED_REPREPARE { Stale::Yes } else { Stale::No },
+        violation,
         ..DbError::new(kind, message)
     }
 }
@@ -61,12 +64,19 @@ fn kind(number: u16, state: &str, message: &str) -> Kind {
         // Unique keys.
         1022 | 1062 | 1169 | 1557 | 1586 | 1761 | 1762 | 1859 => Kind::Constraint,
         // NOT NULL, and columns without a default.
-        1048 | 1364 => Kind::Constraint,
+        1048 | 1263 | 1364 => Kind::Constraint,
         // Foreign keys.
         1216 | 1217 | 1451 | 1452 => Kind::Constraint,
         // WITH CHECK OPTION of views; CHECK on MySQL. 4025 is CHECK on MariaDB, and another error on MySQL.
         1369 | 3819 => Kind::Constraint,
         4025 if state == "23000" => Kind::Constraint,
+        // A value is out of range, cut off, too long or malformed: for a column, a function or an operator; 1365 is a
+        // division by zero.
+        1264..=1265 | 1292 | 1365..=1367 | 1406 | 1411 | 1441 | 1525 | 1690 => Kind::Data,
+        // Bytes that are no text of the character set, and malformed geometries.
+        1300 | 1416 | 3037 | 3854 => Kind::Data,
+        // JSON on MySQL: malformed, of the wrong type, not convertible.
+        3140 | 3141 | 3144 | 3146 | 3156 | 3157 | 3903 => Kind::Data,
         // Record changed since it was read, lock wait timeout, deadlock, NOWAIT on MySQL, conflict with another cluster
         // node.
         1020 | 1205 | 1213 | 3101 | 3572 => Kind::Conflict,
@@ -117,6 +127,10 @@ mod tests {
             (1203, "42000", "User a already has more than 'max_user_connections' active connections", Kind::Busy),
             (1226, "42000", "User 'a' has exceeded the 'max_user_connections' resource (current value: 1)", Kind::Busy),
             (1226, "42000", "User 'a' has exceeded the 'max_questions' resource (current value: 1)", Kind::Limit),
+            (1264, "22003", "Out of range value for column 'a' at row 1", Kind::Data),
+            (1366, "22007", "Incorrect integer value: 'a' for column `d`.`t`.`a` at row 1", Kind::Data),
+            (1365, "22012", "Division by 0", Kind::Data),
+            (3140, "22032", "Invalid JSON text: \"Invalid value.\" at position 0", Kind::Data),
             (1064, "42000", "You have an error in your SQL syntax", Kind::Other),
         ];
         for (number, state, message, kind) in table {

@@ -99,10 +99,10 @@ fn lay_out(
     let mut arguments = MySqlArguments::default();
     let (mut end, mut bytes) = (0, 0);
     for Placeholder { range, number } in placeholders {
-        let wrong = |why: String| DbError::new(Kind::Other, format!("parameter {number}: {why}"));
+        let wrong = |kind, why: &str| DbError::new(kind, format!("parameter {number}: {why}"));
         let value = number.checked_sub(1).and_then(|index| params.get(index));
-        let value = value.ok_or_else(|| wrong("it is not given".to_owned()))?;
-        let before = sql.get(end..range.start).ok_or_else(|| wrong("its placeholder is misplaced".to_owned()))?;
+        let value = value.ok_or_else(|| wrong(Kind::Other, "it is not given"))?;
+        let before = sql.get(end..range.start).ok_or_else(|| wrong(Kind::Other, "its placeholder is misplaced"))?;
         // A value with several placeholders is sent for each of them.
         bytes += value.size();
         if bytes > MAX_PARAM_BYTES {
@@ -110,7 +110,7 @@ fn lay_out(
             return Err(DbError::new(Kind::Limit, message));
         }
         text.push_str(before);
-        text.push_str(&add(&mut arguments, value, null).map_err(wrong)?);
+        text.push_str(&add(&mut arguments, value, null).map_err(|why| wrong(Kind::Data, &why))?);
         end = range.end;
     }
     text.push_str(sql.get(end..).unwrap_or_default());

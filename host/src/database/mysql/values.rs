@@ -33,14 +33,16 @@ pub(super) fn decode_each(row: &MySqlRow) -> impl Iterator<Item = Result<Value, 
 }
 
 fn decode(row: &MySqlRow, index: usize, column: &MySqlColumn) -> Result<Value, DbError> {
-    let wrong = |why: String| DbError::new(Kind::Other, format!("column {}: {why}", column.name()));
-    let raw = row.try_get_raw(index).map_err(|error| wrong(error.to_string()))?;
+    let wrong = |kind, why: String| DbError::new(kind, format!("column {}: {why}", column.name()));
+    let raw = row.try_get_raw(index).map_err(|error| wrong(Kind::Other, error.to_string()))?;
     // Decoding as bytes fails for NULL only. The driver's `is_null` is also true for zero dates.
     let Ok(bytes) = <&[u8] as Decode<MySql>>::decode(raw) else {
         return Ok(Value::Null);
     };
-    let kind = Shape::of(column.type_info());
-    kind.decode(bytes).map_err(wrong)
+    let shape = Shape::of(column.type_info());
+    // The contract has no form of this type, so the statement is wrong and not a value.
+    let kind = if shape.type_name == "GEOMETRY" { Kind::Other } else { Kind::Data };
+    shape.decode(bytes).map_err(|why| wrong(kind, why))
 }
 
 /// Returns whether the server treats a column as text, which it then sends in UTF-8. The driver's names of types do not

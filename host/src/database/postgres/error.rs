@@ -2,7 +2,7 @@
 
 use sqlx::postgres::PgDatabaseError;
 
-use crate::sql::error::{DbError, Kind, Stale};
+use crate::sql::error::{DbError, Kind, Stale, Violation, ViolationKind};
 
 /// Converts an error of the driver.
 pub(super) fn map_error(error: sqlx::Error) -> DbError {
@@ -32,22 +32,58 @@ pub(super) fn map_error(error: sqlx::Error) -> DbError {
 fn of_server(error: &PgDatabaseError) -> DbError {
     let code = error.code();
     let kind = kind(code);
-    // Leave out the error's detail, because it quotes rows, and messages are logged.
+    // The detail is apart from the message, because it quotes rows, and messages are logged.
     let message = match kind {
         Kind::Timeout => "the statement ran longer than database.statement_timeout allows".to_owned(),
         Kind::Conflict if by_recovery(error) => {
             format!("the replica stopped the query to keep up with its primary: {}", error.message())
         }
-        // The server infers the types of parameters, and nothing in the statement determines the type of this
-        // parameter.
-        _ if code == "42P18" => format!("{}; name it in the statement, as in `?::int8`", error.message()),
         _ => error.message().to_owned(),
     };
     DbError {
         code: Some(code.to_owned()),
         retryable: matches!(kind, Kind::Conflict | Kind::Lost | Kind::Busy),
         stale: stale(code, error.routine(), error.message()),
+        violation: violation(error).map(Box::new),
+        detail: error.detail().map(Box::from),
+        hint: error.hint().or_else(|| remedy(code)).map(Box::from),
         ..DbError::new(kind, message)
+    }
+}
+
+/// Returns the violated constraint, as far as the server reports it: it reports the column for NOT NULL only.
+fn violation(error: &PgDatabaseError) -> Option<Violation> {
+    let kind = violation_kind(error.code())?;
+    // Newer servers give a NOT NULL constraint a name, which other engines do not have.
+    let name = error.constraint().filter(|_| kind != ViolationKind::NotNull);
+    Some(Violation {
+        kind,
+        name: name.map(str::to_owned),
+        schema: error.schema().map(str::to_owned),
+        table: error.table().map(str::to_owned),
+        columns: error.column().map(str::to_owned).into_iter().collect(),
+    })
+}
+
+fn violation_kind(code: &str) -> Option<ViolationKind> {
+    match code {
+        "23505" => Some(ViolationKind::Unique),
+        // 23001: `ON DELETE RESTRICT` and `ON UPDATE RESTRICT` on newer servers.
+        "23503" | "23001" => Some(ViolationKind::ForeignKey),
+        "23514" => Some(ViolationKind::Check),
+        "23502" => Some(ViolationKind::NotNull),
+        "23P01" => Some(ViolationKind::Exclusion),
+        _ => None,
+    }
+}
+
+/// Returns a remedy for an error without a hint of the server.
+fn remedy(code: &str) -> Option<&'static str> {
+    match code {
+        // The server infers the types of parameters, and nothing in the statement determines the type of this
+        // parameter.
+        "42P18" => Some("add a cast to the parameter, as in `?::int8`"),
+        _ => None,
     }
 }
 
@@ -64,7 +100,10 @@ fn kind(code: &str) -> Kind {
         // The server stops or starts; the session was ended, or was idle for too long.
         "57P01" | "57P02" | "57P03" | "57P04" | "57P05" | "25P03" => Kind::Lost,
         _ => match code.get(..2) {
-            Some("23") => Kind::Constraint,
+            // 44: the check option of a view.
+            Some("23" | "44") => Kind::Constraint,
+            // Data exceptions: values that are out of range, too long or malformed, and a division by zero.
+            Some("22") => Kind::Data,
             Some("08") => Kind::Lost,
             Some("53" | "54") => Kind::Limit,
             _ => Kind::Other,
@@ -120,12 +159,33 @@ mod tests {
             ("53200", Kind::Limit),
             ("54001", Kind::Limit),
             ("42P01", Kind::Other),
-            ("22003", Kind::Other),
+            ("22003", Kind::Data),
+            ("22P02", Kind::Data),
+            ("22012", Kind::Data),
+            ("44000", Kind::Constraint),
             ("25P02", Kind::Other),
             ("", Kind::Other),
         ];
         for (code, expected) in table {
             assert_eq!(kind(code), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn codes_of_constraints_have_kinds() {
+        let table = [
+            ("23505", Some(ViolationKind::Unique)),
+            ("23503", Some(ViolationKind::ForeignKey)),
+            ("23001", Some(ViolationKind::ForeignKey)),
+            ("23514", Some(ViolationKind::Check)),
+            ("23502", Some(ViolationKind::NotNull)),
+            ("23P01", Some(ViolationKind::Exclusion)),
+            ("23000", None),
+            ("44000", None),
+            ("22003", None),
+        ];
+        for (code, expected) in table {
+            assert_eq!(violation_kind(code), expected, "{code}");
         }
     }
 

@@ -51,7 +51,7 @@ pub(super) fn decode_each(row: &PgRow, version: u32, limits: Limits) -> impl Ite
     let mut room = limits.max_result.saturating_mul(8);
     row.columns().iter().enumerate().map(move |(index, column)| {
         let broken =
-            |error: &dyn std::fmt::Display| DbError::new(Kind::Other, format!("column \"{}\": {error}", column.name()));
+            |error: &dyn std::fmt::Display| DbError::new(Kind::Data, format!("column \"{}\": {error}", column.name()));
         let raw = row.try_get_raw(index).map_err(|error| broken(&error))?;
         if raw.is_null() {
             return Ok(Value::Null);

@@ -3,6 +3,7 @@
 
 use std::{
     mem,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -11,6 +12,7 @@ use tokio::runtime::Handle;
 
 use super::{
     abandoned,
+    catalogue::Catalogue,
     opener::{Opener, PooledSession},
     runaway::Sent,
     session::ServerSession,
@@ -50,6 +52,8 @@ pub(crate) struct Connection {
     /// Whether the connection's prepared statements are older than the schema.
     is_retired: bool,
     in_flight: Option<CountGuard>,
+    /// Completes the errors of violated constraints. `None` if this connection only reads, or belongs to the host.
+    catalogue: Option<Arc<Catalogue>>,
 }
 
 impl Connection {
@@ -68,6 +72,7 @@ impl Connection {
             was_lent,
             is_retired: false,
             in_flight: None,
+            catalogue: None,
         }
     }
 
@@ -109,6 +114,12 @@ impl Connection {
     /// Marks the connection as opened for this transaction, so that its failures do not count as stale statements.
     pub(super) fn newly_opened(mut self) -> Self {
         self.was_lent = false;
+        self
+    }
+
+    /// Completes the errors of violated constraints from `catalogue`.
+    pub(super) fn with_catalogue(mut self, catalogue: Arc<Catalogue>) -> Self {
+        self.catalogue = Some(catalogue);
         self
     }
 
@@ -198,6 +209,7 @@ impl Connection {
         if error.stale == Stale::Yes {
             self.retire();
         }
+        let error = explain(self.catalogue.as_deref(), error, &self.sent.sql).await;
         self.discard_if_lost(Err(error))
     }
 
@@ -280,7 +292,14 @@ impl Connection {
         let (with_position, timeout) = (*has_replicas, limits.commit_timeout);
         let (next, at) = (next_writers.want_next(self.mode, &self.pool), Instant::now());
         let ended = tokio::time::timeout(timeout, self.session()?.commit(with_position, next)).await;
-        let committed = self.discard_if_lost(ended.unwrap_or_else(|_| Err(no_answer())))?;
+        let committed = match self.discard_if_lost(ended.unwrap_or_else(|_| Err(no_answer()))) {
+            Ok(committed) => committed,
+            Err(error) => {
+                let catalogue = self.catalogue.take();
+                drop(self);
+                return Err(explain(catalogue.as_deref(), error, "").await);
+            }
+        };
         if next {
             self.pooled()?.open = OpenTransaction::Begun { name: committed.next, at };
         }
@@ -335,6 +354,14 @@ impl Connection {
 
     fn session(&mut self) -> Result<&mut ServerSession, DbError> {
         self.pooled()?.session.as_mut().ok_or_else(connection_lost)
+    }
+}
+
+/// Completes the error of a violated constraint. Boxed, because the future of every statement contains this future.
+async fn explain(catalogue: Option<&Catalogue>, error: DbError, sql: &str) -> DbError {
+    match catalogue.filter(|_| error.violation.is_some()) {
+        Some(catalogue) => Box::pin(catalogue.complete(error, sql)).await,
+        None => error,
     }
 }
 

@@ -7,6 +7,7 @@ use super::transaction::{Committed, TransactionStatus};
 use crate::{
     config::Access,
     database::{
+        constraint::Table,
         mysql,
         options::Mode,
         postgres,
@@ -115,6 +116,16 @@ impl ServerSession {
         match self {
             ServerSession::Postgres(session) => postgres::position(&mut session.connection, of_replica).await,
             ServerSession::MySql(session) => session.position(of_replica).await,
+        }
+    }
+
+    /// Returns the constraints of a table.
+    pub(super) async fn read_table(&mut self, schema: &str, table: &str) -> Result<Table, DbError> {
+        match self {
+            ServerSession::Postgres(session) => {
+                postgres::catalogue::read_table(&mut session.connection, schema, table).await
+            }
+            ServerSession::MySql(session) => session.read_table(schema, table).await,
         }
     }
 

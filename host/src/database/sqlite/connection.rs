@@ -4,6 +4,7 @@
 mod results;
 #[cfg(test)]
 mod tests;
+mod violations;
 
 use std::{
     future::Future,
@@ -162,7 +163,9 @@ impl Connection {
     /// `commit_timeout`.
     pub(in crate::database) async fn commit(mut self) -> Result<(), DbError> {
         let (timeout, begun) = (self.shared.limits.commit_timeout, Instant::now());
-        self.end(self.shared.host.commit.clone(), timeout).await?;
+        if let Err(error) = self.end(self.shared.host.commit.clone(), timeout).await {
+            return Err(Box::pin(self.explain_commit(error)).await);
+        }
         let (wrote, wal) = (self.wrote, self.shared.wal.clone());
         drop(self);
         if !wrote {
@@ -264,7 +267,13 @@ impl Connection {
             self.clear_statements().await?;
             recompiles += 1;
         };
-        let text = result.map_err(|error| self.in_context(error))?;
+        let text = match result {
+            Ok(text) => text,
+            Err(error) => {
+                let error = Box::pin(self.explain_statement(error, &arguments)).await;
+                return Err(self.in_context(error));
+            }
+        };
         if receiver.lacks_columns() {
             let columns = self.describe(text).await?;
             if !self.pooled()?.barrier.has_columns(columns.iter().map(|column| &*column.name)) {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{host_sql::HostSql, wal::Wal};
+use super::{host_sql::HostSql, schema::LastSchema, wal::Wal};
 use crate::database::options::Limits;
 
 #[derive(Debug)]
@@ -12,4 +12,6 @@ pub(super) struct Shared {
     pub(super) max_memory: usize,
     pub(super) limits: Limits,
     pub(super) host: HostSql,
+    /// Schema that explains violated constraints.
+    pub(super) last_schema: LastSchema,
 }

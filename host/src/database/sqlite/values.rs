@@ -26,13 +26,13 @@ pub(super) fn bind(params: Vec<Value>) -> Result<SqliteArguments, DbError> {
             Value::Float64(value) if value.is_nan() => {
                 // SQLite would store NULL.
                 let message = format!("parameter {}: SQLite cannot store NaN; send null or text", index + 1);
-                return Err(DbError::new(Kind::Other, message));
+                return Err(DbError::new(Kind::Data, message));
             }
             Value::Float64(value) => arguments.add(value),
             Value::Text(value) | Value::Other { text: value, .. } => arguments.add(value),
             Value::Bytes(value) => arguments.add(value),
         };
-        added.map_err(|error| DbError::new(Kind::Other, format!("parameter {}: {error}", index + 1)))?;
+        added.map_err(|error| DbError::new(Kind::Data, format!("parameter {}: {error}", index + 1)))?;
     }
     Ok(arguments)
 }
@@ -80,7 +80,7 @@ pub(super) fn decode_each(row: &SqliteRow) -> impl Iterator<Item = Result<Value,
 
 fn decode(row: &SqliteRow, index: usize, column: &SqliteColumn) -> Result<Value, DbError> {
     fn typed<'r, T: Decode<'r, Sqlite>>(raw: SqliteValueRef<'r>, column: &SqliteColumn) -> Result<T, DbError> {
-        T::decode(raw).map_err(|error| DbError::new(Kind::Other, format!("column {}: {error}", column.name())))
+        T::decode(raw).map_err(|error| DbError::new(Kind::Data, format!("column {}: {error}", column.name())))
     }
     let raw = row
         .try_get_raw(index)

@@ -209,7 +209,7 @@ pub(super) fn arguments(params: Vec<Parameter>) -> Result<PgArguments, DbError> 
 
 /// Error for a value that does not fit the type that the server inferred when the statement was prepared.
 fn misfit(message: String) -> DbError {
-    DbError { stale: Stale::Perhaps, ..DbError::new(Kind::Other, message) }
+    DbError { stale: Stale::Perhaps, ..DbError::new(Kind::Data, message) }
 }
 
 fn coded(code: &str, message: String) -> DbError {
@@ -252,8 +252,8 @@ mod tests {
         let kind = |value| Parameter::new(1, value).map(|_| ()).map_err(|error| (error.kind, error.code));
         let other =
             |type_name: &str, text: &str| Value::Other { type_name: type_name.to_owned(), text: text.to_owned() };
-        assert_eq!(kind(Value::Text("a\0".into())), Err((Kind::Other, Some("22021".into()))));
-        assert_eq!(kind(other("NUMERIC", "1\0")), Err((Kind::Other, Some("22021".into()))));
+        assert_eq!(kind(Value::Text("a\0".into())), Err((Kind::Data, Some("22021".into()))));
+        assert_eq!(kind(other("NUMERIC", "1\0")), Err((Kind::Data, Some("22021".into()))));
         assert_eq!(kind(other("int); DROP TABLE t; --", "1")), Err((Kind::Other, None)));
         assert_eq!(kind(other("NUMERIC", "1.10")), Ok(()));
     }
