@@ -53,7 +53,7 @@ function create(db) {
     // StarlingMonkey represents an s64 as a BigInt, which JSON.stringify rejects, QuickJS as a number.
     return json(201, JSON.stringify({ id: Number(id), ...draft }), [['location', `/items/${id}`]]);
   } catch (error) {
-    throw isConstraint(error) ? nameTaken() : error;
+    throw isNameTaken(error) ? nameTaken() : error;
   }
 }
 
@@ -66,7 +66,7 @@ function update(db) {
     if (Number(rowsAffected) === 0) throw missing();
     return json(200, JSON.stringify({ id: key.val, ...draft }));
   } catch (error) {
-    throw isConstraint(error) ? nameTaken() : error;
+    throw isNameTaken(error) ? nameTaken() : error;
   }
 }
 
@@ -76,7 +76,7 @@ function remove(db) {
     if (Number(rowsAffected) === 0) throw missing();
     return { status: 204, headers: [], body: { tag: 'bytes', val: new Uint8Array() } };
   } catch (error) {
-    throw isConstraint(error) ? new Problem(409, 'Conflict', 'there are orders of this item') : error;
+    throw isReferenced(error) ? new Problem(409, 'Conflict', 'there are orders of this item') : error;
   }
 }
 
@@ -161,9 +161,16 @@ function validate(fields) {
   }
 }
 
-// A failed statement throws an error with the `db-error` in its payload.
-function isConstraint(error) {
-  return error.payload?.kind === 'constraint';
+// Returns whether a statement failed because another item has the same name. A failed statement throws an error with the
+// `db-error` in its payload.
+function isNameTaken(error) {
+  const violated = error.payload?.constraint;
+  return violated?.kind === 'unique' && violated.columns.join() === 'name';
+}
+
+// Returns whether a statement failed because other rows refer to the item.
+function isReferenced(error) {
+  return error.payload?.constraint?.kind === 'foreign-key';
 }
 
 // Returns a `Problem` as its response. Throws every other exception as a text, which the host logs: the contract's errors

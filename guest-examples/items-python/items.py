@@ -10,7 +10,7 @@ from functools import wraps
 
 from componentize_py_types import Err
 from wit_world.imports import database, request
-from wit_world.imports.database import DbErrorKind, Value_Int64, Value_Null, Value_Text
+from wit_world.imports.database import Value_Int64, Value_Null, Value_Text, ViolationKind
 from wit_world.imports.types import Body_Bytes, Body_Json, Response
 
 
@@ -91,7 +91,7 @@ def create(db):
     try:
         [key] = db.query_one(sql, values(draft))
     except Err as error:
-        raise name_taken() if is_constraint(error) else error
+        raise name_taken() if is_name_taken(error) else error
     return json_response(201, to_json({"id": key.value, **draft}), ("location", f"/items/{key.value}"))
 
 
@@ -102,7 +102,7 @@ def update(db):
     try:
         done = db.execute(sql, [*values(draft), key])
     except Err as error:
-        raise name_taken() if is_constraint(error) else error
+        raise name_taken() if is_name_taken(error) else error
     if done.rows_affected == 0:
         raise missing()
     return json_response(200, to_json({"id": key.value, **draft}))
@@ -112,7 +112,7 @@ def delete(db):
     try:
         done = db.execute("DELETE FROM items WHERE id = ?", [item_id()])
     except Err as error:
-        raise Problem(409, "Conflict", "there are orders of this item") if is_constraint(error) else error
+        raise Problem(409, "Conflict", "there are orders of this item") if is_referenced(error) else error
     if done.rows_affected == 0:
         raise missing()
     return Response(204, [], Body_Bytes(b""))
@@ -189,5 +189,13 @@ def validate(*fields):
         raise Problem(422, "Unprocessable Content", "some fields are not valid", errors=errors)
 
 
-def is_constraint(error):
-    return error.value.kind == DbErrorKind.CONSTRAINT
+def is_name_taken(error):
+    """Returns whether a statement failed because another item has the same name."""
+    violated = error.value.constraint
+    return violated is not None and violated.kind == ViolationKind.UNIQUE and violated.columns == ["name"]
+
+
+def is_referenced(error):
+    """Returns whether a statement failed because other rows refer to the item."""
+    violated = error.value.constraint
+    return violated is not None and violated.kind == ViolationKind.FOREIGN_KEY

@@ -2,7 +2,7 @@
 //!
 //! `items-js` and `items-python` return the same responses, byte for byte: change all three together.
 
-use carya::host::database::{DbError, DbErrorKind, Reader, Value, Writer};
+use carya::host::database::{DbError, Reader, Value, ViolationKind, Writer};
 use carya::host::request;
 use carya::host::types::{Body, Response};
 use exports::carya::host::{read_controller, write_controller};
@@ -65,7 +65,7 @@ fn create(db: &Writer) -> Result<Response, String> {
     };
     let sql = "INSERT INTO items (name, price_cents, stock) VALUES (?, ?, ?) RETURNING id";
     let row = match db.query_one(sql, &draft.values()) {
-        Err(error) if error.kind == DbErrorKind::Constraint => return Ok(name_taken()),
+        Err(error) if is_name_taken(&error) => return Ok(name_taken()),
         row => row?,
     };
     let Some([Value::Int64(id)]) = row.as_deref() else {
@@ -89,7 +89,7 @@ fn update(db: &Writer) -> Result<Response, String> {
     match db.execute(sql, &[name, price_cents, stock, Value::Int64(id)]) {
         Ok(done) if done.rows_affected == 0 => Ok(missing()),
         Ok(_) => Ok(json(200, draft.to_item(id))),
-        Err(error) if error.kind == DbErrorKind::Constraint => Ok(name_taken()),
+        Err(error) if is_name_taken(&error) => Ok(name_taken()),
         Err(error) => Err(error.message),
     }
 }
@@ -98,7 +98,7 @@ fn delete(db: &Writer) -> Result<Response, String> {
     match db.execute("DELETE FROM items WHERE id = ?", &[id()]) {
         Ok(done) if done.rows_affected == 0 => Ok(missing()),
         Ok(_) => Ok(Response { status: 204, headers: vec![], body: Body::Bytes(vec![]) }),
-        Err(error) if error.kind == DbErrorKind::Constraint => {
+        Err(error) if error.constraint.as_ref().is_some_and(|violated| violated.kind == ViolationKind::ForeignKey) => {
             Ok(problem(409, "Conflict", "there are orders of this item"))
         }
         Err(error) => Err(error.message),
@@ -168,6 +168,12 @@ fn json(status: u16, text: String) -> Response {
 
 fn missing() -> Response {
     problem(404, "Not Found", "there is no such item")
+}
+
+/// Returns whether a statement failed because another item has the same name.
+fn is_name_taken(error: &DbError) -> bool {
+    let constraint = error.constraint.as_ref();
+    constraint.is_some_and(|violated| violated.kind == ViolationKind::Unique && violated.columns == ["name"])
 }
 
 fn name_taken() -> Response {
