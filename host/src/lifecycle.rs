@@ -239,7 +239,7 @@ impl<'a> Lifecycle<'a> {
     async fn inside(&mut self) {
         let Some(handler) = self.handler else { return };
         if self.before(handler.chain.inside(), true).await {
-            match self.guests.controller(&mut self.state, &handler.controller).await {
+            match self.guests.controller(&mut self.state, &handler.controller, &self.generation.config.server).await {
                 Ok(response) => {
                     let status = response.status;
                     match self.render(&handler.controller, response).await {

@@ -122,23 +122,24 @@ pub(crate) async fn render(
     limits.check_head(headers.len(), head_size(&headers)).map_err(Failure::invalid_response)?;
     let is_rows = matches!(response.body, Body::Rows(_));
     let (body, content_type) = match response.body {
-        Body::Bytes(bytes) => (Bytes::from(bytes), "application/octet-stream"),
-        Body::Text(text) => (Bytes::from(text), "text/plain; charset=utf-8"),
-        Body::Json(json) => (Bytes::from(json), "application/json"),
+        Body::Bytes(bytes) => (Bytes::from(bytes), Some("application/octet-stream")),
+        Body::Untyped(bytes) => (bytes, None),
+        Body::Text(text) => (Bytes::from(text), Some("text/plain; charset=utf-8")),
+        Body::Json(json) => (Bytes::from(json), Some("application/json")),
         Body::Template(template) => {
             let page = templates
                 .render(&template)
                 .map_err(|error| Failure::invalid_response(format!("template {:?}: {error}", template.name)))?;
-            (Bytes::from(page), "text/html; charset=utf-8")
+            (Bytes::from(page), Some("text/html; charset=utf-8"))
         }
         Body::Rows(query) => {
             let content_type = query.format.content_type();
-            (Bytes::from(rows(query, component, state).await?), content_type)
+            (Bytes::from(rows(query, component, state).await?), Some(content_type))
         }
     };
     limits.check_body(body.len()).map_err(Failure::invalid_response)?;
     // Without rows, lines of JSON are empty, and still of that type.
-    if is_rows || !body.is_empty() {
+    if let Some(content_type) = content_type.filter(|_| is_rows || !body.is_empty()) {
         headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
     }
     Ok(Reply { status, headers, body })

@@ -125,7 +125,7 @@ fn check_hook(component: &Component, global: bool) -> Option<String> {
 pub fn methods_of(route: &config::Route, controller: &Component) -> Vec<Method> {
     if route.methods.is_empty() {
         let can_serve =
-            |method: &Method| controller.exports(Export::controller(plan::by_route(method, route.transaction, None)));
+            |method: &Method| controller.controller(plan::by_route(method, route.transaction, None)).is_some();
         return METHODS.into_iter().filter(can_serve).collect();
     }
     route.methods.iter().filter_map(|method| method.parse().ok()).collect()
@@ -143,9 +143,8 @@ fn check_exports(route: &config::Route, controller: &Component) -> Vec<String> {
     }
     let lacks = |method: &Method| {
         let access = plan::by_route(method, route.transaction, None);
-        let (export, access) = (Export::controller(access), access.as_str());
-        (!controller.exports(export)).then(|| {
-            let interface = export.interface();
+        controller.controller(access).is_none().then(|| {
+            let (interface, access) = (Export::controller(access).interface(), access.as_str());
             format!("{method} {path} is {access}, for which component `{name}` would have to export {interface}")
         })
     };

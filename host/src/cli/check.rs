@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     app::{self, Sources},
-    component::Component,
+    component::{CURRENT, Component},
     config::{self, Dialect},
     database::Database,
     generation::{Generation, Handler},
@@ -36,7 +36,8 @@ pub(super) async fn check(sources: Sources, as_json: bool) -> anyhow::Result<Str
             .map(|component| {
                 let expensive = &component.capabilities.expenses;
                 let http = destinations(component);
-                json!({"name": &**component.name(), "digest": component.digest, "http": http, "expensive": expensive})
+                let may = &component.capabilities.summary;
+                json!({"name": &**component.name(), "digest": component.digest, "may": may, "http": http, "expensive": expensive})
             })
             .collect();
         let routes = routes_as_json(&generation);
@@ -52,6 +53,9 @@ pub(super) async fn check(sources: Sources, as_json: bool) -> anyhow::Result<Str
     let mut answer = format!("{}: good\ncomponents\n", config.file.display());
     for component in &generation.components {
         writeln!(answer, "  {:20} {}", component.name(), &component.digest[..12])?;
+        if component.capabilities.imports_current() {
+            writeln!(answer, "    may read and write the database in each call, by its import {CURRENT}")?;
+        }
         for destination in destinations(component) {
             writeln!(answer, "    may send HTTP requests to {destination}")?;
         }

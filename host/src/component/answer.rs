@@ -2,6 +2,8 @@
 //! `component` use these types; [`convert`](super::convert) converts between them and the types of the generated
 //! bindings.
 
+use bytes::Bytes;
+
 use crate::{
     config::Access,
     sql::{error::DbError, value::Value},
@@ -13,7 +15,7 @@ pub(crate) struct Response {
     /// HTTP status.
     pub(crate) status: u16,
     /// Names and values of the header fields, in order.
-    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
     /// The body.
     pub(crate) body: Body,
 }
@@ -23,6 +25,8 @@ pub(crate) struct Response {
 pub(crate) enum Body {
     /// Bytes.
     Bytes(Vec<u8>),
+    /// The body of a response by `wasi:http`. The host adds no content type.
+    Untyped(Bytes),
     /// Text.
     Text(String),
     /// JSON text.

@@ -7,15 +7,17 @@ use wasmtime::component::Resource;
 use super::{
     answer::{Decision, FailureReport, Response},
     convert,
+    export::Export,
     failure::{self, CallError, Cause, MAX_MESSAGE},
     handles::{Reader, Writer},
+    incoming::{self, ResponseFault},
     loaded::Component,
-    store::{OutOfTime, RequestState, StoreData},
+    store::{MAX_RESOURCES, OutOfTime, RequestState, StoreData},
     visit::{Guests, Visit},
     wit::carya::host::database::Handle,
 };
 use crate::{
-    config::Access,
+    config::{self, Access},
     message::{Limits, Reply},
     telemetry::excerpt,
     transaction::{Action, Event, Open},
@@ -48,13 +50,23 @@ macro_rules! call {
 }
 
 impl Guests {
-    /// Calls the controller. The access mode of the request determines the called export, such as `read-controller`.
+    /// Calls the controller. The access mode of the request determines the called export, such as `read-controller`. A
+    /// component without this export is called by `wasi:http/incoming-handler`, and its response must be within the limits
+    /// of `server`.
     pub(crate) async fn controller(
         &mut self,
         state: &mut RequestState,
         component: &Component,
+        server: &config::Server,
     ) -> Result<Response, CallError> {
-        let response = match state.bound.access() {
+        let access = state.bound.access();
+        if component.controller(access) == Some(Export::IncomingHandler) {
+            return call!(self, state, None, component, incoming_handler, Event::Controller, |handler, store| {
+                // Boxed, so that the future of other controllers does not grow.
+                Box::pin(incoming::handle(store, &handler, server.into())).await
+            });
+        }
+        let response = match access {
             Access::ReadOnly => {
                 call!(self, state, None, component, read_controller, Event::Controller, |guest, store| {
                     let reader = store.data_mut().lend_reader()?;
@@ -192,6 +204,9 @@ fn finish<T>(
         Ok(Err(error)) if error.is::<wasmtime::PoolConcurrencyLimitError>() => {
             Cause::Busy { component: name, message: error.to_string() }
         }
+        Ok(Err(error)) if error.is::<ResponseFault>() => {
+            Cause::Refused { component: name, message: excerpt(&error.to_string(), MAX_MESSAGE) }
+        }
         Ok(Err(error)) => match refused {
             Some(refused) => Cause::OutOfMemory { component: name, message: refused.to_string() },
             None => Cause::Trapped { component: name, message: failure::trap(&error) },
@@ -204,11 +219,20 @@ fn finish<T>(
 
 impl StoreData {
     fn lend_reader(&mut self) -> wasmtime::Result<Resource<Reader>> {
+        self.may_have_handles = true;
         Ok(self.table.push(Reader { call: self.call })?)
     }
 
     fn lend_writer(&mut self) -> wasmtime::Result<Resource<Writer>> {
+        self.may_have_handles = true;
         Ok(self.table.push(Writer { call: self.call })?)
+    }
+
+    /// Returns a further handle for the running call.
+    pub(super) fn lend_again(&mut self) -> wasmtime::Result<Handle> {
+        // A guest that drops no handle must not fill the memory of the host.
+        self.table.set_max_capacity(MAX_RESOURCES);
+        self.lend(self.may_have_handles)
     }
 
     fn lend(&mut self, inside: bool) -> wasmtime::Result<Handle> {

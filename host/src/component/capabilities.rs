@@ -4,7 +4,7 @@
 use super::{
     engine::{Engine, TABLE_KEPT_READY},
     export::Export,
-    interface,
+    interface::{self, CURRENT},
 };
 
 /// Exports and imports of a component, and the capabilities that follow from them.
@@ -33,6 +33,16 @@ impl Capabilities {
     pub(super) fn another_version(&self) -> Option<String> {
         interface::another_version(self.imports.iter().chain(&self.exports).map(String::as_str))
     }
+
+    /// Returns whether the component can request a handle to the database in each call.
+    pub fn imports_current(&self) -> bool {
+        self.imports.iter().any(|name| is(name, CURRENT))
+    }
+}
+
+/// Returns whether `name` is the full name of an interface.
+fn is(name: &str, interface: &str) -> bool {
+    name.split('@').next() == Some(interface)
 }
 
 /// Describes the capabilities that exports and imports give a component.
@@ -44,6 +54,11 @@ fn summarize(exports: &[String], imports: &[String]) -> Vec<String> {
         summary.push("nothing: it exports no interface that this host calls");
     }
     let grants = [
+        (
+            CURRENT,
+            "read the database of a read-only request, and write to that of a read/write request, in each call inside the \
+             transaction, by the import `current`",
+        ),
         (
             "wasi:http/outgoing-handler",
             "imports outbound HTTP, and may send requests only to the destinations in its `http` that the host allows",

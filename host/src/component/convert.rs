@@ -35,6 +35,7 @@ pub(super) fn action(action: &Action, attempt: u32) -> actions::Action {
 
 impl From<types::Response> for Response {
     fn from(types::Response { status, headers, body }: types::Response) -> Self {
+        let headers = headers.into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
         Response { status, headers, body: body.into() }
     }
 }

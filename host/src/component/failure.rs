@@ -80,7 +80,13 @@ pub(crate) enum Cause {
 impl CallError {
     /// Returns the error of the call for which `data` contains the state of the request.
     pub(super) fn new(cause: Cause, data: &mut StoreData) -> Self {
-        Self { cause, evidence: evidence(data) }
+        let mut evidence = evidence(data);
+        let is_unanswered = data.http.as_ref().is_some_and(|http| http.is_unanswered());
+        if is_unanswered && matches!(cause, Cause::TimedOut { .. }) {
+            evidence +=
+                "; it had not set its `response-outparam`, and until then the host takes only the start of a body";
+        }
+        Self { cause, evidence }
     }
 }
 

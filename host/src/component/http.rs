@@ -1,7 +1,10 @@
 //! State of `wasi:http` in the store of a guest, and the hooks through which wasmtime's implementation sends the requests
 //! of the guest by the rules of `outbound`.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use http::{HeaderName, Method};
 use http_body_util::BodyExt;
@@ -24,6 +27,8 @@ const MAX_WRITE: usize = 64 << 10;
 pub(super) struct Http {
     pub(super) ctx: WasiHttpCtx,
     pub(super) sender: Sender,
+    /// Whether the guest has set its response. `None` unless it serves a request by `incoming-handler`.
+    pub(super) answered: Option<Arc<AtomicBool>>,
 }
 
 /// Sends the requests of a guest.
@@ -53,11 +58,17 @@ pub(super) struct Begun {
 
 impl Http {
     pub(super) fn new(identity: Arc<Identity>) -> Self {
-        Self { ctx: WasiHttpCtx::new(), sender: Sender { identity, call: None, traced: Vec::new() } }
+        Self { ctx: WasiHttpCtx::new(), sender: Sender { identity, call: None, traced: Vec::new() }, answered: None }
+    }
+
+    /// Returns whether the guest serves a request by `incoming-handler` and has not set its response.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.answered.as_ref().is_some_and(|answered| !answered.load(Relaxed))
     }
 
     /// Ends a call: completes the events of its requests. Returns whether a request is still running.
     pub(super) fn end_call(&mut self, trace: &mut Trace) -> bool {
+        self.answered = None;
         let mut is_running = false;
         for (open, end) in self.sender.traced.drain(..) {
             // The request and the body of its response share `end`.

@@ -3,6 +3,7 @@
 
 mod config;
 mod context;
+mod current;
 mod database;
 pub(super) mod http;
 mod identity;

@@ -12,6 +12,7 @@ use super::{
         actions, after, before, model, on_error, on_route, plain_controller, read_controller, write_controller,
     },
 };
+use wasmtime_wasi_http::p2::bindings::exports::wasi::http::incoming_handler;
 
 /// Error for an export whose functions or types differ from the contract.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +84,7 @@ indices! {
     ReadController: read_controller;
     WriteController: write_controller;
     PlainController: plain_controller;
+    IncomingHandler: incoming_handler;
     OnRoute: on_route;
     Before: before;
     After: after;

@@ -123,16 +123,18 @@ impl InstancePool {
     }
 
     /// Puts an instance that has served a request back into the pool, or drops it.
-    fn put_back(self: Arc<Self>, instance: Instance) {
+    fn put_back(self: Arc<Self>, mut instance: Instance) {
         let is_spent = instance.requests >= self.settings.max_requests;
         let memory = instance.store.data().memory();
         let is_large = memory > self.settings.kept_ready;
         // The memory of an instance never shrinks. If the memory is near its limit, the next request would soon exceed
         // the limit.
         let is_near_its_limit = memory > self.identity.memory / 8 * 7;
+        // Resources that a guest does not drop accumulate.
+        let is_near_a_limit = is_near_its_limit || !is_spent && instance.store.data_mut().is_crowded();
         // Dropping the instance aborts requests that it no longer waits for.
         let is_sending = instance.store.data().is_sending;
-        if is_sending || is_spent && (is_large || self.settings.max_requests > 1) || !is_spent && is_near_its_limit {
+        if is_sending || is_spent && (is_large || self.settings.max_requests > 1) || !is_spent && is_near_a_limit {
             return;
         }
         // If no share is free, drop the instance: the idle instances of all components take as much of the engine's

@@ -5,6 +5,9 @@ pub const PACKAGE: &str = "carya:host";
 /// Version of the contract in `wit/`.
 pub const VERSION: &str = "0.2.0";
 
+/// Interface through which a guest requests a handle to the database, without its version.
+pub const CURRENT: &str = "carya:host/current";
+
 /// Returns the full name of an interface of the contract.
 pub(super) fn full_name(interface: &str) -> String {
     format!("{PACKAGE}/{interface}@{VERSION}")

@@ -229,7 +229,10 @@ impl Engine {
     /// Returns the reason why an export cannot be called: the types or functions that differ from the contract, or the
     /// error of wasmtime if no difference was found.
     fn uncallable(&self, code: &Code, mismatch: &Mismatch) -> String {
-        self.drift(code).unwrap_or_else(|| format!("was built for another carya:host: {mismatch}"))
+        self.drift(code).unwrap_or_else(|| match mismatch.export.is_of_contract() {
+            true => format!("was built for another carya:host: {mismatch}"),
+            false => format!("exports an interface with other types than this host calls: {mismatch}"),
+        })
     }
 
     fn drift(&self, code: &Code) -> Option<String> {

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use super::{
     capabilities::Capabilities, export::Export, identity::Identity, indices::Indices, instances::InstancePool,
 };
-use crate::{config, outbound::Network};
+use crate::{
+    config::{self, Access},
+    outbound::Network,
+};
 
 /// A component that is ready to be instantiated.
 #[derive(Clone)]
@@ -68,6 +71,12 @@ impl Component {
     /// Returns the name in the configuration.
     pub fn name(&self) -> &Arc<str> {
         &self.identity.name
+    }
+
+    /// Returns the export by which the component serves requests with this access mode as a controller. Returns `None`
+    /// if it cannot serve them.
+    pub fn controller(&self, access: Access) -> Option<Export> {
+        [Export::controller(access), Export::IncomingHandler].into_iter().find(|export| self.exports(*export))
     }
 
     /// Returns whether the component has an export.

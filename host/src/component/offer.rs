@@ -16,6 +16,10 @@ use super::{contract::Contract, export::Export, interface, store::StoreData};
 /// Version of WASI that the host offers: first as written in the names of interfaces, then as written in messages.
 const WASI: (&str, &str) = ("0.2.0", "0.2");
 
+/// Why this host does not offer `wasi:http` 0.3.
+const NEW_HTTP: &str =
+    "; wasi:http 0.3 stays out while wasmtime calls it experimental, so build the component for wasi:http 0.2";
+
 /// Maximum number of names in a message.
 const MAX_NAMES: usize = 8;
 
@@ -182,7 +186,9 @@ fn part(interface: &str, kind: &str, item: &str) -> String {
 }
 
 fn sentence(names: &[String]) -> Option<String> {
-    (!names.is_empty()).then(|| format!("imports {}, which this host does not offer", enumerate(names)))
+    let is_new_http = names.iter().any(|name| name.starts_with("`wasi:http/") && name.contains("@0.3."));
+    let reason = if is_new_http { NEW_HTTP } else { "" };
+    (!names.is_empty()).then(|| format!("imports {}, which this host does not offer{reason}", enumerate(names)))
 }
 
 /// Joins names: `a`, `b` and `c`.

@@ -21,6 +21,10 @@ use crate::{
     transaction::{Bound, Trace},
 };
 
+/// Maximum number of resources in the table of a guest that uses `wasi:http` or `current`. Each may be a header of 128 KiB
+/// in the memory of the host.
+pub(super) const MAX_RESOURCES: usize = 1000;
+
 /// State of one request. All guests of the request share it.
 #[derive(Debug)]
 pub(crate) struct RequestState {
@@ -93,6 +97,9 @@ pub(super) struct StoreData {
     /// Number of the running call. Each handle contains the number of the call that received it, and is invalid after
     /// this call.
     pub(super) call: u64,
+    /// Whether the guest may request handles in the running call. False while the guest is instantiated, and in hooks
+    /// outside the transaction.
+    pub(super) may_have_handles: bool,
     pub(super) table: ResourceTable,
     /// Total size of the memories of the instance, in bytes.
     memory: usize,
@@ -131,6 +138,7 @@ impl StoreData {
             may_identify: false,
             deadline: None,
             call: 0,
+            may_have_handles: false,
             table: ResourceTable::new(),
             memory: 0,
             refused: None,
@@ -144,6 +152,7 @@ impl StoreData {
     /// Begins a call with a deadline `timeout` from now.
     pub(super) fn begin_call(&mut self, timeout: Duration) {
         self.call += 1;
+        self.may_have_handles = false;
         self.refused = None;
         self.deadline = Some(Instant::now() + timeout);
         if let Some(output) = &self.output {
@@ -170,6 +179,11 @@ impl StoreData {
     /// Returns the last lines that the guest has written to its standard error in the running or most recent call.
     pub(super) fn last_errors(&self) -> Option<String> {
         self.output.as_ref()?.last_errors()
+    }
+
+    /// Returns whether the guest has left so many resources that a further request could reach [`MAX_RESOURCES`].
+    pub(super) fn is_crowded(&mut self) -> bool {
+        self.table.iter_mut().count() > MAX_RESOURCES / 2
     }
 
     /// Returns the size of the memory of the instance, in bytes.

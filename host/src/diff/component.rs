@@ -8,7 +8,7 @@ use super::{
     outline::{ComponentOutline, HttpOutline},
 };
 use crate::{
-    component::{Export, PACKAGE},
+    component::{CURRENT, Export, PACKAGE},
     config::{Destination, DifferenceKind as Kind},
 };
 
@@ -56,10 +56,9 @@ fn compare(old: Option<&ComponentOutline>, new: &ComponentOutline) -> Vec<(Kind,
     }
     let (is_new, old) = (old.is_none(), old.unwrap_or(&nothing));
     for export in Export::ALL {
-        let (name, capability) = (export.name(), export.capability());
-        let interface = format!("{PACKAGE}/{name}");
+        let (name, capability, interface) = (export.name(), export.capability(), export.unversioned());
         if new.exports.contains(&interface) && !old.exports.contains(&interface) {
-            found.push((export.gain(), format!("now exports {name}: it may {capability}")));
+            found.extend(export.gains().iter().map(|kind| (*kind, format!("now exports {name}: it may {capability}"))));
         }
     }
     for import in new.imports.difference(&old.imports) {
@@ -69,6 +68,11 @@ fn compare(old: Option<&ComponentOutline>, new: &ComponentOutline) -> Vec<(Kind,
             _ if import == OUTGOING_HANDLER && !new.http.destinations.is_empty() => {
                 let words = format!("now imports {import}: it may send HTTP requests");
                 found.push((Kind::ComponentGainsOutboundHttp, words));
+            }
+            _ if import == CURRENT => {
+                let gains = [(Kind::ComponentGainsReader, "read"), (Kind::ComponentGainsWriter, "write to")];
+                let words = |what| format!("now imports current: it may {what} the database in each call");
+                found.extend(gains.map(|(kind, what)| (kind, words(what))));
             }
             Some((_, kind, capability)) => {
                 found.push((*kind, format!("now imports {import}: it requests {capability}")));

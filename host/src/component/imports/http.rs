@@ -22,17 +22,13 @@ use wasmtime_wasi_http::{
 use crate::{
     component::{
         http::{Begun, Call, Http, Sender},
-        store::StoreData,
+        store::{MAX_RESOURCES, StoreData},
     },
     transaction::Event,
 };
 
 /// Interface of the requests that guests send. The linker also serves other versions 0.2 of it.
 const OUTGOING_HANDLER: &str = "wasi:http/outgoing-handler@0.2.12";
-
-/// Maximum number of resources in the table of a guest that uses `wasi:http`. Each may be a header of 128 KiB in the
-/// memory of the host.
-const MAX_RESOURCES: usize = 1000;
 
 /// Maximum number of requests of one call that are in the trace.
 const MAX_TRACED: usize = 32;

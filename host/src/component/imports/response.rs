@@ -33,7 +33,7 @@ impl response::Host for StoreData {
 
     fn set_header(&mut self, name: String, value: String) -> Changed {
         Ok(self.change(|reply, limits| {
-            let (name, value) = message::header(&name, &value)?;
+            let (name, value) = message::header(&name, value.as_bytes())?;
             let kept = reply.headers.iter().filter(|(other, _)| **other != name);
             check_growth(limits, &reply.headers, kept.chain([(&name, &value)]))?;
             reply.headers.insert(name, value);
@@ -43,7 +43,7 @@ impl response::Host for StoreData {
 
     fn append_header(&mut self, name: String, value: String) -> Changed {
         Ok(self.change(|reply, limits| {
-            let (name, value) = message::header(&name, &value)?;
+            let (name, value) = message::header(&name, value.as_bytes())?;
             check_growth(limits, &reply.headers, reply.headers.iter().chain([(&name, &value)]))?;
             reply.headers.append(name, value);
             Ok(())
