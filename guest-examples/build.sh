@@ -88,18 +88,30 @@ javascript() {
         say "no JavaScript guest yet (guest-examples/items-js/items.js)"
         return
     fi
-    once items-js guest-examples/items-js -- componentize_js items-js starlingmonkey
-    once items-qjs guest-examples/items-js -- componentize_js items-qjs quickjs
+    once items-js guest-examples/items-js -- componentize_js items-js starlingmonkey items-js/items.js "$repo/wit" "$world"
+    once items-qjs guest-examples/items-js -- componentize_js items-qjs quickjs items-js/items.js "$repo/wit" "$world"
+    foreign_wit
+    once foreign-js guest-examples/items-js guest-examples/foreign/js guest-examples/foreign/wit -- \
+        componentize_js foreign-js fetch foreign/js/handler.js "$foreign_wit" handler
 }
 
-# componentize_js NAME ENGINE OUTPUT
+# componentize_js NAME ENGINE SOURCE WIT WORLD OUTPUT
 componentize_js() {
     local tools
     js_tools "$1" || return 1
     say "$1: componentizing"
     # Pass the script through stdin: node then looks for packages in the current folder, not beside the script.
-    (cd "$tools" && node --input-type=module - "$2" "$here/items-js/items.js" "$repo/wit" "$world" "$3" \
-        <"$here/items-js/build.mjs") || die "$1 could not be built from guest-examples/items-js (messages above)"
+    (cd "$tools" && node --input-type=module - "$2" "$here/$3" "$4" "$5" "$6" <"$here/items-js/build.mjs") ||
+        die "$1 could not be built from guest-examples/$3 (messages above)"
+}
+
+# Sets `foreign_wit` to a folder with the worlds of wasi:http and the contract.
+foreign_wit() {
+    foreign_wit=$target_dir/foreign-wit
+    rm -rf "$foreign_wit"
+    mkdir -p "$target_dir"
+    cp -r guest-examples/foreign/wit "$foreign_wit"
+    cp -r wit "$foreign_wit/deps/carya"
 }
 
 # Sets `tools`. The folder is named after the lock file and renamed into place, so an existing folder is complete.
@@ -135,18 +147,21 @@ python() {
         say "no Python guest yet (guest-examples/items-python/items.py)"
         return
     fi
-    once items-python guest-examples/items-python -- componentize_python items-python
+    once items-python guest-examples/items-python -- componentize_python items-python items-python items wit "$world"
+    foreign_wit
+    once foreign-python guest-examples/items-python guest-examples/foreign/python guest-examples/foreign/wit -- \
+        componentize_python foreign-python foreign/python handler "$foreign_wit" handler
 }
 
-# componentize_python NAME OUTPUT
+# componentize_python NAME FOLDER MODULE WIT WORLD OUTPUT
 componentize_python() {
     local tools
     python_tools "$1" || return 1
     say "$1: componentizing"
     # No --stub-wasi: it would fix Python's random seed at build time.
-    PYTHONPATH=$tools python3 "$tools/bin/componentize-py" --quiet --wit-path wit --world "$world" \
-        componentize --python-path guest-examples/items-python --output "$2" items </dev/null >&2 ||
-        die "$1 could not be built from guest-examples/items-python (messages above)"
+    PYTHONPATH=$tools python3 "$tools/bin/componentize-py" --quiet --wit-path "$4" --world "$5" \
+        componentize --python-path "guest-examples/$2" --output "$6" "$3" </dev/null >&2 ||
+        die "$1 could not be built from guest-examples/$2 (messages above)"
 }
 
 # Sets `tools`, like js_tools.

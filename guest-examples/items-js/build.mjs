@@ -2,10 +2,15 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 
 const engines = {
-  // All of JavaScript, in 12 MB. The host offers no outbound wasi:http, so disable the features that import it.
+  // All of JavaScript, in 12 MB, without the features that import wasi:http.
   async starlingmonkey(sourcePath, witPath, worldName) {
     const { componentize } = await import('@bytecodealliance/componentize-js');
     return componentize({ sourcePath, witPath, worldName, disableFeatures: ['http', 'fetch-event'] });
+  },
+  // The same with `fetch`, and with the `fetch` event as a handler of `wasi:http`.
+  async fetch(sourcePath, witPath, worldName) {
+    const { componentize } = await import('@bytecodealliance/componentize-js');
+    return componentize({ sourcePath, witPath, worldName });
   },
   // 1 MB, and starts quickly. Stubs replace all imports but the host's: `Date.now()` traps, `Math.random()` repeats.
   async quickjs(jsPath, witPath, world) {
