@@ -59,7 +59,7 @@ fn requests() -> Vec<(&'static str, &'static str, Vec<u8>)> {
 
 /// Compiles a guest and stores the code in the cache. The compilation of a guest that contains a language engine takes
 /// longer than `App::start_on` waits for the host.
-async fn compile(name: &str) -> Result {
+pub async fn compile(name: &str) -> Result {
     let compiled = carya().arg("inspect").arg(guest(name)).output().await?;
     assert!(compiled.status.success(), "{name}: {}", String::from_utf8_lossy(&compiled.stderr));
     Ok(())
@@ -67,7 +67,7 @@ async fn compile(name: &str) -> Result {
 
 /// Returns whether `make guests` has built a guest. It leaves out a guest if the tools of its language are missing,
 /// except in CI.
-fn is_built(name: &str) -> bool {
+pub fn is_built(name: &str) -> bool {
     let is_built = guest("items").with_file_name(format!("{name}.wasm")).exists();
     if !is_built {
         eprintln!("{name} was not built: not tested");

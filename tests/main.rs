@@ -26,6 +26,7 @@ mod faults;
 mod harden;
 mod hooks;
 mod http;
+mod incoming;
 mod isolation;
 mod languages;
 mod lifecycle;

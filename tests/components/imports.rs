@@ -16,6 +16,13 @@ const CLI_3: &str = "package wasi:cli@0.3.0;
 const CLI_2: &str = "package wasi:cli@0.2.3;
     interface environment { get-environment: func() -> list<tuple<string, string>>; get-user: func() -> string; }
     interface run { run: func() -> result; }";
+/// `wasi:http` 0.3, with the handler that its components export.
+const HTTP_3: &str = "package wasi:http@0.3.0;
+    interface types { resource request { get-method: func() -> string; } resource response; }
+    interface handler { use types.{request, response}; handle: func(request: request) -> result<response>; }
+    interface client { use types.{request, response}; send: async func(request: request) -> result<response>; }";
+/// The handler of `wasi:http` 0.2 with other types.
+const HTTP_2: &str = "package wasi:http@0.2.3; interface incoming-handler { handle: func(request: string) -> string; }";
 const IO: &str = "package wasi:io@0.2.3;
     interface error { resource error; }
     interface streams { use error.{error}; resource input-stream; }";
@@ -29,7 +36,7 @@ const OTHER: &str =
 /// Edits of the contract, further packages, the world of the guest, and the start of the expected message.
 type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a str, &'a str);
 
-const CASES: [Case<'_>; 14] = [
+const CASES: [Case<'_>; 17] = [
     (
         &[],
         &[MESSAGING],
@@ -60,6 +67,27 @@ const CASES: [Case<'_>; 14] = [
         &["package wasi:cli@0.3.0; interface environment { get-environment: async func() -> list<string>; }"],
         "import wasi:cli/environment@0.3.0; export plain-controller",
         "imports `wasi:cli/environment@0.3.0` (version 0.2 is offered), which this host does not offer",
+    ),
+    (
+        &[],
+        &[HTTP_3],
+        "export wasi:http/handler@0.3.0",
+        "imports `wasi:http/types@0.3.0`, which this host does not offer; wasi:http 0.3 stays out while wasmtime calls it \
+         experimental, so build the component for wasi:http 0.2",
+    ),
+    (
+        &[],
+        &[HTTP_3],
+        "import wasi:http/client@0.3.0; export plain-controller",
+        "imports `wasi:http/types@0.3.0` (version 0.2 is offered) and `wasi:http/client@0.3.0` (version 0.2 is offered), which \
+         this host does not offer; wasi:http 0.3 stays out while wasmtime calls it experimental, so build the component for \
+         wasi:http 0.2",
+    ),
+    (
+        &[],
+        &[HTTP_2],
+        "export wasi:http/incoming-handler@0.2.3",
+        "exports an interface with other types than this host calls: `wasi:http/incoming-handler@0.2.12`: ",
     ),
     (
         &[],
