@@ -2,7 +2,7 @@
 // `carya:host/current`. Serves the paths that `../wstd` lists, and three more: `out` sends a request to the URL in the
 // body, `stream` streams its response, and `broken` fails within the stream.
 
-import { get } from 'carya:host/current@0.1.0';
+import { get } from 'carya:host/current@0.2.0';
 
 addEventListener('fetch', (event) => event.respondWith(respond(event.request)));
 

@@ -33,8 +33,8 @@ wit_bindgen::generate!({
     inline: "
         package test:handler;
         world guest {
-            import carya:host/current@0.1.0;
-            export carya:host/before@0.1.0;
+            import carya:host/current@0.2.0;
+            export carya:host/before@0.2.0;
         }
     ",
     path: "../../../wit",

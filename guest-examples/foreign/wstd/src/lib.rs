@@ -17,7 +17,7 @@ wit_bindgen::generate!({
     inline: "
         package foreign:wstd;
         world rows {
-            import carya:host/current@0.1.0;
+            import carya:host/current@0.2.0;
         }
     ",
     path: "../../../wit",
