@@ -24,6 +24,7 @@ use self::{
     output::print,
 };
 use crate::{
+    allocator,
     app::format_error,
     component::{Engine, Inspection},
     config::{self, DifferenceKind, Problems},
@@ -190,6 +191,7 @@ struct ConfigArg {
 
 /// Runs a command, and prints its error.
 pub async fn execute(cli: Cli) -> ExitCode {
+    allocator::limit_retained();
     let result = dispatch(cli).await.and_then(|output| print(&output));
     telemetry::report();
     match result {

@@ -42,8 +42,10 @@
 //! | `task` | background tasks that start again after a panic |
 //! | `tls` | cryptography and certificate errors of the clients that the host has |
 //! | `private` | folders and files that no other user may change |
+//! | `allocator` | limits the freed memory that the process retains |
 
 mod admin;
+mod allocator;
 pub mod app;
 pub mod cli;
 pub mod component;

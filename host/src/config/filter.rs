@@ -17,9 +17,10 @@ const HOST: &str = "carya";
 const GUEST: &str = "guest";
 
 /// The parts after `carya::`: the modules of the library, and `access`, `log`, `pool` and `sql`, which log lines name.
-const MODULES: [&str; 37] = [
+const MODULES: [&str; 38] = [
     "access",
     "admin",
+    "allocator",
     "app",
     "cli",
     "component",

@@ -43,6 +43,7 @@ use super::{
     schema_epoch::SchemaEpoch,
 };
 use crate::{
+    allocator,
     config::{self, Access},
     gate::Rules,
     sql::error::{DbError, Kind},
@@ -200,7 +201,7 @@ async fn give_memory_back(pool: Arc<WeakPool<Opener>>) {
     while pool.upgrade().is_some_and(|pool| !pool.is_closed()) {
         if budget::take_freed() {
             // Run on a blocking thread, because `give_back` takes the lock of each thread's heap.
-            drop(tokio::task::spawn_blocking(memory::give_back).await);
+            drop(tokio::task::spawn_blocking(allocator::give_back).await);
         }
         ticks.tick().await;
     }

@@ -71,16 +71,6 @@ pub(super) fn charge_to(budget: &'static Budget) {
     BUDGET.set(budget);
 }
 
-/// Makes the C library's allocator return free memory to the operating system. Without this call, the allocator retains
-/// most of it.
-pub(super) fn give_back() {
-    // SAFETY: `malloc_trim` can be called at any time, from any thread.
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
-
 fn layout(bytes: usize) -> Option<Layout> {
     Layout::from_size_align(bytes.checked_add(HEADER)?, align_of::<Header>()).ok()
 }
