@@ -3,6 +3,7 @@
 
 mod cache;
 mod contract;
+mod functions;
 mod imports;
 mod instances;
 mod swap;

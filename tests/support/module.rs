@@ -53,13 +53,18 @@ pub fn embed(wat: &str, text: &str) -> Result<Vec<u8>> {
     Ok(module)
 }
 
+/// Makes a component of a module with an embedded world.
+pub fn component(module: &[u8]) -> Result<Vec<u8>> {
+    Ok(ComponentEncoder::default().validate(true).module(module)?.encode()?)
+}
+
 /// Builds a component for a world of the contract after `edits`, see [`world`]. The component can be instantiated, and its
 /// functions trap.
 pub fn built_for(edits: &[(&str, &str)], packages: &[&str], text: &str) -> Result<Vec<u8>> {
     let (resolve, world) = world(edits, packages, text)?;
     let mut module = dummy_module(&resolve, world, ManglingAndAbi::Legacy(LiftLowerAbi::Sync));
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
-    Ok(ComponentEncoder::default().validate(true).module(&module)?.encode()?)
+    component(&module)
 }
 
 /// Builds a controller without a transaction that responds with `text` and the path of the request.

@@ -2,11 +2,17 @@
 //! contains the component's digest and a hash of the engine's settings. An entry ends with a checksum, and the cache
 //! ignores entries with a wrong checksum.
 //!
+//! The folder also has packs of compiled functions. If a large component changes in a few functions or only in its data,
+//! the next compilation takes the code of all other functions from there; see [`functions`].
+//!
 //! This is the only file of the module `component` with `unsafe` code: it maps machine code from the cache into memory.
 //! Any user who can write to the cache can run code in this process. The cache therefore neither reads nor writes a
 //! folder or file that users other than the host's user and root can change; see [`private`].
 
-#![allow(unsafe_code)]
+mod count;
+mod functions;
+mod pack;
+mod packs;
 
 use std::{
     fs::File,
@@ -17,10 +23,12 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::Instant,
 };
 
-use wasmtime::{Engine, component::Component};
+use wasmtime::{Config, Engine, component::Component};
 
+use self::{functions::Functions, packs::Packs};
 use super::core_module;
 use crate::{
     content::{Digest, Folder},
@@ -31,11 +39,18 @@ use crate::{
 /// resist forgery, because no other user can write an entry.
 const CHECKSUM: usize = 4;
 
+/// Minimum size of a large component and of large code, in bytes. A smaller component compiles in a second or two, and
+/// leaves little memory in the allocator.
+const LARGE: usize = 1 << 20;
+
 /// A folder of compiled components.
 #[derive(Debug, Clone)]
 pub(super) struct CodeCache {
     folder: PathBuf,
-    settings: u64,
+    /// Hash of wasmtime's version and of all settings that affect compiled code.
+    settings: String,
+    /// Settings of the engines that compile.
+    compiler: Config,
     /// Held while a component compiles, because a single compilation uses all processors and much memory.
     compiling: Arc<Mutex<()>>,
     /// Whether `report` has logged a problem of the cache. It logs only the first one.
@@ -47,6 +62,8 @@ pub(super) struct Code {
     pub(super) component: Component,
     /// Whether the code was loaded from the cache.
     pub(super) cached: bool,
+    /// Whether the compilation needed much memory, which the allocator retains.
+    pub(super) left_memory: bool,
 }
 
 /// Reason why an entry of the cache cannot be used.
@@ -63,10 +80,12 @@ enum Unusable {
 }
 
 impl CodeCache {
-    pub(super) fn new(folder: PathBuf, engine: &Engine) -> Self {
+    /// Describes a cache for an engine. `compiler` has the settings of the engine, except for those of its pool.
+    pub(super) fn new(folder: PathBuf, engine: &Engine, compiler: Config) -> Self {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        Self { folder, settings: hasher.finish(), compiling: Arc::default(), is_reported: Arc::default() }
+        let settings = format!("{:016x}", hasher.finish());
+        Self { folder, settings, compiler, compiling: Arc::default(), is_reported: Arc::default() }
     }
 
     /// Returns the compiled code of a component: from the cache, or else by compiling `bytes` and adding an entry to
@@ -75,9 +94,9 @@ impl CodeCache {
     /// A cache that cannot be read or written is not an error. It is logged, and the component is compiled.
     pub(super) fn load(&self, engine: &Engine, bytes: &[u8], digest: Digest) -> wasmtime::Result<Code> {
         let folder = self.trusted_folder();
-        let name = format!("{digest}-{:016x}.cwasm", self.settings);
+        let name = format!("{digest}-{}.cwasm", self.settings);
         let entry = folder.as_ref().map(|folder| folder.entry(&name));
-        let cached = |component| Code { component, cached: true };
+        let cached = |component| Code { component, cached: true, left_memory: false };
         let found = entry.as_deref().and_then(|entry| read_compiled(engine, entry).ok()?);
         if let Some(component) = found {
             return Ok(cached(component));
@@ -89,16 +108,34 @@ impl CodeCache {
         if let Some(component) = found {
             return Ok(cached(component));
         }
-        let (digest, kib) = (&digest.to_string()[..12], bytes.len() / 1024);
-        tracing::info!(digest, kib, "compiling a component; later starts take it from the cache");
         let component = core_module::to_component(bytes).map_err(wasmtime::Error::msg)?;
-        let component = Component::from_binary(engine, &component)?;
-        if let Some(folder) = folder
-            && let Err(error) = write(&folder, &name, &component.serialize()?)
-        {
-            self.report(&error);
+        let code = self.compile(&component, digest, folder.as_ref())?;
+        let mut component = of_this_process(engine, &code)?;
+        if let Some(folder) = folder {
+            match write(&folder, &name, &code) {
+                // A mapped component needs less memory.
+                Ok(()) => component = read_compiled(engine, &folder.entry(&name)).ok().flatten().unwrap_or(component),
+                Err(error) => self.report(&error),
+            }
         }
-        Ok(Code { component, cached: false })
+        Ok(Code { component, cached: false, left_memory: code.len() >= LARGE })
+    }
+
+    /// Compiles a component. The code of functions that a pack of the folder has is taken from there.
+    fn compile(&self, component: &[u8], digest: Digest, folder: Option<&Folder>) -> wasmtime::Result<Vec<u8>> {
+        let (short, kib, started) = (&digest.to_string()[..12], component.len() / 1024, Instant::now());
+        tracing::info!(digest = short, kib, "compiling a component; later starts take it from the cache");
+        let folder = folder.filter(|_| component.len() >= LARGE).cloned();
+        let packs = folder.map(|folder| Packs::open(folder, &self.settings));
+        let functions = Arc::new(Functions::new(packs, short, count::functions(component)));
+        // A compiler retains the memory for its largest functions. An engine for each compilation releases it.
+        let mut config = self.compiler.clone();
+        config.enable_incremental_compilation(functions.clone())?;
+        let code = Engine::new(&config)?.precompile_component(component)?;
+        let counts = functions.keep();
+        let (functions, reused, seconds) = (counts.functions, counts.reused, started.elapsed().as_secs_f32());
+        tracing::debug!(digest = short, kib, functions, reused, seconds, "compiled a component");
+        Ok(code)
     }
 
     /// Returns the folder of the cache, or `None` if other users can change it. Logs the reason in that case.
@@ -126,12 +163,21 @@ fn find(engine: &Engine, entry: &Path) -> Option<Component> {
     found.inspect_err(warn).ok()
 }
 
+/// Returns the component of code that this process has compiled.
+#[allow(unsafe_code)]
+fn of_this_process(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: `code` is the output of `Engine::precompile_component` for the settings of this engine, and was not stored
+    // in between.
+    unsafe { Component::deserialize(engine, code) }
+}
+
+#[allow(unsafe_code)]
 fn read_compiled(engine: &Engine, entry: &Path) -> Result<Option<Component>, Unusable> {
     let Some(mut file) = private::open(entry)? else { return Ok(None) };
     if !has_checksum(&mut file)? {
         return Err(Unusable::Damaged);
     }
-    // SAFETY: the file contains the output of `Component::serialize` for this engine configuration. Only the host
+    // SAFETY: the file contains the output of `Engine::precompile_component` for this engine configuration. Only the host
     // writes entries, because no other user can write to the file, to its folder, or to a folder above. The checksum
     // detects damage. The file does not change while it is mapped, because the cache replaces an entry by renaming
     // another file over it.

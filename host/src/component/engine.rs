@@ -80,7 +80,7 @@ impl Engine {
     }
 
     fn build(
-        Pool { wasmtime, requests, slot }: Pool,
+        Pool { wasmtime, compiler, requests, slot }: Pool,
         scan: bool,
         server: &config::Server,
     ) -> Result<Self, EngineError> {
@@ -102,7 +102,7 @@ impl Engine {
             }
         });
         clock.map_err(wasmtime::Error::from)?;
-        let code = CodeCache::new(server.cache.clone(), &wasmtime);
+        let code = CodeCache::new(server.cache.clone(), &wasmtime, compiler);
         let shares = Arc::new(Semaphore::new(requests as usize));
         let trials = Arc::new(Semaphore::new(pool::TRIALS));
         let kept_ready = kept_ready(scan);

@@ -20,7 +20,7 @@ use super::{
     trial::TrialError,
 };
 use crate::{
-    config,
+    allocator, config,
     content::{Digest, PinnedFile, ReadError},
     outbound::{Network, Policy},
 };
@@ -111,7 +111,14 @@ impl Engine {
         match linking.await.map_err(ended)?? {
             Linked::Known(component) => Ok(component),
             Linked::New(component, source, code) => {
-                self.try_out(&component, &source, &code).await?;
+                let tried = self.try_out(&component, &source, &code).await;
+                let left_memory = code.left_memory;
+                drop((source, code));
+                if left_memory {
+                    // Ignore a panic: the memory is returned after a later compilation.
+                    drop(self.blocking(allocator::give_back).await);
+                }
+                tried?;
                 Ok(Arc::from(component))
             }
         }

@@ -35,6 +35,8 @@ const HEADROOMS: [usize; 3] = [1 << 30, 256 << 20, 64 << 20];
 /// A wasmtime engine with its pool.
 pub(super) struct Pool {
     pub(super) wasmtime: Engine,
+    /// The settings of the engine without those of the pool, for engines that only compile.
+    pub(super) compiler: Config,
     /// Maximum number of concurrent requests for which the pool has room.
     pub(super) requests: u32,
     /// Maximum memory of an instance, in bytes.
@@ -61,9 +63,9 @@ impl Pool {
         let limit = address_space();
         // If the address space of the process has no limit and the pool fits, the rest of the process fits too.
         if limit.is_none()
-            && let Ok(wasmtime) = engine(Slots::Whole, wanted, scan)
+            && let Ok((wasmtime, compiler)) = engine(Slots::Whole, wanted, scan)
         {
-            return Ok(Self { wasmtime, requests: wanted, slot: MAX_MEMORY });
+            return Ok(Self { wasmtime, compiler, requests: wanted, slot: MAX_MEMORY });
         }
         let memory = memory.next_multiple_of(PAGE);
         let tight = Slots::Tight(memory);
@@ -90,8 +92,8 @@ impl Pool {
         if slots == tight {
             tracing::warn!("{cause}: guests check the bounds of their memories and are slower");
         }
-        let wasmtime = engine(slots, requests, scan).map_err(|error| format!("{error:#}"))?;
-        Ok(Self { wasmtime, requests, slot: if slots == tight { memory } else { MAX_MEMORY } })
+        let (wasmtime, compiler) = engine(slots, requests, scan).map_err(|error| format!("{error:#}"))?;
+        Ok(Self { wasmtime, compiler, requests, slot: if slots == tight { memory } else { MAX_MEMORY } })
     }
 }
 
@@ -101,15 +103,15 @@ impl Pool {
     /// moves a memory that grows.
     pub(super) fn for_trials(memory: usize, scan: bool) -> Result<Self, String> {
         if fits(Slots::Whole, 1, HEADROOMS[0])
-            && let Ok(wasmtime) = engine(Slots::Whole, 1, scan)
+            && let Ok((wasmtime, compiler)) = engine(Slots::Whole, 1, scan)
         {
-            return Ok(Self { wasmtime, requests: 1, slot: MAX_MEMORY });
+            return Ok(Self { wasmtime, compiler, requests: 1, slot: MAX_MEMORY });
         }
-        let mut config = settings::config();
-        reserve(&mut config, 0);
-        config.memory_reservation_for_growth(PAGE as u64);
-        let wasmtime = Engine::new(&config).map_err(|error| format!("{error:#}"))?;
-        Ok(Self { wasmtime, requests: 0, slot: memory })
+        let mut compiler = settings::config();
+        reserve(&mut compiler, 0);
+        compiler.memory_reservation_for_growth(PAGE as u64);
+        let wasmtime = Engine::new(&compiler).map_err(|error| format!("{error:#}"))?;
+        Ok(Self { wasmtime, compiler, requests: 0, slot: memory })
     }
 }
 
@@ -160,9 +162,9 @@ fn address_space() -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// Makes an engine with a pool. The pool makes fresh instances cheap: memory is mapped once and copied on write, and
+/// Makes an engine with a pool, and returns it with its settings without the pool. The pool makes fresh instances cheap: memory is mapped once and copied on write, and
 /// written pages are reset instead of unmapped.
-fn engine(slots: Slots, requests: u32, scan: bool) -> wasmtime::Result<Engine> {
+fn engine(slots: Slots, requests: u32, scan: bool) -> wasmtime::Result<(Engine, Config)> {
     let instances = requests.saturating_mul(INSTANCES).saturating_add(SPARE);
     let mut config = settings::config();
     let max_memory = match slots {
@@ -191,8 +193,9 @@ fn engine(slots: Slots, requests: u32, scan: bool) -> wasmtime::Result<Engine> {
         .linear_memory_keep_resident(kept_ready(scan))
         .table_keep_resident(TABLE_KEPT_READY)
         .pagemap_scan(if scan { Enabled::Yes } else { Enabled::No });
+    let compiler = config.clone();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    Engine::new(&config)
+    Ok((Engine::new(&config)?, compiler))
 }
 
 /// Limits the address space of each memory to its maximum size.
@@ -202,7 +205,23 @@ fn reserve(config: &mut Config, memory: usize) {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+
     use super::*;
+
+    #[test]
+    fn a_compiler_without_a_pool_makes_the_code_of_the_engine() -> wasmtime::Result<()> {
+        let settings = |engine: &Engine| {
+            let mut hasher = DefaultHasher::new();
+            engine.precompile_compatibility_hash().hash(&mut hasher);
+            hasher.finish()
+        };
+        for slots in [Slots::Whole, Slots::Tight(64 << 20)] {
+            let (engine, compiler) = engine(slots, 1, false)?;
+            assert_eq!(settings(&engine), settings(&Engine::new(&compiler)?), "{slots:?}");
+        }
+        Ok(())
+    }
 
     #[test]
     fn finds_the_largest_number_that_fits() {
