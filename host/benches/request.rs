@@ -105,8 +105,8 @@ impl Bench {
                 ..Request::default()
             })
         };
-        let ended = self.runtime.block_on(lifecycle::handle(&self.generation, request(), pending()));
-        assert!(ended.reply.status.is_success(), "{:?}", ended.failure);
+        let handled = self.runtime.block_on(lifecycle::handle(&self.generation, request(), pending()));
+        assert!(handled.reply().status.is_success(), "{handled:?}");
         bencher.with_inputs(request).bench_local_values(|request| {
             black_box(self.runtime.block_on(lifecycle::handle(&self.generation, request, pending())))
         });

@@ -33,8 +33,10 @@ mod redaction;
 mod schema_epoch;
 mod server;
 pub(crate) mod sqlite;
+mod streams;
 
 pub(crate) use self::options::TransactionOptions;
+pub(crate) use self::streams::{Size, StatementHash, Streams};
 pub(crate) use self::{listener::Listener, outbox::Outbox, owner::OwnerConnection};
 use self::{
     receiver::{Echoed, Receiver},
@@ -56,6 +58,7 @@ use crate::{
 pub struct Database {
     engine: Engine,
     outbox: Outbox,
+    streams: Streams,
 }
 
 #[derive(Debug)]
@@ -102,7 +105,12 @@ impl Database {
                 (Engine::Server(server), table)
             }
         };
-        Ok(Self { engine, outbox: Outbox::new(name, table, config) })
+        Ok(Self { engine, outbox: Outbox::new(name, table, config), streams: Streams::new(name, config) })
+    }
+
+    /// Returns the streams of rows from this database.
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.streams
     }
 
     /// Returns the SQL dialect.

@@ -122,6 +122,11 @@ impl Failure {
         Self::passing(Fault::Client, "The request was abandoned.", detail)
     }
 
+    /// Failure for a client that disconnected while the host sent the reply. Only the log contains it.
+    pub(crate) fn disconnected(detail: String) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Fault::Client, "The request was abandoned.", detail)
+    }
+
     /// Adds to the message for the log the component that caused the failure.
     pub(crate) fn of(mut self, component: &str) -> Self {
         self.detail = format!("component `{component}`: {}", self.detail);
@@ -240,7 +245,7 @@ impl Failure {
         if self.may_repeat {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
         }
-        Reply { status: self.status, headers, body: Bytes::from(body) }
+        Reply { status: self.status, headers, body: Bytes::from(body), is_streamed: false }
     }
 }
 

@@ -2,6 +2,7 @@
 //! the head and the body, detach from the client, admit, run, log, respond.
 
 mod detach;
+mod rows;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -18,9 +19,10 @@ use crate::{
     config,
     error::Failure,
     generation::Generation,
-    lifecycle::{self, Ended},
+    lifecycle::{self, Ended, Handled},
     message::{self, Reply, Request},
     telemetry,
+    transaction::Trace,
 };
 
 /// Header with the id of a request, in the request and in its response.
@@ -59,17 +61,16 @@ pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest, client:
     let mut request = Request { client, ..receive_head(head) };
     match receive_body(body, &exchange.generation.config.server).await {
         Ok(body) => request.body = body,
-        Err(failure) => return respond(refuse(&request, &failure), &request),
+        Err(failure) => return respond(refuse(&request, &failure), None, &request),
     }
     let request = Arc::new(request);
-    let running = (running, exchange.all.token());
+    let running = [running, exchange.all.token()];
     let (shared, tasks) = (request.clone(), exchange.all.clone());
     // A client that disconnects must not interrupt a commit.
     let work = detach_on_drop(&tasks, |abandoned| async move {
-        let _running = running;
-        let _permits = match admit(&exchange).await {
+        let permits = match admit(&exchange).await {
             Ok(permits) => permits,
-            Err(failure) => return refuse(&shared, &failure),
+            Err(failure) => return (refuse(&shared, &failure), None),
         };
         let abandoned = async {
             tokio::select! {
@@ -77,13 +78,27 @@ pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest, client:
                 () = exchange.cut_off.cancelled() => {}
             }
         };
-        let ended = lifecycle::handle(&exchange.generation, shared.clone(), abandoned).await;
-        log_end(&shared, &ended);
-        into_reply(ended, &exchange.generation)
+        match lifecycle::handle(&exchange.generation, shared.clone(), abandoned).await {
+            Handled::Ended(ended) => {
+                log_end(&shared, &ended, None);
+                let mut reply = ended.reply;
+                add_debug(&mut reply.headers, &ended.trace, &exchange.generation);
+                (reply, None)
+            }
+            Handled::Streaming(streaming) => {
+                let mut reply = streaming.reply.clone();
+                add_debug(&mut reply.headers, streaming.trace(), &exchange.generation);
+                // The places stay taken until the last row is sent.
+                permits.forget();
+                (reply, Some(rows::RowsBody::new(streaming, shared, exchange, running)))
+            }
+        }
     });
-    let reply =
-        work.await.unwrap_or_else(|| Failure::host("the host panicked; the panic is in the log").reply(&request));
-    respond(reply, &request)
+    let (reply, rows) = work.await.unwrap_or_else(|| {
+        let failure = Failure::host("the host panicked; the panic is in the log");
+        (failure.reply(&request), None)
+    });
+    respond(reply, rows, &request)
 }
 
 /// Returns the response to a request that the server refuses because of its head. The response has the header
@@ -93,19 +108,19 @@ pub(crate) fn reject(head: Parts, failure: &Failure) -> Response {
     let mut reply = refuse(&request, failure);
     // The client and this host may disagree on where the next request begins.
     add(&mut reply.headers, header::CONNECTION, HeaderValue::from_static("close"));
-    respond(reply, &request)
+    respond(reply, None, &request)
 }
 
 /// Returns the response to `OPTIONS *`, a request that concerns the whole server and no path.
 pub(crate) fn acknowledge(head: Parts) -> Response {
-    respond(Reply { status: StatusCode::NO_CONTENT, ..Reply::default() }, &receive_head(head))
+    respond(Reply { status: StatusCode::NO_CONTENT, ..Reply::default() }, None, &receive_head(head))
 }
 
 /// Returns a request without its body, and determines its id.
 fn receive_head(head: Parts) -> Request {
-    let Parts { method, uri, headers, .. } = head;
+    let Parts { method, uri, version, headers, .. } = head;
     let id = request_id(&headers);
-    Request { method, uri, headers, id, ..Request::default() }
+    Request { method, uri, version, headers, id, ..Request::default() }
 }
 
 /// Reads a body within the limits of length and time. A body with a `content-length` over the limit is not read at all,
@@ -141,33 +156,39 @@ fn refuse(request: &Request, failure: &Failure) -> Reply {
     failure.reply(request)
 }
 
-/// Returns the reply of a request that ran. With `debug`, adds its trace and its generation as headers.
-fn into_reply(ended: Ended, generation: &Generation) -> Reply {
-    let mut reply = ended.reply;
+/// Adds, with `debug`, the trace and the generation of a request as headers.
+fn add_debug(headers: &mut HeaderMap, trace: &Trace, generation: &Generation) {
     if generation.config.debug {
-        let shown = [(SERVER_TIMING, ended.trace.server_timing()), (GENERATION, generation.id.clone())];
+        let shown = [(SERVER_TIMING, trace.server_timing()), (GENERATION, generation.id.clone())];
         let shown = shown.into_iter().filter_map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?)));
         for (name, value) in shown {
-            add(&mut reply.headers, name, value);
+            add(headers, name, value);
         }
     }
-    reply
 }
 
-fn respond(reply: Reply, request: &Request) -> Response {
-    let Reply { status, mut headers, mut body } = reply;
+/// Returns the response with this reply. `rows` is its body if the rows are streamed.
+fn respond(reply: Reply, rows: Option<rows::RowsBody>, request: &Request) -> Response {
+    let Reply { status, mut headers, mut body, is_streamed } = reply;
     if let Ok(id) = HeaderValue::from_str(&request.id) {
         add(&mut headers, REQUEST_ID, id);
     }
     // Remove the body here, because hyper would send a body with the status 205, and over HTTP/2 with every status and
     // method.
+    let mut rows = rows;
     if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED) {
         body.clear();
+        if let Some(rows) = rows.take() {
+            rows.omit();
+        }
     } else if request.method == Method::HEAD {
-        add(&mut headers, header::CONTENT_LENGTH, body.len().into());
+        if !is_streamed {
+            add(&mut headers, header::CONTENT_LENGTH, body.len().into());
+        }
         body.clear();
     }
-    let mut response = Response::new(Body::from(body));
+    let body = rows.map_or_else(|| Body::from(body), Body::new);
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
@@ -190,14 +211,15 @@ fn request_id(headers: &HeaderMap) -> Arc<str> {
     }
 }
 
-fn log_end(request: &Request, ended: &Ended) {
+/// Logs and counts a request that ran. `sent` is the number of bytes of its rows that were streamed.
+fn log_end(request: &Request, ended: &Ended, sent: Option<u64>) {
     let (status, outcome) = (ended.reply.status.as_u16(), ended.cleared.outcome().as_str());
     telemetry::metrics::request(status, outcome, ended.trace.elapsed());
     let (method, path) = (request.method.as_str(), request.uri.path());
     let us = telemetry::micros(ended.trace.elapsed());
     let trace = message::trace_id(&request.headers);
     let id = &*request.id;
-    tracing::info!(target: "carya::access", request = id, method, path, status, outcome, us, trace, "request");
+    tracing::info!(target: "carya::access", request = id, method, path, status, outcome, us, bytes = sent, trace, "request");
     if let Some(failure) = &ended.failure {
         let (fault, detail) = (failure.fault.as_str(), &*failure.detail);
         match failure.status.is_server_error() {

@@ -7,8 +7,11 @@
 //!                                             | on-error, after (inside) | verdict | actions | clear
 //!                          | on-error, after (outside) | reply
 //! ```
+//!
+//! If the rows of a read-only request are streamed, its transaction ends after the last row: [`Handled::Streaming`].
 
 mod answer;
+mod handled;
 mod interrupt;
 mod retry;
 
@@ -16,7 +19,9 @@ use std::{collections::BTreeMap, future::Future, pin::pin, sync::Arc};
 
 use http::{HeaderValue, Method, StatusCode, header};
 
-use self::{answer::Answer, interrupt::Abandonment};
+pub(crate) use self::handled::Cut;
+pub use self::handled::{Ended, Handled, Streaming};
+use self::{answer::Answer, handled::End, interrupt::Abandonment};
 use crate::{
     component::{
         CallError, Component, Export, Guests, RequestState,
@@ -28,28 +33,15 @@ use crate::{
     error::Failure,
     generation::{Chain, Generation, Handler},
     message::{Limits, Reply, Request},
-    render,
+    render::{self, Rendered, Wanted},
     routes::Found,
     token,
-    transaction::{self, Bound, Cleared, Facts, Outcome, Reason, Started, Trace, Verdict, plan},
+    transaction::{self, Bound, Facts, Outcome, Reason, Started, Verdict, plan},
 };
-
-/// A finished request. It contains a [`Cleared`], which exists only after the transaction has ended.
-#[derive(Debug)]
-pub struct Ended {
-    /// Reply for the client.
-    pub reply: Reply,
-    /// Proof that the request's transaction has ended, with its outcome.
-    pub cleared: Cleared,
-    /// Events of the request, in order.
-    pub trace: Trace,
-    /// Failure of the request, if it failed.
-    pub failure: Option<Failure>,
-}
 
 /// Serves a request from its first hook to its reply. If `abandoned` resolves before the commit has begun, the request
 /// is rolled back. If its guests still run 50 ms later, they are cancelled.
-pub async fn handle(generation: &Generation, request: Arc<Request>, abandoned: impl Future<Output = ()>) -> Ended {
+pub async fn handle(generation: &Generation, request: Arc<Request>, abandoned: impl Future<Output = ()>) -> Handled {
     serve(generation, RequestState::new(request), abandoned, false).await
 }
 
@@ -57,7 +49,7 @@ pub async fn handle(generation: &Generation, request: Arc<Request>, abandoned: i
 pub(crate) async fn rehearse(generation: &Generation, request: Arc<Request>) -> Ended {
     // Boxed: unboxed, the futures of a start and of a reload would exceed the compiler's limit for nested types.
     let state = RequestState::without_calls(request, "a smoke request");
-    Box::pin(serve(generation, state, std::future::pending(), true)).await
+    Box::pin(serve(generation, state, std::future::pending(), true)).await.end()
 }
 
 async fn serve(
@@ -65,7 +57,7 @@ async fn serve(
     state: RequestState,
     abandoned: impl Future<Output = ()>,
     is_rehearsal: bool,
-) -> Ended {
+) -> Handled {
     let mut lifecycle = Lifecycle {
         generation,
         is_rehearsal,
@@ -80,7 +72,7 @@ async fn serve(
     let abandonment = Abandonment::default();
     let mut interruption = pin!(abandonment.interruption(generation.config.server.request_timeout, abandoned));
     let mut rerun = None;
-    let cleared = loop {
+    let end = loop {
         let attempt = abandonment.run_until(lifecycle.attempt(rerun), interruption.as_mut()).await;
         let settled = match attempt {
             Ok(Some(cause)) => Err(cause),
@@ -88,12 +80,12 @@ async fn serve(
             Err(failure) => lifecycle.settle(Some(failure)).await,
         };
         match settled {
-            Ok(cleared) => break cleared,
+            Ok(end) => break end,
             Err(cause) => rerun = Some(cause),
         }
     };
     lifecycle.outside().await;
-    lifecycle.end(cleared)
+    lifecycle.end(end)
 }
 
 struct Lifecycle<'a> {
@@ -187,7 +179,7 @@ impl<'a> Lifecycle<'a> {
                 let allow = HeaderValue::from_str(&allow).ok();
                 let headers = allow.map(|allow| (header::ALLOW, allow)).into_iter().collect();
                 let status = StatusCode::NO_CONTENT;
-                self.answer = Answer::Early(Reply { status, headers, ..Reply::default() });
+                self.answer = Answer::Early(Reply { status, headers, ..Reply::default() }.into());
                 false
             }
             Found::WrongMethod { allow } => {
@@ -295,7 +287,7 @@ impl<'a> Lifecycle<'a> {
     ///
     /// Returns [`retry::Cause::Conflict`] if a conflict prevented the commit and everything inside the transaction must
     /// run again.
-    async fn settle(&mut self, interruption: Option<Failure>) -> Result<Cleared, retry::Cause> {
+    async fn settle(&mut self, interruption: Option<Failure>) -> Result<End, retry::Cause> {
         let is_interrupted = interruption.is_some();
         if let Some(failure) = interruption {
             let RequestState { cancelled, bound, .. } = &mut self.state;
@@ -305,8 +297,8 @@ impl<'a> Lifecycle<'a> {
             self.answer.log_server_error(&mut self.state);
         }
         let started = match std::mem::take(&mut self.state.bound) {
-            Bound::Unbound(unbound) => return Ok(unbound.clear(&mut self.state.trace)),
-            Bound::ReadOnly(binding) => return Ok(binding.clear(&mut self.state.trace)),
+            Bound::Unbound(unbound) => return Ok(End::Cleared(unbound.clear(&mut self.state.trace))),
+            Bound::ReadOnly(binding) => return Ok(End::read(binding, self.answer.take_rows(), &mut self.state.trace)),
             Bound::Started(started) => started,
         };
         let verdict = self.verdict(&started, is_interrupted);
@@ -330,7 +322,7 @@ impl<'a> Lifecycle<'a> {
             let RequestState { request, trace, .. } = &mut self.state;
             Box::pin(delivery::run_actions(self.generation, settled.database(), actions, request, trace)).await;
         }
-        Ok(settled.clear(&mut self.state.trace))
+        Ok(End::Cleared(settled.clear(&mut self.state.trace)))
     }
 
     fn verdict(&mut self, started: &Started, is_interrupted: bool) -> Verdict {
@@ -357,17 +349,21 @@ impl<'a> Lifecycle<'a> {
         self.after(self.chain.outside(), false).await;
     }
 
-    fn end(self, cleared: Cleared) -> Ended {
+    fn end(self, end: End) -> Handled {
         if !self.is_rehearsal {
             self.guests.give_back();
         }
         let RequestState { request, trace, .. } = self.state;
         let (mut reply, failure) = self.answer.into_parts(&request);
+        let cleared = match end {
+            End::Cleared(cleared) => cleared,
+            End::Streams(rows) => return Streaming::begin(reply, rows, trace, failure),
+        };
         if let Some(position) = cleared.position() {
             let name = self.handler.and_then(|handler| handler.database.as_deref());
             token::add_position(&mut reply.headers, name.unwrap_or(MAIN), position);
         }
-        Ended { reply, cleared, trace, failure }
+        Handled::Ended(Ended { reply, cleared, trace, failure })
     }
 
     async fn answer_early(&mut self, hook: &Component, response: Response) {
@@ -378,10 +374,13 @@ impl<'a> Lifecycle<'a> {
     }
 
     /// Renders a guest's response as a reply.
-    async fn render(&mut self, component: &Component, response: Response) -> Result<Reply, Failure> {
+    async fn render(&mut self, component: &Component, response: Response) -> Result<Rendered, Failure> {
         let generation = self.generation;
         let limits = Limits::from(&generation.config.server);
-        let rendered = render::render(response, component, &generation.templates, &mut self.state, &limits).await;
+        // A rehearsal has no client.
+        let wanted = if self.is_rehearsal { Wanted::Head } else { Wanted::by(&self.state.request) };
+        let templates = &generation.templates;
+        let rendered = render::render(response, component, templates, &mut self.state, &limits, wanted).await;
         rendered.map_err(|failure| failure.of(component.name()))
     }
 

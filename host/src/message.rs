@@ -7,7 +7,7 @@ mod identity;
 use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 
 pub(crate) use self::{
     form::{FormError, FormField},
@@ -22,6 +22,8 @@ pub struct Request {
     pub method: Method,
     /// Path and query.
     pub uri: Uri,
+    /// Version of HTTP.
+    pub version: Version,
     /// The header fields.
     pub headers: HeaderMap,
     /// The body.
@@ -41,15 +43,17 @@ impl Request {
     }
 }
 
-/// A complete reply.
+/// A reply.
 #[derive(Debug, Default, Clone)]
 pub struct Reply {
     /// The status.
     pub status: StatusCode,
     /// The header fields, without `content-length` and fields that belong to the connection.
     pub headers: HeaderMap,
-    /// The body.
+    /// The body. Empty if it is streamed.
     pub body: Bytes,
+    /// Whether the body consists of rows that are streamed, so that its length is unknown.
+    pub is_streamed: bool,
 }
 
 /// Limits of a response that guests produce. The host adds at most 16 header fields of its own.

@@ -2,25 +2,62 @@
 //! rows. The rendering is a part of the transaction, so the transaction is rolled back if a response cannot be
 //! rendered.
 
+mod rows;
+
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Method, Version, header};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
 use crate::{
     component::{
         Component, RequestState,
-        answer::{Body, Response, RowsFormat, RowsQuery, Template},
+        answer::{Body, Response, Template},
     },
     error::Failure,
-    message::{self, Limits, Reply, head_size},
-    sql::{
-        Sink, Statement,
-        csv::CsvRows,
-        json::{JsonRows, Layout},
-    },
+    message::{self, Limits, Reply, Request, head_size},
+    transaction::RowStream,
 };
+
+/// A reply, and its rows if they are streamed.
+#[derive(Debug)]
+pub(crate) struct Rendered {
+    /// The reply.
+    pub(crate) reply: Reply,
+    /// The rows. `None` if the body is complete, and if the client only requested the head.
+    pub(crate) rows: Option<Box<RowStream>>,
+}
+
+impl From<Reply> for Rendered {
+    fn from(reply: Reply) -> Self {
+        Self { reply, rows: None }
+    }
+}
+
+/// Part of a reply that the client receives, which decides how the host reads rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// A complete body: HTTP/1.0 has no body that can end abnormally.
+    Complete,
+    /// A body that may be streamed.
+    Any,
+    /// The head.
+    Head,
+}
+
+impl Wanted {
+    /// Returns the part of the reply that the client of a request receives.
+    pub(crate) fn by(request: &Request) -> Self {
+        if request.version < Version::HTTP_11 {
+            Wanted::Complete
+        } else if request.method == Method::HEAD {
+            Wanted::Head
+        } else {
+            Wanted::Any
+        }
+    }
+}
 
 /// The compiled templates of an application.
 #[derive(Debug, Default)]
@@ -99,7 +136,8 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, TemplateError> {
     Ok(found)
 }
 
-/// Renders the response of `component` as a reply. A `rows` body is a query, which runs in the request's session.
+/// Renders the response of `component` as a reply. A `rows` body is a query, which runs in the request's session. The
+/// rows of a read-only request are streamed: only their first piece is rendered here.
 ///
 /// # Errors
 ///
@@ -110,7 +148,8 @@ pub(crate) async fn render(
     templates: &Templates,
     state: &mut RequestState,
     limits: &Limits,
-) -> Result<Reply, Failure> {
+    wanted: Wanted,
+) -> Result<Rendered, Failure> {
     let status = message::status(response.status).map_err(Failure::invalid_response)?;
     // Check before the fields are collected: a `HeaderMap` panics beyond 24,576 names.
     limits.check_head(response.headers.len(), 0).map_err(Failure::invalid_response)?;
@@ -121,6 +160,7 @@ pub(crate) async fn render(
     }
     limits.check_head(headers.len(), head_size(&headers)).map_err(Failure::invalid_response)?;
     let is_rows = matches!(response.body, Body::Rows(_));
+    let (mut is_streamed, mut streamed) = (false, None);
     let (body, content_type) = match response.body {
         Body::Bytes(bytes) => (Bytes::from(bytes), Some("application/octet-stream")),
         Body::Untyped(bytes) => (bytes, None),
@@ -134,7 +174,13 @@ pub(crate) async fn render(
         }
         Body::Rows(query) => {
             let content_type = query.format.content_type();
-            (Bytes::from(rows(query, component, state).await?), Some(content_type))
+            match rows::render(query, component, state, limits, wanted).await? {
+                rows::Rows::Complete(text) => (Bytes::from(text), Some(content_type)),
+                rows::Rows::Streamed(stream) => {
+                    (is_streamed, streamed) = (true, stream);
+                    (Bytes::new(), Some(content_type))
+                }
+            }
         }
     };
     limits.check_body(body.len()).map_err(Failure::invalid_response)?;
@@ -142,31 +188,5 @@ pub(crate) async fn render(
     if let Some(content_type) = content_type.filter(|_| is_rows || !body.is_empty()) {
         headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
     }
-    Ok(Reply { status, headers, body })
-}
-
-async fn rows(query: RowsQuery, component: &Component, state: &mut RequestState) -> Result<String, Failure> {
-    let failed = |error| Failure::statement(&error, "the query of the `rows` body failed");
-    let RequestState { request, bound, trace, .. } = state;
-    let session = bound
-        .session()
-        .ok_or_else(|| Failure::invalid_response("the response has a `rows` body on a request without a database"))?;
-    let statement = Statement {
-        component: component.name().clone(),
-        request: request.id.clone(),
-        sql: query.sql,
-        params: query.params,
-    };
-    let layout = match query.format {
-        RowsFormat::Json => Layout::Array,
-        RowsFormat::Ndjson => Layout::Lines,
-        RowsFormat::Csv => {
-            let mut csv = CsvRows::default();
-            let run = session.run(trace, statement, Sink::Csv(&mut csv)).await;
-            return run.map(|_| csv.finish()).map_err(failed);
-        }
-    };
-    let mut json = JsonRows::new(layout);
-    let run = session.run(trace, statement, Sink::Json(&mut json)).await;
-    run.map(|_| json.finish()).map_err(failed)
+    Ok(Rendered { reply: Reply { status, headers, body, is_streamed }, rows: streamed })
 }

@@ -2,6 +2,7 @@
 
 pub mod csv;
 pub mod error;
+pub mod flow;
 pub mod json;
 pub mod position;
 pub mod sink;
@@ -10,6 +11,7 @@ pub mod value;
 
 pub use self::{
     error::{DbError, Kind},
+    flow::StreamedRows,
     position::Position,
     sink::Sink,
     statement::Statement,

@@ -106,14 +106,16 @@ mod back_off;
 mod binding;
 pub(crate) mod plan;
 mod session;
+mod stream;
 mod trace;
 mod verdict;
 
 pub use actions::{Action, Delivery};
 pub(crate) use back_off::back_off;
-pub(crate) use binding::{Bound, Unbound};
+pub(crate) use binding::{Bound, ReadOnly, Unbound};
 pub use binding::{Cleared, Settled, Started};
 pub use session::{SavepointId, Session};
+pub(crate) use stream::{Begun, RowStream};
 pub use trace::Trace;
 pub(crate) use trace::{Event, Open};
 pub use verdict::{Approval, Facts, Outcome, Reason, Verdict, decide};

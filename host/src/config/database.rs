@@ -44,6 +44,8 @@ pub struct DatabaseConfig {
     pub acquire_timeout: Duration,
     /// Maximum duration of a statement.
     pub statement_timeout: Duration,
+    /// Maximum time of a stream of rows to a client.
+    pub stream_timeout: Duration,
     /// Servers: maximum time that a statement waits for the lock of another transaction.
     pub lock_timeout: Duration,
     /// SQLite: maximum time that a statement waits for the lock of another process on the file. May be 0.
@@ -231,6 +233,13 @@ fn database(section: &mut Section<'_>, is_deployed: bool) -> DatabaseConfig {
             .key("acquire_timeout", positive_duration(), "for a connection to become free; then 503 with `Retry-After`")
             .or("3s"),
         statement_timeout: section.key("statement_timeout", positive_duration(), "for one statement").or("2s"),
+        stream_timeout: section
+            .key(
+                "stream_timeout",
+                positive_duration(),
+                "for all rows of a [streamed response](../explanation/request.md#streamed-rows)",
+            )
+            .or("5m"),
         lock_timeout: section
             .key(
                 "lock_timeout",

@@ -134,16 +134,14 @@ impl MySqlSession {
             session.query_batch("SELECT VERSION(); SELECT CONNECTION_ID()".to_owned()).await?.into_iter().flatten();
         session.is_mariadb = answers.next().is_some_and(|version| version.contains("MariaDB"));
         session.id = ThreadId(answers.next().and_then(|id| id.parse().ok()).unwrap_or_default());
-        let (statement, lock) = (timeouts.statement, timeouts.lock.as_secs().max(1));
-        let timeout = match session.is_mariadb {
-            true => format!("max_statement_time = {}", statement.as_secs_f64()),
-            false => format!("max_execution_time = {}", statement.as_millis().max(1)),
-        };
+        let (lock, timeout) = (timeouts.lock.as_secs().max(1), session.timeout_setting(timeouts.statement));
+        // While a client does not take the rows of a stream, the server cannot send. The default timeout is 60 s.
+        let write = timeouts.stream.as_secs().max(60);
         // `violation` reads messages, so they must be in English. `NAMES` too: `init_connect` may have set another character set, in which a quote can be part of a character.
         let sql = format!(
             "SET NAMES utf8mb4, SESSION sql_mode = '{SQL_MODE}', time_zone = '+00:00', {timeout}, \
-            innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}, lc_messages = 'en_US'; \
-            {CHECK_GATE_SETTINGS}; {OWN_DATABASE}"
+            innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}, net_write_timeout = {write}, \
+            lc_messages = 'en_US'; {CHECK_GATE_SETTINGS}; {OWN_DATABASE}"
         );
         let mut answers = session.query_batch(sql).await?.into_iter();
         match answers.next().flatten().as_deref() {
@@ -200,6 +198,38 @@ impl MySqlSession {
             columns: || statement.columns().iter().map(values::column).collect(),
         };
         receiver.receive(connection.fetch_many(statement.query_with(arguments)), reader).await
+    }
+
+    /// Prepares a query and passes its rows to a client in pieces. While the client does not take them, the statement
+    /// runs on the server, so the server's own timeout is that of the stream.
+    pub(super) async fn stream(
+        &mut self,
+        sql: &str,
+        placeholders: &[Placeholder],
+        params: Vec<Value>,
+        receiver: &mut Receiver<'_>,
+    ) -> Result<(), Failure> {
+        let statement_timeout = receiver.limits.statement_timeout;
+        if let Some(rows) = receiver.streamed() {
+            let timeout = self.timeout_setting(rows.timeout);
+            self.query_batch(format!("SET {timeout}")).await?;
+        }
+        let result = self.run(sql, placeholders, params, receiver).await;
+        if !matches!(&result, Err(Failure { is_cut_off: true, .. })) {
+            let timeout = self.timeout_setting(statement_timeout);
+            // With another timeout than other connections of the pool, the connection must not be lent again.
+            let reset = self.query_batch(format!("SET {timeout}")).await;
+            reset.map_err(|error| Failure { error, is_cut_off: true })?;
+        }
+        result
+    }
+
+    /// Returns the assignment that sets the timeout of statements.
+    fn timeout_setting(&self, timeout: Duration) -> String {
+        match self.is_mariadb {
+            true => format!("max_statement_time = {}", timeout.as_secs_f64()),
+            false => format!("max_execution_time = {}", timeout.as_millis().max(1)),
+        }
     }
 
     pub(super) fn id(&self) -> ThreadId {

@@ -3,6 +3,7 @@
 //! and timeouts.
 
 pub(super) mod catalogue;
+mod cursor;
 mod error;
 pub(super) mod extensions;
 mod pooler;
@@ -18,7 +19,7 @@ use sqlx::{
 };
 
 use self::error::map_error;
-pub(super) use self::statement::query_batch;
+pub(super) use self::{cursor::stream, statement::query_batch};
 use super::{
     host_tables::{HOST_SCHEMA, IS_RUNNING},
     options::Mode,
@@ -76,6 +77,8 @@ pub(super) struct PgSession {
     rules: Rules,
     /// Text of the last statement before casts were added to its parameters.
     last_text: Option<Arc<str>>,
+    /// Whether the transaction has opened the cursor of a stream.
+    has_cursor: bool,
 }
 
 /// A server process.
@@ -119,7 +122,7 @@ pub(super) async fn connect(
     allow_functions: &[String],
 ) -> Result<PgSession, DbError> {
     let (mark, mut options) = pooler::mark(options.clone());
-    if let Some(Timeouts { statement, lock }) = timeouts {
+    if let Some(Timeouts { statement, lock, .. }) = timeouts {
         let limits = [("statement_timeout", statement), ("lock_timeout", lock)];
         options = options.options(limits.map(|(name, time)| (name, time.as_millis().max(1))));
     }
@@ -162,7 +165,16 @@ pub(super) async fn connect(
     let refused = extensions::forbidden(&functions, allow_functions);
     let rules = Rules::Postgres(Extensions::new(refused, allow_functions));
     let backend = Backend { pid, started };
-    Ok(PgSession { connection, backend, connected: (clock, Instant::now()), unlock, next, rules, last_text: None })
+    Ok(PgSession {
+        connection,
+        backend,
+        connected: (clock, Instant::now()),
+        unlock,
+        next,
+        rules,
+        last_text: None,
+        has_cursor: false,
+    })
 }
 
 /// Begins a transaction. If a transaction of mode `open` is open, ends it in the same message. A write transaction
@@ -185,6 +197,7 @@ pub(super) async fn begin(session: &mut PgSession, mode: Mode, open: Option<Mode
         Access::ReadOnly | Access::None => session.unlock,
     };
     let begun = session.clock();
+    session.has_cursor = false;
     let answers = query_batch(&mut session.connection, format!("{start}; {first}")).await;
     let answers = answers.map_err(|error| ended_before(error, ENDED))?;
     Ok(session.name(answers.into_iter().next().flatten(), begun))
@@ -258,7 +271,7 @@ pub(super) async fn run(
         map_error,
         count: |done: PgQueryResult| (done.rows_affected(), None),
         take: |receiver: &mut Receiver<'_>, row: PgRow| {
-            let values = values::decode_each(&row, version, receiver.limits);
+            let values = values::decode_each(&row, row.columns(), version, receiver.limits);
             receiver.row(|| values::columns(&row), values::names(&row), values)
         },
         columns: || statement.columns().iter().map(values::column).collect(),

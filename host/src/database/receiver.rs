@@ -1,6 +1,8 @@
 //! Receives the results of a statement, for all engines: enforces the limits, and passes the rows to a [`Sink`].
 
 use std::{
+    future::{Future, ready},
+    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,8 +14,9 @@ use super::options::Limits;
 use crate::{
     gate::Verb,
     sql::{
-        Sink,
+        Sink, StreamedRows,
         error::{DbError, Kind},
+        flow::{Flow, PIECE},
         value::{Column, Execution, Value},
     },
     telemetry::{self, SQL},
@@ -25,6 +28,9 @@ pub(super) const GRACE: Duration = Duration::from_millis(500);
 /// Number of rows between two reads of the clock. A read of the clock takes about as much time as the decoding of one
 /// value.
 const CLOCK: usize = 32;
+
+/// Number of rows of a stream that are read and dropped after a row that could not be decoded.
+const MAX_DROPPED: usize = 512;
 
 /// Receiver for the results of one statement.
 #[derive(Debug)]
@@ -104,7 +110,11 @@ impl<'a> Receiver<'a> {
                 }
                 // After an error the statement is cut off: the server continues to send the rows after this one.
                 Either::Right(row) => {
-                    (reader.take)(self, row).map_err(|error| Failure { error, is_cut_off: true })?;
+                    let cut_off = |error| Failure { error, is_cut_off: true };
+                    (reader.take)(self, row).map_err(cut_off)?;
+                    if self.has_piece(PIECE) {
+                        self.pass().await.map_err(cut_off)?;
+                    }
                 }
             }
         }
@@ -114,8 +124,35 @@ impl<'a> Receiver<'a> {
         self.end().map_err(|error| Failure { error, is_cut_off: false })
     }
 
+    /// Returns the channel to the client, if the rows are streamed.
+    pub(super) fn flow(&mut self) -> Option<Flow> {
+        self.sink.streamed().map(|rows| rows.flow.clone())
+    }
+
+    /// Returns the rows, if they are streamed.
+    pub(super) fn streamed(&mut self) -> Option<&mut StreamedRows> {
+        self.sink.streamed()
+    }
+
+    /// Returns whether the rows are streamed and at least `size` bytes of them wait to be passed to the client.
+    pub(super) fn has_piece(&mut self, size: usize) -> bool {
+        self.broken.is_none() && self.sink.streamed().is_some_and(|rows| rows.pending() >= size)
+    }
+
+    /// Passes the rows so far to the client, and waits until the client needs more. Boxed, because few statements are
+    /// streamed, and the future of every statement would contain this one.
+    pub(super) fn pass(&mut self) -> Pin<Box<dyn Future<Output = Result<(), DbError>> + Send + '_>> {
+        match self.sink.streamed() {
+            Some(rows) => Box::pin(rows.pass()),
+            None => Box::pin(ready(Ok(()))),
+        }
+    }
+
     /// Passes a row to the sink. Returns an error if a limit or the timeout is exceeded; the caller must then stop
     /// reading.
+    ///
+    /// The rows of a stream have neither a limit nor a timeout here: only each single row is limited, and
+    /// [`Flow::limit`] limits the time of each piece.
     pub(super) fn row<'r>(
         &mut self,
         columns: impl FnOnce() -> Vec<Column>,
@@ -123,12 +160,16 @@ impl<'a> Receiver<'a> {
         values: impl Iterator<Item = Result<Value, DbError>>,
     ) -> Result<(), DbError> {
         self.rows += 1;
+        let before = self.bytes;
         if self.broken.is_none() {
             match self.sink.row(columns, names, values) {
                 Ok(bytes) => self.bytes += bytes,
                 Err(error) if error.kind == Kind::Limit => return Err(error),
                 Err(error) => self.broken = Some(error),
             }
+        }
+        if self.sink.streamed().is_some() {
+            return self.check_streamed(self.bytes - before);
         }
         if self.rows > self.limits.max_rows || self.bytes > self.limits.max_result {
             return Err(too_large(self.limits));
@@ -137,6 +178,20 @@ impl<'a> Receiver<'a> {
             return Err(timed_out());
         }
         Ok(())
+    }
+
+    /// Returns an error if a row of a stream, with this size, is larger than a whole result may be, or if an earlier row
+    /// could not be decoded. A few rows after such a row are dropped, so that the connection stays usable if the result
+    /// is short.
+    fn check_streamed(&mut self, size: usize) -> Result<(), DbError> {
+        if size > self.limits.max_result {
+            let message = format!("a row has more than max_result = {} bytes", self.limits.max_result);
+            return Err(DbError::new(Kind::Limit, message));
+        }
+        match self.broken.take_if(|_| self.rows.is_multiple_of(MAX_DROPPED)) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
     }
 
     /// Records the counts that the driver reported at the end of the statement. The driver may repeat the count of an
@@ -173,6 +228,11 @@ impl<'a> Receiver<'a> {
         self.complete
     }
 
+    /// Returns the error of a row that could not be decoded.
+    pub(super) fn check(&mut self) -> Result<(), DbError> {
+        self.broken.take().map_or(Ok(()), Err)
+    }
+
     /// Ends the statement after the driver's last result.
     ///
     /// # Errors
@@ -181,11 +241,8 @@ impl<'a> Receiver<'a> {
     /// driver has reported the end of the statement: the connection broke down, and the result is incomplete rather
     /// than empty.
     pub(super) fn end(&mut self) -> Result<(), DbError> {
-        match self.broken.take() {
-            Some(error) => Err(error),
-            None if self.complete => Ok(()),
-            None => Err(cut_short()),
-        }
+        self.check()?;
+        if self.complete { Ok(()) } else { Err(cut_short()) }
     }
 
     /// Logs the statement, for `echo`.

@@ -7,7 +7,8 @@ use crate::{
     component::{RequestState, answer::Fault},
     error::Failure,
     message::{Reply, Request},
-    transaction::Origin,
+    render::Rendered,
+    transaction::{Origin, RowStream},
 };
 
 /// The answer to a request.
@@ -22,10 +23,10 @@ pub(super) enum Answer {
         /// Status of the controller's own response.
         status: u16,
         /// Reply for the client.
-        reply: Reply,
+        reply: Rendered,
     },
     /// A hook answered before the controller ran, or the host answered OPTIONS itself.
-    Early(Reply),
+    Early(Rendered),
     /// The request failed, and the host made the reply.
     Failed {
         /// First failure of the request.
@@ -38,7 +39,7 @@ pub(super) enum Answer {
         /// First failure of the request.
         failure: Failure,
         /// Reply for the client.
-        reply: Reply,
+        reply: Rendered,
     },
 }
 
@@ -59,7 +60,7 @@ impl Answer {
     }
 
     /// Replaces the reply to a failure by the reply of an `on-error` hook. Leaves any other answer unchanged.
-    pub(super) fn handle(&mut self, reply: Reply) {
+    pub(super) fn handle(&mut self, reply: Rendered) {
         *self = match mem::take(self) {
             Answer::Failed { failure, .. } => Answer::Handled { failure, reply },
             answer @ (Answer::Pending | Answer::Controller { .. } | Answer::Early(_) | Answer::Handled { .. }) => {
@@ -79,7 +80,10 @@ impl Answer {
 
     /// Logs the response of a guest that reports an error of the server, with the failed statement that may explain it.
     pub(super) fn log_server_error(&self, state: &mut RequestState) {
-        let (Answer::Controller { reply, .. } | Answer::Early(reply)) = self else { return };
+        let (Answer::Controller { reply: Rendered { reply, .. }, .. } | Answer::Early(Rendered { reply, .. })) = self
+        else {
+            return;
+        };
         if reply.status.is_server_error()
             && let Some(report) = state.bound.session().and_then(|session| session.report())
         {
@@ -92,18 +96,29 @@ impl Answer {
     pub(super) fn reply(&mut self) -> Option<&mut Reply> {
         match self {
             Answer::Pending => None,
-            Answer::Controller { reply, .. }
-            | Answer::Early(reply)
-            | Answer::Failed { reply, .. }
-            | Answer::Handled { reply, .. } => Some(reply),
+            Answer::Failed { reply, .. }
+            | Answer::Controller { reply: Rendered { reply, .. }, .. }
+            | Answer::Early(Rendered { reply, .. })
+            | Answer::Handled { reply: Rendered { reply, .. }, .. } => Some(reply),
+        }
+    }
+
+    /// Takes the rows that are streamed, if there are any.
+    pub(super) fn take_rows(&mut self) -> Option<Box<RowStream>> {
+        match self {
+            Answer::Pending | Answer::Failed { .. } => None,
+            Answer::Controller { reply, .. } | Answer::Early(reply) | Answer::Handled { reply, .. } => {
+                reply.rows.take()
+            }
         }
     }
 
     /// Returns the reply, and the failure if the request failed.
     pub(super) fn into_parts(self, request: &Request) -> (Reply, Option<Failure>) {
         match self {
-            Answer::Controller { reply, .. } | Answer::Early(reply) => (reply, None),
-            Answer::Failed { failure, reply } | Answer::Handled { failure, reply } => (reply, Some(failure)),
+            Answer::Controller { reply, .. } | Answer::Early(reply) => (reply.reply, None),
+            Answer::Failed { failure, reply } => (reply, Some(failure)),
+            Answer::Handled { failure, reply } => (reply.reply, Some(failure)),
             Answer::Pending => {
                 Self::failed(Failure::host("the request ended without an answer"), request).into_parts(request)
             }
@@ -117,8 +132,8 @@ mod tests {
 
     use super::*;
 
-    fn reply(status: StatusCode) -> Reply {
-        Reply { status, ..Reply::default() }
+    fn reply(status: StatusCode) -> Rendered {
+        Reply { status, ..Reply::default() }.into()
     }
 
     /// Returns the origin, the status of the reply and the message of the failure.

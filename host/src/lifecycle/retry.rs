@@ -15,6 +15,8 @@ pub(super) enum Cause {
     Conflict,
     /// A statement that was prepared before the schema changed.
     Stale,
+    /// Rows that the host read in one go, and must stream because they exceed a limit.
+    Outgrown,
 }
 
 /// Reruns of a request so far.
@@ -24,6 +26,8 @@ pub(super) struct Reruns {
     conflicts: u32,
     /// Whether the request was rerun on a new connection after a stale statement.
     stale: bool,
+    /// Whether the request was rerun to stream its rows.
+    outgrown: bool,
 }
 
 impl Lifecycle<'_> {
@@ -35,7 +39,7 @@ impl Lifecycle<'_> {
 
     /// Returns the cause to run everything inside the transaction again, if there is one. A rerun after a conflict
     /// counts towards the route's `retries`. A rerun after a stale statement does not count, because only the connection
-    /// was at fault, and happens at most once in a request. Nothing runs again after an outbound request with a method
+    /// was at fault, and happens at most once in a request; the same holds for a rerun to stream rows. Nothing runs again after an outbound request with a method
     /// other than GET and HEAD.
     pub(super) async fn cause_to_rerun(&mut self) -> Option<Cause> {
         if self.entry_context.is_none() || self.state.calls.unrepeatable {
@@ -45,6 +49,9 @@ impl Lifecycle<'_> {
         let session = self.state.bound.session()?;
         if may_retry && session.had_conflict() {
             return Some(Cause::Conflict);
+        }
+        if !self.reruns.outgrown && session.is_outgrown() {
+            return Some(Cause::Outgrown);
         }
         (!self.reruns.stale && session.is_stale().await).then_some(Cause::Stale)
     }
@@ -58,7 +65,7 @@ impl Lifecycle<'_> {
     /// Rolls back the transaction, and replaces the session by a new session for the next attempt.
     pub(super) async fn roll_back(&mut self, cause: Cause) {
         let RequestState { bound, trace, .. } = &mut self.state;
-        let fresh_connection = cause == Cause::Stale;
+        let fresh_connection = matches!(cause, Cause::Stale | Cause::Outgrown);
         *bound = match std::mem::take(bound) {
             Bound::Started(started) => Bound::Started(started.retry(fresh_connection, trace).await),
             Bound::ReadOnly(reading) => Bound::ReadOnly(reading.retry(fresh_connection, trace).await),
@@ -81,6 +88,7 @@ impl Lifecycle<'_> {
         }
         match cause {
             Cause::Stale => self.reruns.stale = true,
+            Cause::Outgrown => self.reruns.outgrown = true,
             Cause::Conflict => {
                 tokio::time::sleep(back_off(self.reruns.conflicts)).await;
                 self.reruns.conflicts += 1;

@@ -1,5 +1,7 @@
 //! Encoder for rows as CSV (RFC 4180), for all engines.
 
+use std::mem;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 
 use super::value::Value;
@@ -8,16 +10,18 @@ use super::value::Value;
 #[derive(Debug, Default)]
 pub struct CsvRows {
     text: String,
+    has_names: bool,
 }
 
 impl CsvRows {
     /// Returns whether the record with the names of the columns is missing.
     pub fn lacks_names(&self) -> bool {
-        self.text.is_empty()
+        !self.has_names
     }
 
     /// Writes the record with the names of the columns.
     pub fn names<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        self.has_names = true;
         for (index, name) in names.enumerate() {
             self.separate(index);
             self.field(name);
@@ -46,12 +50,17 @@ impl CsvRows {
         self.text.push_str("\r\n");
     }
 
-    /// Returns the number of bytes written so far.
+    /// Takes the text written so far out of the encoder. Further rows continue the text.
+    pub fn take(&mut self) -> String {
+        mem::take(&mut self.text)
+    }
+
+    /// Returns the number of bytes written since the last call of [`CsvRows::take`].
     pub fn size(&self) -> usize {
         self.text.len()
     }
 
-    /// Returns the text.
+    /// Returns the text that was not taken.
     pub fn finish(self) -> String {
         self.text
     }

@@ -1,6 +1,6 @@
 //! Encoder for rows as JSON, for all engines.
 
-use std::fmt::Write;
+use std::{fmt::Write, mem};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 
@@ -25,6 +25,7 @@ pub enum Layout {
 pub struct JsonRows {
     text: String,
     layout: Layout,
+    has_rows: bool,
     /// `"name":` for each column, escaped once for all rows.
     keys: Vec<String>,
 }
@@ -33,17 +34,17 @@ impl JsonRows {
     /// Returns an encoder without rows.
     pub fn new(layout: Layout) -> Self {
         let text = String::from(if layout == Layout::Array { "[" } else { "" });
-        Self { text, layout, keys: Vec::new() }
+        Self { text, layout, has_rows: false, keys: Vec::new() }
     }
 
     /// Returns whether the text has all rows of its layout, so that further rows are dropped.
     pub fn is_full(&self) -> bool {
-        self.layout == Layout::First && !self.text.is_empty()
+        self.layout == Layout::First && self.has_rows
     }
 
     /// Starts a row. `names` is used for the first row only; every row of a result has the same columns.
     pub fn start_row<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
-        if self.text.len() <= 1 {
+        if !mem::replace(&mut self.has_rows, true) {
             self.keys.extend(names.map(|name| {
                 let mut key = String::with_capacity(name.len() + 3);
                 write_string(&mut key, name);
@@ -93,12 +94,17 @@ impl JsonRows {
         self.text.push_str(if self.layout == Layout::Lines { "}\n" } else { "}" });
     }
 
-    /// Returns the number of bytes written so far.
+    /// Takes the text written so far out of the encoder. Further rows continue the text.
+    pub fn take(&mut self) -> String {
+        mem::take(&mut self.text)
+    }
+
+    /// Returns the number of bytes written since the last call of [`JsonRows::take`].
     pub fn size(&self) -> usize {
         self.text.len()
     }
 
-    /// Ends and returns the text.
+    /// Ends the text, and returns the part that was not taken.
     pub fn finish(mut self) -> String {
         if self.layout == Layout::Array {
             self.text.push(']');

@@ -3,6 +3,7 @@
 use super::{
     csv::CsvRows,
     error::DbError,
+    flow::{RowsText, StreamedRows},
     json::JsonRows,
     value::{Column, Rows, Value},
 };
@@ -19,6 +20,8 @@ pub enum Sink<'a> {
     Json(&'a mut JsonRows),
     /// All rows, as CSV.
     Csv(&'a mut CsvRows),
+    /// All rows, in pieces for a client.
+    Stream(&'a mut StreamedRows),
     /// No destination: rows are dropped.
     Nothing,
 }
@@ -65,7 +68,19 @@ impl Sink<'_> {
                 csv.end_row();
                 Ok(csv.size() - before)
             }
+            Sink::Stream(rows) => match &mut rows.text {
+                RowsText::Json(json) => Sink::Json(json).row(columns, names, values),
+                RowsText::Csv(csv) => Sink::Csv(csv).row(columns, names, values),
+            },
             Sink::Json(_) | Sink::First(Some(_)) | Sink::Nothing => Ok(0),
+        }
+    }
+
+    /// Returns the rows if they are passed to a client in pieces.
+    pub(crate) fn streamed(&mut self) -> Option<&mut StreamedRows> {
+        match self {
+            Sink::Stream(rows) => Some(rows),
+            Sink::Rows(_) | Sink::First(_) | Sink::Json(_) | Sink::Csv(_) | Sink::Nothing => None,
         }
     }
 
@@ -74,6 +89,8 @@ impl Sink<'_> {
         match self {
             Sink::Rows(all) => all.rows.is_empty(),
             Sink::Csv(csv) => csv.lacks_names(),
+            Sink::Stream(StreamedRows { text: RowsText::Csv(csv), .. }) => csv.lacks_names(),
+            Sink::Stream(_) => false,
             Sink::First(_) | Sink::Json(_) | Sink::Nothing => false,
         }
     }
@@ -83,6 +100,10 @@ impl Sink<'_> {
         match self {
             Sink::Rows(all) => all.columns = columns,
             Sink::Csv(csv) => csv.names(columns.iter().map(|column| &*column.name)),
+            Sink::Stream(StreamedRows { text: RowsText::Csv(csv), .. }) => {
+                csv.names(columns.iter().map(|column| &*column.name));
+            }
+            Sink::Stream(_) => {}
             Sink::First(_) | Sink::Json(_) | Sink::Nothing => {}
         }
     }

@@ -122,6 +122,12 @@ impl ReadOnly {
     /// the rollback. Either this task completes the rollback before the connection returns to the pool, or the next
     /// borrower of the connection completes it.
     pub(crate) fn clear(self, trace: &mut Trace) -> Cleared {
+        self.close();
+        Unbound::default().clear(trace)
+    }
+
+    /// Rolls back like [`clear`](Self::clear), for a transaction beside that of the request.
+    pub(crate) fn close(self) {
         if let Some(connection) = self.0.into_parts().connection.and_then(Connection::hand_over) {
             tokio::spawn(async {
                 // Yield, so that a borrower that begins to wait in the meantime can take over the rollback.
@@ -133,7 +139,16 @@ impl ReadOnly {
                 }
             });
         }
-        Unbound::default().clear(trace)
+    }
+
+    /// Returns the session that guests use.
+    pub(super) fn session(&mut self) -> &mut Session {
+        &mut self.0
+    }
+
+    /// Returns a binding for statements that run while this one streams rows. They run in a transaction of their own.
+    pub(super) fn companion(&self) -> Self {
+        Self(self.0.companion())
     }
 
     /// Rolls back, so that everything inside the transaction can run again. With `fresh_connection`, the next session

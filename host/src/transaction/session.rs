@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     config::{Access, Dialect},
-    database::{Connection, Database, TransactionOptions},
+    database::{Connection, Database, Streams, TransactionOptions},
     gate::SavepointStatement,
     outbox::{self, Lease},
     sql::{
@@ -43,6 +43,8 @@ pub struct Session {
     /// Whether a statement failed because it was prepared before the schema changed, even if the guest handled the
     /// error.
     stale: bool,
+    /// Whether the result of a query that was read in one go was too large, and can be streamed instead.
+    outgrown: bool,
     /// Number of savepoints opened so far, which is also the id of the last savepoint. An id is never reused, so a
     /// closed savepoint and a new savepoint at the same level have different ids.
     opened: u64,
@@ -83,6 +85,7 @@ impl Session {
             marked: false,
             actions: Actions::default(),
             stale: false,
+            outgrown: false,
             opened: 0,
         }
     }
@@ -207,6 +210,32 @@ impl Session {
     /// Marks the transaction for a rollback, at the request of a guest.
     pub fn mark_rollback(&mut self) {
         self.marked = true;
+    }
+
+    /// Begins the transaction, unless it has begun.
+    pub(crate) async fn begin(&mut self, trace: &mut Trace) -> Result<(), DbError> {
+        self.ready(trace).await.map(drop)
+    }
+
+    /// Returns the streams of the session's database.
+    pub(crate) fn streams(&self) -> Option<&Streams> {
+        self.database.as_ref().map(|database| database.streams())
+    }
+
+    /// Records that the result of a query was too large to be read in one go, so that everything inside the transaction
+    /// can run again and stream the result.
+    pub(crate) fn outgrow(&mut self) {
+        self.outgrown = true;
+    }
+
+    /// Returns whether [`Session::outgrow`] was called.
+    pub(crate) fn is_outgrown(&self) -> bool {
+        self.outgrown
+    }
+
+    /// Returns a session with the same options, for statements that run while this session streams rows.
+    pub(super) fn companion(&self) -> Self {
+        Self::new(self.database.clone(), self.terms.clone())
     }
 
     /// Returns whether the transaction has begun.

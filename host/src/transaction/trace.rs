@@ -40,6 +40,8 @@ pub(crate) enum Event {
     AfterRollback,
     /// A guest sent an HTTP request, or the host refused to send it.
     Outbound,
+    /// The rows of the response were streamed to the client.
+    Stream,
     /// The binding to the database ended.
     Clear,
 }
@@ -63,6 +65,7 @@ impl Event {
             Event::AfterCommit => "after_commit",
             Event::AfterRollback => "after_rollback",
             Event::Outbound => "outbound",
+            Event::Stream => "stream",
             Event::Clear => "clear",
         }
     }

@@ -63,6 +63,10 @@ impl response::Host for StoreData {
 
     fn set_body(&mut self, body: Vec<u8>) -> Changed {
         Ok(self.change(|reply, limits| {
+            if reply.is_streamed {
+                // A hook that computes the new body from the old one would replace the rows by nothing.
+                return Err("the body cannot be replaced: its rows are streamed to the client".to_owned());
+            }
             limits.check_body(body.len())?;
             reply.body = body.into();
             Ok(())

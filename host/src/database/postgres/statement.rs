@@ -91,12 +91,12 @@ fn parameters(values: Vec<Value>) -> Result<Vec<Parameter>, DbError> {
     values.into_iter().enumerate().map(|(index, value)| Parameter::new(index + 1, value)).collect()
 }
 
-async fn prepared(connection: &mut PgConnection, text: Arc<str>) -> Result<PgStatement, DbError> {
+pub(super) async fn prepared(connection: &mut PgConnection, text: Arc<str>) -> Result<PgStatement, DbError> {
     connection.prepare(AssertSqlSafe(text).into_sql_str()).await.map_err(map_error)
 }
 
 /// Returns the types of the parameters that the server infers.
-fn parameter_types(statement: &PgStatement) -> &[PgTypeInfo] {
+pub(super) fn parameter_types(statement: &PgStatement) -> &[PgTypeInfo] {
     match statement.parameters() {
         Some(Either::Left(types)) => types,
         Some(Either::Right(_)) | None => &[],

@@ -46,10 +46,16 @@ pub(super) fn names(row: &PgRow) -> impl Iterator<Item = &str> {
 
 /// Decodes the values of a row one after the other. Rejects a row that certainly exceeds `max_result`, before it copies
 /// the bytes. The check permits eight times `max_result` on the wire, because the binary form of an array can be longer
-/// than its text. `version` is the server's version, such as 150004.
-pub(super) fn decode_each(row: &PgRow, version: u32, limits: Limits) -> impl Iterator<Item = Result<Value, DbError>> {
+/// than its text. `columns` are the columns of the row, with types that the driver knows. `version` is the server's
+/// version, such as 150004.
+pub(super) fn decode_each<'r>(
+    row: &'r PgRow,
+    columns: &'r [PgColumn],
+    version: u32,
+    limits: Limits,
+) -> impl Iterator<Item = Result<Value, DbError>> + use<'r> {
     let mut room = limits.max_result.saturating_mul(8);
-    row.columns().iter().enumerate().map(move |(index, column)| {
+    columns.iter().enumerate().map(move |(index, column)| {
         let broken =
             |error: &dyn std::fmt::Display| DbError::new(Kind::Data, format!("column \"{}\": {error}", column.name()));
         let raw = row.try_get_raw(index).map_err(|error| broken(&error))?;

@@ -193,10 +193,18 @@ impl Connection {
         (self.running, self.sent) = (true, sent);
         let timeout = self.timeout();
         let session = self.pooled.as_mut().and_then(|pooled| pooled.session.as_mut()).ok_or_else(connection_lost)?;
-        let run = session.run(&self.sent.sql, placeholders, params, receiver);
-        let timed_out = |_| Err(Failure { error: receiver::timed_out(), is_cut_off: true });
-        let Err(Failure { error, is_cut_off }) = tokio::time::timeout(timeout, run).await.unwrap_or_else(timed_out)
-        else {
+        let ended = match receiver.flow() {
+            None => {
+                tokio::time::timeout(timeout, session.run(&self.sent.sql, placeholders, params, receiver)).await.ok()
+            }
+            Some(flow) => {
+                let sql = &self.sent.sql;
+                // Boxed, because few statements are streamed, and the future of every statement would contain this one.
+                Box::pin(flow.limit(timeout, session.stream(sql, placeholders, params, receiver))).await
+            }
+        };
+        let timed_out = || Err(Failure { error: receiver::timed_out(), is_cut_off: true });
+        let Err(Failure { error, is_cut_off }) = ended.unwrap_or_else(timed_out) else {
             self.running = false;
             return Ok(());
         };

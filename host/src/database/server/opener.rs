@@ -81,7 +81,8 @@ pub(in crate::database) struct PooledSession {
 
 impl Opener {
     pub(super) fn new(url: &str, config: &config::DatabaseConfig) -> Result<Self, DbError> {
-        let timeouts = Timeouts { statement: config.statement_timeout, lock: config.lock_timeout };
+        let timeouts =
+            Timeouts { statement: config.statement_timeout, lock: config.lock_timeout, stream: config.stream_timeout };
         let malformed = |error: sqlx::Error| DbError::new(Kind::Other, format!("the URL is malformed: {error}"));
         let address = match config.dialect {
             Dialect::MySql => Address::MySql(Box::new(mysql::options(url).map_err(malformed)?)),

@@ -57,6 +57,20 @@ impl ServerSession {
         }
     }
 
+    /// Prepares a query and passes its rows to a client in pieces.
+    pub(super) async fn stream(
+        &mut self,
+        sql: &str,
+        placeholders: &[Placeholder],
+        params: Vec<Value>,
+        receiver: &mut Receiver<'_>,
+    ) -> Result<(), Failure> {
+        match self {
+            ServerSession::Postgres(session) => postgres::stream(session, sql, placeholders, params, receiver).await,
+            ServerSession::MySql(session) => session.stream(sql, placeholders, params, receiver).await,
+        }
+    }
+
     /// Returns whether the last statement failed because the types of its parameters have changed since it was
     /// prepared. Ends the transaction. Always false on MySQL, which accepts parameters of any type.
     pub(super) async fn confirm_stale(&mut self) -> Result<bool, DbError> {

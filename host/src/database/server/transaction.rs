@@ -9,11 +9,13 @@ use crate::sql::{
     error::{DbError, Kind},
 };
 
-/// Timeouts that the server applies to the statements and lock waits of a session.
+/// Timeouts that the server applies to a session.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::database) struct Timeouts {
     pub(in crate::database) statement: Duration,
     pub(in crate::database) lock: Duration,
+    /// Maximum time that a server waits for the host to read rows of a stream. Only MySQL has such a timeout.
+    pub(in crate::database) stream: Duration,
 }
 
 /// Result of a commit.

@@ -134,6 +134,16 @@ impl Barrier {
         self.budget.lift();
     }
 
+    /// Stops the clock of the running statement while the client has not taken its rows.
+    pub(super) fn pause(&self) {
+        self.budget.pause();
+    }
+
+    /// Gives the running statement `time` from now on.
+    pub(super) fn resume(&self, time: Duration) {
+        self.budget.resume(time);
+    }
+
     /// Ends the running statement at the next call of the progress handler or the allocator.
     pub(super) fn interrupt(&self) {
         self.budget.stop();

@@ -14,6 +14,9 @@ use std::{
 /// must not fail because the guest has used up its budget.
 const NEVER: u64 = u64::MAX;
 
+/// Deadline of a statement that waits for its client. Only the memory limit applies.
+const PAUSED: u64 = u64::MAX - 1;
+
 /// Size in bytes. If the memory of a connection shrinks from above this size to below it, the process returns memory to
 /// the operating system.
 const LARGE: usize = 8 << 20;
@@ -67,9 +70,19 @@ impl Budget {
 
     /// Applies the limits to the next statements, which must end within `time`.
     pub(super) fn limit(&self, time: Duration) {
-        let deadline = self.epoch.elapsed().saturating_add(time).as_nanos();
         self.exceeded.store(0, SeqCst);
-        self.deadline.store(u64::try_from(deadline).unwrap_or(NEVER - 1), SeqCst);
+        self.resume(time);
+    }
+
+    /// Stops the clock while the client has not taken the rows so far.
+    pub(super) fn pause(&self) {
+        self.deadline.store(PAUSED, SeqCst);
+    }
+
+    /// Gives the running statement `time` from now on.
+    pub(super) fn resume(&self, time: Duration) {
+        let deadline = self.epoch.elapsed().saturating_add(time).as_nanos();
+        self.deadline.store(u64::try_from(deadline).unwrap_or(PAUSED - 1), SeqCst);
     }
 
     /// Lifts the limits for the host's own statements.
@@ -85,7 +98,7 @@ impl Budget {
     /// Returns whether the running statement may continue.
     pub(super) fn in_time(&self) -> bool {
         let deadline = self.deadline.load(SeqCst);
-        deadline == NEVER || self.epoch.elapsed().as_nanos() < u128::from(deadline)
+        deadline >= PAUSED || self.epoch.elapsed().as_nanos() < u128::from(deadline)
     }
 
     /// Returns the limit that an allocation has exceeded since the call of [`Budget::limit`], if any.
@@ -141,13 +154,16 @@ impl Budget {
     }
 
     /// Returns whether the connection uses too much memory, after waiting for rows to be freed: the connection's thread
-    /// is up to `row_buffer_size` rows ahead of the request.
+    /// is up to `row_buffer_size` rows ahead of the request. While the statement is paused, it waits for the client.
     fn exceeds_memory(&self) -> bool {
         let too_much = || self.used.load(Relaxed) > self.max_memory;
         let is_first = self.exceeded.load(SeqCst) == 0;
-        let begun = Instant::now();
-        while is_first && too_much() && begun.elapsed() < MAX_WAIT_FOR_ROWS {
+        let mut begun = Instant::now();
+        while is_first && too_much() && begun.elapsed() < MAX_WAIT_FOR_ROWS && self.in_time() {
             thread::sleep(Duration::from_millis(1));
+            if self.deadline.load(SeqCst) == PAUSED {
+                begun = Instant::now();
+            }
         }
         too_much()
     }
@@ -200,6 +216,23 @@ mod tests {
             budget.release(500);
             assert!(allocation.join().expect("it does not panic"));
         });
+    }
+
+    #[test]
+    fn a_paused_statement_has_no_deadline_and_waits_for_memory() {
+        let budget = Budget::new(1000);
+        budget.limit(Duration::ZERO);
+        budget.pause();
+        assert!(budget.in_time() && budget.charge(1000));
+        thread::scope(|scope| {
+            let allocation = scope.spawn(|| budget.charge(500));
+            thread::sleep(MAX_WAIT_FOR_ROWS * 2);
+            assert!(!allocation.is_finished(), "it waits for the client");
+            budget.release(500);
+            assert!(allocation.join().expect("it does not panic"));
+        });
+        budget.resume(Duration::ZERO);
+        assert!(!budget.in_time());
     }
 
     #[test]

@@ -305,9 +305,13 @@ impl Connection {
         let PooledConnection { connection, barrier, .. } = self.pooled()?;
         barrier.admit(role, statement_timeout, leading);
         let results = connection.fetch_many(sqlx::query_with(AssertSqlSafe(text.clone()), arguments));
-        let taken = tokio::time::timeout(timeout, take(results, &mut leading, barrier, receiver)).await;
+        let taken = match receiver.flow() {
+            None => tokio::time::timeout(timeout, take(results, &mut leading, barrier, receiver)).await.ok(),
+            // Boxed, because few statements are streamed, and the future of every statement would contain this one.
+            Some(flow) => Box::pin(flow.limit(timeout, take(results, &mut leading, barrier, receiver))).await,
+        };
         // After a timeout the connection's thread does not answer, and its state is unknown.
-        let result = taken.unwrap_or_else(|_| Err((receiver::timed_out(), false)));
+        let result = taken.unwrap_or_else(|| Err((receiver::timed_out(), false)));
         let result = result.map_err(|(error, answers)| (over_budget(error, barrier, max_memory), answers));
         (self.in_transaction, self.inherits) = (leading == 0, leading > 1);
         if let Err((error, answers)) = &result {

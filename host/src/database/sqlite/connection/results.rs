@@ -13,7 +13,10 @@ use crate::{
         receiver::{self, Receiver},
         sqlite::{barrier::Barrier, budget::Exceeded, error::map_error, values},
     },
-    sql::error::{DbError, Kind, Stale},
+    sql::{
+        error::{DbError, Kind, Stale},
+        flow::PIECE,
+    },
 };
 
 /// Receives the results of a message: first those of the `leading` statements of the host, then those of the guest's
@@ -41,6 +44,12 @@ pub(super) async fn take(
                 }
                 let columns = || values::columns(&row);
                 receiver.row(columns, values::names(&row), values::decode_each(&row)).map_err(|error| (error, true))?;
+                if receiver.has_piece(PIECE) {
+                    barrier.pause();
+                    let passed = receiver.pass().await;
+                    barrier.resume(receiver.limits.statement_timeout);
+                    passed.map_err(|error| (error, true))?;
+                }
             }
             Err(error) => {
                 let error = map_error(error);
