@@ -115,7 +115,7 @@ async fn all_slots_are_there(app: &App) -> Result {
 }
 
 /// Returns the number of connections in use, of all pools.
-async fn used(app: &App) -> Result<f64> {
+pub async fn used(app: &App) -> Result<f64> {
     let metrics = metrics::of(app).await?;
     let lent = metrics
         .iter()

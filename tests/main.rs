@@ -47,5 +47,6 @@ mod servers;
 mod shop;
 mod shutdown;
 mod static_files;
+mod streams;
 mod support;
 mod tidy;

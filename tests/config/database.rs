@@ -190,7 +190,7 @@ isolation = "serialisable"
 "#,
         &[],
     ), @r#"
-    carya.toml:4: database.reports: unknown key; accepted: url, reader_url, admin_url, replicas, replica_wait, replica_max_lag, replica_check, max_connections, max_lifetime, acquire_timeout, statement_timeout, lock_timeout, busy_timeout, allow_functions, max_rows, max_result, outbox_workers, outbox_lease, max_attempts, echo, echo_params, echo_pool, max_memory
+    carya.toml:4: database.reports: unknown key; accepted: url, reader_url, admin_url, replicas, replica_wait, replica_max_lag, replica_check, max_connections, max_lifetime, acquire_timeout, statement_timeout, stream_timeout, lock_timeout, busy_timeout, allow_functions, max_rows, max_result, outbox_workers, outbox_lease, max_attempts, echo, echo_params, echo_pool, max_memory
     carya.toml:5: database.my log: is not a name; it may have letters, digits, `-` and `_`
     carya.toml:7: database.empty.url: is missing
     carya.toml:8: database.default: is the name of [database] itself; choose another name, or write the keys in [database]
