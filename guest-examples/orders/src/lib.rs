@@ -71,7 +71,7 @@ fn order_by_form(db: &Writer) -> Result<Response, String> {
     let fields = request::form().map_err(|error| format!("the form: {error:?}"))?;
     let number = |name: &str| -> Option<i64> {
         let field = fields.iter().find(|field| field.name == name)?;
-        str::from_utf8(&field.value).ok()?.parse().ok()
+        std::str::from_utf8(&field.value).ok()?.parse().ok()
     };
     let flash = match (number("item_id"), number("quantity").filter(is_quantity)) {
         (Some(item), Some(quantity)) => match place(db, item, quantity)? {

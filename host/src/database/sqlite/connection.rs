@@ -1,10 +1,10 @@
 //! A pooled connection that is lent to one transaction. The barrier restricts statements of guests, and permits all
 //! statements of the host.
 
+mod errors;
 mod results;
 #[cfg(test)]
 mod tests;
-mod violations;
 
 use std::{
     future::Future,
@@ -343,19 +343,6 @@ impl Connection {
         in_time(timeout, async { pooled.connection.clear_cached_statements().await.map_err(map_error) }).await?;
         self.running = false;
         Ok(())
-    }
-
-    /// Adds to the authorizer's error "not authorized" that the handle is a reader, and sets the kind to
-    /// [`Kind::ReadOnly`]. Returns other errors unchanged.
-    fn in_context(&self, error: DbError) -> DbError {
-        match error.kind {
-            Kind::Forbidden if self.access != Access::ReadWrite => DbError {
-                kind: Kind::ReadOnly,
-                message: format!("{}: this handle only reads, and only the application's tables", error.message),
-                ..error
-            },
-            _ => error,
-        }
     }
 
     /// Returns the columns of a query that returned no row. `sql` is the text of its message.

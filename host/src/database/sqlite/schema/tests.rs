@@ -1,3 +1,5 @@
+//! Tests of reading definitions from the schema.
+
 use super::*;
 use crate::sql::error::ViolationKind::{self, Check, NotNull, Unique};
 

@@ -1,5 +1,5 @@
-//! Completes the errors of violated constraints from the schema of the file. A failed statement does not end the
-//! transaction, so the connection can read the schema inside it.
+//! Completes errors: a refusal with the access of the handle, and a violated constraint from the schema of the file. A
+//! failed statement does not end the transaction, so the connection can read the schema inside it.
 
 use std::{mem, sync::Arc};
 
@@ -10,17 +10,30 @@ use sqlx::{
 
 use super::Connection;
 use crate::{
-    config::Dialect,
+    config::{Access, Dialect},
     database::sqlite::{
         error::map_error,
         schema::{Object, Schema},
         violation::{self, Cause, Test},
     },
     gate::Target,
-    sql::error::{DbError, ViolationKind},
+    sql::error::{DbError, Kind, ViolationKind},
 };
 
 impl Connection {
+    /// Adds to the authorizer's error "not authorized" that the handle is a reader, and sets the kind to
+    /// [`Kind::ReadOnly`]. Returns other errors unchanged.
+    pub(super) fn in_context(&self, error: DbError) -> DbError {
+        match error.kind {
+            Kind::Forbidden if self.access != Access::ReadWrite => DbError {
+                kind: Kind::ReadOnly,
+                message: format!("{}: this handle only reads, and only the application's tables", error.message),
+                ..error
+            },
+            _ => error,
+        }
+    }
+
     /// Completes the error of the guest's statement `sent`, which has these arguments.
     pub(super) async fn explain_statement(&mut self, mut error: DbError, arguments: &SqliteArguments) -> DbError {
         // With `running` the state of the connection is unknown, for example after `ON CONFLICT ROLLBACK`.
