@@ -76,7 +76,7 @@ async fn check(folder: &Path, component: &[u8]) -> Result<Compiled> {
     let log = String::from_utf8(output.stderr)?;
     assert!(output.status.success(), "{log}");
     let log: Vec<Json> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let record = log.iter().find(|line| line["message"] == "compiled a component").ok_or("nothing was compiled")?;
+    let record = log.iter().find(|line| line["message"] == "compilation finished").ok_or("nothing was compiled")?;
     let number = |field: &str| record[field].as_u64().ok_or(format!("{field} in {record}"));
     Ok(Compiled { functions: number("functions")?, reused: number("reused")?, log })
 }

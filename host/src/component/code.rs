@@ -134,7 +134,7 @@ impl CodeCache {
         let code = Engine::new(&config)?.precompile_component(component)?;
         let counts = functions.keep();
         let (functions, reused, seconds) = (counts.functions, counts.reused, started.elapsed().as_secs_f32());
-        tracing::debug!(digest = short, kib, functions, reused, seconds, "compiled a component");
+        tracing::debug!(digest = short, kib, functions, reused, seconds, "compilation finished");
         Ok(code)
     }
 

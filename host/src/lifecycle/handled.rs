@@ -13,6 +13,10 @@ use crate::{
 
 /// A request after its last phase. Its reply can be sent.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all requests end so; a box would cost each of them an allocation"
+)]
 pub enum Handled {
     /// The request is finished.
     Ended(Ended),
