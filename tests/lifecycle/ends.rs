@@ -36,7 +36,9 @@ async fn px_10_the_commit_fails(engine: Engine) -> Result {
 
 #[tokio::test]
 async fn px_11_the_rollback_fails() -> Result {
-    let app = start_with(Engine::Sqlite, ROUTE, &[("CARYA_DATABASE__ECHO_POOL", "true")]).await?;
+    // The workers of the outbox would open connections too.
+    let env = [("CARYA_DATABASE__ECHO_POOL", "true"), ("CARYA_DATABASE__OUTBOX_WORKERS", "0")];
+    let app = start_with(Engine::Sqlite, ROUTE, &env).await?;
     let opened = || {
         let lines = app.log.lines();
         lines.iter().filter(|line| line["message"] == "connection opened").count()
