@@ -34,6 +34,9 @@ const END: usize = 16;
 /// SHA-256 digest that identifies a function: cranelift computes it from everything that the compilation reads.
 pub(super) type Key = [u8; 32];
 
+/// The functions of a pack, each with its place.
+pub(super) type Index = Vec<(Key, Row)>;
+
 /// Place and checksum of a function's code in a pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Row {
@@ -63,7 +66,7 @@ impl Pack {
     /// # Errors
     ///
     /// Returns an error if other users can write to the file, or if its index is damaged.
-    pub(super) fn open(path: &Path) -> Result<Option<(Self, Vec<(Key, Row)>)>, Unusable> {
+    pub(super) fn open(path: &Path) -> Result<Option<(Self, Index)>, Unusable> {
         let Some(file) = private::open(path)? else { return Ok(None) };
         let rows = index(&file)?;
         Ok(Some((Self(file), rows)))
@@ -82,7 +85,7 @@ impl Pack {
 }
 
 /// Reads the index of a pack.
-fn index(file: &File) -> Result<Vec<(Key, Row)>, Unusable> {
+fn index(file: &File) -> Result<Index, Unusable> {
     let length = file.metadata()?.len();
     let end_at = length.checked_sub(END as u64).ok_or(Unusable::Damaged)?;
     let mut end = [0; END];
