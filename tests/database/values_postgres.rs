@@ -19,7 +19,10 @@ fn schema() -> String {
 }
 
 async fn serve(engine: Engine) -> Result<App> {
-    App::start_on(engine, &script::config(), &[("migrations/0001_tables.sql", &schema())]).await
+    // The random values of 1,000 rows take seconds on a busy machine.
+    let env = [("CARYA_DATABASE__STATEMENT_TIMEOUT", "60s"), ("CARYA_COMPONENT__PROBE__TIMEOUT", "60s")];
+    let files = [("migrations/0001_tables.sql", &*schema())];
+    App::start_in(engine.folder().await?, &script::config(), &files, &env).await
 }
 
 async fn every_type_comes_out_in_the_servers_own_text(engine: Engine) -> Result {
