@@ -37,7 +37,7 @@ fn long() -> Vec<(String, Stop)> {
         (format!("SELECT {}", many("1", 10_000, "+")), Server("limit|timeout")),
         (format!("SELECT '{}'::jsonb", "[".repeat(30_000)), Server("limit|other|timeout")),
         (format!("SELECT '{}1{}'::int[]", "{".repeat(9), "}".repeat(9)), Server("limit|other|timeout")),
-        (format!("SELECT 'a' ~ '{}'", "(".repeat(20_000)), Server("other|limit")),
+        (format!("SELECT 'a' ~ '{}'", "(".repeat(20_000)), Server("data|limit")),
         (format!("SELECT 1 WHERE 1 IN ({})", many("1", 15_000, ",")), Runs),
         (many("SELECT 1", 200, " UNION ALL "), Runs),
         (format!("SELECT 1 AS {}", "x".repeat(20_000)), Runs),
