@@ -148,9 +148,7 @@ pub(crate) async fn take_due(database: &Database) -> Result<Option<Delivery>, Db
     let take = format!("UPDATE {table} SET attempts = ?, due_at = ? WHERE id = ? AND due_at = ?");
     loop {
         // A read-only transaction first: an idle host must not take the write lock.
-        let mut connection = database.begin_as_host(Access::ReadOnly).await?;
-        let waiting = connection.query_as_host(due.clone(), vec![Value::Int64(millis_after(Duration::ZERO))]).await?;
-        connection.rollback().await?;
+        let waiting = query(database, due.clone(), vec![Value::Int64(millis_after(Duration::ZERO))]).await?;
         let Some((entry, attempts, due_at)) = waiting.into_iter().find_map(entry) else { return Ok(None) };
         let attempt = attempts + 1;
         let lease = Lease::new(entry.id.clone(), outbox.lease);
@@ -187,6 +185,14 @@ fn entry(row: Vec<Value>) -> Option<(Entry, i64, i64)> {
     // An older host has recorded no request.
     let request = if request.is_empty() { id.clone() } else { request };
     Some((Entry { id, component, name, payload, request, depth }, attempts, due_at))
+}
+
+/// Runs a query in a read-only transaction of its own. Returns its rows.
+async fn query(database: &Database, sql: String, params: Vec<Value>) -> Result<Vec<Vec<Value>>, DbError> {
+    let mut connection = database.begin_as_host(Access::ReadOnly).await?;
+    let rows = connection.query_as_host(sql, params).await?;
+    connection.rollback().await?;
+    Ok(rows)
 }
 
 /// Runs a statement in a transaction of its own. Returns the number of changed rows.

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::{DEAD, FAILED, execute, millis_after};
+use super::{DEAD, FAILED, execute, millis_after, query};
 use crate::{
-    config::Access,
     database::Database,
     sql::{error::DbError, value::Value},
 };
@@ -127,11 +126,4 @@ async fn change(database: &Database, sql: &str, params: &[Value], ids: &[String]
         changed += execute(database, format!("{sql} WHERE id = ?"), params).await?;
     }
     Ok(changed)
-}
-
-async fn query(database: &Database, sql: String, params: Vec<Value>) -> Result<Vec<Vec<Value>>, DbError> {
-    let mut connection = database.begin_as_host(Access::ReadOnly).await?;
-    let rows = connection.query_as_host(sql, params).await?;
-    connection.rollback().await?;
-    Ok(rows)
 }
