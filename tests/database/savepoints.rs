@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     script::{send, serve},
-    support::{Engine, Result, Wrong, check, check_eq, on_each_engine},
+    support::{App, Engine, Result, Wrong, check, check_eq, on_each_engine},
 };
 
 const SCHEMA: &str = "CREATE TABLE t (name VARCHAR(100) UNIQUE)";
@@ -22,13 +22,27 @@ fn savepoint(end: &str, steps: &[Json]) -> Json {
     json!({ "savepoint": steps, "end": end, "swallow": true })
 }
 
-/// Compares the status of each script, and the names in the table after the request. If a request fails, the table
-/// stays empty.
+/// A description, a script, and the expected status and names in the table after the request.
+type Case<'a> = (&'a str, Json, u16, &'a [&'a str]);
+
+/// Sends each script, and compares its status and the names in the table afterwards.
+async fn compare(app: &App, table: Vec<Case<'_>>) -> Result<Wrong> {
+    let mut wrong = Wrong::default();
+    for (what, script, status, expected) in table {
+        let answer = send(app, "POST", &script).await?;
+        check_eq!(wrong, answer.status, status, "{what}: {}", answer.text());
+        check_eq!(wrong, app.texts("SELECT name FROM t ORDER BY name").await?, expected, "{what}: {}", answer.text());
+        app.execute("DELETE FROM t").await?;
+    }
+    Ok(wrong)
+}
+
+/// If a request fails, the table stays empty.
 async fn savepoints_keep_and_roll_back(engine: Engine) -> Result {
     let app = serve(engine, SCHEMA).await?;
     let (a, b, c) = (insert("a"), insert("b"), insert("c"));
     let deep = (0..16).fold(vec![b.clone()], |inner, _| vec![savepoint("drop", &inner)]);
-    let table: Vec<(&str, Json, u16, &[&str])> = vec![
+    let table: Vec<Case<'_>> = vec![
         ("nothing failed", json!([a, b]), 200, &["a", "b"]),
         ("swallowed", json!([a, swallowed()]), 500, &[]),
         ("swallowed, then more", json!([swallowed(), insert("a")]), 500, &[]),
@@ -88,14 +102,7 @@ async fn savepoints_keep_and_roll_back(engine: Engine) -> Result {
         ("a failure of the guest's own", json!([a, { "fail": "as asked" }]), 500, &[]),
         ("a panic", json!([a, savepoint("drop", &[json!({ "panic": true })])]), 500, &[]),
     ];
-    let mut wrong = Wrong::default();
-    for (what, script, status, expected) in table {
-        let answer = send(&app, "POST", &script).await?;
-        check_eq!(wrong, answer.status, status, "{what}: {}", answer.text());
-        check_eq!(wrong, app.texts("SELECT name FROM t ORDER BY name").await?, expected, "{what}: {}", answer.text());
-        app.execute("DELETE FROM t").await?;
-    }
-    Ok(())
+    compare(&app, table).await.map(drop)
 }
 
 fn sql(text: &str) -> Json {
@@ -107,7 +114,7 @@ async fn savepoints_can_be_written_as_sql(engine: Engine) -> Result {
     let app = serve(engine, SCHEMA).await?;
     let (a, b, c, open) = (insert("a"), insert("b"), insert("c"), sql("SAVEPOINT x"));
     let failed = swallowed();
-    let table: Vec<(&str, Json, u16, &[&str])> = vec![
+    let table: Vec<Case<'_>> = vec![
         ("released", json!([a, open, b, sql("RELEASE SAVEPOINT x"), c]), 200, &["a", "b", "c"]),
         ("left open", json!([a, open, b]), 200, &["a", "b"]),
         ("undone", json!([a, open, b, sql("ROLLBACK TO SAVEPOINT X"), c]), 200, &["a", "c"]),
@@ -137,13 +144,7 @@ async fn savepoints_can_be_written_as_sql(engine: Engine) -> Result {
         ),
         ("run", json!([{ "sql": "SAVEPOINT x", "op": "run" }, a, { "sql": "ROLLBACK TO x" }, b]), 200, &["b"]),
     ];
-    let mut wrong = Wrong::default();
-    for (what, script, status, expected) in table {
-        let answer = send(&app, "POST", &script).await?;
-        check_eq!(wrong, answer.status, status, "{what}: {}", answer.text());
-        check_eq!(wrong, app.texts("SELECT name FROM t ORDER BY name").await?, expected, "{what}: {}", answer.text());
-        app.execute("DELETE FROM t").await?;
-    }
+    let mut wrong = compare(&app, table).await?;
     // A doomed transaction cannot release, but the savepoint stays open.
     let script = json!([open, failed, { "sql": "RELEASE x", "swallow": true }, sql("ROLLBACK TO x"), a]);
     let answer = send(&app, "POST", &script).await?;
@@ -159,19 +160,12 @@ async fn savepoints_can_be_written_as_sql(engine: Engine) -> Result {
 async fn savepoints_report_their_end(engine: Engine) -> Result {
     let app = serve(engine, SCHEMA).await?;
     let (a, b) = (insert("a"), insert("b"));
-    let table: Vec<(&str, Json, u16, &[&str])> = vec![
+    let table: Vec<Case<'_>> = vec![
         ("released", json!([savepoint("release", std::slice::from_ref(&a)), b]), 200, &["a", "b"]),
         ("rolled back and kept open", json!([savepoint("rollback_to", &[a.clone(), swallowed()]), b]), 200, &["b"]),
         ("released when doomed", json!([savepoint("release", &[swallowed()]), b]), 500, &[]),
     ];
-    let mut wrong = Wrong::default();
-    for (what, script, status, expected) in table {
-        let answer = send(&app, "POST", &script).await?;
-        check_eq!(wrong, answer.status, status, "{what}: {}", answer.text());
-        check_eq!(wrong, app.texts("SELECT name FROM t ORDER BY name").await?, expected, "{what}: {}", answer.text());
-        app.execute("DELETE FROM t").await?;
-    }
-    Ok(())
+    compare(&app, table).await.map(drop)
 }
 
 async fn a_doomed_transaction_reports_the_reason(engine: Engine) -> Result {
