@@ -1,9 +1,6 @@
 //! `request`: the request that the guest serves.
 
-use std::borrow::Cow;
-
 use http::{HeaderMap, header};
-use percent_encoding::percent_decode;
 
 use crate::{
     component::{store::StoreData, wit::carya::host::request},
@@ -139,18 +136,8 @@ fn first_cookie(headers: &HeaderMap, name: &str) -> Option<String> {
 
 /// Returns the values of a parameter in a query string, decoded as `application/x-www-form-urlencoded`.
 fn in_query(query: &str, name: &str) -> impl Iterator<Item = String> {
-    query.split('&').filter_map(move |pair| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decode(key) == name).then(|| decode(value).into_owned())
-    })
-}
-
-fn decode(text: &str) -> Cow<'_, str> {
-    if !text.contains(['+', '%']) {
-        return Cow::Borrowed(text);
-    }
-    let spaced = text.replace('+', " ");
-    Cow::Owned(percent_decode(spaced.as_bytes()).decode_utf8_lossy().into_owned())
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    pairs.filter(move |(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
 #[cfg(test)]
