@@ -53,7 +53,7 @@ async fn network(
     previous: Option<&Generation>,
 ) -> Result<Arc<Network>, String> {
     let before = previous.and_then(|generation| generation.components.first());
-    let before = before.map(|component| component.identity.outbound.network().clone());
+    let before = before.map(|component| component.properties.outbound.network().clone());
     let is_used = config.components.values().any(|component| !component.http.is_empty());
     let settings = config.outbound.clone();
     // Reading the certificates of the system takes some milliseconds.

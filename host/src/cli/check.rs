@@ -83,7 +83,7 @@ pub(super) async fn check(sources: Sources, as_json: bool) -> anyhow::Result<Str
 
 /// Returns the destinations of HTTP requests that a component may send.
 fn destinations(component: &Component) -> Vec<String> {
-    component.identity.outbound.destinations().iter().map(ToString::to_string).collect()
+    component.properties.outbound.destinations().iter().map(ToString::to_string).collect()
 }
 
 /// Lists the routes.

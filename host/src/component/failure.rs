@@ -101,7 +101,7 @@ pub(super) fn trap(error: &wasmtime::Error) -> String {
 
 /// Describes a call that is cancelled because the request is interrupted.
 pub(super) fn cancelled(data: &mut StoreData) -> String {
-    format!("component `{}` was cancelled{}", data.identity.name.clone(), evidence(data))
+    format!("component `{}` was cancelled{}", data.properties.name.clone(), evidence(data))
 }
 
 /// Returns what the guest has written to its standard error, and a statement that may have led to the failure.

@@ -10,7 +10,7 @@ use http::{HeaderName, Method};
 use http_body_util::BodyExt;
 use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpHooks};
 
-use super::identity::Identity;
+use super::properties::Properties;
 use crate::{
     message::{self, Request},
     outbound::{End, Failure, Record, RequestBody, Timeouts},
@@ -33,7 +33,7 @@ pub(super) struct Http {
 
 /// Sends the requests of a guest.
 pub(super) struct Sender {
-    identity: Arc<Identity>,
+    properties: Arc<Properties>,
     /// Set during `handle`.
     pub(super) call: Option<Call>,
     /// Requests of the running call, with their events in the trace.
@@ -57,8 +57,8 @@ pub(super) struct Begun {
 }
 
 impl Http {
-    pub(super) fn new(identity: Arc<Identity>) -> Self {
-        Self { ctx: WasiHttpCtx::new(), sender: Sender { identity, call: None, traced: Vec::new() }, answered: None }
+    pub(super) fn new(properties: Arc<Properties>) -> Self {
+        Self { ctx: WasiHttpCtx::new(), sender: Sender { properties, call: None, traced: Vec::new() }, answered: None }
     }
 
     /// Returns whether the guest serves a request by `incoming-handler` and has not set its response.
@@ -91,12 +91,12 @@ impl WasiHttpHooks for Sender {
         options: Option<RequestOptions>,
         _response_processed: Io,
     ) -> Sending {
-        let identity = self.identity.clone();
+        let properties = self.properties.clone();
         let Some(call) = &mut self.call else { return Box::new(async { Err(Error::InternalError(None)) }) };
         let (mut parts, body) = request.into_parts();
-        let (name, id) = (identity.name.clone(), call.request.id.clone());
+        let (name, id) = (properties.name.clone(), call.request.id.clone());
         let record = Record::begin(name, id, &parts.method, &parts.uri);
-        let permitted = identity.outbound.check(&parts.uri).and_then(|()| match call.refusal.take() {
+        let permitted = properties.outbound.check(&parts.uri).and_then(|()| match call.refusal.take() {
             Some(reason) => Err(Failure::Forbidden(reason)),
             None => Ok(()),
         });
@@ -119,7 +119,7 @@ impl WasiHttpHooks for Sender {
         let request = http::Request::from_parts(parts, RequestBody::new(body));
         Box::new(async move {
             let sent = match permitted {
-                Ok(()) => identity.outbound.send(request, timeouts, &record).await,
+                Ok(()) => properties.outbound.send(request, timeouts, &record).await,
                 Err(failure) => Err(failure),
             };
             match sent {

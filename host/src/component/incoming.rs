@@ -46,7 +46,7 @@ const NO_AUTHORITY: HeaderValue = HeaderValue::from_static("localhost");
 #[error("{0}")]
 pub(super) struct ResponseFault(String);
 
-/// What the guest sets its `response-outparam` to.
+/// Value that the guest passes to `response-outparam.set`.
 type Answer = Result<http::Response<HyperOutgoingBody>, ErrorCode>;
 
 /// Calls the handler of a guest with the request that its store contains. Returns the complete response, or the error
@@ -78,7 +78,7 @@ pub(super) async fn handle(
     }
     collector.settle()?;
     if collector.has_trailers {
-        let (component, request) = (&*store.data().identity.name, &*served.id);
+        let (component, request) = (&*store.data().properties.name, &*served.id);
         tracing::debug!(component, request, "the trailers of the response were dropped");
     }
     Ok(collector.end(&served.method)?)
@@ -182,7 +182,8 @@ impl Collector {
         Ok(())
     }
 
-    /// Drains what the guest has written until the end of its call. Whatever is pending then never arrives.
+    /// Drains the bytes that the guest has written until the end of its call. A body that is still pending then stays
+    /// incomplete.
     fn settle(&mut self) -> Result<(), ResponseFault> {
         // Without `unconstrained`, the budget of the task could make a complete body appear pending.
         unconstrained(self.drain()).now_or_never().unwrap_or(Ok(()))

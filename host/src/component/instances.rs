@@ -19,7 +19,7 @@ use wasmtime::{
 };
 
 use super::{
-    identity::Identity,
+    properties::Properties,
     store::{OutOfTime, StoreData},
 };
 use crate::task;
@@ -47,7 +47,7 @@ pub(super) struct Instance {
 /// Pool of the idle instances of one component. Makes new instances.
 pub(super) struct InstancePool {
     pre: InstancePre<StoreData>,
-    identity: Arc<Identity>,
+    properties: Arc<Properties>,
     settings: PoolSettings,
     idle: Mutex<Idle>,
 }
@@ -85,13 +85,13 @@ struct IdleInstance {
 }
 
 impl InstancePool {
-    pub(super) fn new(pre: InstancePre<StoreData>, identity: Arc<Identity>, settings: PoolSettings) -> Arc<Self> {
-        Arc::new(Self { pre, identity, settings, idle: Mutex::default() })
+    pub(super) fn new(pre: InstancePre<StoreData>, properties: Arc<Properties>, settings: PoolSettings) -> Arc<Self> {
+        Arc::new(Self { pre, properties, settings, idle: Mutex::default() })
     }
 
     /// Returns a pool for the same component, without instances.
     pub(super) fn emptied(&self) -> Arc<Self> {
-        Self::new(self.pre.clone(), self.identity.clone(), self.settings.clone())
+        Self::new(self.pre.clone(), self.properties.clone(), self.settings.clone())
     }
 
     /// Returns the maximum time of a call.
@@ -111,7 +111,7 @@ impl InstancePool {
 
     /// Creates a store without an instance.
     pub(super) fn store(self: &Arc<Self>) -> Instance {
-        let mut store = Store::new(self.pre.engine(), StoreData::new(self.identity.clone()));
+        let mut store = Store::new(self.pre.engine(), StoreData::new(self.properties.clone()));
         store.limiter(|data| data);
         store.set_epoch_deadline(1);
         // At every tick the guest yields to other tasks, so an endless loop in a guest hardly delays them.
@@ -129,7 +129,7 @@ impl InstancePool {
         let is_large = memory > self.settings.kept_ready;
         // The memory of an instance never shrinks. If the memory is near its limit, the next request would soon exceed
         // the limit.
-        let is_near_its_limit = memory > self.identity.memory / 8 * 7;
+        let is_near_its_limit = memory > self.properties.memory / 8 * 7;
         // Resources that a guest does not drop accumulate.
         let is_near_a_limit = is_near_its_limit || !is_spent && instance.store.data_mut().is_crowded();
         // Dropping the instance aborts requests that it no longer waits for.
@@ -151,7 +151,7 @@ impl InstancePool {
             drop(idle);
             tokio::spawn(async move {
                 if let Err(error) = task::caught(self.renew()).await {
-                    tracing::error!(component = &*self.identity.name, %error, "instances could not be made ahead");
+                    tracing::error!(component = &*self.properties.name, %error, "instances could not be made ahead");
                 }
                 self.idle().is_renewing = false;
             });
@@ -250,7 +250,7 @@ pub(super) mod tests {
         let pre = Linker::new(&engine).instantiate_pre(&Component::new(&engine, wat::parse_str(text)?)?)?;
         let shares = Arc::new(Semaphore::new(SHARES));
         let settings = PoolSettings { timeout: Duration::from_secs(5), max_requests, kept_ready: 2 << 20, shares };
-        Ok(InstancePool::new(pre, Arc::new(Identity::with_memory(64 << 20)), settings))
+        Ok(InstancePool::new(pre, Arc::new(Properties::with_memory(64 << 20)), settings))
     }
 
     /// Serves this number of concurrent requests. Returns the number of ready instances, of spent instances, and of

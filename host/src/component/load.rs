@@ -11,11 +11,11 @@ use super::{
     contract::Contract,
     engine::Engine,
     export::Export,
-    identity::Identity,
     indices::{Indices, Mismatch},
     instances::{InstancePool, PoolSettings},
     loaded::Component,
     offer,
+    properties::Properties,
     store::StoreData,
     trial::TrialError,
 };
@@ -190,7 +190,7 @@ impl Engine {
         (config, network): (&config::ComponentConfig, &Arc<Network>),
         (pre, indices, capabilities): (InstancePre<StoreData>, Indices, Capabilities),
     ) -> Component {
-        let identity = Arc::new(Identity {
+        let properties = Arc::new(Properties {
             name: source.name.as_str().into(),
             settings: config.settings.clone(),
             runs_actions: indices.has(Export::Actions),
@@ -205,8 +205,8 @@ impl Engine {
         };
         Component {
             indices,
-            instances: InstancePool::new(pre, identity.clone(), settings),
-            identity,
+            instances: InstancePool::new(pre, properties.clone(), settings),
+            properties,
             timeout: config.timeout,
             digest: source.digest.to_string(),
             cached: code.cached,

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    capabilities::Capabilities, export::Export, identity::Identity, indices::Indices, instances::InstancePool,
+    capabilities::Capabilities, export::Export, indices::Indices, instances::InstancePool, properties::Properties,
 };
 use crate::{
     config::{self, Access},
@@ -14,7 +14,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Component {
     /// Name, settings and limits, which the functions of the host read when a guest calls them.
-    pub identity: Arc<Identity>,
+    pub properties: Arc<Properties>,
     pub(super) indices: Indices,
     pub(super) instances: Arc<InstancePool>,
     /// Maximum duration of a call.
@@ -30,7 +30,7 @@ pub struct Component {
 impl std::fmt::Debug for Component {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Component")
-            .field("identity", &self.identity)
+            .field("properties", &self.properties)
             .field("digest", &self.digest)
             .finish_non_exhaustive()
     }
@@ -52,9 +52,9 @@ impl Component {
             http_max_response: _,
             reuse: _,
         } = config;
-        (&self.identity.settings, &self.identity.memory, &self.timeout) == (settings, memory, timeout)
+        (&self.properties.settings, &self.properties.memory, &self.timeout) == (settings, memory, timeout)
             && self.instances.max_requests() == config.max_requests()
-            && self.identity.outbound.is_of(config, network)
+            && self.properties.outbound.is_of(config, network)
     }
 
     /// Drops the idle instances that have waited for a request for more than 10 s, and those that have served their
@@ -65,12 +65,12 @@ impl Component {
 
     /// Returns the maximum memory of an instance, in bytes.
     pub fn memory(&self) -> usize {
-        self.identity.memory
+        self.properties.memory
     }
 
     /// Returns the name in the configuration.
     pub fn name(&self) -> &Arc<str> {
-        &self.identity.name
+        &self.properties.name
     }
 
     /// Returns the export by which the component serves requests with this access mode as a controller. Returns `None`

@@ -12,7 +12,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::{
     http::Http,
-    identity::Identity,
+    properties::Properties,
     wasi::{self, Output},
 };
 use crate::{
@@ -83,7 +83,7 @@ impl RequestState {
 /// to one call. The other fields belong to the instance in the store and remain for its next request.
 pub(super) struct StoreData {
     /// The component of the instance.
-    pub(super) identity: Arc<Identity>,
+    pub(super) properties: Arc<Properties>,
     /// State of the request during a call, and a placeholder between calls.
     pub(super) lent: RequestState,
     /// The reply before the host sends it, during a call of an `on-error` or `after` hook.
@@ -129,9 +129,9 @@ pub(super) struct OutOfMemory {
 }
 
 impl StoreData {
-    pub(super) fn new(identity: Arc<Identity>) -> Self {
+    pub(super) fn new(properties: Arc<Properties>) -> Self {
         Self {
-            identity,
+            properties,
             lent: RequestState::placeholder(),
             reply: None,
             change_limits: None,
@@ -194,7 +194,7 @@ impl StoreData {
 
 impl wasmtime::ResourceLimiter for StoreData {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let limit = self.identity.memory;
+        let limit = self.properties.memory;
         let wanted = self.memory + desired.saturating_sub(current);
         if wanted > limit {
             // `memory.grow` then returns -1 to the guest's allocator. If the initial memory exceeds the limit, the
@@ -214,7 +214,7 @@ impl wasmtime::ResourceLimiter for StoreData {
 impl WasiView for StoreData {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let ctx = self.wasi.get_or_insert_with(|| {
-            let new = || Output::new(self.identity.name.clone(), self.lent.request.clone());
+            let new = || Output::new(self.properties.name.clone(), self.lent.request.clone());
             Box::new(wasi::context(self.output.get_or_insert_with(new)))
         });
         WasiCtxView { ctx, table: &mut self.table }

@@ -101,10 +101,10 @@ impl Outline {
                 digest: component.digest.clone(),
                 exports: without_versions(&found.exports),
                 imports: without_versions(&found.imports),
-                settings: component.identity.settings.clone(),
+                settings: component.properties.settings.clone(),
                 memory: component.memory(),
                 timeout: component.timeout,
-                http: http(&component.identity.outbound),
+                http: http(&component.properties.outbound),
             };
             (component.name().to_string(), value)
         };

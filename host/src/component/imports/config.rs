@@ -4,6 +4,6 @@ use crate::component::{store::StoreData, wit::carya::host::config};
 
 impl config::Host for StoreData {
     fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
-        Ok(self.identity.settings.get(&key).cloned())
+        Ok(self.properties.settings.get(&key).cloned())
     }
 }

@@ -220,7 +220,7 @@ impl HostSavepoint for StoreData {
         if let Ok((session, _)) = self.session(call)
             && let Err(error) = session.release(id).await
         {
-            let (component, request) = (&*self.identity.name, &*self.lent.request.id);
+            let (component, request) = (&*self.properties.name, &*self.lent.request.id);
             tracing::warn!(component, request, %error, "a savepoint could not be released");
         }
         Ok(())
@@ -287,7 +287,7 @@ impl StoreData {
     }
 
     fn statement(&self, sql: String, params: Vec<wit::Value>) -> Statement {
-        let (component, request) = (self.identity.name.clone(), self.lent.request.id.clone());
+        let (component, request) = (self.properties.name.clone(), self.lent.request.id.clone());
         Statement { component, request, sql, params: values(params) }
     }
 
@@ -312,7 +312,7 @@ impl StoreData {
         on_commit: bool,
         delivery: Delivery,
     ) -> Result<(), DbError> {
-        let (component, runs_actions) = (self.identity.name.clone(), self.identity.runs_actions);
+        let (component, runs_actions) = (self.properties.name.clone(), self.properties.runs_actions);
         let request = self.lent.request.id.clone();
         let (session, _) = self.session(call)?;
         if !runs_actions {

@@ -61,7 +61,7 @@ impl StoreData {
             return Some(format!("{caller} must not send HTTP requests"));
         }
         let has_begun = self.lent.bound.session().is_some_and(|session| session.has_begun());
-        (has_begun && !self.identity.outbound.permits_in_transaction()).then(|| {
+        (has_begun && !self.properties.outbound.permits_in_transaction()).then(|| {
             "the transaction has begun, and would stay open during the request; send the request before the first \
              statement, or from an `at-least-once` action, or set `in_transaction` in [outbound]"
                 .to_owned()
@@ -70,10 +70,10 @@ impl StoreData {
 
     /// Returns a view of `wasi:http` after a change of its sender.
     fn http_with(&mut self, change: impl FnOnce(&mut Sender)) -> WasiHttpCtxView<'_> {
-        let Self { http, table, identity, .. } = self;
+        let Self { http, table, properties, .. } = self;
         let http = http.get_or_insert_with(|| {
             table.set_max_capacity(MAX_RESOURCES);
-            Box::new(Http::new(identity.clone()))
+            Box::new(Http::new(properties.clone()))
         });
         change(&mut http.sender);
         WasiHttpCtxView { ctx: &mut http.ctx, table, hooks: &mut http.sender }

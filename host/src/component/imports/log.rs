@@ -19,7 +19,7 @@ impl log::Host for StoreData {
             Level::Warn => tracing::Level::WARN,
             Level::Error => tracing::Level::ERROR,
         };
-        write(&self.identity.name, &self.lent.request, level, None, &message);
+        write(&self.properties.name, &self.lent.request, level, None, &message);
         Ok(())
     }
 }

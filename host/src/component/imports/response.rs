@@ -101,11 +101,11 @@ mod tests {
     use std::sync::Arc;
 
     use super::{response::Host, *};
-    use crate::component::identity::Identity;
+    use crate::component::properties::Properties;
 
     #[test]
     fn a_head_grows_up_to_its_limits() -> wasmtime::Result<()> {
-        let mut guest = StoreData::new(Arc::new(Identity::with_memory(0)));
+        let mut guest = StoreData::new(Arc::new(Properties::with_memory(0)));
         assert!(
             guest.set_header("a".to_owned(), "1".to_owned())?.is_err(),
             "there is no reply, and the guest is no after hook"

@@ -6,7 +6,7 @@ use crate::outbound::Policy;
 
 /// Name, settings and limits of a component, which are part of the data of each guest's store.
 #[derive(Debug)]
-pub struct Identity {
+pub struct Properties {
     /// Name in the configuration.
     pub name: Arc<str>,
     /// Settings from `[component.NAME.settings]`.
@@ -20,8 +20,8 @@ pub struct Identity {
 }
 
 #[cfg(test)]
-impl Identity {
-    /// Returns the identity of a component named `it`, which has no settings and may send no requests.
+impl Properties {
+    /// Returns the properties of a component named `it`, which has no settings and may send no requests.
     pub(super) fn with_memory(memory: usize) -> Self {
         let outbound = Policy::new("it", &crate::config::ComponentConfig::of("it".into()), Arc::default());
         Self { name: "it".into(), settings: BTreeMap::new(), runs_actions: false, outbound, memory }
