@@ -168,14 +168,13 @@ fn add_debug(headers: &mut HeaderMap, trace: &Trace, generation: &Generation) {
 }
 
 /// Returns the response with this reply. `rows` is its body if the rows are streamed.
-fn respond(reply: Reply, rows: Option<rows::RowsBody>, request: &Request) -> Response {
+fn respond(reply: Reply, mut rows: Option<rows::RowsBody>, request: &Request) -> Response {
     let Reply { status, mut headers, mut body, is_streamed } = reply;
     if let Ok(id) = HeaderValue::from_str(&request.id) {
         add(&mut headers, REQUEST_ID, id);
     }
     // Remove the body here, because hyper would send a body with the status 205, and over HTTP/2 with every status and
     // method.
-    let mut rows = rows;
     if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED) {
         body.clear();
         if let Some(rows) = rows.take() {

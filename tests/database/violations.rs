@@ -49,7 +49,7 @@ async fn the_same_violations_have_equal_records(engine: Engine) -> Result {
         ("DELETE FROM owners", json!([]), &foreign_key),
         ("UPDATE owners SET id = 2", json!([]), &foreign_key),
         ("INSERT INTO items (id, size) VALUES (2, ?)", json!([1]), &not_null),
-        // A message that looks like the message of another violation.
+        // The same again: the host has the constraint in its cache.
         (insert, json!([2, "bolt", 5, 1, 1]), &unique),
     ];
     let mut wrong = Wrong::default();

@@ -1,4 +1,4 @@
-//! What `inspect`, `check`, `diff` and `deny` report about components that export `incoming-handler` or import `current`.
+//! The reports of `inspect`, `check`, `diff` and `deny` about components that export `incoming-handler` or import `current`.
 
 use std::{fs, path::Path};
 
@@ -65,7 +65,7 @@ async fn inspect_and_check_report_them() -> Result {
     Ok(())
 }
 
-/// Returns the differences of kinds that widen what a component may do, and their words.
+/// Returns the differences that widen the rights of a component, each with its description.
 async fn differences(old: &[u8], new: &[u8]) -> Result<Vec<(String, String)>> {
     let folder = tempfile::tempdir()?;
     let config = format!("[database]\nurl = \"sqlite://{}\"\n{CONFIG}", folder.path().join("items.db").display());

@@ -1,4 +1,4 @@
-//! The lists of host and component, the addresses, and what a refusal tells.
+//! The lists of host and component, the addresses, and the messages of refusals.
 
 use super::{config, plain, serve};
 use crate::support::{App, PATIENCE, Result, Wrong, carya, check, check_eq, upstream::Upstream, write};

@@ -25,8 +25,8 @@ async fn serve(folder: TempDir, engine: Engine, upstream: &Upstream) -> Result<A
     App::start_in(folder, &config, &files, &[]).await
 }
 
-/// Sends orders, one after the other, until the host no longer answers. Some of them exceed the stock. `placed` counts
-/// the others.
+/// Sends orders, one after the other, until the host no longer answers. Some orders exceed the stock. `placed` counts the
+/// orders that the host accepted.
 async fn order(app: &App, placed: &AtomicU32) {
     for number in 0.. {
         let quantity = if number % 5 == 4 { 1000 } else { 1 };
@@ -59,7 +59,7 @@ async fn kills(engine: Engine, times: u32) -> Result {
     change(&app, "POST", "/orders", json!({ "item_id": 2, "quantity": 1 })).await?;
     let outbox = app.client()?.outbox().await?;
     eventually("the outbox is empty", async || {
-        // An action whose delivery was cut off waits for the end of its lease.
+        // After a delivery was cut off, the next one waits for the end of the lease.
         app.execute(&format!("UPDATE {outbox} SET due_at = 0")).await?;
         Ok(app.number(&format!("SELECT count(*) FROM {outbox}")).await? == 0)
     })

@@ -1,4 +1,4 @@
-//! The limits of streams: their number, and the memory of what clients have not read.
+//! The limits of streams: their number, and the memory of rows that clients have not read.
 
 use serde_json::json;
 

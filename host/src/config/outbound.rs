@@ -33,7 +33,7 @@ pub(super) fn outbound(section: &mut Section<'_>) -> Outbound {
     let folder = section.context().folder;
     Outbound {
         allow: section
-            .key("allow", Type::list(destination()), "what components may have in their `http`, at most")
+            .key("allow", Type::list(destination()), "destinations that components may list in `http`")
             .or_empty(),
         allow_private: section
             .key(

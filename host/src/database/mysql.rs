@@ -137,7 +137,8 @@ impl MySqlSession {
         let (lock, timeout) = (timeouts.lock.as_secs().max(1), session.timeout_setting(timeouts.statement));
         // While a client does not take the rows of a stream, the server cannot send. The default timeout is 60 s.
         let write = timeouts.stream.as_secs().max(60);
-        // `violation` reads messages, so they must be in English. `NAMES` too: `init_connect` may have set another character set, in which a quote can be part of a character.
+        // The module `violation` parses messages, so they must be in English. `NAMES` too: `init_connect` may have set
+        // another character set, in which a quote can be part of a character.
         let sql = format!(
             "SET NAMES utf8mb4, SESSION sql_mode = '{SQL_MODE}', time_zone = '+00:00', {timeout}, \
             innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}, net_write_timeout = {write}, \

@@ -148,13 +148,13 @@ impl Run<'_> {
             (Ok(()), _, None) if is_marked => Err(Failure::Marked),
             (Ok(()), _, None) => Err(doom.map_or(Failure::Lost, Failure::Doomed)),
         };
-        // What is committed must not run again, even if a statement failed before.
+        // A committed action must not run again, even if one of its statements failed.
         let rerun = rerun.filter(|_| result.is_err());
         (result, rerun)
     }
 }
 
-/// What ends a run early.
+/// Event that ends a run early.
 enum Limit<'a> {
     Deadline(Instant),
     Lease(&'a mut Lease),

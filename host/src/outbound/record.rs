@@ -1,4 +1,4 @@
-//! What the log, the metrics and the trace of a request report about an outbound request.
+//! The record of an outbound request, for the log, the metrics and the trace of the client's request.
 
 use std::{
     sync::{Arc, OnceLock},

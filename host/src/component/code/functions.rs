@@ -18,10 +18,11 @@
 //!
 //! # Why some unchanged functions are compiled again
 //!
-//! In cranelift 0.135, `DataFlowGraph::clear` leaves the exception tables of the function before. Those of a trampoline
-//! therefore become part of the keys of the functions that the same thread compiles after it, and may differ in the next
-//! compilation. Then a function is compiled and added under a second key. In the example guests this concerns 8 to 13 %
-//! of the code at the first change of a script, and less at each further change.
+//! The key of an unchanged function can differ between two compilations. The likely reason, by reading the source of
+//! cranelift 0.135: `DataFlowGraph::clear` leaves the exception tables of the previous function, and those of a
+//! trampoline become part of the keys of the functions that the same thread compiles after it. A function with another
+//! key is compiled and added again. In the example guests this concerns 8 to 13 % of the code at the first change of a
+//! script, and less at each further change.
 
 #![forbid(unsafe_code)]
 
