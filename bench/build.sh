@@ -28,7 +28,8 @@ guests() {
     )
 }
 
-wrk() {
+# Not named `wrk`: `command -v` would find the function instead of the program.
+load_generator() {
     local missing=() as_root=()
     command -v wrk >/dev/null || missing+=(wrk)
     command -v taskset >/dev/null || missing+=(util-linux)
@@ -68,6 +69,6 @@ pecan() {
 
 # Fail before the steps that take minutes.
 [ "$(nproc)" -ge 2 ] || die "one core is too few: the server that is measured has one to itself"
-wrk
+load_generator
 for tool in "$@"; do "$tool"; done
 guests

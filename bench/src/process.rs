@@ -129,11 +129,13 @@ pub(crate) fn free_port() -> Result<u16> {
 
 /// Runs a program and returns its output. If the program fails, the output is in the error message.
 pub(crate) async fn run(command: &mut Command) -> Result<String> {
-    let output = command.stdin(Stdio::null()).output().await?;
+    let program = command.as_std().get_program().to_owned();
+    let output = command.stdin(Stdio::null()).output().await;
+    let output = output.map_err(|error| format!("{program:?} cannot be started: {error}"))?;
     let output_text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     match output.status.success() {
         true => Ok(output_text),
-        false => Err(format!("{:?} failed ({}):\n{output_text}", command.as_std().get_program(), output.status).into()),
+        false => Err(format!("{program:?} failed ({}):\n{output_text}", output.status).into()),
     }
 }
 
