@@ -6,6 +6,7 @@ mod contract;
 mod functions;
 mod imports;
 mod instances;
+mod routes;
 mod swap;
 
 use std::path::Path;

@@ -249,15 +249,23 @@ async fn inspect(file: PathBuf, json: bool) -> anyhow::Result<String> {
     let mut answer = String::new();
     if json {
         let problem = problem.as_ref().map(ToString::to_string);
-        let mut all =
-            serde_json::json!({"file": file, "may": found.summary, "exports": found.exports, "imports": found.imports});
+        let routes: Vec<_> = found.routes.lines().collect();
+        let mut all = serde_json::json!({
+            "file": file, "may": found.summary, "routes": routes, "exports": found.exports, "imports": found.imports
+        });
         if let Some(problem) = problem {
             all["problem"] = problem.into();
         }
         writeln!(answer, "{all:#}")?;
     } else {
         writeln!(answer, "{}", file.display())?;
-        for (title, lines) in [("may", found.summary), ("exports", found.exports), ("imports", found.imports)] {
+        let routes = found.routes.lines().collect();
+        let lists =
+            [("may", found.summary), ("routes", routes), ("exports", found.exports), ("imports", found.imports)];
+        for (title, lines) in lists {
+            if title == "routes" && lines.is_empty() {
+                continue;
+            }
             writeln!(answer, "  {title}")?;
             for line in lines {
                 writeln!(answer, "    {line}")?;

@@ -201,9 +201,12 @@ async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
 
 /// Describes a component and its capabilities as JSON.
 fn powers(component: &Arc<Component>) -> Value {
-    let Capabilities { exports, imports, summary, expenses: _ } = &component.capabilities;
+    let Capabilities { exports, imports, summary, routes, expenses: _ } = &component.capabilities;
     let (name, digest) = (&**component.name(), &component.digest);
-    json!({"name": name, "digest": digest, "may": summary, "exports": exports, "imports": imports})
+    let routes: Vec<_> = routes.lines().collect();
+    json!({
+        "name": name, "digest": digest, "may": summary, "routes": routes, "exports": exports, "imports": imports
+    })
 }
 
 async fn compare(State(api): State<Api>, Path((from, to)): Path<(String, String)>) -> Answer {

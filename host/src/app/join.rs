@@ -49,7 +49,7 @@ pub(super) fn join(
     for (index, route) in config.routes.iter().enumerate() {
         let hooks = hooks_of(&route.hooks, &format!("route[{index}].hooks"), false, &mut problems);
         let Some(controller) = find(&route.component) else { continue };
-        let wrong = check_exports(route, controller);
+        let wrong = check_controller(route, controller);
         problems.extend(wrong.into_iter().map(|message| problem(&format!("route[{index}].component"), message)));
         if let Err(error) = routes.add(&route.path, &methods_of(route, controller), handlers.len()) {
             problems.push(problem(&format!("route[{index}].path"), error.to_string()));
@@ -123,32 +123,46 @@ fn check_hook(component: &Component, global: bool) -> Option<String> {
 
 /// Returns the methods that a route serves: its `methods`, or all methods that its controller can serve if it has none.
 pub fn methods_of(route: &config::Route, controller: &Component) -> Vec<Method> {
-    if route.methods.is_empty() {
-        let can_serve =
-            |method: &Method| controller.controller(plan::by_route(method, route.transaction, None)).is_some();
-        return METHODS.into_iter().filter(can_serve).collect();
+    if !route.methods.is_empty() {
+        return route.methods.iter().filter_map(|method| method.parse().ok()).collect();
     }
-    route.methods.iter().filter_map(|method| method.parse().ok()).collect()
+    let served = &controller.capabilities.routes;
+    let mut methods = if served.is_empty() { METHODS.to_vec() } else { served.methods(&route.path) };
+    methods.retain(|method| lack(route, method, controller).is_none());
+    methods
 }
 
-/// Returns the reasons why a controller cannot serve the methods of its route.
-fn check_exports(route: &config::Route, controller: &Component) -> Vec<String> {
+/// Returns the reasons why a controller cannot serve its route.
+fn check_controller(route: &config::Route, controller: &Component) -> Vec<String> {
     let (methods, name, path) = (methods_of(route, controller), controller.name(), &route.path);
-    if methods.is_empty() {
-        let wanted = match route.transaction {
-            Some(access) => Export::controller(access).interface(),
-            None => format!("{} or {}", Export::ReadController.interface(), Export::WriteController.interface()),
-        };
-        return vec![format!("component `{name}` does not export {wanted}, which {path} needs")];
+    if !methods.is_empty() {
+        return methods.iter().filter_map(|method| lack(route, method, controller)).collect();
     }
-    let lacks = |method: &Method| {
-        let access = plan::by_route(method, route.transaction, None);
-        controller.controller(access).is_none().then(|| {
-            let (interface, access) = (Export::controller(access).interface(), access.as_str());
-            format!("{method} {path} is {access}, for which component `{name}` would have to export {interface}")
-        })
+    let served = &controller.capabilities.routes;
+    if !served.is_empty() {
+        return vec![format!("component `{name}` has no function for {path}; it serves {served}")];
+    }
+    let wanted = match route.transaction {
+        Some(access) => Export::controller(access).interface(),
+        None => format!("{} or {}", Export::ReadController.interface(), Export::WriteController.interface()),
     };
-    methods.iter().filter_map(lacks).collect()
+    vec![format!("component `{name}` does not export {wanted}, which {path} needs")]
+}
+
+/// Returns what a controller lacks to serve a method of its route: an export for the access mode, or a function.
+fn lack(route: &config::Route, method: &Method, controller: &Component) -> Option<String> {
+    let (name, path, served) = (controller.name(), &route.path, &controller.capabilities.routes);
+    let mode = plan::by_route(method, route.transaction, None);
+    let access = mode.as_str();
+    if !served.is_empty() && !served.serves(method, mode, path) {
+        return Some(format!(
+            "{method} {path} is {access}, for which component `{name}` has no function; it serves {served}"
+        ));
+    }
+    controller.controller(mode).is_none().then(|| {
+        let interface = Export::controller(mode).interface();
+        format!("{method} {path} is {access}, for which component `{name}` would have to export {interface}")
+    })
 }
 
 /// Returns problems that do not prevent serving: routes without a database, so that their statements fail.

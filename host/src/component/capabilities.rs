@@ -5,6 +5,7 @@ use super::{
     engine::{Engine, TABLE_KEPT_READY},
     export::Export,
     interface::{self, CURRENT},
+    served::ServedRoutes,
 };
 
 /// Exports and imports of a component, and the capabilities that follow from them.
@@ -16,17 +17,19 @@ pub struct Capabilities {
     pub imports: Vec<String>,
     /// Descriptions of the capabilities, to be shown to users.
     pub summary: Vec<String>,
+    /// Routes that its functions serve.
+    pub routes: ServedRoutes,
     /// Reasons why new instances are expensive, with remedies.
     pub expenses: Vec<String>,
 }
 
 impl Capabilities {
-    pub(super) fn of(component: &wasmtime::component::Component, engine: &Engine) -> Self {
+    pub(super) fn of(component: &wasmtime::component::Component, routes: ServedRoutes, engine: &Engine) -> Self {
         let ty = component.component_type();
         let exports: Vec<_> = ty.exports(&engine.wasmtime).map(|(name, _)| name.to_owned()).collect();
         let imports: Vec<_> = ty.imports(&engine.wasmtime).map(|(name, _)| name.to_owned()).collect();
         let summary = summarize(&exports, &imports);
-        Self { exports, imports, summary, expenses: expenses(component, engine.kept_ready) }
+        Self { exports, imports, summary, routes, expenses: expenses(component, engine.kept_ready) }
     }
 
     /// Returns the reason why the host cannot serve the component, if it was built for another version of the contract.

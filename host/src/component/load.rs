@@ -16,6 +16,7 @@ use super::{
     loaded::Component,
     offer,
     properties::Properties,
+    served::ServedRoutes,
     store::StoreData,
     trial::TrialError,
 };
@@ -135,7 +136,7 @@ impl Engine {
         let file = PinnedFile { path: config.path.clone(), digest: None };
         let source = Source::read(&name, &config, &file)?;
         let code = self.compile(&source)?;
-        let mut capabilities = Capabilities::of(&code.component, self);
+        let mut capabilities = self.capabilities(&source, &code)?;
         let missing = || offer::missing(&code.component, &self.wasmtime, &self.linker);
         capabilities.summary.extend(capabilities.another_version().or_else(missing));
         let problem = match self.link(&source, &code, &config, &Arc::default()) {
@@ -154,6 +155,11 @@ impl Engine {
         })
     }
 
+    fn capabilities(&self, source: &Source, code: &Code) -> Result<Capabilities, LoadError> {
+        let routes = ServedRoutes::read(&source.bytes).map_err(|reason| source.unusable(reason))?;
+        Ok(Capabilities::of(&code.component, routes, self))
+    }
+
     /// Resolves the imports of a component, and finds the exports that the host calls.
     fn link(
         &self,
@@ -170,7 +176,7 @@ impl Engine {
                 config.memory >> 20
             )));
         }
-        let capabilities = Capabilities::of(&code.component, self);
+        let capabilities = self.capabilities(source, code)?;
         if let Some(reason) = capabilities.another_version() {
             return Err(source.unusable(reason));
         }
