@@ -6,6 +6,7 @@ mod inspect;
 mod migrate;
 mod new;
 mod reset;
+mod test;
 
 use std::{path::Path, process::Stdio};
 

@@ -93,6 +93,11 @@ fn an_empty_file_is_all_defaults() {
         },
         registries: {},
         deploy: None,
+        test: Test {
+            command: None,
+            log_filter: "warn",
+            temporary: None,
+        },
         deployed: None,
         places: Places { .. },
     }

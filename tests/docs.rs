@@ -230,8 +230,8 @@ fn anchor(heading: &str) -> String {
 
 /// Lets the program parse a command line. `--help` at its end prevents that the command runs; a missing value does too.
 async fn exists(command: &str) -> Result<Checked> {
-    // The shell handles redirections and pipes.
-    let words = command.split_whitespace().skip(1).take_while(|word| !matches!(*word, ">" | "|"));
+    // The shell handles redirections and pipes; the words after `--` are another command.
+    let words = command.split_whitespace().skip(1).take_while(|word| !matches!(*word, ">" | "|" | "--"));
     let ran = carya().args(words).arg("--help").output().await?;
     let error = String::from_utf8_lossy(&ran.stderr).into_owned();
     Ok(if ran.status.success() || error.contains("a value is required for") { Ok(()) } else { Err(error) })

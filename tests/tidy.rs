@@ -25,13 +25,17 @@ const WALLS: [(&str, &[&str], &str); 15] = [
     ("wasmparser::", &["component/"], "only the component room reads components"),
     ("wasm_encoder::", &["component/"], "only the component room makes components"),
     ("oci_client::", &["oci/"], "only one room speaks to registries"),
-    ("axum::", &["admin", "exchange.rs", "server.rs", "server/"], "only the HTTP edge names axum"),
+    ("axum::", &["admin", "exchange.rs", "server.rs", "server/", "testing/"], "only the HTTP edge names axum"),
     (
         "sqlx::",
         &["database/", "harden", "migrate", "config/url.rs"],
         "only the rooms of the database name the driver, and the reader of its URLs",
     ),
-    ("anyhow::", &["main.rs", "cli", "admin", "fleet.rs", "reload", "app"], "below the application errors are typed"),
+    (
+        "anyhow::",
+        &["main.rs", "cli", "testing", "admin", "fleet.rs", "reload", "app"],
+        "below the application errors are typed",
+    ),
     ("prometheus_client::", &["telemetry/"], "only the telemetry room names the format of metrics"),
     ("std::env", &["config/"], "configuration is read once and passed as values"),
     (

@@ -14,8 +14,9 @@ mod outbox;
 mod output;
 mod serve;
 mod signals;
+mod test;
 
-use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, fmt::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -60,6 +61,17 @@ enum Command {
     Dev {
         #[command(flatten)]
         config: ConfigArg,
+    },
+    /// Serve an application on throw-away databases, and run its tests against it. The tests find it at CARYA_TEST_URL.
+    Test {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Keep the databases, and print their folder.
+        #[arg(long)]
+        keep: bool,
+        /// The command that runs the tests, and its arguments; by default `[test] command`.
+        #[arg(last = true, value_name = "COMMAND")]
+        command: Vec<OsString>,
     },
     /// Validate an application as serve does, without changing a database or listening.
     Check {
@@ -199,7 +211,11 @@ pub async fn execute(cli: Cli) -> ExitCode {
         Err(error) => {
             // The error may quote a guest or a server.
             eprintln!("error: {}", telemetry::printable(&format_error(&error)));
-            ExitCode::from(if error.is::<Problems>() { 2 } else { 1 })
+            ExitCode::from(match error.downcast_ref::<test::Failed>() {
+                Some(failed) => failed.code(),
+                None if error.is::<Problems>() => 2,
+                None => 1,
+            })
         }
     }
 }
@@ -211,6 +227,9 @@ async fn dispatch(cli: Cli) -> anyhow::Result<String> {
             serve::serve(&config.config, cli.log_format, watch).await.map(|()| String::new())
         }
         Command::Dev { config } => dev::dev(&config.config, cli.log_format).await.map(|()| String::new()),
+        Command::Test { config, keep, command } => {
+            test::test(&config.config, cli.log_format, &command, keep).await.map(|()| String::new())
+        }
         Command::Check { config, json } => {
             check::check(load_sources(&config.config, cli.log_format).await?, json).await
         }

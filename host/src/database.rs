@@ -35,6 +35,8 @@ mod server;
 pub(crate) mod sqlite;
 mod streams;
 
+use std::path::Path;
+
 pub(crate) use self::options::TransactionOptions;
 pub(crate) use self::streams::{Size, StatementHash, Streams};
 pub(crate) use self::{listener::Listener, outbox::Outbox, owner::OwnerConnection};
@@ -48,7 +50,8 @@ use crate::{
     gate::{self, Verb},
     sql::{
         Position, Sink, Statement,
-        error::DbError,
+        error::{DbError, Kind},
+        json::JsonRows,
         value::{Execution, Rows, Value},
     },
 };
@@ -207,6 +210,14 @@ impl Database {
         }
     }
 
+    /// Writes a copy of an SQLite database to a file that does not exist yet.
+    pub(crate) async fn save_to(&self, file: &Path) -> Result<(), DbError> {
+        match &self.engine {
+            Engine::Sqlite(database) => database.save_to(file).await,
+            Engine::Server(_) => Err(DbError::new(Kind::Other, "only an SQLite database can be saved".to_owned())),
+        }
+    }
+
     /// Opens a connection with the owner's login, outside the pools and without the barrier.
     pub(crate) async fn connect_as_owner(&self) -> Result<OwnerConnection, DbError> {
         Ok(match &self.engine {
@@ -301,6 +312,16 @@ impl Connection {
         let mut rows = Rows::default();
         self.run_as_host(sql, params, Sink::Rows(&mut rows)).await?;
         Ok(rows.rows)
+    }
+
+    /// Runs a statement in this transaction as the host, with `?` as the placeholder of a parameter, and writes its rows.
+    pub(crate) async fn query_json_as_host(
+        &mut self,
+        sql: String,
+        params: Vec<Value>,
+        rows: &mut JsonRows,
+    ) -> Result<(), DbError> {
+        self.run_as_host(sql, params, Sink::Json(rows)).await.map(drop)
     }
 
     /// Runs a statement of the host that returns no rows, with `?` as the placeholder of a parameter.

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A loaded application: configuration, components, templates and databases.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Generation {
     /// Short id. For a deployed generation this is the id of its manifest. Otherwise it is derived from the paths and
     /// contents of the files and from the pulled images.
@@ -50,7 +50,7 @@ pub struct Generation {
 }
 
 /// A controller with its hooks and the settings of its transactions.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Handler {
     /// The controller.
     pub controller: Arc<Component>,
@@ -73,7 +73,7 @@ pub struct Handler {
 }
 
 /// Hooks in ascending order of priority. The hooks from index `inside` on run inside the transaction.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Chain {
     hooks: Vec<Arc<Component>>,
     /// Index of the first hook inside the transaction.

@@ -9,6 +9,7 @@
 //! | room | responsibility |
 //! |---|---|
 //! | [`cli`] | the command line; the client of the deployment API |
+//! | `testing` | `carya test`: copies of an application on throw-away databases |
 //! | `admin` | the listener and the routes of the deployment API |
 //! | `fleet` | several hosts agree on an activation and follow those of other hosts |
 //! | `watch` | triggers of reloads: changed files, moved tags, repeated attempts |
@@ -75,6 +76,7 @@ mod server;
 pub mod sql;
 mod task;
 mod telemetry;
+mod testing;
 mod tls;
 mod token;
 pub mod transaction;

@@ -60,7 +60,7 @@ impl Wanted {
 }
 
 /// The compiled templates of an application.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Templates(Environment<'static>);
 
 /// Error for templates that cannot be loaded.

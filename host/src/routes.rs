@@ -8,14 +8,14 @@ use memchr::memchr_iter;
 use percent_encoding::percent_decode_str;
 
 /// The routing table.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Routes {
     patterns: matchit::Router<usize>,
     paths: Vec<Path>,
 }
 
 /// A pattern and its routes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Path {
     pattern: Arc<str>,
     /// Names of the pattern's parameters, in order.

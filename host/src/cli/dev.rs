@@ -8,10 +8,8 @@ use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use tokio::sync::Mutex;
 
-use self::{
-    builder::Builder,
-    output::{list, print, time},
-};
+pub(super) use self::builder::Builder;
+use self::output::{list, print, time};
 use super::{
     check,
     input::load,

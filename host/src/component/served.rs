@@ -13,7 +13,7 @@ const SECTION: &str = "carya:routes";
 
 /// A route that a function of a component serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServedRoute {
+struct ServedRoute {
     method: Method,
     /// Access mode for which the function has the handle.
     access: Access,

@@ -28,6 +28,7 @@ use super::{
     },
     section::{Key, Section, TableKey},
     server::{SERVER, Server, server},
+    test::{TEST, Test, test},
     transaction::{TRANSACTION, Transaction, transaction},
     tree::Table,
     types::Type,
@@ -78,6 +79,8 @@ pub struct Config {
     pub registries: BTreeMap<String, Registry>,
     /// `[deploy]`
     pub deploy: Option<Deploy>,
+    /// `[test]`
+    pub test: Test,
     /// The deployed generation that the file belongs to. `None` if it was not deployed.
     pub deployed: Option<Deployed>,
     /// The places of all keys that are set.
@@ -180,10 +183,11 @@ pub(super) fn file(root: &mut Section<'_>, host: Option<&Config>) -> Config {
                  every request's events",
         )
         .or(false);
+    let filter = filter::filter(context);
     let mut config = Config {
         file: context.file.to_owned(),
         debug,
-        log_filter: filter::filter(context, debug),
+        log_filter: filter.clone().unwrap_or_else(|| filter::default_filter(debug)),
         server: root.section(SERVER, server),
         log: root.section(LOG, log),
         database,
@@ -217,6 +221,7 @@ pub(super) fn file(root: &mut Section<'_>, host: Option<&Config>) -> Config {
             .filter_map(|(host, entry)| Some((host, Section::of(entry, registry)?)))
             .collect(),
         deploy: None,
+        test: root.section(TEST, |section| test(section, filter.as_deref())),
         deployed: None,
         places: Places::default(),
     };

@@ -17,7 +17,7 @@ const HOST: &str = "carya";
 const GUEST: &str = "guest";
 
 /// The parts after `carya::`: the modules of the library, and `access`, `log`, `pool` and `sql`, which log lines name.
-const MODULES: [&str; 38] = [
+const MODULES: [&str; 39] = [
     "access",
     "admin",
     "allocator",
@@ -52,21 +52,23 @@ const MODULES: [&str; 38] = [
     "sql",
     "task",
     "telemetry",
+    "testing",
     "tls",
     "token",
     "transaction",
     "watch",
 ];
 
-/// Returns the filter in the environment, or the default one. Reports a filter that selects nothing.
-pub(super) fn filter(context: &Context<'_>, debug: bool) -> String {
-    let default = || if debug { "info,carya::lifecycle=debug" } else { "info" }.to_owned();
-    let set = context.env.get(VARIABLE).filter(|text| !text.trim().is_empty());
-    let Some(read) = set.map(|text| read(text)) else { return default() };
-    read.unwrap_or_else(|message| {
-        context.report(Origin::Variable(VARIABLE.to_owned()), "", message);
-        default()
-    })
+/// Returns the filter in the environment. Reports a filter that selects nothing.
+pub(super) fn filter(context: &Context<'_>) -> Option<String> {
+    let text = context.env.get(VARIABLE).filter(|text| !text.trim().is_empty())?;
+    let read = read(text);
+    read.map_err(|message| context.report(Origin::Variable(VARIABLE.to_owned()), "", message)).ok()
+}
+
+/// Returns the filter of a host whose environment has none.
+pub(super) fn default_filter(debug: bool) -> String {
+    if debug { "info,carya::lifecycle=debug" } else { "info" }.to_owned()
 }
 
 /// Reads a list of directives, such as `info,carya::sql=debug`.

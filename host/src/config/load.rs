@@ -23,12 +23,13 @@ use super::{
     route::{HOOK, ROUTE, SMOKE, STATIC, static_folder},
     section::{Section, TableKey},
     server::SERVER,
+    test::TEST,
     transaction::TRANSACTION,
     tree,
 };
 
 /// Sections that only the file of a host has; that of an application is skipped.
-const HOST: [TableKey; 6] = [SERVER, LOG, DEPLOY, RELOAD, REGISTRY, OUTBOUND];
+const HOST: [TableKey; 7] = [SERVER, LOG, DEPLOY, RELOAD, REGISTRY, OUTBOUND, TEST];
 
 /// Sections of an application.
 const APPLICATION: [TableKey; 8] = [COMPONENT, HOOK, MODEL, ROUTE, SMOKE, STATIC, TEMPLATES, TRANSACTION];

@@ -19,7 +19,7 @@ mod values;
 mod violation;
 mod wal;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use deadpool::managed::{Manager, Pool, WeakPool};
 use sqlx::{
@@ -168,6 +168,13 @@ impl SqliteDatabase {
     pub(super) async fn connect(&self) -> Result<SqliteConnection, DbError> {
         let opened = opener::connect(&self.options).await.map_err(map_error);
         opened.map_err(|error| explain(self.options.get_filename(), error))
+    }
+
+    /// Writes a copy of the database to a file that does not exist yet.
+    pub(super) async fn save_to(&self, file: &Path) -> Result<(), DbError> {
+        let path = file.to_str().ok_or_else(|| DbError::new(Kind::Other, "the path is not UTF-8".to_owned()))?;
+        let saving = sqlx::query("VACUUM INTO ?").bind(path);
+        saving.execute(&mut self.connect().await?).await.map(drop).map_err(map_error)
     }
 
     /// Runs statements that change the schema.

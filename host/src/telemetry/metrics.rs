@@ -177,6 +177,12 @@ impl Default for Counted {
     }
 }
 
+impl Clone for Counted {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
 impl Drop for Counted {
     fn drop(&mut self) {
         GENERATIONS.fetch_sub(1, Relaxed);

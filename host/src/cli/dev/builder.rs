@@ -11,6 +11,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
+use anyhow::ensure;
 use tokio::process::Command;
 
 use super::output::{list, print, time};
@@ -21,7 +22,7 @@ use crate::{
 };
 
 /// The components that can be built, and the sources of their last builds.
-pub(super) struct Builder {
+pub(in crate::cli) struct Builder {
     file: PathBuf,
     /// The last configuration that could be read.
     config: Config,
@@ -36,9 +37,16 @@ struct Job {
     components: Vec<(String, PathBuf)>,
 }
 
+impl Job {
+    /// Returns the names of its components.
+    fn names(&self) -> String {
+        self.components.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl Builder {
     /// Returns a builder for a configuration that was read from `file`.
-    pub(super) fn new(file: &Path, config: Config) -> notify::Result<Self> {
+    pub(in crate::cli) fn new(file: &Path, config: Config) -> notify::Result<Self> {
         let (file, tried) = (file.to_owned(), BTreeMap::new());
         Ok(Self { file, config, tried, watcher: Watcher::new()? })
     }
@@ -52,6 +60,19 @@ impl Builder {
             print(&format!("{name} is needed to serve; waiting for a change\n"));
             self.watcher.changed().await;
         }
+    }
+
+    /// Builds the components that are due, once.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a build fails.
+    pub(in crate::cli) async fn build_once(&mut self) -> anyhow::Result<()> {
+        for job in self.due() {
+            let names = job.names();
+            ensure!(build(job, &self.config).await, "{names} could not be built; see the messages above");
+        }
+        Ok(())
     }
 
     /// Builds after every change, for as long as the process runs.
@@ -123,10 +144,10 @@ fn is_older(component: &Path, sources: Option<SystemTime>) -> bool {
     built.is_none_or(|built| sources.is_some_and(|written| built < written))
 }
 
-/// Runs a build command, which inherits standard output and standard error, and prints the result.
-async fn build(job: Job, config: &Config) {
-    let Job { command, components } = job;
-    let names = components.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+/// Runs a build command, which inherits standard output and standard error, and prints the result. Returns whether it
+/// succeeded.
+async fn build(job: Job, config: &Config) -> bool {
+    let (names, Job { command, components }) = (job.names(), job);
     let before: Vec<_> = components.iter().map(|(_, path)| fs::read(path).ok()).collect();
     print(&format!("building {names}: {command}\n"));
     let begun = Instant::now();
@@ -148,8 +169,10 @@ async fn build(job: Job, config: &Config) {
                     print(&format!("{path} is unchanged\n"));
                 }
             }
+            return true;
         }
         Ok(status) => print(&format!("{names} not built, {status} after {took}; the served generation stays\n")),
         Err(error) => print(&format!("{names} not built, cannot run the shell: {error}\n")),
     }
+    false
 }

@@ -1,0 +1,92 @@
+//! `carya test`: serves the application of a project on throw-away databases, and runs the project's tests against it.
+//! The tests find the application at `CARYA_TEST_URL`, and the control at `CARYA_TEST_CONTROL`.
+
+use std::{ffi::OsString, path::Path, process::ExitStatus, sync::Arc};
+
+use anyhow::{Context, bail};
+use tokio::process::Command;
+
+use super::{dev::Builder, signals::Signals};
+use crate::{
+    app::{self, Application},
+    config::{self, Config},
+    server::connections::Connections,
+    telemetry::{self, Format},
+    testing::{self, Control, Lanes, Scratch},
+};
+
+/// The tests ran, and failed.
+#[derive(Debug, thiserror::Error)]
+#[error("the tests failed: `{command}` ended with {status}")]
+pub(super) struct Failed {
+    command: String,
+    status: ExitStatus,
+}
+
+impl Failed {
+    /// Returns the exit code of the tests, or 1 if a signal ended them.
+    pub(super) fn code(&self) -> u8 {
+        self.status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+    }
+}
+
+/// Builds the components, serves the application, and runs the tests. `keep`: whether the databases stay.
+///
+/// # Errors
+///
+/// [`Failed`] if the tests ran and failed.
+pub(super) async fn test(path: &Path, format: Format, arguments: &[OsString], keep: bool) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
+    let config = config::load(path)?;
+    telemetry::start(format, &config.test.log_filter, config.log);
+    let (mut command, name) = command(&config, arguments)?;
+    let scratch = Scratch::new(&config, keep)?;
+    let starting = async {
+        Builder::new(path, config)?.build_once().await?;
+        start(path, scratch).await
+    };
+    let Some((lanes, control)) = signals.unless_ended(starting).await? else { return Ok(()) };
+    command.env("CARYA_TEST_URL", lanes.first().await?).env("CARYA_TEST_CONTROL", control.url());
+    command.kill_on_drop(true);
+    let served = tokio::spawn(control.serve(lanes.clone()));
+    let running = async { command.status().await.with_context(|| format!("cannot run `{name}`")) };
+    let ended = signals.unless_ended(running).await;
+    served.abort();
+    lanes.end().await;
+    match ended? {
+        None => bail!("a signal ended the tests"),
+        Some(status) if status.success() => Ok(()),
+        Some(status) => Err(Failed { command: name, status }.into()),
+    }
+}
+
+/// Returns the command that runs the tests, and its text for messages: `arguments`, or that of the configuration.
+fn command(config: &Config, arguments: &[OsString]) -> anyhow::Result<(Command, String)> {
+    if let Some((program, rest)) = arguments.split_first() {
+        let mut command = Command::new(program);
+        command.args(rest);
+        let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
+        return Ok((command, words.join(" ")));
+    }
+    let Some(text) = &config.test.command else {
+        bail!(
+            "there is no command that runs the tests; add [test] command = \"..\" to {}, or run `carya test -- COMMAND`",
+            config.file.display()
+        );
+    };
+    let mut command = Command::new("sh");
+    let folder = Some(config.folder()).filter(|folder| *folder != "").unwrap_or(Path::new("."));
+    command.args(["-c", text]).current_dir(folder);
+    Ok((command, text.clone()))
+}
+
+/// Serves the application on throw-away databases.
+async fn start(path: &Path, scratch: Scratch) -> anyhow::Result<(Arc<Lanes>, Control)> {
+    // Read the configuration again, because a build may have changed it.
+    let mut sources = Application::read(path, None)?.pull().await?;
+    testing::adapt(&mut sources.config);
+    let control = Control::bind(Connections::new(&sources.config.server)).await?;
+    let engine = app::engine(&testing::for_all(&sources.config))?;
+    let application = app::assemble(sources, engine, None).await?;
+    Ok((Arc::new(Lanes::new(application, scratch).await?), control))
+}

@@ -1,0 +1,149 @@
+//! The control of `carya test`: an HTTP API by which tests add lanes, and reset and query the databases of their lane. Its
+//! URL contains a random token, so that no other user of the machine and no page in a browser can use it.
+
+use std::{net::Ipv4Addr, sync::Arc};
+
+use anyhow::{Context, bail};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Path, State},
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use super::lanes::Lanes;
+use crate::{
+    app::format_error,
+    config::Access,
+    server::{
+        MAX_SIDE_CONNECTIONS,
+        connections::{Connections, Listener, routed},
+    },
+    sql::{
+        json::{JsonRows, Layout},
+        value::Value,
+    },
+};
+
+/// The API, bound to its address.
+pub(crate) struct Control {
+    listener: Listener<TcpListener>,
+    token: String,
+    url: String,
+}
+
+impl Control {
+    /// Binds a free port of the loopback interface.
+    pub(crate) async fn bind(connections: Arc<Connections>) -> anyhow::Result<Self> {
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on 127.0.0.1")?;
+        let token = format!("{:032x}", rand::random::<u128>());
+        let url = format!("http://{}/{token}", socket.local_addr()?);
+        Ok(Self { listener: Listener::new(socket, "control", MAX_SIDE_CONNECTIONS, connections), token, url })
+    }
+
+    /// Returns the URL with the token, without a slash at its end.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Serves requests for as long as this future is polled.
+    pub(crate) async fn serve(self, lanes: Arc<Lanes>) {
+        let api = Router::new()
+            .route("/lanes", get(list).post(add))
+            .route("/lanes/{lane}/reset", post(reset))
+            .route("/lanes/{lane}/sql", post(run_sql))
+            .with_state(lanes);
+        let answer = routed(Router::new().nest(&format!("/{}", self.token), api));
+        loop {
+            let (stream, accepted) = self.listener.accept().await;
+            tokio::spawn(accepted.serve(stream, answer.clone()));
+        }
+    }
+}
+
+/// An error of a request, as text.
+struct Refusal(anyhow::Error);
+
+impl<E: Into<anyhow::Error>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (StatusCode::BAD_REQUEST, format!("{}\n", format_error(&self.0))).into_response()
+    }
+}
+
+type Answer = Result<Response, Refusal>;
+
+async fn list(State(lanes): State<Arc<Lanes>>) -> Response {
+    let lanes: Vec<_> = lanes.urls().iter().enumerate().map(|(lane, url)| json!({"lane": lane, "url": url})).collect();
+    json_response(json!(lanes).to_string())
+}
+
+async fn add(State(lanes): State<Arc<Lanes>>) -> Answer {
+    let (lane, url) = lanes.add().await?;
+    Ok(json_response(json!({"lane": lane, "url": url}).to_string()))
+}
+
+async fn reset(State(lanes): State<Arc<Lanes>>, Path(lane): Path<usize>) -> Answer {
+    lanes.reset(lane).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// A statement of a test.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sent {
+    sql: String,
+    #[serde(default)]
+    params: Vec<serde_json::Value>,
+    /// `None`: the default database.
+    database: Option<String>,
+}
+
+/// Runs a statement in a transaction of its own, as the owner of the database. Responds with its rows as a JSON array.
+async fn run_sql(State(lanes): State<Arc<Lanes>>, Path(lane): Path<usize>, body: Bytes) -> Answer {
+    let expected = r#"the body must be JSON such as {"sql": "SELECT * FROM notes WHERE id = ?", "params": [1]}"#;
+    let Sent { sql, params, database } = serde_json::from_slice(&body).context(expected)?;
+    let params = params.into_iter().enumerate().map(|(index, value)| param(index, value));
+    let params = params.collect::<anyhow::Result<_>>()?;
+    let database = lanes.database(lane, database.as_deref())?;
+    let mut connection = database.begin_as_host(Access::ReadWrite).await?;
+    let mut rows = JsonRows::new(Layout::Array);
+    match connection.query_json_as_host(sql, params, &mut rows).await {
+        Ok(()) => connection.commit().await?,
+        Err(error) => {
+            connection.rollback().await?;
+            return Err(error.into());
+        }
+    };
+    Ok(json_response(rows.finish()))
+}
+
+fn param(index: usize, value: serde_json::Value) -> anyhow::Result<Value> {
+    Ok(match value {
+        serde_json::Value::Null => Value::Null,
+        serde_json::Value::Bool(value) => Value::Boolean(value),
+        serde_json::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(value), _) => Value::Int64(value),
+            (None, Some(value)) => Value::Float64(value),
+            (None, None) => bail!("parameter {}: {number} is too large; send it as text", index + 1),
+        },
+        serde_json::Value::String(text) => Value::Text(text),
+        serde_json::Value::Array(_) | serde_json::Value::Object(_) => {
+            bail!("parameter {} must be null, a boolean, a number or text", index + 1)
+        }
+    })
+}
+
+fn json_response(text: String) -> Response {
+    ([(CONTENT_TYPE, "application/json")], text).into_response()
+}

@@ -1,0 +1,166 @@
+//! Lanes: copies of the application for parallel tests, each with its own address and its own databases. All lanes share
+//! the components and the engine.
+
+use std::{
+    future::pending,
+    sync::{Arc, RwLock},
+};
+
+use anyhow::{Context, ensure};
+use tokio::sync::Mutex;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::scratch::Scratch;
+use crate::{
+    app,
+    config::Config,
+    database::Database,
+    generation::Generation,
+    server::{Live, Server, connections::Connections},
+};
+
+/// Maximum number of lanes.
+const MAX_LANES: usize = 16;
+/// Maximum number of concurrent requests of a lane.
+const MAX_REQUESTS: usize = 16;
+
+/// The application and its lanes.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    /// The application without databases.
+    application: Generation,
+    scratch: Scratch,
+    lanes: RwLock<Vec<Arc<Lane>>>,
+    /// Held while a lane is added, so that each lane has its own number.
+    adding: Mutex<()>,
+    end: CancellationToken,
+    serving: TaskTracker,
+}
+
+/// An address at which the application is served on its own databases.
+#[derive(Debug)]
+struct Lane {
+    url: String,
+    live: Arc<Live>,
+    /// How often the databases of the lane were replaced.
+    resets: Mutex<usize>,
+}
+
+/// Adapts the configuration of an application to tests: each lane listens on a free port of the loopback interface.
+pub(crate) fn adapt(config: &mut Config) {
+    config.server.listen = ([127, 0, 0, 1], 0).into();
+    config.server.metrics = None;
+    config.server.max_concurrent_requests = config.server.max_concurrent_requests.min(MAX_REQUESTS);
+    config.deploy = None;
+}
+
+/// Returns the configuration for an engine that runs the requests of all lanes.
+pub(crate) fn for_all(config: &Config) -> Config {
+    let mut config = config.clone();
+    config.server.max_concurrent_requests *= MAX_LANES;
+    config
+}
+
+impl Lanes {
+    /// Prepares and saves the databases of an application, and starts the first lane.
+    pub(crate) async fn new(application: Generation, scratch: Scratch) -> anyhow::Result<Self> {
+        let lanes = Self {
+            application,
+            scratch,
+            lanes: RwLock::default(),
+            adding: Mutex::default(),
+            end: CancellationToken::new(),
+            serving: TaskTracker::new(),
+        };
+        let first = lanes.prepare("first").await?;
+        for (name, database) in first.all_databases() {
+            lanes.scratch.save(name, database).await?;
+            database.close();
+        }
+        lanes.add().await?;
+        Ok(lanes)
+    }
+
+    /// Returns the address of the first lane.
+    pub(crate) async fn first(&self) -> anyhow::Result<String> {
+        Ok(self.lane(0)?.url.clone())
+    }
+
+    /// Returns the addresses of all lanes.
+    pub(super) fn urls(&self) -> Vec<String> {
+        let lanes = self.lanes.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        lanes.iter().map(|lane| lane.url.clone()).collect()
+    }
+
+    /// Adds a lane with fresh databases. Returns its number and its address.
+    pub(super) async fn add(&self) -> anyhow::Result<(usize, String)> {
+        let _adding = self.adding.lock().await;
+        let number = self.urls().len();
+        ensure!(number < MAX_LANES, "there are {MAX_LANES} lanes, which is the maximum; use those at GET /lanes");
+        let config = &self.application.config;
+        let server = Server::bind(config, Connections::new(&config.server)).await.context("cannot listen")?;
+        let url = format!("http://{}", server.address()?);
+        let live = Live::new(self.fresh(number, 0).await?);
+        let (end, mut has_ended) = (self.end.clone(), false);
+        let shutdown = async move || {
+            // A second shutdown request would cancel the running requests.
+            if has_ended {
+                pending::<()>().await;
+            }
+            end.cancelled().await;
+            has_ended = true;
+        };
+        self.serving.spawn(server.serve(live.clone(), shutdown));
+        let lane = Arc::new(Lane { url: url.clone(), live, resets: Mutex::new(0) });
+        self.lanes.write().unwrap_or_else(|poisoned| poisoned.into_inner()).push(lane);
+        Ok((number, url))
+    }
+
+    /// Replaces the databases of a lane by copies of the saved ones. Requests that are running end on the old ones.
+    pub(super) async fn reset(&self, number: usize) -> anyhow::Result<()> {
+        let lane = self.lane(number)?;
+        let mut resets = lane.resets.lock().await;
+        *resets += 1;
+        lane.live.swap(self.fresh(number, *resets).await?);
+        Ok(())
+    }
+
+    /// Returns a database of a lane.
+    pub(super) fn database(&self, number: usize, name: Option<&str>) -> anyhow::Result<Arc<Database>> {
+        let generation = self.lane(number)?.live.generation();
+        let found = generation.database(name).cloned();
+        found.with_context(|| match name {
+            Some(name) => format!("there is no database {name:?} in the configuration"),
+            None => "there is no default database in the configuration".to_owned(),
+        })
+    }
+
+    /// Stops serving.
+    pub(crate) async fn end(&self) {
+        self.end.cancel();
+        self.serving.close();
+        self.serving.wait().await;
+    }
+
+    fn lane(&self, number: usize) -> anyhow::Result<Arc<Lane>> {
+        let lanes = self.lanes.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let count = lanes.len();
+        lanes.get(number).cloned().with_context(|| {
+            format!("there is no lane {number}; the lanes are 0 to {}; POST /lanes adds one", count.saturating_sub(1))
+        })
+    }
+
+    /// Returns the application with copies of the saved databases.
+    async fn fresh(&self, number: usize, resets: usize) -> anyhow::Result<Generation> {
+        let label = format!("{number}-{resets}");
+        self.scratch.copy(&self.application.config, &label).await?;
+        self.prepare(&label).await
+    }
+
+    /// Returns the application with databases whose names start with `label`, migrated and initialized.
+    async fn prepare(&self, label: &str) -> anyhow::Result<Generation> {
+        let config = self.scratch.configure(&self.application.config, label);
+        let application = Generation { config, ..self.application.clone() };
+        app::prepare(application, None, &mut Vec::new()).await
+    }
+}
