@@ -1,5 +1,7 @@
 //! Components given as core modules that contain the WIT of their world.
 
+mod c;
+
 use std::process;
 
 use sha2::{Digest, Sha256};

@@ -1,17 +1,18 @@
 //! Builds components without the source of a guest: core modules written as WebAssembly text, with the WIT of their world
-//! embedded.
+//! embedded. Also generates the bindings of guests in C.
 
 use std::path::Path;
 
+use wit_bindgen_core::Files;
 use wit_component::{ComponentEncoder, StringEncoding, dummy_module, embed_component_metadata};
 use wit_parser::{LiftLowerAbi, ManglingAndAbi, Resolve, SourceMap, WorldId};
 
 use super::Result;
 
 /// Parses the contract after `edits`, each of which replaces one text by another, and the world of a guest. `world` lists
-/// imports and exports of the contract without package and version (`export plain-controller;`), and those of other
-/// `packages` by their full names.
-fn world(edits: &[(&str, &str)], packages: &[&str], world: &str) -> Result<(Resolve, WorldId)> {
+/// imports, exports and included worlds of the contract without package and version (`export plain-controller;`), and
+/// those of other `packages` by their full names.
+pub fn world(edits: &[(&str, &str)], packages: &[&str], world: &str) -> Result<(Resolve, WorldId)> {
     let mut files = SourceMap::default();
     let mut pending = edits.to_vec();
     for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit"))? {
@@ -34,10 +35,7 @@ fn world(edits: &[(&str, &str)], packages: &[&str], world: &str) -> Result<(Reso
     }
     let ours = |text: &str| match text.contains(':') {
         true => format!("{text};"),
-        false => format!(
-            "{}@{version};",
-            text.replace("import ", "import carya:host/").replace("export ", "export carya:host/")
-        ),
+        false => format!("{}@{version};", text.replacen(' ', " carya:host/", 1)),
     };
     let world: String = world.split(';').map(str::trim).filter(|text| !text.is_empty()).map(ours).collect();
     let package = resolve.push_str("guest.wit", &format!("package my:guest;\nworld guest {{ {world} }}"))?;
@@ -65,6 +63,15 @@ pub fn built_for(edits: &[(&str, &str)], packages: &[&str], text: &str) -> Resul
     let mut module = dummy_module(&resolve, world, ManglingAndAbi::Legacy(LiftLowerAbi::Sync));
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
     component(&module)
+}
+
+/// Generates bindings in C with `wit-bindgen` for the world `guest`. `text` lists its imports and exports, see [`world`].
+/// Returns the names and contents of the files: a header, a source, and an object that contains the WIT.
+pub fn c_bindings(text: &str) -> Result<Vec<(String, Vec<u8>)>> {
+    let (mut resolve, world) = world(&[], &[], text)?;
+    let mut files = Files::default();
+    wit_bindgen_c::Opts::default().build().generate(&mut resolve, world, &mut files)?;
+    Ok(files.iter().map(|(name, content)| (name.to_owned(), content.to_owned())).collect())
 }
 
 /// Builds a controller without a transaction that responds with `text` and the path of the request.

@@ -17,6 +17,7 @@ use tokio::sync::OnceCell;
 use super::Result;
 pub use cluster::Cluster;
 use installed::Installation;
+pub use installed::report_skipped;
 pub use pair::Pair;
 pub use pooler::Pooler;
 pub use server::password;

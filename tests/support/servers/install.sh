@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs PostgreSQL, PgBouncer, MariaDB and a container registry for the tests if they are missing. If the installation
-# is not possible, prints a warning and exits with 0: the tests skip these engines, or fail with CI in the environment.
+# Installs PostgreSQL, PgBouncer, MariaDB, a container registry and a C compiler for WebAssembly for the tests if they are
+# missing. If the installation is not possible, prints a warning and exits with 0: the tests on them are skipped, or fail
+# with CI in the environment.
 set -euo pipefail
 
 missing=()
@@ -8,6 +9,10 @@ compgen -G "/usr/lib/postgresql/*/bin/postgres" >/dev/null || command -v postgre
 [ -x /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null || missing+=(pgbouncer)
 [ -x /usr/sbin/mariadbd ] || command -v mariadbd >/dev/null || missing+=(mariadb-server)
 command -v docker-registry >/dev/null || missing+=(docker-registry)
+services=("${missing[@]/%-server/}")
+# Linking a program needs the compiler, the linker, the C library and the compiler's runtime library.
+echo 'int main(void) { return 0; }' | clang --target=wasm32-wasi -x c -o /dev/null - 2>/dev/null ||
+    missing+=(clang lld wasi-libc libclang-rt-dev-wasm32)
 [ ${#missing[@]} != 0 ] || exit 0
 
 give_up() {
@@ -26,7 +31,7 @@ echo "servers: installing ${missing[*]}"
 "${as_root[@]}" apt-get -qq update </dev/null || give_up "apt-get update failed"
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
     apt-get -qq install -y --no-install-recommends "${missing[@]}" </dev/null || give_up "apt-get install failed"
-if [ -d /run/systemd/system ]; then
+if [ -d /run/systemd/system ] && [ ${#services[@]} != 0 ]; then
     # The packages were not installed before this script ran, so no other program needs their services.
-    "${as_root[@]}" systemctl --quiet disable --now "${missing[@]/%-server/}" || true
+    "${as_root[@]}" systemctl --quiet disable --now "${services[@]}" || true
 fi

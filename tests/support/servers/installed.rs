@@ -42,7 +42,7 @@ impl Installation {
 
 /// Reports the skipped tests. Writes to standard error directly, because the test runner captures the output of tests
 /// that pass.
-pub(super) fn report_skipped(what: impl Display, why: &str) {
+pub fn report_skipped(what: impl Display, why: &str) {
     let text = format!("\n*** SKIPPED all tests on {what}: {why}. Install it with `make servers` ***\n\n");
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
