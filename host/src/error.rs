@@ -11,7 +11,7 @@ use crate::{
         CallError, Cause,
         answer::{FailureReport, Fault},
     },
-    message::{Reply, Request},
+    message::{BodyLength, Reply, Request},
     sql::error::{DbError, Kind},
 };
 
@@ -245,7 +245,7 @@ impl Failure {
         if self.may_repeat {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
         }
-        Reply { status: self.status, headers, body: Bytes::from(body), is_streamed: false }
+        Reply { status: self.status, headers, body: Bytes::from(body), length: BodyLength::OfBody }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     error::Failure,
     generation::Generation,
     lifecycle::{self, Ended, Handled},
-    message::{self, Reply, Request},
+    message::{self, BodyLength, Reply, Request},
     telemetry,
     transaction::Trace,
 };
@@ -169,7 +169,7 @@ fn add_debug(headers: &mut HeaderMap, trace: &Trace, generation: &Generation) {
 
 /// Returns the response with this reply. `rows` is its body if the rows are streamed.
 fn respond(reply: Reply, mut rows: Option<rows::RowsBody>, request: &Request) -> Response {
-    let Reply { status, mut headers, mut body, is_streamed } = reply;
+    let Reply { status, mut headers, mut body, length } = reply;
     if let Ok(id) = HeaderValue::from_str(&request.id) {
         add(&mut headers, REQUEST_ID, id);
     }
@@ -181,8 +181,13 @@ fn respond(reply: Reply, mut rows: Option<rows::RowsBody>, request: &Request) ->
             rows.omit();
         }
     } else if request.method == Method::HEAD {
-        if !is_streamed {
-            add(&mut headers, header::CONTENT_LENGTH, body.len().into());
+        let length = match length {
+            BodyLength::OfBody => Some(body.len() as u64),
+            BodyLength::Streamed => None,
+            BodyLength::Omitted(declared) => declared,
+        };
+        if let Some(length) = length {
+            add(&mut headers, header::CONTENT_LENGTH, length.into());
         }
         body.clear();
     }

@@ -52,8 +52,20 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// The body. Empty if it is streamed.
     pub body: Bytes,
-    /// Whether the body consists of rows that are streamed, so that its length is unknown.
-    pub is_streamed: bool,
+    /// Length of the body in the response to a HEAD request.
+    pub length: BodyLength,
+}
+
+/// Length of the body that a response to HEAD leaves out.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum BodyLength {
+    /// The length of [`Reply::body`].
+    #[default]
+    OfBody,
+    /// The body consists of rows that are streamed, so its length is unknown.
+    Streamed,
+    /// A guest has left out the body. Its `content-length`, if it has set one.
+    Omitted(Option<u64>),
 }
 
 /// Limits of a response that guests produce. The host adds at most 16 header fields of its own.

@@ -16,7 +16,7 @@ use crate::{
         answer::{Body, Response, Template},
     },
     error::Failure,
-    message::{self, Limits, Reply, Request, head_size},
+    message::{self, BodyLength, Limits, Reply, Request, head_size},
     transaction::RowStream,
 };
 
@@ -160,10 +160,14 @@ pub(crate) async fn render(
     }
     limits.check_head(headers.len(), head_size(&headers)).map_err(Failure::invalid_response)?;
     let is_rows = matches!(response.body, Body::Rows(_));
-    let (mut is_streamed, mut streamed) = (false, None);
+    let (mut length, mut streamed) = (BodyLength::OfBody, None);
     let (body, content_type) = match response.body {
         Body::Bytes(bytes) => (Bytes::from(bytes), Some("application/octet-stream")),
         Body::Untyped(bytes) => (bytes, None),
+        Body::Omitted(declared) => {
+            length = BodyLength::Omitted(declared);
+            (Bytes::new(), None)
+        }
         Body::Text(text) => (Bytes::from(text), Some("text/plain; charset=utf-8")),
         Body::Json(json) => (Bytes::from(json), Some("application/json")),
         Body::Template(template) => {
@@ -177,7 +181,7 @@ pub(crate) async fn render(
             match rows::render(query, component, state, limits, wanted).await? {
                 rows::Rows::Complete(text) => (Bytes::from(text), Some(content_type)),
                 rows::Rows::Streamed(stream) => {
-                    (is_streamed, streamed) = (true, stream);
+                    (length, streamed) = (BodyLength::Streamed, stream);
                     (Bytes::new(), Some(content_type))
                 }
             }
@@ -188,5 +192,5 @@ pub(crate) async fn render(
     if let Some(content_type) = content_type.filter(|_| is_rows || !body.is_empty()) {
         headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
     }
-    Ok(Rendered { reply: Reply { status, headers, body, is_streamed }, rows: streamed })
+    Ok(Rendered { reply: Reply { status, headers, body, length }, rows: streamed })
 }

@@ -108,11 +108,26 @@ async fn header_fields_are_passed_on_and_trailers_are_logged() -> Result {
 }
 
 #[tokio::test]
-async fn an_answer_to_head_may_have_the_length_of_the_body_that_it_leaves_out() -> Result {
+async fn an_answer_to_head_has_the_length_of_the_body_that_it_leaves_out() -> Result {
     let app = start("", &[]).await?;
-    for script in ["head 200 content-length=10|set|finish", "head 200 content-length=10 nobody|set"] {
-        assert_eq!(run(&app, "HEAD", "/x", script).await?.status, 200, "{script}");
-        assert_eq!(run(&app, "GET", "/x", script).await?.status, 500, "{script}");
+    let mut wrong = Wrong::default();
+    // Status and `content-length` of HEAD, and status of GET.
+    for (script, status, length, get) in [
+        ("head 200 content-length=10|set|finish", 200, "10", 500),
+        ("head 200 content-length=10 nobody|set", 200, "10", 500),
+        ("head 200 content-length=4294967296 nobody|set", 200, "4294967296", 500),
+        ("head 404 content-length=2|set|finish", 404, "2", 500),
+        // Without a body and its length, the length of GET is unknown.
+        ("head 200 nobody|set", 200, "", 200),
+        ("head 200|set|finish", 200, "", 200),
+        ("head 200|set|write four|finish", 200, "4", 200),
+        ("head 200 content-length=4|set|write four|finish", 200, "4", 200),
+        ("head 204 content-length=10 nobody|set", 204, "", 500),
+    ] {
+        let answer = run(&app, "HEAD", "/x", script).await?;
+        check_eq!(wrong, (answer.status, answer.header("content-length")), (status, length), "{script}");
+        check_eq!(wrong, answer.body.len(), 0, "{script}");
+        check_eq!(wrong, run(&app, "GET", "/x", script).await?.status, get, "{script}");
     }
     Ok(())
 }

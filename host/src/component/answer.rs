@@ -27,6 +27,8 @@ pub(crate) enum Body {
     Bytes(Vec<u8>),
     /// The body of a response by `wasi:http`. The host adds no content type.
     Untyped(Bytes),
+    /// No body, in a response by `wasi:http` to HEAD. The `content-length` of the guest, if it has set one.
+    Omitted(Option<u64>),
     /// Text.
     Text(String),
     /// JSON text.

@@ -205,7 +205,10 @@ impl Collector {
         if let Some(error) = self.error.filter(|_| method != Method::HEAD) {
             return Err(ResponseFault(format!("the body of its response was dropped before its end: {error}")));
         }
-        let body = Body::Untyped(self.bytes.into());
+        let body = match method {
+            &Method::HEAD if self.bytes.len() == 0 => Body::Omitted(declared_length(&head.headers)),
+            _ => Body::Untyped(self.bytes.into()),
+        };
         Ok(Ok(Response { status: head.status.as_u16(), headers: fields(&head.headers), body }))
     }
 }
@@ -224,10 +227,15 @@ fn check_length(head: &Parts, method: &Method, length: usize) -> Result<(), Stri
         return Ok(());
     }
     let Some(declared) = head.headers.get(header::CONTENT_LENGTH) else { return Ok(()) };
-    if declared.to_str().is_ok_and(|declared| declared.parse() == Ok(length)) {
+    if declared_length(&head.headers) == Some(length as u64) {
         return Ok(());
     }
     Err(format!("the `content-length` of its response is {declared:?}, but the body has {length} bytes"))
+}
+
+/// Returns the `content-length` of a guest, which may be that of a body that it has left out.
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Returns the header fields of a guest's response without those that the host sets itself.

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::request::{as_text, first_header};
 use crate::{
     component::{store::StoreData, wit::carya::host::response},
-    message::{self, Limits, Reply, head_size},
+    message::{self, BodyLength, Limits, Reply, head_size},
 };
 
 type Changed = wasmtime::Result<Result<(), String>>;
@@ -63,12 +63,12 @@ impl response::Host for StoreData {
 
     fn set_body(&mut self, body: Vec<u8>) -> Changed {
         Ok(self.change(|reply, limits| {
-            if reply.is_streamed {
+            if reply.length == BodyLength::Streamed {
                 // A hook that computes the new body from the old one would replace the rows by nothing.
                 return Err("the body cannot be replaced: its rows are streamed to the client".to_owned());
             }
             limits.check_body(body.len())?;
-            reply.body = body.into();
+            (reply.body, reply.length) = (body.into(), BodyLength::OfBody);
             Ok(())
         }))
     }
