@@ -38,7 +38,7 @@ mod streams;
 use std::path::Path;
 
 pub(crate) use self::options::TransactionOptions;
-pub(crate) use self::streams::{Size, StatementHash, Streams};
+pub(crate) use self::streams::{OpenStream, Size, StatementHash, Streams};
 pub(crate) use self::{listener::Listener, outbox::Outbox, owner::OwnerConnection};
 use self::{
     receiver::{Echoed, Receiver},
@@ -97,18 +97,19 @@ impl Database {
     /// Opens a database. Creates a missing SQLite file. Connects to a server's primary, or, if the primary is
     /// unreachable, starts with its replicas. `name` appears in metrics and log lines.
     pub async fn open(name: &str, config: &config::DatabaseConfig) -> Result<Self, DbError> {
-        let (engine, table) = match config.dialect {
+        let (engine, table, tally) = match config.dialect {
             Dialect::Sqlite => {
                 let database = sqlite::SqliteDatabase::open(name, config).await?;
-                (Engine::Sqlite(database), host_tables::OUTBOX.to_owned())
+                let tally = database.tally.clone();
+                (Engine::Sqlite(database), host_tables::OUTBOX.to_owned(), tally)
             }
             Dialect::Postgres | Dialect::MySql => {
                 let server = server::Server::open(name, config).await?;
-                let table = server.host_table(host_tables::OUTBOX);
-                (Engine::Server(server), table)
+                let (table, tally) = (server.host_table(host_tables::OUTBOX), server.tally.clone());
+                (Engine::Server(server), table, tally)
             }
         };
-        Ok(Self { engine, outbox: Outbox::new(name, table, config), streams: Streams::new(name, config) })
+        Ok(Self { engine, outbox: Outbox::new(name, table, config), streams: Streams::new(name, config, tally) })
     }
 
     /// Returns the streams of rows from this database.

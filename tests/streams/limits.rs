@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use super::{begin, length, many, read_raw, rows, send_raw, start};
+use super::{begin, failing, length, many, read_raw, rows, send_raw, start};
 use crate::{
+    metrics,
     script::play,
     support::{Engine, Result, Wrong, check_eq, eventually, on_each_engine},
 };
@@ -65,9 +66,36 @@ async fn unread_streams_count_as_unsent(engine: Engine) -> Result {
     eventually("it works", async || Ok(play(&app, "GET", "/x", &rows(&many(10), "csv")).await?.status == 200)).await
 }
 
+async fn metrics_count_streams(engine: Engine) -> Result {
+    let app = start(engine, "[server]\nmetrics = \"127.0.0.1:0\"\n").await?;
+    let counts = async || {
+        let found = metrics::of(&app).await?;
+        let number = |series: &str| found.get(series).copied().unwrap_or(f64::NAN);
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>([
+            number("carya_streams_open{database=\"default\"}"),
+            number("carya_streams_total{database=\"default\",end=\"complete\"}"),
+            number("carya_streams_total{database=\"default\",end=\"cut off\"}"),
+            number("carya_streamed_bytes_total{database=\"default\"}"),
+        ])
+    };
+    let small = play(&app, "GET", "/x", &rows("SELECT n FROM thousand", "csv")).await?;
+    assert_eq!((small.status, counts().await?), (200, [0.0; 4]), "a small result is no stream");
+    let sent = length(begin(&app, &many(100)).await?).await? as f64;
+    eventually("a complete stream", async || Ok(counts().await? == [0.0, 1.0, 0.0, sent])).await?;
+    let stream = begin(&app, &many(1000)).await?;
+    eventually("an open stream", async || Ok(counts().await?[..3] == [1.0, 1.0, 0.0])).await?;
+    drop(stream);
+    eventually("a stream without its end", async || Ok(counts().await?[..3] == [0.0, 1.0, 1.0])).await?;
+    assert!(counts().await?[3] > sent, "the bytes of both streams");
+    let failed = play(&app, "GET", "/x", &rows(&failing(engine), "json")).await;
+    assert!(failed.is_err(), "the response is cut off");
+    eventually("a failed stream", async || Ok(counts().await?[..3] == [0.0, 1.0, 2.0])).await
+}
+
 on_each_engine!(
     half_of_the_connections_stream_at_a_time,
     a_request_waits_for_another_stream,
     a_stream_keeps_the_place_of_its_request,
     unread_streams_count_as_unsent,
+    metrics_count_streams,
 );

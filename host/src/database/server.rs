@@ -46,7 +46,7 @@ pub(super) struct Server {
     replicas: Arc<Replicas>,
     /// Completes the errors of violated constraints.
     catalogue: Arc<Catalogue>,
-    tally: Arc<Tally>,
+    pub(super) tally: Arc<Tally>,
 }
 
 impl Server {

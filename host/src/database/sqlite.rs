@@ -63,7 +63,7 @@ pub(super) struct SqliteDatabase {
     writer: Pool<Opener>,
     shared: Arc<Shared>,
     options: SqliteConnectOptions,
-    tally: Arc<Tally>,
+    pub(super) tally: Arc<Tally>,
 }
 
 impl SqliteDatabase {

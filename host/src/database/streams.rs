@@ -24,6 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     config,
     sql::error::{DbError, Kind},
+    telemetry::metrics::Tally,
 };
 
 /// Maximum number of remembered statements.
@@ -56,12 +57,13 @@ pub(crate) struct Streams {
     pub(crate) timeout: Duration,
     /// Random, because guests choose the statements.
     hasher: RandomState,
+    tally: Arc<Tally>,
     /// Hashes of statements, each at the index that its value determines. 0 is no entry.
     sizes: Box<[AtomicU64]>,
 }
 
 impl Streams {
-    pub(super) fn new(database: &str, config: &config::DatabaseConfig) -> Self {
+    pub(super) fn new(database: &str, config: &config::DatabaseConfig, tally: Arc<Tally>) -> Self {
         let places = (config.max_connections as usize / 2).max(1);
         Self {
             database: database.to_owned(),
@@ -70,6 +72,7 @@ impl Streams {
             acquire_timeout: config.acquire_timeout,
             timeout: config.stream_timeout,
             hasher: RandomState::new(),
+            tally,
             sizes: (0..REMEMBERED).map(|_| AtomicU64::new(0)).collect(),
         }
     }
@@ -118,9 +121,40 @@ impl Streams {
         }
     }
 
+    /// Opens a stream, which has the permit until it is dropped.
+    pub(crate) fn open(&self, permit: OwnedSemaphorePermit) -> OpenStream {
+        self.tally.streams.opened();
+        OpenStream { tally: self.tally.clone(), is_complete: false, _permit: permit }
+    }
+
     fn entry(&self, statement: StatementHash) -> &AtomicU64 {
         let index = usize::try_from(statement.0 >> 32).unwrap_or_default() % REMEMBERED;
         &self.sizes[index]
+    }
+}
+
+/// A stream that has not ended. Counts the stream in the metrics.
+pub(crate) struct OpenStream {
+    tally: Arc<Tally>,
+    is_complete: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl OpenStream {
+    /// Counts bytes that were passed on.
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.tally.streams.sent(bytes);
+    }
+
+    /// Ends the stream after its last row.
+    pub(crate) fn complete(mut self) {
+        self.is_complete = true;
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.tally.streams.ended(self.is_complete);
     }
 }
 
@@ -143,6 +177,7 @@ mod tests {
             acquire_timeout: Duration::from_millis(20),
             timeout: Duration::from_secs(1),
             hasher: RandomState::new(),
+            tally: Tally::new("default"),
             sizes: (0..REMEMBERED).map(|_| AtomicU64::new(0)).collect(),
         }
     }

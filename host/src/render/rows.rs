@@ -119,7 +119,7 @@ async fn stream(
     let (hash, timeout) = (streams.hash(&statement.sql), streams.timeout);
     // A request that waits must not hold a connection: half of them are reserved for requests that do not stream.
     let may_wait = !session.has_begun();
-    let mut permit = match (wanted, size) {
+    let permit = match (wanted, size) {
         (Wanted::Any, Size::Large) => Some(streams.admit(may_wait).await.map_err(failed)?),
         _ => None,
     };
@@ -149,20 +149,19 @@ async fn stream(
     if wanted == Wanted::Head {
         return Ok(Rows::Streamed(None));
     }
-    if permit.is_none() {
-        let session = state.bound.session().ok_or_else(no_database)?;
-        let streams = session.streams().ok_or_else(no_database)?;
-        match streams.admit(false).await {
-            Ok(free) => permit = Some(free),
-            Err(error) => {
-                // The statement is known to be large now, so the next attempt waits for a permit.
-                session.outgrow();
-                return Err(failed(error));
-            }
+    let session = state.bound.session().ok_or_else(no_database)?;
+    let streams = session.streams().ok_or_else(no_database)?;
+    let admitted = match permit {
+        Some(permit) => Ok(permit),
+        None => streams.admit(false).await,
+    };
+    match admitted {
+        Ok(permit) => stream.admit(streams.open(permit)),
+        Err(error) => {
+            // The statement is known to be large now, so the next attempt waits for a permit.
+            session.outgrow();
+            return Err(failed(error));
         }
-    }
-    if let Some(permit) = permit {
-        stream.admit(permit);
     }
     Ok(Rows::Streamed(Some(Box::new(stream))))
 }

@@ -2,6 +2,7 @@
 //! fixed atomic counters, without locks and allocations. `metrics/text.rs` encodes the metrics.
 
 mod outbox;
+mod streams;
 mod text;
 
 use std::{
@@ -15,6 +16,7 @@ use std::{
 };
 
 pub(crate) use outbox::{Delivered, OutboxTally};
+pub(crate) use streams::StreamCounts;
 pub(crate) use text::{CONTENT_TYPE, text};
 
 /// Classes of HTTP statuses by which responses are counted.
@@ -207,6 +209,7 @@ pub(crate) struct Tally {
     name: String,
     begun: [AtomicU64; Target::ALL.len()],
     pools: Mutex<Vec<Pool>>,
+    pub(crate) streams: StreamCounts,
 }
 
 struct Pool {
@@ -218,7 +221,8 @@ impl Tally {
     /// Starts counting for a database that is opened. The name of the default database is `default`.
     pub(crate) fn new(name: &str) -> Arc<Self> {
         let begun = array::from_fn(|_| AtomicU64::new(0));
-        let tally = Arc::new(Self { name: name.to_owned(), begun, pools: Mutex::default() });
+        let tally =
+            Arc::new(Self { name: name.to_owned(), begun, pools: Mutex::default(), streams: StreamCounts::default() });
         let mut tallies = TALLIES.lock().unwrap_or_else(PoisonError::into_inner);
         tallies.retain(|other| other.strong_count() > 0);
         tallies.push(Arc::downgrade(&tally));
@@ -273,6 +277,12 @@ mod tests {
         let tally = Tally::new("re\"ports");
         tally.count_transaction(Target::Replica);
         tally.watch("readers", || Connections { used: 2, idle: 1, waiting: 0, runaway: 3 });
+        for is_complete in [true, false, false] {
+            tally.streams.opened();
+            tally.streams.sent(70);
+            tally.streams.ended(is_complete);
+        }
+        tally.streams.opened();
         let scraped = text();
         for line in [
             "carya_requests_total{status=\"2xx\",outcome=\"committed\"} ",
@@ -288,6 +298,10 @@ mod tests {
             "carya_in_doubt_total{resolution=\"unknown\"} ",
             "carya_begin_total{database=\"re\\\"ports\",target=\"replica\"} 1\n",
             "carya_pool_connections{database=\"re\\\"ports\",pool=\"readers\",state=\"used\"} 2\n",
+            "carya_streams_open{database=\"re\\\"ports\"} 1\n",
+            "carya_streams_total{database=\"re\\\"ports\",end=\"complete\"} 1\n",
+            "carya_streams_total{database=\"re\\\"ports\",end=\"cut off\"} 2\n",
+            "carya_streamed_bytes_total{database=\"re\\\"ports\"} 210\n",
             "carya_outbox_pending{database=\"re\\\"ports\"} 4\n",
             "carya_outbox_dead{database=\"re\\\"ports\"} 2\n",
             "carya_outbox_oldest_seconds{database=\"re\\\"ports\"} 1.5\n",

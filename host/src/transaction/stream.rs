@@ -10,15 +10,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{runtime::Handle, sync::OwnedSemaphorePermit};
+use tokio::runtime::Handle;
 
 use super::{
     binding::{Cleared, ReadOnly, Unbound},
     trace::Trace,
 };
-use crate::sql::{
-    DbError, Sink, Statement, StreamedRows,
-    flow::{Flow, RowsText},
+use crate::{
+    database::OpenStream,
+    sql::{
+        DbError, Sink, Statement, StreamedRows,
+        flow::{Flow, RowsText},
+    },
 };
 
 /// Rows on their way to the client.
@@ -28,8 +31,8 @@ pub(crate) struct RowStream {
     flow: Flow,
     /// Binding for statements of hooks that run before the rows are sent.
     companion: Option<ReadOnly>,
-    /// Permit for a stream of the database. `None` until the stream is admitted.
-    permit: Option<OwnedSemaphorePermit>,
+    /// Place of the stream in its database. `None` until the stream is admitted.
+    place: Option<OpenStream>,
     timeout: Duration,
     sent: u64,
 }
@@ -65,7 +68,7 @@ impl ReadOnly {
             Some((binding, result)) => Begun::Ended(binding, result),
             None => {
                 let statement = Some(statement);
-                Begun::Partial(RowStream { statement, flow, companion, permit: None, timeout, sent: 0 })
+                Begun::Partial(RowStream { statement, flow, companion, place: None, timeout, sent: 0 })
             }
         }
     }
@@ -77,9 +80,9 @@ impl RowStream {
         self.companion.take()
     }
 
-    /// Sets the permit that counts the stream until its end.
-    pub(crate) fn admit(&mut self, permit: OwnedSemaphorePermit) {
-        self.permit = Some(permit);
+    /// Sets the place that the stream takes until its end.
+    pub(crate) fn admit(&mut self, place: OpenStream) {
+        self.place = Some(place);
     }
 
     /// Returns the maximum time of the stream.
@@ -100,19 +103,31 @@ impl RowStream {
         let mut piece = self.flow.take();
         if piece.is_none() {
             if let Poll::Ready((binding, result)) = statement.as_mut().poll(cx) {
-                (self.statement, self.permit) = (None, None);
+                self.statement = None;
+                let place = self.place.take();
                 binding.close();
-                match result {
-                    Ok(rest) if rest.is_empty() => return Poll::Ready(None),
-                    Ok(rest) => piece = Some(rest),
+                // An error drops the place of a stream that is incomplete.
+                let rest = match result {
+                    Ok(rest) => rest,
                     Err(error) => return Poll::Ready(Some(Err(error))),
+                };
+                if let Some(place) = place {
+                    place.sent(rest.len());
+                    place.complete();
                 }
+                if rest.is_empty() {
+                    return Poll::Ready(None);
+                }
+                piece = Some(rest);
             } else {
                 piece = self.flow.take();
             }
         }
         let Some(piece) = piece else { return Poll::Pending };
         self.sent += piece.len() as u64;
+        if let Some(place) = &self.place {
+            place.sent(piece.len());
+        }
         Poll::Ready(Some(Ok(Bytes::from(piece))))
     }
 
@@ -130,10 +145,10 @@ impl Drop for RowStream {
         let Some(statement) = self.statement.take().filter(|_| self.flow.is_waiting()) else { return };
         self.flow.close();
         if let Ok(runtime) = Handle::try_current() {
-            let permit = self.permit.take();
+            let place = self.place.take();
             runtime.spawn(async move {
                 statement.await.0.close();
-                drop(permit);
+                drop(place);
             });
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Error,
-    sync::{PoisonError, atomic::AtomicU64, atomic::Ordering::Relaxed},
+    sync::{Arc, PoisonError, atomic::AtomicU64, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -15,9 +15,9 @@ use prometheus_client::{
 
 use super::{
     BOUNDS, CLASSES, CONFLICTS, Connections, GENERATIONS, IN_DOUBT, MICROSECONDS, OUTBOUND, OUTBOUND_ENDS,
-    OUTBOUND_MICROSECONDS, OUTCOMES, REQUESTS, RETRIES, Resolution, SERVED, STATEMENTS, TIMES, Target,
+    OUTBOUND_MICROSECONDS, OUTCOMES, REQUESTS, RETRIES, Resolution, SERVED, STATEMENTS, TIMES, Tally, Target,
     outbox::{self, Delivered},
-    tallies,
+    streams, tallies,
 };
 
 /// Value of the `Content-Type` header for [`text()`].
@@ -148,7 +148,30 @@ fn databases(to: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
     };
     gauges(to, "pool_waiting", "Requests that wait for a connection", by_pool(|found| found.waiting))?;
     let help = "Statements that ran out of time and that the database server has not ended";
-    gauges(to, "runaway_statements", help, by_pool(|found| found.runaway))
+    gauges(to, "runaway_statements", help, by_pool(|found| found.runaway))?;
+    streams(to, &tallies)
+}
+
+fn streams(to: &mut DescriptorEncoder<'_>, tallies: &[Arc<Tally>]) -> Result<(), Error> {
+    let open = tallies.iter().map(|tally| ([("database", tally.name.as_str())], load(&tally.streams.open)));
+    gauges(
+        to,
+        "streams_open",
+        "Streams of rows that have not ended",
+        open.map(|(labels, open)| (labels, open as usize)),
+    )?;
+    let ended = tallies.iter().flat_map(|tally| {
+        let series = |(end, count)| ([("database", tally.name.as_str()), ("end", end)], load(count));
+        streams::ENDS.into_iter().zip(&tally.streams.ended).map(series)
+    });
+    counters(to, "streams", "Streams of rows that have ended", ended)?;
+    let mut bytes =
+        to.encode_descriptor("streamed", "Length of streamed rows", Some(&Unit::Bytes), MetricType::Counter)?;
+    for tally in tallies {
+        let labels = [("database", tally.name.as_str())];
+        bytes.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&load(&tally.streams.bytes), None)?;
+    }
+    Ok(())
 }
 
 fn outboxes(to: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
