@@ -47,7 +47,7 @@ pub(crate) async fn apply(names: &Names, admin_url: &str, done: impl FnMut(&str)
 /// Connects with each login that the host uses for guests' statements, and finds the rights of this login that guests
 /// do not need. Returns no findings for a hardened database.
 pub(crate) async fn find_excess_rights(database: &config::DatabaseConfig) -> Result<Vec<Finding>, DbError> {
-    let names = Names::of(&config::DatabaseConfig { admin_url: None, ..database.clone() }, Duration::ZERO)?;
+    let names = Names::of(database, Duration::ZERO)?;
     let mut findings = Vec::new();
     if names.reader.is_none() {
         findings.push(Finding {

@@ -203,6 +203,42 @@ async fn reports_missing_restrictions() -> Result {
     Ok(())
 }
 
+/// A login that defines the procedures of the outbox receives the secret of the host.
+#[tokio::test]
+async fn reports_procedures_of_another_definer() -> Result {
+    let Some(Start { urls, database, mut admin, folder }) = start().await? else { return Ok(()) };
+    assert_eq!(apply(folder.path()).await?, [""; 0]);
+    let other = format!("'{database}_other'@'localhost'");
+    let define = |definer: &str| {
+        format!(
+            "DROP PROCEDURE {database}_carya.carya_outbox_add;
+            CREATE DEFINER = {definer} PROCEDURE {database}_carya.carya_outbox_add() SELECT 1;
+            GRANT EXECUTE ON PROCEDURE {database}_carya.carya_outbox_add TO '{database}_rw'@'%'"
+        )
+    };
+    admin.execute(sqlx::raw_sql(AssertSqlSafe(format!("CREATE USER {other}; {}", define(&other))))).await?;
+    let (code, _, err) = harden(folder.path(), &["--check"]).await?;
+    let mut wrong = Wrong::default();
+    let what = "calls procedures of the outbox that the login of admin_url has not defined: carya_outbox_add of";
+    let found = err.contains(&format!("missing: {database}_rw@% {what} {database}_other@localhost"));
+    check!(wrong, code == Some(1) && found && !err.contains(&format!("{database}_ro@%")), "{err}");
+
+    // Without `admin_url` the owner is unknown, but it is no login for guests.
+    let Urls { writer, reader, .. } = &urls;
+    let config = format!("[database]\nurl = \"{writer}\"\nreader_url = \"{reader}\"\n");
+    super::super::support::write(folder.path(), &config, &[])?;
+    let (_, _, err) = harden(folder.path(), &["--check"]).await?;
+    check!(wrong, !err.contains(what), "{err}");
+    let by_guest = define(&format!("'{database}_rw'@'%'"));
+    admin.execute(sqlx::raw_sql(AssertSqlSafe(by_guest))).await?;
+    let (_, _, err) = harden(folder.path(), &["--check"]).await?;
+    check!(wrong, err.contains(&format!("{what} {database}_rw@%")), "{err}");
+
+    urls.configure(folder.path())?;
+    check_eq!(wrong, apply(folder.path()).await?, [""; 0], "--apply defines the procedures again");
+    Ok(admin.execute(sqlx::raw_sql(AssertSqlSafe(format!("DROP USER {other}")))).await.map(drop)?)
+}
+
 #[tokio::test]
 async fn logins_with_powers_are_left_alone() -> Result {
     let Some(Start { database, mut admin, folder, .. }) = start().await? else { return Ok(()) };

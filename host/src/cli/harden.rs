@@ -26,6 +26,7 @@ pub(super) async fn harden(config: &Config, apply: bool, check: bool, only: Opti
     for (name, database) in on_servers() {
         let place = || config::section_of(name);
         let names = Names::of(database, idle).with_context(place)?;
+        names.check_separate().with_context(place)?;
         answer += &match (apply, check) {
             (true, _) => self::apply(&names, database).await.with_context(place)?,
             (_, true) => findings(database).await.with_context(place)?,

@@ -57,6 +57,18 @@ fn is_guest(names: &Names) -> String {
     logins.join(" OR ")
 }
 
+/// Returns an SQL operator with its operand. It is true for the name of a login that must not define the procedures of
+/// the outbox. Without `admin_url` the owner is unknown, so that only the logins for guests are excluded.
+fn is_not_owner(names: &Names) -> String {
+    match &names.owner {
+        Some(owner) => format!("<> {}", literal(owner)),
+        None => {
+            let guests: Vec<String> = names.logins().map(|(login, _)| literal(&login.name)).collect();
+            format!("IN ({})", guests.join(", "))
+        }
+    }
+}
+
 /// Returns the databases on which guests may have rights, as an SQL list of the names that the catalog can contain.
 fn database_names(names: &Names) -> String {
     // The catalog contains the name as it is in the grant, with escaped wildcards.
@@ -75,6 +87,7 @@ fn templates(names: &Names) -> Result<Templates, DbError> {
         host_database => identifier(&host_database(names)),
         host_database_name => literal(&host_database(names)),
         is_guest => is_guest(names),
+        is_not_owner => is_not_owner(names),
         logins => names.logins().map(|(each, writes)| login(&each.name, writes)).collect::<Vec<Value>>(),
         statement_timeout_seconds => format!("{:.3}", names.statement_timeout.as_secs_f64().max(0.001)),
         outbox => identifier(OUTBOX),

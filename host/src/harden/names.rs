@@ -36,6 +36,8 @@ pub(crate) struct Names {
     pub reader: Option<Login>,
     /// Login that writes.
     pub writer: Login,
+    /// Name of the login of `admin_url`, if the configuration has one.
+    pub owner: Option<String>,
     /// PostgreSQL: volatile functions of extensions that guests may call, as `schema.name`.
     pub allow_functions: Vec<String>,
     /// Statement timeout of the logins, for sessions in which the host sets none.
@@ -55,26 +57,32 @@ impl Names {
         if let Some((_, other)) = reader.as_ref().filter(|(_, other)| *other != name) {
             return Err(wrong(format!("database.reader_url names the database {other}, database.url names {name}")));
         }
-        if let Some(url) = &database.admin_url {
-            let (owner, _) = login(database.dialect, url)?;
-            let shared = [Some(&writer), reader.as_ref().map(|(login, _)| login)];
-            if shared.into_iter().flatten().any(|login| login.name == owner.name) {
-                return Err(wrong(format!(
-                    "{} is the login of database.admin_url; guests need separate logins: set unused names in database.url and \
-                     database.reader_url; `carya harden --apply` creates them",
-                    owner.name
-                )));
-            }
-        }
+        let owner = match &database.admin_url {
+            Some(url) => Some(login(database.dialect, url)?.0.name),
+            None => None,
+        };
         Ok(Self {
             dialect: database.dialect,
             database: name,
             reader: reader.map(|(login, _)| login).filter(|login| login.name != writer.name),
             writer,
+            owner,
             allow_functions: database.allow_functions.clone(),
             statement_timeout: database.statement_timeout,
             idle_timeout,
         })
+    }
+
+    /// Returns an error if a login for guests is the login of `admin_url`.
+    pub(crate) fn check_separate(&self) -> Result<(), DbError> {
+        match self.logins().find(|(login, _)| Some(&login.name) == self.owner.as_ref()) {
+            None => Ok(()),
+            Some((login, _)) => Err(wrong(format!(
+                "{} is the login of database.admin_url; guests need separate logins: set unused names in database.url and \
+                 database.reader_url; `carya harden --apply` creates them",
+                login.name
+            ))),
+        }
     }
 
     /// Returns the logins, each with whether it writes.

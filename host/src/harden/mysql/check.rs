@@ -42,11 +42,19 @@ struct Question {
     sql: &'static str,
     allows: &'static str,
     remedy: Remedy,
-    /// Whether the query is about the server and not about a login. Such a query runs for one login only.
-    of_server: bool,
+    about: About,
 }
 
-const QUESTIONS: [Question; 5] = [
+/// Subject of a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    Both,
+    Writer,
+    /// The server, and not a login. The query runs for one login only.
+    Server,
+}
+
+const QUESTIONS: [Question; 6] = [
     Question {
         what: "sees other databases:",
         sql:
@@ -56,7 +64,7 @@ const QUESTIONS: [Question; 5] = [
         remedy: Remedy::Advice(
             "revoke the privileges of all logins, as on `test`: DELETE FROM mysql.db WHERE user = ''",
         ),
-        of_server: false,
+        about: About::Both,
     },
     Question {
         what: "has no limit by max_statement_time",
@@ -64,7 +72,18 @@ const QUESTIONS: [Question; 5] = [
             WHERE variable_name = 'MAX_STATEMENT_TIME' AND @@max_statement_time = 0",
         allows: "statements without a time limit where the host sets none",
         remedy: HARDEN,
-        of_server: false,
+        about: About::Both,
+    },
+    Question {
+        // A definer has the form `login@host`.
+        what: "calls procedures of the outbox that the login of admin_url has not defined:",
+        sql: "SELECT CONCAT(routine_name, ' of ', definer) FROM information_schema.routines
+            WHERE routine_schema = {{ host_database_name }} AND routine_name IN ('{{ outbox_add }}', '{{ outbox_done }}')
+              AND (security_type <> 'DEFINER'
+                OR LEFT(definer, CHAR_LENGTH(definer) - LOCATE('@', REVERSE(definer))) {{ is_not_owner }})",
+        allows: "their definer to read the secret of the outbox, and to forge and drop actions",
+        remedy: Remedy::Advice("run carya harden --apply, or its script as the login of database.admin_url"),
+        about: About::Writer,
     },
     Question {
         what: "tables that are not InnoDB:",
@@ -72,7 +91,7 @@ const QUESTIONS: [Question; 5] = [
             WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' AND engine <> 'InnoDB'",
         allows: "writes that no rollback undoes",
         remedy: Remedy::Advice("ALTER TABLE ... ENGINE = InnoDB"),
-        of_server: true,
+        about: About::Server,
     },
     Question {
         what: "tables of the host in the application's database:",
@@ -80,14 +99,14 @@ const QUESTIONS: [Question; 5] = [
             AND (LEFT(table_name, 6) = 'carya_' OR table_name = '_sqlx_migrations')",
         allows: "actions of other requests to be read, forged and deleted, and migrations to be marked as not applied",
         remedy: Remedy::Advice("move them by RENAME TABLE into the database of the same name with the suffix _carya"),
-        of_server: true,
+        about: About::Server,
     },
     Question {
         what: "local_infile is",
         sql: "SELECT 'ON' FROM DUAL WHERE @@local_infile",
         allows: "the server to request files from its clients, including the host",
         remedy: Remedy::Advice("set local_infile = 0 in the server's configuration"),
-        of_server: true,
+        about: About::Server,
     },
 ];
 
@@ -106,7 +125,7 @@ pub(in crate::harden) async fn find_excess_rights(
     // PUBLIC.
     grants.extend(ask(&mut connection, "SHOW GRANTS FOR PUBLIC").await.unwrap_or_default());
     let mut findings: Vec<Finding> = grants.iter().flat_map(|grant| beyond(grant, names, writes, login)).collect();
-    for question in QUESTIONS.iter().filter(|question| writes || !question.of_server) {
+    for question in QUESTIONS.iter().filter(|question| writes || question.about == About::Both) {
         let sql = templates.render_text(question.sql)?;
         // The query for `max_statement_time` fails on MySQL, which has neither `information_schema.system_variables`
         // nor a time limit for a login.
@@ -114,7 +133,7 @@ pub(in crate::harden) async fn find_excess_rights(
         if found.is_empty() {
             continue;
         }
-        let who = if question.of_server { String::new() } else { format!("{login} ") };
+        let who = if question.about == About::Server { String::new() } else { format!("{login} ") };
         let what = format!("{who}{} {}", question.what, listed(found)).trim_end().to_owned();
         findings.push(Finding { what, allows: question.allows.to_owned(), remedy: question.remedy });
     }
@@ -198,6 +217,7 @@ mod tests {
             database: "my_app".to_owned(),
             reader: None,
             writer: Login { name: "w".to_owned(), password: None },
+            owner: None,
             allow_functions: Vec::new(),
             statement_timeout: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(1),
