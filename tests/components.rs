@@ -7,6 +7,7 @@ mod functions;
 mod imports;
 mod instances;
 mod routes;
+mod kept;
 mod swap;
 
 use std::path::Path;
