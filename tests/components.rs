@@ -6,8 +6,9 @@ mod contract;
 mod functions;
 mod imports;
 mod instances;
-mod routes;
 mod kept;
+mod proposals;
+mod routes;
 mod swap;
 
 use std::path::Path;

@@ -24,6 +24,7 @@ mod loaded;
 mod log;
 mod offer;
 mod properties;
+mod proposals;
 mod served;
 mod store;
 mod tail;

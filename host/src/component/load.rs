@@ -16,6 +16,7 @@ use super::{
     loaded::Component,
     offer,
     properties::Properties,
+    proposals,
     served::ServedRoutes,
     store::StoreData,
     trial::TrialError,
@@ -312,10 +313,13 @@ fn explain(bytes: &[u8], error: &wasmtime::Error) -> String {
     let [0, b'a', b's', b'm', version, ..] = bytes else { return "this is not a WebAssembly file".to_owned() };
     match format!("{error:#}") {
         text if text.contains("pooling allocator") => {
-            format!("needs more than this host gives an instance: {}", error.root_cause())
+            let reason = error.root_cause().to_string();
+            format!("needs more than this host gives an instance: {}", reason.replace(" in the pooling allocator", ""))
         }
-        // A core module has version 1, and its error already describes the problem.
-        text if *version == 1 => text,
-        text => format!("it cannot be compiled: {text}"),
+        text => proposals::needed(bytes).unwrap_or_else(|| match version {
+            // A core module has version 1, and its error already describes the problem.
+            1 => text,
+            _ => format!("it cannot be compiled: {text}"),
+        }),
     }
 }

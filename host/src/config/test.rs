@@ -18,7 +18,8 @@ pub struct Test {
     pub temporary: Option<PathBuf>,
 }
 
-pub(super) const TEST: TableKey = TableKey { name: "test", doc: "settings of `carya test`; see [Test an application](../guides/test.md)" };
+pub(super) const TEST: TableKey =
+    TableKey { name: "test", doc: "settings of `carya test`; see [Test an application](../guides/test.md)" };
 
 /// Reads `[test]`. `filter` is the filter in the environment.
 pub(super) fn test(section: &mut Section<'_>, filter: Option<&str>) -> Test {
