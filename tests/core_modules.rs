@@ -1,6 +1,7 @@
 //! Components given as core modules that contain the WIT of their world.
 
 mod c;
+mod memories;
 
 use std::process;
 

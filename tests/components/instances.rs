@@ -15,6 +15,12 @@ fn component(items: &str) -> Result<Vec<u8>> {
     module::embed(&wat, "export plain-controller;")
 }
 
+/// Builds a controller with a core module that has memories of `pages` pages each.
+fn module_with_memories(memories: usize, pages: u32) -> Result<Vec<u8>> {
+    let more = format!("(memory {pages})").repeat(memories - 1);
+    component(&format!(r#"(memory (export "memory") {pages}) {more}"#))
+}
+
 /// Additional items of a module, and texts that the error message must contain. The limit of memory is 64 MiB.
 const CASES: [(&str, &[&str]); 10] = [
     (
@@ -26,8 +32,8 @@ const CASES: [(&str, &[&str]); 10] = [
         &["needs more than this host gives an instance: memory has a minimum byte size of 1310720000 which exceeds"],
     ),
     (
-        r#"(memory (export "memory") 1) (memory 1)"#,
-        &["needs more than this host gives an instance: defined memories count of 2 exceeds"],
+        r#"(memory (export "memory") 1) (memory 1) (memory 1) (memory 1) (memory 1)"#,
+        &["needs more than this host gives an instance: defined memories count of 5 exceeds"],
     ),
     (
         r#"(memory (export "memory") 1) (func $start unreachable) (start $start)"#,
@@ -82,6 +88,9 @@ async fn the_memories_of_all_modules_are_counted() -> Result {
     assert!(reason.contains("its initial memory of 78643200 bytes is more than `memory` = 67108864 bytes"), "{reason}");
     let reason = refused(&component(5, 1)?).await?;
     assert!(reason.contains("needs more than this host gives an instance: ") && reason.contains("5 Wasm"), "{reason}");
+    assert!(reason.ends_with("exceeds the configured maximum of 4"), "{reason}");
+    let reason = refused(&module_with_memories(2, 600)?).await?;
+    assert!(reason.contains("its initial memory of 78643200 bytes is more than `memory` = 67108864 bytes"), "{reason}");
     Ok(())
 }
 

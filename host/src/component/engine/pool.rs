@@ -25,6 +25,8 @@ pub(super) const TRIALS: usize = 2;
 const MIN_UNCHECKED_REQUESTS: u32 = 16;
 /// Maximum number of core modules in a component. A component with an interpreter has many core modules.
 const MAX_MODULES: u32 = 60;
+/// Maximum number of memories in a component. One core module may have all of them.
+const MAX_MEMORIES: u32 = 4;
 /// Size of a page of WebAssembly, in bytes.
 const PAGE: usize = 64 << 10;
 /// Address space to leave for the rest of the process, in bytes, in order of preference. Compiling a large component
@@ -186,7 +188,8 @@ fn engine(slots: Slots, requests: u32, scan: bool) -> wasmtime::Result<(Engine, 
         .max_component_instance_size(4 << 20)
         .max_core_instance_size(4 << 20)
         .max_core_instances_per_component(MAX_MODULES)
-        .max_memories_per_component(4)
+        .max_memories_per_component(MAX_MEMORIES)
+        .max_memories_per_module(MAX_MEMORIES)
         .max_tables_per_component(8)
         .table_elements(100_000)
         .max_memory_size(max_memory)
