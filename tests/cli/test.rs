@@ -1,6 +1,10 @@
 //! `carya test`: the application on throw-away databases, with the tests of a project.
 
-use std::{path::Path, process::Stdio, time::Instant};
+use std::{
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant, SystemTime},
+};
 
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -53,7 +57,7 @@ impl Running {
             match std::fs::read_to_string(folder.path().join("urls")) {
                 Ok(urls) => break urls,
                 Err(error) if begun.elapsed() > PATIENCE => return Err(error.into()),
-                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         };
         let (url, control) = urls.trim().split_once(' ').ok_or("no control")?;
@@ -206,6 +210,24 @@ async fn a_signal_ends_the_tests_and_removes_the_databases() -> Result {
     let ended = tests.ended().await?;
     assert_eq!((ended.code, ended.left.len()), (Some(1), 0), "{ended:?}");
     assert!(ended.err.contains("a signal ended the tests"), "{ended:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn databases_of_killed_processes_are_removed_after_a_day() -> Result {
+    let (folder, temporary) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    write(folder.path(), CONFIG, &[MIGRATION])?;
+    let hours = |hours: u64| SystemTime::now() - Duration::from_secs(hours * 3600);
+    for (name, changed) in [("carya_test_1", hours(25)), ("carya_test_2", hours(23)), ("other", hours(25))] {
+        std::fs::create_dir(temporary.path().join(name))?;
+        std::fs::File::open(temporary.path().join(name))?.set_modified(changed)?;
+    }
+    let mut command = carya();
+    command.args(["test", "--", "true"]).env("TMPDIR", temporary.path()).current_dir(folder.path());
+    let ran = tokio::time::timeout(PATIENCE, command.output()).await??;
+    let mut left = entries(temporary.path())?;
+    left.sort();
+    assert_eq!((ran.status.code(), left), (Some(0), vec!["carya_test_2".to_owned(), "other".to_owned()]));
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
@@ -14,6 +15,10 @@ use crate::{
 
 /// Folder for temporary files in memory, in which databases need no disk.
 const MEMORY: &str = "/dev/shm";
+/// Start of the name of the folder.
+const PREFIX: &str = "carya_test_";
+/// Age of a folder that a killed process has left behind.
+const LEFT_OVER: Duration = Duration::from_secs(24 * 60 * 60);
 /// Start of the names of the saved databases.
 const SAVED: &str = "saved";
 
@@ -45,7 +50,8 @@ impl Scratch {
             None if Path::new(MEMORY).is_dir() => Path::new(MEMORY),
             None => Path::new("/tmp"),
         };
-        let folder = parent.join(format!("carya_test_{:016x}", rand::random::<u64>()));
+        remove_left_overs(parent);
+        let folder = parent.join(format!("{PREFIX}{:016x}", rand::random::<u64>()));
         fs::create_dir(&folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
         Ok(Self { folder, keep })
     }
@@ -94,6 +100,17 @@ impl Drop for Scratch {
                 eprintln!("cannot remove {}: {error}; remove it by hand", self.folder.display());
             }
             _ => {}
+        }
+    }
+}
+
+/// Removes the folders of processes that were killed more than a day ago. Skips those of other users.
+fn remove_left_overs(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        let age = entry.metadata().and_then(|found| found.modified()).ok().and_then(|changed| changed.elapsed().ok());
+        if is_ours && age.is_some_and(|age| age > LEFT_OVER) {
+            let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
