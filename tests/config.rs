@@ -36,6 +36,7 @@ fn an_empty_file_is_all_defaults() {
         server: Server {
             listen: 127.0.0.1:8080,
             metrics: None,
+            public_health: false,
             max_body: 1048576,
             max_response: 16777216,
             max_response_headers: 100,
@@ -47,6 +48,7 @@ fn an_empty_file_is_all_defaults() {
             max_unsent: 536870912,
             request_timeout: 30s,
             action_timeout: 5s,
+            drain_delay: 0ns,
             drain_timeout: 10s,
             max_concurrent_requests: 256,
             cache: "/home/ann/.cache/carya",
@@ -111,6 +113,7 @@ debug = true
 [server]
 listen = "[::1]:0"
 metrics = "127.0.0.1:9090"
+public_health = true
 max_body = 65536
 max_response = "1GiB"
 max_response_headers = 10000
@@ -121,6 +124,7 @@ idle_timeout = "5m"
 send_timeout = "1s"
 max_unsent = "2GiB"
 request_timeout = "1m"
+drain_delay = "5s"
 drain_timeout = "0s"
 max_concurrent_requests = 10
 cache = "cache"

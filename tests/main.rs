@@ -24,6 +24,7 @@ mod docs;
 mod echo;
 mod faults;
 mod harden;
+mod health;
 mod hooks;
 mod http;
 mod incoming;

@@ -50,7 +50,7 @@ pub use destination::Destination;
 pub use dialect::{Dialect, ServerDialect};
 pub use difference::DifferenceKind;
 pub use effective::effective;
-pub use file::{Config, Model, Reload};
+pub use file::{Config, HEALTH, Model, Reload};
 pub use image::{Image, ImageVersion};
 pub use load::{application, defaults, deploy_token, load, load_deployed, load_host, parse};
 pub use outbound::Outbound;

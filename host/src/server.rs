@@ -5,6 +5,7 @@
 pub(crate) mod connections;
 mod descriptors;
 mod files;
+mod health;
 mod live;
 mod metrics;
 mod range;
@@ -13,12 +14,15 @@ mod regular;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::extract::Request;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::task::TaskTracker;
 
-use self::connections::{Connections, Listener};
+use self::{
+    connections::{Connections, Listener},
+    health::Health,
+};
 pub(crate) use self::{descriptors::MAX_SIDE_CONNECTIONS, live::Live};
-use crate::config::Config;
+use crate::config::{self, Config};
 
 /// Name of the application's listener.
 const APPLICATION: &str = "application";
@@ -26,10 +30,13 @@ const APPLICATION: &str = "application";
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A server that is bound to its address and does not accept connections yet.
-#[derive(Debug)]
 pub(crate) struct Server {
     listener: Listener<TcpListener>,
-    metrics: Option<Listener<TcpListener>>,
+    health: Arc<Health>,
+    has_public_health: bool,
+    /// Task that serves the metrics.
+    metrics: Option<JoinHandle<()>>,
+    drain_delay: Duration,
     drain_timeout: Duration,
     connections: Arc<Connections>,
 }
@@ -43,15 +50,26 @@ impl Server {
     pub(crate) async fn bind(config: &Config, connections: Arc<Connections>) -> std::io::Result<Self> {
         let socket = TcpListener::bind(config.server.listen).await?;
         let limit = descriptors::for_application(config);
-        let listener = Listener::new(socket, APPLICATION, limit, connections.clone());
-        Ok(Self { listener, metrics: None, drain_timeout: config.server.drain_timeout, connections })
+        let config::Server { drain_delay, drain_timeout, public_health: has_public_health, .. } = config.server;
+        Ok(Self {
+            listener: Listener::new(socket, APPLICATION, limit, connections.clone()),
+            health: Arc::default(),
+            has_public_health,
+            metrics: None,
+            drain_delay,
+            drain_timeout,
+            connections,
+        })
     }
 
-    /// Binds the address for metrics, and returns it with the port that the system chose if the port is 0.
+    /// Binds the address for metrics and serves them from now on, so that `/readyz` answers during the start. Returns
+    /// the address with the port that the system chose if the port is 0.
     pub(crate) async fn bind_metrics(&mut self, address: SocketAddr) -> std::io::Result<SocketAddr> {
         let socket = TcpListener::bind(address).await?;
+        let address = socket.local_addr()?;
         let listener = Listener::new(socket, "metrics", MAX_SIDE_CONNECTIONS, self.connections.clone());
-        self.metrics.insert(listener).socket().local_addr()
+        self.metrics = Some(tokio::spawn(metrics::serve(listener, self.health.clone())));
+        Ok(address)
     }
 
     /// Returns the application's address, with the port that the system chose if the configured port is 0.
@@ -59,28 +77,37 @@ impl Server {
         self.listener.socket().local_addr()
     }
 
+    /// Lets `/readyz` answer for the generation that `live` serves. The kernel queues connections until
+    /// [`serve`](Self::serve) accepts them, so requests are answered from now on.
+    pub(crate) fn announce(&self, live: &Arc<Live>) {
+        self.health.serve(live.clone());
+    }
+
     /// Serves requests until `shutdown` resolves, then shuts down.
     ///
-    /// During shutdown the server accepts no connections, and requests in flight have `server.drain_timeout` to end.
-    /// After that time, or when `shutdown` resolves a second time, the server cancels and rolls back the remaining ones.
+    /// The server accepts connections for `server.drain_delay` more, while `/readyz` answers 503. Then it closes the
+    /// listener, and requests in flight have `server.drain_timeout` to end. After that time, or when `shutdown` resolves
+    /// a second time, the server cancels and rolls back the remaining ones.
     pub(crate) async fn serve(self, live: Arc<Live>, mut shutdown: impl AsyncFnMut()) {
-        let Self { listener, metrics, drain_timeout, connections } = self;
-        // Metrics are served until the end of the shutdown, so that operators can watch the server drain.
-        let metrics = metrics.map(|listener| tokio::spawn(metrics::serve(listener)));
+        let Self { listener, health, has_public_health, metrics, drain_delay, drain_timeout, connections } = self;
         let clients = TaskTracker::new();
-        loop {
-            tokio::select! {
-                (stream, accepted) = listener.accept() => {
-                    let (live, client) = (live.clone(), accepted.client());
-                    let answer = move |request: Request| {
-                        let live = live.clone();
-                        async move { live.answer(request, client).await }
-                    };
-                    clients.spawn(accepted.serve(stream, answer));
-                }
-                () = shutdown() => break,
-            };
+        let public = has_public_health.then(|| health.clone());
+        let mut accepting = Box::pin(accept(&listener, &live, public, &clients));
+        tokio::select! {
+            () = &mut accepting => {}
+            () = shutdown() => {}
         }
+        health.drain();
+        let mut is_urgent = false;
+        if !drain_delay.is_zero() {
+            tracing::info!("shutting down: the listener closes after drain_delay");
+            tokio::select! {
+                () = &mut accepting => {}
+                () = tokio::time::sleep(drain_delay) => {}
+                () = shutdown() => is_urgent = true,
+            }
+        }
+        drop(accepting);
         drop(listener);
         clients.close();
         tracing::info!(in_flight = live.in_flight(), "shutting down");
@@ -90,12 +117,20 @@ impl Server {
             clients.wait().await;
             live.drained().await;
         };
+        let again = async {
+            if !is_urgent {
+                shutdown().await;
+            }
+        };
         tokio::select! {
+            biased;
             () = drained => {}
             () = tokio::time::sleep(drain_timeout) => {
                 tracing::warn!(left = live.in_flight(), "drain_timeout is over: rolling back the remaining requests");
             }
-            () = shutdown() => tracing::warn!(left = live.in_flight(), "second shutdown request: rolling back the remaining requests"),
+            () = again => {
+                tracing::warn!(left = live.in_flight(), "second shutdown request: rolling back the remaining requests");
+            }
         }
         let left = live.cut_off().await;
         if left > 0 {
@@ -104,9 +139,34 @@ impl Server {
         // A client that has not sent the rest of its request must not delay the shutdown any longer.
         let _ = tokio::time::timeout(RESPONSE_TIMEOUT, clients.wait()).await;
         live.close().await;
+        // Metrics are served until the end of the shutdown, so that operators can watch the server drain.
         if let Some(metrics) = metrics {
             metrics.abort();
         }
         tracing::info!("stopped");
+    }
+}
+
+/// Accepts connections and answers their requests for as long as this future is polled. `health` answers the requests
+/// for its paths, if it is given.
+async fn accept(
+    listener: &Listener<TcpListener>,
+    live: &Arc<Live>,
+    health: Option<Arc<Health>>,
+    clients: &TaskTracker,
+) {
+    loop {
+        let (stream, accepted) = listener.accept().await;
+        let (live, client, health) = (live.clone(), accepted.client(), health.clone());
+        let answer = move |request: Request| {
+            let (live, health) = (live.clone(), health.clone());
+            async move {
+                match health.and_then(|health| health.answer(request.method(), request.uri().path())) {
+                    Some(response) => response.await,
+                    None => live.answer(request, client).await,
+                }
+            }
+        };
+        clients.spawn(accepted.serve(stream, answer));
     }
 }

@@ -6,7 +6,7 @@ use std::{fmt::Display, io, net::SocketAddr, path::Path, sync::Arc, time::Instan
 use anyhow::anyhow;
 use tokio::{signal::unix::Signal, sync::Mutex, task::JoinHandle};
 
-use super::signals::Signals;
+use super::{signals::Signals, supervisor};
 use crate::{
     admin::{Admin, BindError},
     app::{self, Application, Sources},
@@ -85,6 +85,7 @@ pub(super) async fn start(
     mut signals: Signals,
 ) -> anyhow::Result<()> {
     let started = Instant::now();
+    tokio::spawn(task::persist("watchdog", supervisor::signs_of_life));
     // Detect an address in use before migrations change a database.
     let connections = Connections::new(&sources.config.server);
     let server = listen(&sources.config, connections.clone()).await?;
@@ -107,14 +108,17 @@ pub(super) async fn start(
         Some(deployment) => Box::pin(accept_deployments(deployment, admin, &reloader)).await?,
         None => Vec::new(),
     };
+    server.announce(&live);
     let generation = live.generation();
     let (address, routes) = (server.address()?, generation.handlers.len());
     let ms = telemetry::millis(started.elapsed());
     tracing::info!(%address, routes, generation = generation.id, debug = generation.config.debug, ms, "serving");
+    supervisor::ready(&generation.id);
     drop(generation);
     reload_on_triggers(&reloader, signals.hangup, callbacks, address);
     let shutdown = async || {
         signals.end.requested().await;
+        supervisor::stopping();
         // Once the shutdown has begun, the fleet and the admin API must not start another change.
         tasks.iter().for_each(JoinHandle::abort);
     };
@@ -219,6 +223,8 @@ async fn reload_when_hung_up(hangup: Arc<Mutex<Signal>>, reloader: Arc<Reloader>
     let mut hangup = hangup.lock().await;
     while hangup.recv().await.is_some() {
         let served = reloader.live().generation();
+        supervisor::reloading();
         log_change(&reloader.reload().await, &served);
+        supervisor::ready(&reloader.live().generation().id);
     }
 }

@@ -142,6 +142,9 @@ pub struct Reload {
 /// Key of the destinations that a host permits.
 const ALLOW: &str = "outbound.allow";
 
+/// Paths of the health of the process.
+pub const HEALTH: [&str; 2] = ["/livez", "/readyz"];
+
 /// Key outside of the sections.
 pub(super) const DEBUG: &str = "debug";
 
@@ -232,6 +235,16 @@ pub(super) fn file(root: &mut Section<'_>, host: Option<&Config>) -> Config {
     for (index, message) in conflict::conflicts(&config.routes) {
         let origin = Origin::Line(config.routes[index].line);
         context.report(origin, format!("route[{index}].path"), message);
+    }
+    if config.server.public_health {
+        for (index, route) in config.routes.iter().enumerate().filter(|(_, route)| HEALTH.contains(&&*route.path)) {
+            let message = format!(
+                "{} is answered by the host, because server.public_health is true; use another path, or set \
+                 server.public_health to false",
+                route.path
+            );
+            context.report(Origin::Line(route.line), format!("route[{index}].path"), message);
+        }
     }
     for (index, message) in conflict::repeated(&config.static_files) {
         let origin = Origin::Line(config.static_files[index].line);

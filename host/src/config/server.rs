@@ -10,7 +10,7 @@ use super::{
     context::Context,
     quantity::{duration, positive_duration, size},
     section::{Section, TableKey},
-    value::{address, integer, path, word},
+    value::{address, boolean, integer, path, word},
 };
 
 /// `[server]`: listeners, limits, timeouts and the cache.
@@ -20,6 +20,8 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Address and port of the metrics. Without it they are not served.
     pub metrics: Option<SocketAddr>,
+    /// Whether `listen` serves `/livez` and `/readyz` too.
+    pub public_health: bool,
     /// Maximum size of a request body, in bytes.
     pub max_body: usize,
     /// Maximum size of the response body that a guest makes, in bytes.
@@ -42,7 +44,9 @@ pub struct Server {
     pub request_timeout: Duration,
     /// Maximum time that a response waits for the actions of its request.
     pub action_timeout: Duration,
-    /// Maximum time for running requests to end after a shutdown was requested.
+    /// Time between the request of a shutdown and the end of the listener. `/readyz` answers 503 meanwhile.
+    pub drain_delay: Duration,
+    /// Maximum time for running requests to end after the listener was closed.
     pub drain_timeout: Duration,
     /// Number of places for running requests. A request with many guests takes several. Further requests wait for at
     /// most 5 s, and are then answered with 503.
@@ -85,8 +89,15 @@ pub(super) fn server(section: &mut Section<'_>) -> Server {
     Server {
         listen: section.key("listen", address(), "address of the application").or("127.0.0.1:8080"),
         metrics: section
-            .key("metrics", address(), "address of `GET /metrics`; see [Metrics](metrics.md)")
+            .key(
+                "metrics",
+                address(),
+                "address of `GET /metrics`, `/livez` and `/readyz`; see [Metrics](metrics.md) and [Health](health.md)",
+            )
             .or_none("not served"),
+        public_health: section
+            .key("public_health", boolean(), "serve `/livez` and `/readyz` on `listen` too, without details")
+            .or(false),
         max_body: section.key("max_body", size(), "longest request body; longer ones get 413").or("1MiB"),
         max_response: section.key("max_response", size(), "longest response body that a guest may make").or("16MiB"),
         max_response_headers: section
@@ -122,6 +133,13 @@ pub(super) fn server(section: &mut Section<'_>) -> Server {
                 "for all `at-most-once` and `after-rollback` actions of a request together; the response waits for them",
             )
             .or("5s"),
+        drain_delay: section
+            .key(
+                "drain_delay",
+                duration(),
+                "time between SIGTERM and the end of the listener, in which [`/readyz`](health.md) answers 503",
+            )
+            .or("0s"),
         drain_timeout: section
             .key(
                 "drain_timeout",

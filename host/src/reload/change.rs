@@ -53,11 +53,13 @@ pub(super) fn warn_of_settings_for_the_next_start(before: &config::Config, now: 
     let keys = [
         ("listen", old.listen != new.listen),
         ("metrics", old.metrics != new.metrics),
+        ("public_health", old.public_health != new.public_health),
         ("connections", old.connections != new.connections),
         ("header_timeout", old.header_timeout != new.header_timeout),
         ("idle_timeout", old.idle_timeout != new.idle_timeout),
         ("send_timeout", old.send_timeout != new.send_timeout),
         ("max_unsent", old.max_unsent != new.max_unsent),
+        ("drain_delay", old.drain_delay != new.drain_delay),
         ("drain_timeout", old.drain_timeout != new.drain_timeout),
         ("max_concurrent_requests", old.max_concurrent_requests != new.max_concurrent_requests),
         ("cache", old.cache != new.cache),
