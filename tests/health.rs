@@ -20,10 +20,10 @@ async fn get(log: &Log, path: &str) -> Result<(u16, Json)> {
     let line = log.wait_for("metrics").await?;
     let address = line["address"].as_str().ok_or("no address")?;
     let answer = reqwest::get(format!("http://{address}{path}")).await?;
-    assert_eq!((&answer.headers()["content-type"], &answer.headers()["cache-control"]), (
-        &"application/json".parse()?,
-        &"no-store".parse()?
-    ));
+    assert_eq!(
+        (&answer.headers()["content-type"], &answer.headers()["cache-control"]),
+        (&"application/json".parse()?, &"no-store".parse()?)
+    );
     Ok((answer.status().as_u16(), answer.json().await?))
 }
 

@@ -4,6 +4,7 @@
 #![allow(unreachable_pub)]
 #![allow(clippy::disallowed_methods, reason = "the rule for the environment is one of the program")]
 
+mod access_log;
 mod actions;
 mod address_space;
 mod barrier;

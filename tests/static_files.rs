@@ -45,9 +45,9 @@ async fn start(config: &str) -> Result<App> {
     App::start(config, &FILES).await
 }
 
-/// Returns whether a response is that of a route. Such a response has a request id, a file has none.
+/// Returns whether a response is that of a route. With `debug`, such a response has its events, a file has none.
 fn is_routed(answer: &Response) -> bool {
-    !answer.header("x-request-id").is_empty()
+    !answer.header("server-timing").is_empty()
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ use crate::{
     app::format_error,
     component::{Engine, Inspection},
     config::{self, DifferenceKind, Problems},
-    telemetry::{self, Format},
+    telemetry::{self, AccessFormat, Format},
 };
 
 /// Serves sandboxed controllers and hooks, and owns the database transaction of every request.
@@ -57,11 +57,15 @@ enum Command {
         /// Reload when the configuration, a component, a template or a migration changes.
         #[arg(long)]
         watch: bool,
+        #[command(flatten)]
+        access: AccessArg,
     },
     /// Serve an application in development: build its components from their sources and reload after every change.
     Dev {
         #[command(flatten)]
         config: ConfigArg,
+        #[command(flatten)]
+        access: AccessArg,
     },
     /// Serve an application on throw-away databases, and run its tests against it. The tests find it at CARYA_TEST_URL.
     Test {
@@ -202,6 +206,13 @@ struct ConfigArg {
     config: PathBuf,
 }
 
+#[derive(Debug, Args)]
+struct AccessArg {
+    /// Form of the access log: records of the log, lines in the combined log format on standard output, or none.
+    #[arg(long, value_enum, default_value = "record", env = "CARYA_ACCESS_LOG")]
+    access_log: AccessFormat,
+}
+
 /// Runs a command, and prints its error.
 pub async fn execute(cli: Cli) -> ExitCode {
     allocator::limit_retained();
@@ -224,10 +235,14 @@ pub async fn execute(cli: Cli) -> ExitCode {
 /// Runs a command and returns its output.
 async fn dispatch(cli: Cli) -> anyhow::Result<String> {
     match cli.command {
-        Command::Serve { config, watch } => {
+        Command::Serve { config, watch, access } => {
+            telemetry::log_access_as(access.access_log);
             serve::serve(&config.config, cli.log_format, watch).await.map(|()| String::new())
         }
-        Command::Dev { config } => dev::dev(&config.config, cli.log_format).await.map(|()| String::new()),
+        Command::Dev { config, access } => {
+            telemetry::log_access_as(access.access_log);
+            dev::dev(&config.config, cli.log_format).await.map(|()| String::new())
+        }
         Command::Test { config, keep, command } => {
             test::test(&config.config, cli.log_format, &command, keep).await.map(|()| String::new())
         }

@@ -1,10 +1,11 @@
 //! Converts between HTTP and the [`Request`] and [`Reply`] of `lifecycle`. [`serve`] has the steps in order: receive
 //! the head and the body, detach from the client, admit, run, log, respond.
 
+mod access;
 mod detach;
 mod rows;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::Request as HttpRequest, response::Response};
 use bytes::Bytes;
@@ -14,13 +15,14 @@ use hyper::body::Body as _;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::detach::detach_on_drop;
+pub(crate) use self::access::{Access, Begun};
+use self::{access::End, detach::detach_on_drop};
 use crate::{
     config,
     error::Failure,
     generation::Generation,
     lifecycle::{self, Ended, Handled},
-    message::{self, BodyLength, Reply, Request},
+    message::{self, BodyLength, Peer, Reply, Request},
     telemetry,
     transaction::Trace,
 };
@@ -33,6 +35,19 @@ const GENERATION: HeaderName = HeaderName::from_static("x-carya-generation");
 /// Maximum time that a request waits for its permits out of `server.max_concurrent_requests`. Then the reply has the
 /// status 503.
 const ADMISSION_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A response, and the record of its request if the access log is on.
+pub(crate) struct Answered {
+    pub(crate) response: Response,
+    pub(crate) access: Option<Access>,
+}
+
+/// For the listeners that have no access log.
+impl From<Response> for Answered {
+    fn from(response: Response) -> Self {
+        Self { response, access: None }
+    }
+}
 
 /// State shared by all requests of one generation.
 #[derive(Debug)]
@@ -54,14 +69,19 @@ pub(crate) struct Exchange {
 
 /// Serves one HTTP request. If the future is dropped while the request runs, the request ends in the background: by a
 /// rollback, or by the commit if that has begun.
-pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest, client: Option<IpAddr>) -> Response {
+pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest, peer: Peer) -> Answered {
     // From here on, a retired generation waits for the end of this request.
     let running = exchange.running.token();
+    let begun = Access::begin();
     let (head, body) = request.into_parts();
-    let mut request = Request { client, ..receive_head(head) };
+    let mut request = receive_head(head, peer);
     match receive_body(body, &exchange.generation.config.server).await {
         Ok(body) => request.body = body,
-        Err(failure) => return respond(refuse(&request, &failure), None, &request),
+        Err(failure) => {
+            let request = Arc::new(request);
+            let (reply, access) = refuse(&request, begun, &failure);
+            return Answered { response: respond(reply, None, &request), access };
+        }
     }
     let request = Arc::new(request);
     let running = [running, exchange.all.token()];
@@ -70,7 +90,10 @@ pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest, client:
     let work = detach_on_drop(&tasks, |abandoned| async move {
         let permits = match admit(&exchange).await {
             Ok(permits) => permits,
-            Err(failure) => return (refuse(&shared, &failure), None),
+            Err(failure) => {
+                let (reply, access) = refuse(&shared, begun, &failure);
+                return (reply, None, access);
+            }
         };
         let abandoned = async {
             tokio::select! {
@@ -80,47 +103,71 @@ pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest, client:
         };
         match lifecycle::handle(&exchange.generation, shared.clone(), abandoned).await {
             Handled::Ended(ended) => {
-                log_end(&shared, &ended, None);
+                log_end(&shared, &ended);
+                let access = Access::new(begun, &shared, || End::ran(&ended));
                 let mut reply = ended.reply;
                 add_debug(&mut reply.headers, &ended.trace, &exchange.generation);
-                (reply, None)
+                (reply, None, access)
             }
             Handled::Streaming(streaming) => {
                 let mut reply = streaming.reply.clone();
                 add_debug(&mut reply.headers, streaming.trace(), &exchange.generation);
                 // The places stay taken until the last row is sent.
                 permits.forget();
-                (reply, Some(rows::RowsBody::new(streaming, shared, exchange, running)))
+                let (access, end) = Access::streaming(begun, &shared).unzip();
+                (reply, Some(rows::RowsBody::new(streaming, shared, exchange, running, end)), access)
             }
         }
     });
-    let (reply, rows) = work.await.unwrap_or_else(|| {
+    let (reply, rows, access) = work.await.unwrap_or_else(|| {
         let failure = Failure::host("the host panicked; the panic is in the log");
-        (failure.reply(&request), None)
+        (failure.reply(&request), None, Access::new(begun, &request, || End::panicked(&failure)))
     });
-    respond(reply, rows, &request)
+    Answered { response: respond(reply, rows, &request), access }
 }
 
 /// Returns the response to a request that the server refuses because of its head. The response has the header
 /// `connection: close`, so that the server closes the connection.
-pub(crate) fn reject(head: Parts, failure: &Failure) -> Response {
-    let request = receive_head(head);
-    let mut reply = refuse(&request, failure);
+pub(crate) fn reject(head: Parts, peer: Peer, failure: &Failure) -> Answered {
+    let request = Arc::new(receive_head(head, peer));
+    let (mut reply, access) = refuse(&request, Access::begin(), failure);
     // The client and this host may disagree on where the next request begins.
     add(&mut reply.headers, header::CONNECTION, HeaderValue::from_static("close"));
-    respond(reply, None, &request)
+    Answered { response: respond(reply, None, &request), access }
 }
 
 /// Returns the response to `OPTIONS *`, a request that concerns the whole server and no path.
-pub(crate) fn acknowledge(head: Parts) -> Response {
-    respond(Reply { status: StatusCode::NO_CONTENT, ..Reply::default() }, None, &receive_head(head))
+pub(crate) fn acknowledge(head: Parts, peer: Peer) -> Answered {
+    let (begun, request) = (Access::begin(), Arc::new(receive_head(head, peer)));
+    let status = StatusCode::NO_CONTENT;
+    let access = Access::new(begun, &request, || End::host("server", status.as_u16(), None));
+    Answered { response: respond(Reply { status, ..Reply::default() }, None, &request), access }
+}
+
+/// Completes the response with a file, or with the failure to find one, of the folder with this path prefix.
+pub(crate) fn answer_with_file(
+    mut response: Response,
+    prefix: &str,
+    (request, peer): (HttpRequest, Peer),
+    begun: Begun,
+) -> Answered {
+    let request = Arc::new(receive_head(request.into_parts().0, peer));
+    add_id(response.headers_mut(), &request);
+    let status = response.status().as_u16();
+    let route = || Some(if prefix.is_empty() { "/" } else { prefix }.into());
+    let mut access = Access::new(begun, &request, || End::host("file", status, route()));
+    if let Some(access) = &mut access {
+        access.expect(response.headers());
+    }
+    Answered { response, access }
 }
 
 /// Returns a request without its body, and determines its id.
-fn receive_head(head: Parts) -> Request {
+fn receive_head(head: Parts, peer: Peer) -> Request {
     let Parts { method, uri, version, headers, .. } = head;
     let id = request_id(&headers);
-    Request { method, uri, version, headers, id, ..Request::default() }
+    let Peer { address: client, is_encrypted } = peer;
+    Request { method, uri, version, headers, id, client, is_encrypted, ..Request::default() }
 }
 
 /// Reads a body within the limits of length and time. A body with a `content-length` over the limit is not read at all,
@@ -147,13 +194,10 @@ async fn admit(exchange: &Exchange) -> Result<SemaphorePermit<'_>, Failure> {
     }
 }
 
-/// Logs a request that does not run, and returns its reply.
-fn refuse(request: &Request, failure: &Failure) -> Reply {
+/// Counts a request that does not run. Returns its reply and its record.
+fn refuse(request: &Arc<Request>, begun: Begun, failure: &Failure) -> (Reply, Option<Access>) {
     telemetry::metrics::refused(failure.status.as_u16());
-    let (method, path, status) = (request.method.as_str(), request.uri.path(), failure.status.as_u16());
-    let (id, detail) = (&*request.id, &*failure.detail);
-    tracing::info!(target: "carya::access", request = id, method, path, status, detail, "refused");
-    failure.reply(request)
+    (failure.reply(request), Access::new(begun, request, || End::refused(failure)))
 }
 
 /// Adds, with `debug`, the trace and the generation of a request as headers.
@@ -170,9 +214,7 @@ fn add_debug(headers: &mut HeaderMap, trace: &Trace, generation: &Generation) {
 /// Returns the response with this reply. `rows` is its body if the rows are streamed.
 fn respond(reply: Reply, mut rows: Option<rows::RowsBody>, request: &Request) -> Response {
     let Reply { status, mut headers, mut body, length } = reply;
-    if let Ok(id) = HeaderValue::from_str(&request.id) {
-        add(&mut headers, REQUEST_ID, id);
-    }
+    add_id(&mut headers, request);
     // Remove the body here, because hyper would send a body with the status 205, and over HTTP/2 with every status and
     // method.
     if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED) {
@@ -198,6 +240,13 @@ fn respond(reply: Reply, mut rows: Option<rows::RowsBody>, request: &Request) ->
     response
 }
 
+/// Adds the id of a request to its response.
+fn add_id(headers: &mut HeaderMap, request: &Request) {
+    if let Ok(id) = HeaderValue::from_str(&request.id) {
+        add(headers, REQUEST_ID, id);
+    }
+}
+
 /// Sets a header field that the host adds to a response. If the map is full, logs an error and does not panic, because
 /// the transaction may already be committed. The limits on guests' header fields leave room for the fields of the host.
 fn add(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
@@ -215,15 +264,11 @@ fn request_id(headers: &HeaderMap) -> Arc<str> {
     }
 }
 
-/// Logs and counts a request that ran. `sent` is the number of bytes of its rows that were streamed.
-fn log_end(request: &Request, ended: &Ended, sent: Option<u64>) {
+/// Counts a request that ran, and logs its failure and its events.
+fn log_end(request: &Request, ended: &Ended) {
     let (status, outcome) = (ended.reply.status.as_u16(), ended.cleared.outcome().as_str());
     telemetry::metrics::request(status, outcome, ended.trace.elapsed());
-    let (method, path) = (request.method.as_str(), request.uri.path());
-    let us = telemetry::micros(ended.trace.elapsed());
-    let trace = message::trace_id(&request.headers);
-    let id = &*request.id;
-    tracing::info!(target: "carya::access", request = id, method, path, status, outcome, us, bytes = sent, trace, "request");
+    let (id, trace) = (&*request.id, message::trace_id(&request.headers));
     if let Some(failure) = &ended.failure {
         let (fault, detail) = (failure.fault.as_str(), &*failure.detail);
         match failure.status.is_server_error() {

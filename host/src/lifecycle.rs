@@ -20,7 +20,7 @@ use std::{collections::BTreeMap, future::Future, pin::pin, sync::Arc};
 use http::{HeaderValue, Method, StatusCode, header};
 
 pub(crate) use self::handled::Cut;
-pub use self::handled::{Ended, Handled, Streaming};
+pub use self::handled::{Ended, Handled, Served, Streaming};
 use self::{answer::Answer, handled::End, interrupt::Abandonment};
 use crate::{
     component::{
@@ -353,17 +353,18 @@ impl<'a> Lifecycle<'a> {
         if !self.is_rehearsal {
             self.guests.give_back();
         }
-        let RequestState { request, trace, .. } = self.state;
+        let RequestState { request, trace, route, .. } = self.state;
+        let served = Served { route, component: self.handler.map(|handler| handler.controller.name().clone()) };
         let (mut reply, failure) = self.answer.into_parts(&request);
         let cleared = match end {
             End::Cleared(cleared) => cleared,
-            End::Streams(rows) => return Streaming::begin(reply, rows, trace, failure),
+            End::Streams(rows) => return Streaming::begin(reply, rows, trace, failure, served),
         };
         if let Some(position) = cleared.position() {
             let name = self.handler.and_then(|handler| handler.database.as_deref());
             token::add_position(&mut reply.headers, name.unwrap_or(MAIN), position);
         }
-        Handled::Ended(Ended { reply, cleared, trace, failure })
+        Handled::Ended(Ended { reply, cleared, trace, failure, served })
     }
 
     async fn answer_early(&mut self, hook: &Component, response: Response) {

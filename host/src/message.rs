@@ -30,6 +30,8 @@ pub struct Request {
     pub body: Bytes,
     /// Address of the client. `None` for requests that the host makes itself.
     pub client: Option<IpAddr>,
+    /// Whether the client's scheme is `https`.
+    pub is_encrypted: bool,
     /// Id of the request in logs: the client's `x-request-id`, or a random one.
     pub id: Arc<str>,
     /// Counts the bytes that the guests of the request have written to the log.
@@ -41,6 +43,15 @@ impl Request {
     pub(crate) fn form(&self) -> Result<Vec<FormField>, FormError> {
         form::parse(&self.headers, &self.body)
     }
+}
+
+/// The other end of a connection, or the client that a trusted proxy forwards.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Peer {
+    /// Its address. `None` for a Unix socket.
+    pub(crate) address: Option<IpAddr>,
+    /// Whether its scheme is `https`.
+    pub(crate) is_encrypted: bool,
 }
 
 /// A reply.

@@ -157,13 +157,13 @@ async fn accept(
 ) {
     loop {
         let (stream, accepted) = listener.accept().await;
-        let (live, client, health) = (live.clone(), accepted.client(), health.clone());
+        let (live, peer, health) = (live.clone(), accepted.peer(), health.clone());
         let answer = move |request: Request| {
             let (live, health) = (live.clone(), health.clone());
             async move {
                 match health.and_then(|health| health.answer(request.method(), request.uri().path())) {
-                    Some(response) => response.await,
-                    None => live.answer(request, client).await,
+                    Some(response) => response.await.into(),
+                    None => live.answer(request, peer).await,
                 }
             }
         };

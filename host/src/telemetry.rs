@@ -3,6 +3,7 @@
 //! Each record is one line, because control characters in its texts are escaped. Guests and failures can fill the log
 //! only up to its [`Limits`].
 
+mod access;
 mod allowance;
 mod escape;
 mod excerpt;
@@ -18,8 +19,11 @@ use std::{
 
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-pub(crate) use self::allowance::Allowance;
 use self::escape::JsonWriter;
+pub(crate) use self::{
+    access::{AccessFormat, Combined, access_format, log_access_as},
+    allowance::Allowance,
+};
 pub(crate) use self::{escape::printable, excerpt::excerpt, rate::report};
 
 /// Target of the records of guests.

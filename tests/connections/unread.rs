@@ -43,9 +43,9 @@ async fn call(app: &App, path: &str) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// Returns the number of requests answered so far.
+/// Returns the number of requests that have ended so far. The access log has a request only after its response was sent.
 fn answered(app: &App) -> usize {
-    app.log.lines().iter().filter(|line| line["message"] == "request").count()
+    app.log.lines().iter().filter(|line| line["target"] == "carya::lifecycle").count()
 }
 
 /// Returns the resident memory of the process, in MiB.

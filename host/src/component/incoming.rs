@@ -89,10 +89,11 @@ fn begin(
     data: &mut StoreData,
     sender: oneshot::Sender<Answer>,
 ) -> wasmtime::Result<(Resource<HostIncomingRequest>, Resource<HostResponseOutparam>)> {
+    let scheme = if data.lent.request.is_encrypted { Scheme::Https } else { Scheme::Http };
     let request = convert(&data.lent.request);
     let answered = Arc::new(AtomicBool::new(false));
     let mut http = data.http();
-    let request = http.new_incoming_request(Scheme::Http, request)?;
+    let request = http.new_incoming_request(scheme, request)?;
     let set = {
         let answered = answered.clone();
         move |answer| {

@@ -7,7 +7,7 @@ use std::{
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     task::{Context, Poll, Waker, ready},
     time::Duration,
 };
@@ -20,7 +20,7 @@ use tokio::{
 };
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::{Exchange, log_end};
+use super::{Exchange, access::End, log_end};
 use crate::{
     lifecycle::{Cut, Streaming},
     message::Request,
@@ -50,6 +50,8 @@ struct Active {
     streaming: Box<Streaming>,
     request: Arc<Request>,
     exchange: Arc<Exchange>,
+    /// Place for the end of the request, for the access log.
+    end: Option<Arc<OnceLock<End>>>,
     /// Task that waits for the next piece.
     waker: Option<Waker>,
     _running: [TaskTrackerToken; 2],
@@ -63,9 +65,10 @@ impl RowsBody {
         request: Arc<Request>,
         exchange: Arc<Exchange>,
         running: [TaskTrackerToken; 2],
+        end: Option<Arc<OnceLock<End>>>,
     ) -> Self {
         let (timeout, cut_off) = (streaming.rows().timeout(), exchange.cut_off.clone());
-        let active = Active { streaming, request, exchange, waker: None, _running: running };
+        let active = Active { streaming, request, exchange, end, waker: None, _running: running };
         let rows = Arc::new(Mutex::new(State::Streaming(active)));
         let watched = rows.clone();
         let watch = tokio::spawn(async move {
@@ -111,11 +114,13 @@ impl Active {
 
     /// Ends the request, and returns the task that waits for the next piece.
     fn end(self, cut: Option<Cut>) -> Option<Waker> {
-        let Self { streaming, request, exchange, waker, _running } = self;
-        let sent = streaming.rows().sent();
+        let Self { streaming, request, exchange, end, waker, _running } = self;
         let ended = streaming.end(cut);
         exchange.permits.add_permits(exchange.permits_per_request as usize);
-        log_end(&request, &ended, Some(sent));
+        log_end(&request, &ended);
+        if let Some(end) = end {
+            let _ = end.set(End::ran(&ended));
+        }
         waker
     }
 }

@@ -1,6 +1,9 @@
 //! Results of a request: it has ended, or its rows are streamed and its transaction ends after the last row.
 
-use std::task::{Context, Poll};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 
@@ -35,6 +38,17 @@ pub struct Ended {
     pub trace: Trace,
     /// Failure of the request, if it failed.
     pub failure: Option<Failure>,
+    /// What served the request.
+    pub served: Served,
+}
+
+/// What served a request. Both fields are `None` if no route matched it.
+#[derive(Debug, Clone, Default)]
+pub struct Served {
+    /// Pattern of the route.
+    pub route: Option<Arc<str>>,
+    /// Name of the controller.
+    pub component: Option<Arc<str>>,
 }
 
 /// How the binding of a request ends.
@@ -55,6 +69,7 @@ pub struct Streaming {
     /// The event of the stream, which has begun.
     open: Open,
     failure: Option<Failure>,
+    served: Served,
 }
 
 /// Reason why a stream ended before its last row.
@@ -121,9 +136,15 @@ impl Cut {
 }
 
 impl Streaming {
-    pub(super) fn begin(reply: Reply, rows: Box<RowStream>, mut trace: Trace, failure: Option<Failure>) -> Handled {
+    pub(super) fn begin(
+        reply: Reply,
+        rows: Box<RowStream>,
+        mut trace: Trace,
+        failure: Option<Failure>,
+        served: Served,
+    ) -> Handled {
         let open = trace.open(Event::Stream, None);
-        Handled::Streaming(Box::new(Self { reply, rows: *rows, trace, open, failure }))
+        Handled::Streaming(Box::new(Self { reply, rows: *rows, trace, open, failure, served }))
     }
 
     /// Returns the rows.
@@ -143,10 +164,10 @@ impl Streaming {
 
     /// Ends the request. `cut` is the reason if the client does not receive all rows.
     pub(crate) fn end(self, cut: Option<Cut>) -> Ended {
-        let Self { reply, rows, mut trace, open, failure } = self;
+        let Self { reply, rows, mut trace, open, failure, served } = self;
         let cut = cut.map(|cut| cut.failure(rows.sent()));
         trace.close(open);
         let cleared = rows.clear(&mut trace);
-        Ended { reply, cleared, trace, failure: failure.or(cut) }
+        Ended { reply, cleared, trace, failure: failure.or(cut), served }
     }
 }

@@ -78,13 +78,9 @@ impl Folder {
         self.respond(head(request))
     }
 
-    /// Serves a request like [`answer`](Self::answer), but returns `None` instead of a 404 or 405.
-    pub(super) fn file(&self, request: &Request) -> impl Future<Output = Option<Response>> + Send {
-        let head = head(request);
-        async {
-            let response = self.respond(head).await;
-            has_file(&response).then_some(response)
-        }
+    /// Returns the path prefix, which is empty for `/`.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     async fn respond(&self, mut head: http::Request<()>) -> Response {
@@ -160,7 +156,8 @@ fn head(request: &Request) -> http::Request<()> {
     head
 }
 
-fn has_file(response: &Response) -> bool {
+/// Returns whether the response of a folder is about one of its files.
+pub(super) fn has_file(response: &Response) -> bool {
     !matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
 }
 

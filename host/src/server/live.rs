@@ -2,22 +2,22 @@
 //! it arrived; a retired generation is dropped after its last request has ended.
 
 use std::{
-    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
-use axum::{extract::Request, response::Response};
+use axum::extract::Request;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::files::{Folders, Target};
+use super::files::{Folders, Target, has_file};
 use crate::{
     component::Engine,
     delivery,
-    exchange::{self, Exchange},
+    exchange::{self, Access, Answered, Exchange},
     generation::Generation,
+    message::Peer,
     task,
     telemetry::{self, metrics},
 };
@@ -77,23 +77,25 @@ impl Live {
         self.current.load().exchange.generation.clone()
     }
 
-    /// Answers a request by the current generation. `client` is the address of the client.
-    pub(super) async fn answer(&self, request: Request, client: Option<IpAddr>) -> Response {
+    /// Answers a request of `peer` by the current generation.
+    pub(super) async fn answer(&self, request: Request, peer: Peer) -> Answered {
         let (target, exchange) = {
             let stage = self.current.load();
             let path = request.uri().path();
             let target = stage.folders.target(path, || stage.exchange.generation.routes.pattern(path));
             (target, stage.exchange.clone())
         };
-        // Boxed: otherwise the future of every request would contain the large future that reads a file.
-        let file = match target {
-            Target::Application => None,
-            Target::Folder(folder) => return Box::pin(folder.answer(&request)).await,
-            Target::FileOrApplication(folder) => Box::pin(folder.file(&request)).await,
+        let (folder, is_last) = match target {
+            Target::Application => return exchange::serve(exchange, request, peer).await,
+            Target::Folder(folder) => (folder, true),
+            Target::FileOrApplication(folder) => (folder, false),
         };
-        match file {
-            Some(file) => file,
-            None => exchange::serve(exchange, request, client).await,
+        let begun = Access::begin();
+        // Boxed: otherwise the future of every request would contain the large future that reads a file.
+        let response = Box::pin(folder.answer(&request)).await;
+        match is_last || has_file(&response) {
+            true => exchange::answer_with_file(response, folder.prefix(), (request, peer), begun),
+            false => exchange::serve(exchange, request, peer).await,
         }
     }
 

@@ -72,8 +72,7 @@ impl request::Host for StoreData {
     }
 
     fn scheme(&mut self) -> wasmtime::Result<String> {
-        // The application's listener has no TLS.
-        Ok("http".to_owned())
+        Ok(if self.lent.request.is_encrypted { "https" } else { "http" }.to_owned())
     }
 
     fn authority(&mut self) -> wasmtime::Result<Option<String>> {

@@ -29,7 +29,10 @@ use super::{
     response::{ResponseBody, Running},
     socket::Socket,
 };
-use crate::exchange;
+use crate::{
+    exchange::{self, Answered},
+    message::Peer,
+};
 
 /// Maximum time to discard bytes that a client sends after its last response.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -42,23 +45,23 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug)]
 pub(crate) struct Accepted {
     connection: Arc<Connection>,
-    client: Option<IpAddr>,
+    peer: Peer,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Accepted {
     pub(super) fn new(
         listener: &'static str,
-        client: Option<IpAddr>,
+        address: Option<IpAddr>,
         all: Arc<Connections>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
-        Self { connection: all.add(listener), client, _permit: permit }
+        Self { connection: all.add(listener), peer: Peer { address, is_encrypted: false }, _permit: permit }
     }
 
-    /// Returns the address of the client, or `None` if it connected to a Unix socket.
-    pub(crate) fn client(&self) -> Option<IpAddr> {
-        self.client
+    /// Returns the other end of the connection.
+    pub(crate) fn peer(&self) -> Peer {
+        self.peer
     }
 
     /// Runs the part of a connection before HTTP, such as the TLS handshake. The handshake has the time limit of the
@@ -92,15 +95,16 @@ impl Accepted {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         answer: impl Fn(Request) -> F + Clone + Send + Sync + 'static,
     ) where
-        F: Future<Output = Response> + Send + 'static,
+        F: Future<Output: Into<Answered>> + Send + 'static,
     {
-        let (connection, owner) = (&self.connection, self.connection.clone());
+        let (connection, owner, peer) = (&self.connection, self.connection.clone(), self.peer);
         let service = service_fn(move |request| {
             let (mut running, answer, owner) = (Running::new(owner.clone()), answer.clone(), owner.clone());
             async move {
                 running.admit().await;
-                let (head, body) = respond(request, &owner, answer).await.into_parts();
-                Ok::<_, Infallible>(Response::from_parts(head, ResponseBody::new(running, body).await))
+                let Answered { response, access } = respond(request, &owner, peer, answer).await;
+                let (head, body) = response.into_parts();
+                Ok::<_, Infallible>(Response::from_parts(head, ResponseBody::new(running, body, access).await))
             }
         });
         let (socket, mut returned) = Socket::new(stream, connection.clone());
@@ -147,30 +151,31 @@ impl Accepted {
 async fn respond<F>(
     request: http::Request<Incoming>,
     connection: &Arc<Connection>,
+    peer: Peer,
     answer: impl Fn(Request) -> F,
-) -> Response
+) -> Answered
 where
-    F: Future<Output = Response>,
+    F: Future<Output: Into<Answered>>,
 {
     let (mut head, body) = request.into_parts();
     let is_http1 = head.version < Version::HTTP_2;
     let body = RequestBody::wrap(body, head.version, connection);
     let activity = &connection.activity;
     let has_fragment = connection.fragments.take(&head.uri);
-    let mut response = match head::check(&mut head, has_fragment) {
-        Ok(Scope::Resource) => answer(Request::from_parts(head, body)).await,
+    let mut answered = match head::check(&mut head, has_fragment) {
+        Ok(Scope::Resource) => answer(Request::from_parts(head, body)).await.into(),
         early => {
             drop(body);
             match early {
-                Err(failure) => exchange::reject(head, &failure),
-                Ok(_) => exchange::acknowledge(head),
+                Err(failure) => exchange::reject(head, peer, &failure),
+                Ok(_) => exchange::acknowledge(head, peer),
             }
         }
     };
     if is_http1 && activity.has_unread() {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        answered.response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    response
+    answered
 }
 
 impl Drop for Accepted {

@@ -16,6 +16,7 @@ use super::{
     connection::Connection,
     streams::{made_progress, waits_for_host},
 };
+use crate::exchange::Access;
 
 /// Maximum size of a data frame in bytes. hyper takes the next frame of an HTTP/2 stream only when the client has
 /// opened its window. Each frame that hyper takes thus shows progress.
@@ -92,13 +93,17 @@ pub(super) struct ResponseBody {
     data: Bytes,
     /// The last frame of `body` if it holds trailers or an error.
     other: Option<Result<Frame<Bytes>, Error>>,
+    /// Whether `body` has returned its end.
+    has_ended: bool,
+    /// Record of the request. It is written when this value is dropped, after `body`.
+    access: Option<Access>,
 }
 
 impl ResponseBody {
     /// Wraps `body`, and takes its first frame if that is ready, so that the frame's memory is counted. hyper does not
     /// poll the body of a stream while the stream's window is closed.
-    pub(super) async fn new(running: Running, body: Body) -> Self {
-        let mut response = Self { running, body, data: Bytes::new(), other: None };
+    pub(super) async fn new(running: Running, body: Body, access: Option<Access>) -> Self {
+        let mut response = Self { running, body, data: Bytes::new(), other: None, has_ended: false, access };
         if !response.body.is_end_stream() {
             poll_fn(|cx| {
                 let _ = response.poll_next(cx);
@@ -115,7 +120,10 @@ impl ResponseBody {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(None) => return Poll::Ready(false),
+            Poll::Ready(None) => {
+                self.has_ended = true;
+                return Poll::Ready(false);
+            }
             Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                 Ok(data) => self.data = Held::hold(data, &self.running.connection),
                 Err(other) => self.other = Some(Ok(other)),
@@ -123,6 +131,18 @@ impl ResponseBody {
             Poll::Ready(Some(Err(error))) => self.other = Some(Err(error)),
         }
         Poll::Ready(true)
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        // hyper does not poll a body for its end if it knows the length.
+        let is_complete = (self.has_ended && self.data.is_empty()) || self.size_hint().exact() == Some(0);
+        if let Some(access) = &mut self.access
+            && is_complete
+        {
+            access.complete();
+        }
     }
 }
 
@@ -136,6 +156,9 @@ impl HttpBody for ResponseBody {
                 made_progress();
                 self.running.connection.activity.progressed();
                 let length = self.data.len().min(PIECE);
+                if let Some(access) = &mut self.access {
+                    access.sent(length);
+                }
                 return Poll::Ready(Some(Ok(Frame::data(self.data.split_to(length)))));
             }
             if let Some(other) = self.other.take() {
