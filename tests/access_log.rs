@@ -199,7 +199,9 @@ async fn the_access_log_can_be_text_or_off() -> Result {
     let (output, log) = logged("record", &[]).await?;
     let line = log.lines().find(|line| line.contains("carya::access")).unwrap_or_default();
     check!(wrong, output.is_empty(), "{output}");
-    for part in [" file ", "client=127.0.0.1", "status=200", "bytes_out=12", "user_agent=\"the agent\"", "outcome=\"file\""] {
+    for part in
+        [" file ", "client=127.0.0.1", "status=200", "bytes_out=12", "user_agent=\"the agent\"", "outcome=\"file\""]
+    {
         check!(wrong, line.contains(part), "{part}: {line}");
     }
     for (form, env) in [("off", ("CARYA_LOG", "info")), ("record", ("CARYA_LOG", "info,carya::access=off"))] {

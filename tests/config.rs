@@ -35,6 +35,8 @@ fn an_empty_file_is_all_defaults() {
         log_filter: "info",
         server: Server {
             listen: 127.0.0.1:8080,
+            tls: [],
+            http2: true,
             metrics: None,
             public_health: false,
             max_body: 1048576,
@@ -112,6 +114,9 @@ debug = true
 
 [server]
 listen = "[::1]:0"
+tls_cert = "tls/cert.pem"
+tls_key = "tls/key.pem"
+http2 = false
 metrics = "127.0.0.1:9090"
 public_health = true
 max_body = 65536
@@ -129,6 +134,9 @@ drain_timeout = "0s"
 max_concurrent_requests = 10
 cache = "cache"
 page_scan = "off"
+[[server.certificate]]
+cert = "/etc/carya/other.pem"
+key = "other-key.pem"
 
 [log]
 max_per_request = "1KiB"

@@ -172,7 +172,18 @@ async fn unfinished_lines_carry_the_id_of_their_request() -> Result {
 
 /// Keys of records with numbers and booleans.
 const NUMBERS: [&str; 12] = [
-    "status", "us", "total_us", "bytes_in", "bytes_out", "ms", "rows", "affected", "routes", "attempt", "records", "bytes",
+    "status",
+    "us",
+    "total_us",
+    "bytes_in",
+    "bytes_out",
+    "ms",
+    "rows",
+    "affected",
+    "routes",
+    "attempt",
+    "records",
+    "bytes",
 ];
 
 #[tokio::test]

@@ -12,17 +12,10 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener, UnixSocket},
 };
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{
-        ServerConfig,
-        crypto::ring,
-        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    },
-};
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    config::{Deploy, Listen, Tls},
+    config::{Deploy, Listen},
     deploy::Store,
     fleet::Fleet,
     reload::Reloader,
@@ -30,6 +23,7 @@ use crate::{
         MAX_SIDE_CONNECTIONS,
         connections::{Accept, Connections, Listener, routed},
     },
+    tls::Certificates,
 };
 
 /// Name of the listener in the log.
@@ -60,18 +54,22 @@ pub(crate) enum BindError {
         /// Error of the system.
         source: io::Error,
     },
-    /// The Unix socket, the certificate or the key cannot be used.
+    /// The Unix socket or TLS cannot be used.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
 }
 
 impl Admin {
-    /// Binds `deploy.listen`. Returns `None` if it is not set.
+    /// Binds `deploy.listen`, with TLS if there are `certificates`. Returns `None` if it is not set.
     ///
     /// # Errors
     ///
-    /// Fails if another process uses the address or socket, or if `deploy.tls_cert` or `deploy.tls_key` cannot be read.
-    pub(crate) fn bind(settings: &Deploy, connections: Arc<Connections>) -> Result<Option<Self>, BindError> {
+    /// Fails if another process uses the address or socket.
+    pub(crate) fn bind(
+        settings: &Deploy,
+        certificates: Option<Arc<Certificates>>,
+        connections: Arc<Connections>,
+    ) -> Result<Option<Self>, BindError> {
         let Some(listen) = &settings.listen else { return Ok(None) };
         let socket = match listen {
             Listen::Tcp(address) => std::net::TcpListener::bind(address)
@@ -85,7 +83,7 @@ impl Admin {
                 Socket::Unix(Listener::new(unix_socket(path)?, NAME, MAX_SIDE_CONNECTIONS, connections))
             }
         };
-        let tls = settings.tls.as_ref().map(acceptor).transpose()?;
+        let tls = certificates.map(|all| all.acceptor(false)).transpose().context("TLS cannot be used")?;
         Ok(Some(Self { socket, tls, token: settings.token.clone() }))
     }
 
@@ -117,17 +115,7 @@ where
     let answer = routed(router);
     loop {
         let (stream, accepted) = listener.accept().await;
-        let answer = answer.clone();
-        let Some(tls) = tls.cloned() else {
-            tokio::spawn(accepted.serve(stream, answer));
-            continue;
-        };
-        tokio::spawn(async move {
-            match accepted.handshake(tls.accept(stream)).await {
-                Ok(stream) => accepted.serve(stream, answer).await,
-                Err(error) => tracing::warn!(%error, "a TLS handshake for deployment failed"),
-            }
-        });
+        tokio::spawn(accepted.serve(stream, tls.cloned(), answer.clone()));
     }
 }
 
@@ -149,21 +137,4 @@ fn unix_socket(path: &Path) -> anyhow::Result<UnixListener> {
         socket.listen(BACKLOG)
     };
     listen().with_context(|| format!("cannot listen on {name}; its folder must exist and belong to this user"))
-}
-
-fn acceptor(tls: &Tls) -> anyhow::Result<TlsAcceptor> {
-    let Tls { cert, key } = tls;
-    let certs = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let certs = certs.with_context(|| format!("deploy.tls_cert: {} cannot be read", cert.display()))?;
-    let key_der = PrivateKeyDer::from_pem_file(key);
-    let key_der = key_der.with_context(|| format!("deploy.tls_key: {} cannot be read", key.display()))?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(certs, key_der)
-        .with_context(|| {
-            format!("the certificate in {} does not match the key in {}", cert.display(), key.display())
-        })?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -1,6 +1,7 @@
 //! The command line: commands, options, exit codes. The output of a command goes to standard output, everything else to
 //! standard error.
 
+mod certificates;
 mod check;
 mod client;
 mod deploy;

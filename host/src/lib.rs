@@ -41,7 +41,7 @@
 //! | `content` | files by digest: verified reads, durable writes, collection |
 //! | `telemetry` | the log and its limits, metrics |
 //! | `task` | background tasks that start again after a panic |
-//! | `tls` | cryptography and certificate errors of the clients that the host has |
+//! | `tls` | cryptography, certificates of listeners, certificate errors of the host's clients |
 //! | `private` | folders and files that no other user may change |
 //! | `allocator` | limits the freed memory that the process retains |
 

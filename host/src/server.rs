@@ -15,6 +15,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::extract::Request;
 use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use self::{
@@ -32,6 +33,7 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// A server that is bound to its address and does not accept connections yet.
 pub(crate) struct Server {
     listener: Listener<TcpListener>,
+    tls: Option<TlsAcceptor>,
     health: Arc<Health>,
     has_public_health: bool,
     /// Task that serves the metrics.
@@ -42,17 +44,22 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Binds the address `server.listen`. The kernel queues connections until [`serve`](Self::serve) accepts them.
+    /// Binds the address `server.listen`, with TLS if `tls` is given. The kernel queues connections until [`serve`](Self::serve) accepts them.
     ///
     /// # Errors
     ///
     /// Returns the error of the system if the address cannot be bound, for example because another process uses it.
-    pub(crate) async fn bind(config: &Config, connections: Arc<Connections>) -> std::io::Result<Self> {
+    pub(crate) async fn bind(
+        config: &Config,
+        tls: Option<TlsAcceptor>,
+        connections: Arc<Connections>,
+    ) -> std::io::Result<Self> {
         let socket = TcpListener::bind(config.server.listen).await?;
         let limit = descriptors::for_application(config);
         let config::Server { drain_delay, drain_timeout, public_health: has_public_health, .. } = config.server;
         Ok(Self {
             listener: Listener::new(socket, APPLICATION, limit, connections.clone()),
+            tls,
             health: Arc::default(),
             has_public_health,
             metrics: None,
@@ -89,10 +96,10 @@ impl Server {
     /// listener, and requests in flight have `server.drain_timeout` to end. After that time, or when `shutdown` resolves
     /// a second time, the server cancels and rolls back the remaining ones.
     pub(crate) async fn serve(self, live: Arc<Live>, mut shutdown: impl AsyncFnMut()) {
-        let Self { listener, health, has_public_health, metrics, drain_delay, drain_timeout, connections } = self;
+        let Self { listener, tls, health, has_public_health, metrics, drain_delay, drain_timeout, connections } = self;
         let clients = TaskTracker::new();
         let public = has_public_health.then(|| health.clone());
-        let mut accepting = Box::pin(accept(&listener, &live, public, &clients));
+        let mut accepting = Box::pin(accept(&listener, tls, &live, public, &clients));
         tokio::select! {
             () = &mut accepting => {}
             () = shutdown() => {}
@@ -151,14 +158,15 @@ impl Server {
 /// for its paths, if it is given.
 async fn accept(
     listener: &Listener<TcpListener>,
+    tls: Option<TlsAcceptor>,
     live: &Arc<Live>,
     health: Option<Arc<Health>>,
     clients: &TaskTracker,
 ) {
     loop {
         let (stream, accepted) = listener.accept().await;
-        let (live, peer, health) = (live.clone(), accepted.peer(), health.clone());
-        let answer = move |request: Request| {
+        let (live, health) = (live.clone(), health.clone());
+        let answer = move |request: Request, peer| {
             let (live, health) = (live.clone(), health.clone());
             async move {
                 match health.and_then(|health| health.answer(request.method(), request.uri().path())) {
@@ -167,6 +175,6 @@ async fn accept(
                 }
             }
         };
-        clients.spawn(accepted.serve(stream, answer));
+        clients.spawn(accepted.serve(stream, tls.clone(), answer));
     }
 }

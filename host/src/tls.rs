@@ -1,9 +1,13 @@
-//! TLS for the clients in this host: installs the cryptography provider of the process, and detects errors of
-//! certificates.
+//! TLS: installs the cryptography provider of the process, detects errors of certificates, and reads the certificates of
+//! listeners.
+
+mod certificates;
 
 use std::{error::Error, io};
 
 use rustls::{Error as TlsError, crypto::ring};
+
+pub(crate) use self::certificates::{Certificates, Error as CertificateError};
 
 /// Installs the default cryptography provider of the process, for clients that are not given another one. Further calls
 /// have no effect.

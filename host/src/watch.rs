@@ -1,6 +1,8 @@
 //! Automatic reloads: [`watch_files`] reloads after a change to a file of the application, [`follow_tags`] after the
-//! tag of an image has moved, and [`retry()`] after a temporary failure.
+//! tag of an image has moved, and [`retry()`] after a temporary failure. [`watch_certificates`] replaces the certificates
+//! of a listener after a change to their files.
 
+mod certificates;
 mod places;
 mod retry;
 mod tags;
@@ -9,6 +11,7 @@ mod watcher;
 use std::{convert::Infallible, sync::Arc};
 
 pub(crate) use self::{
+    certificates::{reload_certificates, watch_certificates},
     places::{Filter, Places},
     retry::retry,
     tags::{collect_images, follow_tags},

@@ -6,6 +6,7 @@ use anyhow::Context;
 use http::Method;
 use serde_json::{Map, Value, json};
 
+use super::certificates::AllCertificates;
 use crate::{
     app::{self, Sources},
     component::{CURRENT, Component},
@@ -24,6 +25,7 @@ pub(super) async fn check(sources: Sources, as_json: bool) -> anyhow::Result<Str
     let engine = app::engine_for_trials(&sources.config, None)?;
     let generation = app::assemble(sources, engine, None).await?;
     let config = &generation.config;
+    AllCertificates::read(config, config.deploy.as_ref())?;
     let mut databases = Map::new();
     for (name, settings) in config.all_databases() {
         databases.insert(name.to_owned(), database(settings, config.place(&config::url_key(name))).await?);

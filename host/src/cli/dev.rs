@@ -43,7 +43,8 @@ pub(super) async fn dev(path: &Path, format: Format) -> anyhow::Result<()> {
 }
 
 fn begun(address: SocketAddr, generation: &Generation) {
-    print(&format!("serving http://{address}, generation {}\n{}", generation.id, routes(generation)));
+    let scheme = if generation.config.server.tls.is_empty() { "http" } else { "https" };
+    print(&format!("serving {scheme}://{address}, generation {}\n{}", generation.id, routes(generation)));
 }
 
 fn changed(change: &anyhow::Result<Change>, served: &Generation) {

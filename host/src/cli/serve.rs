@@ -6,7 +6,7 @@ use std::{fmt::Display, io, net::SocketAddr, path::Path, sync::Arc, time::Instan
 use anyhow::anyhow;
 use tokio::{signal::unix::Signal, sync::Mutex, task::JoinHandle};
 
-use super::{signals::Signals, supervisor};
+use super::{certificates::AllCertificates, signals::Signals, supervisor};
 use crate::{
     admin::{Admin, BindError},
     app::{self, Application, Sources},
@@ -86,10 +86,12 @@ pub(super) async fn start(
 ) -> anyhow::Result<()> {
     let started = Instant::now();
     tokio::spawn(task::persist("watchdog", supervisor::signs_of_life));
-    // Detect an address in use before migrations change a database.
+    // Detect an address in use, or a certificate that cannot be used, before migrations change a database.
+    let settings = deployment.as_ref().map(|deployment| &deployment.settings);
+    let certificates = AllCertificates::read(&sources.config, settings)?;
     let connections = Connections::new(&sources.config.server);
-    let server = listen(&sources.config, connections.clone()).await?;
-    let admin = deployment.as_ref().map(|deployment| Admin::bind(&deployment.settings, connections));
+    let server = listen(&sources.config, &certificates, connections.clone()).await?;
+    let admin = settings.map(|settings| Admin::bind(settings, certificates.deploy.clone(), connections));
     let admin = admin.transpose().map_err(|error| match error {
         BindError::Address { address, source } => unbound(&sources.config, "deploy.listen", address, &source),
         BindError::Other(error) => error,
@@ -115,7 +117,8 @@ pub(super) async fn start(
     tracing::info!(%address, routes, generation = generation.id, debug = generation.config.debug, ms, "serving");
     supervisor::ready(&generation.id);
     drop(generation);
-    reload_on_triggers(&reloader, signals.hangup, callbacks, address);
+    certificates.watch();
+    reload_on_triggers(&reloader, certificates, signals.hangup, callbacks, address);
     let shutdown = async || {
         signals.end.requested().await;
         supervisor::stopping();
@@ -154,9 +157,15 @@ async fn accept_deployments(
 
 /// Starts the tasks that reload: after SIGHUP, after a temporary failure, after the tag of an image has moved, and with
 /// `callbacks` after a change to a file. Also starts the task that removes unused images.
-fn reload_on_triggers(reloader: &Arc<Reloader>, hangup: Signal, callbacks: Option<Callbacks>, address: SocketAddr) {
+fn reload_on_triggers(
+    reloader: &Arc<Reloader>,
+    certificates: AllCertificates,
+    hangup: Signal,
+    callbacks: Option<Callbacks>,
+    address: SocketAddr,
+) {
     let hangup = Arc::new(Mutex::new(hangup));
-    spawn("hangup", reloader, move |reloader| reload_when_hung_up(hangup.clone(), reloader));
+    spawn("hangup", reloader, move |reloader| reload_when_hung_up(hangup.clone(), certificates.clone(), reloader));
     let report = callbacks.as_ref().map_or(log_change as Report, |callbacks| callbacks.changed);
     spawn("retry", reloader, move |reloader| watch::retry(reloader, report));
     spawn("tags", reloader, move |reloader| watch::follow_tags(reloader, report));
@@ -171,8 +180,13 @@ fn reload_on_triggers(reloader: &Arc<Reloader>, hangup: Signal, callbacks: Optio
 }
 
 /// Binds the addresses of the application and of the metrics.
-async fn listen(config: &Config, connections: Arc<Connections>) -> anyhow::Result<Server> {
-    let bound = Server::bind(config, connections).await;
+async fn listen(
+    config: &Config,
+    certificates: &AllCertificates,
+    connections: Arc<Connections>,
+) -> anyhow::Result<Server> {
+    let tls = certificates.server.clone().map(|all| all.acceptor(config.server.http2)).transpose()?;
+    let bound = Server::bind(config, tls, connections).await;
     let mut server = bound.map_err(|error| unbound(config, "server.listen", config.server.listen, &error))?;
     if let Some(address) = config.server.metrics {
         let bound = server.bind_metrics(address).await;
@@ -218,12 +232,13 @@ fn spawn<F: Future<Output: Send> + Send + 'static>(
     tokio::spawn(task::persist(name, move || work(reloader.clone())));
 }
 
-/// Reloads on every SIGHUP.
-async fn reload_when_hung_up(hangup: Arc<Mutex<Signal>>, reloader: Arc<Reloader>) {
+/// Reloads the application and the certificates on every SIGHUP.
+async fn reload_when_hung_up(hangup: Arc<Mutex<Signal>>, certificates: AllCertificates, reloader: Arc<Reloader>) {
     let mut hangup = hangup.lock().await;
     while hangup.recv().await.is_some() {
         let served = reloader.live().generation();
         supervisor::reloading();
+        certificates.reload().await;
         log_change(&reloader.reload().await, &served);
         supervisor::ready(&reloader.live().generation().id);
     }

@@ -15,6 +15,7 @@ use super::{
     quantity::{duration_schema, read_positive_duration, size},
     section::{Section, TableKey},
     server::Server,
+    tls::Tls,
     types::Type,
     value::{boolean, integer, path, read_address, read_text},
 };
@@ -54,15 +55,6 @@ pub enum Listen {
     Tcp(SocketAddr),
     /// Path of a Unix socket.
     Unix(PathBuf),
-}
-
-/// Certificate and key of a TLS listener, as PEM files.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Tls {
-    /// The certificate chain, the listener's own certificate first.
-    pub cert: PathBuf,
-    /// The private key.
-    pub key: PathBuf,
 }
 
 /// The deployed generation that a configuration belongs to.

@@ -14,8 +14,7 @@ pub(super) type Environment = BTreeMap<String, String>;
 const PREFIX: &str = "CARYA_";
 
 /// Variables with the prefix that are not configuration: the command line and the log read them.
-const OTHERS: [&str; 5] =
-    ["CARYA_ACCESS_LOG", "CARYA_CONFIG", "CARYA_DEPLOY_TOKEN", "CARYA_LOG", "CARYA_LOG_FORMAT"];
+const OTHERS: [&str; 5] = ["CARYA_ACCESS_LOG", "CARYA_CONFIG", "CARYA_DEPLOY_TOKEN", "CARYA_LOG", "CARYA_LOG_FORMAT"];
 
 /// Prefixes of further variables that are not configuration. The build reads those with `BUILD_`. Kubernetes sets the
 /// others in every pod of a namespace that has a service named `carya`.

@@ -10,6 +10,7 @@ use super::{
     context::Context,
     quantity::{duration, positive_duration, size},
     section::{Section, TableKey},
+    tls::{Tls, certificates},
     value::{address, boolean, integer, path, word},
 };
 
@@ -18,6 +19,10 @@ use super::{
 pub struct Server {
     /// Address and port of the application. With port 0, the system chooses one.
     pub listen: SocketAddr,
+    /// Certificates of `listen`, the default one first. If it is empty, `listen` has no TLS.
+    pub tls: Vec<Tls>,
+    /// Whether the listeners accept HTTP/2.
+    pub http2: bool,
     /// Address and port of the metrics. Without it they are not served.
     pub metrics: Option<SocketAddr>,
     /// Whether `listen` serves `/livez` and `/readyz` too.
@@ -88,6 +93,8 @@ pub(super) fn server(section: &mut Section<'_>) -> Server {
     let context = section.context();
     Server {
         listen: section.key("listen", address(), "address of the application").or("127.0.0.1:8080"),
+        tls: certificates(section),
+        http2: section.key("http2", boolean(), "accept HTTP/2, with TLS by ALPN, without TLS as h2c").or(true),
         metrics: section
             .key(
                 "metrics",

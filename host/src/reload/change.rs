@@ -52,6 +52,8 @@ pub(super) fn warn_of_settings_for_the_next_start(before: &config::Config, now: 
     let (old, new) = (&before.server, &now.server);
     let keys = [
         ("listen", old.listen != new.listen),
+        ("tls_cert", old.tls != new.tls),
+        ("http2", old.http2 != new.http2),
         ("metrics", old.metrics != new.metrics),
         ("public_health", old.public_health != new.public_health),
         ("connections", old.connections != new.connections),

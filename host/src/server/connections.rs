@@ -21,12 +21,13 @@ pub(crate) use self::{
     connection::Connections,
     listener::{Accept, Listener},
 };
+use crate::message::Peer;
 
 /// Returns a function for [`Accepted::serve`] that answers requests with `router`.
 pub(crate) fn routed(
     router: Router,
-) -> impl Fn(Request) -> Pin<Box<dyn Future<Output = Response> + Send>> + Clone + Send + Sync + 'static {
-    move |request| {
+) -> impl Fn(Request, Peer) -> Pin<Box<dyn Future<Output = Response> + Send>> + Clone + Send + Sync + 'static {
+    move |request, _| {
         let mut router = router.clone();
         Box::pin(async move { router.call(request).await.unwrap_or_else(|never| match never {}) })
     }

@@ -18,6 +18,6 @@ pub(super) async fn serve(listener: Listener<TcpListener>, health: Arc<Health>) 
     let answer = routed(health.router().route("/metrics", get(text)));
     loop {
         let (stream, accepted) = listener.accept().await;
-        tokio::spawn(accepted.serve(stream, answer.clone()));
+        tokio::spawn(accepted.serve(stream, None, answer.clone()));
     }
 }

@@ -61,7 +61,7 @@ impl Control {
         let answer = routed(Router::new().nest(&format!("/{}", self.token), api));
         loop {
             let (stream, accepted) = self.listener.accept().await;
-            tokio::spawn(accepted.serve(stream, answer.clone()));
+            tokio::spawn(accepted.serve(stream, None, answer.clone()));
         }
     }
 }

@@ -98,7 +98,7 @@ impl Lanes {
         let number = self.urls().len();
         ensure!(number < MAX_LANES, "there are {MAX_LANES} lanes, which is the maximum; use those at GET /lanes");
         let config = &self.application.config;
-        let server = Server::bind(config, Connections::new(&config.server)).await.context("cannot listen")?;
+        let server = Server::bind(config, None, Connections::new(&config.server)).await.context("cannot listen")?;
         let url = format!("http://{}", server.address()?);
         let live = Live::new(self.fresh(number, 0).await?);
         let (end, mut has_ended) = (self.end.clone(), false);

@@ -20,6 +20,7 @@ use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Instant, sleep_until, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 
 use super::{
     activity::{Activity, Closed, Due, FIRST_BYTE, LINGER, Order, Timeouts},
@@ -59,22 +60,6 @@ impl Accepted {
         Self { connection: all.add(listener), peer: Peer { address, is_encrypted: false }, _permit: permit }
     }
 
-    /// Returns the other end of the connection.
-    pub(crate) fn peer(&self) -> Peer {
-        self.peer
-    }
-
-    /// Runs the part of a connection before HTTP, such as the TLS handshake. The handshake has the time limit of the
-    /// first byte (10 s). Until it ends the connection counts as idle.
-    ///
-    /// # Errors
-    ///
-    /// Returns the error of the handshake, `TimedOut` after the time limit, or `ConnectionAborted` if the host closes
-    /// the connection to make room.
-    pub(crate) async fn handshake<T>(&self, handshake: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-        self.run_idle(FIRST_BYTE, handshake).await
-    }
-
     /// Runs a part of a connection that is not HTTP, within a time limit and until the host closes the connection.
     async fn run_idle<T>(&self, limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
         let activity = &self.connection.activity;
@@ -89,11 +74,31 @@ impl Accepted {
         .await
     }
 
-    /// Serves HTTP/1 or HTTP/2 until the connection is closed.
+    /// Serves HTTP/1 or HTTP/2 until the connection is closed, over TLS if `tls` is given. The handshake has the time
+    /// limit of the first byte (10 s). Until it ends the connection counts as idle.
     pub(crate) async fn serve<F>(
+        mut self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        tls: Option<TlsAcceptor>,
+        answer: impl Fn(Request, Peer) -> F + Clone + Send + Sync + 'static,
+    ) where
+        F: Future<Output: Into<Answered>> + Send + 'static,
+    {
+        let Some(tls) = tls else { return self.serve_http(stream, answer).await };
+        match self.run_idle(FIRST_BYTE, tls.accept(stream)).await {
+            Ok(stream) => {
+                self.peer.is_encrypted = true;
+                // Boxed, so that connections without TLS do not contain this future.
+                Box::pin(self.serve_http(stream, answer)).await;
+            }
+            Err(error) => tracing::debug!(listener = self.connection.listener, %error, "a TLS handshake failed"),
+        }
+    }
+
+    async fn serve_http<F>(
         self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        answer: impl Fn(Request) -> F + Clone + Send + Sync + 'static,
+        answer: impl Fn(Request, Peer) -> F + Clone + Send + Sync + 'static,
     ) where
         F: Future<Output: Into<Answered>> + Send + 'static,
     {
@@ -152,7 +157,7 @@ async fn respond<F>(
     request: http::Request<Incoming>,
     connection: &Arc<Connection>,
     peer: Peer,
-    answer: impl Fn(Request) -> F,
+    answer: impl Fn(Request, Peer) -> F,
 ) -> Answered
 where
     F: Future<Output: Into<Answered>>,
@@ -163,7 +168,7 @@ where
     let activity = &connection.activity;
     let has_fragment = connection.fragments.take(&head.uri);
     let mut answered = match head::check(&mut head, has_fragment) {
-        Ok(Scope::Resource) => answer(Request::from_parts(head, body)).await.into(),
+        Ok(Scope::Resource) => answer(Request::from_parts(head, body), peer).await.into(),
         early => {
             drop(body);
             match early {

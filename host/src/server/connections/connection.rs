@@ -47,6 +47,9 @@ impl Connections {
     pub(crate) fn new(config: &config::Server) -> Arc<Self> {
         let timeouts = Timeouts { header: config.header_timeout, idle: config.idle_timeout, send: config.send_timeout };
         let mut http = auto::Builder::new(Streams::new(timeouts.send));
+        if !config.http2 {
+            http = http.http1_only();
+        }
         // hyper's header timeout would also close idle connections, and does not cover the preface of HTTP/2.
         // `Activity` measures the times of heads and of the preface.
         http.http1().header_read_timeout(None);
