@@ -37,6 +37,7 @@ fn an_empty_file_is_all_defaults() {
             listen: 127.0.0.1:8080,
             tls: [],
             http2: true,
+            trusted_proxies: [],
             metrics: None,
             public_health: false,
             max_body: 1048576,
@@ -117,6 +118,7 @@ listen = "[::1]:0"
 tls_cert = "tls/cert.pem"
 tls_key = "tls/key.pem"
 http2 = false
+trusted_proxies = ["10.0.0.0/8", "127.0.0.1", "fd00::/8"]
 metrics = "127.0.0.1:9090"
 public_health = true
 max_body = 65536

@@ -59,7 +59,7 @@ pub use problem::{Origin, Place, Problem, Problems};
 pub use registry::{Login, Registry};
 pub use route::{Hook, Route, Smoke, StaticFiles};
 pub use schema::schema;
-pub use server::{PageScan, Server};
+pub use server::{PageScan, ProxyHeaders, Server};
 pub use test::Test;
 pub use tls::Tls;
 pub use transaction::{Access, Isolation, StatusSet, Transaction};

@@ -5,6 +5,7 @@
 pub(crate) mod connections;
 mod descriptors;
 mod files;
+mod forwarded;
 mod health;
 mod live;
 mod metrics;

@@ -38,6 +38,20 @@ async fn a_request_without_a_host_has_an_authority() -> Result {
     Ok(())
 }
 
+#[tokio::test]
+async fn the_scheme_is_that_of_the_client() -> Result {
+    let app = start("[server]\ntrusted_proxies = ['127.0.0.1']\n", &[]).await?;
+    let mut headers = HeaderMap::new();
+    for (name, value) in
+        [("x-forwarded-for", "192.0.2.7"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "shop.test")]
+    {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    let answer = app.send("GET", "/x?do=head+200%7Cset%7Cecho%7Cfinish", headers, "").await?;
+    assert!(answer.text().starts_with("Method::Get Some(Scheme::Https) shop.test /x"), "{}", answer.text());
+    Ok(())
+}
+
 /// Method, path, and the kinds of handles in the guest, in the hook outside, and in the hook inside.
 const HANDLES: [(&str, &str, &str, &[&str]); 5] = [
     ("GET", "/x", "reader", &[]),

@@ -4,6 +4,7 @@
 
 mod cluster;
 mod installed;
+mod nginx;
 mod pair;
 mod pooler;
 mod server;
@@ -18,6 +19,7 @@ use super::Result;
 pub use cluster::Cluster;
 use installed::Installation;
 pub use installed::report_skipped;
+pub use nginx::Nginx;
 pub use pair::Pair;
 pub use pooler::Pooler;
 pub use server::password;

@@ -6,12 +6,15 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
+
 use super::{
     context::Context,
     quantity::{duration, positive_duration, size},
     section::{Section, TableKey},
     tls::{Tls, certificates},
-    value::{address, boolean, integer, path, word},
+    types::Type,
+    value::{address, boolean, integer, network, path, word},
 };
 
 /// `[server]`: listeners, limits, timeouts and the cache.
@@ -23,6 +26,10 @@ pub struct Server {
     pub tls: Vec<Tls>,
     /// Whether the listeners accept HTTP/2.
     pub http2: bool,
+    /// Addresses of the proxies whose forwarding headers describe the client.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The headers that these proxies set.
+    pub proxy_headers: ProxyHeaders,
     /// Address and port of the metrics. Without it they are not served.
     pub metrics: Option<SocketAddr>,
     /// Whether `listen` serves `/livez` and `/readyz` too.
@@ -62,6 +69,28 @@ pub struct Server {
     pub page_scan: PageScan,
 }
 
+/// Headers in which proxies describe the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyHeaders {
+    /// `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
+    XForwarded,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
+impl ProxyHeaders {
+    /// All values.
+    pub const ALL: [ProxyHeaders; 2] = [ProxyHeaders::XForwarded, ProxyHeaders::Forwarded];
+
+    /// Returns the name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ProxyHeaders::XForwarded => "x-forwarded",
+            ProxyHeaders::Forwarded => "forwarded",
+        }
+    }
+}
+
 /// How the pages to reset in the memory of an instance are found after its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageScan {
@@ -95,6 +124,21 @@ pub(super) fn server(section: &mut Section<'_>) -> Server {
         listen: section.key("listen", address(), "address of the application").or("127.0.0.1:8080"),
         tls: certificates(section),
         http2: section.key("http2", boolean(), "accept HTTP/2, with TLS by ALPN, without TLS as h2c").or(true),
+        trusted_proxies: section
+            .key(
+                "trusted_proxies",
+                Type::list(network()),
+                "proxies that name the client in a header; see \
+                 [Run behind a proxy](../guides/proxy.md#client-addresses)",
+            )
+            .or_empty(),
+        proxy_headers: section
+            .key(
+                "proxy_headers",
+                word("a kind of header", ProxyHeaders::ALL, ProxyHeaders::as_str),
+                "the headers that these proxies set: `X-Forwarded-For`, `-Proto` and `-Host`, or `Forwarded`",
+            )
+            .or("x-forwarded"),
         metrics: section
             .key(
                 "metrics",

@@ -17,6 +17,7 @@ use std::{future::Future, pin::Pin};
 use axum::{Router, extract::Request, response::Response};
 use tower_service::Service;
 
+pub(super) use self::head::is_host;
 pub(crate) use self::{
     connection::Connections,
     listener::{Accept, Listener},

@@ -11,7 +11,10 @@ use axum::extract::Request;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::files::{Folders, Target, has_file};
+use super::{
+    files::{Folders, Target, has_file},
+    forwarded,
+};
 use crate::{
     component::Engine,
     delivery,
@@ -78,9 +81,13 @@ impl Live {
     }
 
     /// Answers a request of `peer` by the current generation.
-    pub(super) async fn answer(&self, request: Request, peer: Peer) -> Answered {
+    pub(super) async fn answer(&self, mut request: Request, mut peer: Peer) -> Answered {
         let (target, exchange) = {
             let stage = self.current.load();
+            let config = &stage.exchange.generation.config.server;
+            if !config.trusted_proxies.is_empty() {
+                peer = forwarded::client(config, request.headers_mut(), peer);
+            }
             let path = request.uri().path();
             let target = stage.folders.target(path, || stage.exchange.generation.routes.pattern(path));
             (target, stage.exchange.clone())

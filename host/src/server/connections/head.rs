@@ -96,7 +96,7 @@ fn check_host(head: &mut Parts) -> Result<(), Failure> {
 }
 
 /// Returns whether `value` is a host with an optional port, as in RFC 9112, section 3.2. An `http` URI has no empty host.
-fn is_host(value: &[u8]) -> bool {
+pub(in crate::server) fn is_host(value: &[u8]) -> bool {
     let Ok(value) = std::str::from_utf8(value) else { return false };
     let (is_valid, port) = match value.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, port)) => (address.parse::<Ipv6Addr>().is_ok(), port),
