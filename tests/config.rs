@@ -40,6 +40,7 @@ fn an_empty_file_is_all_defaults() {
             trusted_proxies: [],
             metrics: None,
             public_health: false,
+            etag: false,
             max_body: 1048576,
             max_response: 16777216,
             max_response_headers: 100,
@@ -121,6 +122,7 @@ http2 = false
 trusted_proxies = ["10.0.0.0/8", "127.0.0.1", "fd00::/8"]
 metrics = "127.0.0.1:9090"
 public_health = true
+etag = true
 max_body = 65536
 max_response = "1GiB"
 max_response_headers = 10000

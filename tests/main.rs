@@ -23,6 +23,7 @@ mod dev;
 mod diff;
 mod docs;
 mod echo;
+mod etag;
 mod faults;
 mod harden;
 mod health;

@@ -3,6 +3,7 @@
 
 mod access;
 mod detach;
+mod etag;
 mod rows;
 
 use std::{sync::Arc, time::Duration};
@@ -102,7 +103,10 @@ pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest, peer: P
             }
         };
         match lifecycle::handle(&exchange.generation, shared.clone(), abandoned).await {
-            Handled::Ended(ended) => {
+            Handled::Ended(mut ended) => {
+                if exchange.generation.config.server.etag {
+                    etag::apply(&shared, &mut ended.reply);
+                }
                 log_end(&shared, &ended);
                 let access = Access::new(begun, &shared, || End::ran(&ended));
                 let mut reply = ended.reply;

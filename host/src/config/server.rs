@@ -34,6 +34,8 @@ pub struct Server {
     pub metrics: Option<SocketAddr>,
     /// Whether `listen` serves `/livez` and `/readyz` too.
     pub public_health: bool,
+    /// Whether responses of guests to GET and HEAD have an entity tag.
+    pub etag: bool,
     /// Maximum size of a request body, in bytes.
     pub max_body: usize,
     /// Maximum size of the response body that a guest makes, in bytes.
@@ -148,6 +150,14 @@ pub(super) fn server(section: &mut Section<'_>) -> Server {
             .or_none("not served"),
         public_health: section
             .key("public_health", boolean(), "serve `/livez` and `/readyz` on `listen` too, without details")
+            .or(false),
+        etag: section
+            .key(
+                "etag",
+                boolean(),
+                "add `ETag`, a hash of the body, to guests' responses to GET, and answer `If-None-Match` with 304; see \
+                 [HTTP](http.md#entity-tags)",
+            )
             .or(false),
         max_body: section.key("max_body", size(), "longest request body; longer ones get 413").or("1MiB"),
         max_response: section.key("max_response", size(), "longest response body that a guest may make").or("16MiB"),
