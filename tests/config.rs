@@ -38,8 +38,23 @@ fn an_empty_file_is_all_defaults() {
             tls: [],
             http2: true,
             trusted_proxies: [],
+            proxy_headers: XForwarded,
             metrics: None,
             public_health: false,
+            compression: Compression {
+                encodings: [],
+                min_size: 1024,
+                types: [
+                    "text/*",
+                    "application/json",
+                    "application/problem+json",
+                    "application/x-ndjson",
+                    "application/javascript",
+                    "application/xml",
+                    "application/wasm",
+                    "image/svg+xml",
+                ],
+            },
             etag: false,
             max_body: 1048576,
             max_response: 16777216,
@@ -120,8 +135,12 @@ tls_cert = "tls/cert.pem"
 tls_key = "tls/key.pem"
 http2 = false
 trusted_proxies = ["10.0.0.0/8", "127.0.0.1", "fd00::/8"]
+proxy_headers = "forwarded"
 metrics = "127.0.0.1:9090"
 public_health = true
+compress = ["br", "gzip"]
+compress_min_size = 256
+compress_types = ["text/html", "image/*"]
 etag = true
 max_body = 65536
 max_response = "1GiB"

@@ -11,6 +11,7 @@ mod barrier;
 mod cancellation;
 mod cli;
 mod components;
+mod compression;
 mod config;
 mod conflicts;
 mod connections;

@@ -6,6 +6,7 @@
 //! the list of known keys, of the reference page, of [`schema`] and of [`effective`].
 
 mod component;
+mod compression;
 mod conflict;
 mod context;
 mod database;
@@ -45,6 +46,7 @@ mod url;
 mod value;
 
 pub use component::{Build, ComponentConfig, Reuse};
+pub use compression::{Compression, Encoding};
 pub use database::{DatabaseConfig, MAIN, migrations_key, section_of, url_key};
 pub use deploy::{Deploy, Deployed, Listen, Shared};
 pub use destination::Destination;

@@ -2,6 +2,7 @@
 //!
 //! [`connections`] applies the limits of a connection, and [`Live`] passes each request to the current generation.
 
+mod compression;
 pub(crate) mod connections;
 mod descriptors;
 mod files;

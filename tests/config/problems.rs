@@ -182,3 +182,36 @@ fn a_syntax_error_is_the_only_problem() {
     assert_snapshot!(problems("[server]\nlisten = 127.0.0.1:80\nnothing = 1\n", &[]), @"carya.toml:2:15: is not TOML: invalid float, expected nothing");
     assert_snapshot!(problems("[server]\ndebug = 1\n[server]\n", &[]), @"carya.toml:3:2: is not TOML: duplicate key");
 }
+
+#[test]
+fn keys_of_the_edge() {
+    let text = r#"
+[server]
+http2 = "no"
+public_health = 1
+drain_delay = "5"
+trusted_proxies = ["10.0.0.0/33", "proxy", "10.0.0.1/8"]
+etag = "strong"
+compress = ["gzip", "brotli"]
+compress_min_size = 0
+compress_types = ["json", "text/*", "*/*", "text/html; charset=utf-8"]
+tls_key = "key.pem"
+[[server.certificate]]
+cert = "other.pem"
+"#;
+    assert_snapshot!(problems(text, &[]), @r#"
+    carya.toml:2: server.tls_cert: is missing; `tls_key` requires it
+    carya.toml:3: server.http2: "no" is not a boolean; write it as true or false
+    carya.toml:4: server.public_health: 1 is not a boolean; write it as true or false
+    carya.toml:5: server.drain_delay: "5" is not a duration; write it as "500ms", "30s", "5m" or "1h"
+    carya.toml:6: server.trusted_proxies[0]: "10.0.0.0/33" is not a network; write it as "10.0.0.0/8", "fd00::/8" or "127.0.0.1"
+    carya.toml:6: server.trusted_proxies[1]: "proxy" is not a network; write it as "10.0.0.0/8", "fd00::/8" or "127.0.0.1"
+    carya.toml:7: server.etag: "strong" is not a boolean; write it as true or false
+    carya.toml:8: server.compress[1]: "brotli" is not a content coding; accepted: br, zstd, gzip
+    carya.toml:9: server.compress_min_size: 0 is not a size; write it as 65536, "64KiB", "16MiB" or "1GiB"
+    carya.toml:10: server.compress_types[0]: "json" is not a media type; write it as "application/json" or "text/*"
+    carya.toml:10: server.compress_types[2]: "*/*" is not a media type; write it as "application/json" or "text/*"
+    carya.toml:10: server.compress_types[3]: "text/html; charset=utf-8" is not a media type; write it as "application/json" or "text/*"
+    carya.toml:12: server.certificate[0].key: is missing
+    "#);
+}

@@ -9,6 +9,7 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
+    compression::{Compression, compression},
     context::Context,
     quantity::{duration, positive_duration, size},
     section::{Section, TableKey},
@@ -34,6 +35,8 @@ pub struct Server {
     pub metrics: Option<SocketAddr>,
     /// Whether `listen` serves `/livez` and `/readyz` too.
     pub public_health: bool,
+    /// Which responses are compressed.
+    pub compression: Compression,
     /// Whether responses of guests to GET and HEAD have an entity tag.
     pub etag: bool,
     /// Maximum size of a request body, in bytes.
@@ -151,6 +154,7 @@ pub(super) fn server(section: &mut Section<'_>) -> Server {
         public_health: section
             .key("public_health", boolean(), "serve `/livez` and `/readyz` on `listen` too, without details")
             .or(false),
+        compression: compression(section),
         etag: section
             .key(
                 "etag",

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    compression::Compression,
     files::{Folders, Target, has_file},
     forwarded,
 };
@@ -51,6 +52,8 @@ pub(crate) struct Live {
 struct Stage {
     exchange: Arc<Exchange>,
     folders: Folders,
+    /// `None` if no response is compressed.
+    compression: Option<Arc<Compression>>,
     /// Stops the workers of its outboxes and the task that drops its idle instances.
     retired: CancellationToken,
 }
@@ -82,7 +85,7 @@ impl Live {
 
     /// Answers a request of `peer` by the current generation.
     pub(super) async fn answer(&self, mut request: Request, mut peer: Peer) -> Answered {
-        let (target, exchange) = {
+        let (target, exchange, compression) = {
             let stage = self.current.load();
             let config = &stage.exchange.generation.config.server;
             if !config.trusted_proxies.is_empty() {
@@ -90,19 +93,15 @@ impl Live {
             }
             let path = request.uri().path();
             let target = stage.folders.target(path, || stage.exchange.generation.routes.pattern(path));
-            (target, stage.exchange.clone())
+            (target, stage.exchange.clone(), stage.compression.clone())
         };
-        let (folder, is_last) = match target {
-            Target::Application => return exchange::serve(exchange, request, peer).await,
-            Target::Folder(folder) => (folder, true),
-            Target::FileOrApplication(folder) => (folder, false),
-        };
-        let begun = Access::begin();
-        // Boxed: otherwise the future of every request would contain the large future that reads a file.
-        let response = Box::pin(folder.answer(&request)).await;
-        match is_last || has_file(&response) {
-            true => exchange::answer_with_file(response, folder.prefix(), (request, peer), begun),
-            false => exchange::serve(exchange, request, peer).await,
+        let compression = compression.map(|compression| (Compression::wish(&request), compression));
+        let answered = dispatch(target, exchange, request, peer).await;
+        match compression {
+            None => answered,
+            Some((wish, compression)) => {
+                Answered { response: compression.apply(wish, answered.response).await, access: answered.access }
+            }
         }
     }
 
@@ -146,6 +145,22 @@ impl Live {
     }
 }
 
+/// Answers a request by the application or by a folder.
+async fn dispatch(target: Target, exchange: Arc<Exchange>, request: Request, peer: Peer) -> Answered {
+    let (folder, is_last) = match target {
+        Target::Application => return exchange::serve(exchange, request, peer).await,
+        Target::Folder(folder) => (folder, true),
+        Target::FileOrApplication(folder) => (folder, false),
+    };
+    let begun = Access::begin();
+    // Boxed: otherwise the future of every request would contain the large future that reads a file.
+    let response = Box::pin(folder.answer(&request)).await;
+    match is_last || has_file(&response) {
+        true => exchange::answer_with_file(response, folder.prefix(), (request, peer), begun),
+        false => exchange::serve(exchange, request, peer).await,
+    }
+}
+
 /// Builds the stage of a generation, and starts its background tasks. This must not fail: a deployed generation is
 /// recorded as active before it is served.
 fn stage(
@@ -184,7 +199,8 @@ fn stage(
         cut_off: cut_off.child_token(),
     });
     let folders = Folders::new(&exchange.generation.config.static_files);
-    Stage { exchange, folders, retired }
+    let compression = Compression::new(&exchange.generation.config.server).map(Arc::new);
+    Stage { exchange, folders, compression, retired }
 }
 
 /// Drops idle instances that no request has needed, until the generation is retired.
