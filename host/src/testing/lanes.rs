@@ -4,6 +4,7 @@
 use std::{
     future::pending,
     sync::{Arc, RwLock},
+    time::Duration,
 };
 
 use anyhow::{Context, ensure};
@@ -50,6 +51,8 @@ struct Lane {
 pub(crate) fn adapt(config: &mut Config) {
     config.server.listen = ([127, 0, 0, 1], 0).into();
     config.server.metrics = None;
+    config.server.tls.clear();
+    config.server.drain_delay = Duration::ZERO;
     config.server.max_concurrent_requests = config.server.max_concurrent_requests.min(MAX_REQUESTS);
     config.deploy = None;
 }
