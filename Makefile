@@ -47,13 +47,21 @@ run: guests ## Build all and serve the examples on 127.0.0.1:8080
 servers: ## Install PostgreSQL, MariaDB, docker-registry, nginx and clang for the tests where they are missing
 	@tests/support/servers/install.sh
 
+# In a target folder of its own, because the library has its own lock file.
+.PHONY: guest-library
+guest-library: ## Test the Rust library for guests, and build its packages as they would be published
+	@echo "== Rust library for guests"
+	@cd guest/rust && export CARGO_TARGET_DIR="$(abspath $(TARGET_DIR))/guest-library" && \
+		cargo test --locked --workspace --all-features && \
+		cargo package --workspace --offline --allow-dirty --quiet
+
 .PHONY: test
-test: guests servers ## Build the guests and run all tests
+test: guests servers guest-library ## Build the guests and run all tests
 	@echo "== tests"
 	@cargo test --locked --workspace
 
 .PHONY: test-all
-test-all: guests servers ## The same with the tests that take minutes each
+test-all: guests servers guest-library ## The same with the tests that take minutes each
 	@echo "== all tests"
 	@cargo test --locked --workspace -- --include-ignored
 
@@ -65,6 +73,7 @@ lint: format prose clippy rustdoc deny ## Check formatting, prose, clippy, rustd
 format:
 	@echo "== format"
 	@cargo fmt --all --check
+	@cargo fmt --all --check --manifest-path guest/rust/Cargo.toml
 	@if [ -f guest-examples/Cargo.toml ]; then cargo fmt --all --check --manifest-path guest-examples/Cargo.toml; fi
 	@cargo fmt --all --check --manifest-path bench/guests/Cargo.toml
 prose:
@@ -73,9 +82,13 @@ prose:
 clippy:
 	@echo "== clippy"
 	@cargo clippy --locked --workspace --all-targets -- -D warnings
+	@CARGO_TARGET_DIR="$(abspath $(TARGET_DIR))/guest-library" cargo clippy --locked --workspace --all-targets --all-features \
+		--manifest-path guest/rust/Cargo.toml -- -D warnings
 rustdoc:
 	@echo "== rustdoc"
 	@RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --workspace
+	@CARGO_TARGET_DIR="$(abspath $(TARGET_DIR))/guest-library" RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps \
+		--workspace --all-features --manifest-path guest/rust/Cargo.toml
 
 # Uses an installed tool, or builds one into the target folder, never system-wide. Arguments: the program, its package with
 # a version, and options of `cargo install`.
@@ -115,9 +128,11 @@ microbench: guests ## Run the microbenchmarks of host/benches
 .PHONY: docs
 docs: ## Build the book and the API documentation and print where they are
 	@cargo doc --locked --no-deps --workspace
+	@cargo doc --locked --no-deps --all-features --manifest-path guest/rust/Cargo.toml --target-dir "$(abspath $(TARGET_DIR))/guest-library"
 	@$(call tool,mdbook,mdbook,); mdbook build docs --dest-dir "$(abspath $(TARGET_DIR))/book"
 	@echo "docs: $(abspath $(TARGET_DIR))/book/index.html"
 	@echo "docs: $(abspath $(TARGET_DIR))/doc/carya/index.html"
+	@echo "docs: $(abspath $(TARGET_DIR))/guest-library/doc/carya_guest/index.html"
 
 .PHONY: clean
 clean: ## Remove everything that was built or unpacked

@@ -5,7 +5,12 @@ use std::path::Path;
 use super::support::{Result, Wrong, check};
 
 fn contract() -> Result<Vec<(String, String)>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+    files("wit")
+}
+
+/// Returns the names and texts of the files in a folder of the repository.
+fn files(folder: &str) -> Result<Vec<(String, String)>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
@@ -49,6 +54,13 @@ fn every_file_is_of_the_same_version() -> Result {
     for (file, text) in contract()? {
         check!(wrong, text.starts_with(&format!("package {package}@{version};")), "{file}");
     }
+    Ok(())
+}
+
+/// The Rust library for guests is a package of its own, so it contains a copy.
+#[test]
+fn the_copy_of_the_library_for_guests_is_the_same() -> Result {
+    assert_eq!(files("guest/rust/wit")?, contract()?, "copy the files of wit/ to guest/rust/wit/");
     Ok(())
 }
 

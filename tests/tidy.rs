@@ -279,8 +279,9 @@ fn walls_stand() -> Result {
 #[test]
 fn every_file_opens_with_its_duty_and_stays_short() -> Result {
     let mut wrong = Vec::new();
-    for (file, text) in sources()? {
-        if !text.starts_with("//! ") {
+    let folders = ["src", "../guest/rust/src", "../guest/rust/macros/src"];
+    for (file, text) in folders.into_iter().map(sources_in).collect::<Result<Vec<_>>>()?.concat() {
+        if !text.starts_with("//! ") && !text.starts_with("#![doc = include_str!") {
             wrong.push(format!("{file} does not say its duty in its first line"));
         }
         if text.lines().count() > 400 {
