@@ -26,10 +26,12 @@ pub fn endpoint() -> (String, String) {
 
 /// The host compares the routes of the configuration with those of the component when it loads the component, so this
 /// error means that an `on-route` hook has chosen another access mode.
+#[inline]
 pub fn unserved() -> Response {
     Response::failed("no function of this component serves this route with this method and access mode".to_owned())
 }
 
+#[inline]
 pub fn respond(response: Response) -> Result<types::Response, String> {
     response.into_raw()
 }

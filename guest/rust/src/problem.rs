@@ -1,6 +1,6 @@
 //! Errors as problem details (RFC 9457).
 
-use std::{borrow::Cow, error::Error, fmt};
+use std::{error::Error, fmt};
 
 use serde::Serialize;
 
@@ -34,14 +34,13 @@ pub struct Problem(Box<Details>);
 
 struct Details {
     status: u16,
-    title: Cow<'static, str>,
-    /// URI of the type of the problem.
-    kind: Option<String>,
+    /// The title, if it is not the standard phrase of the status.
+    title: Option<String>,
     detail: Option<String>,
     /// Pairs of field and rule.
     fields: Vec<(String, String)>,
-    /// Further members, with their values as JSON text.
-    members: Vec<(String, String)>,
+    /// Further members as JSON text, each after a comma.
+    members: String,
     headers: Vec<(String, String)>,
     /// The text for the log of the host, if the problem is internal.
     log: Option<String>,
@@ -52,11 +51,10 @@ impl Problem {
     pub fn new(status: u16) -> Self {
         Self(Box::new(Details {
             status,
-            title: Cow::Borrowed(phrase(status)),
-            kind: None,
+            title: None,
             detail: None,
             fields: Vec::new(),
-            members: Vec::new(),
+            members: String::new(),
             headers: Vec::new(),
             log: None,
         }))
@@ -98,9 +96,9 @@ impl Problem {
     }
 
     /// 500: an error of the guest or of the host. The host writes the text to its log, and the client does not receive it.
-    pub fn internal(message: impl fmt::Display) -> Self {
+    pub fn internal(message: impl Into<String>) -> Self {
         let mut problem = Self::new(500);
-        problem.0.log = Some(message.to_string());
+        problem.0.log = Some(message.into());
         problem
     }
 
@@ -111,10 +109,9 @@ impl Problem {
     }
 
     /// Sets the URI that identifies the type of the problem, and the title of this type.
-    pub fn with_type(mut self, uri: impl Into<String>, title: impl Into<Cow<'static, str>>) -> Self {
-        self.0.kind = Some(uri.into());
-        self.0.title = title.into();
-        self
+    pub fn with_type(mut self, uri: &str, title: impl Into<String>) -> Self {
+        self.0.title = Some(title.into());
+        self.with_member("type", &uri)
     }
 
     /// Adds a field that is not valid, and the rule that it violates. A field that has a rule already keeps it.
@@ -127,9 +124,13 @@ impl Problem {
     }
 
     /// Adds a member of your own to the problem details. A value that cannot be serialized is `null`.
-    pub fn with_member(mut self, name: impl Into<String>, value: &impl Serialize) -> Self {
+    pub fn with_member(mut self, name: &str, value: &impl Serialize) -> Self {
         let value = serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned());
-        self.0.members.push((name.into(), value));
+        let members = &mut self.0.members;
+        members.push(',');
+        push_text(members, name);
+        members.push(':');
+        members.push_str(&value);
         self
     }
 
@@ -145,7 +146,7 @@ impl Problem {
     }
 
     fn to_json(&self) -> String {
-        let Details { status, title, kind, detail, fields, members, .. } = &*self.0;
+        let Details { status, detail, fields, members, .. } = &*self.0;
         let mut json = Object::new();
         if let Some(detail) = detail {
             json.text("detail", detail);
@@ -156,12 +157,13 @@ impl Problem {
             json.member("errors", &errors.finish());
         }
         json.member("status", &status.to_string());
-        json.text("title", title);
-        if let Some(kind) = kind {
-            json.text("type", kind);
-        }
-        members.iter().for_each(|(name, value)| json.member(name, value));
+        json.text("title", self.title());
+        json.0.push_str(members);
         json.finish()
+    }
+
+    fn title(&self) -> &str {
+        self.0.title.as_deref().unwrap_or_else(|| phrase(self.0.status))
     }
 }
 
@@ -213,24 +215,20 @@ impl IntoResponse for Problem {
 
 impl<E: Error> From<E> for Problem {
     fn from(error: E) -> Self {
-        Self::internal(Chain(&error))
+        Self::internal(chain(&error))
     }
 }
 
-/// Formats an error with its causes.
-struct Chain<'a>(&'a dyn Error);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self.0, f)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            f.write_str(": ")?;
-            fmt::Display::fmt(error, f)?;
-            cause = error.source();
-        }
-        Ok(())
+/// Returns the text of an error and of its causes.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
     }
+    text
 }
 
 impl fmt::Display for Problem {
@@ -238,7 +236,7 @@ impl fmt::Display for Problem {
         if let Some(log) = &self.0.log {
             return f.write_str(log);
         }
-        write!(f, "{} {}", self.0.status, self.0.title)?;
+        write!(f, "{} {}", self.0.status, self.title())?;
         if let Some(detail) = &self.0.detail {
             write!(f, ": {detail}")?;
         }

@@ -37,10 +37,15 @@ pub struct Response(
 
 impl Response {
     /// Returns a response without a body. The status must be from 200 to 599.
+    //
+    // This and other functions are inlined, so that the compiler removes the code for kinds of bodies that a guest does
+    // not return.
+    #[inline]
     pub fn new(status: u16) -> Self {
         Self::of(status, Vec::new(), Body::Bytes(Vec::new()))
     }
 
+    #[inline]
     pub(crate) fn of(status: u16, headers: Vec<(String, String)>, body: Body) -> Self {
         Self(Ok(types::Response { status, headers, body }))
     }
@@ -71,6 +76,7 @@ impl Response {
     }
 
     /// Sets the body.
+    #[inline]
     pub fn with_body(mut self, body: Body) -> Self {
         if let Ok(response) = &mut self.0 {
             response.body = body;

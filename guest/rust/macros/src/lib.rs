@@ -16,27 +16,6 @@ use proc_macro::TokenStream;
 /// [`put`](macro@put), [`patch`](macro@patch), [`delete`](macro@delete) and [`options`](macro@options) serves a route of
 /// the configuration. All other items of the module are left as they are.
 ///
-/// ```ignore
-/// use carya_guest::prelude::*;
-///
-/// #[carya_guest::routes]
-/// mod tickets {
-///     use super::*;
-///
-///     #[get("/tickets/{id}")]
-///     fn show(db: &Reader, Path(id): Path<i64>) -> Result<JsonText, Problem> {
-///         let ticket = db.fetch_optional_json("SELECT * FROM tickets WHERE id = ?", (id,))?;
-///         ticket.ok_or(Problem::not_found("there is no such ticket"))
-///     }
-///
-///     #[delete("/tickets/{id}")]
-///     fn delete(db: &Writer, Path(id): Path<i64>) -> Result<NoContent, Problem> {
-///         db.execute("DELETE FROM tickets WHERE id = ?", (id,))?;
-///         Ok(NoContent)
-///     }
-/// }
-/// ```
-///
 /// # Parameters and results
 ///
 /// - A parameter that is a reference is the handle of the database: `&Reader` for GET and HEAD, `&Writer` for POST, PUT,
@@ -105,14 +84,6 @@ inside! {
 
 /// Exports a function that initializes the content of the database, at each start and reload. Name the component in
 /// `[model] component`.
-///
-/// ```ignore
-/// #[carya_guest::init]
-/// fn fill(db: &Writer) -> Result<(), Problem> {
-///     db.execute("INSERT INTO projects (name) SELECT 'first' WHERE NOT EXISTS (SELECT 1 FROM projects)", ())?;
-///     Ok(())
-/// }
-/// ```
 #[proc_macro_attribute]
 pub fn init(options: TokenStream, item: TokenStream) -> TokenStream {
     hook::expand(hook::Phase::Init, options.into(), item.into()).into()
@@ -131,16 +102,6 @@ pub fn on_route(options: TokenStream, item: TokenStream) -> TokenStream {
 /// Parameters are `db: &Handle`, which may be left out, and extractors. The result is nothing, `Option<T>` with a
 /// response that replaces that of the controller, or a `Result` of one of these and `Problem`. A problem is a response
 /// too, and an internal problem fails the request.
-///
-/// ```ignore
-/// #[carya_guest::before]
-/// fn check(request: Request) -> Result<(), Problem> {
-///     match request.header("x-api-key").as_deref() {
-///         Some("secret") => Ok(()),
-///         _ => Err(Problem::unauthorized("this needs the header x-api-key")),
-///     }
-/// }
-/// ```
 #[proc_macro_attribute]
 pub fn before(options: TokenStream, item: TokenStream) -> TokenStream {
     hook::expand(hook::Phase::Before, options.into(), item.into()).into()

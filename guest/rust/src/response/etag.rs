@@ -1,6 +1,6 @@
 //! Entity tags: conditional requests.
 
-use super::{IntoResponse, Response};
+use super::{Body, IntoResponse, Response};
 use crate::{FromRequest, Problem, Request};
 
 /// An entity tag: the version of an object, such as a counter that each change increments, or the time of the last
@@ -61,7 +61,7 @@ impl<T: IntoResponse> IntoResponse for Tagged<T> {
             && held.is_some_and(|list| self.tag.is_in(&list, true))
             && matches!(&*request.method(), "GET" | "HEAD")
         {
-            response = Response::new(304);
+            response = response.with_status(304).with_body(Body::Bytes(Vec::new()));
         }
         response.with_header("etag", self.tag.0)
     }

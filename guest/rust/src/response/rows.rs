@@ -47,6 +47,7 @@ impl Rows {
 }
 
 impl IntoResponse for Rows {
+    #[inline]
     fn into_response(self) -> Response {
         Response::new(200).with_body(Body::Rows(self.0))
     }
