@@ -54,5 +54,6 @@ mod shutdown;
 mod static_files;
 mod streams;
 mod support;
+mod tickets;
 mod tidy;
 mod tls;

@@ -11,9 +11,9 @@ use super::{
 /// Exports and imports of a component, and the capabilities that follow from them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Exported interfaces: `carya:host/before@0.2.0`.
+    /// Exported interfaces, in alphabetical order: `carya:host/before@0.2.0`.
     pub exports: Vec<String>,
-    /// Imported interfaces.
+    /// Imported interfaces, in alphabetical order.
     pub imports: Vec<String>,
     /// Descriptions of the capabilities, to be shown to users.
     pub summary: Vec<String>,
@@ -26,8 +26,11 @@ pub struct Capabilities {
 impl Capabilities {
     pub(super) fn of(component: &wasmtime::component::Component, routes: ServedRoutes, engine: &Engine) -> Self {
         let ty = component.component_type();
-        let exports: Vec<_> = ty.exports(&engine.wasmtime).map(|(name, _)| name.to_owned()).collect();
-        let imports: Vec<_> = ty.imports(&engine.wasmtime).map(|(name, _)| name.to_owned()).collect();
+        let mut exports: Vec<_> = ty.exports(&engine.wasmtime).map(|(name, _)| name.to_owned()).collect();
+        let mut imports: Vec<_> = ty.imports(&engine.wasmtime).map(|(name, _)| name.to_owned()).collect();
+        // The order in a component depends on the linker.
+        exports.sort();
+        imports.sort();
         let summary = summarize(&exports, &imports);
         Self { exports, imports, summary, routes, expenses: expenses(component, engine.kept_ready) }
     }
