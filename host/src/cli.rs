@@ -150,9 +150,12 @@ enum Command {
     },
     /// Create a project with a configuration, a controller, a hook and a migration.
     New {
-        /// Name of the project and of its new folder.
+        /// Name of the project, or of the hook, and of its new folder.
         #[arg(value_parser = new::name)]
         name: String,
+        /// Add a hook to the project in the current folder.
+        #[arg(long)]
+        hook: bool,
     },
     /// Print SQL that creates logins for guests with minimal rights, on PostgreSQL and MySQL.
     Harden {
@@ -263,7 +266,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<String> {
         Command::Deploy { config, host, no_activate } => deploy::deploy(&config.config, &host, !no_activate).await,
         Command::Generations { host, json } => deploy::generations(&host, json).await,
         Command::Rollback { host } => deploy::rollback(&host).await,
-        Command::New { name } => new::new(&name),
+        Command::New { name, hook } => new::new(&name, hook),
         Command::Outbox { command } => {
             outbox::outbox(&load(&command.which().config.config, cli.log_format)?, &command).await
         }

@@ -34,7 +34,7 @@ fn files(folder: &Path) -> Result<BTreeMap<PathBuf, String>> {
 }
 
 #[tokio::test]
-async fn creates_the_template_and_the_contract() -> Result {
+async fn creates_the_template_and_the_library() -> Result {
     let folder = tempfile::tempdir()?;
     let ran = run(folder.path(), &["new", "my-notes_2"]).await?;
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
@@ -45,8 +45,9 @@ async fn creates_the_template_and_the_contract() -> Result {
     for text in expected.values_mut() {
         *text = text.replace("{{name}}", "my-notes_2");
     }
-    let contract = files(&repository().join("wit"))?;
-    expected.extend(contract.into_iter().map(|(path, text)| (Path::new("wit").join(path), text)));
+    let mut library = files(&repository().join("guest/rust"))?;
+    library.retain(|path, _| !path.starts_with("tests") && path != Path::new("Cargo.lock"));
+    expected.extend(library.into_iter().map(|(path, text)| (Path::new("vendor/carya-guest").join(path), text)));
     assert_eq!(files(&folder.path().join("my-notes_2"))?, expected);
     Ok(())
 }
@@ -82,12 +83,34 @@ async fn refuses_invalid_names() -> Result {
     Ok(())
 }
 
+#[tokio::test]
+async fn adds_no_hook_outside_a_project_or_over_files() -> Result {
+    let folder = tempfile::tempdir()?;
+    let mut wrong = Wrong::default();
+    let none = run(folder.path(), &["new", "--hook", "guard"]).await?;
+    let message = "error: cannot read Cargo.toml; run this in a project of `carya new`";
+    check!(wrong, none.code == Some(1) && none.err.starts_with(message), "outside a project: {none:?}");
+    check_eq!(wrong, fs::read_dir(folder.path())?.count(), 0, "something was left behind");
+
+    assert_eq!(run(folder.path(), &["new", "notes"]).await?.code, Some(0));
+    let project = folder.path().join("notes");
+    let before = files(&project)?;
+    let taken = run(&project, &["new", "--hook", "greeting"]).await?;
+    let message = "error: greeting exists already; choose another name, or move it away\n";
+    check_eq!(wrong, (taken.code, taken.err.as_str()), (Some(1), message), "a guest with this name");
+    check!(wrong, files(&project)? == before, "the project has changed");
+    Ok(())
+}
+
 /// `make` compiles the guests with the tool chain of `guest-examples/`.
 #[tokio::test]
 async fn the_project_builds_and_serves() -> Result {
     let folder = tempfile::tempdir()?;
     assert_eq!(run(folder.path(), &["new", "notes"]).await?.code, Some(0));
     let project = folder.path().join("notes");
+    let added = run(&project, &["new", "--hook", "my-guard"]).await?;
+    let message = "Added the hook my-guard to Cargo.toml and carya.toml. Its code is in my-guard/src/lib.rs.\n";
+    assert_eq!((added.code, added.out.as_str(), added.err.as_str()), (Some(0), message, ""));
     // All runs of this test share a target folder, so that dependencies are compiled once.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new");
     fs::create_dir_all(&target)?;
@@ -115,7 +138,8 @@ async fn the_project_builds_and_serves() -> Result {
 
     let none = app.get("/notes").await?;
     assert_eq!((none.status, none.text().as_str()), (200, "[]"));
-    assert_eq!(none.header("x-greeting"), "hello from notes");
+    assert_eq!((none.header("x-greeting"), none.header("x-my-guard")), ("hello from notes", "1"));
+    app.log.wait_for("GET /notes").await?;
     let made = app.post("/notes", "Pecans [roasted]").await?;
     assert_eq!((made.status, made.header("content-type")), (201, "application/json"), "{}", made.text());
     let note = made.json()?;

@@ -1,24 +1,31 @@
 //! `carya new`: creates a project that can be built and served at once, from the files of `template/` and with the
-//! project's name in them. The contract of the project is a copy of this host's `wit/`.
+//! project's name in them. The project contains the source of the Rust library for guests, as long as no registry has it.
+
+mod hook;
 
 use std::{fs, io, path::Path};
 
 use anyhow::{Context, bail};
 
-/// Placeholder of the project's name in a template file.
+/// Placeholder of the name of the project or of the hook in a template file.
 const NAME: &str = "{{name}}";
+
+/// A file of a project: its path and its text.
+type File = (&'static str, &'static str);
 
 /// Files of the template, by their paths in the project.
 macro_rules! template {
-    ($($path:literal),* $(,)?) => { [$(($path, include_str!(concat!("../../template/", $path)))),*] };
+    ($($path:literal),* $(,)?) => { &[$(($path, include_str!(concat!("../../template/", $path)))),*] };
 }
 
-/// Files of the contract.
-macro_rules! contract {
-    ($($name:literal),* $(,)?) => { [$((concat!("wit/", $name), include_str!(concat!("../../../wit/", $name)))),*] };
+/// Files of the library, by their paths in `guest/rust`.
+macro_rules! library {
+    ($($path:literal),* $(,)?) => {
+        &[$((concat!("vendor/carya-guest/", $path), include_str!(concat!("../../../guest/rust/", $path)))),*]
+    };
 }
 
-const TEMPLATE: [(&str, &str); 11] = template![
+const TEMPLATE: &[File] = template![
     "README.md",
     "Makefile",
     "carya.toml",
@@ -32,18 +39,57 @@ const TEMPLATE: [(&str, &str); 11] = template![
     ".gitignore",
 ];
 
-const CONTRACT: [(&str, &str); 8] = contract![
-    "actions.wit",
-    "controller.wit",
-    "database.wit",
-    "hook.wit",
-    "model.wit",
-    "request.wit",
-    "types.wit",
-    "world.wit",
+const LIBRARY: &[File] = library![
+    "Cargo.toml",
+    "README.md",
+    "macros/Cargo.toml",
+    "macros/src/action.rs",
+    "macros/src/endpoint.rs",
+    "macros/src/hook.rs",
+    "macros/src/lib.rs",
+    "macros/src/module.rs",
+    "macros/src/pattern.rs",
+    "macros/src/route.rs",
+    "macros/src/signature.rs",
+    "src/__private.rs",
+    "src/action.rs",
+    "src/bindings.rs",
+    "src/config.rs",
+    "src/context.rs",
+    "src/database.rs",
+    "src/error.rs",
+    "src/extract.rs",
+    "src/hook.rs",
+    "src/http.rs",
+    "src/lib.rs",
+    "src/log.rs",
+    "src/problem.rs",
+    "src/request.rs",
+    "src/response.rs",
+    "src/database/error.rs",
+    "src/database/handle.rs",
+    "src/database/params.rs",
+    "src/database/row.rs",
+    "src/extract/body.rs",
+    "src/extract/form.rs",
+    "src/extract/identity.rs",
+    "src/extract/path.rs",
+    "src/extract/text.rs",
+    "src/response/cookie.rs",
+    "src/response/etag.rs",
+    "src/response/json.rs",
+    "src/response/rows.rs",
+    "wit/actions.wit",
+    "wit/controller.wit",
+    "wit/database.wit",
+    "wit/hook.wit",
+    "wit/model.wit",
+    "wit/request.wit",
+    "wit/types.wit",
+    "wit/world.wit",
 ];
 
-/// Parses a project's name: the ASCII names that Cargo accepts for a package, up to 64 characters.
+/// Parses the name of a project or of a hook: the ASCII names that Cargo accepts for a package, up to 64 characters.
 pub(super) fn name(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(plain) && text.len() <= 64 {
@@ -52,8 +98,12 @@ pub(super) fn name(text: &str) -> Result<String, String> {
     Err("a name must begin with a letter and have at most 64 letters, digits, `-` and `_`".to_owned())
 }
 
-/// Creates a project in a new folder with the project's name.
-pub(super) fn new(name: &str) -> anyhow::Result<String> {
+/// Creates a project in a new folder with the project's name, or adds a hook to the project in the current folder.
+pub(super) fn new(name: &str, is_hook: bool) -> anyhow::Result<String> {
+    if is_hook { hook::add(name) } else { project(name) }
+}
+
+fn project(name: &str) -> anyhow::Result<String> {
     let folder = Path::new(name);
     if folder.symlink_metadata().is_ok() {
         bail!("{name} exists already; choose another name, or move it away");
@@ -72,10 +122,12 @@ pub(super) fn new(name: &str) -> anyhow::Result<String> {
 
 fn write(folder: &Path, name: &str) -> io::Result<()> {
     fs::create_dir(folder)?;
-    for (path, text) in TEMPLATE.iter().chain(&CONTRACT) {
+    let template = TEMPLATE.iter().map(|(path, text)| (path, text.replace(NAME, name)));
+    let library = LIBRARY.iter().map(|(path, text)| (path, (*text).to_owned()));
+    for (path, text) in template.chain(library) {
         let path = folder.join(path);
         fs::create_dir_all(path.parent().unwrap_or(folder))?;
-        fs::write(path, text.replace(NAME, name))?;
+        fs::write(path, text)?;
     }
     Ok(())
 }

@@ -1,0 +1,46 @@
+//! `carya new --hook`: adds a hook for all requests to the project in the current folder.
+
+use std::{fs, io, path::Path};
+
+use anyhow::{Context, bail};
+
+use super::NAME;
+
+/// Placeholder of the name that Cargo gives the component's file.
+const FILE: &str = "{{file}}";
+
+const MANIFEST: &str = include_str!("../../../template-hook/Cargo.toml");
+const SOURCE: &str = include_str!("../../../template-hook/src/lib.rs");
+const CONFIGURATION: &str = include_str!("../../../template-hook/carya.toml");
+
+/// The line of the project's `Cargo.toml` that lists the guests.
+const MEMBERS: &str = "\nmembers = [";
+
+pub(super) fn add(name: &str) -> anyhow::Result<String> {
+    let folder = Path::new(name);
+    if folder.symlink_metadata().is_ok() {
+        bail!("{name} exists already; choose another name, or move it away");
+    }
+    let read = |file| {
+        fs::read_to_string(file).with_context(|| format!("cannot read {file}; run this in a project of `carya new`"))
+    };
+    let (workspace, configuration) = (read("Cargo.toml")?, read("carya.toml")?);
+    let Some(at) = workspace.find(MEMBERS).map(|at| at + MEMBERS.len()) else {
+        bail!("Cargo.toml has no line that begins with `members = [`; add the guest by hand, as README.md describes");
+    };
+    if configuration.contains(&format!("[component.{name}]")) {
+        bail!("carya.toml has a component {name} already; choose another name");
+    }
+    let workspace = format!("{}\"{name}\", {}", &workspace[..at], &workspace[at..]);
+    let fill = |text: &str| text.replace(NAME, name).replace(FILE, &name.replace('-', "_"));
+    // The files of the project change last, so that a failure before leaves it as it was.
+    let write = || -> io::Result<()> {
+        fs::create_dir_all(folder.join("src"))?;
+        fs::write(folder.join("Cargo.toml"), fill(MANIFEST))?;
+        fs::write(folder.join("src/lib.rs"), fill(SOURCE))?;
+        fs::write("Cargo.toml", workspace)?;
+        fs::write("carya.toml", configuration + &fill(CONFIGURATION))
+    };
+    write().with_context(|| format!("cannot add the hook {name}"))?;
+    Ok(format!("Added the hook {name} to Cargo.toml and carya.toml. Its code is in {name}/src/lib.rs.\n"))
+}
