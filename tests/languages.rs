@@ -141,8 +141,8 @@ async fn rust_answers_with_the_expected_statuses() -> Result {
     Ok(())
 }
 
-/// Serves the items of a database without the table, so that every statement fails. The example does not
-/// serve `PATCH`: the controller throws an exception, or the library returns an error.
+/// Serves the items of a database without the table, so that every statement fails. `PATCH` is a bug of the examples
+/// without a library: the controller throws an exception.
 async fn keeps_messages(name: &str) -> Result {
     if !is_built(name) {
         return Ok(());
@@ -157,17 +157,18 @@ async fn keeps_messages(name: &str) -> Result {
         "#
     );
     compile(name).await?;
-    // The Rust library serves only the methods of its functions.
-    let unserved =
-        if name == "items" { "no function of this component serves this route" } else { "PATCH is not routed here" };
     for engine in Engine::all() {
         let app = App::start_on(engine, &config, &[]).await?;
         let mut wrong = Wrong::default();
-        for (method, texts) in [
+        let mut rows = vec![
             ("GET", ["component `items` failed: ", "in `SELECT id, name, price_cents, stock FROM items"]),
             ("POST", ["component `items` failed: ", "in `INSERT INTO items (name, price_cents, stock)"]),
-            ("PATCH", ["component `items` failed: ", unserved]),
-        ] {
+        ];
+        // With the Rust library, the host knows that no function serves the method, and responds with 405.
+        if name != "items" {
+            rows.push(("PATCH", ["component `items` failed: ", "PATCH is not routed here"]));
+        }
+        for (method, texts) in rows {
             let answer = app.send(method, "/items", reqwest::header::HeaderMap::new(), ITEM).await?;
             check_eq!(wrong, answer.status, 500, "{name} on {engine}: {method}");
             let id = answer.header("x-request-id");

@@ -37,9 +37,10 @@ struct Details {
     /// The title, if it is not the standard phrase of the status.
     title: Option<String>,
     detail: Option<String>,
-    /// Pairs of field and rule.
-    fields: Vec<(String, String)>,
-    /// Further members as JSON text, each after a comma.
+    // Members as JSON text, so that a guest without invalid fields does not contain the code that writes them.
+    /// Rules by field, with commas between them.
+    errors: String,
+    /// Further members, each after a comma.
     members: String,
     headers: Vec<(String, String)>,
     /// The text for the log of the host, if the problem is internal.
@@ -53,9 +54,9 @@ impl Problem {
             status,
             title: None,
             detail: None,
-            fields: Vec::new(),
+            errors: String::new(),
             members: String::new(),
-            headers: Vec::new(),
+            headers: vec![("content-type".to_owned(), "application/problem+json".to_owned())],
             log: None,
         }))
     }
@@ -115,10 +116,18 @@ impl Problem {
     }
 
     /// Adds a field that is not valid, and the rule that it violates. A field that has a rule already keeps it.
-    pub fn with_field(mut self, field: impl Into<String>, rule: impl Into<String>) -> Self {
-        let field = field.into();
-        if !self.0.fields.iter().any(|(known, _)| *known == field) {
-            self.0.fields.push((field, rule.into()));
+    pub fn with_field(mut self, field: &str, rule: &str) -> Self {
+        let errors = &mut self.0.errors;
+        let mut name = String::new();
+        push_text(&mut name, field);
+        name.push(':');
+        // Quotes inside texts are escaped, so only a name can equal this.
+        if !errors.contains(&name) {
+            if !errors.is_empty() {
+                errors.push(',');
+            }
+            errors.push_str(&name);
+            push_text(errors, rule);
         }
         self
     }
@@ -146,20 +155,25 @@ impl Problem {
     }
 
     fn to_json(&self) -> String {
-        let Details { status, detail, fields, members, .. } = &*self.0;
-        let mut json = Object::new();
+        let Details { status, detail, errors, members, .. } = &*self.0;
+        let mut json = String::from("{");
         if let Some(detail) = detail {
-            json.text("detail", detail);
+            json.push_str("\"detail\":");
+            push_text(&mut json, detail);
+            json.push(',');
         }
-        if !fields.is_empty() {
-            let mut errors = Object::new();
-            fields.iter().for_each(|(field, rule)| errors.text(field, rule));
-            json.member("errors", &errors.finish());
+        if !errors.is_empty() {
+            json.push_str("\"errors\":{");
+            json.push_str(errors);
+            json.push_str("},");
         }
-        json.member("status", &status.to_string());
-        json.text("title", self.title());
-        json.0.push_str(members);
-        json.finish()
+        json.push_str("\"status\":");
+        json.push_str(&status.to_string());
+        json.push_str(",\"title\":");
+        push_text(&mut json, self.title());
+        json.push_str(members);
+        json.push('}');
+        json
     }
 
     fn title(&self) -> &str {
@@ -167,36 +181,7 @@ impl Problem {
     }
 }
 
-/// A JSON object, to which members are appended.
-struct Object(String);
-
-impl Object {
-    fn new() -> Self {
-        Self("{".to_owned())
-    }
-
-    /// Appends a member, with its value as JSON text.
-    fn member(&mut self, name: &str, value: &str) {
-        if self.0.len() > 1 {
-            self.0.push(',');
-        }
-        push_text(&mut self.0, name);
-        self.0.push(':');
-        self.0.push_str(value);
-    }
-
-    fn text(&mut self, name: &str, text: &str) {
-        let mut value = String::new();
-        push_text(&mut value, text);
-        self.member(name, &value);
-    }
-
-    fn finish(mut self) -> String {
-        self.0.push('}');
-        self.0
-    }
-}
-
+/// Appends a text as a JSON string.
 fn push_text(json: &mut String, text: &str) {
     // A text can always be serialized.
     json.push_str(&serde_json::to_string(text).unwrap_or_default());
@@ -207,9 +192,8 @@ impl IntoResponse for Problem {
         if let Some(log) = self.0.log.take() {
             return Response::failed(log);
         }
-        let mut headers = std::mem::take(&mut self.0.headers);
-        headers.insert(0, ("content-type".to_owned(), "application/problem+json".to_owned()));
-        Response::of(self.0.status, headers, Body::Json(self.to_json()))
+        let json = self.to_json();
+        Response::of(self.0.status, self.0.headers, Body::Json(json))
     }
 }
 
@@ -240,8 +224,8 @@ impl fmt::Display for Problem {
         if let Some(detail) = &self.0.detail {
             write!(f, ": {detail}")?;
         }
-        for (field, rule) in &self.0.fields {
-            write!(f, "; {field} {rule}")?;
+        if !self.0.errors.is_empty() {
+            write!(f, "; {{{}}}", self.0.errors)?;
         }
         Ok(())
     }
@@ -266,9 +250,11 @@ impl fmt::Debug for Problem {
 /// }
 ///
 /// assert!(check("broken", 2).is_ok());
-/// let problem = check("", 9).unwrap_err();
-/// assert_eq!(problem.to_string(), "422 Unprocessable Content: some fields are not valid; \
-///     title must have 1 to 100 characters; priority must be from 1 to 5");
+/// let problem = check("broken", 9).unwrap_err();
+/// assert_eq!(
+///     problem.to_string(),
+///     r#"422 Unprocessable Content: some fields are not valid; {"priority":"must be from 1 to 5"}"#
+/// );
 /// ```
 #[must_use = "call `finish`, which returns the problem"]
 #[derive(Debug, Default)]

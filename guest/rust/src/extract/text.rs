@@ -46,7 +46,7 @@ impl TextError {
     pub(super) fn into_problem(self) -> Problem {
         match self.field.is_empty() {
             true => Problem::unprocessable(self.rule),
-            false => Problem::unprocessable("some fields are not valid").with_field(self.field, self.rule),
+            false => Problem::unprocessable("some fields are not valid").with_field(&self.field, &self.rule),
         }
     }
 }
