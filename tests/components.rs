@@ -56,7 +56,7 @@ async fn refused(component: &[u8]) -> Result<String> {
 /// Starts an application with a working component.
 async fn serve() -> Result<App> {
     let folder = tempfile::tempdir()?;
-    std::fs::copy(super::support::guest("items"), folder.path().join("it.wasm"))?;
+    std::fs::copy(super::support::guest("reads-only"), folder.path().join("it.wasm"))?;
     App::start_in(folder, CONFIG, &[], &[]).await
 }
 

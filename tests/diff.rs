@@ -68,7 +68,7 @@ async fn reports_a_component_that_gains_the_writer() -> Result {
     app.signal("HUP").await?;
     app.log.wait_until("the last difference", |line| line["kind"] == "component-gains-writer").await?;
     assert_snapshot!(differences(&app).join("\n"), @r#"
-    WARN route-new | route DELETE, PATCH, POST, PUT /items: is new: served by items, read-write, database default
+    WARN route-new | route POST /items: is new: served by items, read-write, database default
     WARN component-gains-writer | component items: now exports write-controller: it may write to the database as a controller
     "#);
     assert_eq!(app.post("/items", ITEM).await?.status, 201);
@@ -133,7 +133,7 @@ async fn the_command_line_reports_it_too() -> Result {
     let (code, out, err) = diff(&[]).await?;
     assert_eq!((code, err.as_str()), (Some(0), ""));
     assert_snapshot!(without_imports(&out), @r#"
-    ! route-new                     route DELETE, PATCH, POST, PUT /items: is new: served by items, read-write, database default
+    ! route-new                     route POST /items: is new: served by items, read-write, database default
     ! component-gains-writer        component items: now exports write-controller: it may write to the database as a controller
     "#);
 
