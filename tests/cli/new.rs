@@ -115,7 +115,8 @@ async fn the_project_builds_and_serves() -> Result {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new");
     fs::create_dir_all(&target)?;
     std::os::unix::fs::symlink(&target, project.join("target"))?;
-    let script = r#"exports=$("$TOOLCHAIN") && eval "$exports" && cargo fmt --check && make check"#;
+    // The tests are compiled for this machine, so not with the tool chain of the guests.
+    let script = r#"exports=$("$TOOLCHAIN") && (eval "$exports" && cargo fmt --check && make check) && make test"#;
     let made = Command::new("bash")
         .args(["-c", script])
         .current_dir(&project)
@@ -129,6 +130,7 @@ async fn the_project_builds_and_serves() -> Result {
     let (out, err) = (String::from_utf8_lossy(&made.stdout), String::from_utf8_lossy(&made.stderr));
     assert!(made.status.success(), "{out}{err}");
     assert!(out.contains("sqlite://notes.sqlite") && out.contains("[\"0001_notes\"]"), "{out}");
+    assert!(out.contains("test result: ok. 3 passed"), "{out}{err}");
 
     // `App` serves temporary folders only, so the project replaces an empty one.
     let served = tempfile::tempdir()?;

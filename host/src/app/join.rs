@@ -129,6 +129,7 @@ pub fn methods_of(route: &config::Route, controller: &Component) -> Vec<Method> 
     let served = &controller.capabilities.routes;
     let mut methods = if served.is_empty() { METHODS.to_vec() } else { served.methods(&route.path) };
     methods.retain(|method| lack(route, method, controller).is_none());
+    methods.sort_by_key(|method| METHODS.iter().position(|other| other == method).unwrap_or(METHODS.len()));
     methods
 }
 

@@ -34,6 +34,8 @@ const TEMPLATE: &[File] = template![
     "notes/src/lib.rs",
     "greeting/Cargo.toml",
     "greeting/src/lib.rs",
+    "tests/Cargo.toml",
+    "tests/http.rs",
     "Cargo.toml",
     ".cargo/config.toml",
     ".gitignore",
