@@ -61,9 +61,9 @@ async fn check_lists_the_application_and_creates_no_database() -> Result {
       reads                DIGEST
     routes
       /items/{id}              before > [transaction] > audit > items
-        DELETE read-write
         GET read-only
         PUT read-write
+        DELETE read-write
       /reads                   before > [transaction] > reads
         GET read-only
     database default
@@ -99,9 +99,9 @@ async fn routes_need_no_database() -> Result {
     assert_snapshot!(ran.out, @r"
     routes
       /items/{id}              before > [transaction] > audit > items
-        DELETE read-write
         GET read-only
         PUT read-write
+        DELETE read-write
       /reads                   before > [transaction] > reads
         GET read-only
     ");
