@@ -90,7 +90,7 @@ async fn a_component_that_gains_the_writer_is_shown() -> Result {
     assert_snapshot!(case.steady(&ran.answer), @r"
     generation WRITES: 3 files, 1 uploaded
       ~ items.wasm
-    ! route-new                     route DELETE, PATCH, POST, PUT /items: is new: served by items, read-write, database default
+    ! route-new                     route POST /items: is new: served by items, read-write, database default
       component-code-changed        component items: has different code: DIGEST, was DIGEST
     ! component-gains-writer        component items: now exports write-controller: it may write to the database as a controller
     not activated; run the command without --no-activate to activate it
@@ -100,7 +100,7 @@ async fn a_component_that_gains_the_writer_is_shown() -> Result {
     assert_snapshot!(case.steady(&ran.answer), @r"
     generation WRITES: 3 files, 0 uploaded
       ~ items.wasm
-    ! route-new                     route DELETE, PATCH, POST, PUT /items: is new: served by items, read-write, database default
+    ! route-new                     route POST /items: is new: served by items, read-write, database default
       component-code-changed        component items: has different code: DIGEST, was DIGEST
     ! component-gains-writer        component items: now exports write-controller: it may write to the database as a controller
     serving WRITES: 1 routes, after READS
@@ -108,7 +108,7 @@ async fn a_component_that_gains_the_writer_is_shown() -> Result {
     // A rollback lists the exports and routes that it removes.
     let ran = run(&["rollback", "--to", &case.host.url()], &[("CARYA_DEPLOY_TOKEN", TOKEN)]).await?;
     assert_snapshot!(case.steady(&ran.answer), @r"
-      route-lost                    route DELETE, PATCH, POST, PUT /items: was removed: items served it
+      route-lost                    route POST /items: was removed: items served it
       component-code-changed        component items: has different code: DIGEST, was DIGEST
       component-loses-export        component items: no longer exports write-controller
     serving READS: 1 routes, after WRITES
