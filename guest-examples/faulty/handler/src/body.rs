@@ -41,9 +41,8 @@ impl Body {
             fields.append("x-sum", b"42").expect("a field");
             fields
         });
-        if let Some(body) = self.body.take()
-            && let Err(error) = OutgoingBody::finish(body, trailers)
-        {
+        let finished = self.body.take().map(|body| OutgoingBody::finish(body, trailers));
+        if let Some(Err(error)) = finished {
             println!("finish: {error:?}");
         }
     }
