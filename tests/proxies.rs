@@ -59,7 +59,8 @@ async fn only_the_headers_of_trusted_proxies_count() -> Result {
 
 #[tokio::test]
 async fn the_access_log_has_the_client_and_a_reload_changes_the_proxies() -> Result {
-    let app = start_with(Engine::Sqlite, &format!("{ROUTE}[server]\ntrusted_proxies = ['127.0.0.1']"), &[]).await?;
+    let config = format!("{ROUTE}[server]\ntrusted_proxies = ['127.0.0.1']");
+    let app = start_with(Engine::Sqlite, &config, &[("CARYA_ACCESS_LOG", "full")]).await?;
     let headers = |id| [format!("x-request-id: {id}"), "x-forwarded-for: 192.0.2.7".to_owned()];
     let client = async |id: &'static str| -> Result<Json> {
         echo(&app, &[], &headers(id).each_ref().map(String::as_str)).await?;

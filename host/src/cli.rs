@@ -212,8 +212,9 @@ struct ConfigArg {
 
 #[derive(Debug, Args)]
 struct AccessArg {
-    /// Form of the access log: records of the log, lines in the combined log format on standard output, or none.
-    #[arg(long, value_enum, default_value = "record", env = "CARYA_ACCESS_LOG")]
+    /// Form of the access log: records of the log, the same with all fields, lines in the combined log format on standard
+    /// output, or none.
+    #[arg(long, value_enum, default_value = "short", env = "CARYA_ACCESS_LOG")]
     access_log: AccessFormat,
 }
 

@@ -25,8 +25,10 @@ const MAX_FIELD: usize = 512;
 pub(crate) type Begun = Option<Instant>;
 
 /// The record of a request. It is written when the value is dropped, so a request has a record even if its client has
-/// disconnected.
-pub(crate) struct Access {
+/// disconnected. Boxed, because the futures and the body of a response contain it.
+pub(crate) struct Access(Box<Record>);
+
+struct Record {
     begun: Instant,
     head: Head,
     end: Slot,
@@ -38,7 +40,7 @@ pub(crate) struct Access {
 }
 
 /// The fields of a record that describe the request. They are copies: a slow client must not keep the body and the head of
-/// its request in memory while it receives the response.
+/// its request in memory while it receives the response. A short record has no header fields but `trace`.
 struct Head {
     id: Arc<str>,
     client: Option<IpAddr>,
@@ -77,7 +79,8 @@ pub(super) struct End {
 
 impl Head {
     fn of(Request { method, uri, version, headers, body, client, id, .. }: &Request) -> Self {
-        let is_combined = telemetry::access_format() == AccessFormat::Combined;
+        let format = telemetry::access_format();
+        let (is_short, is_combined) = (format == AccessFormat::Short, format == AccessFormat::Combined);
         let target = uri.path_and_query().filter(|_| is_combined).map(|target| target.as_str());
         Self {
             id: id.clone(),
@@ -85,8 +88,8 @@ impl Head {
             method: method.clone(),
             path: target.unwrap_or(uri.path()).to_owned(),
             protocol: protocol(*version),
-            authority: field(headers, header::HOST),
-            user_agent: field(headers, header::USER_AGENT),
+            authority: if is_short { None } else { field(headers, header::HOST) },
+            user_agent: if is_short { None } else { field(headers, header::USER_AGENT) },
             referer: if is_combined { field(headers, header::REFERER) } else { None },
             trace: message::trace_id(headers).map(str::to_owned),
             bytes: body.len(),
@@ -128,7 +131,7 @@ impl Access {
     /// Returns the beginning of a request that arrives now.
     pub(crate) fn begin() -> Begun {
         let is_on = match telemetry::access_format() {
-            AccessFormat::Record => tracing::enabled!(target: TARGET, tracing::Level::INFO),
+            AccessFormat::Short | AccessFormat::Full => tracing::enabled!(target: TARGET, tracing::Level::INFO),
             AccessFormat::Combined => true,
             AccessFormat::Off => false,
         };
@@ -141,7 +144,7 @@ impl Access {
     }
 
     fn at(begun: Instant, request: &Request, end: Slot) -> Self {
-        Self { begun, head: Head::of(request), end, sent: 0, length: None, is_complete: false }
+        Self(Box::new(Record { begun, head: Head::of(request), end, sent: 0, length: None, is_complete: false }))
     }
 
     /// Returns the record of a request that streams its rows, and the place for its end.
@@ -152,27 +155,39 @@ impl Access {
 
     /// Counts bytes of the body that were passed to the connection.
     pub(crate) fn sent(&mut self, bytes: usize) {
-        self.sent += bytes as u64;
+        self.0.sent += bytes as u64;
     }
 
     /// Records that the whole body was passed to the connection.
     pub(crate) fn complete(&mut self) {
-        self.is_complete = true;
+        self.0.is_complete = true;
     }
 
     /// Sets the length of the body from the header of its response.
     pub(super) fn expect(&mut self, headers: &HeaderMap) {
         let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-        self.length = length.and_then(|length| length.parse().ok());
+        self.0.length = length.and_then(|length| length.parse().ok());
     }
+}
 
+impl Record {
     fn write(&self, end: &End) {
         let Head { id, client, method, path, protocol, authority, user_agent, referer, trace, bytes } = &self.head;
         let End { what, status, outcome, us, served: Served { route, component }, detail } = end;
         let (client, status, method, user_agent) = (*client, *status, method.as_str(), user_agent.as_deref());
-        if telemetry::access_format() == AccessFormat::Combined {
+        let format = telemetry::access_format();
+        if format == AccessFormat::Combined {
             let (target, referer, bytes) = (path, referer.as_deref(), self.sent);
             return Combined { client, method, target, protocol, status, bytes, referer, user_agent }.write();
+        }
+        let aborted = (!self.is_complete && self.length != Some(self.sent)).then_some(true);
+        if format == AccessFormat::Short {
+            // Each further field costs time in every request.
+            let (request, bytes_out) = (&**id, self.sent);
+            tracing::info!(
+                target: TARGET, request, method, path, status, outcome, us, bytes_out, trace, aborted, detail, "{what}"
+            );
+            return;
         }
         tracing::info!(
             target: TARGET,
@@ -192,14 +207,14 @@ impl Access {
             protocol,
             user_agent,
             trace,
-            aborted = (!self.is_complete && self.length != Some(self.sent)).then_some(true),
+            aborted,
             detail,
             "{what}"
         );
     }
 }
 
-impl Drop for Access {
+impl Drop for Record {
     fn drop(&mut self) {
         match &self.end {
             Slot::Known(end) => self.write(end),

@@ -13,7 +13,9 @@ use std::{
 pub(crate) enum AccessFormat {
     /// Records of the log, on standard error.
     #[default]
-    Record,
+    Short,
+    /// The same with all fields.
+    Full,
     /// Lines in the combined log format, on standard output.
     Combined,
     /// No access log.
