@@ -1,5 +1,6 @@
 //! Requests that wait for a connection or a row lock that another request holds.
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use serde_json::json;
 
 use super::{assert_unavailable, insert, serve, serve_with, whole, write};
@@ -77,17 +78,15 @@ async fn a_request_without_the_writing_connection_of_sqlite_gets_503() -> Result
     let limits = [("CARYA_DATABASE__ACQUIRE_TIMEOUT", "200ms"), ("CARYA_DATABASE__BUSY_TIMEOUT", "30s")];
     let app = script::start_with(Engine::Sqlite, script::ROUTE, &limits).await?;
     let mut other = script::lock(&app).await?;
-    let (first, second) = (json!([script::insert("a")]), json!([script::insert("b")]));
-    let waits = async {
-        // The first request has the connection, and waits for the lock of the file. A second one gets no connection.
-        while send(&app, "POST", &second).await?.status != 503 {}
-        let answer = send(&app, "POST", &second).await?;
-        let reason = "is busy: the connection in its pool stayed in use for 200ms; raise acquire_timeout";
-        assert_busy(&app, &answer, reason).await?;
-        other.execute("ROLLBACK").await
-    };
-    let (first, ()) = tokio::try_join!(send(&app, "POST", &first), waits)?;
-    assert_eq!(first.status, 200, "{}", first.text());
+    let scripts = ["a", "b"].map(|mark| json!([script::insert(mark)]));
+    // One request has the connection, and waits for the lock of the file. The other one gets no connection.
+    let mut requests: FuturesUnordered<_> = scripts.iter().map(|script| send(&app, "POST", script)).collect();
+    let refused = requests.next().await.ok_or("no answer")??;
+    let reason = "is busy: the connection in its pool stayed in use for 200ms; raise acquire_timeout";
+    assert_busy(&app, &refused, reason).await?;
+    other.execute("ROLLBACK").await?;
+    let served = requests.next().await.ok_or("no answer")??;
+    assert_eq!(served.status, 200, "{}", served.text());
     Ok(())
 }
 
