@@ -2,12 +2,14 @@
 //! sections 8.8.3 and 13.1.2).
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use sha2::{Digest, Sha256};
 
-use crate::message::{BodyLength, Reply, Request};
+use crate::{
+    content::Digest,
+    message::{BodyLength, Reply, Request},
+};
 
-/// Bytes of the hash in an entity tag.
-const LENGTH: usize = 16;
+/// Hexadecimal digits of the hash in an entity tag.
+const LENGTH: usize = 32;
 /// Fields that a 304 does not have, because they describe the body that it leaves out.
 const OF_BODY: [HeaderName; 3] = [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE];
 
@@ -44,13 +46,8 @@ fn may_not_be_stored(headers: &HeaderMap) -> bool {
 
 /// Returns the strong entity tag of a body.
 fn tag(body: &[u8]) -> HeaderValue {
-    let mut tag = Vec::with_capacity(2 * LENGTH + 2);
-    tag.push(b'"');
-    for byte in &Sha256::digest(body)[..LENGTH] {
-        tag.extend([byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]));
-    }
-    tag.push(b'"');
-    HeaderValue::from_bytes(&tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+    let tag = format!("\"{:.LENGTH$}\"", Digest::of(body).to_string());
+    HeaderValue::try_from(tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
 /// Returns whether `If-None-Match` names an entity tag, by the weak comparison.
