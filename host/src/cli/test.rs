@@ -46,7 +46,7 @@ pub(super) async fn test(path: &Path, format: Format, arguments: &[OsString], ke
         start(path, scratch).await
     };
     let Some((lanes, control)) = signals.unless_ended(starting).await? else { return Ok(()) };
-    command.env("CARYA_TEST_URL", lanes.first().await?).env("CARYA_TEST_CONTROL", control.url());
+    command.env("CARYA_TEST_URL", lanes.first()?).env("CARYA_TEST_CONTROL", control.url());
     command.kill_on_drop(true);
     let served = tokio::spawn(control.serve(lanes.clone()));
     let running = async { command.status().await.with_context(|| format!("cannot run `{name}`")) };

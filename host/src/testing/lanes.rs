@@ -85,7 +85,7 @@ impl Lanes {
     }
 
     /// Returns the address of the first lane.
-    pub(crate) async fn first(&self) -> anyhow::Result<String> {
+    pub(crate) fn first(&self) -> anyhow::Result<String> {
         Ok(self.lane(0)?.url.clone())
     }
 
