@@ -1,4 +1,4 @@
-//! The access log: one record or line for each request, whatever answers it.
+//! The access log: one record or line for each request, also for one that no component answers.
 
 use std::process::Stdio;
 

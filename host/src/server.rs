@@ -46,7 +46,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Binds the address `server.listen`, with TLS if `tls` is given. The kernel queues connections until [`serve`](Self::serve) accepts them.
+    /// Binds the address `server.listen`, with TLS if `tls` is given. The kernel queues connections until
+    /// [`serve`](Self::serve) accepts them.
     ///
     /// # Errors
     ///

@@ -34,7 +34,7 @@ const MIGRATION: (&str, &str) =
 const WAIT: &str = "echo \"$CARYA_TEST_URL $CARYA_TEST_CONTROL\" > .urls && mv .urls urls
 until [ -f done ]; do sleep 0.02; done; exit \"$(cat done)\"";
 
-/// A running `carya test` whose tests wait.
+/// A running `carya test` with the tests [`WAIT`].
 struct Running {
     folder: TempDir,
     /// Folder for temporary files.

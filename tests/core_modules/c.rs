@@ -75,7 +75,7 @@ fn is_output(stream: &'static str, text: &'static str) -> impl Fn(&Value) -> boo
     move |line| line["target"] == "guest" && line["stream"] == stream && line["message"] == text
 }
 
-/// Serves the module and checks what its functions of the C library do.
+/// Serves the module and checks the effects of its calls to the C library.
 async fn uses_the_standard_library(module: &[u8]) -> Result {
     let folder = tempfile::tempdir()?;
     std::fs::write(folder.path().join("notes.wasm"), module)?;

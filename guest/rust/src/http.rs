@@ -165,7 +165,8 @@ fn write(body: OutgoingBody, content: &[u8]) -> Result<(), String> {
     for chunk in content.chunks(CHUNK) {
         match stream.blocking_write_and_flush(chunk) {
             Ok(()) => {}
-            // The server has responded before it read the body, or the request failed: the response tells which.
+            // The server has responded before it read the body, or the request failed. The response shows which of the
+            // two happened.
             Err(StreamError::Closed) => break,
             Err(StreamError::LastOperationFailed(error)) => return Err(error.to_debug_string()),
         }

@@ -66,7 +66,7 @@ pub(super) fn filter(context: &Context<'_>) -> Option<String> {
     read.map_err(|message| context.report(Origin::Variable(VARIABLE.to_owned()), "", message)).ok()
 }
 
-/// Returns the filter of a host whose environment has none.
+/// Returns the filter of a host that has none in its environment.
 pub(super) fn default_filter(debug: bool) -> String {
     if debug { "info,carya::lifecycle=debug" } else { "info" }.to_owned()
 }

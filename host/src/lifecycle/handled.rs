@@ -38,11 +38,11 @@ pub struct Ended {
     pub trace: Trace,
     /// Failure of the request, if it failed.
     pub failure: Option<Failure>,
-    /// What served the request.
+    /// The route and the controller of the request.
     pub served: Served,
 }
 
-/// What served a request. Both fields are `None` if no route matched it.
+/// The route and the controller of a request. Both fields are `None` if no route matched it.
 #[derive(Debug, Clone, Default)]
 pub struct Served {
     /// Pattern of the route.

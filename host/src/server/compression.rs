@@ -48,7 +48,7 @@ impl Compression {
         Some(Self { encodings: encodings.clone(), eligible })
     }
 
-    /// Returns what [`apply`](Self::apply) needs of a request.
+    /// Returns the parts of a request that [`apply`](Self::apply) needs.
     pub(super) fn wish(request: &Request) -> Wish {
         let mut head = http::Request::new(());
         *head.method_mut() = request.method().clone();

@@ -17,7 +17,7 @@ const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// What a proxy reports about the request that it received.
+/// Report of a proxy about the request that it received.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Hop {
     /// Address of the proxy's peer. `None` if the proxy does not report an address.

@@ -143,7 +143,7 @@ impl DbMut for Writer {
             Ok(value) => savepoint.release().map(|()| value).map_err(|error| DbError::from_raw(error).into()),
             Err(error) => match savepoint.rollback() {
                 Ok(()) => Err(error),
-                // The changes of `work` are still there, which its own error does not tell.
+                // The changes of `work` remain, and the error of `work` does not report that.
                 Err(failed) => Err(DbError::from_raw(failed).into()),
             },
         }
