@@ -154,8 +154,11 @@ enum Command {
         #[arg(value_parser = new::name)]
         name: String,
         /// Add a hook to the project in the current folder.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "lang")]
         hook: bool,
+        /// Language of the project's guests.
+        #[arg(long, value_enum, default_value_t)]
+        lang: new::Language,
     },
     /// Print SQL that creates logins for guests with minimal rights, on PostgreSQL and MySQL.
     Harden {
@@ -267,7 +270,8 @@ async fn dispatch(cli: Cli) -> anyhow::Result<String> {
         Command::Deploy { config, host, no_activate } => deploy::deploy(&config.config, &host, !no_activate).await,
         Command::Generations { host, json } => deploy::generations(&host, json).await,
         Command::Rollback { host } => deploy::rollback(&host).await,
-        Command::New { name, hook } => new::new(&name, hook),
+        Command::New { name, hook: true, .. } => new::hook::add(&name),
+        Command::New { name, lang, .. } => new::project(&name, lang),
         Command::Outbox { command } => {
             outbox::outbox(&load(&command.which().config.config, cli.log_format)?, &command).await
         }

@@ -41,7 +41,7 @@ async fn creates_the_template_and_the_library() -> Result {
     assert!(ran.out.ends_with("\n    cd my-notes_2 && make\n"), "{}", ran.out);
     assert_eq!(fs::read_dir(folder.path())?.count(), 1, "there is more than the project");
 
-    let mut expected = files(&repository().join("host/template"))?;
+    let mut expected = files(&repository().join("host/template/rust/project"))?;
     for text in expected.values_mut() {
         *text = text.replace("{{name}}", "my-notes_2");
     }

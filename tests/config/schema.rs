@@ -37,7 +37,7 @@ fn accepts_the_examples() -> Result {
     let examples = [
         ("every key", EVERY_KEY),
         ("the shop", include_str!("../../guest-examples/carya.toml")),
-        ("the template of `carya new`", include_str!("../../host/template/carya.toml")),
+        ("the template of `carya new`", include_str!("../../host/template/rust/project/carya.toml")),
         ("an empty file", ""),
         ("only databases with names", "[database.a]\nurl = \"sqlite:a.db\"\n"),
         ("a database whose URL is a variable", "[database]\nmax_rows = 7\n"),

@@ -1,7 +1,9 @@
-//! `carya new`: creates a project that can be built and served at once, from the files of `template/` and with the
-//! project's name in them. The project contains the source of the Rust library for guests, as long as no registry has it.
+//! `carya new`: creates a project that can be built and served at once, from the files of `template/LANGUAGE/` and with
+//! the project's name in them. The project contains the source of the language's guest library, as long as no registry
+//! has it.
 
-mod hook;
+pub(super) mod hook;
+mod rust;
 
 use std::{fs, io, path::Path};
 
@@ -13,83 +15,33 @@ const NAME: &str = "{{name}}";
 /// A file of a project: its path and its text.
 type File = (&'static str, &'static str);
 
-/// Files of the template, by their paths in the project.
-macro_rules! template {
-    ($($path:literal),* $(,)?) => { &[$(($path, include_str!(concat!("../../template/", $path)))),*] };
-}
-
-/// Files of the library, by their paths in `guest/rust`.
-macro_rules! library {
-    ($($path:literal),* $(,)?) => {
-        &[$((concat!("vendor/carya-guest/", $path), include_str!(concat!("../../../guest/rust/", $path)))),*]
+/// Includes files by their paths in a folder of the repository: `[File]`s with these paths below a folder of the project,
+/// which ends with `/` or is empty.
+macro_rules! files {
+    ($folder:literal as $to:literal: $($path:literal),* $(,)?) => {
+        &[$((
+            concat!($to, $path),
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../", $folder, "/", $path)),
+        )),*]
     };
 }
+use files;
 
-const TEMPLATE: &[File] = template![
-    "README.md",
-    "Makefile",
-    "carya.toml",
-    "migrations/0001_notes.sql",
-    "notes/Cargo.toml",
-    "notes/src/lib.rs",
-    "greeting/Cargo.toml",
-    "greeting/src/lib.rs",
-    "tests/Cargo.toml",
-    "tests/http.rs",
-    "Cargo.toml",
-    ".cargo/config.toml",
-    ".gitignore",
-];
+/// Language of a new project.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+pub(super) enum Language {
+    #[default]
+    Rust,
+}
 
-const LIBRARY: &[File] = library![
-    "Cargo.toml",
-    "README.md",
-    "macros/Cargo.toml",
-    "macros/src/action.rs",
-    "macros/src/endpoint.rs",
-    "macros/src/hook.rs",
-    "macros/src/lib.rs",
-    "macros/src/module.rs",
-    "macros/src/pattern.rs",
-    "macros/src/route.rs",
-    "macros/src/signature.rs",
-    "src/__private.rs",
-    "src/action.rs",
-    "src/bindings.rs",
-    "src/config.rs",
-    "src/context.rs",
-    "src/database.rs",
-    "src/error.rs",
-    "src/extract.rs",
-    "src/hook.rs",
-    "src/http.rs",
-    "src/lib.rs",
-    "src/log.rs",
-    "src/problem.rs",
-    "src/request.rs",
-    "src/response.rs",
-    "src/database/error.rs",
-    "src/database/handle.rs",
-    "src/database/params.rs",
-    "src/database/row.rs",
-    "src/extract/body.rs",
-    "src/extract/form.rs",
-    "src/extract/identity.rs",
-    "src/extract/path.rs",
-    "src/extract/text.rs",
-    "src/response/cookie.rs",
-    "src/response/etag.rs",
-    "src/response/json.rs",
-    "src/response/rows.rs",
-    "wit/actions.wit",
-    "wit/controller.wit",
-    "wit/database.wit",
-    "wit/hook.wit",
-    "wit/model.wit",
-    "wit/request.wit",
-    "wit/types.wit",
-    "wit/world.wit",
-];
+impl Language {
+    /// Returns the files of a project, with [`NAME`] for its name, and those of the guest library.
+    const fn files(self) -> (&'static [File], &'static [File]) {
+        match self {
+            Self::Rust => (rust::PROJECT, rust::LIBRARY),
+        }
+    }
+}
 
 /// Parses the name of a project or of a hook: the ASCII names that Cargo accepts for a package, up to 64 characters.
 pub(super) fn name(text: &str) -> Result<String, String> {
@@ -100,19 +52,15 @@ pub(super) fn name(text: &str) -> Result<String, String> {
     Err("a name must begin with a letter and have at most 64 letters, digits, `-` and `_`".to_owned())
 }
 
-/// Creates a project in a new folder with the project's name, or adds a hook to the project in the current folder.
-pub(super) fn new(name: &str, is_hook: bool) -> anyhow::Result<String> {
-    if is_hook { hook::add(name) } else { project(name) }
-}
-
-fn project(name: &str) -> anyhow::Result<String> {
+/// Creates a project in a new folder with the project's name.
+pub(super) fn project(name: &str, language: Language) -> anyhow::Result<String> {
     let folder = Path::new(name);
     if folder.symlink_metadata().is_ok() {
         bail!("{name} exists already; choose another name, or move it away");
     }
     // The draft is renamed once it is complete. The rename can replace an empty folder, but no files.
     let draft = format!(".{name}.{}.draft", std::process::id());
-    let made = write(Path::new(&draft), name).and_then(|()| fs::rename(&draft, folder));
+    let made = write(Path::new(&draft), name, language).and_then(|()| fs::rename(&draft, folder));
     if made.is_err() {
         let _ = fs::remove_dir_all(&draft);
     }
@@ -122,11 +70,12 @@ fn project(name: &str) -> anyhow::Result<String> {
     ))
 }
 
-fn write(folder: &Path, name: &str) -> io::Result<()> {
+fn write(folder: &Path, name: &str, language: Language) -> io::Result<()> {
     fs::create_dir(folder)?;
-    let template = TEMPLATE.iter().map(|(path, text)| (path, text.replace(NAME, name)));
-    let library = LIBRARY.iter().map(|(path, text)| (path, (*text).to_owned()));
-    for (path, text) in template.chain(library) {
+    let (project, library) = language.files();
+    let project = project.iter().map(|(path, text)| (path, text.replace(NAME, name)));
+    let library = library.iter().map(|(path, text)| (path, (*text).to_owned()));
+    for (path, text) in project.chain(library) {
         let path = folder.join(path);
         fs::create_dir_all(path.parent().unwrap_or(folder))?;
         fs::write(path, text)?;

@@ -9,14 +9,14 @@ use super::NAME;
 /// Placeholder of the name that Cargo gives the component's file.
 const FILE: &str = "{{file}}";
 
-const MANIFEST: &str = include_str!("../../../template-hook/Cargo.toml");
-const SOURCE: &str = include_str!("../../../template-hook/src/lib.rs");
-const CONFIGURATION: &str = include_str!("../../../template-hook/carya.toml");
+const MANIFEST: &str = include_str!("../../../template/rust/hook/Cargo.toml");
+const SOURCE: &str = include_str!("../../../template/rust/hook/src/lib.rs");
+const CONFIGURATION: &str = include_str!("../../../template/rust/hook/carya.toml");
 
 /// The line of the project's `Cargo.toml` that lists the guests.
 const MEMBERS: &str = "\nmembers = [";
 
-pub(super) fn add(name: &str) -> anyhow::Result<String> {
+pub(in crate::cli) fn add(name: &str) -> anyhow::Result<String> {
     let folder = Path::new(name);
     if folder.symlink_metadata().is_ok() {
         bail!("{name} exists already; choose another name, or move it away");
