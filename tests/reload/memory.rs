@@ -45,8 +45,9 @@ async fn memory_does_not_grow_over_two_hundred_swaps() -> Result {
     let &[after_20, after_200] = &sizes[..] else { return Err("not measured".into()) };
     println!("memory after 20 swaps {after_20} KiB, after 200 {after_200} KiB");
     assert!(after_200 - after_20 < MARGIN, "{after_20} KiB became {after_200} KiB");
-    // The pools of the last retired generation may still be closing their connections.
-    let closed = eventually("the files are closed", async || Ok(descriptors(&watched.app)? <= open[0] + 2)).await;
+    // The pools of the last retired generation may still be closing their connections, and a pool may have one more
+    // connection than at the first count. Each of the 18 databases that were opened since then has several files.
+    let closed = eventually("the files are closed", async || Ok(descriptors(&watched.app)? <= open[0] + 9)).await;
     assert!(closed.is_ok(), "files and sockets: {open:?}, now {}", descriptors(&watched.app)?);
     Ok(())
 }
