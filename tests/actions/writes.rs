@@ -53,13 +53,15 @@ async fn a_failed_login_is_audited(engine: Engine) -> Result {
 async fn a_failed_action_is_rolled_back_and_stays_in_the_outbox(engine: Engine) -> Result {
     let app = serve_with(engine, SCHEMA, "[component.probe.reuse]\nmax_requests = 1000\n").await?;
     let broken = json!({ "sql": "INSERT INTO nowhere VALUES (1)", "op": "execute", "swallow": true });
+    // Each action inserts a name of its own: two transactions that insert the same name would wait for each other.
     let table = [
-        ("an error", json!([put("x"), { "fail": "as asked" }]), "failed: as asked"),
-        ("a trap", json!([put("x"), { "panic": true }]), "trapped"),
-        ("a mark", json!([put("x"), { "mark_rollback": true }]), "requested a rollback of its own transaction"),
-        ("a doomed transaction", json!([put("x"), broken]), "a failed statement was not undone by a savepoint"),
-        ("a time-out", json!([put("x"), { "sleep_ms": 60000 }]), "did not answer within 5s"),
+        ("an error", json!({ "fail": "as asked" }), "failed: as asked"),
+        ("a trap", json!({ "panic": true }), "trapped"),
+        ("a mark", json!({ "mark_rollback": true }), "requested a rollback of its own transaction"),
+        ("a doomed transaction", broken, "a failed statement was not undone by a savepoint"),
+        ("a time-out", json!({ "sleep_ms": 60000 }), "did not answer within 5s"),
     ];
+    let table = table.map(|(what, end, why)| (what, json!([put(what), end]), why));
     let mut wrong = Wrong::default();
     let expected = i64::try_from(table.len())?;
     for (what, script, _) in &table {
