@@ -70,6 +70,10 @@ fn an_empty_file_is_all_defaults() {
             drain_delay: 0ns,
             drain_timeout: 10s,
             max_concurrent_requests: 256,
+            max_concurrent_per_component: None,
+            max_waiting: None,
+            max_receiving: 268435456,
+            max_guest_memory: None,
             cache: "/home/ann/.cache/carya",
             page_scan: Auto,
         },
@@ -115,6 +119,7 @@ fn an_empty_file_is_all_defaults() {
         registries: {},
         deploy: None,
         test: Test {
+            server: None,
             command: None,
             log_filter: "warn",
             temporary: None,

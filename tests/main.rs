@@ -25,6 +25,7 @@ mod diff;
 mod docs;
 mod echo;
 mod etag;
+mod fair;
 mod faults;
 mod harden;
 mod health;

@@ -105,11 +105,13 @@ impl Bench {
                 ..Request::default()
             })
         };
-        let handled = self.runtime.block_on(lifecycle::handle(&self.generation, request(), pending()));
+        let handle = |request: Arc<Request>| {
+            let found = self.generation.routes.find(&request.method, request.uri.path());
+            self.runtime.block_on(lifecycle::handle(&self.generation, request, found, pending()))
+        };
+        let handled = handle(request());
         assert!(handled.reply().status.is_success(), "{handled:?}");
-        bencher.with_inputs(request).bench_local_values(|request| {
-            black_box(self.runtime.block_on(lifecycle::handle(&self.generation, request, pending())))
-        });
+        bencher.with_inputs(request).bench_local_values(|request| black_box(handle(request)));
     }
 }
 

@@ -12,6 +12,7 @@ mod core_module;
 mod engine;
 mod export;
 mod failure;
+mod growth;
 mod handles;
 mod http;
 mod imports;

@@ -104,9 +104,19 @@ impl Failure {
         )
     }
 
-    /// Failure for a request that waited too long because `server.max_concurrent_requests` was reached.
-    pub(crate) fn overloaded() -> Self {
-        let detail = "timed out waiting for a place out of server.max_concurrent_requests";
+    /// Failure for a request that could not run, because too many requests run or wait. `limit` names the limit.
+    pub(crate) fn overloaded(limit: &str) -> Self {
+        Self::passing(Fault::Host, "The server is busy.", format!("timed out waiting for a place out of {limit}"))
+    }
+
+    /// Failure for a request that may not wait for its places, because too many requests wait. `limit` names the limit.
+    pub(crate) fn queue_full(limit: &str) -> Self {
+        Self::passing(Fault::Host, "The server is busy.", format!("too many requests wait for a place: {limit}"))
+    }
+
+    /// Failure for a request whose body did not fit beside the others that are being received.
+    pub(crate) fn bodies_too_large() -> Self {
+        let detail = "the bodies that are being received have server.max_receiving bytes";
         Self::passing(Fault::Host, "The server is busy.", detail)
     }
 
@@ -265,7 +275,7 @@ mod tests {
         let busy = CallError::from(Cause::Busy { component: "it".into(), message: "why".into() });
         let slow = CallError::from(Cause::TimedOut { component: "it".into(), limit: std::time::Duration::ZERO });
         let table = [
-            (Failure::overloaded(), 503, Some("1")),
+            (Failure::overloaded("few"), 503, Some("1")),
             (Failure::abandoned(), 503, Some("1")),
             (Failure::call(&busy, None), 503, Some("1")),
             (Failure::call(&slow, Some(&error(Kind::Conflict))), 503, Some("1")),

@@ -2,24 +2,25 @@
 //! the head and the body, detach from the client, admit, run, log, respond.
 
 mod access;
+mod admission;
+mod body;
 mod detach;
 mod etag;
+mod heavy;
 mod rows;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{body::Body, extract::Request as HttpRequest, response::Response};
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Body as _;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use self::access::{Access, Begun};
 use self::{access::End, detach::detach_on_drop};
+pub(crate) use self::{
+    access::{Access, Begun},
+    admission::{Places, RoutePlaces},
+};
 use crate::{
-    config,
     error::Failure,
     generation::Generation,
     lifecycle::{self, Ended, Handled},
@@ -33,9 +34,6 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// Header with the id of the generation that served a request. The host sets it if `debug = true`.
 const GENERATION: HeaderName = HeaderName::from_static("x-carya-generation");
-/// Maximum time that a request waits for its permits out of `server.max_concurrent_requests`. Then the reply has the
-/// status 503.
-const ADMISSION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A response, and the record of its request if the access log is on.
 pub(crate) struct Answered {
@@ -55,11 +53,12 @@ impl From<Response> for Answered {
 pub(crate) struct Exchange {
     /// The generation that serves the requests.
     pub(crate) generation: Arc<Generation>,
-    /// Permits for concurrent requests, shared by all generations.
-    pub(crate) permits: Arc<Semaphore>,
-    /// Number of permits that a request takes: more than one if the generation has long hook chains, since each guest
-    /// of a request needs an instance.
-    pub(crate) permits_per_request: u32,
+    /// Places for concurrent requests, shared by all generations.
+    pub(crate) places: Arc<Places>,
+    /// Number of places that a request takes.
+    pub(crate) places_per_request: u32,
+    /// The places of each route, by its index.
+    pub(crate) routes: Vec<RoutePlaces>,
     /// Running requests of this generation.
     pub(crate) running: TaskTracker,
     /// Running requests of all generations.
@@ -76,7 +75,7 @@ pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest, peer: P
     let begun = Access::begin();
     let (head, body) = request.into_parts();
     let mut request = receive_head(head, peer);
-    match receive_body(body, &exchange.generation.config.server).await {
+    match body::receive(body, &exchange.places.receiving, &exchange.generation.config.server).await {
         Ok(body) => request.body = body,
         Err(failure) => {
             let request = Arc::new(request);
@@ -86,11 +85,13 @@ pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest, peer: P
     }
     let request = Arc::new(request);
     let running = [running, exchange.all.token()];
-    let (shared, tasks) = (request.clone(), exchange.all.clone());
+    let found = exchange.generation.routes.find(&request.method, request.uri.path());
+    let route = found.route();
+    let (shared, tasks, heavy) = (request.clone(), exchange.all.clone(), exchange.heavy(route));
     // A client that disconnects must not interrupt a commit.
-    let work = detach_on_drop(&tasks, |abandoned| async move {
-        let permits = match admit(&exchange).await {
-            Ok(permits) => permits,
+    let work = detach_on_drop(&tasks, heavy, |abandoned| async move {
+        let admitted = match admission::admit(&exchange, route).await {
+            Ok(admitted) => admitted,
             Err(failure) => {
                 let (reply, access) = refuse(&shared, begun, &failure);
                 return (reply, None, access);
@@ -102,7 +103,7 @@ pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest, peer: P
                 () = exchange.cut_off.cancelled() => {}
             }
         };
-        match lifecycle::handle(&exchange.generation, shared.clone(), abandoned).await {
+        match lifecycle::handle(&exchange.generation, shared.clone(), found, abandoned).await {
             Handled::Ended(mut ended) => {
                 if exchange.generation.config.server.etag {
                     etag::apply(&shared, &mut ended.reply);
@@ -116,10 +117,13 @@ pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest, peer: P
             Handled::Streaming(streaming) => {
                 let mut reply = streaming.reply.clone();
                 add_debug(&mut reply.headers, streaming.trace(), &exchange.generation);
-                // The places stay taken until the last row is sent.
-                permits.forget();
                 let (access, end) = Access::streaming(begun, &shared).unzip();
-                (reply, Some(rows::RowsBody::new(streaming, shared, exchange, running, end)), access)
+                // The places stay taken until the last row is sent.
+                (
+                    reply,
+                    Some(rows::RowsBody::new(streaming, shared, (exchange.cut_off.clone(), admitted), running, end)),
+                    access,
+                )
             }
         }
     });
@@ -172,30 +176,6 @@ fn receive_head(head: Parts, peer: Peer) -> Request {
     let id = request_id(&headers);
     let Peer { address: client, is_encrypted } = peer;
     Request { method, uri, version, headers, id, client, is_encrypted, ..Request::default() }
-}
-
-/// Reads a body within the limits of length and time. A body with a `content-length` over the limit is not read at all,
-/// so that a client that expects `100 Continue` does not send it.
-async fn receive_body(body: Body, limits: &config::Server) -> Result<Bytes, Failure> {
-    if body.size_hint().lower() > limits.max_body as u64 {
-        return Err(Failure::body_too_large(limits.max_body));
-    }
-    let read = Limited::new(body, limits.max_body).collect();
-    match tokio::time::timeout(limits.request_timeout, read).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Failure::body_too_large(limits.max_body)),
-        Ok(Err(error)) => Err(Failure::body_unreadable(error)),
-        Err(_) => Err(Failure::body_too_slow()),
-    }
-}
-
-/// Waits until the request may run. The caller must hold the returned permits while the request runs.
-async fn admit(exchange: &Exchange) -> Result<SemaphorePermit<'_>, Failure> {
-    let permits = exchange.permits.acquire_many(exchange.permits_per_request);
-    match tokio::time::timeout(ADMISSION_TIMEOUT, permits).await {
-        Ok(Ok(permits)) => Ok(permits),
-        Ok(Err(_)) | Err(_) => Err(Failure::overloaded()),
-    }
 }
 
 /// Counts a request that does not run. Returns its reply and its record.

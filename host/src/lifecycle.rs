@@ -13,48 +13,52 @@
 mod answer;
 mod handled;
 mod interrupt;
+mod response;
 mod retry;
 
 use std::{collections::BTreeMap, future::Future, pin::pin, sync::Arc};
 
-use http::{HeaderValue, Method, StatusCode, header};
+use http::Method;
 
 pub(crate) use self::handled::Cut;
 pub use self::handled::{Ended, Handled, Served, Streaming};
 use self::{answer::Answer, handled::End, interrupt::Abandonment};
 use crate::{
-    component::{
-        CallError, Component, Export, Guests, RequestState,
-        answer::{Decision, Response},
-    },
+    component::{Component, Export, Guests, RequestState, answer::Decision},
     config::{Access, MAIN, StatusSet},
     database::TransactionOptions,
     delivery,
     error::Failure,
     generation::{Chain, Generation, Handler},
-    message::{Limits, Reply, Request},
-    render::{self, Rendered, Wanted},
+    message::{Limits, Request},
     routes::Found,
     token,
     transaction::{self, Bound, Facts, Outcome, Reason, Started, Verdict, plan},
 };
 
-/// Serves a request from its first hook to its reply. If `abandoned` resolves before the commit has begun, the request
+/// Serves a request from its first hook to its reply. `found` is its route. If `abandoned` resolves before the commit has begun, the request
 /// is rolled back. If its guests still run 50 ms later, they are cancelled.
-pub async fn handle(generation: &Generation, request: Arc<Request>, abandoned: impl Future<Output = ()>) -> Handled {
-    serve(generation, RequestState::new(request), abandoned, false).await
+pub async fn handle(
+    generation: &Generation,
+    request: Arc<Request>,
+    found: Found,
+    abandoned: impl Future<Output = ()>,
+) -> Handled {
+    serve(generation, RequestState::new(request), found, abandoned, false).await
 }
 
 /// Runs a request without a client, to try out a generation: its writes are rolled back, and its actions do not run.
 pub(crate) async fn rehearse(generation: &Generation, request: Arc<Request>) -> Ended {
     // Boxed: unboxed, the futures of a start and of a reload would exceed the compiler's limit for nested types.
+    let found = generation.routes.find(&request.method, request.uri.path());
     let state = RequestState::without_calls(request, "a smoke request");
-    Box::pin(serve(generation, state, std::future::pending(), true)).await.end()
+    Box::pin(serve(generation, state, found, std::future::pending(), true)).await.end()
 }
 
 async fn serve(
     generation: &Generation,
     state: RequestState,
+    found: Found,
     abandoned: impl Future<Output = ()>,
     is_rehearsal: bool,
 ) -> Handled {
@@ -62,6 +66,7 @@ async fn serve(
         generation,
         is_rehearsal,
         state,
+        found,
         guests: Guests::default(),
         answer: Answer::Pending,
         chain: &generation.global,
@@ -93,6 +98,8 @@ struct Lifecycle<'a> {
     is_rehearsal: bool,
     /// State of the request. Each call of a guest borrows it.
     state: RequestState,
+    /// The route of the request, until it is used.
+    found: Found,
     guests: Guests,
     answer: Answer,
     chain: &'a Chain,
@@ -157,14 +164,13 @@ impl<'a> Lifecycle<'a> {
         Some(access)
     }
 
-    /// Finds the route of the request. Binds the request to the default database with the access mode of its method,
+    /// Binds the request to the default database with the access mode of its method,
     /// and then to the database of the route with the access mode of the route. An access mode `by_hook` takes
     /// precedence over both modes. Returns `false` if no route serves the request.
     fn start_and_route(&mut self, by_hook: Option<Access>) -> bool {
         let generation = self.generation;
-        let request = &self.state.request;
-        let (method, path) = (request.method.clone(), request.uri.path());
-        let found = generation.routes.find(&method, path);
+        let method = self.state.request.method.clone();
+        let found = std::mem::replace(&mut self.found, Found::Nothing);
         self.rebind(by_hook.unwrap_or_else(|| plan::by_method(&method)), None);
         match found {
             Found::Route { route, pattern, params } => {
@@ -176,10 +182,7 @@ impl<'a> Lifecycle<'a> {
                 true
             }
             Found::WrongMethod { allow } if method == Method::OPTIONS => {
-                let allow = HeaderValue::from_str(&allow).ok();
-                let headers = allow.map(|allow| (header::ALLOW, allow)).into_iter().collect();
-                let status = StatusCode::NO_CONTENT;
-                self.answer = Answer::Early(Reply { status, headers, ..Reply::default() }.into());
+                self.answer = Answer::options(&allow);
                 false
             }
             Found::WrongMethod { allow } => {
@@ -365,33 +368,6 @@ impl<'a> Lifecycle<'a> {
             token::add_position(&mut reply.headers, name.unwrap_or(MAIN), position);
         }
         Handled::Ended(Ended { reply, cleared, trace, failure, served })
-    }
-
-    async fn answer_early(&mut self, hook: &Component, response: Response) {
-        match self.render(hook, response).await {
-            Ok(reply) => self.answer = Answer::Early(reply),
-            Err(failure) => self.fail(failure),
-        }
-    }
-
-    /// Renders a guest's response as a reply.
-    async fn render(&mut self, component: &Component, response: Response) -> Result<Rendered, Failure> {
-        let generation = self.generation;
-        let limits = Limits::from(&generation.config.server);
-        // A rehearsal has no client.
-        let wanted = if self.is_rehearsal { Wanted::Head } else { Wanted::by(&self.state.request) };
-        let templates = &generation.templates;
-        let rendered = render::render(response, component, templates, &mut self.state, &limits, wanted).await;
-        rendered.map_err(|failure| failure.of(component.name()))
-    }
-
-    fn fail_call(&mut self, error: &CallError) {
-        let doom = self.state.bound.session().and_then(|session| session.doom().cloned());
-        self.fail(Failure::call(error, doom.as_ref()));
-    }
-
-    fn fail(&mut self, failure: Failure) {
-        self.answer.fail(failure, &self.state.request);
     }
 
     fn id(&self) -> &str {

@@ -45,6 +45,16 @@ pub enum Found {
     Nothing,
 }
 
+impl Found {
+    /// Returns the index of the route.
+    pub(crate) fn route(&self) -> Option<usize> {
+        match self {
+            Found::Route { route, .. } => Some(*route),
+            Found::WrongMethod { .. } | Found::Nothing => None,
+        }
+    }
+}
+
 impl Routes {
     /// Adds a route for the given methods of a pattern.
     ///

@@ -194,7 +194,7 @@ fn finish<T>(
         Ok(Ok(Err(message))) => {
             let message = excerpt(&message, MAX_MESSAGE);
             let message = match refused {
-                Some(refused) => format!("{message} ({refused}: component.{name}.memory)"),
+                Some(refused) => format!("{message} ({refused}: {})", refused.key(&name)),
                 None => message,
             };
             Cause::Refused { component: name, message }
@@ -208,7 +208,9 @@ fn finish<T>(
             Cause::Refused { component: name, message: excerpt(&error.to_string(), MAX_MESSAGE) }
         }
         Ok(Err(error)) => match refused {
-            Some(refused) => Cause::OutOfMemory { component: name, message: refused.to_string() },
+            Some(refused) => {
+                Cause::OutOfMemory { message: refused.to_string(), key: refused.key(&name), component: name }
+            }
             None => Cause::Trapped { component: name, message: failure::trap(&error) },
         },
     };

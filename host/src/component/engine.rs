@@ -1,6 +1,7 @@
 //! The wasmtime engine of the process: the pool of instances, the linker, the cache of compiled code, and the clock
 //! that interrupts guests. [`pool`] determines the size of the pool.
 
+mod memory;
 mod pool;
 mod settings;
 mod swap;
@@ -18,7 +19,7 @@ use wasmtime::{PoolingAllocationConfig, component::Linker};
 pub use self::settings::MAX_MEMORY;
 pub(super) use self::settings::TABLE_KEPT_READY;
 use self::{pool::Pool, settings::kept_ready, swap::Swap};
-use super::{code::CodeCache, imports, store::StoreData, wit::Everything};
+use super::{code::CodeCache, growth::AllGrowth, imports, store::StoreData, wit::Everything};
 use crate::config::{self, PageScan};
 
 /// Interval at which running guests yield to other tasks and their deadlines are checked.
@@ -45,6 +46,8 @@ pub struct Engine {
     pub(super) shares: Arc<Semaphore>,
     /// Permits for concurrent trials of components.
     pub(super) trials: Arc<Semaphore>,
+    /// Memory that the guests of all components have allocated.
+    pub(super) growth: Arc<AllGrowth>,
 }
 
 /// Error of creating an [`Engine`].
@@ -106,7 +109,9 @@ impl Engine {
         let shares = Arc::new(Semaphore::new(requests as usize));
         let trials = Arc::new(Semaphore::new(pool::TRIALS));
         let kept_ready = kept_ready(scan);
-        Ok(Self { wasmtime, linker: Arc::new(linker), code, requests, slot, kept_ready, shares, trials })
+        let growth = server.max_guest_memory.or_else(memory::half_of_the_machine).unwrap_or(usize::MAX);
+        let growth = Arc::new(AllGrowth::at_most(growth));
+        Ok(Self { wasmtime, linker: Arc::new(linker), code, requests, slot, kept_ready, shares, trials, growth })
     }
 
     /// Returns the number of requests that can run at a time, at most `wanted`.

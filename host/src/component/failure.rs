@@ -52,12 +52,14 @@ pub(crate) enum Cause {
         limit: Duration,
     },
     /// The guest requested memory beyond its limit.
-    #[error("component `{component}`: {message} (component.{component}.memory)")]
+    #[error("component `{component}`: {message} ({key})")]
     OutOfMemory {
         /// The component.
         component: Arc<str>,
         /// The memory that the instance would have had, and the limit.
         message: String,
+        /// The key of the limit.
+        key: String,
     },
     /// All places in the engine's pool of instances are in use.
     #[error("component `{component}`: no room for another instance: {message}")]

@@ -203,6 +203,7 @@ impl Engine {
             runs_actions: indices.has(Export::Actions),
             outbound: Policy::new(&source.name, config, network.clone()),
             memory: config.memory,
+            growth: self.growth.clone(),
         });
         let settings = PoolSettings {
             timeout: config.timeout,

@@ -50,6 +50,7 @@ impl Component {
             http: _,
             http_timeout: _,
             http_max_response: _,
+            max_concurrent: _,
             reuse: _,
         } = config;
         (&self.properties.settings, &self.properties.memory, &self.timeout) == (settings, memory, timeout)

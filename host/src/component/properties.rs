@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use super::growth::AllGrowth;
 use crate::outbound::Policy;
 
 /// Name, settings and limits of a component, which are part of the data of each guest's store.
@@ -17,6 +18,8 @@ pub struct Properties {
     pub(crate) outbound: Policy,
     /// Maximum memory of an instance, in bytes.
     pub(super) memory: usize,
+    /// Memory of the instances of all components.
+    pub(super) growth: Arc<AllGrowth>,
 }
 
 #[cfg(test)]
@@ -24,6 +27,13 @@ impl Properties {
     /// Returns the properties of a component named `it`, which has no settings and may send no requests.
     pub(super) fn with_memory(memory: usize) -> Self {
         let outbound = Policy::new("it", &crate::config::ComponentConfig::of("it".into()), Arc::default());
-        Self { name: "it".into(), settings: BTreeMap::new(), runs_actions: false, outbound, memory }
+        Self {
+            name: "it".into(),
+            settings: BTreeMap::new(),
+            runs_actions: false,
+            outbound,
+            memory,
+            growth: Arc::new(AllGrowth::at_most(usize::MAX)),
+        }
     }
 }

@@ -11,6 +11,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::{
+    growth::Growth,
     http::Http,
     properties::Properties,
     wasi::{self, Output},
@@ -103,6 +104,8 @@ pub(super) struct StoreData {
     pub(super) table: ResourceTable,
     /// Total size of the memories of the instance, in bytes.
     memory: usize,
+    /// The part of it that the guest has allocated, until the instance is dropped. `None` if there is none.
+    growth: Option<Growth>,
     /// The last time in this call that the guest requested memory beyond the limit. This may be the reason why the call
     /// fails.
     refused: Option<OutOfMemory>,
@@ -122,10 +125,19 @@ pub(super) struct OutOfTime;
 
 /// Error of a guest that requested memory beyond its limit.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("out of memory: {wanted} bytes requested, {limit} allowed")]
+#[error("out of memory: {wanted} bytes requested, {limit} allowed{}", if *.is_total { " for all guests" } else { "" })]
 pub(super) struct OutOfMemory {
     pub(super) wanted: usize,
     pub(super) limit: usize,
+    /// Whether the memory of all guests together would exceed the limit.
+    pub(super) is_total: bool,
+}
+
+impl OutOfMemory {
+    /// Returns the configuration key of the limit.
+    pub(super) fn key(&self, component: &str) -> String {
+        if self.is_total { "server.max_guest_memory".to_owned() } else { format!("component.{component}.memory") }
+    }
 }
 
 impl StoreData {
@@ -141,6 +153,7 @@ impl StoreData {
             may_have_handles: false,
             table: ResourceTable::new(),
             memory: 0,
+            growth: None,
             refused: None,
             wasi: None,
             http: None,
@@ -199,8 +212,16 @@ impl wasmtime::ResourceLimiter for StoreData {
         if wanted > limit {
             // `memory.grow` then returns -1 to the guest's allocator. If the initial memory exceeds the limit, the
             // instantiation fails.
-            self.refused = Some(OutOfMemory { wanted, limit });
+            self.refused = Some(OutOfMemory { wanted, limit, is_total: false });
             return Ok(false);
+        }
+        // At the instantiation of a module, `current` is 0.
+        if current > 0 {
+            let growth = self.growth.get_or_insert_with(|| Growth::new(self.properties.growth.clone()));
+            if let Err(wanted) = growth.add(desired - current) {
+                self.refused = Some(OutOfMemory { wanted, limit: self.properties.growth.max, is_total: true });
+                return Ok(false);
+            }
         }
         self.memory = wanted;
         Ok(true)

@@ -62,7 +62,7 @@ impl Component {
     /// the limit.
     fn instance_error(&self, error: &wasmtime::Error, refused: Option<OutOfMemory>) -> TrialError {
         let name = self.name();
-        let also = refused.map_or_else(String::new, |refused| format!(" ({refused}: component.{name}.memory)"));
+        let also = refused.map_or_else(String::new, |refused| format!(" ({refused}: {})", refused.key(name)));
         // If the error has a backtrace, guest code has run. If the initial memory exceeds the limit, the instantiation
         // fails before guest code runs.
         let has_run = error.downcast_ref::<WasmBacktrace>().is_some();
@@ -77,7 +77,7 @@ impl Component {
                 format!("its start function did not end within `timeout` = {limit:?} (component.{name}.timeout){also}")
             }
             _ if has_run => format!("its start function trapped: {}{also}", error.root_cause()),
-            Some(OutOfMemory { wanted, limit }) => format!(
+            Some(OutOfMemory { wanted, limit, .. }) => format!(
                 "its initial memory of {wanted} bytes is more than `memory` = {limit} bytes; raise component.{name}.memory, or \
                  link it with a smaller stack and less static data"
             ),

@@ -9,6 +9,7 @@ use super::{
     problem::suggest,
     quantity::{memory, positive_duration, size, written_duration, written_size},
     section::{Key, Section, TableKey},
+    server::max_concurrent,
     types::Type,
     value::{integer, path, setting, source, text},
 };
@@ -28,6 +29,8 @@ pub struct ComponentConfig {
     pub memory: usize,
     /// Maximum duration of a call.
     pub timeout: Duration,
+    /// Maximum number of its requests that run at the same time. `None`: the default of the host.
+    pub max_concurrent: Option<usize>,
     /// Destinations of the HTTP requests that it may send.
     pub http: Vec<Destination>,
     /// Maximum duration of such a request, from its start to the end of the response.
@@ -48,6 +51,7 @@ impl ComponentConfig {
             settings: BTreeMap::new(),
             memory: 64 << 20,
             timeout: Duration::from_secs(5),
+            max_concurrent: None,
             http: Vec::new(),
             http_timeout: Duration::from_secs(3),
             http_max_response: 16 << 20,
@@ -79,12 +83,13 @@ pub struct Build {
 
 pub(super) const COMPONENT: TableKey = TableKey { name: "component", doc: "components, by name" };
 
-/// Reads a component. `names` are the components of the file.
+/// Reads a component. `names` are the components of the file, and `most` is the limit of the host for `max_concurrent`.
 pub(super) fn component(
     name: &str,
     entry: Entry<'_>,
     names: &[String],
     allowed: Allowed<'_>,
+    most: usize,
 ) -> Option<ComponentConfig> {
     if entry.is_added_by_variable() {
         let end = suggest(name, names.iter().map(String::as_str));
@@ -101,6 +106,7 @@ pub(super) fn component(
             settings: section.map(SETTINGS, &setting()),
             memory: section.key("memory", memory(), "memory of one instance").or(written_size(defaults.memory)),
             timeout: section.key("timeout", positive_duration(), "for one call").or(written_duration(defaults.timeout)),
+            max_concurrent: max_concurrent(section, most, "`server.max_concurrent_per_component`"),
             http: section
                 .key(
                     "http",

@@ -59,6 +59,7 @@ mod tests {
             component: "items".to_owned(),
             transaction: None,
             database: None,
+            max_concurrent: None,
             isolation: None,
             primary: false,
             retries: None,

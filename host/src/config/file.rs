@@ -170,6 +170,8 @@ pub(super) fn file(root: &mut Section<'_>, host: Option<&Config>) -> Config {
             (read, place)
         }
     };
+    let server = root.section(SERVER, server);
+    let most = host.map_or(&server, |host| &host.server).most_concurrent();
     let of_host = |name: &str| host.and_then(|host| host.all_databases().find(|(other, _)| *other == name));
     let own = root.optional(DATABASE, |section| {
         databases(section, host.is_some(), |name| of_host(name).map(|(_, database)| database))
@@ -191,7 +193,7 @@ pub(super) fn file(root: &mut Section<'_>, host: Option<&Config>) -> Config {
         file: context.file.to_owned(),
         debug,
         log_filter: filter.clone().unwrap_or_else(|| filter::default_filter(debug)),
-        server: root.section(SERVER, server),
+        server,
         log: root.section(LOG, log),
         database,
         databases,
@@ -210,11 +212,11 @@ pub(super) fn file(root: &mut Section<'_>, host: Option<&Config>) -> Config {
         components: components
             .into_iter()
             .filter_map(|(name, entry)| {
-                Some((name.clone(), component(&name, entry, &names, (&outbound.allow, &allowed_at))?))
+                Some((name.clone(), component(&name, entry, &names, (&outbound.allow, &allowed_at), most)?))
             })
             .collect(),
         hooks: root.each(HOOK, |section| hook(section, &names)),
-        routes: root.each(ROUTE, |section| route(section, &names, &database_names, dialect.is_some())),
+        routes: root.each(ROUTE, |section| route(section, &names, &database_names, dialect.is_some(), most)),
         smoke: root.each(SMOKE, smoke),
         reload: root.section(RELOAD, reload),
         outbound,

@@ -8,6 +8,7 @@ use super::{
     entry::Entry,
     pattern::{pattern, prefix, target},
     section::{Key, Section, TableKey},
+    server::max_concurrent,
     transaction::{
         Access, DEFAULT_PRIORITY, Isolation, SUCCESS, StatusSet, access, isolation, priority, retries, status_set,
     },
@@ -39,6 +40,8 @@ pub struct Route {
     pub database: Option<String>,
     /// Overrides `isolation` of `[transaction]`.
     pub isolation: Option<Isolation>,
+    /// Maximum number of its requests that run at the same time. `None`: the limit of its component.
+    pub max_concurrent: Option<usize>,
     /// Whether it reads from the primary only.
     pub primary: bool,
     /// Overrides `retries` of `[transaction]`.
@@ -86,12 +89,13 @@ pub(super) const ROUTE: TableKey = TableKey { name: "route", doc: "paths with th
 pub(super) const ADD_DATABASE: &str = "add [database] with its `url`";
 
 /// Reads a route. `components` and `databases` are the names that the file defines, and `has_default` is whether there is
-/// a default database.
+/// a default database. `most` is the limit of the host for `max_concurrent`.
 pub(super) fn route(
     section: &mut Section<'_>,
     components: &[String],
     databases: &[String],
     has_default: bool,
+    most: usize,
 ) -> Route {
     const OVERRIDES: &str = "for this route; overrides `[transaction]`";
     const OF_TRANSACTION: &str = "`[transaction]`";
@@ -115,6 +119,7 @@ pub(super) fn route(
         database: section
             .key("database", one_of("database", databases), "the database of the route's transactions")
             .or_none("the default one"),
+        max_concurrent: max_concurrent(section, most, "the limit of the component"),
         isolation: section.key("isolation", isolation(), OVERRIDES).or_none(OF_TRANSACTION),
         primary: section.key("primary", boolean(), "never read from a replica").or(false),
         retries: section.key("retries", retries(), OVERRIDES).or_none(OF_TRANSACTION),

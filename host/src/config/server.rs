@@ -66,8 +66,16 @@ pub struct Server {
     /// Maximum time for running requests to end after the listener was closed.
     pub drain_timeout: Duration,
     /// Number of places for running requests. A request with many guests takes several. Further requests wait for at
-    /// most 5 s, and are then answered with 503.
+    /// most 1 s, and are then answered with 503.
     pub max_concurrent_requests: usize,
+    /// Maximum number of requests of one component that run at the same time. `None`: half of the places.
+    pub max_concurrent_per_component: Option<usize>,
+    /// Maximum number of requests that wait for a place. `None`: as many as there are places.
+    pub max_waiting: Option<usize>,
+    /// Maximum size of all request bodies that are being received, in bytes.
+    pub max_receiving: usize,
+    /// Maximum memory that the guests of all components together may allocate, in bytes. `None`: half of the machine's.
+    pub max_guest_memory: Option<usize>,
     /// Folder for compiled components and pulled images, kept between starts.
     pub cache: PathBuf,
     /// Whether the kernel reports which pages of an instance were written.
@@ -122,6 +130,32 @@ pub(super) const SERVER: TableKey = TableKey { name: "server", doc: "listeners, 
 
 /// Upper bound of `max_response_headers`. A `HeaderMap` holds 24,576 names, among them those of the host.
 const MAX_HEADERS: i64 = 10_000;
+
+/// Upper bound of `max_concurrent_requests`.
+const MAX_REQUESTS: i64 = 100_000;
+
+impl Server {
+    /// Returns the largest permitted value of `max_concurrent` of a component or a route.
+    pub(super) fn most_concurrent(&self) -> usize {
+        self.max_concurrent_per_component.unwrap_or(self.max_concurrent_requests)
+    }
+}
+
+/// Reads `max_concurrent` of a component or a route. `most` is the value of [`Server::most_concurrent`]. `unset` describes
+/// its absence.
+pub(super) fn max_concurrent(section: &mut Section<'_>, most: usize, unset: &'static str) -> Option<usize> {
+    const KEY: &str = "max_concurrent";
+    let doc = "requests that run at the same time; at most `server.max_concurrent_per_component`";
+    let count = section.key(KEY, integer(1..=MAX_REQUESTS), doc).or_none(unset)?;
+    if count > most {
+        let message = format!(
+            "{count} is more than {most}, the value of server.max_concurrent_per_component or server.max_concurrent_requests; \
+             lower it, or raise that limit of the host"
+        );
+        section.report_at(KEY, message);
+    }
+    Some(count)
+}
 
 pub(super) fn server(section: &mut Section<'_>) -> Server {
     let context = section.context();
@@ -215,11 +249,37 @@ pub(super) fn server(section: &mut Section<'_>) -> Server {
         max_concurrent_requests: section
             .key(
                 "max_concurrent_requests",
-                integer(1..=100_000),
-                "requests that run at the same time; further ones queue for at most 5 s, then get 503. Fewer run if \
-                 the process has little [address space](../explanation/starting.md#address-space).",
+                integer(1..=MAX_REQUESTS),
+                "requests that run at the same time; further ones queue for at most 1 s, then get 503. Fewer run if \
+                 the process has little [address space](../explanation/starting.md#address-space). Routes with a \
+                 database take at most three quarters of these places.",
             )
             .or(256),
+        max_concurrent_per_component: section
+            .key(
+                "max_concurrent_per_component",
+                integer(1..=MAX_REQUESTS),
+                "the same for the requests of one component; upper bound of the key `max_concurrent` of components and \
+                 routes",
+            )
+            .or_none("half of `max_concurrent_requests`"),
+        max_waiting: section
+            .key(
+                "max_waiting",
+                integer(0..=MAX_REQUESTS),
+                "requests that queue, at most half of them for one component; further ones get 503 at once",
+            )
+            .or_none("as many as `max_concurrent_requests`"),
+        max_receiving: section
+            .key("max_receiving", size(), "memory of request bodies that are being received, on all connections")
+            .or("256MiB"),
+        max_guest_memory: section
+            .key(
+                "max_guest_memory",
+                size(),
+                "memory that all guests together may allocate, without the initial memory of their instances",
+            )
+            .or_none("half of the memory of the machine or the container"),
         cache: section
             .key(
                 "cache",

@@ -1,4 +1,5 @@
-//! A future whose work runs to completion: if the future is dropped, the work becomes a task of its own.
+//! A future whose work runs to completion: if the future is dropped, the work becomes a task of its own. Work that has
+//! used much processor time moves to the threads of `heavy`.
 
 use std::{
     future::Future,
@@ -8,64 +9,125 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
 };
 
+use futures_util::task::AtomicWaker;
+use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::task::TaskTracker;
+
+use super::heavy;
+
+/// Processor time that work may use on the caller's task. Guests yield every 10 ms.
+const SHARE: Duration = Duration::from_millis(10);
+
+/// Maximum time that moved work waits for its permit.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+
+/// Whether the future that ran the work was dropped, and the task that waits for this.
+#[derive(Debug, Default)]
+struct Flag {
+    is_set: AtomicBool,
+    waiting: AtomicWaker,
+}
 
 /// Future that resolves once the [`DetachOnDrop`] that runs the work has been dropped.
 #[derive(Debug)]
-pub(super) struct Abandoned(Arc<AtomicBool>);
+pub(super) struct Abandoned(Arc<Flag>);
 
 impl Future for Abandoned {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        // No waker is needed: dropping `DetachOnDrop` spawns the work as a task, which polls this future again.
-        if self.0.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.0.waiting.register(context.waker());
+        if self.0.is_set.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
 /// Future that runs work on the caller's task, which saves a switch to another task and back. If the future is dropped
 /// before the work has finished, the work continues as a task of its own.
 pub(super) struct DetachOnDrop<F: Future<Output: Send> + Send + 'static> {
-    work: Option<Pin<Box<F>>>,
-    abandoned: Arc<AtomicBool>,
+    work: Work<F>,
+    /// Time that the polls of the work have taken.
+    used: Duration,
+    /// Permits for work on the threads of [`heavy`].
+    heavy: Option<Arc<Semaphore>>,
+    abandoned: Arc<Flag>,
     tasks: TaskTracker,
 }
 
+enum Work<F: Future> {
+    Here(Pin<Box<F>>),
+    /// On a thread of [`heavy`].
+    Moved(JoinHandle<F::Output>),
+    Ended,
+}
+
 /// Runs `work` to completion. If the returned future is dropped, [`Abandoned`] resolves and the work continues as one
-/// of `tasks`. The output is `None` if the work panics.
+/// of `tasks`. `heavy` has permits for work that moves to the threads of [`heavy`]. The output is `None` if the work
+/// panics.
 pub(super) fn detach_on_drop<F: Future<Output: Send> + Send + 'static>(
     tasks: &TaskTracker,
+    heavy: Option<Arc<Semaphore>>,
     work: impl FnOnce(Abandoned) -> F,
 ) -> DetachOnDrop<F> {
-    let abandoned = Arc::new(AtomicBool::new(false));
-    let work = work(Abandoned(abandoned.clone()));
-    DetachOnDrop { work: Some(Box::pin(work)), abandoned, tasks: tasks.clone() }
+    let abandoned = Arc::new(Flag::default());
+    let work = Work::Here(Box::pin(work(Abandoned(abandoned.clone()))));
+    DetachOnDrop { work, used: Duration::ZERO, heavy, abandoned, tasks: tasks.clone() }
 }
 
 impl<F: Future<Output: Send> + Send + 'static> Future for DetachOnDrop<F> {
     type Output = Option<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(work) = &mut self.work else { return Poll::Ready(None) };
-        let polled = match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(output)) => Some(output),
-            Err(_) => None,
+        let output = match &mut self.work {
+            Work::Here(work) => {
+                let begun = Instant::now();
+                match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+                    Ok(Poll::Pending) => {
+                        self.used += begun.elapsed();
+                        return if self.used < SHARE { Poll::Pending } else { self.move_away(context) };
+                    }
+                    Ok(Poll::Ready(output)) => Some(output),
+                    Err(_) => None,
+                }
+            }
+            // tokio has caught a panic of the work.
+            Work::Moved(task) => ready!(Pin::new(task).poll(context)).ok(),
+            Work::Ended => None,
         };
-        self.work = None;
-        Poll::Ready(polled)
+        self.work = Work::Ended;
+        Poll::Ready(output)
+    }
+}
+
+impl<F: Future<Output: Send> + Send + 'static> DetachOnDrop<F> {
+    /// Moves pending work to a thread of [`heavy`].
+    fn move_away(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<F::Output>> {
+        let Some(runtime) = heavy::runtime() else { return Poll::Pending };
+        if let Work::Here(work) = std::mem::replace(&mut self.work, Work::Ended) {
+            let heavy = self.heavy.take();
+            let moved = async move {
+                // While the work waits, its own time limits have no effect. After this time they end it.
+                let permit = async { Some(heavy?.acquire_owned().await) };
+                let _permit = tokio::time::timeout(MAX_WAIT, permit).await;
+                work.await
+            };
+            self.work = Work::Moved(self.tasks.spawn_on(moved, runtime));
+        }
+        self.poll(context)
     }
 }
 
 impl<F: Future<Output: Send> + Send + 'static> Drop for DetachOnDrop<F> {
     fn drop(&mut self) {
-        if let Some(work) = self.work.take() {
-            // Set the flag before the spawn, so that the first poll of the spawned task sees the flag.
-            self.abandoned.store(true, Relaxed);
-            self.tasks.spawn(work);
+        // Set the flag before the spawn, so that the first poll of the spawned task sees the flag.
+        self.abandoned.is_set.store(true, Relaxed);
+        match std::mem::replace(&mut self.work, Work::Ended) {
+            Work::Here(work) => drop(self.tasks.spawn(work)),
+            Work::Moved(_) => self.abandoned.waiting.wake(),
+            Work::Ended => {}
         }
     }
 }
@@ -79,15 +141,15 @@ mod tests {
     #[tokio::test]
     async fn returns_the_output_of_finished_work() {
         let tasks = TaskTracker::new();
-        assert_eq!(detach_on_drop(&tasks, |_| async { 7 }).await, Some(7));
-        assert_eq!(detach_on_drop(&tasks, |_| async { panic!("no") }).await, None::<()>);
+        assert_eq!(detach_on_drop(&tasks, None, |_| async { 7 }).await, Some(7));
+        assert_eq!(detach_on_drop(&tasks, None, |_| async { panic!("no") }).await, None::<()>);
         assert!(tasks.is_empty());
     }
 
     #[tokio::test]
     async fn detached_work_is_notified_and_runs_to_its_end() -> Result<(), oneshot::error::RecvError> {
         let (tasks, (sender, ended)) = (TaskTracker::new(), oneshot::channel());
-        let mut work = Box::pin(detach_on_drop(&tasks, |abandoned| async {
+        let mut work = Box::pin(detach_on_drop(&tasks, None, |abandoned| async {
             abandoned.await;
             tokio::task::yield_now().await;
             let _ = sender.send("ended");
@@ -101,8 +163,42 @@ mod tests {
     #[tokio::test]
     async fn work_that_is_dropped_before_its_first_poll_runs() -> Result<(), oneshot::error::RecvError> {
         let (tasks, (sender, ended)) = (TaskTracker::new(), oneshot::channel());
-        drop(detach_on_drop(&tasks, |_| async { sender.send("ended") }));
+        drop(detach_on_drop(&tasks, None, |_| async { sender.send("ended") }));
         assert_eq!(ended.await?, "ended");
+        Ok(())
+    }
+
+    /// Uses more than a share of processor time. Returns the name of the thread that it continues on.
+    async fn spin() -> Option<String> {
+        let begun = Instant::now();
+        while begun.elapsed() < 2 * SHARE {}
+        tokio::task::yield_now().await;
+        std::thread::current().name().map(str::to_owned)
+    }
+
+    #[tokio::test]
+    async fn long_work_moves_to_threads_with_a_lower_priority() {
+        let tasks = TaskTracker::new();
+        assert_eq!(detach_on_drop(&tasks, None, |_| spin()).await.flatten().as_deref(), Some("carya-heavy"));
+        let panics = async {
+            spin().await;
+            panic!("no");
+        };
+        assert_eq!(detach_on_drop(&tasks, None, |_| panics).await, None::<()>);
+    }
+
+    #[tokio::test]
+    async fn moved_work_is_notified_if_the_future_is_dropped() -> Result<(), oneshot::error::RecvError> {
+        let (tasks, (sender, ended)) = (TaskTracker::new(), oneshot::channel());
+        let mut work = Box::pin(detach_on_drop(&tasks, None, |abandoned| async {
+            let thread = spin().await;
+            abandoned.await;
+            let _ = sender.send(thread);
+        }));
+        assert!(futures_util::poll!(&mut work).is_pending());
+        tokio::time::sleep(SHARE).await;
+        drop(work);
+        assert_eq!(ended.await?.as_deref(), Some("carya-heavy"));
         Ok(())
     }
 }

@@ -18,9 +18,9 @@ use tokio::{
     task::AbortHandle,
     time::{Sleep, sleep},
 };
-use tokio_util::task::task_tracker::TaskTrackerToken;
+use tokio_util::{sync::CancellationToken, task::task_tracker::TaskTrackerToken};
 
-use super::{Exchange, access::End, log_end};
+use super::{access::End, admission::Admitted, log_end};
 use crate::{
     lifecycle::{Cut, Streaming},
     message::Request,
@@ -49,7 +49,7 @@ enum State {
 struct Active {
     streaming: Box<Streaming>,
     request: Arc<Request>,
-    exchange: Arc<Exchange>,
+    admitted: Option<Admitted>,
     /// Place for the end of the request, for the access log.
     end: Option<Arc<OnceLock<End>>>,
     /// Task that waits for the next piece.
@@ -58,17 +58,17 @@ struct Active {
 }
 
 impl RowsBody {
-    /// Returns the body for the rows of `streaming`. The caller must have forgotten the request's permits. Starts a task
-    /// that cuts the stream off in time, because hyper does not poll the body while the client does not read.
+    /// Returns the body for the rows of `streaming`. Starts a task that cuts the stream off in time, because hyper does
+    /// not poll the body while the client does not read.
     pub(super) fn new(
         streaming: Box<Streaming>,
         request: Arc<Request>,
-        exchange: Arc<Exchange>,
+        (cut_off, admitted): (CancellationToken, Option<Admitted>),
         running: [TaskTrackerToken; 2],
         end: Option<Arc<OnceLock<End>>>,
     ) -> Self {
-        let (timeout, cut_off) = (streaming.rows().timeout(), exchange.cut_off.clone());
-        let active = Active { streaming, request, exchange, end, waker: None, _running: running };
+        let timeout = streaming.rows().timeout();
+        let active = Active { streaming, request, admitted, end, waker: None, _running: running };
         let rows = Arc::new(Mutex::new(State::Streaming(active)));
         let watched = rows.clone();
         let watch = tokio::spawn(async move {
@@ -114,9 +114,9 @@ impl Active {
 
     /// Ends the request, and returns the task that waits for the next piece.
     fn end(self, cut: Option<Cut>) -> Option<Waker> {
-        let Self { streaming, request, exchange, end, waker, _running } = self;
+        let Self { streaming, request, admitted, end, waker, _running } = self;
         let ended = streaming.end(cut);
-        exchange.permits.add_permits(exchange.permits_per_request as usize);
+        drop(admitted);
         log_end(&request, &ended);
         if let Some(end) = end {
             let _ = end.set(End::ran(&ended));

@@ -3,6 +3,8 @@
 
 use std::mem;
 
+use http::{HeaderValue, StatusCode, header};
+
 use crate::{
     component::{RequestState, answer::Fault},
     error::Failure,
@@ -44,6 +46,13 @@ pub(super) enum Answer {
 }
 
 impl Answer {
+    /// Returns the answer to OPTIONS for a path that serves the methods in `allow`.
+    pub(super) fn options(allow: &str) -> Self {
+        let allow = HeaderValue::from_str(allow).ok();
+        let headers = allow.map(|allow| (header::ALLOW, allow)).into_iter().collect();
+        Self::Early(Reply { status: StatusCode::NO_CONTENT, headers, ..Reply::default() }.into())
+    }
+
     /// Returns the answer for a failed request. An `on-error` hook may replace the reply later.
     pub(super) fn failed(failure: Failure, request: &Request) -> Self {
         Answer::Failed { reply: failure.reply(request), failure }

@@ -64,6 +64,9 @@ pub(super) fn warn_of_settings_for_the_next_start(before: &config::Config, now: 
         ("drain_delay", old.drain_delay != new.drain_delay),
         ("drain_timeout", old.drain_timeout != new.drain_timeout),
         ("max_concurrent_requests", old.max_concurrent_requests != new.max_concurrent_requests),
+        ("max_waiting", old.max_waiting != new.max_waiting),
+        ("max_receiving", old.max_receiving != new.max_receiving),
+        ("max_guest_memory", old.max_guest_memory != new.max_guest_memory),
         ("cache", old.cache != new.cache),
         ("page_scan", old.page_scan != new.page_scan),
     ];

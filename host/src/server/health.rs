@@ -31,6 +31,7 @@ use crate::{
     config::{Access, HEALTH},
     database::{Database, TransactionOptions},
     sql::error::{DbError, Kind},
+    telemetry::metrics,
 };
 
 const LIVE_PATH: &str = HEALTH[0];
@@ -91,6 +92,11 @@ impl Health {
     /// Records that requests are served.
     pub(super) fn serve(&self, live: Arc<Live>) {
         let _ = self.live.set(live);
+    }
+
+    /// Returns how many requests run and wait.
+    pub(super) fn load(&self) -> metrics::Load {
+        self.live.get().map(|live| live.load()).unwrap_or_default()
     }
 
     /// Records that a shutdown was requested.

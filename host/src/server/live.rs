@@ -8,7 +8,6 @@ use std::{
 
 use arc_swap::ArcSwap;
 use axum::extract::Request;
-use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -17,9 +16,8 @@ use super::{
     forwarded,
 };
 use crate::{
-    component::Engine,
     delivery,
-    exchange::{self, Access, Answered, Exchange},
+    exchange::{self, Access, Answered, Exchange, Places, RoutePlaces},
     generation::Generation,
     message::Peer,
     task,
@@ -35,9 +33,7 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(crate) struct Live {
     current: ArcSwap<Stage>,
-    permits: Arc<Semaphore>,
-    /// Total number of permits, whether free or taken.
-    total: usize,
+    places: Arc<Places>,
     /// Running requests of all generations.
     running: TaskTracker,
     /// Background tasks of all generations.
@@ -65,17 +61,9 @@ impl Live {
         let config = &generation.config.server;
         let (total, drain_timeout) = (generation.engine.requests(config.max_concurrent_requests), config.drain_timeout);
         let (running, cut_off) = (TaskTracker::new(), CancellationToken::new());
-        let (permits, background) = (Arc::new(Semaphore::new(total)), TaskTracker::new());
-        let first = stage(generation, (&permits, total), &running, &cut_off, &background);
-        Arc::new(Self {
-            current: ArcSwap::from_pointee(first),
-            permits,
-            total,
-            running,
-            background,
-            cut_off,
-            drain_timeout,
-        })
+        let (places, background) = (Arc::new(Places::new(total, config)), TaskTracker::new());
+        let first = stage(generation, &places, &running, &cut_off, &background);
+        Arc::new(Self { current: ArcSwap::from_pointee(first), places, running, background, cut_off, drain_timeout })
     }
 
     /// Returns the generation that is served now.
@@ -108,11 +96,16 @@ impl Live {
     /// Serves another generation from the next request on. Running requests finish on the old generation; requests that
     /// still run after the drain timeout are rolled back.
     pub(crate) fn swap(&self, generation: Generation) {
-        let next = stage(generation, (&self.permits, self.total), &self.running, &self.cut_off, &self.background);
+        let next = stage(generation, &self.places, &self.running, &self.cut_off, &self.background);
         let old = self.current.swap(Arc::new(next));
         old.retired.cancel();
         let in_flight = old.exchange.running.len();
         self.background.spawn(drain(old, in_flight, self.drain_timeout));
+    }
+
+    /// Returns how many requests run and wait.
+    pub(super) fn load(&self) -> metrics::Load {
+        self.places.load()
     }
 
     /// Returns the number of running requests of all generations.
@@ -165,7 +158,7 @@ async fn dispatch(target: Target, exchange: Arc<Exchange>, request: Request, pee
 /// recorded as active before it is served.
 fn stage(
     generation: Generation,
-    (permits, total): (&Arc<Semaphore>, usize),
+    places: &Arc<Places>,
     all: &TaskTracker,
     cut_off: &CancellationToken,
     background: &TaskTracker,
@@ -188,12 +181,11 @@ fn stage(
             background.spawn(task::persist("outbox metrics", measure));
         }
     }
-    // A request that needs more than all permits would wait forever.
-    let weight = Engine::weight(generation.guests()).min(total);
     let exchange = Arc::new(Exchange {
+        places: places.clone(),
+        places_per_request: places.of_request(&generation),
+        routes: RoutePlaces::of_all(&generation, places),
         generation,
-        permits: permits.clone(),
-        permits_per_request: u32::try_from(weight).unwrap_or(u32::MAX),
         running: TaskTracker::new(),
         all: all.clone(),
         cut_off: cut_off.child_token(),

@@ -14,7 +14,8 @@ use crate::telemetry::metrics;
 
 /// Answers `GET /metrics` and the paths of [`Health`] for as long as this future is polled.
 pub(super) async fn serve(listener: Listener<TcpListener>, health: Arc<Health>) {
-    let text = async || ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text());
+    let load = health.clone();
+    let text = async move || ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(load.load()));
     let answer = routed(health.router().route("/metrics", get(text)));
     loop {
         let (stream, accepted) = listener.accept().await;

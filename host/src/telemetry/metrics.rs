@@ -17,7 +17,7 @@ use std::{
 
 pub(crate) use outbox::{Delivered, OutboxTally};
 pub(crate) use streams::StreamCounts;
-pub(crate) use text::{CONTENT_TYPE, text};
+pub(crate) use text::{CONTENT_TYPE, Load, text};
 
 /// Classes of HTTP statuses by which responses are counted.
 const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
@@ -272,7 +272,7 @@ mod tests {
         let outbox = OutboxTally::new("re\"ports");
         outbox.count(Delivered::Failed);
         outbox.observe(4, 2, Duration::from_millis(1500));
-        assert!(!text().contains("carya_outbox_pending{"), "nothing is known of this outbox yet");
+        assert!(!text(Load::default()).contains("carya_outbox_pending{"), "nothing is known of this outbox yet");
         let shown = outbox.show();
         let tally = Tally::new("re\"ports");
         tally.count_transaction(Target::Replica);
@@ -283,7 +283,7 @@ mod tests {
             tally.streams.ended(is_complete);
         }
         tally.streams.opened();
-        let scraped = text();
+        let scraped = text(Load::default());
         for line in [
             "carya_requests_total{status=\"2xx\",outcome=\"committed\"} ",
             "carya_requests_total{status=\"5xx\",outcome=\"refused\"} ",
@@ -316,7 +316,7 @@ mod tests {
         }
         assert!(scraped.ends_with("# EOF\n"));
         drop((tally, shown));
-        assert!(!text().contains("ports"));
+        assert!(!text(Load::default()).contains("ports"));
     }
 
     #[test]

@@ -54,12 +54,16 @@ fn decide(read: impl Fn(&Path) -> Option<String>) -> Swap {
 /// Returns whether the cgroup of this process, or one above it, forbids swap. A limit that cannot be read counts as not
 /// set. Version 1 of cgroups cannot forbid swap: the kernel ignores its limits if the whole system is short of memory.
 fn is_forbidden(read: &impl Fn(&Path) -> Option<String>) -> bool {
+    let limit = |folder: &PathBuf| read(&folder.join("memory.swap.max"));
+    cgroups(read).iter().filter_map(limit).any(|limit| limit.trim() == "0")
+}
+
+/// Returns the mounted folders of the cgroup of this process and of those above it. Returns none if they are unknown.
+pub(super) fn cgroups(read: &impl Fn(&Path) -> Option<String>) -> Vec<PathBuf> {
     let groups = read(Path::new("/proc/self/cgroup")).unwrap_or_default();
     let mounts = read(Path::new("/proc/self/mountinfo")).unwrap_or_default();
     let group = groups.lines().find_map(|line| line.strip_prefix("0::"));
-    let folders = group.and_then(|group| folders(&mounts, group)).unwrap_or_default();
-    let limit = |folder: &PathBuf| read(&folder.join("memory.swap.max"));
-    folders.iter().filter_map(limit).any(|limit| limit.trim() == "0")
+    group.and_then(|group| folders(&mounts, group)).unwrap_or_default()
 }
 
 /// Returns the mounted folders of a cgroup and its ancestors.

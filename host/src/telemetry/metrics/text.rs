@@ -23,10 +23,19 @@ use super::{
 /// Value of the `Content-Type` header for [`text()`].
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// Requests that run and that wait.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Load {
+    /// Places for requests that are taken.
+    pub(crate) taken: usize,
+    /// Requests that wait for a place.
+    pub(crate) waiting: usize,
+}
+
 /// Returns all metrics with their current values.
-pub(crate) fn text() -> String {
+pub(crate) fn text(now: Load) -> String {
     let (mut registry, mut text) = (Registry::with_prefix("carya"), String::new());
-    registry.register_collector(Box::new(Numbers));
+    registry.register_collector(Box::new(Numbers(now)));
     // Writing to a `String` does not fail.
     let _ = prometheus_client::encoding::text::encode(&mut text, &registry);
     text
@@ -34,7 +43,7 @@ pub(crate) fn text() -> String {
 
 /// Collector that reads the counters when the text is encoded.
 #[derive(Debug)]
-struct Numbers;
+struct Numbers(Load);
 
 impl Collector for Numbers {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
@@ -66,6 +75,10 @@ impl Collector for Numbers {
         counters(to, "in_doubt", "Commits that the server did not confirm", in_doubt)?;
         let mut generations = to.encode_descriptor("generations", "Generations in memory", None, MetricType::Gauge)?;
         generations.encode_gauge(&load(&GENERATIONS))?;
+        let mut taken = to.encode_descriptor("places_taken", "Places taken by requests", None, MetricType::Gauge)?;
+        taken.encode_gauge(&self.0.taken)?;
+        let help = "Requests that wait for a place";
+        to.encode_descriptor("requests_waiting", help, None, MetricType::Gauge)?.encode_gauge(&self.0.waiting)?;
         databases(to)?;
         outboxes(to)
     }
