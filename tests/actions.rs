@@ -1,6 +1,7 @@
 //! Actions run in order, after the commit or the rollback of the request that registered them. An at-least-once action
 //! is never lost.
 
+mod kills;
 mod limits;
 mod operate;
 mod order;

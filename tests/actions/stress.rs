@@ -12,7 +12,7 @@ use crate::{
 };
 
 const TABLES: &str = "CREATE TABLE orders (id INTEGER NOT NULL); CREATE TABLE effects (id INTEGER NOT NULL);";
-const FILES: [(&str, &str); 1] = [("migrations/0001_tables.sql", TABLES)];
+pub(super) const FILES: [(&str, &str); 1] = [("migrations/0001_tables.sql", TABLES)];
 
 /// Longer than a delivery under load.
 const LONG: Duration = Duration::from_secs(300);
@@ -25,7 +25,7 @@ fn order(id: usize, before: Json) -> Json {
 }
 
 /// Waits until the outbox is empty.
-async fn delivered(app: &App) -> Result {
+pub(super) async fn delivered(app: &App) -> Result {
     let begun = Instant::now();
     while recorded(app).await? > 0 {
         if begun.elapsed() > LONG {
@@ -37,7 +37,7 @@ async fn delivered(app: &App) -> Result {
 }
 
 /// Asserts that each order has one effect. Returns the number of orders.
-async fn each_once(app: &App) -> Result<i64> {
+pub(super) async fn each_once(app: &App) -> Result<i64> {
     let wrong = "SELECT count(*) FROM (SELECT id, sum(o) AS o, sum(e) AS e FROM (SELECT id, 1 AS o, 0 AS e FROM orders
         UNION ALL SELECT id, 0, 1 FROM effects) AS both_tables GROUP BY id HAVING sum(o) <> 1 OR sum(e) <> 1) AS wrong";
     assert_eq!(app.number(wrong).await?, 0, "orders without one effect");
@@ -210,6 +210,7 @@ macro_rules! long_on_each_engine {
         )+
     };
 }
+pub(super) use long_on_each_engine;
 
 long_on_each_engine! {
     a_thousand_actions: a_thousand_actions_with_a_short_lease_have_one_effect_each,
