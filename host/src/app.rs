@@ -132,7 +132,7 @@ pub async fn prepare(
 /// Opens a database. `place` is the place of its URL.
 async fn open(name: &str, settings: &config::DatabaseConfig, place: Place) -> anyhow::Result<Arc<Database>> {
     let database = Database::open(name, settings).await.with_context(|| place.problem("cannot be opened"))?;
-    if settings.dialect != Dialect::Sqlite {
+    if settings.dialect != Dialect::Sqlite && settings.check_rights {
         tokio::spawn(log_excess_rights(name.to_owned(), settings.clone()));
     }
     Ok(Arc::new(database))

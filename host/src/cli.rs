@@ -32,6 +32,7 @@ use crate::{
     component::{Engine, Inspection},
     config::{self, DifferenceKind, Problems},
     telemetry::{self, AccessFormat, Format},
+    testing::Product,
 };
 
 /// Serves sandboxed controllers and hooks, and owns the database transaction of every request.
@@ -72,9 +73,12 @@ enum Command {
     Test {
         #[command(flatten)]
         config: ConfigArg,
-        /// Keep the databases, and print their folder.
-        #[arg(long)]
+        /// Keep the databases, and print where they are.
+        #[arg(long, conflicts_with = "start")]
         keep: bool,
+        /// Start a private server from the installed packages for the databases of this kind; repeatable.
+        #[arg(long, value_name = "PRODUCT", value_enum)]
+        start: Vec<Product>,
         /// The command that runs the tests, and its arguments; by default `[test] command`.
         #[arg(last = true, value_name = "COMMAND")]
         command: Vec<OsString>,
@@ -251,8 +255,9 @@ async fn dispatch(cli: Cli) -> anyhow::Result<String> {
             telemetry::log_access_as(access.access_log);
             dev::dev(&config.config, cli.log_format).await.map(|()| String::new())
         }
-        Command::Test { config, keep, command } => {
-            test::test(&config.config, cli.log_format, &command, keep).await.map(|()| String::new())
+        Command::Test { config, keep, start, command } => {
+            let options = test::Options { command, start, keep };
+            test::test(&config.config, cli.log_format, &options).await.map(|()| String::new())
         }
         Command::Check { config, json } => {
             check::check(load_sources(&config.config, cli.log_format).await?, json).await

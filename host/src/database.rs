@@ -18,6 +18,7 @@
 //! All statements of guests take the same path: `Connection::run` checks the statement with the gate, the `run` of the
 //! engine sends it, and a `Receiver` passes its rows to a [`Sink`].
 
+mod administrator;
 mod constraint;
 mod hand_over;
 pub(crate) mod host_tables;
@@ -39,7 +40,12 @@ use std::path::Path;
 
 pub(crate) use self::options::TransactionOptions;
 pub(crate) use self::streams::{OpenStream, Size, StatementHash, Streams};
-pub(crate) use self::{listener::Listener, outbox::Outbox, owner::OwnerConnection};
+pub(crate) use self::{
+    administrator::{Administrator, THROW_AWAY},
+    listener::Listener,
+    outbox::Outbox,
+    owner::OwnerConnection,
+};
 use self::{
     receiver::{Echoed, Receiver},
     redaction::Redaction,

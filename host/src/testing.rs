@@ -3,10 +3,13 @@
 
 mod control;
 mod lanes;
+mod private;
 mod scratch;
+mod server;
 
 pub(crate) use self::{
     control::Control,
     lanes::{Lanes, adapt, for_all},
-    scratch::Scratch,
+    private::{PrivateServer, Product},
+    scratch::{Scratch, temporary_folder},
 };

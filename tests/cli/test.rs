@@ -1,5 +1,7 @@
 //! `carya test`: the application on throw-away databases, with the tests of a project.
 
+mod servers;
+
 use std::{
     path::Path,
     process::Stdio,
@@ -47,10 +49,17 @@ struct Running {
 
 impl Running {
     async fn start(options: &[&str]) -> Result<Self> {
+        Self::start_with(CONFIG, MIGRATION, options, &[]).await
+    }
+
+    async fn start_with(config: &str, migration: (&str, &str), options: &[&str], env: &[(&str, &str)]) -> Result<Self> {
         let (folder, temporary) = (tempfile::tempdir()?, tempfile::tempdir()?);
-        write(folder.path(), CONFIG, &[MIGRATION])?;
+        // The account of a private server must be able to enter the folder.
+        std::fs::set_permissions(temporary.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        write(folder.path(), config, &[migration])?;
         let mut command = carya();
         command.arg("test").args(options).args(["--", "sh", "-c", WAIT]).env("TMPDIR", temporary.path());
+        command.envs(env.iter().copied());
         let process = command.current_dir(folder.path()).stderr(Stdio::piped()).spawn()?;
         let begun = Instant::now();
         let urls = loop {
@@ -254,6 +263,11 @@ async fn the_command_of_the_configuration_runs_in_its_folder() -> Result {
     Ok(())
 }
 
+/// Returns the configuration with a server that does not exist.
+fn on_server() -> String {
+    CONFIG.replace("sqlite://shop.sqlite", "postgres://ann:secret@localhost/shop")
+}
+
 #[tokio::test]
 async fn what_cannot_be_tested_is_an_error() -> Result {
     let mut wrong = Wrong::default();
@@ -264,10 +278,17 @@ async fn what_cannot_be_tested_is_an_error() -> Result {
         (&broken, &["test", "--", "true"], "items could not be built; see the messages above"),
         (CONFIG, &["test", "--", "./no-such-program"], "cannot run `./no-such-program`: No such file or directory"),
         (
-            &CONFIG.replace("sqlite://shop.sqlite", "postgres://ann:secret@localhost/shop"),
+            &on_server(),
             &["test", "--", "true"],
-            "database.url: names a server, and `carya test` makes throw-away databases on SQLite only",
+            "database.url: names a server, and `carya test` never uses its databases; to create throw-away databases, set \
+             [test] url to an administrator's login on a PostgreSQL server for tests, or run `carya test --start postgres`",
         ),
+        (
+            &format!("{}[test]\nurl = 'postgres://ann:secret@localhost/shop'", on_server()),
+            &["test", "--", "true"],
+            "test.url: names the same database as [database]; name one that the application does not use",
+        ),
+        (CONFIG, &["test", "--start", "mariadb", "--", "true"], "no database of the configuration is on MySQL"),
     ] {
         let folder = tempfile::tempdir()?;
         write(folder.path(), config, &[MIGRATION])?;

@@ -12,7 +12,7 @@ use crate::{
     config::{self, Config},
     server::connections::Connections,
     telemetry::{self, Format},
-    testing::{self, Control, Lanes, Scratch},
+    testing::{self, Control, Lanes, PrivateServer, Product, Scratch},
 };
 
 /// The tests ran, and failed.
@@ -30,22 +30,72 @@ impl Failed {
     }
 }
 
-/// Builds the components, serves the application, and runs the tests. `keep`: whether the databases stay.
+/// Options of the command.
+#[derive(Debug)]
+pub(super) struct Options {
+    /// The command that runs the tests; empty for that of the configuration.
+    pub(super) command: Vec<OsString>,
+    /// Servers to start.
+    pub(super) start: Vec<Product>,
+    /// Whether the databases stay.
+    pub(super) keep: bool,
+}
+
+/// Builds the components, serves the application, and runs the tests.
 ///
 /// # Errors
 ///
 /// [`Failed`] if the tests ran and failed.
-pub(super) async fn test(path: &Path, format: Format, arguments: &[OsString], keep: bool) -> anyhow::Result<()> {
+pub(super) async fn test(path: &Path, format: Format, options: &Options) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let config = config::load(path)?;
     telemetry::start(format, &config.test.log_filter, config.log);
-    let (mut command, name) = command(&config, arguments)?;
-    let scratch = Scratch::new(&config, keep)?;
+    let (command, name) = command(&config, &options.command)?;
+    for product in &options.start {
+        product.check_needed(&config)?;
+    }
+    let starting = async {
+        let mut servers = Vec::new();
+        for product in &options.start {
+            servers.push(PrivateServer::start(*product, testing::temporary_folder(&config)).await?);
+        }
+        Ok(servers)
+    };
+    let Some(servers) = signals.unless_ended(starting).await? else { return Ok(()) };
+    let started: Vec<_> = servers.iter().map(PrivateServer::url).collect();
+    let tested = async {
+        let making = Scratch::new(&config, &started, options.keep);
+        let Some(scratch) = signals.unless_ended(making).await? else { return Ok(None) };
+        let scratch = Arc::new(scratch);
+        let ended = run(path, config, &scratch, command, &name, &mut signals).await;
+        scratch.end().await;
+        ended
+    };
+    let tested = tested.await;
+    for server in servers {
+        server.end().await;
+    }
+    match tested? {
+        None => bail!("a signal ended the tests"),
+        Some(status) if status.success() => Ok(()),
+        Some(status) => Err(Failed { command: name, status }.into()),
+    }
+}
+
+/// Serves the application and runs the tests. Returns `None` if a signal ended them.
+async fn run(
+    path: &Path,
+    config: Config,
+    scratch: &Arc<Scratch>,
+    mut command: Command,
+    name: &str,
+    signals: &mut Signals,
+) -> anyhow::Result<Option<ExitStatus>> {
     let starting = async {
         Builder::new(path, config)?.build_once().await?;
-        start(path, scratch).await
+        start(path, scratch.clone()).await
     };
-    let Some((lanes, control)) = signals.unless_ended(starting).await? else { return Ok(()) };
+    let Some((lanes, control)) = signals.unless_ended(starting).await? else { return Ok(None) };
     command.env("CARYA_TEST_URL", lanes.first()?).env("CARYA_TEST_CONTROL", control.url());
     command.kill_on_drop(true);
     let served = tokio::spawn(control.serve(lanes.clone()));
@@ -53,11 +103,7 @@ pub(super) async fn test(path: &Path, format: Format, arguments: &[OsString], ke
     let ended = signals.unless_ended(running).await;
     served.abort();
     lanes.end().await;
-    match ended? {
-        None => bail!("a signal ended the tests"),
-        Some(status) if status.success() => Ok(()),
-        Some(status) => Err(Failed { command: name, status }.into()),
-    }
+    ended
 }
 
 /// Returns the command that runs the tests, and its text for messages: `arguments`, or that of the configuration.
@@ -81,7 +127,7 @@ fn command(config: &Config, arguments: &[OsString]) -> anyhow::Result<(Command, 
 }
 
 /// Serves the application on throw-away databases.
-async fn start(path: &Path, scratch: Scratch) -> anyhow::Result<(Arc<Lanes>, Control)> {
+async fn start(path: &Path, scratch: Arc<Scratch>) -> anyhow::Result<(Arc<Lanes>, Control)> {
     // Read the configuration again, because a build may have changed it.
     let mut sources = Application::read(path, None)?.pull().await?;
     testing::adapt(&mut sources.config);

@@ -70,6 +70,9 @@ pub struct DatabaseConfig {
     pub echo_params: bool,
     /// Whether to log connections as they are opened and lent.
     pub echo_pool: bool,
+    /// Whether the host checks the rights of guests' logins when it opens the database. No key sets it: `carya test`
+    /// makes such a login itself.
+    pub check_rights: bool,
     /// Folder of migrations, `0001_name.sql`. For the default database, `[model]` has the key.
     pub migrations: Option<PathBuf>,
 }
@@ -292,6 +295,7 @@ fn database(section: &mut Section<'_>, is_deployed: bool) -> DatabaseConfig {
             .key("echo_pool", boolean(), "log connections as they are opened and lent (`carya::pool`)")
             .or(false)
             && !is_deployed,
+        check_rights: true,
         migrations: None,
     };
     // The rows of a result count as memory of their connection, so it must have room for more than a result.

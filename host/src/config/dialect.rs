@@ -31,4 +31,13 @@ impl Dialect {
             Dialect::MySql => "MySQL",
         }
     }
+
+    /// Returns the dialect of a server, or `None` for SQLite.
+    pub fn server(self) -> Option<ServerDialect> {
+        match self {
+            Dialect::Sqlite => None,
+            Dialect::Postgres => Some(ServerDialect::Postgres),
+            Dialect::MySql => Some(ServerDialect::MySql),
+        }
+    }
 }

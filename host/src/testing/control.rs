@@ -109,13 +109,22 @@ struct Sent {
     database: Option<String>,
 }
 
+/// First words of statements that change the schema. On MySQL they end the transaction.
+const DDL: [&str; 5] = ["ALTER", "CREATE", "DROP", "RENAME", "TRUNCATE"];
+
 /// Runs a statement in a transaction of its own, as the owner of the database. Responds with its rows as a JSON array.
 async fn run_sql(State(lanes): State<Arc<Lanes>>, Path(lane): Path<usize>, body: Bytes) -> Answer {
     let expected = r#"the body must be JSON such as {"sql": "SELECT * FROM notes WHERE id = ?", "params": [1]}"#;
     let Sent { sql, params, database } = serde_json::from_slice(&body).context(expected)?;
     let params = params.into_iter().enumerate().map(|(index, value)| param(index, value));
-    let params = params.collect::<anyhow::Result<_>>()?;
+    let params = params.collect::<anyhow::Result<Vec<_>>>()?;
     let database = lanes.database(lane, database.as_deref())?;
+    let first = sql.split_whitespace().next().unwrap_or_default();
+    if params.is_empty() && DDL.iter().any(|word| word.eq_ignore_ascii_case(first)) {
+        database.run_ddl(sql).await?;
+        database.renew_connections();
+        return Ok(json_response("[]".to_owned()));
+    }
     let mut connection = database.begin_as_host(Access::ReadWrite).await?;
     let mut rows = JsonRows::new(Layout::Array);
     match connection.query_json_as_host(sql, params, &mut rows).await {

@@ -3,7 +3,7 @@
 
 use std::{
     future::pending,
-    sync::{Arc, RwLock},
+    sync::{Arc, RwLock, Weak},
     time::Duration,
 };
 
@@ -11,9 +11,9 @@ use anyhow::{Context, ensure};
 use tokio::sync::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::scratch::Scratch;
+use super::scratch::{Scratch, Set};
 use crate::{
-    app,
+    app::{self, format_error},
     config::Config,
     database::Database,
     generation::Generation,
@@ -24,13 +24,15 @@ use crate::{
 const MAX_LANES: usize = 16;
 /// Maximum number of concurrent requests of a lane.
 const MAX_REQUESTS: usize = 16;
+/// Interval between two checks whether the requests on replaced databases have ended.
+const DISCARD_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The application and its lanes.
 #[derive(Debug)]
 pub(crate) struct Lanes {
     /// The application without databases.
     application: Generation,
-    scratch: Scratch,
+    scratch: Arc<Scratch>,
     lanes: RwLock<Vec<Arc<Lane>>>,
     /// Held while a lane is added, so that each lane has its own number.
     adding: Mutex<()>,
@@ -66,7 +68,7 @@ pub(crate) fn for_all(config: &Config) -> Config {
 
 impl Lanes {
     /// Prepares and saves the databases of an application, and starts the first lane.
-    pub(crate) async fn new(application: Generation, scratch: Scratch) -> anyhow::Result<Self> {
+    pub(crate) async fn new(application: Generation, scratch: Arc<Scratch>) -> anyhow::Result<Self> {
         let lanes = Self {
             application,
             scratch,
@@ -75,11 +77,9 @@ impl Lanes {
             end: CancellationToken::new(),
             serving: TaskTracker::new(),
         };
-        let first = lanes.prepare("first").await?;
-        for (name, database) in first.all_databases() {
-            lanes.scratch.save(name, database).await?;
-            database.close();
-        }
+        lanes.scratch.create(&lanes.application.config).await?;
+        let first = lanes.prepare(Set::First).await?;
+        lanes.scratch.save(first.all_databases().map(|(name, database)| (name, &**database))).await?;
         lanes.add().await?;
         Ok(lanes)
     }
@@ -103,7 +103,7 @@ impl Lanes {
         let config = &self.application.config;
         let server = Server::bind(config, None, Connections::new(&config.server)).await.context("cannot listen")?;
         let url = format!("http://{}", server.address()?);
-        let live = Live::new(self.fresh(number, 0).await?);
+        let live = Live::new(self.fresh(Set::Lane { number, resets: 0 }).await?);
         let (end, mut has_ended) = (self.end.clone(), false);
         let shutdown = async move || {
             // A second shutdown request would cancel the running requests.
@@ -123,8 +123,13 @@ impl Lanes {
     pub(super) async fn reset(&self, number: usize) -> anyhow::Result<()> {
         let lane = self.lane(number)?;
         let mut resets = lane.resets.lock().await;
+        let replaced = Set::Lane { number, resets: *resets };
         *resets += 1;
-        lane.live.swap(self.fresh(number, *resets).await?);
+        let next = self.fresh(Set::Lane { number, resets: *resets }).await?;
+        let old = lane.live.generation();
+        lane.live.swap(next);
+        let discarded = discard(self.scratch.clone(), replaced, Arc::downgrade(&old));
+        self.serving.spawn(discarded);
         Ok(())
     }
 
@@ -154,16 +159,26 @@ impl Lanes {
     }
 
     /// Returns the application with copies of the saved databases.
-    async fn fresh(&self, number: usize, resets: usize) -> anyhow::Result<Generation> {
-        let label = format!("{number}-{resets}");
-        self.scratch.copy(&self.application.config, &label).await?;
-        self.prepare(&label).await
+    async fn fresh(&self, set: Set) -> anyhow::Result<Generation> {
+        self.scratch.copy(&self.application.config, set).await?;
+        self.prepare(set).await
     }
 
-    /// Returns the application with databases whose names start with `label`, migrated and initialized.
-    async fn prepare(&self, label: &str) -> anyhow::Result<Generation> {
-        let config = self.scratch.configure(&self.application.config, label);
+    /// Returns the application with the databases of a set, migrated and initialized.
+    async fn prepare(&self, set: Set) -> anyhow::Result<Generation> {
+        let config = self.scratch.configure(&self.application.config, set);
         let application = Generation { config, ..self.application.clone() };
         app::prepare(application, None, &mut Vec::new()).await
+    }
+}
+
+/// Drops the databases of a replaced generation after its last request has ended.
+async fn discard(scratch: Arc<Scratch>, set: Set, old: Weak<Generation>) {
+    while let Some(old) = old.upgrade() {
+        drop(old);
+        tokio::time::sleep(DISCARD_INTERVAL).await;
+    }
+    if let Err(error) = scratch.discard(set).await {
+        tracing::warn!("the databases before a reset could not be dropped: {}", format_error(&error));
     }
 }

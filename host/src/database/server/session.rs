@@ -86,7 +86,7 @@ impl ServerSession {
     }
 
     /// Runs statements like [`ServerSession::run_batch`], and returns the first value of each row.
-    pub(super) async fn query_batch(&mut self, sql: String) -> Result<Vec<Option<String>>, DbError> {
+    pub(in crate::database) async fn query_batch(&mut self, sql: String) -> Result<Vec<Option<String>>, DbError> {
         match self {
             ServerSession::Postgres(session) => postgres::query_batch(&mut session.connection, sql).await,
             ServerSession::MySql(session) => session.query_batch(sql).await,

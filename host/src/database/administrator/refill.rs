@@ -1,0 +1,105 @@
+//! Replaces the rows of a MySQL database by those of another database with the same tables.
+
+use super::super::{
+    host_tables::{OUTBOX_SECRET, qualifier},
+    server::session::ServerSession,
+};
+use crate::{config::Dialect, sql::error::DbError};
+
+/// The tables of a database.
+#[derive(Debug, Default)]
+struct Tables {
+    /// Description of each column, in order, for a comparison of two databases.
+    columns: Vec<Column>,
+    /// Base tables, each with the next value of its counter.
+    tables: Vec<(String, Option<String>)>,
+    has_triggers: bool,
+}
+
+#[derive(Debug, PartialEq)]
+struct Column {
+    table: String,
+    name: String,
+    definition: String,
+    is_generated: bool,
+}
+
+/// Replaces the rows of `to` and of the host's tables of `to`. Returns `false`, without changing a row, if the databases
+/// have different columns, or triggers, which would run and change further rows.
+pub(super) async fn refill(session: &mut ServerSession, from: &str, to: &str) -> Result<bool, DbError> {
+    let host = |database| qualifier(Dialect::MySql, database).trim_matches(['`', '.']).to_owned();
+    let mut all = Vec::new();
+    for (from, to) in [(from.to_owned(), to.to_owned()), (host(from), host(to))] {
+        let (saved, found) = (Tables::read(session, &from).await?, Tables::read(session, &to).await?);
+        if saved.columns != found.columns || saved.has_triggers || found.has_triggers {
+            return Ok(false);
+        }
+        all.push((from, saved, to, found));
+    }
+    let (mut rows, mut counters) = (String::new(), String::new());
+    for (from, saved, to, found) in &all {
+        saved.write_statements((from, to), found, &mut rows, &mut counters);
+    }
+    let sql = format!(
+        "SET SESSION sql_mode = CONCAT(@@sql_mode, ',NO_AUTO_VALUE_ON_ZERO'), foreign_key_checks = 0; \
+         START TRANSACTION; {rows}COMMIT; {counters}SET SESSION foreign_key_checks = 1"
+    );
+    session.query_batch(sql).await?;
+    Ok(true)
+}
+
+impl Tables {
+    async fn read(session: &mut ServerSession, database: &str) -> Result<Self, DbError> {
+        // MySQL caches the counters for a day; MariaDB does not have the variable.
+        let fresh = "SET SESSION information_schema_stats_expiry = 0";
+        match session.query_batch(fresh.to_owned()).await {
+            Err(error) if error.is_one_of(&["1193"]) => {}
+            set => drop(set?),
+        }
+        let sql = format!(
+            "SELECT CONCAT_WS(CHAR(9), 'column', table_name, column_name, \
+             IF(COALESCE(generation_expression, '') = '', 'stored', 'generated'), column_type, is_nullable, \
+             COALESCE(column_default, ''), extra) FROM information_schema.columns \
+             WHERE table_schema = '{database}' ORDER BY table_name, ordinal_position; \
+             SELECT CONCAT_WS(CHAR(9), 'table', table_name, auto_increment) FROM information_schema.tables \
+             WHERE table_schema = '{database}' AND table_type = 'BASE TABLE'; \
+             SELECT 'trigger' FROM information_schema.triggers WHERE trigger_schema = '{database}'"
+        );
+        let mut tables = Self::default();
+        for row in session.query_batch(sql).await?.into_iter().flatten() {
+            let mut fields = row.splitn(5, '\t');
+            let kind = fields.next();
+            let mut next = || fields.next().unwrap_or_default().to_owned();
+            match kind {
+                Some("column") => tables.columns.push(Column {
+                    table: next(),
+                    name: next(),
+                    is_generated: next() == "generated",
+                    definition: next(),
+                }),
+                Some("table") => tables.tables.push((next(), Some(next()).filter(|next| !next.is_empty()))),
+                _ => tables.has_triggers = true,
+            }
+        }
+        Ok(tables)
+    }
+
+    /// Writes the statements that copy all rows, and those that set the counters.
+    fn write_statements(&self, (from, to): (&str, &str), found: &Self, rows: &mut String, counters: &mut String) {
+        let quoted = |name: &str| format!("`{}`", name.replace('`', "``"));
+        // The secret of the outbox belongs to its database.
+        for (table, counter) in self.tables.iter().filter(|(table, _)| table != OUTBOX_SECRET) {
+            let of_table = self.columns.iter().filter(|column| column.table == *table && !column.is_generated);
+            let columns: Vec<_> = of_table.map(|column| quoted(&column.name)).collect();
+            let (columns, name) = (columns.join(", "), quoted(table));
+            *rows += &format!(
+                "DELETE FROM {to}.{name}; INSERT INTO {to}.{name} ({columns}) SELECT {columns} FROM {from}.{name}; "
+            );
+            let current =
+                found.tables.iter().find(|(other, _)| other == table).and_then(|(_, counter)| counter.clone());
+            if let Some(counter) = counter.as_ref().filter(|_| *counter != current) {
+                *counters += &format!("ALTER TABLE {to}.{name} AUTO_INCREMENT = {counter}; ");
+            }
+        }
+    }
+}
