@@ -20,6 +20,7 @@
 
 mod administrator;
 mod constraint;
+mod fault;
 mod hand_over;
 pub(crate) mod host_tables;
 mod listener;
@@ -38,14 +39,11 @@ mod streams;
 
 use std::path::Path;
 
+pub(crate) use self::administrator::{Administrator, THROW_AWAY};
+pub(crate) use self::fault::{Fault, Faults};
 pub(crate) use self::options::TransactionOptions;
 pub(crate) use self::streams::{OpenStream, Size, StatementHash, Streams};
-pub(crate) use self::{
-    administrator::{Administrator, THROW_AWAY},
-    listener::Listener,
-    outbox::Outbox,
-    owner::OwnerConnection,
-};
+pub(crate) use self::{listener::Listener, outbox::Outbox, owner::OwnerConnection};
 use self::{
     receiver::{Echoed, Receiver},
     redaction::Redaction,
@@ -68,6 +66,7 @@ pub struct Database {
     engine: Engine,
     outbox: Outbox,
     streams: Streams,
+    faults: Faults,
 }
 
 #[derive(Debug)]
@@ -115,7 +114,8 @@ impl Database {
                 (Engine::Server(server), table, tally)
             }
         };
-        Ok(Self { engine, outbox: Outbox::new(name, table, config), streams: Streams::new(name, config, tally) })
+        let (outbox, streams) = (Outbox::new(name, table, config), Streams::new(name, config, tally));
+        Ok(Self { engine, outbox, streams, faults: Faults::default() })
     }
 
     /// Returns the streams of rows from this database.

@@ -26,7 +26,7 @@ use crate::{
     lifecycle::{self, Ended, Handled},
     message::{self, BodyLength, Peer, Reply, Request},
     telemetry,
-    transaction::Trace,
+    transaction::{RequestEnd, Trace},
 };
 
 /// Header with the id of a request, in the request and in its response.
@@ -108,7 +108,7 @@ pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest, peer: P
                 if exchange.generation.config.server.etag {
                     etag::apply(&shared, &mut ended.reply);
                 }
-                log_end(&shared, &ended);
+                log_end(&exchange.generation, &shared, &ended);
                 let access = Access::new(begun, &shared, || End::ran(&ended));
                 let mut reply = ended.reply;
                 add_debug(&mut reply.headers, &ended.trace, &exchange.generation);
@@ -121,7 +121,7 @@ pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest, peer: P
                 // The places stay taken until the last row is sent.
                 (
                     reply,
-                    Some(rows::RowsBody::new(streaming, shared, (exchange.cut_off.clone(), admitted), running, end)),
+                    Some(rows::RowsBody::new(streaming, shared, (exchange, admitted), running, end)),
                     access,
                 )
             }
@@ -249,7 +249,17 @@ fn request_id(headers: &HeaderMap) -> Arc<str> {
 }
 
 /// Counts a request that ran, and logs its failure and its events.
-fn log_end(request: &Request, ended: &Ended) {
+fn log_end(generation: &Generation, request: &Request, ended: &Ended) {
+    if let Some(instruments) = &generation.instruments {
+        let end = RequestEnd {
+            method: request.method.to_string(),
+            path: request.uri.to_string(),
+            status: ended.reply.status.as_u16(),
+            outcome: ended.cleared.outcome().as_str(),
+            failure: ended.failure.as_ref().map(|failure| failure.detail.clone()),
+        };
+        instruments.recorder.request(&request.id, end, &ended.trace);
+    }
     let (status, outcome) = (ended.reply.status.as_u16(), ended.cleared.outcome().as_str());
     telemetry::metrics::request(status, outcome, ended.trace.elapsed());
     let (id, trace) = (&*request.id, message::trace_id(&request.headers));

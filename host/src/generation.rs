@@ -2,10 +2,12 @@
 //! to end.
 
 mod files;
+mod instruments;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 pub use self::files::{Files, is_source};
+pub(crate) use self::instruments::Instruments;
 use crate::{
     component::{Component, Engine, Export},
     config::{Access, Config, Isolation, MAIN, StatusSet},
@@ -45,6 +47,8 @@ pub struct Generation {
     pub databases: BTreeMap<String, Arc<Database>>,
     /// All components.
     pub components: Vec<Arc<Component>>,
+    /// Instruments of `carya test`. `None` in all other commands.
+    pub(crate) instruments: Option<Arc<Instruments>>,
     /// Counts this generation in the metrics until it is dropped.
     pub counted: Counted,
 }

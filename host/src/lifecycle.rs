@@ -36,15 +36,15 @@ use crate::{
     transaction::{self, Bound, Facts, Outcome, Reason, Started, Verdict, plan},
 };
 
-/// Serves a request from its first hook to its reply. `found` is its route. If `abandoned` resolves before the commit has begun, the request
-/// is rolled back. If its guests still run 50 ms later, they are cancelled.
+/// Serves a request from its first hook to its reply. `found` is its route. If `abandoned` resolves before the commit has
+/// begun, the request is rolled back. If its guests still run 50 ms later, they are cancelled.
 pub async fn handle(
     generation: &Generation,
     request: Arc<Request>,
     found: Found,
     abandoned: impl Future<Output = ()>,
 ) -> Handled {
-    serve(generation, RequestState::new(request), found, abandoned, false).await
+    serve(generation, generation.state_of(request), found, abandoned, false).await
 }
 
 /// Runs a request without a client, to try out a generation: its writes are rolled back, and its actions do not run.

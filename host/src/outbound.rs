@@ -8,6 +8,9 @@ mod failure;
 mod network;
 mod policy;
 mod record;
+mod redirect;
+
+use std::sync::Arc;
 
 use http::Method;
 
@@ -17,6 +20,7 @@ pub(crate) use self::{
     network::Network,
     policy::Policy,
     record::{End, Record},
+    redirect::Redirect,
 };
 
 /// The outbound requests of the guests of one request.
@@ -26,6 +30,8 @@ pub(crate) struct Calls {
     pub(crate) forbidden_to: Option<&'static str>,
     /// Whether a request was sent with a method other than GET and HEAD, which must not be sent again.
     pub(crate) unrepeatable: bool,
+    /// The server that answers the requests of a test. `None` except in `carya test`.
+    pub(crate) redirect: Option<Arc<Redirect>>,
 }
 
 impl Calls {

@@ -11,7 +11,7 @@ mod lease;
 mod operate;
 mod table;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 pub(crate) use self::{
     functions::{grants, install, statements as function_statements},
@@ -75,7 +75,7 @@ pub(crate) async fn record(
     database: &Database,
     entries: Vec<Entry>,
 ) -> Result<(), DbError> {
-    let now = millis_after(Duration::ZERO);
+    let now = database.outbox().millis_after(Duration::ZERO);
     let mut previous = String::new();
     for Entry { id, component, name, payload, request, depth } in entries {
         let texts = [&id, &component, &name, &payload, &request, &previous].map(|text| Value::Text(text.clone()));
@@ -113,7 +113,7 @@ pub(crate) fn is_lease_lost(error: &DbError) -> bool {
 pub(crate) async fn put_off(database: &Database, lease: &Lease, attempt: u32) -> Result<bool, DbError> {
     let outbox = database.outbox();
     let is_dead = attempt >= outbox.max_attempts;
-    let (state, due_at) = if is_dead { (DEAD, NEVER) } else { (FAILED, millis_after(back_off(attempt))) };
+    let (state, due_at) = if is_dead { (DEAD, NEVER) } else { (FAILED, outbox.millis_after(back_off(attempt))) };
     let sql = format!("UPDATE {} SET due_at = ?, state = ? WHERE id = ? AND due_at = ?", outbox.table);
     let params = vec![
         Value::Int64(due_at),
@@ -148,10 +148,10 @@ pub(crate) async fn take_due(database: &Database) -> Result<Option<Delivery>, Db
     let take = format!("UPDATE {table} SET attempts = ?, due_at = ? WHERE id = ? AND due_at = ?");
     loop {
         // A read-only transaction first: an idle host must not take the write lock.
-        let waiting = query(database, due.clone(), vec![Value::Int64(millis_after(Duration::ZERO))]).await?;
+        let waiting = query(database, due.clone(), vec![Value::Int64(outbox.millis_after(Duration::ZERO))]).await?;
         let Some((entry, attempts, due_at)) = waiting.into_iter().find_map(entry) else { return Ok(None) };
         let attempt = attempts + 1;
-        let lease = Lease::new(entry.id.clone(), outbox.lease);
+        let lease = Lease::new(entry.id.clone(), outbox);
         let params = vec![
             Value::Int64(attempt),
             Value::Int64(lease.due_at()),
@@ -201,12 +201,6 @@ async fn execute(database: &Database, sql: String, params: Vec<Value>) -> Result
     let changed = connection.execute_as_host(sql, params).await?.rows_affected;
     connection.commit().await?;
     Ok(changed)
-}
-
-/// Returns the time after `wait`, in milliseconds since 1970.
-fn millis_after(wait: Duration) -> i64 {
-    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + wait;
-    i64::try_from(at.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

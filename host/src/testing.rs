@@ -1,6 +1,7 @@
 //! The parts of `carya test`: an application in several [`lanes`] for parallel tests, on throw-away databases, with a
 //! [`control`] for the tests.
 
+mod answers;
 mod control;
 mod lanes;
 mod private;

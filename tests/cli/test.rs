@@ -1,5 +1,6 @@
 //! `carya test`: the application on throw-away databases, with the tests of a project.
 
+mod control;
 mod servers;
 
 use std::{

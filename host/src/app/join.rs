@@ -101,6 +101,7 @@ pub(super) fn join(
         databases: BTreeMap::new(),
         components,
         config,
+        instruments: None,
         counted: Counted::default(),
     })
 }

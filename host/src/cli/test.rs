@@ -134,5 +134,6 @@ async fn start(path: &Path, scratch: Arc<Scratch>) -> anyhow::Result<(Arc<Lanes>
     let control = Control::bind(Connections::new(&sources.config.server)).await?;
     let engine = app::engine(&testing::for_all(&sources.config))?;
     let application = app::assemble(sources, engine, None).await?;
-    Ok((Arc::new(Lanes::new(application, scratch).await?), control))
+    let lanes = Lanes::new(application, scratch, control.url().to_owned()).await?;
+    Ok((Arc::new(lanes), control))
 }

@@ -13,7 +13,7 @@ use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiB
 use super::properties::Properties;
 use crate::{
     message::{self, Request},
-    outbound::{End, Failure, Record, RequestBody, Timeouts},
+    outbound::{End, Failure, Record, Redirect, RequestBody, Timeouts},
     transaction::{Open, Trace},
 };
 
@@ -43,6 +43,7 @@ pub(super) struct Sender {
 /// The call of `handle` in which the guest sends a request.
 pub(super) struct Call {
     pub(super) request: Arc<Request>,
+    pub(super) redirect: Option<Arc<Redirect>>,
     /// Reason why the guest must not send a request now.
     pub(super) refusal: Option<String>,
     pub(super) begun: Option<Begun>,
@@ -115,11 +116,12 @@ impl WasiHttpHooks for Sender {
             first_byte: options.first_byte_timeout,
             between_bytes: options.between_bytes_timeout,
         });
+        let redirect = call.redirect.take();
         // Dropped with the future of a refused request, which drains it.
         let request = http::Request::from_parts(parts, RequestBody::new(body));
         Box::new(async move {
             let sent = match permitted {
-                Ok(()) => properties.outbound.send(request, timeouts, &record).await,
+                Ok(()) => properties.outbound.send(request, redirect.as_deref(), timeouts, &record).await,
                 Err(failure) => Err(failure),
             };
             match sent {

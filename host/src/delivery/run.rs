@@ -4,7 +4,7 @@
 use std::{future::Future, mem, sync::Arc, time::Instant};
 
 use crate::{
-    component::{CallError, Component, Guests, RequestState},
+    component::{CallError, Component, Guests},
     config::Access,
     database::{Database, TransactionOptions},
     generation::Generation,
@@ -12,7 +12,7 @@ use crate::{
     outbox::{self, Lease},
     sql::error::DbError,
     telemetry::metrics,
-    transaction::{self, Action, Bound, Outcome, Unbound, back_off},
+    transaction::{self, Action, ActionRun, Bound, Outcome, Unbound, back_off},
 };
 
 /// An action with everything that its runs need.
@@ -109,7 +109,7 @@ impl Run<'_> {
         limit: &mut Limit<'_>,
         fresh_connection: bool,
     ) -> (Result<(), Failure>, Option<Rerun>) {
-        let mut state = RequestState::new(self.request.clone());
+        let mut state = self.generation.state_of(self.request.clone());
         let isolation = self.generation.config.transaction.isolation;
         let terms = TransactionOptions { isolation, fresh_connection, ..TransactionOptions::new(Access::ReadWrite) };
         let database = self.database.cloned();
@@ -139,7 +139,8 @@ impl Run<'_> {
             rerun = Some(Rerun::Conflict);
         }
         let failure = settled.failure().cloned();
-        let result = match (called, settled.clear(&mut state.trace).outcome(), failure) {
+        let outcome = settled.clear(&mut state.trace).outcome();
+        let result = match (called, outcome, failure) {
             (Err(failure), ..) => Err(failure),
             (Ok(()), Outcome::Committed, _) => Ok(()),
             (Ok(()), Outcome::InDoubt, Some(error)) => Err(Failure::InDoubt(error)),
@@ -148,6 +149,11 @@ impl Run<'_> {
             (Ok(()), _, None) if is_marked => Err(Failure::Marked),
             (Ok(()), _, None) => Err(doom.map_or(Failure::Lost, Failure::Doomed)),
         };
+        if let Some(instruments) = &self.generation.instruments {
+            let failure = result.as_ref().err().map(ToString::to_string);
+            let run = ActionRun::new(&self.action.name, self.attempt, outcome, failure, &state.trace);
+            instruments.recorder.action(&self.request.id, run);
+        }
         // A committed action must not run again, even if one of its statements failed.
         let rerun = rerun.filter(|_| result.is_err());
         (result, rerun)

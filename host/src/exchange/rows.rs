@@ -18,9 +18,9 @@ use tokio::{
     task::AbortHandle,
     time::{Sleep, sleep},
 };
-use tokio_util::{sync::CancellationToken, task::task_tracker::TaskTrackerToken};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::{access::End, admission::Admitted, log_end};
+use super::{Exchange, access::End, admission::Admitted, log_end};
 use crate::{
     lifecycle::{Cut, Streaming},
     message::Request,
@@ -49,6 +49,7 @@ enum State {
 struct Active {
     streaming: Box<Streaming>,
     request: Arc<Request>,
+    exchange: Arc<Exchange>,
     admitted: Option<Admitted>,
     /// Place for the end of the request, for the access log.
     end: Option<Arc<OnceLock<End>>>,
@@ -63,12 +64,12 @@ impl RowsBody {
     pub(super) fn new(
         streaming: Box<Streaming>,
         request: Arc<Request>,
-        (cut_off, admitted): (CancellationToken, Option<Admitted>),
+        (exchange, admitted): (Arc<Exchange>, Option<Admitted>),
         running: [TaskTrackerToken; 2],
         end: Option<Arc<OnceLock<End>>>,
     ) -> Self {
-        let timeout = streaming.rows().timeout();
-        let active = Active { streaming, request, admitted, end, waker: None, _running: running };
+        let (timeout, cut_off) = (streaming.rows().timeout(), exchange.cut_off.clone());
+        let active = Active { streaming, request, exchange, admitted, end, waker: None, _running: running };
         let rows = Arc::new(Mutex::new(State::Streaming(active)));
         let watched = rows.clone();
         let watch = tokio::spawn(async move {
@@ -114,10 +115,10 @@ impl Active {
 
     /// Ends the request, and returns the task that waits for the next piece.
     fn end(self, cut: Option<Cut>) -> Option<Waker> {
-        let Self { streaming, request, admitted, end, waker, _running } = self;
+        let Self { streaming, request, exchange, admitted, end, waker, _running } = self;
         let ended = streaming.end(cut);
         drop(admitted);
-        log_end(&request, &ended);
+        log_end(&exchange.generation, &request, &ended);
         if let Some(end) = end {
             let _ = end.set(End::ran(&ended));
         }

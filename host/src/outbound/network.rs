@@ -89,13 +89,17 @@ impl Network {
         Ok(Arc::new(Self { settings, authorities, client }))
     }
 
-    /// Sends a request.
-    pub(super) async fn send(&self, request: http::Request<RequestBody>) -> Result<http::Response<Incoming>, Failure> {
+    /// Sends a request. `is_redirected`: the host has chosen the destination.
+    pub(super) async fn send(
+        &self,
+        request: http::Request<RequestBody>,
+        is_redirected: bool,
+    ) -> Result<http::Response<Incoming>, Failure> {
         // The connector does not resolve addresses, so check them here.
         let host = request.uri().host().unwrap_or_default();
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         if let Ok(address) = host.parse() {
-            check(address, self.settings.allow_private)?;
+            check(address, self.settings.allow_private || is_redirected)?;
         }
         let client = self.client.as_ref().ok_or_else(|| Failure::Denied("no request is permitted".to_owned()))?;
         client.request(request).await.map_err(|error| Failure::of(&error))

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    Failure, Network, Record, RequestBody, ResponseBody,
+    Failure, Network, Record, Redirect, RequestBody, ResponseBody,
     body::{Limits, Timeouts},
 };
 use crate::config::{ComponentConfig, Destination};
@@ -95,10 +95,11 @@ impl Policy {
         }
     }
 
-    /// Sends a request. Its destination must have passed [`check`](Self::check).
+    /// Sends a request, or redirects it. Its destination must have passed [`check`](Self::check).
     pub(crate) async fn send(
         &self,
-        request: http::Request<RequestBody>,
+        mut request: http::Request<RequestBody>,
+        redirect: Option<&Redirect>,
         timeouts: Timeouts,
         record: &Record,
     ) -> Result<http::Response<ResponseBody>, Failure> {
@@ -109,7 +110,12 @@ impl Policy {
             Some(limit) => (Instant::now() + limit, Failure::Silence(limit)),
             None => (deadline, Failure::Timeout(self.timeout)),
         };
-        let response = timeout_at(until, self.network.send(request)).await.map_err(|_| late)??;
+        let redirected = redirect.and_then(|redirect| redirect.target(request.uri())).transpose()?;
+        let is_redirected = redirected.is_some();
+        if let Some(target) = redirected {
+            *request.uri_mut() = target;
+        }
+        let response = timeout_at(until, self.network.send(request, is_redirected)).await.map_err(|_| late)??;
         let limits = Limits { timeout: self.timeout, deadline, max_response: self.max_response, timeouts };
         Ok(response.map(|body| ResponseBody::new(body, limits, (place, record.end().clone()))))
     }

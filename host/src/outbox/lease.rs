@@ -3,9 +3,9 @@
 
 use std::{future::Future, pin::pin, time::Duration};
 
-use super::{execute, millis_after};
+use super::execute;
 use crate::{
-    database::Database,
+    database::{Database, Outbox},
     sql::{error::DbError, value::Value},
 };
 
@@ -25,8 +25,8 @@ pub(crate) struct Lease {
 
 impl Lease {
     /// Returns a lease that begins now. The caller writes `due_at` to the row.
-    pub(super) fn new(id: String, length: Duration) -> Self {
-        Self { id, due_at: millis_after(length), length }
+    pub(super) fn new(id: String, outbox: &Outbox) -> Self {
+        Self { id, due_at: outbox.millis_after(outbox.lease), length: outbox.lease }
     }
 
     /// Returns the id of the action.
@@ -75,7 +75,7 @@ impl Lease {
 
 /// Renews a lease that ends at `due_at`. Returns its new end, or `None` if another delivery has taken the action.
 async fn renew(database: &Database, id: String, due_at: i64, length: Duration) -> Result<Option<i64>, DbError> {
-    let renewed = millis_after(length);
+    let renewed = database.outbox().millis_after(length);
     let sql = format!("UPDATE {} SET due_at = ? WHERE id = ? AND due_at = ?", database.outbox().table);
     let params = vec![Value::Int64(renewed), Value::Text(id), Value::Int64(due_at)];
     Ok((execute(database, sql, params).await? == 1).then_some(renewed))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{DEAD, FAILED, execute, millis_after, query};
+use super::{DEAD, FAILED, execute, query};
 use crate::{
     database::Database,
     sql::{error::DbError, value::Value},
@@ -35,7 +35,7 @@ pub(crate) async fn count(database: &Database) -> Result<Counts, DbError> {
     else {
         return Ok(Counts::default());
     };
-    let age = if *oldest == 0 { 0 } else { millis_after(Duration::ZERO).saturating_sub(*oldest) };
+    let age = if *oldest == 0 { 0 } else { database.outbox().millis_after(Duration::ZERO).saturating_sub(*oldest) };
     let oldest = Duration::from_millis(u64::try_from(age).unwrap_or_default());
     Ok(Counts { pending: *pending, dead: *dead, oldest })
 }
@@ -77,7 +77,7 @@ pub(crate) async fn list(database: &Database, id: Option<&str>, only_dead: bool)
          ORDER BY seq LIMIT {MAX_LISTED}",
         database.outbox().table
     );
-    let now = millis_after(Duration::ZERO);
+    let now = database.outbox().millis_after(Duration::ZERO);
     Ok(query(database, sql, params).await?.into_iter().filter_map(|row| listed(row, now)).collect())
 }
 
@@ -106,7 +106,7 @@ fn listed(row: Vec<Value>, now: i64) -> Option<Listed> {
 pub(crate) async fn retry(database: &Database, ids: &[String]) -> Result<u64, DbError> {
     // Not `new`, so that later actions of the same request do not wait for it.
     let sql = format!("UPDATE {} SET attempts = 0, state = '{FAILED}', due_at = ?", database.outbox().table);
-    let now = Value::Int64(millis_after(Duration::ZERO));
+    let now = Value::Int64(database.outbox().millis_after(Duration::ZERO));
     change(database, &sql, &[now], ids).await
 }
 

@@ -133,6 +133,7 @@ async fn stream(
     };
     // For the log, if the request is interrupted.
     state.cancelled = Some(format!("waiting for the statement `{}`", statement_excerpt(&statement.sql)));
+    state.trace.add_streamed(&statement);
     let begun = binding.stream(statement, text(format), timeout).await;
     state.cancelled = None;
     let mut stream = match begun {

@@ -1,25 +1,29 @@
 //! The control of `carya test`: an HTTP API by which tests add lanes, and reset and query the databases of their lane. Its
 //! URL contains a random token, so that no other user of the machine and no page in a browser can use it.
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use axum::{
     Router,
-    body::Bytes,
-    extract::{Path, State},
-    http::{StatusCode, header::CONTENT_TYPE},
+    body::{Bytes, to_bytes},
+    extract::{Path, Request, State},
+    http::{
+        HeaderName, HeaderValue, StatusCode,
+        header::{CONTENT_TYPE, HOST},
+    },
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{any, get, post, put},
 };
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::lanes::Lanes;
+use super::{answers::Captured, lanes::Lanes};
 use crate::{
     app::format_error,
     config::Access,
+    database::Fault,
     server::{
         MAX_SIDE_CONNECTIONS,
         connections::{Connections, Listener, routed},
@@ -28,7 +32,13 @@ use crate::{
         json::{JsonRows, Layout},
         value::Value,
     },
+    transaction::Recorded,
 };
+
+/// Maximum number of faults of one request to the control.
+const MAX_FAULTS: usize = 1000;
+/// Maximum size of the body of an outbound request, in bytes.
+const MAX_BODY: usize = 16 << 20;
 
 /// The API, bound to its address.
 pub(crate) struct Control {
@@ -57,6 +67,12 @@ impl Control {
             .route("/lanes", get(list).post(add))
             .route("/lanes/{lane}/reset", post(reset))
             .route("/lanes/{lane}/sql", post(run_sql))
+            .route("/lanes/{lane}/commits", post(add_fault))
+            .route("/lanes/{lane}/clock", post(advance_clock))
+            .route("/lanes/{lane}/http", put(answer_outbound).get(list_outbound))
+            .route("/upstream/{lane}/{*url}", any(upstream))
+            .route("/traces/{id}", get(trace))
+            .route("/traces/{id}/text", get(trace_text))
             .with_state(lanes);
         let answer = routed(Router::new().nest(&format!("/{}", self.token), api));
         loop {
@@ -150,6 +166,97 @@ fn param(index: usize, value: serde_json::Value) -> anyhow::Result<Value> {
         serde_json::Value::Array(_) | serde_json::Value::Object(_) => {
             bail!("parameter {} must be null, a boolean, a number or text", index + 1)
         }
+    })
+}
+
+/// A fault of the next commits.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NextCommits {
+    fault: Fault,
+    #[serde(default = "once")]
+    times: usize,
+    /// `None`: the default database.
+    database: Option<String>,
+}
+
+fn once() -> usize {
+    1
+}
+
+async fn add_fault(State(lanes): State<Arc<Lanes>>, Path(lane): Path<usize>, body: Bytes) -> Answer {
+    let expected = r#"the body must be JSON such as {"fault": "conflict", "times": 1}; the faults are conflict, failure, lost-after-commit and lost-before-commit"#;
+    let NextCommits { fault, times, database } = serde_json::from_slice(&body).context(expected)?;
+    if times > MAX_FAULTS {
+        return Err(anyhow!("`times` must not be greater than {MAX_FAULTS}").into());
+    }
+    lanes.database(lane, database.as_deref())?.faults().add(fault, times);
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// A change of the clock.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Clock {
+    advance_seconds: u32,
+}
+
+/// Sets the clock of the outboxes of a lane forward.
+async fn advance_clock(State(lanes): State<Arc<Lanes>>, Path(lane): Path<usize>, body: Bytes) -> Answer {
+    let expected = r#"the body must be JSON such as {"advance_seconds": 3600}"#;
+    let Clock { advance_seconds } = serde_json::from_slice(&body).context(expected)?;
+    lanes.advance_clock(lane, Duration::from_secs(advance_seconds.into()))?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn answer_outbound(State(lanes): State<Arc<Lanes>>, Path(lane): Path<usize>, body: Bytes) -> Answer {
+    let expected = r#"the body must be JSON such as [{"url": "https://api.example.com/rates", "body": {"EUR": 1.1}}]"#;
+    lanes.answer_outbound(lane, serde_json::from_slice(&body).context(expected)?)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn list_outbound(State(lanes): State<Arc<Lanes>>, Path(lane): Path<usize>) -> Answer {
+    Ok(json_response(json!(lanes.answers(lane)?.requests()).to_string()))
+}
+
+/// Answers a redirected request of a guest. See `outbound::Redirect` for its URL.
+async fn upstream(State(lanes): State<Arc<Lanes>>, Path((lane, _)): Path<(usize, String)>, request: Request) -> Answer {
+    let path = request.uri().path_and_query().map_or("", |path| path.as_str());
+    // The path without the token: `/upstream/0/https/api.example.com/rates`.
+    let mut segments = path.splitn(5, '/').skip(3);
+    let url = format!("{}://{}", segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
+    let (head, body) = request.into_parts();
+    let body = to_bytes(body, MAX_BODY).await.context("the body of the request could not be read")?;
+    let header = |(name, value): (&HeaderName, &HeaderValue)| {
+        (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    let answers = lanes.answers(lane)?;
+    let response = answers.answer(Captured {
+        method: head.method.to_string(),
+        url,
+        // The client has set the host to that of this server.
+        headers: head.headers.iter().filter(|(name, _)| **name != HOST).map(header).collect(),
+        body: String::from_utf8_lossy(&body).into_owned(),
+        answered: false,
+    });
+    tokio::time::sleep(response.delay).await;
+    let mut answer = (response.status, response.body).into_response();
+    answer.headers_mut().remove(CONTENT_TYPE);
+    answer.headers_mut().extend(response.headers);
+    Ok(answer)
+}
+
+async fn trace(State(lanes): State<Arc<Lanes>>, Path(id): Path<String>) -> Answer {
+    Ok(json_response(serde_json::to_string(&recorded(&lanes, &id)?)?))
+}
+
+async fn trace_text(State(lanes): State<Arc<Lanes>>, Path(id): Path<String>) -> Answer {
+    Ok(recorded(&lanes, &id)?.to_string().into_response())
+}
+
+fn recorded(lanes: &Lanes, id: &str) -> anyhow::Result<Recorded> {
+    lanes.recorder().get(id).with_context(|| {
+        format!("there is no trace of a request {id:?}; the id is that of the header `x-request-id` of its response")
     })
 }
 

@@ -11,13 +11,18 @@ use anyhow::{Context, ensure};
 use tokio::sync::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::scratch::{Scratch, Set};
+use super::{
+    answers::{Answer, Answers},
+    scratch::{Scratch, Set},
+};
 use crate::{
     app::{self, format_error},
     config::Config,
     database::Database,
-    generation::Generation,
+    generation::{Generation, Instruments},
+    outbound::Redirect,
     server::{Live, Server, connections::Connections},
+    transaction::Recorder,
 };
 
 /// Maximum number of lanes.
@@ -33,6 +38,9 @@ pub(crate) struct Lanes {
     /// The application without databases.
     application: Generation,
     scratch: Arc<Scratch>,
+    /// URL of the control.
+    control: String,
+    recorder: Arc<Recorder>,
     lanes: RwLock<Vec<Arc<Lane>>>,
     /// Held while a lane is added, so that each lane has its own number.
     adding: Mutex<()>,
@@ -45,6 +53,7 @@ pub(crate) struct Lanes {
 struct Lane {
     url: String,
     live: Arc<Live>,
+    answers: Arc<Answers>,
     /// How often the databases of the lane were replaced.
     resets: Mutex<usize>,
 }
@@ -67,11 +76,14 @@ pub(crate) fn for_all(config: &Config) -> Config {
 }
 
 impl Lanes {
-    /// Prepares and saves the databases of an application, and starts the first lane.
-    pub(crate) async fn new(application: Generation, scratch: Arc<Scratch>) -> anyhow::Result<Self> {
+    /// Prepares and saves the databases of an application, and starts the first lane. `control` is the URL of the
+    /// control.
+    pub(crate) async fn new(application: Generation, scratch: Arc<Scratch>, control: String) -> anyhow::Result<Self> {
         let lanes = Self {
             application,
             scratch,
+            control,
+            recorder: Arc::default(),
             lanes: RwLock::default(),
             adding: Mutex::default(),
             end: CancellationToken::new(),
@@ -114,7 +126,7 @@ impl Lanes {
             has_ended = true;
         };
         self.serving.spawn(server.serve(live.clone(), shutdown));
-        let lane = Arc::new(Lane { url: url.clone(), live, resets: Mutex::new(0) });
+        let lane = Arc::new(Lane { url: url.clone(), live, answers: Arc::default(), resets: Mutex::new(0) });
         self.lanes.write().unwrap_or_else(|poisoned| poisoned.into_inner()).push(lane);
         Ok((number, url))
     }
@@ -128,6 +140,7 @@ impl Lanes {
         let next = self.fresh(Set::Lane { number, resets: *resets }).await?;
         let old = lane.live.generation();
         lane.live.swap(next);
+        lane.answers.clear();
         let discarded = discard(self.scratch.clone(), replaced, Arc::downgrade(&old));
         self.serving.spawn(discarded);
         Ok(())
@@ -141,6 +154,34 @@ impl Lanes {
             Some(name) => format!("there is no database {name:?} in the configuration"),
             None => "there is no default database in the configuration".to_owned(),
         })
+    }
+
+    /// Sets the clock of all outboxes of a lane forward, until the lane is reset.
+    pub(super) fn advance_clock(&self, number: usize, by: Duration) -> anyhow::Result<()> {
+        for (_, database) in self.lane(number)?.live.generation().all_databases() {
+            database.outbox().advance_clock(by);
+        }
+        Ok(())
+    }
+
+    /// Returns the records of the requests of all lanes.
+    pub(super) fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// Answers the outbound requests of a lane by a table from now on, until the lane is reset.
+    pub(super) fn answer_outbound(&self, number: usize, table: Vec<Answer>) -> anyhow::Result<()> {
+        let lane = self.lane(number)?;
+        lane.answers.replace(table)?;
+        if let Some(instruments) = &lane.live.generation().instruments {
+            instruments.redirect.turn_on();
+        }
+        Ok(())
+    }
+
+    /// Returns the answers to the outbound requests of a lane.
+    pub(super) fn answers(&self, number: usize) -> anyhow::Result<Arc<Answers>> {
+        Ok(self.lane(number)?.answers.clone())
     }
 
     /// Stops serving.
@@ -167,7 +208,10 @@ impl Lanes {
     /// Returns the application with the databases of a set, migrated and initialized.
     async fn prepare(&self, set: Set) -> anyhow::Result<Generation> {
         let config = self.scratch.configure(&self.application.config, set);
-        let application = Generation { config, ..self.application.clone() };
+        let number = if let Set::Lane { number, .. } = set { number } else { 0 };
+        let redirect = Arc::new(Redirect::new(format!("{}/upstream/{number}/", self.control)));
+        let instruments = Some(Arc::new(Instruments { recorder: self.recorder.clone(), redirect }));
+        let application = Generation { config, instruments, ..self.application.clone() };
         app::prepare(application, None, &mut Vec::new()).await
     }
 }

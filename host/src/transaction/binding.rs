@@ -19,7 +19,7 @@ use super::{
     actions::Action,
     session::{Parts, Session},
     trace::{Event, Trace},
-    verdict::{Approval, Outcome, Verdict},
+    verdict::{Approval, Outcome, Reason, Verdict},
 };
 use crate::{
     config::Access,
@@ -187,8 +187,14 @@ impl Started {
     /// Commits or rolls back, as `verdict` decides.
     pub async fn settle(self, verdict: Verdict, trace: &mut Trace) -> Settled {
         match verdict {
-            Verdict::Commit(approval) => self.commit(approval, trace).await,
-            Verdict::Rollback(_) => self.rollback(trace).await,
+            Verdict::Commit(approval) => {
+                trace.explain(None::<Reason>);
+                self.commit(approval, trace).await
+            }
+            Verdict::Rollback(reason) => {
+                trace.explain(Some(reason));
+                self.rollback(trace).await
+            }
         }
     }
 
@@ -254,7 +260,11 @@ async fn roll_back(connection: Connection) {
 /// outcome by the transaction's id, if the engine assigned one.
 async fn commit(connection: Connection, database: Option<&Database>) -> (Outcome, Option<Position>, Option<DbError>) {
     let transaction = connection.transaction_id().map(str::to_owned);
-    let error = match connection.commit().await {
+    let committed = match database.and_then(|database| database.faults().take()) {
+        None => connection.commit().await,
+        Some(fault) => connection.commit_with(fault).await,
+    };
+    let error = match committed {
         Ok(position) => return (Outcome::Committed, position, None),
         // Any other error means that nothing is committed.
         Err(error) if error.kind != Kind::Lost => {

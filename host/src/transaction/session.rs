@@ -103,6 +103,18 @@ impl Session {
     /// Runs a guest's statement. Its rows go to `sink`.
     pub async fn run(&mut self, trace: &mut Trace, statement: Statement, sink: Sink<'_>) -> Result<Execution, DbError> {
         metrics::statement(self.terms.access == Access::ReadWrite);
+        let sent = trace.begin_statement(&statement);
+        let result = self.run_checked(trace, statement, sink).await;
+        trace.end_statement(sent, result.as_ref().map(|done| done.rows_affected));
+        result
+    }
+
+    async fn run_checked(
+        &mut self,
+        trace: &mut Trace,
+        statement: Statement,
+        sink: Sink<'_>,
+    ) -> Result<Execution, DbError> {
         if let Some(statement) = self.savepoint_statement(&statement) {
             self.run_savepoint_statement(trace, statement).await?;
             return Ok(Execution { rows_affected: 0, last_insert_id: None });

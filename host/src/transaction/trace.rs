@@ -2,10 +2,13 @@
 //! adds them to the response.
 
 use std::{
-    fmt::Write,
+    fmt::{Display, Write},
     sync::Arc,
     time::{Duration, Instant},
 };
+
+use super::sent::SentStatement;
+use crate::sql::{Statement, error::DbError};
 
 /// A step in the lifecycle of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,16 +79,26 @@ impl Event {
 #[derive(Debug)]
 pub struct Trace {
     started: Instant,
-    entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
+    /// `None` except in `carya test`.
+    pub(super) details: Option<Box<Details>>,
 }
 
 #[derive(Debug)]
-struct Entry {
-    event: Event,
+pub(super) struct Entry {
+    pub(super) event: Event,
     /// Name of the component or action that the event concerns.
-    of: Option<Arc<str>>,
-    at: Duration,
-    took: Duration,
+    pub(super) of: Option<Arc<str>>,
+    pub(super) at: Duration,
+    pub(super) took: Duration,
+}
+
+/// Details of a request for the tests of an application.
+#[derive(Debug, Default)]
+pub(super) struct Details {
+    pub(super) statements: Vec<SentStatement>,
+    /// Reason of the last rollback that the host decided.
+    pub(super) rolled_back_because: Option<String>,
 }
 
 /// Handle of an event that has begun and has not ended.
@@ -95,7 +108,7 @@ pub(crate) struct Open(usize);
 
 impl Default for Trace {
     fn default() -> Self {
-        Self { started: Instant::now(), entries: Vec::new() }
+        Self { started: Instant::now(), entries: Vec::new(), details: None }
     }
 }
 
@@ -103,6 +116,38 @@ impl Trace {
     /// Returns the trace of a request that begins now.
     pub(crate) fn new() -> Self {
         Self { entries: Vec::with_capacity(8), ..Self::default() }
+    }
+
+    /// Records statements and the reason of a rollback from now on.
+    pub(crate) fn record_details(&mut self) {
+        self.details = Some(Box::default());
+    }
+
+    /// Returns the record of a statement that begins, if details are recorded.
+    pub(super) fn begin_statement(&self, statement: &Statement) -> Option<SentStatement> {
+        self.details.is_some().then(|| SentStatement::begin(statement))
+    }
+
+    /// Adds a statement that has ended, with the number of rows that it changed.
+    pub(super) fn end_statement(&mut self, sent: Option<SentStatement>, result: Result<u64, &DbError>) {
+        if let (Some(details), Some(mut sent)) = (&mut self.details, sent) {
+            sent.end(result);
+            details.statements.push(sent);
+        }
+    }
+
+    /// Adds a query whose rows are streamed, and which ends with the request.
+    pub(crate) fn add_streamed(&mut self, statement: &Statement) {
+        if let Some(details) = &mut self.details {
+            details.statements.push(SentStatement::begin(statement));
+        }
+    }
+
+    /// Records why the host rolls back. `None`: it commits.
+    pub(super) fn explain(&mut self, reason: Option<impl Display>) {
+        if let Some(details) = &mut self.details {
+            details.rolled_back_because = reason.map(|reason| reason.to_string());
+        }
     }
 
     /// Records an event without a duration.

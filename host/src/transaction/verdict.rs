@@ -1,6 +1,8 @@
 //! The decision between commit and rollback. The default is a rollback; a commit requires an [`Approval`], which only
 //! this module creates.
 
+use std::fmt;
+
 use super::session::Session;
 use crate::config::StatusSet;
 
@@ -77,6 +79,19 @@ pub enum Outcome {
     RolledBack,
     /// The database did not confirm the commit, for example because the connection was lost. The outcome is unknown.
     InDoubt,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Interrupted => f.write_str("the request was interrupted"),
+            Reason::Failed => f.write_str("the request failed"),
+            Reason::Early => f.write_str("the controller did not run"),
+            Reason::Status(status) => write!(f, "the status of the response is {status}"),
+            Reason::Doomed => f.write_str("a statement failed and was not undone by a savepoint"),
+            Reason::Marked => f.write_str("a guest requested the rollback"),
+        }
+    }
 }
 
 impl Outcome {

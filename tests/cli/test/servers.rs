@@ -42,6 +42,14 @@ async fn throw_away(engine: Engine) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// Starts tests of the items on an engine.
+pub(super) async fn running(engine: Engine) -> Result<Running> {
+    let Some(cluster) = servers::shared(engine).await? else { return Running::start(&[]).await };
+    let url = cluster.primary_url(&cluster.create_database().await?);
+    let administrator = cluster.primary_url(system_database(engine));
+    Running::start_with(&config(&url), migration(engine), &[], &[("CARYA_TEST__URL", &administrator)]).await
+}
+
 fn system_database(engine: Engine) -> &'static str {
     if engine == Engine::MariaDb { "mysql" } else { "postgres" }
 }

@@ -44,7 +44,8 @@ type Sent = (Result<Resource<HostFutureIncomingResponse>, ErrorCode>,);
 
 fn handle(mut store: StoreContextMut<'_, StoreData>, (request, options): Outgoing) -> wasmtime::Result<Sent> {
     let data = store.data_mut();
-    let call = Call { request: data.lent.request.clone(), refusal: data.refusal(), begun: None };
+    let (request_of_client, redirect) = (data.lent.request.clone(), data.lent.calls.redirect.clone());
+    let call = Call { request: request_of_client, redirect, refusal: data.refusal(), begun: None };
     let view = &mut data.http_with(|sender| sender.call = Some(call));
     let sent = match outgoing_handler::Host::handle(view, request, options) {
         Ok(response) => Ok(response),
