@@ -1,6 +1,7 @@
 //! The example application in `guest-examples/carya.toml`.
 
 mod curl;
+mod sea_query;
 mod webhook;
 
 use std::{

@@ -119,11 +119,7 @@ pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest, peer: P
                 add_debug(&mut reply.headers, streaming.trace(), &exchange.generation);
                 let (access, end) = Access::streaming(begun, &shared).unzip();
                 // The places stay taken until the last row is sent.
-                (
-                    reply,
-                    Some(rows::RowsBody::new(streaming, shared, (exchange, admitted), running, end)),
-                    access,
-                )
+                (reply, Some(rows::RowsBody::new(streaming, shared, (exchange, admitted), running, end)), access)
             }
         }
     });

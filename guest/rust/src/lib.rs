@@ -14,6 +14,8 @@ mod log;
 mod problem;
 mod request;
 mod response;
+#[cfg(feature = "sea-query")]
+pub mod sea_query;
 
 pub use carya_guest_macros::{
     action, actions, after, before, delete, get, head, init, on_error, on_route, options, patch, post, put, routes,

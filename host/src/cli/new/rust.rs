@@ -46,6 +46,7 @@ pub(super) const LIBRARY: &[File] = files!["guest/rust" as "vendor/carya-guest/"
     "src/problem.rs",
     "src/request.rs",
     "src/response.rs",
+    "src/sea_query.rs",
     "src/database/error.rs",
     "src/database/handle.rs",
     "src/database/params.rs",
