@@ -130,7 +130,7 @@ async fn the_project_builds_and_serves() -> Result {
     let (out, err) = (String::from_utf8_lossy(&made.stdout), String::from_utf8_lossy(&made.stderr));
     assert!(made.status.success(), "{out}{err}");
     assert!(out.contains("sqlite://notes.sqlite") && out.contains("[\"0001_notes\"]"), "{out}");
-    assert!(out.contains("test result: ok. 3 passed"), "{out}{err}");
+    assert!(out.contains("test result: ok. 4 passed"), "{out}{err}");
 
     // `App` serves temporary folders only, so the project replaces an empty one.
     let served = tempfile::tempdir()?;

@@ -60,6 +60,8 @@ pub(super) const LIBRARY: &[File] = files!["guest/rust" as "vendor/carya-guest/"
     "src/response/etag.rs",
     "src/response/json.rs",
     "src/response/rows.rs",
+    "test/Cargo.toml",
+    "test/src/lib.rs",
     "wit/actions.wit",
     "wit/controller.wit",
     "wit/database.wit",
