@@ -56,12 +56,12 @@ guest-library: ## Test the Rust library for guests, and build its packages as th
 		cargo package --workspace --offline --allow-dirty --quiet
 
 .PHONY: test
-test: guests servers guest-library ## Build the guests and run all tests
+test: servers guests guest-library ## Build the guests and run all tests
 	@echo "== tests"
 	@cargo test --locked --workspace
 
 .PHONY: test-all
-test-all: guests servers guest-library ## The same with the tests that take minutes each
+test-all: servers guests guest-library ## The same with the tests that take minutes each
 	@echo "== all tests"
 	@cargo test --locked --workspace -- --include-ignored
 

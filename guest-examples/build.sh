@@ -195,6 +195,26 @@ python_tools() {
     rm -rf "$work"
 }
 
+# --- C (items-c) ---
+
+c() {
+    if [ ! -f guest-examples/items-c/items.c ]; then
+        say "no C guest yet (guest-examples/items-c/items.c)"
+        return
+    fi
+    once items-c guest/c guest-examples/items-c -- compile_c items-c guest-examples/items-c/items.c
+}
+
+# compile_c NAME SOURCE OUTPUT
+compile_c() {
+    if ! echo 'int main(void) { return 0; }' | clang --target=wasm32-wasi -x c -o /dev/null - 2>/dev/null; then
+        skip "$1" "no clang for wasm32-wasi" "Install it with \`make servers\`, then run this again"
+        return 1
+    fi
+    clang --target=wasm32-wasi -mexec-model=reactor -O2 -Wall -Wextra -Werror -I guest/c "$2" guest/c/controller.c \
+        guest/c/controller_component_type.o -o "$3" >&2 || die "$1 could not be built from $2 (messages above)"
+}
+
 # settle FROM TO: moves a folder into place, or uses the folder that a concurrent run has created first.
 settle() {
     mv -T "$1" "$2" 2>/dev/null || rm -rf "$1"
@@ -205,3 +225,4 @@ mkdir -p "$dist"
 rust
 javascript
 python
+c

@@ -1,4 +1,4 @@
-//! One controller, written in Rust, JavaScript (on two engines) and Python: on every database, all four components
+//! One controller, written in Rust, JavaScript (on two engines), Python and C: on every database, all five components
 //! return the same responses.
 
 use serde_json::Value;
@@ -164,8 +164,8 @@ async fn keeps_messages(name: &str) -> Result {
             ("GET", ["component `items` failed: ", "in `SELECT id, name, price_cents, stock FROM items"]),
             ("POST", ["component `items` failed: ", "in `INSERT INTO items (name, price_cents, stock)"]),
         ];
-        // With the Rust library, the host knows that no function serves the method, and responds with 405.
-        if name != "items" {
+        // With the libraries for Rust and C, the host knows that no function serves the method, and responds with 405.
+        if !["items", "items-c"].contains(&name) {
             rows.push(("PATCH", ["component `items` failed: ", "PATCH is not routed here"]));
         }
         for (method, texts) in rows {
@@ -199,6 +199,16 @@ async fn a_javascript_guest_keeps_its_messages() -> Result {
 #[tokio::test]
 async fn a_python_guest_keeps_its_messages() -> Result {
     keeps_messages("items-python").await
+}
+
+#[tokio::test]
+async fn a_guest_in_c_keeps_its_messages() -> Result {
+    keeps_messages("items-c").await
+}
+
+#[tokio::test]
+async fn c_answers_like_rust() -> Result {
+    like_rust("items-c").await
 }
 
 #[tokio::test]

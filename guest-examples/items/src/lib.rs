@@ -1,6 +1,6 @@
 //! Controller for the shop's items: lists a page of items, reads one item, and creates, updates or deletes an item.
 //!
-//! `items-js` and `items-python` return the same responses, byte for byte: change all three together.
+//! `items-js`, `items-python` and `items-c` return the same responses, byte for byte: change them together.
 
 use carya_guest::prelude::*;
 use serde::Serialize;
