@@ -79,6 +79,9 @@ enum Command {
         /// Start a private server from the installed packages for the databases of this kind; repeatable.
         #[arg(long, value_name = "PRODUCT", value_enum)]
         start: Vec<Product>,
+        /// Run the tests again after each change to a file of the project.
+        #[arg(long)]
+        watch: bool,
         /// The command that runs the tests, and its arguments; by default `[test] command`.
         #[arg(last = true, value_name = "COMMAND")]
         command: Vec<OsString>,
@@ -255,8 +258,8 @@ async fn dispatch(cli: Cli) -> anyhow::Result<String> {
             telemetry::log_access_as(access.access_log);
             dev::dev(&config.config, cli.log_format).await.map(|()| String::new())
         }
-        Command::Test { config, keep, start, command } => {
-            let options = test::Options { command, start, keep };
+        Command::Test { config, keep, start, watch, command } => {
+            let options = test::Options { command, start, keep, watch };
             test::test(&config.config, cli.log_format, &options).await.map(|()| String::new())
         }
         Command::Check { config, json } => {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Child;
 
-use super::super::support::{PATIENCE, Result, Wrong, carya, check, check_eq, write};
+use super::super::support::{PATIENCE, Result, Wrong, carya, check, check_eq, eventually, write};
 
 const CONFIG: &str = r#"
     [database]
@@ -261,6 +261,36 @@ async fn the_command_of_the_configuration_runs_in_its_folder() -> Result {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let here = std::fs::read_to_string(folder.path().join("here"))?;
     assert_eq!(Path::new(here.trim()).canonicalize()?, folder.path().canonicalize()?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_tests_run_again_after_a_change() -> Result {
+    let (folder, temporary) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    write(folder.path(), CONFIG, &[MIGRATION, ("tests/one.txt", "first")])?;
+    let mut command = carya();
+    let note = "cat tests/one.txt >> .seen; echo >> .seen; exit 1";
+    command.args(["test", "--watch", "--", "sh", "-c", note]).env("TMPDIR", temporary.path());
+    let process = command.current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let seen = || std::fs::read_to_string(folder.path().join(".seen")).unwrap_or_default();
+    eventually("the first run", async || Ok(seen() == "first\n")).await?;
+    std::fs::write(folder.path().join("tests/one.txt"), "second")?;
+    eventually("the second run", async || Ok(seen() == "first\nsecond\n")).await?;
+    // A hidden file is no source. The same content again is no change.
+    std::fs::write(folder.path().join(".hidden"), "x")?;
+    std::fs::write(folder.path().join("tests/one.txt"), "second")?;
+    std::fs::write(folder.path().join("tests/two.txt"), "new")?;
+    eventually("the third run", async || Ok(seen() == "first\nsecond\nsecond\n")).await?;
+    let id = process.id().ok_or("it has ended")?;
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(i32::try_from(id)?).ok_or("no process")?,
+        rustix::process::Signal::TERM,
+    )?;
+    let ended = tokio::time::timeout(PATIENCE, process.wait_with_output()).await??;
+    let out = String::from_utf8(ended.stdout)?;
+    assert_eq!((ended.status.code(), entries(temporary.path())?.len()), (Some(1), 0), "{out}");
+    assert!(out.contains("the tests ended with exit status: 1; waiting for a change"), "{out}");
+    assert!(out.contains("tests/one.txt changed"), "{out}");
     Ok(())
 }
 

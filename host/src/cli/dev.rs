@@ -8,8 +8,11 @@ use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use tokio::sync::Mutex;
 
-pub(super) use self::builder::Builder;
-use self::output::{list, print, time};
+use self::output::time;
+pub(super) use self::{
+    builder::Builder,
+    output::{list, print},
+};
 use super::{
     check,
     input::load,

@@ -6,13 +6,18 @@ use std::{ffi::OsString, path::Path, process::ExitStatus, sync::Arc};
 use anyhow::{Context, bail};
 use tokio::process::Command;
 
-use super::{dev::Builder, signals::Signals};
+use super::{
+    dev::{Builder, list, print},
+    signals::Signals,
+};
 use crate::{
-    app::{self, Application},
-    config::{self, Config},
+    app::{self, Application, format_error},
+    config::{self, Config, Dialect},
+    generation::Files,
     server::connections::Connections,
     telemetry::{self, Format},
     testing::{self, Control, Lanes, PrivateServer, Product, Scratch},
+    watch::{Filter, Places, Watcher},
 };
 
 /// The tests ran, and failed.
@@ -39,6 +44,8 @@ pub(super) struct Options {
     pub(super) start: Vec<Product>,
     /// Whether the databases stay.
     pub(super) keep: bool,
+    /// Whether the tests run again after each change.
+    pub(super) watch: bool,
 }
 
 /// Builds the components, serves the application, and runs the tests.
@@ -50,7 +57,7 @@ pub(super) async fn test(path: &Path, format: Format, options: &Options) -> anyh
     let mut signals = Signals::new()?;
     let config = config::load(path)?;
     telemetry::start(format, &config.test.log_filter, config.log);
-    let (command, name) = command(&config, &options.command)?;
+    let (_, name) = command(&config, &options.command)?;
     for product in &options.start {
         product.check_needed(&config)?;
     }
@@ -63,15 +70,11 @@ pub(super) async fn test(path: &Path, format: Format, options: &Options) -> anyh
     };
     let Some(servers) = signals.unless_ended(starting).await? else { return Ok(()) };
     let started: Vec<_> = servers.iter().map(PrivateServer::url).collect();
-    let tested = async {
-        let making = Scratch::new(&config, &started, options.keep);
-        let Some(scratch) = signals.unless_ended(making).await? else { return Ok(None) };
-        let scratch = Arc::new(scratch);
-        let ended = run(path, config, &scratch, command, &name, &mut signals).await;
-        scratch.end().await;
-        ended
+    let tested = if options.watch {
+        repeat(path, config, options, &started, &mut signals).await
+    } else {
+        once(path, config, options, &started, &mut signals).await
     };
-    let tested = tested.await;
     for server in servers {
         server.end().await;
     }
@@ -80,6 +83,91 @@ pub(super) async fn test(path: &Path, format: Format, options: &Options) -> anyh
         Some(status) if status.success() => Ok(()),
         Some(status) => Err(Failed { command: name, status }.into()),
     }
+}
+
+/// Runs the tests on new databases. Returns `None` if a signal ended them.
+async fn once(
+    path: &Path,
+    config: Config,
+    options: &Options,
+    started: &[(Dialect, String)],
+    signals: &mut Signals,
+) -> anyhow::Result<Option<ExitStatus>> {
+    let (command, name) = command(&config, &options.command)?;
+    let making = Scratch::new(&config, started, options.keep);
+    let Some(scratch) = signals.unless_ended(making).await? else { return Ok(None) };
+    let scratch = Arc::new(scratch);
+    let ended = run(path, config, &scratch, command, &name, signals).await;
+    scratch.end().await;
+    ended
+}
+
+/// Runs the tests, and again after each change to a source, until a signal ends them.
+async fn repeat(
+    path: &Path,
+    mut config: Config,
+    options: &Options,
+    started: &[(Dialect, String)],
+    signals: &mut Signals,
+) -> anyhow::Result<Option<ExitStatus>> {
+    let mut watcher = Watcher::new()?;
+    let mut sources = Files::default();
+    loop {
+        watcher.follow(places(&config));
+        sources = sources_of(&config, &sources);
+        match once(path, config, options, started, signals).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(status)) => print(&format!("the tests ended with {status}; waiting for a change\n")),
+            Err(error) => print(&format!("not tested: {}\nwaiting for a change\n", format_error(&error))),
+        }
+        config = loop {
+            let changing = async {
+                watcher.changed().await;
+                Ok(())
+            };
+            let Some(()) = signals.unless_ended(changing).await? else { return Ok(None) };
+            let config = match config::load(path) {
+                Ok(config) => config,
+                Err(problems) => {
+                    print(&format!("not tested: {problems}\nwaiting for a change\n"));
+                    continue;
+                }
+            };
+            // The tests themselves, and the builds, may have written files.
+            let now = sources_of(&config, &sources);
+            let changed: Vec<_> = sources.changed(&now).into_iter().map(Path::to_owned).collect();
+            if !changed.is_empty() {
+                print(&format!("{} changed\n", list(&changed)));
+                break config;
+            }
+        };
+    }
+}
+
+/// Returns the places of the sources of an application and of its tests.
+fn places(config: &Config) -> Places {
+    let mut places = Places::default();
+    places.add_file(&config.file);
+    folders(config).for_each(|folder| places.add_folder(folder, Filter::Sources));
+    places
+}
+
+/// Returns the sources with their contents: all files but the components. `known`: the sources at an earlier time.
+fn sources_of(config: &Config, known: &Files) -> Files {
+    let folders = folders(config).map(|folder| known.sources(folder));
+    let all = folders.reduce(Files::and).unwrap_or_default();
+    config.components.values().fold(all, |files, component| files.without(&component.path))
+}
+
+/// Returns the folder of the configuration, and those of the sources of components.
+fn folders(config: &Config) -> impl Iterator<Item = &Path> {
+    let builds = config.components.values().filter_map(|component| component.build.as_ref());
+    [folder_of(config)].into_iter().chain(builds.map(|build| build.source.as_path()))
+}
+
+/// Returns the folder of the configuration.
+fn folder_of(config: &Config) -> &Path {
+    Some(config.folder()).filter(|folder| *folder != "").unwrap_or(Path::new("."))
 }
 
 /// Serves the application and runs the tests. Returns `None` if a signal ended them.
@@ -121,8 +209,7 @@ fn command(config: &Config, arguments: &[OsString]) -> anyhow::Result<(Command, 
         );
     };
     let mut command = Command::new("sh");
-    let folder = Some(config.folder()).filter(|folder| *folder != "").unwrap_or(Path::new("."));
-    command.args(["-c", text]).current_dir(folder);
+    command.args(["-c", text]).current_dir(folder_of(config));
     Ok((command, text.clone()))
 }
 

@@ -77,6 +77,12 @@ impl Files {
         Self(files)
     }
 
+    /// Adds the files of another set.
+    pub fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
     /// Removes a file from the set.
     pub fn without(mut self, path: &Path) -> Self {
         self.0.remove(path);

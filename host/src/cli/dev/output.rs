@@ -9,12 +9,12 @@ use std::{
 use crate::telemetry;
 
 /// Prints to standard output. Ignores errors: `dev` continues without a reader.
-pub(super) fn print(text: &str) {
+pub(in crate::cli) fn print(text: &str) {
     let _ = io::stdout().write_all(telemetry::printable(text).as_bytes());
 }
 
 /// Formats a list of files: the first three paths, and the number of further files.
-pub(super) fn list(files: &[PathBuf]) -> String {
+pub(in crate::cli) fn list(files: &[PathBuf]) -> String {
     match files {
         [first, second, third, rest @ ..] if !rest.is_empty() => {
             let (first, second, third) = (first.display(), second.display(), third.display());
