@@ -220,6 +220,9 @@ folder = "templates"
 [[static]]
 path = "/static"
 folder = "public"
+fallback = "app/index.html"
+precompressed = ["gzip", "br"]
+dotfiles = true
 
 [component.items]
 path = "items.wasm"

@@ -1,5 +1,8 @@
 //! Files from the folders of `[[static]]`: their paths, and the precedence of routes.
 
+mod compressed;
+mod pages;
+
 use std::fs;
 
 use tokio::{

@@ -79,10 +79,13 @@ pub(super) fn join(
             Templates::default()
         }
     };
-    for (index, config::StaticFiles { folder, .. }) in config.static_files.iter().enumerate() {
+    for (index, config::StaticFiles { folder, fallback, .. }) in config.static_files.iter().enumerate() {
         if !folder.is_dir() {
             problems
                 .push(problem(&format!("static[{index}].folder"), format!("there is no folder {}", folder.display())));
+        } else if let Some(page) = fallback.as_ref().map(|page| folder.join(page)).filter(|page| !page.is_file()) {
+            problems
+                .push(problem(&format!("static[{index}].fallback"), format!("there is no file {}", page.display())));
         }
     }
     if !problems.is_empty() {

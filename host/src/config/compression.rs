@@ -59,13 +59,12 @@ const TYPES: [&str; 8] = [
 ];
 
 pub(super) fn compression(section: &mut Section<'_>) -> Compression {
-    let encoding = word("a content coding", Encoding::ALL, Encoding::as_str);
     let types = TYPES.map(|name| Node { origin: super::problem::Origin::File, value: Value::Text(name.to_owned()) });
     Compression {
         encodings: section
             .key(
                 "compress",
-                Type::list(encoding),
+                Type::list(encoding()),
                 "codings for clients that accept them; empty turns compression off; see \
                  [HTTP](http.md#compression)",
             )
@@ -75,6 +74,10 @@ pub(super) fn compression(section: &mut Section<'_>) -> Compression {
             .key("compress_types", Type::list(media_type()), "types of the bodies to compress")
             .or(Value::Array(types.into())),
     }
+}
+
+pub(super) fn encoding() -> Type<'static, Encoding> {
+    word("a content coding", Encoding::ALL, Encoding::as_str)
 }
 
 /// Type of a media type without parameters, or of `TYPE/*`.

@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_prefix_belongs_to_one_folder() {
-        let folder = |path: &str| StaticFiles { path: path.to_owned(), folder: "public".into(), line: 3 };
+        let folder = |path: &str| StaticFiles { path: path.to_owned(), line: 3, ..StaticFiles::default() };
         let folders = ["/", "/a", "/a/b", "", "/a", ""].map(folder);
         let message = "\"/a\" is the prefix of static[1] on line 3; give each folder its own";
         assert_eq!(repeated(&folders), [(4, message.to_owned())]);

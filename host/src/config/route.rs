@@ -5,6 +5,7 @@ use std::{borrow::Borrow, path::PathBuf};
 use serde_json::json;
 
 use super::{
+    compression::{Encoding, encoding},
     entry::Entry,
     pattern::{pattern, prefix, target},
     section::{Key, Section, TableKey},
@@ -13,7 +14,7 @@ use super::{
         Access, DEFAULT_PRIORITY, Isolation, SUCCESS, StatusSet, access, isolation, priority, retries, status_set,
     },
     types::Type,
-    value::{boolean, method, one_of, path, text},
+    value::{boolean, method, one_of, path, read_text, string_like, text},
 };
 
 /// `[[hook]]`, or an entry of a route's `hooks`.
@@ -57,12 +58,18 @@ pub struct Route {
 }
 
 /// `[[static]]`: a folder that is served without a guest.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct StaticFiles {
     /// The path prefix: `/`, or a path like `/static` without a slash at its end.
     pub path: String,
     /// The folder that is served.
     pub folder: PathBuf,
+    /// The file in the folder that answers for paths without a file, unless a route does.
+    pub fallback: Option<String>,
+    /// Codings of files that lie compressed beside the file.
+    pub precompressed: Vec<Encoding>,
+    /// Whether files and folders with names that begin with a dot are served.
+    pub dotfiles: bool,
     /// The line of the section in the file.
     pub line: usize,
 }
@@ -184,6 +191,28 @@ pub(super) fn static_files(section: &mut Section<'_>) -> StaticFiles {
     StaticFiles {
         path: section.key("path", prefix(), "`\"/\"`, or such as `\"/static\"`").required().unwrap_or_default(),
         folder: static_folder(section).required().unwrap_or_default(),
+        fallback: section
+            .key(
+                "fallback",
+                page(),
+                "file for GET requests without a file and a route, such as `\"index.html\"` of a single-page application; \
+                 see [HTTP](http.md#single-page-applications)",
+            )
+            .or_none("404"),
+        precompressed: section
+            .key(
+                "precompressed",
+                Type::list(encoding()),
+                "codings of compressed files beside the file: `a.css.br`, `a.css.zst`, `a.css.gz`",
+            )
+            .or_empty(),
+        dotfiles: section
+            .key(
+                "dotfiles",
+                boolean(),
+                "serve names that begin with a dot; `.well-known` in the folder is always served",
+            )
+            .or(false),
         line: section.line(),
     }
 }
@@ -192,6 +221,17 @@ pub(super) fn static_files(section: &mut Section<'_>) -> StaticFiles {
 pub(super) fn static_folder<'s, 'a>(section: &'s mut Section<'a>) -> Key<'s, 'a, 'a, PathBuf> {
     let folder = section.context().folder;
     section.key("folder", path(folder), "files served under the prefix, outside of hooks and transactions")
+}
+
+/// Type of the path of a file in a folder of static files.
+fn page() -> Type<'static, String> {
+    Type::new("path in the folder", string_like("^[^/.][^/]*(/[^/.][^/]*)*$"), |value| {
+        let page = read_text(value)?;
+        let is_name = |name: &str| !name.is_empty() && !name.starts_with('.');
+        let refusal = "is not the path of a file in the folder, with names that do not begin with a dot; write it as \
+                       \"index.html\"";
+        if page.split('/').all(is_name) { Ok(page) } else { Err(refusal.to_owned()) }
+    })
 }
 
 pub(super) const SMOKE: TableKey =

@@ -12,6 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, Method, StatusCode, Uri, header, uri::PathAndQuery};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tower_http::services::{ServeDir, fs::DefaultServeDirFallback};
 use tower_service::Service;
 
@@ -19,7 +20,13 @@ use super::{
     range::{Part, select},
     regular::RegularFiles,
 };
-use crate::{config::StaticFiles, routes::decode_unreserved};
+use crate::{
+    config::{Encoding, StaticFiles},
+    routes::decode_unreserved,
+};
+
+/// The characters that are encoded in the path of a fallback.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/');
 
 /// The folders of one generation, in descending order of prefix length.
 #[derive(Debug)]
@@ -41,17 +48,15 @@ pub(super) struct Folder {
     /// The prefix without a trailing slash. The empty prefix matches every path that begins with a slash.
     prefix: String,
     files: ServeDir<DefaultServeDirFallback, RegularFiles>,
+    /// Path of the page for paths without a file.
+    fallback: Option<Uri>,
+    /// Whether the client's `Accept-Encoding` selects a file.
+    is_negotiated: bool,
 }
 
 impl Folders {
     pub(super) fn new(config: &[StaticFiles]) -> Self {
-        let folder = |StaticFiles { path, folder, .. }: &StaticFiles| {
-            let prefix = decode_unreserved(path.trim_end_matches('/')).into_owned();
-            // `ServeDir` receives paths without the prefix, and has to add the prefix in its redirects.
-            let files = ServeDir::with_backend(folder, RegularFiles).redirect_path_prefix(prefix.clone());
-            Arc::new(Folder { prefix, files })
-        };
-        let mut folders: Vec<_> = config.iter().map(folder).collect();
+        let mut folders: Vec<_> = config.iter().map(|config| Arc::new(Folder::new(config))).collect();
         folders.sort_by_key(|folder| std::cmp::Reverse(folder.prefix.len()));
         Self(folders)
     }
@@ -73,9 +78,38 @@ impl Folders {
 }
 
 impl Folder {
-    /// Serves a request under this folder's prefix.
-    pub(super) fn answer(&self, request: &Request) -> impl Future<Output = Response> + Send {
-        self.respond(head(request))
+    fn new(StaticFiles { path, folder, fallback, precompressed, dotfiles, .. }: &StaticFiles) -> Self {
+        let prefix = decode_unreserved(path.trim_end_matches('/')).into_owned();
+        // `ServeDir` receives paths without the prefix, and has to add the prefix in its redirects.
+        let files = ServeDir::with_backend(folder, RegularFiles::new(folder, *dotfiles));
+        let mut files = files.redirect_path_prefix(prefix.clone());
+        for encoding in precompressed {
+            files = match encoding {
+                Encoding::Brotli => files.precompressed_br(),
+                Encoding::Zstd => files.precompressed_zstd(),
+                Encoding::Gzip => files.precompressed_gzip(),
+            };
+        }
+        let fallback =
+            fallback.as_ref().and_then(|page| format!("/{}", utf8_percent_encode(page, ENCODED)).parse().ok());
+        Self { prefix, files, fallback, is_negotiated: !precompressed.is_empty() }
+    }
+
+    /// Serves a request under this folder's prefix. `is_last` is whether no route serves the paths without a file, so
+    /// that the fallback does.
+    pub(super) fn answer(&self, request: &Request, is_last: bool) -> impl Future<Output = Response> + Send {
+        let head = head(request);
+        let page = self.fallback.as_ref().filter(|_| is_last && names_a_page(head.uri().path())).map(|page| {
+            let mut head = head.clone();
+            *head.uri_mut() = page.clone();
+            head
+        });
+        async move {
+            match (self.respond(head).await, page) {
+                (missing, Some(page)) if missing.status() == StatusCode::NOT_FOUND => self.part(page).await,
+                (response, _) => response,
+            }
+        }
     }
 
     /// Returns the path prefix, which is empty for `/`.
@@ -135,7 +169,11 @@ impl Folder {
     }
 
     async fn call(&self, head: http::Request<()>) -> Response {
-        let response = self.files.clone().call(head).await.unwrap_or_else(|never| match never {});
+        let mut response = self.files.clone().call(head).await.unwrap_or_else(|never| match never {});
+        // `ServeDir` adds the field to responses with a file only. RFC 9110, section 15.4.5, requires it in a 304 too.
+        if self.is_negotiated && response.status() == StatusCode::NOT_MODIFIED {
+            response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        }
         response.map(Body::new)
     }
 }
@@ -156,6 +194,12 @@ fn head(request: &Request) -> http::Request<()> {
     head
 }
 
+/// Returns whether a path may be that of a page in a single-page application. A path whose last segment has a dot names a
+/// file: a script that is missing after a deployment must be a 404 and not a page.
+fn names_a_page(path: &str) -> bool {
+    !path.rsplit('/').next().is_some_and(|name| name.contains('.'))
+}
+
 /// Returns whether the response of a folder is about one of its files.
 pub(super) fn has_file(response: &Response) -> bool {
     !matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
@@ -172,6 +216,7 @@ fn unsatisfiable(mut file: Response) -> Response {
     *file.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
     let headers = file.headers_mut();
     headers.remove(header::CONTENT_TYPE);
+    headers.remove(header::CONTENT_ENCODING);
     if let Some(length) = headers.remove(header::CONTENT_LENGTH) {
         let range = HeaderValue::from_bytes(&[b"bytes */", length.as_bytes()].concat());
         headers.extend(range.map(|range| (header::CONTENT_RANGE, range)));
@@ -198,7 +243,8 @@ mod tests {
     use super::*;
 
     fn folders(prefixes: &[&str]) -> Folders {
-        let folder = |path: &&str| StaticFiles { path: (*path).to_owned(), folder: "public".into(), line: 1 };
+        let folder =
+            |path: &&str| StaticFiles { path: (*path).to_owned(), folder: "public".into(), ..StaticFiles::default() };
         Folders::new(&prefixes.iter().map(folder).collect::<Vec<_>>())
     }
 

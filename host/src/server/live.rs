@@ -147,7 +147,7 @@ async fn dispatch(target: Target, exchange: Arc<Exchange>, request: Request, pee
     };
     let begun = Access::begin();
     // Boxed: otherwise the future of every request would contain the large future that reads a file.
-    let response = Box::pin(folder.answer(&request)).await;
+    let response = Box::pin(folder.answer(&request, is_last)).await;
     match is_last || has_file(&response) {
         true => exchange::answer_with_file(response, folder.prefix(), (request, peer), begun),
         false => exchange::serve(exchange, request, peer).await,
