@@ -1,13 +1,20 @@
 //! `/livez`, `/readyz`, the delay before the listener closes, and the notifications of a service manager.
 
-use std::{os::unix::net::UnixDatagram, path::Path, time::Duration};
+use std::{
+    os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixDatagram},
+    },
+    path::Path,
+    time::Duration,
+};
 
 use serde_json::{Value as Json, json};
 
 use crate::{
     script::{self, ROUTE, send, start_with},
     support::{
-        Engine, Log, PATIENCE, Result, Wrong, carya, check, check_eq, eventually,
+        App, Engine, Log, PATIENCE, Result, Wrong, carya, check, check_eq, eventually,
         proxy::{Fate, Proxy},
         servers, write,
     },
@@ -203,6 +210,33 @@ async fn the_service_manager_is_notified() -> Result {
     // The watchdog would otherwise end a process that drains for a long time.
     notified(socket, "WATCHDOG=1").await?;
     assert_eq!(app.stop().await?.1, Some(0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_service_manager_is_notified_of_every_reload_on_an_abstract_socket() -> Result {
+    let name = format!("carya-test-{}-{:?}", std::process::id(), std::time::Instant::now());
+    let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
+    let config = format!("{}\n", crate::script::config());
+    let table = ("migrations/0001_t.sql", "CREATE TABLE t (n INTEGER)");
+    let env = [("NOTIFY_SOCKET", format!("@{name}"))];
+    let env = env.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let app = App::run_in(tempfile::tempdir()?, &["serve", "--watch"], &config, &[table], &env).await?;
+    let (socket, begun) = notified(socket, "READY=1").await?;
+    assert!(!begun.contains("RELOADING"), "{begun}");
+    let config = std::fs::read_to_string(app.folder.path().join("carya.toml"))?;
+    let mut socket = socket;
+    for (text, line) in [("# changed", "a new generation is served"), ("nonsense", "the old generation stays")] {
+        let mut seen = app.log.lines().len();
+        std::fs::write(app.folder.path().join("carya.toml"), format!("{config}{text}\n"))?;
+        app.log.next(&mut seen, &[line]).await?;
+        let (same, reloading) = notified(socket, "RELOADING=1\nMONOTONIC_USEC=").await?;
+        let (same, reloaded) =
+            if reloading.contains("READY=1") { (same, reloading) } else { notified(same, "READY=1").await? };
+        assert!(reloaded.contains("STATUS=serving generation "), "{text}: {reloaded}");
+        socket = same;
+    }
+    assert!(app.log.lines().iter().all(|line| line["message"] != "the service manager was not notified"));
     Ok(())
 }
 

@@ -15,7 +15,6 @@ mod outbox;
 mod output;
 mod serve;
 mod signals;
-mod supervisor;
 mod test;
 
 use std::{ffi::OsString, fmt::Write as _, path::PathBuf, process::ExitCode};

@@ -53,6 +53,7 @@ pub use destination::Destination;
 pub use dialect::{Dialect, ServerDialect};
 pub use difference::DifferenceKind;
 pub use effective::effective;
+pub(crate) use env::abstract_notify_socket;
 pub use file::{Config, HEALTH, Model, Reload};
 pub use image::{Image, ImageVersion};
 pub use load::{application, defaults, deploy_token, load, load_deployed, load_host, parse};

@@ -37,6 +37,7 @@
 //! | [`gate`] | classifies the SQL of guests, and refuses statements that could cross the barrier |
 //! | [`sql`] | statements, values, rows, errors, commit positions |
 //! | [`deploy`] | deployed generations on disk |
+//! | `supervisor` | notifications of the service manager |
 //! | [`config`] | `carya.toml` to values |
 //! | `content` | files by digest: verified reads, durable writes, collection |
 //! | `telemetry` | the log and its limits, metrics |
@@ -74,6 +75,7 @@ mod render;
 pub mod routes;
 mod server;
 pub mod sql;
+mod supervisor;
 mod task;
 mod telemetry;
 mod testing;

@@ -6,7 +6,7 @@ use std::{fmt::Display, io, net::SocketAddr, path::Path, sync::Arc, time::Instan
 use anyhow::anyhow;
 use tokio::{signal::unix::Signal, sync::Mutex, task::JoinHandle};
 
-use super::{certificates::AllCertificates, signals::Signals, supervisor};
+use super::{certificates::AllCertificates, signals::Signals};
 use crate::{
     admin::{Admin, BindError},
     app::{self, Application, Sources},
@@ -19,7 +19,7 @@ use crate::{
     generation::Generation,
     reload::{Reloader, Report, log_change},
     server::{Live, Server, connections::Connections},
-    task,
+    supervisor, task,
     telemetry::{self, Format},
     watch,
 };
@@ -237,9 +237,7 @@ async fn reload_when_hung_up(hangup: Arc<Mutex<Signal>>, certificates: AllCertif
     let mut hangup = hangup.lock().await;
     while hangup.recv().await.is_some() {
         let served = reloader.live().generation();
-        supervisor::reloading();
         certificates.reload().await;
         log_change(&reloader.reload().await, &served);
-        supervisor::ready(&reloader.live().generation().id);
     }
 }

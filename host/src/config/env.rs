@@ -161,6 +161,11 @@ pub(super) fn environment() -> Environment {
     std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
 }
 
+/// Returns the name of the service manager's socket (`NOTIFY_SOCKET`) if it is an abstract one, without its `@`.
+pub(crate) fn abstract_notify_socket() -> Option<String> {
+    environment().get("NOTIFY_SOCKET")?.strip_prefix('@').map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

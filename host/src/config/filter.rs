@@ -17,7 +17,7 @@ const HOST: &str = "carya";
 const GUEST: &str = "guest";
 
 /// The parts after `carya::`: the modules of the library, and `access`, `log`, `pool` and `sql`, which log lines name.
-const MODULES: [&str; 39] = [
+const MODULES: [&str; 40] = [
     "access",
     "admin",
     "allocator",
@@ -50,6 +50,7 @@ const MODULES: [&str; 39] = [
     "routes",
     "server",
     "sql",
+    "supervisor",
     "task",
     "telemetry",
     "testing",

@@ -21,7 +21,7 @@ use crate::{
     diff::{self, Outline},
     generation::{Files, Generation},
     server::Live,
-    task,
+    supervisor, task,
 };
 
 /// Maximum number of attempts to assemble a generation if its files are changed during each attempt.
@@ -88,6 +88,7 @@ impl Reloader {
         if last.files == input.files {
             return Ok(None);
         }
+        let _notice = self.begin_notice();
         self.set_pending_retry(self.apply(&mut last, input, begun).await).map(Some)
     }
 
@@ -123,9 +124,16 @@ impl Reloader {
     }
 
     async fn reload_now(&self, last: &mut Attempt) -> anyhow::Result<Change> {
+        let _notice = self.begin_notice();
         let begun = Instant::now();
         let input = self.read_input(last).await?;
         self.set_pending_retry(self.apply(last, input, begun).await)
+    }
+
+    /// Notifies the service manager that a change begins, and of its end when the returned guard is dropped.
+    fn begin_notice(&self) -> Notice<'_> {
+        supervisor::reloading();
+        Notice(&self.live)
     }
 
     /// Reads the configuration and hashes the files that it names, on the blocking pool: the threads that serve
@@ -236,6 +244,15 @@ impl Reloader {
     }
 }
 
+/// Guard of a change that the service manager was notified of.
+struct Notice<'a>(&'a Live);
+
+impl Drop for Notice<'_> {
+    fn drop(&mut self) {
+        supervisor::ready(&self.0.generation().id);
+    }
+}
+
 /// Exclusive right to change the served generation.
 pub(crate) struct ChangeGuard<'a> {
     reloader: &'a Reloader,
@@ -255,6 +272,7 @@ impl ChangeGuard<'_> {
         agreement: impl Future<Output = anyhow::Result<()>>,
     ) -> anyhow::Result<Change> {
         let (begun, reloader) = (Instant::now(), self.reloader);
+        let _notice = reloader.begin_notice();
         let store = reloader.store()?;
         let id = history.last().context("there is no generation to activate")?;
         let application = reloader.read_deployed(id).await?;
