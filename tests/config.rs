@@ -34,11 +34,18 @@ fn an_empty_file_is_all_defaults() {
         debug: false,
         log_filter: "info",
         server: Server {
-            listen: 127.0.0.1:8080,
+            listen: Own(
+                Tcp(
+                    127.0.0.1:8080,
+                ),
+            ),
+            listen_mode: 432,
+            redirect: None,
             tls: [],
             http2: true,
             trusted_proxies: [],
             proxy_headers: XForwarded,
+            proxy_protocol: false,
             metrics: None,
             public_health: false,
             compression: Compression {
@@ -136,11 +143,15 @@ debug = true
 
 [server]
 listen = "[::1]:0"
+listen_mode = "0600"
+redirect = "[::1]:80"
+redirect_port = 8443
 tls_cert = "tls/cert.pem"
 tls_key = "tls/key.pem"
 http2 = false
-trusted_proxies = ["10.0.0.0/8", "127.0.0.1", "fd00::/8"]
+trusted_proxies = ["10.0.0.0/8", "127.0.0.1", "fd00::/8", "unix"]
 proxy_headers = "forwarded"
+proxy_protocol = true
 metrics = "127.0.0.1:9090"
 public_health = true
 compress = ["br", "gzip"]

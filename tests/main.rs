@@ -35,6 +35,7 @@ mod incoming;
 mod isolation;
 mod languages;
 mod lifecycle;
+mod listeners;
 mod log;
 mod metrics;
 mod outages;

@@ -1,11 +1,13 @@
 //! The client behind trusted proxies, as guests and the access log see it.
 
+mod protocol;
+
 use serde_json::{Value as Json, json};
 use tokio::process::Command;
 
 use crate::{
     script::{ROUTE, start_with},
-    support::{App, Engine, PATIENCE, Result, Wrong, check_eq, servers::Nginx},
+    support::{App, Engine, PATIENCE, Result, Wrong, check_eq, servers::Front},
 };
 
 /// Sends an `echo` by curl with headers. Returns the client's address, the scheme and the authority that the guest reads.
@@ -85,7 +87,7 @@ const DIRECTIVES: &str = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarde
 async fn the_client_behind_nginx_is_found() -> Result {
     let config = format!("{ROUTE}[server]\ntrusted_proxies = ['127.0.0.1']");
     let app = start_with(Engine::Sqlite, &config, &[]).await?;
-    let Some(nginx) = Nginx::start(app.address(), DIRECTIVES).await? else { return Ok(()) };
+    let Some(nginx) = Front::nginx(app.address(), DIRECTIVES).await? else { return Ok(()) };
     // The client has another address than nginx, and forges one more.
     let args = ["--interface", "127.0.0.2"];
     let expected = (json!("127.0.0.2"), json!("http"), json!("own.test"));

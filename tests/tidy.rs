@@ -48,8 +48,9 @@ const WALLS: [(&str, &[&str], &str); 15] = [
             "database/sqlite/memory.rs",
             "database/sqlite/native.rs",
             "component/code.rs",
+            "server/activated.rs",
         ],
-        "unsafe code stands in seven files that say why",
+        "unsafe code stands in eight files that say why",
     ),
     ("Approval(())", &["transaction/verdict.rs"], "only the verdict approves a commit"),
 ];

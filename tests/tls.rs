@@ -19,10 +19,10 @@ use crate::{
 };
 
 /// A certificate authority in a folder, with the certificates that it has signed.
-struct Authority(TempDir);
+pub struct Authority(TempDir);
 
 impl Authority {
-    async fn new() -> Result<Self> {
+    pub async fn new() -> Result<Self> {
         let authority = Self(tempfile::tempdir()?);
         let args = ["-subj", "/CN=authority", "-days", "2", "-keyout", "ca.key", "-out", "ca.pem"];
         let new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
@@ -30,7 +30,7 @@ impl Authority {
         Ok(authority)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
@@ -41,7 +41,7 @@ impl Authority {
     }
 
     /// Writes `NAME.pem` and `NAME.key` for alternative names such as `DNS:a.test`, with a key such as `ec` or `rsa`.
-    async fn sign(&self, name: &str, names: &str, key: &str) -> Result {
+    pub async fn sign(&self, name: &str, names: &str, key: &str) -> Result {
         let [request, cert, key_file, options] = ["csr", "pem", "key", "ext"].map(|end| format!("{name}.{end}"));
         std::fs::write(self.path(&options), format!("subjectAltName={names}\n"))?;
         let kind: &[&str] = match key {
@@ -66,7 +66,7 @@ impl Authority {
 }
 
 /// Returns the configuration of a listener with the certificate `name`, and of `probe`.
-fn with_certificate(authority: &Authority, name: &str) -> String {
+pub fn with_certificate(authority: &Authority, name: &str) -> String {
     let [cert, key] = ["pem", "key"].map(|end| authority.path(&format!("{name}.{end}")).display().to_string());
     format!("[server]\ntls_cert = \"{cert}\"\ntls_key = \"{key}\"\n")
 }

@@ -4,13 +4,13 @@ mod api;
 mod diff;
 mod problem;
 
-use std::{io, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
+use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use axum::Router;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, UnixListener, UnixSocket},
+    net::TcpListener,
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -20,16 +20,14 @@ use crate::{
     fleet::Fleet,
     reload::Reloader,
     server::{
-        MAX_SIDE_CONNECTIONS,
-        connections::{Accept, Connections, Listener, routed},
+        LocalSocket, MAX_SIDE_CONNECTIONS,
+        connections::{Accept, Connections, Listener, permits, routed},
     },
     tls::Certificates,
 };
 
 /// Name of the listener in the log.
 const NAME: &str = "deployment";
-/// Maximum number of connections of the Unix socket that wait to be accepted.
-const BACKLOG: u32 = 64;
 
 /// The bound listener of the admin API. It accepts connections once [`serve`](Self::serve) is polled.
 pub(crate) struct Admin {
@@ -40,7 +38,7 @@ pub(crate) struct Admin {
 
 enum Socket {
     Tcp(Listener<TcpListener>),
-    Unix(Listener<UnixListener>),
+    Unix(Listener<LocalSocket>),
 }
 
 /// Error of [`Admin::bind`].
@@ -77,10 +75,10 @@ impl Admin {
                     listener.set_nonblocking(true)?;
                     TcpListener::from_std(listener)
                 })
-                .map(|socket| Socket::Tcp(Listener::new(socket, NAME, MAX_SIDE_CONNECTIONS, connections)))
+                .map(|socket| Socket::Tcp(Listener::new(socket, NAME, permits(MAX_SIDE_CONNECTIONS), connections)))
                 .map_err(|source| BindError::Address { address: *address, source })?,
             Listen::Unix(path) => {
-                Socket::Unix(Listener::new(unix_socket(path)?, NAME, MAX_SIDE_CONNECTIONS, connections))
+                Socket::Unix(Listener::new(unix_socket(path)?, NAME, permits(MAX_SIDE_CONNECTIONS), connections))
             }
         };
         let tls = certificates.map(|all| all.acceptor(false)).transpose().context("TLS cannot be used")?;
@@ -91,10 +89,7 @@ impl Admin {
     pub(crate) fn address(&self) -> io::Result<String> {
         Ok(match &self.socket {
             Socket::Tcp(listener) => listener.socket().local_addr()?.to_string(),
-            Socket::Unix(listener) => {
-                let address = listener.socket().local_addr()?;
-                format!("unix:{}", address.as_pathname().unwrap_or(Path::new("")).display())
-            }
+            Socket::Unix(listener) => listener.socket().address()?.to_string(),
         })
     }
 
@@ -119,22 +114,15 @@ where
     }
 }
 
-/// Binds a Unix socket with mode 0600. Replaces the file of a socket on which no process listens any more.
-fn unix_socket(path: &Path) -> anyhow::Result<UnixListener> {
-    let name = path.display();
-    if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        bail!("another process listens on {name}; set deploy.listen to another path");
-    }
-    let listen = || {
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+/// Binds a Unix socket that only this user may use. Replaces the file of a socket on which no process listens any more.
+fn unix_socket(path: &Path) -> anyhow::Result<LocalSocket> {
+    LocalSocket::bind(path, 0o600).map_err(|error| {
+        let name = path.display();
+        match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                anyhow!("another process listens on {name}; set deploy.listen to another path")
+            }
+            _ => anyhow!("cannot listen on {name}: {error}; its folder must exist and belong to this user"),
         }
-        let socket = UnixSocket::new_stream()?;
-        socket.bind(path)?;
-        // The socket accepts no connections before `listen`, so the mode applies to the first one.
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-        socket.listen(BACKLOG)
-    };
-    listen().with_context(|| format!("cannot listen on {name}; its folder must exist and belong to this user"))
+    })
 }

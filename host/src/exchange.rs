@@ -142,10 +142,19 @@ pub(crate) fn reject(head: Parts, peer: Peer, failure: &Failure) -> Answered {
 
 /// Returns the response to `OPTIONS *`, a request that concerns the whole server and no path.
 pub(crate) fn acknowledge(head: Parts, peer: Peer) -> Answered {
+    answer_as_server(head, peer, Reply { status: StatusCode::NO_CONTENT, ..Reply::default() })
+}
+
+/// Returns the response that redirects a request for good, with its method and body.
+pub(crate) fn redirect(head: Parts, peer: Peer, location: HeaderValue) -> Answered {
+    let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
+    answer_as_server(head, peer, Reply { status: StatusCode::PERMANENT_REDIRECT, headers, ..Reply::default() })
+}
+
+fn answer_as_server(head: Parts, peer: Peer, reply: Reply) -> Answered {
     let (begun, request) = (Access::begin(), Arc::new(receive_head(head, peer)));
-    let status = StatusCode::NO_CONTENT;
-    let access = Access::new(begun, &request, || End::host("server", status.as_u16(), None));
-    Answered { response: respond(Reply { status, ..Reply::default() }, None, &request), access }
+    let access = Access::new(begun, &request, || End::host("server", reply.status.as_u16(), None));
+    Answered { response: respond(reply, None, &request), access }
 }
 
 /// Completes the response with a file, or with the failure to find one, of the folder with this path prefix.

@@ -78,7 +78,7 @@ fn databases_of_the_host_take_precedence() -> Result {
     "#;
     let (folder, config) = both(own, DEPLOYED)?;
     let (root, app) = (folder.path(), folder.path().join("apps/1"));
-    assert_eq!((config.server.listen.port(), config.deploy.is_none()), (8081, true));
+    assert_eq!((config.server.listen.port(), config.deploy.is_none()), (Some(8081), true));
     assert_eq!((config.log.max_per_request, config.log.max_per_second), (1 << 10, 1 << 20), "the log is the host's");
     let found: Vec<_> =
         config.all_databases().map(|(_, found)| (found.url.clone(), found.migrations.clone())).collect();

@@ -37,7 +37,7 @@ fn variables_override_the_file() {
     )
     .expect("file and environment are right");
     assert!(config.debug);
-    assert_eq!(config.server.listen.port(), 81);
+    assert_eq!(config.server.listen.port(), Some(81));
     let database = config.database.expect("there is a database");
     assert_eq!(database.url, "sqlite://${literal}.db");
     assert_eq!(database.max_connections, 12);

@@ -85,7 +85,7 @@ deny = ["component-gains-write"]
         &[],
     ), @r#"
     carya.toml:2: debug: "yes" is not a boolean; write it as true or false
-    carya.toml:5: server.listen: "8080" is not an address; write it as "127.0.0.1:8080"
+    carya.toml:5: server.listen: "8080" is not an address; write it as "127.0.0.1:8080" or "unix:/run/carya.sock"
     carya.toml:6: server.max_body: "1MB" is not a size; write it as 65536, "64KiB", "16MiB" or "1GiB"
     carya.toml:7: server.request_timeout: 30 is not a duration; write it as "500ms", "30s", "5m" or "1h"
     carya.toml:8: server.header_timeout: "0s" must be greater than 0; write it as "500ms", "30s", "5m" or "1h"

@@ -3,8 +3,8 @@
 //! kills or pauses servers starts its own [`Pair`]. This module does not depend on carya.
 
 mod cluster;
+mod front;
 mod installed;
-mod nginx;
 mod pair;
 mod pooler;
 mod server;
@@ -17,9 +17,9 @@ use tokio::sync::OnceCell;
 
 use super::Result;
 pub use cluster::Cluster;
+pub use front::Front;
 use installed::Installation;
 pub use installed::report_skipped;
-pub use nginx::Nginx;
 pub use pair::Pair;
 pub use pooler::Pooler;
 pub use server::password;

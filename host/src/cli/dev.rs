@@ -4,7 +4,7 @@
 mod builder;
 mod output;
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use tokio::sync::Mutex;
 
@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     app::{Application, format_error},
+    config::Listen,
     generation::Generation,
     reload::Change,
     task,
@@ -45,9 +46,14 @@ pub(super) async fn dev(path: &Path, format: Format) -> anyhow::Result<()> {
     serve::start(path, sources, None, Some(Callbacks { begun, changed }), signals).await
 }
 
-fn begun(address: SocketAddr, generation: &Generation) {
+fn begun(addresses: &[Listen], generation: &Generation) {
     let scheme = if generation.config.server.tls.is_empty() { "http" } else { "https" };
-    print(&format!("serving {scheme}://{address}, generation {}\n{}", generation.id, routes(generation)));
+    let url = |listen: &Listen| match listen {
+        Listen::Tcp(address) => format!("{scheme}://{address}"),
+        Listen::Unix(_) => listen.to_string(),
+    };
+    let urls = addresses.iter().map(url).collect::<Vec<_>>().join(", ");
+    print(&format!("serving {urls}, generation {}\n{}", generation.id, routes(generation)));
 }
 
 fn changed(change: &anyhow::Result<Change>, served: &Generation) {

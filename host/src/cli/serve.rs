@@ -1,7 +1,7 @@
 //! `carya serve`: starts a server from a configuration. The order of the start is: signals, configuration, listeners,
 //! components, databases, the first request.
 
-use std::{fmt::Display, io, net::SocketAddr, path::Path, sync::Arc, time::Instant};
+use std::{fmt::Display, io, path::Path, sync::Arc, time::Instant};
 
 use anyhow::anyhow;
 use tokio::{signal::unix::Signal, sync::Mutex, task::JoinHandle};
@@ -10,7 +10,7 @@ use super::{certificates::AllCertificates, signals::Signals};
 use crate::{
     admin::{Admin, BindError},
     app::{self, Application, Sources},
-    config::{self, Config, Deploy},
+    config::{self, Config, Deploy, Listen, Sockets},
     deploy::{self, Store},
     fleet::{
         self, Fleet,
@@ -26,8 +26,8 @@ use crate::{
 
 /// Functions that report the served generations. If they are given, the host watches the files of the application.
 pub(super) struct Callbacks {
-    /// Called once the first generation is served, with the address.
-    pub(super) begun: fn(SocketAddr, &Generation),
+    /// Called once the first generation is served, with the addresses.
+    pub(super) begun: fn(&[Listen], &Generation),
     /// Called after each attempt to change the generation.
     pub(super) changed: Report,
 }
@@ -112,13 +112,15 @@ pub(super) async fn start(
     };
     server.announce(&live);
     let generation = live.generation();
-    let (address, routes) = (server.address()?, generation.handlers.len());
+    let addresses = server.addresses()?;
+    let address = addresses.iter().map(Listen::to_string).collect::<Vec<_>>().join(", ");
+    let routes = generation.handlers.len();
     let ms = telemetry::millis(started.elapsed());
     tracing::info!(%address, routes, generation = generation.id, debug = generation.config.debug, ms, "serving");
     supervisor::ready(&generation.id);
     drop(generation);
     certificates.watch();
-    reload_on_triggers(&reloader, certificates, signals.hangup, callbacks, address);
+    reload_on_triggers(&reloader, certificates, signals.hangup, callbacks, &addresses);
     let shutdown = async || {
         signals.end.requested().await;
         supervisor::stopping();
@@ -162,7 +164,7 @@ fn reload_on_triggers(
     certificates: AllCertificates,
     hangup: Signal,
     callbacks: Option<Callbacks>,
-    address: SocketAddr,
+    addresses: &[Listen],
 ) {
     let hangup = Arc::new(Mutex::new(hangup));
     spawn("hangup", reloader, move |reloader| reload_when_hung_up(hangup.clone(), certificates.clone(), reloader));
@@ -171,7 +173,7 @@ fn reload_on_triggers(
     spawn("tags", reloader, move |reloader| watch::follow_tags(reloader, report));
     spawn("collect", reloader, watch::collect_images);
     if let Some(Callbacks { begun, changed }) = callbacks {
-        begun(address, &reloader.live().generation());
+        begun(addresses, &reloader.live().generation());
         spawn("watch", reloader, move |reloader| async move {
             let Err(error) = watch::watch_files(reloader, changed).await;
             tracing::error!(%error, "the files cannot be watched any more; send SIGHUP to reload");
@@ -179,7 +181,7 @@ fn reload_on_triggers(
     }
 }
 
-/// Binds the addresses of the application and of the metrics.
+/// Binds the addresses of the application, of its redirects, and of the metrics.
 async fn listen(
     config: &Config,
     certificates: &AllCertificates,
@@ -187,7 +189,12 @@ async fn listen(
 ) -> anyhow::Result<Server> {
     let tls = certificates.server.clone().map(|all| all.acceptor(config.server.http2)).transpose()?;
     let bound = Server::bind(config, tls, connections).await;
-    let mut server = bound.map_err(|error| unbound(config, "server.listen", config.server.listen, &error))?;
+    let mut server = bound.map_err(|error| unbound(config, "server.listen", &config.server.listen, &error))?;
+    if let Some(redirect) = &config.server.redirect {
+        let bound = server.bind_redirect(redirect).await;
+        let address = bound.map_err(|error| unbound(config, "server.redirect", redirect.listen, &error))?;
+        tracing::info!(%address, "redirect");
+    }
     if let Some(address) = config.server.metrics {
         let bound = server.bind_metrics(address).await;
         let address = bound.map_err(|error| unbound(config, "server.metrics", address, &error))?;
@@ -198,8 +205,15 @@ async fn listen(
 
 /// Returns the error of an address that cannot be bound, with the place of its key.
 fn unbound(config: &Config, key: &str, address: impl Display, error: &io::Error) -> anyhow::Error {
+    let is_of_server = key == "server.listen";
     let remedy = match error.kind() {
+        _ if is_of_server && config.server.listen == Sockets::Systemd => {
+            "start the .socket unit, which starts this service, or set an address"
+        }
         io::ErrorKind::AddrInUse => "end the process that uses it, or set another address",
+        _ if is_of_server && config.server.listen.port().is_none() => {
+            "set a path in a folder that exists and that this user may write to"
+        }
         io::ErrorKind::PermissionDenied => "set a port from 1024 on, or give the process CAP_NET_BIND_SERVICE",
         io::ErrorKind::AddrNotAvailable => {
             "set an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them"

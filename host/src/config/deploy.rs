@@ -1,23 +1,19 @@
 //! `[deploy]`.
 
-use std::{
-    fmt,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use serde_json::json;
 
 use super::{
     dialect::Dialect,
+    listen::{Listen, listen},
     mask,
     quantity::{duration_schema, read_positive_duration, size},
     section::{Section, TableKey},
     server::Server,
     tls::Tls,
     types::Type,
-    value::{boolean, integer, path, read_address, read_text},
+    value::{boolean, integer, path, read_text},
 };
 
 /// `[deploy]`: the store of deployed generations and the admin API.
@@ -46,15 +42,6 @@ pub struct Shared {
     pub host: String,
     /// How often the host queries the database for activations of other hosts, if it receives no notification.
     pub poll: Duration,
-}
-
-/// Address of a listener.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Listen {
-    /// Address and port. With port 0, the system chooses one.
-    Tcp(SocketAddr),
-    /// Path of a Unix socket.
-    Unix(PathBuf),
 }
 
 /// The deployed generation that a configuration belongs to.
@@ -149,7 +136,11 @@ fn shared(section: &mut Section<'_>, server: &Server, dialect: Option<Dialect>) 
         .key("poll", poll(), "interval of queries for activations of other hosts, besides notifications")
         .or("5s");
     let host = section
-        .key("host", host(), "name of this host in its fleet; required if `listen` of `[server]` has port 0")
+        .key(
+            "host",
+            host(),
+            "name of this host in its fleet; required if `listen` of `[server]` is no address, or has port 0",
+        )
         .or_none("machine name and `server.listen`");
     if !is_shared {
         return None;
@@ -163,10 +154,10 @@ fn shared(section: &mut Section<'_>, server: &Server, dialect: Option<Dialect>) 
     }
     let host = host.unwrap_or_else(|| {
         let machine = hostname::get().unwrap_or_default().to_string_lossy().into_owned();
-        if machine.is_empty() || server.listen.port() == 0 {
+        if machine.is_empty() || server.listen.port().unwrap_or_default() == 0 {
             section.report_at(
                 "shared",
-                "requires deploy.host, because the machine has no name or server.listen has port 0",
+                "requires deploy.host, because the machine has no name, or server.listen is no address or has port 0",
             );
         }
         // The listen address tells apart the hosts on one machine.
@@ -189,21 +180,6 @@ fn host() -> Type<'static, String> {
         let is_name = (1..=200).contains(&host.len()) && !host.chars().any(char::is_control);
         let refusal = "must have 1 to 200 bytes and no control characters";
         if is_name { Ok(host) } else { Err(refusal.to_owned()) }
-    })
-}
-
-/// Type of `"127.0.0.1:9091"` or `"unix:/run/carya/admin.sock"`.
-fn listen(folder: &Path) -> Type<'_, Listen> {
-    let schema = json!({ "type": "string", "pattern": "^unix:.|:[0-9]+$" });
-    Type::new("address or `\"unix:PATH\"`", schema, |value| {
-        match value.as_text().and_then(|text| text.strip_prefix("unix:")) {
-            Some("") => Err("has no path; write it as \"unix:/run/carya/admin.sock\"".to_owned()),
-            Some(path) => Ok(Listen::Unix(folder.join(path))),
-            None => {
-                let address = read_address(value).map(Listen::Tcp);
-                address.map_err(|error| format!("{error} or \"unix:/run/carya/admin.sock\""))
-            }
-        }
     })
 }
 

@@ -7,30 +7,38 @@ use std::{
 };
 
 use ipnet::IpNet;
+use serde_json::json;
 
 use super::{
     compression::{Compression, compression},
     context::Context,
+    listen::{Sockets, mode, sockets},
     quantity::{duration, positive_duration, size},
     section::{Section, TableKey},
     tls::{Tls, certificates},
     types::Type,
-    value::{address, boolean, integer, network, path, word},
+    value::{address, boolean, integer, path, read_network, word},
 };
 
 /// `[server]`: listeners, limits, timeouts and the cache.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Server {
-    /// Address and port of the application. With port 0, the system chooses one.
-    pub listen: SocketAddr,
+    /// The sockets of the application.
+    pub listen: Sockets,
+    /// Mode of the file of a Unix socket.
+    pub listen_mode: u32,
+    /// The listener that redirects plain HTTP to `listen`.
+    pub redirect: Option<Redirect>,
     /// Certificates of `listen`, the default one first. If it is empty, `listen` has no TLS.
     pub tls: Vec<Tls>,
     /// Whether the listeners accept HTTP/2.
     pub http2: bool,
-    /// Addresses of the proxies whose forwarding headers describe the client.
-    pub trusted_proxies: Vec<IpNet>,
+    /// The proxies whose forwarding headers, or headers of the PROXY protocol, describe the client.
+    pub trusted_proxies: Vec<TrustedProxy>,
     /// The headers that these proxies set.
     pub proxy_headers: ProxyHeaders,
+    /// Whether these proxies begin each connection with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
     /// Address and port of the metrics. Without it they are not served.
     pub metrics: Option<SocketAddr>,
     /// Whether `listen` serves `/livez` and `/readyz` too.
@@ -80,6 +88,24 @@ pub struct Server {
     pub cache: PathBuf,
     /// Whether the kernel reports which pages of an instance were written.
     pub page_scan: PageScan,
+}
+
+/// A listener that redirects plain HTTP to TLS.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Redirect {
+    /// Address and port. With port 0, the system chooses one.
+    pub listen: SocketAddr,
+    /// Port in the target. `None`: that of `server.listen`.
+    pub port: Option<u16>,
+}
+
+/// A proxy whose reports about the client the host trusts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrustedProxy {
+    /// Proxies with addresses in this network.
+    Network(IpNet),
+    /// Proxies that connect to a Unix socket.
+    Unix,
 }
 
 /// Headers in which proxies describe the client.
@@ -160,14 +186,23 @@ pub(super) fn max_concurrent(section: &mut Section<'_>, most: usize, unset: &'st
 pub(super) fn server(section: &mut Section<'_>) -> Server {
     let context = section.context();
     Server {
-        listen: section.key("listen", address(), "address of the application").or("127.0.0.1:8080"),
+        listen: section
+            .key(
+                "listen",
+                sockets(context.folder),
+                "address of the application, or a Unix socket, or the sockets that systemd passes; see \
+                 [Listeners](../guides/listeners.md)",
+            )
+            .or("127.0.0.1:8080"),
+        listen_mode: section.key("listen_mode", mode(), "mode of the file of a Unix socket").or("0660"),
+        redirect: redirect(section),
         tls: certificates(section),
         http2: section.key("http2", boolean(), "accept HTTP/2, with TLS by ALPN, without TLS as h2c").or(true),
         trusted_proxies: section
             .key(
                 "trusted_proxies",
-                Type::list(network()),
-                "proxies that name the client in a header; see \
+                Type::list(proxy()),
+                "proxies that name the client in a header; `\"unix\"` for those that connect to a Unix socket; see \
                  [Run behind a proxy](../guides/proxy.md#client-addresses)",
             )
             .or_empty(),
@@ -178,6 +213,14 @@ pub(super) fn server(section: &mut Section<'_>) -> Server {
                 "the headers that these proxies set: `X-Forwarded-For`, `-Proto` and `-Host`, or `Forwarded`",
             )
             .or("x-forwarded"),
+        proxy_protocol: section
+            .key(
+                "proxy_protocol",
+                boolean(),
+                "these proxies begin each connection with a header of the \
+                 [PROXY protocol](../guides/proxy.md#proxy-protocol), version 1 or 2",
+            )
+            .or(false),
         metrics: section
             .key(
                 "metrics",
@@ -300,6 +343,34 @@ pub(super) fn server(section: &mut Section<'_>) -> Server {
             )
             .or("auto"),
     }
+}
+
+/// Reads the listener that redirects. Its keys are in `[server]`.
+fn redirect(section: &mut Section<'_>) -> Option<Redirect> {
+    let listen = section
+        .key(
+            "redirect",
+            address(),
+            "address of plain HTTP that redirects to `https`; see [TLS](../guides/tls.md#redirect)",
+        )
+        .or_none("none");
+    let port = section
+        .key("redirect_port", integer(1..=65_535), "port of the `https` URL")
+        .or_none("that of `listen`, or 443 if it has none");
+    if listen.is_some() && !section.is_set("tls_cert") && !section.context().describes {
+        section.report_at("redirect", "requires tls_cert and tls_key: `listen` serves no `https`");
+    }
+    listen.map(|listen| Redirect { listen, port })
+}
+
+/// Type of a trusted proxy.
+fn proxy() -> Type<'static, TrustedProxy> {
+    const UNIX: &str = "unix";
+    let schema = json!({ "type": "string", "pattern": "^unix$|^[0-9A-Fa-f.:]+(/[0-9]+)?$" });
+    Type::new("network or `\"unix\"`", schema, move |value| match value.as_text() {
+        Some(UNIX) => Ok(TrustedProxy::Unix),
+        _ => read_network(value).map(TrustedProxy::Network),
+    })
 }
 
 /// Returns the default cache folder by the XDG rules; beside the file for a user without a home.

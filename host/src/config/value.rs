@@ -99,13 +99,11 @@ pub(super) fn read_address(value: &Value) -> Result<SocketAddr, String> {
     address.ok_or_else(|| r#"is not an address; write it as "127.0.0.1:8080""#.to_owned())
 }
 
-/// Type of a network in CIDR notation, or of a single address.
-pub(super) fn network() -> Type<'static, IpNet> {
-    Type::new("network", string_like("^[0-9A-Fa-f.:]+(/[0-9]+)?$"), |value| {
-        let text = value.as_text().unwrap_or_default();
-        let network = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-        network.ok_or_else(|| r#"is not a network; write it as "10.0.0.0/8", "fd00::/8" or "127.0.0.1""#.to_owned())
-    })
+/// Reads a network in CIDR notation, or a single address.
+pub(super) fn read_network(value: &Value) -> Result<IpNet, String> {
+    let text = value.as_text().unwrap_or_default();
+    let network = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    network.ok_or_else(|| r#"is not a network; write it as "10.0.0.0/8", "fd00::/8" or "127.0.0.1""#.to_owned())
 }
 
 /// Type of a word that stands for one of the values in `all`. `kind` is the kind of value, for messages.

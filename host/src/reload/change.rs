@@ -52,6 +52,9 @@ pub(super) fn warn_of_settings_for_the_next_start(before: &config::Config, now: 
     let (old, new) = (&before.server, &now.server);
     let keys = [
         ("listen", old.listen != new.listen),
+        ("listen_mode", old.listen_mode != new.listen_mode),
+        ("redirect", old.redirect != new.redirect),
+        ("proxy_protocol", old.proxy_protocol != new.proxy_protocol),
         ("tls_cert", old.tls != new.tls),
         ("http2", old.http2 != new.http2),
         ("metrics", old.metrics != new.metrics),

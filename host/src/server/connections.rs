@@ -8,6 +8,7 @@ mod connection;
 mod fragment;
 mod head;
 mod listener;
+mod proxied;
 mod response;
 mod socket;
 mod streams;
@@ -20,7 +21,7 @@ use tower_service::Service;
 pub(super) use self::head::is_host;
 pub(crate) use self::{
     connection::Connections,
-    listener::{Accept, Listener},
+    listener::{Accept, Listener, permits},
 };
 use crate::message::Peer;
 

@@ -5,11 +5,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use ipnet::IpNet;
 
 use super::connections::is_host;
 use crate::{
-    config::{self, ProxyHeaders},
+    config::{self, ProxyHeaders, TrustedProxy},
     message::Peer,
 };
 
@@ -32,11 +31,21 @@ pub(super) fn client(config: &config::Server, headers: &mut HeaderMap, peer: Pee
     behind((&config.trusted_proxies, config.proxy_headers), headers, peer)
 }
 
-fn behind((proxies, kind): (&[IpNet], ProxyHeaders), headers: &mut HeaderMap, peer: Peer) -> Peer {
-    let is_proxy = |address: IpAddr| proxies.iter().any(|network| network.contains(&address));
-    if !peer.address.is_some_and(is_proxy) {
+/// Returns whether a peer is one of the proxies. The peers of a Unix socket have no address.
+pub(super) fn is_trusted(proxies: &[TrustedProxy], address: Option<IpAddr>) -> bool {
+    proxies.iter().any(|proxy| match (proxy, address) {
+        (TrustedProxy::Network(network), Some(address)) => network.contains(&address),
+        (TrustedProxy::Unix, None) => true,
+        _ => false,
+    })
+}
+
+fn behind((proxies, kind): (&[TrustedProxy], ProxyHeaders), headers: &mut HeaderMap, peer: Peer) -> Peer {
+    if !is_trusted(proxies, peer.address) {
         return peer;
     }
+    // A hop without an address is one that a proxy hides.
+    let is_proxy = |address: IpAddr| is_trusted(proxies, Some(address));
     let hops = hops(kind, headers);
     // The last hop was added by `peer`, the one before by the proxy at the address of the last one, and so on.
     let first = hops.iter().rposition(|hop| !hop.client.is_some_and(is_proxy)).unwrap_or(0);
@@ -145,7 +154,7 @@ mod tests {
 
     #[test]
     fn the_client_is_the_last_address_that_is_no_proxy() -> Result<(), Box<dyn std::error::Error>> {
-        let proxies: Vec<IpNet> = vec!["10.0.0.0/8".parse()?, "2001:db8::/32".parse()?];
+        let proxies = ["10.0.0.0/8".parse()?, "2001:db8::/32".parse()?].map(TrustedProxy::Network);
         let table: &[Row] = &[
             // Peers that are no proxies.
             ("192.0.2.1", &[("x-forwarded-for", "1.1.1.1"), ("x-forwarded-proto", "https")], "192.0.2.1 http own"),

@@ -2,6 +2,7 @@
 //! it arrived; a retired generation is dropped after its last request has ended.
 
 use std::{
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -69,6 +70,11 @@ impl Live {
     /// Returns the generation that is served now.
     pub(crate) fn generation(&self) -> Arc<Generation> {
         self.current.load().exchange.generation.clone()
+    }
+
+    /// Returns whether the peer of a connection is a proxy that names its client.
+    pub(super) fn is_proxy(&self, address: Option<IpAddr>) -> bool {
+        forwarded::is_trusted(&self.current.load().exchange.generation.config.server.trusted_proxies, address)
     }
 
     /// Answers a request of `peer` by the current generation.

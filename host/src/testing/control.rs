@@ -26,7 +26,7 @@ use crate::{
     database::Fault,
     server::{
         MAX_SIDE_CONNECTIONS,
-        connections::{Connections, Listener, routed},
+        connections::{Connections, Listener, permits, routed},
     },
     sql::{
         json::{JsonRows, Layout},
@@ -53,7 +53,7 @@ impl Control {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on 127.0.0.1")?;
         let token = format!("{:032x}", rand::random::<u128>());
         let url = format!("http://{}/{token}", socket.local_addr()?);
-        Ok(Self { listener: Listener::new(socket, "control", MAX_SIDE_CONNECTIONS, connections), token, url })
+        Ok(Self { listener: Listener::new(socket, "control", permits(MAX_SIDE_CONNECTIONS), connections), token, url })
     }
 
     /// Returns the URL with the token, without a slash at its end.

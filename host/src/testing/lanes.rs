@@ -3,6 +3,7 @@
 
 use std::{
     future::pending,
+    net::SocketAddr,
     sync::{Arc, RwLock, Weak},
     time::Duration,
 };
@@ -60,7 +61,9 @@ struct Lane {
 
 /// Adapts the configuration of an application to tests: each lane listens on a free port of the loopback interface.
 pub(crate) fn adapt(config: &mut Config) {
-    config.server.listen = ([127, 0, 0, 1], 0).into();
+    config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0)).into();
+    config.server.redirect = None;
+    config.server.proxy_protocol = false;
     config.server.metrics = None;
     config.server.tls.clear();
     config.server.drain_delay = Duration::ZERO;
@@ -114,7 +117,8 @@ impl Lanes {
         ensure!(number < MAX_LANES, "there are {MAX_LANES} lanes, which is the maximum; use those at GET /lanes");
         let config = &self.application.config;
         let server = Server::bind(config, None, Connections::new(&config.server)).await.context("cannot listen")?;
-        let url = format!("http://{}", server.address()?);
+        let addresses = server.addresses()?;
+        let url = format!("http://{}", addresses.first().context("the listener has no address")?);
         let live = Live::new(self.fresh(Set::Lane { number, resets: 0 }).await?);
         let (end, mut has_ended) = (self.end.clone(), false);
         let shutdown = async move || {

@@ -27,6 +27,7 @@ use super::{
     body::RequestBody,
     connection::{Connection, Connections, MAX_DISCARDED},
     head::{self, Scope},
+    proxied::{self, Peek},
     response::{ResponseBody, Running},
     socket::Socket,
 };
@@ -72,6 +73,26 @@ impl Accepted {
             }
         })
         .await
+    }
+
+    /// Returns the address of the peer, if it has one.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.peer.address
+    }
+
+    /// Reads the header of the PROXY protocol, and takes the client in it for the peer of the connection. Returns `false`
+    /// if the connection is to be closed: it does not begin with a header, or the header does not arrive within the time
+    /// limit of the first byte (10 s).
+    pub(crate) async fn receive_proxy_header(&mut self, stream: &mut (impl Peek + AsyncRead + Unpin)) -> bool {
+        match self.run_idle(FIRST_BYTE, proxied::receive(stream, self.peer)).await {
+            Ok(peer) => self.peer = peer,
+            Err(error) => {
+                let (listener, proxy) = (self.connection.listener, self.peer.address.map(tracing::field::display));
+                tracing::warn!(listener, proxy, %error, "a proxy sent no header of the PROXY protocol");
+                return false;
+            }
+        }
+        true
     }
 
     /// Serves HTTP/1 or HTTP/2 until the connection is closed, over TLS if `tls` is given. The handshake has the time

@@ -10,12 +10,12 @@ use std::{
 
 use socket2::SockRef;
 use tokio::{
-    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::{Instant, sleep, timeout},
 };
 
-use super::{accepted::Accepted, connection::Connections};
+use super::{accepted::Accepted, connection::Connections, proxied::Peek};
 
 /// Pause after an accept error such as a lack of descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -30,7 +30,7 @@ const NOT_SENT: u32 = 128 << 10;
 /// A bound socket that accepts connections.
 pub(crate) trait Accept: Send + Sync {
     /// The socket of an accepted connection.
-    type Stream;
+    type Stream: Peek;
 
     /// Waits for the next connection. Returns it with the address of the client, if clients of this socket have one.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Option<IpAddr>)>> + Send;
@@ -50,12 +50,9 @@ impl Accept for TcpListener {
     }
 }
 
-impl Accept for UnixListener {
-    type Stream = UnixStream;
-
-    async fn accept(&self) -> io::Result<(UnixStream, Option<IpAddr>)> {
-        Ok((UnixListener::accept(self).await?.0, None))
-    }
+/// Returns permits for `limit` connections.
+pub(crate) fn permits(limit: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(limit.clamp(1, Semaphore::MAX_PERMITS)))
 }
 
 /// A bound socket with a maximum number of connections.
@@ -70,10 +67,9 @@ pub(crate) struct Listener<L> {
 }
 
 impl<L: Accept> Listener<L> {
-    /// Creates a listener on a bound socket, with at most `limit` connections at a time. `name` identifies the listener
-    /// and must be unique.
-    pub(crate) fn new(socket: L, name: &'static str, limit: usize, all: Arc<Connections>) -> Self {
-        let permits = Arc::new(Semaphore::new(limit.clamp(1, Semaphore::MAX_PERMITS)));
+    /// Creates a listener on a bound socket. Each connection takes one of the permits. Listeners that share permits have
+    /// the same name.
+    pub(crate) fn new(socket: L, name: &'static str, permits: Arc<Semaphore>, all: Arc<Connections>) -> Self {
         Self { socket, name, permits, all, errors: Mutex::default(), full: Mutex::default() }
     }
 
