@@ -43,6 +43,7 @@ fn an_empty_file_is_all_defaults() {
             redirect: None,
             tls: [],
             http2: true,
+            http2_max_streams: 200,
             trusted_proxies: [],
             proxy_headers: XForwarded,
             proxy_protocol: false,
@@ -68,10 +69,14 @@ fn an_empty_file_is_all_defaults() {
             max_response_headers: 100,
             max_response_head: 65536,
             connections: 10000,
+            connections_per_address: None,
+            requests_per_address: None,
+            max_target: 65536,
             header_timeout: 10s,
             idle_timeout: 75s,
             send_timeout: 30s,
             max_unsent: 536870912,
+            body_timeout: 30s,
             request_timeout: 30s,
             action_timeout: 5s,
             drain_delay: 0ns,
@@ -110,6 +115,7 @@ fn an_empty_file_is_all_defaults() {
         hooks: [],
         routes: [],
         smoke: [],
+        rate_limits: [],
         reload: Reload {
             deny: [],
             migrate: true,
@@ -149,6 +155,7 @@ redirect_port = 8443
 tls_cert = "tls/cert.pem"
 tls_key = "tls/key.pem"
 http2 = false
+http2_max_streams = 50
 trusted_proxies = ["10.0.0.0/8", "127.0.0.1", "fd00::/8", "unix"]
 proxy_headers = "forwarded"
 proxy_protocol = true
@@ -163,10 +170,14 @@ max_response = "1GiB"
 max_response_headers = 10000
 max_response_head = "8KiB"
 connections = 1000000
+connections_per_address = 100
+requests_per_address = 50
+max_target = "4KiB"
 header_timeout = "500ms"
 idle_timeout = "5m"
 send_timeout = "1s"
 max_unsent = "2GiB"
+body_timeout = "5s"
 request_timeout = "1m"
 drain_delay = "5s"
 drain_timeout = "0s"
@@ -234,6 +245,14 @@ folder = "public"
 fallback = "app/index.html"
 precompressed = ["gzip", "br"]
 dotfiles = true
+
+[[rate_limit]]
+name = "api"
+path = "/api"
+by = "header:X-Api-Key"
+requests = 100
+per = "1h"
+burst = 10
 
 [component.items]
 path = "items.wasm"

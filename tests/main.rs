@@ -35,6 +35,7 @@ mod incoming;
 mod isolation;
 mod languages;
 mod lifecycle;
+mod limits;
 mod listeners;
 mod log;
 mod metrics;

@@ -30,6 +30,7 @@ mod pattern;
 mod places;
 mod problem;
 mod quantity;
+mod rate_limit;
 mod record;
 #[cfg(test)]
 mod reference;
@@ -61,6 +62,7 @@ pub use listen::{Listen, Sockets};
 pub use load::{application, defaults, deploy_token, load, load_deployed, load_host, parse};
 pub use outbound::Outbound;
 pub use problem::{Origin, Place, Problem, Problems};
+pub use rate_limit::{LimitBy, RateLimit};
 pub use registry::{Login, Registry};
 pub use route::{Hook, Route, Smoke, StaticFiles};
 pub use schema::schema;

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::{
     component::{
@@ -12,6 +12,7 @@ use crate::{
         answer::{FailureReport, Fault},
     },
     message::{BodyLength, Reply, Request},
+    rates::Exceeded,
     sql::error::{DbError, Kind},
 };
 
@@ -28,6 +29,8 @@ pub struct Failure {
     pub(crate) detail: String,
     /// Value of the `Allow` header, for a 405.
     pub(crate) allow: Option<String>,
+    /// Further header fields of the reply.
+    fields: Vec<(HeaderName, HeaderValue)>,
     /// Error of the database that caused the failure, if one did.
     error: Option<Box<DbError>>,
     /// Whether the client may repeat the request soon: the cause is expected to pass, and nothing was committed.
@@ -40,7 +43,7 @@ const RETRY_AFTER_SECONDS: &str = "1";
 impl Failure {
     fn new(status: StatusCode, fault: Fault, client_message: &'static str, detail: impl Into<String>) -> Self {
         let (client_message, detail) = (client_message.into(), detail.into());
-        Self { status, fault, client_message, detail, allow: None, error: None, may_repeat: false }
+        Self { status, fault, client_message, detail, allow: None, fields: Vec::new(), error: None, may_repeat: false }
     }
 
     /// Failure that is expected to pass, for a request that committed nothing. The reply has the header `Retry-After`.
@@ -80,6 +83,32 @@ impl Failure {
         Self::new(StatusCode::NOT_IMPLEMENTED, Fault::Client, reason, reason)
     }
 
+    /// Failure for a request that exceeds a rate limit.
+    pub(crate) fn too_many_requests(exceeded: &Exceeded) -> Self {
+        let (name, wait) = (&exceeded.name, exceeded.retry_after());
+        let detail = format!("the client exceeds the rate limit `{name}`");
+        let mut failure = Self::new(StatusCode::TOO_MANY_REQUESTS, Fault::Client, "", detail);
+        failure.client_message = format!("There were too many requests. Send the next one in {wait} s.").into();
+        failure.fields = [(header::RETRY_AFTER, wait.into())].into_iter().chain(exceeded.allowances.fields()).collect();
+        failure
+    }
+
+    /// Failure for a request of a client that has `server.requests_per_address` requests in flight.
+    pub(crate) fn too_many_in_flight() -> Self {
+        let detail = "the client has more requests in flight than server.requests_per_address";
+        let message = "There are too many requests of this client at a time.";
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        Self { may_repeat: true, ..Self::new(status, Fault::Client, message, detail) }
+    }
+
+    /// Failure for a target longer than `server.max_target`.
+    pub(crate) fn target_too_long(limit: usize) -> Self {
+        let detail = "the target is longer than server.max_target";
+        let mut failure = Self::new(StatusCode::URI_TOO_LONG, Fault::Client, "", detail);
+        failure.client_message = format!("The target may have at most {limit} bytes.").into();
+        failure
+    }
+
     /// Failure for a body longer than `server.max_body`.
     pub(crate) fn body_too_large(limit: usize) -> Self {
         let mut failure =
@@ -88,9 +117,9 @@ impl Failure {
         failure
     }
 
-    /// Failure for a body that did not arrive within `server.request_timeout`.
-    pub(crate) fn body_too_slow() -> Self {
-        let detail = "the body did not arrive within server.request_timeout";
+    /// Failure for a body that did not arrive within a time limit of `[server]`.
+    pub(crate) fn body_too_slow(key: &'static str) -> Self {
+        let detail = format!("the body did not arrive within server.{key}");
         Self::new(StatusCode::REQUEST_TIMEOUT, Fault::Client, "The body took too long to arrive.", detail)
     }
 
@@ -252,6 +281,7 @@ impl Failure {
         if let Some(allow) = self.allow.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok()) {
             headers.insert(header::ALLOW, allow);
         }
+        headers.extend(self.fields.iter().cloned());
         if self.may_repeat {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
         }

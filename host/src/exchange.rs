@@ -8,6 +8,7 @@ mod detach;
 mod etag;
 mod heavy;
 mod rows;
+mod steady;
 
 use std::sync::Arc;
 
@@ -15,11 +16,11 @@ use axum::{body::Body, extract::Request as HttpRequest, response::Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{access::End, detach::detach_on_drop};
 pub(crate) use self::{
     access::{Access, Begun},
     admission::{Places, RoutePlaces},
 };
+use self::{access::End, detach::detach_on_drop};
 use crate::{
     error::Failure,
     generation::Generation,
@@ -128,6 +129,13 @@ pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest, peer: P
         (failure.reply(&request), None, Access::new(begun, &request, || End::panicked(&failure)))
     });
     Answered { response: respond(reply, rows, &request), access }
+}
+
+/// Returns the response to a request that the server refuses before it reads the body.
+pub(crate) fn refuse_head(head: Parts, peer: Peer, failure: &Failure) -> Answered {
+    let request = Arc::new(receive_head(head, peer));
+    let (reply, access) = refuse(&request, Access::begin(), failure);
+    Answered { response: respond(reply, None, &request), access }
 }
 
 /// Returns the response to a request that the server refuses because of its head. The response has the header

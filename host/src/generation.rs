@@ -13,6 +13,7 @@ use crate::{
     config::{Access, Config, Isolation, MAIN, StatusSet},
     database::Database,
     oci::Images,
+    rates::RateLimits,
     render::Templates,
     routes::Routes,
     telemetry::metrics::Counted,
@@ -39,6 +40,8 @@ pub struct Generation {
     pub handlers: Vec<Handler>,
     /// The global hooks. They run for every request until its route is known, and for requests that match no route.
     pub global: Chain,
+    /// The rate limits. The counts begin anew with each generation.
+    pub rates: Arc<RateLimits>,
     /// The compiled templates, which guests' responses refer to by name.
     pub templates: Templates,
     /// The default database, which routes use unless they name another.

@@ -26,6 +26,7 @@
 //! | [`component`] | wasmtime: engine, code cache, loading and trial, stores, calls, imports |
 //! | [`transaction`] | binding, session, access mode, verdict, actions, trace |
 //! | [`message`] | requests and replies as values |
+//! | [`rates`] | rate limits: counts the requests of each client |
 //! | [`routes`] | the routing table |
 //! | `token` | commit positions in headers and cookies |
 //! | `oci` | references to files, pulled from registries, stored by digest |
@@ -70,6 +71,7 @@ mod oci;
 mod outbound;
 mod outbox;
 mod private;
+pub mod rates;
 mod reload;
 mod render;
 pub mod routes;

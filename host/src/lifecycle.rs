@@ -13,6 +13,7 @@
 mod answer;
 mod handled;
 mod interrupt;
+mod rates;
 mod response;
 mod retry;
 
@@ -125,9 +126,8 @@ impl<'a> Lifecycle<'a> {
         if cause.is_none() {
             // `on-error` and `after` hooks do not run if the attempt is repeated anyway. Statements of these hooks may
             // also cause a rerun, so check again.
-            let chain = self.chain;
-            self.on_error(chain.inside(), true).await;
-            self.after(chain.inside(), true).await;
+            self.on_error(self.chain.inside(), true).await;
+            self.after(self.chain.inside(), true).await;
             cause = self.cause_to_rerun().await;
         }
         if let Some(cause) = cause {
@@ -139,7 +139,7 @@ impl<'a> Lifecycle<'a> {
     /// Runs the phases before the transaction.
     async fn enter(&mut self) {
         let Some(access) = self.on_route().await else { return };
-        if self.start_and_route(access) && self.before(self.chain.outside(), false).await {
+        if self.start_and_route(access) && self.before(self.chain.outside(), false).await && self.is_within_rates() {
             self.begin_inside();
         }
     }

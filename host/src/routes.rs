@@ -147,6 +147,13 @@ pub(crate) fn decode_unreserved(path: &str) -> Cow<'_, str> {
     Cow::Owned(decoded)
 }
 
+/// Returns the part of `path` after `prefix`, which is empty or begins with a slash: `/static` does not match `/statics`.
+/// The empty prefix matches every path that begins with a slash.
+pub(crate) fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
+    let is_whole = |rest: &&str| rest.starts_with('/') || (rest.is_empty() && !prefix.is_empty());
+    path.strip_prefix(prefix).filter(is_whole)
+}
+
 /// Returns the names of the parameters of a pattern: `id` and `rest` for `/items/{id}/{*rest}`.
 fn names(pattern: &str) -> Vec<Arc<str>> {
     let unescaped = pattern.replace("{{", "").replace("}}", "");

@@ -9,6 +9,7 @@ mod descriptors;
 mod files;
 mod forwarded;
 mod health;
+mod limits;
 mod live;
 mod metrics;
 mod range;
@@ -32,6 +33,7 @@ use tokio_util::task::TaskTracker;
 use self::{
     connections::{Accept, Connections, Listener, permits},
     health::Health,
+    limits::Entry,
     socket::Socket,
 };
 pub(crate) use self::{descriptors::MAX_SIDE_CONNECTIONS, live::Live, socket::LocalSocket};
@@ -53,6 +55,7 @@ pub(crate) struct Server {
     /// The listener that redirects, and the port that it redirects to.
     redirect: Option<(Listener<TcpListener>, u16)>,
     has_proxy_protocol: bool,
+    entry: Entry,
     /// Permits for connections, shared by all listeners of the application.
     permits: Arc<Semaphore>,
     health: Arc<Health>,
@@ -114,6 +117,7 @@ impl Server {
             tls,
             redirect: None,
             has_proxy_protocol,
+            entry: Entry::new(config.server.connections_per_address),
             permits,
             health: Arc::default(),
             has_public_health,
@@ -166,10 +170,10 @@ impl Server {
     /// listener, and requests in flight have `server.drain_timeout` to end. After that time, or when `shutdown` resolves
     /// a second time, the server cancels and rolls back the remaining ones.
     pub(crate) async fn serve(self, live: Arc<Live>, mut shutdown: impl AsyncFnMut()) {
-        let Self { listeners, tls, redirect, has_proxy_protocol, health, has_public_health, .. } = &self;
+        let Self { listeners, tls, redirect, has_proxy_protocol, entry, health, has_public_health, .. } = &self;
         let clients = TaskTracker::new();
         let public = has_public_health.then(|| health.clone());
-        let door = Door { live: &live, has_proxy_protocol: *has_proxy_protocol, clients: &clients };
+        let door = Door { live: &live, has_proxy_protocol: *has_proxy_protocol, entry, clients: &clients };
         let mut all: Vec<_> = listeners.iter().map(|listener| door.open(listener, tls, public.as_ref())).collect();
         all.extend(redirect.as_ref().map(|(listener, port)| door.open_redirect(listener, *port)));
         let mut accepting = join_all(all);
@@ -233,6 +237,7 @@ impl Server {
 struct Door<'a> {
     live: &'a Arc<Live>,
     has_proxy_protocol: bool,
+    entry: &'a Entry,
     clients: &'a TaskTracker,
 }
 
@@ -283,13 +288,19 @@ impl<'a> Door<'a> {
         loop {
             let (mut stream, mut accepted) = listener.accept().await;
             let (tls, answer) = (tls.clone(), answer.clone());
-            if self.has_proxy_protocol && self.live.is_proxy(accepted.address()) {
+            let is_proxy = self.live.is_proxy(accepted.address());
+            if self.has_proxy_protocol && is_proxy {
+                let (entry, live) = (self.entry.clone(), self.live.clone());
                 self.clients.spawn(async move {
-                    if accepted.receive_proxy_header(&mut stream).await {
+                    if !accepted.receive_proxy_header(&mut stream).await {
+                        return;
+                    }
+                    let is_proxy = live.is_proxy(accepted.address());
+                    if entry.admit(&mut accepted, is_proxy) {
                         accepted.serve(stream, tls, answer).await;
                     }
                 });
-            } else {
+            } else if self.entry.admit(&mut accepted, is_proxy) {
                 self.clients.spawn(accepted.serve(stream, tls, answer));
             }
         }

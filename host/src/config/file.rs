@@ -20,6 +20,7 @@ use super::{
     places::Places,
     problem::{Origin, Place, Problem},
     quantity::positive_duration,
+    rate_limit::{self, RATE_LIMIT, RateLimit, rate_limit},
     record::Record,
     registry::{REGISTRY, Registry, registry},
     route::{
@@ -71,6 +72,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// `[[smoke]]`
     pub smoke: Vec<Smoke>,
+    /// `[[rate_limit]]`
+    pub rate_limits: Vec<RateLimit>,
     /// `[reload]`
     pub reload: Reload,
     /// `[outbound]`
@@ -218,6 +221,7 @@ pub(super) fn file(root: &mut Section<'_>, host: Option<&Config>) -> Config {
         hooks: root.each(HOOK, |section| hook(section, &names)),
         routes: root.each(ROUTE, |section| route(section, &names, &database_names, dialect.is_some(), most)),
         smoke: root.each(SMOKE, smoke),
+        rate_limits: root.each(RATE_LIMIT, rate_limit),
         reload: root.section(RELOAD, reload),
         outbound,
         registries: root
@@ -251,6 +255,10 @@ pub(super) fn file(root: &mut Section<'_>, host: Option<&Config>) -> Config {
     for (index, message) in conflict::repeated(&config.static_files) {
         let origin = Origin::Line(config.static_files[index].line);
         context.report(origin, format!("static[{index}].path"), message);
+    }
+    for (index, message) in rate_limit::repeated(&config.rate_limits) {
+        let origin = Origin::Line(config.rate_limits[index].line);
+        context.report(origin, format!("rate_limit[{index}].name"), message);
     }
     config.places = context.all_records(|records| Places::of(context.file, records));
     config

@@ -17,7 +17,7 @@ const HOST: &str = "carya";
 const GUEST: &str = "guest";
 
 /// The parts after `carya::`: the modules of the library, and `access`, `log`, `pool` and `sql`, which log lines name.
-const MODULES: [&str; 40] = [
+const MODULES: [&str; 41] = [
     "access",
     "admin",
     "allocator",
@@ -47,6 +47,7 @@ const MODULES: [&str; 40] = [
     "private",
     "reload",
     "render",
+    "rates",
     "routes",
     "server",
     "sql",

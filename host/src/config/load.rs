@@ -18,6 +18,7 @@ use super::{
     outbound::OUTBOUND,
     places::Places,
     problem::{Origin, Place, Problems},
+    rate_limit::RATE_LIMIT,
     record::Record,
     registry::REGISTRY,
     route::{HOOK, ROUTE, SMOKE, STATIC, static_folder},
@@ -32,7 +33,7 @@ use super::{
 const HOST: [TableKey; 7] = [SERVER, LOG, DEPLOY, RELOAD, REGISTRY, OUTBOUND, TEST];
 
 /// Sections of an application.
-const APPLICATION: [TableKey; 8] = [COMPONENT, HOOK, MODEL, ROUTE, SMOKE, STATIC, TEMPLATES, TRANSACTION];
+const APPLICATION: [TableKey; 9] = [COMPONENT, HOOK, MODEL, RATE_LIMIT, ROUTE, SMOKE, STATIC, TEMPLATES, TRANSACTION];
 
 /// Returns whether a section or a key outside of the sections is the host's: all variables for `[database]` are too.
 fn is_of_host(key: &str) -> bool {

@@ -33,6 +33,8 @@ pub struct Server {
     pub tls: Vec<Tls>,
     /// Whether the listeners accept HTTP/2.
     pub http2: bool,
+    /// Maximum number of streams of an HTTP/2 connection.
+    pub http2_max_streams: u32,
     /// The proxies whose forwarding headers, or headers of the PROXY protocol, describe the client.
     pub trusted_proxies: Vec<TrustedProxy>,
     /// The headers that these proxies set.
@@ -57,6 +59,12 @@ pub struct Server {
     pub max_response_head: usize,
     /// Maximum number of connections to `listen`.
     pub connections: usize,
+    /// Maximum number of connections of one client address.
+    pub connections_per_address: Option<usize>,
+    /// Maximum number of requests of one client address at a time.
+    pub requests_per_address: Option<usize>,
+    /// Maximum length of the target of a request, in bytes.
+    pub max_target: usize,
     /// Maximum time from the first byte of a request's head to its last.
     pub header_timeout: Duration,
     /// Maximum time that a connection stays open without a request.
@@ -65,6 +73,8 @@ pub struct Server {
     pub send_timeout: Duration,
     /// Maximum memory of unsent responses on all connections, in bytes.
     pub max_unsent: usize,
+    /// Maximum time for a client to send each 16 KiB of a body.
+    pub body_timeout: Duration,
     /// Maximum time for a request's body to arrive, and again from then on for its response.
     pub request_timeout: Duration,
     /// Maximum time that a response waits for the actions of its request.
@@ -198,6 +208,9 @@ pub(super) fn server(section: &mut Section<'_>) -> Server {
         redirect: redirect(section),
         tls: certificates(section),
         http2: section.key("http2", boolean(), "accept HTTP/2, with TLS by ALPN, without TLS as h2c").or(true),
+        http2_max_streams: section
+            .key("http2_max_streams", integer(1..=10_000), "requests of an HTTP/2 connection at a time")
+            .or(200),
         trusted_proxies: section
             .key(
                 "trusted_proxies",
@@ -257,6 +270,24 @@ pub(super) fn server(section: &mut Section<'_>) -> Server {
                 "open connections; see [Slow and silent clients](../explanation/clients.md)",
             )
             .or(10_000),
+        connections_per_address: section
+            .key(
+                "connections_per_address",
+                integer(1..=1_000_000),
+                "connections of one client; further ones are closed. A `trusted_proxies` has no limit; see \
+                 [Limit clients](../guides/limits.md)",
+            )
+            .or_none("no limit"),
+        requests_per_address: section
+            .key(
+                "requests_per_address",
+                integer(1..=1_000_000),
+                "requests of one client at a time; further ones get 429",
+            )
+            .or_none("no limit"),
+        max_target: section
+            .key("max_target", size(), "longest path with its query; longer ones get 414. HTTP/1 permits at most 65,534 bytes.")
+            .or("64KiB"),
         header_timeout: section
             .key("header_timeout", positive_duration(), "for the head of a request, from its first byte")
             .or("10s"),
@@ -265,6 +296,9 @@ pub(super) fn server(section: &mut Section<'_>) -> Server {
             .key("send_timeout", positive_duration(), "for a client to receive each 16 KiB of a response")
             .or("30s"),
         max_unsent: section.key("max_unsent", size(), "memory of unsent responses of all connections").or("512MiB"),
+        body_timeout: section
+            .key("body_timeout", positive_duration(), "for a client to send each 16 KiB of a body (408)")
+            .or("30s"),
         request_timeout: section
             .key("request_timeout", positive_duration(), "for the body to arrive (408), and again for the answer (504)")
             .or("30s"),

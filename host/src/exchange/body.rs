@@ -1,15 +1,17 @@
 //! Receives the bodies of requests.
 
-use std::{
-    fmt::Display,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
-};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Body;
 
-use crate::{config, error::Failure};
+use super::steady::{BoxError, Stalled, SteadyBody};
+use crate::{
+    config,
+    error::Failure,
+    telemetry::metrics::{self, Limit},
+};
 
 /// Bodies that are being received.
 #[derive(Debug)]
@@ -51,7 +53,7 @@ impl Drop for Counted<'_> {
 /// Reads a body within the limits of length and time. A body with a `content-length` over the limit is not read at all,
 /// so that a client that expects `100 Continue` does not send it.
 pub(super) async fn receive(
-    body: impl Body<Data = Bytes, Error: Display> + Unpin,
+    body: impl Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
     receiving: &Receiving,
     limits: &config::Server,
 ) -> Result<Bytes, Failure> {
@@ -59,23 +61,28 @@ pub(super) async fn receive(
         return Ok(Bytes::new());
     }
     if body.size_hint().lower() > limits.max_body as u64 {
-        return Err(Failure::body_too_large(limits.max_body));
+        return Err(too_large(limits.max_body));
     }
+    let body = SteadyBody::new(body, limits.body_timeout);
     let read = read(body, Counted { all: receiving, bytes: 0 }, limits.max_body);
-    tokio::time::timeout(limits.request_timeout, read).await.unwrap_or_else(|_| Err(Failure::body_too_slow()))
+    tokio::time::timeout(limits.request_timeout, read).await.unwrap_or_else(|_| Err(too_slow("request_timeout")))
 }
 
 async fn read(
-    mut body: impl Body<Data = Bytes, Error: Display> + Unpin,
+    mut body: impl Body<Data = Bytes, Error = BoxError> + Unpin,
     mut counted: Counted<'_>,
     max: usize,
 ) -> Result<Bytes, Failure> {
     let (mut first, mut all) = (Bytes::new(), BytesMut::new());
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(Failure::body_unreadable)?.into_data() else { continue };
+        let frame = frame.map_err(|error| match error.is::<Stalled>() {
+            true => too_slow("body_timeout"),
+            false => Failure::body_unreadable(error),
+        });
+        let Ok(data) = frame?.into_data() else { continue };
         counted.add(data.len())?;
         if counted.bytes > max {
-            return Err(Failure::body_too_large(max));
+            return Err(too_large(max));
         }
         // Most bodies arrive in one piece, which needs no copy.
         if first.is_empty() && all.is_empty() {
@@ -90,4 +97,14 @@ async fn read(
         }
     }
     Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+fn too_large(max: usize) -> Failure {
+    metrics::exceeded(Limit::Body);
+    Failure::body_too_large(max)
+}
+
+fn too_slow(key: &'static str) -> Failure {
+    metrics::exceeded(Limit::BodyTime);
+    Failure::body_too_slow(key)
 }

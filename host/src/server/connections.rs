@@ -3,6 +3,7 @@
 
 mod accepted;
 mod activity;
+mod addresses;
 mod body;
 mod connection;
 mod fragment;
@@ -20,6 +21,8 @@ use tower_service::Service;
 
 pub(super) use self::head::is_host;
 pub(crate) use self::{
+    accepted::Accepted,
+    addresses::{Addresses, Place},
     connection::Connections,
     listener::{Accept, Listener, permits},
 };

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     config::{Encoding, StaticFiles},
-    routes::decode_unreserved,
+    routes::{below, decode_unreserved},
 };
 
 /// The characters that are encoded in the path of a fallback.
@@ -66,14 +66,14 @@ impl Folders {
         let Some(folder) = self.find(path) else { return Target::Application };
         match route() {
             None => Target::Folder(folder.clone()),
-            Some(pattern) if rest(pattern, &folder.prefix).is_some() => Target::Application,
+            Some(pattern) if below(pattern, &folder.prefix).is_some() => Target::Application,
             Some(_) => Target::FileOrApplication(folder.clone()),
         }
     }
 
     /// Returns the folder with the longest prefix that matches `path`.
     fn find(&self, path: &str) -> Option<&Arc<Folder>> {
-        self.0.iter().find(|folder| rest(path, &folder.prefix).is_some())
+        self.0.iter().find(|folder| below(path, &folder.prefix).is_some())
     }
 }
 
@@ -222,13 +222,6 @@ fn unsatisfiable(mut file: Response) -> Response {
         headers.extend(range.map(|range| (header::CONTENT_RANGE, range)));
     }
     file
-}
-
-/// Returns the part of `path` after `prefix`, which is empty or begins with a slash: `/static` does not match
-/// `/statics`.
-fn rest<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
-    let is_whole = |rest: &&str| rest.starts_with('/') || (rest.is_empty() && !prefix.is_empty());
-    path.strip_prefix(prefix).filter(is_whole)
 }
 
 /// Returns path and query of `uri` without `prefix`, with exactly one leading slash: a client would follow a redirect

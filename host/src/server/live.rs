@@ -13,8 +13,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     compression::Compression,
+    connections::Addresses,
     files::{Folders, Target, has_file},
-    forwarded,
+    forwarded, limits,
 };
 use crate::{
     delivery,
@@ -42,6 +43,8 @@ pub(crate) struct Live {
     /// Cancels the requests of all generations.
     cut_off: CancellationToken,
     drain_timeout: Duration,
+    /// Requests of clients that have no response yet.
+    in_flight: Arc<Addresses>,
 }
 
 /// A generation with the state that its requests share.
@@ -64,7 +67,15 @@ impl Live {
         let (running, cut_off) = (TaskTracker::new(), CancellationToken::new());
         let (places, background) = (Arc::new(Places::new(total, config)), TaskTracker::new());
         let first = stage(generation, &places, &running, &cut_off, &background);
-        Arc::new(Self { current: ArcSwap::from_pointee(first), places, running, background, cut_off, drain_timeout })
+        Arc::new(Self {
+            current: ArcSwap::from_pointee(first),
+            places,
+            running,
+            background,
+            cut_off,
+            drain_timeout,
+            in_flight: Arc::default(),
+        })
     }
 
     /// Returns the generation that is served now.
@@ -79,18 +90,23 @@ impl Live {
 
     /// Answers a request of `peer` by the current generation.
     pub(super) async fn answer(&self, mut request: Request, mut peer: Peer) -> Answered {
-        let (target, exchange, compression) = {
+        let (target, exchange, compression, admission) = {
             let stage = self.current.load();
             let config = &stage.exchange.generation.config.server;
             if !config.trusted_proxies.is_empty() {
                 peer = forwarded::client(config, request.headers_mut(), peer);
             }
+            let admission = match limits::admit(&stage.exchange.generation, &self.in_flight, &request, peer) {
+                Ok(admission) => admission,
+                Err(failure) => return exchange::refuse_head(request.into_parts().0, peer, &failure),
+            };
             let path = request.uri().path();
             let target = stage.folders.target(path, || stage.exchange.generation.routes.pattern(path));
-            (target, stage.exchange.clone(), stage.compression.clone())
+            (target, stage.exchange.clone(), stage.compression.clone(), admission)
         };
         let compression = compression.map(|compression| (Compression::wish(&request), compression));
-        let answered = dispatch(target, exchange, request, peer).await;
+        let mut answered = dispatch(target, exchange, request, peer).await;
+        admission.describe(answered.response.headers_mut());
         match compression {
             None => answered,
             Some((wish, compression)) => {
@@ -201,10 +217,11 @@ fn stage(
     Stage { exchange, folders, compression, retired }
 }
 
-/// Drops idle instances that no request has needed, until the generation is retired.
+/// Drops idle instances that no request has needed and the counts of idle clients, until the generation is retired.
 async fn shrink(generation: Arc<Generation>, retired: CancellationToken) {
     while tokio::time::timeout(SHRINK_INTERVAL, retired.cancelled()).await.is_err() {
         generation.components.iter().for_each(|component| component.shrink());
+        generation.rates.forget();
     }
 }
 

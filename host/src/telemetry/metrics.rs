@@ -43,6 +43,7 @@ static STATEMENTS: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 /// Outbound requests, by their ends in `OUTBOUND_ENDS`.
 static OUTBOUND: [AtomicU64; OUTBOUND_ENDS.len()] = [const { AtomicU64::new(0) }; OUTBOUND_ENDS.len()];
 static OUTBOUND_MICROSECONDS: AtomicU64 = AtomicU64::new(0);
+static EXCEEDED: [AtomicU64; Limit::ALL.len()] = [const { AtomicU64::new(0) }; Limit::ALL.len()];
 static IN_DOUBT: [AtomicU64; Resolution::ALL.len()] = [const { AtomicU64::new(0) }; Resolution::ALL.len()];
 static GENERATIONS: AtomicU64 = AtomicU64::new(0);
 /// Id of the served generation. Swaps of the generation and [`text()`] lock it.
@@ -98,6 +99,11 @@ pub(crate) fn outbound(end: OutboundEnd, elapsed: Duration) {
     OUTBOUND_MICROSECONDS.fetch_add(super::micros(elapsed), Relaxed);
 }
 
+/// Counts a request or a connection that exceeds a limit of clients.
+pub(crate) fn exceeded(limit: Limit) {
+    add(&EXCEEDED[limit as usize]);
+}
+
 /// Sets the id of the generation that is served.
 pub(crate) fn serving(generation: &str) {
     generation.clone_into(&mut SERVED.lock().unwrap_or_else(PoisonError::into_inner));
@@ -110,6 +116,38 @@ pub(crate) fn in_doubt(resolution: Resolution) {
 
 fn add(count: &AtomicU64) {
     count.fetch_add(1, Relaxed);
+}
+
+/// Limit of what a client may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// A `[[rate_limit]]`.
+    Rate,
+    /// `server.connections_per_address`
+    Connections,
+    /// `server.requests_per_address`
+    Requests,
+    /// `server.max_target`
+    Target,
+    /// `server.max_body`
+    Body,
+    /// `server.body_timeout` or `server.request_timeout`, while a body arrives
+    BodyTime,
+}
+
+impl Limit {
+    const ALL: [Self; 6] = [Self::Rate, Self::Connections, Self::Requests, Self::Target, Self::Body, Self::BodyTime];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Rate => "rate_limit",
+            Self::Connections => "connections_per_address",
+            Self::Requests => "requests_per_address",
+            Self::Target => "max_target",
+            Self::Body => "max_body",
+            Self::BodyTime => "body_timeout",
+        }
+    }
 }
 
 /// End of an outbound request.

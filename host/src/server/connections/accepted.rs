@@ -24,6 +24,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     activity::{Activity, Closed, Due, FIRST_BYTE, LINGER, Order, Timeouts},
+    addresses::Place,
     body::RequestBody,
     connection::{Connection, Connections, MAX_DISCARDED},
     head::{self, Scope},
@@ -49,6 +50,8 @@ pub(crate) struct Accepted {
     connection: Arc<Connection>,
     peer: Peer,
     _permit: OwnedSemaphorePermit,
+    /// Place among the connections of its address, if these are limited.
+    place: Option<Place>,
 }
 
 impl Accepted {
@@ -58,7 +61,12 @@ impl Accepted {
         all: Arc<Connections>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
-        Self { connection: all.add(listener), peer: Peer { address, is_encrypted: false }, _permit: permit }
+        Self {
+            connection: all.add(listener),
+            peer: Peer { address, is_encrypted: false },
+            _permit: permit,
+            place: None,
+        }
     }
 
     /// Runs a part of a connection that is not HTTP, within a time limit and until the host closes the connection.
@@ -78,6 +86,11 @@ impl Accepted {
     /// Returns the address of the peer, if it has one.
     pub(crate) fn address(&self) -> Option<IpAddr> {
         self.peer.address
+    }
+
+    /// Holds a place until the connection ends.
+    pub(crate) fn hold(&mut self, place: Option<Place>) {
+        self.place = place;
     }
 
     /// Reads the header of the PROXY protocol, and takes the client in it for the peer of the connection. Returns `false`

@@ -54,6 +54,7 @@ impl Connections {
         // `Activity` measures the times of heads and of the preface.
         http.http1().header_read_timeout(None);
         http.http2().timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL).keep_alive_timeout(PING_TIMEOUT);
+        http.http2().max_concurrent_streams(config.http2_max_streams);
         Arc::new(Self {
             timeouts,
             max_unsent: config.max_unsent,

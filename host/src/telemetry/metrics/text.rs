@@ -14,8 +14,9 @@ use prometheus_client::{
 };
 
 use super::{
-    BOUNDS, CLASSES, CONFLICTS, Connections, GENERATIONS, IN_DOUBT, MICROSECONDS, OUTBOUND, OUTBOUND_ENDS,
-    OUTBOUND_MICROSECONDS, OUTCOMES, REQUESTS, RETRIES, Resolution, SERVED, STATEMENTS, TIMES, Tally, Target,
+    BOUNDS, CLASSES, CONFLICTS, Connections, EXCEEDED, GENERATIONS, IN_DOUBT, Limit, MICROSECONDS, OUTBOUND,
+    OUTBOUND_ENDS, OUTBOUND_MICROSECONDS, OUTCOMES, REQUESTS, RETRIES, Resolution, SERVED, STATEMENTS, TIMES, Tally,
+    Target,
     outbox::{self, Delivered},
     streams, tallies,
 };
@@ -70,6 +71,9 @@ impl Collector for Numbers {
         let help = "Time until the ends of these requests";
         let mut time = to.encode_descriptor("outbound", help, Some(&Unit::Seconds), MetricType::Counter)?;
         time.encode_counter::<NoLabelSet, _, u64>(&seconds(load(&OUTBOUND_MICROSECONDS)), None)?;
+        let exceeded = Limit::ALL.into_iter().zip(&EXCEEDED);
+        let exceeded = exceeded.map(|(limit, count)| ([("limit", limit.as_str())], load(count)));
+        counters(to, "limits_exceeded", "Requests and connections that exceeded a limit of clients", exceeded)?;
         let in_doubt = Resolution::ALL.into_iter().zip(&IN_DOUBT);
         let in_doubt = in_doubt.map(|(found, count)| ([("resolution", found.as_str())], load(count)));
         counters(to, "in_doubt", "Commits that the server did not confirm", in_doubt)?;
