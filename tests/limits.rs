@@ -1,4 +1,4 @@
-//! Limits of what one client may send: rates, connections, requests at a time, targets and bodies.
+//! Limits of each client: rates, connections, requests at a time, targets and bodies.
 
 mod rates;
 
@@ -83,7 +83,7 @@ async fn an_address_has_a_number_of_connections() -> Result {
     Ok(())
 }
 
-/// The head of a request whose body does not arrive completely.
+/// The head of a request, and a part of its body.
 fn unfinished(address: &str) -> String {
     format!("POST /x HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {address}\r\ncontent-length: 2\r\n\r\n[")
 }

@@ -47,7 +47,7 @@ struct RateLimit {
 
 type Clients = RateLimiter<u64, HashMapStateStore<u64>, MonotonicClock, StateInformationMiddleware>;
 
-/// What a client has left of the limits that apply to a request.
+/// The remaining allowances of a client, for the limits that apply to a request.
 #[derive(Debug, Default)]
 pub(crate) struct Allowances {
     /// Members of the field `RateLimit`.
@@ -73,7 +73,7 @@ impl Exceeded {
     }
 }
 
-/// The parts of a request that tell clients apart.
+/// The parts of a request that identify its client.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Client<'a> {
     pub(crate) address: Option<IpAddr>,
@@ -93,7 +93,7 @@ impl RateLimits {
         self.0.is_empty()
     }
 
-    /// Counts a request that arrives, by address or header. Returns what is left of these limits.
+    /// Counts a request that arrives, by address or header. Returns the remaining allowances.
     ///
     /// # Errors
     ///
@@ -102,7 +102,7 @@ impl RateLimits {
         self.count_those(path, client, |by| *by != LimitBy::Identity)
     }
 
-    /// Counts a request whose identity is known.
+    /// Counts a request after the hooks that may set its identity.
     ///
     /// # Errors
     ///
@@ -128,7 +128,7 @@ impl RateLimits {
         Ok(allowances)
     }
 
-    /// Removes the clients whose allowance is full again.
+    /// Removes the clients that have their whole allowance again.
     pub(crate) fn forget(&self) {
         for RateLimit { clients, .. } in &self.0 {
             clients.retain_recent();

@@ -1,4 +1,4 @@
-//! `[[rate_limit]]`: which requests count together, and what clients learn of their allowance.
+//! `[[rate_limit]]`: which requests count together, and how clients learn their allowance.
 
 use std::time::Duration;
 

@@ -13,7 +13,7 @@ use crate::{
     tls::{Authority, with_certificate},
 };
 
-/// An application with TLS whose plain listener is at the returned address.
+/// Starts an application with TLS. Returns the address of its plain listener too.
 async fn start(authority: &Authority, server: &str) -> Result<(App, String)> {
     authority.sign("a", "DNS:a.test", "ec").await?;
     let table = ("migrations/0001_t.sql", "CREATE TABLE t (n INTEGER)");

@@ -14,7 +14,7 @@ async fn start(server: &str, codings: &str) -> Result<App> {
     let config = format!("{}{codings}[server]\n{server}\n", folders(&[("/static", "public")]));
     let app = App::start(&config, &files).await?;
     let folder = app.folder.path().join("public");
-    // The host does not look into the files, so their contents tell them apart.
+    // The host does not read the coding of the files, so each one has a content of its own.
     for (name, content) in [("page.html.br", "br!"), ("page.html.zst", "zstd"), ("script.js.br", "br")] {
         fs::write(folder.join(name), content)?;
     }

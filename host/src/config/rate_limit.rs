@@ -19,7 +19,7 @@ pub struct RateLimit {
     pub name: String,
     /// Prefix of the paths that it applies to.
     pub path: String,
-    /// The property that tells clients apart.
+    /// The property that identifies a client.
     pub by: LimitBy,
     /// Number of requests in `per`, on average.
     pub requests: u32,
@@ -31,7 +31,7 @@ pub struct RateLimit {
     pub line: usize,
 }
 
-/// Property of a request that tells clients apart.
+/// Property of a request that identifies its client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LimitBy {
     /// Address of the client.
@@ -42,8 +42,10 @@ pub enum LimitBy {
     Header(HeaderName),
 }
 
-pub(super) const RATE_LIMIT: TableKey =
-    TableKey { name: "rate_limit", doc: "how many requests a client may send; see [Limit clients](../guides/limits.md#rates)" };
+pub(super) const RATE_LIMIT: TableKey = TableKey {
+    name: "rate_limit",
+    doc: "how many requests a client may send; see [Limit clients](../guides/limits.md#rates)",
+};
 
 /// Maximum of `requests` and `burst`.
 const MAX_REQUESTS: i64 = 1_000_000;
@@ -59,7 +61,11 @@ pub(super) fn rate_limit(section: &mut Section<'_>) -> RateLimit {
         name: section.key("name", name(), "name in responses").required().unwrap_or_default(),
         path: section.key("path", prefix(), "prefix of the paths that it applies to").or("/"),
         by: section
-            .key("by", by(), "what tells clients apart: the address, the identity that a hook sets, or a header")
+            .key(
+                "by",
+                by(),
+                "property that identifies a client: its address, the identity that a hook sets, or a header",
+            )
             .or("address"),
         requests,
         per: section.key("per", positive_duration(), "the time").or("1m"),

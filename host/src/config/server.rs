@@ -35,7 +35,7 @@ pub struct Server {
     pub http2: bool,
     /// Maximum number of streams of an HTTP/2 connection.
     pub http2_max_streams: u32,
-    /// The proxies whose forwarding headers, or headers of the PROXY protocol, describe the client.
+    /// The proxies that describe their clients in forwarding headers, or in headers of the PROXY protocol.
     pub trusted_proxies: Vec<TrustedProxy>,
     /// The headers that these proxies set.
     pub proxy_headers: ProxyHeaders,
@@ -109,7 +109,7 @@ pub struct Redirect {
     pub port: Option<u16>,
 }
 
-/// A proxy whose reports about the client the host trusts.
+/// A proxy that the host trusts to describe its clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrustedProxy {
     /// Proxies with addresses in this network.
@@ -274,7 +274,7 @@ pub(super) fn server(section: &mut Section<'_>) -> Server {
             .key(
                 "connections_per_address",
                 integer(1..=1_000_000),
-                "connections of one client; further ones are closed. A `trusted_proxies` has no limit; see \
+                "connections of one client; further ones are closed. Proxies in `trusted_proxies` have no limit; see \
                  [Limit clients](../guides/limits.md)",
             )
             .or_none("no limit"),

@@ -194,7 +194,7 @@ fn head(request: &Request) -> http::Request<()> {
     head
 }
 
-/// Returns whether a path may be that of a page in a single-page application. A path whose last segment has a dot names a
+/// Returns whether a path may be that of a page in a single-page application. A path with a dot in its last segment names a
 /// file: a script that is missing after a deployment must be a 404 and not a page.
 fn names_a_page(path: &str) -> bool {
     !path.rsplit('/').next().is_some_and(|name| name.contains('.'))

@@ -1,4 +1,4 @@
-//! Limits of what one client may send: its connections, the length of targets, its rate, and its requests in flight.
+//! Limits of each client: its connections, the length of targets, its rate, and its requests in flight.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl Entry {
 
 /// Permission to run a request.
 pub(super) struct Admission {
-    /// What is left of the rate limits that apply to the request. Boxed, because most applications have none.
+    /// The remaining allowances of the client. Boxed, because most applications have none.
     allowances: Option<Box<Allowances>>,
     /// Place among the requests of the client.
     _place: Option<Place>,
@@ -92,7 +92,7 @@ pub(super) fn admit(
 }
 
 impl Admission {
-    /// Adds to a response what is left of the rate limits.
+    /// Adds the remaining allowances to a response.
     pub(super) fn describe(&self, headers: &mut HeaderMap) {
         for (name, value) in self.allowances.iter().flat_map(|allowances| allowances.fields()) {
             headers.append(name, value);

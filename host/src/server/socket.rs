@@ -87,7 +87,7 @@ fn adopt(descriptor: OwnedFd) -> io::Result<Socket> {
 }
 
 impl LocalSocket {
-    /// Binds a socket, whose file gets this mode. Replaces the file of a socket on which no process listens any more.
+    /// Binds a socket. Its file gets this mode. Replaces the file of a socket on which no process listens any more.
     ///
     /// # Errors
     ///

@@ -118,7 +118,7 @@ fn add(count: &AtomicU64) {
     count.fetch_add(1, Relaxed);
 }
 
-/// Limit of what a client may send.
+/// Limit of the requests and connections of clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Limit {
     /// A `[[rate_limit]]`.

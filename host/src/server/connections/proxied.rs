@@ -14,7 +14,7 @@ use crate::message::Peer;
 /// Maximum length of a header, in bytes. One of version 1 has at most 107 bytes; one of version 2 can have certificates.
 const MAX_HEADER: usize = 4096;
 
-/// A socket whose first bytes can be read without taking them.
+/// A socket that can copy the next bytes without taking them.
 pub(crate) trait Peek {
     /// Waits until bytes have arrived, and copies them. Returns their number, or 0 at the end.
     fn peek(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send;
