@@ -116,6 +116,8 @@ fn an_empty_file_is_all_defaults() {
         routes: [],
         smoke: [],
         rate_limits: [],
+        headers: [],
+        cors: [],
         reload: Reload {
             deny: [],
             migrate: true,
@@ -245,6 +247,19 @@ folder = "public"
 fallback = "app/index.html"
 precompressed = ["gzip", "br"]
 dotfiles = true
+
+[[headers]]
+path = "/static"
+set = { "Cache-Control" = "no-store" }
+
+[[cors]]
+path = "/api"
+origins = ["https://app.example.org"]
+methods = ["get", "POST"]
+headers = ["x-api-key"]
+expose = ["etag"]
+credentials = true
+max_age = "10m"
 
 [[rate_limit]]
 name = "api"

@@ -28,6 +28,7 @@ mod etag;
 mod fair;
 mod faults;
 mod harden;
+mod headers;
 mod health;
 mod hooks;
 mod http;

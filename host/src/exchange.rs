@@ -159,6 +159,11 @@ pub(crate) fn redirect(head: Parts, peer: Peer, location: HeaderValue) -> Answer
     answer_as_server(head, peer, Reply { status: StatusCode::PERMANENT_REDIRECT, headers, ..Reply::default() })
 }
 
+/// Returns the response to a preflight of CORS.
+pub(crate) fn answer_preflight(head: Parts, peer: Peer, headers: HeaderMap) -> Answered {
+    answer_as_server(head, peer, Reply { status: StatusCode::NO_CONTENT, headers, ..Reply::default() })
+}
+
 fn answer_as_server(head: Parts, peer: Peer, reply: Reply) -> Answered {
     let (begun, request) = (Access::begin(), Arc::new(receive_head(head, peer)));
     let access = Access::new(begun, &request, || End::host("server", reply.status.as_u16(), None));

@@ -3,9 +3,11 @@
 //! [`connections`] applies the limits of a connection, and [`Live`] passes each request to the current generation.
 
 mod activated;
+mod answer;
 mod compression;
 pub(crate) mod connections;
 mod descriptors;
+mod fields;
 mod files;
 mod forwarded;
 mod health;
@@ -232,7 +234,7 @@ impl Server {
     }
 }
 
-/// What the connections of all listeners of the application share.
+/// State that all listeners of the application share.
 #[derive(Clone, Copy)]
 struct Door<'a> {
     live: &'a Arc<Live>,

@@ -75,7 +75,7 @@ fn problems_of_the_environment() {
     CARYA_DEBUG: debug: "" is not a boolean; write it as true or false
     CARYA_HOOK: hook: is a list of tables; only the file can define it
     CARYA_ROUTE__0__PATH: route.0.path: is inside a list; variables cannot set values in lists
-    CARYA_SERVER_LISTEN: server_listen: unknown key (variables are named CARYA_SECTION__KEY); accepted: component, outbound, server, database, debug, log, transaction, model, templates, static, hook, route, smoke, rate_limit, reload, registry, test, deploy
+    CARYA_SERVER_LISTEN: server_listen: unknown key (variables are named CARYA_SECTION__KEY); accepted: component, outbound, server, database, debug, log, transaction, model, templates, static, hook, route, smoke, rate_limit, headers, cors, reload, registry, test, deploy
     CARYA_SERVER__LISTEN__PORT: server.listen.port: is inside a value that is not a table
     CARYA_SERVER__LITSEN: server.litsen: unknown key (variables are named CARYA_SECTION__KEY); did you mean `listen`?
     CARYA_TRANSACTION: transaction: "none" is not a table; write it as [transaction]

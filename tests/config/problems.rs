@@ -141,7 +141,7 @@ items = "items.wasm"
 "#,
         &[],
     ), @r#"
-    carya.toml:2: lisen: unknown key; accepted: component, outbound, server, database, debug, log, transaction, model, templates, static, hook, route, smoke, rate_limit, reload, registry, test, deploy
+    carya.toml:2: lisen: unknown key; accepted: component, outbound, server, database, debug, log, transaction, model, templates, static, hook, route, smoke, rate_limit, headers, cors, reload, registry, test, deploy
     carya.toml:3: database: "sqlite:items.db" is not a table; write it as [database]
     carya.toml:5: sever: unknown key; did you mean `server`?
     carya.toml:9: transaction.commit-on: unknown key; did you mean `commit_on`?

@@ -15,6 +15,7 @@ use super::{
     difference::DifferenceKind,
     env::Environment,
     filter,
+    headers::{CORS, Cors, HEADERS, Headers, cors, headers},
     log::{LOG, log},
     outbound::{OUTBOUND, Outbound, outbound},
     places::Places,
@@ -74,6 +75,10 @@ pub struct Config {
     pub smoke: Vec<Smoke>,
     /// `[[rate_limit]]`
     pub rate_limits: Vec<RateLimit>,
+    /// `[[headers]]`
+    pub headers: Vec<Headers>,
+    /// `[[cors]]`
+    pub cors: Vec<Cors>,
     /// `[reload]`
     pub reload: Reload,
     /// `[outbound]`
@@ -222,6 +227,8 @@ pub(super) fn file(root: &mut Section<'_>, host: Option<&Config>) -> Config {
         routes: root.each(ROUTE, |section| route(section, &names, &database_names, dialect.is_some(), most)),
         smoke: root.each(SMOKE, smoke),
         rate_limits: root.each(RATE_LIMIT, rate_limit),
+        headers: root.each(HEADERS, headers),
+        cors: root.each(CORS, cors),
         reload: root.section(RELOAD, reload),
         outbound,
         registries: root

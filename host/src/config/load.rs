@@ -14,6 +14,7 @@ use super::{
     deploy::{DEPLOY, Deployed},
     env::{self, Environment, environment},
     file::{Config, DEBUG, MODEL, RELOAD, TEMPLATES, file as whole, model_migrations, templates_folder},
+    headers::{CORS, HEADERS},
     log::LOG,
     outbound::OUTBOUND,
     places::Places,
@@ -33,7 +34,8 @@ use super::{
 const HOST: [TableKey; 7] = [SERVER, LOG, DEPLOY, RELOAD, REGISTRY, OUTBOUND, TEST];
 
 /// Sections of an application.
-const APPLICATION: [TableKey; 9] = [COMPONENT, HOOK, MODEL, RATE_LIMIT, ROUTE, SMOKE, STATIC, TEMPLATES, TRANSACTION];
+const APPLICATION: [TableKey; 11] =
+    [COMPONENT, CORS, HEADERS, HOOK, MODEL, RATE_LIMIT, ROUTE, SMOKE, STATIC, TEMPLATES, TRANSACTION];
 
 /// Returns whether a section or a key outside of the sections is the host's: all variables for `[database]` are too.
 fn is_of_host(key: &str) -> bool {

@@ -1,11 +1,5 @@
 //! Content codings of responses: compresses the bodies of guests' responses and of files for clients that accept it.
 
-use std::{
-    convert::Infallible,
-    future::{Ready, ready},
-    task::{Context, Poll},
-};
-
 use axum::{body::Body, extract::Request, response::Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::BodyExt;
@@ -13,6 +7,7 @@ use hyper::body::Body as HttpBody;
 use tower_http::compression::{Compression as Layer, predicate::Predicate};
 use tower_service::Service;
 
+use super::answer::Answer;
 use crate::config::{self, Encoding};
 
 /// The compression of a generation's responses.
@@ -112,22 +107,5 @@ impl Predicate for Eligible {
         let mut controls =
             response.headers().get_all(header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
         is_of_type && is_large && !controls.any(|value| value.to_ascii_lowercase().contains("no-transform"))
-    }
-}
-
-/// Service that returns a response that exists already.
-struct Answer(Option<Response>);
-
-impl Service<http::Request<()>> for Answer {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Ready<Result<Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: http::Request<()>) -> Self::Future {
-        ready(Ok(self.0.take().unwrap_or_default()))
     }
 }

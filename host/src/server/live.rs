@@ -14,6 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     compression::Compression,
     connections::Addresses,
+    fields::{Asked, Fields},
     files::{Folders, Target, has_file},
     forwarded, limits,
 };
@@ -54,6 +55,8 @@ struct Stage {
     folders: Folders,
     /// `None` if no response is compressed.
     compression: Option<Arc<Compression>>,
+    /// `None` if no response gets further header fields.
+    fields: Option<Arc<Fields>>,
     /// Stops the workers of its outboxes and the task that drops its idle instances.
     retired: CancellationToken,
 }
@@ -90,23 +93,32 @@ impl Live {
 
     /// Answers a request of `peer` by the current generation.
     pub(super) async fn answer(&self, mut request: Request, mut peer: Peer) -> Answered {
-        let (target, exchange, compression, admission) = {
+        let (target, exchange, compression, fields, admission) = {
             let stage = self.current.load();
             let config = &stage.exchange.generation.config.server;
             if !config.trusted_proxies.is_empty() {
                 peer = forwarded::client(config, request.headers_mut(), peer);
             }
+            let fields = stage.fields.clone().map(|fields| (Fields::asked(&request), fields));
+            if let Some((asked, fields)) = &fields
+                && let Some(headers) = fields.preflight(asked)
+            {
+                return exchange::answer_preflight(request.into_parts().0, peer, headers);
+            }
             let admission = match limits::admit(&stage.exchange.generation, &self.in_flight, &request, peer) {
                 Ok(admission) => admission,
-                Err(failure) => return exchange::refuse_head(request.into_parts().0, peer, &failure),
+                Err(failure) => {
+                    return dress(exchange::refuse_head(request.into_parts().0, peer, &failure), fields);
+                }
             };
             let path = request.uri().path();
             let target = stage.folders.target(path, || stage.exchange.generation.routes.pattern(path));
-            (target, stage.exchange.clone(), stage.compression.clone(), admission)
+            (target, stage.exchange.clone(), stage.compression.clone(), fields, admission)
         };
         let compression = compression.map(|compression| (Compression::wish(&request), compression));
         let mut answered = dispatch(target, exchange, request, peer).await;
         admission.describe(answered.response.headers_mut());
+        let answered = dress(answered, fields);
         match compression {
             None => answered,
             Some((wish, compression)) => {
@@ -157,6 +169,14 @@ impl Live {
         for (_, database) in current.exchange.generation.all_databases() {
             database.close();
         }
+    }
+}
+
+/// Adds the configured header fields to a response.
+fn dress(answered: Answered, fields: Option<(Asked, Arc<Fields>)>) -> Answered {
+    match fields {
+        None => answered,
+        Some((asked, fields)) => Answered { response: fields.apply(asked, answered.response), ..answered },
     }
 }
 
@@ -214,7 +234,8 @@ fn stage(
     });
     let folders = Folders::new(&exchange.generation.config.static_files);
     let compression = Compression::new(&exchange.generation.config.server).map(Arc::new);
-    Stage { exchange, folders, compression, retired }
+    let fields = Fields::new(&exchange.generation.config).map(Arc::new);
+    Stage { exchange, folders, compression, fields, retired }
 }
 
 /// Drops idle instances that no request has needed and the counts of idle clients, until the generation is retired.
