@@ -44,7 +44,7 @@ run: guests ## Build all and serve the examples on 127.0.0.1:8080
 	@exec "$(TARGET_DIR)/release/carya" serve --config $(CONFIG)
 
 .PHONY: servers
-servers: ## Install PostgreSQL, MariaDB, docker-registry, nginx and clang for the tests where they are missing
+servers: ## Install the servers, proxies, load generators and clang that the tests need, where they are missing
 	@tests/support/servers/install.sh
 
 # In a target folder of its own, because the library has its own lock file.

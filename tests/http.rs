@@ -1,8 +1,10 @@
 //! HTTP as RFC 9110 and RFC 9112 have it, over plain sockets: which requests the host refuses, which resource and host a
 //! request is sent to, and whether a client that is still sending sees its response.
 
+mod corpus;
 mod early;
 mod heads;
+mod load;
 mod targets;
 
 use tokio::{
