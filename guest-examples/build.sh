@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the example guests into guest-examples/dist/NAME.wasm. Rebuilds only guests whose inputs have changed.
 # If the tools of a language are missing, prints a line and skips its guests; with CI=true that is an error.
+# `build.sh javascript-tools` only installs the tools of the JavaScript library.
 # Settings: CARYA_BUILD_TARGET_DIR (build output), CARYA_BUILD_TOOLS_DIR (tools from npm and PyPI).
 set -euo pipefail
 
@@ -81,28 +82,35 @@ rust() {
     done < <(grep -o '"[^"]*\.wasm"' <<<"$built" | tr -d '"' | sort -u)
 }
 
-# --- JavaScript: StarlingMonkey (items-js) and QuickJS (items-qjs), from one source ---
+# --- JavaScript: StarlingMonkey (items-js) and QuickJS (items-qjs), from one source, with the library guest/javascript ---
 
 javascript() {
-    if [ ! -f guest-examples/items-js/items.js ]; then
-        say "no JavaScript guest yet (guest-examples/items-js/items.js)"
-        return
-    fi
-    once items-js guest-examples/items-js -- componentize_js items-js starlingmonkey items-js/items.js "$repo/wit" "$world"
-    once items-qjs guest-examples/items-js -- componentize_js items-qjs quickjs items-js/items.js "$repo/wit" "$world"
+    local library=(guest/javascript/{bin,build,src,wasi,wit,package.json})
+    once items-js guest-examples/items-js "${library[@]}" -- library_js items-js starlingmonkey items-js/items.js
+    once items-qjs guest-examples/items-js "${library[@]}" -- library_js items-qjs quickjs items-js/items.js
+    once library-js guest-examples/faulty/library-js "${library[@]}" -- library_js library-js starlingmonkey faulty/library-js/library.js
+    once library-qjs guest-examples/faulty/library-js "${library[@]}" -- library_js library-qjs quickjs faulty/library-js/library.js
+    once tickets-ts guest-examples/tickets-ts "${library[@]}" -- library_js tickets-ts quickjs tickets-ts/tickets.ts
     foreign_wit
-    once foreign-js guest-examples/items-js guest-examples/foreign/js guest-examples/foreign/wit -- \
-        componentize_js foreign-js fetch foreign/js/handler.js "$foreign_wit" handler
+    once foreign-js guest-examples/foreign/js guest-examples/foreign/wit guest/javascript/package.json -- foreign_js foreign-js
 }
 
-# componentize_js NAME ENGINE SOURCE WIT WORLD OUTPUT
-componentize_js() {
-    local tools
+# library_js NAME ENGINE SOURCE OUTPUT
+library_js() {
+    js_tools "$1" || return 1
+    say "$1: componentizing"
+    # The program and the library find their packages in the tools.
+    NODE_PATH=$tools/node_modules node guest/javascript/bin/carya-guest.mjs build "guest-examples/$3" -o "$4" -e "$2" >&2 ||
+        die "$1 could not be built from guest-examples/$3 (messages above)"
+}
+
+# foreign_js NAME OUTPUT: a component without the library, which exports `wasi:http`.
+foreign_js() {
     js_tools "$1" || return 1
     say "$1: componentizing"
     # Pass the script through stdin: node then looks for packages in the current folder, not beside the script.
-    (cd "$tools" && node --input-type=module - "$2" "$here/$3" "$4" "$5" "$6" <"$here/items-js/build.mjs") ||
-        die "$1 could not be built from guest-examples/$3 (messages above)"
+    (cd "$tools" && node --input-type=module - "$here/foreign/js/handler.js" "$foreign_wit" handler "$2" <"$here/foreign/js/build.mjs") ||
+        die "$1 could not be built from guest-examples/foreign/js (messages above)"
 }
 
 # Sets `foreign_wit` to a folder with the worlds of wasi:http and the contract.
@@ -117,7 +125,7 @@ foreign_wit() {
 # Sets `tools`. The folder is named after the lock file and renamed into place, so an existing folder is complete.
 js_tools() {
     local work
-    tools=$tools_dir/js-$(fingerprint guest-examples/items-js/package.json guest-examples/items-js/package-lock.json)
+    tools=$tools_dir/js-$(fingerprint guest/javascript/package.json guest/javascript/package-lock.json)
     if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
         skip "$1" "no node and npm" "Install Node.js 18 or newer with npm, then run this again"
         return 1
@@ -126,11 +134,11 @@ js_tools() {
         skip "$1" "node $(node -v) is too old" "Install Node.js 18 or newer, then run this again"
         return 1
     fi
-    [ -d "$tools" ] && return
-    say "installing the JavaScript tools from npm (385 MB) into $tools"
+    [ -d "$tools" ] && link_tools && return
+    say "installing the JavaScript tools from npm (423 MB) into $tools"
     mkdir -p "$tools_dir"
     work=$(mktemp -d "$tools_dir/install.XXXXXX")
-    cp guest-examples/items-js/package.json guest-examples/items-js/package-lock.json "$work"
+    cp guest/javascript/package.json guest/javascript/package-lock.json "$work"
     # Not `npm ci`: it fails if the registry lacks a package for another platform. The lock file still applies.
     if ! (cd "$work" && npm install --ignore-scripts --loglevel=error --no-audit --no-fund </dev/null >&2); then
         rm -rf "$work"
@@ -138,6 +146,12 @@ js_tools() {
         return 1
     fi
     settle "$work" "$tools"
+    link_tools
+}
+
+# Lets the library find its packages.
+link_tools() {
+    ln -sfn "$tools/node_modules" guest/javascript/node_modules
 }
 
 # --- Python (items-python) ---
@@ -222,6 +236,10 @@ settle() {
 }
 
 mkdir -p "$dist"
+if [ "${1:-}" = javascript-tools ]; then
+    js_tools javascript
+    exit
+fi
 rust
 javascript
 python

@@ -57,10 +57,12 @@ fn every_file_is_of_the_same_version() -> Result {
     Ok(())
 }
 
-/// The Rust library for guests is a package of its own, so it contains a copy.
+/// The libraries for guests are packages of their own, so each contains a copy.
 #[test]
-fn the_copy_of_the_library_for_guests_is_the_same() -> Result {
-    assert_eq!(files("guest/rust/wit")?, contract()?, "copy the files of wit/ to guest/rust/wit/");
+fn the_copies_of_the_libraries_for_guests_are_the_same() -> Result {
+    for folder in ["guest/rust/wit", "guest/javascript/wit"] {
+        assert_eq!(files(folder)?, contract()?, "copy the files of wit/ to {folder}/");
+    }
     Ok(())
 }
 

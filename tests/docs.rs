@@ -18,7 +18,7 @@ type Checked = std::result::Result<(), String>;
 const FILES: [&str; 5] =
     ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "host/ARCHITECTURE.md", "guest-examples/README.md"];
 
-/// Folders with the Rust code that snippets may show. Other tests build and run it.
+/// Folders with the code of guests that snippets may show. Other tests build and run it.
 const SHOWN: [&str; 2] = ["host/template", "guest-examples"];
 
 fn root() -> PathBuf {
@@ -98,9 +98,16 @@ fn include(wrong: &mut Wrong, file: &str, snippet: Snippet) -> Snippet {
 #[tokio::test]
 async fn snippets_commands_and_links_are_right() -> Result {
     let mut wrong = Wrong::default();
-    let shown = SHOWN.into_iter().map(|folder| files(folder, ".rs")).collect::<Result<Vec<_>>>()?.concat();
-    let shown: Vec<_> =
-        shown.iter().map(|file| fs::read_to_string(root().join(file))).collect::<std::io::Result<_>>()?;
+    let shown = |extensions: &[&str]| -> Result<Vec<String>> {
+        let mut texts = Vec::new();
+        for (folder, extension) in SHOWN.iter().flat_map(|folder| extensions.iter().map(move |it| (folder, it))) {
+            for file in files(folder, extension)? {
+                texts.push(fs::read_to_string(root().join(file))?);
+            }
+        }
+        Ok(texts)
+    };
+    let (rust, scripts) = (shown(&[".rs"])?, shown(&[".js", ".mjs", ".ts"])?);
     // Each command with the first place that has it.
     let mut commands = BTreeMap::new();
     for (file, document) in documents()? {
@@ -111,7 +118,8 @@ async fn snippets_commands_and_links_are_right() -> Result {
                 "toml" => is_configuration(&snippet.text),
                 "sh" if snippet.included.is_some() => Ok(()), // `tests/shop/curl.rs` runs the commands
                 "sh" => shell(&snippet.text, place, &mut commands),
-                "rust" => is_shown(&snippet.text, &shown),
+                "rust" => is_shown(&snippet.text, &rust),
+                "js" | "ts" => is_shown(&snippet.text, &scripts),
                 "wit" if snippet.included.is_none() => Err("a snippet of the contract includes its file".to_owned()),
                 "json" => serde_json::from_str::<serde_json::Value>(&snippet.text).map(drop).map_err(|e| e.to_string()),
                 "wit" | "text" => Ok(()),

@@ -34,6 +34,7 @@ mod hooks;
 mod http;
 mod incoming;
 mod isolation;
+mod javascript;
 mod languages;
 mod lifecycle;
 mod limits;

@@ -1,0 +1,22 @@
+// Values of cookies.
+
+// Percent-encodes all characters except letters, digits and `-._~`.
+function encode(value) {
+  return encodeURIComponent(value).replace(/[!'()*]/g, (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+
+// Decodes a value as `encode` encodes it. Leaves everything else as it is.
+export function decode(value) {
+  return value.replace(/(?:%[0-9a-f]{2})+/gi, (encoded) => {
+    try {
+      return decodeURIComponent(encoded);
+    } catch {
+      return encoded;
+    }
+  });
+}
+
+export function setCookie(name, value, { maxAge, path = '/', secure = false } = {}) {
+  const age = maxAge === undefined ? '' : `; Max-Age=${maxAge}`;
+  return `${name}=${encode(value)}; Path=${path}${age}; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`;
+}

@@ -1,0 +1,3 @@
+import { host } from './host.mjs';
+
+export const get = (name) => host.settings[name];

@@ -1,0 +1,3 @@
+import { host } from './host.mjs';
+
+export const write = (level, message) => { host.logged.push([level, message]); };
