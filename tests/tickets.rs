@@ -1,5 +1,5 @@
-//! The controller `guest-examples/tickets`, which uses the Rust library for guests: validation, entity tags, a form with a
-//! redirect, and an action.
+//! The controllers `guest-examples/tickets` in Rust and `guest-examples/tickets-ts` in TypeScript, which use the libraries for
+//! guests: validation, entity tags, a form with a redirect, and an action.
 
 use std::{
     fs,
@@ -9,13 +9,17 @@ use std::{
 use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use serde_json::{Value, json};
 
-use super::support::{App, Engine, Response, Result, Wrong, check, check_eq, eventually, guest, on_each_engine};
+use super::{
+    languages,
+    support::{App, Engine, Response, Result, Wrong, check, check_eq, eventually, guest, on_each_engine},
+};
 
-/// Serves the example on an engine.
-async fn open(engine: Engine) -> Result<App> {
+/// Serves a controller on an engine.
+async fn open(engine: Engine, name: &str) -> Result<App> {
+    languages::compile(name).await?;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-examples/tickets");
     let config = fs::read_to_string(folder.join("carya.toml"))?;
-    let config = config.replace("../dist/tickets.wasm", &guest("tickets").display().to_string());
+    let config = config.replace("../dist/tickets.wasm", &guest(name).display().to_string());
     let migrations = match engine {
         Engine::Sqlite => "migrations",
         Engine::Postgres => "migrations-postgres",
@@ -38,8 +42,8 @@ async fn json(app: &App, method: &str, path: &str, body: &Value) -> Result<Respo
     send(app, method, path, &[(CONTENT_TYPE, "application/json")], &body.to_string()).await
 }
 
-async fn a_ticket_lives(engine: Engine) -> Result {
-    let app = open(engine).await?;
+async fn a_ticket_lives(engine: Engine, name: &str) -> Result {
+    let app = open(engine, name).await?;
     assert_eq!(app.get("/tickets").await?.text(), "[]");
 
     let made = json(&app, "POST", "/tickets", &json!({ "title": "Größe", "priority": 2 })).await?;
@@ -77,8 +81,8 @@ async fn a_ticket_lives(engine: Engine) -> Result {
 }
 
 /// Problem details name the fields. A response with an error status leaves no rows.
-async fn invalid_tickets_are_refused(engine: Engine) -> Result {
-    let app = open(engine).await?;
+async fn invalid_tickets_are_refused(engine: Engine, name: &str) -> Result {
+    let app = open(engine, name).await?;
     let ticket = json!({ "title": "broken", "priority": 5 });
     assert_eq!(json(&app, "POST", "/tickets", &ticket).await?.status, 201);
     let fields = |errors: Value| {
@@ -124,8 +128,8 @@ async fn invalid_tickets_are_refused(engine: Engine) -> Result {
     Ok(())
 }
 
-async fn a_comment_redirects_to_a_page_that_reports_it_once(engine: Engine) -> Result {
-    let app = open(engine).await?;
+async fn a_comment_redirects_to_a_page_that_reports_it_once(engine: Engine, name: &str) -> Result {
+    let app = open(engine, name).await?;
     let ticket = json!({ "title": "broken", "priority": 5, "state": "closed" });
     assert_eq!(json(&app, "POST", "/tickets", &ticket).await?.status, 201);
     let form = [(CONTENT_TYPE, "application/x-www-form-urlencoded")];
@@ -158,4 +162,34 @@ async fn a_comment_redirects_to_a_page_that_reports_it_once(engine: Engine) -> R
     Ok(())
 }
 
-on_each_engine!(a_ticket_lives, invalid_tickets_are_refused, a_comment_redirects_to_a_page_that_reports_it_once);
+/// The tests of a controller on each engine.
+macro_rules! tests_of {
+    ($module:ident, $name:literal, $($test:ident),+) => {
+        mod $module {
+            use super::{Engine, Result, languages, on_each_engine};
+
+            $(
+                async fn $test(engine: Engine) -> Result {
+                    if languages::is_built($name) { super::$test(engine, $name).await } else { Ok(()) }
+                }
+            )+
+
+            on_each_engine!($($test),+);
+        }
+    };
+}
+
+tests_of!(
+    rust,
+    "tickets",
+    a_ticket_lives,
+    invalid_tickets_are_refused,
+    a_comment_redirects_to_a_page_that_reports_it_once
+);
+tests_of!(
+    typescript,
+    "tickets-ts",
+    a_ticket_lives,
+    invalid_tickets_are_refused,
+    a_comment_redirects_to_a_page_that_reports_it_once
+);

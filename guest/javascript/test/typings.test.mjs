@@ -14,3 +14,6 @@ function check(folder) {
 }
 
 test('the typings accept and refuse what they should', () => check('typings'));
+for (const example of ['tickets-ts']) {
+  test(`the example ${example} has no type errors`, () => check(`../../../guest-examples/${example}`));
+}
