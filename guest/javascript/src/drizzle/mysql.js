@@ -1,0 +1,39 @@
+// drizzle on MySQL and MariaDB.
+
+import { MySqlDatabase, MySqlDialect, MySqlTransaction } from 'drizzle-orm/mysql-core';
+import { MySqlRemoteSession } from 'drizzle-orm/mysql-proxy/session';
+import { objects } from '../rows.js';
+import { relational } from './schema.js';
+import { inSavepoint } from './transaction.js';
+
+// Relational queries without LATERAL, which MariaDB lacks.
+const MODE = 'planetscale';
+
+export function mysql(db, { schema, casing, logger } = {}) {
+  const tables = relational(schema);
+  const dialect = new MySqlDialect({ casing });
+  const query = async (sql, params, method) => {
+    const result = db.run(sql, params);
+    if (method === 'all') return { rows: result.rows };
+    // As mysql2 returns it: the rows and the columns of a query, and the effects of another statement.
+    const { rowsAffected, lastInsertId, columns } = result;
+    const first = columns.length > 0 ? objects(result) : { affectedRows: rowsAffected, insertId: lastInsertId ?? 0 };
+    return { rows: [first, columns] };
+  };
+  const session = new Session(query, dialect, tables, { logger });
+  session.db = db;
+  return new MySqlDatabase(dialect, session, tables, MODE);
+}
+
+class Session extends MySqlRemoteSession {
+  async transaction(work, _config, depth = 0) {
+    const transaction = new Transaction(this.dialect, this, this.schema, depth, MODE);
+    return inSavepoint(this.db, async () => work(transaction));
+  }
+}
+
+class Transaction extends MySqlTransaction {
+  transaction(work, config) {
+    return this.session.transaction(work, config, this.nestedIndex + 1);
+  }
+}

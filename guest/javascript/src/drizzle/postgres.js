@@ -1,0 +1,32 @@
+// drizzle on PostgreSQL.
+
+import { PgRemoteSession } from 'drizzle-orm/pg-proxy/session';
+import { PgDatabase, PgDialect, PgTransaction } from 'drizzle-orm/pg-core';
+import { objects } from '../rows.js';
+import { relational } from './schema.js';
+import { inSavepoint } from './transaction.js';
+
+export function postgres(db, { schema, casing, logger } = {}) {
+  const tables = relational(schema);
+  const dialect = new PgDialect({ casing });
+  const query = async (sql, params, method) => {
+    const result = db.run(sql, params);
+    return { rows: method === 'all' ? result.rows : objects(result) };
+  };
+  const session = new Session(query, dialect, tables, { logger });
+  session.db = db;
+  return new PgDatabase(dialect, session, tables);
+}
+
+class Session extends PgRemoteSession {
+  async transaction(work, _config, depth = 0) {
+    const transaction = new Transaction(this.dialect, this, this.schema, depth);
+    return inSavepoint(this.db, async () => work(transaction));
+  }
+}
+
+class Transaction extends PgTransaction {
+  transaction(work, config) {
+    return this.session.transaction(work, config, this.nestedIndex + 1);
+  }
+}

@@ -1,0 +1,112 @@
+// A dialect of kysely on the handles of the database. A transaction is a savepoint in the transaction of the request, which
+// the host owns.
+
+import {
+  MysqlAdapter, MysqlIntrospector, MysqlQueryCompiler, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler,
+  SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler,
+} from 'kysely';
+import { objects } from './rows.js';
+
+const PARTS = {
+  sqlite: [SqliteAdapter, SqliteQueryCompiler, SqliteIntrospector],
+  postgresql: [PostgresAdapter, PostgresQueryCompiler, PostgresIntrospector],
+  mysql: [MysqlAdapter, MysqlQueryCompiler, MysqlIntrospector],
+};
+
+export class CaryaDialect {
+  #db;
+  #parts;
+
+  constructor(db) {
+    this.#db = db;
+    this.#parts = PARTS[db.dialect];
+  }
+
+  createDriver() {
+    return new Driver(this.#db);
+  }
+
+  createAdapter() {
+    return new this.#parts[0]();
+  }
+
+  createQueryCompiler() {
+    return new this.#parts[1]();
+  }
+
+  createIntrospector(db) {
+    return new this.#parts[2](db);
+  }
+}
+
+// Name of the savepoint that stands for the transaction of kysely.
+const TRANSACTION = 'kysely_transaction';
+
+class Driver {
+  #connection;
+
+  constructor(db) {
+    this.#connection = new Connection(db);
+  }
+
+  async init() {}
+  async destroy() {}
+
+  async acquireConnection() {
+    return this.#connection;
+  }
+
+  async releaseConnection() {}
+
+  async beginTransaction(connection) {
+    connection.control(`SAVEPOINT ${TRANSACTION}`);
+  }
+
+  async commitTransaction(connection) {
+    connection.control(`RELEASE SAVEPOINT ${TRANSACTION}`);
+  }
+
+  async rollbackTransaction(connection) {
+    connection.control(`ROLLBACK TO SAVEPOINT ${TRANSACTION}`);
+    connection.control(`RELEASE SAVEPOINT ${TRANSACTION}`);
+  }
+
+  async savepoint(connection, name) {
+    connection.control(`SAVEPOINT ${name}`);
+  }
+
+  async rollbackToSavepoint(connection, name) {
+    connection.control(`ROLLBACK TO SAVEPOINT ${name}`);
+  }
+
+  async releaseSavepoint(connection, name) {
+    connection.control(`RELEASE SAVEPOINT ${name}`);
+  }
+}
+
+class Connection {
+  #db;
+
+  constructor(db) {
+    this.#db = db;
+  }
+
+  // A request that only reads needs no savepoint.
+  control(sql) {
+    if (typeof this.#db.execute === 'function') this.#db.execute(sql);
+  }
+
+  async executeQuery({ sql, parameters }) {
+    const result = this.#db.run(sql, [...parameters]);
+    return {
+      rows: objects(result),
+      numAffectedRows: BigInt(result.rowsAffected),
+      insertId: result.lastInsertId === null ? undefined : BigInt(result.lastInsertId),
+    };
+  }
+
+  // eslint-disable-next-line require-yield
+  async *streamQuery() {
+    throw new Error('rows cannot be streamed to a guest; return `rows.json(sql, params)` to stream them to the client');
+  }
+}
