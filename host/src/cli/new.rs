@@ -3,6 +3,7 @@
 //! has it.
 
 pub(super) mod hook;
+mod javascript;
 mod rust;
 
 use std::{fs, io, path::Path};
@@ -32,6 +33,10 @@ use files;
 pub(super) enum Language {
     #[default]
     Rust,
+    /// JavaScript.
+    Js,
+    /// TypeScript.
+    Ts,
 }
 
 impl Language {
@@ -39,6 +44,8 @@ impl Language {
     const fn files(self) -> (&'static [File], &'static [File]) {
         match self {
             Self::Rust => (rust::PROJECT, rust::LIBRARY),
+            Self::Js => (javascript::JAVASCRIPT, javascript::LIBRARY),
+            Self::Ts => (javascript::TYPESCRIPT, javascript::LIBRARY),
         }
     }
 }

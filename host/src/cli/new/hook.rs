@@ -16,21 +16,40 @@ const CONFIGURATION: &str = include_str!("../../../template/rust/hook/carya.toml
 /// The line of the project's `Cargo.toml` that lists the guests.
 const MEMBERS: &str = "\nmembers = [";
 
+/// A hook in JavaScript, which is also one in TypeScript.
+const SCRIPT: &str = include_str!("../../../template/javascript/hook/hook.js");
+const SCRIPT_CONFIGURATION: &str = include_str!("../../../template/javascript/hook/carya.toml");
+
+/// Placeholder of the extension of scripts.
+const EXTENSION: &str = "{{extension}}";
+
 pub(in crate::cli) fn add(name: &str) -> anyhow::Result<String> {
-    let folder = Path::new(name);
-    if folder.symlink_metadata().is_ok() {
+    if Path::new(name).symlink_metadata().is_ok() {
         bail!("{name} exists already; choose another name, or move it away");
     }
-    let read = |file| {
-        fs::read_to_string(file).with_context(|| format!("cannot read {file}; run this in a project of `carya new`"))
-    };
-    let (workspace, configuration) = (read("Cargo.toml")?, read("carya.toml")?);
-    let Some(at) = workspace.find(MEMBERS).map(|at| at + MEMBERS.len()) else {
-        bail!("Cargo.toml has no line that begins with `members = [`; add the guest by hand, as README.md describes");
-    };
+    if Path::new("package.json").exists() { script(name) } else { rust(name) }
+}
+
+fn read(file: &str) -> anyhow::Result<String> {
+    fs::read_to_string(file).with_context(|| format!("cannot read {file}; run this in a project of `carya new`"))
+}
+
+/// Returns the configuration of the project, which must not have the component yet.
+fn configuration(name: &str) -> anyhow::Result<String> {
+    let configuration = read("carya.toml")?;
     if configuration.contains(&format!("[component.{name}]")) {
         bail!("carya.toml has a component {name} already; choose another name");
     }
+    Ok(configuration)
+}
+
+fn rust(name: &str) -> anyhow::Result<String> {
+    let folder = Path::new(name);
+    let workspace = read("Cargo.toml")?;
+    let configuration = configuration(name)?;
+    let Some(at) = workspace.find(MEMBERS).map(|at| at + MEMBERS.len()) else {
+        bail!("Cargo.toml has no line that begins with `members = [`; add the guest by hand, as README.md describes");
+    };
     let workspace = format!("{}\"{name}\", {}", &workspace[..at], &workspace[at..]);
     let fill = |text: &str| text.replace(NAME, name).replace(FILE, &name.replace('-', "_"));
     // The files of the project change last, so that a failure before leaves it as it was.
@@ -43,4 +62,18 @@ pub(in crate::cli) fn add(name: &str) -> anyhow::Result<String> {
     };
     write().with_context(|| format!("cannot add the hook {name}"))?;
     Ok(format!("Added the hook {name} to Cargo.toml and carya.toml. Its code is in {name}/src/lib.rs.\n"))
+}
+
+fn script(name: &str) -> anyhow::Result<String> {
+    let configuration = configuration(name)?;
+    let extension = if Path::new("tsconfig.json").exists() { "ts" } else { "js" };
+    let fill = |text: &str| text.replace(NAME, name).replace(EXTENSION, extension);
+    let file = format!("{name}/{name}.{extension}");
+    let write = || -> io::Result<()> {
+        fs::create_dir(name)?;
+        fs::write(&file, fill(SCRIPT))?;
+        fs::write("carya.toml", configuration + &fill(SCRIPT_CONFIGURATION))
+    };
+    write().with_context(|| format!("cannot add the hook {name}"))?;
+    Ok(format!("Added the hook {name} to carya.toml. Its code is in {file}.\n"))
 }
