@@ -49,7 +49,7 @@ servers: ## Install the servers, proxies, load generators and clang that the tes
 
 # In a target folder of its own, because the library has its own lock file.
 .PHONY: guest-library
-guest-library: guest-library-javascript ## Test the libraries for guests, and build the Rust packages as they would be published
+guest-library: guest-library-javascript guest-library-python ## Test the libraries for guests, and build their packages as they would be published
 	@echo "== Rust library for guests"
 	@cd guest/rust && export CARGO_TARGET_DIR="$(abspath $(TARGET_DIR))/guest-library" && \
 		cargo test --locked --workspace --all-features && \
@@ -59,6 +59,11 @@ guest-library: guest-library-javascript ## Test the libraries for guests, and bu
 guest-library-javascript:
 	@echo "== JavaScript library for guests"
 	@if guest-examples/build.sh javascript-tools; then cd guest/javascript && npm test --silent; else [ "$${CI:-}" != true ]; fi
+
+.PHONY: guest-library-python
+guest-library-python:
+	@echo "== Python library for guests"
+	@guest/python/test.sh "$(TARGET_DIR)/guest-tools" "$(TARGET_DIR)/guest-library/python"
 
 .PHONY: test
 test: servers guests guest-library ## Build the guests and run all tests
