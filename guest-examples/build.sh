@@ -154,36 +154,45 @@ link_tools() {
     ln -sfn "$tools/node_modules" guest/javascript/node_modules
 }
 
-# --- Python (items-python) ---
+# --- Python: with the library in guest/python, and a server by an SDK for wasi:http ---
 
 python() {
-    if [ ! -f guest-examples/items-python/items.py ]; then
-        say "no Python guest yet (guest-examples/items-python/items.py)"
-        return
-    fi
-    once items-python guest-examples/items-python -- componentize_python items-python items-python items wit "$world"
+    local library=guest/python/src
+    once items-python guest-examples/items-python $library -- python_guest items-python items
+    once tickets-python guest-examples/tickets-python $library -- python_guest tickets-python tickets
     foreign_wit
-    once foreign-python guest-examples/items-python guest-examples/foreign/python guest-examples/foreign/wit -- \
-        componentize_python foreign-python foreign/python handler "$foreign_wit" handler
+    once foreign-python guest-examples/foreign/python guest-examples/foreign/wit guest/python/pyproject.toml -- \
+        python_foreign foreign-python
 }
 
-# componentize_python NAME FOLDER MODULE WIT WORLD OUTPUT
-componentize_python() {
+# python_guest NAME MODULE OUTPUT: builds the module in guest-examples/NAME.
+python_guest() {
+    local tools
+    python_tools "$1" || return 1
+    say "$1: componentizing"
+    PYTHONPATH=guest/python/src:$tools PYTHONDONTWRITEBYTECODE=1 \
+        python3 -m carya_guest build "$2" --path "guest-examples/$1" --output "$3" </dev/null >&2 ||
+        die "$1 could not be built from guest-examples/$1 (messages above)"
+}
+
+# python_foreign NAME OUTPUT
+python_foreign() {
     local tools
     python_tools "$1" || return 1
     say "$1: componentizing"
     # No --stub-wasi: it would fix Python's random seed at build time.
-    PYTHONPATH=$tools python3 "$tools/bin/componentize-py" --quiet --wit-path "$4" --world "$5" \
-        componentize --python-path "guest-examples/$2" --output "$6" "$3" </dev/null >&2 ||
-        die "$1 could not be built from guest-examples/$2 (messages above)"
+    PYTHONPATH=$tools python3 "$tools/bin/componentize-py" --quiet --wit-path "$foreign_wit" --world handler \
+        componentize --python-path guest-examples/foreign/python --output "$2" handler </dev/null >&2 ||
+        die "$1 could not be built from guest-examples/foreign/python (messages above)"
 }
 
-# Sets `tools`, like js_tools.
+# Sets `tools`, like js_tools. The tools are the dependencies of the library.
 python_tools() {
-    local work pip=(python3 -m pip)
-    tools=$tools_dir/python-$(fingerprint guest-examples/items-python/requirements.txt)
-    if ! command -v python3 >/dev/null; then
-        skip "$1" "no python3" "Install Python 3.10 or newer with pip, then run this again"
+    local work requirement pip=(python3 -m pip)
+    requirement=$(sed -n 's/^dependencies = \["\(.*\)"\]$/\1/p' guest/python/pyproject.toml)
+    tools=$tools_dir/python-${requirement##*==}
+    if ! command -v python3 >/dev/null || ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+        skip "$1" "no python3 of version 3.11 or newer" "Install it with pip, then run this again"
         return 1
     fi
     [ -d "$tools" ] && return
@@ -200,7 +209,7 @@ python_tools() {
         pip=("$work/venv/bin/python" -m pip)
     fi
     if ! "${pip[@]}" install --quiet --disable-pip-version-check --target "$work/packages" \
-        --root-user-action ignore --requirement guest-examples/items-python/requirements.txt </dev/null >&2; then
+        --root-user-action ignore "$requirement" </dev/null >&2; then
         rm -rf "$work"
         skip "$1" "pip could not install the tools (messages above)" "Check that pip reaches its index, then run this again"
         return 1

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks the Python library for guests, and builds the package as it would be published into DIST.
+# Checks the Python library for guests and its examples, and builds the package as it would be published into DIST.
 # Usage: test.sh TOOLS DIST. TOOLS is the folder for virtual environments; the tools are installed once.
 set -euo pipefail
 
@@ -33,10 +33,10 @@ fi
 python=$environment/bin/python
 export PYTHONPATH=$PWD/src PYTHONDONTWRITEBYTECODE=1
 
-"$python" -m ruff check --quiet .
-"$python" -m ruff format --quiet --check .
+"$python" -m ruff check --quiet . ../../guest-examples/*-python
+"$python" -m ruff format --quiet --check . ../../guest-examples/*-python
 MYPYPATH=src:tests "$python" -m mypy src tests
-for example in; do
+for example in ../../guest-examples/*-python; do
     MYPYPATH=src "$python" -m mypy --config-file pyproject.toml "$example"
 done
 "$python" -m pytest --quiet --tb=short -p no:cacheprovider tests
