@@ -1,4 +1,4 @@
-//! The controllers `guest-examples/tickets` in Rust and `guest-examples/tickets-ts` in TypeScript, which use the libraries for
+//! The controllers `guest-examples/tickets` in Rust, `tickets-ts` in TypeScript and `tickets-python`, which use the libraries for
 //! guests: validation, entity tags, a form with a redirect, and an action.
 
 use std::{
@@ -189,6 +189,13 @@ tests_of!(
 tests_of!(
     typescript,
     "tickets-ts",
+    a_ticket_lives,
+    invalid_tickets_are_refused,
+    a_comment_redirects_to_a_page_that_reports_it_once
+);
+tests_of!(
+    python,
+    "tickets-python",
     a_ticket_lives,
     invalid_tickets_are_refused,
     a_comment_redirects_to_a_page_that_reports_it_once
