@@ -31,7 +31,7 @@ if [ ! -d "$environment" ]; then
 fi
 # Scripts contain the path of the environment, so run the modules.
 python=$environment/bin/python
-export PYTHONPATH=$PWD/src PYTHONDONTWRITEBYTECODE=1
+export PYTHONPATH=$PWD/src PYTHONDONTWRITEBYTECODE=1 MYPY_CACHE_DIR=$tools/mypy RUFF_CACHE_DIR=$tools/ruff
 
 "$python" -m ruff check --quiet . ../../guest-examples/*-python
 "$python" -m ruff format --quiet --check . ../../guest-examples/*-python

@@ -6,6 +6,7 @@ component from a module.
 
 from . import _json
 from . import log as log
+from . import raw as raw
 from ._actions import Attempt as Attempt
 from ._actions import action as action
 from ._context import context as context
@@ -58,18 +59,16 @@ from ._signature import Body as Body
 from ._signature import Form as Form
 from ._signature import Json as Json
 from ._signature import Query as Query
-from .raw import database as _database
-from .raw import types as _types
 
 parse_json = _json.loads
-DbErrorKind = _database.DbErrorKind
-Delivery = _database.Delivery
-Dialect = _database.Dialect
-Execution = _database.Execution
-OtherValue = _database.OtherValue
-StatementResult = _database.StatementResult
-Violation = _database.Violation
-ViolationKind = _database.ViolationKind
-AccessMode = _types.AccessMode
-Failure = _types.Failure
-Fault = _types.Fault
+DbErrorKind = raw.database.DbErrorKind
+Delivery = raw.database.Delivery
+Dialect = raw.database.Dialect
+Execution = raw.database.Execution
+OtherValue = raw.database.OtherValue
+StatementResult = raw.database.StatementResult
+Violation = raw.database.Violation
+ViolationKind = raw.database.ViolationKind
+AccessMode = raw.types.AccessMode
+Failure = raw.types.Failure
+Fault = raw.types.Fault

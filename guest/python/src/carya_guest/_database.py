@@ -130,7 +130,12 @@ class Writer(Db):
     A failed statement dooms the transaction, unless it is inside a `savepoint`.
     """
 
-    _handle: raw.database.Writer
+    _handle: database.Writer
+
+    @property
+    def raw(self) -> database.Writer:
+        """The generated handle."""
+        return self._handle
 
     def execute(self, sql: str, params: Parameters = ()) -> database.Execution:
         """Runs a statement. The result has `rows_affected` and, on SQLite and MySQL, `last_insert_id`."""

@@ -1,0 +1,158 @@
+"""SQLAlchemy 2 on the handle of a request.
+
+```python
+from carya_guest.sqlalchemy import session
+
+
+@post("/orders")
+def create(db: Writer, new: Json[NewOrder]) -> Created:
+    with session(db) as orm, orm.begin():
+        order = Order(customer=new.customer, lines=[Line(item=item) for item in new.items])
+        orm.add(order)
+    return Created(f"/orders/{order.id}", ...)
+```
+
+The host owns the transaction. `commit` of a session keeps its changes in the transaction of the request, and `rollback`
+undoes them, also after a failed flush. The host commits, or rolls back, after the response.
+
+Reflection (`inspect`, `autoload_with`) does not work, because guests must not read all catalogues. Declare the models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+# SQLAlchemy loads these modules late, and a component has no files at run time.
+import sqlalchemy.orm.loading
+import sqlalchemy.orm.strategies
+import sqlalchemy.orm.unitofwork
+import sqlalchemy.sql.default_comparator  # noqa: F401
+from sqlalchemy import Engine, create_engine, types
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.mysql.base import MySQLDialect
+from sqlalchemy.dialects.postgresql import json as pg_json
+from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import StaticPool
+
+from . import dbapi
+from ._database import Db
+from .raw import database
+
+
+class _Sqlite(SQLiteDialect):
+    driver = "carya"
+    default_paramstyle = "qmark"
+    supports_statement_cache = True
+
+    @classmethod
+    def import_dbapi(cls) -> Any:
+        return dbapi
+
+    def initialize(self, connection: Any) -> None:
+        _know(self, dbapi.sqlite_version_info)
+
+
+def _cast(tp: type[Any]) -> type[Any]:
+    """Returns a type that writes its parameters with a cast, from which the server knows their types: `?::INTEGER`."""
+    return type(tp.__name__, (tp,), {"render_bind_cast": True, "__visit_name__": tp.__visit_name__})
+
+
+class _Numeric(types.Numeric[Any]):
+    render_bind_cast = True
+
+    def bind_processor(self, dialect: Any) -> None:
+        return None
+
+    def result_processor(self, dialect: Any, coltype: object) -> Callable[[Any], Any] | None:
+        # The connection returns decimal numbers as `Decimal`.
+        return None if self.asdecimal else lambda value: None if value is None else float(value)
+
+
+_CAST: tuple[type[Any], ...] = (
+    types.String,
+    types.Float,
+    types.Boolean,
+    types.Date,
+    types.Time,
+    types.DateTime,
+    types.Integer,
+    types.SmallInteger,
+    types.BigInteger,
+    types.Uuid,
+    pg_json.JSONB,
+)
+
+
+_COLSPECS = {
+    **PGDialect.colspecs,
+    **{tp: _cast(tp) for tp in _CAST},
+    types.JSON: _cast(pg_json.JSON),
+    types.Numeric: _Numeric,
+}
+
+
+class _Postgresql(PGDialect):
+    driver = "carya"
+    default_paramstyle = "qmark"
+    supports_statement_cache = True
+    supports_sane_multi_rowcount = True
+    render_bind_cast = True
+    colspecs = _COLSPECS
+
+    @classmethod
+    def import_dbapi(cls) -> Any:
+        return dbapi
+
+    def initialize(self, connection: Any) -> None:
+        _know(self, (14,))
+        self._backslash_escapes = False
+        self.supports_smallserial = self.supports_identity_columns = True
+
+
+class _Mysql(MySQLDialect):
+    driver = "carya"
+    default_paramstyle = "qmark"
+    supports_statement_cache = True
+    # MariaDB and MySQL alike: keys come from the connection, and no statement has RETURNING.
+    insert_returning = delete_returning = False
+    supports_for_update_of = use_mysql_for_share = False
+    _needs_correct_for_88718_96365 = _requires_alias_for_on_duplicate_key = False
+
+    @classmethod
+    def import_dbapi(cls) -> Any:
+        return dbapi
+
+    def initialize(self, connection: Any) -> None:
+        _know(self, (8, 0, 14))
+
+
+def _know(dialect: Any, version: tuple[int, ...]) -> None:
+    """Sets the facts that SQLAlchemy queries at its first connection, from settings and catalogues of which guests must not
+    read most. `version` is the oldest one whose SQL the dialect writes."""
+    dialect.server_version_info = version
+    dialect.default_schema_name = dialect.default_isolation_level = None
+
+
+_DIALECTS = {
+    database.Dialect.SQLITE: ("sqlite", "_Sqlite"),
+    database.Dialect.POSTGRESQL: ("postgresql", "_Postgresql"),
+    database.Dialect.MYSQL: ("mysql", "_Mysql"),
+}
+
+for _name, _class in _DIALECTS.values():
+    registry.register(f"{_name}.carya", __name__, _class)
+
+
+def engine(db: Db) -> Engine:
+    """Returns an engine with one connection on the handle of a request. It is valid until the function that received the
+    handle returns."""
+    name, _ = _DIALECTS[db.dialect()]
+    return create_engine(f"{name}+carya://", creator=lambda: dbapi.connect(db), poolclass=StaticPool)
+
+
+def session(db: Db, **options: Any) -> Session:
+    """Returns a session on the handle of a request. Its options are those of `sqlalchemy.orm.Session`."""
+    return Session(engine(db), **options)
