@@ -11,6 +11,7 @@ use tokio::process::Command;
 use super::{
     super::{
         javascript::package,
+        languages::is_built,
         support::{App, Result, Wrong, check, check_eq},
     },
     run,
@@ -30,6 +31,8 @@ fn files(folder: &Path) -> Result<BTreeMap<PathBuf, String>> {
             match path.is_dir() {
                 // The packages of the JavaScript library are a link into the folder of tools.
                 true if path.is_symlink() => {}
+                // Compiled modules of Python.
+                true if path.ends_with("__pycache__") => {}
                 true => folders.push(path),
                 false => drop(found.insert(path.strip_prefix(folder)?.to_owned(), fs::read_to_string(&path)?)),
             }
@@ -73,6 +76,28 @@ async fn creates_the_template_and_the_library() -> Result {
     creates("rust", &["rust"], "rust").await?;
     creates("js", &["javascript"], "javascript").await?;
     creates("ts", &["javascript", "typescript"], "javascript").await
+}
+
+#[tokio::test]
+async fn creates_the_template_and_the_library_of_python() -> Result {
+    let folder = tempfile::tempdir()?;
+    let ran = run(folder.path(), &["new", "notes", "--lang", "python"]).await?;
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+
+    let mut expected = files(&repository().join("host/template/python/project"))?;
+    for text in expected.values_mut() {
+        *text = text.replace("{{name}}", "notes");
+    }
+    let library = files(&repository().join("guest/python/src"))?;
+    expected.extend(library.into_iter().map(|(path, text)| (Path::new("vendor/carya-guest/src").join(path), text)));
+    for name in ["README.md", "pyproject.toml"] {
+        let text = fs::read_to_string(repository().join("guest/python").join(name))?;
+        expected.insert(Path::new("vendor/carya-guest").join(name), text);
+    }
+    let found = files(&folder.path().join("notes"))?;
+    assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+    assert_eq!(found, expected);
+    Ok(())
 }
 
 #[tokio::test]
@@ -246,5 +271,65 @@ async fn script_project(language: &str) -> Result {
     assert_eq!((&note["id"], &note["text"]), (&1.into(), &"Pecans [roasted]".into()));
     assert_eq!(app.get("/notes").await?.json()?, serde_json::json!([note]));
     assert_eq!(app.call("DELETE", "/notes").await?.status, 405);
+    Ok(())
+}
+
+/// `make` installs the tools of the library from PyPI.
+#[tokio::test]
+async fn the_python_project_builds_and_serves() -> Result {
+    if !is_built("items-python") {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    assert_eq!(run(folder.path(), &["new", "notes", "--lang", "python"]).await?.code, Some(0));
+    let project = folder.path().join("notes");
+    let (controller, configuration) = (project.join("notes/notes.py"), project.join("carya.toml"));
+    let late = "\n\n@get(\"/late\")\ndef late() -> str:\n    import wave\n\n    return wave.__name__\n";
+    fs::write(&controller, fs::read_to_string(&controller)? + late)?;
+    let route = "\n[[route]]\npath = \"/late\"\ncomponent = \"notes\"\n";
+    fs::write(&configuration, fs::read_to_string(&configuration)? + route)?;
+    let make = async |target: &str| {
+        let mut command = Command::new("make");
+        command.arg(target).env("CARYA", env!("CARGO_BIN_EXE_carya")).env("CARYA_LOG", "off");
+        // The cache of `App`, because compiling takes longer than `App` waits for the host.
+        command.env("CARYA_SERVER__CACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/code"));
+        command.env_remove("LD_LIBRARY_PATH").current_dir(&project).kill_on_drop(true).output().await
+    };
+    for (target, expected) in [("check", "[\"0001_notes\"]"), ("test", "Ran 3 tests")] {
+        let made = make(target).await?;
+        let (out, err) = (String::from_utf8_lossy(&made.stdout), String::from_utf8_lossy(&made.stderr));
+        assert!(made.status.success() && (out.contains(expected) || err.contains(expected)), "{target}: {out}{err}");
+    }
+    // An error of the build names the file and the line.
+    let text = fs::read_to_string(&controller)?;
+    fs::write(&controller, text.replace("db: Writer", "db: Reader").replace("import Body", "import Reader, Body"))?;
+    let failed = make("build").await?;
+    let err = String::from_utf8_lossy(&failed.stderr);
+    let expected = format!(
+        "error: {}:14: `create`: the parameter `db: Reader` must be `db: Writer`; POST /notes writes",
+        controller.display()
+    );
+    assert!(!failed.status.success() && err.contains(&expected), "{err}");
+
+    let served = tempfile::tempdir()?;
+    fs::rename(&project, served.path())?;
+    let config = fs::read_to_string(served.path().join("carya.toml"))?;
+    let app = App::start_in(served, &config, &[], &[]).await?;
+    let none = app.get("/notes").await?;
+    assert_eq!((none.status, none.text().as_str(), none.header("x-greeting")), (200, "[]", "hello from notes"));
+    let made = app.post("/notes", "Größe").await?;
+    assert_eq!((made.status, made.json()?["text"].as_str()), (201, Some("Größe")), "{}", made.text());
+    assert_eq!(app.post("/notes", " \n").await?.status, 422);
+    assert_eq!(app.get("/notes").await?.json()?[0], made.json()?);
+
+    // A component has no files from which it could load a module later.
+    let late = app.get("/late").await?;
+    let id = late.header("x-request-id");
+    let failed = |line: &serde_json::Value| line["request"] == id && line["level"] == "ERROR";
+    let line = app.log.wait_until("the failed import", failed).await?;
+    let message = line["message"].as_str().unwrap_or_default();
+    let expected = "the module `wave` is not in the component, which has no files at run time: move the import to the \
+                    top of the file";
+    assert!(message.contains(expected) && message.contains("notes.py:24 in late"), "{message}");
     Ok(())
 }

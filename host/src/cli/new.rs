@@ -4,6 +4,7 @@
 
 pub(super) mod hook;
 mod javascript;
+mod python;
 mod rust;
 
 use std::{fs, io, path::Path};
@@ -37,6 +38,8 @@ pub(super) enum Language {
     Js,
     /// TypeScript.
     Ts,
+    /// Python.
+    Python,
 }
 
 impl Language {
@@ -46,6 +49,7 @@ impl Language {
             Self::Rust => (rust::PROJECT, rust::LIBRARY),
             Self::Js => (javascript::JAVASCRIPT, javascript::LIBRARY),
             Self::Ts => (javascript::TYPESCRIPT, javascript::LIBRARY),
+            Self::Python => (python::PROJECT, python::LIBRARY),
         }
     }
 }
