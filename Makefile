@@ -72,6 +72,7 @@ test: servers guests guest-library ## Build the guests and run all tests
 
 .PHONY: test-all
 test-all: servers guests guest-library ## The same with the tests that take minutes each
+	@guest-examples/build.sh all
 	@echo "== all tests"
 	@cargo test --locked --workspace -- --include-ignored
 

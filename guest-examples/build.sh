@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the example guests into guest-examples/dist/NAME.wasm. Rebuilds only guests whose inputs have changed.
 # If the tools of a language are missing, prints a line and skips its guests; with CI=true that is an error.
-# `build.sh javascript-tools` only installs the tools of the JavaScript library.
+# `build.sh all` also builds the guests that only tests of `make test-all` use. `build.sh javascript-tools` only installs the
+# tools of the JavaScript library.
 # Settings: CARYA_BUILD_TARGET_DIR (build output), CARYA_BUILD_TOOLS_DIR (tools from npm and PyPI).
 set -euo pipefail
 
@@ -165,13 +166,23 @@ python() {
         python_foreign foreign-python
 }
 
-# python_guest NAME MODULE OUTPUT: builds the module in guest-examples/NAME.
+# Guests with object-relational mappers. Only the tests that take minutes each use them.
+mappers() {
+    once orders-sqlalchemy guest-examples/orders-sqlalchemy guest/python/src -- python_guest orders-sqlalchemy orders
+}
+
+# python_guest NAME MODULE OUTPUT: builds the module in guest-examples/NAME, with the packages in its requirements.txt.
 python_guest() {
-    local tools
+    local tools packages requirements=guest-examples/$1/requirements.txt paths=(--path "guest-examples/$1")
     python_tools "$1" || return 1
+    if [ -f "$requirements" ]; then
+        packages=$tools_dir/python-packages-$(fingerprint "$requirements")
+        python_packages "$1" "$packages" --requirement "$requirements" || return 1
+        paths+=(--path "$packages")
+    fi
     say "$1: componentizing"
     PYTHONPATH=guest/python/src:$tools PYTHONDONTWRITEBYTECODE=1 \
-        python3 -m carya_guest build "$2" --path "guest-examples/$1" --output "$3" </dev/null >&2 ||
+        python3 -m carya_guest build "$2" "${paths[@]}" --output "$3" </dev/null >&2 ||
         die "$1 could not be built from guest-examples/$1 (messages above)"
 }
 
@@ -188,33 +199,40 @@ python_foreign() {
 
 # Sets `tools`, like js_tools. The tools are the dependencies of the library.
 python_tools() {
-    local work requirement pip=(python3 -m pip)
+    local requirement
     requirement=$(sed -n 's/^dependencies = \["\(.*\)"\]$/\1/p' guest/python/pyproject.toml)
     tools=$tools_dir/python-${requirement##*==}
     if ! command -v python3 >/dev/null || ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
         skip "$1" "no python3 of version 3.11 or newer" "Install it with pip, then run this again"
         return 1
     fi
-    [ -d "$tools" ] && return
-    say "installing the Python tools from PyPI (47 MB) into $tools"
+    python_packages "$1" "$tools" "$requirement"
+}
+
+# python_packages NAME FOLDER REQUIREMENT...: installs packages into a folder, unless it exists.
+python_packages() {
+    local name=$1 folder=$2 work pip=(python3 -m pip)
+    shift 2
+    [ -d "$folder" ] && return
+    say "installing Python packages from PyPI into $folder"
     mkdir -p "$tools_dir"
     work=$(mktemp -d "$tools_dir/install.XXXXXX")
     # Debian packages pip and venv separately. Either of them is enough.
     if ! python3 -m pip --version >/dev/null 2>&1; then
         if ! python3 -m venv "$work/venv" >/dev/null 2>&1; then
             rm -rf "$work"
-            skip "$1" "python3 has neither pip nor venv" "Install pip (Debian and Ubuntu: python3-pip), then run this again"
+            skip "$name" "python3 has neither pip nor venv" "Install pip (Debian and Ubuntu: python3-pip), then run this again"
             return 1
         fi
         pip=("$work/venv/bin/python" -m pip)
     fi
     if ! "${pip[@]}" install --quiet --disable-pip-version-check --target "$work/packages" \
-        --root-user-action ignore "$requirement" </dev/null >&2; then
+        --root-user-action ignore "$@" </dev/null >&2; then
         rm -rf "$work"
-        skip "$1" "pip could not install the tools (messages above)" "Check that pip reaches its index, then run this again"
+        skip "$name" "pip could not install the packages (messages above)" "Check that pip reaches its index, then run this again"
         return 1
     fi
-    settle "$work/packages" "$tools"
+    settle "$work/packages" "$folder"
     rm -rf "$work"
 }
 
@@ -253,3 +271,4 @@ rust
 javascript
 python
 c
+[ "${1:-}" != all ] || mappers

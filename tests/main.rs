@@ -41,6 +41,7 @@ mod limits;
 mod listeners;
 mod log;
 mod metrics;
+mod orms;
 mod outages;
 mod outbound;
 mod placeholders;
