@@ -9,9 +9,10 @@ use std::{
 use serde_json::json;
 
 use super::{
+    section::Section,
     tree::Value,
     types::Type,
-    value::{read_address, read_text, string_like},
+    value::{address, integer, read_address, read_text, string_like},
 };
 
 /// Address of a listener.
@@ -30,6 +31,15 @@ pub enum Sockets {
     Own(Listen),
     /// systemd has bound them, and passes them to the host (socket activation).
     Systemd,
+}
+
+/// A listener that redirects plain HTTP to TLS.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Redirect {
+    /// Address and port. With port 0, the system chooses one.
+    pub listen: SocketAddr,
+    /// Port in the target. `None`: that of `server.listen`.
+    pub port: Option<u16>,
 }
 
 /// Value for sockets that systemd passes.
@@ -105,4 +115,22 @@ pub(super) fn mode() -> Type<'static, u32> {
         let mode = u32::from_str_radix(&text, 8).ok().filter(|mode| is_mode && *mode <= 0o777);
         mode.ok_or_else(|| r#"is not a mode of three octal digits; write it as "0660""#.to_owned())
     })
+}
+
+/// Reads the listener that redirects. Its keys are in `[server]`.
+pub(super) fn redirect(section: &mut Section<'_>) -> Option<Redirect> {
+    let listen = section
+        .key(
+            "redirect",
+            address(),
+            "address of plain HTTP that redirects to `https`; see [TLS](../guides/tls.md#redirect)",
+        )
+        .or_none("none");
+    let port = section
+        .key("redirect_port", integer(1..=65_535), "port of the `https` URL")
+        .or_none("that of `listen`, or 443 if it has none");
+    if listen.is_some() && !section.is_set("tls_cert") && !section.context().describes {
+        section.report_at("redirect", "requires tls_cert and tls_key: `listen` serves no `https`");
+    }
+    listen.map(|listen| Redirect { listen, port })
 }

@@ -6,18 +6,16 @@ use std::{
     time::Duration,
 };
 
-use ipnet::IpNet;
-use serde_json::json;
-
 use super::{
     compression::{Compression, compression},
     context::Context,
-    listen::{Sockets, mode, sockets},
+    listen::{Redirect, Sockets, mode, redirect, sockets},
+    proxy::{ProxyHeaders, TrustedProxy, proxy},
     quantity::{duration, positive_duration, size},
     section::{Section, TableKey},
     tls::{Tls, certificates},
     types::Type,
-    value::{address, boolean, integer, path, read_network, word},
+    value::{address, boolean, integer, path, word},
 };
 
 /// `[server]`: listeners, limits, timeouts and the cache.
@@ -98,46 +96,6 @@ pub struct Server {
     pub cache: PathBuf,
     /// Whether the kernel reports which pages of an instance were written.
     pub page_scan: PageScan,
-}
-
-/// A listener that redirects plain HTTP to TLS.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Redirect {
-    /// Address and port. With port 0, the system chooses one.
-    pub listen: SocketAddr,
-    /// Port in the target. `None`: that of `server.listen`.
-    pub port: Option<u16>,
-}
-
-/// A proxy that the host trusts to describe its clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TrustedProxy {
-    /// Proxies with addresses in this network.
-    Network(IpNet),
-    /// Proxies that connect to a Unix socket.
-    Unix,
-}
-
-/// Headers in which proxies describe the client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProxyHeaders {
-    /// `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
-    XForwarded,
-    /// `Forwarded` (RFC 7239).
-    Forwarded,
-}
-
-impl ProxyHeaders {
-    /// All values.
-    pub const ALL: [ProxyHeaders; 2] = [ProxyHeaders::XForwarded, ProxyHeaders::Forwarded];
-
-    /// Returns the name in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ProxyHeaders::XForwarded => "x-forwarded",
-            ProxyHeaders::Forwarded => "forwarded",
-        }
-    }
 }
 
 /// How the pages to reset in the memory of an instance are found after its end.
@@ -377,34 +335,6 @@ pub(super) fn server(section: &mut Section<'_>) -> Server {
             )
             .or("auto"),
     }
-}
-
-/// Reads the listener that redirects. Its keys are in `[server]`.
-fn redirect(section: &mut Section<'_>) -> Option<Redirect> {
-    let listen = section
-        .key(
-            "redirect",
-            address(),
-            "address of plain HTTP that redirects to `https`; see [TLS](../guides/tls.md#redirect)",
-        )
-        .or_none("none");
-    let port = section
-        .key("redirect_port", integer(1..=65_535), "port of the `https` URL")
-        .or_none("that of `listen`, or 443 if it has none");
-    if listen.is_some() && !section.is_set("tls_cert") && !section.context().describes {
-        section.report_at("redirect", "requires tls_cert and tls_key: `listen` serves no `https`");
-    }
-    listen.map(|listen| Redirect { listen, port })
-}
-
-/// Type of a trusted proxy.
-fn proxy() -> Type<'static, TrustedProxy> {
-    const UNIX: &str = "unix";
-    let schema = json!({ "type": "string", "pattern": "^unix$|^[0-9A-Fa-f.:]+(/[0-9]+)?$" });
-    Type::new("network or `\"unix\"`", schema, move |value| match value.as_text() {
-        Some(UNIX) => Ok(TrustedProxy::Unix),
-        _ => read_network(value).map(TrustedProxy::Network),
-    })
 }
 
 /// Returns the default cache folder by the XDG rules; beside the file for a user without a home.
