@@ -1,5 +1,6 @@
 //! Statements of sea-query in a guest: the same component on every engine.
 
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
 use super::files_on;
@@ -23,7 +24,8 @@ async fn statements_run_on_each_engine(engine: Engine) -> Result {
     let mut wrong = Wrong::default();
     let path = "/items/1/orders";
     let place = async |quantities: Value| -> Result<(u16, Value)> {
-        let answer = app.send("POST", path, Default::default(), quantities.to_string()).await?;
+        let json = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        let answer = app.send("POST", path, json, quantities.to_string()).await?;
         Ok((answer.status, serde_json::from_slice(&answer.body).unwrap_or_default()))
     };
     // 0 and -1 violate the check of the order after its stock was taken, 9 that of the stock.
