@@ -132,8 +132,7 @@ impl Scratch {
             let cannot = || format!("cannot copy database {name:?}");
             match self.server(dialect) {
                 Some(server) => {
-                    let (from, to) = (Set::First, set);
-                    let [from, to] = [from, to].map(|set| name_on_server(dialect, index, set));
+                    let [from, to] = [Set::First, set].map(|set| name_on_server(dialect, index, set));
                     server.copy(&from, &to).await.with_context(cannot)?;
                 }
                 None => {

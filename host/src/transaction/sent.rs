@@ -56,7 +56,7 @@ impl fmt::Display for SentStatement {
         }
         match (rows_affected, error) {
             (_, Some(error)) => write!(f, ": {error}")?,
-            (Some(rows), None) => write!(f, ": {rows} rows changed")?,
+            (Some(rows), None) => write!(f, ": rows changed: {rows}")?,
             (None, None) => f.write_str(": streamed")?,
         }
         took_us.map_or(Ok(()), |took| write!(f, ", {took} us"))
