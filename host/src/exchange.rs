@@ -88,9 +88,9 @@ pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest, peer: P
     let running = [running, exchange.all.token()];
     let found = exchange.generation.routes.find(&request.method, request.uri.path());
     let route = found.route();
-    let (shared, tasks, heavy) = (request.clone(), exchange.all.clone(), exchange.heavy(route));
+    let (shared, tasks, turns) = (request.clone(), exchange.all.clone(), exchange.turns(route));
     // A client that disconnects must not interrupt a commit.
-    let work = detach_on_drop(&tasks, heavy, |abandoned| async move {
+    let work = detach_on_drop(&tasks, turns, |abandoned| async move {
         let admitted = match admission::admit(&exchange, route).await {
             Ok(admitted) => admitted,
             Err(failure) => {

@@ -145,6 +145,7 @@ async fn requests_do_not_wait_for_a_webhook_that_never_answers(engine: Engine) -
         r#"
         [server]
         max_concurrent_requests = 8
+        max_concurrent_per_component = 8
         [database]
         acquire_timeout = "20s"
         statement_timeout = "20s"

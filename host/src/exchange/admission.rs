@@ -54,8 +54,8 @@ struct ComponentPlaces {
     name: Arc<str>,
     running: Semaphore,
     waiting: Waiting,
-    /// Permits for calls that have used much processor time.
-    heavy: Arc<Semaphore>,
+    /// Permits for the polls of calls that have used much processor time.
+    turns: Arc<Semaphore>,
 }
 
 /// Requests that wait, and their maximum number.
@@ -151,7 +151,7 @@ impl ComponentPlaces {
             name: name.clone(),
             running: Semaphore::new(running),
             waiting: Waiting::at_most(half(places.waiting.max)),
-            heavy: Arc::new(Semaphore::new(2 * cores)),
+            turns: Arc::new(Semaphore::new(2 * cores)),
         }
     }
 }
@@ -211,9 +211,9 @@ impl Exchange {
         ]
     }
 
-    /// Returns the permits for calls of a route that use much processor time.
-    pub(super) fn heavy(&self, route: Option<usize>) -> Option<Arc<Semaphore>> {
-        route.map(|route| self.routes[route].component.heavy.clone())
+    /// Returns the permits for the polls of a route's calls that have used much processor time.
+    pub(super) fn turns(&self, route: Option<usize>) -> Option<Arc<Semaphore>> {
+        route.map(|route| self.routes[route].component.turns.clone())
     }
 }
 

@@ -1,10 +1,19 @@
 //! Threads for requests that use much processor time. Their priority is lower, so that the threads of other requests
 //! run first.
 
-use std::sync::OnceLock;
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll, ready},
+};
 
 use rustix::{process::setpriority_process, thread::gettid};
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    sync::Semaphore,
+};
+use tokio_util::sync::PollSemaphore;
 
 /// Nice value of the threads.
 const NICE: i32 = 10;
@@ -26,4 +35,27 @@ pub(super) fn runtime() -> Option<&'static Handle> {
         built.inspect_err(|error| tracing::error!(%error, "the threads for long calls could not be started")).ok()
     };
     RUNTIME.get_or_init(start).as_ref().map(Runtime::handle)
+}
+
+/// Work that needs a permit for each of its polls, so that one component takes its turn among the others however many
+/// calls it has. Between two polls, the work has no permit: others may need what it waits for, or wait for its locks.
+pub(super) struct InTurn<F> {
+    work: Pin<Box<F>>,
+    turns: PollSemaphore,
+}
+
+impl<F> InTurn<F> {
+    pub(super) fn new(work: Pin<Box<F>>, turns: Arc<Semaphore>) -> Self {
+        Self { work, turns: PollSemaphore::new(turns) }
+    }
+}
+
+impl<F: Future> Future for InTurn<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        // The semaphore is never closed, so there is always a permit.
+        let _permit = ready!(self.turns.poll_acquire(context));
+        self.work.as_mut().poll(context)
+    }
 }
