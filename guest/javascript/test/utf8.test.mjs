@@ -3,7 +3,10 @@ import { test } from 'node:test';
 
 import * as own from '../src/quickjs/utf8.js';
 
-test('texts are encoded and decoded as in Node.js', () => {
+// Both engines have these functions, but Node.js 18 does not.
+const skip = ''.isWellFormed ? false : 'this Node.js has no String.prototype.isWellFormed';
+
+test('texts are encoded and decoded as in Node.js', { skip }, () => {
   for (const text of ['', 'plain %41', 'Größe 🌰\u2028', 'half \ud800']) {
     const bytes = new TextEncoder().encode(text);
     assert.deepEqual(new own.TextEncoder().encode(text), bytes);
