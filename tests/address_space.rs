@@ -9,6 +9,9 @@ use tokio::process::{Child, Command};
 use super::support::{Log, PATIENCE, Result, Wrong, check, check_eq, write};
 
 const CONFIG: &str = r#"
+    [server]
+    max_waiting = 200
+    max_concurrent_per_component = 256
     [database]
     url = "sqlite:app.sqlite"
     [component.probe]
@@ -71,8 +74,9 @@ async fn the_pool_is_as_large_as_fits_and_no_request_fails() -> Result {
         );
 
         let client = reqwest::Client::builder().no_proxy().build()?;
-        let all = (0..100).map(|_| {
-            let request = client.post(format!("http://{address}/x")).body(r#"[{"sql":"SELECT 1"},{"sleep_ms":20}]"#);
+        // A request waits for at most 1 s.
+        let all = (0..40).map(|_| {
+            let request = client.post(format!("http://{address}/x")).body(r#"[{"sql":"SELECT 1"},{"sleep_ms":5}]"#);
             tokio::spawn(async move { Ok::<_, reqwest::Error>(request.send().await?.status().as_u16()) })
         });
         for answer in all.collect::<Vec<_>>() {

@@ -101,7 +101,7 @@ async fn reports_all_problems_of_a_configuration() -> Result {
         check_eq!(wrong, (ran.code, ran.out.as_str()), (Some(2), ""), "{command}: {ran:?}");
         insta::allow_duplicates! {
             insta::assert_snapshot!(ran.err, @r#"
-            error: carya.toml:2: server.listen: "8080" is not an address; write it as "127.0.0.1:8080"
+            error: carya.toml:2: server.listen: "8080" is not an address; write it as "127.0.0.1:8080" or "unix:/run/carya.sock"
             carya.toml:3: server.max_bdoy: unknown key; did you mean `max_body`?
             carya.toml:6: route[0].component: "nobody" is not a component of this file; there are none
             "#);
