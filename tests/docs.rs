@@ -108,6 +108,7 @@ async fn snippets_commands_and_links_are_right() -> Result {
         Ok(texts)
     };
     let (rust, scripts) = (shown(&[".rs"])?, shown(&[".js", ".mjs", ".ts"])?);
+    let (python, c) = (shown(&[".py"])?, shown(&[".c"])?);
     // Each command with the first place that has it.
     let mut commands = BTreeMap::new();
     for (file, document) in documents()? {
@@ -120,6 +121,8 @@ async fn snippets_commands_and_links_are_right() -> Result {
                 "sh" => shell(&snippet.text, place, &mut commands),
                 "rust" => is_shown(&snippet.text, &rust),
                 "js" | "ts" => is_shown(&snippet.text, &scripts),
+                "python" => is_shown(&snippet.text, &python),
+                "c" => is_shown(&snippet.text, &c),
                 "wit" if snippet.included.is_none() => Err("a snippet of the contract includes its file".to_owned()),
                 "json" => serde_json::from_str::<serde_json::Value>(&snippet.text).map(drop).map_err(|e| e.to_string()),
                 "wit" | "text" => Ok(()),
@@ -204,12 +207,13 @@ fn shell(text: &str, place: &str, commands: &mut BTreeMap<String, String>) -> Ch
     Ok(())
 }
 
-/// Looks for the lines of a snippet, one after the other and without comments, in the code that other tests run.
+/// Looks for the lines of each paragraph of a snippet, one after the other and without comments, in the code that other
+/// tests run.
 fn is_shown(text: &str, shown: &[String]) -> Checked {
-    let is_code = |line: &&str| !line.is_empty() && !line.starts_with("//");
+    let is_code = |line: &&str| !line.is_empty() && !line.starts_with("//") && !line.starts_with("# ");
     let lines = |text: &str| text.lines().map(str::trim).filter(is_code).collect::<Vec<_>>().join("\n");
-    let wanted = lines(text);
-    let found = shown.iter().any(|code| lines(code).contains(&wanted));
+    let shown: Vec<_> = shown.iter().map(|code| lines(code)).collect();
+    let found = text.split("\n\n").all(|wanted| shown.iter().any(|code| code.contains(&lines(wanted))));
     found.then_some(()).ok_or_else(|| format!("this code is in no file below {SHOWN:?}"))
 }
 

@@ -22,7 +22,8 @@ async fn only_regular_files_are_served() -> Result {
     let files = folder.path().join("files");
     fs::create_dir_all(files.join("folder"))?;
     fs::write(files.join("page.html"), "a page")?;
-    symlink(files.join("page.html"), files.join("link.html"))?;
+    symlink("page.html", files.join("link.html"))?;
+    symlink(files.join("page.html"), files.join("absolute.html"))?;
     for fifo in ["fifo", "folder/index.html"] {
         assert!(Command::new("mkfifo").arg(files.join(fifo)).status().await?.success());
     }
@@ -35,6 +36,7 @@ async fn only_regular_files_are_served() -> Result {
     for (path, status) in [
         ("page.html", 200),
         ("link.html", 200),
+        ("absolute.html", 404),
         ("fifo", 404),
         ("link", 404),
         ("folder/", 404),
