@@ -16,11 +16,11 @@ use axum::{body::Body, extract::Request as HttpRequest, response::Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::{access::End, detach::detach_on_drop};
 pub(crate) use self::{
     access::{Access, Begun},
     admission::{Places, RoutePlaces},
 };
-use self::{access::End, detach::detach_on_drop};
 use crate::{
     error::Failure,
     generation::Generation,
