@@ -12,7 +12,6 @@ mod core_module;
 mod engine;
 mod export;
 mod failure;
-mod growth;
 mod handles;
 mod http;
 mod imports;

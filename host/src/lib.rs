@@ -44,6 +44,7 @@
 //! | `telemetry` | the log and its limits, metrics |
 //! | `task` | background tasks that start again after a panic |
 //! | `tls` | cryptography, certificates of listeners, certificate errors of the host's clients |
+//! | `quota` | numbers of things that exist at a time, with maximums |
 //! | `private` | folders and files that no other user may change |
 //! | `allocator` | limits the freed memory that the process retains |
 
@@ -71,6 +72,7 @@ mod oci;
 mod outbound;
 mod outbox;
 mod private;
+mod quota;
 pub mod rates;
 mod reload;
 mod render;

@@ -19,8 +19,11 @@ use wasmtime::{PoolingAllocationConfig, component::Linker};
 pub use self::settings::MAX_MEMORY;
 pub(super) use self::settings::TABLE_KEPT_READY;
 use self::{pool::Pool, settings::kept_ready, swap::Swap};
-use super::{code::CodeCache, growth::AllGrowth, imports, store::StoreData, wit::Everything};
-use crate::config::{self, PageScan};
+use super::{code::CodeCache, imports, store::StoreData, wit::Everything};
+use crate::{
+    config::{self, PageScan},
+    quota::Quota,
+};
 
 /// Interval at which running guests yield to other tasks and their deadlines are checked.
 const TICK: Duration = Duration::from_millis(10);
@@ -46,8 +49,9 @@ pub struct Engine {
     pub(super) shares: Arc<Semaphore>,
     /// Permits for concurrent trials of components.
     pub(super) trials: Arc<Semaphore>,
-    /// Memory that the guests of all components have allocated.
-    pub(super) growth: Arc<AllGrowth>,
+    /// Memory that the guests of all components have allocated, in bytes. The initial memory of an instance does not count:
+    /// until a guest writes to them, its pages are shared.
+    pub(super) growth: Arc<Quota>,
 }
 
 /// Error of creating an [`Engine`].
@@ -110,7 +114,7 @@ impl Engine {
         let trials = Arc::new(Semaphore::new(pool::TRIALS));
         let kept_ready = kept_ready(scan);
         let growth = server.max_guest_memory.or_else(memory::half_of_the_machine).unwrap_or(usize::MAX);
-        let growth = Arc::new(AllGrowth::at_most(growth));
+        let growth = Arc::new(Quota::at_most(growth));
         Ok(Self { wasmtime, linker: Arc::new(linker), code, requests, slot, kept_ready, shares, trials, growth })
     }
 

@@ -2,8 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::growth::AllGrowth;
-use crate::outbound::Policy;
+use crate::{outbound::Policy, quota::Quota};
 
 /// Name, settings and limits of a component, which are part of the data of each guest's store.
 #[derive(Debug)]
@@ -18,8 +17,8 @@ pub struct Properties {
     pub(crate) outbound: Policy,
     /// Maximum memory of an instance, in bytes.
     pub(super) memory: usize,
-    /// Memory of the instances of all components.
-    pub(super) growth: Arc<AllGrowth>,
+    /// Memory that the guests of all components have allocated, in bytes.
+    pub(super) growth: Arc<Quota>,
 }
 
 #[cfg(test)]
@@ -33,7 +32,7 @@ impl Properties {
             runs_actions: false,
             outbound,
             memory,
-            growth: Arc::new(AllGrowth::at_most(usize::MAX)),
+            growth: Arc::new(Quota::at_most(usize::MAX)),
         }
     }
 }

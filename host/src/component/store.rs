@@ -11,7 +11,6 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::{
-    growth::Growth,
     http::Http,
     properties::Properties,
     wasi::{self, Output},
@@ -19,6 +18,7 @@ use super::{
 use crate::{
     message::{ClientIdentity, FormError, FormField, Limits, Reply, Request},
     outbound::Calls,
+    quota::{Quota, Share},
     transaction::{Bound, Trace},
 };
 
@@ -105,7 +105,7 @@ pub(super) struct StoreData {
     /// Total size of the memories of the instance, in bytes.
     memory: usize,
     /// The part of it that the guest has allocated, until the instance is dropped. `None` if there is none.
-    growth: Option<Growth>,
+    growth: Option<Share<Arc<Quota>>>,
     /// The last time in this call that the guest requested memory beyond the limit. This may be the reason why the call
     /// fails.
     refused: Option<OutOfMemory>,
@@ -217,9 +217,9 @@ impl wasmtime::ResourceLimiter for StoreData {
         }
         // At the instantiation of a module, `current` is 0.
         if current > 0 {
-            let growth = self.growth.get_or_insert_with(|| Growth::new(self.properties.growth.clone()));
+            let growth = self.growth.get_or_insert_with(|| Share::of(self.properties.growth.clone()));
             if let Err(wanted) = growth.add(desired - current) {
-                self.refused = Some(OutOfMemory { wanted, limit: self.properties.growth.max, is_total: true });
+                self.refused = Some(OutOfMemory { wanted, limit: self.properties.growth.max(), is_total: true });
                 return Ok(false);
             }
         }

@@ -17,7 +17,7 @@ const HOST: &str = "carya";
 const GUEST: &str = "guest";
 
 /// The parts after `carya::`: the modules of the library, and `access`, `log`, `pool` and `sql`, which log lines name.
-const MODULES: [&str; 41] = [
+const MODULES: [&str; 42] = [
     "access",
     "admin",
     "allocator",
@@ -45,9 +45,10 @@ const MODULES: [&str; 41] = [
     "outbox",
     "pool",
     "private",
+    "quota",
+    "rates",
     "reload",
     "render",
-    "rates",
     "routes",
     "server",
     "sql",

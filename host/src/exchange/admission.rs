@@ -2,27 +2,20 @@
 //! its route if the route has a limit, and one of the places for routes with a database. If one of them is not free, the
 //! request waits in order of arrival.
 
-use std::{
-    collections::BTreeMap,
-    num::NonZero,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, num::NonZero, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::{Instant, timeout_at},
 };
 
-use super::{Exchange, body::Receiving};
+use super::Exchange;
 use crate::{
     component::Engine,
     config::{self, Access},
     error::Failure,
     generation::{Generation, Handler},
+    quota::{Quota, Share},
     telemetry::metrics,
 };
 
@@ -36,8 +29,10 @@ pub(crate) struct Places {
     /// Places that routes with a database may take. The other places stay free while databases do not answer.
     with_database: Semaphore,
     total: usize,
-    waiting: Waiting,
-    pub(super) receiving: Receiving,
+    /// Requests that wait.
+    waiting: Quota,
+    /// Bytes of bodies that are being received.
+    pub(super) receiving: Quota,
 }
 
 /// The places of a route.
@@ -53,40 +48,9 @@ pub(crate) struct RoutePlaces {
 struct ComponentPlaces {
     name: Arc<str>,
     running: Semaphore,
-    waiting: Waiting,
+    waiting: Quota,
     /// Permits for the polls of calls that have used much processor time.
     turns: Arc<Semaphore>,
-}
-
-/// Requests that wait, and their maximum number.
-#[derive(Debug)]
-struct Waiting {
-    now: AtomicUsize,
-    max: usize,
-}
-
-/// A request in a [`Waiting`], until it is dropped.
-struct Waits<'a>(&'a Waiting);
-
-impl Waiting {
-    fn at_most(max: usize) -> Self {
-        Self { now: AtomicUsize::new(0), max }
-    }
-
-    /// Fails if too many requests wait. `limit` names their maximum number.
-    fn enter(&self, limit: &str) -> Result<Waits<'_>, Failure> {
-        let entered = Waits(self);
-        match self.now.fetch_add(1, Relaxed) < self.max {
-            true => Ok(entered),
-            false => Err(Failure::queue_full(limit)),
-        }
-    }
-}
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        self.0.now.fetch_sub(1, Relaxed);
-    }
 }
 
 impl Places {
@@ -96,14 +60,14 @@ impl Places {
             running: Semaphore::new(total),
             with_database: Semaphore::new(total - total / 4),
             total,
-            waiting: Waiting::at_most(server.max_waiting.unwrap_or(total)),
-            receiving: Receiving::at_most(server.max_receiving),
+            waiting: Quota::at_most(server.max_waiting.unwrap_or(total)),
+            receiving: Quota::at_most(server.max_receiving),
         }
     }
 
     /// Returns how many places are taken, and how many requests wait.
     pub(crate) fn load(&self) -> metrics::Load {
-        metrics::Load { taken: self.total - self.running.available_permits(), waiting: self.waiting.now.load(Relaxed) }
+        metrics::Load { taken: self.total - self.running.available_permits(), waiting: self.waiting.now() }
     }
 
     /// Returns how many places a request of the generation takes. A request takes more than one if the generation has
@@ -150,7 +114,7 @@ impl ComponentPlaces {
         Self {
             name: name.clone(),
             running: Semaphore::new(running),
-            waiting: Waiting::at_most(half(places.waiting.max)),
+            waiting: Quota::at_most(half(places.waiting.max())),
             turns: Arc::new(Semaphore::new(2 * cores)),
         }
     }
@@ -247,8 +211,8 @@ async fn wait(exchange: &Exchange, route: Option<usize>) -> Result<(), Failure> 
     let (until, places) = (Instant::now() + MAX_WAIT, route.map(|route| &exchange.routes[route]));
     // A component that answers slowly must not fill the queue of all.
     let limit = "half of server.max_waiting, for one component";
-    let _of_component = places.map(|places| places.component.waiting.enter(limit)).transpose()?;
-    let _of_all = exchange.places.waiting.enter("server.max_waiting")?;
+    let _of_component = places.map(|places| queue(&places.component.waiting, limit)).transpose()?;
+    let _of_all = queue(&exchange.places.waiting, "server.max_waiting")?;
     let mut permits = [const { None }; LIMITS.len()];
     for ((semaphore, permit), limit) in exchange.semaphores(route).into_iter().zip(&mut permits).zip(LIMITS) {
         let Some((semaphore, count)) = semaphore else { continue };
@@ -259,4 +223,12 @@ async fn wait(exchange: &Exchange, route: Option<usize>) -> Result<(), Failure> 
     }
     permits.into_iter().flatten().for_each(SemaphorePermit::forget);
     Ok(())
+}
+
+/// Counts a request as one that waits, until the returned value is dropped. Fails if too many wait; `limit` names their
+/// maximum number.
+fn queue<'a>(waiting: &'a Quota, limit: &str) -> Result<Share<&'a Quota>, Failure> {
+    let mut share = Share::of(waiting);
+    share.add(1).map_err(|_| Failure::queue_full(limit))?;
+    Ok(share)
 }

@@ -11,6 +11,8 @@ use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
+use crate::quota::{Quota, Share};
+
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Bytes that must arrive within each time limit, or the end of the body.
@@ -21,10 +23,17 @@ const PROGRESS: usize = 16 << 10;
 #[error("the client did not send 16 KiB of the body in time")]
 pub(super) struct Stalled;
 
-/// A body that fails with [`Stalled`] if less than [`PROGRESS`] bytes arrive within a time limit.
-pub(super) struct SteadyBody<B> {
+/// Error of a body that does not fit beside the other bodies that are being received.
+#[derive(Debug, thiserror::Error)]
+#[error("the bodies that are being received are too large")]
+pub(super) struct Full;
+
+/// A body that fails with [`Stalled`] if less than [`PROGRESS`] bytes arrive within a time limit, and with [`Full`] if the
+/// bytes that have arrived exceed the quota of all bodies.
+pub(super) struct SteadyBody<'a, B> {
     body: B,
     limit: Duration,
+    share: Share<&'a Quota>,
     /// Runs from the moment when the host first waits for the next [`PROGRESS`] bytes. A body that has arrived already
     /// needs no timer.
     timer: Option<Pin<Box<Sleep>>>,
@@ -32,13 +41,13 @@ pub(super) struct SteadyBody<B> {
     arrived: usize,
 }
 
-impl<B> SteadyBody<B> {
-    pub(super) fn new(body: B, limit: Duration) -> Self {
-        Self { body, limit, timer: None, arrived: 0 }
+impl<'a, B> SteadyBody<'a, B> {
+    pub(super) fn new(body: B, limit: Duration, share: Share<&'a Quota>) -> Self {
+        Self { body, limit, share, timer: None, arrived: 0 }
     }
 }
 
-impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin> HttpBody for SteadyBody<B> {
+impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin> HttpBody for SteadyBody<'_, B> {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -48,7 +57,11 @@ impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Unpin> HttpBody for Stea
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
             return timer.as_mut().poll(cx).map(|()| Some(Err(Stalled.into())));
         };
-        self.arrived += frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
+        let length = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
+        if self.share.add(length).is_err() {
+            return Poll::Ready(Some(Err(Full.into())));
+        }
+        self.arrived += length;
         if self.arrived >= PROGRESS {
             (self.timer, self.arrived) = (None, 0);
         }
