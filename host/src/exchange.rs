@@ -141,11 +141,10 @@ pub(crate) fn refuse_head(head: Parts, peer: Peer, failure: &Failure) -> Answere
 /// Returns the response to a request that the server refuses because of its head. The response has the header
 /// `connection: close`, so that the server closes the connection.
 pub(crate) fn reject(head: Parts, peer: Peer, failure: &Failure) -> Answered {
-    let request = Arc::new(receive_head(head, peer));
-    let (mut reply, access) = refuse(&request, Access::begin(), failure);
+    let mut answered = refuse_head(head, peer, failure);
     // The client and this host may disagree on where the next request begins.
-    add(&mut reply.headers, header::CONNECTION, HeaderValue::from_static("close"));
-    Answered { response: respond(reply, None, &request), access }
+    add(answered.response.headers_mut(), header::CONNECTION, HeaderValue::from_static("close"));
+    answered
 }
 
 /// Returns the response to `OPTIONS *`, a request that concerns the whole server and no path.
