@@ -59,7 +59,7 @@ pub use difference::DifferenceKind;
 pub use effective::effective;
 pub(crate) use env::abstract_notify_socket;
 pub use file::{Config, HEALTH, Model, Reload};
-pub use headers::{Cors, Headers};
+pub use headers::{Cors, HOST_FIELDS, Headers};
 pub use image::{Image, ImageVersion};
 pub use listen::{Listen, Redirect, Sockets};
 pub use load::{application, defaults, deploy_token, load, load_deployed, load_host, parse};

@@ -152,18 +152,8 @@ pub(crate) fn status(status: u16) -> Result<StatusCode, String> {
 /// Returns a message with the field if its name or value is malformed, or if guests must not set the field, because the
 /// host sets it.
 pub(crate) fn header(name: &str, value: &[u8]) -> Result<(HeaderName, HeaderValue), String> {
-    const HOST: [&str; 8] = [
-        "connection",
-        "content-length",
-        "date",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "transfer-encoding",
-        "upgrade",
-    ];
     let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name:?} is not a header name"))?;
-    if HOST.contains(&parsed.as_str()) {
+    if config::HOST_FIELDS.contains(&parsed.as_str()) {
         return Err(format!("the header {name:?} is set by the host"));
     }
     let value = HeaderValue::from_bytes(value)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderName, HeaderValue, Uri, header::CONTENT_ENCODING};
 
 use super::{
     pattern::prefix,
@@ -54,25 +54,19 @@ pub(super) const CORS: TableKey = TableKey {
 /// Value that stands for all origins, or for all names of headers.
 pub(super) const ANY: &str = "*";
 
-/// Fields that the host sets itself.
-const OWN: [&str; 9] = [
-    "connection",
-    "content-length",
-    "content-encoding",
-    "date",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-];
+/// Header fields that only the host sets.
+pub const HOST_FIELDS: [&str; 8] =
+    ["connection", "content-length", "date", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
 
 pub(super) fn headers(section: &mut Section<'_>) -> Headers {
     let path = section.key("path", prefix(), "prefix of the paths that they apply to").or("/");
     let mut set = Vec::new();
     for (name, value) in section.map(SET, &field_value()) {
         match name.parse::<HeaderName>() {
-            Ok(name) if OWN.contains(&name.as_str()) => section.report("set", format!("{name} is set by the host")),
+            // The host encodes responses by itself; a guest may encode its own.
+            Ok(name) if HOST_FIELDS.contains(&name.as_str()) || name == CONTENT_ENCODING => {
+                section.report("set", format!("{name} is set by the host"))
+            }
             Ok(name) => set.push((name, value)),
             Err(_) => section.report("set", format!("{name:?} is not the name of a header field")),
         }

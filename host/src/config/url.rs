@@ -52,7 +52,7 @@ pub(super) fn server() -> Type<'static, (Dialect, String)> {
     })
 }
 
-/// Returns whether two URLs name the same database, with whichever login.
+/// Returns whether two URLs name the same database, regardless of their logins.
 pub fn same_database(one: &str, other: &str) -> bool {
     let place = |url| Parts::of(url).map(|parts| (parts.place, parts.name));
     place(one).is_some_and(|one| Some(one) == place(other))
