@@ -41,7 +41,7 @@ fn files(folder: &Path) -> Result<BTreeMap<PathBuf, String>> {
     Ok(found)
 }
 
-/// Creates a project in a language, whose files are those of the folders `template/` and of the library.
+/// Creates a project in a language, and compares its files with those of the templates and of the library.
 async fn creates(language: &str, templates: &[&str], guest: &str) -> Result {
     let folder = tempfile::tempdir()?;
     let ran = run(folder.path(), &["new", "my-notes_2", "--lang", language]).await?;
@@ -180,9 +180,14 @@ async fn the_project_builds_and_serves() -> Result {
     assert!(out.contains("sqlite://notes.sqlite") && out.contains("[\"0001_notes\"]"), "{out}");
     assert!(out.contains("test result: ok. 4 passed"), "{out}{err}");
 
+    serves_notes(&project).await
+}
+
+/// Serves a project with the hook `my-guard`, adds a note, and refuses an empty one.
+async fn serves_notes(project: &Path) -> Result {
     // `App` serves temporary folders only, so the project replaces an empty one.
     let served = tempfile::tempdir()?;
-    fs::rename(&project, served.path())?;
+    fs::rename(project, served.path())?;
     let config = fs::read_to_string(served.path().join("carya.toml"))?;
     let app = App::start_in(served, &config, &[], &[]).await?;
 
@@ -256,22 +261,7 @@ async fn script_project(language: &str) -> Result {
         assert!(make("build").await?.0);
     }
 
-    // `App` serves temporary folders only, so the project replaces an empty one.
-    let served = tempfile::tempdir()?;
-    fs::rename(&project, served.path())?;
-    let config = fs::read_to_string(served.path().join("carya.toml"))?;
-    let app = App::start_in(served, &config, &[], &[]).await?;
-    let none = app.get("/notes").await?;
-    assert_eq!((none.status, none.text().as_str()), (200, "[]"));
-    assert_eq!((none.header("x-greeting"), none.header("x-my-guard")), ("hello from notes", "1"));
-    app.log.wait_for("GET /notes").await?;
-    let made = app.post("/notes", "Pecans [roasted]").await?;
-    assert_eq!((made.status, made.header("content-type")), (201, "application/json"), "{}", made.text());
-    let note = made.json()?;
-    assert_eq!((&note["id"], &note["text"]), (&1.into(), &"Pecans [roasted]".into()));
-    assert_eq!(app.get("/notes").await?.json()?, serde_json::json!([note]));
-    assert_eq!(app.call("DELETE", "/notes").await?.status, 405);
-    Ok(())
+    serves_notes(&project).await
 }
 
 /// `make` installs the tools of the library from PyPI.

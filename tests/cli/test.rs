@@ -82,6 +82,17 @@ impl Running {
         Ok(self.client.post(format!("{url}/items")).body(item.to_string()).send().await?.status().as_u16())
     }
 
+    /// Creates an item and resets the databases, three times: each round begins without items.
+    async fn reset_thrice(&self, wrong: &mut Wrong) -> Result {
+        for round in 0..3 {
+            check_eq!(wrong, self.count(&self.url).await?, 0, "round {round}");
+            check_eq!(wrong, self.create(&self.url, "pecan").await?, 201, "round {round}");
+            check_eq!(wrong, self.count(&self.url).await?, 1, "round {round}");
+            check_eq!(wrong, self.control("/lanes/0/reset", "").await?, (204, String::new()), "round {round}");
+        }
+        Ok(())
+    }
+
     /// Returns the number of items at a lane.
     async fn count(&self, url: &str) -> Result<Value> {
         let page = self.client.get(format!("{url}/items")).send().await?.bytes().await?;
@@ -134,12 +145,7 @@ fn entries(folder: &Path) -> Result<Vec<String>> {
 async fn tests_reset_and_query_throw_away_databases() -> Result {
     let tests = Running::start(&[]).await?;
     let mut wrong = Wrong::default();
-    for round in 0..3 {
-        check_eq!(wrong, tests.count(&tests.url).await?, 0, "round {round}");
-        check_eq!(wrong, tests.create(&tests.url, "pecan").await?, 201, "round {round}");
-        check_eq!(wrong, tests.count(&tests.url).await?, 1, "round {round}");
-        check_eq!(wrong, tests.control("/lanes/0/reset", "").await?, (204, String::new()), "round {round}");
-    }
+    tests.reset_thrice(&mut wrong).await?;
     let run = async |sql: &str, params: Value| {
         tests.control("/lanes/0/sql", json!({"sql": sql, "params": params}).to_string()).await
     };

@@ -4,12 +4,11 @@
 use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::{Context, bail};
 
-use super::server::Server;
+use super::server::{LEFT_OVER, Server};
 use crate::{
     config::{self, Config, DatabaseConfig, Dialect},
     database::{Database, THROW_AWAY},
@@ -17,8 +16,6 @@ use crate::{
 
 /// Folder for temporary files in memory, in which databases need no disk.
 const MEMORY: &str = "/dev/shm";
-/// Age of a folder that a killed process has left behind.
-const LEFT_OVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The throw-away databases of a run.
 #[derive(Debug)]
@@ -41,7 +38,7 @@ struct Files {
 /// All databases of an application, in one state.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Set {
-    /// The databases that were migrated and initialized first, of which the others are copies.
+    /// The databases that are migrated and initialized. All other sets are copies of them.
     First,
     /// The databases of a lane, after a number of resets.
     Lane { number: usize, resets: usize },

@@ -12,10 +12,11 @@ use tokio::sync::Mutex;
 use crate::{
     config::{self, DatabaseConfig, Dialect},
     database::{Administrator, THROW_AWAY},
+    sql::error::DbError,
 };
 
 /// Age of the left-overs of a killed process.
-const LEFT_OVER: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const LEFT_OVER: Duration = Duration::from_secs(24 * 60 * 60);
 /// Number of hexadecimal digits of a time, and of the random part.
 const DIGITS: usize = 8;
 
@@ -68,34 +69,22 @@ impl Server {
 
     /// Creates an empty database.
     pub(super) async fn create(&self, name: &str) -> anyhow::Result<()> {
-        let mut administrator = self.connect().await?;
-        administrator.create(&self.name(name), &self.run).await?;
-        self.idle.lock().await.push(administrator);
-        Ok(())
+        self.with(async |administrator| administrator.create(&self.name(name), &self.run).await).await
     }
 
     /// Prepares a database for [`copy`](Self::copy).
     pub(super) async fn save(&self, name: &str) -> anyhow::Result<()> {
-        let mut administrator = self.connect().await?;
-        administrator.save(&self.name(name), &self.run).await?;
-        self.idle.lock().await.push(administrator);
-        Ok(())
+        self.with(async |administrator| administrator.save(&self.name(name), &self.run).await).await
     }
 
     /// Makes a database a copy of a saved one, as far as the server can copy databases.
     pub(super) async fn copy(&self, from: &str, to: &str) -> anyhow::Result<()> {
-        let mut administrator = self.connect().await?;
-        administrator.copy(&self.name(from), &self.name(to), &self.run).await?;
-        self.idle.lock().await.push(administrator);
-        Ok(())
+        self.with(async |administrator| administrator.copy(&self.name(from), &self.name(to), &self.run).await).await
     }
 
     /// Drops a database.
     pub(super) async fn drop_database(&self, name: &str) -> anyhow::Result<()> {
-        let mut administrator = self.connect().await?;
-        administrator.drop_database(&self.name(name)).await?;
-        self.idle.lock().await.push(administrator);
-        Ok(())
+        self.with(async |administrator| administrator.drop_database(&self.name(name)).await).await
     }
 
     /// Drops the databases and the login of this run.
@@ -118,6 +107,14 @@ impl Server {
         format!("{}_{name}", self.run)
     }
 
+    /// Does some work on a connection. Keeps the connection for other work, unless the work fails.
+    async fn with(&self, work: impl AsyncFnOnce(&mut Administrator) -> Result<(), DbError>) -> anyhow::Result<()> {
+        let mut administrator = self.connect().await?;
+        work(&mut administrator).await?;
+        self.idle.lock().await.push(administrator);
+        Ok(())
+    }
+
     async fn connect(&self) -> anyhow::Result<Administrator> {
         match self.idle.lock().await.pop() {
             Some(administrator) => Ok(administrator),
@@ -126,7 +123,7 @@ impl Server {
     }
 }
 
-/// Drops what a run left behind that began more than a day before `now`, in seconds since 1970.
+/// Drops the databases and logins of runs that began more than a day before `now`, in seconds since 1970.
 async fn drop_left_overs(administrator: &mut Administrator, now: u64) -> anyhow::Result<()> {
     let (databases, logins) = administrator.list().await?;
     let is_old = |name: &&str| began(name).is_some_and(|began| now.saturating_sub(began) > LEFT_OVER.as_secs());

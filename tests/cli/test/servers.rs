@@ -63,12 +63,7 @@ async fn a_server_has_throw_away_databases(engine: Engine) -> Result {
     let config = config(&cluster.primary_url(&used));
     let tests = Running::start_with(&config, migration(engine), &[], &env).await?;
     let mut wrong = Wrong::default();
-    for round in 0..3 {
-        check_eq!(wrong, tests.count(&tests.url).await?, 0, "round {round}");
-        check_eq!(wrong, tests.create(&tests.url, "pecan").await?, 201, "round {round}");
-        check_eq!(wrong, tests.count(&tests.url).await?, 1, "round {round}");
-        check_eq!(wrong, tests.control("/lanes/0/reset", "").await?, (204, String::new()), "round {round}");
-    }
+    tests.reset_thrice(&mut wrong).await?;
     let insert = r#"{"sql": "INSERT INTO items (name, price_cents, stock) VALUES ('walnut', 250, 3)"}"#;
     check_eq!(wrong, tests.control("/lanes/0/sql", insert).await?, (200, "[]".to_owned()), "insert as the owner");
     let select = r#"{"sql": "SELECT id, name FROM items"}"#;
