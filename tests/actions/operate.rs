@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::{SCHEMA, durable, recorded, until_recorded};
 use crate::{
     script::{results, serve_with},
-    support::{App, Engine, PATIENCE, Result, carya, on_each_engine},
+    support::{App, Engine, PATIENCE, Result, carya, eventually, on_each_engine},
 };
 
 /// Runs `carya outbox`. Returns the exit code, and standard output or else standard error.
@@ -23,10 +23,9 @@ async fn actions_are_listed_retried_and_removed(engine: Engine) -> Result {
     assert_eq!(outbox(&app, &["list"]).await?, (Some(0), "the outbox is empty\n".to_owned()));
     let long = format!("5\u{1b}[31m{}", "x".repeat(100));
     results(&app, "POST", &json!([durable("fail-once", "7"), durable("fail", &long), durable("fine", "8")])).await?;
+    let dead = format!("SELECT count(*) FROM {} WHERE state = 'dead'", app.outbox());
+    eventually("two actions are dead", async || Ok(app.number(&dead).await? == 2)).await?;
     until_recorded(&app, 2).await?;
-    while app.number(&format!("SELECT count(*) FROM {} WHERE state = 'dead'", app.outbox())).await? < 2 {
-        tokio::task::yield_now().await;
-    }
 
     let (code, text) = outbox(&app, &["list", "--dead", "--json"]).await?;
     let listed: Json = serde_json::from_str(&text)?;
@@ -39,6 +38,7 @@ async fn actions_are_listed_retried_and_removed(engine: Engine) -> Result {
     for (key, value) in expected.as_object().into_iter().flatten() {
         assert_eq!(listed[0][key], *value, "{key}: {text}");
     }
+    app.log.wait_until("the log has the id", |line| line["id"] == ids[0] && line["name"] == "fail-once").await?;
     let (_, text) = outbox(&app, &["list"]).await?;
     assert!(text.lines().count() == 2 && text.contains("probe.fail-once") && !text.contains('\u{1b}'), "{text:?}");
     let (_, text) = outbox(&app, &["show", &ids[1]]).await?;

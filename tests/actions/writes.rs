@@ -83,13 +83,12 @@ async fn a_failed_action_is_rolled_back_and_stays_in_the_outbox(engine: Engine) 
     Ok(())
 }
 
-/// An action that succeeds at its second delivery has an effect once.
+/// An action that succeeds at its second delivery has an effect once. The name is unique, so the second delivery would
+/// fail if the first had left its row.
 async fn a_repeated_action_writes_once(engine: Engine) -> Result {
     let app = serve(engine, SCHEMA).await?;
     results(&app, "POST", &json!([durable("fail-once", &running(json!([put("x")])))])).await?;
     app.log.wait_for("an action failed; it will be run again").await?;
-    assert_eq!((names(&app).await?.as_str(), recorded(&app).await?), ("", 1));
-    make_due(&app).await?;
     until_recorded(&app, 0).await?;
     assert_eq!(names(&app).await?, "x");
     Ok(())

@@ -1,12 +1,12 @@
 //! State that passes from one generation to the next, e.g. components, connections and recorded actions, and settings
 //! that require a restart.
 
-use std::{fs, time::Instant};
+use std::fs;
 
 use serde_json::json;
 
 use super::{CONFIG, FILES, QUIET, SERVED, Watched};
-use crate::support::{App, PATIENCE, Result, Wrong, check_eq, guest};
+use crate::support::{App, Result, Wrong, check_eq, eventually, guest};
 
 fn count_logged(app: &App, message: &str) -> usize {
     app.log.lines().iter().filter(|line| line["message"] == message).count()
@@ -59,9 +59,7 @@ async fn database_connections_are_kept_while_their_section_is_unchanged() -> Res
     watched.put_config(&other)?;
     watched.served().await?;
     assert!(count_logged(&watched.app, "connection opened") > opened);
-    while watched.app.metric("carya_generations").await? > 1 {
-        tokio::task::yield_now().await;
-    }
+    eventually("the old generation ends", async || Ok(watched.app.metric("carya_generations").await? == 1)).await?;
     assert_eq!(watched.play("POST", &mark("four")).await?.status, 200);
     assert_eq!(watched.app.number("SELECT count(*) FROM marks").await?, 4);
     // The process has only the threads of one writer and one reader, as after a start, so the threads of the old pool
@@ -73,12 +71,7 @@ async fn database_connections_are_kept_while_their_section_is_unchanged() -> Res
         Ok(names.filter(|name| name.starts_with("sqlx-sqlite")).count())
     };
     assert!(open()? >= 2, "the threads have other names");
-    let begun = Instant::now();
-    while open()? > 2 {
-        assert!(begun.elapsed() < PATIENCE, "{} connections are open", open()?);
-        tokio::task::yield_now().await;
-    }
-    Ok(())
+    eventually("the threads of the old pool end", async || Ok(open()? <= 2)).await
 }
 
 #[tokio::test]
@@ -92,10 +85,8 @@ async fn an_action_that_failed_is_delivered_by_the_next_generation() -> Result {
     watched.put("templates/page.html", "page three")?;
     watched.served().await?;
     watched.next("action fail-once kept").await?;
-    while watched.app.number("SELECT count(*) FROM carya_outbox").await? > 0 {
-        tokio::task::yield_now().await;
-    }
-    Ok(())
+    let recorded = "SELECT count(*) FROM carya_outbox";
+    eventually("the action is delivered", async || Ok(watched.app.number(recorded).await? == 0)).await
 }
 
 #[tokio::test]

@@ -34,9 +34,7 @@ async fn memory_does_not_grow_over_two_hundred_swaps() -> Result {
         for _ in 0..3 {
             watched.page().await?;
         }
-        while watched.app.metric("carya_generations").await? > 1 {
-            tokio::task::yield_now().await;
-        }
+        eventually("the old generation ends", async || Ok(watched.app.metric("carya_generations").await? == 1)).await?;
         if [20, 200].contains(&swap) {
             sizes.push(memory(&watched.app)?);
             open.push(descriptors(&watched.app)?);
