@@ -1,5 +1,5 @@
 //! The JavaScript library for guests on both engines, by the guest `faulty/library-js`: promises, errors with lines of the
-//! source, integers, savepoints, hooks, actions, and what only one engine has.
+//! source, integers, savepoints, hooks, actions, and features of one engine.
 
 mod orms;
 pub mod package;

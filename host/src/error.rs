@@ -143,7 +143,7 @@ impl Failure {
         Self::passing(Fault::Host, "The server is busy.", format!("too many requests wait for a place: {limit}"))
     }
 
-    /// Failure for a request whose body did not fit beside the others that are being received.
+    /// Failure for a request with a body that would exceed `server.max_receiving` together with the bodies of other requests.
     pub(crate) fn bodies_too_large() -> Self {
         let detail = "the bodies that are being received have server.max_receiving bytes";
         Self::passing(Fault::Host, "The server is busy.", detail)

@@ -37,8 +37,8 @@ pub(super) fn runtime() -> Option<&'static Handle> {
     RUNTIME.get_or_init(start).as_ref().map(Runtime::handle)
 }
 
-/// Work that needs a permit for each of its polls, so that one component takes its turn among the others however many
-/// calls it has. Between two polls, the work has no permit: others may need what it waits for, or wait for its locks.
+/// Work that needs a permit for each of its polls, so that the components take turns, however many calls each has. The
+/// work releases the permit after each poll: between two polls it may hold row locks that other work waits for.
 pub(super) struct InTurn<F> {
     work: Pin<Box<F>>,
     turns: PollSemaphore,

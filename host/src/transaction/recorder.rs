@@ -67,7 +67,7 @@ pub(crate) struct ActionRun {
     pub(crate) steps: Steps,
 }
 
-/// What happened in a request or in an action.
+/// Events and statements of a request or of an action, and the reason of its rollback.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Steps {
     /// Reason of a rollback that the host decided.

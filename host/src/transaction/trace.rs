@@ -136,7 +136,7 @@ impl Trace {
         }
     }
 
-    /// Adds a query whose rows are streamed, and which ends with the request.
+    /// Adds a query. Its rows are streamed, so it ends with the request.
     pub(crate) fn add_streamed(&mut self, statement: &Statement) {
         if let Some(details) = &mut self.details {
             details.statements.push(SentStatement::begin(statement));

@@ -160,7 +160,7 @@ impl App {
         send(&self.agent, "GET", &format!("{}/http", self.lane), &[], "").expect_status(200).json()
     }
 
-    /// Returns what happened in a request: its events, statements, outcome and actions.
+    /// Returns the trace of a request: its events, statements, outcome and actions.
     #[track_caller]
     pub fn trace(&self, response: &Response) -> Value {
         send(&self.agent, "GET", &format!("{}/traces/{}", self.control, response.id), &[], "").expect_status(200).json()
