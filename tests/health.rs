@@ -71,7 +71,8 @@ async fn the_listener_of_the_application_has_the_paths_only_if_configured() -> R
 #[tokio::test]
 async fn a_host_is_not_ready_before_it_serves() -> Result {
     let folder = tempfile::tempdir()?;
-    let config = "[component.js]\npath = \"{guest:items-js}\"\n[[route]]\npath = \"/js\"\ncomponent = \"js\"\n";
+    let config = "[database]\nurl = \"sqlite://app.sqlite\"\n[component.js]\npath = \"{guest:items-qjs}\"\n\
+                  [[route]]\npath = \"/items\"\ncomponent = \"js\"\nmethods = [\"GET\"]\n";
     write(folder.path(), config, &[])?;
     // Without a cache the component takes seconds to compile.
     let mut process = carya()

@@ -196,11 +196,14 @@ async fn the_second_start_compiles_nothing_and_finds_everything() -> Result {
 
 /// Configuration with a component that takes many seconds to compile without a cache.
 const SLOW_START: &str = r#"
+[database]
+url = "sqlite://app.sqlite"
 [component.js]
 path = "{guest:items-js}"
 [[route]]
-path = "/js"
+path = "/items"
 component = "js"
+methods = ["GET"]
 "#;
 
 /// Starts the program with a command line, waits until it compiles a component, and sends signals. Returns the exit
