@@ -10,16 +10,16 @@
 //!
 //! ```
 //! use carya::{
-//!     lifecycle::Ended,
+//!     lifecycle::{Ended, Served},
 //!     message::Reply,
 //!     transaction::{Facts, Started, Trace, decide},
 //! };
 //!
-//! async fn end(started: Started, facts: Facts<'_>, mut trace: Trace, reply: Reply) -> Ended {
+//! async fn end(started: Started, facts: Facts<'_>, mut trace: Trace, reply: Reply, served: Served) -> Ended {
 //!     let verdict = decide(&facts);
 //!     let settled = started.settle(verdict, &mut trace).await;
 //!     let cleared = settled.clear(&mut trace);
-//!     Ended { reply, cleared, trace, failure: None }
+//!     Ended { reply, cleared, trace, failure: None, served }
 //! }
 //! ```
 //!
