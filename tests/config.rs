@@ -42,6 +42,7 @@ fn an_empty_file_is_all_defaults() {
             listen_mode: 432,
             redirect: None,
             tls: [],
+            acme: None,
             http2: true,
             http2_max_streams: 200,
             trusted_proxies: [],

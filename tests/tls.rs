@@ -1,5 +1,7 @@
 //! TLS of the application's listener, with real clients and certificates that openssl has made.
 
+mod acme;
+
 use std::{
     path::{Path, PathBuf},
     sync::{

@@ -5,6 +5,7 @@
 //! type, default, dialects, and a line of documentation. The records of a reading (`config/record.rs`) are the source of
 //! the list of known keys, of the reference page, of [`schema`] and of [`effective`].
 
+mod acme;
 mod component;
 mod compression;
 mod conflict;
@@ -49,6 +50,7 @@ mod types;
 mod url;
 mod value;
 
+pub use acme::Acme;
 pub use component::{Build, ComponentConfig, Reuse};
 pub use compression::{Compression, Encoding};
 pub use database::{DatabaseConfig, MAIN, migrations_key, section_of, url_key};

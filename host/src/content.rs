@@ -10,7 +10,7 @@ mod folder;
 pub use self::digest::Digest;
 pub(crate) use self::{
     digest::{Hasher, InvalidDigest},
-    draft::{Draft, remove, rename, sync_folder, temporary_path, write},
+    draft::{Draft, remove, rename, sync_folder, temporary_path, write, write_secret},
     file::{PinnedFile, ReadError},
     folder::{Folder, Removed, entries},
 };

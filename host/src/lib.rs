@@ -12,6 +12,7 @@
 //! | `testing` | `carya test`: copies of an application on throw-away databases |
 //! | `admin` | the listener and the routes of the deployment API |
 //! | `fleet` | several hosts agree on an activation and follow those of other hosts |
+//! | `acme` | obtains the certificate of the listener, and renews it |
 //! | `watch` | triggers of reloads: changed files, moved tags, repeated attempts |
 //! | `reload` | files to the next generation, and the swap |
 //! | `diff` | compares the powers of two generations |
@@ -48,6 +49,7 @@
 //! | `private` | folders and files that no other user may change |
 //! | `allocator` | limits the freed memory that the process retains |
 
+mod acme;
 mod admin;
 mod allocator;
 pub mod app;

@@ -1,13 +1,17 @@
 //! TLS: installs the cryptography provider of the process, detects errors of certificates, and reads the certificates of
-//! listeners.
+//! listeners and the authorities that clients trust.
 
+mod authorities;
 mod certificates;
 
 use std::{error::Error, io};
 
 use rustls::{Error as TlsError, crypto::ring};
 
-pub(crate) use self::certificates::{Certificates, Error as CertificateError};
+pub(crate) use self::{
+    authorities::{CaError, authorities, client},
+    certificates::{Certificates, Error as CertificateError, Proofs, is_check},
+};
 
 /// Installs the default cryptography provider of the process, for clients that are not given another one. Further calls
 /// have no effect.

@@ -17,12 +17,13 @@ use tokio::sync::OnceCell;
 
 use super::Result;
 pub use cluster::Cluster;
-pub use front::Front;
+pub use front::{Front, Pebble};
 use installed::Installation;
 pub use installed::report_skipped;
 pub use pair::Pair;
 pub use pooler::Pooler;
 pub use server::password;
+pub use supervisor::free_port;
 
 /// Database engine that a test runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,13 +1,14 @@
 //! Reads the certificates of the listeners, and replaces them when their files change.
 
-use std::sync::Arc;
+use std::{fs, path::PathBuf, sync::Arc};
 
 use anyhow::anyhow;
 
 use crate::{
-    config::{Config, Deploy, Tls},
+    acme,
+    config::{Acme, Config, Deploy, Tls},
     task,
-    tls::{CertificateError, Certificates},
+    tls::{self, CaError, CertificateError, Certificates},
     watch,
 };
 
@@ -24,7 +25,23 @@ impl AllCertificates {
     /// Reads the files that a configuration names. `deploy` has the settings of the listener for deployments.
     pub(super) fn read(config: &Config, deploy: Option<&Deploy>) -> anyhow::Result<Self> {
         let deploy = deploy.iter().filter_map(|deploy| deploy.tls.as_ref());
-        Ok(Self { server: read(config, "server", config.server.tls.iter())?, deploy: read(config, "deploy", deploy)? })
+        let acme = config.server.acme.as_ref();
+        if let Some(path) = acme.and_then(|acme| acme.ca.as_ref()) {
+            let read = fs::read(path).map_err(|error| CaError::new(path, error));
+            let read = read.and_then(|pem| tls::authorities(&pem, path));
+            read.map_err(|error| anyhow!("{}", config.place("server.acme.ca").problem(error.to_string())))?;
+        }
+        Ok(Self {
+            server: read(config, "server", config.server.tls.iter(), acme.map(Acme::certificate))?,
+            deploy: read(config, "deploy", deploy, None)?,
+        })
+    }
+
+    /// Returns the account by which the host obtains a certificate, if it does.
+    pub(super) fn acme(&self, config: &Config) -> anyhow::Result<Option<acme::Acme>> {
+        let settings = config.server.acme.clone().zip(self.server.clone());
+        let account = settings.map(|(settings, certificates)| acme::Acme::new(settings, certificates)).transpose();
+        account.map_err(|error| anyhow!("{}", config.place("server.acme.folder").problem(error.to_string())))
     }
 
     /// Starts the tasks that watch the files.
@@ -50,17 +67,19 @@ impl AllCertificates {
     }
 }
 
-/// Reads the certificates of a section. Returns `None` if it has none.
+/// Reads the certificates of a section, and the one that the host has obtained into the file `obtained`. Returns `None` if
+/// the section has neither.
 fn read<'a>(
     config: &Config,
     section: &str,
     all: impl Iterator<Item = &'a Tls> + Clone,
+    obtained: Option<PathBuf>,
 ) -> anyhow::Result<Option<Arc<Certificates>>> {
-    if all.clone().next().is_none() {
+    if all.clone().next().is_none() && obtained.is_none() {
         return Ok(None);
     }
     let files = all.clone().map(|Tls { cert, key }| (&**cert, &**key));
-    match Certificates::read(files) {
+    match Certificates::read(files, obtained.as_deref()) {
         Ok(certificates) => Ok(Some(certificates)),
         Err(error) => {
             let key = key_of(section, all, &error);
@@ -79,6 +98,6 @@ fn key_of<'a>(section: &str, all: impl Iterator<Item = &'a Tls>, error: &Certifi
     match found {
         Some((index @ 1.., tls)) => format!("{section}.certificate[{}].{}", index - 1, part(tls)),
         Some((_, tls)) => format!("{section}.tls_{}", part(tls)),
-        None => format!("{section}.tls_cert"),
+        None => format!("{section}.acme.folder"),
     }
 }

@@ -47,7 +47,7 @@ pub(super) async fn dev(path: &Path, format: Format) -> anyhow::Result<()> {
 }
 
 fn begun(addresses: &[Listen], generation: &Generation) {
-    let scheme = if generation.config.server.tls.is_empty() { "http" } else { "https" };
+    let scheme = if generation.config.server.has_tls() { "https" } else { "http" };
     let url = |listen: &Listen| match listen {
         Listen::Tcp(address) => format!("{scheme}://{address}"),
         Listen::Unix(_) => listen.to_string(),

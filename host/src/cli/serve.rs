@@ -89,6 +89,7 @@ pub(super) async fn start(
     // Detect an address in use, or a certificate that cannot be used, before migrations change a database.
     let settings = deployment.as_ref().map(|deployment| &deployment.settings);
     let certificates = AllCertificates::read(&sources.config, settings)?;
+    let acme = certificates.acme(&sources.config)?;
     let connections = Connections::new(&sources.config.server);
     let server = listen(&sources.config, &certificates, connections.clone()).await?;
     let admin = settings.map(|settings| Admin::bind(settings, certificates.deploy.clone(), connections));
@@ -120,6 +121,12 @@ pub(super) async fn start(
     supervisor::ready(&generation.id);
     drop(generation);
     certificates.watch();
+    if let Some(acme) = acme.map(Arc::new) {
+        tokio::spawn(task::persist("acme", move || {
+            let acme = acme.clone();
+            async move { acme.run().await }
+        }));
+    }
     reload_on_triggers(&reloader, certificates, signals.hangup, callbacks, &addresses);
     let shutdown = async || {
         signals.end.requested().await;

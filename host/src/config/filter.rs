@@ -17,8 +17,9 @@ const HOST: &str = "carya";
 const GUEST: &str = "guest";
 
 /// The parts after `carya::`: the modules of the library, and `access`, `log`, `pool` and `sql`, which log lines name.
-const MODULES: [&str; 42] = [
+const MODULES: [&str; 43] = [
     "access",
+    "acme",
     "admin",
     "allocator",
     "app",
@@ -141,7 +142,7 @@ mod tests {
             ("caria=debug", Err("did you mean `carya`?")),
             ("guests=debug", Err("did you mean `guest`?")),
             ("carya::sqll=debug", Err("did you mean `sql`?")),
-            ("carya::nothing=debug", Err("accepted: access, admin")),
+            ("carya::nothing=debug", Err("accepted: access, acme, admin")),
             ("=debug", Err("\"=debug\" is not a filter")),
             ("info;debug", Err("\"info;debug\" is not a level")),
         ] {

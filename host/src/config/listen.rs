@@ -129,8 +129,9 @@ pub(super) fn redirect(section: &mut Section<'_>) -> Option<Redirect> {
     let port = section
         .key("redirect_port", integer(1..=65_535), "port of the `https` URL")
         .or_none("that of `listen`, or 443 if it has none");
-    if listen.is_some() && !section.is_set("tls_cert") && !section.context().describes {
-        section.report_at("redirect", "requires tls_cert and tls_key: `listen` serves no `https`");
+    let has_tls = section.is_set("tls_cert") || section.is_set("acme");
+    if listen.is_some() && !has_tls && !section.context().describes {
+        section.report_at("redirect", "requires tls_cert and tls_key, or acme: `listen` serves no `https`");
     }
     listen.map(|listen| Redirect { listen, port })
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    acme::{ACME, Acme, acme},
     compression::{Compression, compression},
     context::Context,
     listen::{Redirect, Sockets, mode, redirect, sockets},
@@ -27,8 +28,10 @@ pub struct Server {
     pub listen_mode: u32,
     /// The listener that redirects plain HTTP to `listen`.
     pub redirect: Option<Redirect>,
-    /// Certificates of `listen`, the default one first. If it is empty, `listen` has no TLS.
+    /// Certificates of `listen` in files, the default one first.
     pub tls: Vec<Tls>,
+    /// The certificate of `listen` that the host obtains.
+    pub acme: Option<Acme>,
     /// Whether the listeners accept HTTP/2.
     pub http2: bool,
     /// Maximum number of streams of an HTTP/2 connection.
@@ -129,6 +132,11 @@ const MAX_HEADERS: i64 = 10_000;
 const MAX_REQUESTS: i64 = 100_000;
 
 impl Server {
+    /// Returns whether `listen` has TLS.
+    pub fn has_tls(&self) -> bool {
+        !self.tls.is_empty() || self.acme.is_some()
+    }
+
     /// Returns the largest permitted value of `max_concurrent` of a component or a route.
     pub(super) fn most_concurrent(&self) -> usize {
         self.max_concurrent_per_component.unwrap_or(self.max_concurrent_requests)
@@ -165,6 +173,7 @@ pub(super) fn server(section: &mut Section<'_>) -> Server {
         listen_mode: section.key("listen_mode", mode(), "mode of the file of a Unix socket").or("0660"),
         redirect: redirect(section),
         tls: certificates(section),
+        acme: section.optional(ACME, acme),
         http2: section.key("http2", boolean(), "accept HTTP/2, with TLS by ALPN, without TLS as h2c").or(true),
         http2_max_streams: section
             .key("http2_max_streams", integer(1..=10_000), "requests of an HTTP/2 connection at a time")

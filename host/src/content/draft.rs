@@ -67,7 +67,16 @@ pub(super) fn is_temporary(path: &Path) -> bool {
 
 /// Creates a file, or replaces its content, in one step.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut draft = Draft::create(path, 0o666)?;
+    write_with(path, bytes, 0o666)
+}
+
+/// The same for a file that only this user can read.
+pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_with(path, bytes, 0o600)
+}
+
+fn write_with(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut draft = Draft::create(path, mode)?;
     draft.write_all(bytes)?;
     draft.keep()
 }

@@ -4,7 +4,6 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    path::Path,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -21,14 +20,14 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioTimer},
 };
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
+use rustls::RootCertStore;
 use tower_service::Service;
 
 use super::{Failure, RequestBody, address::is_global};
-use crate::{config, tls};
+use crate::{
+    config,
+    tls::{self, CaError},
+};
 
 /// Time after which an idle connection is closed. Many servers close them after a minute.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -38,14 +37,6 @@ const MAX_IDLE: usize = 16;
 
 /// Maximum length of the head of a response, in bytes.
 const MAX_HEAD: usize = 64 << 10;
-
-/// Error of `ca`.
-#[derive(Debug, thiserror::Error)]
-#[error("{path} is no PEM file with a certificate: {reason}")]
-pub(crate) struct CaError {
-    path: String,
-    reason: String,
-}
 
 /// The settings of a host for outbound requests, and the client with these settings.
 #[derive(Debug, Default)]
@@ -72,7 +63,7 @@ impl Network {
         before: Option<Arc<Self>>,
     ) -> Result<Arc<Self>, CaError> {
         let authorities = match &settings.ca {
-            Some(path) => std::fs::read(path).map_err(|error| ca_error(path, &error))?,
+            Some(path) => std::fs::read(path).map_err(|error| CaError::new(path, error))?,
             None => Vec::new(),
         };
         let is_same = |before: &Arc<Self>| {
@@ -81,10 +72,10 @@ impl Network {
         if let Some(before) = before.filter(is_same) {
             return Ok(before);
         }
-        let mut roots = RootCertStore::empty();
-        if let Some(path) = &settings.ca {
-            add_authorities(&mut roots, &authorities).map_err(|reason| ca_error(path, &reason))?;
-        }
+        let roots = match &settings.ca {
+            Some(path) => tls::authorities(&authorities, path)?,
+            None => RootCertStore::empty(),
+        };
         let client = is_used.then(|| client(&settings, roots));
         Ok(Arc::new(Self { settings, authorities, client }))
     }
@@ -106,18 +97,12 @@ impl Network {
     }
 }
 
-fn client(settings: &config::Outbound, mut roots: RootCertStore) -> HttpClient {
-    tls::install_provider();
-    let found = rustls_native_certs::load_native_certs();
-    for error in &found.errors {
-        tracing::warn!(%error, "a certificate of the system cannot be used for outbound HTTP");
-    }
-    roots.add_parsable_certificates(found.certs);
+fn client(settings: &config::Outbound, roots: RootCertStore) -> HttpClient {
     let mut connector = HttpConnector::new_with_resolver(Resolver { allow_private: settings.allow_private });
     connector.enforce_http(false);
     connector.set_nodelay(true);
     let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+        .with_tls_config(tls::client(roots, "outbound HTTP"))
         .https_or_http()
         .enable_all_versions()
         .wrap_connector(connector);
@@ -128,18 +113,6 @@ fn client(settings: &config::Outbound, mut roots: RootCertStore) -> HttpClient {
         .http1_max_buf_size(MAX_HEAD)
         .http2_max_header_list_size(MAX_HEAD as u32)
         .build(connector)
-}
-
-fn add_authorities(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), String> {
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| error.to_string())?;
-        roots.add(certificate).map_err(|error| error.to_string())?;
-    }
-    if roots.is_empty() { Err("it contains none".to_owned()) } else { Ok(()) }
-}
-
-fn ca_error(path: &Path, reason: &dyn ToString) -> CaError {
-    CaError { path: path.display().to_string(), reason: reason.to_string() }
 }
 
 fn check(address: IpAddr, allow_private: bool) -> Result<(), Failure> {

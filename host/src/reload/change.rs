@@ -56,6 +56,7 @@ pub(super) fn warn_of_settings_for_the_next_start(before: &config::Config, now: 
         ("redirect", old.redirect != new.redirect),
         ("proxy_protocol", old.proxy_protocol != new.proxy_protocol),
         ("tls_cert", old.tls != new.tls),
+        ("acme", old.acme != new.acme),
         ("http2", old.http2 != new.http2),
         ("metrics", old.metrics != new.metrics),
         ("public_health", old.public_health != new.public_health),

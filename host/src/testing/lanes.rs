@@ -66,6 +66,7 @@ pub(crate) fn adapt(config: &mut Config) {
     config.server.proxy_protocol = false;
     config.server.metrics = None;
     config.server.tls.clear();
+    config.server.acme = None;
     config.server.drain_delay = Duration::ZERO;
     config.server.max_concurrent_requests = config.server.max_concurrent_requests.min(MAX_REQUESTS);
     config.deploy = None;

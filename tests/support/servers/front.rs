@@ -1,8 +1,9 @@
-//! Proxies in front of an application, each in a temporary folder on a free loopback port.
+//! Programs of others that listen on a free loopback port, each in a temporary folder: proxies in front of an application,
+//! a certificate authority.
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Mutex, PoisonError},
 };
@@ -16,14 +17,64 @@ use super::{
     supervisor::free_port,
 };
 
-/// The shell ends the proxy when its input ends: when the value is dropped, or the test process dies.
+/// The shell ends the program when its input ends: when the value is dropped, or the test process dies.
 const SCRIPT: &str = r#""$0" "$@" & read -r _; kill -s KILL $!; wait"#;
 
-/// A running nginx or HAProxy. Dropping the value ends it.
+/// A running program. Dropping the value ends it.
 pub struct Front {
     address: String,
     shell: Child,
     _folder: TempDir,
+}
+
+/// Pebble, a certificate authority for tests, and a DNS server by which all names have the address 127.0.0.1.
+pub struct Pebble {
+    authority: Front,
+    /// Address that has the certificate of the authority.
+    management: String,
+    _dns: Front,
+}
+
+impl Pebble {
+    /// Starts an authority whose certificates are valid for some seconds. It checks names at the port `checked`. Its own
+    /// TLS has a certificate and a key in files. Returns `None` if it is not installed.
+    pub async fn start(checked: u16, tls: [&Path; 2], seconds: u32) -> Result<Option<Self>> {
+        let (dns, management) = (free_port()?, free_port()?);
+        let args = |port| {
+            let [dns, port] = [dns, port].map(|port| format!("127.0.0.1:{port}"));
+            let off = ["-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", ""].map(str::to_owned);
+            [&off[..], &["-dns01".to_owned(), dns, "-management".to_owned(), port]].concat()
+        };
+        let Some(dns_server) = Front::start("pebble-challtestsrv", args, |_| String::new()).await? else {
+            return Ok(None);
+        };
+        let args = |_| ["-config", "config", "-dnsserver", &format!("127.0.0.1:{dns}")].map(str::to_owned).into();
+        let [certificate, key] = tls;
+        let config = |port| {
+            serde_json::json!({"pebble": {
+                "listenAddress": format!("127.0.0.1:{port}"),
+                "managementListenAddress": format!("127.0.0.1:{management}"),
+                "certificate": certificate,
+                "privateKey": key,
+                "tlsPort": checked,
+                "certificateValidityPeriod": seconds,
+            }})
+            .to_string()
+        };
+        let authority = Front::start("pebble", args, config).await?;
+        let management = format!("127.0.0.1:{management}");
+        Ok(authority.map(|authority| Self { authority, management, _dns: dns_server }))
+    }
+
+    /// Returns the URL of the authority's directory.
+    pub fn directory(&self) -> String {
+        format!("https://{}/dir", self.authority.address())
+    }
+
+    /// Returns the URL of the certificate that signs those of the authority, as PEM.
+    pub fn root(&self) -> String {
+        format!("https://{}/roots/0", self.management)
+    }
 }
 
 impl Front {
@@ -40,7 +91,8 @@ impl Front {
                  {directives}\n}}\n}}\n}}\n"
             )
         };
-        Self::start("nginx", &["-p", ".", "-c", "config", "-e", "stderr"], config).await
+        let args = |_| ["-p", ".", "-c", "config", "-e", "stderr"].map(str::to_owned).into();
+        Self::start("nginx", args, config).await
     }
 
     /// Starts HAProxy, which forwards all connections to an address, with options for that server. Returns `None` if
@@ -52,22 +104,29 @@ impl Front {
                  listen front\nbind 127.0.0.1:{port}\nserver app {to} {options}\n"
             )
         };
-        Self::start("haproxy", &["-db", "-f", "config"], config).await
+        Self::start("haproxy", |_| ["-db", "-f", "config"].map(str::to_owned).into(), config).await
     }
 
-    async fn start(name: &'static str, args: &[&str], config: impl FnOnce(u16) -> String) -> Result<Option<Self>> {
+    /// Starts a program that listens on a port, with arguments and a file `config` for this port.
+    async fn start(
+        name: &'static str,
+        args: impl FnOnce(u16) -> Vec<String>,
+        config: impl FnOnce(u16) -> String,
+    ) -> Result<Option<Self>> {
         let Some(program) = installed(name) else { return Ok(None) };
         let (folder, port) = (tempfile::tempdir()?, free_port()?);
         std::fs::write(folder.path().join("config"), config(port))?;
         let mut shell = Command::new("sh");
-        shell.args(["-c", SCRIPT]).arg(program).args(args).current_dir(folder.path());
-        shell.stdin(Stdio::piped()).stderr(Stdio::null());
+        shell.args(["-c", SCRIPT]).arg(program).args(args(port)).current_dir(folder.path());
+        // Pebble waits between its steps, as real authorities do, unless it is told not to.
+        shell.env("PEBBLE_VA_NOSLEEP", "1");
+        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let front = Self { address: format!("127.0.0.1:{port}"), shell: shell.spawn()?, _folder: folder };
-        eventually("the proxy listens", async || Ok(TcpStream::connect(&front.address).await.is_ok())).await?;
+        eventually("the program listens", async || Ok(TcpStream::connect(&front.address).await.is_ok())).await?;
         Ok(Some(front))
     }
 
-    /// Returns the address that the proxy listens on.
+    /// Returns the address that the program listens on.
     pub fn address(&self) -> &str {
         &self.address
     }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs PostgreSQL, PgBouncer, MariaDB, a container registry, nginx, HAProxy, Chromium, load generators and a C
-# compiler for WebAssembly for the tests if they are missing. If the installation is not possible, prints a warning and
-# exits with 0: the tests on them are skipped, or fail with CI in the environment.
+# Installs PostgreSQL, PgBouncer, MariaDB, a container registry, nginx, HAProxy, a certificate authority, Chromium, load
+# generators and a C compiler for WebAssembly for the tests if they are missing. If the installation is not possible,
+# prints a warning and exits with 0: the tests on them are skipped, or fail with CI in the environment.
 set -euo pipefail
 
 missing=()
@@ -11,6 +11,7 @@ compgen -G "/usr/lib/postgresql/*/bin/postgres" >/dev/null || command -v postgre
 command -v docker-registry >/dev/null || missing+=(docker-registry)
 [ -x /usr/sbin/nginx ] || command -v nginx >/dev/null || missing+=(nginx)
 [ -x /usr/sbin/haproxy ] || command -v haproxy >/dev/null || missing+=(haproxy)
+command -v pebble >/dev/null || missing+=(pebble)
 [ -x /usr/bin/chromium ] || [ -x /usr/bin/chromium-browser ] || [ -x /usr/bin/google-chrome ] || missing+=(chromium)
 command -v h2load >/dev/null || missing+=(nghttp2-client)
 command -v wrk >/dev/null || missing+=(wrk)

@@ -87,7 +87,7 @@ impl Supervisor {
 
 /// Returns a free port below the range that Linux assigns to outgoing connections. An outgoing connection must not take
 /// the port of a server that is down and will start on the same port again.
-pub(super) fn free_port() -> Result<u16> {
+pub fn free_port() -> Result<u16> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     for _ in 0..1000 {
         // Different processes start at different ports.

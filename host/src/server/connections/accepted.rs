@@ -35,6 +35,7 @@ use super::{
 use crate::{
     exchange::{self, Answered},
     message::Peer,
+    tls,
 };
 
 /// Maximum time to discard bytes that a client sends after its last response.
@@ -120,6 +121,9 @@ impl Accepted {
     {
         let Some(tls) = tls else { return self.serve_http(stream, answer).await };
         match self.run_idle(FIRST_BYTE, tls.accept(stream)).await {
+            Ok(mut stream) if tls::is_check(stream.get_ref().1) => {
+                let _ = self.run_idle(FIRST_BYTE, stream.shutdown()).await;
+            }
             Ok(stream) => {
                 self.peer.is_encrypted = true;
                 // Boxed, so that connections without TLS do not contain this future.
