@@ -12,12 +12,14 @@ mod contestants;
 mod databases;
 mod error;
 mod measure;
+mod neighbours;
 mod process;
 mod progress;
 mod report;
 mod results;
 mod rounds;
 mod scale;
+mod switches;
 mod targets;
 mod work;
 mod wrk;
@@ -38,7 +40,8 @@ use crate::{
 /// Compares carya with other servers, round by round.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Run only work with this text in its name, e.g. `hello`, `SQLite`, `GET one row`, `scale`, `start` or `memory`
+    /// Run only work with this text in its name, e.g. `hello`, `SQLite`, `GET one row`, `scale`, `start`, `memory`, `neighbours`
+    /// or `switches`
     #[arg(long, env = "ONLY", default_value = "", hide_env_values = true)]
     only: String,
     /// Run short rounds, to check that everything works: the figures are meaningless

@@ -1,4 +1,5 @@
-//! Costs of a host apart from single requests: many deployed components, the start, and memory.
+//! Costs of a host apart from single requests: many deployed components, the start, memory, connections, neighbours, and
+//! the switches of the configuration.
 
 use std::{
     fmt::Write,
@@ -7,6 +8,10 @@ use std::{
 };
 
 use sqlx::Executor;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::{
     client,
@@ -14,8 +19,10 @@ use crate::{
     databases::{self, Databases, Engine},
     error::Result,
     measure::{Figure, Found, Series, median},
+    neighbours,
     process::{self, Process},
     rounds::Course,
+    switches,
     work::{Answer, CONNECTIONS, Work},
     wrk::{self, Expected, Look},
 };
@@ -24,6 +31,7 @@ use crate::{
 const SIZES: [usize; 4] = [1, 10, 100, 1000];
 const STARTS: usize = 9;
 const IN_FLIGHT: u32 = 200;
+const OPEN: u32 = 2000;
 
 /// A part of the benchmark that `--only` can select.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,16 +39,23 @@ pub(crate) enum Part {
     Components,
     Start,
     Memory,
+    Connections,
+    Neighbours,
+    Switches,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 3] = [Self::Components, Self::Start, Self::Memory];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Components, Self::Start, Self::Memory, Self::Connections, Self::Neighbours, Self::Switches];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Components => "scale: components",
             Self::Start => "scale: start",
             Self::Memory => "scale: memory",
+            Self::Connections => "scale: connections",
+            Self::Neighbours => "neighbours",
+            Self::Switches => "switches",
         }
     }
 
@@ -48,7 +63,9 @@ impl Part {
     pub(crate) fn seconds(self, course: &Course<'_>) -> f64 {
         match self {
             Self::Components => 20.0 + (2 * SIZES.len() * course.rounds) as f64 * course.seconds as f64,
-            Self::Start | Self::Memory => 5.0,
+            Self::Start | Self::Memory | Self::Connections => 5.0,
+            Self::Neighbours => neighbours::seconds(course),
+            Self::Switches => switches::seconds(course),
         }
     }
 }
@@ -60,6 +77,9 @@ pub(crate) async fn run(part: Part, course: &mut Course<'_>) -> Result<Found> {
         Part::Components => components(course).await,
         Part::Start => start(course.places).await,
         Part::Memory => memory(course.places).await,
+        Part::Connections => connections(course).await,
+        Part::Neighbours => neighbours::run(course).await,
+        Part::Switches => switches::run(course).await,
     };
     course.progress.done(seconds);
     found
@@ -232,6 +252,34 @@ async fn memory(places: &Places) -> Result<Found> {
     let figures = vec![
         Figure::new("memory of an idle host", idle_kb as f64 / 1024.0, "MB"),
         Figure::new("memory per request in flight", each, "KB"),
+    ];
+    Ok(Found { figures, ..Found::default() })
+}
+
+/// Measures the memory of a host with [`OPEN`] connections: idle after a request each, and with a request each.
+async fn connections(course: &mut Course<'_>) -> Result<Found> {
+    let host = Contestant::Carya.start(course.places, None).await?;
+    let mut idle = Vec::new();
+    for _ in 0..OPEN {
+        let mut stream = TcpStream::connect(("127.0.0.1", host.port)).await?;
+        stream.write_all(b"GET /hello HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").await?;
+        let mut response = [0; 4096];
+        let length = stream.read(&mut response).await?;
+        if !response[..length].starts_with(b"HTTP/1.1 200") {
+            return Err(format!("a connection got {:?}", String::from_utf8_lossy(&response[..length])).into());
+        }
+        idle.push(stream);
+    }
+    let idle_kb = host.memory_kb();
+    drop(idle);
+    let busy = Work { connections: OPEN, ..hello("hello, 2000 connections", vec!["/hello".to_owned()]) };
+    let expected = Expected::Body(b"hello".to_vec());
+    let load = (Look::AtStatus, course.seconds);
+    let measure = wrk::drive(&host, &busy, &expected, load, &course.places.scratch).await?;
+    host.stop().await?;
+    let figures = vec![
+        Figure::new("memory with 2,000 idle connections", idle_kb as f64 / 1024.0, "MB"),
+        Figure::new("memory with 2,000 busy connections", measure.memory_kb as f64 / 1024.0, "MB"),
     ];
     Ok(Found { figures, ..Found::default() })
 }
