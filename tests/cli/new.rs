@@ -273,6 +273,9 @@ async fn the_python_project_builds_and_serves() -> Result {
     let folder = tempfile::tempdir()?;
     assert_eq!(run(folder.path(), &["new", "notes", "--lang", "python"]).await?.code, Some(0));
     let project = folder.path().join("notes");
+    let added = run(&project, &["new", "--hook", "my-guard"]).await?;
+    let message = "Added the hook my-guard to carya.toml. Its code is in my_guard/my_guard.py.\n";
+    assert_eq!((added.code, added.out.as_str(), added.err.as_str()), (Some(0), message, ""));
     let (controller, configuration) = (project.join("notes/notes.py"), project.join("carya.toml"));
     let late = "\n\n@get(\"/late\")\ndef late() -> str:\n    import wave\n\n    return wave.__name__\n";
     fs::write(&controller, fs::read_to_string(&controller)? + late)?;
@@ -307,6 +310,8 @@ async fn the_python_project_builds_and_serves() -> Result {
     let app = App::start_in(served, &config, &[], &[]).await?;
     let none = app.get("/notes").await?;
     assert_eq!((none.status, none.text().as_str(), none.header("x-greeting")), (200, "[]", "hello from notes"));
+    assert_eq!(none.header("x-my-guard"), "1");
+    app.log.wait_for("GET /notes").await?;
     let made = app.post("/notes", "Größe").await?;
     assert_eq!((made.status, made.json()?["text"].as_str()), (201, Some("Größe")), "{}", made.text());
     assert_eq!(app.post("/notes", " \n").await?.status, 422);

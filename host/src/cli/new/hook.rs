@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 
 use super::NAME;
 
-/// Placeholder of the name that Cargo gives the component's file.
+/// Placeholder of the name of the component's file, which has `_` for `-`.
 const FILE: &str = "{{file}}";
 
 const MANIFEST: &str = include_str!("../../../template/rust/hook/Cargo.toml");
@@ -20,6 +20,9 @@ const MEMBERS: &str = "\nmembers = [";
 const SCRIPT: &str = include_str!("../../../template/javascript/hook/hook.js");
 const SCRIPT_CONFIGURATION: &str = include_str!("../../../template/javascript/hook/carya.toml");
 
+const PYTHON: &str = include_str!("../../../template/python/hook/hook.py");
+const PYTHON_CONFIGURATION: &str = include_str!("../../../template/python/hook/carya.toml");
+
 /// Placeholder of the extension of scripts.
 const EXTENSION: &str = "{{extension}}";
 
@@ -27,7 +30,10 @@ pub(in crate::cli) fn add(name: &str) -> anyhow::Result<String> {
     if Path::new(name).symlink_metadata().is_ok() {
         bail!("{name} exists already; choose another name, or move it away");
     }
-    if Path::new("package.json").exists() { script(name) } else { rust(name) }
+    if Path::new("package.json").exists() {
+        return script(name);
+    }
+    if Path::new("requirements.txt").exists() { python(name) } else { rust(name) }
 }
 
 fn read(file: &str) -> anyhow::Result<String> {
@@ -65,15 +71,26 @@ fn rust(name: &str) -> anyhow::Result<String> {
 }
 
 fn script(name: &str) -> anyhow::Result<String> {
-    let configuration = configuration(name)?;
     let extension = if Path::new("tsconfig.json").exists() { "ts" } else { "js" };
     let fill = |text: &str| text.replace(NAME, name).replace(EXTENSION, extension);
-    let file = format!("{name}/{name}.{extension}");
+    module(name, name, &format!("{name}.{extension}"), (&fill(SCRIPT), &fill(SCRIPT_CONFIGURATION)))
+}
+
+fn python(name: &str) -> anyhow::Result<String> {
+    let file = name.replace('-', "_");
+    let fill = |text: &str| text.replace(NAME, name).replace(FILE, &file);
+    module(name, &file, &format!("{file}.py"), (&fill(PYTHON), &fill(PYTHON_CONFIGURATION)))
+}
+
+/// Adds a hook that is one file in a new folder.
+fn module(name: &str, folder: &str, file: &str, (source, section): (&str, &str)) -> anyhow::Result<String> {
+    let configuration = configuration(name)?;
+    let path = Path::new(folder).join(file);
     let write = || -> io::Result<()> {
-        fs::create_dir(name)?;
-        fs::write(&file, fill(SCRIPT))?;
-        fs::write("carya.toml", configuration + &fill(SCRIPT_CONFIGURATION))
+        fs::create_dir(folder)?;
+        fs::write(&path, source)?;
+        fs::write("carya.toml", configuration + section)
     };
     write().with_context(|| format!("cannot add the hook {name}"))?;
-    Ok(format!("Added the hook {name} to carya.toml. Its code is in {file}.\n"))
+    Ok(format!("Added the hook {name} to carya.toml. Its code is in {}.\n", path.display()))
 }
