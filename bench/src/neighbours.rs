@@ -29,7 +29,7 @@ enum Neighbour {
     /// One client with 200 HTTP/2 streams.
     Streams,
     Sleep,
-    /// Writers that wait for the lock of the database.
+    /// Writers of another component, which wait for the lock of another database.
     Stalled,
     Spin,
     Eat,
@@ -52,7 +52,7 @@ impl Neighbour {
             Self::None => "alone",
             Self::Streams => "one client with 200 HTTP/2 streams",
             Self::Sleep => "400 clients of a component that sleeps 500 ms",
-            Self::Stalled => "200 writers of a locked database",
+            Self::Stalled => "200 writers of another, locked database",
             Self::Spin => "64 clients of a component that computes",
             Self::Eat => "64 clients of a component that takes 48 MiB",
             Self::Trap => "64 clients of a component that traps",
@@ -98,15 +98,15 @@ pub(crate) fn seconds(course: &Course<'_>) -> f64 {
 
 pub(crate) async fn run(course: &mut Course<'_>) -> Result<Found> {
     let databases = Databases::start(Engine::Sqlite, &course.places.scratch, true).await?.ok_or("no SQLite")?;
-    let url = databases.create("neighbours").await?;
-    let host = serve(course.places, &url).await?;
+    let (url, stalled) = (databases.create("neighbours").await?, databases.create("stalled").await?);
+    let host = serve(course.places, &url, &stalled).await?;
     let mut found = Found::default();
     for (route, path) in ROUTES {
         let mut all = Neighbour::ALL.map(|neighbour| (neighbour, Vec::new(), 0));
         for round in 1..=course.rounds {
             for (neighbour, p99, failed) in &mut all {
                 course.progress.show(&format!("{route}, {}: round {round} of {}", neighbour.name(), course.rounds));
-                let mut lock = databases::sqlite(&url).await?;
+                let mut lock = databases::sqlite(&stalled).await?;
                 if *neighbour == Neighbour::Stalled {
                     lock.execute("BEGIN IMMEDIATE").await?;
                 }
@@ -143,21 +143,26 @@ pub(crate) async fn run(course: &mut Course<'_>) -> Result<Found> {
     Ok(found)
 }
 
-async fn serve(places: &Places, url: &str) -> Result<Process> {
+async fn serve(places: &Places, url: &str, stalled: &str) -> Result<Process> {
     let port = process::free_port()?;
     let mut text = contestants::head(places, port);
-    text += &format!("[database]\nurl = {url:?}\nbusy_timeout = \"2s\"\n");
+    text += &format!("[database]\nurl = {url:?}\n[database.stalled]\nurl = {stalled:?}\nbusy_timeout = \"2s\"\n");
     for guest in ["hello", "items", "neighbour"] {
         text += &contestants::component(guest, &places.guest(guest)?, false);
     }
+    let writer = places.scratch.join("writer.wasm");
+    std::fs::write(&writer, contestants::distinct(std::fs::read(places.guest("items")?)?, 1))?;
+    text += &contestants::component("writer", &writer, false);
     for (path, component, method) in [
         ("/hello", "hello", "GET"),
         ("/bad/{how}", "neighbour", "GET"),
         ("/items/{id}", "items", "GET"),
-        ("/orders", "items", "POST"),
+        ("/orders", "writer", "POST"),
     ] {
         text += &format!("[[route]]\npath = {path:?}\ncomponent = {component:?}\nmethods = [{method:?}]\n");
     }
+    // The keys of the last route.
+    text += "database = \"stalled\"\n";
     let file = places.scratch.join("carya-neighbours.toml");
     std::fs::write(&file, text)?;
     Process::start(&mut contestants::serve(places, &file)?, port, places.scratch.join("carya-neighbours.log")).await

@@ -88,9 +88,9 @@ pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest, peer: P
     let running = [running, exchange.all.token()];
     let found = exchange.generation.routes.find(&request.method, request.uri.path());
     let route = found.route();
-    let (shared, tasks, turns) = (request.clone(), exchange.all.clone(), exchange.turns(route));
+    let (shared, tasks, pace) = (request.clone(), exchange.all.clone(), exchange.pace(route));
     // A client that disconnects must not interrupt a commit.
-    let work = detach_on_drop(&tasks, turns, |abandoned| async move {
+    let work = detach_on_drop(&tasks, pace, |abandoned| async move {
         let admitted = match admission::admit(&exchange, route).await {
             Ok(admitted) => admitted,
             Err(failure) => {

@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::Exchange;
+use super::{Exchange, heavy::Pace};
 use crate::{
     component::Engine,
     config::{self, Access},
@@ -41,6 +41,7 @@ pub(crate) struct RoutePlaces {
     component: Arc<ComponentPlaces>,
     route: Option<Semaphore>,
     uses_database: bool,
+    pace: Arc<Pace>,
 }
 
 /// The places of a component, for all its routes.
@@ -93,6 +94,7 @@ impl RoutePlaces {
                 component: component.clone(),
                 route: route.max_concurrent.map(Semaphore::new),
                 uses_database: uses_database(generation, handler),
+                pace: Arc::new(Pace::new(component.turns.clone())),
             }
         });
         places.collect()
@@ -175,9 +177,9 @@ impl Exchange {
         ]
     }
 
-    /// Returns the permits for the polls of a route's calls that have used much processor time.
-    pub(super) fn turns(&self, route: Option<usize>) -> Option<Arc<Semaphore>> {
-        route.map(|route| self.routes[route].component.turns.clone())
+    /// Returns what the requests of a route have in common.
+    pub(super) fn pace(&self, route: Option<usize>) -> Option<Arc<Pace>> {
+        route.map(|route| self.routes[route].pace.clone())
     }
 }
 

@@ -14,14 +14,10 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
-use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-use super::heavy::{self, InTurn};
-
-/// Processor time that work may use on the caller's task. Guests yield every 10 ms. Without optimization, the host and
-/// its compiler need about ten times as long.
-const SHARE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 100 } else { 10 });
+use super::heavy::{self, InTurn, Pace, SHARE};
 
 /// Whether the future that ran the work was dropped, and the task that waits for this.
 #[derive(Debug, Default)]
@@ -49,8 +45,8 @@ pub(super) struct DetachOnDrop<F: Future<Output: Send> + Send + 'static> {
     work: Work<F>,
     /// Time that the polls of the work have taken.
     used: Duration,
-    /// Permits for the polls of work on the threads of [`heavy`].
-    turns: Option<Arc<Semaphore>>,
+    /// That of the work's route, if it has one.
+    pace: Option<Arc<Pace>>,
     abandoned: Arc<Flag>,
     tasks: TaskTracker,
 }
@@ -63,16 +59,20 @@ enum Work<F: Future> {
 }
 
 /// Runs `work` to completion. If the returned future is dropped, [`Abandoned`] resolves and the work continues as one
-/// of `tasks`. `turns` has permits for the polls of work that moves to the threads of [`heavy`]. The output is `None` if
-/// the work panics.
+/// of `tasks`. `pace` is that of the work's route. The output is `None` if the work panics.
 pub(super) fn detach_on_drop<F: Future<Output: Send> + Send + 'static>(
     tasks: &TaskTracker,
-    turns: Option<Arc<Semaphore>>,
+    pace: Option<Arc<Pace>>,
     work: impl FnOnce(Abandoned) -> F,
 ) -> DetachOnDrop<F> {
     let abandoned = Arc::new(Flag::default());
+    let is_slow = pace.as_ref().is_some_and(|pace| pace.is_slow());
     let work = Work::Here(Box::pin(work(Abandoned(abandoned.clone()))));
-    DetachOnDrop { work, used: Duration::ZERO, turns, abandoned, tasks: tasks.clone() }
+    let mut detaching = DetachOnDrop { work, used: Duration::ZERO, pace, abandoned, tasks: tasks.clone() };
+    if is_slow {
+        detaching.move_away();
+    }
+    detaching
 }
 
 impl<F: Future<Output: Send> + Send + 'static> Future for DetachOnDrop<F> {
@@ -82,12 +82,20 @@ impl<F: Future<Output: Send> + Send + 'static> Future for DetachOnDrop<F> {
         let output = match &mut self.work {
             Work::Here(work) => {
                 let begun = Instant::now();
-                match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+                let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
+                self.used += begun.elapsed();
+                match polled {
+                    Ok(Poll::Pending) if self.used < SHARE => return Poll::Pending,
                     Ok(Poll::Pending) => {
-                        self.used += begun.elapsed();
-                        return if self.used < SHARE { Poll::Pending } else { self.move_away(context) };
+                        self.move_away();
+                        return if matches!(self.work, Work::Moved(_)) { self.poll(context) } else { Poll::Pending };
                     }
-                    Ok(Poll::Ready(output)) => Some(output),
+                    Ok(Poll::Ready(output)) => {
+                        if let Some(pace) = &self.pace {
+                            pace.record(self.used);
+                        }
+                        Some(output)
+                    }
                     Err(_) => None,
                 }
             }
@@ -101,16 +109,15 @@ impl<F: Future<Output: Send> + Send + 'static> Future for DetachOnDrop<F> {
 }
 
 impl<F: Future<Output: Send> + Send + 'static> DetachOnDrop<F> {
-    /// Moves pending work to a thread of [`heavy`].
-    fn move_away(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<F::Output>> {
-        let Some(runtime) = heavy::runtime() else { return Poll::Pending };
+    /// Moves pending work to a thread of [`heavy`], unless these could not be started.
+    fn move_away(&mut self) {
+        let Some(runtime) = heavy::runtime() else { return };
         if let Work::Here(work) = std::mem::replace(&mut self.work, Work::Ended) {
-            self.work = Work::Moved(match self.turns.take() {
-                Some(turns) => self.tasks.spawn_on(InTurn::new(work, turns), runtime),
+            self.work = Work::Moved(match self.pace.take() {
+                Some(pace) => self.tasks.spawn_on(InTurn::new(work, pace, self.used), runtime),
                 None => self.tasks.spawn_on(work, runtime),
             });
         }
-        self.poll(context)
     }
 }
 
@@ -128,7 +135,7 @@ impl<F: Future<Output: Send> + Send + 'static> Drop for DetachOnDrop<F> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::oneshot;
+    use tokio::sync::{Semaphore, oneshot};
 
     use super::*;
 
@@ -179,6 +186,18 @@ mod tests {
             panic!("no");
         };
         assert_eq!(detach_on_drop(&tasks, None, |_| panics).await, None::<()>);
+    }
+
+    #[tokio::test]
+    async fn work_of_a_slow_route_begins_there() {
+        let (tasks, pace) = (TaskTracker::new(), Arc::new(Pace::new(Arc::new(Semaphore::new(1)))));
+        let thread = async || {
+            let name = |_| async { std::thread::current().name().map(str::to_owned) };
+            detach_on_drop(&tasks, Some(pace.clone()), name).await.flatten()
+        };
+        assert_ne!(thread().await.as_deref(), Some("carya-heavy"));
+        pace.record(100 * SHARE);
+        assert_eq!(thread().await.as_deref(), Some("carya-heavy"));
     }
 
     #[tokio::test]

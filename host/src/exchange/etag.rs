@@ -46,7 +46,7 @@ fn may_not_be_stored(headers: &HeaderMap) -> bool {
 
 /// Returns the strong entity tag of a body.
 fn tag(body: &[u8]) -> HeaderValue {
-    let tag = format!("\"{:.LENGTH$}\"", Digest::of(body).to_string());
+    let tag = format!("\"{:.LENGTH$}\"", Digest::of(body));
     HeaderValue::try_from(tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
