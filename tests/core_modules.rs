@@ -1,6 +1,6 @@
 //! Components given as core modules that contain the WIT of their world.
 
-mod c;
+pub mod c;
 mod memories;
 
 use std::process;

@@ -71,6 +71,31 @@ static bool carya_is(carya_text text, const char *other) {
     return text.len == strlen(other) && memcmp(text.ptr, other, text.len) == 0;
 }
 
+/* Returns the length of the UTF-8 character at the beginning, or 0 if it is not valid. */
+static size_t carya__utf8(const unsigned char *at, const unsigned char *end) {
+    unsigned char c = *at;
+    size_t length = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+    if (length == 0 || (size_t)(end - at) < length) return 0;
+    for (size_t i = 1; i < length; i++) {
+        if ((at[i] & 0xc0) != 0x80) return 0;
+    }
+    /* `is_none`: surrogates and numbers beyond U+10FFFF. */
+    bool is_overlong = (c == 0xe0 && at[1] < 0xa0) || (c == 0xf0 && at[1] < 0x90);
+    bool is_none = (c == 0xed && at[1] >= 0xa0) || (c == 0xf4 && at[1] >= 0x90);
+    return is_overlong || is_none ? 0 : length;
+}
+
+/* Returns whether a text is UTF-8, as texts of the database and of JSON must be. */
+static bool carya_is_utf8(carya_text text) {
+    const unsigned char *at = (const unsigned char *)text.ptr, *end = at + text.len;
+    while (at < end) {
+        size_t length = carya__utf8(at, end);
+        if (length == 0) return false;
+        at += length;
+    }
+    return true;
+}
+
 /* Takes a text of the bindings: copies it into the memory of the request, with a zero behind it, and frees it. */
 static carya_text carya__take(controller_string_t *text) {
     char *copy = carya_alloc(text->len + 1);

@@ -52,20 +52,6 @@ static bool carya__word(carya__reader *r, const char *word) {
     return true;
 }
 
-/* Returns the length of the UTF-8 character at the beginning, or 0 if it is not valid. */
-static size_t carya__utf8(const unsigned char *at, const unsigned char *end) {
-    unsigned char c = *at;
-    size_t length = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
-    if (length == 0 || (size_t)(end - at) < length) return 0;
-    for (size_t i = 1; i < length; i++) {
-        if ((at[i] & 0xc0) != 0x80) return 0;
-    }
-    /* `is_none`: surrogates and numbers beyond U+10FFFF. */
-    bool is_overlong = (c == 0xe0 && at[1] < 0xa0) || (c == 0xf0 && at[1] < 0x90);
-    bool is_none = (c == 0xed && at[1] >= 0xa0) || (c == 0xf4 && at[1] >= 0x90);
-    return is_overlong || is_none ? 0 : length;
-}
-
 static bool carya__hex(carya__reader *r, uint32_t *value) {
     if (r->end - r->at < 4) return false;
     *value = 0;

@@ -10,6 +10,7 @@ use tokio::process::Command;
 
 use super::{
     super::{
+        core_modules::c::has_clang,
         javascript::package,
         languages::is_built,
         support::{App, Result, Wrong, check, check_eq},
@@ -181,6 +182,46 @@ async fn the_project_builds_and_serves() -> Result {
     assert!(out.contains("test result: ok. 4 passed"), "{out}{err}");
 
     serves_notes(&project).await
+}
+
+#[tokio::test]
+async fn a_project_in_c_builds_and_serves() -> Result {
+    if !has_clang() {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let ran = run(folder.path(), &["new", "notes", "--lang", "c"]).await?;
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
+    let project = folder.path().join("notes");
+    for file in fs::read_dir(repository().join("guest/c"))? {
+        let file = file?;
+        let vendored = project.join("vendor/carya-guest").join(file.file_name());
+        assert!(fs::read(&vendored)? == fs::read(file.path())?, "{vendored:?}");
+    }
+    let hook = run(&project, &["new", "--hook", "guard"]).await?;
+    assert!(hook.code == Some(1) && hook.err.contains("the library for C has no hooks"), "{}", hook.err);
+    let tested = Command::new("make")
+        .arg("test")
+        .current_dir(&project)
+        .env("CARYA", env!("CARGO_BIN_EXE_carya"))
+        .env("CARYA_LOG", "off")
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    let (out, err) = (String::from_utf8_lossy(&tested.stdout), String::from_utf8_lossy(&tested.stderr));
+    assert!(tested.status.success() && out.matches("ok: ").count() == 3, "{out}{err}");
+
+    let served = tempfile::tempdir()?;
+    fs::rename(&project, served.path())?;
+    let config = fs::read_to_string(served.path().join("carya.toml"))?;
+    let app = App::start_in(served, &config, &[], &[]).await?;
+    assert_eq!(app.get("/notes").await?.text(), "[]");
+    let made = app.post("/notes", "Größe \"1\"").await?;
+    assert_eq!((made.status, made.json()?["text"].as_str()), (201, Some("Größe \"1\"")), "{}", made.text());
+    let bytes = app.send("POST", "/notes", Default::default(), vec![0xff_u8, 0xfe]).await?;
+    assert_eq!((bytes.status, app.post("/notes", " \n").await?.status), (400, 422));
+    assert_eq!(app.get("/notes").await?.json()?, serde_json::json!([made.json()?]));
+    Ok(())
 }
 
 /// Serves a project with the hook `my-guard`, adds a note, and refuses an empty one.

@@ -52,7 +52,7 @@ fn compile(mut compiler: Command, source: &str, world: &str) -> Result<Vec<u8>> 
 }
 
 /// Returns whether clang can build programs for WASI. With `CI` in the environment a missing compiler is a panic.
-fn has_clang() -> bool {
+pub fn has_clang() -> bool {
     static FOUND: OnceLock<bool> = OnceLock::new();
     *FOUND.get_or_init(|| {
         let folder = tempfile::tempdir().expect("a folder for a program");

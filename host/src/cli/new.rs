@@ -2,6 +2,7 @@
 //! the project's name in them. The project contains the source of the language's guest library, as long as no registry
 //! has it.
 
+mod c;
 pub(super) mod hook;
 mod javascript;
 mod python;
@@ -14,8 +15,8 @@ use anyhow::{Context, bail};
 /// Placeholder of the name of the project or of the hook in a template file.
 const NAME: &str = "{{name}}";
 
-/// A file of a project: its path and its text.
-type File = (&'static str, &'static str);
+/// A file of a project: its path and its content.
+type File = (&'static str, &'static [u8]);
 
 /// Includes files by their paths in a folder of the repository: `[File]`s with these paths below a folder of the project,
 /// which ends with `/` or is empty.
@@ -23,7 +24,7 @@ macro_rules! files {
     ($folder:literal as $to:literal: $($path:literal),* $(,)?) => {
         &[$((
             concat!($to, $path),
-            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../", $folder, "/", $path)),
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../", $folder, "/", $path)),
         )),*]
     };
 }
@@ -40,6 +41,8 @@ pub(super) enum Language {
     Ts,
     /// Python.
     Python,
+    /// C.
+    C,
 }
 
 impl Language {
@@ -50,6 +53,7 @@ impl Language {
             Self::Js => (javascript::JAVASCRIPT, javascript::LIBRARY),
             Self::Ts => (javascript::TYPESCRIPT, javascript::LIBRARY),
             Self::Python => (python::PROJECT, python::LIBRARY),
+            Self::C => (c::PROJECT, c::LIBRARY),
         }
     }
 }
@@ -84,12 +88,13 @@ pub(super) fn project(name: &str, language: Language) -> anyhow::Result<String> 
 fn write(folder: &Path, name: &str, language: Language) -> io::Result<()> {
     fs::create_dir(folder)?;
     let (project, library) = language.files();
-    let project = project.iter().map(|(path, text)| (path, text.replace(NAME, name)));
-    let library = library.iter().map(|(path, text)| (path, (*text).to_owned()));
-    for (path, text) in project.chain(library) {
+    let fill = |content: &[u8]| String::from_utf8_lossy(content).replace(NAME, name).into_bytes();
+    let project = project.iter().map(|(path, content)| (path, fill(content)));
+    let library = library.iter().map(|(path, content)| (path, content.to_vec()));
+    for (path, content) in project.chain(library) {
         let path = folder.join(path);
         fs::create_dir_all(path.parent().unwrap_or(folder))?;
-        fs::write(path, text)?;
+        fs::write(path, content)?;
     }
     Ok(())
 }

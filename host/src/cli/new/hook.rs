@@ -33,6 +33,9 @@ pub(in crate::cli) fn add(name: &str) -> anyhow::Result<String> {
     if Path::new("package.json").exists() {
         return script(name);
     }
+    if Path::new("compile_flags.txt").exists() {
+        bail!("the library for C has no hooks; write {name} in another language, as a project of its own");
+    }
     if Path::new("requirements.txt").exists() { python(name) } else { rust(name) }
 }
 

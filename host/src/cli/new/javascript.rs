@@ -5,13 +5,13 @@ use super::{File, files};
 /// Files that are the same in both languages.
 macro_rules! shared {
     ($path:literal) => {
-        ($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/template/javascript/project/", $path)))
+        ($path, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/template/javascript/project/", $path)))
     };
 }
 
 macro_rules! typescript {
     ($path:literal) => {
-        ($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/template/typescript/project/", $path)))
+        ($path, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/template/typescript/project/", $path)))
     };
 }
 
