@@ -110,6 +110,9 @@ pub(crate) async fn serve(exchange: Arc<Exchange>, request: HttpRequest, peer: P
                     etag::apply(&shared, &mut ended.reply);
                 }
                 log_end(&exchange.generation, &shared, &ended);
+                if ended.failure.as_ref().is_some_and(Failure::is_of_guest) {
+                    exchange.record_failure(route);
+                }
                 let access = Access::new(begun, &shared, || End::ran(&ended));
                 let mut reply = ended.reply;
                 add_debug(&mut reply.headers, &ended.trace, &exchange.generation);

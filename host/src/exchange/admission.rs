@@ -181,6 +181,13 @@ impl Exchange {
     pub(super) fn pace(&self, route: Option<usize>) -> Option<Arc<Pace>> {
         route.map(|route| self.routes[route].pace.clone())
     }
+
+    /// Records a failure of the guest of a route.
+    pub(super) fn record_failure(&self, route: Option<usize>) {
+        if let Some(route) = route {
+            self.routes[route].pace.record_failure();
+        }
+    }
 }
 
 /// Waits until the request may run. The caller must keep the returned value while the request runs. It is `None` if no

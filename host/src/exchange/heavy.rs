@@ -24,6 +24,10 @@ use tokio_util::sync::PollSemaphore;
 /// its compiler need about ten times as long.
 pub(super) const SHARE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 100 } else { 10 });
 
+/// Time that a failure of a guest counts. A trap takes a fraction of a millisecond, but a guest that always traps ends so
+/// many requests that the others wait for them. With this time, a route is slow if more than one in eight requests fails.
+const FAILURE: Duration = SHARE.saturating_mul(4);
+
 /// Nice value of the threads.
 const NICE: i32 = 10;
 
@@ -63,6 +67,11 @@ impl Pace {
     /// Returns whether a request is expected to use much processor time.
     pub(super) fn is_slow(&self) -> bool {
         Duration::from_micros(self.average_us.load(Relaxed).into()) > SHARE / 2
+    }
+
+    /// Records a failure of a guest.
+    pub(super) fn record_failure(&self) {
+        self.record(FAILURE);
     }
 
     /// Records the time of a request.
@@ -126,5 +135,9 @@ mod tests {
         // One request of any length is no reason to move the next ones, unless it is very long.
         assert!(!record(1, 3 * SHARE) && record(1, 100 * SHARE));
         assert!(!record(100, Duration::ZERO));
+        pace.record_failure();
+        assert!(!record(8, Duration::ZERO), "one of nine requests fails");
+        (0..3).for_each(|_| pace.record_failure());
+        assert!(record(1, Duration::ZERO), "most requests fail");
     }
 }
