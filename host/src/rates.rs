@@ -1,7 +1,7 @@
 //! Rate limits: counts the requests of each client by the generic cell rate algorithm of `governor`.
 //!
-//! The memory of a limit is bounded: beyond [`MAX_CLIENTS`] clients, all of them share [`SHARED`] allowances until
-//! [`RateLimits::forget`] has removed those that are full again.
+//! The memory of a limit is bounded: beyond `MAX_CLIENTS` clients, all of them share `SHARED` allowances until
+//! `RateLimits::forget` has removed those that are full again.
 
 use std::{
     fmt::Write,
