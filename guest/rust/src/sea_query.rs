@@ -1,8 +1,8 @@
 //! Statements of [`sea_query`](https://docs.rs/sea-query/0.32), built for the dialect of the database.
 //!
 //! ```no_run
-//! use carya_guest::{prelude::*, sea_query};
-//! use ::sea_query::{Expr, Iden, Query};
+//! use carya_guest::{prelude::*, sea_query as built};
+//! use sea_query::{Expr, Iden, Query};
 //!
 //! #[derive(Iden)]
 //! enum Tickets {
@@ -21,13 +21,13 @@
 //! fn open(db: &impl Db) -> Result<Vec<Ticket>, DbError> {
 //!     let mut query = Query::select();
 //!     query.columns([Tickets::Id, Tickets::Title]).from(Tickets::Table).and_where(Expr::col(Tickets::State).eq("open"));
-//!     sea_query::fetch(db, &query)
+//!     built::fetch(db, &query)
 //! }
 //!
 //! fn close(db: &impl DbMut, id: i64) -> Result<u64, DbError> {
 //!     let mut update = Query::update();
 //!     update.table(Tickets::Table).value(Tickets::State, "closed").and_where(Expr::col(Tickets::Id).eq(id));
-//!     Ok(sea_query::execute(db, &update)?.rows_affected)
+//!     Ok(built::execute(db, &update)?.rows_affected)
 //! }
 //! ```
 //!
