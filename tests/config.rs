@@ -44,7 +44,7 @@ fn an_empty_file_is_all_defaults() {
             tls: [],
             acme: None,
             http2: true,
-            http2_max_streams: 200,
+            http2_max_streams: 100,
             trusted_proxies: [],
             proxy_headers: XForwarded,
             proxy_protocol: false,

@@ -181,7 +181,7 @@ async fn a_body_must_arrive_steadily() -> Result {
 #[tokio::test]
 async fn clients_learn_the_number_of_streams() -> Result {
     let mut wrong = Wrong::default();
-    for (server, streams) in [("", 200), ("http2_max_streams = 7", 7)] {
+    for (server, streams) in [("", 100), ("http2_max_streams = 7", 7)] {
         let app = start(server).await?;
         let mut stream = TcpStream::connect(app.address()).await?;
         stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await?;

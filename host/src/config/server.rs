@@ -177,7 +177,7 @@ pub(super) fn server(section: &mut Section<'_>) -> Server {
         http2: section.key("http2", boolean(), "accept HTTP/2, with TLS by ALPN, without TLS as h2c").or(true),
         http2_max_streams: section
             .key("http2_max_streams", integer(1..=10_000), "requests of an HTTP/2 connection at a time")
-            .or(200),
+            .or(100),
         trusted_proxies: section
             .key(
                 "trusted_proxies",
