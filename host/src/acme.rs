@@ -161,10 +161,7 @@ impl Acme {
 
     fn client(&self) -> Result<AccountBuilder, Error> {
         let roots = match &self.settings.ca {
-            Some(path) => {
-                let pem = fs::read(path).map_err(|source| Error::File { path: path.clone(), source })?;
-                tls::authorities(&pem, path)?
-            }
+            Some(path) => tls::read_authorities(path)?,
             None => RootCertStore::empty(),
         };
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls::client(roots, "ACME")).https_only();

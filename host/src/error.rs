@@ -143,11 +143,6 @@ impl Failure {
         Self::passing(Fault::Host, "The server is busy.", format!("too many requests wait for a place: {limit}"))
     }
 
-    /// Returns whether a guest is at fault.
-    pub(crate) fn is_of_guest(&self) -> bool {
-        self.fault == Fault::Guest
-    }
-
     /// Failure for a request with a body that would exceed `server.max_receiving` together with the bodies of other requests.
     pub(crate) fn bodies_too_large() -> Self {
         let detail = "the bodies that are being received have server.max_receiving bytes";
@@ -253,6 +248,11 @@ impl Failure {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, Fault::Guest, "Something went wrong.", detail)
             }
         }
+    }
+
+    /// Returns whether a guest is at fault.
+    pub(crate) fn is_of_guest(&self) -> bool {
+        self.fault == Fault::Guest
     }
 
     /// Returns the part of the failure that `on-error` hooks receive.

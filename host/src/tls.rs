@@ -9,7 +9,7 @@ use std::{error::Error, io};
 use rustls::{Error as TlsError, crypto::ring};
 
 pub(crate) use self::{
-    authorities::{CaError, authorities, client},
+    authorities::{CaError, authorities, client, read_authorities},
     certificates::{Certificates, Error as CertificateError, Proofs, is_check},
 };
 

@@ -1,6 +1,6 @@
 //! Reads the certificates of the listeners, and replaces them when their files change.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::anyhow;
 
@@ -8,7 +8,7 @@ use crate::{
     acme,
     config::{Acme, Config, Deploy, Tls},
     task,
-    tls::{self, CaError, CertificateError, Certificates},
+    tls::{self, CertificateError, Certificates},
     watch,
 };
 
@@ -27,9 +27,8 @@ impl AllCertificates {
         let deploy = deploy.iter().filter_map(|deploy| deploy.tls.as_ref());
         let acme = config.server.acme.as_ref();
         if let Some(path) = acme.and_then(|acme| acme.ca.as_ref()) {
-            let read = fs::read(path).map_err(|error| CaError::new(path, error));
-            let read = read.and_then(|pem| tls::authorities(&pem, path));
-            read.map_err(|error| anyhow!("{}", config.place("server.acme.ca").problem(error.to_string())))?;
+            tls::read_authorities(path)
+                .map_err(|error| anyhow!("{}", config.place("server.acme.ca").problem(error.to_string())))?;
         }
         Ok(Self {
             server: read(config, "server", config.server.tls.iter(), acme.map(Acme::certificate))?,

@@ -177,7 +177,7 @@ impl Exchange {
         ]
     }
 
-    /// Returns what the requests of a route have in common.
+    /// Returns the pace of a route.
     pub(super) fn pace(&self, route: Option<usize>) -> Option<Arc<Pace>> {
         route.map(|route| self.routes[route].pace.clone())
     }

@@ -45,7 +45,7 @@ pub(super) struct DetachOnDrop<F: Future<Output: Send> + Send + 'static> {
     work: Work<F>,
     /// Time that the polls of the work have taken.
     used: Duration,
-    /// That of the work's route, if it has one.
+    /// The pace of the work's route, if it has a route.
     pace: Option<Arc<Pace>>,
     abandoned: Arc<Flag>,
     tasks: TaskTracker,
@@ -59,7 +59,7 @@ enum Work<F: Future> {
 }
 
 /// Runs `work` to completion. If the returned future is dropped, [`Abandoned`] resolves and the work continues as one
-/// of `tasks`. `pace` is that of the work's route. The output is `None` if the work panics.
+/// of `tasks`. `pace` belongs to the work's route. The output is `None` if the work panics.
 pub(super) fn detach_on_drop<F: Future<Output: Send> + Send + 'static>(
     tasks: &TaskTracker,
     pace: Option<Arc<Pace>>,

@@ -50,7 +50,7 @@ pub(super) fn runtime() -> Option<&'static Handle> {
     RUNTIME.get_or_init(start).as_ref().map(Runtime::handle)
 }
 
-/// What the requests of a route have in common.
+/// The processor time of a route's recent requests, and the permits of its component.
 #[derive(Debug)]
 pub(super) struct Pace {
     /// Permits for the polls of work on the threads of this module, shared by all routes of a component.

@@ -1,6 +1,6 @@
 //! The certificate authorities that clients of the host trust.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use rustls::{
     ClientConfig, RootCertStore,
@@ -19,6 +19,16 @@ impl CaError {
     pub(crate) fn new(path: &Path, reason: impl ToString) -> Self {
         Self { path: path.display().to_string(), reason: reason.to_string() }
     }
+}
+
+/// Reads the authorities in a PEM file.
+///
+/// # Errors
+///
+/// Returns an error if the file cannot be read, or has no certificate that can be used.
+pub(crate) fn read_authorities(path: &Path) -> Result<RootCertStore, CaError> {
+    let pem = fs::read(path).map_err(|error| CaError::new(path, error))?;
+    authorities(&pem, path)
 }
 
 /// Reads the authorities in `pem`, the content of the file `path`.
