@@ -1,4 +1,4 @@
-//! Measures what a bad neighbour costs: the response times of two routes, alone and beside each kind of neighbour.
+//! Measures the cost of bad neighbours: the response times of two routes, alone and beside each kind of neighbour.
 
 use std::{
     path::Path,
@@ -36,7 +36,7 @@ enum Neighbour {
     Trap,
 }
 
-/// The routes whose response times are measured, without and with a database.
+/// The measured routes, without and with a database.
 const ROUTES: [(&str, &str); 2] = [("hello", "/hello"), ("GET one row", "/items/42")];
 /// Connections that measure, each with a request at a time and a pause after it.
 const CLIENTS: usize = 4;
@@ -127,7 +127,7 @@ pub(crate) async fn run(course: &mut Course<'_>) -> Result<Found> {
                 *failed += times.failed;
                 p99.push(times.p99);
                 drop(lock);
-                // What the clients have left behind ends within the timeout of the component.
+                // Requests of the killed clients end in this time.
                 sleep(Duration::from_millis(500)).await;
             }
         }

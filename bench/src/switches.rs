@@ -1,4 +1,4 @@
-//! Measures what each switch of the configuration costs `hello` while it is on.
+//! Measures the cost of each switch of the configuration for `hello`.
 
 use crate::{
     contestants::{self, Places},
@@ -26,7 +26,7 @@ const SWITCHES: [Switch; 11] = [
     ("metrics", "metrics = \"127.0.0.1:0\"", ""),
     ("public_health", "public_health = true", ""),
 ];
-/// Name of the row that the others are compared with.
+/// Name of the row without switches, for comparison.
 pub(crate) const OFF: &str = "none";
 
 /// Returns the approximate duration in seconds.

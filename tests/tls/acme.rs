@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Returns the configuration of a listener whose certificate the host obtains.
+/// Returns the configuration of a listener with a certificate by ACME.
 fn obtaining(pebble: &Pebble, authority: &Authority, domains: &str) -> String {
     let (directory, ca) = (pebble.directory(), authority.path("ca.pem"));
     format!(
