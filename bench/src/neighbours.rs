@@ -5,15 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use futures_util::future::try_join_all;
-use http_body_util::{BodyExt, Empty};
-use hyper::{Request, client::conn::http1};
-use hyper_util::rt::TokioIo;
 use sqlx::Executor;
-use tokio::{net::TcpStream, process::Command, time::sleep};
+use tokio::{process::Command, time::sleep};
 
 use crate::{
+    client::Connection,
     contestants::{self, Places},
     databases::{self, Databases, Engine},
     error::Result,
@@ -188,20 +185,14 @@ async fn times(port: u16, path: &str, time: Duration) -> Result<Times> {
 }
 
 async fn client(port: u16, path: &str, until: Instant) -> Result<(Vec<Duration>, u32)> {
-    let stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    stream.set_nodelay(true)?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
+    let mut connection = Connection::open(port).await?;
     let (mut times, mut failed) = (Vec::new(), 0);
     while Instant::now() < until {
         let begun = Instant::now();
-        let request = Request::builder().uri(path).header("host", "127.0.0.1").body(Empty::<Bytes>::new())?;
-        let response = sender.send_request(request).await?;
-        failed += u32::from(response.status() != 200);
-        response.into_body().collect().await?;
+        let (status, _) = connection.send("GET", path, "".into()).await?;
+        failed += u32::from(status != 200);
         times.push(begun.elapsed());
         sleep(PAUSE).await;
     }
-    connection.abort();
     Ok((times, failed))
 }

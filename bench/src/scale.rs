@@ -8,13 +8,9 @@ use std::{
 };
 
 use sqlx::Executor;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
 
 use crate::{
-    client,
+    client::{self, Connection},
     contestants::{self, Contestant, Places},
     databases::{self, Databases, Engine},
     error::Result,
@@ -261,14 +257,12 @@ async fn connections(course: &mut Course<'_>) -> Result<Found> {
     let host = Contestant::Carya.start(course.places, None).await?;
     let mut idle = Vec::new();
     for _ in 0..OPEN {
-        let mut stream = TcpStream::connect(("127.0.0.1", host.port)).await?;
-        stream.write_all(b"GET /hello HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").await?;
-        let mut response = [0; 4096];
-        let length = stream.read(&mut response).await?;
-        if !response[..length].starts_with(b"HTTP/1.1 200") {
-            return Err(format!("a connection got {:?}", String::from_utf8_lossy(&response[..length])).into());
+        let mut connection = Connection::open(host.port).await?;
+        let (status, body) = connection.send("GET", "/hello", "".into()).await?;
+        if status != 200 || body != "hello" {
+            return Err(format!("a connection got {status} {body:?}").into());
         }
-        idle.push(stream);
+        idle.push(connection);
     }
     let idle_kb = host.memory_kb();
     drop(idle);
