@@ -234,7 +234,7 @@ async fn guests_share_a_limit_of_memory() -> Result {
 /// Bodies that arrive slowly may not fill the memory of the host.
 #[tokio::test]
 async fn bodies_that_are_received_share_a_limit() -> Result {
-    let app = start("[server]\nmax_receiving = \"100KiB\"\n").await?;
+    let app = start("[server]\nmax_receiving = \"100KiB\"\nmetrics = \"127.0.0.1:0\"\n").await?;
     let mut slow = TcpStream::connect(app.address()).await?;
     slow.write_all(b"POST /one/count HTTP/1.1\r\nhost: a\r\ncontent-length: 90001\r\n\r\n").await?;
     slow.write_all(&[b'x'; 90_000]).await?;
@@ -243,6 +243,7 @@ async fn bodies_that_are_received_share_a_limit() -> Result {
         Ok((answer.status, answer.header("retry-after")) == (503, "1"))
     })
     .await?;
+    assert!(app.metric("carya_limits_exceeded_total{limit=\"max_receiving\"}").await? >= 1);
     drop(slow);
     eventually("a body is received", async || Ok(app.post("/one/count", vec![b'x'; 20_000]).await?.status == 200)).await
 }

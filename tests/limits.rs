@@ -192,3 +192,16 @@ async fn clients_learn_the_number_of_streams() -> Result {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn streams_beyond_the_limit_are_refused_and_counted() -> Result {
+    let app = start("http2_max_streams = 2").await?;
+    let mut stream = TcpStream::connect(app.address()).await?;
+    let mut frames = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    for id in [1, 3, 5, 7] {
+        // HEADERS of `POST /x` whose body does not arrive.
+        frames.extend([&[0, 0, 9, 1, 4, 0, 0, 0, id], &b"\x83\x86\x44\x02/x\x41\x01x"[..]].concat());
+    }
+    stream.write_all(&frames).await?;
+    eventually("two streams are refused", async || Ok(exceeded(&app, "http2_max_streams").await? == 2)).await
+}

@@ -40,7 +40,10 @@ pub(super) async fn receive(
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => too_large(),
         Ok(Err(error)) if error.is::<Stalled>() => too_slow("body_timeout"),
-        Ok(Err(error)) if error.is::<Full>() => Err(Failure::bodies_too_large()),
+        Ok(Err(error)) if error.is::<Full>() => {
+            metrics::exceeded(Limit::Receiving);
+            Err(Failure::bodies_too_large())
+        }
         Ok(Err(error)) => Err(Failure::body_unreadable(error)),
         Err(_) => too_slow("request_timeout"),
     }

@@ -10,6 +10,7 @@ mod fragment;
 mod head;
 mod listener;
 mod proxied;
+mod refused;
 mod response;
 mod socket;
 mod streams;

@@ -129,14 +129,27 @@ pub(crate) enum Limit {
     Requests,
     /// `server.max_target`
     Target,
+    /// `server.http2_max_streams`
+    Streams,
     /// `server.max_body`
     Body,
+    /// `server.max_receiving`
+    Receiving,
     /// `server.body_timeout` or `server.request_timeout`, while a body arrives
     BodyTime,
 }
 
 impl Limit {
-    const ALL: [Self; 6] = [Self::Rate, Self::Connections, Self::Requests, Self::Target, Self::Body, Self::BodyTime];
+    const ALL: [Self; 8] = [
+        Self::Rate,
+        Self::Connections,
+        Self::Requests,
+        Self::Target,
+        Self::Streams,
+        Self::Body,
+        Self::Receiving,
+        Self::BodyTime,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -144,7 +157,9 @@ impl Limit {
             Self::Connections => "connections_per_address",
             Self::Requests => "requests_per_address",
             Self::Target => "max_target",
+            Self::Streams => "http2_max_streams",
             Self::Body => "max_body",
+            Self::Receiving => "max_receiving",
             Self::BodyTime => "body_timeout",
         }
     }

@@ -12,7 +12,8 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::{connection::Connection, fragment::RequestLines};
+use super::{connection::Connection, fragment::RequestLines, refused::SentFrames};
+use crate::telemetry::metrics::{self, Limit};
 
 /// Bytes that a client must receive within `server.send_timeout`.
 const PROGRESS: usize = 16 << 10;
@@ -29,6 +30,7 @@ pub(super) struct Socket<S> {
     /// Number of bytes of [`PREFACE`] that have arrived. `None` for HTTP/1.
     preface: Option<usize>,
     request_lines: RequestLines,
+    frames: SentFrames,
     /// Bytes written since `blocked_since` was cleared.
     taken: usize,
 }
@@ -38,8 +40,8 @@ impl<S> Socket<S> {
     pub(super) fn new(stream: S, connection: Arc<Connection>) -> (Self, oneshot::Receiver<S>) {
         let (owner, returned) = oneshot::channel();
         let (stream, owner) = (Some(stream), Some(owner));
-        let request_lines = RequestLines::default();
-        let socket = Self { stream, owner, connection, preface: Some(0), request_lines, taken: 0 };
+        let (request_lines, frames) = (RequestLines::default(), SentFrames::default());
+        let socket = Self { stream, owner, connection, preface: Some(0), request_lines, frames, taken: 0 };
         (socket, returned)
     }
 
@@ -67,11 +69,15 @@ impl<S> Socket<S> {
         self.request_lines.read(bytes, fragments);
     }
 
-    fn wrote(&mut self, written: &Poll<io::Result<usize>>) {
+    /// Records a write of `slices`.
+    fn wrote(&mut self, slices: &[IoSlice<'_>], written: &Poll<io::Result<usize>>) {
         let activity = &self.connection.activity;
         match written {
             Poll::Pending => activity.blocked(),
             Poll::Ready(Ok(bytes)) => {
+                if self.preface == Some(PREFACE.len()) {
+                    count_refused(&mut self.frames, slices, *bytes);
+                }
                 self.taken += bytes;
                 if self.taken >= PROGRESS {
                     self.taken = 0;
@@ -91,6 +97,15 @@ impl<S> Socket<S> {
                 self.connection.activity.unblocked();
             }
         }
+    }
+}
+
+/// Counts the HTTP/2 streams that the first `written` bytes of `slices` refuse.
+fn count_refused(frames: &mut SentFrames, slices: &[IoSlice<'_>], mut written: usize) {
+    for slice in slices {
+        let length = slice.len().min(written);
+        written -= length;
+        (0..frames.read(&slice[..length])).for_each(|_| metrics::exceeded(Limit::Streams));
     }
 }
 
@@ -123,7 +138,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = self.stream().poll_write(cx, bytes);
-        self.wrote(&written);
+        self.wrote(&[IoSlice::new(bytes)], &written);
         written
     }
 
@@ -133,7 +148,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = self.stream().poll_write_vectored(cx, slices);
-        self.wrote(&written);
+        self.wrote(slices, &written);
         written
     }
 
