@@ -132,6 +132,14 @@ impl Contestant {
     }
 }
 
+/// Starts carya with a configuration that begins with keys of `[server]`, under a name for its files.
+pub(crate) async fn start(places: &Places, name: &str, text: &str, env: &[(&str, &str)]) -> Result<Process> {
+    let port = process::free_port()?;
+    let [file, log] = ["toml", "log"].map(|extension| places.scratch.join(format!("carya-{name}.{extension}")));
+    std::fs::write(&file, format!("{}{text}", head(places, port)))?;
+    Process::start(serve(places, &file)?.envs(env.iter().copied()), port, log).await
+}
+
 /// Returns the command `carya serve` for a configuration.
 pub(crate) fn serve(places: &Places, file: &Path) -> Result<Command> {
     let mut command = Command::new(places.carya()?);

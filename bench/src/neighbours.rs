@@ -15,7 +15,7 @@ use crate::{
     databases::{self, Databases, Engine},
     error::Result,
     measure::{Figure, Found, median},
-    process::{self, Process},
+    process::Process,
     rounds::Course,
 };
 
@@ -141,9 +141,7 @@ pub(crate) async fn run(course: &mut Course<'_>) -> Result<Found> {
 }
 
 async fn serve(places: &Places, url: &str, stalled: &str) -> Result<Process> {
-    let port = process::free_port()?;
-    let mut text = contestants::head(places, port);
-    text += &format!("[database]\nurl = {url:?}\n[database.stalled]\nurl = {stalled:?}\nbusy_timeout = \"2s\"\n");
+    let mut text = format!("[database]\nurl = {url:?}\n[database.stalled]\nurl = {stalled:?}\nbusy_timeout = \"2s\"\n");
     for guest in ["hello", "items", "neighbour"] {
         text += &contestants::component(guest, &places.guest(guest)?, false);
     }
@@ -160,9 +158,7 @@ async fn serve(places: &Places, url: &str, stalled: &str) -> Result<Process> {
     }
     // The keys of the last route.
     text += "database = \"stalled\"\n";
-    let file = places.scratch.join("carya-neighbours.toml");
-    std::fs::write(&file, text)?;
-    Process::start(&mut contestants::serve(places, &file)?, port, places.scratch.join("carya-neighbours.log")).await
+    contestants::start(places, "neighbours", &text, &[]).await
 }
 
 /// Response times of one run.

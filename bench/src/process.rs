@@ -24,6 +24,8 @@ const TICKS_PER_SECOND: u64 = 100;
 pub(crate) struct Process {
     child: Child,
     pub(crate) port: u16,
+    /// `http`, or `https` for a listener with a certificate.
+    pub(crate) scheme: &'static str,
     log: PathBuf,
 }
 
@@ -44,7 +46,7 @@ impl Process {
         pinned.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).kill_on_drop(true);
         let child =
             pinned.spawn().map_err(|error| format!("{:?} cannot be started: {error}", command.get_program()))?;
-        let mut process = Self { child, port, log };
+        let mut process = Self { child, port, scheme: "http", log };
         let begun = Instant::now();
         while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
             if let Some(status) = process.child.try_wait()? {

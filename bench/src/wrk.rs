@@ -49,7 +49,7 @@ pub(crate) async fn drive(
     let (connections, duration) = (work.connections.to_string(), format!("{seconds}s"));
     command.args(["-t1", "-c", &connections, "-d", &duration, "--timeout", "10s"]);
     command.arg("-s").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/wrk.lua"));
-    command.arg(format!("http://127.0.0.1:{}", process.port));
+    command.arg(format!("{}://127.0.0.1:{}", process.scheme, process.port));
     command.env("BENCH_METHOD", work.method).env("BENCH_PATHS", work.paths.join(" "));
     command.env("BENCH_STATUS", work.status.to_string());
     if let Some(body) = &work.body {
