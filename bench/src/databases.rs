@@ -66,8 +66,7 @@ impl Databases {
         if engine == Engine::Sqlite {
             return Ok(Some(Self { engine, folder, server: None }));
         }
-        let Some(Installation { programs, account }) = Installation::of(engine) else { return Ok(None) };
-        let mut installation = Installation { programs: programs.clone(), account: *account };
+        let Some(mut installation) = Installation::of(engine).cloned() else { return Ok(None) };
         if fsync {
             installation.programs.push(("FSYNC", "on".into()));
         }

@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 use super::{
     super::{Result, client::Client, eventually},
     Engine,
-    installed::Installation,
+    installed::{Installation, mysql},
     server::{Server, password},
 };
 
@@ -35,12 +35,20 @@ impl Cluster {
             cluster.replica.start().await?;
         } else {
             cluster.replica.start().await?;
-            let follow = format!(
-                "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {port}, MASTER_USER = 'root', \
-                 MASTER_PASSWORD = '{}', MASTER_USE_GTID = slave_pos, MASTER_CONNECT_RETRY = 1; START SLAVE",
-                password()
-            );
-            cluster.replica()?.execute(&follow).await?;
+            let password = password();
+            let follow = if mysql().is_some() {
+                format!(
+                    "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = {port}, \
+                     SOURCE_USER = 'root', SOURCE_PASSWORD = '{password}', SOURCE_AUTO_POSITION = 1, \
+                     SOURCE_CONNECT_RETRY = 1, GET_SOURCE_PUBLIC_KEY = 1"
+                )
+            } else {
+                format!(
+                    "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {port}, MASTER_USER = 'root', \
+                     MASTER_PASSWORD = '{password}', MASTER_USE_GTID = slave_pos, MASTER_CONNECT_RETRY = 1"
+                )
+            };
+            cluster.replica()?.execute(&format!("{follow}; START REPLICA")).await?;
         }
         cluster.synchronize().await?;
         Ok(cluster)
@@ -87,6 +95,10 @@ impl Cluster {
             Engine::Postgres => {
                 let wanted = first(self.primary()?.texts("SELECT pg_current_wal_flush_lsn()").await?);
                 (format!("SELECT pg_last_wal_replay_lsn() >= '{wanted}'"), wanted)
+            }
+            _ if mysql().is_some() => {
+                let wanted = first(self.primary()?.texts("SELECT @@global.gtid_executed").await?);
+                (format!("SELECT WAIT_FOR_EXECUTED_GTID_SET('{wanted}', 1) = 0"), wanted)
             }
             _ => {
                 let wanted = first(self.primary()?.texts("SELECT @@gtid_binlog_pos").await?);

@@ -14,8 +14,10 @@ use super::Engine;
 const OLDEST_POSTGRES: u32 = 15;
 
 /// Programs and account that run the servers of an engine.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Installation {
+    /// Shell functions that control a server.
+    pub script: &'static str,
     /// Paths of programs, or of their folder, by the variable names that the scripts use.
     pub programs: Vec<(&'static str, PathBuf)>,
     /// User and group that run the server if the tests run as root, since the servers refuse to run as root.
@@ -59,9 +61,11 @@ fn postgres() -> Result<Installation, String> {
     let servers = folders.into_iter().filter_map(|folder| Some((postgres_version(&folder)?, folder)));
     let newest = servers.reduce(|best, other| if other.0 > best.0 { other } else { best });
     match newest {
-        Some((version, bin)) if version >= OLDEST_POSTGRES => {
-            Ok(Installation { programs: vec![("BIN", bin)], account: account("postgres")? })
-        }
+        Some((version, bin)) if version >= OLDEST_POSTGRES => Ok(Installation {
+            script: include_str!("postgres.sh"),
+            programs: vec![("BIN", bin)],
+            account: account("postgres")?,
+        }),
         Some((version, _)) => Err(format!("PostgreSQL {version} is too old, {OLDEST_POSTGRES} is needed")),
         None => Err("no `postgres` in pg_config's folder, in /usr/lib/postgresql or on the PATH".to_owned()),
     }
@@ -75,8 +79,17 @@ fn postgres_version(folder: &Path) -> Option<u32> {
 }
 
 fn mariadb() -> Result<Installation, String> {
+    if let Some(server) = mysql() {
+        let (script, programs) = (include_str!("mysql.sh"), vec![("SERVER", server)]);
+        return Ok(Installation { script, programs, account: account("mysql")? });
+    }
     let programs = vec![("SERVER", program("mariadbd")?), ("INSTALL", program("mariadb-install-db")?)];
-    Ok(Installation { programs, account: account("mysql")? })
+    Ok(Installation { script: include_str!("mariadb.sh"), programs, account: account("mysql")? })
+}
+
+/// Returns the path of MySQL's server if `CARYA_TEST_MYSQL` names it. The tests on MariaDB then run on MySQL.
+pub fn mysql() -> Option<PathBuf> {
+    std::env::var_os("CARYA_TEST_MYSQL").map(PathBuf::from)
 }
 
 /// Returns the path of a program on the `PATH` or in the usual folders.

@@ -72,7 +72,7 @@ impl Pair {
                 let state = "SELECT pg_get_wal_replay_pause_state()";
                 eventually("the replay is paused", async || Ok(replica.texts(state).await? == ["paused"])).await
             }
-            _ => self.replica()?.execute("STOP SLAVE SQL_THREAD").await,
+            _ => self.replica()?.execute("STOP REPLICA SQL_THREAD").await,
         }
     }
 
@@ -80,7 +80,7 @@ impl Pair {
     pub async fn resume_replica(&self) -> Result {
         match self.engine {
             Engine::Postgres => self.replica()?.execute("SELECT pg_wal_replay_resume()").await,
-            _ => self.replica()?.execute("START SLAVE SQL_THREAD").await,
+            _ => self.replica()?.execute("START REPLICA SQL_THREAD").await,
         }
     }
 }

@@ -15,9 +15,8 @@ use std::{
 
 use super::{super::Result, Engine, installed::Installation};
 
-/// The shell functions of each engine, followed by the loop that executes them.
-const POSTGRES: &str = concat!(include_str!("postgres.sh"), include_str!("supervisor.sh"));
-const MARIADB: &str = concat!(include_str!("mariadb.sh"), include_str!("supervisor.sh"));
+/// The loop that executes the shell functions of an engine.
+const LOOP: &str = include_str!("supervisor.sh");
 
 /// A shell process that controls one server. When the value is dropped or the test process dies, the shell ends the
 /// server and removes its folder.
@@ -33,11 +32,10 @@ impl Supervisor {
     pub fn new(engine: Engine, installation: &Installation, password: &str) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("carya-server-").tempdir()?;
         let port = free_port()?;
-        let script = if engine == Engine::Postgres { POSTGRES } else { MARIADB };
         let mut command = Command::new("sh");
         // A terminal sends Ctrl-C to the whole process group. The new group keeps the signal from the server, which
         // only ends when the test process does.
-        command.args(["-c", script]).current_dir(folder.path()).process_group(0);
+        command.arg("-c").arg([installation.script, LOOP].concat()).current_dir(folder.path()).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("FOLDER", folder.path()).env("PORT", port.to_string()).env("PASSWORD", password);
