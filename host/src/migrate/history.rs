@@ -10,8 +10,8 @@ use crate::database::OwnerConnection;
 /// Table of the migrator.
 const TABLE: &str = "_sqlx_migrations";
 /// SQL that acquires a lock named after the database, and waits for the lock for at most an hour. The name of the
-/// database is hashed, because lock names have at most 64 characters.
-const MYSQL_LOCK: &str = "SELECT GET_LOCK(CONCAT('carya migrate ', SHA1(DATABASE())), 3600)";
+/// database is hashed, because lock names have at most 64 characters. MySQL 9.6 removed `SHA1` and `MD5`.
+const MYSQL_LOCK: &str = "SELECT GET_LOCK(CONCAT('carya migrate ', LEFT(SHA2(DATABASE(), 256), 40)), 3600)";
 /// SQL that revokes the rights on the new table that other roles have through default privileges.
 const ONLY_THE_OWNER: &str = "DO $$
     DECLARE other text;

@@ -25,7 +25,7 @@ start() {
     # The redo log is written at each commit and never flushed: tests kill processes, not the machine.
     "$SERVER" --no-defaults --datadir="$FOLDER/data" --tmpdir="$FOLDER" --bind-address=127.0.0.1 --port="$PORT" \
         --server-id="$PORT" --socket="$FOLDER/socket" --pid-file="$FOLDER/pid" --init-file="$FOLDER/start.sql" \
-        --mysqlx=OFF --skip-name-resolve --max-connections=200 --innodb-buffer-pool-size=32M \
+        --mysqlx=OFF --secure-file-priv=NULL --skip-name-resolve --max-connections=200 --innodb-buffer-pool-size=32M \
         --innodb-redo-log-capacity=8M --performance-schema=OFF \
         --innodb-flush-log-at-trx-commit=2 --innodb-flush-method=nosync --sync-binlog=0 \
         --gtid-mode=ON --enforce-gtid-consistency=ON --log-bin=binlog --relay-log=relay \

@@ -6,7 +6,7 @@ use std::{sync::OnceLock, time::Instant};
 use super::{
     super::{PATIENCE, Result, client::Client},
     Engine,
-    installed::Installation,
+    installed::{Installation, mysql},
     supervisor::Supervisor,
 };
 
@@ -65,6 +65,8 @@ impl Server {
     pub fn url_as(&self, login: &str, database: &str) -> String {
         let (scheme, plain) = match self.engine {
             Engine::Postgres => ("postgres", "sslmode=disable"),
+            // Logins of MySQL need TLS for their password.
+            _ if mysql().is_some() => ("mysql", "ssl-mode=required"),
             _ => ("mysql", "ssl-mode=disabled"),
         };
         let (password, port) = (password(), self.supervisor.port);

@@ -12,6 +12,12 @@ use crate::sql::error::{DbError, Kind, Stale};
 /// The server failed to prepare a statement again after its tables had changed.
 const NEED_REPREPARE: u16 = 1615;
 
+/// Part of the driver's error for a login of `caching_sha2_password` or `sha256_password` on a connection without TLS. The
+/// driver is built without RSA, whose implementation has a known weakness (RUSTSEC-2023-0071).
+const NO_RSA: &str = "RSA auth backend disabled";
+const NEEDS_TLS: &str = "the password of this login can be sent only over TLS; remove ssl-mode=disabled from the URL, or let the \
+                         server accept TLS";
+
 /// Converts an error of the driver.
 pub(super) fn map_error(error: sqlx::Error) -> DbError {
     let sqlx::Error::Database(database) = &error else {
@@ -24,7 +30,8 @@ pub(super) fn map_error(error: sqlx::Error) -> DbError {
             | sqlx::Error::WorkerCrashed => Kind::Lost,
             _ => Kind::Other,
         };
-        return DbError::new(kind, error.to_string());
+        let message = error.to_string();
+        return DbError::new(kind, if message.contains(NO_RSA) { NEEDS_TLS.to_owned() } else { message });
     };
     match database.try_downcast_ref::<MySqlDatabaseError>() {
         Some(error) => reported(error.number(), error.code().unwrap_or_default(), error.message()),
