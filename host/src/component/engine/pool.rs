@@ -27,6 +27,8 @@ const MIN_UNCHECKED_REQUESTS: u32 = 16;
 const MAX_MODULES: u32 = 60;
 /// Maximum number of memories in a component. One core module may have all of them.
 const MAX_MEMORIES: u32 = 4;
+/// Maximum number of tables in a component. One core module may have all of them.
+const MAX_TABLES: u32 = 8;
 /// Size of a page of WebAssembly, in bytes.
 const PAGE: usize = 64 << 10;
 /// Address space to leave for the rest of the process, in bytes, in order of preference. Compiling a large component
@@ -190,7 +192,8 @@ fn engine(slots: Slots, requests: u32, scan: bool) -> wasmtime::Result<(Engine, 
         .max_core_instances_per_component(MAX_MODULES)
         .max_memories_per_component(MAX_MEMORIES)
         .max_memories_per_module(MAX_MEMORIES)
-        .max_tables_per_component(8)
+        .max_tables_per_component(MAX_TABLES)
+        .max_tables_per_module(MAX_TABLES)
         .table_elements(100_000)
         .max_memory_size(max_memory)
         .linear_memory_keep_resident(kept_ready(scan))
