@@ -22,6 +22,7 @@ mod interface;
 mod load;
 mod loaded;
 mod log;
+mod normalize;
 mod offer;
 mod properties;
 mod proposals;

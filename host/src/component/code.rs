@@ -29,7 +29,7 @@ use std::{
 use wasmtime::{Config, Engine, component::Component};
 
 use self::{functions::Functions, packs::Packs};
-use super::core_module;
+use super::{core_module, normalize};
 use crate::{
     content::{Digest, Folder},
     private,
@@ -47,7 +47,7 @@ const LARGE: usize = 1 << 20;
 #[derive(Debug, Clone)]
 pub(super) struct CodeCache {
     folder: PathBuf,
-    /// Hash of wasmtime's version and of all settings that affect compiled code.
+    /// Hash of wasmtime's version, of all settings that affect compiled code, and of [`normalize::VERSION`].
     settings: String,
     /// Settings of the engines that compile.
     compiler: Config,
@@ -84,6 +84,7 @@ impl CodeCache {
     pub(super) fn new(folder: PathBuf, engine: &Engine, compiler: Config) -> Self {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
+        normalize::VERSION.hash(&mut hasher);
         let settings = format!("{:016x}", hasher.finish());
         Self { folder, settings, compiler, compiling: Arc::default(), is_reported: Arc::default() }
     }
@@ -109,8 +110,18 @@ impl CodeCache {
             return Ok(cached(component));
         }
         let component = core_module::to_component(bytes).map_err(wasmtime::Error::msg)?;
-        let code = self.compile(&component, digest, folder.as_ref())?;
-        let mut component = of_this_process(engine, &code)?;
+        let compile = |component: &[u8]| -> wasmtime::Result<_> {
+            let code = self.compile(component, digest, folder.as_ref())?;
+            Ok((of_this_process(engine, &code)?, code))
+        };
+        let (mut component, code) = match normalize::normalize(&component) {
+            // If wasmtime rejects the merged component, the error must describe the original.
+            Ok(merged) => compile(&merged).or_else(|_| compile(&component))?,
+            Err(reason) => {
+                tracing::debug!(%digest, "core modules are not merged: {reason}");
+                compile(&component)?
+            }
+        };
         if let Some(folder) = folder {
             match write(&folder, &name, &code) {
                 // A mapped component needs less memory.
