@@ -13,7 +13,7 @@ use super::{
 };
 
 /// The guest on each engine of JavaScript.
-const GUESTS: [&str; 2] = ["library-js", "library-qjs"];
+pub const GUESTS: [&str; 2] = ["library-js", "library-qjs"];
 
 /// Paths of the guest.
 const PATHS: [&str; 19] = [
@@ -39,7 +39,7 @@ const PATHS: [&str; 19] = [
 ];
 
 /// Serves the guest, if it was built. `more` is added to the configuration, and `own` to its component.
-async fn serve(engine: Engine, name: &str, more: &str, own: &str) -> Result<Option<App>> {
+pub async fn serve(engine: Engine, name: &str, more: &str, own: &str) -> Result<Option<App>> {
     if !languages::is_built(name) {
         return Ok(None);
     }

@@ -10,7 +10,7 @@ use super::{
 
 /// The parts of a response that are compared.
 #[derive(Debug, PartialEq)]
-struct Seen {
+pub struct Seen {
     status: u16,
     content_type: String,
     location: String,
@@ -75,10 +75,10 @@ pub fn is_built(name: &str) -> bool {
     is_built || std::env::var("CI").as_deref() == Ok("true")
 }
 
-/// Starts a host with the component `name` as the controller of `/items`. Returns the responses to all requests.
-async fn answers(engine: Engine, name: &str) -> Result<Vec<Seen>> {
-    compile(name).await?;
-    let config = format!(
+/// Returns the configuration of a host with the component `name` as the controller of `/items`. `own` is added to the
+/// section of the component.
+pub fn configuration(name: &str, own: &str) -> String {
+    format!(
         r#"
         [model]
         component = "shop-model"
@@ -87,6 +87,7 @@ async fn answers(engine: Engine, name: &str) -> Result<Vec<Seen>> {
         path = "{{guest:shop-model}}"
         [component.items]
         path = "{{guest:{name}}}"
+        {own}
         [[route]]
         path = "/items"
         component = "items"
@@ -94,7 +95,13 @@ async fn answers(engine: Engine, name: &str) -> Result<Vec<Seen>> {
         path = "/items/{{id}}"
         component = "items"
         "#
-    );
+    )
+}
+
+/// Starts a host with a [`configuration`]. Returns the responses to all requests.
+pub async fn answers(engine: Engine, name: &str, own: &str) -> Result<Vec<Seen>> {
+    compile(name).await?;
+    let config = configuration(name, own);
     let files = shop::files_on(engine)?;
     let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (&**name, &**text)).collect();
     let app = App::start_on(engine, &config, &files).await?;
@@ -118,7 +125,7 @@ async fn like_rust(name: &str) -> Result {
         return Ok(());
     }
     for engine in Engine::all() {
-        let (expected, found) = tokio::try_join!(answers(engine, "items"), answers(engine, name))?;
+        let (expected, found) = tokio::try_join!(answers(engine, "items", ""), answers(engine, name, ""))?;
         let mut wrong = Wrong::default();
         for (((method, path, body), expected), found) in requests().into_iter().zip(expected).zip(found) {
             check_eq!(wrong, found, expected, "{name} on {engine}: {method} {path} {}", String::from_utf8_lossy(&body));
@@ -135,7 +142,7 @@ async fn rust_answers_with_the_expected_statuses() -> Result {
         200, 409, 404, 404, 400, 204, 404, 404, 200, // change, delete
     ];
     for engine in Engine::all() {
-        let statuses: Vec<u16> = answers(engine, "items").await?.iter().map(|seen| seen.status).collect();
+        let statuses: Vec<u16> = answers(engine, "items", "").await?.iter().map(|seen| seen.status).collect();
         assert_eq!(statuses, expected, "{engine}");
     }
     Ok(())

@@ -63,3 +63,4 @@ mod support;
 mod tickets;
 mod tidy;
 mod tls;
+mod warm;

@@ -5,10 +5,12 @@ mod format;
 mod join;
 mod load;
 mod sources;
+mod warm;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
 
 use anyhow::{Context, bail};
+use http::Method;
 
 pub use self::{
     format::format_error,
@@ -21,7 +23,8 @@ use crate::{
     content::Digest,
     database::{Database, TransactionOptions},
     generation::{Files, Generation},
-    harden, lifecycle,
+    harden,
+    lifecycle::{self, Ended},
     message::{self, Request},
     migrate, outbox, routes, telemetry,
     transaction::{self, Bound, Outcome, Unbound},
@@ -69,7 +72,8 @@ pub async fn assemble(
     joining.blocking(move || join::join(config, (files, images), engine, components, problems)).await.context(ended)?
 }
 
-/// Opens the databases, creates missing tables for actions, runs pending migrations, and initializes the model. Uses the
+/// Opens the databases, creates missing tables for actions, runs pending migrations, initializes the model, and warms the
+/// components with `warm`. Uses the
 /// databases of `previous` again if their settings have not changed. The `[reload]` section of `previous` can forbid
 /// migrations and the initialization. Adds the names of the migrations that ran to `applied`, because a failure of a
 /// later step does not undo them.
@@ -126,7 +130,7 @@ pub async fn prepare(
     if let Some(model) = model.and_then(|name| generation.component(name)) {
         initialize(&generation, &model.clone()).await?;
     }
-    Ok(generation)
+    warm::warm(generation).await
 }
 
 /// Opens a database. `place` is the place of its URL.
@@ -193,14 +197,7 @@ pub async fn rehearse(generation: &Generation) -> anyhow::Result<()> {
     let mut wrong = UnexpectedResponses { lines: Vec::new(), may_pass: true };
     for (index, smoke) in generation.config.smoke.iter().enumerate() {
         let config::Smoke { method, path, body, status, line } = smoke;
-        let request = Request {
-            method: method.parse()?,
-            uri: routes::normalized(path).parse()?,
-            body: body.clone().into(),
-            id: message::new_id().into(),
-            ..Request::default()
-        };
-        let ended = lifecycle::rehearse(generation, Arc::new(request)).await;
+        let ended = try_out(generation, method.parse()?, path, body.clone()).await?;
         if !status.contains(ended.reply.status.as_u16()) {
             let why = ended.failure.map_or_else(String::new, |failure| format!(": {}", failure.detail));
             let file = generation.config.file.display();
@@ -210,6 +207,18 @@ pub async fn rehearse(generation: &Generation) -> anyhow::Result<()> {
         }
     }
     if wrong.lines.is_empty() { Ok(()) } else { Err(wrong.into()) }
+}
+
+/// Runs a request that the host makes. Its writes are rolled back.
+async fn try_out(generation: &Generation, method: Method, path: &str, body: String) -> anyhow::Result<Ended> {
+    let request = Request {
+        method,
+        uri: routes::normalized(path).parse()?,
+        body: body.into(),
+        id: message::new_id().into(),
+        ..Request::default()
+    };
+    Ok(lifecycle::rehearse(generation, Arc::new(request)).await)
 }
 
 /// Calls the model's `init` in a transaction of its own.

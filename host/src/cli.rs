@@ -296,7 +296,7 @@ async fn inspect(file: PathBuf, json: bool) -> anyhow::Result<String> {
     let component = config::ComponentConfig::of(file);
     let engine = Engine::for_trials(component.memory, &config::defaults()?.server)?;
     let file = component.path.clone();
-    let Inspection { capabilities: found, problem } = engine.inspect(component).await?;
+    let Inspection { capabilities: found, not_merged, problem } = engine.inspect(component).await?;
     let mut answer = String::new();
     if json {
         let problem = problem.as_ref().map(ToString::to_string);
@@ -304,17 +304,24 @@ async fn inspect(file: PathBuf, json: bool) -> anyhow::Result<String> {
         let mut all = serde_json::json!({
             "file": file, "may": found.summary, "routes": routes, "exports": found.exports, "imports": found.imports
         });
-        if let Some(problem) = problem {
-            all["problem"] = problem.into();
+        for (key, reason) in [("not_merged", not_merged), ("problem", problem)] {
+            if let Some(reason) = reason {
+                all[key] = reason.into();
+            }
         }
         writeln!(answer, "{all:#}")?;
     } else {
         writeln!(answer, "{}", file.display())?;
         let routes = found.routes.lines().collect();
-        let lists =
-            [("may", found.summary), ("routes", routes), ("exports", found.exports), ("imports", found.imports)];
+        let lists = [
+            ("may", found.summary),
+            ("routes", routes),
+            ("exports", found.exports),
+            ("imports", found.imports),
+            ("core modules are not merged", Vec::from_iter(not_merged)),
+        ];
         for (title, lines) in lists {
-            if title == "routes" && lines.is_empty() {
+            if lines.is_empty() && !["exports", "imports"].contains(&title) {
                 continue;
             }
             writeln!(answer, "  {title}")?;

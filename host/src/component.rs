@@ -31,6 +31,7 @@ mod store;
 mod tail;
 mod trial;
 mod visit;
+mod warm;
 mod wasi;
 mod wit;
 

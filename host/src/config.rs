@@ -51,7 +51,7 @@ mod url;
 mod value;
 
 pub use acme::Acme;
-pub use component::{Build, ComponentConfig, Reuse};
+pub use component::{Build, ComponentConfig, Reuse, Warm};
 pub use compression::{Compression, Encoding};
 pub use database::{DatabaseConfig, MAIN, migrations_key, section_of, url_key};
 pub use deploy::{Deploy, Deployed, Shared};

@@ -146,6 +146,15 @@ impl Generation {
         self.database.iter().map(|database| (MAIN, database)).chain(named)
     }
 
+    /// Replaces the component with the same name everywhere.
+    pub(crate) fn replace(&mut self, component: &Arc<Component>) {
+        let handlers = &mut self.handlers;
+        let used =
+            handlers.iter_mut().flat_map(|handler| handler.chain.hooks.iter_mut().chain([&mut handler.controller]));
+        let used = used.chain(&mut self.global.hooks).chain(&mut self.components);
+        used.filter(|other| other.name() == component.name()).for_each(|other| *other = component.clone());
+    }
+
     /// Returns the component with this name.
     pub fn component(&self, name: &str) -> Option<&Arc<Component>> {
         self.components.iter().find(|component| **component.name() == *name)

@@ -353,8 +353,9 @@ impl<'a> Lifecycle<'a> {
     }
 
     fn end(self, end: End) -> Handled {
-        if !self.is_rehearsal {
-            self.guests.give_back();
+        match self.is_rehearsal {
+            true => self.guests.give_back_rehearsed(),
+            false => self.guests.give_back(),
         }
         let RequestState { request, trace, route, .. } = self.state;
         let served = Served { route, component: self.handler.map(|handler| handler.controller.name().clone()) };

@@ -25,8 +25,9 @@ export async function build(source, engineName) {
     if (exports.length === 0) {
       throw new BuildError(`${relative('', source)} registers no route, hook or action: router.get("/path", (req, db) => ..)`);
     }
-    const program = await bundle(resolve(source), engine, exports);
-    const wit = await writeWorld(folder, program.imports, exports);
+    const all = [...exports, 'reseed'];
+    const program = await bundle(resolve(source), engine, all);
+    const wit = await writeWorld(folder, program.imports, all);
     const component = await componentize(engine, program, wit, folder);
     return routes === '' ? component : appendSection(component, 'carya:routes', routes);
   } finally {

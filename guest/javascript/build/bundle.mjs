@@ -24,6 +24,7 @@ const EXPORTS = {
   'on-error': 'onError',
   model: 'model',
   actions: 'actions',
+  reseed: 'reseed',
 };
 
 // Returns the path of a module of this library as a literal.

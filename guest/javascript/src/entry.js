@@ -11,6 +11,7 @@ import { HandlerRequest } from './request.js';
 import { problem, toResponse } from './response.js';
 import { finish, start } from './runtime.js';
 import { settle } from './settle.js';
+import { random, setState } from './xoshiro.js';
 
 // Runs `work` and returns its result, converted by `done`. A problem is converted by `refused`, if there is such a
 // function. Every other exception fails the call with its text: an `Error` would trap, and its message would be lost.
@@ -107,5 +108,13 @@ export const actions = {
       return action(db, JSON.parse(payload), { id, number: attempt, committed: outcome === 'commit', requestId });
     };
     return run(db, work, nothing);
+  },
+};
+
+export const reseed = {
+  reseed(...seeds) {
+    setState(Uint32Array.from(seeds, (seed) => Number(BigInt.asUintN(32, BigInt(seed)))));
+    // StarlingMonkey cannot seed its own generator.
+    Math.random = random;
   },
 };

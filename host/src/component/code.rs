@@ -89,13 +89,48 @@ impl CodeCache {
         Self { folder, settings, compiler, compiling: Arc::default(), is_reported: Arc::default() }
     }
 
-    /// Returns the compiled code of a component: from the cache, or else by compiling `bytes` and adding an entry to
-    /// the cache. If `bytes` are a core module, they are converted to a component before the compilation.
+    /// Returns the compiled code of a file: from the cache, or else by compiling `bytes` and adding an entry to the
+    /// cache. If `bytes` are a core module, they are converted to a component before the compilation.
     ///
     /// A cache that cannot be read or written is not an error. It is logged, and the component is compiled.
     pub(super) fn load(&self, engine: &Engine, bytes: &[u8], digest: Digest) -> wasmtime::Result<Code> {
+        self.load_or_compile(engine, digest, |folder| {
+            let component = core_module::to_component(bytes).map_err(wasmtime::Error::msg)?;
+            let compile = |component: &[u8]| self.compile(engine, component, digest, folder);
+            match normalize::normalize(&component) {
+                // If wasmtime rejects the merged component, the error must describe the original.
+                Ok(merged) => compile(&merged).or_else(|_| compile(&component)),
+                Err(reason) => {
+                    tracing::debug!(%digest, "core modules are not merged: {reason}");
+                    compile(&component)
+                }
+            }
+        })
+    }
+
+    /// Like [`load`](Self::load), for a component that the host has made. `key` is the digest of all its sources.
+    pub(super) fn load_made(&self, engine: &Engine, component: &[u8], key: Digest) -> wasmtime::Result<Code> {
+        self.load_or_compile(engine, key, |folder| self.compile(engine, component, key, folder))
+    }
+
+    /// Returns the code in the cache, or `None` if it is not there.
+    pub(super) fn find(&self, engine: &Engine, digest: Digest) -> Option<Code> {
+        let entry = self.trusted_folder()?.entry(&self.name(digest));
+        find(engine, &entry).map(|component| Code { component, cached: true, left_memory: false })
+    }
+
+    fn name(&self, digest: Digest) -> String {
+        format!("{digest}-{}.cwasm", self.settings)
+    }
+
+    fn load_or_compile(
+        &self,
+        engine: &Engine,
+        digest: Digest,
+        compile: impl FnOnce(Option<&Folder>) -> wasmtime::Result<(Component, Vec<u8>)>,
+    ) -> wasmtime::Result<Code> {
         let folder = self.trusted_folder();
-        let name = format!("{digest}-{}.cwasm", self.settings);
+        let name = self.name(digest);
         let entry = folder.as_ref().map(|folder| folder.entry(&name));
         let cached = |component| Code { component, cached: true, left_memory: false };
         let found = entry.as_deref().and_then(|entry| read_compiled(engine, entry).ok()?);
@@ -109,19 +144,7 @@ impl CodeCache {
         if let Some(component) = found {
             return Ok(cached(component));
         }
-        let component = core_module::to_component(bytes).map_err(wasmtime::Error::msg)?;
-        let compile = |component: &[u8]| -> wasmtime::Result<_> {
-            let code = self.compile(component, digest, folder.as_ref())?;
-            Ok((of_this_process(engine, &code)?, code))
-        };
-        let (mut component, code) = match normalize::normalize(&component) {
-            // If wasmtime rejects the merged component, the error must describe the original.
-            Ok(merged) => compile(&merged).or_else(|_| compile(&component))?,
-            Err(reason) => {
-                tracing::debug!(%digest, "core modules are not merged: {reason}");
-                compile(&component)?
-            }
-        };
+        let (mut component, code) = compile(folder.as_ref())?;
         if let Some(folder) = folder {
             match write(&folder, &name, &code) {
                 // A mapped component needs less memory.
@@ -132,8 +155,15 @@ impl CodeCache {
         Ok(Code { component, cached: false, left_memory: code.len() >= LARGE })
     }
 
-    /// Compiles a component. The code of functions that a pack of the folder has is taken from there.
-    fn compile(&self, component: &[u8], digest: Digest, folder: Option<&Folder>) -> wasmtime::Result<Vec<u8>> {
+    /// Compiles a component. Returns it, and its code. The code of functions that a pack of the folder has is taken from
+    /// there.
+    fn compile(
+        &self,
+        engine: &Engine,
+        component: &[u8],
+        digest: Digest,
+        folder: Option<&Folder>,
+    ) -> wasmtime::Result<(Component, Vec<u8>)> {
         let (short, kib, started) = (&digest.to_string()[..12], component.len() / 1024, Instant::now());
         tracing::info!(digest = short, kib, "compiling a component; later starts take it from the cache");
         let folder = folder.filter(|_| component.len() >= LARGE).cloned();
@@ -146,7 +176,7 @@ impl CodeCache {
         let counts = functions.keep();
         let (functions, reused, seconds) = (counts.functions, counts.reused, started.elapsed().as_secs_f32());
         tracing::debug!(digest = short, kib, functions, reused, seconds, "compilation finished");
-        Ok(code)
+        Ok((of_this_process(engine, &code)?, code))
     }
 
     /// Returns the folder of the cache, or `None` if other users can change it. Logs the reason in that case.

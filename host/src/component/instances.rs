@@ -15,12 +15,14 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::{
     Store, UpdateDeadline,
-    component::{self, InstancePre},
+    component::{self, ComponentNamedList, InstancePre, Lift},
+    error::Context,
 };
 
 use super::{
     properties::Properties,
     store::{OutOfTime, StoreData},
+    wit::exports::carya::host::reseed,
 };
 use crate::task;
 
@@ -63,6 +65,10 @@ pub(super) struct PoolSettings {
     pub(super) kept_ready: usize,
     /// Permits for idle instances of all components.
     pub(super) shares: Arc<Semaphore>,
+    /// Whether an instance is kept after a rehearsal, instead of dropped.
+    pub(super) keeps_rehearsed: bool,
+    /// Function that seeds the generators of random numbers of each new instance.
+    pub(super) reseed: Option<reseed::GuestIndices>,
 }
 
 #[derive(Default)]
@@ -91,7 +97,14 @@ impl InstancePool {
 
     /// Returns a pool for the same component, without instances.
     pub(super) fn emptied(&self) -> Arc<Self> {
-        Self::new(self.pre.clone(), self.properties.clone(), self.settings.clone())
+        self.with(|_| {})
+    }
+
+    /// Returns a pool for the same component, without instances and with other settings.
+    pub(super) fn with(&self, change: impl FnOnce(&mut PoolSettings)) -> Arc<Self> {
+        let mut settings = self.settings.clone();
+        change(&mut settings);
+        Self::new(self.pre.clone(), self.properties.clone(), settings)
     }
 
     /// Returns the maximum time of a call.
@@ -218,7 +231,35 @@ impl Instance {
         }
         let inner = pool.pre.instantiate_async(&mut self.store).await?;
         self.inner = Some(inner);
+        if let Some(reseed) = &pool.settings.reseed {
+            self.reseed(reseed).await?;
+        }
         Ok(inner)
+    }
+
+    /// Returns whether there is an instance in the store.
+    pub(super) fn is_instantiated(&self) -> bool {
+        self.inner.is_some()
+    }
+
+    /// Seeds the generators of random numbers in the memory of the instance.
+    pub(super) async fn reseed(&mut self, reseed: &reseed::GuestIndices) -> wasmtime::Result<()> {
+        let inner = self.inner.context("there is no instance")?;
+        let [a, b, c, d] = rand::random();
+        reseed.load(&mut self.store, &inner)?.call_reseed(&mut self.store, a, b, c, d).await
+    }
+
+    /// Calls a function without parameters that is not one of the contract.
+    pub(super) async fn call<R>(&mut self, interface: &str, function: &str) -> wasmtime::Result<R>
+    where
+        (R,): ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        let inner = self.inner.context("there is no instance")?;
+        let missing = || format!("there is no `{interface}`.`{function}`");
+        let (_, index) = inner.get_export(&mut self.store, None, interface).with_context(missing)?;
+        let (_, index) = inner.get_export(&mut self.store, Some(&index), function).with_context(missing)?;
+        let called = inner.get_typed_func::<(), (R,)>(&mut self.store, index)?;
+        Ok(called.call_async(&mut self.store, ()).await?.0)
     }
 
     /// Returns the instance to its pool after a request. The pool keeps the instance for another request or drops it.
@@ -226,6 +267,13 @@ impl Instance {
         self.requests += 1;
         if let Some(pool) = self.pool.upgrade() {
             pool.put_back(self);
+        }
+    }
+
+    /// Like [`give_back`](Self::give_back), after a rehearsal. Only a pool for an image keeps the instance.
+    pub(super) fn give_back_rehearsed(self) {
+        if self.pool.upgrade().is_some_and(|pool| pool.settings.keeps_rehearsed) {
+            self.give_back();
         }
     }
 }
@@ -249,7 +297,14 @@ pub(super) mod tests {
         let text = format!("(component (core module $m (memory {pages})) (core instance (instantiate $m)))");
         let pre = Linker::new(&engine).instantiate_pre(&Component::new(&engine, wat::parse_str(text)?)?)?;
         let shares = Arc::new(Semaphore::new(SHARES));
-        let settings = PoolSettings { timeout: Duration::from_secs(5), max_requests, kept_ready: 2 << 20, shares };
+        let settings = PoolSettings {
+            timeout: Duration::from_secs(5),
+            max_requests,
+            kept_ready: 2 << 20,
+            shares,
+            keeps_rehearsed: false,
+            reseed: None,
+        };
         Ok(InstancePool::new(pre, Arc::new(Properties::with_memory(64 << 20)), settings))
     }
 

@@ -9,11 +9,13 @@ use super::{
     capabilities::Capabilities,
     code::Code,
     contract::Contract,
+    core_module,
     engine::Engine,
     export::Export,
     indices::{Indices, Mismatch},
     instances::{InstancePool, PoolSettings},
     loaded::Component,
+    normalize::{self, NotMerged},
     offer,
     properties::Properties,
     proposals,
@@ -61,16 +63,19 @@ pub enum LoadError {
 pub struct Inspection {
     /// Exports, imports and capabilities.
     pub capabilities: Capabilities,
+    /// Reason why its core modules are not merged, which makes instances more expensive. `None` if they are merged, or if
+    /// there are no two that could be.
+    pub not_merged: Option<String>,
     /// Reason why the host cannot serve the component. `None` if the host can serve it.
     pub problem: Option<LoadError>,
 }
 
 /// The bytes of a component, with its name and origin for errors.
-struct Source {
+pub(super) struct Source {
     name: String,
     /// Path of the file, or the reference of the pulled image.
     path: String,
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     digest: Digest,
 }
 
@@ -144,7 +149,10 @@ impl Engine {
             Ok(component) => self.try_out(&component, &source, &code).await.err(),
             Err(error) => Some(error),
         };
-        Ok(Inspection { capabilities, problem })
+        let not_merged = core_module::to_component(&source.bytes).ok();
+        let not_merged = not_merged.and_then(|component| normalize::normalize(&component).err());
+        let not_merged = not_merged.filter(|reason| *reason != NotMerged::Single).map(|reason| reason.to_string());
+        Ok(Inspection { capabilities, not_merged, problem })
     }
 
     fn compile(&self, source: &Source) -> Result<Code, LoadError> {
@@ -162,7 +170,7 @@ impl Engine {
     }
 
     /// Resolves the imports of a component, and finds the exports that the host calls.
-    fn link(
+    pub(super) fn link(
         &self,
         source: &Source,
         code: &Code,
@@ -210,6 +218,8 @@ impl Engine {
             max_requests: config.max_requests(),
             kept_ready: self.kept_ready,
             shares: self.shares.clone(),
+            keeps_rehearsed: false,
+            reseed: None,
         };
         Component {
             indices,
@@ -217,13 +227,15 @@ impl Engine {
             properties,
             timeout: config.timeout,
             digest: source.digest.to_string(),
+            warm: config.warm.clone(),
+            image: None,
             cached: code.cached,
             capabilities,
         }
     }
 
     /// Tries a component out. A component that fails its trial would fail every request.
-    async fn try_out(&self, component: &Component, source: &Source, code: &Code) -> Result<(), LoadError> {
+    pub(super) async fn try_out(&self, component: &Component, source: &Source, code: &Code) -> Result<(), LoadError> {
         // Each trial takes an instance of the pool, so the number of concurrent trials is limited.
         let _permit = self.trials.acquire().await;
         component.try_out().await.map_err(|fault| {
@@ -277,7 +289,7 @@ impl Component {
 }
 
 impl Source {
-    fn read(name: &str, config: &config::ComponentConfig, file: &PinnedFile) -> Result<Self, LoadError> {
+    pub(super) fn read(name: &str, config: &config::ComponentConfig, file: &PinnedFile) -> Result<Self, LoadError> {
         let path = config.image.as_ref().map_or_else(|| file.path.display().to_string(), ToString::to_string);
         match file.read() {
             Ok((bytes, digest)) => Ok(Self { name: name.to_owned(), path, bytes, digest }),
@@ -292,7 +304,7 @@ impl Source {
         }
     }
 
-    fn unusable(&self, reason: String) -> LoadError {
+    pub(super) fn unusable(&self, reason: String) -> LoadError {
         LoadError::Unusable { path: self.path.clone(), reason }
     }
 }

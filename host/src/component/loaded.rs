@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     config::{self, Access},
+    content::Digest,
     outbound::Network,
 };
 
@@ -21,6 +22,9 @@ pub struct Component {
     pub timeout: Duration,
     /// SHA-256 of the file.
     pub digest: String,
+    pub(super) warm: Option<config::Warm>,
+    /// Digest of everything that determines the image with which instances start. `None`: they start as the file says.
+    pub(crate) image: Option<Digest>,
     /// Whether the compiled code was in the cache.
     pub cached: bool,
     /// Exports, imports, and the capabilities that follow from them.
@@ -52,8 +56,10 @@ impl Component {
             http_max_response: _,
             max_concurrent: _,
             reuse: _,
+            warm,
         } = config;
-        (&self.properties.settings, &self.properties.memory, &self.timeout) == (settings, memory, timeout)
+        (&self.properties.settings, &self.properties.memory, &self.timeout, &self.warm)
+            == (settings, memory, timeout, warm)
             && self.instances.max_requests() == config.max_requests()
             && self.properties.outbound.is_of(config, network)
     }

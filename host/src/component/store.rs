@@ -199,6 +199,11 @@ impl StoreData {
         self.table.iter_mut().count() > MAX_RESOURCES / 2
     }
 
+    /// Returns whether the guest has handles of the host.
+    pub(super) fn has_handles(&mut self) -> bool {
+        self.table.iter_mut().next().is_some()
+    }
+
     /// Returns the size of the memory of the instance, in bytes.
     pub(super) fn memory(&self) -> usize {
         self.memory

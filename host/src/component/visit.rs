@@ -67,6 +67,11 @@ impl Guests {
         self.0.into_iter().for_each(Instance::give_back);
     }
 
+    /// Drops the instances of a rehearsal, except those for an image.
+    pub(crate) fn give_back_rehearsed(self) {
+        self.0.into_iter().for_each(Instance::give_back_rehearsed);
+    }
+
     /// Drops the request's instance of a component, so that the next call uses another instance.
     pub(crate) fn forget(&mut self, component: &Component) {
         self.0.retain(|instance| !instance.is_of(&component.instances));

@@ -10,6 +10,7 @@
 #![doc = include_str!("../../../wit/request.wit")]
 #![doc = include_str!("../../../wit/model.wit")]
 #![doc = include_str!("../../../wit/actions.wit")]
+#![doc = include_str!("../../../wit/reseed.wit")]
 //! ```
 
 wasmtime::component::bindgen!({

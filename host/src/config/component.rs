@@ -6,6 +6,7 @@ use super::{
     destination::{Allowed, Destination, allowed_destination},
     entry::Entry,
     image::Image,
+    pattern::target,
     problem::suggest,
     quantity::{memory, positive_duration, size, written_duration, written_size},
     section::{Key, Section, TableKey},
@@ -39,6 +40,8 @@ pub struct ComponentConfig {
     pub http_max_response: usize,
     /// Reuse of its instances. `None`: each request gets a new instance.
     pub reuse: Option<Reuse>,
+    /// The state in which its instances start. `None`: that of the file.
+    pub warm: Option<Warm>,
 }
 
 impl ComponentConfig {
@@ -56,6 +59,7 @@ impl ComponentConfig {
             http_timeout: Duration::from_secs(3),
             http_max_response: 16 << 20,
             reuse: None,
+            warm: None,
         }
     }
 
@@ -70,6 +74,13 @@ impl ComponentConfig {
 pub struct Reuse {
     /// Maximum number of requests that an instance serves.
     pub max_requests: u32,
+}
+
+/// `warm` of a component: its instances start with the memory of an instance that has served requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warm {
+    /// Path of a GET request that the component serves, with its query if there is one.
+    pub path: String,
 }
 
 /// `build` and `source` of a component.
@@ -121,6 +132,7 @@ pub(super) fn component(
                 .key("http_max_response", size(), "longest body of such a response")
                 .or(written_size(defaults.http_max_response)),
             reuse: section.optional(REUSE, reuse),
+            warm: section.optional(WARM, warm),
             ..defaults
         }
     })
@@ -165,4 +177,15 @@ fn reuse(section: &mut Section<'_>) -> Reuse {
     let max_requests =
         section.key("max_requests", integer(2..=1_000_000_000), "requests that an instance serves").required();
     Reuse { max_requests: max_requests.unwrap_or_default() }
+}
+
+const WARM: TableKey = TableKey {
+    name: "warm",
+    doc: "instances start with the memory of an instance that has served requests; see \
+          [Warm images](../explanation/warm.md)",
+};
+
+fn warm(section: &mut Section<'_>) -> Warm {
+    let path = section.key("path", target(), "GET request of the component, sent 5 times before a generation serves");
+    Warm { path: path.required().unwrap_or_default() }
 }

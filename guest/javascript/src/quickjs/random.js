@@ -1,6 +1,7 @@
 // Random numbers from the host.
 
 import { getRandomBytes } from 'wasi:random/random@0.2.0';
+import { random as next, setState } from '../xoshiro.js';
 
 export function getRandomValues(array) {
   if (array.byteLength > 65536) throw new RangeError(`${array.byteLength} random bytes were requested, the limit is 65536`);
@@ -16,8 +17,6 @@ export function randomUUID() {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }
 
-// State of xoshiro128**. At build time, when the host cannot be called, it has a fixed value.
-let state = Uint32Array.of(1, 2, 3, 4);
 let isSeeded = false;
 let canSeed = false;
 
@@ -28,22 +27,8 @@ export function seed() {
 
 export function random() {
   if (canSeed && !isSeeded) {
-    getRandomValues(state);
+    setState(getRandomValues(new Uint32Array(4)));
     isSeeded = true;
   }
-  // 53 bits, as many as the fraction of a float has.
-  return ((next() >>> 5) * 2 ** 26 + (next() >>> 6)) / 2 ** 53;
-}
-
-function next() {
-  const rotate = (value, count) => (value << count) | (value >>> (32 - count));
-  const result = Math.imul(rotate(Math.imul(state[1], 5), 7), 9);
-  const shifted = state[1] << 9;
-  state[2] ^= state[0];
-  state[3] ^= state[1];
-  state[1] ^= state[2];
-  state[0] ^= state[3];
-  state[2] ^= shifted;
-  state[3] = rotate(state[3], 11);
-  return result;
+  return next();
 }

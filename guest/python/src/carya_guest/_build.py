@@ -28,6 +28,7 @@ _CLASSES = {
     "on-error": "OnError",
     "model": "Model",
     "actions": "Actions",
+    "reseed": "Reseed",
 }
 """The class that componentize-py expects for each export."""
 
@@ -43,7 +44,7 @@ class BuildError(Exception):
 def build(module: str, folders: Sequence[Path], output: Path) -> None:
     """Builds the component `output` from a module. The module and its dependencies are in `folders` or installed."""
     described = _describe(module, folders)
-    exports, imports = described["exports"], described["imports"]
+    exports, imports = [*described["exports"], "reseed"], described["imports"]
     with tempfile.TemporaryDirectory(prefix="carya-guest-") as temporary:
         work = Path(temporary)
         wit, entry, component = work / "wit", work / "entry", work / "component.wasm"

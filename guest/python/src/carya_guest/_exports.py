@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import sys
 from collections.abc import Callable
@@ -196,6 +197,11 @@ class After:
 class Model:
     def init(self, db: raw.database.Writer) -> None:
         _guarded(lambda: registry.hooks["init"].call(Writer(db)))
+
+
+class Reseed:
+    def reseed(self, a: int, b: int, c: int, d: int) -> None:
+        random.seed(a | b << 64 | c << 128 | d << 192)
 
 
 class Actions:

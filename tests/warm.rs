@@ -1,0 +1,116 @@
+//! Warm images: the key `warm` of a component.
+
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::{
+    javascript,
+    languages::{self, answers, compile},
+    shop,
+    support::{App, Engine, PATIENCE, Result, Wrong, carya, check, check_eq, write},
+};
+
+/// Components of interpreters that can have an image.
+const ITEMS: [&str; 2] = ["items-js", "items-python"];
+const WARM: &str = "warm = { path = '/items/2' }";
+
+#[tokio::test]
+async fn warm_guests_answer_like_rust() -> Result {
+    let mut wrong = Wrong::default();
+    let expected = answers(Engine::Sqlite, "items", "").await?;
+    for name in ITEMS.into_iter().filter(|name| languages::is_built(name)) {
+        for (found, expected) in answers(Engine::Sqlite, name, WARM).await?.iter().zip(&expected) {
+            check_eq!(wrong, found, expected, "{name}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn instances_share_neither_random_numbers_nor_changes() -> Result {
+    let mut wrong = Wrong::default();
+    let name = "library-js";
+    if let Some(app) = javascript::serve(Engine::Sqlite, name, "", "warm = { path = '/random' }").await? {
+        app.log.wait_for("warmed").await?;
+        let mut seen: Vec<Value> = Vec::new();
+        for _ in 0..5 {
+            seen.push(app.get("/random").await?.json()?);
+        }
+        for part in 0..3 {
+            let mut values: Vec<_> = seen.iter().map(|numbers| numbers[part].to_string()).collect();
+            values.sort();
+            values.dedup();
+            check_eq!(wrong, values.len(), 5, "{name}: part {part} of {seen:?}");
+        }
+        check_eq!(wrong, app.get("/keep").await?.status, 204, "{name}");
+        check_eq!(wrong, app.get("/kept").await?.text(), "nothing was kept", "{name}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_image_is_made_once() -> Result {
+    let files = shop::files_on(Engine::Sqlite)?;
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (&**name, &**text)).collect();
+    if !languages::is_built("items-js") {
+        return Ok(());
+    }
+    compile("items-js").await?;
+    let config = languages::configuration("items-js", WARM);
+    let app = App::start(&config, &files).await?;
+    app.log.wait_for("warmed").await?;
+    let (folder, _) = app.stop().await?;
+    let app = App::start_in(folder, &config, &files, &[]).await?;
+    assert_eq!(app.get("/items/2").await?.status, 200);
+    assert!(!app.log.lines().iter().any(|line| line["message"] == "warmed"), "the image is in the cache");
+    Ok(())
+}
+
+/// Returns the error of a start with a guest as a component that serves `/items/{id}`. The database has no tables.
+async fn refusal(guest: &str, warm: &str) -> Result<String> {
+    let folder = tempfile::tempdir()?;
+    let config = format!(
+        r#"
+        [server]
+        listen = "127.0.0.1:0"
+        [database]
+        url = "sqlite://app.sqlite"
+        [component.it]
+        path = "{{guest:{guest}}}"
+        warm = {warm}
+        [component.other]
+        path = "{{guest:items}}"
+        [[route]]
+        path = "/items/{{id}}"
+        methods = ["GET"]
+        component = "it"
+        [[route]]
+        path = "/items"
+        methods = ["GET"]
+        component = "other"
+        "#
+    );
+    write(folder.path(), &config, &[])?;
+    let output = timeout(PATIENCE, carya().arg("serve").current_dir(folder.path()).output()).await??;
+    assert!(!output.status.success(), "{warm}");
+    Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[tokio::test]
+async fn components_that_cannot_have_an_image_are_refused() -> Result {
+    let mut wrong = Wrong::default();
+    let rows = [
+        ("foreign-js", "{ path = '/items/1' }", "imports wasi:"),
+        ("items-qjs", "{ path = '/items/1' }", "cannot have a warm image: nested components"),
+        ("items-js", "{ path = '/items/1' }", "GET /items/1 answers 500"),
+        ("items-js", "{ path = '/none' }", "GET /none answers 404"),
+        ("items-js", "{}", "component.it.warm.path: is missing"),
+        ("items-js", "{ path = 'items' }", "component.it.warm.path"),
+    ];
+    for (guest, warm, expected) in rows.into_iter().filter(|(guest, ..)| languages::is_built(guest)) {
+        compile(guest).await?;
+        let text = refusal(guest, warm).await?;
+        check!(wrong, text.contains(expected) && text.contains("carya.toml:"), "{guest}, {warm}: {text}");
+    }
+    Ok(())
+}
