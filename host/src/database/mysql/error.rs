@@ -84,6 +84,8 @@ fn kind(number: u16, state: &str, message: &str) -> Kind {
         1300 | 1416 | 3037 | 3854 => Kind::Data,
         // JSON on MySQL: malformed, of the wrong type, not convertible.
         3140 | 3141 | 3144 | 3146 | 3156 | 3157 | 3903 => Kind::Data,
+        // A text that the character set of the column lacks, on MySQL.
+        3988 => Kind::Data,
         // Record changed since it was read, lock wait timeout, deadlock, NOWAIT on MySQL, conflict with another cluster
         // node.
         1020 | 1205 | 1213 | 3101 | 3572 => Kind::Conflict,
@@ -122,6 +124,12 @@ mod tests {
             (1062, "23000", "Duplicate entry for key 'PRIMARY'", Kind::Constraint),
             (4025, "23000", "CONSTRAINT `c` failed for `t`.`t`", Kind::Constraint),
             (4025, "HY000", "InnoDB: invalid AUTOEXTEND_SIZE", Kind::Other),
+            (
+                3988,
+                "HY000",
+                "Conversion from collation utf8mb4_0900_ai_ci into latin1_swedish_ci impossible",
+                Kind::Data,
+            ),
             (1213, "40001", "Deadlock found when trying to get lock; try restarting transaction", Kind::Conflict),
             (1020, "HY000", "Record has changed since last read in table 't'", Kind::Conflict),
             (1792, "25006", "Cannot execute statement in a READ ONLY transaction", Kind::ReadOnly),
