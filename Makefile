@@ -125,7 +125,7 @@ audit: ## Check all dependencies for known vulnerabilities, with a database from
 BENCH := $(if $(QUICK),--quick) $(if $(WASMTIME),--wasmtime) $(if $(PECAN),--pecan) $(if $(filter off,$(FSYNC)),--no-fsync)
 
 .PHONY: bench
-bench: setup servers ## Compare with other servers, into target/bench (ONLY=hello, QUICK=1, WASMTIME=1, PECAN=1)
+bench: guests servers ## Compare with other servers, into target/bench (ONLY=hello, QUICK=1, WASMTIME=1, PECAN=1)
 	@bench/build.sh $(if $(WASMTIME),wasmtime) $(if $(PECAN),pecan)
 	@cargo build --locked --release -p carya -p carya-bench
 	@echo "== benchmark"

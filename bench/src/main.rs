@@ -11,6 +11,7 @@ mod client;
 mod contestants;
 mod databases;
 mod error;
+mod languages;
 mod measure;
 mod neighbours;
 mod process;
@@ -40,8 +41,8 @@ use crate::{
 /// Compares carya with other servers, round by round.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Run only work with this text in its name, e.g. `hello`, `SQLite`, `GET one row`, `scale`, `start`, `memory`, `neighbours`
-    /// or `switches`
+    /// Run only work with this text in its name, e.g. `hello`, `SQLite`, `GET one row`, `scale`, `start`, `memory`, `neighbours`,
+    /// `switches` or `languages`
     #[arg(long, env = "ONLY", default_value = "", hide_env_values = true)]
     only: String,
     /// Run short rounds, to check that everything works: the figures are meaningless

@@ -87,6 +87,36 @@ impl Course<'_> {
         Ok(all)
     }
 
+    /// Measures the same work on several servers in rounds. The first server of a round is the slowest, because it begins
+    /// on an idle machine, so each round begins with another one. Stops the servers, and returns their series in the
+    /// order of `hosts`.
+    pub(crate) async fn alternate(
+        &self,
+        work: &Work,
+        expected: &Expected,
+        hosts: Vec<(Process, Series)>,
+    ) -> Result<Vec<Series>> {
+        let mut hosts: Vec<_> = hosts.into_iter().enumerate().collect();
+        for round in 0..=self.rounds {
+            for (_, (process, series)) in &mut hosts {
+                self.progress.show(&format!("{}, {}: round {round} of {}", series.work, series.server, self.rounds));
+                let load = if round == 0 { (Look::Closely, 1) } else { (Look::AtStatus, self.seconds) };
+                let measure = wrk::drive(process, work, expected, load, &self.places.scratch).await?;
+                if round > 0 {
+                    series.rounds.push(measure);
+                }
+            }
+            hosts.rotate_left(1);
+        }
+        hosts.sort_by_key(|(index, _)| *index);
+        let mut all = Vec::new();
+        for (_, (process, series)) in hosts {
+            process.stop().await?;
+            all.push(series);
+        }
+        Ok(all)
+    }
+
     async fn start(&self, contestant: Contestant, work: &Work, databases: Option<&Databases>) -> Result<Runner> {
         let url = match databases {
             Some(databases) => Some(databases.create(contestant.database()).await?),

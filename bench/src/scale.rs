@@ -1,5 +1,5 @@
-//! Costs of a host apart from single requests: many deployed components, the start, memory, connections, neighbours, and
-//! the switches of the configuration.
+//! Costs of a host apart from single requests: many deployed components, the start, memory, connections, neighbours,
+//! the switches of the configuration, and the languages of guests.
 
 use std::{
     fmt::Write,
@@ -14,6 +14,7 @@ use crate::{
     contestants::{self, Contestant, Places},
     databases::{self, Databases, Engine},
     error::Result,
+    languages,
     measure::{Figure, Found, Series, median},
     neighbours,
     process::{self, Process},
@@ -38,11 +39,19 @@ pub(crate) enum Part {
     Connections,
     Neighbours,
     Switches,
+    Languages,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Components, Self::Start, Self::Memory, Self::Connections, Self::Neighbours, Self::Switches];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Components,
+        Self::Start,
+        Self::Memory,
+        Self::Connections,
+        Self::Neighbours,
+        Self::Switches,
+        Self::Languages,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -52,6 +61,7 @@ impl Part {
             Self::Connections => "scale: connections",
             Self::Neighbours => "neighbours",
             Self::Switches => "switches",
+            Self::Languages => "languages",
         }
     }
 
@@ -62,6 +72,7 @@ impl Part {
             Self::Start | Self::Memory | Self::Connections => 5.0,
             Self::Neighbours => neighbours::seconds(course),
             Self::Switches => switches::seconds(course),
+            Self::Languages => languages::seconds(course),
         }
     }
 }
@@ -76,6 +87,7 @@ pub(crate) async fn run(part: Part, course: &mut Course<'_>) -> Result<Found> {
         Part::Connections => connections(course).await,
         Part::Neighbours => neighbours::run(course).await,
         Part::Switches => switches::run(course).await,
+        Part::Languages => languages::run(course).await,
     };
     course.progress.done(seconds);
     found

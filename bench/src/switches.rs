@@ -11,7 +11,7 @@ use crate::{
     process::{self, Process},
     rounds::Course,
     work,
-    wrk::{self, Expected, Look},
+    wrk::Expected,
 };
 
 /// A switch of the configuration.
@@ -77,25 +77,8 @@ pub(crate) async fn run(course: &mut Course<'_>) -> Result<Found> {
         hosts.push((serve(course.places, switch).await?, series));
     }
     let expected = Expected::Body(b"hello".to_vec());
-    for round in 0..=course.rounds {
-        for (process, series) in &mut hosts {
-            course.progress.show(&format!("{}: round {round} of {}", series.work, course.rounds));
-            let load = if round == 0 { (Look::Closely, 1) } else { (Look::AtStatus, course.seconds) };
-            let measure = wrk::drive(process, &hello, &expected, load, &course.places.scratch).await?;
-            if round > 0 {
-                series.rounds.push(measure);
-            }
-        }
-        // The first server of a round is the slowest, because it begins on an idle machine.
-        hosts.rotate_left(1);
-    }
-    hosts.sort_by_key(|(_, series)| SWITCHES.iter().position(|switch| named(switch.name) == series.work));
-    let mut found = Found::default();
-    for (process, series) in hosts {
-        process.stop().await?;
-        found.series.push(series);
-    }
-    Ok(found)
+    let series = course.alternate(&hello, &expected, hosts).await?;
+    Ok(Found { series, ..Found::default() })
 }
 
 async fn serve(places: &Places, switch: Switch) -> Result<Process> {

@@ -1,0 +1,92 @@
+//! Measures the same controller in each language: `GET one row` of the shop on SQLite, with fresh instances, with a warm
+//! image, and with `reuse`.
+
+use std::path::Path;
+
+use crate::{
+    contestants::{self, Places},
+    error::Result,
+    measure::{Found, Series},
+    process::{Process, existing},
+    rounds::Course,
+    work::{Answer, CONNECTIONS, Work},
+    wrk::Expected,
+};
+
+/// Language or engine of a guest, its file, and whether it can have a warm image.
+const GUESTS: [(&str, &str, bool); 5] = [
+    ("Rust", "items", false),
+    ("C", "items-c", false),
+    ("JavaScript, QuickJS", "items-qjs", false),
+    ("JavaScript, StarlingMonkey", "items-js", true),
+    ("Python", "items-python", true),
+];
+
+/// How instances are made, and the keys of the component.
+const INSTANCES: [(&str, &str); 3] =
+    [("fresh", ""), (WARM, "warm = { path = \"/items/2\" }"), ("reuse", "reuse = { max_requests = 1000 }")];
+const WARM: &str = "warm";
+
+/// Returns the approximate duration in seconds.
+pub(crate) fn seconds(course: &Course<'_>) -> f64 {
+    60.0 + (rows().count() * course.rounds * course.seconds as usize) as f64
+}
+
+/// Returns the guest of each row, and how its instances are made.
+fn rows() -> impl Iterator<Item = (&'static str, &'static str, (&'static str, &'static str))> {
+    GUESTS.into_iter().flat_map(|(language, file, can_be_warm)| {
+        let made = INSTANCES.into_iter().filter(move |(made, _)| *made != WARM || can_be_warm);
+        made.map(move |made| (language, file, made))
+    })
+}
+
+pub(crate) async fn run(course: &mut Course<'_>) -> Result<Found> {
+    let mut hosts = Vec::new();
+    for (language, file, (made, keys)) in rows() {
+        course.progress.show(&format!("{language}, {made}: starting"));
+        let name = format!("{file}-{made}");
+        let series =
+            Series { work: format!("GET one row, {language}"), server: format!("carya, {made}"), rounds: vec![] };
+        hosts.push((serve(course.places, &name, file, keys).await?, series));
+    }
+    let work = Work {
+        name: "GET one row".to_owned(),
+        engine: None,
+        method: "GET",
+        paths: vec!["/items/2".to_owned()],
+        body: None,
+        status: 200,
+        answer: Answer::Pattern("^{\"id\":2,"),
+        connections: CONNECTIONS,
+        trace: None,
+    };
+    let series = course.alternate(&work, &Expected::Pattern("^{\"id\":2,"), hosts).await?;
+    Ok(Found { series, ..Found::default() })
+}
+
+/// Starts the shop with a guest as the controller of its items.
+async fn serve(places: &Places, name: &str, file: &str, keys: &str) -> Result<Process> {
+    let shop = places.sources.join("../guest-examples");
+    let guest = |name: &str| existing(&shop.join("dist"), &format!("{name}.wasm"));
+    let database = places.scratch.join(format!("{name}.sqlite"));
+    remove(&database)?;
+    let text = format!(
+        "[database]\nurl = \"sqlite://{}\"\nmax_connections = 4\nacquire_timeout = \"10s\"\n\
+         [model]\ncomponent = \"model\"\nmigrations = {:?}\n[component.model]\npath = {:?}\n\
+         [component.items]\npath = {:?}\ntimeout = \"30s\"\n{keys}\n\
+         [[route]]\npath = \"/items/{{id}}\"\ncomponent = \"items\"\n",
+        database.display(),
+        shop.join("migrations"),
+        guest("shop-model")?,
+        guest(file)?,
+    );
+    contestants::start(places, name, &text, &[]).await
+}
+
+/// Removes the database of an earlier run.
+fn remove(database: &Path) -> Result {
+    match std::fs::remove_file(database) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
