@@ -130,7 +130,8 @@ pub async fn prepare(
     if let Some(model) = model.and_then(|name| generation.component(name)) {
         initialize(&generation, &model.clone()).await?;
     }
-    warm::warm(generation).await
+    // Boxed, as in `warm`: the stack of a thread that reloads is small, and the futures of a development build are large.
+    Box::pin(warm::warm(generation)).await
 }
 
 /// Opens a database. `place` is the place of its URL.

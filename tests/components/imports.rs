@@ -161,7 +161,7 @@ async fn are_named_in_one_sentence() -> Result {
 #[tokio::test]
 async fn another_version_of_the_contract_is_named() -> Result {
     // Replaces the version in each of the eight files of the contract.
-    let edits = [("package carya:host@0.2.0;", "package carya:host@0.1.0;"); 8];
+    let edits = [("package carya:host@0.2.0;", "package carya:host@0.1.0;"); 9];
     let mut wrong = Wrong::default();
     for world in ["import request; export plain-controller", "export model; export actions", "export actions"] {
         let reason = refused(&module::built_for(&edits, &[], world)?).await?;
@@ -174,7 +174,7 @@ async fn another_version_of_the_contract_is_named() -> Result {
 /// Versions with the same `0.MINOR`, such as 0.2.0 and 0.2.7, are compatible.
 #[tokio::test]
 async fn a_compatible_version_of_the_contract_is_accepted() -> Result {
-    let edits = [("package carya:host@0.2.0;", "package carya:host@0.2.7;"); 8];
+    let edits = [("package carya:host@0.2.0;", "package carya:host@0.2.7;"); 9];
     let folder = tempfile::tempdir()?;
     super::write(folder.path(), super::CONFIG, &[])?;
     let component = module::built_for(&edits, &[], "import request; export read-controller; export write-controller")?;

@@ -27,7 +27,7 @@ pub(super) async fn warm(mut generation: Generation) -> anyhow::Result<Generatio
         let key = key(&generation, &component, &settings);
         if component.image != Some(key) {
             let place = generation.config.place(&format!("component.{}.warm", component.name()));
-            let warmed = warm_one(&generation, &component, &settings, key).await;
+            let warmed = Box::pin(warm_one(&generation, &component, &settings, key)).await;
             generation.replace(&warmed.with_context(|| place.problem("cannot be warmed").to_string())?);
         }
     }

@@ -104,6 +104,7 @@ pub(super) const LIBRARY: &[File] = files!["guest/javascript" as "vendor/carya-g
     "src/testing.d.ts",
     "src/testing.js",
     "src/values.js",
+    "src/xoshiro.js",
     "wasi/random.wit",
     "wit/actions.wit",
     "wit/controller.wit",
@@ -111,6 +112,7 @@ pub(super) const LIBRARY: &[File] = files!["guest/javascript" as "vendor/carya-g
     "wit/hook.wit",
     "wit/model.wit",
     "wit/request.wit",
+    "wit/reseed.wit",
     "wit/types.wit",
     "wit/world.wit",
 ];

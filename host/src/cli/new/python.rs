@@ -75,6 +75,7 @@ pub(super) const LIBRARY: &[File] = files!["guest/python" as "vendor/carya-guest
     "src/carya_guest/wit/deps/carya/hook.wit",
     "src/carya_guest/wit/deps/carya/model.wit",
     "src/carya_guest/wit/deps/carya/request.wit",
+    "src/carya_guest/wit/deps/carya/reseed.wit",
     "src/carya_guest/wit/deps/carya/types.wit",
     "src/carya_guest/wit/deps/carya/world.wit",
     "src/carya_guest/wit/deps/cli.wit",

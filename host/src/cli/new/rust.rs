@@ -68,6 +68,7 @@ pub(super) const LIBRARY: &[File] = files!["guest/rust" as "vendor/carya-guest/"
     "wit/hook.wit",
     "wit/model.wit",
     "wit/request.wit",
+    "wit/reseed.wit",
     "wit/types.wit",
     "wit/world.wit",
 ];
