@@ -34,6 +34,7 @@ from sqlalchemy.dialects.mysql.base import MySQLDialect
 from sqlalchemy.dialects.postgresql import json as pg_json
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
+from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
@@ -42,14 +43,22 @@ from ._database import Db
 from .raw import database
 
 
-class _Sqlite(SQLiteDialect):
+class _OnHandle(DefaultDialect):
     driver = "carya"
     default_paramstyle = "qmark"
-    supports_statement_cache = True
 
     @classmethod
     def import_dbapi(cls) -> Any:
         return dbapi
+
+    def do_rollback_to_savepoint(self, connection: Any, name: str) -> None:
+        super().do_rollback_to_savepoint(connection, name)  # type: ignore[no-untyped-call]
+        # SQLAlchemy leaves the savepoint open until the transaction ends, and the host limits the number of open savepoints.
+        self.do_release_savepoint(connection, name)  # type: ignore[no-untyped-call]
+
+
+class _Sqlite(_OnHandle, SQLiteDialect):
+    supports_statement_cache = True  # SQLAlchemy ignores an inherited value.
 
     def initialize(self, connection: Any) -> None:
         _know(self, dbapi.sqlite_version_info)
@@ -94,17 +103,11 @@ _COLSPECS = {
 }
 
 
-class _Postgresql(PGDialect):
-    driver = "carya"
-    default_paramstyle = "qmark"
+class _Postgresql(_OnHandle, PGDialect):
     supports_statement_cache = True
     supports_sane_multi_rowcount = True
     render_bind_cast = True
     colspecs = _COLSPECS
-
-    @classmethod
-    def import_dbapi(cls) -> Any:
-        return dbapi
 
     def initialize(self, connection: Any) -> None:
         _know(self, (14,))
@@ -112,21 +115,20 @@ class _Postgresql(PGDialect):
         self.supports_smallserial = self.supports_identity_columns = True
 
 
-class _Mysql(MySQLDialect):
-    driver = "carya"
-    default_paramstyle = "qmark"
+class _Mysql(_OnHandle, MySQLDialect):
     supports_statement_cache = True
     # MariaDB and MySQL alike: keys come from the connection, and no statement has RETURNING.
     insert_returning = delete_returning = False
     supports_for_update_of = use_mysql_for_share = False
     _needs_correct_for_88718_96365 = _requires_alias_for_on_duplicate_key = False
 
-    @classmethod
-    def import_dbapi(cls) -> Any:
-        return dbapi
-
     def initialize(self, connection: Any) -> None:
         _know(self, (8, 0, 14))
+        # The sessions of the host use `NO_BACKSLASH_ESCAPES`.
+        self._backslash_escapes = False
+
+    def _extract_error_code(self, exception: Any) -> int | None:
+        return int(exception.sqlstate) if exception.sqlstate else None
 
 
 def _know(dialect: Any, version: tuple[int, ...]) -> None:
