@@ -168,7 +168,10 @@ python() {
 
 # Guests with object-relational mappers. Only the tests that take minutes each use them.
 mappers() {
-    once orders-sqlalchemy guest-examples/orders-sqlalchemy guest/python/src -- python_guest orders-sqlalchemy orders
+    local mapper
+    for mapper in peewee sqlalchemy; do
+        once "orders-$mapper" "guest-examples/orders-$mapper" guest/python/src -- python_guest "orders-$mapper" orders
+    done
 }
 
 # python_guest NAME MODULE OUTPUT: builds the module in guest-examples/NAME, with the packages in its requirements.txt.

@@ -25,7 +25,7 @@ class Handle:
 
     def run(self, sql: str, params: list[database.Value]) -> database.StatementResult:
         try:
-            cursor = self.connection.execute(sql, [_values.plain(value) for value in params])
+            cursor = self.connection.execute(sql, [bound(value) for value in params])
         except sqlite3.IntegrityError as error:
             kind = database.DbErrorKind.CONSTRAINT
             raise Err(database.DbError(kind, "2067", str(error), False, UNIQUE, None, None)) from None
@@ -71,6 +71,12 @@ class Savepoint:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+
+def bound(value: database.Value) -> Any:
+    """Returns a parameter. The host binds other types as text too."""
+    plain = _values.plain(value)
+    return plain.text if isinstance(plain, database.OtherValue) else plain
 
 
 def value_of(cell: Any) -> database.Value:

@@ -4,7 +4,10 @@ The host owns the transaction of the request. So a connection opens a savepoint 
 the changes since then, and `rollback` undoes them, also after a failed statement. The host commits the transaction, or
 rolls it back, after the response.
 
-SQLAlchemy uses this module through `carya_guest.sqlalchemy`.
+With `autocommit`, a connection keeps the changes of each statement, and undoes a failed statement. `begin` opens the
+savepoint that the next `commit` or `rollback` ends.
+
+SQLAlchemy uses this module through `carya_guest.sqlalchemy`, and peewee through `carya_guest.peewee`.
 """
 
 from __future__ import annotations
@@ -130,6 +133,10 @@ DATETIME = _TypeObject("DATE", "TIME", "TIMESTAMP", "TIMESTAMPTZ", "DATETIME")
 ROWID = _TypeObject()
 
 
+# Statements that need no savepoint with `autocommit`: queries, and those that open or end savepoints by name.
+_KEEPS_NOTHING = re.compile(r"\s*(SELECT|SAVEPOINT|RELEASE|ROLLBACK)\b", re.IGNORECASE)
+
+
 def connect(db: _database.Db) -> Connection:
     """Returns a connection on the handle of a request."""
     return Connection(db)
@@ -152,10 +159,20 @@ class Connection:
     def __init__(self, db: _database.Db) -> None:
         self._db: _database.Db | None = db
         self._savepoint: database.Savepoint | None = None
-        self._converters = _converters(db.dialect())
+        self.autocommit = False
+        self.converters = _converters(db.dialect())
+        """The functions that read the texts of types, by their names on the engine."""
 
     def cursor(self) -> Cursor:
         return Cursor(self)
+
+    def begin(self) -> None:
+        """Opens the savepoint of the next `commit` or `rollback`. Only needed with `autocommit`."""
+        if self._savepoint is None and isinstance(self._db, _database.Writer):
+            try:
+                self._savepoint = self._db.raw.savepoint()
+            except Err as error:
+                raise _failed(error) from None
 
     def commit(self) -> None:
         """Keeps the changes since the last commit."""
@@ -183,12 +200,19 @@ class Connection:
     def _run(self, sql: str, params: Sequence[Any]) -> database.StatementResult:
         if self._db is None:
             raise InterfaceError("the connection is closed")
+        values = _values.parameters(params)
+        alone = self.autocommit and self._savepoint is None
+        if not (alone and _KEEPS_NOTHING.match(sql)):
+            self.begin()
         try:
-            if self._savepoint is None and isinstance(self._db, _database.Writer):
-                self._savepoint = self._db.raw.savepoint()
-            return self._db.raw.run(sql, _values.parameters(params))
+            result = self._db.raw.run(sql, values)
         except Err as error:
+            if alone:
+                self.rollback()
             raise _failed(error) from None
+        if alone:
+            self.commit()
+        return result
 
 
 class Cursor:
@@ -209,7 +233,7 @@ class Cursor:
         # A query has the number of its rows, as most drivers report it.
         self.rowcount = result.rows_affected or len(result.rows)
         self.lastrowid = result.last_insert_id
-        convert = self.connection._converters
+        convert = self.connection.converters
         self._rows = iter([tuple(_plain(value, convert) for value in row) for row in result.rows])
         return self
 

@@ -65,6 +65,7 @@ pub(super) const LIBRARY: &[File] = files!["guest/python" as "vendor/carya-guest
     "src/carya_guest/http.py",
     "src/carya_guest/identity.py",
     "src/carya_guest/log.py",
+    "src/carya_guest/peewee.py",
     "src/carya_guest/py.typed",
     "src/carya_guest/raw.py",
     "src/carya_guest/sqlalchemy.py",
