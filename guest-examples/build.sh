@@ -169,7 +169,7 @@ python() {
 # Guests with object-relational mappers. Only the tests that take minutes each use them.
 mappers() {
     local mapper
-    for mapper in peewee sqlalchemy; do
+    for mapper in django peewee sqlalchemy; do
         once "orders-$mapper" "guest-examples/orders-$mapper" guest/python/src -- python_guest "orders-$mapper" orders
     done
 }

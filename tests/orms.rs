@@ -147,5 +147,6 @@ macro_rules! tests_of {
     };
 }
 
+tests_of!(django "orders-django": Sqlite sqlite, Postgres postgres, MariaDb mariadb);
 tests_of!(peewee "orders-peewee": Sqlite sqlite, Postgres postgres, MariaDb mariadb);
 tests_of!(sqlalchemy "orders-sqlalchemy": Sqlite sqlite, Postgres postgres, MariaDb mariadb);

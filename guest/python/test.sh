@@ -33,10 +33,10 @@ fi
 python=$environment/bin/python
 export PYTHONPATH=$PWD/src PYTHONDONTWRITEBYTECODE=1 MYPY_CACHE_DIR=$tools/mypy RUFF_CACHE_DIR=$tools/ruff
 
-"$python" -m ruff check --quiet . ../../guest-examples/*-{python,sqlalchemy,peewee} ../../host/template/python
-"$python" -m ruff format --quiet --check . ../../guest-examples/*-{python,sqlalchemy,peewee} ../../host/template/python
+"$python" -m ruff check --quiet . ../../guest-examples/*-{python,sqlalchemy,peewee,django} ../../host/template/python
+"$python" -m ruff format --quiet --check . ../../guest-examples/*-{python,sqlalchemy,peewee,django} ../../host/template/python
 MYPYPATH=src:tests "$python" -m mypy src tests
-for example in ../../guest-examples/*-{python,sqlalchemy,peewee} ../../host/template/python/project/{notes,greeting,tests}; do
+for example in ../../guest-examples/*-{python,sqlalchemy,peewee,django} ../../host/template/python/project/{notes,greeting,tests}; do
     MYPYPATH=src "$python" -m mypy --config-file pyproject.toml "$example"
 done
 "$python" -m pytest --quiet --tb=short -p no:cacheprovider tests

@@ -1,10 +1,14 @@
-"""peewee on a handle."""
+"""peewee and Django's models on a handle."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import peewee
@@ -133,3 +137,11 @@ def test_peewee_reads_through_a_reader(handle: Recorder) -> None:
 def test_peewee_writes_the_sql_of_the_engine(dialect: Dialect, expected: str) -> None:
     with connect(writer(Recorder(dialect))):
         assert Author.insert(name="a").sql() == (expected, ["a"])
+
+
+def test_django_runs_without_late_imports(tmp_path: Path) -> None:
+    """A process of its own, because settings are global."""
+    program = Path(__file__).parent / "django_models.py"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr

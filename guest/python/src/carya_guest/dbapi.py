@@ -7,7 +7,8 @@ rolls it back, after the response.
 With `autocommit`, a connection keeps the changes of each statement, and undoes a failed statement. `begin` opens the
 savepoint that the next `commit` or `rollback` ends.
 
-SQLAlchemy uses this module through `carya_guest.sqlalchemy`, and peewee through `carya_guest.peewee`.
+SQLAlchemy uses this module through `carya_guest.sqlalchemy`, peewee through `carya_guest.peewee`, and Django's models
+through `carya_guest.django`.
 """
 
 from __future__ import annotations
