@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from carya_guest import Dialect, OtherValue, Reader, Writer, dbapi
+from carya_guest import Dialect, OtherValue, Reader, Writer, _text, dbapi
 from carya_guest.raw import database
 from carya_guest.sqlalchemy import engine, session
 
@@ -105,6 +105,10 @@ def test_errors_have_classes_and_the_error_of_the_host(handle: Recorder) -> None
         (Dialect.POSTGRESQL, "TIMESTAMP", "2026-11-29 07:00:00", datetime(2026, 11, 29, 7)),
         (Dialect.POSTGRESQL, "TIMESTAMP", "infinity", "infinity"),
         (Dialect.POSTGRESQL, "JSONB", "[1]", "[1]"),
+        (Dialect.POSTGRESQL, "TIMETZ", "07:00:00+00", time(7, tzinfo=UTC)),
+        (Dialect.POSTGRESQL, "INTERVAL", "1 mon -2 days -03:00:00.5", timedelta(days=28, hours=-3, seconds=-0.5)),
+        (Dialect.POSTGRESQL, "INT4[]", "{{1,NULL},{3,4}}", [[1, None], [3, 4]]),
+        (Dialect.POSTGRESQL, "TEXT[]", '[0:1]={"a, \\"b\\"",NULL}', ['a, "b"', None]),
         (Dialect.MYSQL, "TIME", "-100:00:01.5", timedelta(hours=-100, seconds=-1.5)),
         (Dialect.MYSQL, "BIGINT UNSIGNED", str(2**64 - 1), 2**64 - 1),
     ],
@@ -112,8 +116,21 @@ def test_errors_have_classes_and_the_error_of_the_host(handle: Recorder) -> None
 def test_types_of_an_engine_become_types_of_python(
     dialect: Dialect, type_name: str, value: str, expected: object
 ) -> None:
-    converters = dbapi._converters(dialect)
+    converters = _text.converters(dialect)
     assert dbapi._plain(database.Value_Other(OtherValue(type_name, value)), converters) == expected
+
+
+@pytest.mark.parametrize(
+    ("dialect", "value", "expected"),
+    [
+        (Dialect.POSTGRESQL, ["a", None, 'b "c"\\'], '{"a",NULL,"b \\"c\\"\\\\"}'),
+        (Dialect.POSTGRESQL, [[1, 2], [True, Decimal("1.5")]], "{{1,2},{True,1.5}}"),
+        (Dialect.POSTGRESQL, timedelta(days=-1, seconds=2), "-1 days 2 seconds 0 microseconds"),
+        (Dialect.MYSQL, timedelta(hours=-100, seconds=-1.5), "-100:00:01.500000"),
+    ],
+)
+def test_lists_and_durations_are_parameters(dialect: Dialect, value: object, expected: str) -> None:
+    assert _text.parameter(dialect, value) == expected
 
 
 class Base(DeclarativeBase):

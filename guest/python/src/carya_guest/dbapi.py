@@ -17,12 +17,12 @@ import datetime
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from decimal import Decimal
-from typing import Any
-from uuid import UUID
+from typing import Any, TypeVar
 
-from . import _database, _errors, _values
+from . import _database, _errors, _text, _values
 from .raw import Err, database
+
+T = TypeVar("T")
 
 apilevel = "2.0"
 threadsafety = 0
@@ -161,7 +161,8 @@ class Connection:
         self._db: _database.Db | None = db
         self._savepoint: database.Savepoint | None = None
         self.autocommit = False
-        self.converters = _converters(db.dialect())
+        self._dialect = db.dialect()
+        self.converters = _text.converters(self._dialect)
         """The functions that read the texts of types, by their names on the engine."""
 
     def cursor(self) -> Cursor:
@@ -198,15 +199,32 @@ class Connection:
                 except Err as error:
                     raise _failed(error) from None
 
+    def _values(self, params: Sequence[Any]) -> list[database.Value]:
+        return _values.parameters([_text.parameter(self._dialect, value) for value in params])
+
     def _run(self, sql: str, params: Sequence[Any]) -> database.StatementResult:
+        db, values = self._open(), self._values(params)
+        return self._keep(sql, lambda: db.raw.run(sql, values))
+
+    def _run_batch(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
+        db, values = self._open(), [self._values(row) for row in rows]
+        if not isinstance(db, _database.Writer):
+            raise ProgrammingError(_errors.data_error("a Reader runs no statement for several rows of parameters"))
+        writer = db.raw
+        return self._keep(sql, lambda: writer.execute_batch(sql, values))
+
+    def _open(self) -> _database.Db:
         if self._db is None:
             raise InterfaceError("the connection is closed")
-        values = _values.parameters(params)
+        return self._db
+
+    def _keep(self, sql: str, run: Callable[[], T]) -> T:
+        """Runs a statement in the savepoint of the connection, or with `autocommit` in one of its own."""
         alone = self.autocommit and self._savepoint is None
         if not (alone and _KEEPS_NOTHING.match(sql)):
             self.begin()
         try:
-            result = self._db.raw.run(sql, values)
+            result = run()
         except Err as error:
             if alone:
                 self.rollback()
@@ -239,10 +257,7 @@ class Cursor:
         return self
 
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> Cursor:
-        count = 0
-        for params in rows:
-            count += self.execute(sql, params).rowcount
-        self.description, self._rows, self.rowcount = None, None, count
+        self.description, self._rows, self.rowcount = None, None, self.connection._run_batch(sql, rows)
         return self
 
     def fetchone(self) -> tuple[Any, ...] | None:
@@ -279,50 +294,3 @@ def _plain(value: database.Value, converters: dict[str, Callable[[str], Any]]) -
     if isinstance(plain, database.OtherValue):
         return converters.get(plain.type_name, str)(plain.text)
     return plain
-
-
-def _timestamp(text: str) -> Any:
-    # `infinity`, and years that Python cannot express, stay text.
-    try:
-        return datetime.datetime.fromisoformat(text)
-    except ValueError:
-        return text
-
-
-def _date(text: str) -> Any:
-    try:
-        return datetime.date.fromisoformat(text)
-    except ValueError:
-        return text
-
-
-def _duration(text: str) -> Any:
-    """Returns a TIME of MySQL, which can be negative and longer than a day."""
-    parts = re.fullmatch(r"(-?)(\d+):(\d+):(\d+)(\.\d+)?", text)
-    if parts is None:
-        return text
-    seconds = float(parts[5] or 0) + int(parts[4])
-    found = datetime.timedelta(hours=int(parts[2]), minutes=int(parts[3]), seconds=seconds)
-    return -found if parts[1] else found
-
-
-def _time(text: str) -> Any:
-    try:
-        return datetime.time.fromisoformat(text)
-    except ValueError:
-        return text
-
-
-def _converters(dialect: database.Dialect) -> dict[str, Callable[[str], Any]]:
-    """Returns the functions that read the texts of types, by their names on an engine."""
-    return {
-        "NUMERIC": Decimal,
-        "DECIMAL": Decimal,
-        "BIGINT UNSIGNED": int,
-        "DATE": _date,
-        "DATETIME": _timestamp,
-        "TIMESTAMP": _timestamp,
-        "TIMESTAMPTZ": _timestamp,
-        "TIME": _duration if dialect == database.Dialect.MYSQL else _time,
-        "UUID": UUID,
-    }

@@ -29,7 +29,7 @@ import sqlalchemy.orm.strategies
 import sqlalchemy.orm.unitofwork
 import sqlalchemy.sql.default_comparator  # noqa: F401
 from sqlalchemy import Engine, create_engine, types
-from sqlalchemy.dialects import registry
+from sqlalchemy.dialects import postgresql, registry
 from sqlalchemy.dialects.mysql.base import MySQLDialect
 from sqlalchemy.dialects.postgresql import json as pg_json
 from sqlalchemy.dialects.postgresql.base import PGDialect
@@ -69,6 +69,18 @@ def _cast(tp: type[Any]) -> type[Any]:
     return type(tp.__name__, (tp,), {"render_bind_cast": True, "__visit_name__": tp.__visit_name__})
 
 
+class _Array(postgresql.ARRAY[Any]):
+    render_bind_cast = True
+
+
+class _Interval(postgresql.INTERVAL):
+    render_bind_cast = True
+
+    @classmethod
+    def adapt_emulated_to_native(cls, interval: Any, **_: Any) -> _Interval:  # type: ignore[override]
+        return cls(precision=interval.second_precision)
+
+
 class _Numeric(types.Numeric[Any]):
     render_bind_cast = True
 
@@ -100,6 +112,10 @@ _COLSPECS = {
     **{tp: _cast(tp) for tp in _CAST},
     types.JSON: _cast(pg_json.JSON),
     types.Numeric: _Numeric,
+    postgresql.ARRAY: _Array,
+    types.ARRAY: _Array,
+    types.Interval: _Interval,
+    postgresql.INTERVAL: _Interval,
 }
 
 
@@ -120,6 +136,8 @@ class _Mysql(_OnHandle, MySQLDialect):
     # MariaDB and MySQL alike: keys come from the connection, and no statement has RETURNING.
     insert_returning = delete_returning = False
     supports_for_update_of = use_mysql_for_share = False
+    supports_native_decimal = supports_sane_multi_rowcount = True
+    _support_float_cast = _support_default_function = True
     _needs_correct_for_88718_96365 = _requires_alias_for_on_duplicate_key = False
 
     def initialize(self, connection: Any) -> None:

@@ -61,6 +61,7 @@ pub(super) const LIBRARY: &[File] = files!["guest/python" as "vendor/carya-guest
     "src/carya_guest/_requests.py",
     "src/carya_guest/_responses.py",
     "src/carya_guest/_signature.py",
+    "src/carya_guest/_text.py",
     "src/carya_guest/_values.py",
     "src/carya_guest/dbapi.py",
     "src/carya_guest/django.py",
