@@ -1,5 +1,7 @@
 //! Object-relational mappers of Python in guests: `guest-examples/orders-*`.
 
+mod compliance;
+
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 

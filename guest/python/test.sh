@@ -36,6 +36,7 @@ export PYTHONPATH=$PWD/src PYTHONDONTWRITEBYTECODE=1 MYPY_CACHE_DIR=$tools/mypy 
 "$python" -m ruff check --quiet . ../../guest-examples/*-{python,sqlalchemy,peewee,django} ../../host/template/python
 "$python" -m ruff format --quiet --check . ../../guest-examples/*-{python,sqlalchemy,peewee,django} ../../host/template/python
 MYPYPATH=src:tests "$python" -m mypy src tests
+MYPYPATH=src:compliance "$python" -m mypy --config-file pyproject.toml compliance
 for example in ../../guest-examples/*-{python,sqlalchemy,peewee,django} ../../host/template/python/project/{notes,greeting,tests}; do
     MYPYPATH=src "$python" -m mypy --config-file pyproject.toml "$example"
 done
