@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from types import ModuleType
 from typing import Any
@@ -21,9 +21,9 @@ sys.modules["django_models"] = sys.modules["__main__"]
 __name__ = "django_models"
 setup("django_models", USE_TZ=False)
 
-from django.db import IntegrityError, ProgrammingError, connection, models  # noqa: E402
+from django.db import IntegrityError, NotSupportedError, ProgrammingError, connection, models  # noqa: E402
 from django.db.models import Case, Count, Exists, F, Max, OuterRef, Q, Subquery, Value, When, Window  # noqa: E402
-from django.db.models.functions import Coalesce, Lower, RowNumber  # noqa: E402
+from django.db.models.functions import Coalesce, ExtractQuarter, Lower, RowNumber, TruncDate, TruncMonth  # noqa: E402
 from django.db.transaction import atomic  # noqa: E402
 
 
@@ -97,7 +97,14 @@ def queries() -> None:
     named = Case(When(name="d", then=Value(1)), default=Value(0))
     assert Author.objects.aggregate(sum=models.Sum(named))["sum"] == 1
     assert Author.objects.filter(born__gte=datetime(1970, 1, 1), pk__in=[1, 2]).in_bulk().keys() == {1}
-    assert Author.objects.filter(born__year=1970).count() == 1
+    dates = Author.objects.filter(born__year=1970, born__month=2, born__date=date(1970, 2, 3), born__iso_week_day=2)
+    truncated = dates.annotate(month=TruncMonth("born"), day=TruncDate("born"), quarter=ExtractQuarter("born"))
+    values = truncated.values_list("month", "day", "quarter", "born__week_day")
+    assert list(values) == [(datetime(1970, 2, 1), date(1970, 2, 3), 1, 3)]
+    try:
+        Author.objects.filter(born__week=1).exists()
+    except NotSupportedError as error:
+        assert "`week` is not available" in str(error)
 
 
 def sql_of_engines() -> None:

@@ -20,9 +20,8 @@ after an exception. A statement outside of `atomic` is kept, or undone if it fai
 the response. The functions of `transaction.on_commit` run before that commit, so register an action instead.
 
 Methods that read the catalogue (`inspectdb`, `connection.introspection`) do not work, because guests must not read all
-catalogues. Nor do migrations of Django, because those of the host change tables. On SQLite, the functions that Django
-registers on its own connections are absent: `__regex`, and parts of dates such as `__month`. On PostgreSQL, `has_key` of
-JSON is absent.
+catalogues. Nor do migrations of Django, because those of the host change tables. On SQLite, most functions that Django
+registers on its own connections are absent, such as `__regex` and `__week`. On PostgreSQL, `has_key` of JSON is absent.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ import django.db.backends.dummy.base
 import django.db.models.sql.compiler
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections
+from django.db import NotSupportedError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import typecast_time
 from django.utils import timezone
@@ -56,6 +55,7 @@ with _drivers.stand_ins():
     import django.db.backends.postgresql.compiler
     import django.db.backends.postgresql.operations
     import django.db.backends.sqlite3.base
+    import django.db.backends.sqlite3.operations
 
 _ALIAS = "default"
 
@@ -136,7 +136,53 @@ class _OnHandle(BaseDatabaseWrapper):
         return True
 
 
+# Formats of SQLite's `strftime`. Django writes `%%` for a percent sign.
+_PARTS = {
+    **{"year": "%%Y", "month": "%%m", "day": "%%d", "hour": "%%H", "minute": "%%M", "second": "%%S"},
+    **{"quarter": "%%m", "week_day": "%%w", "iso_week_day": "%%w"},
+}
+_NUMBERS = {"quarter": "(({} + 2) / 3)", "week_day": "({} + 1)", "iso_week_day": "(({} + 6) %% 7 + 1)"}
+_DATES = {"year": "%%Y-01-01", "month": "%%Y-%%m-01", "day": "%%Y-%%m-%%d"}
+_TIMES = {
+    **{unit: f"{text} 00:00:00" for unit, text in _DATES.items()},
+    **{"hour": "%%Y-%%m-%%d %%H:00:00", "minute": "%%Y-%%m-%%d %%H:%%M:00", "second": "%%Y-%%m-%%d %%H:%%M:%%S"},
+}
+_Sql = tuple[str, tuple[Any, ...]]
+
+
+class _SqliteOperations(django.db.backends.sqlite3.operations.DatabaseOperations):
+    """Parts of dates. Django registers functions for them on its own connections, which a guest cannot."""
+
+    def date_extract_sql(self, lookup_type: str, sql: str, params: Any, tzname: str | None = None) -> _Sql:
+        text, params = _strftime(_PARTS, lookup_type, sql, params, tzname)
+        return _NUMBERS.get(lookup_type, "{}").format(f"CAST({text} AS INTEGER)"), params
+
+    datetime_extract_sql = time_extract_sql = date_extract_sql
+
+    def date_trunc_sql(self, lookup_type: str, sql: str, params: Any, tzname: str | None = None) -> _Sql:
+        return _strftime(_DATES, lookup_type, sql, params, tzname)
+
+    def datetime_trunc_sql(self, lookup_type: str, sql: str, params: Any, tzname: str | None) -> _Sql:
+        return _strftime(_TIMES, lookup_type, sql, params, tzname)
+
+    def datetime_cast_date_sql(self, sql: str, params: Any, tzname: str | None) -> _Sql:
+        return _strftime({"date": "%%Y-%%m-%%d"}, "date", sql, params, tzname)
+
+    def datetime_cast_time_sql(self, sql: str, params: Any, tzname: str | None) -> _Sql:
+        return _strftime({"time": "%%H:%%M:%%f"}, "time", sql, params, tzname)
+
+
+def _strftime(formats: dict[str, str], unit: str, sql: str, params: Any, tzname: str | None) -> _Sql:
+    if settings.USE_TZ and tzname not in (None, "UTC"):
+        raise NotSupportedError(f"SQLite has no time zone {tzname} for parts of dates; set TIME_ZONE to UTC")
+    if unit not in formats:
+        raise NotSupportedError(f"`{unit}` is not available as a part of a date on SQLite")
+    return f"strftime('{formats[unit]}', {sql})", tuple(params)
+
+
 class _Sqlite(_OnHandle, django.db.backends.sqlite3.base.DatabaseWrapper):
+    ops_class = _SqliteOperations
+
     def get_database_version(self) -> tuple[int, ...]:
         return dbapi.sqlite_version_info
 
