@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# `datetime.strptime` imports it when it is called.
+import _strptime  # type: ignore[import-not-found]  # noqa: F401
 import random
 import re
 import sys
