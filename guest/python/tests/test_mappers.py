@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,7 @@ def test_with_autocommit_each_statement_is_kept_or_undone(handle: Recorder) -> N
 
 
 class Author(peewee.Model):
+    id = peewee.AutoField()
     name = peewee.CharField()
     born = peewee.DateTimeField(null=True)
 
@@ -137,6 +140,14 @@ def test_peewee_reads_through_a_reader(handle: Recorder) -> None:
 def test_peewee_writes_the_sql_of_the_engine(dialect: Dialect, expected: str) -> None:
     with connect(writer(Recorder(dialect))):
         assert Author.insert(name="a").sql() == (expected, ["a"])
+
+
+def test_parameters_of_postgresql_have_types() -> None:
+    with connect(writer(Recorder(Dialect.POSTGRESQL))):
+        name = peewee.Case(None, [(Author.id == 1, Decimal(1)), (Author.id == 2**40, True)], datetime(2026, 11, 30))
+        sql, _ = Author.update(name=name).where(Author.id.in_([1, 2]), Author.name != "a").sql()
+    casts = ["INT4", "NUMERIC", "INT8", "BOOLEAN", "TIMESTAMP", "INT4", "INT4"]
+    assert re.findall(r"\?(?:::(\w+))?", sql) == [*casts, ""]
 
 
 def test_django_runs_without_late_imports(tmp_path: Path) -> None:

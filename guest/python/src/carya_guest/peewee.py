@@ -31,8 +31,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import peewee
 
@@ -130,8 +132,44 @@ class _Adapter(peewee.Psycopg3Adapter):
         self.json_type = self.jsonb_type = _Jsonb
 
 
+_CASTS: dict[type, str] = {
+    bool: "::BOOLEAN",
+    float: "::FLOAT8",
+    Decimal: "::NUMERIC",
+    bytes: "::BYTEA",
+    datetime: "::TIMESTAMP",
+    date: "::DATE",
+    time: "::TIME",
+    UUID: "::UUID",
+    _Jsonb: "::JSONB",
+}
+
+
+class _TypedContext(peewee.Context):
+    """Writes parameters with casts, because the server cannot infer all types: those of `CASE`, for example."""
+
+    _sql: list[str]
+    _values: list[Any]
+
+    def value(self, value: Any, converter: Any = None, add_param: bool = True) -> Any:
+        context = super().value(value, converter, add_param)
+        # Other values than those of parameters end with other text.
+        if add_param and self._sql[-1:] == ["?"]:
+            self.literal(_cast(self._values[-1]))
+        return context
+
+
+def _cast(value: Any) -> str:
+    if type(value) is int:
+        return "::INT4" if -(2**31) <= value < 2**31 else "::INT8"
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return "::TIMESTAMPTZ"
+    return _CASTS.get(type(value), "")
+
+
 class _Postgresql(_OnHandle, peewee.PostgresqlDatabase):
     server_version = 140000
+    context_class = _TypedContext
     psycopg2_adapter = psycopg3_adapter = _Adapter
 
     def _connect(self) -> dbapi.Connection:
