@@ -111,7 +111,7 @@ def sql_of_engines() -> None:
     for dialect, expected in [
         (Dialect.SQLITE, """WHERE "notes"."text" LIKE ? ESCAPE '\\'"""),
         (Dialect.POSTGRESQL, 'WHERE "notes"."text"::text LIKE ?'),
-        (Dialect.MYSQL, "WHERE `notes`.`text` LIKE BINARY ? ESCAPE '\\'"),
+        (Dialect.MYSQL, "WHERE `notes`.`text` LIKE BINARY ? ESCAPE '!'"),
     ]:
         handle = Recorder(dialect)
         with connect(writer(handle)):

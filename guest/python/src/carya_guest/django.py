@@ -21,12 +21,14 @@ the response. The functions of `transaction.on_commit` run before that commit, s
 
 Methods that read the catalogue (`inspectdb`, `connection.introspection`) do not work, because guests must not read all
 catalogues. Nor do migrations of Django, because those of the host change tables. On SQLite, most functions that Django
-registers on its own connections are absent, such as `__regex` and `__week`. On PostgreSQL, `has_key` of JSON is absent.
+registers on its own connections are absent, such as `__regex` and `__week`. On PostgreSQL, `has_key` of JSON is
+absent, and on MySQL and MariaDB `__contains=F(..)`.
 """
 
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -51,6 +53,7 @@ with _drivers.stand_ins():
     import django.db.backends.mysql.base
     import django.db.backends.mysql.compiler
     import django.db.backends.mysql.features
+    import django.db.backends.mysql.operations
     import django.db.backends.postgresql.base
     import django.db.backends.postgresql.compiler
     import django.db.backends.postgresql.operations
@@ -217,17 +220,21 @@ class _MysqlFeatures(django.db.backends.mysql.features.DatabaseFeatures):
     empty_fetchmany_value: ClassVar[list[Any]] = []
 
 
+class _MysqlOperations(django.db.backends.mysql.operations.DatabaseOperations):
+    def prep_for_like_query(self, x: object) -> str:
+        return re.sub("[!%_]", r"!\g<0>", str(x))
+
+    prep_for_iexact_query = prep_for_like_query
+
+
 class _Mysql(_OnHandle, django.db.backends.mysql.base.DatabaseWrapper):
     features_class = _MysqlFeatures
+    ops_class = _MysqlOperations
     converters: ClassVar = {"TIME": typecast_time}
-    # The sessions of the host use `NO_BACKSLASH_ESCAPES`.
+    # The sessions of the host use `NO_BACKSLASH_ESCAPES`, and guests must not write a backslash before a quote.
     operators: ClassVar = {
-        name: f"{sql} ESCAPE '\\'" if sql.startswith("LIKE") else sql
+        name: f"{sql} ESCAPE '!'" if sql.startswith("LIKE") else sql
         for name, sql in django.db.backends.mysql.base.DatabaseWrapper.operators.items()
-    }
-    pattern_esc = r"REPLACE(REPLACE(REPLACE({}, '\', '\\'), '%%', '\%%'), '_', '\_')"
-    pattern_ops: ClassVar = {
-        name: f"{sql} ESCAPE '\\'" for name, sql in django.db.backends.mysql.base.DatabaseWrapper.pattern_ops.items()
     }
 
     @property
