@@ -138,13 +138,13 @@ const POSTGRES: &[Group] = &[
 /// notify, read files, control replication or show other sessions, and each version adds more.
 #[rustfmt::skip]
 const POSTGRES_CALLS: &[&str] = &[
-    "pg_backend_pid", "pg_char_to_encoding", "pg_client_encoding", "pg_collation_for", "pg_column_compression",
-    "pg_column_size", "pg_current_snapshot", "pg_current_xact_id_if_assigned", "pg_database_size",
-    "pg_describe_object", "pg_encoding_to_char", "pg_function_is_visible", "pg_get_constraintdef", "pg_get_expr",
-    "pg_get_function_arguments", "pg_get_function_identity_arguments", "pg_get_function_result", "pg_get_indexdef",
-    "pg_get_keywords", "pg_get_partkeydef", "pg_get_serial_sequence", "pg_get_triggerdef", "pg_get_userbyid",
-    "pg_get_viewdef", "pg_has_role", "pg_indexes_size", "pg_input_is_valid", "pg_is_in_recovery", "pg_lsn",
-    "pg_partition_ancestors", "pg_partition_root", "pg_partition_tree", "pg_relation_size", "pg_size_bytes",
+    "pg_backend_pid", "pg_char_to_encoding", "pg_client_encoding", "pg_collation_for", "pg_collation_is_visible",
+    "pg_column_compression", "pg_column_size", "pg_current_snapshot", "pg_current_xact_id_if_assigned",
+    "pg_database_size", "pg_describe_object", "pg_encoding_to_char", "pg_function_is_visible", "pg_get_constraintdef",
+    "pg_get_expr", "pg_get_function_arguments", "pg_get_function_identity_arguments", "pg_get_function_result",
+    "pg_get_indexdef", "pg_get_keywords", "pg_get_partkeydef", "pg_get_serial_sequence", "pg_get_triggerdef",
+    "pg_get_userbyid", "pg_get_viewdef", "pg_has_role", "pg_indexes_size", "pg_input_is_valid", "pg_is_in_recovery",
+    "pg_lsn", "pg_partition_ancestors", "pg_partition_root", "pg_partition_tree", "pg_relation_size", "pg_size_bytes",
     "pg_size_pretty", "pg_snapshot_xip", "pg_snapshot_xmax", "pg_snapshot_xmin", "pg_table_is_visible",
     "pg_table_size", "pg_total_relation_size", "pg_trigger_depth", "pg_type_is_visible", "pg_typeof",
     "pg_visible_in_snapshot", "pg_wal_lsn_diff",
