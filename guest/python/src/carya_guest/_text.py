@@ -39,7 +39,9 @@ def converters(dialect: database.Dialect) -> Converters:
         **dict.fromkeys(("FLOAT4", "FLOAT8"), float),
         **dict.fromkeys(("TEXT", "VARCHAR", "CHAR", "NAME", '"CHAR"', "JSON", "JSONB"), str),
     }
-    return scalar | {f"{name}[]": _array(convert) for name, convert in elements.items()}
+    # Drivers for CPython return lists of these types of the catalogue.
+    vectors = dict.fromkeys(("int2vector", "oidvector"), _vector)
+    return scalar | vectors | {f"{name}[]": _array(convert) for name, convert in elements.items()}
 
 
 def _or_text(convert: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -74,6 +76,10 @@ def _interval(text: str) -> Any:
     )
     clock = _duration(parts[3]) if parts[3] else timedelta()
     return found - clock if parts[2] == "-" else found + clock
+
+
+def _vector(text: str) -> list[int]:
+    return [int(element) for element in text.split()]
 
 
 def _array(convert: Callable[[str], Any]) -> Callable[[str], list[Any]]:

@@ -55,6 +55,8 @@ pub(in crate::database::postgres) enum Form {
     Tid,
     Lsn,
     Array(Box<Form>),
+    /// An array of the catalogue with the format of an array and a text of its own: `int2vector`, `oidvector`.
+    Vector(Box<Form>),
     Range(Box<Form>),
 }
 
@@ -94,9 +96,10 @@ impl Form {
             3220 => Form::Lsn,
             3802 | 4072 => Form::Versioned,
             5069 => Form::Xid8,
-            // The driver treats int2vector and oidvector as arrays, but their text format differs. box[] separates its
-            // elements by semicolons, but box is not supported anyway.
-            22 | 30 => return None,
+            // The driver treats them as arrays.
+            22 => Form::Vector(Box::new(Form::Int2)),
+            30 => Form::Vector(Box::new(Form::Oid)),
+            // box[] separates its elements by semicolons, but box is not supported anyway.
             _ => return Form::composed(type_info, version),
         };
         Some(built_in)
@@ -153,6 +156,7 @@ impl Form {
             Form::Tid => wire.all(|wire| Ok(format!("({},{})", wire.u32()?, wire.u16()?))),
             Form::Lsn => wire.all(|wire| Ok(format!("{:X}/{:X}", wire.u32()?, wire.u32()?))),
             Form::Array(element) => wire.all(|wire| nested::array(wire, &|bytes| element.text(bytes))),
+            Form::Vector(element) => wire.all(|wire| nested::vector(wire, &|bytes| element.text(bytes))),
             Form::Range(bound) => wire.all(|wire| nested::range(wire, &|bytes| bound.text(bytes))),
         }
     }

@@ -35,6 +35,19 @@ pub(super) fn array(wire: &mut Wire<'_>, element: Format<'_>) -> Result<String, 
     Ok(text)
 }
 
+/// Formats a vector: the elements of an array with one dimension, separated by spaces.
+pub(super) fn vector(wire: &mut Wire<'_>, element: Format<'_>) -> Result<String, Malformed> {
+    let count = wire.i32()?;
+    let (_has_null, _type) = (wire.i32()?, wire.u32()?);
+    let size = match count {
+        0 => 0,
+        1 => (wire.i32()?, wire.i32()?).0,
+        _ => return Err(Malformed),
+    };
+    let elements = (0..size).map(|_| element(wire.nested()?.ok_or(Malformed)?)).collect::<Result<Vec<_>, _>>()?;
+    Ok(elements.join(" "))
+}
+
 /// Writes the elements of one dimension. If a size is larger than the data, reading fails at the end of the bytes.
 fn dimension(wire: &mut Wire<'_>, element: Format<'_>, sizes: &[usize], text: &mut String) -> Result<(), Malformed> {
     let Some((size, inner)) = sizes.split_first() else {
@@ -129,6 +142,21 @@ mod tests {
 
     fn int4s(parts: &[i32]) -> Vec<u8> {
         parts.iter().flat_map(|part| part.to_be_bytes()).collect()
+    }
+
+    #[test]
+    fn vectors_are_written() {
+        let table = [
+            (int4s(&[1, 0, 23, 2, 0, 4, 7, 4, -1]), Ok("7 -1")),
+            (int4s(&[0, 0, 23]), Ok("")),
+            (int4s(&[1, 0, 23, 0, 0]), Ok("")),
+            (int4s(&[1, 1, 23, 1, 0, -1]), Err(Malformed)),
+            (int4s(&[1, 0, 23, i32::MAX, 0, 4, 7]), Err(Malformed)),
+            (int4s(&[2, 0, 23, 1, 0, 1, 0, 4, 1]), Err(Malformed)),
+        ];
+        for (bytes, expected) in table {
+            assert_eq!(Form::Vector(Box::new(Form::Int4)).text(&bytes).as_deref(), expected.as_ref().map(|text| *text));
+        }
     }
 
     #[test]
