@@ -1,9 +1,15 @@
 //! Measures the same controller in each language: `GET one row` of the shop on SQLite, with fresh instances, with a warm
 //! image, and with `reuse`.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use tokio::time::{sleep, timeout};
 
 use crate::{
+    client,
     contestants::{self, Places},
     error::Result,
     measure::{Found, Series},
@@ -27,6 +33,12 @@ const INSTANCES: [(&str, &str); 3] =
     [("fresh", ""), (WARM, "warm = { path = \"/items/2\" }"), ("reuse", "reuse = { max_requests = 1000 }")];
 const WARM: &str = "warm";
 
+const PATH: &str = "/items/2";
+/// Pause between two requests while a host starts.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Maximum time until a host answers. Python compiles twice for a warm image.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// Returns the approximate duration in seconds.
 pub(crate) fn seconds(course: &Course<'_>) -> f64 {
     60.0 + (rows().count() * course.rounds * course.seconds as usize) as f64
@@ -47,13 +59,15 @@ pub(crate) async fn run(course: &mut Course<'_>) -> Result<Found> {
         let name = format!("{file}-{made}");
         let series =
             Series { work: format!("GET one row, {language}"), server: format!("carya, {made}"), rounds: vec![] };
-        hosts.push((serve(course.places, &name, file, keys).await?, series));
+        let process = serve(course.places, &name, file, keys).await?;
+        wait_for_answer(&process).await?;
+        hosts.push((process, series));
     }
     let work = Work {
         name: "GET one row".to_owned(),
         engine: None,
         method: "GET",
-        paths: vec!["/items/2".to_owned()],
+        paths: vec![PATH.to_owned()],
         body: None,
         status: 200,
         answer: Answer::Pattern("^{\"id\":2,"),
@@ -81,6 +95,18 @@ async fn serve(places: &Places, name: &str, file: &str, keys: &str) -> Result<Pr
         guest(file)?,
     );
     contestants::start(places, name, &text, &[]).await
+}
+
+/// Waits until the host answers. It listens before it has compiled its components.
+async fn wait_for_answer(process: &Process) -> Result {
+    let begun = Instant::now();
+    loop {
+        match timeout(PAUSE, client::request(process.port, "GET", PATH, "".into())).await {
+            Ok(Ok((200, _))) => return Ok(()),
+            _ if begun.elapsed() > PATIENCE => return Err(format!("no answer\n{}", process.log_tail()).into()),
+            _ => sleep(PAUSE).await,
+        }
+    }
 }
 
 /// Removes the database of an earlier run.
