@@ -91,7 +91,8 @@ async fn refusal(guest: &str, warm: &str) -> Result<String> {
         "#
     );
     write(folder.path(), &config, &[])?;
-    let output = timeout(PATIENCE, carya().arg("serve").current_dir(folder.path()).output()).await??;
+    // The component is compiled again for its image.
+    let output = timeout(6 * PATIENCE, carya().arg("serve").current_dir(folder.path()).output()).await??;
     assert!(!output.status.success(), "{warm}");
     Ok(String::from_utf8_lossy(&output.stderr).into_owned())
 }

@@ -145,7 +145,14 @@ impl App {
             .spawn()?;
         let stderr = process.stderr.take().ok_or("no standard error")?;
         let log = Log::follow(stderr);
-        let serving = log.wait_for("serving").await?;
+        let mut serving = log.wait_for("serving").await;
+        // A component of an interpreter is compiled twice for a warm image. At the end of the log, waiting ends at once.
+        for _ in 0..if config.contains("warm = ") { 6 } else { 0 } {
+            if serving.is_err() {
+                serving = log.wait_for("serving").await;
+            }
+        }
+        let serving = serving?;
         let address = serving["address"].as_str().ok_or("no address")?.to_owned();
         let engine = Engine::of(&database_url);
         let database_url = Some(database_url).filter(|_| engine != Engine::Sqlite);
