@@ -14,6 +14,11 @@ use super::{
 const ITEMS: [&str; 2] = ["items-js", "items-python"];
 const WARM: &str = "warm = { path = '/items/2' }";
 
+/// Returns keys of a component whose image is not in the cache, which all tests and runs share.
+fn not_in_cache(warm: &str) -> String {
+    format!("{warm}\nhttp_timeout = \"{}ms\"", rand::random::<u32>() % 1_000_000_000 + 1)
+}
+
 #[tokio::test]
 async fn warm_guests_answer_like_rust() -> Result {
     let mut wrong = Wrong::default();
@@ -30,7 +35,8 @@ async fn warm_guests_answer_like_rust() -> Result {
 async fn instances_share_neither_random_numbers_nor_changes() -> Result {
     let mut wrong = Wrong::default();
     let name = "library-js";
-    if let Some(app) = javascript::serve(Engine::Sqlite, name, "", "warm = { path = '/random' }").await? {
+    if let Some(app) = javascript::serve(Engine::Sqlite, name, "", &not_in_cache("warm = { path = '/random' }")).await?
+    {
         app.log.wait_for("warmed").await?;
         let mut seen: Vec<Value> = Vec::new();
         for _ in 0..5 {
@@ -56,7 +62,7 @@ async fn an_image_is_made_once() -> Result {
         return Ok(());
     }
     compile("items-js").await?;
-    let config = languages::configuration("items-js", WARM);
+    let config = languages::configuration("items-js", &not_in_cache(WARM));
     let app = App::start(&config, &files).await?;
     app.log.wait_for("warmed").await?;
     let (folder, _) = app.stop().await?;
