@@ -34,6 +34,8 @@ const INSTANCES: [(&str, &str); 3] =
 const WARM: &str = "warm";
 
 const PATH: &str = "/items/2";
+/// Beginning of the response, as a pattern.
+const ROW: &str = "^{\"id\":2,";
 /// Pause between two requests while a host starts.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Maximum time until a host answers. Python compiles twice for a warm image.
@@ -70,11 +72,11 @@ pub(crate) async fn run(course: &mut Course<'_>) -> Result<Found> {
         paths: vec![PATH.to_owned()],
         body: None,
         status: 200,
-        answer: Answer::Pattern("^{\"id\":2,"),
+        answer: Answer::Pattern(ROW),
         connections: CONNECTIONS,
         trace: None,
     };
-    let series = course.alternate(&work, &Expected::Pattern("^{\"id\":2,"), hosts).await?;
+    let series = course.alternate(&work, &Expected::Pattern(ROW), hosts).await?;
     Ok(Found { series, ..Found::default() })
 }
 

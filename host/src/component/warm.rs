@@ -8,10 +8,11 @@
 //! not be valid in other instances, and generators of random numbers would produce the same numbers in all instances.
 //! Components with such a state are refused.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic, sync::Arc, time::Duration};
 
+use tokio::task::JoinError;
 use wasmtime::component::{ComponentNamedList, Lift, WasmList};
-use wasmtime_wizer::{ComponentInstanceState, Wizer};
+use wasmtime_wizer::{ComponentContext, ComponentInstanceState, Wizer};
 
 use super::{
     code::Code,
@@ -53,8 +54,13 @@ impl Engine {
         (settings, file): (&config::ComponentConfig, &PinnedFile),
         key: Digest,
     ) -> Result<Option<Arc<Component>>, LoadError> {
-        let Some(code) = self.code.find(&self.wasmtime, key) else { return Ok(None) };
-        let source = Source::read(component.name(), settings, file)?;
+        let (engine, name, owned, file) = (self.clone(), component.name().clone(), settings.clone(), file.clone());
+        // Reading files would block a thread that serves requests.
+        let reading = self.blocking(move || {
+            let Some(code) = engine.code.find(&engine.wasmtime, key) else { return Ok(None) };
+            Ok(Some((Source::read(&name, &owned, &file)?, code)))
+        });
+        let Some((source, code)) = joined(reading.await)? else { return Ok(None) };
         self.finish(&source, &code, (settings, component.properties.outbound.network()), key).await.map(Some)
     }
 
@@ -65,13 +71,13 @@ impl Engine {
         (settings, file): (&config::ComponentConfig, &PinnedFile),
         key: Digest,
     ) -> Result<Warming, LoadError> {
-        let source = Source::read(component.name(), settings, file)?;
-        if let Some(reason) = varies(component) {
-            return Err(source.unusable(reason));
-        }
-        let (engine, settings) = (self.clone(), settings.clone());
-        let network = component.properties.outbound.network().clone();
-        self.blocking(move || {
+        let (engine, name, settings, file) = (self.clone(), component.name().clone(), settings.clone(), file.clone());
+        let (network, varies) = (component.properties.outbound.network().clone(), varies(component));
+        let making = self.blocking(move || {
+            let source = Source::read(&name, &settings, &file)?;
+            if let Some(reason) = varies {
+                return Err(source.unusable(reason));
+            }
             let original = core_module::to_component(&source.bytes).map_err(|reason| source.unusable(reason))?;
             let original = normalize::normalize(&original).unwrap_or_else(|_| original.into_owned());
             let instrumented = Wizer::new().instrument_component(&original);
@@ -85,9 +91,8 @@ impl Engine {
             let instances = component.instances.with(|settings| settings.keeps_rehearsed = true);
             let component = Arc::new(Component { instances, ..component });
             Ok(Warming { component, source, original, settings, network, key })
-        })
-        .await
-        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        });
+        joined(making.await)
     }
 
     /// Links and tries out the component with an image.
@@ -124,14 +129,15 @@ impl Warming {
             ));
         }
         let refuse = |error| source.unusable(cannot_have_image(&error));
-        let image = snapshot(&original, &mut instance, component.timeout).await.map_err(refuse)?;
+        let (context, _) = Wizer::new().instrument_component(&original).map_err(refuse)?;
+        let image = snapshot(&context, &mut instance, component.timeout).await.map_err(refuse)?;
         if let Ok(reseed) = component.indices.reseed() {
             let mut seeded = Vec::new();
             for _ in 0..2 {
                 instance.store.data_mut().begin_call(component.timeout);
                 let reseeded = instance.reseed(reseed).await;
                 reseeded.map_err(|error| source.unusable(format!("`reseed` failed: {error:#}")))?;
-                seeded.push(snapshot(&original, &mut instance, component.timeout).await.map_err(refuse)?);
+                seeded.push(snapshot(&context, &mut instance, component.timeout).await.map_err(refuse)?);
             }
             if seeded[0] == seeded[1] {
                 return Err(source.unusable("`reseed` does not change the state of the instance".to_owned()));
@@ -140,8 +146,7 @@ impl Warming {
         drop(instance);
         let (owned, wasmtime) = (engine.clone(), engine.wasmtime.clone());
         let making = engine.blocking(move || owned.code.load_made(&wasmtime, &image, key));
-        let code =
-            making.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())).map_err(refuse)?;
+        let code = joined(making.await).map_err(refuse)?;
         engine.finish(&source, &code, (&settings, &network), key).await
     }
 }
@@ -172,13 +177,20 @@ fn cannot_have_image(error: &wasmtime::Error) -> String {
     format!("cannot have a warm image: {error:#}; remove `warm`")
 }
 
-/// Returns the component whose instances start in the state of an instance. `original` is the component before its
-/// instrumentation.
-async fn snapshot(original: &[u8], instance: &mut Instance, timeout: Duration) -> wasmtime::Result<Vec<u8>> {
-    let wizer = Wizer::new();
-    let (context, _) = wizer.instrument_component(original)?;
+/// Returns the output of a task, or continues its panic.
+fn joined<T>(result: Result<T, JoinError>) -> T {
+    result.unwrap_or_else(|error| panic::resume_unwind(error.into_panic()))
+}
+
+/// Returns the component whose instances start in the state of an instance. `context` describes the component before
+/// its instrumentation.
+async fn snapshot(
+    context: &ComponentContext<'_>,
+    instance: &mut Instance,
+    timeout: Duration,
+) -> wasmtime::Result<Vec<u8>> {
     let mut state = State { instance, timeout, error: None };
-    let image = wizer.snapshot_component(&context, &mut state).await;
+    let image = Wizer::new().snapshot_component(context, &mut state).await;
     state.error.map_or(image, Err)
 }
 
