@@ -312,3 +312,28 @@ on_each_engine! {
     a_request_reads_one_snapshot,
     functions_report_only_changes_of_this_request,
 }
+
+#[tokio::test]
+async fn sqlite_has_regexp_and_mathematical_functions() -> Result {
+    let app = serve(Engine::Sqlite, "CREATE TABLE t (n INTEGER)").await?;
+    let mut wrong = Wrong::default();
+    let table = [
+        ("'Nüsse' REGEXP '^N.sse$'", json!({ "t": "int64", "v": "1" })),
+        ("'Nüsse' NOT REGEXP '(?i)nüsse'", json!({ "t": "int64", "v": "0" })),
+        ("NULL REGEXP 'a'", json!({ "t": "null" })),
+        ("1234 REGEXP '^\\d{4}$'", json!({ "t": "int64", "v": "1" })),
+        ("floor(-1.5)", json!({ "t": "float64", "v": "-2" })),
+        ("pow(2, 10)", json!({ "t": "float64", "v": "1024" })),
+        ("sqrt(-1)", json!({ "t": "null" })),
+    ];
+    for (sql, expected) in table {
+        let got = attempt(&app, "GET", json!({ "sql": format!("SELECT {sql}"), "op": "query_one" })).await?;
+        check_eq!(wrong, got["row"][0], expected, "{sql}: {got}");
+    }
+    for sql in ["'a' REGEXP '('", "CAST(x'ff' AS TEXT) REGEXP 'a'", "'a' REGEXP '(a{1000}){1000}'"] {
+        let got = attempt(&app, "GET", json!({ "sql": format!("SELECT {sql}") })).await?;
+        let message = got["error"]["message"].as_str().unwrap_or_default();
+        check!(wrong, kind(&got) == "data" && message.contains("pattern of REGEXP is invalid"), "{sql}: {got}");
+    }
+    Ok(())
+}

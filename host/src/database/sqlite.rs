@@ -83,6 +83,7 @@ impl SqliteDatabase {
             .busy_timeout(config.busy_timeout)
             // Keep temporary tables in memory, because temporary files have no size limit. `budget` limits memory.
             .pragma("temp_store", "MEMORY")
+            .with_regexp()
             .statement_cache_capacity(100)
             // The connection's thread waits while this many rows have not been received yet.
             .row_buffer_size(128)

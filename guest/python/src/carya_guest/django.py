@@ -21,8 +21,8 @@ the response. The functions of `transaction.on_commit` run before that commit, s
 
 Methods that read the catalogue (`inspectdb`, `connection.introspection`) do not work, because guests must not read all
 catalogues. Nor do migrations of Django, because those of the host change tables. On SQLite, most functions that Django
-registers on its own connections are absent, such as `__regex` and `__week`. On PostgreSQL, `has_key` of JSON is
-absent, and on MySQL and MariaDB `__contains=F(..)`.
+registers on its own connections are absent, such as `__week`. On PostgreSQL, `has_key` of JSON is absent, and on MySQL
+and MariaDB `__contains=F(..)`.
 """
 
 from __future__ import annotations

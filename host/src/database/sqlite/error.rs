@@ -7,6 +7,9 @@ use crate::sql::error::{DbError, Kind, Violation};
 /// report an overflow.
 const DATA_ERRORS: [&str; 2] = ["integer overflow", "malformed JSON"];
 
+const INVALID_PATTERN: &str = "the pattern of REGEXP is invalid, or its text is not UTF-8; patterns have the syntax of the \
+    Rust package regex";
+
 /// Converts an error of the driver.
 pub(super) fn map_error(error: sqlx::Error) -> DbError {
     let sqlx::Error::Database(ref database) = error else {
@@ -21,6 +24,7 @@ pub(super) fn map_error(error: sqlx::Error) -> DbError {
     let kind = match extended & 0xff {
         // A `STRICT` table rejects a value of another type.
         _ if extended == libsqlite3_sys::SQLITE_CONSTRAINT_DATATYPE => Kind::Data,
+        _ if extended == libsqlite3_sys::SQLITE_CONSTRAINT_FUNCTION => Kind::Data,
         libsqlite3_sys::SQLITE_CONSTRAINT => Kind::Constraint,
         // A value other than an integer for an `INTEGER PRIMARY KEY`.
         libsqlite3_sys::SQLITE_MISMATCH => Kind::Data,
@@ -38,6 +42,8 @@ pub(super) fn map_error(error: sqlx::Error) -> DbError {
     };
     let message = match kind {
         Kind::Timeout => "the statement ran longer than database.statement_timeout allows".to_owned(),
+        // The driver's function `regexp` sets this code and no message.
+        _ if extended == libsqlite3_sys::SQLITE_CONSTRAINT_FUNCTION => INVALID_PATTERN.to_owned(),
         _ => database.message().to_owned(),
     };
     let violation = violation::kind(extended, database.message()).map(|kind| Violation::new(kind).into());
