@@ -1,12 +1,13 @@
 //! The access log: one record or line for each request, also for one that no component answers.
 
-use std::process::Stdio;
+use std::{pin::pin, process::Stdio, time::Duration};
 
 use serde_json::{Value as Json, json};
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
-    process::Command,
+    process::{Child, ChildStderr, Command},
     time::timeout,
 };
 
@@ -144,36 +145,77 @@ async fn a_response_that_is_not_read_to_its_end_is_aborted() -> Result {
     Ok(())
 }
 
+/// A host whose standard output and log are read by the test.
+struct Host {
+    process: Child,
+    log: BufReader<ChildStderr>,
+    /// The lines of the log until the host serves.
+    lines: String,
+    address: String,
+    _folder: TempDir,
+}
+
+impl Host {
+    async fn start(form: &str, env: &[(&str, &str)]) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        write(folder.path(), FILES, &[("files/a.txt", "twelve bytes")])?;
+        let mut process = carya()
+            .args(["serve", "--access-log", form])
+            .current_dir(folder.path())
+            .envs(env.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut log = BufReader::new(process.stderr.take().ok_or("no standard error")?);
+        let mut lines = String::new();
+        let address = loop {
+            timeout(PATIENCE, log.read_line(&mut lines)).await??;
+            if let Some((_, rest)) = lines.split_once("serving address=") {
+                break rest.split_whitespace().next().unwrap_or_default().to_owned();
+            }
+        };
+        Ok(Self { process, log, lines, address, _folder: folder })
+    }
+
+    /// Runs curl for the file with a query.
+    async fn get(&self, args: &[&str], query: &str) -> Result {
+        let url = format!("http://{}/files/a.txt?{query}", self.address);
+        let ran = timeout(PATIENCE, Command::new("curl").args(["-s", "-A", "the agent"]).args(args).arg(url).output());
+        let ran = ran.await??;
+        assert!(ran.status.success(), "{ran:?}");
+        Ok(())
+    }
+
+    async fn signal(&self, name: &str) -> Result {
+        let pid = self.process.id().ok_or("it has ended")?.to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().await?.success());
+        Ok(())
+    }
+
+    /// Reads until the host has ended. Returns its standard output and its log.
+    async fn read(mut self) -> Result<(String, String)> {
+        let output = timeout(PATIENCE, self.process.wait_with_output());
+        let log = timeout(PATIENCE, self.log.read_to_string(&mut self.lines));
+        let (output, log) = tokio::join!(output, log);
+        log??;
+        Ok((String::from_utf8(output??.stdout)?, self.lines))
+    }
+}
+
 /// Starts the program with a form of the access log, sends requests with curl, and stops it. Returns its standard output
 /// and its log.
 async fn logged(form: &str, env: &[(&str, &str)]) -> Result<(String, String)> {
-    let folder = tempfile::tempdir()?;
-    write(folder.path(), FILES, &[("files/a.txt", "twelve bytes")])?;
-    let mut process = carya()
-        .args(["serve", "--access-log", form])
-        .current_dir(folder.path())
-        .envs(env.iter().copied())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let mut log = BufReader::new(process.stderr.take().ok_or("no standard error")?);
-    let mut lines = String::new();
-    let address = loop {
-        timeout(PATIENCE, log.read_line(&mut lines)).await??;
-        if let Some((_, rest)) = lines.split_once("serving address=") {
-            break rest.split_whitespace().next().unwrap_or_default().to_owned();
-        }
-    };
+    let host = Host::start(form, env).await?;
     for args in [["-e", "http://from/"].as_slice(), &["-I"], &["--http2-prior-knowledge"]] {
-        let url = format!("http://{address}/files/a.txt?q=1");
-        let ran = Command::new("curl").args(["-s", "-A", "the agent"]).args(args).arg(url).output().await?;
-        assert!(ran.status.success(), "{ran:?}");
+        host.get(args, "q=1").await?;
     }
-    let pid = process.id().ok_or("it has ended")?.to_string();
-    assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().await?.success());
-    timeout(PATIENCE, log.read_to_string(&mut lines)).await??;
-    let output = timeout(PATIENCE, process.wait_with_output()).await??;
-    Ok((String::from_utf8(output.stdout)?, lines))
+    host.signal("TERM").await?;
+    host.read().await
+}
+
+/// Returns the numbers of the queries in the lines of an access log.
+fn queries(lines: &str) -> Vec<usize> {
+    lines.lines().filter_map(|line| line.split_once("?q=")?.1.split([' ', '&']).next()?.parse().ok()).collect()
 }
 
 #[tokio::test]
@@ -191,6 +233,44 @@ async fn the_combined_format_is_written_to_standard_output() -> Result {
         check!(wrong, line.starts_with("127.0.0.1 - - [") && line.ends_with(end), "{line}");
         check!(wrong, line.contains(" +0000] "), "{line}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_lines_before_a_signal_are_written() -> Result {
+    for signal in ["TERM", "INT"] {
+        let host = Host::start("combined", &[]).await?;
+        host.get(&[], "q=[1-300]").await?;
+        host.signal(signal).await?;
+        let (output, log) = host.read().await?;
+        assert_eq!(queries(&output), Vec::from_iter(1..=300), "{signal}");
+        assert!(log.lines().last().is_some_and(|line| line.contains("stopped")), "{signal}: {log}");
+    }
+    Ok(())
+}
+
+/// The lines are longer than a pipe and the buffer of the host together.
+#[tokio::test]
+async fn a_reader_that_waits_gets_every_line() -> Result {
+    let mut host = Host::start("combined", &[]).await?;
+    let mut output = host.process.stdout.take().ok_or("no standard output")?;
+    let query = format!("q=[1-2000]&{}", "x".repeat(300));
+    let mut requests = pin!(host.get(&[], &query));
+    let stopped = timeout(Duration::from_secs(2), &mut requests).await;
+    assert!(stopped.is_err(), "the host buffers lines without a limit");
+    let reading = async {
+        let mut lines = String::new();
+        output.read_to_string(&mut lines).await?;
+        Ok(lines)
+    };
+    let ending = async {
+        requests.await?;
+        host.signal("TERM").await
+    };
+    let (lines, ended) = tokio::join!(timeout(PATIENCE, reading), ending);
+    ended?;
+    let lines: Result<String> = lines?;
+    assert_eq!(queries(&lines?), Vec::from_iter(1..=2000));
     Ok(())
 }
 

@@ -231,7 +231,7 @@ struct AccessArg {
 pub async fn execute(cli: Cli) -> ExitCode {
     allocator::limit_retained();
     let result = dispatch(cli).await.and_then(|output| print(&output));
-    telemetry::report();
+    telemetry::end();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

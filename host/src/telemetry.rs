@@ -7,6 +7,7 @@ mod access;
 mod allowance;
 mod escape;
 mod excerpt;
+mod lines;
 pub(crate) mod metrics;
 mod panics;
 mod rate;
@@ -19,12 +20,12 @@ use std::{
 
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use self::escape::JsonWriter;
 pub(crate) use self::{
     access::{AccessFormat, Combined, access_format, log_access_as},
     allowance::Allowance,
 };
-pub(crate) use self::{escape::printable, excerpt::excerpt, rate::report};
+use self::{escape::JsonWriter, lines::Records};
+pub(crate) use self::{escape::printable, excerpt::excerpt};
 
 /// Target of the records of guests.
 pub(crate) const GUEST: &str = "guest";
@@ -71,18 +72,26 @@ pub(crate) fn start(format: Format, filter: &str, limits: Limits) {
     let started = match format {
         Format::Text => {
             let layer = fmt::layer().fmt_fields(fmt::format::debug_fn(escape::write_field));
-            registry.with(layer.with_writer(io::stderr).with_ansi(io::stderr().is_terminal())).try_init()
+            registry.with(layer.with_writer(Records).with_ansi(io::stderr().is_terminal())).try_init()
         }
         Format::Json => {
             let layer = fmt::layer().json().flatten_event(true);
-            registry.with(layer.with_writer(|| JsonWriter(io::stderr()))).try_init()
+            registry.with(layer.with_writer(JsonWriter(Records))).try_init()
         }
     };
     // Tests start logging more than once: only the first start has an effect.
     if started.is_ok() {
         let _ = LIMITS.set(limits);
+        lines::start();
         panics::log();
     }
+}
+
+/// Logs how many records were dropped since the last report, and writes all lines that wait. From now on, each line is
+/// written at once.
+pub(crate) fn end() {
+    rate::report();
+    lines::end();
 }
 
 /// Returns a duration in milliseconds for a record. Records show the `u128` of [`Duration::as_millis`] as a text.

@@ -2,11 +2,12 @@
 
 use std::{
     fmt::{self, Display},
-    io::{self, Write},
     net::IpAddr,
     sync::OnceLock,
     time::SystemTime,
 };
+
+use super::lines::STDOUT;
 
 /// Form of the access log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -53,8 +54,7 @@ impl Combined<'_> {
     /// Writes the line, with the current time.
     pub(crate) fn write(&self) {
         let line = self.line(SystemTime::now());
-        // A failure, such as a closed pipe, must not end the request.
-        let _ = io::stdout().lock().write_all(line.as_bytes());
+        STDOUT.add(line.as_bytes(), false);
     }
 
     fn line(&self, at: SystemTime) -> String {

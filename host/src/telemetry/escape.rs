@@ -6,8 +6,8 @@ use std::{
     io,
 };
 
-use tracing::field::Field;
-use tracing_subscriber::fmt::format::Writer;
+use tracing::{Metadata, field::Field};
+use tracing_subscriber::fmt::{MakeWriter, format::Writer};
 
 /// Returns whether a character must be escaped: control characters, line and paragraph separators, and the controls of
 /// bidirectional text.
@@ -86,6 +86,18 @@ impl<W: io::Write> io::Write for JsonWriter<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
+    }
+}
+
+impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for JsonWriter<M> {
+    type Writer = JsonWriter<M::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        JsonWriter(self.0.make_writer())
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Self::Writer {
+        JsonWriter(self.0.make_writer_for(metadata))
     }
 }
 
