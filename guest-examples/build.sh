@@ -242,11 +242,10 @@ python_packages() {
 # --- C (items-c) ---
 
 c() {
-    if [ ! -f guest-examples/items-c/items.c ]; then
-        say "no C guest yet (guest-examples/items-c/items.c)"
-        return
-    fi
-    once items-c guest/c guest-examples/items-c -- compile_c items-c guest-examples/items-c/items.c
+    local name
+    for name in items-c; do
+        once "$name" guest/c "guest-examples/$name" -- compile_c "$name" "guest-examples/$name/${name%-c}.c"
+    done
 }
 
 # compile_c NAME SOURCE OUTPUT
@@ -255,8 +254,7 @@ compile_c() {
         skip "$1" "no clang for wasm32-wasi" "Install it with \`make servers\`, then run this again"
         return 1
     fi
-    clang --target=wasm32-wasi -mexec-model=reactor -O2 -Wall -Wextra -Werror -I guest/c "$2" guest/c/controller.c \
-        guest/c/controller_component_type.o -o "$3" >&2 || die "$1 could not be built from $2 (messages above)"
+    clang --target=wasm32-wasi -mexec-model=reactor -O2 -Wall -Wextra -Werror -I guest/c "$2" -o "$3" >&2 || die "$1 could not be built from $2 (messages above)"
 }
 
 # settle FROM TO: moves a folder into place, or uses the folder that a concurrent run has created first.

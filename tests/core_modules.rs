@@ -1,6 +1,7 @@
 //! Components given as core modules that contain the WIT of their world.
 
 pub mod c;
+mod header;
 mod memories;
 
 use std::process;

@@ -76,8 +76,8 @@ static carya_response page(carya_db *db) {
     carya_text items;
     const char *sql = "SELECT id, name, price_cents, stock FROM items ORDER BY id LIMIT ? OFFSET ?";
     carya_params params = CARYA_PARAMS(carya_int(per_page), carya_int((page - 1) * per_page));
-    if (!carya_fetch_json(db, sql, params, &items)) return carya_fail(db);
-    if (!carya_fetch_int(db, "SELECT count(*) FROM items", CARYA_NO_PARAMS, &total)) return carya_fail(db);
+    if (!carya_fetch_json(db, sql, params, &items)) return carya_fail();
+    if (!carya_fetch_int(db, "SELECT count(*) FROM items", CARYA_NO_PARAMS, &total)) return carya_fail();
     return carya_json(200, carya_format(
         "{\"items\":%.*s,\"page\":%lld,\"total\":%lld}", (int)items.len, items.ptr, (long long)page, (long long)total));
 }
@@ -86,7 +86,7 @@ static carya_response one(carya_db *db) {
     carya_text row;
     bool found;
     const char *sql = "SELECT id, name, price_cents, stock FROM items WHERE id = ?";
-    if (!carya_fetch_one_json(db, sql, CARYA_PARAMS(id_of_path()), &row, &found)) return carya_fail(db);
+    if (!carya_fetch_one_json(db, sql, CARYA_PARAMS(id_of_path()), &row, &found)) return carya_fail();
     return found ? carya_json(200, row) : missing();
 }
 
@@ -98,7 +98,7 @@ static carya_response create(carya_db *db) {
     const char *sql = "INSERT INTO items (name, price_cents, stock) VALUES (?, ?, ?) RETURNING id";
     carya_params params = CARYA_PARAMS(carya_text_value(draft.name), carya_int(draft.price_cents), carya_int(draft.stock));
     if (!carya_fetch_int(db, sql, params, &id)) {
-        return carya_violates(db, CARYA_HOST_DATABASE_VIOLATION_KIND_UNIQUE) ? name_taken() : carya_fail(db);
+        return carya_violates(CARYA_UNIQUE) ? name_taken() : carya_fail();
     }
     return carya_created(carya_format("/items/%lld", (long long)id), item(id, &draft));
 }
@@ -114,7 +114,7 @@ static carya_response update(carya_db *db) {
     carya_params params =
         CARYA_PARAMS(carya_text_value(draft.name), carya_int(draft.price_cents), carya_int(draft.stock), carya_int(id));
     if (!carya_execute(db, sql, params, &rows)) {
-        return carya_violates(db, CARYA_HOST_DATABASE_VIOLATION_KIND_UNIQUE) ? name_taken() : carya_fail(db);
+        return carya_violates(CARYA_UNIQUE) ? name_taken() : carya_fail();
     }
     return rows == 0 ? missing() : carya_json(200, item(id, &draft));
 }
@@ -122,9 +122,9 @@ static carya_response update(carya_db *db) {
 static carya_response delete_item(carya_db *db) {
     uint64_t rows;
     if (!carya_execute(db, "DELETE FROM items WHERE id = ?", CARYA_PARAMS(id_of_path()), &rows)) {
-        return carya_violates(db, CARYA_HOST_DATABASE_VIOLATION_KIND_FOREIGN_KEY)
+        return carya_violates(CARYA_FOREIGN_KEY)
             ? carya_problem(409, "there are orders of this item")
-            : carya_fail(db);
+            : carya_fail();
     }
     return rows == 0 ? missing() : carya_no_content();
 }

@@ -1,6 +1,7 @@
-/* Write controllers for carya in C, on the bindings that wit-bindgen generates for the world `controller`.
+/* Write guests for carya in C: controllers, hooks, actions and `init`.
  *
- * Include this header in exactly one source, and list the routes with CARYA_SERVE:
+ * Include this header in exactly one source. The component exports the interfaces of the macros that the source uses:
+ * CARYA_SERVE, CARYA_ON_ROUTE, CARYA_BEFORE, CARYA_AFTER, CARYA_ON_ERROR, CARYA_INIT and CARYA_ACTIONS.
  *
  *     #include "carya_guest.h"
  *
@@ -11,11 +12,12 @@
  *     #define ROUTES(ROUTE) ROUTE(GET, "/hello", hello)
  *     CARYA_SERVE(ROUTES)
  *
- * Build it with the bindings in this folder, by clang with wasi-libc or by `zig cc`:
+ * Build it by clang with wasi-libc or by `zig cc`. The option `-I` must name the folder of this header:
  *
- *     clang --target=wasm32-wasi -mexec-model=reactor -O2 -I. hello.c controller.c controller_component_type.o -o hello.wasm
+ *     clang --target=wasm32-wasi -mexec-model=reactor -O2 -I. hello.c -o hello.wasm
  *
- * Memory: all texts and buffers of a request are freed at the beginning of the next one, so a handler frees nothing.
+ * Memory: all texts and buffers of a call are freed after the host has read its result, so a function frees nothing and
+ * keeps nothing for the next call.
  */
 #ifndef CARYA_GUEST_H
 #define CARYA_GUEST_H
@@ -23,12 +25,13 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "controller.h"
+#include "carya_host.h"
 
 /* A header of functions: a guest need not call all of them. */
 #pragma clang diagnostic push
@@ -36,19 +39,13 @@
 
 /* --- Memory and texts --- */
 
-/* A text of UTF-8 without a zero at its end. */
-typedef struct {
-    const char *ptr;
-    size_t len;
-} carya_text;
-
 typedef struct carya__block {
-    struct carya__block *next;
+    _Alignas(max_align_t) struct carya__block *next;
 } carya__block;
 
 static carya__block *carya__blocks;
 
-/* Returns memory until the end of the request. */
+/* Returns memory until the end of the call. */
 static void *carya_alloc(size_t size) {
     carya__block *block = malloc(sizeof *block + size);
     if (!block) abort();
@@ -63,6 +60,25 @@ static void carya__free_all(void) {
         free(carya__blocks);
         carya__blocks = next;
     }
+}
+
+/* The host allocates parameters and results here. */
+__attribute__((export_name("cabi_realloc")))
+void *cabi_realloc(void *old, size_t old_size, size_t align, size_t size) {
+    (void)align;
+    void *memory = carya_alloc(size);
+    if (old_size) memcpy(memory, old, old_size < size ? old_size : size);
+    return memory;
+}
+
+/* The adapter of WASI 0.1 allocates its state here, which lives as long as the instance. */
+__attribute__((export_name("cabi_realloc_adapter")))
+void *carya__realloc_adapter(void *old, size_t old_size, size_t align, size_t size) {
+    (void)old_size;
+    (void)align;
+    void *memory = realloc(old, size);
+    if (!memory) abort();
+    return memory;
 }
 
 static carya_text carya_str(const char *text) { return (carya_text){ text, strlen(text) }; }
@@ -96,20 +112,7 @@ static bool carya_is_utf8(carya_text text) {
     return true;
 }
 
-/* Takes a text of the bindings: copies it into the memory of the request, with a zero behind it, and frees it. */
-static carya_text carya__take(controller_string_t *text) {
-    char *copy = carya_alloc(text->len + 1);
-    memcpy(copy, text->ptr, text->len);
-    copy[text->len] = 0;
-    carya_text taken = { copy, text->len };
-    controller_string_free(text);
-    return taken;
-}
-
-/* Returns a text for the bindings. They only read it. */
-static controller_string_t carya__lend(carya_text text) { return (controller_string_t){ (uint8_t *)text.ptr, text.len }; }
-
-/* Returns a formatted text, as `printf` does. */
+/* Returns a formatted text, as `printf` does, with a zero behind it. */
 __attribute__((format(printf, 1, 2))) static carya_text carya_format(const char *format, ...) {
     va_list arguments, again;
     va_start(arguments, format);
@@ -148,174 +151,289 @@ static carya_text carya_quote(carya_text text) {
     return (carya_text){ quoted, (size_t)(end - quoted) };
 }
 
+/* --- Errors --- */
+
+static carya_db_error carya__error;
+
+/* Returns the error of the last function that failed. Only functions of the database set more than the message. */
+static const carya_db_error *carya_last_error(void) { return &carya__error; }
+
+/* Sets the error of this function. Returns false. */
+static bool carya_error(carya_text message) {
+    carya__error = (carya_db_error){ .kind = CARYA_ERROR_OTHER, .message = message };
+    return false;
+}
+
+static bool carya__done(bool is_err, const carya_db_error *error) {
+    if (is_err) carya__error = *error;
+    return !is_err;
+}
+
+typedef CARYA_VOID_RESULT(carya_text) carya__text_result;
+
+static bool carya__set(carya__text_result result) { return !result.is_err || carya_error(result.err); }
+
+static bool carya__take(carya_option_text option, carya_text *value) {
+    if (option.is_some) *value = option.value;
+    return option.is_some;
+}
+
 /* --- The request --- */
+
+static carya_text carya_method(void) {
+    carya_text method;
+    carya_host_request_method(&method);
+    return method;
+}
+
+/* Returns the path without the query, percent-encoded. */
+static carya_text carya_path(void) {
+    carya_text path;
+    carya_host_request_path(&path);
+    return path;
+}
 
 /* Returns the value of a parameter of the route's pattern, decoded. Empty if the pattern has no such parameter. */
 static carya_text carya_param(const char *name) {
-    controller_list_tuple2_string_string_t params;
-    carya_text found = { "", 0 };
-    carya_host_request_params(&params);
-    for (size_t i = 0; i < params.len; i++) {
-        carya_text key = { (char *)params.ptr[i].f0.ptr, params.ptr[i].f0.len };
-        if (carya_is(key, name)) {
-            found = carya_format("%.*s", (int)params.ptr[i].f1.len, (char *)params.ptr[i].f1.ptr);
-        }
-    }
-    controller_list_tuple2_string_string_free(&params);
-    return found;
+    carya_option_text option;
+    carya_text value = { "", 0 };
+    carya_host_request_param(name, strlen(name), &option);
+    carya__take(option, &value);
+    return value;
 }
 
 /* Sets `value` to the first query parameter of a name, decoded. Returns false if there is none. */
 static bool carya_query(const char *name, carya_text *value) {
-    controller_string_t key = carya__lend(carya_str(name)), found;
-    if (!carya_host_request_query(&key, &found)) return false;
-    *value = carya__take(&found);
-    return true;
+    carya_option_text option;
+    carya_host_request_query(name, strlen(name), &option);
+    return carya__take(option, value);
+}
+
+/* Sets `value` to the first header field of a name. Returns false if there is none. */
+static bool carya_header(const char *name, carya_text *value) {
+    carya_option_text option;
+    carya_host_request_header(name, strlen(name), &option);
+    return carya__take(option, value);
 }
 
 /* Returns the body of the request. It may contain any bytes. */
 static carya_text carya_body(void) {
-    controller_list_u8_t body;
+    carya_text body;
     carya_host_request_body(&body);
-    char *copy = carya_alloc(body.len + 1);
-    memcpy(copy, body.ptr, body.len);
-    copy[body.len] = 0;
-    carya_text taken = { copy, body.len };
-    controller_list_u8_free(&body);
-    return taken;
+    return body;
+}
+
+/* Sets `value` to a setting of the component. Returns false if it is not set. */
+static bool carya_setting(const char *key, carya_text *value) {
+    carya_option_text option;
+    carya_host_config_get(key, strlen(key), &option);
+    return carya__take(option, value);
+}
+
+static void carya_log(carya_log_level level, carya_text message) {
+    carya_host_log_write(level, message.ptr, message.len);
+}
+
+/* Sets `value` to a value that an earlier hook has set for this request. Returns false if there is none. */
+static bool carya_context(const char *key, carya_text *value) {
+    carya_option_text option;
+    carya_host_context_get(key, strlen(key), &option);
+    return carya__take(option, value);
+}
+
+/* Sets a value for later hooks and for the controller of this request. */
+static bool carya_set_context(const char *key, carya_text value) {
+    carya__text_result result;
+    carya_host_context_set(key, strlen(key), value.ptr, value.len, &result);
+    return carya__set(result);
+}
+
+/* Sets `subject` to the client's name. Returns false if no hook has set an identity. */
+static bool carya_identity(carya_text *subject) {
+    carya_option_text option;
+    carya_host_identity_subject(&option);
+    return carya__take(option, subject);
+}
+
+/* Sets the identity of the client, with claims as a JSON object. Only hooks outside the transaction can set it, once in
+ * a request: `on_route`, and `before` with a priority below 100. */
+static bool carya_set_identity(carya_text subject, carya_text claims) {
+    carya__text_result result;
+    carya_host_identity_setter_set(subject.ptr, subject.len, claims.ptr, claims.len, &result);
+    return carya__set(result);
 }
 
 /* --- The database --- */
 
-typedef carya_host_database_value_t carya_value;
-
-/* A handle of the database. A handler of GET only reads: its writes fail. */
-typedef struct {
-    bool writes;
-    carya_host_database_borrow_reader_t reader;
-    carya_host_database_borrow_writer_t writer;
-    /* The error of the last function that returned false. */
-    bool failed;
-    carya_host_database_db_error_t error;
-} carya_db;
-
-static carya_value carya_null(void) { return (carya_value){ .tag = CARYA_HOST_DATABASE_VALUE_NULL }; }
-
-static carya_value carya_int(int64_t value) {
-    return (carya_value){ .tag = CARYA_HOST_DATABASE_VALUE_INT64, .val.int64 = value };
-}
-
+static carya_value carya_null(void) { return (carya_value){ .tag = CARYA_VALUE_NULL }; }
+static carya_value carya_int(int64_t value) { return (carya_value){ .tag = CARYA_VALUE_INT64, .int64 = value }; }
 static carya_value carya_text_value(carya_text value) {
-    return (carya_value){ .tag = CARYA_HOST_DATABASE_VALUE_TEXT, .val.text = carya__lend(value) };
+    return (carya_value){ .tag = CARYA_VALUE_TEXT, .text = value };
+}
+static carya_value carya_bytes_value(carya_text value) {
+    return (carya_value){ .tag = CARYA_VALUE_BYTES, .bytes = value };
 }
 
 /* The parameters of a statement, one for each `?`. */
-typedef carya_host_database_list_value_t carya_params;
+typedef carya_values carya_params;
 #define CARYA_PARAMS(...) \
     ((carya_params){ (carya_value[]){ __VA_ARGS__ }, sizeof((carya_value[]){ __VA_ARGS__ }) / sizeof(carya_value) })
 #define CARYA_NO_PARAMS ((carya_params){ NULL, 0 })
 
-static bool carya__ended(carya_db *db, bool succeeded) {
-    db->failed = !succeeded;
-    return succeeded;
+/* A handle of the database: the contract's `handle`. A GET request only reads, so its handle has CARYA_READ_ONLY. A
+ * hook outside the transaction has CARYA_NONE. A function that needs more access returns false. */
+typedef struct {
+    carya_access access;
+    int32_t handle;
+} carya_db;
+
+static bool carya__may(const carya_db *db, carya_access access) {
+    if (db->access >= access) return true;
+    bool reads = db->access == CARYA_READ_ONLY;
+    carya_error(carya_str(reads ? "this request only reads: its handle cannot write" : "there is no transaction here"));
+    carya__error.kind = reads ? CARYA_ERROR_READ_ONLY : CARYA_ERROR_FORBIDDEN;
+    return false;
 }
 
-/* Forgets the error of an earlier statement. */
-static void carya__begin(carya_db *db) {
-    if (db->failed) carya_host_database_db_error_free(&db->error);
-    db->failed = false;
-}
+/* Calls a function that readers and writers have. */
+#define CARYA__READ(db, function, sql, params, result) \
+    ((db)->access == CARYA_READ_WRITE \
+         ? carya_host_writer_##function((db)->handle, sql, strlen(sql), (params).ptr, (params).len, result) \
+         : carya_host_reader_##function((db)->handle, sql, strlen(sql), (params).ptr, (params).len, result))
 
 /* Runs a query. Sets `json` to its rows, an array of objects, which the host writes. */
 static bool carya_fetch_json(carya_db *db, const char *sql, carya_params params, carya_text *json) {
-    controller_string_t text = carya__lend(carya_str(sql)), rows;
-    carya__begin(db);
-    bool done = db->writes ? carya_host_database_method_writer_query_json(db->writer, &text, &params, &rows, &db->error)
-                           : carya_host_database_method_reader_query_json(db->reader, &text, &params, &rows, &db->error);
-    if (done) *json = carya__take(&rows);
-    return carya__ended(db, done);
+    CARYA_RESULT(carya_text, carya_db_error) result;
+    if (!carya__may(db, CARYA_READ_ONLY)) return false;
+    CARYA__READ(db, query_json, sql, params, &result);
+    if (!result.is_err) *json = result.ok;
+    return carya__done(result.is_err, &result.err);
 }
 
 /* Runs a query. Sets `json` to the first row, an object, and `found` to whether there is a row. */
 static bool carya_fetch_one_json(carya_db *db, const char *sql, carya_params params, carya_text *json, bool *found) {
-    controller_string_t text = carya__lend(carya_str(sql));
-    controller_option_string_t row;
-    carya__begin(db);
-    bool done = db->writes
-        ? carya_host_database_method_writer_query_one_json(db->writer, &text, &params, &row, &db->error)
-        : carya_host_database_method_reader_query_one_json(db->reader, &text, &params, &row, &db->error);
-    if (done) {
-        *found = row.is_some;
-        if (row.is_some) *json = carya__take(&row.val);
-    }
-    return carya__ended(db, done);
+    CARYA_RESULT(carya_option_text, carya_db_error) result;
+    if (!carya__may(db, CARYA_READ_ONLY)) return false;
+    CARYA__READ(db, query_one_json, sql, params, &result);
+    if (!result.is_err) *found = carya__take(result.ok, json);
+    return carya__done(result.is_err, &result.err);
 }
 
-/* Runs a query that returns an integer in its first column. Sets `value` to that of the first row, or to 0 if there is no
- * row. */
+/* Runs a query that returns an integer in its first column. Sets `value` to that of the first row, or to 0 if there is
+ * no row. */
 static bool carya_fetch_int(carya_db *db, const char *sql, carya_params params, int64_t *value) {
-    controller_string_t text = carya__lend(carya_str(sql));
-    carya_host_database_option_list_value_t row;
-    carya__begin(db);
-    bool done = db->writes ? carya_host_database_method_writer_query_one(db->writer, &text, &params, &row, &db->error)
-                           : carya_host_database_method_reader_query_one(db->reader, &text, &params, &row, &db->error);
-    if (done) {
-        *value = 0;
-        if (row.is_some && row.val.len > 0 && row.val.ptr[0].tag == CARYA_HOST_DATABASE_VALUE_INT64) {
-            *value = row.val.ptr[0].val.int64;
-        }
-        carya_host_database_option_list_value_free(&row);
+    CARYA_RESULT(struct { bool is_some; carya_values value; }, carya_db_error) result;
+    if (!carya__may(db, CARYA_READ_ONLY)) return false;
+    CARYA__READ(db, query_one, sql, params, &result);
+    if (!result.is_err) {
+        carya_values row = result.ok.value;
+        *value = result.ok.is_some && row.len > 0 && row.ptr->tag == CARYA_VALUE_INT64 ? row.ptr->int64 : 0;
     }
-    return carya__ended(db, done);
+    return carya__done(result.is_err, &result.err);
 }
 
 /* Runs a statement that writes. Sets `rows` to the number of rows that it changed. */
 static bool carya_execute(carya_db *db, const char *sql, carya_params params, uint64_t *rows) {
-    controller_string_t text = carya__lend(carya_str(sql));
-    carya_host_database_execution_t result;
-    carya__begin(db);
-    if (!db->writes) {
-        fprintf(stderr, "a handler of GET cannot write: %s\n", sql);
-        abort();
-    }
-    bool done = carya_host_database_method_writer_execute(db->writer, &text, &params, &result, &db->error);
-    if (done) *rows = result.rows_affected;
-    return carya__ended(db, done);
+    CARYA_RESULT(carya_execution, carya_db_error) result;
+    if (!carya__may(db, CARYA_READ_WRITE)) return false;
+    carya_host_writer_execute(db->handle, sql, strlen(sql), params.ptr, params.len, &result);
+    if (!result.is_err) *rows = result.ok.rows_affected;
+    return carya__done(result.is_err, &result.err);
 }
 
-/* Returns whether the last function failed because of a constraint of this kind, such as
- * CARYA_HOST_DATABASE_VIOLATION_KIND_UNIQUE. */
-static bool carya_violates(const carya_db *db, carya_host_database_violation_kind_t kind) {
-    return db->failed && db->error.constraint.is_some && db->error.constraint.val.kind == kind;
+/* Returns whether the last function failed because of a constraint of this kind, such as CARYA_UNIQUE. */
+static bool carya_violates(carya_violation_kind kind) {
+    return carya__error.constraint.is_some && carya__error.constraint.value.kind == kind;
+}
+
+/* Marks the transaction for a rollback. The client still receives the response. */
+static bool carya_mark_rollback(carya_db *db) {
+    if (!carya__may(db, CARYA_READ_WRITE)) return false;
+    carya_host_writer_mark_rollback(db->handle);
+    return true;
+}
+
+/* A position in the transaction. Close it with carya_release or carya_rollback. */
+typedef struct {
+    int32_t handle;
+} carya_savepoint;
+
+/* Opens a savepoint. */
+static bool carya_open_savepoint(carya_db *db, carya_savepoint *savepoint) {
+    CARYA_RESULT(int32_t, carya_db_error) result;
+    if (!carya__may(db, CARYA_READ_WRITE)) return false;
+    carya_host_writer_savepoint(db->handle, &result);
+    if (!result.is_err) savepoint->handle = result.ok;
+    return carya__done(result.is_err, &result.err);
+}
+
+/* Closes a savepoint and keeps all changes. */
+static bool carya_release(carya_savepoint savepoint) {
+    CARYA_VOID_RESULT(carya_db_error) result;
+    carya_host_savepoint_release(savepoint.handle, &result);
+    carya_host_savepoint_drop(savepoint.handle);
+    return carya__done(result.is_err, &result.err);
+}
+
+/* Undoes all changes since the savepoint was opened, and keeps it open. A statement that failed since then no longer
+ * dooms the transaction. */
+static bool carya_rollback_to(carya_savepoint savepoint) {
+    CARYA_VOID_RESULT(carya_db_error) result;
+    carya_host_savepoint_rollback_to(savepoint.handle, &result);
+    return carya__done(result.is_err, &result.err);
+}
+
+/* Undoes all changes since the savepoint was opened, as carya_rollback_to does, and closes it. */
+static bool carya_rollback(carya_savepoint savepoint) {
+    CARYA_VOID_RESULT(carya_db_error) result;
+    carya_host_savepoint_rollback(savepoint.handle, &result);
+    carya_host_savepoint_drop(savepoint.handle);
+    return carya__done(result.is_err, &result.err);
+}
+
+/* Registers an action of CARYA_ACTIONS that runs after the commit. */
+static bool carya_after_commit(carya_db *db, const char *name, carya_text payload, carya_delivery delivery) {
+    CARYA_VOID_RESULT(carya_db_error) result;
+    if (!carya__may(db, CARYA_READ_WRITE)) return false;
+    carya_host_writer_after_commit(db->handle, name, strlen(name), payload.ptr, payload.len, delivery, &result);
+    return carya__done(result.is_err, &result.err);
+}
+
+/* Registers an action of CARYA_ACTIONS that runs after a rollback, at most once. */
+static bool carya_after_rollback(carya_db *db, const char *name, carya_text payload) {
+    CARYA_VOID_RESULT(carya_db_error) result;
+    if (!carya__may(db, CARYA_READ_WRITE)) return false;
+    carya_host_writer_after_rollback(db->handle, name, strlen(name), payload.ptr, payload.len, &result);
+    return carya__done(result.is_err, &result.err);
 }
 
 /* --- Responses --- */
 
-#define CARYA_MAX_HEADERS 8
-
+/* What a handler or a hook returns: a response, or one of carya_proceed, carya_set_access and carya_fail. */
 typedef struct {
-    uint16_t status;
-    size_t headers;
-    struct {
-        const char *name;
-        carya_text value;
-    } header[CARYA_MAX_HEADERS];
-    bool has_json;
-    carya_text body;
-    /* The handler failed: the host rolls back, logs `body` and answers with 500. */
-    bool failed;
+    /* The first three are the cases of the contract's `decision`. */
+    enum { CARYA__PROCEED, CARYA__ANSWER, CARYA__ACCESS, CARYA__FAIL } decision;
+    carya_host_response answer;
+    carya_access access;
+    carya_text error;
 } carya_response;
 
 static carya_response carya_with_header(carya_response response, const char *name, carya_text value) {
-    if (response.headers == CARYA_MAX_HEADERS) abort();
-    response.header[response.headers].name = name;
-    response.header[response.headers++].value = value;
+    carya_pairs *headers = &response.answer.headers;
+    carya_pair *more = carya_alloc((headers->len + 1) * sizeof *more);
+    if (headers->len) memcpy(more, headers->ptr, headers->len * sizeof *more);
+    more[headers->len++] = (carya_pair){ carya_str(name), value };
+    headers->ptr = more;
     return response;
+}
+
+static carya_response carya__answer(uint16_t status, carya_host_body body) {
+    return (carya_response){ .decision = CARYA__ANSWER, .answer = { .status = status, .body = body } };
 }
 
 /* A response with JSON. */
 static carya_response carya_json(uint16_t status, carya_text json) {
-    return (carya_response){ .status = status, .has_json = true, .body = json };
+    return carya__answer(status, (carya_host_body){ .tag = CARYA_BODY_JSON, .text = json });
 }
 
 /* 201 with the address of the new object. */
@@ -323,13 +441,28 @@ static carya_response carya_created(carya_text location, carya_text json) {
     return carya_with_header(carya_json(201, json), "location", location);
 }
 
-static carya_response carya_no_content(void) { return (carya_response){ .status = 204 }; }
+static carya_response carya_no_content(void) {
+    return carya__answer(204, (carya_host_body){ .tag = CARYA_BODY_BYTES });
+}
 
-/* Fails with the error of the last function of the database. The client does not receive the text. */
-static carya_response carya_fail(carya_db *db) {
-    carya_text message = carya_str("the handler failed");
-    if (db->failed) message = carya_format("%.*s", (int)db->error.message.len, (char *)db->error.message.ptr);
-    return (carya_response){ .failed = true, .body = message };
+/* 303: the browser requests another page, as after a form. */
+static carya_response carya_redirect(carya_text location) {
+    carya_response response = carya__answer(303, (carya_host_body){ .tag = CARYA_BODY_BYTES });
+    return carya_with_header(response, "location", location);
+}
+
+/* The request fails with the error of the last function that failed. The host rolls back, logs the error and
+ * answers with 500. The client does not receive the text. */
+static carya_response carya_fail(void) {
+    return (carya_response){ .decision = CARYA__FAIL, .error = carya__error.message };
+}
+
+/* A hook of CARYA_ON_ROUTE, CARYA_BEFORE or CARYA_ON_ERROR has no response: the next one runs, then the controller. */
+static carya_response carya_proceed(void) { return (carya_response){ .decision = CARYA__PROCEED }; }
+
+/* A hook of CARYA_ON_ROUTE proceeds with this access, in place of that of the method and of the route. */
+static carya_response carya_set_access(carya_access access) {
+    return (carya_response){ .decision = CARYA__ACCESS, .access = access };
 }
 
 static const char *carya__title(uint16_t status) {
@@ -379,6 +512,130 @@ static carya_response carya_invalid(const carya_checks *checks) {
     return carya_with_header(carya_json(422, json), "content-type", carya_str("application/problem+json"));
 }
 
+/* --- Forms --- */
+
+/* Parses the body of a form, `application/x-www-form-urlencoded` or `multipart/form-data`. If it is not one, sets
+ * `refusal` to a response with 400, 413 or 415. */
+static bool carya_parse_form(carya_form *form, carya_response *refusal) {
+    CARYA_RESULT(carya_form, carya_form_error) result;
+    carya_host_request_form(&result);
+    if (!result.is_err) {
+        *form = result.ok;
+        return true;
+    }
+    carya_text message = result.err.message;
+    switch (result.err.tag) {
+    case CARYA_FORM_MALFORMED:
+        message = carya_format("the form is malformed: %.*s", (int)message.len, message.ptr);
+        *refusal = carya_problem(400, message.ptr);
+        break;
+    case CARYA_FORM_LIMIT:
+        message = carya_format("the form is too large: %.*s", (int)message.len, message.ptr);
+        *refusal = carya_problem(413, message.ptr);
+        break;
+    case CARYA_FORM_NOT_A_FORM:
+        *refusal = carya_problem(415, "send a form: `application/x-www-form-urlencoded` or `multipart/form-data`");
+        break;
+    }
+    return false;
+}
+
+/* Sets `value` to the first text field of a name. Returns false if there is none, or if it is not UTF-8. */
+static bool carya_form_text(const carya_form *form, const char *name, carya_text *value) {
+    for (size_t i = 0; i < form->len; i++) {
+        if (form->ptr[i].file_name.is_some || !carya_is(form->ptr[i].name, name)) continue;
+        *value = form->ptr[i].value;
+        return carya_is_utf8(*value);
+    }
+    return false;
+}
+
+/* Returns the first file of a name, or NULL. */
+static const carya_form_field *carya_form_file(const carya_form *form, const char *name) {
+    for (size_t i = 0; i < form->len; i++) {
+        if (form->ptr[i].file_name.is_some && carya_is(form->ptr[i].name, name)) return &form->ptr[i];
+    }
+    return NULL;
+}
+
+/* --- Exports --- */
+
+/* Adds the types of imports or exports to the component. The file is a custom section that wit-component reads. C has
+ * no syntax for custom sections, so the assembler writes it. */
+#define CARYA__WORLD(name) \
+    __asm__( \
+        ".section \".custom_section.component-type:carya-" name "\",\"\",@\n" \
+        ".incbin \"world/" name ".wasm\"\n" \
+        ".text\n");
+
+/* Exports the function that follows. The host calls `cabi_post` after it has read the result. */
+#define CARYA__EXPORT(interface, function, name) \
+    __attribute__((export_name("cabi_post_carya:host/" interface "@0.2.0#" function))) \
+    void carya__post_##name(void *result) { \
+        (void)result; \
+        carya__free_all(); \
+    } \
+    __attribute__((export_name("carya:host/" interface "@0.2.0#" function)))
+
+CARYA__WORLD("imports")
+
+static carya_db carya__begin(int32_t access, int32_t handle) {
+    carya_error(carya_str("a function failed without an error"));
+    return (carya_db){ (carya_access)access, handle };
+}
+
+static void carya__end(carya_db db) {
+    if (db.access == CARYA_READ_ONLY) carya_host_reader_drop(db.handle);
+    if (db.access == CARYA_READ_WRITE) carya_host_writer_drop(db.handle);
+}
+
+/* Returns a `result<_, string>`. */
+static void *carya__finish(carya_db db, bool done) {
+    static carya__text_result result;
+    carya__end(db);
+    result = (carya__text_result){ .is_err = !done, .err = carya__error.message };
+    return &result;
+}
+
+/* Returns a `result<response, string>`. */
+static void *carya__respond(carya_db db, carya_response response) {
+    static CARYA_RESULT(carya_host_response, carya_text) result;
+    carya__end(db);
+    if (response.decision == CARYA__PROCEED || response.decision == CARYA__ACCESS) {
+        carya_error(carya_str("a controller must return a response"));
+        response = carya_fail();
+    }
+    result.is_err = response.decision == CARYA__FAIL;
+    if (result.is_err) result.err = response.error;
+    else result.ok = response.answer;
+    return &result;
+}
+
+/* Returns a `result<decision, string>`, or a `result<option<response>, string>`, which has the same layout without the
+ * case `access`. */
+static void *carya__decide(carya_db db, carya_response response, bool may_set_access) {
+    static CARYA_RESULT(
+        struct {
+            uint8_t tag;
+            union {
+                carya_host_response answer;
+                carya_access access;
+            };
+        },
+        carya_text) result;
+    carya__end(db);
+    if (response.decision == CARYA__ACCESS && !may_set_access) {
+        carya_error(carya_str("only a hook of CARYA_ON_ROUTE can set the access"));
+        response = carya_fail();
+    }
+    result.is_err = response.decision == CARYA__FAIL;
+    if (!result.is_err) result.ok.tag = response.decision;
+    if (response.decision == CARYA__FAIL) result.err = response.error;
+    if (response.decision == CARYA__ANSWER) result.ok.answer = response.answer;
+    if (response.decision == CARYA__ACCESS) result.ok.access = response.access;
+    return &result;
+}
+
 /* --- Routes --- */
 
 typedef struct {
@@ -387,74 +644,20 @@ typedef struct {
     carya_response (*handler)(carya_db *db);
 } carya_route;
 
-/* Returns the routes and their number. Defined by CARYA_SERVE. */
-static const carya_route *carya__routes(size_t *count);
-
-static carya_response carya__dispatch(carya_db *db) {
-    controller_string_t text, pattern;
-    carya__free_all();
-    carya_host_request_method(&text);
-    carya_text method = carya__take(&text);
+static void *carya__dispatch(carya_db db, const carya_route *routes, size_t count) {
+    carya_text method = carya_method(), route = { "", 0 };
+    carya_option_text pattern;
     if (carya_is(method, "HEAD")) method = carya_str("GET");
-    carya_text route = { "", 0 };
-    if (carya_host_request_route(&pattern)) route = carya__take(&pattern);
-    size_t count;
-    const carya_route *routes = carya__routes(&count);
+    carya_host_request_route(&pattern);
+    carya__take(pattern, &route);
     for (size_t i = 0; i < count; i++) {
-        if (carya_is(method, routes[i].method) && carya_is(route, routes[i].pattern)) return routes[i].handler(db);
+        if (carya_is(method, routes[i].method) && carya_is(route, routes[i].pattern)) {
+            return carya__respond(db, routes[i].handler(&db));
+        }
     }
-    return (carya_response){
-        .failed = true,
-        .body = carya_format("no function serves %.*s %.*s", (int)method.len, method.ptr, (int)route.len, route.ptr),
-    };
-}
-
-/* Copies a response for the host, which frees the copy. Returns false if the handler failed. */
-static bool carya__give(carya_db *db, carya_response from, carya_host_types_response_t *to, controller_string_t *error) {
-    carya__begin(db);
-    if (from.failed) {
-        controller_string_dup_n(error, from.body.ptr, from.body.len);
-        return false;
-    }
-    to->status = from.status;
-    to->headers.len = from.headers;
-    to->headers.ptr = from.headers ? malloc(from.headers * sizeof *to->headers.ptr) : NULL;
-    for (size_t i = 0; i < from.headers; i++) {
-        controller_string_dup(&to->headers.ptr[i].f0, from.header[i].name);
-        controller_string_dup_n(
-            (controller_string_t *)&to->headers.ptr[i].f1, from.header[i].value.ptr, from.header[i].value.len);
-    }
-    if (from.has_json) {
-        to->body.tag = CARYA_HOST_TYPES_BODY_JSON;
-        controller_string_dup_n(&to->body.val.json, from.body.ptr, from.body.len);
-    } else {
-        to->body.tag = CARYA_HOST_TYPES_BODY_BYTES;
-        to->body.val.bytes.ptr = NULL;
-        to->body.val.bytes.len = 0;
-    }
-    return true;
-}
-
-bool exports_carya_host_read_controller_read(
-    exports_carya_host_read_controller_own_reader_t handle,
-    exports_carya_host_read_controller_response_t *ret,
-    controller_string_t *err
-) {
-    carya_db db = { .reader = carya_host_database_borrow_reader(handle) };
-    bool done = carya__give(&db, carya__dispatch(&db), ret, err);
-    carya_host_database_reader_drop_own(handle);
-    return done;
-}
-
-bool exports_carya_host_write_controller_write(
-    exports_carya_host_write_controller_own_writer_t handle,
-    exports_carya_host_write_controller_response_t *ret,
-    controller_string_t *err
-) {
-    carya_db db = { .writes = true, .writer = carya_host_database_borrow_writer(handle) };
-    bool done = carya__give(&db, carya__dispatch(&db), ret, err);
-    carya_host_database_writer_drop_own(handle);
-    return done;
+    carya_error(
+        carya_format("no function serves %.*s %.*s", (int)method.len, method.ptr, (int)route.len, route.ptr));
+    return carya__respond(db, carya_fail());
 }
 
 #define CARYA__ACCESS_GET " read-only "
@@ -465,15 +668,161 @@ bool exports_carya_host_write_controller_write(
 #define CARYA__LINE(method, pattern, handler) ".ascii \"" #method CARYA__ACCESS_##method pattern "\\n\"\n"
 #define CARYA__ENTRY(method, pattern, handler) { #method, pattern, handler },
 
-/* Serves the routes of a list, each given as ROUTE(METHOD, "/pattern", function). HEAD is served by the function of GET.
- * The component declares the routes in the custom section `carya:routes`, so that the host refuses a configuration with a
- * route that no function serves. C has no syntax for custom sections, so the assembler writes it. */
+/* Serves the routes of a list, each given as ROUTE(METHOD, "/pattern", function). HEAD is served by the function of
+ * GET. The component declares the routes in the custom section `carya:routes`, so that the host refuses a configuration
+ * with a route that no function serves. */
 #define CARYA_SERVE(list) \
+    CARYA__WORLD("controller") \
     __asm__(".section \".custom_section.carya:routes\",\"\",@\n" list(CARYA__LINE) ".text\n"); \
-    static const carya_route *carya__routes(size_t *count) { \
-        static const carya_route routes[] = { list(CARYA__ENTRY) }; \
-        *count = sizeof routes / sizeof routes[0]; \
-        return routes; \
+    static const carya_route carya__routes[] = { list(CARYA__ENTRY) }; \
+    CARYA__EXPORT("read-controller", "read", read) void *carya__read(int32_t reader) { \
+        carya_db db = carya__begin(CARYA_READ_ONLY, reader); \
+        return carya__dispatch(db, carya__routes, sizeof carya__routes / sizeof *carya__routes); \
+    } \
+    CARYA__EXPORT("write-controller", "write", write) void *carya__write(int32_t writer) { \
+        carya_db db = carya__begin(CARYA_READ_WRITE, writer); \
+        return carya__dispatch(db, carya__routes, sizeof carya__routes / sizeof *carya__routes); \
+    }
+
+/* --- Hooks --- */
+
+/* Runs `hook` before routing: `carya_response hook(void)`. */
+#define CARYA_ON_ROUTE(hook) \
+    CARYA__WORLD("on-route") \
+    CARYA__EXPORT("on-route", "on-route", on_route) void *carya__on_route(void) { \
+        carya_db db = carya__begin(CARYA_NONE, 0); \
+        return carya__decide(db, hook(), true); \
+    }
+
+/* Runs `hook` before the controller: `carya_response hook(carya_db *db)`. The client receives its response, unless it
+ * is carya_proceed(). */
+#define CARYA_BEFORE(hook) \
+    CARYA__WORLD("before") \
+    CARYA__EXPORT("before", "before", before) void *carya__before(int32_t access, int32_t handle) { \
+        carya_db db = carya__begin(access, handle); \
+        return carya__decide(db, hook(&db), false); \
+    }
+
+/* Runs `hook` after the controller: `bool hook(carya_db *db)`. If it returns false inside the transaction, the host
+ * rolls back. */
+#define CARYA_AFTER(hook) \
+    CARYA__WORLD("after") \
+    CARYA__EXPORT("after", "after", after) void *carya__after(int32_t access, int32_t handle) { \
+        carya_db db = carya__begin(access, handle); \
+        return carya__finish(db, hook(&db)); \
+    }
+
+/* Runs `hook` after a failure: `carya_response hook(carya_db *db, const carya_failure *failure)`. The client receives
+ * its response, unless it is carya_proceed(). */
+#define CARYA_ON_ERROR(hook) \
+    CARYA__WORLD("on-error") \
+    CARYA__EXPORT("on-error", "on-error", on_error) void *carya__on_error(carya__on_error_params *params) { \
+        carya_db db = carya__begin(params->db.access, params->db.handle); \
+        return carya__decide(db, hook(&db, &params->failure), false); \
+    }
+
+/* More parameters than a function of the component model has on the stack are in memory. */
+typedef struct {
+    carya_db db;
+    carya_failure failure;
+} carya__on_error_params;
+
+/* The response of the controller, which a hook of CARYA_AFTER can change and one of CARYA_ON_ERROR can read. */
+static uint16_t carya_reply_status(void) { return carya_host_response_status(); }
+
+/* Sets the status that the client receives. The transaction is unaffected. */
+static bool carya_set_reply_status(uint16_t status) {
+    carya__text_result result;
+    carya_host_response_set_status(status, &result);
+    return carya__set(result);
+}
+
+/* Sets `value` to the first header field of a name. Returns false if there is none. */
+static bool carya_reply_header(const char *name, carya_text *value) {
+    carya_option_text option;
+    carya_host_response_header(name, strlen(name), &option);
+    return carya__take(option, value);
+}
+
+/* Sets a header field and removes other fields with this name. */
+static bool carya_set_reply_header(const char *name, carya_text value) {
+    carya__text_result result;
+    carya_host_response_set_header(name, strlen(name), value.ptr, value.len, &result);
+    return carya__set(result);
+}
+
+/* Returns a copy of the body. */
+static carya_text carya_reply_body(void) {
+    carya_text body;
+    carya_host_response_body(&body);
+    return body;
+}
+
+/* Sets the body and keeps `content-type`. */
+static bool carya_set_reply_body(carya_text body) {
+    carya__text_result result;
+    carya_host_response_set_body(body.ptr, body.len, &result);
+    return carya__set(result);
+}
+
+/* --- The start, and actions --- */
+
+/* Runs `init` at each start, after the migrations: `bool init(carya_db *db)`. If it returns false, the start fails. */
+#define CARYA_INIT(init) \
+    CARYA__WORLD("init") \
+    CARYA__EXPORT("model", "init", init) void *carya__init(int32_t writer) { \
+        carya_db db = carya__begin(CARYA_READ_WRITE, writer); \
+        return carya__finish(db, init(&db)); \
+    }
+
+/* A delivery of an action. */
+typedef struct {
+    /* The same for every delivery, so that a receiver can detect a repeated one. */
+    carya_text id;
+    carya_text name, payload;
+    /* Whether the transaction that registered the action was committed or rolled back. */
+    bool is_committed;
+    /* The number of this delivery, from 1. */
+    uint32_t attempt;
+    /* The request that registered the action. */
+    carya_text request_id;
+} carya_action;
+
+typedef struct {
+    const char *name;
+    bool (*run)(carya_db *db, const carya_action *action);
+} carya_registered_action;
+
+static void *carya__act(carya_db db, carya_action action, const carya_registered_action *actions, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (carya_is(action.name, actions[i].name)) return carya__finish(db, actions[i].run(&db, &action));
+    }
+    carya_error(carya_format("no function runs the action `%.*s`", (int)action.name.len, action.name.ptr));
+    return carya__finish(db, false);
+}
+
+#define CARYA__ACTION(name, function) { name, function },
+
+/* Runs the actions of a list, each given as ACTION("name", function), where the function is
+ * `bool function(carya_db *db, const carya_action *action)`. Each action has a transaction of its own. If the function
+ * returns false, the host rolls back and logs the error, and runs a CARYA_AT_LEAST_ONCE action again later. */
+#define CARYA_ACTIONS(list) \
+    CARYA__WORLD("actions") \
+    static const carya_registered_action carya__actions[] = { list(CARYA__ACTION) }; \
+    CARYA__EXPORT("actions", "run", run) void *carya__run( \
+        const char *id, size_t id_len, const char *name, size_t name_len, const char *payload, size_t payload_len, \
+        int32_t outcome, int32_t attempt, const char *request_id, size_t request_id_len, int32_t writer \
+    ) { \
+        carya_db db = carya__begin(CARYA_READ_WRITE, writer); \
+        carya_action action = { \
+            .id = { id, id_len }, \
+            .name = { name, name_len }, \
+            .payload = { payload, payload_len }, \
+            .is_committed = outcome == 0, \
+            .attempt = (uint32_t)attempt, \
+            .request_id = { request_id, request_id_len }, \
+        }; \
+        return carya__act(db, action, carya__actions, sizeof carya__actions / sizeof *carya__actions); \
     }
 
 #pragma clang diagnostic pop

@@ -193,10 +193,12 @@ async fn a_project_in_c_builds_and_serves() -> Result {
     let ran = run(folder.path(), &["new", "notes", "--lang", "c"]).await?;
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
     let project = folder.path().join("notes");
-    for file in fs::read_dir(repository().join("guest/c"))? {
-        let file = file?;
-        let vendored = project.join("vendor/carya-guest").join(file.file_name());
-        assert!(fs::read(&vendored)? == fs::read(file.path())?, "{vendored:?}");
+    for folder in ["", "world"] {
+        for file in fs::read_dir(repository().join("guest/c").join(folder))? {
+            let file = file?;
+            let vendored = project.join("vendor/carya-guest").join(folder).join(file.file_name());
+            assert!(file.path().is_dir() || fs::read(&vendored)? == fs::read(file.path())?, "{vendored:?}");
+        }
     }
     let hook = run(&project, &["new", "--hook", "guard"]).await?;
     assert!(hook.code == Some(1) && hook.err.contains("the library for C has no hooks"), "{}", hook.err);

@@ -74,16 +74,6 @@ pub fn c_bindings(text: &str) -> Result<Vec<(String, Vec<u8>)>> {
     Ok(files.iter().map(|(name, content)| (name.to_owned(), content.to_owned())).collect())
 }
 
-/// Generates the bindings in C of the world `controller`, which are in `guest/c`.
-pub fn controller_bindings() -> Result<Vec<(String, Vec<u8>)>> {
-    let mut resolve = Resolve::default();
-    let (package, _) = resolve.push_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit"))?;
-    let world = resolve.select_world(&[package], Some("controller"))?;
-    let mut files = Files::default();
-    wit_bindgen_c::Opts::default().build().generate(&mut resolve, world, &mut files)?;
-    Ok(files.iter().map(|(name, content)| (name.to_owned(), content.to_owned())).collect())
-}
-
 /// Builds a controller without a transaction that responds with `text` and the path of the request.
 pub fn echo(text: &str) -> Result<Vec<u8>> {
     let wat = format!(

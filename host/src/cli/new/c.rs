@@ -13,11 +13,17 @@ pub(super) const PROJECT: &[File] = files!["host/template/c/project" as "":
     ".gitignore",
 ];
 
-/// The headers in `guest/c`, and the bindings.
+/// The headers in `guest/c`, and the types of the interfaces.
 pub(super) const LIBRARY: &[File] = files!["guest/c" as "vendor/carya-guest/":
     "carya_guest.h",
+    "carya_host.h",
     "carya_json.h",
-    "controller.c",
-    "controller.h",
-    "controller_component_type.o",
+    "world/actions.wasm",
+    "world/after.wasm",
+    "world/before.wasm",
+    "world/controller.wasm",
+    "world/imports.wasm",
+    "world/init.wasm",
+    "world/on-error.wasm",
+    "world/on-route.wasm",
 ];

@@ -6,7 +6,7 @@
 static carya_response list_notes(carya_db *db) {
     carya_text notes;
     const char *sql = "SELECT id, text, written_at FROM notes ORDER BY id DESC LIMIT 100";
-    return carya_fetch_json(db, sql, CARYA_NO_PARAMS, &notes) ? carya_json(200, notes) : carya_fail(db);
+    return carya_fetch_json(db, sql, CARYA_NO_PARAMS, &notes) ? carya_json(200, notes) : carya_fail();
 }
 
 static bool is_blank(carya_text text) {
@@ -24,7 +24,7 @@ static carya_response create(carya_db *db) {
     if (!carya_is_utf8(text)) return carya_problem(400, "the body is not UTF-8");
     if (is_blank(text)) return carya_problem(422, "a note needs a text");
     const char *sql = "INSERT INTO notes (text) VALUES (?) RETURNING id, text, written_at";
-    if (!carya_fetch_one_json(db, sql, CARYA_PARAMS(carya_text_value(text)), &note, &found)) return carya_fail(db);
+    if (!carya_fetch_one_json(db, sql, CARYA_PARAMS(carya_text_value(text)), &note, &found)) return carya_fail();
     return carya_json(201, note);
 }
 
