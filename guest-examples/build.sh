@@ -239,11 +239,11 @@ python_packages() {
     rm -rf "$work"
 }
 
-# --- C (items-c) ---
+# --- C (items-c, guestbook-c) ---
 
 c() {
     local name
-    for name in items-c; do
+    for name in items-c guestbook-c; do
         once "$name" guest/c "guest-examples/$name" -- compile_c "$name" "guest-examples/$name/${name%-c}.c"
     done
 }

@@ -27,6 +27,7 @@ mod echo;
 mod etag;
 mod fair;
 mod faults;
+mod guestbook;
 mod harden;
 mod headers;
 mod health;
