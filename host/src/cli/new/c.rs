@@ -9,6 +9,7 @@ pub(super) const PROJECT: &[File] = files!["host/template/c/project" as "":
     "compile_flags.txt",
     "migrations/0001_notes.sql",
     "notes/notes.c",
+    "greeting/greeting.c",
     "tests/http.sh",
     ".gitignore",
 ];

@@ -23,6 +23,9 @@ const SCRIPT_CONFIGURATION: &str = include_str!("../../../template/javascript/ho
 const PYTHON: &str = include_str!("../../../template/python/hook/hook.py");
 const PYTHON_CONFIGURATION: &str = include_str!("../../../template/python/hook/carya.toml");
 
+const C: &str = include_str!("../../../template/c/hook/hook.c");
+const C_CONFIGURATION: &str = include_str!("../../../template/c/hook/carya.toml");
+
 /// Placeholder of the extension of scripts.
 const EXTENSION: &str = "{{extension}}";
 
@@ -34,7 +37,7 @@ pub(in crate::cli) fn add(name: &str) -> anyhow::Result<String> {
         return script(name);
     }
     if Path::new("compile_flags.txt").exists() {
-        bail!("the library for C has no hooks; write {name} in another language, as a project of its own");
+        return c(name);
     }
     if Path::new("requirements.txt").exists() { python(name) } else { rust(name) }
 }
@@ -83,6 +86,11 @@ fn python(name: &str) -> anyhow::Result<String> {
     let file = name.replace('-', "_");
     let fill = |text: &str| text.replace(NAME, name).replace(FILE, &file);
     module(name, &file, &format!("{file}.py"), (&fill(PYTHON), &fill(PYTHON_CONFIGURATION)))
+}
+
+fn c(name: &str) -> anyhow::Result<String> {
+    let fill = |text: &str| text.replace(NAME, name);
+    module(name, name, &format!("{name}.c"), (&fill(C), &fill(C_CONFIGURATION)))
 }
 
 /// Adds a hook that is one file in a new folder.
