@@ -1,5 +1,6 @@
 // Forms.
 
+import { ownBytes } from './bytes.js';
 import { Problem } from './problem.js';
 import { validate } from './schema.js';
 
@@ -25,7 +26,7 @@ export class Form {
   files(name) {
     const files = this.#named(name).filter((field) => field.fileName != null);
     return files.map(({ fileName, contentType, value }) => {
-      return { name: fileName, contentType: contentType ?? undefined, content: value };
+      return { name: fileName, contentType: contentType ?? undefined, content: ownBytes(value) };
     });
   }
 

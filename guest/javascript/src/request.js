@@ -2,6 +2,7 @@
 
 import * as identity from 'carya:host/identity@0.2.0';
 import * as request from 'carya:host/request@0.2.0';
+import { ownBytes } from './bytes.js';
 import { decode } from './cookie.js';
 import { checkVersion } from './etag.js';
 import { Form, formProblem, fromPairs } from './form.js';
@@ -55,7 +56,7 @@ export class HandlerRequest {
   }
 
   bytes() {
-    return request.body();
+    return ownBytes(request.body());
   }
 
   text() {

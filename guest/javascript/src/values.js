@@ -1,5 +1,6 @@
 // SQL values as values of JavaScript.
 
+import { ownBytes } from './bytes.js';
 import { engine } from './engine.js';
 
 const LARGEST = 2n ** 63n - 1n;
@@ -78,6 +79,8 @@ export function fromHost(value, column) {
       return null;
     case 'int64':
       return wholeNumber(value.val, column);
+    case 'bytes':
+      return ownBytes(value.val);
     case 'other':
       return value.val.text;
     default:

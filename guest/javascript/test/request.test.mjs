@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { runInNewContext } from 'node:vm';
 import * as v from 'valibot';
 
 import { isJson, parseJson } from '../src/json.js';
@@ -117,4 +118,11 @@ test('a change of an old version is refused', () => {
     [status('"7"'), status('"6"'), status(), status(undefined, true), status('W/"7"', true), status('*', true)],
     [undefined, 412, undefined, 428, 412, undefined],
   );
+});
+
+test('bytes of another realm become bytes of the program', () => {
+  const value = runInNewContext('Uint8Array.of(1, 2)');
+  const sent = request({ body: value, form: [{ name: 'photo', value, fileName: '1.png', contentType: undefined }] });
+  assert.deepEqual(sent.bytes(), Uint8Array.of(1, 2));
+  assert.deepEqual(sent.form().file('photo').content, Uint8Array.of(1, 2));
 });

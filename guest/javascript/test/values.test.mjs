@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { runInNewContext } from 'node:vm';
 
 import { float64, fromHost, other, toHost } from '../src/values.js';
 
@@ -58,4 +59,11 @@ test('other values of a result are as the host sends them', () => {
   ]) {
     assert.deepEqual(fromHost(value, 'x'), expected);
   }
+});
+
+test('bytes of another realm become bytes of the program', () => {
+  const val = runInNewContext('new Uint8Array([0, 1, 2, 3]).subarray(1, 3)');
+  const bytes = fromHost({ tag: 'bytes', val }, 'x');
+  assert.deepEqual(bytes, Uint8Array.of(1, 2));
+  assert.deepEqual(toHost(bytes, 1, dialect), { tag: 'bytes', val: Uint8Array.of(1, 2) });
 });
