@@ -67,7 +67,7 @@ function one(error) {
 }
 
 // Globals of other engines that QuickJS lacks.
-const LACKS = /\b(fetch|setTimeout|setInterval|structuredClone|URL|URLSearchParams|Intl|Request|Response|Headers|AbortController|Buffer|process)\b.* is not defined/;
+const LACKS = /\b(fetch|setTimeout|setInterval|structuredClone|URL|URLSearchParams|Intl|Request|Response|Headers|AbortController)\b.* is not defined/;
 
 function remedy(error) {
   const name = engine === 'quickjs' && error instanceof ReferenceError ? LACKS.exec(error.message)?.[1] : undefined;
