@@ -27,7 +27,8 @@ export class CaryaDialect {
   }
 
   createAdapter() {
-    return new this.#parts[0]();
+    // All queries use the connection of the request, so kysely must let them wait for the end of a transaction.
+    return Object.defineProperty(new this.#parts[0](), 'supportsMultipleConnections', { value: false });
   }
 
   createQueryCompiler() {
@@ -58,7 +59,10 @@ class Driver {
 
   async releaseConnection() {}
 
-  async beginTransaction(connection) {
+  async beginTransaction(connection, { isolationLevel }) {
+    if (isolationLevel !== undefined) {
+      throw new Error('the host sets the isolation level: remove `setIsolationLevel`, and set `isolation` of the route');
+    }
     connection.control(`SAVEPOINT ${TRANSACTION}`);
   }
 

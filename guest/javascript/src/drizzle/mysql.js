@@ -4,7 +4,7 @@ import { MySqlDatabase, MySqlDialect, MySqlTransaction } from 'drizzle-orm/mysql
 import { MySqlRemoteSession } from 'drizzle-orm/mysql-proxy/session';
 import { objects } from '../rows.js';
 import { relational } from './schema.js';
-import { inSavepoint } from './transaction.js';
+import { Transactions } from './transaction.js';
 
 // Relational queries without LATERAL, which MariaDB lacks.
 const MODE = 'planetscale';
@@ -21,14 +21,14 @@ export function mysql(db, { schema, casing, logger } = {}) {
     return { rows: [first, columns] };
   };
   const session = new Session(query, dialect, tables, { logger });
-  session.db = db;
+  session.transactions = new Transactions(db);
   return new MySqlDatabase(dialect, session, tables, MODE);
 }
 
 class Session extends MySqlRemoteSession {
-  async transaction(work, _config, depth = 0) {
+  async transaction(work, config, depth = 0) {
     const transaction = new Transaction(this.dialect, this, this.schema, depth, MODE);
-    return inSavepoint(this.db, async () => work(transaction));
+    return this.transactions.run(async () => work(transaction), config, depth);
   }
 }
 

@@ -4,7 +4,7 @@ import { PgRemoteSession } from 'drizzle-orm/pg-proxy/session';
 import { PgDatabase, PgDialect, PgTransaction } from 'drizzle-orm/pg-core';
 import { objects } from '../rows.js';
 import { relational } from './schema.js';
-import { inSavepoint } from './transaction.js';
+import { Transactions } from './transaction.js';
 
 export function postgres(db, { schema, casing, logger } = {}) {
   const tables = relational(schema);
@@ -14,14 +14,14 @@ export function postgres(db, { schema, casing, logger } = {}) {
     return { rows: method === 'all' ? result.rows : objects(result) };
   };
   const session = new Session(query, dialect, tables, { logger });
-  session.db = db;
+  session.transactions = new Transactions(db);
   return new PgDatabase(dialect, session, tables);
 }
 
 class Session extends PgRemoteSession {
-  async transaction(work, _config, depth = 0) {
+  async transaction(work, config, depth = 0) {
     const transaction = new Transaction(this.dialect, this, this.schema, depth);
-    return inSavepoint(this.db, async () => work(transaction));
+    return this.transactions.run(async () => work(transaction), config, depth);
   }
 }
 

@@ -4,20 +4,20 @@ import { BetterSQLiteSession } from 'drizzle-orm/better-sqlite3/session';
 import { BaseSQLiteDatabase, SQLiteSyncDialect, SQLiteTransaction } from 'drizzle-orm/sqlite-core';
 import { objects } from '../rows.js';
 import { relational } from './schema.js';
-import { inSavepoint } from './transaction.js';
+import { Transactions } from './transaction.js';
 
 export function sqlite(db, { schema, casing, logger } = {}) {
   const tables = relational(schema);
   const dialect = new SQLiteSyncDialect({ casing });
   const session = new Session(client(db), dialect, tables, { logger });
-  session.db = db;
+  session.transactions = new Transactions(db);
   return new BaseSQLiteDatabase('sync', dialect, session, tables);
 }
 
 class Session extends BetterSQLiteSession {
-  transaction(work, _config, depth = 0) {
+  transaction(work, config, depth = 0) {
     const transaction = new Transaction('sync', this.dialect, this, this.schema, depth);
-    return inSavepoint(this.db, () => work(transaction));
+    return this.transactions.run(() => work(transaction), config, depth);
   }
 }
 
