@@ -5,6 +5,7 @@ import {
   MysqlAdapter, MysqlIntrospector, MysqlQueryCompiler, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler,
   SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler,
 } from 'kysely';
+import { parameter, parsed } from './driver.js';
 import { objects } from './rows.js';
 
 const PARTS = {
@@ -101,9 +102,10 @@ class Connection {
   }
 
   async executeQuery({ sql, parameters }) {
-    const result = this.#db.run(sql, [...parameters]);
+    const { dialect } = this.#db;
+    const result = this.#db.run(sql, parameters.map((value) => parameter(value, dialect)));
     return {
-      rows: objects(result),
+      rows: objects(parsed(result, dialect)),
       numAffectedRows: BigInt(result.rowsAffected),
       insertId: result.lastInsertId === null ? undefined : BigInt(result.lastInsertId),
     };

@@ -2,13 +2,18 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { sql } from 'drizzle-orm';
+import { eq, sql } from 'drizzle-orm';
+import { date, json, mysqlTable } from 'drizzle-orm/mysql-core';
+import { bigint, pgTable, text } from 'drizzle-orm/pg-core';
 import { Kysely } from 'kysely';
 
 import { Writer } from '../src/database.js';
 import { mysql, postgres, sqlite } from '../src/drizzle/index.js';
+import { parameter, parsed } from '../src/driver.js';
 import { CaryaDialect } from '../src/kysely.js';
 import { FakeDatabase, rows } from './fake/database.mjs';
+
+const items = pgTable('items', { id: bigint('id', { mode: 'number' }), name: text('name') });
 
 const changed = (rowsAffected) => ({ ...rows([]), rowsAffected, lastInsertId: undefined });
 
@@ -28,6 +33,13 @@ class FakeServer extends FakeDatabase {
 function savepoint(raw) {
   return { release: () => raw.calls.push(['release']), rollback: () => raw.calls.push(['rollback']) };
 }
+
+test('drizzle on PostgreSQL returns the number of changed rows', async () => {
+  const orm = postgres(new Writer(new FakeServer('postgresql', changed(2n))));
+  const result = await orm.update(items).set({ name: 'x' }).where(eq(items.id, 1));
+  assert.equal(result.count, 2);
+  assert.equal(result.length, 0);
+});
 
 test('drizzle runs transactions one after another', async () => {
   for (const open of [postgres, mysql, sqlite]) {
@@ -74,4 +86,73 @@ test('kysely lets statements wait for the end of a transaction', async () => {
     assert.match(end, /^RELEASE/, dialect);
     assert.match(outside, /outside/, dialect);
   }
+});
+
+test('documents of PostgreSQL are values', async () => {
+  const document = (text) => ({ tag: 'other', val: { typeName: 'JSONB', text } });
+  const result = {
+    columns: [{ name: 'id', typeName: 'INT8' }, { name: 'document', typeName: 'JSONB' }],
+    rows: [[{ tag: 'int64', val: 1n }, document('{"a":[1]}')], [{ tag: 'int64', val: 2n }, { tag: 'null' }]],
+    rowsAffected: 0n,
+  };
+  const orm = new Kysely({ dialect: new CaryaDialect(new Writer(new FakeServer('postgresql', result))) });
+  const found = await orm.selectFrom('items').selectAll().execute();
+  assert.deepEqual(found, [{ id: 1, document: { a: [1] } }, { id: 2, document: null }]);
+});
+
+test('documents are values, except on SQLite', () => {
+  const result = { columns: [{ name: 'x', typeName: 'JSON' }, { name: 'y', typeName: 'TEXT' }], rows: [['null', 'null'], ['[1]', null], [null, '[1]']] };
+  assert.deepEqual(parsed(result, 'mysql').rows, [[null, 'null'], [[1], null], [null, '[1]']]);
+  assert.equal(parsed(result, 'sqlite'), result);
+});
+
+test('arrays of PostgreSQL are values', () => {
+  for (const [typeName, text, expected] of [
+    ['INT4[]', '{}', []],
+    ['INT4[]', '{1,NULL,-3}', [1, null, -3]],
+    ['INT4[]', '[0:1]={1,2}', [1, 2]],
+    ['INT4[]', '{{1,2},{3,4}}', [[1, 2], [3, 4]]],
+    ['INT8[]', '{7,9007199254740993}', [7, 9007199254740993n]],
+    ['FLOAT8[]', '{0.5,-1e-07,NaN}', [0.5, -1e-7, NaN]],
+    ['BOOL[]', '{t,f}', [true, false]],
+    ['TEXT[]', '{"","a,b","\\"","\\\\","NULL",NULL,"{}"," x",y z}', ['', 'a,b', '"', '\\', 'NULL', null, '{}', ' x', 'y z']],
+    ['JSONB[]', '{"{\\"a\\": [1]}"}', [{ a: [1] }]],
+    ['NUMERIC[]', '{1.50}', ['1.50']],
+  ]) {
+    const { rows: [[value]] } = parsed({ columns: [{ name: 'x', typeName }], rows: [[text]] }, 'postgresql');
+    assert.deepEqual(value, expected, text);
+  }
+});
+
+test('parameters are as the drivers accept them', () => {
+  const date = new Date('2026-06-01T12:00:00.250Z');
+  const bytes = Uint8Array.of(1);
+  for (const [value, dialect, expected] of [
+    [date, 'postgresql', '2026-06-01T12:00:00.250Z'],
+    [date, 'mysql', '2026-06-01 12:00:00.250'],
+    [date, 'sqlite', date],
+    [{ a: 1 }, 'postgresql', '{"a":1}'],
+    [{ a: 1 }, 'mysql', { a: 1 }],
+    [[1, null, [2]], 'postgresql', '{"1",NULL,{"2"}}'],
+    [['a"', '\\', { b: 1 }], 'postgresql', '{"a\\"","\\\\","{\\"b\\":1}"}'],
+    [bytes, 'postgresql', bytes],
+    [null, 'postgresql', null],
+    [7, 'postgresql', 7],
+  ]) {
+    assert.deepEqual(parameter(value, dialect), expected);
+  }
+});
+
+test('drizzle on MySQL parses documents and sends dates', async () => {
+  const result = {
+    columns: [{ name: 'document', typeName: 'LONGTEXT' }],
+    rows: [[{ tag: 'text', val: '{"a":1}' }], [{ tag: 'null' }]],
+    rowsAffected: 0n,
+  };
+  const raw = new FakeServer('mysql', result, changed(1n));
+  const orm = mysql(new Writer(raw));
+  const events = mysqlTable('events', { document: json('document'), day: date('day') });
+  assert.deepEqual(await orm.select({ document: events.document }).from(events), [{ document: { a: 1 } }, { document: null }]);
+  await orm.insert(events).values({ day: new Date('2026-06-01T00:00:00Z') });
+  assert.deepEqual(raw.calls[1][2], [{ tag: 'text', val: '2026-06-01 00:00:00.000' }]);
 });

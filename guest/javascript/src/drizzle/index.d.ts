@@ -10,11 +10,10 @@
  * @module
  */
 
-import type { DrizzleConfig } from 'drizzle-orm';
+import type { Assume, DrizzleConfig } from 'drizzle-orm';
 import type { MySqlDatabase } from 'drizzle-orm/mysql-core';
 import type { MySqlRemotePreparedQueryHKT, MySqlRemoteQueryResultHKT } from 'drizzle-orm/mysql-proxy';
-import type { PgDatabase } from 'drizzle-orm/pg-core';
-import type { PgRemoteQueryResultHKT } from 'drizzle-orm/pg-proxy';
+import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core';
 import type { BaseSQLiteDatabase } from 'drizzle-orm/sqlite-core';
 import type { Reader } from '../index.js';
 
@@ -22,6 +21,11 @@ import type { Reader } from '../index.js';
 export interface RunResult {
   changes: number;
   lastInsertRowid: number | bigint | null;
+}
+
+/** Result of a statement on PostgreSQL without a list of columns: the rows, and the number of rows that it has changed. */
+export interface RowsHKT extends PgQueryResultHKT {
+  type: Assume<this['row'], Record<string, unknown>>[] & { count: number };
 }
 
 type Schema = Record<string, unknown>;
@@ -41,7 +45,7 @@ export function sqlite<TSchema extends Schema = Record<string, never>>(
 export function postgres<TSchema extends Schema = Record<string, never>>(
   db: Reader,
   config?: Config<TSchema>,
-): PgDatabase<PgRemoteQueryResultHKT, TSchema>;
+): PgDatabase<RowsHKT, TSchema>;
 
 /** Returns drizzle's database on MySQL and MariaDB. Use `$returningId()` for generated keys. */
 export function mysql<TSchema extends Schema = Record<string, never>>(

@@ -1,7 +1,8 @@
 // drizzle on MySQL and MariaDB.
 
-import { MySqlDatabase, MySqlDialect, MySqlTransaction } from 'drizzle-orm/mysql-core';
+import { MySqlDatabase, MySqlDialect, MySqlJson, MySqlTransaction } from 'drizzle-orm/mysql-core';
 import { MySqlRemoteSession } from 'drizzle-orm/mysql-proxy/session';
+import { parameter } from '../driver.js';
 import { objects } from '../rows.js';
 import { relational } from './schema.js';
 import { Transactions } from './transaction.js';
@@ -9,11 +10,14 @@ import { Transactions } from './transaction.js';
 // Relational queries without LATERAL, which MariaDB lacks.
 const MODE = 'planetscale';
 
+// drizzle leaves documents to mysql2, which parses them.
+MySqlJson.prototype.mapFromDriverValue = (value) => (typeof value === 'string' ? JSON.parse(value) : value);
+
 export function mysql(db, { schema, casing, logger } = {}) {
   const tables = relational(schema);
   const dialect = new MySqlDialect({ casing });
   const query = async (sql, params, method) => {
-    const result = db.run(sql, params);
+    const result = db.run(sql, params.map((value) => parameter(value, 'mysql')));
     if (method === 'all') return { rows: result.rows };
     // As mysql2 returns it: the rows and the columns of a query, and the effects of another statement.
     const { rowsAffected, lastInsertId, columns } = result;

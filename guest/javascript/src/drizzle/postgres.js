@@ -2,6 +2,7 @@
 
 import { PgRemoteSession } from 'drizzle-orm/pg-proxy/session';
 import { PgDatabase, PgDialect, PgTransaction } from 'drizzle-orm/pg-core';
+import { parameter, parsed } from '../driver.js';
 import { objects } from '../rows.js';
 import { relational } from './schema.js';
 import { Transactions } from './transaction.js';
@@ -10,8 +11,10 @@ export function postgres(db, { schema, casing, logger } = {}) {
   const tables = relational(schema);
   const dialect = new PgDialect({ casing });
   const query = async (sql, params, method) => {
-    const result = db.run(sql, params);
-    return { rows: method === 'all' ? result.rows : objects(result) };
+    const result = parsed(db.run(sql, params.map((value) => parameter(value, 'postgresql'))), 'postgresql');
+    if (method === 'all') return { rows: result.rows };
+    // As postgres.js returns it: an array of the rows, with the number of rows that the statement has changed.
+    return { rows: Object.assign(objects(result), { count: result.rowsAffected }) };
   };
   const session = new Session(query, dialect, tables, { logger });
   session.transactions = new Transactions(db);
