@@ -47,7 +47,7 @@ export async function bundle(source, engine, exports) {
     define: { CARYA_ENGINE: JSON.stringify(engine.name), 'process.env.NODE_ENV': '"production"' },
     inject: [FETCH],
     sourcemap: 'external',
-    plugins: [host(), runtime(engine)],
+    plugins: [host(), runtime(engine), buffer()],
   });
   const [map, code] = ['.map', '.js'].map((end) => outputFiles.find(({ path }) => path.endsWith(end)).text);
   const output = Object.entries(metafile.outputs).find(([path]) => path.endsWith('.js'))[1];
@@ -154,6 +154,18 @@ function runtime(engine) {
         if (path !== join(SRC, 'runtime.js')) return undefined;
         const file = join(SRC, 'quickjs/runtime.js');
         return { contents: await readFile(file, 'utf8'), resolveDir: dirname(file) };
+      });
+    },
+  };
+}
+
+// Provides `Buffer` to the columns of drizzle that use it.
+function buffer() {
+  return {
+    name: 'buffer',
+    setup({ onLoad }) {
+      onLoad({ filter: /[\\/]drizzle-orm[\\/][a-z]+-core[\\/]columns[\\/](blob|binary|varbinary)\.js$/ }, async ({ path }) => {
+        return { contents: `import { Buffer } from ${literal('drizzle/buffer.js')};\n${await readFile(path, 'utf8')}` };
       });
     },
   };

@@ -1,4 +1,4 @@
-// drizzle and kysely on a fake database.
+// drizzle and kysely on a fake database. `conformance` compares them with their usual drivers.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -8,6 +8,7 @@ import { bigint, pgTable, text } from 'drizzle-orm/pg-core';
 import { Kysely } from 'kysely';
 
 import { Writer } from '../src/database.js';
+import { Buffer as OwnBuffer } from '../src/drizzle/buffer.js';
 import { mysql, postgres, sqlite } from '../src/drizzle/index.js';
 import { parameter, parsed } from '../src/driver.js';
 import { CaryaDialect } from '../src/kysely.js';
@@ -155,4 +156,16 @@ test('drizzle on MySQL parses documents and sends dates', async () => {
   assert.deepEqual(await orm.select({ document: events.document }).from(events), [{ document: { a: 1 } }, { document: null }]);
   await orm.insert(events).values({ day: new Date('2026-06-01T00:00:00Z') });
   assert.deepEqual(raw.calls[1][2], [{ tag: 'text', val: '2026-06-01 00:00:00.000' }]);
+});
+
+test('a buffer of drizzle is as one of Node.js', () => {
+  const bytes = [0x61, 0xc3, 0xa9];
+  for (const value of ['aé', bytes, Uint8Array.from(bytes)]) {
+    const buffer = OwnBuffer.from(value);
+    assert.deepEqual([...buffer], bytes);
+    assert.equal(buffer.toString('utf8'), 'aé');
+    assert.ok(OwnBuffer.isBuffer(buffer) && !OwnBuffer.isBuffer(Uint8Array.from(bytes)));
+  }
+  const part = OwnBuffer.from(Uint8Array.of(1, 2, 3, 4).buffer, 1, 2);
+  assert.deepEqual([...part], [2, 3]);
 });

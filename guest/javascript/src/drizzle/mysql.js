@@ -4,6 +4,7 @@ import { MySqlDatabase, MySqlDialect, MySqlJson, MySqlTransaction } from 'drizzl
 import { MySqlRemoteSession } from 'drizzle-orm/mysql-proxy/session';
 import { parameter } from '../driver.js';
 import { objects } from '../rows.js';
+import { Buffer } from './buffer.js';
 import { relational } from './schema.js';
 import { Transactions } from './transaction.js';
 
@@ -18,7 +19,7 @@ export function mysql(db, { schema, casing, logger } = {}) {
   const dialect = new MySqlDialect({ casing });
   const query = async (sql, params, method) => {
     const result = db.run(sql, params.map((value) => parameter(value, 'mysql')));
-    if (method === 'all') return { rows: result.rows };
+    if (method === 'all') return { rows: result.rows.map((row) => row.map(asBuffer)) };
     // As mysql2 returns it: the rows and the columns of a query, and the effects of another statement.
     const { rowsAffected, lastInsertId, columns } = result;
     const first = columns.length > 0 ? objects(result) : { affectedRows: rowsAffected, insertId: lastInsertId ?? 0 };
@@ -28,6 +29,9 @@ export function mysql(db, { schema, casing, logger } = {}) {
   session.transactions = new Transactions(db);
   return new MySqlDatabase(dialect, session, tables, MODE);
 }
+
+// `binary()` and `varbinary()` of drizzle read texts from the buffers of mysql2.
+const asBuffer = (value) => (value instanceof Uint8Array ? Buffer.from(value) : value);
 
 class Session extends MySqlRemoteSession {
   async transaction(work, config, depth = 0) {
