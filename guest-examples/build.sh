@@ -136,7 +136,7 @@ js_tools() {
         return 1
     fi
     [ -d "$tools" ] && link_tools && return
-    say "installing the JavaScript tools from npm (423 MB) into $tools"
+    say "installing the JavaScript tools from npm (456 MB) into $tools"
     mkdir -p "$tools_dir"
     work=$(mktemp -d "$tools_dir/install.XXXXXX")
     cp guest/javascript/package.json guest/javascript/package-lock.json "$work"

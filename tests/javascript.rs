@@ -1,6 +1,7 @@
 //! The JavaScript library for guests on both engines, by the guest `faulty/library-js`: promises, errors with lines of the
 //! source, integers, savepoints, hooks, actions, and features of one engine.
 
+mod conformance;
 mod orms;
 pub mod package;
 

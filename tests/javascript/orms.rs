@@ -14,19 +14,12 @@ use crate::{
     support::{App, Engine, Result, Wrong, carya, check, check_eq},
 };
 
-/// Builds an example for an engine of JavaScript, and compiles it. Returns the path of the component.
-async fn build(folder: &Path, source: &str, engine: &str) -> Result<PathBuf> {
+/// Builds a program for an engine of JavaScript, and compiles it. Returns the path of the component.
+pub(super) async fn build(folder: &Path, source: &str, engine: &str) -> Result<PathBuf> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let component = folder.join(source.replace('/', "-")).with_extension(format!("{engine}.wasm"));
     let built = Command::new("node")
-        .args([
-            "guest/javascript/bin/carya-guest.mjs",
-            "build",
-            &format!("guest-examples/{source}"),
-            "-e",
-            engine,
-            "-o",
-        ])
+        .args(["guest/javascript/bin/carya-guest.mjs", "build", source, "-e", engine, "-o"])
         .arg(&component)
         .current_dir(&repository)
         .env("NODE_PATH", repository.join("guest/javascript/node_modules"))
@@ -97,7 +90,7 @@ async fn orms(engine: Engine, drizzle: &str) -> Result {
         return Ok(());
     }
     let folder = tempfile::tempdir()?;
-    for source in [drizzle, "orders-kysely/orders.ts"] {
+    for source in [drizzle, "guest-examples/orders-kysely/orders.ts"] {
         for script_engine in ["quickjs", "starlingmonkey"] {
             let component = build(folder.path(), source, script_engine).await?;
             takes_orders(engine, &component).await?;
@@ -109,17 +102,17 @@ async fn orms(engine: Engine, drizzle: &str) -> Result {
 #[tokio::test]
 #[ignore = "builds and compiles four components"]
 async fn orms_run_on_sqlite() -> Result {
-    orms(Engine::Sqlite, "orders-drizzle/sqlite.ts").await
+    orms(Engine::Sqlite, "guest-examples/orders-drizzle/sqlite.ts").await
 }
 
 #[tokio::test]
 #[ignore = "builds and compiles four components"]
 async fn orms_run_on_postgres() -> Result {
-    orms(Engine::Postgres, "orders-drizzle/postgres.ts").await
+    orms(Engine::Postgres, "guest-examples/orders-drizzle/postgres.ts").await
 }
 
 #[tokio::test]
 #[ignore = "builds and compiles four components"]
 async fn orms_run_on_mariadb() -> Result {
-    orms(Engine::MariaDb, "orders-drizzle/mysql.ts").await
+    orms(Engine::MariaDb, "guest-examples/orders-drizzle/mysql.ts").await
 }

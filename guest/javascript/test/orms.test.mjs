@@ -102,7 +102,8 @@ test('documents of PostgreSQL are values', async () => {
 });
 
 test('documents are values, except on SQLite', () => {
-  const result = { columns: [{ name: 'x', typeName: 'JSON' }, { name: 'y', typeName: 'TEXT' }], rows: [['null', 'null'], ['[1]', null], [null, '[1]']] };
+  const columns = [{ name: 'x', typeName: 'JSON' }, { name: 'y', typeName: 'TEXT' }];
+  const result = { columns, rows: [['null', 'null'], ['[1]', null], [null, '[1]']] };
   assert.deepEqual(parsed(result, 'mysql').rows, [[null, 'null'], [[1], null], [null, '[1]']]);
   assert.equal(parsed(result, 'sqlite'), result);
 });
