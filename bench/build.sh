@@ -26,6 +26,7 @@ guests() {
         cd bench/guests
         CARGO_TARGET_DIR=$target/bench/guests cargo build --locked --release --target wasm32-wasip2
     )
+    guest-examples/build.sh sqlalchemy
 }
 
 # Not named `wrk`: `command -v` would find the function instead of the program.

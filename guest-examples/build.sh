@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the example guests into guest-examples/dist/NAME.wasm. Rebuilds only guests whose inputs have changed.
 # If the tools of a language are missing, prints a line and skips its guests; with CI=true that is an error.
-# `build.sh all` also builds the guests that only tests of `make test-all` use. `build.sh javascript-tools` only installs the
-# tools of the JavaScript library.
+# `build.sh all` also builds the guests that only tests of `make test-all` use. `build.sh sqlalchemy` only builds the guest of the
+# benchmark with SQLAlchemy, and `build.sh javascript-tools` only installs the tools of the JavaScript library.
 # Settings: CARYA_BUILD_TARGET_DIR (build output), CARYA_BUILD_TOOLS_DIR (tools from npm and PyPI).
 set -euo pipefail
 
@@ -159,8 +159,8 @@ link_tools() {
 
 python() {
     local library=guest/python/src
-    once items-python guest-examples/items-python $library -- python_guest items-python items
-    once tickets-python guest-examples/tickets-python $library -- python_guest tickets-python tickets
+    once items-python guest-examples/items-python $library -- python_guest guest-examples/items-python items
+    once tickets-python guest-examples/tickets-python $library -- python_guest guest-examples/tickets-python tickets
     foreign_wit
     once foreign-python guest-examples/foreign/python guest-examples/foreign/wit guest/python/pyproject.toml -- \
         python_foreign foreign-python
@@ -170,23 +170,23 @@ python() {
 mappers() {
     local mapper
     for mapper in django peewee sqlalchemy; do
-        once "orders-$mapper" "guest-examples/orders-$mapper" guest/python/src -- python_guest "orders-$mapper" orders
+        once "orders-$mapper" "guest-examples/orders-$mapper" guest/python/src -- python_guest "guest-examples/orders-$mapper" orders
     done
 }
 
-# python_guest NAME MODULE OUTPUT: builds the module in guest-examples/NAME, with the packages in its requirements.txt.
+# python_guest FOLDER MODULE OUTPUT: builds the module in a folder, with the packages in its requirements.txt.
 python_guest() {
-    local tools packages requirements=guest-examples/$1/requirements.txt paths=(--path "guest-examples/$1")
-    python_tools "$1" || return 1
+    local tools packages name=${1##*/} requirements=$1/requirements.txt paths=(--path "$1")
+    python_tools "$name" || return 1
     if [ -f "$requirements" ]; then
         packages=$tools_dir/python-packages-$(fingerprint "$requirements")
-        python_packages "$1" "$packages" --requirement "$requirements" || return 1
+        python_packages "$name" "$packages" --requirement "$requirements" || return 1
         paths+=(--path "$packages")
     fi
-    say "$1: componentizing"
+    say "$name: componentizing"
     PYTHONPATH=guest/python/src:$tools PYTHONDONTWRITEBYTECODE=1 \
         python3 -m carya_guest build "$2" "${paths[@]}" --output "$3" </dev/null >&2 ||
-        die "$1 could not be built from guest-examples/$1 (messages above)"
+        die "$name could not be built from $1 (messages above)"
 }
 
 # python_foreign NAME OUTPUT
@@ -264,10 +264,16 @@ settle() {
 }
 
 mkdir -p "$dist"
-if [ "${1:-}" = javascript-tools ]; then
+case ${1:-} in
+javascript-tools)
     js_tools javascript
     exit
-fi
+    ;;
+sqlalchemy)
+    once items-sqlalchemy bench/guests/sqlalchemy guest/python/src -- python_guest bench/guests/sqlalchemy items
+    exit
+    ;;
+esac
 rust
 javascript
 python

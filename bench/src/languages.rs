@@ -1,8 +1,8 @@
 //! Measures the same controller in each language: `GET one row` of the shop on SQLite, with fresh instances, with a warm
-//! image, and with `reuse`.
+//! image, and with `reuse`. Pecan with SQLAlchemy takes part if it is installed.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     client,
-    contestants::{self, Places},
+    contestants::{self, Contestant, Places},
     error::Result,
     measure::{Found, Series},
     process::{Process, existing},
@@ -20,13 +20,15 @@ use crate::{
 };
 
 /// Language or engine of a guest, its file, and whether it can have a warm image.
-const GUESTS: [(&str, &str, bool); 5] = [
+const GUESTS: [(&str, &str, bool); 6] = [
     ("Rust", "items", false),
     ("C", "items-c", false),
     ("JavaScript, QuickJS", "items-qjs", false),
     ("JavaScript, StarlingMonkey", "items-js", true),
     ("Python", "items-python", true),
+    (SQLALCHEMY, "items-sqlalchemy", true),
 ];
+const SQLALCHEMY: &str = "Python with SQLAlchemy";
 
 /// How instances are made, and the keys of the component.
 const INSTANCES: [(&str, &str); 3] =
@@ -35,7 +37,7 @@ const WARM: &str = "warm";
 
 const PATH: &str = "/items/2";
 /// Beginning of the response, as a pattern.
-const ROW: &str = "^{\"id\":2,";
+const ROW: &str = "^{\"id\": ?2,";
 /// Pause between two requests while a host starts.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Maximum time until a host answers. Python compiles twice for a warm image.
@@ -65,6 +67,13 @@ pub(crate) async fn run(course: &mut Course<'_>) -> Result<Found> {
         wait_for_answer(&process).await?;
         hosts.push((process, series));
     }
+    if existing(&course.places.target, "bench/pecan/bin/gunicorn").is_ok() {
+        let url = format!("sqlite://{}", database(course.places, "items-sqlalchemy-fresh").display());
+        let process = Contestant::PecanSync.start(course.places, Some(&url)).await?;
+        wait_for_answer(&process).await?;
+        let server = Contestant::PecanSync.to_string();
+        hosts.push((process, Series { work: format!("GET one row, {SQLALCHEMY}"), server, rounds: vec![] }));
+    }
     let work = Work {
         name: "GET one row".to_owned(),
         engine: None,
@@ -84,7 +93,7 @@ pub(crate) async fn run(course: &mut Course<'_>) -> Result<Found> {
 async fn serve(places: &Places, name: &str, file: &str, keys: &str) -> Result<Process> {
     let shop = places.sources.join("../guest-examples");
     let guest = |name: &str| existing(&shop.join("dist"), &format!("{name}.wasm"));
-    let database = places.scratch.join(format!("{name}.sqlite"));
+    let database = database(places, name);
     remove(&database)?;
     let text = format!(
         "[database]\nurl = \"sqlite://{}\"\nmax_connections = 4\nacquire_timeout = \"10s\"\n\
@@ -97,6 +106,11 @@ async fn serve(places: &Places, name: &str, file: &str, keys: &str) -> Result<Pr
         guest(file)?,
     );
     contestants::start(places, name, &text, &[]).await
+}
+
+/// Returns the file of a host's database.
+fn database(places: &Places, name: &str) -> PathBuf {
+    places.scratch.join(format!("{name}.sqlite"))
 }
 
 /// Waits until the host answers. It listens before it has compiled its components.
