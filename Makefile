@@ -86,6 +86,7 @@ format:
 	@cargo fmt --all --check
 	@cargo fmt --all --check --manifest-path guest/rust/Cargo.toml
 	@if [ -f guest-examples/Cargo.toml ]; then cargo fmt --all --check --manifest-path guest-examples/Cargo.toml; fi
+	@cargo fmt --all --check --manifest-path guest-examples/orders-sea-orm/Cargo.toml
 	@cargo fmt --all --check --manifest-path bench/guests/Cargo.toml
 prose:
 	@echo "== prose"

@@ -172,6 +172,8 @@ mappers() {
     for mapper in django peewee sqlalchemy; do
         once "orders-$mapper" "guest-examples/orders-$mapper" guest/python/src -- python_guest "guest-examples/orders-$mapper" orders
     done
+    once orders-sea-orm guest-examples/orders-sea-orm/{Cargo.toml,Cargo.lock,src} guest/rust/{Cargo.toml,macros,src} -- \
+        sea_orm orders-sea-orm
 }
 
 # python_guest FOLDER MODULE OUTPUT: builds the module in a folder, with the packages in its requirements.txt.
@@ -255,6 +257,29 @@ compile_c() {
         return 1
     fi
     clang --target=wasm32-wasi -mexec-model=reactor -O2 -Wall -Wextra -Werror -I guest/c "$2" -o "$3" >&2 || die "$1 could not be built from $2 (messages above)"
+}
+
+# --- Rust with SeaORM, in a workspace of its own (orders-sea-orm) ---
+
+# sea_orm NAME OUTPUT
+sea_orm() {
+    local exports needed found
+    exports=$(guest-examples/toolchain.sh) || die "$1: there is no tool chain (messages above)"
+    needed=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "guest-examples/$1/Cargo.toml")
+    found=$(eval "$exports" && "${RUSTC:-rustc}" --version | cut -d ' ' -f 2)
+    if [ "$(printf '%s\n' "$needed" "$found" | sort -V | head -n 1)" != "$needed" ]; then
+        skip "$1" "Rust $found is too old, SeaORM needs $needed" \
+            "Run \`rustup update stable && rustup target add wasm32-wasip2\`, then run this again"
+        return 1
+    fi
+    say "$1: compiling"
+    (
+        eval "$exports"
+        unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
+        cd "guest-examples/$1" &&
+            CARGO_TARGET_DIR=$target_dir cargo build --locked --release --target wasm32-wasip2 >&2
+    ) || die "$1 could not be built from guest-examples/$1 (messages above)"
+    cp "$target_dir/wasm32-wasip2/release/${1//-/_}.wasm" "$2" || die "$2 could not be written"
 }
 
 # settle FROM TO: moves a folder into place, or uses the folder that a concurrent run has created first.
