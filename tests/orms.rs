@@ -1,4 +1,4 @@
-//! Object-relational mappers of Python in guests: `guest-examples/orders-*`.
+//! Object-relational mappers of Python and Rust in guests: `guest-examples/orders-*`.
 
 mod compliance;
 
@@ -135,7 +135,7 @@ macro_rules! tests_of {
                 use super::super::is_built;
 
                 #[tokio::test]
-                #[ignore = "compiles a component of 40 MB"]
+                #[ignore = "the guest is only built for `make test-all`"]
                 async fn orders() -> Result {
                     if !Engine::$engine.is_installed() || !is_built($guest) {
                         return Ok(());
@@ -151,4 +151,5 @@ macro_rules! tests_of {
 
 tests_of!(django "orders-django": Sqlite sqlite, Postgres postgres, MariaDb mariadb);
 tests_of!(peewee "orders-peewee": Sqlite sqlite, Postgres postgres, MariaDb mariadb);
+tests_of!(sea_orm "orders-sea-orm": Sqlite sqlite, Postgres postgres, MariaDb mariadb);
 tests_of!(sqlalchemy "orders-sqlalchemy": Sqlite sqlite, Postgres postgres, MariaDb mariadb);
