@@ -27,6 +27,8 @@ pub(crate) use self::{
 use self::{escape::JsonWriter, lines::Records};
 pub(crate) use self::{escape::printable, excerpt::excerpt};
 
+/// Target of the records of the access log.
+pub(crate) const ACCESS: &str = "carya::access";
 /// Target of the records of guests.
 pub(crate) const GUEST: &str = "guest";
 /// Target of the records of statements.

@@ -13,11 +13,9 @@ use crate::{
     error::Failure,
     lifecycle::{Ended, Served},
     message::{self, Request},
-    telemetry::{self, AccessFormat, Combined},
+    telemetry::{self, ACCESS, AccessFormat, Combined},
 };
 
-/// Target of the records.
-const TARGET: &str = "carya::access";
 /// Maximum length of a header field in a record, in bytes.
 const MAX_FIELD: usize = 512;
 
@@ -131,7 +129,7 @@ impl Access {
     /// Returns the beginning of a request that arrives now.
     pub(crate) fn begin() -> Begun {
         let is_on = match telemetry::access_format() {
-            AccessFormat::Short | AccessFormat::Full => tracing::enabled!(target: TARGET, tracing::Level::INFO),
+            AccessFormat::Short | AccessFormat::Full => tracing::enabled!(target: ACCESS, tracing::Level::INFO),
             AccessFormat::Combined => true,
             AccessFormat::Off => false,
         };
@@ -185,12 +183,12 @@ impl Record {
             // Each further field costs time in every request.
             let (request, bytes_out) = (&**id, self.sent);
             tracing::info!(
-                target: TARGET, request, method, path, status, outcome, us, bytes_out, trace, aborted, detail, "{what}"
+                target: ACCESS, request, method, path, status, outcome, us, bytes_out, trace, aborted, detail, "{what}"
             );
             return;
         }
         tracing::info!(
-            target: TARGET,
+            target: ACCESS,
             request = &**id,
             client = client.map(tracing::field::display),
             authority,

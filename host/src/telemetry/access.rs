@@ -54,7 +54,7 @@ impl Combined<'_> {
     /// Writes the line, with the current time.
     pub(crate) fn write(&self) {
         let line = self.line(SystemTime::now());
-        STDOUT.add(line.as_bytes(), false);
+        STDOUT.add(line.as_bytes(), true);
     }
 
     fn line(&self, at: SystemTime) -> String {

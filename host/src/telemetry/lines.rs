@@ -1,9 +1,9 @@
-//! Writes the lines of the log. A system call for each line would take a quarter of the processor time of a small
-//! request, so a thread writes the lines of up to [`DELAY`] with one call.
+//! Writes the lines of the log. A system call for each line of the access log would take a quarter of the processor time
+//! of a small request, so a thread writes the lines of up to [`DELAY`] with one call.
 //!
-//! Lines keep their order, and none is discarded: warnings and errors, and the lines before them, are written before
-//! the record returns, and the thread that adds a line writes itself when too many are waiting. Only a process that is
-//! killed loses the lines of its last [`DELAY`].
+//! Lines keep their order, and none is discarded. All other records, and the lines before them, are written at once, so
+//! that the log is complete when a client receives its response. If too many lines are waiting, the thread that adds one
+//! writes them. Only a process that is killed loses the lines of its last [`DELAY`].
 
 use std::{
     io::{self, Write},
@@ -16,8 +16,10 @@ use std::{
     time::Duration,
 };
 
-use tracing::{Level, Metadata};
+use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
+
+use super::ACCESS;
 
 /// Maximum time that a line waits for later ones.
 const DELAY: Duration = Duration::from_millis(1);
@@ -51,15 +53,15 @@ impl Output {
         Self { waiting: Mutex::new(Vec::new()), writing: Mutex::new(Vec::new()), write }
     }
 
-    /// Adds a line. Writes it, and all lines before it, before it returns if it `is_urgent`.
-    pub(super) fn add(&self, line: &[u8], is_urgent: bool) {
+    /// Adds a line. Unless it `may_wait`, writes it and all lines before it.
+    pub(super) fn add(&self, line: &[u8], may_wait: bool) {
         let mut waiting = lock(&self.waiting);
         let is_first = waiting.is_empty();
         waiting.extend_from_slice(line);
         let is_full = waiting.len() >= MAX_WAITING;
         drop(waiting);
         match WRITER.get() {
-            Some(writer) if !is_urgent && !is_full && !IS_ENDING.load(Ordering::Acquire) => {
+            Some(writer) if may_wait && !is_full && !IS_ENDING.load(Ordering::Acquire) => {
                 if is_first {
                     writer.unpark();
                 }
@@ -114,25 +116,25 @@ pub(super) struct Records;
 
 /// Writer of one record.
 pub(super) struct Record {
-    is_urgent: bool,
+    may_wait: bool,
 }
 
 impl<'a> MakeWriter<'a> for Records {
     type Writer = Record;
 
     fn make_writer(&'a self) -> Record {
-        Record { is_urgent: true }
+        Record { may_wait: false }
     }
 
     fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Record {
-        Record { is_urgent: *metadata.level() <= Level::WARN }
+        Record { may_wait: metadata.target() == ACCESS }
     }
 }
 
 impl Write for Record {
     /// `line` is a complete line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        STDERR.add(line, self.is_urgent);
+        STDERR.add(line, self.may_wait);
         Ok(line.len())
     }
 
