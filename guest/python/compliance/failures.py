@@ -31,7 +31,7 @@ def pytest_runtest_makereport(
     if report.failed and call.excinfo is not None:
         # Without the name of the engine, which is a part of the name of the class.
         name = re.sub(r"_\w+\+remote\w*::", "::", item.nodeid)
-        for reason in known(item.config)["failures"]:
+        for reason in known(item.config).get("failures", []):
             error = re.search(reason.get("error", ""), str(call.excinfo.value))
             if error is not None and re.search(reason.get("test", ""), name) is not None:
                 found[reason["reason"]] += 1
