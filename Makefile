@@ -65,6 +65,9 @@ guest-library-python:
 	@echo "== Python library for guests"
 	@guest/python/test.sh "$(TARGET_DIR)/guest-tools" "$(TARGET_DIR)/guest-library/python"
 
+# A test waits for servers and time limits a third of its time, so one more runs than there are cores.
+export RUST_TEST_THREADS ?= $(shell expr $$(nproc) + 1)
+
 .PHONY: test
 test: servers guests guest-library ## Build the guests and run all tests
 	@echo "== tests"
