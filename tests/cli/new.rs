@@ -61,7 +61,7 @@ async fn creates(language: &str, templates: &[&str], guest: &str) -> Result {
     library.retain(|path, _| {
         let is_left_out = ["Cargo.lock", "package-lock.json"].iter().any(|file| path == Path::new(file));
         let tests = if guest == "rust" { "tests" } else { "test" };
-        !is_left_out && ![tests, "node_modules"].iter().any(|folder| path.starts_with(folder))
+        !is_left_out && ![tests, "conformance", "node_modules"].iter().any(|folder| path.starts_with(folder))
     });
     expected.extend(library.into_iter().map(|(path, text)| (Path::new("vendor/carya-guest").join(path), text)));
     if language == "ts" {
