@@ -25,10 +25,8 @@ pub(crate) use self::{
     allowance::Allowance,
 };
 use self::{escape::JsonWriter, lines::Records};
-pub(crate) use self::{escape::printable, excerpt::excerpt};
+pub(crate) use self::{escape::printable, excerpt::excerpt, lines::ACCESS};
 
-/// Target of the records of the access log.
-pub(crate) const ACCESS: &str = "carya::access";
 /// Target of the records of guests.
 pub(crate) const GUEST: &str = "guest";
 /// Target of the records of statements.

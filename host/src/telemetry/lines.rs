@@ -19,7 +19,8 @@ use std::{
 use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::ACCESS;
+/// Target of the records of the access log.
+pub(crate) const ACCESS: &str = "carya::access";
 
 /// Maximum time that a line waits for later ones.
 const DELAY: Duration = Duration::from_millis(1);
