@@ -22,6 +22,13 @@ class Handle:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self.actions: list[tuple[str, str, database.Delivery]] = []
+        self.is_dropped = False
+
+    def __enter__(self) -> Handle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.is_dropped = True
 
     def run(self, sql: str, params: list[database.Value]) -> database.StatementResult:
         try:

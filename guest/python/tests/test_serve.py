@@ -403,6 +403,19 @@ def test_hooks_answer_or_proceed(host: Host) -> None:
     assert registry.exports() == ["on-route", "before", "after", "on-error", "model"]
 
 
+def test_a_handle_that_the_program_keeps_is_dropped(host: Host) -> None:
+    kept = []
+
+    @get("/")
+    def keep(db: Reader) -> str:
+        kept.append(db)
+        return "kept"
+
+    _exports.complete()
+    assert host.serve("GET", "/").status == 200
+    assert host.db.is_dropped
+
+
 def test_actions_receive_their_payload(host: Host) -> None:
     seen = []
 

@@ -8,6 +8,7 @@ import random
 import re
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from importlib.machinery import ModuleSpec
 from pathlib import PurePath
 from typing import Any, TypeVar
@@ -108,14 +109,24 @@ def _frames(error: BaseException) -> list[str]:
     return found[::-1]
 
 
-def _guarded(call: Callable[[], T]) -> T:
-    try:
-        return call()
-    except Exception as error:
-        raise Err(describe_failure(error)) from None
+def _guarded(call: Callable[[], T], handle: AbstractContextManager[Any] | None = None) -> T:
+    """Calls a function, and drops the handle that it received. Objects that refer to each other, such as those of
+    SQLAlchemy, would keep it until the garbage collector runs, and a component with a handle can have no warm image."""
+    with handle or nullcontext():
+        try:
+            return call()
+        except Exception as error:
+            raise Err(describe_failure(error)) from None
 
 
-def _serve(access: Access, db: Reader | Writer | None) -> types.Response:
+def _resource(db: raw.database.Handle) -> Any:
+    """Returns the resource of a hook's handle."""
+    return getattr(db, "value", None)
+
+
+def _serve(
+    access: Access, db: Reader | Writer | None, handle: AbstractContextManager[Any] | None = None
+) -> types.Response:
     def serve() -> types.Response:
         pattern, method = host.route() or "", host.method()
         route = registry.routes.get((pattern, method))
@@ -134,17 +145,17 @@ def _serve(access: Access, db: Reader | Writer | None) -> types.Response:
         except (TypeError, ValueError) as error:
             raise TypeError(f"the result of `{route.function.__name__}`: {error}") from error
 
-    return _guarded(serve)
+    return _guarded(serve, handle)
 
 
 class ReadController:
     def read(self, db: raw.database.Reader) -> types.Response:
-        return _serve("read-only", Reader(db))
+        return _serve("read-only", Reader(db), db)
 
 
 class WriteController:
     def write(self, db: raw.database.Writer) -> types.Response:
-        return _serve("read-write", Writer(db))
+        return _serve("read-write", Writer(db), db)
 
 
 class PlainController:
@@ -179,7 +190,7 @@ class Before:
             result = _answer("before", wrap(db))
             return None if result is None else respond(result)
 
-        return _guarded(check)
+        return _guarded(check, _resource(db))
 
 
 class OnError:
@@ -188,17 +199,17 @@ class OnError:
             result = _answer("on-error", wrap(db), failure=failure)
             return None if result is None else respond(result)
 
-        return _guarded(handle)
+        return _guarded(handle, _resource(db))
 
 
 class After:
     def after(self, db: raw.database.Handle) -> None:
-        _guarded(lambda: registry.hooks["after"].call(wrap(db)))
+        _guarded(lambda: registry.hooks["after"].call(wrap(db)), _resource(db))
 
 
 class Model:
     def init(self, db: raw.database.Writer) -> None:
-        _guarded(lambda: registry.hooks["init"].call(Writer(db)))
+        _guarded(lambda: registry.hooks["init"].call(Writer(db)), db)
 
 
 class Reseed:
@@ -221,4 +232,4 @@ class Actions:
                 raise ValueError(f"the payload of the action `{action.name}` is no {name}: {error}") from None
             declared.call(Writer(db), job=job, attempt=attempt)
 
-        _guarded(run)
+        _guarded(run, db)
