@@ -98,7 +98,7 @@ async fn serve(places: &Places, name: &str, file: &str, keys: &str) -> Result<Pr
     let text = format!(
         "[database]\nurl = \"sqlite://{}\"\nmax_connections = 4\nacquire_timeout = \"10s\"\n\
          [model]\ncomponent = \"model\"\nmigrations = {:?}\n[component.model]\npath = {:?}\n\
-         [component.items]\npath = {:?}\ntimeout = \"30s\"\n{keys}\n\
+         [component.items]\npath = {:?}\ntimeout = \"30s\"\nmemory = \"256MiB\"\n{keys}\n\
          [[route]]\npath = \"/items/{{id}}\"\ncomponent = \"items\"\n",
         database.display(),
         shop.join("migrations"),

@@ -62,6 +62,11 @@ def start() -> None:
         from ._log import add_handler
 
         add_handler()
+    if "sqlalchemy.orm" in sys.modules:
+        from sqlalchemy.orm import configure_mappers
+
+        # Otherwise the first request of each instance would do it.
+        configure_mappers()
     sys.meta_path.append(_Absent())
 
 
