@@ -178,6 +178,15 @@ static bool carya__take(carya_option_text option, carya_text *value) {
     return option.is_some;
 }
 
+/* Calls a function of the host that returns the value of a key. */
+static bool carya__look_up(
+    void (*get)(const char *key, size_t len, carya_option_text *value), const char *key, carya_text *value
+) {
+    carya_option_text option;
+    get(key, strlen(key), &option);
+    return carya__take(option, value);
+}
+
 /* --- The request --- */
 
 static carya_text carya_method(void) {
@@ -204,16 +213,12 @@ static carya_text carya_param(const char *name) {
 
 /* Sets `value` to the first query parameter of a name, decoded. Returns false if there is none. */
 static bool carya_query(const char *name, carya_text *value) {
-    carya_option_text option;
-    carya_host_request_query(name, strlen(name), &option);
-    return carya__take(option, value);
+    return carya__look_up(carya_host_request_query, name, value);
 }
 
 /* Sets `value` to the first header field of a name. Returns false if there is none. */
 static bool carya_header(const char *name, carya_text *value) {
-    carya_option_text option;
-    carya_host_request_header(name, strlen(name), &option);
-    return carya__take(option, value);
+    return carya__look_up(carya_host_request_header, name, value);
 }
 
 /* Returns the body of the request. It may contain any bytes. */
@@ -225,9 +230,7 @@ static carya_text carya_body(void) {
 
 /* Sets `value` to a setting of the component. Returns false if it is not set. */
 static bool carya_setting(const char *key, carya_text *value) {
-    carya_option_text option;
-    carya_host_config_get(key, strlen(key), &option);
-    return carya__take(option, value);
+    return carya__look_up(carya_host_config_get, key, value);
 }
 
 static void carya_log(carya_log_level level, carya_text message) {
@@ -236,9 +239,7 @@ static void carya_log(carya_log_level level, carya_text message) {
 
 /* Sets `value` to a value that an earlier hook has set for this request. Returns false if there is none. */
 static bool carya_context(const char *key, carya_text *value) {
-    carya_option_text option;
-    carya_host_context_get(key, strlen(key), &option);
-    return carya__take(option, value);
+    return carya__look_up(carya_host_context_get, key, value);
 }
 
 /* Sets a value for later hooks and for the controller of this request. */
@@ -739,9 +740,7 @@ static bool carya_set_reply_status(uint16_t status) {
 
 /* Sets `value` to the first header field of a name. Returns false if there is none. */
 static bool carya_reply_header(const char *name, carya_text *value) {
-    carya_option_text option;
-    carya_host_response_header(name, strlen(name), &option);
-    return carya__take(option, value);
+    return carya__look_up(carya_host_response_header, name, value);
 }
 
 /* Sets a header field and removes other fields with this name. */
