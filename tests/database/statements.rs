@@ -77,12 +77,7 @@ async fn run_returns_the_complete_result_of_any_statement(engine: Engine) -> Res
     let id = (engine != Engine::Postgres).then_some(3);
     assert_eq!((&got[2]["last_insert_id"], &got[2]["rows_affected"]), (&json!(id), &json!(1)));
     assert_eq!((&got[3]["rows"], &got[3]["rows_affected"]), (&json!([text("pin"), text("rod")]), &json!(2)));
-    let dialect = match engine {
-        Engine::Sqlite => "sqlite",
-        Engine::Postgres => "postgresql",
-        Engine::MariaDb => "mysql",
-    };
-    assert_eq!(got[4]["dialect"], json!(dialect));
+    assert_eq!(got[4]["dialect"], json!(engine.dialect()));
 
     let read = json!([
         { "sql": "SELECT id, name FROM items ORDER BY id", "op": "query_one_json" },
@@ -96,7 +91,7 @@ async fn run_returns_the_complete_result_of_any_statement(engine: Engine) -> Res
         check_eq!(wrong, got[0], json!({ "json": "{\"id\":1,\"name\":\"bolt\"}" }), "{method}");
         check_eq!(wrong, got[1], json!({ "json": null }), "{method}");
         check_eq!(wrong, got[2]["rows"], json!([[{ "t": "int64", "v": "5" }]]), "{method}");
-        check_eq!(wrong, got[3]["dialect"], json!(dialect), "{method}");
+        check_eq!(wrong, got[3]["dialect"], json!(engine.dialect()), "{method}");
     }
     let got = attempt(&app, "GET", json!({ "sql": "DELETE FROM items", "op": "run" })).await?;
     check_eq!(wrong, kind(&got), "read-only", "{got}");

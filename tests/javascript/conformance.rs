@@ -12,11 +12,7 @@ async fn run(engine: Engine) -> Result {
     if !engine.is_installed() || !package::has_node().await? {
         return Ok(());
     }
-    let dialect = match engine {
-        Engine::Sqlite => "sqlite",
-        Engine::Postgres => "postgresql",
-        Engine::MariaDb => "mysql",
-    };
+    let dialect = engine.dialect();
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest/javascript/conformance");
     let tables = fs::read_to_string(cases.join("tables").join(dialect).with_extension("sql"))?;
     let folder = tempfile::tempdir()?;

@@ -26,11 +26,7 @@ async fn run(engine: Engine) -> Result {
     }
     let app = App::start_on(engine, CONFIG, &[]).await?;
     let file = || format!("sqlite://{}", app.folder.path().join("app.sqlite").display());
-    let (dialect, owner) = match engine {
-        Engine::Sqlite => ("sqlite", file()),
-        Engine::Postgres => ("postgresql", app.database_url.clone().unwrap_or_default()),
-        Engine::MariaDb => ("mysql", app.database_url.clone().unwrap_or_default()),
-    };
+    let owner = app.database_url.clone().unwrap_or_else(file);
     if engine == Engine::Postgres {
         // Some tests of the suite need a second schema, and do not depend on its requirement for one.
         app.execute("CREATE SCHEMA test_schema").await?;
@@ -38,7 +34,7 @@ async fn run(engine: Engine) -> Result {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest/python/compliance/run.sh");
     let output = Command::new(script)
         .arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join("../guest-tools"))
-        .arg(dialect)
+        .arg(engine.dialect())
         .env("CARYA_URL", format!("http://{}/", app.address()))
         .env("CARYA_OWNER", owner)
         .output()

@@ -45,6 +45,15 @@ impl Engine {
         Self::all().into_iter().filter(|engine| *engine != Self::Sqlite).collect()
     }
 
+    /// Returns the name of the dialect in the contract.
+    pub fn dialect(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgresql",
+            Self::MariaDb => "mysql",
+        }
+    }
+
     /// Returns whether this engine is installed. See [`Engine::all`].
     pub fn is_installed(self) -> bool {
         self == Self::Sqlite || Installation::of(self).is_some()
