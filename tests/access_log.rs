@@ -145,7 +145,7 @@ async fn a_response_that_is_not_read_to_its_end_is_aborted() -> Result {
     Ok(())
 }
 
-/// A host whose standard output and log are read by the test.
+/// Host process with pipes for its standard output and its log, which the test reads.
 struct Host {
     process: Child,
     log: BufReader<ChildStderr>,

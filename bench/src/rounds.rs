@@ -100,7 +100,7 @@ impl Course<'_> {
         for round in 0..=self.rounds {
             for (_, (process, series)) in &mut hosts {
                 self.progress.show(&format!("{}, {}: round {round} of {}", series.work, series.server, self.rounds));
-                // The first round is as long as the others: a heavy guest gives all connections their first response late.
+                // The first round is as long as the others, because a heavy guest sends its first responses late.
                 let look = if round == 0 { Look::Closely } else { Look::AtStatus };
                 let measure = wrk::drive(process, work, expected, (look, self.seconds), &self.places.scratch).await?;
                 if round > 0 {
