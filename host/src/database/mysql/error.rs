@@ -97,8 +97,8 @@ fn kind(number: u16, state: &str, message: &str) -> Kind {
         // Missing privileges on a database, files, a table, a column, a routine or the server; statements that cannot
         // be prepared (1295).
         1044 | 1045 | 1142 | 1143 | 1227 | 1295 | 1370 | 1419 => Kind::Forbidden,
-        // KILL QUERY; `max_statement_time` on MariaDB; `max_execution_time` on MySQL.
-        1317 | 1969 | 3024 => Kind::Timeout,
+        // `max_statement_time` on MariaDB; `max_execution_time` on MySQL.
+        1969 | 3024 => Kind::Timeout,
         // Memory, sort memory, table size, packet size, join size, binary log, number of locks, stack, recursion.
         1037 | 1038 | 1041 | 1104 | 1114 | 1153 | 1197 | 1206 | 1301 | 1436 | 1456 | 3636 => Kind::Limit,
         // Too many connections: of the server, or of the user.
@@ -108,6 +108,8 @@ fn kind(number: u16, state: &str, message: &str) -> Kind {
         1226 | 1390 | 1461 => Kind::Limit,
         // No connection: cluster node not ready, no such database, host refused.
         1047 | 1049 | 1129 | 1130 => Kind::Lost,
+        // The statement is interrupted: MySQL does this before it shuts down, and an administrator by KILL QUERY.
+        1317 => Kind::Lost,
         // The connection ends: shutdown, network error, killed, idle.
         1053 | 1080 | 1152 | 1158..=1161 | 1184 | 1927 | 2006 | 2013 | 3168 | 3169 | 4031 => Kind::Lost,
         _ => Kind::Other,
@@ -138,6 +140,7 @@ mod tests {
             (1142, "42000", "DELETE command denied to user", Kind::Forbidden),
             (1153, "08S01", "Got a packet bigger than 'max_allowed_packet' bytes", Kind::Limit),
             (1927, "70100", "Connection was killed", Kind::Lost),
+            (1317, "70100", "Query execution was interrupted", Kind::Lost),
             (1040, "08004", "Too many connections", Kind::Busy),
             (1203, "42000", "User a already has more than 'max_user_connections' active connections", Kind::Busy),
             (1226, "42000", "User 'a' has exceeded the 'max_user_connections' resource (current value: 1)", Kind::Busy),
@@ -168,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_timeout_names_the_setting() {
-        for number in [1317, 1969, 3024] {
+        for number in [1969, 3024] {
             let error = reported(number, "70100", "Query execution was interrupted");
             assert_eq!(error.kind, Kind::Timeout);
             assert!(error.message.contains("database.statement_timeout"), "{}", error.message);
