@@ -277,18 +277,10 @@ class Remote(library._OnHandle):
 class Sqlite(Remote, library._Sqlite):
     supports_statement_cache = True
 
-    def get_table_names(self, *args: Any, **options: Any) -> Any:
-        # The host's own table.
-        names = super().get_table_names(*args, **options)  # type: ignore[no-untyped-call]
-        return [name for name in names if not name.startswith("carya_")]
-
 
 class Postgresql(Remote, library._Postgresql):
     supports_statement_cache = True
-
-    def initialize(self, connection: Any) -> None:
-        super().initialize(connection)
-        self.default_schema_name = "public"
+    default_schema_name = "public"
 
 
 def delete_as_owner(connection: Any, config: Any, metadata: Any) -> None:

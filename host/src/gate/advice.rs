@@ -17,9 +17,10 @@ const CALL: &str = "call a function in a query: SELECT f(..)";
 /// Returns the alternative to a statement that begins with `word`, if there is one.
 pub(super) fn instead_of(dialect: Dialect, word: &str) -> Option<&'static str> {
     let (describe, upsert) = match dialect {
-        Dialect::Sqlite => {
-            ("read sqlite_schema: SELECT name, sql FROM sqlite_schema", "write INSERT .. ON CONFLICT .. DO UPDATE")
-        }
+        Dialect::Sqlite => (
+            "read sqlite_schema, or the columns of a table: SELECT name, type FROM pragma_table_info('items')",
+            "write INSERT .. ON CONFLICT .. DO UPDATE",
+        ),
         Dialect::Postgres => (
             "read the catalog: SELECT column_name, data_type FROM information_schema.columns",
             "write INSERT .. ON CONFLICT .. DO UPDATE",

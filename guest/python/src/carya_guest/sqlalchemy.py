@@ -15,7 +15,8 @@ def create(db: Writer, new: Json[NewOrder]) -> Created:
 The host owns the transaction. `commit` of a session keeps its changes in the transaction of the request, and `rollback`
 undoes them, also after a failed flush. The host commits, or rolls back, after the response.
 
-Reflection (`inspect`, `autoload_with`) does not work, because guests must not read all catalogues. Declare the models.
+Reflection (`inspect`, `autoload_with`) works on SQLite and PostgreSQL. SQLAlchemy reflects tables of MySQL and MariaDB by
+`SHOW`, which guests must not call. Declare the models where you can: reflection needs many statements in each request.
 """
 
 from __future__ import annotations
@@ -28,12 +29,13 @@ import sqlalchemy.orm.loading
 import sqlalchemy.orm.strategies
 import sqlalchemy.orm.unitofwork
 import sqlalchemy.sql.default_comparator  # noqa: F401
-from sqlalchemy import Engine, create_engine, types
+from sqlalchemy import Engine, create_engine, exc, types
 from sqlalchemy.dialects import postgresql, registry
 from sqlalchemy.dialects.mysql.base import MySQLDialect
 from sqlalchemy.dialects.postgresql import json as pg_json
 from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
+from sqlalchemy.engine import reflection
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
@@ -56,12 +58,43 @@ class _OnHandle(DefaultDialect):
         # SQLAlchemy leaves the savepoint open until the transaction ends, and the host limits the number of open savepoints.
         self.do_release_savepoint(connection, name)  # type: ignore[no-untyped-call]
 
+    def get_table_names(self, *args: Any, **options: Any) -> Any:
+        # Without those of the host.
+        return [name for name in super().get_table_names(*args, **options) if not name.startswith(("carya_", "_sqlx_"))]
+
 
 class _Sqlite(_OnHandle, SQLiteDialect):
     supports_statement_cache = True  # SQLAlchemy ignores an inherited value.
 
     def initialize(self, connection: Any) -> None:
         _know(self, dbapi.sqlite_version_info)
+
+    # For reflection: guests read pragmas as tables, and their connections have no temporary tables.
+
+    def _get_table_pragma(self, connection: Any, pragma: str, table_name: str, schema: str | None = None) -> Any:
+        place = (table_name, schema or "main")
+        return connection.exec_driver_sql(f"SELECT * FROM pragma_{pragma}(?, ?)", place).fetchall()
+
+    @reflection.cache
+    def _get_table_sql(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> Any:
+        tables = self._format_schema(schema, "sqlite_master")  # type: ignore[no-untyped-call]
+        sql = f"SELECT sql FROM {tables} WHERE name = ? AND type IN ('table', 'view')"
+        found = connection.exec_driver_sql(sql, (table_name,)).scalar()
+        if found is None and not self._is_sys_table(table_name):  # type: ignore[no-untyped-call]
+            raise exc.NoSuchTableError(table_name)
+        return found
+
+    def get_temp_table_names(self, connection: Any, *_: Any, **__: Any) -> list[str]:
+        return []
+
+    def get_temp_view_names(self, connection: Any, *_: Any, **__: Any) -> list[str]:
+        return []
+
+    def get_view_definition(self, connection: Any, view_name: str, schema: str | None = None, **options: Any) -> Any:
+        return super().get_view_definition(connection, view_name, schema or "main", **options)  # type: ignore[no-untyped-call]
+
+    def get_schema_names(self, connection: Any, **_: Any) -> list[str]:
+        return ["main"]
 
 
 def _cast(tp: type[Any]) -> type[Any]:
@@ -133,11 +166,17 @@ class _Postgresql(_OnHandle, PGDialect):
     render_bind_cast = True
     colspecs = _COLSPECS
     statement_compiler = _PostgresqlCompiler
+    handle: Db
 
     def initialize(self, connection: Any) -> None:
         _know(self, (14,))
         self._backslash_escapes = False
         self.supports_smallserial = self.supports_identity_columns = True
+
+    @property
+    def default_schema_name(self) -> Any:  # type: ignore[override]
+        # Only reflection uses it, so that other requests do not query it.
+        return self.handle.fetch_one(str, "SELECT current_schema()")
 
 
 class _Mysql(_OnHandle, MySQLDialect):
@@ -162,7 +201,7 @@ def _know(dialect: Any, version: tuple[int, ...]) -> None:
     """Sets the facts that SQLAlchemy queries at its first connection, from settings and catalogues of which guests must not
     read most. `version` is the oldest one whose SQL the dialect writes."""
     dialect.server_version_info = version
-    dialect.default_schema_name = dialect.default_isolation_level = None
+    dialect.default_isolation_level = None
 
 
 _DIALECTS = {
@@ -179,7 +218,10 @@ def engine(db: Db) -> Engine:
     """Returns an engine with one connection on the handle of a request. It is valid until the function that received the
     handle returns."""
     name, _ = _DIALECTS[db.dialect()]
-    return create_engine(f"{name}+carya://", creator=lambda: dbapi.connect(db), poolclass=StaticPool)
+    created = create_engine(f"{name}+carya://", creator=lambda: dbapi.connect(db), poolclass=StaticPool)
+    if isinstance(created.dialect, _Postgresql):
+        created.dialect.handle = db
+    return created
 
 
 def session(db: Db, **options: Any) -> Session:

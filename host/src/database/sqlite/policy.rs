@@ -15,7 +15,9 @@ pub(super) fn allowed(action: c_int, first: &[u8], second: &[u8], writes: bool) 
         SQLITE_SELECT | SQLITE_RECURSIVE => true,
         SQLITE_READ => !hidden(first),
         // FTS5 runs this pragma itself. The table `pragma_data_version` stays hidden.
-        SQLITE_PRAGMA => first == b"data_version" && second.is_empty(),
+        SQLITE_PRAGMA if first == b"data_version" => second.is_empty(),
+        // SQLite runs these to read the tables of the same names.
+        SQLITE_PRAGMA => is_any(first, DESCRIBING_PRAGMAS),
         SQLITE_FUNCTION => !is_any(second, FORBIDDEN_FUNCTIONS),
         SQLITE_INSERT | SQLITE_UPDATE | SQLITE_DELETE => writes && !hidden(first) && !has_prefix(first, b"sqlite_"),
         _ => false,
@@ -25,15 +27,23 @@ pub(super) fn allowed(action: c_int, first: &[u8], second: &[u8], writes: bool) 
 /// Functions that load code, and functions that run for hours on two large objects.
 const FORBIDDEN_FUNCTIONS: &[&[u8]] = &[b"load_extension", b"fts3_tokenizer", b"json_patch", b"jsonb_patch"];
 
+/// Pragmas that only describe tables and indexes. Guests read them as tables, such as `pragma_table_info('items')`. The
+/// gate refuses `PRAGMA` statements.
+const DESCRIBING_PRAGMAS: &[&[u8]] =
+    &[b"foreign_key_list", b"index_info", b"index_list", b"index_xinfo", b"table_info", b"table_list", b"table_xinfo"];
+
 /// Returns whether a table is hidden from guests: a table of the host, or a table in which SQLite shows the state of
 /// the connection or the file.
 fn hidden(table: &[u8]) -> bool {
     has_prefix(table, b"carya_")
         || has_prefix(table, b"_sqlx_")
-        || has_prefix(table, b"pragma_")
+        || has_prefix(table, PRAGMA) && !is_any(&table[PRAGMA.len()..], DESCRIBING_PRAGMAS)
         || has_prefix(table, b"sqlite_temp_")
         || is_any(table, &[b"dbstat", b"sqlite_dbpage", b"sqlite_stmt", b"bytecode", b"tables_used"])
 }
+
+/// Prefix of the tables that return the rows of a pragma.
+const PRAGMA: &[u8] = b"pragma_";
 
 fn has_prefix(name: &[u8], prefix: &[u8]) -> bool {
     name.len() >= prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix)
@@ -56,6 +66,8 @@ mod tests {
             (SQLITE_READ, "carya_outbox", "id", false, false),
             (SQLITE_READ, "_sqlx_migrations", "version", false, false),
             (SQLITE_READ, "PRAGMA_database_list", "file", false, false),
+            (SQLITE_READ, "PRAGMA_table_info", "name", true, true),
+            (SQLITE_READ, "pragma_table_infos", "name", false, false),
             (SQLITE_FUNCTION, "", "abs", true, true),
             (SQLITE_FUNCTION, "", "Load_Extension", false, false),
             (SQLITE_FUNCTION, "", "JSON_patch", false, false),
@@ -68,6 +80,8 @@ mod tests {
             (SQLITE_SAVEPOINT, "BEGIN", "a", false, false),
             (SQLITE_ATTACH, "/etc/passwd", "", false, false),
             (SQLITE_PRAGMA, "query_only", "0", false, false),
+            (SQLITE_PRAGMA, "database_list", "", false, false),
+            (SQLITE_PRAGMA, "foreign_key_list", "items", true, true),
             (SQLITE_PRAGMA, "data_version", "", true, true),
             (SQLITE_PRAGMA, "data_version", "1", false, false),
             (SQLITE_CREATE_TABLE, "t", "", false, false),
