@@ -10,6 +10,7 @@ mod chart;
 mod client;
 mod contestants;
 mod databases;
+mod edits;
 mod error;
 mod languages;
 mod measure;
@@ -42,7 +43,7 @@ use crate::{
 #[derive(Debug, Parser)]
 struct Options {
     /// Run only work with this text in its name, e.g. `hello`, `SQLite`, `GET one row`, `scale`, `start`, `memory`, `neighbours`,
-    /// `switches` or `languages`
+    /// `switches`, `languages` or `edits`
     #[arg(long, env = "ONLY", default_value = "", hide_env_values = true)]
     only: String,
     /// Run short rounds, to check that everything works: the figures are meaningless
@@ -97,7 +98,8 @@ async fn run(options: Options) -> Result<bool> {
     let contestants = contestants(&options, &places, &mut results).await?;
     let asked = |name: &str| name.to_lowercase().contains(&options.only.to_lowercase());
     let works: Vec<_> = work::all().into_iter().filter(|work| asked(&work.id())).collect();
-    let scales = scale::Part::ALL.into_iter().filter(|part| asked(part.name())).collect::<Vec<_>>();
+    let part_is_asked = |part: &scale::Part| asked(part.name()) && (!options.only.is_empty() || part.is_in_full_run());
+    let scales: Vec<_> = scale::Part::ALL.into_iter().filter(part_is_asked).collect();
     let mut course = Course { places: &places, rounds, seconds, progress: Progress::default() };
     course.plan(&works, &contestants);
     for part in &scales {

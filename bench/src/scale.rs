@@ -1,5 +1,5 @@
 //! Costs of a host apart from single requests: many deployed components, the start, memory, connections, neighbours,
-//! the switches of the configuration, and the languages of guests.
+//! the switches of the configuration, the languages of guests, and changes of guests.
 
 use std::{
     fmt::Write,
@@ -13,6 +13,7 @@ use crate::{
     client::{self, Connection},
     contestants::{self, Contestant, Places},
     databases::{self, Databases, Engine},
+    edits,
     error::Result,
     languages,
     measure::{Figure, Found, Series, median},
@@ -40,10 +41,11 @@ pub(crate) enum Part {
     Neighbours,
     Switches,
     Languages,
+    Edits,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Components,
         Self::Start,
         Self::Memory,
@@ -51,6 +53,7 @@ impl Part {
         Self::Neighbours,
         Self::Switches,
         Self::Languages,
+        Self::Edits,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -62,7 +65,13 @@ impl Part {
             Self::Neighbours => "neighbours",
             Self::Switches => "switches",
             Self::Languages => "languages",
+            Self::Edits => "edits",
         }
+    }
+
+    /// Returns whether a run of the whole benchmark includes the part. New projects install their tools from the network.
+    pub(crate) fn is_in_full_run(self) -> bool {
+        self != Self::Edits
     }
 
     /// Returns the approximate duration of the part in seconds.
@@ -73,6 +82,7 @@ impl Part {
             Self::Neighbours => neighbours::seconds(course),
             Self::Switches => switches::seconds(course),
             Self::Languages => languages::seconds(course),
+            Self::Edits => edits::seconds(course),
         }
     }
 }
@@ -88,6 +98,7 @@ pub(crate) async fn run(part: Part, course: &mut Course<'_>) -> Result<Found> {
         Part::Neighbours => neighbours::run(course).await,
         Part::Switches => switches::run(course).await,
         Part::Languages => languages::run(course).await,
+        Part::Edits => edits::run(course).await,
     };
     course.progress.done(seconds);
     found
