@@ -65,16 +65,25 @@ guest-library-python:
 	@echo "== Python library for guests"
 	@guest/python/test.sh "$(TARGET_DIR)/guest-tools" "$(TARGET_DIR)/guest-library/python"
 
+# Programs in recipes do not take part in the limit of `make -j`.
+unexport MAKEFLAGS MFLAGS
+
 # A test waits for servers and time limits a third of its time, so one more runs than there are cores.
 export RUST_TEST_THREADS ?= $(shell expr $$(nproc) + 1)
 
+# `make -j2` builds the guests and tests the libraries meanwhile. Both wait for the network, and use one core at times.
+.PHONY: test-build
+test-build: setup
+	@echo "== build of the tests"
+	@cargo test --locked --workspace --no-run
+
 .PHONY: test
-test: servers guests guest-library ## Build the guests and run all tests
+test: servers test-build guests guest-library ## Build the guests and run all tests
 	@echo "== tests"
 	@cargo test --locked --workspace
 
 .PHONY: test-all
-test-all: servers guests guest-library ## The same with the tests that take minutes each
+test-all: servers test-build guests guest-library ## The same with the tests that take minutes each
 	@guest-examples/build.sh all
 	@echo "== all tests"
 	@cargo test --locked --workspace -- --include-ignored
