@@ -1,12 +1,11 @@
 //! Creates, copies and drops the throw-away databases of `carya test`, with the login of an administrator. The caller
 //! chooses the names, which must consist of letters, digits and underscores.
 
-mod refill;
-
 use std::time::Duration;
 
 use super::{
     host_tables::{HOST_SCHEMA, qualifier},
+    mysql::copy,
     server::{self, session::ServerSession},
 };
 use crate::{
@@ -111,8 +110,8 @@ impl Administrator {
     pub(crate) async fn copy(&mut self, from: &str, to: &str, login: &str) -> Result<(), DbError> {
         check_word(from)?;
         check_word(to)?;
-        if self.settings.dialect == Dialect::MySql {
-            if !refill::refill(&mut self.session, from, to).await? {
+        if let ServerSession::MySql(session) = &mut self.session {
+            if !copy::refill(session, from, to).await? {
                 self.drop_database(to).await?;
                 self.create(to, login).await?;
             }

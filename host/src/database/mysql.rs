@@ -2,6 +2,7 @@
 //! transaction, and the execution of a statement.
 
 mod catalogue;
+pub(super) mod copy;
 mod error;
 mod nagle;
 mod statement;

@@ -1,10 +1,15 @@
-//! Replaces the rows of a MySQL database by those of another database with the same tables.
+//! Copies of throw-away databases, for the resets of `carya test`.
 
-use super::super::{
-    host_tables::{OUTBOX_SECRET, qualifier},
-    server::session::ServerSession,
+use super::MySqlSession;
+use crate::{
+    config::Dialect,
+    database::host_tables::{OUTBOX_SECRET, qualifier},
+    sql::error::DbError,
 };
-use crate::{config::Dialect, sql::error::DbError};
+
+/// Begins the copying of rows.
+const BEGIN: &str = "SET SESSION sql_mode = CONCAT(@@sql_mode, ',NO_AUTO_VALUE_ON_ZERO'), foreign_key_checks = 0; \
+    START TRANSACTION; ";
 
 /// The tables of a database.
 #[derive(Debug, Default)]
@@ -26,7 +31,7 @@ struct Column {
 
 /// Replaces the rows of `to` and of the host's tables of `to`. Returns `false`, without changing a row, if the databases
 /// have different columns, or triggers, which would run and change further rows.
-pub(super) async fn refill(session: &mut ServerSession, from: &str, to: &str) -> Result<bool, DbError> {
+pub(in crate::database) async fn refill(session: &mut MySqlSession, from: &str, to: &str) -> Result<bool, DbError> {
     let host = |database| qualifier(Dialect::MySql, database).trim_matches(['`', '.']).to_owned();
     let mut all = Vec::new();
     for (from, to) in [(from.to_owned(), to.to_owned()), (host(from), host(to))] {
@@ -40,16 +45,16 @@ pub(super) async fn refill(session: &mut ServerSession, from: &str, to: &str) ->
     for (from, saved, to, found) in &all {
         saved.write_statements((from, to), found, &mut rows, &mut counters);
     }
-    let sql = format!(
-        "SET SESSION sql_mode = CONCAT(@@sql_mode, ',NO_AUTO_VALUE_ON_ZERO'), foreign_key_checks = 0; \
-         START TRANSACTION; {rows}COMMIT; {counters}SET SESSION foreign_key_checks = 1"
-    );
-    session.query_batch(sql).await?;
+    session.query_batch(format!("{BEGIN}{rows}COMMIT; {counters}SET SESSION foreign_key_checks = 1")).await?;
     Ok(true)
 }
 
+fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
 impl Tables {
-    async fn read(session: &mut ServerSession, database: &str) -> Result<Self, DbError> {
+    async fn read(session: &mut MySqlSession, database: &str) -> Result<Self, DbError> {
         // MySQL caches the counters for a day; MariaDB does not have the variable.
         let fresh = "SET SESSION information_schema_stats_expiry = 0";
         match session.query_batch(fresh.to_owned()).await {
@@ -86,7 +91,6 @@ impl Tables {
 
     /// Writes the statements that copy all rows, and those that set the counters.
     fn write_statements(&self, (from, to): (&str, &str), found: &Self, rows: &mut String, counters: &mut String) {
-        let quoted = |name: &str| format!("`{}`", name.replace('`', "``"));
         // The secret of the outbox belongs to its database.
         for (table, counter) in self.tables.iter().filter(|(table, _)| table != OUTBOX_SECRET) {
             let of_table = self.columns.iter().filter(|column| column.table == *table && !column.is_generated);
