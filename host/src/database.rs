@@ -42,6 +42,7 @@ use std::path::Path;
 pub(crate) use self::administrator::{Administrator, THROW_AWAY};
 pub(crate) use self::fault::{Fault, Faults};
 pub(crate) use self::options::TransactionOptions;
+pub(crate) use self::server::simulated::ReplicaState;
 pub(crate) use self::streams::{OpenStream, Size, StatementHash, Streams};
 pub(crate) use self::{listener::Listener, outbox::Outbox, owner::OwnerConnection};
 use self::{

@@ -12,5 +12,5 @@ pub(crate) use self::{
     control::Control,
     lanes::{Lanes, adapt, for_all},
     private::{PrivateServer, Product},
-    scratch::{Scratch, temporary_folder},
+    scratch::Scratch,
 };

@@ -1,6 +1,7 @@
 //! `carya test`: the application on throw-away databases, with the tests of a project.
 
 mod control;
+mod replicas;
 mod servers;
 
 use std::{

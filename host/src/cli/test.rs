@@ -64,7 +64,7 @@ pub(super) async fn test(path: &Path, format: Format, options: &Options) -> anyh
     let starting = async {
         let mut servers = Vec::new();
         for product in &options.start {
-            servers.push(PrivateServer::start(*product, testing::temporary_folder(&config)).await?);
+            servers.push(PrivateServer::start(*product, &config).await?);
         }
         Ok(servers)
     };

@@ -73,6 +73,9 @@ pub struct DatabaseConfig {
     /// Whether the host checks the rights of guests' logins when it opens the database. No key sets it: `carya test`
     /// makes such a login itself.
     pub check_rights: bool,
+    /// Whether `replicas` are simulated on the server of the primary. No key sets it: `carya test` makes such replicas lag
+    /// or vanish.
+    pub simulate_replicas: bool,
     /// Folder of migrations, `0001_name.sql`. For the default database, `[model]` has the key.
     pub migrations: Option<PathBuf>,
 }
@@ -296,6 +299,7 @@ fn database(section: &mut Section<'_>, is_deployed: bool) -> DatabaseConfig {
             .or(false)
             && !is_deployed,
         check_rights: true,
+        simulate_replicas: false,
         migrations: None,
     };
     // The rows of a result count as memory of their connection, so it must have room for more than a result.

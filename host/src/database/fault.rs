@@ -1,5 +1,5 @@
-//! Faults of commits on demand, for the tests of an application. A fault produces the state of the database and the
-//! error that the real fault would produce; everything above this module cannot distinguish them.
+//! Faults of commits and replicas on demand, for the tests of an application. A fault produces the state of the database
+//! and the error that the real fault would produce; everything above this module cannot distinguish them.
 
 use std::{
     collections::VecDeque,
@@ -11,7 +11,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{Connection, Database};
+use super::{Connection, Database, Engine, ReplicaState};
 use crate::sql::{
     Position,
     error::{DbError, Kind},
@@ -66,6 +66,18 @@ impl Database {
     /// Returns the faults of the next commits.
     pub(crate) fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    /// Changes the state of the replicas. `carya test` simulates them; see `DatabaseConfig::simulate_replicas`.
+    pub(crate) async fn set_replicas(&self, state: ReplicaState) -> Result<(), DbError> {
+        let refuse = |message| Err(DbError::new(Kind::Other, message));
+        match &self.engine {
+            Engine::Sqlite(_) => refuse("an SQLite file has no replicas"),
+            Engine::Server(server) if !server.has_replicas() => {
+                refuse("there are no replicas in the configuration; add the key `replicas`")
+            }
+            Engine::Server(server) => server.simulate_replicas(state).await,
+        }
     }
 }
 

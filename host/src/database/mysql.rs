@@ -289,10 +289,14 @@ impl MySqlSession {
         if !self.is_mariadb {
             return Ok(time_position(if of_replica { REPLICA_DELAY } else { Duration::ZERO }));
         }
-        let variable = if of_replica { "gtid_slave_pos" } else { "gtid_binlog_pos" };
+        let (variable, remedy) = match of_replica {
+            true => ("gtid_slave_pos", "let it replicate by GTID"),
+            false => ("gtid_binlog_pos", "start it with `log_bin`"),
+        };
         let answers = self.query_batch(format!("SELECT @@GLOBAL.{variable}")).await?;
         let gtid = answers.into_iter().flatten().next().and_then(|gtid| gtid.parse().ok());
-        gtid.ok_or_else(|| DbError::new(Kind::Other, format!("the server has no GTID: @@{variable} is empty")))
+        let missing = || format!("the server has no GTID: @@{variable} is empty; {remedy}");
+        gtid.ok_or_else(|| DbError::new(Kind::Other, missing()))
     }
 }
 

@@ -79,6 +79,8 @@ pub(super) struct PgSession {
     last_text: Option<Arc<str>>,
     /// Whether the transaction has opened the cursor of a stream.
     has_cursor: bool,
+    /// Exported snapshot that all transactions read. Only sessions of simulated replicas have one.
+    pub(in crate::database) snapshot: Option<String>,
 }
 
 /// A server process.
@@ -174,6 +176,7 @@ pub(super) async fn connect(
         rules,
         last_text: None,
         has_cursor: false,
+        snapshot: None,
     })
 }
 
@@ -182,12 +185,16 @@ pub(super) async fn connect(
 /// query: after it, `READ ONLY` can no longer be changed, and the locks of the previous transaction are released.
 pub(super) async fn begin(session: &mut PgSession, mode: Mode, open: Option<Mode>) -> Result<Option<String>, DbError> {
     let begin = || {
+        if let Some(snapshot) = &session.snapshot {
+            // Only this level and a stricter one, which replicas do not have, accept a snapshot.
+            return format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{snapshot}'");
+        }
         let isolation = mode.isolation.map_or_else(String::new, |level| format!(" ISOLATION LEVEL {}", level.as_sql()));
         format!("BEGIN{isolation} {}", mode.access_as_sql())
     };
     // The new transaction must begin directly after the end of the old one: a query between them would be part of it.
     let start = match open {
-        Some(like) if like == mode => "ROLLBACK AND CHAIN".to_owned(),
+        Some(like) if like == mode && session.snapshot.is_none() => "ROLLBACK AND CHAIN".to_owned(),
         Some(_) => format!("ROLLBACK; {}", begin()),
         None => begin(),
     };
@@ -330,6 +337,15 @@ pub(super) async fn position(connection: &mut PgConnection, of_replica: bool) ->
     let answers = query_batch(connection, format!("SELECT {function}()::text")).await?;
     let lsn = answers.into_iter().flatten().next().and_then(|lsn| lsn.parse().ok());
     lsn.ok_or_else(|| DbError::new(Kind::Other, "the server is not a replica: it replays no write-ahead log"))
+}
+
+/// Begins a transaction that stays open, and returns the name of its snapshot, which other transactions can read.
+pub(super) async fn export_snapshot(connection: &mut PgConnection) -> Result<String, DbError> {
+    let sql = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL idle_in_transaction_session_timeout = 0; \
+        SELECT pg_export_snapshot()";
+    let answers = query_batch(connection, sql.to_owned()).await?;
+    let snapshot = answers.into_iter().flatten().next();
+    snapshot.ok_or_else(|| DbError::new(Kind::Other, "the server has exported no snapshot"))
 }
 
 /// Returns the outcome of a transaction. After a crash the server may have assigned the transaction's number again. The

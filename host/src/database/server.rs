@@ -9,6 +9,7 @@ mod pool;
 mod replicas;
 pub(super) mod runaway;
 pub(super) mod session;
+pub(super) mod simulated;
 pub(super) mod transaction;
 
 use std::{sync::Arc, time::Duration};
@@ -19,9 +20,10 @@ use self::{
     catalogue::Catalogue,
     connection::Connection,
     opener::Opener,
-    pool::{acquire, close_idle},
+    pool::{acquire, close_idle, retire},
     replicas::Replicas,
     session::ServerSession,
+    simulated::{Data, Past, ReplicaState},
     transaction::TransactionStatus,
 };
 use super::{hand_over::close_forgotten, host_tables, options::TransactionOptions, pool::connections};
@@ -108,6 +110,26 @@ impl Server {
         !self.replicas.is_empty()
     }
 
+    /// Changes the state of simulated replicas.
+    pub(super) async fn simulate_replicas(&self, state: ReplicaState) -> Result<(), DbError> {
+        let data = match state {
+            ReplicaState::Current => Data::Current,
+            ReplicaState::Gone => Data::Gone,
+            ReplicaState::Lagging => {
+                let mut session = self.connect().await?;
+                // The position is not later than the data. A commit between the two is in the data, and reads with its
+                // position go to the primary.
+                let position = session.position(false).await?;
+                // On MySQL, the new data replaces that of the last lag, which no replica must be reading.
+                self.replicas.simulate(&Data::Current).await?;
+                let writers = self.writers.manager();
+                let name = session.keep_data(writers.database(), writers.login()).await?;
+                Data::Past(Arc::new(Past { position, name, _keeper: session }))
+            }
+        };
+        self.replicas.simulate(&data).await
+    }
+
     /// Begins a transaction: a write on the primary; a read on a replica that satisfies `options`, or on the primary if
     /// there is no such replica.
     pub(super) async fn begin(&self, options: &TransactionOptions) -> Result<Connection, DbError> {
@@ -163,8 +185,7 @@ impl Server {
     pub(super) fn renew_connections(&self) {
         self.catalogue.clear();
         for pool in self.replicas.pools().chain([&self.writers, &self.readers, &self.host]) {
-            pool.manager().schema_epoch.renew();
-            close_idle(pool);
+            retire(pool);
         }
     }
 

@@ -23,7 +23,7 @@ use super::{answers::Captured, lanes::Lanes};
 use crate::{
     app::format_error,
     config::Access,
-    database::Fault,
+    database::{Fault, ReplicaState},
     server::{
         MAX_SIDE_CONNECTIONS,
         connections::{Connections, Listener, permits, routed},
@@ -68,6 +68,7 @@ impl Control {
             .route("/lanes/{lane}/reset", post(reset))
             .route("/lanes/{lane}/sql", post(run_sql))
             .route("/lanes/{lane}/commits", post(add_fault))
+            .route("/lanes/{lane}/replicas", put(set_replicas))
             .route("/lanes/{lane}/clock", post(advance_clock))
             .route("/lanes/{lane}/http", put(answer_outbound).get(list_outbound))
             .route("/upstream/{lane}/{*url}", any(upstream))
@@ -191,6 +192,22 @@ async fn add_fault(State(lanes): State<Arc<Lanes>>, Path(lane): Path<usize>, bod
         return Err(anyhow!("`times` must not be greater than {MAX_FAULTS}").into());
     }
     lanes.database(lane, database.as_deref())?.faults().add(fault, times);
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// A state of replicas.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Replicas {
+    state: ReplicaState,
+    /// `None`: the default database.
+    database: Option<String>,
+}
+
+async fn set_replicas(State(lanes): State<Arc<Lanes>>, Path(lane): Path<usize>, body: Bytes) -> Answer {
+    let expected = r#"the body must be JSON such as {"state": "lagging"}; the states are current, lagging and gone"#;
+    let Replicas { state, database } = serde_json::from_slice(&body).context(expected)?;
+    lanes.set_replicas(lane, database.as_deref(), state).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     app::{self, format_error},
-    config::Config,
-    database::Database,
+    config::{Config, MAIN},
+    database::{Database, ReplicaState},
     generation::{Generation, Instruments},
     outbound::Redirect,
     server::{Live, Server, connections::Connections},
@@ -159,6 +159,17 @@ impl Lanes {
             Some(name) => format!("there is no database {name:?} in the configuration"),
             None => "there is no default database in the configuration".to_owned(),
         })
+    }
+
+    /// Changes the state of the replicas of a database of a lane, until the lane is reset.
+    pub(super) async fn set_replicas(
+        &self,
+        number: usize,
+        name: Option<&str>,
+        state: ReplicaState,
+    ) -> anyhow::Result<()> {
+        let changed = self.database(number, name)?.set_replicas(state).await;
+        changed.with_context(|| format!("database {:?}", name.unwrap_or(MAIN)))
     }
 
     /// Sets the clock of all outboxes of a lane forward, until the lane is reset.

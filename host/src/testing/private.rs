@@ -5,7 +5,7 @@ use std::{
     io,
     net::{Ipv4Addr, TcpListener},
     os::unix::fs::chown,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Stdio,
 };
 
@@ -16,6 +16,7 @@ use tokio::{
     process::{Child, ChildStdin, Command},
 };
 
+use super::scratch::temporary_folder;
 use crate::{
     config::{Config, Dialect},
     database::THROW_AWAY,
@@ -89,9 +90,12 @@ impl Product {
 }
 
 impl PrivateServer {
-    /// Starts a server in a new folder of `parent`, and waits until it accepts connections.
-    pub(crate) async fn start(product: Product, parent: &Path) -> anyhow::Result<Self> {
-        let folder = parent.join(format!("{THROW_AWAY}server_{:016x}", rand::random::<u64>()));
+    /// Starts a server for the databases of a configuration in a new temporary folder, and waits until it accepts
+    /// connections.
+    pub(crate) async fn start(product: Product, config: &Config) -> anyhow::Result<Self> {
+        let mut databases = config.all_databases().map(|(_, database)| database);
+        let has_replicas = databases.any(|one| one.dialect == product.dialect() && !one.replicas.is_empty());
+        let folder = temporary_folder(config).join(format!("{THROW_AWAY}server_{:016x}", rand::random::<u64>()));
         std::fs::create_dir(&folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr())?.port();
         let password = format!("{:032x}", rand::random::<u128>());
@@ -99,6 +103,7 @@ impl PrivateServer {
         // A terminal sends Ctrl-C to the whole group: the server must live until the databases are dropped.
         command.args(["-c", product.script()]).current_dir(&folder).process_group(0);
         command.env("FOLDER", &folder).env("PORT", port.to_string()).env("PASSWORD", &password);
+        command.env("REPLICAS", if has_replicas { "simulated" } else { "" });
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         if id(&["-u"]).await == Some(0) {
             let account = product.account();

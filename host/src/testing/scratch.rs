@@ -82,7 +82,10 @@ impl Scratch {
         let all = config.database.iter_mut().map(|database| (config::MAIN, database)).chain(named);
         for (index, (name, database)) in all.enumerate() {
             match self.server(database.dialect) {
-                Some(server) => server.configure(database, &name_on_server(database.dialect, index, set)),
+                Some(server) => {
+                    let name = name_on_server(database.dialect, index, set);
+                    server.configure(database, &name, matches!(set, Set::Lane { .. }));
+                }
                 None => database.url = format!("sqlite://{}", self.files.of(set, name).display()),
             }
         }
@@ -253,7 +256,7 @@ impl Drop for Files {
 }
 
 /// Returns the folder for temporary files.
-pub(crate) fn temporary_folder(config: &Config) -> &Path {
+pub(super) fn temporary_folder(config: &Config) -> &Path {
     match &config.test.temporary {
         Some(folder) => folder,
         None if Path::new(MEMORY).is_dir() => Path::new(MEMORY),

@@ -57,13 +57,18 @@ impl Server {
         self.settings.dialect
     }
 
-    /// Replaces the URLs of a database: its guests use the login of the run, and its owner is the administrator.
-    pub(super) fn configure(&self, database: &mut DatabaseConfig, name: &str) {
+    /// Replaces the URLs of a database: its guests use the login of the run, and its owner is the administrator. Replicas
+    /// are replaced by a simulated one if the database is of a lane.
+    pub(super) fn configure(&self, database: &mut DatabaseConfig, name: &str, is_of_lane: bool) {
         let name = self.name(name);
         database.url = config::with_database(&self.url, &name, Some((&self.run, &self.password)));
         database.admin_url = Some(config::with_database(&self.url, &name, None));
         database.reader_url = None;
-        database.replicas.clear();
+        database.replicas.truncate(is_of_lane.into());
+        database.replicas.fill(database.url.clone());
+        database.simulate_replicas = true;
+        // A test decides how long the replica lags.
+        database.replica_max_lag = Duration::MAX;
         database.check_rights = false;
     }
 

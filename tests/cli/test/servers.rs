@@ -30,7 +30,7 @@ fn migration(engine: Engine) -> (&'static str, &'static str) {
 }
 
 /// Returns the databases and logins of throw-away databases, in order.
-async fn throw_away(engine: Engine) -> Result<Vec<String>> {
+pub(super) async fn throw_away(engine: Engine) -> Result<Vec<String>> {
     let cluster = servers::shared(engine).await?.ok_or("no server")?;
     let sql = match engine {
         Engine::MariaDb => "SELECT schema_name FROM information_schema.schemata UNION SELECT user FROM mysql.user",
@@ -44,10 +44,18 @@ async fn throw_away(engine: Engine) -> Result<Vec<String>> {
 
 /// Starts tests of the items on an engine.
 pub(super) async fn running(engine: Engine) -> Result<Running> {
-    let Some(cluster) = servers::shared(engine).await? else { return Running::start(&[]).await };
+    if engine == Engine::Sqlite {
+        return Running::start(&[]).await;
+    }
+    start(engine, config, migration(engine)).await
+}
+
+/// Starts tests on a server. `config` returns the configuration for the URL of a database.
+pub(super) async fn start(engine: Engine, config: fn(&str) -> String, migration: (&str, &str)) -> Result<Running> {
+    let cluster = servers::shared(engine).await?.ok_or("no server")?;
     let url = cluster.primary_url(&cluster.create_database().await?);
     let administrator = cluster.primary_url(system_database(engine));
-    Running::start_with(&config(&url), migration(engine), &[], &[("CARYA_TEST__URL", &administrator)]).await
+    Running::start_with(&config(&url), migration, &[], &[("CARYA_TEST__URL", &administrator)]).await
 }
 
 fn system_database(engine: Engine) -> &'static str {

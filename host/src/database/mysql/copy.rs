@@ -1,4 +1,4 @@
-//! Copies of throw-away databases, for the resets of `carya test`.
+//! Copies of throw-away databases, for the resets and the lagging replicas of `carya test`.
 
 use super::MySqlSession;
 use crate::{
@@ -47,6 +47,62 @@ pub(in crate::database) async fn refill(session: &mut MySqlSession, from: &str, 
     }
     session.query_batch(format!("{BEGIN}{rows}COMMIT; {counters}SET SESSION foreign_key_checks = 1")).await?;
     Ok(true)
+}
+
+/// Copies the tables, functions and views of `from` to a database that `login` may read. Returns the name of that database,
+/// which is dropped if it exists.
+pub(in crate::database) async fn freeze(
+    session: &mut MySqlSession,
+    from: &str,
+    login: &str,
+) -> Result<String, DbError> {
+    let to = format!("{from}_replica");
+    let saved = Tables::read(session, from).await?;
+    let mut tables = String::new();
+    for (table, _) in &saved.tables {
+        let name = quoted(table);
+        tables += &format!("CREATE TABLE {to}.{name} LIKE {from}.{name}; ");
+    }
+    let (mut rows, mut counters) = (String::new(), String::new());
+    saved.write_statements((from, &to), &saved, &mut rows, &mut counters);
+    let sql = format!(
+        "DROP DATABASE IF EXISTS {to}; CREATE DATABASE {to} CHARACTER SET utf8mb4; \
+         GRANT SELECT, EXECUTE ON {to}.* TO {login}; {tables}{BEGIN}{rows}COMMIT; USE {to}"
+    );
+    session.query_batch(sql).await?;
+    let mut statements: Vec<_> = session.query_batch(definitions(from, &to)).await?.into_iter().flatten().collect();
+    while !statements.is_empty() {
+        let (mut failed, mut failure) = (Vec::new(), None);
+        for statement in &statements {
+            if let Err(error) = session.query_batch(statement.clone()).await {
+                // A view may use another one that has not been created yet.
+                failed.push(statement.clone());
+                failure = Some(error);
+            }
+        }
+        if let Some(error) = failure.filter(|_| failed.len() == statements.len()) {
+            return Err(error);
+        }
+        statements = failed;
+    }
+    Ok(to)
+}
+
+/// Returns a query for the statements that create the functions and views of `from` in `to`, the default database. The
+/// text of a function has the SQL mode of its creation, and that of a view the standard one.
+fn definitions(from: &str, to: &str) -> String {
+    format!(
+        "SELECT CONCAT('SET SESSION sql_mode = ''', sql_mode, '''; CREATE FUNCTION `', \
+            REPLACE(routine_name, '`', '``'), '`(', COALESCE((SELECT GROUP_CONCAT('`', \
+            REPLACE(parameter_name, '`', '``'), '` ', dtd_identifier ORDER BY ordinal_position) \
+            FROM information_schema.parameters WHERE specific_schema = '{from}' \
+            AND specific_name = routines.specific_name AND ordinal_position > 0), ''), ') RETURNS ', dtd_identifier, \
+            IF(is_deterministic = 'YES', ' DETERMINISTIC ', ' '), sql_data_access, ' ', routine_definition) \
+        FROM information_schema.routines WHERE routine_schema = '{from}' AND routine_type = 'FUNCTION' \
+        UNION ALL SELECT CONCAT('SET SESSION sql_mode = ''''; CREATE VIEW `', REPLACE(table_name, '`', '``'), '` AS ', \
+            REPLACE(view_definition, '`{from}`.', '`{to}`.')) \
+        FROM information_schema.views WHERE table_schema = '{from}'"
+    )
 }
 
 fn quoted(name: &str) -> String {

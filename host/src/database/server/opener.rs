@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use super::{
     runaway::Runaways,
     session::{ServerSession, SessionId},
+    simulated::SimulatedReplica,
     transaction::{Timeouts, no_answer},
 };
 use crate::{
@@ -55,6 +56,8 @@ pub(in crate::database) struct Opener {
     allow_functions: Vec<String>,
     max_lifetime: Duration,
     echo: bool,
+    /// Set if the server is a replica that `carya test` simulates.
+    pub(super) simulated: Option<SimulatedReplica>,
 }
 
 /// State of an abandoned session, as the server reports it.
@@ -104,12 +107,26 @@ impl Opener {
             allow_functions: config.allow_functions.clone(),
             max_lifetime: config.max_lifetime,
             echo: config.echo_pool,
+            simulated: None,
         })
     }
 
     /// Sets the name of the database, for errors of its pool.
     pub(super) fn of_database(self, name: &str) -> Self {
         Self { name: name.to_owned(), ..self }
+    }
+
+    /// Makes the server a simulated replica if `simulate` is set.
+    pub(super) fn of_replica(self, simulate: bool) -> Self {
+        Self { simulated: simulate.then(SimulatedReplica::default), ..self }
+    }
+
+    /// Returns the name of the login.
+    pub(super) fn login(&self) -> &str {
+        match &self.address {
+            Address::Postgres(options) => options.get_username(),
+            Address::MySql(options) => options.get_username(),
+        }
     }
 
     /// Returns the name of the database on its server.
@@ -183,6 +200,8 @@ impl Opener {
     }
 
     async fn open(&self, timeouts: Option<Timeouts>) -> Result<ServerSession, DbError> {
+        let simulated = self.simulated.as_ref();
+        let past = simulated.map_or(Ok(None), SimulatedReplica::past).map_err(|error| self.not_opened(error))?;
         let opened = match &self.address {
             Address::Postgres(options) => postgres::connect(options, timeouts, &self.allow_functions)
                 .await
@@ -191,7 +210,10 @@ impl Opener {
                 .await
                 .map(|session| ServerSession::MySql(Box::new(session))),
         };
-        let session = opened.map_err(|error| self.not_opened(error))?;
+        let mut session = opened.map_err(|error| self.not_opened(error))?;
+        if let Some(past) = past {
+            session.read_past(&past.name).await?;
+        }
         if self.echo {
             tracing::info!(target: "carya::pool", server = self.host(), "connection opened");
         }
@@ -222,6 +244,9 @@ impl managed::Manager for Opener {
         let schema_epoch = self.schema_epoch.current();
         // Boxed, because the future of every borrower contains this future, but few borrowers open a connection.
         let session = Box::pin(self.open(Some(self.timeouts))).await?;
+        if let Some(simulated) = &self.simulated {
+            simulated.record(session.id()).map_err(|error| self.not_opened(error))?;
+        }
         let runaways = self.runaways.clone();
         Ok(PooledSession { session: Some(session), runaways, open: OpenTransaction::Nothing, schema_epoch })
     }

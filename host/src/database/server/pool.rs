@@ -19,7 +19,12 @@ use crate::{
 
 /// Creates a pool of the database `name` for the login in `url`. Opens no connection.
 pub(super) fn create(name: &str, url: &str, config: &config::DatabaseConfig) -> Result<Pool<Opener>, DbError> {
-    Pool::builder(Opener::new(url, config)?.of_database(name))
+    of_opener(Opener::new(url, config)?.of_database(name), config)
+}
+
+/// Creates a pool for the server and the login of `opener`. Opens no connection.
+pub(super) fn of_opener(opener: Opener, config: &config::DatabaseConfig) -> Result<Pool<Opener>, DbError> {
+    Pool::builder(opener)
         .max_size(config.max_connections as usize)
         .runtime(deadpool::Runtime::Tokio1)
         .wait_timeout(Some(config.acquire_timeout))
@@ -39,6 +44,12 @@ pub(super) async fn acquire(pool: &Pool<Opener>) -> Result<Object<Opener>, DbErr
 /// Closes the idle connections of the pool.
 pub(super) fn close_idle(pool: &Pool<Opener>) {
     drop(pool.retain(|_, _| false));
+}
+
+/// Closes the idle connections of the pool, and those in use when they are returned.
+pub(super) fn retire(pool: &Pool<Opener>) {
+    pool.manager().schema_epoch.renew();
+    close_idle(pool);
 }
 
 /// Begins a transaction on a connection of the pool. An idle connection may be broken, and then probably all idle

@@ -11,7 +11,13 @@ use std::{
 
 use deadpool::{Status, managed::Pool};
 
-use super::{connection::Connection, opener::Opener, pool};
+use super::{
+    connection::Connection,
+    opener::Opener,
+    pool,
+    session::SessionId,
+    simulated::{Data, SimulatedReplica},
+};
 use crate::{
     config,
     database::{hand_over::CountGuard, options::TransactionOptions},
@@ -53,8 +59,9 @@ impl Replicas {
         config: &config::DatabaseConfig,
     ) -> Result<Arc<Self>, DbError> {
         let replica = |url: &String| {
+            let opener = Opener::new(url, config)?.of_database(name).of_replica(config.simulate_replicas);
             Ok(Replica {
-                pool: pool::create(name, url, config)?,
+                pool: pool::of_opener(opener, config)?,
                 // Assume that the replica works until the first check.
                 is_healthy: AtomicBool::new(true),
                 position: Mutex::default(),
@@ -105,7 +112,34 @@ impl Replicas {
         healthy
     }
 
-    /// Starts a task that checks the replicas until they are dropped.
+    /// Replaces the data of simulated replicas.
+    pub(super) async fn simulate(&self, data: &Data) -> Result<(), DbError> {
+        // The previous data stays readable until the pool has closed its idle connections.
+        let (_previous, sessions): (Vec<_>, Vec<_>) =
+            self.all.iter().filter_map(|replica| replica.simulate(data)).unzip();
+        let ended = match data {
+            Data::Gone => self.end(sessions.into_iter().flatten()).await,
+            Data::Current | Data::Past(_) => Ok(()),
+        };
+        self.pools().for_each(pool::retire);
+        ended
+    }
+
+    /// Ends sessions of simulated replicas, so that connections in use break. The login of the primary is the same, and
+    /// so has the right to do that.
+    async fn end(&self, sessions: impl Iterator<Item = SessionId>) -> Result<(), DbError> {
+        let mut session = self.primary.manager().connect().await?;
+        for id in sessions {
+            match session.run_batch(id.kill()).await {
+                // MySQL: the session has ended.
+                Err(error) if error.is_one_of(&["1094"]) => {}
+                ended => ended?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a task that checks the replicas until they are closed or dropped.
     pub(super) fn watch(self: &Arc<Self>, interval: Duration) {
         if !self.is_empty() {
             let replicas = Arc::downgrade(self);
@@ -140,9 +174,28 @@ impl Replica {
     }
 
     async fn query_position(&self) -> Result<Position, DbError> {
-        let position = pool::position(&self.pool, true).await?;
-        *self.position.lock().unwrap_or_else(PoisonError::into_inner) = Some(position.clone());
+        let simulated = self.pool.manager().simulated.as_ref();
+        let past = || simulated.and_then(SimulatedReplica::position);
+        let reported = match past() {
+            Some(position) => position,
+            // The server of a simulated replica is the primary.
+            None => pool::position(&self.pool, simulated.is_none()).await?,
+        };
+        let mut known = self.position.lock().unwrap_or_else(PoisonError::into_inner);
+        // The replica may have begun to lag since the query. Under the lock, so that `simulate` forgets an earlier result.
+        let position = past().unwrap_or(reported);
+        *known = Some(position.clone());
         Ok(position)
+    }
+
+    /// Replaces the data of a simulated replica. Returns the previous data, and the sessions that may still read it.
+    fn simulate(&self, data: &Data) -> Option<(Data, Vec<SessionId>)> {
+        let replaced = self.pool.manager().simulated.as_ref()?.replace(data.clone());
+        *self.position.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if !matches!(data, Data::Gone) {
+            self.set_healthy();
+        }
+        Some(replaced)
     }
 
     fn set_unhealthy(&self, error: &DbError) {
@@ -188,7 +241,7 @@ impl History {
 
 async fn watch(replicas: Weak<Replicas>, interval: Duration) {
     let mut history = History::default();
-    while let Some(replicas) = replicas.upgrade() {
+    while let Some(replicas) = replicas.upgrade().filter(|replicas| !replicas.primary.is_closed()) {
         let max_lag = replicas.max_lag;
         if let Ok(Ok(position)) = tokio::time::timeout(CHECK_TIMEOUT, pool::position(&replicas.primary, false)).await {
             history.add(Instant::now(), position, max_lag);

@@ -133,6 +133,26 @@ impl ServerSession {
         }
     }
 
+    /// Keeps the present data of `database` readable for as long as this session exists. Returns the name of this data, for
+    /// [`read_past`](Self::read_past) in sessions of `login`.
+    pub(super) async fn keep_data(&mut self, database: &str, login: &str) -> Result<String, DbError> {
+        match self {
+            ServerSession::Postgres(session) => postgres::export_snapshot(&mut session.connection).await,
+            ServerSession::MySql(session) => mysql::copy::freeze(session, database, login).await,
+        }
+    }
+
+    /// Makes all further transactions of this session read the data with this name.
+    pub(super) async fn read_past(&mut self, name: &str) -> Result<(), DbError> {
+        match self {
+            ServerSession::Postgres(session) => {
+                session.snapshot = Some(name.to_owned());
+                Ok(())
+            }
+            ServerSession::MySql(session) => session.query_batch(format!("USE {name}")).await.map(drop),
+        }
+    }
+
     /// Returns the constraints of a table.
     pub(super) async fn read_table(&mut self, schema: &str, table: &str) -> Result<Table, DbError> {
         match self {

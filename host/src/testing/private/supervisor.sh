@@ -1,6 +1,6 @@
 # Runs a database server in the current folder, for `carya test --start`. Prints `ready` or `failed`. When its standard
 # input is closed, however `carya test` ends, it ends the server and removes the folder. Variables: FOLDER, the current
-# folder; PORT; PASSWORD of the administrator.
+# folder; PORT; PASSWORD of the administrator; REPLICAS, not empty if the application has replicas.
 
 trap '' INT TERM HUP PIPE # the end of the standard input ends this shell
 exec 2>>log
