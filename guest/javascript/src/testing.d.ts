@@ -37,6 +37,17 @@ export class Lane {
   ): Promise<T[]>;
   /** Replaces the databases by new ones with the migrations and the data of `[model]`. */
   reset(): Promise<void>;
+  /**
+   * Sets the state of the replicas of a database until the next `reset`: `lagging` replicas receive no further commits,
+   * so reads on them see old data; replicas that are `gone` cannot be reached.
+   */
+  setReplicas(
+    state: 'current' | 'lagging' | 'gone',
+    options?: {
+      /** Name of another database than the default one. */
+      database?: string;
+    },
+  ): Promise<void>;
 }
 
 /** Opens a lane. A file of tests that shares a lane resets it before each test. */

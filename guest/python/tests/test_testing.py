@@ -11,6 +11,8 @@ import pytest
 
 from carya_guest.testing import App, ControlError
 
+STATES = [{"state": "lagging"}, {"state": "gone", "database": "other"}]
+
 
 class Control(BaseHTTPRequestHandler):
     """A control with one lane, whose application returns what it receives."""
@@ -24,6 +26,9 @@ class Control(BaseHTTPRequestHandler):
                 answer = json.dumps({"lane": 3, "url": url})
             case "/token/lanes/3/reset":
                 status, answer = 204, ""
+            case "/token/lanes/3/replicas":
+                is_known = self.command == "PUT" and json.loads(body) in STATES
+                status, answer = (204, "") if is_known else (400, f"{self.command} {body}")
             case "/token/lanes/3/sql" if "absent" in body:
                 status, answer = 400, "no such table: absent"
             case "/token/lanes/3/sql":
@@ -68,6 +73,13 @@ def test_the_control_resets_and_runs_sql(app: App) -> None:
     assert app.sql("SELECT 1", database="other") == [{"sql": "SELECT 1", "params": [], "database": "other"}]
     with pytest.raises(ControlError, match="no such table: absent"):
         app.sql("SELECT * FROM absent")
+
+
+def test_the_control_sets_the_state_of_replicas(app: App) -> None:
+    app.set_replicas("lagging")
+    app.set_replicas("gone", database="other")
+    with pytest.raises(ControlError, match="current"):
+        app.set_replicas("current")
 
 
 def test_tests_run_by_carya_test(monkeypatch: pytest.MonkeyPatch) -> None:

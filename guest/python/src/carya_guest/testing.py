@@ -29,7 +29,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.message import Message
-from typing import Any
+from typing import Any, Literal
 from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
@@ -94,6 +94,14 @@ class App:
         rows: list[dict[str, Any]] = _control(f"{self._lane}/sql", json.dumps(body).encode()).json()
         return rows
 
+    def set_replicas(self, state: Literal["current", "lagging", "gone"], *, database: str | None = None) -> None:
+        """Sets the state of the replicas of a database, until the next `reset`. Lagging replicas receive no further
+        commits, so reads on them see old data. Replicas that are gone cannot be reached."""
+        body: dict[str, object] = {"state": state}
+        if database is not None:
+            body["database"] = database
+        _control(f"{self._lane}/replicas", json.dumps(body).encode(), method="PUT")
+
     def get(self, path: str, *, headers: Mapping[str, str] | None = None) -> Answer:
         """Sends a GET request."""
         return self.request("GET", path, headers=headers)
@@ -124,8 +132,8 @@ class App:
         return _send(Request(f"{self.url}{path}", body or None, fields, method=method))
 
 
-def _control(url: str, body: bytes = b"") -> Answer:
-    answer = _send(Request(url, body, method="POST"))
+def _control(url: str, body: bytes = b"", method: str = "POST") -> Answer:
+    answer = _send(Request(url, body, method=method))
     if answer.status >= 300:
         raise ControlError(answer.text)
     return answer

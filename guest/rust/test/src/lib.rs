@@ -60,6 +60,17 @@ pub enum Fault {
     LostBeforeCommit,
 }
 
+/// State of the replicas of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replicas {
+    /// They have all commits.
+    Current,
+    /// They receive no further commits, so reads on them see old data.
+    Lagging,
+    /// Their connections break, and further ones are refused.
+    Gone,
+}
+
 impl App {
     /// Returns the application in a new lane. There are at most 16 lanes, so a value takes the lane of another one that was
     /// dropped in the same process.
@@ -122,8 +133,8 @@ impl App {
         self.control("sql", &json!({ "sql": sql, "params": params })).expect_status(200).json()
     }
 
-    /// Replaces the databases by new ones with the migrations and the data of the model, and forgets faults, answers and
-    /// the clock.
+    /// Replaces the databases by new ones with the migrations and the data of the model, and forgets faults, answers, the
+    /// clock and the state of replicas.
     #[track_caller]
     pub fn reset(&self) {
         self.control("reset", &Value::Null).expect_status(204);
@@ -139,6 +150,18 @@ impl App {
             Fault::LostBeforeCommit => "lost-before-commit",
         };
         self.control("commits", &json!({ "fault": fault, "times": times })).expect_status(204);
+    }
+
+    /// Sets the state of the replicas of the default database, until the next [`reset`](Self::reset).
+    #[track_caller]
+    pub fn set_replicas(&self, state: Replicas) {
+        let state = match state {
+            Replicas::Current => "current",
+            Replicas::Lagging => "lagging",
+            Replicas::Gone => "gone",
+        };
+        let body = json!({ "state": state }).to_string();
+        send(&self.agent, "PUT", &format!("{}/replicas", self.lane), &[], &body).expect_status(204);
     }
 
     /// Sets the clock of `at-least-once` actions forward.
