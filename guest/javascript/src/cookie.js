@@ -5,15 +5,13 @@ function encode(value) {
   return encodeURIComponent(value).replace(/[!'()*]/g, (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
-// Decodes a value as `encode` encodes it. Leaves everything else as it is.
+// Decodes a value as `encode` encodes it. A value that is not UTF-8 afterwards stays as it is.
 export function decode(value) {
-  return value.replace(/(?:%[0-9a-f]{2})+/gi, (encoded) => {
-    try {
-      return decodeURIComponent(encoded);
-    } catch {
-      return encoded;
-    }
-  });
+  try {
+    return value.replace(/(?:%[0-9a-f]{2})+/gi, decodeURIComponent);
+  } catch {
+    return value;
+  }
 }
 
 export function setCookie(name, value, { maxAge, path = '/', secure = false } = {}) {

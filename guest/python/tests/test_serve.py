@@ -189,6 +189,7 @@ def test_identity_cookies_and_request(host: Host) -> None:
 
     assert problem(host.serve("GET", "/me"))[0] == 401
     assert text(host.serve("GET", "/me", subject="ann", cookies={"theme": "dark%20blue"})) == "ann dark blue"
+    assert text(host.serve("GET", "/me", subject="ann", cookies={"theme": "a%20%ff"})) == "ann a%20%ff"
     assert text(host.serve("GET", "/maybe", subject=None, headers={"x-a": "1"})) == "None 1 /maybe"
 
 

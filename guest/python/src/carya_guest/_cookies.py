@@ -37,7 +37,12 @@ class Cookies:
     """Parameter of a handler: the cookies of the request."""
 
     def get(self, name: str) -> str | None:
-        """Returns the value of the first cookie with this name, percent-decoded as `SetCookie` encodes it. The client
-        chooses the value, so do not trust it."""
+        """Returns the value of the first cookie with this name, percent-decoded as `SetCookie` encodes it. A value that is
+        not UTF-8 afterwards stays as it is. The client chooses the value, so do not trust it."""
         value = host.cookie(name)
-        return None if value is None else unquote(value)
+        if value is None:
+            return None
+        try:
+            return unquote(value, errors="strict")
+        except UnicodeDecodeError:
+            return value

@@ -11,9 +11,9 @@ const FLASH: &str = "flash";
 /// Bytes that are percent-encoded in the value of a cookie: all except letters, digits and `-._~`.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Decodes the value of a cookie as [`SetCookie`] encodes it. Leaves everything else as it is.
+/// Decodes the value of a cookie as [`SetCookie`] encodes it. A value that is not UTF-8 afterwards stays as it is.
 pub(crate) fn decode(value: &str) -> String {
-    percent_decode_str(value).decode_utf8_lossy().into_owned()
+    percent_decode_str(value).decode_utf8().map_or_else(|_| value.to_owned(), Into::into)
 }
 
 /// A cookie that a response sets.
@@ -187,6 +187,7 @@ mod tests {
         {
             assert_eq!(decode(text), expected);
         }
+        assert_eq!(decode("%41%ff"), "%41%ff");
     }
 
     #[test]
