@@ -8,7 +8,8 @@ export class Form {
   #fields;
 
   constructor(fields) {
-    this.#fields = fields;
+    // All text fields must be UTF-8, also those that the handler does not read.
+    this.#fields = fields.map((field) => (field.fileName == null ? { ...field, text: content(field) } : field));
   }
 
   text(name) {
@@ -16,7 +17,7 @@ export class Form {
   }
 
   texts(name) {
-    return this.#named(name).filter((field) => field.fileName == null).map(content);
+    return this.#named(name).filter((field) => field.fileName == null).map((field) => field.text);
   }
 
   file(name) {
@@ -32,7 +33,7 @@ export class Form {
 
   // Returns the text fields as an object. A field that occurs more than once is an array.
   toObject() {
-    return fromPairs(this.#fields.filter((field) => field.fileName == null).map((field) => [field.name, content(field)]));
+    return fromPairs(this.#fields.filter((field) => field.fileName == null).map((field) => [field.name, field.text]));
   }
 
   validate(schema) {
@@ -55,11 +56,11 @@ export function fromPairs(pairs) {
   return object;
 }
 
-function content({ value }) {
+function content({ name, value }) {
   try {
     return utf8(value);
   } catch {
-    throw Problem.badRequest('a field of the form is not UTF-8');
+    throw Problem.badRequest(`the field \`${name}\` is not UTF-8`);
   }
 }
 

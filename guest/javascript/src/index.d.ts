@@ -140,7 +140,7 @@ export interface HandlerRequest<Names extends string = string> {
 
 /** A form. */
 export interface Form {
-  /** Returns the first text field with this name. The response is 400 if it is not UTF-8. */
+  /** Returns the first text field with this name. */
   text(name: string): string | undefined;
   /** Returns all text fields with this name, in order. */
   texts(name: string): string[];

@@ -176,6 +176,10 @@ def test_files_of_a_form(host: Host) -> None:
     fields = [("not a file", None), ("one", "1.png"), ("two", "2.png")]
     form = [raw.request.FormField("photo", value.encode(), name, None) for value, name in fields]
     assert text(host.serve("POST", "/photo", form=form)) == "not a file 1.png b'one' 2 None"
+    # The handler does not read this field.
+    broken = raw.request.FormField("text", b"\xff", None, None)
+    refused = problem(host.serve("POST", "/photo", form=[*form, broken]))
+    assert (refused[0], refused[1]["detail"]) == (400, "the field `text` is not UTF-8")
 
 
 def test_identity_cookies_and_request(host: Host) -> None:

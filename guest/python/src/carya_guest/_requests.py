@@ -147,11 +147,13 @@ class Multipart:
     """
 
     def __init__(self, fields: list[host.FormField]) -> None:
+        # All text fields must be UTF-8, also those that the handler does not read.
+        self._texts = [(field.name, text(field)) for field in fields if field.file_name is None]
         self._fields = fields
 
     def text(self, name: str) -> str | None:
         """Returns the first text field with this name."""
-        return next((text(field) for field in self._fields if field.name == name and field.file_name is None), None)
+        return next((text for field, text in self._texts if field == name), None)
 
     def file(self, name: str) -> File | None:
         """Returns the first file with this name."""
@@ -167,7 +169,7 @@ class Multipart:
 
     def texts(self) -> dict[str, list[str]]:
         """Returns all text fields by name."""
-        return grouped((field.name, text(field)) for field in self._fields if field.file_name is None)
+        return grouped(self._texts)
 
 
 def text(field: host.FormField) -> str:

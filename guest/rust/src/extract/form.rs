@@ -37,7 +37,8 @@ impl<T: DeserializeOwned> FromRequest for Form<T> {
     fn from_request(request: &Request) -> Result<Self, Problem> {
         let Multipart { fields } = Multipart::from_request(request)?;
         let texts = fields.into_iter().filter(|field| field.file_name.is_none());
-        let pairs = texts.map(|field| Ok((field.name, utf8(field.value)?))).collect::<Result<_, Problem>>()?;
+        // `Multipart` contains no other texts than UTF-8.
+        let pairs = texts.filter_map(|field| Some((field.name, String::from_utf8(field.value).ok()?))).collect();
         text::from_pairs(pairs).map(Form).map_err(text::TextError::into_problem)
     }
 }
@@ -73,7 +74,16 @@ pub struct File<'a> {
 }
 
 impl Multipart {
-    /// Returns the first text field with this name. Returns `None` if there is none, or if it is not UTF-8.
+    /// Checks that all text fields are UTF-8.
+    fn new(fields: Vec<FormField>) -> Result<Self, Problem> {
+        let is_text = |field: &FormField| field.file_name.is_some() || str::from_utf8(&field.value).is_ok();
+        match fields.iter().find(|field| !is_text(field)) {
+            Some(field) => Err(Problem::bad_request(format!("the field `{}` is not UTF-8", field.name))),
+            None => Ok(Self { fields }),
+        }
+    }
+
+    /// Returns the first text field with this name.
     pub fn text(&self, name: &str) -> Option<&str> {
         let field = self.fields.iter().find(|field| field.name == name && field.file_name.is_none())?;
         str::from_utf8(&field.value).ok()
@@ -96,17 +106,14 @@ impl Multipart {
 
 impl FromRequest for Multipart {
     fn from_request(_: &Request) -> Result<Self, Problem> {
-        request::form().map(|fields| Self { fields }).map_err(|error| match error {
+        let fields = request::form().map_err(|error| match error {
             FormError::NotAForm => Problem::new(415)
                 .with_detail("send a form: `application/x-www-form-urlencoded` or `multipart/form-data`"),
             FormError::Malformed(reason) => Problem::bad_request(format!("the form is malformed: {reason}")),
             FormError::Limit(limit) => Problem::new(413).with_detail(format!("the form is too large: {limit}")),
-        })
+        })?;
+        Self::new(fields)
     }
-}
-
-fn utf8(value: Vec<u8>) -> Result<String, Problem> {
-    String::from_utf8(value).map_err(|_| Problem::bad_request("a field of the form is not UTF-8"))
 }
 
 /// Extractor of the cookies.
@@ -158,5 +165,18 @@ mod tests {
         assert_eq!(form.file("photo"), Some(File { name: "1.png", content_type: None, content: b"one" }));
         assert_eq!(form.files("photo").count(), 2);
         assert_eq!(form.file("other"), None);
+    }
+
+    #[test]
+    fn a_text_that_is_not_utf_8_is_refused() {
+        let field = |file_name: Option<&str>| FormField {
+            name: "photo".to_owned(),
+            value: vec![0xff],
+            file_name: file_name.map(str::to_owned),
+            content_type: None,
+        };
+        assert!(Multipart::new(vec![field(Some("1.png"))]).is_ok());
+        let problem = Multipart::new(vec![field(Some("1.png")), field(None)]).unwrap_err();
+        assert_eq!(problem.to_string(), "400 Bad Request: the field `photo` is not UTF-8");
     }
 }
