@@ -43,7 +43,8 @@ export class HandlerRequest {
   }
 
   validQuery(schema) {
-    return validate(schema, fromPairs(parseQuery(request.queryString())));
+    const pairs = queryNames().flatMap((name) => request.queryAll(name).map((value) => [name, value]));
+    return validate(schema, fromPairs(pairs));
   }
 
   header(name) {
@@ -131,17 +132,14 @@ function claims() {
   return JSON.parse(identity.claims() ?? '{}');
 }
 
-// Returns a whole number that a number of JavaScript represents exactly.
+// Returns a whole number that a number of JavaScript represents exactly. The text may have a sign, and spaces around it.
 function whole(text) {
-  const number = /^-?[0-9]+$/.test(text ?? '') ? Number(text) : NaN;
+  const number = /^\s*[+-]?[0-9]+\s*$/.test(text ?? '') ? Number(text) : NaN;
   return Number.isSafeInteger(number) ? number : undefined;
 }
 
-// Parses a query without `URLSearchParams`, which QuickJS lacks.
-function parseQuery(text) {
-  const pairs = text.split('&').filter((pair) => pair !== '').map((pair) => {
-    const [name, ...value] = pair.replaceAll('+', ' ').split('=');
-    return [decode(name), decode(value.join('='))];
-  });
-  return pairs;
+// Returns the names of the query parameters. The host decodes the values, because QuickJS lacks `URLSearchParams`.
+function queryNames() {
+  const names = request.queryString().split('&').map((pair) => decode(pair.split('=')[0].replaceAll('+', ' ')));
+  return [...new Set(names)];
 }

@@ -16,9 +16,9 @@ function request(changes) {
 }
 
 test('parameters are texts, or whole numbers', () => {
-  const req = request({ params: [['id', '-7'], ['name', 'a/b'], ['big', '9007199254740993']] });
-  assert.deepEqual(req.params, { id: '-7', name: 'a/b', big: '9007199254740993' });
-  assert.equal(req.intParam('id'), -7);
+  const req = request({ params: [['id', '-7'], ['sign', ' +7 '], ['name', 'a/b'], ['big', '9007199254740993']] });
+  assert.deepEqual(req.params, { id: '-7', sign: ' +7 ', name: 'a/b', big: '9007199254740993' });
+  assert.deepEqual([req.intParam('id'), req.intParam('sign')], [-7, 7]);
   for (const name of ['name', 'big', 'other']) assert.throws(() => req.intParam(name), { status: 404 });
 });
 
@@ -31,6 +31,8 @@ test('a schema reads the query', () => {
     assert.match(problem.errors.page, /Invalid digits/);
     return true;
   });
+  // Bytes that are not UTF-8 are replaced, as by the host.
+  assert.deepEqual(request({ query: 'tag=a%FF%zz&tag=' }).validQuery(search), { tag: ['a\ufffd%zz', ''], page: 1 });
   // A parameter with the name of a member of every object.
   assert.equal(request({ query: 'toString=1' }).validQuery(v.object({ toString: v.string() })).toString, '1');
 });
