@@ -155,7 +155,10 @@ function row(columns, values) {
   const object = {};
   for (let index = 0; index < columns.length; index += 1) {
     const { name } = columns[index];
-    object[name] = fromHost(values[index], name);
+    const value = fromHost(values[index], name);
+    // An assignment to `__proto__` would set the prototype.
+    if (name === '__proto__') Object.defineProperty(object, name, { value, configurable: true, enumerable: true, writable: true });
+    else object[name] = value;
   }
   return object;
 }

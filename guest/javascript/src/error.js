@@ -6,7 +6,7 @@ import { settle } from './settle.js';
 
 export class DbError extends Error {
   constructor({ kind, code, message, retryable, constraint, detail, hint }) {
-    super(hint == null ? message : `${message}; hint: ${hint}`);
+    super(message);
     this.name = 'DbError';
     this.kind = kind;
     this.code = code ?? undefined;
@@ -63,7 +63,8 @@ function one(error) {
   const payload = error?.payload;
   if (typeof payload === 'string') return `${payload}${trace(error)}`;
   if (!(error instanceof Error)) return thrown(error);
-  return `${error.name}: ${error.message}${remedy(error)}${trace(error)}`;
+  const hint = error instanceof DbError && error.hint !== undefined ? `; hint: ${error.hint}` : '';
+  return `${error.name}: ${error.message}${hint}${remedy(error)}${trace(error)}`;
 }
 
 // Globals of other engines that QuickJS lacks.

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { Reader, Writer, handle } from '../src/database.js';
-import { DbError, dbError, onViolation } from '../src/error.js';
+import { DbError, dbError, describe, onViolation } from '../src/error.js';
 import { Problem } from '../src/problem.js';
 import { FakeDatabase, rows } from './fake/database.mjs';
 
@@ -24,6 +24,8 @@ test('rows are objects, and scalars are the only column', () => {
   assert.equal(db.value('SELECT'), undefined);
   assert.deepEqual(db.values('SELECT'), [1, 2]);
   assert.throws(() => db.value('SELECT'), /one column, but they have 2/);
+  const named = new Reader(new FakeDatabase(rows(['__proto__'], [int(4n)]))).first('SELECT');
+  assert.deepEqual(Object.entries(named), [['__proto__', 4]]);
 });
 
 test('a missing row is undefined, or an error if it must exist', () => {
@@ -49,7 +51,8 @@ test('an error of a statement has the fields of the host', () => {
   const db = new Writer(new FakeDatabase({ ...unique, hint: 'choose another' }));
   const error = caught(() => db.execute('INSERT'));
   assert.ok(error instanceof DbError && error instanceof Error);
-  assert.equal(error.message, 'UNIQUE constraint failed: items.name; hint: choose another');
+  assert.deepEqual([error.message, error.hint], ['UNIQUE constraint failed: items.name', 'choose another']);
+  assert.match(describe(error), /^DbError: UNIQUE constraint failed: items.name; hint: choose another/);
   assert.deepEqual({ ...error.constraint }, unique.constraint);
   assert.ok(error.violates('unique') && !error.violates('check'));
   assert.equal(dbError(new Error('query failed', { cause: error })), error);
