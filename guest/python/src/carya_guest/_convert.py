@@ -309,17 +309,24 @@ def _scalar(scalar: _Scalar, source: Source) -> Converter:
     def convert(value: Any) -> Any:
         try:
             if source == "text":
-                return scalar.parse(value[0])
+                return _fitting(scalar.parse(value[0]))
             if isinstance(value, database.OtherValue):
                 return scalar.parse(value.text)
             # SQLite stores booleans as 0 and 1, and MySQL as TINYINT.
             if source == "column" and scalar.accept is _accept_bool and value in (0, 1):
                 return value == 1
-            return scalar.accept(value)
+            return _fitting(scalar.accept(value))
         except (ValueError, ArithmeticError):
             raise _wrong(scalar.rule) from None
 
     return convert
+
+
+def _fitting(value: Any) -> Any:
+    """Returns a value of a client, unless it is an integer that cannot be a parameter of a statement."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError
+    return value
 
 
 def _parse_bool(text: str) -> bool:
