@@ -34,7 +34,7 @@ const literal = (file) => JSON.stringify(join(SRC, file));
 export async function bundle(source, engine, exports) {
   const names = exports.map((name) => EXPORTS[name]).join(', ');
   const entry = [
-    ...(engine.prelude ? [`import ${literal('quickjs/prelude.js')};`] : []),
+    `import ${literal(`${engine.name}/prelude.js`)};`,
     `import ${JSON.stringify(source)};`,
     `export { ${names} } from ${literal('entry.js')};`,
   ].join('\n');

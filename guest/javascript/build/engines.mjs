@@ -39,8 +39,7 @@ export const ENGINES = {
     name: 'quickjs',
     // QuickJS cannot wait for promises, so `async` functions become generators that use a promise of this library.
     supported: { 'async-await': false, 'async-generator': false, 'for-await': false },
-    prelude: true,
     componentize: quickjs,
   },
-  starlingmonkey: { name: 'starlingmonkey', supported: {}, prelude: false, componentize: starlingmonkey },
+  starlingmonkey: { name: 'starlingmonkey', supported: {}, componentize: starlingmonkey },
 };

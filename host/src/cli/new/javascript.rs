@@ -104,6 +104,7 @@ pub(super) const LIBRARY: &[File] = files!["guest/javascript" as "vendor/carya-g
     "src/schema.js",
     "src/settle.js",
     "src/stack.js",
+    "src/starlingmonkey/prelude.js",
     "src/testing.d.ts",
     "src/testing.js",
     "src/values.js",
