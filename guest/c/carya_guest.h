@@ -169,6 +169,13 @@ static bool carya__done(bool is_err, const carya_db_error *error) {
     return !is_err;
 }
 
+/* Returns the text of the error for the log. */
+static carya_text carya__log_text(void) {
+    carya_text message = carya__error.message, hint = carya__error.hint.value;
+    if (!carya__error.hint.is_some) return message;
+    return carya_format("%.*s; hint: %.*s", (int)message.len, message.ptr, (int)hint.len, hint.ptr);
+}
+
 typedef CARYA_VOID_RESULT(carya_text) carya__text_result;
 
 static bool carya__set(carya__text_result result) { return !result.is_err || carya_error(result.err); }
@@ -455,7 +462,7 @@ static carya_response carya_redirect(carya_text location) {
 /* The request fails with the error of the last function that failed. The host rolls back, logs the error and
  * answers with 500. The client does not receive the text. */
 static carya_response carya_fail(void) {
-    return (carya_response){ .decision = CARYA__FAIL, .error = carya__error.message };
+    return (carya_response){ .decision = CARYA__FAIL, .error = carya__log_text() };
 }
 
 /* A hook of CARYA_ON_ROUTE, CARYA_BEFORE or CARYA_ON_ERROR has no response: the next one runs, then the controller. */
@@ -472,13 +479,19 @@ static const char *carya__title(uint16_t status) {
     case 401: return "Unauthorized";
     case 403: return "Forbidden";
     case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
     case 409: return "Conflict";
+    case 410: return "Gone";
     case 412: return "Precondition Failed";
+    case 413: return "Content Too Large";
     case 415: return "Unsupported Media Type";
     case 422: return "Unprocessable Content";
+    case 428: return "Precondition Required";
     case 429: return "Too Many Requests";
     case 500: return "Internal Server Error";
+    case 502: return "Bad Gateway";
     case 503: return "Service Unavailable";
+    case 504: return "Gateway Timeout";
     default: return "Error";
     }
 }
@@ -496,13 +509,16 @@ typedef struct {
     carya_text errors;
 } carya_checks;
 
-/* Adds a field and its rule, unless `valid`. */
+/* Adds a field and its rule, unless `valid`. Of several rules that a field violates, the first one is reported. */
 static void carya_check(carya_checks *checks, const char *field, bool valid, const char *rule) {
     if (valid) return;
-    carya_text name = carya_quote(carya_str(field)), text = carya_quote(carya_str(rule));
+    carya_text name = carya_quote(carya_str(field)), text = carya_quote(carya_str(rule)), errors = checks->errors;
+    name = carya_format("%.*s:", (int)name.len, name.ptr);
+    /* Quotes inside texts are escaped, so only a name can equal this. */
+    if (errors.len && strstr(errors.ptr, name.ptr)) return;
     checks->errors = carya_format(
-        "%.*s%s%.*s:%.*s", (int)checks->errors.len, checks->errors.len ? checks->errors.ptr : "",
-        checks->errors.len ? "," : "", (int)name.len, name.ptr, (int)text.len, text.ptr);
+        "%.*s%s%s%.*s", (int)errors.len, errors.len ? errors.ptr : "", errors.len ? "," : "", name.ptr, (int)text.len,
+        text.ptr);
 }
 
 /* 422 with the fields that are not valid. */
@@ -522,6 +538,12 @@ static bool carya_parse_form(carya_form *form, carya_response *refusal) {
     carya_host_request_form(&result);
     if (!result.is_err) {
         *form = result.ok;
+        for (size_t i = 0; i < form->len; i++) {
+            carya_text name = form->ptr[i].name;
+            if (form->ptr[i].file_name.is_some || carya_is_utf8(form->ptr[i].value)) continue;
+            *refusal = carya_problem(400, carya_format("the field `%.*s` is not UTF-8", (int)name.len, name.ptr).ptr);
+            return false;
+        }
         return true;
     }
     carya_text message = result.err.message;
@@ -541,12 +563,12 @@ static bool carya_parse_form(carya_form *form, carya_response *refusal) {
     return false;
 }
 
-/* Sets `value` to the first text field of a name. Returns false if there is none, or if it is not UTF-8. */
+/* Sets `value` to the first text field of a name. Returns false if there is none. */
 static bool carya_form_text(const carya_form *form, const char *name, carya_text *value) {
     for (size_t i = 0; i < form->len; i++) {
         if (form->ptr[i].file_name.is_some || !carya_is(form->ptr[i].name, name)) continue;
         *value = form->ptr[i].value;
-        return carya_is_utf8(*value);
+        return true;
     }
     return false;
 }
@@ -594,7 +616,7 @@ static void carya__end(carya_db db) {
 static void *carya__finish(carya_db db, bool done) {
     static carya__text_result result;
     carya__end(db);
-    result = (carya__text_result){ .is_err = !done, .err = carya__error.message };
+    result = (carya__text_result){ .is_err = !done, .err = carya__log_text() };
     return &result;
 }
 
