@@ -1,7 +1,8 @@
 /* Write guests for carya in C: controllers, hooks, actions and `init`.
  *
  * Include this header in exactly one source. The component exports the interfaces of the macros that the source uses:
- * CARYA_SERVE, CARYA_ON_ROUTE, CARYA_BEFORE, CARYA_AFTER, CARYA_ON_ERROR, CARYA_INIT and CARYA_ACTIONS.
+ * CARYA_SERVE, CARYA_SERVE_PLAIN, CARYA_ON_ROUTE, CARYA_BEFORE, CARYA_AFTER, CARYA_ON_ERROR, CARYA_INIT, CARYA_RESEED and
+ * CARYA_ACTIONS.
  *
  *     #include "carya_guest.h"
  *
@@ -22,6 +23,8 @@
 #ifndef CARYA_GUEST_H
 #define CARYA_GUEST_H
 
+#include <ctype.h>
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -126,6 +129,25 @@ __attribute__((format(printf, 1, 2))) static carya_text carya_format(const char 
     return (carya_text){ text, (size_t)length };
 }
 
+/* A text that grows. It begins as `{ 0 }`. */
+typedef struct {
+    carya_text text;
+    size_t capacity;
+} carya_builder;
+
+/* Appends a text. Unlike `%s` of carya_format, it copies zeros too. */
+static void carya_append(carya_builder *builder, carya_text more) {
+    size_t length = builder->text.len + more.len;
+    if (length > builder->capacity || !builder->text.ptr) {
+        builder->capacity = 2 * length + 64;
+        char *grown = carya_alloc(builder->capacity);
+        if (builder->text.len) memcpy(grown, builder->text.ptr, builder->text.len);
+        builder->text.ptr = grown;
+    }
+    if (more.len) memcpy((char *)builder->text.ptr + builder->text.len, more.ptr, more.len);
+    builder->text.len = length;
+}
+
 /* Returns the text as a JSON string, with its quotes. */
 static carya_text carya_quote(carya_text text) {
     static const char digits[] = "0123456789abcdef";
@@ -218,9 +240,28 @@ static carya_text carya_param(const char *name) {
     return value;
 }
 
+/* Sets `number` to a parameter of the route's pattern. Returns false if it is not a 64-bit integer: respond with 404. */
+static bool carya_int_param(const char *name, int64_t *number) {
+    carya_text text = carya_param(name);
+    /* `strtoll` needs a zero behind the number. It accepts white space before the number, but not behind it. */
+    while (text.len && isspace((unsigned char)text.ptr[text.len - 1])) text.len--;
+    carya_text copy = carya_format("%.*s", (int)text.len, text.ptr);
+    char *end;
+    errno = 0;
+    *number = strtoll(copy.ptr, &end, 10);
+    return text.len && end == copy.ptr + text.len && errno == 0;
+}
+
 /* Sets `value` to the first query parameter of a name, decoded. Returns false if there is none. */
 static bool carya_query(const char *name, carya_text *value) {
     return carya__look_up(carya_host_request_query, name, value);
+}
+
+/* Returns all query parameters of a name, decoded, in order. */
+static carya_texts carya_query_all(const char *name) {
+    carya_texts values;
+    carya_host_request_query_all(name, strlen(name), &values);
+    return values;
 }
 
 /* Sets `value` to the first header field of a name. Returns false if there is none. */
@@ -274,7 +315,11 @@ static bool carya_set_identity(carya_text subject, carya_text claims) {
 /* --- The database --- */
 
 static carya_value carya_null(void) { return (carya_value){ .tag = CARYA_VALUE_NULL }; }
+static carya_value carya_bool(bool value) { return (carya_value){ .tag = CARYA_VALUE_BOOLEAN, .boolean = value }; }
 static carya_value carya_int(int64_t value) { return (carya_value){ .tag = CARYA_VALUE_INT64, .int64 = value }; }
+static carya_value carya_float(double value) {
+    return (carya_value){ .tag = CARYA_VALUE_FLOAT64, .float64 = value };
+}
 static carya_value carya_text_value(carya_text value) {
     return (carya_value){ .tag = CARYA_VALUE_TEXT, .text = value };
 }
@@ -338,6 +383,15 @@ static bool carya_fetch_int(carya_db *db, const char *sql, carya_params params, 
         *value = result.ok.is_some && row.len > 0 && row.ptr->tag == CARYA_VALUE_INT64 ? row.ptr->int64 : 0;
     }
     return carya__done(result.is_err, &result.err);
+}
+
+/* Runs a statement of any kind. Sets `result` to its columns and rows, and to the number of rows that it changed. */
+static bool carya_run(carya_db *db, const char *sql, carya_params params, carya_statement_result *result) {
+    CARYA_RESULT(carya_statement_result, carya_db_error) ran;
+    if (!carya__may(db, CARYA_READ_ONLY)) return false;
+    CARYA__READ(db, run, sql, params, &ran);
+    if (!ran.is_err) *result = ran.ok;
+    return carya__done(ran.is_err, &ran.err);
 }
 
 /* Runs a statement that writes. Sets `rows` to the number of rows that it changed. */
@@ -442,6 +496,31 @@ static carya_response carya__answer(uint16_t status, carya_host_body body) {
 /* A response with JSON. */
 static carya_response carya_json(uint16_t status, carya_text json) {
     return carya__answer(status, (carya_host_body){ .tag = CARYA_BODY_JSON, .text = json });
+}
+
+/* A response with text. */
+static carya_response carya_text_response(uint16_t status, carya_text text) {
+    return carya__answer(status, (carya_host_body){ .tag = CARYA_BODY_TEXT, .text = text });
+}
+
+/* A response with bytes. */
+static carya_response carya_bytes_response(uint16_t status, carya_text bytes) {
+    return carya__answer(status, (carya_host_body){ .tag = CARYA_BODY_BYTES, .text = bytes });
+}
+
+/* A response with the rows of a query, in a format such as CARYA_ROWS_CSV. The host runs the query and writes the rows. */
+static carya_response carya_rows_response(carya_rows_format format, const char *sql, carya_params params) {
+    /* The values of CARYA_PARAMS live as long as the block of the caller. */
+    carya_value *values = carya_alloc(params.len * sizeof *values);
+    if (params.len) memcpy(values, params.ptr, params.len * sizeof *values);
+    carya_rows_query rows = { carya_str(sql), { values, params.len }, format };
+    return carya__answer(200, (carya_host_body){ .tag = CARYA_BODY_ROWS, .rows = rows });
+}
+
+/* A response with a template, which the host renders. `context` is a JSON object with its variables. */
+static carya_response carya_template(const char *name, carya_text context) {
+    carya_template_body body = { carya_str(name), context };
+    return carya__answer(200, (carya_host_body){ .tag = CARYA_BODY_TEMPLATE, .template_body = body });
 }
 
 /* 201 with the address of the new object. */

@@ -2,6 +2,8 @@
 #ifndef CARYA_JSON_H
 #define CARYA_JSON_H
 
+#include <strings.h>
+
 #include "carya_guest.h"
 
 #pragma clang diagnostic push
@@ -200,6 +202,26 @@ static carya_json_value *carya_parse(carya_text text) {
     carya_json_value *value = carya__value(&reader);
     carya__skip(&reader);
     return reader.at == reader.end ? value : NULL;
+}
+
+/* Parses the body. If it is not JSON, sets `refusal` to a response with 400 or 415. Browsers send the media type of JSON
+ * to another site only if the site permits it, so a form of a foreign page cannot reach a handler that calls this. */
+static bool carya_parse_json(const carya_json_value **value, carya_response *refusal) {
+    carya_text type = { "", 0 };
+    carya_header("content-type", &type);
+    /* The media type ends before its parameters. */
+    const char *end = memchr(type.ptr, ';', type.len);
+    if (end) type.len = (size_t)(end - type.ptr);
+    while (type.len && (type.ptr[type.len - 1] == ' ' || type.ptr[type.len - 1] == '\t')) type.len--;
+    bool is_application = type.len > 12 && strncasecmp(type.ptr, "application/", 12) == 0;
+    bool is_json = type.len == 16 && strncasecmp(type.ptr + 12, "json", 4) == 0;
+    if (!is_application || !(is_json || strncasecmp(type.ptr + type.len - 5, "+json", 5) == 0)) {
+        *refusal = carya_problem(415, "send JSON with the header `content-type: application/json`");
+        return false;
+    }
+    *value = carya_parse(carya_body());
+    if (!*value) *refusal = carya_problem(400, "the body is not JSON");
+    return *value;
 }
 
 /* Returns the last member of an object with this name, or NULL. */

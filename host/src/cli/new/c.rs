@@ -19,6 +19,7 @@ pub(super) const LIBRARY: &[File] = files!["guest/c" as "vendor/carya-guest/":
     "carya_guest.h",
     "carya_host.h",
     "carya_json.h",
+    "carya_web.h",
     "world/actions.wasm",
     "world/after.wasm",
     "world/before.wasm",
