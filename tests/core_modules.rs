@@ -2,6 +2,7 @@
 
 pub mod c;
 mod header;
+mod library;
 mod memories;
 
 use std::process;

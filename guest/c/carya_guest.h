@@ -768,6 +768,7 @@ static void *carya__dispatch(carya_db db, const carya_route *routes, size_t coun
 #define CARYA__ACCESS_PATCH " read-write "
 #define CARYA__ACCESS_DELETE " read-write "
 #define CARYA__LINE(method, pattern, handler) ".ascii \"" #method CARYA__ACCESS_##method pattern "\\n\"\n"
+#define CARYA__PLAIN_LINE(method, pattern, handler) ".ascii \"" #method " none " pattern "\\n\"\n"
 #define CARYA__ENTRY(method, pattern, handler) { #method, pattern, handler },
 
 /* Serves the routes of a list, each given as ROUTE(METHOD, "/pattern", function). HEAD is served by the function of
@@ -784,6 +785,17 @@ static void *carya__dispatch(carya_db db, const carya_route *routes, size_t coun
     CARYA__EXPORT("write-controller", "write", write) void *carya__write(int32_t writer) { \
         carya_db db = carya__begin(CARYA_READ_WRITE, writer); \
         return carya__dispatch(db, carya__routes, sizeof carya__routes / sizeof *carya__routes); \
+    }
+
+/* Serves the routes of a list, as CARYA_SERVE does, without a transaction: routes for OPTIONS, and routes with
+ * `transaction = "none"` in the configuration. The handle of their functions is CARYA_NONE. */
+#define CARYA_SERVE_PLAIN(list) \
+    CARYA__WORLD("plain") \
+    __asm__(".section \".custom_section.carya:routes\",\"\",@\n" list(CARYA__PLAIN_LINE) ".text\n"); \
+    static const carya_route carya__plain_routes[] = { list(CARYA__ENTRY) }; \
+    CARYA__EXPORT("plain-controller", "plain", plain) void *carya__plain(void) { \
+        carya_db db = carya__begin(CARYA_NONE, 0); \
+        return carya__dispatch(db, carya__plain_routes, sizeof carya__plain_routes / sizeof *carya__plain_routes); \
     }
 
 /* --- Hooks --- */
@@ -873,6 +885,15 @@ static bool carya_set_reply_body(carya_text body) {
     CARYA__EXPORT("model", "init", init) void *carya__init(int32_t writer) { \
         carya_db db = carya__begin(CARYA_READ_WRITE, writer); \
         return carya__finish(db, init(&db)); \
+    }
+
+/* Seeds the random numbers of an instance with a warm image (the key `warm` of the component):
+ * `void seed(const uint64_t seeds[4])`. Without it, all instances of the component return the same numbers. */
+#define CARYA_RESEED(seed) \
+    CARYA__WORLD("reseed") \
+    __attribute__((export_name("carya:host/reseed@0.2.0#reseed"))) \
+    void carya__reseed(uint64_t a, uint64_t b, uint64_t c, uint64_t d) { \
+        seed((const uint64_t[]){ a, b, c, d }); \
     }
 
 /* A delivery of an action. */

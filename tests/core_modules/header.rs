@@ -15,11 +15,13 @@ const WORLDS: &str = "
     package carya:c;
     world imports { include carya:host/imports@0.2.0; import carya:host/identity-setter@0.2.0; }
     world controller { export carya:host/read-controller@0.2.0; export carya:host/write-controller@0.2.0; }
+    world plain { export carya:host/plain-controller@0.2.0; }
     world on-route { export carya:host/on-route@0.2.0; }
     world before { export carya:host/before@0.2.0; }
     world after { export carya:host/after@0.2.0; }
     world on-error { export carya:host/on-error@0.2.0; }
     world init { export carya:host/model@0.2.0; }
+    world reseed { export carya:host/reseed@0.2.0; }
     world actions { export carya:host/actions@0.2.0; }
 ";
 

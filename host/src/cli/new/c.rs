@@ -28,4 +28,6 @@ pub(super) const LIBRARY: &[File] = files!["guest/c" as "vendor/carya-guest/":
     "world/init.wasm",
     "world/on-error.wasm",
     "world/on-route.wasm",
+    "world/plain.wasm",
+    "world/reseed.wasm",
 ];
