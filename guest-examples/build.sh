@@ -83,12 +83,14 @@ rust() {
     done < <(grep -o '"[^"]*\.wasm"' <<<"$built" | tr -d '"' | sort -u)
 }
 
-# --- JavaScript: StarlingMonkey (items-js) and QuickJS (items-qjs), from one source, with the library guest/javascript ---
+# --- JavaScript with the library guest/javascript. A guest for two engines has one source: StarlingMonkey (items-js) and
+# QuickJS (items-qjs) ---
 
 javascript() {
     local library=(guest/javascript/{bin,build,src,wasi,wit,package.json})
     once items-js guest-examples/items-js "${library[@]}" -- library_js items-js starlingmonkey items-js/items.js
     once items-qjs guest-examples/items-js "${library[@]}" -- library_js items-qjs quickjs items-js/items.js
+    once items-ts guest-examples/items-ts "${library[@]}" -- library_js items-ts quickjs items-ts/items.ts
     once library-js guest-examples/faulty/library-js "${library[@]}" -- library_js library-js starlingmonkey faulty/library-js/library.js
     once library-qjs guest-examples/faulty/library-js "${library[@]}" -- library_js library-qjs quickjs faulty/library-js/library.js
     once tickets-ts guest-examples/tickets-ts "${library[@]}" -- library_js tickets-ts quickjs tickets-ts/tickets.ts

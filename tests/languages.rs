@@ -1,5 +1,5 @@
-//! One controller, written in Rust, JavaScript (on two engines), Python and C: on every database, all five components
-//! return the same responses.
+//! One controller, written in Rust, JavaScript (on two engines), TypeScript, Python and C: on every database, all six
+//! components return the same responses.
 
 use serde_json::Value;
 
@@ -221,6 +221,11 @@ async fn javascript_on_starlingmonkey_answers_like_rust() -> Result {
 #[tokio::test]
 async fn javascript_on_quickjs_answers_like_rust() -> Result {
     like_rust("items-qjs").await
+}
+
+#[tokio::test]
+async fn typescript_answers_like_rust() -> Result {
+    like_rust("items-ts").await
 }
 
 #[tokio::test]

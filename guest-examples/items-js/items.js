@@ -1,7 +1,7 @@
 // Controller for the shop's items in JavaScript: lists a page of items, reads one item, and creates, updates or deletes
 // an item.
 //
-// Returns the same responses as `items` (Rust) and `items-python`, byte for byte: change all three together. Built for two
+// Returns the same responses as `items` (Rust) and `items-ts`, byte for byte: change them together. Built for two
 // engines, StarlingMonkey and QuickJS.
 
 import { Checks, JsonText, Problem, created, json, noContent, onViolation, parseJson, router } from 'carya-guest';

@@ -1,6 +1,6 @@
 //! Controller for the shop's items: lists a page of items, reads one item, and creates, updates or deletes an item.
 //!
-//! `items-js`, `items-python` and `items-c` return the same responses, byte for byte: change them together.
+//! `items-js`, `items-ts`, `items-python` and `items-c` return the same responses, byte for byte: change them together.
 
 use carya_guest::prelude::*;
 use serde::Serialize;

@@ -14,6 +14,6 @@ function check(folder) {
 }
 
 test('the typings accept and refuse what they should', () => check('typings'));
-for (const example of ['tickets-ts', 'orders-drizzle', 'orders-kysely']) {
+for (const example of ['items-ts', 'tickets-ts', 'orders-drizzle', 'orders-kysely']) {
   test(`the example ${example} has no type errors`, () => check(`../../../guest-examples/${example}`));
 }
