@@ -33,7 +33,7 @@ export class Reader {
   }
 
   one(sql, params = []) {
-    return this.first(sql, params) ?? none();
+    return this.first(sql, params) ?? none(sql);
   }
 
   value(sql, params = []) {
@@ -59,7 +59,7 @@ export class Reader {
   }
 
   oneJson(sql, params = []) {
-    return this.firstJson(sql, params) ?? none();
+    return this.firstJson(sql, params) ?? none(sql);
   }
 
   run(sql, params = []) {
@@ -167,6 +167,6 @@ function only(columns) {
   if (columns.length !== 1) throw new TypeError(`expected rows with one column, but they have ${columns.length}`);
 }
 
-function none() {
-  throw new DbError({ kind: 'data', message: 'the query returned no row', retryable: false });
+function none(sql) {
+  throw new DbError({ kind: 'data', message: `the query returned no row: ${sql.slice(0, 200)}`, retryable: false });
 }

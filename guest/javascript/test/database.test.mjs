@@ -31,7 +31,7 @@ test('rows are objects, and scalars are the only column', () => {
 test('a missing row is undefined, or an error if it must exist', () => {
   const db = new Reader(new FakeDatabase(rows(['id']), rows(['id']), undefined, undefined, '{"id":1}'));
   assert.equal(db.first('SELECT'), undefined);
-  assert.throws(() => db.one('SELECT'), { name: 'DbError', kind: 'data', message: 'the query returned no row' });
+  assert.throws(() => db.one('SELECT'), { name: 'DbError', kind: 'data', message: 'the query returned no row: SELECT' });
   assert.equal(db.firstJson('SELECT'), undefined);
   assert.throws(() => db.oneJson('SELECT'), { kind: 'data' });
   assert.equal(db.oneJson('SELECT').text, '{"id":1}');

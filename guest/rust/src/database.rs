@@ -111,7 +111,7 @@ pub trait Db: sealed::Handle {
     ///
     /// Returns an error if the statement fails, if there is no row, or if the row does not have the type `T`.
     fn fetch_one<T: DeserializeOwned>(&self, sql: &str, params: impl Params) -> Result<T, DbError> {
-        self.fetch_optional(sql, params)?.ok_or_else(DbError::no_row)
+        self.fetch_optional(sql, params)?.ok_or_else(|| DbError::no_row(sql))
     }
 
     /// Runs a query and returns all rows as JSON text: an array with one object for each row. The host writes the JSON,
@@ -139,7 +139,7 @@ pub trait Db: sealed::Handle {
     ///
     /// Returns an error if the statement fails, or if there is no row.
     fn fetch_one_json(&self, sql: &str, params: impl Params) -> Result<JsonText, DbError> {
-        self.fetch_optional_json(sql, params)?.ok_or_else(DbError::no_row)
+        self.fetch_optional_json(sql, params)?.ok_or_else(|| DbError::no_row(sql))
     }
 
     /// Runs a statement of any kind and returns its complete result, for object-relational mappers.

@@ -102,7 +102,9 @@ pub fn execute(db: &impl DbMut, statement: &impl QueryStatementBuilder) -> Resul
 /// Returns an error if the statement fails, or if the server generated no key.
 pub fn insert_with_key(db: &impl DbMut, insert: &InsertStatement, key: impl IntoColumnRef) -> Result<i64, DbError> {
     match db.dialect() {
-        Dialect::Mysql => execute(db, insert)?.last_insert_id.ok_or_else(DbError::no_row),
+        Dialect::Mysql => {
+            execute(db, insert)?.last_insert_id.ok_or_else(|| DbError::data("the server generated no key".to_owned()))
+        }
         Dialect::Sqlite | Dialect::Postgresql => {
             let mut insert = insert.clone();
             fetch_one(db, insert.returning(Query::returning().column(key)))

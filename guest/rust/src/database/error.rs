@@ -33,8 +33,9 @@ impl DbError {
         }))
     }
 
-    pub(crate) fn no_row() -> Self {
-        Self::data("the query returned no row".to_owned())
+    /// Error of a query that must return a row.
+    pub(crate) fn no_row(sql: &str) -> Self {
+        Self::data(format!("the query returned no row: {sql:.200}"))
     }
 
     /// Returns whether the statement violated a constraint of this kind.
@@ -113,6 +114,13 @@ mod tests {
         assert_eq!(error.to_string(), "UNIQUE constraint failed: projects.name");
         error.0.hint = Some("choose another name".to_owned());
         assert_eq!(error.to_string(), "UNIQUE constraint failed: projects.name; hint: choose another name");
+    }
+
+    #[test]
+    fn names_the_query_without_a_row() {
+        let long = "x".repeat(300);
+        assert_eq!(DbError::no_row("SELECT 1").to_string(), "the query returned no row: SELECT 1");
+        assert_eq!(DbError::no_row(&long).to_string(), format!("the query returned no row: {}", &long[..200]));
     }
 
     #[test]
