@@ -91,6 +91,8 @@ javascript() {
     once items-js guest-examples/items-js "${library[@]}" -- library_js items-js starlingmonkey items-js/items.js
     once items-qjs guest-examples/items-js "${library[@]}" -- library_js items-qjs quickjs items-js/items.js
     once items-ts guest-examples/items-ts "${library[@]}" -- library_js items-ts quickjs items-ts/items.ts
+    once conformance-js guest-examples/conformance-js "${library[@]}" -- library_js conformance-js starlingmonkey conformance-js/conformance.js
+    once conformance-qjs guest-examples/conformance-js "${library[@]}" -- library_js conformance-qjs quickjs conformance-js/conformance.js
     once library-js guest-examples/faulty/library-js "${library[@]}" -- library_js library-js starlingmonkey faulty/library-js/library.js
     once library-qjs guest-examples/faulty/library-js "${library[@]}" -- library_js library-qjs quickjs faulty/library-js/library.js
     once tickets-ts guest-examples/tickets-ts "${library[@]}" -- library_js tickets-ts quickjs tickets-ts/tickets.ts
@@ -162,6 +164,7 @@ link_tools() {
 python() {
     local library=guest/python/src
     once items-python guest-examples/items-python $library -- python_guest guest-examples/items-python items
+    once conformance-python guest-examples/conformance-python $library -- python_guest guest-examples/conformance-python conformance
     once tickets-python guest-examples/tickets-python $library -- python_guest guest-examples/tickets-python tickets
     foreign_wit
     once foreign-python guest-examples/foreign/python guest-examples/foreign/wit guest/python/pyproject.toml -- \
@@ -243,11 +246,11 @@ python_packages() {
     rm -rf "$work"
 }
 
-# --- C (items-c, guestbook-c) ---
+# --- C (items-c, guestbook-c, conformance-c) ---
 
 c() {
     local name
-    for name in items-c guestbook-c; do
+    for name in items-c guestbook-c conformance-c; do
         once "$name" guest/c "guest-examples/$name" -- compile_c "$name" "guest-examples/$name/${name%-c}.c"
     done
 }

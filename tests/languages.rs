@@ -1,5 +1,13 @@
 //! One controller, written in Rust, JavaScript (on two engines), TypeScript, Python and C: on every database, all six
-//! components return the same responses.
+//! components return the same responses. The module `suite` compares all parts of the libraries.
+
+mod actions;
+mod bodies;
+mod case;
+mod errors;
+mod requests;
+mod suite;
+mod values;
 
 use serde_json::Value;
 

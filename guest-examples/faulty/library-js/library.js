@@ -44,13 +44,6 @@ router.get('/keep', (req, db) => {
 });
 router.get('/kept', () => kept?.value('SELECT 1') ?? 'nothing was kept');
 
-// The largest and smallest integers, as parameters and as text.
-router.post('/integers', (req, db) => {
-  const type = { sqlite: 'INTEGER', postgresql: 'BIGINT', mysql: 'SIGNED' }[db.dialect];
-  const text = { sqlite: 'TEXT', postgresql: 'TEXT', mysql: 'CHAR(30)' }[db.dialect];
-  const sum = (n) => db.value(`SELECT CAST(CAST(? AS ${type}) AS ${text})`, [n]);
-  return json([7n, 2n ** 53n + 1n, 2n ** 63n - 1n, -(2n ** 63n)].map(sum));
-});
 router.get('/large-integer', (req, db) => String(db.value('SELECT 9007199254740993')));
 
 router.get('/random', () => {
@@ -80,12 +73,6 @@ router.post('/marked', (req, db) => {
   db.executeBatch('INSERT INTO marks (text) VALUES (?)', [['a'], ['b']]);
   db.markRollback();
   return json(db.value('SELECT count(*) FROM marks'));
-});
-
-router.post('/form', { transaction: 'none' }, (req) => {
-  const form = req.form();
-  const { name, content } = form.file('photo');
-  return json({ text: form.text('text'), name, bytes: [...content] });
 });
 
 router.post('/outbound', { transaction: 'none' }, async (req) => {
