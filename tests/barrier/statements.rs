@@ -186,6 +186,8 @@ const READING: &[(&str, &str)] = &[
     ("SELECT * FROM pragma_data_version", "forbidden"),
     ("SELECT * FROM pragma_journal_mode('DELETE')", "forbidden|other"),
     ("SELECT * FROM pragma_table_info('carya_outbox')", "forbidden"),
+    ("SELECT * FROM pragma_foreign_key_list('CARYA_outbox', 'main')", "forbidden"),
+    ("SELECT name FROM pragma_table_xinfo('items')", "ok"),
     ("SELECT * FROM main.pragma_function_list", "forbidden|other"),
     ("SELECT * FROM pragma_wal_checkpoint", "forbidden|other"),
     ("SELECT * FROM dbstat", "forbidden"),

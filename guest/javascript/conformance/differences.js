@@ -84,11 +84,4 @@ export const DIFFERENCES = [
     cases: ['update to the same value'],
     guest: /^{"result":{"numUpdatedRows":{"bigint":"1"},/,
   },
-  {
-    reason: 'guests must not read the descriptions of tables on SQLite',
-    mapper: 'kysely',
-    cases: ['tables of the database'],
-    guest: /is prohibited/,
-    dialects: ['sqlite'],
-  },
 ];

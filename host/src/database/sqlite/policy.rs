@@ -16,8 +16,8 @@ pub(super) fn allowed(action: c_int, first: &[u8], second: &[u8], writes: bool) 
         SQLITE_READ => !hidden(first),
         // FTS5 runs this pragma itself. The table `pragma_data_version` stays hidden.
         SQLITE_PRAGMA if first == b"data_version" => second.is_empty(),
-        // SQLite runs these to read the tables of the same names.
-        SQLITE_PRAGMA => is_any(first, DESCRIBING_PRAGMAS),
+        // SQLite runs these to read the tables of the same names. The second argument is a table or an index.
+        SQLITE_PRAGMA => is_any(first, DESCRIBING_PRAGMAS) && !hidden(second),
         SQLITE_FUNCTION => !is_any(second, FORBIDDEN_FUNCTIONS),
         SQLITE_INSERT | SQLITE_UPDATE | SQLITE_DELETE => writes && !hidden(first) && !has_prefix(first, b"sqlite_"),
         _ => false,
@@ -82,6 +82,7 @@ mod tests {
             (SQLITE_PRAGMA, "query_only", "0", false, false),
             (SQLITE_PRAGMA, "database_list", "", false, false),
             (SQLITE_PRAGMA, "foreign_key_list", "items", true, true),
+            (SQLITE_PRAGMA, "foreign_key_list", "carya_outbox", false, false),
             (SQLITE_PRAGMA, "data_version", "", true, true),
             (SQLITE_PRAGMA, "data_version", "1", false, false),
             (SQLITE_CREATE_TABLE, "t", "", false, false),
