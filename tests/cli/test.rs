@@ -207,8 +207,8 @@ async fn the_control_explains_its_refusals() -> Result {
         let (status, text) = tests.control(path, body).await?;
         check!(wrong, status == 400 && text.contains(expected), "{path} {body}: {status} {text}");
     }
-    let (status, rows) = tests.control("/lanes/0/sql", r#"{"sql": "SELECT 1 AS n", "database": "other"}"#).await?;
-    check_eq!(wrong, (status, rows.as_str()), (200, r#"[{"n":1}]"#), "another database");
+    let (status, rows) = tests.control("/lanes/0/sql", r#"{"sql": "SELECT 1", "database": "other"}"#).await?;
+    check_eq!(wrong, (status, rows.as_str()), (200, r#"[{"1":1}]"#), "another database");
     let elsewhere = tests.control.rsplit_once('/').ok_or("no token")?.0;
     let answer = tests.client.post(format!("{elsewhere}/lanes")).send().await?;
     check_eq!(wrong, answer.status().as_u16(), 404, "without the token");
