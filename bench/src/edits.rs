@@ -28,7 +28,7 @@ struct Language {
     lang: &'static str,
     source: &'static str,
     component: &'static str,
-    /// Text of the configuration to replace, and its replacement.
+    /// Text of the configuration and the Makefile to replace, and its replacement.
     change: (&'static str, &'static str),
 }
 
@@ -60,7 +60,7 @@ const LANGUAGES: [Language; 6] = [
         lang: "js",
         source: "notes/notes.js",
         component: "build/notes.wasm",
-        change: ("-o build/notes.wasm", "-o build/notes.wasm -e starlingmonkey"),
+        change: ("carya-guest build", "carya-guest build -e starlingmonkey"),
     },
     Language {
         name: "Python",
@@ -148,8 +148,10 @@ impl Project {
         new.args(["new", &name, "--lang", language.lang]).current_dir(&parent);
         process::run(&mut new).await?;
         let (old, new) = language.change;
-        let configuration = folder.join("carya.toml");
-        fs::write(&configuration, fs::read_to_string(&configuration)?.replace(old, new))?;
+        for file in ["carya.toml", "Makefile"] {
+            let file = folder.join(file);
+            fs::write(&file, fs::read_to_string(&file)?.replace(old, new))?;
+        }
         Ok(Self { source: folder.join(language.source), folder, carya, port: free_port()? })
     }
 
