@@ -1,3 +1,5 @@
+/// <reference path="./raw.d.ts" />
+
 /**
  * Controllers and hooks for carya as functions.
  *
@@ -241,12 +243,13 @@ export interface Reader {
   /** Runs a statement of any kind and returns its complete result, for object-relational mappers. */
   run(sql: string, params?: Params): StatementResult;
   readonly dialect: Dialect;
-  /** The handle of the contract, as `carya:host/database` describes it. */
-  readonly raw: unknown;
+  /** The handle of the contract. `raw.d.ts` declares its methods, and those of all interfaces. */
+  readonly raw: import('carya:host/database@0.2.0').Reader | import('carya:host/database@0.2.0').Writer;
 }
 
 /** The database in a request that writes. */
 export interface Writer extends Reader {
+  readonly raw: import('carya:host/database@0.2.0').Writer;
   /** Runs a statement. A failed statement dooms the transaction, unless the guest rolls back to a savepoint. */
   execute(sql: string, params?: Params): Execution;
   /** Runs a statement once for each list of parameters, and returns the total number of affected rows. */

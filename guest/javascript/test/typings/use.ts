@@ -109,3 +109,16 @@ try {
   // @ts-expect-error there is no such kind
   if (error instanceof DbError && error.violates('foreign_key')) throw error;
 }
+
+router.post('/raw', (req, db) => {
+  const affected: bigint = db.raw.execute('DELETE FROM tickets WHERE id = ?', [{ tag: 'int64', val: 1n }]).rowsAffected;
+  // @ts-expect-error the contract has no such method
+  db.raw.remove('tickets');
+  return String(affected);
+});
+
+router.get('/raw', (req, db) => {
+  // @ts-expect-error a reader does not write
+  db.raw.execute('DELETE FROM tickets', []);
+  return String(db.raw.query('SELECT 1', []).rows.length);
+});

@@ -95,6 +95,7 @@ pub(super) const LIBRARY: &[File] = files!["guest/javascript" as "vendor/carya-g
     "src/quickjs/runtime.js",
     "src/quickjs/timeout.js",
     "src/quickjs/utf8.js",
+    "src/raw.d.ts",
     "src/reply.js",
     "src/request.js",
     "src/response.js",
