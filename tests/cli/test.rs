@@ -100,9 +100,23 @@ impl Running {
         Ok(serde_json::from_slice::<Value>(&page)?["total"].take())
     }
 
-    /// Sends a request to the control, and returns the status and the body.
+    /// Sends a POST request to the control, and returns the status and the body.
     async fn control(&self, path: &str, body: impl Into<reqwest::Body>) -> Result<(u16, String)> {
-        let answer = self.client.post(format!("{}{path}", self.control)).body(body).send().await?;
+        self.send_control(reqwest::Method::POST, path, body).await
+    }
+
+    /// Sends a PUT request to the control, and returns the status and the body.
+    async fn put_control(&self, path: &str, body: impl Into<reqwest::Body>) -> Result<(u16, String)> {
+        self.send_control(reqwest::Method::PUT, path, body).await
+    }
+
+    async fn send_control(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> Result<(u16, String)> {
+        let answer = self.client.request(method, format!("{}{path}", self.control)).body(body).send().await?;
         Ok((answer.status().as_u16(), answer.text().await?))
     }
 

@@ -33,7 +33,7 @@ const WORLD: &str = "import request; import database; export read-controller; ex
 const OPTIONS: [&str; 6] = ["-mexec-model=reactor", "-O2", "-Wall", "-Werror", "-o", "notes.wasm"];
 
 /// Returns the path of a file in the folder of this test.
-fn file(name: &str) -> PathBuf {
+pub fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/core_modules").join(name)
 }
 
@@ -49,6 +49,19 @@ fn compile(mut compiler: Command, source: &str, world: &str) -> Result<Vec<u8>> 
     let compiled = compiler.arg("-I.").arg(file(source)).current_dir(&folder).output()?;
     assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
     Ok(std::fs::read(folder.path().join("notes.wasm"))?)
+}
+
+/// Compiles a source with the headers of `guest/c` to `notes.wasm` in a folder.
+pub fn compile_with_library(source: &Path, folder: &Path) -> Result {
+    let compiled = Command::new("clang")
+        .args(["--target=wasm32-wasi", "-mexec-model=reactor", "-O2", "-Wall", "-Wextra", "-Werror", "-I"])
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest/c"))
+        .arg(source)
+        .args(["-o", "notes.wasm"])
+        .current_dir(folder)
+        .output()?;
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+    Ok(())
 }
 
 /// Returns whether clang can build programs for WASI. With `CI` in the environment a missing compiler is a panic.

@@ -1,12 +1,12 @@
 //! `guest/c/carya_host.h` and `guest/c/world`: the contract in C. The header is written by hand, so its types and
 //! functions are compared with the contract.
 
-use std::{fmt::Write, path::Path, process::Command};
+use std::{fmt::Write, path::Path};
 
 use wit_component::{StringEncoding, metadata};
 use wit_parser::{PackageId, Resolve, SizeAlign, Type, TypeDefKind, WorldKey};
 
-use super::c::has_clang;
+use super::c::{compile_with_library, has_clang};
 use crate::support::{Result, module};
 
 /// The worlds that `carya_guest.h` combines: the imports, and the exports of each macro. Their names must differ, because
@@ -139,15 +139,10 @@ fn the_header_for_c_has_the_types_and_functions_of_the_contract() -> Result {
         return Ok(());
     }
     let folder = tempfile::tempdir()?;
-    std::fs::write(folder.path().join("contract.c"), source()?)?;
-    let compiled = Command::new("clang")
-        .args(["--target=wasm32-wasi", "-mexec-model=reactor", "-O2", "-Wall", "-Wextra", "-Werror", "-I"])
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest/c"))
-        .args(["contract.c", "-o", "contract.wasm"])
-        .current_dir(&folder)
-        .output()?;
-    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+    let contract = folder.path().join("contract.c");
+    std::fs::write(&contract, source()?)?;
+    compile_with_library(&contract, folder.path())?;
     // This compares the parameters and results of all functions.
-    module::component(&std::fs::read(folder.path().join("contract.wasm"))?)?;
+    module::component(&std::fs::read(folder.path().join("notes.wasm"))?)?;
     Ok(())
 }

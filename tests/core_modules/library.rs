@@ -1,8 +1,8 @@
 //! `guest/c/carya_guest.h`: the macros that no example uses, and a handle that is used for another one.
 
-use std::{collections::BTreeSet, path::Path, process::Command};
+use std::collections::BTreeSet;
 
-use super::c::has_clang;
+use super::c::{compile_with_library, file, has_clang};
 use crate::support::{App, Result};
 
 const CONFIG: &str = r#"
@@ -25,27 +25,13 @@ const CONFIG: &str = r#"
     transaction = "none"
 "#;
 
-/// Compiles `library.c` with the headers of `guest/c`.
-fn build(folder: &Path) -> Result {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let compiled = Command::new("clang")
-        .args(["--target=wasm32-wasi", "-mexec-model=reactor", "-O2", "-Wall", "-Wextra", "-Werror", "-I"])
-        .arg(root.join("guest/c"))
-        .arg(root.join("tests/core_modules/library.c"))
-        .args(["-o", "notes.wasm"])
-        .current_dir(folder)
-        .output()?;
-    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
-    Ok(())
-}
-
 #[tokio::test]
 async fn a_guest_in_c_serves_without_a_transaction_and_seeds_its_random_numbers() -> Result {
     if !has_clang() {
         return Ok(());
     }
     let folder = tempfile::tempdir()?;
-    build(folder.path())?;
+    compile_with_library(&file("library.c"), folder.path())?;
     let app = App::start_in(folder, CONFIG, &[], &[]).await?;
     assert_eq!(app.call("OPTIONS", "/plain").await?.text(), r#"{"access":0}"#);
     let echo = app.post("/echo", "Nüsse").await?;

@@ -19,8 +19,8 @@ enum Body {
     Exactly(Vec<u8>),
     /// The body contains these texts, and is the same in all languages.
     Contains(Vec<String>),
-    /// The body begins with this text and then differs between the languages.
-    Begins(&'static str),
+    /// The body begins with this text and then differs between the languages, for this reason.
+    Begins(&'static str, &'static str),
 }
 
 /// A request and the expected response.
@@ -56,7 +56,7 @@ impl Case {
             headers: Vec::new(),
             body: Vec::new(),
             status: 0,
-            expected: Body::Begins(""),
+            expected: Body::Begins("", "nothing is expected"),
             fields: Vec::new(),
             logged: None,
             notes: None,
@@ -91,12 +91,12 @@ impl Case {
     }
 
     /// Expects bodies that begin with `text` and then differ, for the given reason.
-    pub fn begins(mut self, status: u16, text: &'static str, _reason: &str) -> Self {
-        (self.status, self.expected) = (status, Body::Begins(text));
+    pub fn begins(mut self, status: u16, text: &'static str, reason: &'static str) -> Self {
+        (self.status, self.expected) = (status, Body::Begins(text, reason));
         self
     }
 
-    /// Expects an error of the host, whose body has the id of the request.
+    /// Expects an error response of the host. Its body contains the id of the request.
     pub fn fails(self, status: u16) -> Self {
         self.begins(status, r#"{"detail":""#, "the id of the request")
     }
@@ -165,13 +165,13 @@ impl Case {
                     check!(wrong, text.contains(expected), "{row}: {expected} is missing: {shown}");
                 }
             }
-            Body::Begins(expected) => check!(wrong, shown.starts_with(expected), "{row}: {shown}"),
+            Body::Begins(expected, reason) => check!(wrong, shown.starts_with(expected), "{row}: {shown} ({reason})"),
         }
         for (name, value) in &self.fields {
             check_eq!(wrong, headers.get(*name).map(HeaderValue::as_bytes), Some(value.as_bytes()), "{row}: {name}");
         }
         let fields = FIELDS.map(|name| headers.get_all(name).iter().cloned().collect());
-        let is_same = !matches!(self.expected, Body::Begins(_));
+        let is_same = !matches!(self.expected, Body::Begins(..));
         let (fields_of_rust, body_of_rust) = reference.get_or_insert_with(|| (fields.clone(), body.clone()));
         check_eq!(wrong, fields, *fields_of_rust, "{row}");
         check!(wrong, !is_same || body == *body_of_rust, "{row}: {shown}, in Rust {}", short(body_of_rust));

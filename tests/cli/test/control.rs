@@ -153,8 +153,8 @@ async fn outbound_requests_are_answered_by_a_table() -> Result {
         {"method": "POST", "url": WEBHOOK, "status": 503, "times": 1},
         {"method": "POST", "url": WEBHOOK, "status": 200, "body": {"ok": true}},
     ]);
-    let put = tests.client.put(format!("{}/lanes/0/http", tests.control)).body(table.to_string()).send().await?;
-    check_eq!(wrong, put.status().as_u16(), 204, "{}", put.text().await?);
+    let (put, text) = tests.put_control("/lanes/0/http", table.to_string()).await?;
+    check_eq!(wrong, put, 204, "{text}");
     check_eq!(wrong, tests.post("/items", &item("pecan")).await?.status, 201, "create");
     let order = tests.post("/orders", &json!({"item_id": 1, "quantity": 2})).await?;
     check_eq!(wrong, order.status, 201, "{}", order.trace);
@@ -183,8 +183,8 @@ async fn outbound_requests_are_answered_by_a_table() -> Result {
     check_eq!(wrong, (url, &sent[1]["answered"]), (&json!(WEBHOOK), &json!(true)), "{sent:?}");
     check_eq!(wrong, serde_json::from_str::<Value>(body)?["quantity"], 2, "{sent:?}");
     check!(wrong, sent[1]["headers"].to_string().contains("idempotency-key"), "{sent:?}");
-    let refused = tests.client.put(format!("{}/lanes/0/http", tests.control)).body("[{\"url\": \"x\"}]").send().await?;
-    check_eq!(wrong, refused.status().as_u16(), 400, "{}", refused.text().await?);
+    let (refused, text) = tests.put_control("/lanes/0/http", r#"[{"url": "x"}]"#).await?;
+    check_eq!(wrong, refused, 400, "{text}");
     check_eq!(wrong, tests.end(0).await?.code, Some(0), "the end");
     Ok(())
 }

@@ -53,9 +53,7 @@ fn config(url: &str) -> String {
 
 impl Running {
     async fn set_replicas(&self, body: Value) -> Result<(u16, String)> {
-        let url = format!("{}/lanes/0/replicas", self.control);
-        let answer = self.client.put(url).body(body.to_string()).send().await?;
-        Ok((answer.status().as_u16(), answer.text().await?))
+        self.put_control("/lanes/0/replicas", body.to_string()).await
     }
 
     /// Sends a script to the guest `probe`. Returns the status, the headers and the text of the response.
