@@ -4,7 +4,7 @@
 use std::{
     ffi::OsStr,
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -97,15 +97,17 @@ async fn measure(language: &Language, course: &Course<'_>) -> Result<Vec<Figure>
     let built = project.build().await?;
     let cold = Instant::now();
     let mut server = project.serve(course.places)?;
-    let mut text = project.wait_for(&mut server, TEXT).await?;
+    project.wait_for(&mut server, TEXT).await?;
+    let mut text = TEXT.to_owned();
     let cold = cold.elapsed();
     let mut warm = Vec::new();
     for round in 0..course.rounds {
         let next = format!("{TEXT} ({round})");
         let begun = Instant::now();
         project.replace(&text, &next)?;
-        text = project.wait_for(&mut server, &next).await?;
+        project.wait_for(&mut server, &next).await?;
         warm.push(begun.elapsed().as_secs_f64());
+        text = next;
     }
     server.kill().await?;
     let mut builds = Vec::new();
@@ -139,9 +141,7 @@ impl Project {
         let parent = places.scratch.join("edits");
         let name = language.name.to_lowercase().replace(", ", "-");
         let folder = parent.join(&name);
-        if folder.exists() {
-            fs::remove_dir_all(&folder)?;
-        }
+        remove(&folder)?;
         fs::create_dir_all(&parent)?;
         let carya = places.carya()?;
         let mut new = Command::new(&carya);
@@ -165,9 +165,7 @@ impl Project {
     /// Starts `carya dev` with an empty cache of compiled code.
     fn serve(&self, places: &Places) -> Result<Child> {
         let cache = places.scratch.join("edits/cache");
-        if cache.exists() {
-            fs::remove_dir_all(&cache)?;
-        }
+        remove(&cache)?;
         let log = fs::File::create(self.folder.join("carya.log"))?;
         let mut dev = self.command(&self.carya);
         dev.arg("dev").kill_on_drop(true).stdout(log.try_clone()?).stderr(log);
@@ -190,14 +188,14 @@ impl Project {
         Ok(fs::write(&self.source, source.replace(old, new))?)
     }
 
-    /// Sends a note without text until the error has this text. Returns the text.
-    async fn wait_for(&self, server: &mut Child, text: &str) -> Result<String> {
+    /// Sends a note without text until the error has this text.
+    async fn wait_for(&self, server: &mut Child, text: &str) -> Result {
         let begun = Instant::now();
         let expected = format!("{text}\"");
         loop {
             let answer = client::request(self.port, "POST", "/notes", "".into()).await;
             if answer.is_ok_and(|(_, body)| String::from_utf8_lossy(&body).contains(&expected)) {
-                return Ok(text.to_owned());
+                return Ok(());
             }
             if let Some(status) = server.try_wait()? {
                 return Err(format!("`carya dev` ended with {status}; see {}", self.log().display()).into());
@@ -212,4 +210,12 @@ impl Project {
     fn log(&self) -> PathBuf {
         self.folder.join("carya.log")
     }
+}
+
+/// Removes a folder if it exists.
+fn remove(folder: &Path) -> Result {
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    Ok(())
 }
