@@ -20,6 +20,7 @@ impl read_controller::Guest for Echo {
 impl write_controller::Guest for Echo {
     fn write(_: Writer) -> Result<Response, String> {
         let body: Value = serde_json::from_slice(&request::body()).map_err(|error| error.to_string())?;
-        Ok(Response { status: 200, headers: vec![], body: Body::Json(body.to_string()) })
+        let body = serde_json::to_string(&body).map_err(|error| error.to_string())?;
+        Ok(Response { status: 200, headers: vec![], body: Body::Json(body) })
     }
 }
