@@ -1,7 +1,7 @@
 //! Removes the values of parameters from the texts of errors. Engines quote values in their messages, and the host logs
 //! these messages. This module searches for the values, and does not depend on the wording of an engine's messages.
 
-use std::mem;
+use std::{borrow::Cow, mem};
 
 use crate::sql::{error::DbError, value::Value};
 
@@ -22,11 +22,17 @@ const QUOTES_OF_DETAILS: [(&str, &str); 6] =
 #[derive(Debug)]
 pub(super) struct Redaction(Vec<Hidden>);
 
+/// A value. Numbers are formatted only for an error, because each statement collects its parameters.
 #[derive(Debug)]
-struct Hidden {
-    text: String,
-    /// Whether `text` is only the beginning of the value.
-    is_cut: bool,
+enum Hidden {
+    Int64(i64),
+    Float32(f32),
+    Float64(f64),
+    /// `is_cut` tells whether `text` is only the beginning of the value.
+    Text {
+        text: String,
+        is_cut: bool,
+    },
 }
 
 impl Redaction {
@@ -53,28 +59,37 @@ impl Redaction {
 
 impl Hidden {
     fn new(value: &Value) -> Option<Self> {
-        let text = match value {
+        Some(match value {
             Value::Null | Value::Boolean(_) | Value::Bytes(_) => return None,
-            Value::Int64(number) => number.to_string(),
-            Value::Float32(number) => number.to_string(),
-            Value::Float64(number) => number.to_string(),
+            Value::Int64(number) => Self::Int64(*number),
+            Value::Float32(number) => Self::Float32(*number),
+            Value::Float64(number) => Self::Float64(*number),
             Value::Text(text) | Value::Other { text, .. } => {
                 let end = text.floor_char_boundary(LONG);
-                return Some(Self { text: text[..end].to_owned(), is_cut: end < text.len() });
+                Self::Text { text: text[..end].to_owned(), is_cut: end < text.len() }
             }
-        };
-        Some(Self { text, is_cut: false })
+        })
+    }
+
+    /// Returns the value as it appears in messages, and whether it is cut.
+    fn shown(&self) -> (Cow<'_, str>, bool) {
+        match self {
+            Self::Int64(number) => (number.to_string().into(), false),
+            Self::Float32(number) => (number.to_string().into(), false),
+            Self::Float64(number) => (number.to_string().into(), false),
+            Self::Text { text, is_cut } => (text.into(), *is_cut),
+        }
     }
 
     fn remove_from(&self, message: &mut String, quotes: &[(&str, &str)]) {
-        let Self { text, is_cut } = self;
+        let (text, is_cut) = self.shown();
         if text.len() < SHORT {
             for (before, after) in quotes {
                 *message = message.replace(&format!("{before}{text}{after}"), &format!("{before}?{after}"));
             }
         } else if !is_cut {
-            *message = message.replace(text, "?");
-        } else if let Some(at) = message.find(text) {
+            *message = message.replace(&*text, "?");
+        } else if let Some(at) = message.find(&*text) {
             message.truncate(at);
             message.push_str("? ..");
         }
