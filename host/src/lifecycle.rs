@@ -79,7 +79,10 @@ async fn serve(
     let mut interruption = pin!(abandonment.interruption(generation.config.server.request_timeout, abandoned));
     let mut rerun = None;
     let end = loop {
-        let attempt = abandonment.run_until(lifecycle.attempt(rerun), interruption.as_mut()).await;
+        let attempt = {
+            let work = pin!(lifecycle.attempt(rerun));
+            abandonment.run_until(work, interruption.as_mut()).await
+        };
         let settled = match attempt {
             Ok(Some(cause)) => Err(cause),
             Ok(None) => lifecycle.settle(None).await,
@@ -131,7 +134,8 @@ impl<'a> Lifecycle<'a> {
             cause = self.cause_to_rerun().await;
         }
         if let Some(cause) = cause {
-            self.roll_back(cause).await;
+            // Boxed: few requests run again, but the future of every request would contain this one.
+            Box::pin(self.roll_back(cause)).await;
         }
         cause
     }
@@ -305,7 +309,8 @@ impl<'a> Lifecycle<'a> {
             Bound::Started(started) => started,
         };
         let verdict = self.verdict(&started, is_interrupted);
-        let mut settled = started.settle(verdict, &mut self.state.trace).await;
+        // Boxed: the future of every request would contain this one, but requests that only read do not reach it.
+        let mut settled = Box::pin(started.settle(verdict, &mut self.state.trace)).await;
         if settled.had_conflict() && self.may_retry() {
             self.state.bound = Bound::Started(settled.retry(false, &mut self.state.trace));
             return Err(retry::Cause::Conflict);

@@ -178,7 +178,8 @@ pub(crate) async fn render(
         }
         Body::Rows(query) => {
             let content_type = query.format.content_type();
-            match rows::render(query, component, state, limits, wanted).await? {
+            // Boxed: few responses have rows, but the future of every request would contain this one.
+            match Box::pin(rows::render(query, component, state, limits, wanted)).await? {
                 rows::Rows::Complete(text) => (Bytes::from(text), Some(content_type)),
                 rows::Rows::Streamed(stream) => {
                     (length, streamed) = (BodyLength::Streamed, stream);

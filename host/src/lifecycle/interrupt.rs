@@ -38,7 +38,8 @@ impl Abandonment {
         }
     }
 
-    /// Runs `work`, and cancels it when `interruption` resolves.
+    /// Runs `work` until `interruption` resolves; the caller then drops `work`, which cancels it. The caller also pins
+    /// `work`, because otherwise the future of this function would contain it twice.
     ///
     /// # Errors
     ///
@@ -46,7 +47,7 @@ impl Abandonment {
     /// [`ABANDONED_TIMEOUT`].
     pub(super) async fn run_until<T>(
         &self,
-        work: impl Future<Output = T>,
+        work: Pin<&mut impl Future<Output = T>>,
         interruption: Pin<&mut impl Future<Output = Failure>>,
     ) -> Result<T, Failure> {
         let result = tokio::select! {

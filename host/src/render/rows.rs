@@ -56,8 +56,7 @@ pub(super) async fn render(
     let hash = session.streams().map(|streams| streams.hash(&statement.sql));
     let expected = hash.and_then(|hash| Some(session.streams()?.expected(hash)));
     if let Some(size @ (Size::Unknown | Size::Large)) = expected {
-        // Boxed, because few responses are streamed, and the future of every request would contain this one.
-        return Box::pin(stream(statement, query.format, state, size, wanted)).await;
+        return stream(statement, query.format, state, size, wanted).await;
     }
     let result = read(session, trace, statement, query.format).await;
     let outgrown = match &result {
