@@ -1,11 +1,13 @@
 //! Measures the same controller in each language: `GET one row` of the shop on SQLite, with fresh instances, with a warm
-//! image, and with `reuse`. Pecan with SQLAlchemy takes part if it is installed.
+//! image, and with `reuse`. The native program takes part, and Pecan with SQLAlchemy if it is installed.
 
 use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
+use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -20,7 +22,7 @@ use crate::{
 };
 
 /// Language or engine of a guest, its file, and whether it can have a warm image.
-const GUESTS: [(&str, &str, bool); 6] = [
+pub(crate) const GUESTS: [(&str, &str, bool); 6] = [
     ("Rust", "items", false),
     ("C", "items-c", false),
     ("JavaScript, QuickJS", "items-qjs", false),
@@ -30,10 +32,18 @@ const GUESTS: [(&str, &str, bool); 6] = [
 ];
 const SQLALCHEMY: &str = "Python with SQLAlchemy";
 
+/// Servers without guests. The native program is the reference for the ratios.
+pub(crate) const PEERS: [Contestant; 2] = [Contestant::Native, Contestant::PecanSync];
+
+/// Work of all series.
+pub(crate) const WORK: &str = "GET one row of the shop, SQLite";
+
 /// How instances are made, and the keys of the component.
 const INSTANCES: [(&str, &str); 3] =
-    [("fresh", ""), (WARM, "warm = { path = \"/items/2\" }"), ("reuse", "reuse = { max_requests = 1000 }")];
-const WARM: &str = "warm";
+    [(FRESH, ""), (WARM, "warm = { path = \"/items/2\" }"), (REUSE, "reuse = { max_requests = 1000 }")];
+pub(crate) const FRESH: &str = "fresh";
+pub(crate) const WARM: &str = "warm";
+pub(crate) const REUSE: &str = "reuse";
 
 const PATH: &str = "/items/2";
 /// Beginning of the response, as a pattern.
@@ -45,7 +55,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Returns the approximate duration in seconds.
 pub(crate) fn seconds(course: &Course<'_>) -> f64 {
-    60.0 + (rows().count() * course.rounds * course.seconds as usize) as f64
+    60.0 + ((rows().count() + PEERS.len()) * course.rounds * course.seconds as usize) as f64
 }
 
 /// Returns the guest of each row, and how its instances are made.
@@ -57,22 +67,24 @@ fn rows() -> impl Iterator<Item = (&'static str, &'static str, (&'static str, &'
 }
 
 pub(crate) async fn run(course: &mut Course<'_>) -> Result<Found> {
-    let mut hosts = Vec::new();
+    let (mut hosts, mut row) = (Vec::new(), None);
     for (language, file, (made, keys)) in rows() {
         course.progress.show(&format!("{language}, {made}: starting"));
         let name = format!("{file}-{made}");
-        let series =
-            Series { work: format!("GET one row, {language}"), server: format!("carya, {made}"), rounds: vec![] };
         let process = serve(course.places, &name, file, keys).await?;
-        wait_for_answer(&process).await?;
-        hosts.push((process, series));
+        check(&process, &name, &mut row).await?;
+        if made == REUSE {
+            fill(&process).await?;
+        }
+        hosts.push((process, series(server(language, made))));
     }
-    if existing(&course.places.target, "bench/pecan/bin/gunicorn").is_ok() {
-        let url = format!("sqlite://{}", database(course.places, "items-sqlalchemy-fresh").display());
-        let process = Contestant::PecanSync.start(course.places, Some(&url)).await?;
-        wait_for_answer(&process).await?;
-        let server = Contestant::PecanSync.to_string();
-        hosts.push((process, Series { work: format!("GET one row, {SQLALCHEMY}"), server, rounds: vec![] }));
+    let url = format!("sqlite://{}", database(course.places, "items-fresh").display());
+    for peer in PEERS.into_iter().filter(|peer| is_installed(*peer, course.places)) {
+        let name = peer.to_string();
+        course.progress.show(&format!("{name}: starting"));
+        let process = peer.start(course.places, Some(&url)).await?;
+        check(&process, &name, &mut row).await?;
+        hosts.push((process, series(name)));
     }
     let work = Work {
         name: "GET one row".to_owned(),
@@ -85,8 +97,28 @@ pub(crate) async fn run(course: &mut Course<'_>) -> Result<Found> {
         connections: CONNECTIONS,
         trace: None,
     };
-    let series = course.alternate(&work, &Expected::Pattern(ROW), hosts).await?;
+    let mut series = course.alternate(&work, &Expected::Pattern(ROW), hosts).await?;
+    // Tables begin with the reference. It starts last because a host creates its database.
+    series.sort_by_key(|series| series.server != Contestant::Native.to_string());
     Ok(Found { series, ..Found::default() })
+}
+
+/// Returns whether a server can take part. `bench/build.sh` installs Pecan only on request.
+fn is_installed(peer: Contestant, places: &Places) -> bool {
+    let file = match peer {
+        Contestant::PecanSync => "bench/pecan/bin/gunicorn",
+        _ => return true,
+    };
+    existing(&places.target, file).is_ok()
+}
+
+fn series(server: String) -> Series {
+    Series { work: WORK.to_owned(), server, rounds: vec![] }
+}
+
+/// Returns the name of carya with a guest in this language.
+pub(crate) fn server(language: &str, made: &str) -> String {
+    format!("carya: {language}, {made}")
 }
 
 /// Starts the shop with a guest as the controller of its items.
@@ -113,16 +145,43 @@ fn database(places: &Places, name: &str) -> PathBuf {
     places.scratch.join(format!("{name}.sqlite"))
 }
 
-/// Waits until the host answers. It listens before it has compiled its components.
-async fn wait_for_answer(process: &Process) -> Result {
+/// Checks that the server returns the same JSON as the first server, whose response is stored in `row`.
+async fn check(process: &Process, name: &str, row: &mut Option<Value>) -> Result {
+    let answer = wait_for_answer(process).await?;
+    let answer: Value = serde_json::from_slice(&answer).map_err(|error| format!("{name} returned no JSON: {error}"))?;
+    let expected = row.get_or_insert_with(|| answer.clone());
+    match answer == *expected {
+        true => Ok(()),
+        false => Err(format!("{name} returned {answer}, expected {expected}").into()),
+    }
+}
+
+/// Waits until the server answers, and returns the body. carya listens before it has compiled its components.
+async fn wait_for_answer(process: &Process) -> Result<Bytes> {
     let begun = Instant::now();
     loop {
         match timeout(PAUSE, client::request(process.port, "GET", PATH, "".into())).await {
-            Ok(Ok((200, _))) => return Ok(()),
+            Ok(Ok((200, body))) => return Ok(body),
             _ if begun.elapsed() > PATIENCE => return Err(format!("no answer\n{}", process.log_tail()).into()),
             _ => sleep(PAUSE).await,
         }
     }
+}
+
+/// Sends a request on each connection, so that all instances have served one. The first request of an instance with
+/// SQLAlchemy takes so long that these requests would fill a round.
+async fn fill(process: &Process) -> Result {
+    let port = process.port;
+    let requests: Vec<_> = (0..CONNECTIONS)
+        .map(|_| tokio::spawn(async move { client::request(port, "GET", PATH, "".into()).await }))
+        .collect();
+    for request in requests {
+        let (status, _) = request.await??;
+        if status != 200 {
+            return Err(format!("a first request returned {status}\n{}", process.log_tail()).into());
+        }
+    }
+    Ok(())
 }
 
 /// Removes the database of an earlier run.
