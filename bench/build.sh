@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the guests of the benchmark and the named tools below target/bench:
 #
-#     bench/build.sh [wasmtime] [pecan]
+#     bench/build.sh [wasmtime] [pecan] [node]
 #
 # Installs wrk and taskset with apt if they are missing. Builds only guests and tools that are missing or have changed.
 set -euo pipefail
@@ -66,6 +66,27 @@ pecan() {
     "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement bench/pecan/requirements.txt ||
         die "Pecan could not be installed (messages above): check that pip reaches its index, then run this again"
     cp bench/pecan/requirements.txt "$folder"
+}
+
+node() { packages node; }
+
+# Installs the npm packages of a server below target/bench.
+packages() {
+    local folder=$target/bench/$1 program prefix
+    cmp -s "bench/$1/package-lock.json" "$folder/installed" && return
+    # Not `command -v`, which would find the function `node`.
+    program=$(type -P node) && type -P npm >/dev/null || die "no Node.js with npm: install version 20 or later, then run this again"
+    say "installing the packages of bench/$1 into $folder"
+    mkdir -p "$folder"
+    rm -f "$folder/installed"
+    cp "bench/$1/package.json" "bench/$1/package-lock.json" "$folder"
+    # If no compiled better-sqlite3 can be downloaded, npm compiles it. By default it downloads the headers of Node.js for
+    # this, which fails too on a machine that reaches only the registry.
+    prefix=$(dirname "$(dirname "$program")")
+    [ ! -e "$prefix/include/node/node.h" ] || export npm_config_nodedir=$prefix
+    (cd "$folder" && npm ci --loglevel error --no-audit --no-fund) ||
+        die "the packages of bench/$1 could not be installed (messages above): check that npm reaches its registry, then run this again"
+    cp "bench/$1/package-lock.json" "$folder/installed"
 }
 
 # Fail before the steps that take minutes.

@@ -30,6 +30,8 @@ pub(crate) enum Contestant {
     PecanSync,
     /// Pecan under gunicorn with threads.
     PecanThreads,
+    /// Node.js with fastify and better-sqlite3.
+    Node,
 }
 
 impl fmt::Display for Contestant {
@@ -42,6 +44,7 @@ impl fmt::Display for Contestant {
             Self::WasmtimeTuned => "wasmtime serve, tuned",
             Self::PecanSync => "Pecan, sync workers",
             Self::PecanThreads => "Pecan, threads",
+            Self::Node => "Node with fastify",
         })
     }
 }
@@ -69,7 +72,8 @@ impl Places {
 
 impl Contestant {
     /// Returns whether the server supports a workload. `wasmtime serve` has no database. Pecan implements only some of
-    /// the workloads, and runs them only with the default number of connections.
+    /// the workloads, and runs them only with the default number of connections. Node takes part only in the part
+    /// `languages`.
     pub(crate) fn does(self, work: &Work) -> bool {
         match self {
             Self::Native | Self::Carya => true,
@@ -79,6 +83,7 @@ impl Contestant {
                 let known = matches!(work.name.as_str(), "hello" | "GET one row" | "POST one row");
                 known && work.connections == CONNECTIONS && work.engine != Some(Engine::MariaDb)
             }
+            Self::Node => false,
         }
     }
 
@@ -99,6 +104,7 @@ impl Contestant {
             }
             Self::Wasmtime | Self::WasmtimeTuned => self.wasmtime(places, port)?,
             Self::PecanSync | Self::PecanThreads => self.pecan(places, port, url)?,
+            Self::Node => node(places, port, url)?,
         };
         Process::start(&mut command, port, log).await
     }
@@ -130,6 +136,17 @@ impl Contestant {
         command.env("PYTHONDONTWRITEBYTECODE", "1").env("BENCH_DATABASE", url.unwrap_or_default());
         Ok(command)
     }
+}
+
+fn node(places: &Places, port: u16, url: Option<&str>) -> Result<Command> {
+    // Node.js looks for packages beside the program.
+    let program = existing(&places.target, "bench/node")?.join("app.mjs");
+    std::fs::copy(places.sources.join("node/app.mjs"), &program)?;
+    let mut command = Command::new("node");
+    command.arg(program).arg(port.to_string());
+    command.args(url.and_then(|url| url.strip_prefix("sqlite://")));
+    command.env("NODE_ENV", "production");
+    Ok(command)
 }
 
 /// Starts carya with a configuration that begins with keys of `[server]`, under a name for its files.

@@ -202,6 +202,7 @@ impl Contestant {
             Self::Wasmtime | Self::WasmtimeTuned => "wasmtime",
             Self::PecanSync => "pecan_sync",
             Self::PecanThreads => "pecan_threads",
+            Self::Node => "node",
         }
     }
 }
