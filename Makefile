@@ -133,13 +133,13 @@ audit: ## Check all dependencies for known vulnerabilities, with a database from
 	@$(deny_tool); timeout 120 cargo deny --locked check advisories || { \
 		echo "audit: error: there are advisories above, or the database of advisories could not be fetched within 120 s" >&2; exit 1; }
 
-# By variables: ONLY=hello runs a part, QUICK=1 short rounds, WASMTIME=1 and PECAN=1 add these, NODE=1
-# installs it for the part `languages`, FSYNC=off lets database servers not wait for their disk.
+# By variables: ONLY=hello runs a part, QUICK=1 short rounds, WASMTIME=1 and PECAN=1 add these, NODE=1 and WORKERD=1
+# install these for the part `languages`, FSYNC=off lets database servers not wait for their disk.
 BENCH := $(if $(QUICK),--quick) $(if $(WASMTIME),--wasmtime) $(if $(PECAN),--pecan) $(if $(filter off,$(FSYNC)),--no-fsync)
 
 .PHONY: bench
-bench: guests servers ## Compare with other servers, into target/bench (ONLY=hello, QUICK=1, WASMTIME=1, PECAN=1, NODE=1)
-	@bench/build.sh $(if $(WASMTIME),wasmtime) $(if $(PECAN),pecan) $(if $(NODE),node)
+bench: guests servers ## Compare with other servers, into target/bench (ONLY=hello, QUICK=1, WASMTIME=1, PECAN=1, NODE=1, WORKERD=1)
+	@bench/build.sh $(if $(WASMTIME),wasmtime) $(if $(PECAN),pecan) $(if $(NODE),node) $(if $(WORKERD),workerd)
 	@cargo build --locked --release -p carya -p carya-bench
 	@echo "== benchmark"
 	@exec taskset -c 1 "$(TARGET_DIR)/release/carya-bench" --target "$(TARGET_DIR)" --only "$(ONLY)" $(BENCH)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the guests of the benchmark and the named tools below target/bench:
 #
-#     bench/build.sh [wasmtime] [pecan] [node]
+#     bench/build.sh [wasmtime] [pecan] [node] [workerd]
 #
 # Installs wrk and taskset with apt if they are missing. Builds only guests and tools that are missing or have changed.
 set -euo pipefail
@@ -69,6 +69,7 @@ pecan() {
 }
 
 node() { packages node; }
+workerd() { packages workerd; }
 
 # Installs the npm packages of a server below target/bench.
 packages() {

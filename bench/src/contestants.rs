@@ -32,6 +32,8 @@ pub(crate) enum Contestant {
     PecanThreads,
     /// Node.js with fastify and better-sqlite3.
     Node,
+    /// workerd with a Durable Object on SQLite.
+    Workerd,
 }
 
 impl fmt::Display for Contestant {
@@ -45,6 +47,7 @@ impl fmt::Display for Contestant {
             Self::PecanSync => "Pecan, sync workers",
             Self::PecanThreads => "Pecan, threads",
             Self::Node => "Node with fastify",
+            Self::Workerd => "workerd",
         })
     }
 }
@@ -72,8 +75,8 @@ impl Places {
 
 impl Contestant {
     /// Returns whether the server supports a workload. `wasmtime serve` has no database. Pecan implements only some of
-    /// the workloads, and runs them only with the default number of connections. Node takes part only in the part
-    /// `languages`.
+    /// the workloads, and runs them only with the default number of connections. Node and workerd take part only in the
+    /// part `languages`.
     pub(crate) fn does(self, work: &Work) -> bool {
         match self {
             Self::Native | Self::Carya => true,
@@ -83,7 +86,7 @@ impl Contestant {
                 let known = matches!(work.name.as_str(), "hello" | "GET one row" | "POST one row");
                 known && work.connections == CONNECTIONS && work.engine != Some(Engine::MariaDb)
             }
-            Self::Node => false,
+            Self::Node | Self::Workerd => false,
         }
     }
 
@@ -105,6 +108,7 @@ impl Contestant {
             Self::Wasmtime | Self::WasmtimeTuned => self.wasmtime(places, port)?,
             Self::PecanSync | Self::PecanThreads => self.pecan(places, port, url)?,
             Self::Node => node(places, port, url)?,
+            Self::Workerd => workerd(places, port)?,
         };
         Process::start(&mut command, port, log).await
     }
@@ -146,6 +150,22 @@ fn node(places: &Places, port: u16, url: Option<&str>) -> Result<Command> {
     command.arg(program).arg(port.to_string());
     command.args(url.and_then(|url| url.strip_prefix("sqlite://")));
     command.env("NODE_ENV", "production");
+    Ok(command)
+}
+
+/// Returns the command for workerd. Its Durable Object creates its own database.
+fn workerd(places: &Places, port: u16) -> Result<Command> {
+    let disk = places.scratch.join("workerd");
+    std::fs::create_dir_all(&disk)?;
+    let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "64" };
+    // The program itself: `node_modules/.bin/workerd` is a script that starts it as a child.
+    let program = format!("bench/workerd/node_modules/@cloudflare/workerd-linux-{architecture}/bin/workerd");
+    let mut command = Command::new(existing(&places.target, &program)?);
+    command
+        .arg("serve")
+        .arg(places.sources.join("workerd/config.capnp"))
+        .arg(format!("--socket-addr=http=127.0.0.1:{port}"))
+        .arg(format!("--directory-path=disk={}", disk.display()));
     Ok(command)
 }
 

@@ -1,5 +1,6 @@
 //! Measures the same controller in each language: `GET one row` of the shop on SQLite, with fresh instances, with a warm
-//! image, and with `reuse`. The native program takes part, and Pecan with SQLAlchemy and Node if they are installed.
+//! image, and with `reuse`. The native program takes part, and Pecan with SQLAlchemy, Node and workerd if they are
+//! installed.
 
 use std::{
     path::{Path, PathBuf},
@@ -33,7 +34,8 @@ pub(crate) const GUESTS: [(&str, &str, bool); 6] = [
 const SQLALCHEMY: &str = "Python with SQLAlchemy";
 
 /// Servers without guests. The native program is the reference for the ratios.
-pub(crate) const PEERS: [Contestant; 3] = [Contestant::Native, Contestant::Node, Contestant::PecanSync];
+pub(crate) const PEERS: [Contestant; 4] =
+    [Contestant::Native, Contestant::Node, Contestant::Workerd, Contestant::PecanSync];
 
 /// Work of all series.
 pub(crate) const WORK: &str = "GET one row of the shop, SQLite";
@@ -103,10 +105,11 @@ pub(crate) async fn run(course: &mut Course<'_>) -> Result<Found> {
     Ok(Found { series, ..Found::default() })
 }
 
-/// Returns whether a server can take part. `bench/build.sh` installs Node and Pecan only on request.
+/// Returns whether a server can take part. `bench/build.sh` installs Node, workerd and Pecan only on request.
 fn is_installed(peer: Contestant, places: &Places) -> bool {
     let file = match peer {
         Contestant::Node => "bench/node/installed",
+        Contestant::Workerd => "bench/workerd/installed",
         Contestant::PecanSync => "bench/pecan/bin/gunicorn",
         _ => return true,
     };

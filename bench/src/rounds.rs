@@ -203,6 +203,7 @@ impl Contestant {
             Self::PecanSync => "pecan_sync",
             Self::PecanThreads => "pecan_threads",
             Self::Node => "node",
+            Self::Workerd => "workerd",
         }
     }
 }
