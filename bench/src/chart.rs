@@ -1,20 +1,34 @@
-//! The chart: requests per second relative to the native program, with one bar for each server.
+//! The chart: requests per second relative to the native program, with one bar for each server, and for each language of
+//! guests.
 
 use std::fmt::Write;
 
-use crate::{
-    contestants::Contestant,
-    results::{Measured, Results},
-};
+use crate::{contestants::Contestant, languages, results::Results};
 
 /// Servers with a bar, its colour, and the server's name in the legend.
 const SERVERS: [(Contestant, &str, &str); 6] = [
-    (Contestant::Carya, "#0f6b5c", "carya, a fresh sandbox for each request"),
-    (Contestant::CaryaReuse, "#7fc4b5", "carya with reuse"),
+    (Contestant::Carya, FRESH, "carya, a fresh sandbox for each request"),
+    (Contestant::CaryaReuse, REUSE, "carya with reuse"),
     (Contestant::WasmtimeTuned, "#6b7fc4", "wasmtime serve, tuned"),
     (Contestant::Wasmtime, "#b4bfe6", "wasmtime serve"),
     (Contestant::PecanThreads, "#c98a3c", "Pecan, threads"),
-    (Contestant::PecanSync, "#ebc98f", "Pecan, sync workers"),
+    (Contestant::PecanSync, PECAN, "Pecan, sync workers"),
+];
+
+const FRESH: &str = "#0f6b5c";
+const WARM: &str = "#469c8a";
+const REUSE: &str = "#7fc4b5";
+const PECAN: &str = "#ebc98f";
+const OTHERS: &str = "#a9a39a";
+
+/// How carya makes the instances of a language, and the colour of the bar.
+const INSTANCES: [(&str, &str); 3] = [(languages::FRESH, FRESH), (languages::WARM, WARM), (languages::REUSE, REUSE)];
+
+/// Servers without guests beside the languages, with a label and the colour of the bar.
+const PEERS: [(Contestant, &str, &str); 3] = [
+    (Contestant::Node, "Node, fastify, better-sqlite3", OTHERS),
+    (Contestant::Workerd, "workerd, Durable Object", OTHERS),
+    (Contestant::PecanSync, "Pecan with SQLAlchemy", PECAN),
 ];
 
 const WIDTH: f64 = 980.0;
@@ -34,9 +48,9 @@ pub(crate) fn draw(results: &Results) -> String {
     svg
 }
 
-/// A workload with one [`Bar`] for each of its servers.
+/// A workload or a language, with one [`Bar`] for each of its servers.
 struct Row<'a> {
-    work: &'a Measured,
+    label: &'a str,
     /// Requests per second of the native program.
     native: f64,
     bars: Vec<Bar>,
@@ -49,8 +63,12 @@ struct Bar {
 
 fn write_svg(svg: &mut String, results: &Results) -> std::fmt::Result {
     let groups = groups(results);
-    let shown = |contestant: &Contestant| results.series.iter().any(|series| series.server == contestant.to_string());
-    let legend: Vec<_> = SERVERS.into_iter().filter(|(contestant, _, _)| shown(contestant)).collect();
+    let drawn = |colour: &str| {
+        groups.iter().flat_map(|(_, rows)| rows).flat_map(|row| &row.bars).any(|bar| bar.colour == colour)
+    };
+    let servers = SERVERS.into_iter().map(|(_, colour, name)| (colour, name));
+    let legend = servers.chain([(WARM, "carya with a warm image"), (OTHERS, "other servers for JavaScript")]);
+    let legend: Vec<_> = legend.filter(|(colour, _)| drawn(colour)).collect();
     let longest = groups.iter().flat_map(|(_, rows)| rows).flat_map(|row| &row.bars).map(|bar| bar.ratio);
     let scale = ROOM / longest.fold(1.0, f64::max).min(LONGEST);
 
@@ -62,14 +80,9 @@ fn write_svg(svg: &mut String, results: &Results) -> std::fmt::Result {
         writeln!(body, r#"<text class="group" x="24" y="{}">{group}</text>"#, y - 9.0)?;
         writeln!(body, r##"<line x1="24" x2="{}" y1="{y}" y2="{y}" stroke="#d9d6cf"/>"##, WIDTH - 24.0)?;
         y += 8.0;
-        for Row { work, native, bars } in rows {
+        for Row { label, native, bars } in rows {
             let middle = y + bars.len() as f64 * (BAR + 2.0) / 2.0 + 3.5;
-            writeln!(
-                body,
-                r#"<text x="{}" y="{middle}" text-anchor="end">{}</text>"#,
-                LEFT - 12.0,
-                escape(&work.name)
-            )?;
+            writeln!(body, r#"<text x="{}" y="{middle}" text-anchor="end">{}</text>"#, LEFT - 12.0, escape(label))?;
             let rate = thousands(*native);
             writeln!(body, r#"<text class="rate" x="{}" y="{middle}" text-anchor="end">{rate}</text>"#, WIDTH - 24.0)?;
             for Bar { ratio, colour } in bars {
@@ -103,7 +116,7 @@ text {{ font: 13px system-ui, -apple-system, "Segoe UI", "Liberation Sans", sans
 <text class="note" x="24" y="57">axum and sqlx doing the same work, with the same transaction, is 1. One core each; median of interleaved rounds.</text>
 "##
     )?;
-    for (place, (_, colour, name)) in legend.iter().enumerate() {
+    for (place, (colour, name)) in legend.iter().enumerate() {
         let (x, y) = (24.0 + 330.0 * (place % 2) as f64, 72.0 + 22.0 * (place / 2) as f64);
         writeln!(svg, r#"<rect x="{x}" y="{y}" width="12" height="12" rx="2" fill="{colour}"/>"#)?;
         writeln!(svg, r#"<text x="{}" y="{}">{name}</text>"#, x + 19.0, y + 10.5)?;
@@ -123,7 +136,7 @@ text {{ font: 13px system-ui, -apple-system, "Segoe UI", "Liberation Sans", sans
     writeln!(svg, "{body}</svg>")
 }
 
-/// Groups the workloads by database.
+/// Groups the workloads by database. The last group has the languages of guests.
 fn groups(results: &Results) -> Vec<(&str, Vec<Row<'_>>)> {
     let mut groups: Vec<(&str, Vec<_>)> = Vec::new();
     for work in &results.works {
@@ -133,14 +146,33 @@ fn groups(results: &Results) -> Vec<(&str, Vec<Row<'_>>)> {
             Some(Bar { ratio: series.ratio_to(native), colour })
         };
         let bars = SERVERS.into_iter().filter_map(bar).collect();
-        let row = Row { work, native: native.median(|measure| measure.per_second), bars };
+        let row = Row { label: &work.name, native: native.median(|measure| measure.per_second), bars };
         let name = if work.engine.is_empty() { "Without a database" } else { &work.engine };
         match groups.last_mut() {
             Some((last, rows)) if *last == name => rows.push(row),
             _ => groups.push((name, vec![row])),
         }
     }
+    groups.extend(languages(results).map(|rows| ("GET one row, SQLite: languages of guests", rows)));
     groups
+}
+
+/// Returns a row for each language and each server without guests. Returns `None` if they were not measured.
+fn languages(results: &Results) -> Option<Vec<Row<'static>>> {
+    let native = results.find(languages::WORK, Contestant::Native)?;
+    let bar = |server: String, colour| {
+        let series = results.find_server(languages::WORK, &server)?;
+        Some(Bar { ratio: series.ratio_to(native), colour })
+    };
+    let guests = languages::GUESTS.into_iter().map(|(language, ..)| {
+        let bars = INSTANCES.into_iter().filter_map(|(made, colour)| bar(languages::server(language, made), colour));
+        (language, bars.collect::<Vec<_>>())
+    });
+    let peers =
+        PEERS.into_iter().map(|(peer, label, colour)| (label, bar(peer.to_string(), colour).into_iter().collect()));
+    let rows = guests.chain(peers).filter(|(_, bars)| !bars.is_empty());
+    let native = native.median(|measure| measure.per_second);
+    Some(rows.map(|(label, bars)| Row { label, native, bars }).collect())
 }
 
 /// Formats a number with a thousands separator, e.g. `51,234`.

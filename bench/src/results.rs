@@ -92,7 +92,12 @@ impl Results {
     }
 
     pub(crate) fn find(&self, work: &str, server: Contestant) -> Option<&Series> {
-        self.series.iter().find(|series| series.work == work && series.server == server.to_string())
+        self.find_server(work, &server.to_string())
+    }
+
+    /// Returns the series of a server with this name.
+    pub(crate) fn find_server(&self, work: &str, server: &str) -> Option<&Series> {
+        self.series.iter().find(|series| series.work == work && series.server == server)
     }
 
     /// Returns the ratio in requests per second of `work` on `server` to the workload `other` on the server `peer`.
