@@ -8,6 +8,7 @@ use crate::{
     chart,
     contestants::Contestant,
     error::Result,
+    languages,
     measure::{Figure, Measure, Series},
     results::Results,
     targets,
@@ -41,6 +42,31 @@ fn markdown(results: &Results) -> String {
     // Writing to a string cannot fail.
     let _ = write_markdown(results, &mut text);
     text
+}
+
+/// Writes a table of the part `languages`, with a row for each language and a column for each way to make instances.
+fn write_languages(results: &Results, text: &mut String) -> std::fmt::Result {
+    let Some(native) = results.find(languages::WORK, Contestant::Native) else { return Ok(()) };
+    let row = |name: &str, servers: [Option<String>; 3]| {
+        let found = servers.map(|server| results.find_server(languages::WORK, &server?));
+        let cells = |of: &dyn Fn(&Series) -> String| found.map(|series| series.map(of).unwrap_or_default()).join(" | ");
+        let rates = cells(&|series| format!("{:.0}", series.median(|measure| measure.per_second)));
+        let ratios = cells(&|series| format!("{:.3}", series.ratio_to(native)));
+        format!("| {name} | {rates} | {ratios} |")
+    };
+    writeln!(text, "\n{}. Servers without guests keep their process, so their column is `reuse`.\n", languages::WORK)?;
+    writeln!(text, "| language or server | requests/s: fresh | warm | reuse | to native: fresh | warm | reuse |")?;
+    writeln!(text, "|---|---:|---:|---:|---:|---:|---:|")?;
+    for (language, ..) in languages::GUESTS {
+        let made = [languages::FRESH, languages::WARM, languages::REUSE];
+        writeln!(text, "{}", row(language, made.map(|made| Some(languages::server(language, made)))))?;
+    }
+    for peer in languages::PEERS.map(|peer| peer.to_string()) {
+        if results.find_server(languages::WORK, &peer).is_some() {
+            writeln!(text, "{}", row(&peer, [None, None, Some(peer.clone())]))?;
+        }
+    }
+    Ok(())
 }
 
 fn write_markdown(results: &Results, text: &mut String) -> std::fmt::Result {
@@ -93,6 +119,7 @@ fn write_markdown(results: &Results, text: &mut String) -> std::fmt::Result {
             series.median(|measure| measure.memory_kb as f64) / 1024.0,
         )?;
     }
+    write_languages(results, text)?;
     if !results.figures.is_empty() {
         writeln!(text, "\n| | |\n|---|---:|")?;
     }
