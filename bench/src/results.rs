@@ -104,6 +104,11 @@ impl Results {
     pub(crate) fn ratio(&self, work: &str, server: Contestant, other: &str, peer: Contestant) -> Option<f64> {
         Some(self.find(work, server)?.ratio_to(self.find(other, peer)?))
     }
+
+    /// Returns the ratio of `server` to `peer` for a workload, in requests per second of processor time.
+    pub(crate) fn cpu_ratio(&self, work: &str, server: Contestant, peer: Contestant) -> Option<f64> {
+        Some(self.find(work, server)?.cpu_ratio_to(self.find(work, peer)?))
+    }
 }
 
 /// Describes the processor, the number of cores and the kernel.

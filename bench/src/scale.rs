@@ -46,13 +46,13 @@ pub(crate) enum Part {
 
 impl Part {
     pub(crate) const ALL: [Self; 8] = [
+        Self::Languages,
         Self::Components,
         Self::Start,
         Self::Memory,
         Self::Connections,
         Self::Neighbours,
         Self::Switches,
-        Self::Languages,
         Self::Edits,
     ];
 
