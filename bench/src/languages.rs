@@ -75,9 +75,6 @@ pub(crate) async fn run(course: &mut Course<'_>) -> Result<Found> {
         let name = format!("{file}-{made}");
         let process = serve(course.places, &name, file, keys).await?;
         check(&process, &name, &mut row).await?;
-        if made == REUSE {
-            fill(&process).await?;
-        }
         hosts.push((process, series(server(language, made))));
     }
     let url = format!("sqlite://{}", database(course.places, "items-fresh").display());
@@ -170,22 +167,6 @@ async fn wait_for_answer(process: &Process) -> Result<Bytes> {
             _ => sleep(PAUSE).await,
         }
     }
-}
-
-/// Sends a request on each connection, so that all instances have served one. The first request of an instance with
-/// SQLAlchemy takes so long that these requests would fill a round.
-async fn fill(process: &Process) -> Result {
-    let port = process.port;
-    let requests: Vec<_> = (0..CONNECTIONS)
-        .map(|_| tokio::spawn(async move { client::request(port, "GET", PATH, "".into()).await }))
-        .collect();
-    for request in requests {
-        let (status, _) = request.await??;
-        if status != 200 {
-            return Err(format!("a first request returned {status}\n{}", process.log_tail()).into());
-        }
-    }
-    Ok(())
 }
 
 /// Removes the database of an earlier run.
