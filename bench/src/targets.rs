@@ -44,6 +44,9 @@ impl Target {
     }
 }
 
+/// A floor and a goal.
+type Limits = (f64, f64);
+
 /// Workloads without a database, with the floor and the goal of carya's ratio to the native program.
 const WITHOUT_DATABASE: [(&str, f64, f64); 4] = [
     ("hello", 0.50, 0.60),
@@ -54,7 +57,7 @@ const WITHOUT_DATABASE: [(&str, f64, f64); 4] = [
 
 /// Workloads with a database, with floor and goal for each engine in the order of [`Engine::ALL`]: SQLite, PostgreSQL,
 /// MariaDB.
-const WITH_DATABASE: [(&str, [Option<(f64, f64)>; 3]); 5] = [
+const WITH_DATABASE: [(&str, [Option<Limits>; 3]); 5] = [
     ("GET one row", [Some((0.90, 1.1)), Some((0.95, 1.1)), Some((0.95, 1.1))]),
     ("POST one row", [Some((0.85, 1.0)), Some((0.95, 1.05)), Some((0.95, 1.05))]),
     // SQLite has one writer, so its transactions do not conflict.
