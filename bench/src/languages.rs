@@ -96,7 +96,7 @@ pub(crate) async fn run(course: &mut Course<'_>) -> Result<Found> {
         connections: CONNECTIONS,
         trace: None,
     };
-    let mut series = course.alternate(&work, &Expected::Pattern(ROW), hosts).await?;
+    let mut series = course.alternate(&work, &Expected::Pattern(ROW), hosts, fill).await?;
     // Tables begin with the reference. It starts last because a host creates its database.
     series.sort_by_key(|series| series.server != Contestant::Native.to_string());
     Ok(Found { series, ..Found::default() })
@@ -146,7 +146,8 @@ fn database(places: &Places, name: &str) -> PathBuf {
     places.scratch.join(format!("{name}.sqlite"))
 }
 
-/// Checks that the server returns the same JSON as the first server, whose response is stored in `row`.
+/// Checks that all servers return the same JSON. The first call stores the response in `row`; the others compare theirs
+/// with it.
 async fn check(process: &Process, name: &str, row: &mut Option<Value>) -> Result {
     let answer = wait_for_answer(process).await?;
     let answer: Value = serde_json::from_slice(&answer).map_err(|error| format!("{name} returned no JSON: {error}"))?;
@@ -167,6 +168,21 @@ async fn wait_for_answer(process: &Process) -> Result<Bytes> {
             _ => sleep(PAUSE).await,
         }
     }
+}
+
+/// Sends a request on each connection, so that the requests of the round find instances that have served one. carya drops
+/// instances that were idle for 10 s during the rounds of other servers, and the first request of an instance with
+/// SQLAlchemy takes so long that these requests would fill the round.
+async fn fill(process: &Process) -> Result {
+    let port = process.port;
+    let send = |_| tokio::spawn(async move { client::request(port, "GET", PATH, "".into()).await });
+    for request in (0..CONNECTIONS).map(send).collect::<Vec<_>>() {
+        let (status, _) = request.await??;
+        if status != 200 {
+            return Err(format!("a request before the round returned {status}\n{}", process.log_tail()).into());
+        }
+    }
+    Ok(())
 }
 
 /// Removes the database of an earlier run.

@@ -88,19 +88,20 @@ impl Course<'_> {
     }
 
     /// Measures the same work on several servers in rounds. The first server of a round is the slowest, because it begins
-    /// on an idle machine, so each round begins with another one. Stops the servers, and returns their series in the
-    /// order of `hosts`.
+    /// on an idle machine, so each round begins with another one. Calls `prepare` before each round of a server.
+    /// Stops the servers, and returns their series in the order of `hosts`.
     pub(crate) async fn alternate(
         &self,
         work: &Work,
         expected: &Expected,
         hosts: Vec<(Process, Series)>,
+        prepare: impl AsyncFn(&Process) -> Result,
     ) -> Result<Vec<Series>> {
         let mut hosts: Vec<_> = hosts.into_iter().enumerate().collect();
         for round in 0..=self.rounds {
             for (_, (process, series)) in &mut hosts {
                 self.progress.show(&format!("{}, {}: round {round} of {}", series.work, series.server, self.rounds));
-                fill(process, work).await?;
+                prepare(process).await?;
                 // The first round is as long as the others, because a heavy guest sends its first responses late.
                 let look = if round == 0 { Look::Closely } else { Look::AtStatus };
                 let measure = wrk::drive(process, work, expected, (look, self.seconds), &self.places.scratch).await?;
@@ -207,25 +208,6 @@ impl Contestant {
             Self::Workerd => "workerd",
         }
     }
-}
-
-/// Sends as many requests at once as the workload has connections, so that each of them finds an instance that has
-/// served one: carya has dropped those that were idle during the rounds of the other servers, and the first request of
-/// an instance with SQLAlchemy takes so long that these requests would fill a round.
-async fn fill(process: &Process, work: &Work) -> Result {
-    let (port, method, path) = (process.port, work.method, work.paths.first().ok_or("the work has no paths")?);
-    let body = work.body.clone().unwrap_or_default();
-    let send = |_| {
-        let (path, body) = (path.clone(), body.clone());
-        tokio::spawn(async move { client::request(port, method, &path, body.into()).await })
-    };
-    for request in (0..work.connections).map(send).collect::<Vec<_>>() {
-        let (status, _) = request.await??;
-        if status != work.status {
-            return Err(format!("{method} {path} returned {status}\n{}", process.log_tail()).into());
-        }
-    }
-    Ok(())
 }
 
 /// Sends one request to each path and checks the response. Returns the expected body of all further responses.

@@ -77,7 +77,7 @@ pub(crate) async fn run(course: &mut Course<'_>) -> Result<Found> {
         hosts.push((serve(course.places, switch).await?, series));
     }
     let expected = Expected::Body(b"hello".to_vec());
-    let series = course.alternate(&hello, &expected, hosts).await?;
+    let series = course.alternate(&hello, &expected, hosts, async |_| Ok(())).await?;
     Ok(Found { series, ..Found::default() })
 }
 
