@@ -28,9 +28,9 @@ enum Hidden {
     Int64(i64),
     Float32(f32),
     Float64(f64),
-    /// `is_cut` tells whether `text` is only the beginning of the value.
     Text {
         text: String,
+        /// Whether `text` is only the beginning of the value.
         is_cut: bool,
     },
 }
