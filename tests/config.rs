@@ -89,6 +89,7 @@ fn an_empty_file_is_all_defaults() {
             max_guest_memory: None,
             cache: "/home/ann/.cache/carya",
             page_scan: Auto,
+            keep_resident: 8388608,
         },
         log: Limits {
             max_per_request: 65536,
@@ -187,6 +188,7 @@ drain_timeout = "0s"
 max_concurrent_requests = 10
 cache = "cache"
 page_scan = "off"
+keep_resident = "16MiB"
 [[server.certificate]]
 cert = "/etc/carya/other.pem"
 key = "other-key.pem"

@@ -1,5 +1,7 @@
 //! Warm images: the key `warm` of a component.
 
+use std::fs;
+
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -69,6 +71,53 @@ async fn an_image_is_made_once() -> Result {
     let app = App::start_in(folder, &config, &files, &[]).await?;
     assert_eq!(app.get("/items/2").await?.status, 200);
     assert!(!app.log.lines().iter().any(|line| line["message"] == "warmed"), "the image is in the cache");
+    Ok(())
+}
+
+/// Returns the number of page faults of a process.
+fn page_faults(pid: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The command in parentheses may contain spaces.
+    let (_, fields) = status.rsplit_once(')').ok_or("no command")?;
+    Ok(fields.split_whitespace().nth(7).ok_or("no page faults")?.parse()?)
+}
+
+#[tokio::test]
+async fn pages_of_an_image_stay_mapped_as_far_as_the_configuration_allows() -> Result {
+    if !languages::is_built("items-js") {
+        return Ok(());
+    }
+    compile("items-js").await?;
+    let files = shop::files_on(Engine::Sqlite)?;
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (&**name, &**text)).collect();
+    let config = languages::configuration("items-js", &not_in_cache(WARM));
+    let mut faults = Vec::new();
+    for keep_resident in ["8MiB", "64KiB"] {
+        let env = [("CARYA_SERVER__KEEP_RESIDENT", keep_resident)];
+        let app = App::start_in(tempfile::tempdir()?, &config, &files, &env).await?;
+        let is_off = app.log.lines().iter().any(|line| line.to_string().contains("no page scan"));
+        if is_off || !wasmtime::PoolingAllocationConfig::is_pagemap_scan_available() {
+            eprintln!("skipped: this machine has swap, or its kernel has no page scan");
+            return Ok(());
+        }
+        if keep_resident == "64KiB" {
+            let line = app.log.wait_for("pages are not written ahead: a request writes").await?;
+            assert!(
+                line["message"].as_str().is_some_and(|text| text.contains("set server.keep_resident to")),
+                "{line}"
+            );
+        }
+        let mut before = 0;
+        for round in 0..60 {
+            // The first requests map the pages.
+            if round == 30 {
+                before = page_faults(app.pid())?;
+            }
+            assert_eq!(app.get("/items/2").await?.status, 200);
+        }
+        faults.push((page_faults(app.pid())? - before) / 30);
+    }
+    assert!(faults[0] * 4 < faults[1], "page faults of a request: {faults:?}");
     Ok(())
 }
 

@@ -38,6 +38,7 @@ pub(super) async fn warm(mut generation: Generation) -> anyhow::Result<Generatio
 /// the migrations.
 fn key(generation: &Generation, component: &Component, settings: &ComponentConfig) -> Digest {
     let mut hasher = Hasher::default();
+    hasher.update(generation.engine.image_settings().as_bytes());
     hasher.update(component.digest.as_bytes());
     hasher.update(format!("{settings:?}").as_bytes());
     for folder in generation.config.all_databases().filter_map(|(_, database)| database.migrations.as_ref()) {
@@ -62,16 +63,24 @@ async fn warm_one(
     }
     let path = settings.warm.as_ref().map_or("/", |warm| &warm.path);
     let warming = engine.warming(component, (settings, &file), key).await?;
+    serve(generation, &warming.component, path, REQUESTS).await?;
+    let warming = warming.image(engine).await?;
+    // This request shows which pages of the image a request writes.
+    serve(generation, &warming.component, path, 1).await?;
+    let warm = warming.component(engine).await?;
+    tracing::info!(component = &**name, ms = telemetry::millis(begun.elapsed()), "warmed");
+    Ok(warm)
+}
+
+/// Lets an instance of a component serve requests.
+async fn serve(generation: &Generation, component: &Arc<Component>, path: &str, requests: usize) -> anyhow::Result<()> {
     let mut trial = generation.clone();
-    trial.replace(&warming.component);
-    for _ in 0..REQUESTS {
+    trial.replace(component);
+    for _ in 0..requests {
         let ended = try_out(&trial, Method::GET, path, String::new()).await?;
         let status = ended.reply.status;
         let why = ended.failure.map_or_else(String::new, |failure| format!(": {}", failure.detail));
         ensure!(status.is_success() || status.is_redirection(), "GET {path} answers {status}{why}");
     }
-    drop(trial);
-    let warm = warming.image(engine).await?;
-    tracing::info!(component = &**name, ms = telemetry::millis(begun.elapsed()), "warmed");
-    Ok(warm)
+    Ok(())
 }

@@ -32,7 +32,7 @@ impl Capabilities {
         exports.sort();
         imports.sort();
         let summary = summarize(&exports, &imports);
-        Self { exports, imports, summary, routes, expenses: expenses(component, engine.kept_ready) }
+        Self { exports, imports, summary, routes, expenses: expenses(component, engine.reset.max_ahead()) }
     }
 
     /// Returns the reason why the host cannot serve the component, if it was built for another version of the contract.
@@ -79,18 +79,17 @@ fn summarize(exports: &[String], imports: &[String]) -> Vec<String> {
 }
 
 /// Lists reasons why new instances are expensive, with remedies.
-fn expenses(component: &wasmtime::component::Component, kept_ready: usize) -> Vec<String> {
+fn expenses(component: &wasmtime::component::Component, max_ahead: usize) -> Vec<String> {
     let Some(needs) = component.resources_required() else { return Vec::new() };
     let mut found = Vec::new();
     let memory = needs.max_initial_memory_size.unwrap_or(0) << 16;
-    let ready = kept_ready as u64;
-    if memory > ready {
+    if memory > max_ahead as u64 {
         found.push(format!(
-            "an instance starts with {} KiB of memory; the host keeps {} KiB ready and maps the rest afresh for each \
-             request. Link it with a smaller stack (`-z stack-size=131072 --stack-first`) and less static data; or, if it \
-             is an interpreter that you trust, set `reuse` for it",
+            "an instance starts with {} KiB of memory; the host makes instances with at most {} KiB ahead of their requests. \
+             Link it with a smaller stack (`-z stack-size=131072 --stack-first`) and less static data; or, if it is an \
+             interpreter, set `warm` for it; or, if you trust it, `reuse`",
             memory >> 10,
-            ready >> 10
+            max_ahead >> 10
         ));
     }
     let table = needs.max_initial_table_size.unwrap_or(0);

@@ -113,6 +113,14 @@ impl CodeCache {
         self.load_or_compile(engine, key, |folder| self.compile(engine, component, key, folder))
     }
 
+    /// Compiles a component that the host has made and that no later start uses. The cache gets no entry for it.
+    pub(super) fn compile_once(&self, engine: &Engine, component: &[u8]) -> wasmtime::Result<Code> {
+        let _guard = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = self.trusted_folder();
+        let (component, code) = self.compile(engine, component, Digest::of(component), folder.as_ref())?;
+        Ok(Code { component, cached: false, left_memory: code.len() >= LARGE })
+    }
+
     /// Returns the code in the cache, or `None` if it is not there.
     pub(super) fn find(&self, engine: &Engine, digest: Digest) -> Option<Code> {
         let entry = self.trusted_folder()?.entry(&self.name(digest));
@@ -165,7 +173,7 @@ impl CodeCache {
         folder: Option<&Folder>,
     ) -> wasmtime::Result<(Component, Vec<u8>)> {
         let (short, kib, started) = (&digest.to_string()[..12], component.len() / 1024, Instant::now());
-        tracing::info!(digest = short, kib, "compiling a component; later starts take it from the cache");
+        tracing::info!(digest = short, kib, "compiling a component; later starts take its code from the cache");
         let folder = folder.filter(|_| component.len() >= LARGE).cloned();
         let packs = folder.map(|folder| Packs::open(folder, &self.settings));
         let functions = Arc::new(Functions::new(packs, short, count::functions(component)));

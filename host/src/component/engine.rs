@@ -17,8 +17,8 @@ use tokio::{sync::Semaphore, task::JoinError};
 use wasmtime::{PoolingAllocationConfig, component::Linker};
 
 pub use self::settings::MAX_MEMORY;
-pub(super) use self::settings::TABLE_KEPT_READY;
-use self::{pool::Pool, settings::kept_ready, swap::Swap};
+pub(super) use self::settings::{Reset, TABLE_KEPT_READY};
+use self::{pool::Pool, swap::Swap};
 use super::{code::CodeCache, imports, store::StoreData, wit::Everything};
 use crate::{
     config::{self, PageScan},
@@ -42,9 +42,7 @@ pub struct Engine {
     requests: u32,
     /// Maximum memory of an instance in the pool, in bytes.
     pub(super) slot: usize,
-    /// Number of bytes of a memory that stay mapped and are reset when the instance ends. The pool unmaps the remaining
-    /// pages, and the kernel maps fresh ones when the next instance accesses them.
-    pub(super) kept_ready: usize,
+    pub(super) reset: Reset,
     /// Permits for idle instances of all components. An idle instance takes a place in the pool.
     pub(super) shares: Arc<Semaphore>,
     /// Permits for concurrent trials of components.
@@ -75,20 +73,20 @@ impl Engine {
     pub fn new(requests: u32, memory: usize, server: &config::Server) -> Result<Self, EngineError> {
         let scan = Scan::of(server.page_scan);
         scan.report();
-        let is_on = scan == Scan::On;
-        Self::build(Pool::new(requests, memory, is_on).map_err(EngineError)?, is_on, server)
+        let reset = Reset::new(scan == Scan::On, server.keep_resident);
+        Self::build(Pool::new(requests, memory, reset).map_err(EngineError)?, reset, server)
     }
 
     /// Makes an engine for trials of components with at most `memory` bytes each. A host must not serve requests with
     /// this engine.
     pub fn for_trials(memory: usize, server: &config::Server) -> Result<Self, EngineError> {
-        let is_on = Scan::of(server.page_scan) == Scan::On;
-        Self::build(Pool::for_trials(memory, is_on).map_err(EngineError)?, is_on, server)
+        let reset = Reset::new(Scan::of(server.page_scan) == Scan::On, server.keep_resident);
+        Self::build(Pool::for_trials(memory, reset).map_err(EngineError)?, reset, server)
     }
 
     fn build(
         Pool { wasmtime, compiler, requests, slot }: Pool,
-        scan: bool,
+        reset: Reset,
         server: &config::Server,
     ) -> Result<Self, EngineError> {
         let mut linker = Linker::new(&wasmtime);
@@ -97,7 +95,7 @@ impl Engine {
         Everything::add_to_linker::<_, wasmtime::component::HasSelf<_>>(&mut linker, |data: &mut StoreData| data)?;
         let ticking = wasmtime.weak();
         let clock = thread::Builder::new().name("carya-epoch".into()).spawn(move || {
-            let (mut must_not_swap, mut checked) = (scan, Instant::now());
+            let (mut must_not_swap, mut checked) = (reset.scan, Instant::now());
             while let Some(engine) = ticking.upgrade() {
                 engine.increment_epoch();
                 drop(engine);
@@ -112,10 +110,9 @@ impl Engine {
         let code = CodeCache::new(server.cache.clone(), &wasmtime, compiler);
         let shares = Arc::new(Semaphore::new(requests as usize));
         let trials = Arc::new(Semaphore::new(pool::TRIALS));
-        let kept_ready = kept_ready(scan);
         let growth = server.max_guest_memory.or_else(memory::half_of_the_machine).unwrap_or(usize::MAX);
         let growth = Arc::new(Quota::at_most(growth));
-        Ok(Self { wasmtime, linker: Arc::new(linker), code, requests, slot, kept_ready, shares, trials, growth })
+        Ok(Self { wasmtime, linker: Arc::new(linker), code, requests, slot, reset, shares, trials, growth })
     }
 
     /// Returns the number of requests that can run at a time, at most `wanted`.

@@ -61,8 +61,8 @@ pub(super) struct PoolSettings {
     pub(super) timeout: Duration,
     /// Maximum number of requests that an instance serves.
     pub(super) max_requests: u32,
-    /// Same as `Engine::kept_ready`.
-    pub(super) kept_ready: usize,
+    /// Maximum memory of instances that are made ahead of their requests, in bytes.
+    pub(super) max_ahead: usize,
     /// Permits for idle instances of all components.
     pub(super) shares: Arc<Semaphore>,
     /// Whether an instance is kept after a rehearsal, instead of dropped.
@@ -139,7 +139,7 @@ impl InstancePool {
     fn put_back(self: Arc<Self>, mut instance: Instance) {
         let is_spent = instance.requests >= self.settings.max_requests;
         let memory = instance.store.data().memory();
-        let is_large = memory > self.settings.kept_ready;
+        let is_large = memory > self.settings.max_ahead;
         // The memory of an instance never shrinks. If the memory is near its limit, the next request would soon exceed
         // the limit.
         let is_near_its_limit = memory > self.properties.memory / 8 * 7;
@@ -300,7 +300,7 @@ pub(super) mod tests {
         let settings = PoolSettings {
             timeout: Duration::from_secs(5),
             max_requests,
-            kept_ready: 2 << 20,
+            max_ahead: 2 << 20,
             shares,
             keeps_rehearsed: false,
             reseed: None,

@@ -216,7 +216,7 @@ impl Engine {
         let settings = PoolSettings {
             timeout: config.timeout,
             max_requests: config.max_requests(),
-            kept_ready: self.kept_ready,
+            max_ahead: self.reset.max_ahead(),
             shares: self.shares.clone(),
             keeps_rehearsed: false,
             reseed: None,

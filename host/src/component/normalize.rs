@@ -122,7 +122,7 @@ fn rewrite(component: &[u8], depth: usize) -> Result<Vec<u8>, NotMerged> {
 }
 
 /// Returns the sections of a component, without those of the core modules and components in it.
-fn sections(component: &[u8]) -> Result<Vec<Payload<'_>>, BinaryReaderError> {
+pub(super) fn sections(component: &[u8]) -> Result<Vec<Payload<'_>>, BinaryReaderError> {
     let (mut sections, mut depth) = (Vec::new(), 0_usize);
     for payload in Parser::new(0).parse_all(component) {
         let payload = payload?;

@@ -3,21 +3,43 @@
 //! the *image*: the initial memories and globals of a new component, with which each later instance starts. So each
 //! request still has an instance of its own, and all start in the same state.
 //!
-//! The steps are: [`Engine::warming`] instruments the component, so that the host can read the globals; the caller lets it
-//! serve requests; [`Warming::image`] makes the new component. A handle that the guest still has after the requests would
-//! not be valid in other instances, and generators of random numbers would produce the same numbers in all instances.
-//! Components with such a state are refused.
+//! A handle that the guest still has after the requests would not be valid in other instances, and generators of random
+//! numbers would produce the same numbers in all instances. Components with such a state are refused.
+//!
+//! # Pages that stay mapped
+//!
+//! After a request, wasmtime's pool resets the written pages of a memory, and the next instance finds them mapped. But the
+//! pool resets at most 32 regions of adjacent pages, and unmaps the other pages. An interpreter writes more regions,
+//! because it counts references in objects everywhere. Each unmapped page costs page faults in the next request, and if it
+//! is read before it is written, the kernel interrupts all cores that run the host.
+//!
+//! So each instance of an image writes, at its start, to the pages that a request writes. Pages between them are written
+//! too, until there are few regions ([`pages`]). The image contains a start function for it ([`prefault`]).
+//!
+//! # Steps
+//!
+//! 1. [`Engine::warming`] instruments the component, so that the host can read the globals.
+//! 2. The caller lets it serve requests.
+//! 3. [`Warming::image`] makes the image and instruments it.
+//! 4. The caller lets it serve one request.
+//! 5. [`Warming::component`] adds the start function to the image, and makes the component.
+
+mod pages;
+mod prefault;
 
 use std::{panic, sync::Arc, time::Duration};
 
 use tokio::task::JoinError;
-use wasmtime::component::{ComponentNamedList, Lift, WasmList};
+use wasmtime::{
+    component::{ComponentNamedList, Lift, WasmList},
+    error::ensure,
+};
 use wasmtime_wizer::{ComponentContext, ComponentInstanceState, Wizer};
 
 use super::{
     code::Code,
     core_module,
-    engine::Engine,
+    engine::{Engine, Reset},
     export::Export,
     instances::Instance,
     load::{LoadError, Source},
@@ -30,22 +52,35 @@ use crate::{
     outbound::Network,
 };
 
+/// Version of images, for caches of compiled code. Increment it when the image of a component changes.
+const VERSION: u32 = 1;
+
 /// Prefixes of imports by which the memory of an instance comes to contain random numbers or times.
 const VARYING: [&str; 2] = ["wasi:random/", "wasi:clocks/"];
 
-/// A component that serves requests for its image.
+/// A component that serves requests, after which the host reads the state of its instance.
 pub(crate) struct Warming {
     /// The instrumented component. It keeps its instances.
     pub(crate) component: Arc<Component>,
-    source: Source,
     /// The component before its instrumentation.
     original: Vec<u8>,
+    origin: Origin,
+}
+
+/// What an image is made from.
+struct Origin {
+    source: Source,
     settings: config::ComponentConfig,
     network: Arc<Network>,
     key: Digest,
 }
 
 impl Engine {
+    /// Returns the properties of this engine that determine images.
+    pub(crate) fn image_settings(&self) -> String {
+        format!("{VERSION} {:?}", self.reset)
+    }
+
     /// Returns a component with the image that is in the cache, or `None` if it is not there. `key` is the digest of
     /// everything that determines the image.
     pub(crate) async fn warm_from_cache(
@@ -80,19 +115,23 @@ impl Engine {
             }
             let original = core_module::to_component(&source.bytes).map_err(|reason| source.unusable(reason))?;
             let original = normalize::normalize(&original).unwrap_or_else(|_| original.into_owned());
-            let instrumented = Wizer::new().instrument_component(&original);
-            let (_, instrumented) = instrumented.map_err(|error| source.unusable(cannot_have_image(&error)))?;
-            let code = engine.code.load_made(&engine.wasmtime, &instrumented, Digest::of(&instrumented));
-            let code = code.map_err(|error| source.unusable(cannot_have_image(&error)))?;
-            // One instance serves all requests, and is kept after the last one.
-            let reuse = Some(config::Reuse { max_requests: u32::MAX });
-            let kept = config::ComponentConfig { reuse, ..settings.clone() };
-            let component = engine.link(&source, &code, &kept, &network)?;
-            let instances = component.instances.with(|settings| settings.keeps_rehearsed = true);
-            let component = Arc::new(Component { instances, ..component });
-            Ok(Warming { component, source, original, settings, network, key })
+            engine.instrument(original, Origin { source, settings, network, key })
         });
         joined(making.await)
+    }
+
+    /// Instruments a component. Its instance serves all requests, and is kept after the last one.
+    fn instrument(&self, original: Vec<u8>, origin: Origin) -> Result<Warming, LoadError> {
+        let Origin { source, settings, network, .. } = &origin;
+        let refuse = |error| source.unusable(cannot_have_image(&error));
+        let (_, instrumented) = Wizer::new().instrument_component(&original).map_err(refuse)?;
+        let code = self.code.compile_once(&self.wasmtime, &instrumented).map_err(refuse)?;
+        let reuse = Some(config::Reuse { max_requests: u32::MAX });
+        let kept = config::ComponentConfig { reuse, ..settings.clone() };
+        let component = self.link(source, &code, &kept, network)?;
+        let instances = component.instances.with(|settings| settings.keeps_rehearsed = true);
+        let component = Arc::new(Component { instances, ..component });
+        Ok(Warming { component, original, origin })
     }
 
     /// Links and tries out the component with an image.
@@ -110,17 +149,12 @@ impl Engine {
 }
 
 impl Warming {
-    /// Makes the component whose instances start in the state of the instance that has served the requests.
-    pub(crate) async fn image(self, engine: &Engine) -> Result<Arc<Component>, LoadError> {
-        let Self { component, source, original, settings, network, key } = self;
-        let mut instance = component.instances.take();
-        if !instance.is_instantiated() {
-            return Err(source.unusable(
-                "no instance was left after the requests of `warm`: the component does not serve them, or an instance uses \
-                 more than 7/8 of `memory`"
-                    .to_owned(),
-            ));
-        }
+    /// Makes the component whose instances start in the state of the instance that has served the requests. It is to
+    /// serve a request too, see [`component`](Self::component).
+    pub(crate) async fn image(self, engine: &Engine) -> Result<Self, LoadError> {
+        let Self { component, original, origin } = self;
+        let source = &origin.source;
+        let mut instance = instance(&component, source)?;
         if instance.store.data_mut().has_handles() {
             return Err(source.unusable(
                 "after the requests of `warm`, the guest still has a handle of the host, such as a `reader` or an output \
@@ -130,24 +164,86 @@ impl Warming {
         }
         let refuse = |error| source.unusable(cannot_have_image(&error));
         let (context, _) = Wizer::new().instrument_component(&original).map_err(refuse)?;
-        let image = snapshot(&context, &mut instance, component.timeout).await.map_err(refuse)?;
+        let (image, _) = snapshot(&context, &mut instance, component.timeout).await.map_err(refuse)?;
         if let Ok(reseed) = component.indices.reseed() {
             let mut seeded = Vec::new();
             for _ in 0..2 {
                 instance.store.data_mut().begin_call(component.timeout);
                 let reseeded = instance.reseed(reseed).await;
                 reseeded.map_err(|error| source.unusable(format!("`reseed` failed: {error:#}")))?;
-                seeded.push(snapshot(&context, &mut instance, component.timeout).await.map_err(refuse)?);
+                seeded.push(snapshot(&context, &mut instance, component.timeout).await.map_err(refuse)?.0);
             }
             if seeded[0] == seeded[1] {
                 return Err(source.unusable("`reseed` does not change the state of the instance".to_owned()));
             }
         }
         drop(instance);
-        let (owned, wasmtime) = (engine.clone(), engine.wasmtime.clone());
-        let making = engine.blocking(move || owned.code.load_made(&wasmtime, &image, key));
-        let code = joined(making.await).map_err(refuse)?;
+        let owned = engine.clone();
+        let making = engine.blocking(move || {
+            let key = origin.key;
+            let made = owned.instrument(image, origin)?;
+            let component = Arc::new(Arc::unwrap_or_clone(made.component).with_image(key));
+            Ok(Self { component, ..made })
+        });
+        joined(making.await)
+    }
+
+    /// Makes the component with the image.
+    pub(crate) async fn component(self, engine: &Engine) -> Result<Arc<Component>, LoadError> {
+        let Self { component, original: image, origin } = self;
+        let Origin { source, settings, network, key } = origin;
+        let mut instance = instance(&component, &source)?;
+        let refuse = |error| source.unusable(cannot_have_image(&error));
+        let (context, _) = Wizer::new().instrument_component(&image).map_err(refuse)?;
+        let (_, written) = snapshot(&context, &mut instance, component.timeout).await.map_err(refuse)?;
+        drop(instance);
+        let owned = engine.clone();
+        let making = engine.blocking(move || {
+            let prefaulted = prefaulted(&image, &written, owned.reset);
+            let prefaulted = prefaulted.inspect_err(|reason| {
+                tracing::info!(component = &**component.name(), "pages are not written ahead: {reason:#}");
+            });
+            let image = prefaulted.ok().flatten().unwrap_or(image);
+            (owned.code.load_made(&owned.wasmtime, &image, key), source)
+        });
+        let (code, source) = joined(making.await);
+        let code = code.map_err(|error| source.unusable(cannot_have_image(&error)))?;
         engine.finish(&source, &code, (&settings, &network), key).await
+    }
+}
+
+/// Returns the image with a start function that writes to the pages that a request writes, or `None` if the pool resets
+/// all of them anyway.
+///
+/// # Errors
+///
+/// Returns the reason why the image cannot have the start function.
+fn prefaulted(image: &[u8], written: &[u32], reset: Reset) -> wasmtime::Result<Option<Vec<u8>>> {
+    let Some(regions) = pages::covering(written).filter(|_| reset.scan) else { return Ok(None) };
+    let page = rustix::param::page_size();
+    let size = pages::size(&regions) * page;
+    ensure!(
+        size <= reset.kept,
+        "a request writes {} KiB, and {} KiB would have to stay mapped in each instance; to make requests faster, set \
+         server.keep_resident to \"{}MiB\"",
+        written.len() * page / 1024,
+        size / 1024,
+        size.div_ceil(1 << 20)
+    );
+    tracing::debug!(written = written.len(), mapped = size / page, regions = regions.len(), "pages are written ahead");
+    prefault::prefault(image, &regions, page as u32).map(Some)
+}
+
+/// Takes the instance that has served the requests.
+fn instance(component: &Component, source: &Source) -> Result<Instance, LoadError> {
+    let instance = component.instances.take();
+    match instance.is_instantiated() {
+        true => Ok(instance),
+        false => Err(source.unusable(
+            "no instance was left after the requests of `warm`: the component does not serve them, or an instance uses more \
+             than 7/8 of `memory`"
+                .to_owned(),
+        )),
     }
 }
 
@@ -182,16 +278,19 @@ fn joined<T>(result: Result<T, JoinError>) -> T {
     result.unwrap_or_else(|error| panic::resume_unwind(error.into_panic()))
 }
 
-/// Returns the component whose instances start in the state of an instance. `context` describes the component before
-/// its instrumentation.
+/// Returns the component whose instances start in the state of an instance, and the written pages of its first memory.
+/// `context` describes the component before its instrumentation.
 async fn snapshot(
     context: &ComponentContext<'_>,
     instance: &mut Instance,
     timeout: Duration,
-) -> wasmtime::Result<Vec<u8>> {
-    let mut state = State { instance, timeout, error: None };
+) -> wasmtime::Result<(Vec<u8>, Vec<u32>)> {
+    let mut state = State { instance, timeout, error: None, written: None };
     let image = Wizer::new().snapshot_component(context, &mut state).await;
-    state.error.map_or(image, Err)
+    match state.error {
+        Some(error) => Err(error),
+        None => Ok((image?, state.written.unwrap_or_default())),
+    }
 }
 
 /// The memories and globals of an instance. After an error, `error` is set, and all further values are zero.
@@ -199,6 +298,8 @@ struct State<'a> {
     instance: &'a mut Instance,
     timeout: Duration,
     error: Option<wasmtime::Error>,
+    /// The written pages of the first memory, before it was read: a read maps the pages that were not.
+    written: Option<Vec<u32>>,
 }
 
 impl State<'_> {
@@ -219,7 +320,12 @@ impl State<'_> {
 impl ComponentInstanceState for State<'_> {
     async fn call_func_ret_list_u8(&mut self, interface: &str, function: &str, contents: impl FnOnce(&[u8]) + Send) {
         match self.call::<WasmList<u8>>(interface, function).await {
-            Some(list) => contents(list.as_le_slice(&self.instance.store)),
+            Some(list) => {
+                let memory = list.as_le_slice(&self.instance.store);
+                // Without this list, only the pages are not written ahead.
+                self.written.get_or_insert_with(|| pages::written(memory).unwrap_or_default());
+                contents(memory);
+            }
             None => contents(&[]),
         }
     }

@@ -99,6 +99,8 @@ pub struct Server {
     pub cache: PathBuf,
     /// Whether the kernel reports which pages of an instance were written.
     pub page_scan: PageScan,
+    /// Maximum size of the pages that stay mapped in the memory of an instance after its end, in bytes.
+    pub keep_resident: usize,
 }
 
 /// How the pages to reset in the memory of an instance are found after its end.
@@ -343,6 +345,14 @@ pub(super) fn server(section: &mut Section<'_>) -> Server {
                  [Memory between instances](../explanation/starting.md#memory-between-instances)",
             )
             .or("auto"),
+        keep_resident: section
+            .key(
+                "keep_resident",
+                size(),
+                "how much of the memory that an instance has written stays mapped for the next one, if pages are scanned; see \
+                 [Memory between instances](../explanation/starting.md#memory-between-instances)",
+            )
+            .or("8MiB"),
     }
 }
 

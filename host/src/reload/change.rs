@@ -75,6 +75,7 @@ pub(super) fn warn_of_settings_for_the_next_start(before: &config::Config, now: 
         ("max_guest_memory", old.max_guest_memory != new.max_guest_memory),
         ("cache", old.cache != new.cache),
         ("page_scan", old.page_scan != new.page_scan),
+        ("keep_resident", old.keep_resident != new.keep_resident),
     ];
     for (key, _) in keys.into_iter().filter(|(_, differs)| *differs) {
         tracing::warn!(target: TARGET, "server.{key} has changed, which takes effect at the next start");

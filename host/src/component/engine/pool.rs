@@ -10,7 +10,7 @@ use std::{fs, hint::black_box};
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use super::settings::{self, MAX_MEMORY, TABLE_KEPT_READY, kept_ready};
+use super::settings::{self, MAX_MEMORY, Reset, TABLE_KEPT_READY};
 
 /// Number of instances for each request: a controller, a few hooks, and an idle instance for a later request.
 const INSTANCES: u32 = 5;
@@ -29,6 +29,8 @@ const MAX_MODULES: u32 = 60;
 const MAX_MEMORIES: u32 = 4;
 /// Maximum number of tables in a component. One core module may have all of them.
 const MAX_TABLES: u32 = 8;
+/// For engines that make no instances.
+const NO_RESET: Reset = Reset { scan: false, kept: 0 };
 /// Size of a page of WebAssembly, in bytes.
 const PAGE: usize = 64 << 10;
 /// Address space to leave for the rest of the process, in bytes, in order of preference. Compiling a large component
@@ -63,11 +65,11 @@ impl Pool {
     /// # Errors
     ///
     /// Returns an error if there is no address space for a single request.
-    pub(super) fn new(wanted: u32, memory: usize, scan: bool) -> Result<Self, String> {
+    pub(super) fn new(wanted: u32, memory: usize, reset: Reset) -> Result<Self, String> {
         let limit = address_space();
         // If the address space of the process has no limit and the pool fits, the rest of the process fits too.
         if limit.is_none()
-            && let Ok((wasmtime, compiler)) = engine(Slots::Whole, wanted, scan)
+            && let Ok((wasmtime, compiler)) = engine(Slots::Whole, wanted, reset)
         {
             return Ok(Self { wasmtime, compiler, requests: wanted, slot: MAX_MEMORY });
         }
@@ -96,7 +98,7 @@ impl Pool {
         if slots == tight {
             tracing::warn!("{cause}: guests check the bounds of their memories and are slower");
         }
-        let (wasmtime, compiler) = engine(slots, requests, scan).map_err(|error| format!("{error:#}"))?;
+        let (wasmtime, compiler) = engine(slots, requests, reset).map_err(|error| format!("{error:#}"))?;
         Ok(Self { wasmtime, compiler, requests, slot: if slots == tight { memory } else { MAX_MEMORY } })
     }
 }
@@ -105,9 +107,9 @@ impl Pool {
     /// Makes a pool for trials, with the same limits as a pool for requests. If address space is scarce, makes an
     /// engine without a pool, because compiling needs the address space. This engine maps each memory separately, and
     /// moves a memory that grows.
-    pub(super) fn for_trials(memory: usize, scan: bool) -> Result<Self, String> {
+    pub(super) fn for_trials(memory: usize, reset: Reset) -> Result<Self, String> {
         if fits(Slots::Whole, 1, HEADROOMS[0])
-            && let Ok((wasmtime, compiler)) = engine(Slots::Whole, 1, scan)
+            && let Ok((wasmtime, compiler)) = engine(Slots::Whole, 1, reset)
         {
             return Ok(Self { wasmtime, compiler, requests: 1, slot: MAX_MEMORY });
         }
@@ -137,7 +139,7 @@ fn best(wanted: u32, tight: Slots, headroom: usize) -> Option<(Slots, u32)> {
 fn fits(slots: Slots, requests: u32, headroom: usize) -> bool {
     // Reserve the headroom without writing to it while the pool is made.
     let mut reserved = Vec::<u8>::new();
-    let fits = reserved.try_reserve_exact(headroom).is_ok() && engine(slots, requests, false).is_ok();
+    let fits = reserved.try_reserve_exact(headroom).is_ok() && engine(slots, requests, NO_RESET).is_ok();
     // Without `black_box`, the compiler could remove the unused allocation.
     black_box(reserved);
     fits
@@ -168,7 +170,7 @@ fn address_space() -> Option<u64> {
 
 /// Makes an engine with a pool, and returns it with its settings without the pool. The pool makes fresh instances cheap: memory is mapped once and copied on write, and
 /// written pages are reset instead of unmapped.
-fn engine(slots: Slots, requests: u32, scan: bool) -> wasmtime::Result<(Engine, Config)> {
+fn engine(slots: Slots, requests: u32, reset: Reset) -> wasmtime::Result<(Engine, Config)> {
     let instances = requests.saturating_mul(INSTANCES).saturating_add(SPARE);
     let mut config = settings::config();
     let max_memory = match slots {
@@ -196,9 +198,9 @@ fn engine(slots: Slots, requests: u32, scan: bool) -> wasmtime::Result<(Engine, 
         .max_tables_per_module(MAX_TABLES)
         .table_elements(100_000)
         .max_memory_size(max_memory)
-        .linear_memory_keep_resident(kept_ready(scan))
+        .linear_memory_keep_resident(reset.kept)
         .table_keep_resident(TABLE_KEPT_READY)
-        .pagemap_scan(if scan { Enabled::Yes } else { Enabled::No });
+        .pagemap_scan(if reset.scan { Enabled::Yes } else { Enabled::No });
     let compiler = config.clone();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Ok((Engine::new(&config)?, compiler))
@@ -223,7 +225,7 @@ mod tests {
             hasher.finish()
         };
         for slots in [Slots::Whole, Slots::Tight(64 << 20)] {
-            let (engine, compiler) = engine(slots, 1, false)?;
+            let (engine, compiler) = engine(slots, 1, NO_RESET)?;
             assert_eq!(settings(&engine), settings(&Engine::new(&compiler)?), "{slots:?}");
         }
         Ok(())
