@@ -22,15 +22,17 @@ use crate::{
     wrk::Expected,
 };
 
-/// Language or engine of a guest, its file, and whether it can have a warm image.
-pub(crate) const GUESTS: [(&str, &str, bool); 6] = [
-    ("Rust", "items", false),
-    ("C", "items-c", false),
-    ("JavaScript, QuickJS", "items-qjs", false),
-    ("JavaScript, StarlingMonkey", "items-js", true),
-    ("Python", "items-python", true),
-    (SQLALCHEMY, "items-sqlalchemy", true),
+/// Language or engine of a guest, and its file. If it can have a warm image, also `server.keep_resident` for the image.
+pub(crate) const GUESTS: [(&str, &str, Option<&str>); 6] = [
+    ("Rust", "items", None),
+    ("C", "items-c", None),
+    ("JavaScript, QuickJS", "items-qjs", None),
+    ("JavaScript, StarlingMonkey", "items-js", Some(KEPT)),
+    ("Python", "items-python", Some(KEPT)),
+    (SQLALCHEMY, "items-sqlalchemy", Some("32MiB")),
 ];
+/// Default of `server.keep_resident`.
+const KEPT: &str = "8MiB";
 const SQLALCHEMY: &str = "Python with SQLAlchemy";
 
 /// Servers without guests. The native program is the reference for the ratios.
@@ -60,22 +62,33 @@ pub(crate) fn seconds(course: &Course<'_>) -> f64 {
     60.0 + ((rows().count() + PEERS.len()) * course.rounds * course.seconds as usize) as f64
 }
 
-/// Returns the guest of each row, and how its instances are made.
-fn rows() -> impl Iterator<Item = (&'static str, &'static str, (&'static str, &'static str))> {
-    GUESTS.into_iter().flat_map(|(language, file, can_be_warm)| {
-        let made = INSTANCES.into_iter().filter(move |(made, _)| *made != WARM || can_be_warm);
-        made.map(move |made| (language, file, made))
+/// A guest, and how its instances are made.
+struct Row {
+    language: &'static str,
+    file: &'static str,
+    made: &'static str,
+    /// Keys of the component.
+    keys: &'static str,
+    keep_resident: &'static str,
+}
+
+fn rows() -> impl Iterator<Item = Row> {
+    GUESTS.into_iter().flat_map(|(language, file, warm)| {
+        INSTANCES.into_iter().filter_map(move |(made, keys)| {
+            let keep_resident = if made == WARM { warm? } else { KEPT };
+            Some(Row { language, file, made, keys, keep_resident })
+        })
     })
 }
 
 pub(crate) async fn run(course: &mut Course<'_>) -> Result<Found> {
     let (mut hosts, mut row) = (Vec::new(), None);
-    for (language, file, (made, keys)) in rows() {
-        course.progress.show(&format!("{language}, {made}: starting"));
-        let name = format!("{file}-{made}");
-        let process = serve(course.places, &name, file, keys).await?;
+    for guest in rows() {
+        course.progress.show(&format!("{}, {}: starting", guest.language, guest.made));
+        let name = format!("{}-{}", guest.file, guest.made);
+        let process = serve(course.places, &name, &guest).await?;
         check(&process, &name, &mut row).await?;
-        hosts.push((process, series(server(language, made))));
+        hosts.push((process, series(server(guest.language, guest.made))));
     }
     let url = format!("sqlite://{}", database(course.places, "items-fresh").display());
     for peer in PEERS.into_iter().filter(|peer| is_installed(*peer, course.places)) {
@@ -123,13 +136,14 @@ pub(crate) fn server(language: &str, made: &str) -> String {
 }
 
 /// Starts the shop with a guest as the controller of its items.
-async fn serve(places: &Places, name: &str, file: &str, keys: &str) -> Result<Process> {
+async fn serve(places: &Places, name: &str, Row { file, keys, keep_resident, .. }: &Row) -> Result<Process> {
     let shop = places.sources.join("../guest-examples");
     let guest = |name: &str| existing(&shop.join("dist"), &format!("{name}.wasm"));
     let database = database(places, name);
     remove(&database)?;
     let text = format!(
-        "[database]\nurl = \"sqlite://{}\"\nmax_connections = 4\nacquire_timeout = \"10s\"\n\
+        "keep_resident = {keep_resident:?}\n\
+         [database]\nurl = \"sqlite://{}\"\nmax_connections = 4\nacquire_timeout = \"10s\"\n\
          [model]\ncomponent = \"model\"\nmigrations = {:?}\n[component.model]\npath = {:?}\n\
          [component.items]\npath = {:?}\ntimeout = \"30s\"\nmemory = \"256MiB\"\n{keys}\n\
          [[route]]\npath = \"/items/{{id}}\"\ncomponent = \"items\"\n",
