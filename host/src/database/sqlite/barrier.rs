@@ -21,7 +21,7 @@ use sqlx::{SqliteConnection, sqlite::LockedSqliteHandle};
 use super::{
     budget::{Budget, Exceeded},
     fts5, memory, native,
-    policy::{MAX_LENGTH, allowed},
+    policy::{MAX_LENGTH, authorize},
 };
 
 /// Prefix of each guest's statement. By this prefix, the trace distinguishes the statement from statements that virtual
@@ -343,5 +343,5 @@ unsafe extern "C" fn authorizer(
         return SQLITE_OK;
     }
     let writes = role == Role::Writer as u8;
-    if allowed(action, name(first), name(second), writes) { SQLITE_OK } else { SQLITE_DENY }
+    authorize(action, name(first), name(second), writes)
 }
