@@ -150,6 +150,7 @@ async fn a_durable_action_is_repeated_until_it_succeeds(engine: Engine) -> Resul
     let repeated = app.log.wait_for("action fail-once 7").await?;
     assert_eq!((&repeated["request"], &repeated["component"]), (&request, &json!("probe")));
     until_recorded(&app, 0).await?;
+    settle(&app).await?;
     let mut ran = ran(&app);
     ran.sort();
     assert_eq!(ran, ["fail-once 7", "fine 8"], "each once");
@@ -189,6 +190,7 @@ async fn a_host_that_is_killed_before_an_action_runs_it_after_its_restart(engine
         assert_eq!(app.log.wait_for(action).await?["request"], request);
     }
     until_recorded(&app, 0).await?;
+    settle(&app).await?;
     assert_eq!(ran(&app), ["sleep 1000", "later 9"], "each once");
     Ok(())
 }

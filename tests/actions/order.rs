@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{SCHEMA, durable, ran, running, until_recorded};
+use super::{SCHEMA, durable, ran, running, settle, until_recorded};
 use crate::{
     script::{config, results, serve},
     support::{App, Engine, Result, on_each_engine},
@@ -39,6 +39,7 @@ async fn a_failing_action_does_not_hold_back_later_ones(engine: Engine) -> Resul
     )
     .await?;
     until_recorded(&app, 2).await?;
+    settle(&app).await?;
     assert_eq!(ran(&app), ["b 2", "d 4"]);
     Ok(())
 }
