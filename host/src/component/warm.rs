@@ -149,8 +149,8 @@ impl Engine {
 }
 
 impl Warming {
-    /// Makes the component whose instances start in the state of the instance that has served the requests. It is to
-    /// serve a request too, see [`component`](Self::component).
+    /// Makes a component with the state of the instance that has served the requests. It must serve a request too, which
+    /// shows the pages for [`component`](Self::component).
     pub(crate) async fn image(self, engine: &Engine) -> Result<Self, LoadError> {
         let Self { component, original, origin } = self;
         let source = &origin.source;

@@ -2,8 +2,8 @@
 
 use std::{cmp::Reverse, fs::File, io, ops::Range, os::unix::fs::FileExt};
 
-/// Bounds of the number of regions of [`covering`]. The pool resets 32. The others are for pages that only other requests
-/// write: with JavaScript and Python, all other routes of the shop had at most 18 further regions.
+/// Bounds of the number of regions of [`covering`]. The pool resets 32. The remaining regions are for pages that only other
+/// requests write: with JavaScript and Python, all other routes of the shop had at most 18 further regions.
 const FEWEST_REGIONS: usize = 10;
 const MOST_REGIONS: usize = 24;
 
