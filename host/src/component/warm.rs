@@ -221,7 +221,7 @@ impl Warming {
 fn prefaulted(image: &[u8], written: &[u32], reset: Reset) -> wasmtime::Result<Option<Vec<u8>>> {
     let Some(regions) = pages::covering(written).filter(|_| reset.scan) else { return Ok(None) };
     let page = rustix::param::page_size();
-    let size = pages::size(&regions) * page;
+    let size = regions.iter().map(ExactSizeIterator::len).sum::<usize>() * page;
     ensure!(
         size <= reset.kept,
         "a request writes {} KiB, and {} KiB would have to stay mapped in each instance; to make requests faster, set \
