@@ -67,7 +67,7 @@ pub(crate) struct Warming {
     origin: Origin,
 }
 
-/// What an image is made from.
+/// The inputs of an image.
 struct Origin {
     source: Source,
     settings: config::ComponentConfig,
@@ -278,7 +278,7 @@ fn joined<T>(result: Result<T, JoinError>) -> T {
     result.unwrap_or_else(|error| panic::resume_unwind(error.into_panic()))
 }
 
-/// Returns the component whose instances start in the state of an instance, and the written pages of its first memory.
+/// Returns a component with the state of an instance as its image, and the written pages of the first memory.
 /// `context` describes the component before its instrumentation.
 async fn snapshot(
     context: &ComponentContext<'_>,

@@ -11,8 +11,8 @@ const PRESENT: u64 = 1 << 63;
 const SWAPPED: u64 = 1 << 62;
 const FILE: u64 = 1 << 61;
 
-/// Returns the numbers of the pages of a memory that were written since it was mapped, in ascending order. A page that was
-/// only read is a page of the file with the image, or is counted too if the image has no such page.
+/// Returns the numbers of the pages of a memory that were written since it was mapped, in ascending order. A page
+/// of the image that was only read does not count. A page beyond the image counts as soon as it was read.
 ///
 /// # Errors
 ///
