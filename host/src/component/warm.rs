@@ -14,7 +14,8 @@
 //! is read before it is written, the kernel interrupts all cores that run the host.
 //!
 //! So each instance of an image writes, at its start, to the pages that a request writes. Pages between them are written
-//! too, until there are few regions ([`pages`]). The image contains a start function for it ([`prefault`]).
+//! too, until there are few regions ([`pages`]). The image contains a start function for it ([`prefault`]). Only where these
+//! writes would cost more than the page faults, instances start without them.
 //!
 //! # Steps
 //!
@@ -29,7 +30,7 @@ mod prefault;
 
 use std::{panic, sync::Arc, time::Duration};
 
-use tokio::task::JoinError;
+use tokio::{runtime::Handle, task::JoinError};
 use wasmtime::{
     component::{ComponentNamedList, Lift, WasmList},
     error::ensure,
@@ -53,7 +54,7 @@ use crate::{
 };
 
 /// Version of images, for caches of compiled code. Increment it when the image of a component changes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Prefixes of imports by which the memory of an instance comes to contain random numbers or times.
 const VARYING: [&str; 2] = ["wasi:random/", "wasi:clocks/"];
@@ -78,7 +79,7 @@ struct Origin {
 impl Engine {
     /// Returns the properties of this engine that determine images.
     pub(crate) fn image_settings(&self) -> String {
-        format!("{VERSION} {:?}", self.reset)
+        format!("{VERSION} {:?} {}", self.reset, is_parallel())
     }
 
     /// Returns a component with the image that is in the cache, or `None` if it is not there. `key` is the digest of
@@ -212,14 +213,14 @@ impl Warming {
     }
 }
 
-/// Returns the image with a start function that writes to the pages that a request writes, or `None` if the pool resets
-/// all of them anyway.
+/// Returns the image with a start function that writes to the pages that a request writes, or `None` if that would not
+/// make requests faster.
 ///
 /// # Errors
 ///
 /// Returns the reason why the image cannot have the start function.
 fn prefaulted(image: &[u8], written: &[u32], reset: Reset) -> wasmtime::Result<Option<Vec<u8>>> {
-    let Some(regions) = pages::covering(written).filter(|_| reset.scan) else { return Ok(None) };
+    let Some(regions) = pages::covering(written, is_parallel()).filter(|_| reset.scan) else { return Ok(None) };
     let page = rustix::param::page_size();
     let size = regions.iter().map(ExactSizeIterator::len).sum::<usize>() * page;
     ensure!(
@@ -232,6 +233,11 @@ fn prefaulted(image: &[u8], written: &[u32], reset: Reset) -> wasmtime::Result<O
     );
     tracing::debug!(written = written.len(), mapped = size / page, regions = regions.len(), "pages are written ahead");
     prefault::prefault(image, &regions, page as u32).map(Some)
+}
+
+/// Returns whether several threads serve requests.
+fn is_parallel() -> bool {
+    Handle::current().metrics().num_workers() > 1
 }
 
 /// Takes the instance that has served the requests.

@@ -2,9 +2,18 @@
 
 use std::{cmp::Reverse, fs::File, io, ops::Range, os::unix::fs::FileExt};
 
-/// Maximum number of regions of [`covering`]. The pool resets 32. The remaining regions are for pages that only other
-/// requests write.
+/// Number of regions that the pool resets. It unmaps all pages after them.
+const RESET_REGIONS: usize = 32;
+
+/// Maximum number of regions of [`covering`]. The remaining regions of the pool are for pages that only other requests
+/// write.
 const MAX_REGIONS: usize = 10;
+
+/// Maximum number of pages that each request copies in addition, for each page that the pool would unmap otherwise. The
+/// copies then cost less than the page faults. A page fault costs several times as much if several threads serve requests,
+/// because the kernel interrupts the others.
+const COPIES_FOR_ONE: usize = 8;
+const COPIES_FOR_SEVERAL: usize = 32;
 
 /// Bits of an entry of `/proc/self/pagemap`.
 const PRESENT: u64 = 1 << 63;
@@ -31,15 +40,19 @@ pub(super) fn written(memory: &[u8]) -> io::Result<Vec<u32>> {
 }
 
 /// Returns regions that contain all pages of a list, which is in ascending order, and as few other pages as possible.
-/// Returns `None` if the list has few regions anyway.
-pub(super) fn covering(pages: &[u32]) -> Option<Vec<Range<u32>>> {
+/// Returns `None` if the copies of the other pages would cost more than the page faults of the pages that the pool unmaps.
+/// `is_parallel` is whether several threads serve requests.
+pub(super) fn covering(pages: &[u32], is_parallel: bool) -> Option<Vec<Range<u32>>> {
     let mut gaps: Vec<_> = pages.array_windows().map(|[a, b]| a + 1..*b).filter(|gap| !gap.is_empty()).collect();
-    if gaps.len() < MAX_REGIONS {
-        return None;
-    }
+    let first_unmapped = gaps.get(RESET_REGIONS - 1)?.end;
+    let unmapped = pages.len() - pages.partition_point(|page| *page < first_unmapped);
     // The largest gaps remain.
     gaps.sort_by_key(|gap| Reverse(gap.len()));
-    gaps.truncate(MAX_REGIONS - 1);
+    let copied: usize = gaps.split_off(MAX_REGIONS - 1).iter().map(ExactSizeIterator::len).sum();
+    let max_copies = if is_parallel { COPIES_FOR_SEVERAL } else { COPIES_FOR_ONE };
+    if copied > max_copies * unmapped {
+        return None;
+    }
     gaps.sort_by_key(|gap| gap.start);
     let starts = [*pages.first()?].into_iter().chain(gaps.iter().map(|gap| gap.end));
     let ends = gaps.iter().map(|gap| gap.start).chain([pages.last()? + 1]);
@@ -48,23 +61,33 @@ pub(super) fn covering(pages: &[u32]) -> Option<Vec<Range<u32>>> {
 
 #[cfg(test)]
 mod tests {
+    use std::mem;
+
     use super::*;
 
     #[test]
     fn regions_contain_all_pages_and_leave_out_the_largest_gaps() {
-        let every = |step: usize, end: u32| (0..end).step_by(step).collect::<Vec<u32>>();
-        // Twelve pages with gaps of 0, 1, 2 ... pages.
-        let growing: Vec<u32> = (0..12).map(|number| number * (number + 1) / 2).collect();
-        let rows: [(&[u32], &[Range<u32>]); 5] = [
-            (&[], &[]),
-            (&every(1, 500), &[]),
-            (&every(2, 20), &[]),
-            // All gaps have the same size.
-            (&every(2, 22), &[0..1, 2..3, 4..5, 6..7, 8..9, 10..11, 12..13, 14..15, 16..17, 18..21]),
-            (&growing, &[0..4, 6..7, 10..11, 15..16, 21..22, 28..29, 36..37, 45..46, 55..56, 66..67]),
-        ];
-        for (pages, expected) in rows {
-            assert_eq!(covering(pages).unwrap_or_default(), expected, "{pages:?}");
+        // 35 pages, with gaps of 33, 32 ... 1, 0 pages.
+        let mut shrinking: Vec<u32> =
+            (0..35).scan(0, |page, number| Some(mem::replace(page, *page + 34 - number))).collect();
+        let largest = [0, 34, 67, 99, 130, 160, 189, 217, 244].map(|page| page..page + 1);
+        // Without further pages, the page faults would cost less.
+        assert_eq!(covering(&shrinking, true), None);
+        shrinking.extend(596..610);
+        assert_eq!(covering(&shrinking, true), Some([&largest[..], &[270..610]].concat()));
+    }
+
+    #[test]
+    fn pages_are_copied_if_that_costs_less_than_page_faults() {
+        // 32 pages with gaps of the same size, of which 23 are closed, and further pages.
+        let pages = |gap: u32, further: u32| -> Vec<u32> {
+            let first = (0..32).map(|number| number * (gap + 1));
+            first.chain((0..further).map(|number| 32 * (gap + 1) + number)).collect()
+        };
+        let rows = [(1, 0, [false, false]), (1, 2, [false, true]), (1, 3, [true, true]), (3, 2, [false, false])];
+        for (gap, further, expected) in rows {
+            let found = [false, true].map(|is_parallel| covering(&pages(gap, further), is_parallel).is_some());
+            assert_eq!(found, expected, "{further} pages after gaps of {gap}");
         }
     }
 }
