@@ -11,7 +11,7 @@ const MAX_REGIONS: usize = 10;
 
 /// Maximum number of pages that each request copies in addition, for each page that the pool would unmap otherwise. The
 /// copies then cost less than the page faults. A page fault costs several times as much if several threads serve requests,
-/// because the kernel interrupts the others.
+/// because the kernel interrupts the other threads.
 const COPIES_FOR_ONE: usize = 8;
 const COPIES_FOR_SEVERAL: usize = 32;
 
