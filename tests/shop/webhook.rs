@@ -42,8 +42,9 @@ async fn order(app: &App, placed: &AtomicU32) {
 async fn kills(engine: Engine, times: u32) -> Result {
     let upstream = Upstream::start().await?;
     let mut app = serve(engine.folder().await?, engine, &upstream).await?;
-    app.execute("UPDATE items SET stock = 900 WHERE id = 2").await?;
     for time in 0..times {
+        // Less than the quantity of every fifth order, and more than a round sells.
+        app.execute("UPDATE items SET stock = 900 WHERE id = 2").await?;
         let placed = AtomicU32::new(0);
         let pause = async {
             eventually("an order was placed", async || Ok(placed.load(Relaxed) > 0)).await?;
