@@ -12,8 +12,8 @@ const MAX_REGIONS: usize = 10;
 /// Maximum number of pages that each request copies in addition, for each page that the pool would unmap otherwise. The
 /// copies then cost less than the page faults. A page fault costs several times as much if several threads serve requests,
 /// because the kernel interrupts the other threads.
-const COPIES_FOR_ONE: usize = 8;
-const COPIES_FOR_SEVERAL: usize = 32;
+const MAX_COPIES: usize = 8;
+const MAX_COPIES_PARALLEL: usize = 32;
 
 /// Bits of an entry of `/proc/self/pagemap`.
 const PRESENT: u64 = 1 << 63;
@@ -49,7 +49,7 @@ pub(super) fn covering(pages: &[u32], is_parallel: bool) -> Option<Vec<Range<u32
     // The largest gaps remain.
     gaps.sort_by_key(|gap| Reverse(gap.len()));
     let copied: usize = gaps.split_off(MAX_REGIONS - 1).iter().map(ExactSizeIterator::len).sum();
-    let max_copies = if is_parallel { COPIES_FOR_SEVERAL } else { COPIES_FOR_ONE };
+    let max_copies = if is_parallel { MAX_COPIES_PARALLEL } else { MAX_COPIES };
     if copied > max_copies * unmapped {
         return None;
     }
@@ -61,22 +61,30 @@ pub(super) fn covering(pages: &[u32], is_parallel: bool) -> Option<Vec<Range<u32
 
 #[cfg(test)]
 mod tests {
-    use std::mem;
-
     use super::*;
 
     #[test]
     fn regions_contain_all_pages_and_leave_out_the_largest_gaps() {
-        // 35 pages, with gaps of 33, 32 ... 1, 0 pages.
-        let mut shrinking: Vec<u32> =
-            (0..35).scan(0, |page, number| Some(mem::replace(page, *page + 34 - number))).collect();
-        // Without further pages, the page faults would cost less.
-        assert_eq!(covering(&shrinking, true), None);
-        shrinking.extend(596..610);
-        let pages = [0, 34, 67, 99, 130, 160, 189, 217, 244];
-        let mut expected: Vec<_> = pages.map(|page| page..page + 1).into();
-        expected.push(270..610);
-        assert_eq!(covering(&shrinking, true), Some(expected));
+        let every = |step: usize, end: u32| (0..end).step_by(step).collect::<Vec<u32>>();
+        // Gaps of the same size, then adjacent pages.
+        let equal = [every(2, 66), (66..100).collect()].concat();
+        // Gaps of 0, 1, 2 ... 39 pages.
+        let growing: Vec<u32> = (0..41).map(|number| number * (number + 1) / 2).collect();
+        let further = [&growing[..], &every(1, 850)[821..]].concat();
+        let largest =
+            [0..497, 528..529, 561..562, 595..596, 630..631, 666..667, 703..704, 741..742, 780..781, 820..850];
+        let rows: [(&[u32], &[Range<u32>]); 6] = [
+            (&[], &[]),
+            (&every(1, 500), &[]),
+            (&every(2, 64), &[]),
+            (&equal, &[0..1, 2..3, 4..5, 6..7, 8..9, 10..11, 12..13, 14..15, 16..17, 18..100]),
+            // The page faults of the last pages cost less.
+            (&growing, &[]),
+            (&further, &largest),
+        ];
+        for (pages, expected) in rows {
+            assert_eq!(covering(pages, true).unwrap_or_default(), expected, "{pages:?}");
+        }
     }
 
     #[test]
