@@ -47,7 +47,7 @@ pub(super) async fn each_once(app: &App) -> Result<i64> {
 /// The lease is shorter than an action, so that only its renewal keeps the other host away.
 async fn a_short_lease(engine: Engine, actions: usize) -> Result {
     // Actions and requests of a host take turns at the one connection that writes to SQLite.
-    let waits = if engine == Engine::Sqlite { "busy_timeout = \"30s\"\nacquire_timeout = \"30s\"\n" } else { "" };
+    let waits = if engine == Engine::Sqlite { "busy_timeout = \"10s\"\nacquire_timeout = \"30s\"\n" } else { "" };
     let config = format!("{}[database]\noutbox_workers = 8\noutbox_lease = \"60ms\"\n{waits}", config());
     let app = App::start_in(engine.folder().await?, &config, &FILES, &[]).await?;
     let file = format!("sqlite://{}", app.folder.path().join("app.sqlite").display());
